@@ -1,0 +1,124 @@
+"""Who is calling: the person behind an access token, or the service behind an API key.
+
+`get_current_user`, `get_current_active_user` and `get_internal_service` are the three dependencies that the
+specification names; the permission class of each tier calls one of them (accounts/permissions.py).
+"""
+
+from datetime import datetime
+
+from django.db.models.functions import Now
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+from rest_framework_simplejwt.authentication import JWTAuthentication
+from rest_framework_simplejwt.exceptions import AuthenticationFailed, ExpiredTokenError, TokenError
+
+from accounts.errors import (
+    AccessTokenExpired,
+    AccessTokenInvalid,
+    ApiKeyInvalid,
+    ApiKeyMissing,
+    EmailNotVerified,
+    NotAuthenticated,
+    SessionRevoked,
+)
+from accounts.models import Session, User
+from accounts.service_keys import ServiceCredential, registry
+from accounts.tokens import SessionAccessToken
+
+
+def get_current_user(request: Request) -> User:
+    """The active user of a valid access token whose session has not ended (tier Authenticated).
+
+    Raises NotAuthenticated, AccessTokenInvalid, AccessTokenExpired or SessionRevoked: all 401.
+    """
+    if not isinstance(request.user, User):
+        raise NotAuthenticated
+    return request.user
+
+
+def get_current_active_user(request: Request) -> User:
+    """The same, with a verified address as the database says now (tier Verified). Raises EmailNotVerified: 403."""
+    user = get_current_user(request)
+    if not user.email_verified:
+        raise EmailNotVerified
+    return user
+
+
+def get_internal_service(request: Request) -> ServiceCredential:
+    """The service behind a live API key (tier Internal Service). Raises ApiKeyMissing or ApiKeyInvalid: 401."""
+    if not isinstance(request.auth, ServiceCredential):
+        raise ApiKeyMissing
+    return request.auth
+
+
+class JWTSessionAuthentication(JWTAuthentication):
+    """simplejwt's authentication against our sessions: one query reads session, user and the database's clock."""
+
+    def authenticate(self, request: Request) -> tuple[User, Session] | None:
+        raw_token = self._raw_token(request)
+        if raw_token is None:
+            return None
+        return authenticate_access_token(raw_token)
+
+    def _raw_token(self, request: Request) -> bytes | None:
+        header = self.get_header(request)
+        try:
+            return self.get_raw_token(header) if header is not None else None
+        except AuthenticationFailed as error:
+            raise AccessTokenInvalid from error
+
+
+def authenticate_access_token(raw_token: bytes) -> tuple[User, Session]:
+    """The user and session of a live access token; introspection asks the same question."""
+    token = _decode(raw_token)
+    session = _session_of(token)
+    if session is None:
+        raise SessionRevoked
+    _check_time(token, session.now)
+    user = session.user
+    if session.ended_at is not None or session.expires_at <= session.now:
+        raise SessionRevoked
+    if user.token_version != token["tv"] or not user.is_active:
+        raise SessionRevoked
+    return user, session
+
+
+def _decode(raw_token: bytes) -> SessionAccessToken:
+    try:
+        return SessionAccessToken(raw_token)
+    except TokenError as error:
+        raise AccessTokenInvalid from error
+
+
+def _check_time(token: SessionAccessToken, now: datetime) -> None:
+    try:
+        token.check_time(now)
+    except ExpiredTokenError as error:
+        raise AccessTokenExpired from error
+    except TokenError as error:
+        raise AccessTokenInvalid from error
+
+
+def _session_of(token: SessionAccessToken) -> Session | None:
+    return (
+        Session.objects.select_related("user")
+        .annotate(now=Now())
+        .filter(pk=token.session_id, user_id=token.user_id)
+        .first()
+    )
+
+
+class ApiKeyAuthentication(BaseAuthentication):
+    """`X-API-Key`, and nowhere else: a key in a query string would end in logs."""
+
+    def authenticate(self, request: Request) -> tuple[None, ServiceCredential] | None:
+        text = request.META.get("HTTP_X_API_KEY")
+        if text is None:
+            return None
+        credential = registry.find(text)
+        if credential is None:
+            raise ApiKeyInvalid
+        return None, credential
+
+    def authenticate_header(self, request: Request) -> str:
+        return ApiKeyMissing.challenge

@@ -1,0 +1,192 @@
+"""Every refusal that the accounts app can answer with.
+
+    Problem                      any refusal: a status, a stable code, a sentence for people, optional fields
+    +-- NotAuthenticated 401     no access token was sent
+    +-- AccessTokenInvalid 401   malformed, forged, of another kind, or of a user who is gone
+    ...
+
+The handler that settings name renders each as RFC 9457 `application/problem+json`.
+"""
+
+from typing import Any
+
+from rest_framework.exceptions import APIException
+
+
+class Problem(APIException):
+    """A refusal. `extra` holds the fields that the contract adds to the problem document."""
+
+    status_code = 400
+    default_code = "bad_request"
+    default_detail = "The request cannot be carried out."
+    retry_after: int | None = None
+
+    def __init__(self, detail: str | None = None, *, retry_after: int | None = None, **extra: Any) -> None:
+        super().__init__(detail)
+        self.extra = extra
+        if retry_after is not None:
+            self.retry_after = retry_after
+
+
+class Unauthenticated(Problem):
+    """401; the challenge of the tier goes out as `WWW-Authenticate` (RFC 9110, 11.6.1)."""
+
+    status_code = 401
+    challenge = 'Bearer realm="api"'
+
+
+class NotAuthenticated(Unauthenticated):
+    default_code = "not_authenticated"
+    default_detail = "Send an access token: `Authorization: Bearer <access token>`."
+
+
+class AccessTokenInvalid(Unauthenticated):
+    default_code = "access_token_invalid"
+    default_detail = "The access token is not valid. Sign in again."
+    challenge = 'Bearer realm="api", error="invalid_token"'
+
+
+class AccessTokenExpired(AccessTokenInvalid):
+    default_code = "access_token_expired"
+    default_detail = "The access token has expired. Use the refresh token."
+
+
+class SessionRevoked(AccessTokenInvalid):
+    default_code = "session_revoked"
+    default_detail = "This session has ended. Sign in again."
+
+
+class EmailNotVerified(Problem):
+    status_code = 403
+    default_code = "email_not_verified"
+    default_detail = "Verify the e-mail address first; POST /v1/auth/resend-verification sends a new mail."
+
+
+class ApiKeyMissing(Unauthenticated):
+    default_code = "api_key_missing"
+    default_detail = "Send the service's key in the header X-API-Key."
+    challenge = 'ApiKey realm="internal"'
+
+
+class ApiKeyInvalid(Unauthenticated):
+    """Unknown, wrong, revoked and expired keys are refused alike."""
+
+    default_code = "api_key_invalid"
+    default_detail = "The API key is not valid."
+    challenge = 'ApiKey realm="internal"'
+
+
+class ScopeMissing(Problem):
+    status_code = 403
+    default_code = "scope_missing"
+    default_detail = "This API key lacks the scope that the call needs."
+
+
+class NotFound(Problem):
+    status_code = 404
+    default_code = "not_found"
+    default_detail = "There is nothing at this address."
+
+
+class UserNotFound(NotFound):
+    default_code = "user_not_found"
+    default_detail = "There is no such user."
+
+
+class InvalidCredentials(Unauthenticated):
+    """Unknown address, wrong password, no password, deleted: alike (OWASP ASVS 6.3.8)."""
+
+    default_code = "invalid_credentials"
+    default_detail = "The e-mail address or the password is wrong."
+
+
+class AccountSuspended(Problem):
+    status_code = 403
+    default_code = "account_suspended"
+    default_detail = "This account is suspended."
+
+
+class DeletionPending(Problem):
+    status_code = 403
+    default_code = "deletion_pending"
+    default_detail = "This account is being deleted. Sign in with `cancel_deletion` true to keep it."
+
+
+class RefreshTokenInvalid(Unauthenticated):
+    default_code = "refresh_token_invalid"
+    default_detail = "The refresh token is not valid. Sign in again."
+
+
+class RefreshTokenExpired(Unauthenticated):
+    default_code = "refresh_token_expired"
+    default_detail = "The refresh token has expired. Sign in again."
+
+
+class RefreshTokenReused(Unauthenticated):
+    """RFC 9700, 4.14.2: a superseded token ends the whole session."""
+
+    default_code = "refresh_token_reused"
+    default_detail = "This refresh token was used before; the session has been ended. Sign in again."
+
+
+class RefreshSessionRevoked(Unauthenticated):
+    default_code = "session_revoked"
+    default_detail = "This session has ended. Sign in again."
+
+
+class TokenInvalid(Problem):
+    """A mailed token or code: unknown, used, expired and void are refused alike."""
+
+    default_code = "token_invalid"
+    default_detail = "The link or code is not valid any more. Ask for a new one."
+
+
+class RateLimited(Problem):
+    status_code = 429
+    default_code = "rate_limited"
+    default_detail = "Too many attempts. Try again later."
+
+
+class ServiceUnavailable(Problem):
+    status_code = 503
+    default_code = "service_unavailable"
+    default_detail = "The service cannot answer just now. Try again."
+    retry_after = 1
+
+
+class ValidationFailed(Problem):
+    """400 `validation_error`; `errors` lists {"field", "code", "detail"}."""
+
+    default_code = "validation_error"
+    default_detail = "The request has invalid fields."
+
+    def __init__(self, *errors: tuple[str, str, str]) -> None:
+        super().__init__(errors=[{"field": field, "code": code, "detail": detail} for field, code, detail in errors])
+
+
+class UnknownField(ValidationFailed):
+    default_code = "unknown_field"
+    default_detail = "The request has a field that this call does not know."
+
+
+class IdempotencyKeyRequired(Problem):
+    default_code = "idempotency_key_required"
+    default_detail = "This call needs an Idempotency-Key header, so that it can be repeated safely."
+
+
+class IdempotencyKeyInvalid(Problem):
+    default_code = "idempotency_key_invalid"
+    default_detail = "The Idempotency-Key must be 1 to 255 printable ASCII characters."
+
+
+class IdempotencyKeyReused(Problem):
+    status_code = 422
+    default_code = "idempotency_key_reused"
+    default_detail = "This Idempotency-Key was used for another request. Use a new key for a new request."
+
+
+class IdempotencyInProgress(Problem):
+    status_code = 409
+    default_code = "idempotency_in_progress"
+    default_detail = "A request with this Idempotency-Key is being carried out. Repeat it in a moment."
+    retry_after = 1

@@ -1,0 +1,46 @@
+"""The permission class of each tier. This module imports no view: REST_FRAMEWORK names `Deny` from here."""
+
+from typing import Any
+
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from accounts.authentication import get_current_active_user, get_current_user, get_internal_service
+from accounts.errors import ScopeMissing
+
+
+class Deny(BasePermission):
+    """The framework's default: a view that declares no tier answers nobody."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        return False
+
+
+class IsPublic(BasePermission):
+    """Public: no credential, or one that the body carries and the view checks."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        return True
+
+
+class IsAuthenticated(BasePermission):
+    """Authenticated: a live session of an active user."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        return get_current_user(request) is not None
+
+
+class IsVerified(BasePermission):
+    """Verified: the same, and the address is verified, as the database says now."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        return get_current_active_user(request) is not None
+
+
+class IsInternalService(BasePermission):
+    """Internal Service: a live key whose scopes hold the one that the view names for the method."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        if view.required_scope(request.method) not in get_internal_service(request).scopes:
+            raise ScopeMissing
+        return True

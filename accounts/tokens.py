@@ -1,0 +1,203 @@
+"""Access and refresh tokens: simplejwt's classes on a ring of keys.
+
+A key id pins one algorithm; the header never chooses (RFC 8725, 3.1). Times are the database's: issuing takes `now`
+from the statement that wrote the session, checking compares with the clock of the statement that read it.
+"""
+
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+from functools import cache
+from typing import Any, ClassVar, Protocol, Self
+
+import jwt
+from cryptography.hazmat.primitives.serialization import load_der_private_key
+from django.conf import settings
+from rest_framework_simplejwt.backends import TokenBackend
+from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenBackendError, TokenError
+from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt.tokens import AccessToken, Token
+
+from accounts.models import Session, User
+
+ALGORITHMS = frozenset({"HS256", "ES256", "EdDSA"})
+
+
+class RingEntry(Protocol):
+    """One configured key: id, the one algorithm it serves, raw material (a secret, or a private key in PKCS #8 DER)."""
+
+    kid: str
+    algorithm: str
+    material: bytes
+
+
+class KeyRingBackend(TokenBackend):
+    """simplejwt's backend with several keys: the first signs, all verify, each with its own algorithm only."""
+
+    def __init__(self, entries: Iterable[RingEntry], *, header_type: str) -> None:
+        self.keys = {entry.kid: _load(entry) for entry in entries}
+        self.signing_kid = next(iter(self.keys))
+        self.header_type = header_type
+        algorithm = self.keys[self.signing_kid][0]
+        super().__init__(algorithm, None, "", api_settings.AUDIENCE, api_settings.ISSUER, None, api_settings.LEEWAY)
+
+    def encode(self, payload: dict[str, Any]) -> str:
+        algorithm, signing_key, _ = self.keys[self.signing_kid]
+        claims = {**payload, "iss": self.issuer, "aud": self.audience}
+        return jwt.encode(claims, signing_key, algorithm, headers={"kid": self.signing_kid, "typ": self.header_type})
+
+    def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
+        """The claims of a token that one of our keys signed. Times are checked by the token, on the database's clock.
+
+        Raises TokenBackendError for every other token, whatever is wrong with it.
+        """
+        try:
+            algorithm, verifying_key = self._key_for(jwt.get_unverified_header(token))
+            claims = jwt.decode(token, verifying_key, algorithms=[algorithm], options=_SIGNATURE_ONLY)
+        except (jwt.PyJWTError, ValueError, RecursionError) as error:
+            raise TokenBackendError("Token is invalid") from error
+        if claims.get("iss") != self.issuer or claims.get("aud") != self.audience:
+            raise TokenBackendError("Token is for another issuer or audience")
+        return claims
+
+    def _key_for(self, header: dict[str, Any]) -> tuple[str, Any]:
+        """Only our own three parameters are accepted: so no `jwk`, `jku`, `x5u` or `crit` is ever looked at."""
+        if set(header) != {"alg", "typ", "kid"} or header["typ"] != self.header_type:
+            raise TokenBackendError("Token has a foreign header")
+        entry = self.keys.get(header["kid"]) if isinstance(header["kid"], str) else None
+        if entry is None:
+            raise TokenBackendError("Token has an unknown key id")
+        return entry[0], entry[2]
+
+    def public_keys(self) -> list[dict[str, Any]]:
+        """The ring as JWKs (RFC 7517) without the shared secrets: none at all while HS256 signs."""
+        return [
+            {**jwt.get_algorithm_by_name(name).to_jwk(public, as_dict=True), "kid": kid, "use": "sig", "alg": name}
+            for kid, (name, _, public) in self.keys.items()
+            if not name.startswith("HS")
+        ]
+
+
+_SIGNATURE_ONLY: Any = {
+    "verify_exp": False,
+    "verify_nbf": False,
+    "verify_iat": False,
+    "verify_aud": False,
+    "verify_iss": False,
+    "verify_sub": False,
+    "verify_jti": False,
+}
+
+
+def _load(entry: RingEntry) -> tuple[str, Any, Any]:
+    if entry.algorithm not in ALGORITHMS:
+        raise TokenBackendError(f"Key {entry.kid}: the algorithm must be one of {', '.join(sorted(ALGORITHMS))}")
+    if entry.algorithm == "HS256":
+        return entry.algorithm, entry.material, entry.material
+    private: Any = load_der_private_key(entry.material, password=None)
+    return entry.algorithm, private, private.public_key()
+
+
+@cache
+def access_backend() -> KeyRingBackend:
+    return KeyRingBackend(settings.JWT_KEYS, header_type="at+jwt")
+
+
+@cache
+def refresh_backend() -> KeyRingBackend:
+    return KeyRingBackend(settings.REFRESH_TOKEN_KEYS, header_type="rt+jwt")
+
+
+class SessionToken(Token):
+    """A token of one session. `verify` checks form; `check_time` checks time, once the database's clock is known."""
+
+    identifiers: ClassVar[tuple[str, ...]] = ("sub", "sid", "jti")
+    numbers: ClassVar[tuple[str, ...]] = ("iat", "nbf", "exp", "tv")
+
+    def verify(self) -> None:
+        if not all(_is_uuid(self.payload.get(name)) for name in self.identifiers):
+            raise TokenError("Token has a malformed identifier")
+        if not all(type(self.payload.get(name)) is int for name in self.numbers):
+            raise TokenError("Token has a malformed number")
+
+    def check_time(self, now: datetime) -> None:
+        """Raises ExpiredTokenError past `exp`, TokenError before `nbf` or `iat`; both with the leeway of the settings."""
+        leeway = self.get_token_backend().get_leeway().total_seconds()
+        if self.payload["exp"] + leeway <= now.timestamp():
+            raise ExpiredTokenError("Token is expired")
+        if max(self.payload["nbf"], self.payload["iat"]) - leeway > now.timestamp():
+            raise TokenError("Token is not valid yet")
+
+    @property
+    def user_id(self) -> uuid.UUID:
+        return uuid.UUID(self.payload["sub"])
+
+    @property
+    def session_id(self) -> uuid.UUID:
+        return uuid.UUID(self.payload["sid"])
+
+    @property
+    def jti(self) -> uuid.UUID:
+        return uuid.UUID(self.payload["jti"])
+
+    @classmethod
+    def _of(cls, claims: dict[str, Any]) -> Self:
+        token = cls.__new__(cls)
+        token.token, token.payload = None, claims
+        return token
+
+
+class SessionAccessToken(SessionToken, AccessToken):
+    """RFC 9068 access token: lives 60 minutes, checked against its session at every request."""
+
+    def get_token_backend(self) -> KeyRingBackend:
+        return access_backend()
+
+    @classmethod
+    def for_session(cls, session: Session, user: User, *, now: datetime) -> Self:
+        issued = int(now.timestamp())
+        return cls._of(
+            {
+                "sub": str(user.pk),
+                "sid": str(session.pk),
+                "jti": str(uuid.uuid4()),
+                "tv": user.token_version,
+                "iat": issued,
+                "nbf": issued,
+                "exp": issued + int(api_settings.ACCESS_TOKEN_LIFETIME.total_seconds()),
+                "amr": session.methods,
+                "auth_time": int(session.authenticated_at.timestamp()),
+            }
+        )
+
+
+class SessionRefreshToken(SessionToken):
+    """The one live refresh token of a session. Made from the row alone: the same row gives the same bytes."""
+
+    token_type = "refresh"  # noqa: S105
+    lifetime = api_settings.REFRESH_TOKEN_LIFETIME
+
+    def get_token_backend(self) -> KeyRingBackend:
+        return refresh_backend()
+
+    @classmethod
+    def for_session(cls, session: Session, user: User) -> Self:
+        issued = int(session.current_issued_at.timestamp())
+        return cls._of(
+            {
+                "sub": str(user.pk),
+                "sid": str(session.pk),
+                "jti": str(session.current_jti),
+                "tv": user.token_version,
+                "iat": issued,
+                "nbf": issued,
+                "exp": int(session.current_expires_at.timestamp()),
+            }
+        )
+
+
+def _is_uuid(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and str(uuid.UUID(value)) == value
+    except ValueError:
+        return False

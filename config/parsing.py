@@ -1,0 +1,3 @@
+from rest_framework.parsers import JSONParser as StrictJSONParser
+from rest_framework.renderers import JSONRenderer
+from rest_framework.negotiation import DefaultContentNegotiation as FixedNegotiation

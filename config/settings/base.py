@@ -1,0 +1,224 @@
+"""What every environment shares. dev, test and production say only where they differ."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from config.settings.environment import celery_broker, env, key_ring, postgres, refuse, secret, secrets_list
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var"))).resolve()
+
+# ---------------------------------------------------------------- who listens, and with what
+LISTENERS = ("public", "internal", "admin")
+LISTENER = env.str("LISTENER", default="public")
+if LISTENER not in LISTENERS:
+    raise refuse("LISTENER", f"must be one of {', '.join(LISTENERS)}.")
+
+_API_MIDDLEWARE = [
+    "config.middleware.RequestFloor",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+]
+MIDDLEWARE_BY_LISTENER = {
+    "public": [*_API_MIDDLEWARE, "corsheaders.middleware.CorsMiddleware"],
+    "internal": _API_MIDDLEWARE,
+    "admin": [
+        *_API_MIDDLEWARE,
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.middleware.common.CommonMiddleware",
+        "django.middleware.csrf.CsrfViewMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+        "django.contrib.messages.middleware.MessageMiddleware",
+        "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    ],
+}
+ROOT_URLCONF = f"config.urls.{LISTENER}"
+MIDDLEWARE = MIDDLEWARE_BY_LISTENER[LISTENER]
+WSGI_APPLICATION = "config.wsgi.application"
+APPEND_SLASH = False
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
+# The client's address is the socket's, or the one that this many trusted proxies report, counted from the right.
+TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "corsheaders",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "djstripe",
+    "accounts",
+    "credits",
+    "billing",
+]
+
+# ---------------------------------------------------------------- secrets
+SECRET_KEY = secret("SECRET_KEY")
+JWT_KEYS = key_ring("JWT_KEYS")
+REFRESH_TOKEN_KEYS = key_ring("REFRESH_TOKEN_KEYS", algorithm="HS256")
+MAIL_TOKEN_KEYS = secrets_list("MAIL_TOKEN_KEYS")
+LEDGER_DIGEST_KEYS = secrets_list("LEDGER_DIGEST_KEYS")
+# name=key[:scope,scope...];...   The keys themselves are checked where they are read: accounts/service_keys.py.
+INTERNAL_API_KEYS = env.str("INTERNAL_API_KEYS", default="")
+
+# ---------------------------------------------------------------- PostgreSQL, the only database
+DATABASE_URL = env.str("DATABASE_URL", default="")
+DATABASE_MIGRATE_URL = env.str("DATABASE_MIGRATE_URL", default="") or DATABASE_URL
+if not DATABASE_URL:
+    raise refuse("DATABASE_URL", "is not set: a postgresql:// URL (script/server starts an embedded one).")
+
+# Statements are prepared on the server and connections kept: +43 % and 5x of the throughput (docs/decisions/0003).
+# The time-outs turn a stuck database into a 503 instead of a full thread pool.
+_SESSION_OPTIONS = (
+    "-c timezone=UTC -c statement_timeout=10s -c lock_timeout=3s -c idle_in_transaction_session_timeout=10s"
+)
+_CONNECTION = {"CONN_MAX_AGE": None, "DISABLE_SERVER_SIDE_CURSORS": False}
+
+
+def _database(variable: str, url: str, session_options: str) -> dict[str, object]:
+    database = postgres(variable, url)
+    database["OPTIONS"] = {
+        "connect_timeout": 3,
+        "tcp_user_timeout": 5000,
+        "server_side_binding": True,
+        "prepare_threshold": 5,
+        "options": session_options,
+        **database["OPTIONS"],
+    }
+    return {**database, **_CONNECTION}
+
+
+DATABASES = {"default": _database("DATABASE_URL", DATABASE_URL, _SESSION_OPTIONS)}
+# The role that owns the tables. Only `manage.py migrate` connects with it.
+MIGRATION_DATABASE = _database("DATABASE_MIGRATE_URL", DATABASE_MIGRATE_URL, "-c timezone=UTC -c lock_timeout=3s")
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+MIGRATION_MODULES = {"djstripe": "billing.djstripe_migrations"}
+
+# ---------------------------------------------------------------- Redis or Valkey: limits and the task queue, never truth
+REDIS_URL = env.str("REDIS_URL", default="")
+if not REDIS_URL:
+    raise refuse("REDIS_URL", "is not set: redis://, rediss:// or unix:///path (script/server starts an embedded one).")
+
+CELERY_BROKER_URL = celery_broker(REDIS_URL)
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5, "socket_connect_timeout": 1, "visibility_timeout": 300}
+CELERY_TASK_TIME_LIMIT = 120
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE = {
+    "relay-outbox": {"task": "accounts.tasks.relay_outbox", "schedule": 5.0, "options": {"expires": 5}},
+}
+
+# ---------------------------------------------------------------- the HTTP floor
+REST_FRAMEWORK = {
+    "DEFAULT_PERMISSION_CLASSES": ["accounts.permissions.Deny"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PARSER_CLASSES": ["config.parsing.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["config.parsing.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.parsing.FixedNegotiation",
+    "DEFAULT_PAGINATION_CLASS": "config.paging.KeysetPagination",
+    "DEFAULT_SCHEMA_CLASS": "config.openapi.Schema",
+    "EXCEPTION_HANDLER": "config.errors.handle",
+    "UNAUTHENTICATED_USER": None,
+    "URL_FORMAT_OVERRIDE": None,
+}
+BODY_LIMIT = 64 * 1024
+LARGE_BODY_LIMIT = 1024 * 1024  # batch and webhook
+DATA_UPLOAD_MAX_MEMORY_SIZE = LARGE_BODY_LIMIT
+CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
+CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After", "Idempotency-Replayed"]
+CORS_URLS_REGEX = r"^/v1/"
+
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "no-referrer"
+X_FRAME_OPTIONS = "DENY"
+
+# ---------------------------------------------------------------- accounts
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.BCryptSHA256PasswordHasher",
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+PASSWORD_MIN_LENGTH = env.int("PASSWORD_MIN_LENGTH", default=12)
+PASSWORD_MAX_LENGTH = 256
+PASSWORD_HASHING_CONCURRENCY = env.int("PASSWORD_HASHING_CONCURRENCY", default=2)  # hashes at once per process
+LOGIN_REQUIRES_VERIFIED_EMAIL = env.bool("LOGIN_REQUIRES_VERIFIED_EMAIL", default=False)
+
+# simplejwt's settings are the one source of lifetimes, algorithm and claims.
+TOKEN_ISSUER = env.str("TOKEN_ISSUER", default="auth-service")
+TOKEN_AUDIENCE = env.str("TOKEN_AUDIENCE", default="ecosystem")
+SIMPLE_JWT = {
+    "ALGORITHM": JWT_KEYS[0].algorithm,
+    "SIGNING_KEY": JWT_KEYS[0].material,
+    "ISSUER": TOKEN_ISSUER,
+    "AUDIENCE": TOKEN_AUDIENCE,
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=60),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=14),
+    "USER_ID_FIELD": "id",
+    "USER_ID_CLAIM": "sub",
+    "TOKEN_TYPE_CLAIM": None,  # the header says it: typ at+jwt (RFC 9068) or rt+jwt
+    "LEEWAY": 30,
+    "UPDATE_LAST_LOGIN": False,
+}
+SESSION_ABSOLUTE_LIFETIME = timedelta(days=90)
+REFRESH_GRACE = timedelta(seconds=60)
+RECENT_SIGN_IN = timedelta(minutes=5)
+
+# ---------------------------------------------------------------- limits (docs: README, bar: OWASP ASVS 6.3.1)
+RATE_LIMITS_FACTOR = env.int("RATE_LIMITS_FACTOR", default=1)
+
+# ---------------------------------------------------------------- mail
+PUBLIC_BASE_URL = env.str("PUBLIC_BASE_URL", default="").rstrip("/")
+FRONTEND_URL = env.str("FRONTEND_URL", default="").rstrip("/")
+DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", default="")
+EMAIL_TIMEOUT = 10
+SERVICE_NAME = env.str("SERVICE_NAME", default="Auth Service")
+
+# ---------------------------------------------------------------- text, time, files
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("it", "Italiano"), ("de", "Deutsch"), ("fr", "Français"), ("es", "Español")]
+USE_TZ = True
+TIME_ZONE = "UTC"
+STATIC_URL = "/static/"
+STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(VAR_DIR / "static")))
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+SPECTACULAR_SETTINGS = {
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "SCHEMA_PATH_PREFIX": "/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "DISABLE_ERRORS_AND_WARNINGS": False,
+}
+
+# dj-stripe mirrors Stripe's objects; its webhook views are not routed (docs/decisions/).
+DJSTRIPE_FOREIGN_KEY_TO_FIELD = "id"
+DJSTRIPE_SUBSCRIBER_CUSTOMER_KEY = None
+STRIPE_LIVE_MODE = False

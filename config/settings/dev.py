@@ -1,0 +1,17 @@
+"""Development: what `script/server` runs. Secrets come from $VAR_DIR/dev.env, which it writes."""
+
+from config.settings.base import *  # noqa: F403
+from config.settings.base import VAR_DIR, env
+
+ENVIRONMENT = "dev"
+DEBUG = False  # error answers are the product's own, here too
+ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
+PUBLIC_BASE_URL = env.str("PUBLIC_BASE_URL", default=f"http://127.0.0.1:{env.int('PORT', default=8000)}").rstrip("/")
+DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", default="Auth Service <no-reply@localhost.test>")
+
+EMAIL_BACKEND = "config.mail.FileBackend"
+EMAIL_FILE_PATH = VAR_DIR / "mail"
+if env.str("EMAIL_URL", default=""):
+    vars().update(env.email_url("EMAIL_URL"))
+
+WHITENOISE_USE_FINDERS = True

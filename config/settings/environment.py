@@ -1,0 +1,110 @@
+"""Reads the process environment. A refusal names the variable, never its value."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+env = environ.Env()
+
+MINIMUM_SECRET_BYTES = 32
+DEFAULT_LOOKING = ("changeme", "change-me", "django-insecure", "secret-key", "example", "password")
+
+_seen: dict[str, str] = {}
+
+
+def refuse(variable: str, reason: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(f"{variable} {reason}")
+
+
+def check_secret(variable: str, value: str) -> str:
+    """Refuses a secret that is empty, short, a well-known default, or that another variable already uses."""
+    if not value:
+        raise refuse(variable, "is not set. It has no default; see the table of settings in README.md.")
+    if len(value.encode()) < MINIMUM_SECRET_BYTES or len(set(value)) < 8:
+        raise refuse(variable, f"is too short or too simple: {MINIMUM_SECRET_BYTES} random bytes at least.")
+    if any(word in value.lower() for word in DEFAULT_LOOKING):
+        raise refuse(variable, "looks like a default or an example value. Make a random one.")
+    if _seen.setdefault(value, variable) != variable:
+        raise refuse(variable, f"has the value of {_seen[value]} too. Each secret must be its own.")
+    return value
+
+
+def secret(variable: str) -> str:
+    return check_secret(variable, env.str(variable, default=""))
+
+
+def _parts(variable: str) -> list[str]:
+    parts = [part.strip() for part in env.str(variable, default="").split(";") if part.strip()]
+    if not parts:
+        check_secret(variable, "")
+    return parts
+
+
+def secrets_list(variable: str) -> list[str]:
+    """`new;old;older`: the first is used to make, all are accepted when checking."""
+    return [check_secret(variable, value) for value in _parts(variable)]
+
+
+@dataclass(frozen=True)
+class KeyEntry:
+    """One key of a ring: its id, the one algorithm it may be used with, and its raw material."""
+
+    kid: str
+    algorithm: str
+    material: bytes
+
+
+def key_ring(variable: str, *, algorithm: str | None = None) -> list[KeyEntry]:
+    """`kid:ALG:base64url;...` (or `kid:base64url;...` with a fixed algorithm); the first signs, all verify."""
+    entries = [_key_entry(variable, part, algorithm) for part in _parts(variable)]
+    if len({entry.kid for entry in entries}) != len(entries):
+        raise refuse(variable, "names one key id twice.")
+    return entries
+
+
+def _key_entry(variable: str, part: str, algorithm: str | None) -> KeyEntry:
+    fields = part.split(":")
+    if algorithm is not None:
+        fields.insert(1, algorithm)
+    if len(fields) != 3 or not fields[0]:
+        raise refuse(variable, "is malformed: kid:ALG:base64url;... is expected.")
+    kid, name, encoded = fields
+    check_secret(variable, encoded)
+    try:
+        material = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+    except (binascii.Error, ValueError):
+        raise refuse(variable, "has a key that is not base64url.") from None
+    if len(material) < MINIMUM_SECRET_BYTES:
+        raise refuse(variable, f"has a key under {MINIMUM_SECRET_BYTES} bytes.")
+    return KeyEntry(kid, name, material)
+
+
+def postgres(variable: str, url: str) -> dict[str, Any]:
+    """Django's database settings from a PostgreSQL URL; `?host=/directory` names a Unix socket."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"postgres", "postgresql"} or not parts.path.strip("/"):
+        raise refuse(variable, "must be a postgresql:// URL with a database name; no other database is supported.")
+    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": query.pop("host", None) or parts.hostname or "",
+        "PORT": query.pop("port", None) or (str(parts.port) if parts.port else ""),
+        "OPTIONS": dict(query),
+    }
+
+
+def celery_broker(url: str) -> str:
+    """Celery's name for the Redis URL: `unix://` is `redis+socket://` there."""
+    if not url.startswith("unix://"):
+        return url
+    parts = urlsplit(url)
+    database = parse_qs(parts.query).get("db", ["0"])[0]
+    return f"redis+socket://{parts.path}?virtual_host={database}"

@@ -1,0 +1,41 @@
+"""Production: nothing has a default that an attacker could know, and nothing embedded is accepted."""
+
+from config.settings.base import *  # noqa: F403
+from config.settings.base import ALLOWED_HOSTS, DEFAULT_FROM_EMAIL, PUBLIC_BASE_URL, RATE_LIMITS_FACTOR, env, refuse
+
+ENVIRONMENT = "live"
+DEBUG = False
+
+if not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS:
+    raise refuse("ALLOWED_HOSTS", "must list the host names that this service answers to.")
+if not PUBLIC_BASE_URL.startswith("https://"):
+    raise refuse("PUBLIC_BASE_URL", "must be the https:// address under which the public listener is reached.")
+if not DEFAULT_FROM_EMAIL:
+    raise refuse("MAIL_FROM", "is not set: the sender of every mail.")
+if not env.str("EMAIL_URL", default=""):
+    raise refuse("EMAIL_URL", "is not set: smtp+tls://user:password@host:587.")
+if RATE_LIMITS_FACTOR > 1:
+    raise refuse("RATE_LIMITS_FACTOR", "above 1 is for tests and load runs only.")
+vars().update(env.email_url("EMAIL_URL"))
+
+SECURE_HSTS_SECONDS = 31536000
+SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+SECURE_HSTS_PRELOAD = True
+SESSION_COOKIE_NAME = "__Host-admin"
+SESSION_COOKIE_SECURE = True
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_NAME = "__Host-csrf"
+CSRF_COOKIE_SECURE = True
+CSRF_COOKIE_HTTPONLY = True
+
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+SILENCED_SYSTEM_CHECKS = [
+    "security.W002",  # X-Frame-Options: the API listeners answer CSP frame-ancestors 'none'; the admin has the middleware
+    "security.W003",  # CSRF middleware: the API listeners read no cookie; the admin listener has the middleware
+    "security.W008",  # SSL redirect: TLS ends at the proxy, plain HTTP never leaves loopback
+]

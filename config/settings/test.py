@@ -1,0 +1,34 @@
+"""Tests: fixed secrets, real PostgreSQL and Valkey (script/test starts them and sets the two URLs)."""
+
+import os
+import tempfile
+
+_FIXED = {
+    "SECRET_KEY": "test-only-8b1f6c0e5a7d4923b6e1c4f7a9d2053e",
+    "JWT_KEYS": "test1:HS256:dGVzdC1vbmx5LWFjY2Vzcy1zaWduaW5nLWtleS0xMjM0NTY3ODkwYWI",
+    "REFRESH_TOKEN_KEYS": "rt1:dGVzdC1vbmx5LXJlZnJlc2gtc2lnbmluZy1rZXktMDk4NzY1NDMyMWNk",
+    "MAIL_TOKEN_KEYS": "test-only-mail-5f0c2b7de94a4168a3c1e6d8b7f92041",
+    "LEDGER_DIGEST_KEYS": "test-only-ledger-c41d9e27a85b4f03962b7d1e0a6f8c35",
+    "VAR_DIR": tempfile.gettempdir(),
+    "PUBLIC_BASE_URL": "https://auth.test",
+    "MAIL_FROM": "Auth Service <no-reply@auth.test>",
+}
+for _name, _value in _FIXED.items():
+    os.environ[_name] = _value
+os.environ.setdefault("DATABASE_URL", "postgresql://postgres@/postgres?host=/tmp")
+os.environ.setdefault("REDIS_URL", "unix:///tmp/valkey.sock?db=0")
+
+from config.settings.base import *  # noqa: E402, F403
+
+ENVIRONMENT = "test"
+DEBUG = False
+ALLOWED_HOSTS = ["*"]
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+CELERY_TASK_ALWAYS_EAGER = True
+CELERY_TASK_EAGER_PROPAGATES = True
+# The cheapest cost bcrypt has: the work is asserted by counting calls, not by waiting.
+PASSWORD_HASHERS = [
+    "accounts.tests.hashers.CheapBCryptSHA256",
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]

@@ -1,0 +1,9 @@
+"""The WSGI application of one listener; the environment variable LISTENER says which."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.production")
+
+application = get_wsgi_application()
