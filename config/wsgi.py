@@ -6,4 +6,7 @@ from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.production")
 
+if not os.environ.get("LISTENER"):
+    raise SystemExit("LISTENER is not set: public, internal or admin.")
+
 application = get_wsgi_application()

@@ -10,7 +10,8 @@ VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var"))).resolve()
 
 # ---------------------------------------------------------------- who listens, and with what
 LISTENERS = ("public", "internal", "admin")
-LISTENER = env.str("LISTENER", default="public")
+# The admin's apps are the complete set: so it is what manage.py and Celery run with. A web process must say (wsgi.py).
+LISTENER = env.str("LISTENER", default="admin")
 if LISTENER not in LISTENERS:
     raise refuse("LISTENER", f"must be one of {', '.join(LISTENERS)}.")
 
@@ -40,13 +41,11 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 # The client's address is the socket's, or the one that this many trusted proxies report, counted from the right.
 TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
 
+_ADMIN_APPS = ["unfold", "django.contrib.admin", "django.contrib.sessions", "django.contrib.messages"]
 INSTALLED_APPS = [
-    "unfold",
-    "django.contrib.admin",
+    *(_ADMIN_APPS if LISTENER == "admin" else []),
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.sessions",
-    "django.contrib.messages",
     "django.contrib.staticfiles",
     "corsheaders",
     "rest_framework",
