@@ -1,0 +1,129 @@
+"""Runs the project's checks and tests on throw-away servers: what `script/test` does once all is installed."""
+
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT))
+
+import dev_env  # noqa: E402
+from console import Console, wants_colour  # noqa: E402
+from places import private_directory  # noqa: E402
+from postgres import OWNER, SUPERUSER, Postgres  # noqa: E402
+from processes import die_with_parent  # noqa: E402
+from supervise import Stopped, Supervisor  # noqa: E402
+from valkey import Valkey  # noqa: E402
+
+SLOTS = 16  # test runs side by side in one checkout
+PYTEST = ["-m", "pytest", "-n", "2"]
+CHECKS = {
+    "lint": ["-m", "ruff", "check"],
+    "format": ["-m", "ruff", "format", "--check"],
+    "types": ["-m", "mypy"],
+    "imports": ["-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"],
+    "migrations": ["manage.py", "makemigrations", "--check", "--dry-run"],
+}
+DEPLOYMENT_CHECK = ["manage.py", "check", "--deploy", "--fail-level", "WARNING"]
+
+
+def main(arguments: list[str]) -> int:
+    directory = Path(os.environ.get("VAR_DIR") or ROOT / "var").resolve()
+    with own_slot(directory) as slot, (slot / "servers.log").open("w") as log:
+        supervisor = Supervisor(state=slot / "children.json", console=Console(log.fileno()))
+        try:
+            supervisor.end_leftovers()
+            return run_steps(supervisor, start_stores(supervisor, slot), arguments)
+        except Stopped:
+            print(f"The servers for the tests stopped; {log.name} says why." if supervisor.exit_status else "Stopped.")
+            return 1
+        finally:
+            supervisor.shutdown()
+
+
+@contextlib.contextmanager
+def own_slot(directory: Path) -> Iterator[Path]:
+    """A directory that no other run uses now. It is kept: the next run finds its cluster made and migrated."""
+    for number in range(SLOTS):
+        slot = directory / f"test-{number}"
+        slot.mkdir(parents=True, exist_ok=True, mode=0o711 if os.geteuid() == 0 else 0o700)
+        with (slot / "lock").open("a") as lock, contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield slot
+            return
+    raise SystemExit(f"{SLOTS} test runs are under way in {directory} already.")
+
+
+def start_stores(supervisor: Supervisor, slot: Path) -> Mapping[str, str]:
+    postgres, valkey = Postgres(slot, disposable=True), Valkey(slot, disposable=True)
+    postgres.prepare()
+    supervisor.start(postgres.child(), valkey.child())
+    postgres.create_roles_and_database()
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("DJANGO_")},
+        "DATABASE_URL": postgres.url(SUPERUSER, "postgres"),
+        "DATABASE_MIGRATE_URL": postgres.url(OWNER, "postgres"),
+        "REDIS_URL": valkey.url,
+    }
+
+
+def run_steps(supervisor: Supervisor, environment: Mapping[str, str], arguments: list[str]) -> int:
+    """All of them in order, up to the first that fails; only pytest when it was given arguments."""
+    testing = {**environment, "DJANGO_SETTINGS_MODULE": "config.settings.test"}
+    if not arguments:
+        for name, command in CHECKS.items():
+            if status := run_step(supervisor, name, command, testing):
+                return status
+        if status := run_step(supervisor, "deployment", DEPLOYMENT_CHECK, production_like(environment)):
+            return status
+    return run_step(supervisor, "tests", [*PYTEST, *colour_option(), *arguments], testing)
+
+
+def run_step(supervisor: Supervisor, name: str, command: list[str], environment: Mapping[str, str]) -> int:
+    """Runs it in the foreground, so that a Ctrl-C reaches it, and names it when it fails."""
+    print(f"== {name}", flush=True)
+    started = time.monotonic()
+    with subprocess.Popen(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        preexec_fn=die_with_parent(signal.SIGTERM),
+    ) as step:
+        status = supervisor.attend(step)
+    if name != "tests":
+        result = f"failed with status {status}" if status else "passed"
+        print(f"== {name} {result} after {time.monotonic() - started:.1f} s", flush=True)
+    return status
+
+
+def colour_option() -> list[str]:
+    return ["--color=yes"] if wants_colour(1) else ["--color=no"]
+
+
+def production_like(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """What production settings ask for, with fresh secrets: the check then shows their own faults only."""
+    fresh = {name: make() for name, make in dev_env.MAKERS.items()}
+    return {
+        **environment,
+        **fresh,
+        "DJANGO_SETTINGS_MODULE": "config.settings.production",
+        "INTERNAL_API_KEYS": f"check={fresh['INTERNAL_API_KEY']}",
+        "DATABASE_URL": "postgresql://auth_app@database.internal/auth",
+        "DATABASE_MIGRATE_URL": "postgresql://auth_owner@database.internal/auth",
+        "REDIS_URL": "rediss://redis.internal/0",
+        "EMAIL_URL": "smtp+tls://user:password@smtp.internal:587",
+        "MAIL_FROM": "no-reply@auth.internal",
+        "ALLOWED_HOSTS": "auth.internal",
+        "PUBLIC_BASE_URL": "https://auth.internal",
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

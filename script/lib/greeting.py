@@ -1,0 +1,57 @@
+"""What `script/server` says once it serves: where, and commands that work as they stand in another terminal."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+EMAIL = "ada@example.com"
+PASSWORD = "a quiet harbour at dawn"  # noqa: S105  (of an example account, on this machine only)
+
+
+def greeting(environment: Mapping[str, str], *, seconds: float) -> str:
+    public, internal, admin = (
+        f"http://127.0.0.1:{environment[name]}" for name in ("PORT", "INTERNAL_PORT", "ADMIN_PORT")
+    )
+    secrets = Path(environment["VAR_DIR"]) / "dev.env"
+    commands = "\n".join(f"  {line}" for line in example_commands(public, internal, secrets))
+    return f"""
+Ready after {seconds:.1f} s. Ctrl-C stops everything.
+
+  public    {public}/docs     registration, sign-in, account
+  internal  {internal}/docs     credits, look-ups; for services, with an API key
+  admin     {admin}/admin/   sign in as $ADMIN_EMAIL with $ADMIN_PASSWORD of dev.env
+  mails     {environment["VAR_DIR"]}/mail/*.eml   their links are shown here too
+  secrets   {secrets}
+
+In another terminal, line by line:
+
+{commands}
+
+The whole story in one command: script/demo
+
+"""
+
+
+def example_commands(public: str, internal: str, secrets: Path) -> list[str]:
+    """One of each kind; later lines use the variables that earlier ones set."""
+    credentials = f'{{"email": "{EMAIL}", "password": "{PASSWORD}"}}'
+    json = "-H 'Content-Type: application/json'"
+    key = '-H "X-API-Key: $INTERNAL_API_KEY"'
+    fresh = '-H "Idempotency-Key: $(date +%s)-$$"'
+    body = '"{\\"user_id\\": \\"$USER_ID\\", \\"amount\\": %d}"'
+    return [
+        f"curl -sS {public}/v1/auth/register {json} -d '{credentials}'",
+        f"curl -sS {public}/v1/auth/login {json} -d '{credentials}'",
+        f"TOKEN=$(curl -sS {public}/v1/auth/login {json} -d '{credentials}' | {pick('access_token')})",
+        f'curl -sS {public}/v1/auth/me/status -H "Authorization: Bearer $TOKEN"',
+        f". {shlex.quote(str(secrets))}",
+        f"USER_ID=$(curl -sS {internal}/v1/users/by-email/{EMAIL} {key} | {pick('id')})",
+        f"curl -sS {internal}/v1/credits/add {key} {fresh} {json} -d {body % 100}",
+        f"curl -sS {internal}/v1/credits/use {key} {fresh} {json} -d {body % 30}",
+        f'curl -sS "{internal}/v1/credits/balance?user_id=$USER_ID" {key}',
+    ]
+
+
+def pick(field: str) -> str:
+    """A shell filter that takes one string out of a JSON answer; jq is not everywhere."""
+    return f"""sed 's/.*"{field}": *"\\([^"]*\\)".*/\\1/'"""

@@ -1,0 +1,111 @@
+"""Where the embedded servers keep their files, and as whom they run."""
+
+import hashlib
+import os
+import pwd
+import re
+import secrets
+import stat
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from supervise import Account
+
+NAME = "auth-service"
+LONGEST_SOCKET_PATH = 103  # sun_path has 104 bytes on macOS, 108 on Linux, with the closing NUL
+PLAIN_PATH = re.compile(r"[\w./-]+", re.ASCII)  # needs no quoting in a URL, a shell or a server's settings
+
+
+def unprivileged_account() -> Account | None:
+    """Whom PostgreSQL is to run as: it refuses root. None: as ourselves."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody", "daemon"):
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        if entry.pw_uid:
+            return Account(entry.pw_uid, entry.pw_gid)
+    raise SystemExit(
+        "PostgreSQL refuses to run as root, and this system has no `postgres` or `nobody` user to run it as.\n"
+        "Add one (useradd --system postgres), run this as an ordinary user, or set DATABASE_URL."
+    )
+
+
+def check_system() -> None:
+    """Refuses two conditions under which initdb fails with a message that does not help."""
+    if not stat.S_ISCHR(os.stat(os.devnull).st_mode) or os.stat(os.devnull).st_mode & 0o666 != 0o666:
+        raise SystemExit(
+            f"{os.devnull} is not a device that everybody may read and write, so PostgreSQL cannot start.\n"
+            f"Mend it as root: rm -f {os.devnull}; mknod -m 666 {os.devnull} c 1 3"
+        )
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        raise SystemExit(
+            f"User id {os.geteuid()} has no entry in /etc/passwd, so PostgreSQL cannot start as it.\n"
+            "Add one, run this as another user, or set DATABASE_URL."
+        ) from None
+
+
+def run_as(account: Account | None, argv: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
+    """Runs a short command as that user, from a directory that everybody may enter."""
+    return subprocess.run(
+        argv,
+        cwd="/",
+        env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        user=account.uid if account else None,
+        group=account.gid if account else None,
+        extra_groups=[] if account else None,
+    )
+
+
+def may_use(directory: Path, account: Account) -> bool:
+    """Whether that user can work in a directory of its own below this one (the way there may be closed)."""
+    probe = Path(tempfile.mkdtemp(prefix=".probe-", dir=directory))
+    try:
+        os.chown(probe, account.uid, account.gid)
+        return run_as(account, ["test", "-w", probe]).returncode == 0
+    finally:
+        probe.rmdir()
+
+
+def private_directory(path: Path, account: Account | None = None) -> Path:
+    """Makes a directory that only its user may enter. One that belongs to somebody else is refused."""
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    owner = account.uid if account else os.geteuid()
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in {owner, os.geteuid()}:
+        raise SystemExit(f"{path} belongs to somebody else. Remove it, or set VAR_DIR to another directory.")
+    if account:
+        os.chown(path, account.uid, account.gid)
+    path.chmod(0o700)
+    return path
+
+
+def outside_directory(variable_directory: Path, purpose: str) -> Path:
+    """A directory name under /var/tmp for what cannot live in VAR_DIR.
+
+    It is bound to this VAR_DIR by a random word kept there, so that a VAR_DIR that was removed, or that is a copy
+    of another, never meets the data of an earlier one.
+    """
+    word_file = variable_directory / "instance"
+    if not word_file.exists():
+        word_file.write_text(secrets.token_hex(8))
+    bond = f"{word_file.read_text()}:{variable_directory.resolve()}:{os.geteuid()}"
+    return Path("/var/tmp") / f"{NAME}-{purpose}-{hashlib.sha256(bond.encode()).hexdigest()[:12]}"  # noqa: S108
+
+
+def socket_directory(home: Path, variable_directory: Path, longest_name: str, account: Account | None) -> Path:
+    """`home` itself where its path is short and plain, else a private directory that is."""
+    path = str(home / longest_name)
+    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH and PLAIN_PATH.fullmatch(path):
+        return home
+    return private_directory(outside_directory(variable_directory, home.name), account)

@@ -1,0 +1,17 @@
+# Finds a Python that is new enough and starts script/lib/bootstrap.py with it: `bootstrap serve "$@"`.
+# PYTHON=/path/to/python chooses one by hand.
+
+bootstrap() {
+    for candidate in "${PYTHON:-}" python3 python3.13 python3.12 python3.11 python3.14 python; do
+        if [ -n "$candidate" ] && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            exec "$candidate" "$(dirname "$0")/lib/bootstrap.py" "$@"
+        fi
+    done
+    found=$(python3 --version 2>/dev/null || echo "no python3 at all")
+    cat >&2 <<END
+Python 3.11 or newer is needed, and this machine has $found on its PATH.
+Install one and run this again. Debian and Ubuntu: apt install python3 python3-venv; macOS: brew install python;
+elsewhere: https://www.python.org/downloads/. If it is installed under another name: PYTHON=/path/to/python $0
+END
+    exit 1
+}

@@ -1,0 +1,203 @@
+"""Starts the whole service in order, keeps it running, and stops it: what `script/server` does once all is installed."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import socket
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT))
+
+import dev_env  # noqa: E402
+import procfile  # noqa: E402
+from console import Console  # noqa: E402
+from greeting import greeting  # noqa: E402
+from postgres import OWNER, Postgres  # noqa: E402
+from supervise import Child, Stopped, Supervisor  # noqa: E402
+from valkey import Valkey  # noqa: E402
+
+LISTENERS = {"web": "PORT", "internal": "INTERNAL_PORT", "admin": "ADMIN_PORT"}
+DEFAULT_PORTS = {"PORT": "8000", "INTERNAL_PORT": "8001", "ADMIN_PORT": "8002"}
+GRACE_SECONDS = 20.0  # more than gunicorn's graceful_timeout
+APPLICATION_PACKAGES = ("config", "accounts", "credits", "billing")
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One running copy of the service: its directory and its environment. Two differ in VAR_DIR and ports."""
+
+    directory: Path
+    environment: Mapping[str, str]
+
+    @classmethod
+    def here(cls) -> "Instance":
+        directory = make_variable_directory(Path(os.environ.get("VAR_DIR") or ROOT / "var").resolve())
+        kept = dev_env.load(directory / "dev.env")
+        return cls(directory, {**DEFAULT_PORTS, **kept, **os.environ, "VAR_DIR": str(directory)})
+
+    def port(self, variable: str) -> int:
+        try:
+            return int(self.environment[variable])
+        except ValueError:
+            raise SystemExit(f"{variable} must be a number, not {self.environment[variable]!r}.") from None
+
+    @cached_property
+    def process_table(self) -> dict[str, str]:
+        return procfile.read(ROOT / "Procfile")
+
+
+def main() -> int:
+    instance = Instance.here()
+    console = Console()
+    with sole_use(instance.directory):
+        supervisor = Supervisor(state=instance.directory / "children.json", console=console)
+        try:
+            supervisor.end_leftovers()
+            bring_up(instance, supervisor)
+            console.show(greeting(instance.environment, seconds=time.time() - float(os.environ["STARTED_AT"])))
+            supervisor.watch()
+        except Stopped:
+            pass
+        finally:
+            status = supervisor.shutdown()
+            supervisor.say("all stopped")
+        return status
+
+
+def make_variable_directory(directory: Path) -> Path:
+    """Others may pass through when PostgreSQL must run as another user than we (root); nobody may list it."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o711 if os.geteuid() == 0 else 0o700)
+    except OSError as error:
+        raise SystemExit(f"{directory} cannot be made ({error.strerror}). Set VAR_DIR to another directory.") from None
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise SystemExit(f"{directory} is not yours to write. Set VAR_DIR to another directory.")
+    return directory
+
+
+@contextlib.contextmanager
+def sole_use(directory: Path) -> Iterator[None]:
+    """One supervisor per VAR_DIR. The kernel frees the lock when its holder ends, however that happens."""
+    with (directory / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise SystemExit(
+                f"The service is already running in {directory} (pid {lock.read().strip()}).\n"
+                "Stop it first; or set VAR_DIR, PORT, INTERNAL_PORT and ADMIN_PORT to run another beside it."
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def bring_up(instance: Instance, supervisor: Supervisor) -> None:
+    check_ports(instance)
+    environment = dict(instance.environment) | {
+        "DJANGO_SETTINGS_MODULE": instance.environment.get("DJANGO_SETTINGS_MODULE", "config.settings.dev"),
+        "PATH": f"{Path(sys.executable).parent}:{instance.environment.get('PATH', os.defpath)}",
+        "PYTHONUNBUFFERED": "1",
+    }
+    postgres = start_stores(instance, supervisor, environment)
+    migrate(instance, supervisor, environment, postgres)
+    children = [application_process(instance, name, environment) for name in instance.process_table if name != "release"]
+    supervisor.start(*children)
+
+
+def check_ports(instance: Instance) -> None:
+    """Names the variable to set. The port might be taken between this and its use; gunicorn would say so then."""
+    for variable in LISTENERS.values():
+        port = instance.port(variable)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except (OSError, OverflowError) as error:
+                raise SystemExit(
+                    f"Port {port} of 127.0.0.1 cannot be used ({getattr(error, 'strerror', None) or error}).\n"
+                    f"Set {variable} to another one: {variable}={port + 1000} script/server"
+                ) from None
+    if len({instance.port(variable) for variable in LISTENERS.values()}) != len(LISTENERS):
+        raise SystemExit(f"{', '.join(LISTENERS.values())} must differ from one another.")
+
+
+def start_stores(instance: Instance, supervisor: Supervisor, environment: dict[str, str]) -> Postgres | None:
+    """Adds their URLs to the environment. Those that are given are used as they are."""
+    stores: list[Child] = []
+    postgres = None
+    if not environment.get("REDIS_URL"):
+        valkey = Valkey(instance.directory)
+        environment["REDIS_URL"] = valkey.url
+        stores.append(valkey.child())
+    if not environment.get("DATABASE_URL"):
+        postgres = Postgres(instance.directory)
+        postgres.prepare()
+        environment["DATABASE_URL"], environment["DATABASE_MIGRATE_URL"] = postgres.url(), postgres.url(OWNER)
+        stores.append(postgres.child())
+    supervisor.start(*stores)
+    if postgres:
+        postgres.create_roles_and_database()
+    return postgres
+
+
+def migrate(
+    instance: Instance, supervisor: Supervisor, environment: Mapping[str, str], postgres: Postgres | None
+) -> None:
+    """Migrates and makes the first admin, unless this code has done so with this embedded database before."""
+    marker = postgres.home / "migrated" if postgres else None
+    fingerprint = code_fingerprint(environment["ADMIN_EMAIL"])
+    if marker and marker.exists() and marker.read_text() == fingerprint:
+        return
+    commands = {"migrate": instance.process_table["release"], "admin": "python manage.py ensure_admin"}
+    for name, command in commands.items():
+        supervisor.run(Child(name, procfile.argv(command), environment, directory=ROOT))
+    if marker:
+        marker.write_text(fingerprint)
+
+
+def code_fingerprint(admin_email: str) -> str:
+    """Changes with any line of ours or any version of theirs: finer would save a second and could be wrong."""
+    digest = hashlib.sha256(admin_email.encode())
+    files = [path for package in APPLICATION_PACKAGES for path in (ROOT / package).rglob("*.py")]
+    for path in [ROOT / "requirements.txt", *sorted(files)]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def application_process(instance: Instance, name: str, environment: Mapping[str, str]) -> Child:
+    variable = LISTENERS.get(name)
+    return Child(
+        name,
+        procfile.argv(instance.process_table[name]),
+        environment,
+        directory=ROOT,
+        grace=GRACE_SECONDS,
+        ready=answers_at(instance.port(variable)) if variable else None,
+    )
+
+
+def answers_at(port: int) -> Callable[[], bool]:
+    """Whether the listener on this port says that it and its stores are ready."""
+
+    def check() -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    return check
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""The test database: migrated once per state of the code, then cloned for each worker in a fraction of a second.
+
+A pytest plugin (conftest.py names it). Tests connect as the superuser of a throw-away cluster, which `script/test`
+starts; the tables are made by the owner role and granted to the serving role, as in production.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection, connections
+from django.db.backends.base.operations import BaseDatabaseOperations
+from pytest_django.plugin import DjangoDbBlocker
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCK = 4711  # of pg_advisory_lock: one worker makes the template, the others wait
+OWNER, SERVING = "auth_owner", "auth_app"
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Takes the place of pytest-django's own, which would migrate for each worker."""
+    name = f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{os.getpid()}"
+    with django_db_blocker.unblock(), administration() as cluster:
+        cluster.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+        template = ensure_template(cluster)
+        cluster.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY OWNER {OWNER}')
+        cluster.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
+        use_database(name)
+        yield
+        for opened in connections.all(initialized_only=True):
+            opened.close()
+        cluster.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@contextmanager
+def administration() -> Iterator[psycopg.Connection[Any]]:
+    target = connection.settings_dict
+    with psycopg.connect(
+        host=target["HOST"],
+        port=target["PORT"] or None,
+        user=target["USER"],
+        password=target["PASSWORD"] or None,
+        dbname="postgres",
+        autocommit=True,
+    ) as cluster:
+        yield cluster
+
+
+def ensure_template(cluster: psycopg.Connection[Any]) -> str:
+    """The name of a migrated database. It carries its name only once it is whole."""
+    template = f"template_{state_of_code()}"
+    if not cluster.execute("SELECT FROM pg_database WHERE datname = %s", [template]).rowcount:
+        draft = f"{template}_draft"
+        make_roles(cluster)
+        cluster.execute(f'DROP DATABASE IF EXISTS "{draft}" WITH (FORCE)')
+        cluster.execute(f'CREATE DATABASE "{draft}" OWNER {OWNER}')
+        migrate(draft)
+        cluster.execute(f'ALTER DATABASE "{draft}" RENAME TO "{template}"')
+    return template
+
+
+def state_of_code() -> str:
+    """Changes with anything a migration may depend on: our migrations and commands, and every installed version."""
+    digest = hashlib.sha256()
+    for pattern in ("*/migrations/*.py", "*/djstripe_migrations/*.py", "*/management/commands/*.py", "*/apps.py"):
+        for path in sorted(ROOT.glob(pattern)):
+            digest.update(path.read_bytes())
+    installed = sorted(f"{package.metadata['Name']}=={package.version}" for package in distributions())
+    return hashlib.sha256(digest.digest() + repr(installed).encode()).hexdigest()[:16]
+
+
+def make_roles(cluster: psycopg.Connection[Any]) -> None:
+    for role in (OWNER, SERVING):
+        if not cluster.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).rowcount:
+            cluster.execute(f"CREATE ROLE {role} LOGIN")
+
+
+def migrate(database: str) -> None:
+    """With the product's own command, which connects as the owner and grants to the serving role."""
+    migration_database = settings.MIGRATION_DATABASE
+    migration_database.update({"NAME": database, "USER": OWNER})
+    use_database(database)
+    call_command("migrate", verbosity=0, interactive=False)
+    connections.close_all()
+
+
+def use_database(name: str) -> None:
+    connection.close()
+    connection.settings_dict["NAME"] = name
+
+
+@pytest.fixture
+def serving_role(db: None) -> Iterator[None]:
+    """The test's statements run as the role that serves: what it may not do is refused."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET ROLE {SERVING}")
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("RESET ROLE")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _flush_past_triggers() -> Iterator[None]:
+    """Only the flush between tests may truncate the journal: as the cluster's superuser, in that one transaction."""
+    operations = type(connection.ops)
+    flush = operations.execute_sql_flush
+
+    def flush_as_replica(self: BaseDatabaseOperations, statements: Sequence[str]) -> None:
+        if statements:
+            statements = ["SET LOCAL session_replication_role = replica", *statements]
+        flush(self, statements)
+
+    operations.execute_sql_flush = flush_as_replica  # type: ignore[method-assign]
+    yield
+    operations.execute_sql_flush = flush  # type: ignore[method-assign]
