@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import msgspec
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.permissions import BasePermission
@@ -18,20 +18,40 @@ from rest_framework.request import Request
 from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
-from accounts import permissions
+from accounts import permissions, shapes
 from accounts.authentication import ApiKeyAuthentication, JWTSessionAuthentication
 from accounts.errors import IdempotencyKeyInvalid, IdempotencyKeyRequired
+
+METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """Base of every request body: strict types, unknown fields refused. Nested in its view as `Body`."""
 
 
+class NoBody(Body):
+    """What POST, PUT and PATCH carry where the view names no Body, and DELETE always: nothing, or `{}`."""
+
+
+class Query(msgspec.Struct, kw_only=True, frozen=True):
+    """Base of a view's query parameters; those it does not name are ignored. Nested in its view as `Query`."""
+
+
 class Endpoint(APIView):
-    """What all tiers share. `Body` names the shape of the request; `request.data` is then an instance of it."""
+    """What all tiers share.
+
+    `Body` names the shape of POST, PUT and PATCH; `request.data` is then an instance of it, checked before the handler
+    runs. `Query` names the query parameters; `self.query(request)` gives an instance. Each handler is decorated with
+    `accounts.documentation.documented`: config/openapi.py makes the OpenAPI document of that, Body and Query.
+    `mark` says what the endpoint table shows beside the tier, such as `refresh token`, `signature`, `health`, `docs`.
+    """
 
     tier: ClassVar[str]
+    mark: ClassVar[str] = ""
     Body: ClassVar[type[Body] | None] = None
+    Query: ClassVar[type[Query] | None] = None
+    takes_forms: ClassVar[bool] = False  # application/x-www-form-urlencoded gives the same Body
+    raw_body: ClassVar[bool] = False  # the handler reads `request.body` itself, as a signature over it demands
     # Answers with tokens or personal data are not kept by caches (RFC 9111, 5.2.2.5).
     no_store: ClassVar[bool] = True
     body_limit: ClassVar[int | None] = None  # bytes; None: the setting BODY_LIMIT
@@ -44,6 +64,27 @@ class Endpoint(APIView):
         if request.method not in self.allowed_methods:
             raise MethodNotAllowed(request.method or "")
         super().initial(request, *args, **kwargs)
+        if request.method in METHODS_WITH_BODY and not self.raw_body:
+            _ = request.data  # refused, if it must be, before the handler runs
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        """An empty body is decoded like any other (as `{}`); the framework would hand the view a bare dict."""
+        wrapped = super().initialize_request(request, *args, **kwargs)
+        wrapped._stream = request  # noqa: SLF001
+        return wrapped
+
+    def shape(self, method: str | None) -> type[msgspec.Struct]:
+        """What the body of a request with this method must look like."""
+        return NoBody if self.Body is None or method == "DELETE" else self.Body
+
+    def query(self, request: Request) -> Any:
+        """The query parameters as an instance of `self.Query`. Raises ValidationFailed."""
+        return shapes.convert_query(request.query_params, self.Query or Query)
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        """None: `Allow` belongs to 405 and OPTIONS, and the framework would send it with every answer."""
+        return {}
 
     def options(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         return HttpResponse(status=204, headers={"Allow": ", ".join(self.allowed_methods)})

@@ -1,0 +1,63 @@
+"""What a view says about itself in the OpenAPI document. It costs nothing when a request is served."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from accounts.errors import Problem
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """What `documented` keeps on a handler; config/openapi.py reads it."""
+
+    summary: str
+    answer: Any
+    status: int
+    example: Any
+    body_example: Any
+    problems: tuple[type[Problem], ...]
+    idempotent: bool
+    paged: bool
+    headers: Mapping[str, str]
+
+
+def documented(
+    summary: str,
+    *,
+    answer: Any = None,
+    status: int = 200,
+    example: Any = None,
+    body_example: Any = None,
+    problems: tuple[type[Problem], ...] = (),
+    idempotent: bool = False,
+    paged: bool = False,
+    headers: Mapping[str, str] | None = None,
+) -> Callable[[Handler], Handler]:
+    """Describes one handler (`get`, `post`, ...). Its docstring is the description.
+
+    `answer` is the type of the answer (a msgspec Struct or any type that msgspec knows; None: no body) and `example`
+    one such answer as JSON; `body_example` one request body. Types of the body, of query parameters and of the path
+    come from the view's `Body` and `Query` and from its route. `problems` lists the refusals of this call only: those
+    of its tier, of its body and of every call are added. `idempotent` says that Idempotency-Key is required, `paged`
+    that `answer` is one item of a list with `limit`, `cursor` and `next`. `headers` names answer headers of its own.
+    """
+    operation = Operation(
+        summary=summary,
+        answer=answer,
+        status=status,
+        example=example,
+        body_example=body_example,
+        problems=problems,
+        idempotent=idempotent,
+        paged=paged,
+        headers=headers or {},
+    )
+
+    def mark(handler: Handler) -> Handler:
+        handler.operation = operation  # type: ignore[attr-defined]
+        return handler
+
+    return mark

@@ -1,0 +1,113 @@
+"""Decoded JSON or a query string against the msgspec type that it must have; a refusal names the field.
+
+    shapes.convert({"amount": "1"}, UseCredits.Body)    ValidationFailed: amount, wrong_type
+
+Strict: "1", 1.0 and true are no integers (contract: credits are JSON integers). All wrong fields of the top level are
+listed at once; inside lists and nested objects the first one is.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar, get_args
+
+import msgspec
+
+from accounts.errors import UnknownField, ValidationFailed
+
+Shape = TypeVar("Shape")
+Fault = tuple[str, str, str]  # field, code, detail: one entry of `errors`
+
+_PATH = re.compile(r" - at (?:`key` in )?`\$?(?P<path>[^`]*)`$")
+_NAMED = re.compile(r"^Object (?:missing required|contains unknown) field `(?P<name>[^`]*)`")
+_UNION_WITH_NULL = re.compile(r" \| null`|`null \| ")
+_LONGEST_NAME = 100
+_NO_FIELD = ""
+# What msgspec's sentence contains, and our stable code for it; the first that fits counts.
+_CODES = (
+    ("missing required field", "required"),
+    ("unknown field", "unknown_field"),
+    (", got ", "wrong_type"),
+    ("length >=", "too_short"),
+    ("length <=", "too_long"),
+    (">", "too_small"),
+    ("<", "too_large"),
+    ("enum value", "invalid_choice"),
+)
+
+
+def convert(value: Any, shape: type[Shape], *, strict: bool = True) -> Shape:
+    """The value as an instance of `shape`. Raises UnknownField or ValidationFailed."""
+    try:
+        return msgspec.convert(value, shape, strict=strict)
+    except msgspec.ValidationError as error:
+        faults = list(_faults(value, shape, str(error), strict=strict))
+    unknown = [fault for fault in faults if fault[1] == "unknown_field"]
+    raise UnknownField(*unknown) if unknown else ValidationFailed(*faults)
+
+
+def convert_query(parameters: Mapping[str, Any], shape: type[Shape]) -> Shape:
+    """A query string as `shape`: text becomes numbers and dates, parameters it does not name are ignored."""
+    named = {field.encode_name for field in msgspec.structs.fields(shape)}  # type: ignore[arg-type]
+    given = {name: parameters[name] for name in parameters if name in named}
+    broken = [name for name, text in given.items() if "\0" in text or not text.isprintable()]
+    if broken:
+        raise ValidationFailed(*((name, "invalid_text", "Control characters are not accepted.") for name in broken))
+    return convert(given, shape, strict=False)
+
+
+def _faults(value: Any, shape: Any, first: str, *, strict: bool) -> Iterator[Fault]:
+    """Field by field, so that a caller learns of all wrong ones; else the one fault that msgspec met first."""
+    if not (isinstance(value, dict) and isinstance(shape, type) and issubclass(shape, msgspec.Struct)):
+        yield _fault(first)
+        return
+    fields = {field.encode_name: field for field in msgspec.structs.fields(shape)}
+    found = [_fault(f"Object contains unknown field `{name}`") for name in _unknown(value, fields, shape)]
+    for name, field in fields.items():
+        if name not in value:
+            if field.required:
+                found.append(_fault(f"Object missing required field `{name}`"))
+        elif (message := _message(value[name], field.type, strict=strict)) is not None:
+            found.append(_fault(message, under=name, choices=_choices(field.type)))
+    yield from found or [_fault(first)]
+
+
+def _unknown(value: dict[str, Any], fields: Mapping[str, Any], shape: type[msgspec.Struct]) -> list[str]:
+    return [name for name in value if name not in fields] if shape.__struct_config__.forbid_unknown_fields else []
+
+
+def _message(value: Any, of_type: Any, *, strict: bool) -> str | None:
+    try:
+        msgspec.convert(value, of_type, strict=strict)
+    except msgspec.ValidationError as error:
+        return str(error)
+    return None
+
+
+def _fault(message: str, *, under: str = _NO_FIELD, choices: tuple[Any, ...] = ()) -> Fault:
+    where = _PATH.search(message)
+    path = under + (where["path"] if where else "")
+    sentence = _PATH.sub("", message)
+    code = next((code for words, code in _CODES if words in sentence), "invalid")
+    named = _NAMED.match(sentence)
+    if named:
+        name = named["name"][:_LONGEST_NAME]
+        return f"{path}.{name}".lstrip("."), code, _NAMED_DETAILS[code]
+    return path.lstrip("."), code, _detail(sentence, code, choices)
+
+
+_NAMED_DETAILS = {"required": "This field is required.", "unknown_field": "This call has no such field."}
+
+
+def _detail(sentence: str, code: str, choices: tuple[Any, ...]) -> str:
+    """msgspec's sentence, unless it repeats what was sent."""
+    if code == "invalid_choice":
+        return f"Must be one of: {', '.join(map(str, choices))}." if choices else "This is not one of the choices."
+    return f"{sentence}."
+
+
+def _choices(of_type: Any) -> tuple[Any, ...]:
+    """The values of a Literal, also inside Optional and Annotated."""
+    flat: list[Any] = []
+    for argument in get_args(of_type):
+        flat.extend(_choices(argument) or ([argument] if isinstance(argument, str) else []))
+    return tuple(flat)
