@@ -20,6 +20,8 @@ from django.db import connection, connections
 from django.db.backends.base.operations import BaseDatabaseOperations
 from pytest_django.plugin import DjangoDbBlocker
 
+from accounts.database_roles import grant_to_serving_role
+
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = 4711  # of pg_advisory_lock: one worker makes the template, the others wait
 OWNER, SERVING = "auth_owner", "auth_app"
@@ -35,6 +37,7 @@ def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBl
         cluster.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY OWNER {OWNER}')
         cluster.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
         use_database(name)
+        grant_to_serving_role(connection, role=SERVING)  # a clone lacks the privileges on the database itself
         yield
         for opened in connections.all(initialized_only=True):
             opened.close()
@@ -69,9 +72,9 @@ def ensure_template(cluster: psycopg.Connection[Any]) -> str:
 
 
 def state_of_code() -> str:
-    """Changes with anything a migration may depend on: our migrations and commands, and every installed version."""
+    """Changes with all that a migration may depend on: our migrations and commands, each installed version."""
     digest = hashlib.sha256()
-    for pattern in ("*/migrations/*.py", "*/djstripe_migrations/*.py", "*/management/commands/*.py", "*/apps.py"):
+    for pattern in ("*/*migrations/*.py", "*/management/commands/*.py", "*/apps.py", "*/database_roles.py"):
         for path in sorted(ROOT.glob(pattern)):
             digest.update(path.read_bytes())
     installed = sorted(f"{package.metadata['Name']}=={package.version}" for package in distributions())
@@ -86,8 +89,7 @@ def make_roles(cluster: psycopg.Connection[Any]) -> None:
 
 def migrate(database: str) -> None:
     """With the product's own command, which connects as the owner and grants to the serving role."""
-    migration_database = settings.MIGRATION_DATABASE
-    migration_database.update({"NAME": database, "USER": OWNER})
+    settings.MIGRATION_DATABASE["NAME"] = database
     use_database(database)
     call_command("migrate", verbosity=0, interactive=False)
     connections.close_all()
@@ -104,13 +106,14 @@ def serving_role(db: None) -> Iterator[None]:
     with connection.cursor() as cursor:
         cursor.execute(f"SET ROLE {SERVING}")
     yield
-    with connection.cursor() as cursor:
-        cursor.execute("RESET ROLE")
+    if not connection.in_atomic_block:  # where the test's transaction is rolled back, so is this
+        with connection.cursor() as cursor:
+            cursor.execute("RESET ROLE")
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _flush_past_triggers() -> Iterator[None]:
-    """Only the flush between tests may truncate the journal: as the cluster's superuser, in that one transaction."""
+    """Only the flush between tests may truncate the journal: as the superuser, in that one transaction."""
     operations = type(connection.ops)
     flush = operations.execute_sql_flush
 

@@ -30,7 +30,9 @@ def main(command: str, *arguments: str) -> None:
     """Replaces this process by `script/lib/<command>.py` in an environment that has what the command needs."""
     open_closed_streams()
     os.environ.setdefault("STARTED_AT", str(time.time()))
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a second start without compiled files takes seconds longer
+    os.environ.pop(
+        "PYTHONDONTWRITEBYTECODE", None
+    )  # a second start without compiled files takes seconds longer
     ensure_installed(needed_by(command))
     os.execv(PYTHON, [str(PYTHON), str(Path(__file__).with_name(f"{command}.py")), *arguments])
 
@@ -86,47 +88,41 @@ def one_at_a_time() -> Iterator[None]:
 
 def make_environment() -> None:
     print("Making the virtual environment .venv ...", flush=True)
-    command = [sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)]
-    if not has_own_pip():
-        if importlib.util.find_spec("pip") is None:
-            sys.exit(
-                f"{sys.executable} has neither the module ensurepip nor pip, so nothing can be installed.\n"
-                "Debian and Ubuntu: apt install python3-venv; then run this again."
-            )
-        command.append("--without-pip")
-    done = run(command, capture_output=True)
+    if not (has("pip") or has("ensurepip")):
+        sys.exit(
+            f"{sys.executable} has neither pip nor the module ensurepip, so nothing can be installed.\n"
+            "Debian and Ubuntu: apt install python3-venv; then run this again."
+        )
+    without = ["--without-pip"] if has("pip") else []
+    done = run([sys.executable, "-m", "venv", "--clear", *without, str(ENVIRONMENT)], capture_output=True)
     if done.returncode:
-        sys.exit(f"{ENVIRONMENT} could not be made (is the directory yours to write?):\n{done.stdout}{done.stderr}")
+        sys.exit(
+            f"{ENVIRONMENT} could not be made (is the directory yours to write?):\n{done.stdout}{done.stderr}"
+        )
     RECORD.write_text(json.dumps({"python": identity()}))
 
 
-def has_own_pip() -> bool:
-    """Debian's python3 without python3-venv has no ensurepip."""
-    return importlib.util.find_spec("ensurepip") is not None
+def has(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
 
 
 def pip() -> list[str]:
-    if importlib.util.find_spec("ensurepip") is None:
+    """The pip of the Python we run on; making another takes seconds, but where there is none it has to be."""
+    if has("pip"):
         return [sys.executable, "-m", "pip", "--python", str(PYTHON)]
     return [str(PYTHON), "-m", "pip"]
 
 
 def install(lock_files: list[str]) -> None:
     print(f"Installing {', '.join(lock_files)} (once) ...", flush=True)
+    # What is imported is compiled at its first use; compiling everything now takes nine seconds more.
     command = [*pip(), "install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-compile"]
     for name in lock_files:
         command += ["--requirement", str(ROOT / name)]
     if run(command).returncode:
         sys.exit(explain_failure(lock_files))
-    compile_installed()
     record = read_record() | {name: digest(name) for name in lock_files}
     RECORD.write_text(json.dumps(record))
-
-
-def compile_installed() -> None:
-    """On every core, which pip does not; without it each start would be slower until all has been used once."""
-    packages = [str(path) for path in ENVIRONMENT.glob("lib*/python*/site-packages")]
-    run([str(PYTHON), "-m", "compileall", "-qq", "-j", "0", *packages])
 
 
 def run(command: list[str], *, capture_output: bool = False) -> subprocess.CompletedProcess[str]:
@@ -142,7 +138,9 @@ def run(command: list[str], *, capture_output: bool = False) -> subprocess.Compl
 
 
 def explain_failure(lock_files: list[str]) -> str:
-    advice = ["pip could not install the requirements; its last lines above say why. Run this again once that is mended."]
+    advice = [
+        "pip could not install the requirements; its last lines above say why. Run this again once that is mended."
+    ]
     advice.append("No network or a proxy: pip reads PIP_INDEX_URL, PIP_PROXY and ~/.config/pip/pip.conf.")
     if EMBEDDED in lock_files:
         advice.append(

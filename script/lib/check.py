@@ -15,7 +15,6 @@ sys.path.append(str(ROOT))
 
 import dev_env  # noqa: E402
 from console import Console, wants_colour  # noqa: E402
-from places import private_directory  # noqa: E402
 from postgres import OWNER, SUPERUSER, Postgres  # noqa: E402
 from processes import die_with_parent  # noqa: E402
 from supervise import Stopped, Supervisor  # noqa: E402
@@ -41,7 +40,11 @@ def main(arguments: list[str]) -> int:
             supervisor.end_leftovers()
             return run_steps(supervisor, start_stores(supervisor, slot), arguments)
         except Stopped:
-            print(f"The servers for the tests stopped; {log.name} says why." if supervisor.exit_status else "Stopped.")
+            print(
+                f"The servers for the tests stopped; {log.name} says why."
+                if supervisor.exit_status
+                else "Stopped."
+            )
             return 1
         finally:
             supervisor.shutdown()

@@ -5,6 +5,7 @@ import select
 import sys
 import time
 from collections import deque
+from pathlib import Path
 
 COLOURS = (36, 32, 35, 33, 34, 31)
 NAME_WIDTH = 10
@@ -80,4 +81,4 @@ def open_closed_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  (lives as long as the process)
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  (for as long as the process)

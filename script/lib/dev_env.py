@@ -10,7 +10,7 @@ from pathlib import Path
 
 from accounts.key_format import generate
 
-HEADING = "# Secrets of this development instance, made by script/server. Never changed by it; remove a line to renew it.\n"
+HEADING = "# Secrets of this development instance, made by script/server; remove a line to renew it.\n"
 
 
 def random_secret() -> str:
@@ -55,9 +55,10 @@ def parse(text: str) -> dict[str, str]:
 
 def replace(path: Path, text: str) -> None:
     """Whole or not at all, and for its owner only from the first byte on."""
-    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=".dev.env-")  # mode 0600
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(descriptor)
-    os.replace(draft, path)
+    with tempfile.NamedTemporaryFile(
+        "w", dir=path.parent, prefix=".dev.env-", delete=False
+    ) as draft:  # mode 0600
+        draft.write(text)
+        draft.flush()
+        os.fsync(draft.fileno())
+    Path(draft.name).replace(path)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from processes import kill_group, send, started_at
 
-PATIENCE_SECONDS = 15.0
+PATIENCE = 15.0  # seconds that an open request or a flush may take
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ def recall(path: Path) -> list[Started]:
     return [process for process in recorded if process.runs()]
 
 
-def end(processes: list[Started]) -> None:
+def end(processes: list[Started], *, patience: float = PATIENCE) -> None:
     """Ends them as their supervisor would have, and by force if they do not go."""
     for process in reversed(processes):
         send(process.pid, process.stop_signal)
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + patience
     while any(process.runs() for process in processes) and time.monotonic() < deadline:
         time.sleep(0.05)
     for process in processes:

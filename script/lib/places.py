@@ -37,7 +37,8 @@ def unprivileged_account() -> Account | None:
 
 def check_system() -> None:
     """Refuses two conditions under which initdb fails with a message that does not help."""
-    if not stat.S_ISCHR(os.stat(os.devnull).st_mode) or os.stat(os.devnull).st_mode & 0o666 != 0o666:
+    mode = Path(os.devnull).stat().st_mode
+    if not stat.S_ISCHR(mode) or mode & 0o666 != 0o666:
         raise SystemExit(
             f"{os.devnull} is not a device that everybody may read and write, so PostgreSQL cannot start.\n"
             f"Mend it as root: rm -f {os.devnull}; mknod -m 666 {os.devnull} c 1 3"
@@ -103,7 +104,9 @@ def outside_directory(variable_directory: Path, purpose: str) -> Path:
     return Path("/var/tmp") / f"{NAME}-{purpose}-{hashlib.sha256(bond.encode()).hexdigest()[:12]}"  # noqa: S108
 
 
-def socket_directory(home: Path, variable_directory: Path, longest_name: str, account: Account | None) -> Path:
+def socket_directory(
+    home: Path, variable_directory: Path, longest_name: str, account: Account | None
+) -> Path:
     """`home` itself where its path is short and plain, else a private directory that is."""
     path = str(home / longest_name)
     if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH and PLAIN_PATH.fullmatch(path):

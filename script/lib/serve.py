@@ -1,4 +1,4 @@
-"""Starts the whole service in order, keeps it running, and stops it: what `script/server` does once all is installed."""
+"""Starts the service in order, keeps it running, and stops it: `script/server`, once all is installed."""
 
 import contextlib
 import fcntl
@@ -62,7 +62,9 @@ def main() -> int:
         try:
             supervisor.end_leftovers()
             bring_up(instance, supervisor)
-            console.show(greeting(instance.environment, seconds=time.time() - float(os.environ["STARTED_AT"])))
+            console.show(
+                greeting(instance.environment, seconds=time.time() - float(os.environ["STARTED_AT"]))
+            )
             supervisor.watch()
         except Stopped:
             pass
@@ -77,7 +79,9 @@ def make_variable_directory(directory: Path) -> Path:
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o711 if os.geteuid() == 0 else 0o700)
     except OSError as error:
-        raise SystemExit(f"{directory} cannot be made ({error.strerror}). Set VAR_DIR to another directory.") from None
+        raise SystemExit(
+            f"{directory} cannot be made ({error.strerror}). Set VAR_DIR to another directory."
+        ) from None
     if not os.access(directory, os.W_OK | os.X_OK):
         raise SystemExit(f"{directory} is not yours to write. Set VAR_DIR to another directory.")
     return directory
@@ -110,7 +114,11 @@ def bring_up(instance: Instance, supervisor: Supervisor) -> None:
     }
     postgres = start_stores(instance, supervisor, environment)
     migrate(instance, supervisor, environment, postgres)
-    children = [application_process(instance, name, environment) for name in instance.process_table if name != "release"]
+    children = [
+        application_process(instance, name, environment)
+        for name in instance.process_table
+        if name != "release"
+    ]
     supervisor.start(*children)
 
 

@@ -76,12 +76,12 @@ class Supervisor:
 
     # Starting
 
-    def end_leftovers(self) -> None:
+    def end_leftovers(self, *, patience: float = leftovers.PATIENCE) -> None:
         """Ends what an earlier supervisor, killed without warning, left running."""
         found = leftovers.recall(self._state)
         for process in found:
             self.say(f"{process.name} (pid {process.pid}) is left over from an earlier run; ending it")
-        leftovers.end(found)
+        leftovers.end(found, patience=patience)
         leftovers.forget(self._state)
 
     def start(self, *children: Child) -> None:
@@ -100,7 +100,9 @@ class Supervisor:
         self._drain(child)
         self.children.remove(child)
         if child.process and child.process.returncode:
-            self._fail(f"{child.name} failed ({describe_end(child.process.returncode)}); its last lines above say why")
+            self._fail(
+                f"{child.name} failed ({describe_end(child.process.returncode)}); its last lines above say why"
+            )
 
     def _spawn(self, child: Child) -> None:
         child.process = subprocess.Popen(
@@ -238,7 +240,7 @@ class Supervisor:
         self._console.say("supervisor", text)
 
     def _obey_signals(self) -> None:
-        signal.signal(signal.SIGCHLD, lambda number, frame: None)  # ignored by default, and would wake nobody
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # ignored by default, and would wake nobody
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup stays in force
                 signal.signal(number, self._request_stop)

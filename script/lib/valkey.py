@@ -25,7 +25,9 @@ class Valkey:
 
     def child(self) -> Child:
         persistence = "--appendonly no" if self.disposable else "--appendonly yes --appendfsync everysec"
-        options = "--port 0 --unixsocketperm 700 --maxmemory-policy noeviction --loglevel warning " + persistence
+        options = (
+            "--port 0 --unixsocketperm 700 --maxmemory-policy noeviction --loglevel warning " + persistence
+        )
         return Child(
             name="valkey",
             argv=[str(program()), "--unixsocket", str(self.socket), "--save", "", *options.split()],
