@@ -1,0 +1,57 @@
+"""A call on the ledger: who makes it, under which key, and the texts that go with it."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from django.conf import settings
+
+from accounts.errors import IdempotencyKeyReused
+
+SALT_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request to change the ledger.
+
+    `service` and `key` make it unique for a user: the same pair spends once. `request` is what was asked, by which a
+    repeat is told from another request under the same key. `key` is None only for what commands and admins do.
+    """
+
+    service: str
+    key: str | None = None
+    request: bytes = b""
+    description: str | None = None
+    reference: str | None = None
+    metadata: Mapping[str, Any] | None = None
+
+    @property
+    def digest(self) -> bytes | None:
+        """What the journal keeps of the request: keyed, so that erased texts cannot be guessed from it."""
+        return None if self.key is None else _keyed(settings.LEDGER_DIGEST_KEYS[0], self.request)
+
+    def salt(self) -> bytes | None:
+        """Fresh for each row with texts; without texts there is nothing to protect."""
+        if self.description is None and self.reference is None and self.metadata is None:
+            return None
+        return secrets.token_bytes(SALT_BYTES)
+
+    def require_same_request(self, stored: bytes) -> None:
+        """Raises IdempotencyKeyReused unless the stored digest is of this request, under any key still configured."""
+        candidates = (_keyed(key, self.request) for key in settings.LEDGER_DIGEST_KEYS)
+        if not any(hmac.compare_digest(stored, candidate) for candidate in candidates):
+            raise IdempotencyKeyReused
+
+
+def request_bytes(operation: str, *, path: str = "", fields: Any) -> bytes:
+    """One form of a request, whatever order its fields were sent in. `fields` leaves out what was not sent."""
+    return msgspec.json.encode([operation, path, fields], order="sorted")
+
+
+def _keyed(key: str, request: bytes) -> bytes:
+    return hmac.digest(key.encode(), request, hashlib.sha256)

@@ -1,0 +1,81 @@
+"""Every refusal of the ledger. All are `accounts.errors.Problem`s; a refused call writes nothing and leaves its key unused.
+
+    InsufficientCredits 402      available, required
+    SpendingBlocked 403
+    +-- AccountSuspended         suspended, or on its way to deletion
+    +-- AccountFrozen            frozen by billing
+    BalanceLimit 409
+    FeatureNotFound, TransactionNotFound, HoldNotFound 404
+    HoldNotOpen, CaptureExceedsHold 409
+    RefundExceedsUse, TransactionNotRefundable 409
+"""
+
+from accounts.errors import NotFound, Problem
+
+
+class InsufficientCredits(Problem):
+    status_code = 402
+    default_code = "insufficient_credits"
+    default_detail = "There are not enough credits."
+
+    def __init__(self, *, available: int, required: int) -> None:
+        super().__init__(available=available, required=required)
+
+
+class SpendingBlocked(Problem):
+    status_code = 403
+
+
+class AccountSuspended(SpendingBlocked):
+    default_code = "account_suspended"
+    default_detail = "This account is suspended or about to be deleted: its credits cannot be spent."
+
+
+class AccountFrozen(SpendingBlocked):
+    default_code = "account_frozen"
+    default_detail = "This account's credits are frozen until a payment is settled."
+
+
+class BalanceLimit(Problem):
+    status_code = 409
+    default_code = "balance_limit"
+    default_detail = "The balance would exceed 9007199254740991 credits."
+
+
+class FeatureNotFound(NotFound):
+    default_code = "feature_not_found"
+    default_detail = "There is no price for this feature."
+
+
+class TransactionNotFound(NotFound):
+    default_code = "transaction_not_found"
+    default_detail = "There is no such transaction."
+
+
+class HoldNotFound(NotFound):
+    default_code = "hold_not_found"
+    default_detail = "There is no such hold."
+
+
+class HoldNotOpen(Problem):
+    status_code = 409
+    default_code = "hold_not_open"
+    default_detail = "This hold was captured or released, or has expired."
+
+
+class CaptureExceedsHold(Problem):
+    status_code = 409
+    default_code = "capture_exceeds_hold"
+    default_detail = "A capture cannot exceed what is held."
+
+
+class RefundExceedsUse(Problem):
+    status_code = 409
+    default_code = "refund_exceeds_use"
+    default_detail = "All refunds of a use together cannot exceed it."
+
+
+class TransactionNotRefundable(Problem):
+    status_code = 409
+    default_code = "transaction_not_refundable"
+    default_detail = "Only a use can be refunded."

@@ -1,0 +1,194 @@
+"""What a user has: three tables and one lock.
+
+`UserCredit` is the one row that is ever locked. `CreditLot` are the grants and holds that its balance is made of.
+`CreditTransaction` is the append-only journal, and the idempotency record. Only credits/ledger.py and its kin write here;
+constraints and triggers (migration 0002) refuse what no correct writer would do.
+"""
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+
+from credits.identifiers import uuid7
+
+BALANCE_LIMIT = 2**53 - 1  # what every JSON reader holds exactly (RFC 8259, 6)
+
+
+class TransactionType(models.TextChoices):
+    """What a journal row records. Giving, taking, either sign, and rows that only move credits in and out of holds."""
+
+    PURCHASE = "purchase"
+    SUBSCRIPTION = "subscription"
+    BONUS = "bonus"
+    TRIAL = "trial"
+    REFUND = "refund"
+    ADJUSTMENT = "adjustment"
+    CHARGEBACK = "chargeback"
+    USE = "use"
+    EXPIRY = "expiry"
+    HOLD = "hold"
+    RELEASE = "release"
+
+
+class UserCredit(models.Model):
+    """One user's credits. `balance` is what they own, `held` what holds have set aside, `debt` what a chargeback left owing.
+
+    What can be spent is balance - held + debt: exactly the live grants. One grant is open: its remainder lives here, in
+    `open_left`, so that the usual spend changes this one row and no other.
+    """
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.PROTECT, primary_key=True, related_name="credit")
+    balance = models.BigIntegerField(default=0)
+    held = models.BigIntegerField(default=0)
+    debt = models.BigIntegerField(default=0)
+    blocked = ArrayField(models.CharField(max_length=32), default=list, blank=True)  # reasons why nothing may be spent
+    open_lot = models.BigIntegerField(null=True)
+    open_left = models.BigIntegerField(default=0)
+    due_at = models.DateTimeField(null=True)  # when the next grant or hold runs out by itself
+    alert_below = models.BigIntegerField(null=True)
+    at = models.DateTimeField()  # of the last journal row: strictly increasing
+    hash = models.BinaryField(default=b"")  # of the last journal row: the head of the chain
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(condition=Q(held__gte=0), name="credit_held_not_negative"),
+            models.CheckConstraint(condition=Q(debt__gte=0), name="credit_debt_not_negative"),
+            models.CheckConstraint(condition=Q(balance__gte=F("held") - F("debt")), name="credit_no_overdraft"),
+            models.CheckConstraint(
+                condition=Q(debt=0) | Q(balance=F("held") - F("debt")), name="credit_debt_only_when_nothing_is_left"
+            ),
+            models.CheckConstraint(condition=Q(balance__lte=BALANCE_LIMIT), name="credit_balance_limit"),
+            models.CheckConstraint(
+                condition=Q(open_left__gte=0) & (Q(open_lot__isnull=False) | Q(open_left=0)), name="credit_open_grant"
+            ),
+            models.CheckConstraint(
+                condition=Q(open_left__lte=F("balance") - F("held") + F("debt")), name="credit_open_within_live"
+            ),
+        )
+        indexes = (models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="credit_due"),)
+
+    def __str__(self) -> str:
+        return f"credits of {self.user_id}"
+
+    @property
+    def available(self) -> int:
+        """What could be spent if nothing were blocked."""
+        return max(0, self.balance - self.held)
+
+
+class CreditLot(models.Model):
+    """A grant, or a hold. Live grants are drawn by (priority, expiry, id)."""
+
+    class Kind(models.TextChoices):
+        GRANT = "grant"
+        HOLD = "hold"
+
+    class Status(models.TextChoices):
+        OPEN = "open"
+        CAPTURED = "captured"
+        RELEASED = "released"
+        EXPIRED = "expired"
+
+    id = models.BigAutoField(primary_key=True)  # 0 stands for debt in the journal's lists
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="credit_lots", db_index=False)
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    source = models.CharField(max_length=16, choices=TransactionType.choices)
+    priority = models.SmallIntegerField(default=0)
+    issued = models.BigIntegerField()
+    remaining = models.BigIntegerField()  # 0 while this is the open grant: UserCredit.open_left is the truth then
+    expired = models.BigIntegerField(default=0)
+    charged_back = models.BigIntegerField(default=0)
+    expires_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField()
+    transaction = models.UUIDField()  # the journal row that made it; a hold's public id
+    # Of a hold: where it was drawn from, [[lot, credits], ...] in burn order, and how it ended.
+    drawn = models.JSONField(null=True)
+    captured = models.BigIntegerField(default=0)
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.OPEN)
+    service = models.CharField(max_length=40)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(condition=Q(remaining__gte=0, remaining__lte=F("issued")), name="lot_remaining_range"),
+            models.CheckConstraint(condition=Q(issued__gt=0), name="lot_issued_positive"),
+            models.CheckConstraint(
+                condition=Q(expired__gte=0, charged_back__gte=0, captured__gte=0), name="lot_nothing_negative"
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="grant", drawn__isnull=True) | Q(kind="hold", drawn__isnull=False, expires_at__isnull=False),
+                name="lot_hold_knows_its_grants",
+            ),
+            models.UniqueConstraint(fields=["transaction"], condition=Q(kind="hold"), name="lot_hold_public_id"),
+        )
+        indexes = (
+            models.Index(
+                fields=["user", "priority", "expires_at", "id"],
+                condition=Q(kind="grant", remaining__gt=0),
+                name="lot_burn_order",
+            ),
+            models.Index(fields=["user", "expires_at"], condition=Q(remaining__gt=0), name="lot_due"),
+            models.Index(fields=["user", "-id"], name="lot_by_user"),
+            models.Index(fields=["service", "-id"], condition=Q(kind="hold"), name="lot_holds_of_service"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"
+
+
+class CreditTransaction(models.Model):
+    """One row of the journal: what happened, the balance after it, which lots it moved, and its place in the user's chain.
+
+    A row with a key is also the record by which a repeat of the same request is answered. Never updated or deleted; the
+    texts can be erased (set to null with their salt), and the chain still holds, for it covers `text_digest`.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # Without a constraint: UserCredit holds it, and checking it again would cost every spend a second locked row.
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        related_name="credit_transactions",
+        db_index=False,
+        db_constraint=False,
+    )
+    at = models.DateTimeField()
+    type = models.CharField(max_length=12, choices=TransactionType.choices)
+    amount = models.BigIntegerField()  # signed
+    balance = models.BigIntegerField()  # after this row
+    held = models.BigIntegerField()  # after this row
+    lots = models.JSONField(default=list)  # [[lot, signed credits], ...] in the order of drawing; lot 0 is debt
+    service = models.CharField(max_length=40)
+    key = models.CharField(max_length=255, null=True)  # noqa: DJ001
+    digest = models.BinaryField(null=True)  # keyed, of the request that brought the key
+    description = models.CharField(max_length=500, null=True)  # noqa: DJ001
+    reference = models.CharField(max_length=255, null=True)  # noqa: DJ001
+    metadata = models.JSONField(null=True)
+    salt = models.BinaryField(null=True)
+    text_digest = models.BinaryField(null=True)  # of salt, description, reference and metadata
+    refund_of = models.UUIDField(null=True)
+    hold = models.UUIDField(null=True)
+    hash = models.BinaryField()
+
+    replayed = False  # True where this row answers a repeated request
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["user", "at"], name="transaction_one_at_a_time"),
+            models.UniqueConstraint(
+                fields=["user", "service", "key"], condition=Q(key__isnull=False), name="transaction_key_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(key__isnull=True) | Q(digest__isnull=False), name="transaction_key_has_digest"
+            ),
+        )
+        indexes = (
+            models.Index(fields=["service", "-at", "-id"], name="transaction_by_service"),
+            models.Index(
+                fields=["service", "reference"], condition=Q(reference__isnull=False), name="transaction_by_reference"
+            ),
+            models.Index(fields=["refund_of"], condition=Q(refund_of__isnull=False), name="transaction_refunds"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.amount}"

@@ -1,0 +1,52 @@
+"""The ledger's verbs as short stories: what each does to balance, grants and journal."""
+
+import pytest
+
+from credits import ledger
+from credits.errors import InsufficientCredits
+from credits.models import CreditLot, CreditTransaction, UserCredit
+
+pytestmark = pytest.mark.django_db
+
+
+def journal(user):
+    return [(row.type, row.amount, row.balance) for row in CreditTransaction.objects.filter(user=user).order_by("at")]
+
+
+class TestUse:
+    def test_a_spend_within_the_open_grant_is_one_statement(self, person, call, django_assert_num_queries):
+        ledger.add(user_id=person.pk, amount=100, call=call())
+
+        with django_assert_num_queries(3):  # savepoint, the statement, release: the test's own transaction is around it
+            ledger.use(user_id=person.pk, amount=30, call=call())
+
+        assert journal(person) == [("bonus", 100, 100), ("use", -30, 70)]
+
+    def test_spending_more_than_the_open_grant_takes_the_next_one_too(self, person, call):
+        ledger.add(user_id=person.pk, amount=50, type="purchase", call=call())
+        ledger.add(user_id=person.pk, amount=20, type="bonus", call=call())
+
+        spent = ledger.use(user_id=person.pk, amount=30, call=call())
+
+        purchase, bonus = CreditLot.objects.filter(user=person).order_by("id")
+        assert spent.lots == [[bonus.pk, -20], [purchase.pk, -10]]
+        credit = UserCredit.objects.get(user=person)
+        assert (credit.balance, credit.open_lot, credit.open_left) == (40, purchase.pk, 40)
+
+    def test_overspending_is_refused_and_leaves_nothing(self, person, call):
+        ledger.add(user_id=person.pk, amount=10, call=call())
+
+        with pytest.raises(InsufficientCredits) as refusal:
+            ledger.use(user_id=person.pk, amount=11, call=call())
+
+        assert refusal.value.extra == {"available": 10, "required": 11}
+        assert journal(person) == [("bonus", 10, 10)]
+
+    def test_the_same_key_spends_once(self, person, call):
+        ledger.add(user_id=person.pk, amount=100, call=call())
+
+        first = ledger.use(user_id=person.pk, amount=100, call=call("k"))
+        again = ledger.use(user_id=person.pk, amount=100, call=call("k"))
+
+        assert (again.pk, again.replayed, first.replayed) == (first.pk, True, False)
+        assert journal(person) == [("bonus", 100, 100), ("use", -100, 0)]
