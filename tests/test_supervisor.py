@@ -124,7 +124,7 @@ class TestEnd:
         assert family.events() == ["store started", "store stopped"]
 
     def test_closed_standard_streams_change_nothing(self, family: Family) -> None:
-        family.start("web=good", preexec_fn=lambda: [os.close(descriptor) for descriptor in (0, 1, 2)])
+        family.start("web=good", preexec_fn=lambda: os.closerange(0, 3))
         eventually(family.is_up, "up")
         family.signal(signal.SIGTERM)
         assert family.wait()[0] == 0

@@ -1,10 +1,12 @@
-# Finds a Python that is new enough and starts script/lib/bootstrap.py with it: `bootstrap serve "$@"`.
+# Finds a Python that is new enough and runs a program of script/lib with it: `with_python bootstrap.py serve "$@"`.
 # PYTHON=/path/to/python chooses one by hand.
 
-bootstrap() {
+with_python() {
+    program=$(dirname "$0")/lib/$1
+    shift
     for candidate in "${PYTHON:-}" python3 python3.13 python3.12 python3.11 python3.14 python; do
         if [ -n "$candidate" ] && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-            exec "$candidate" "$(dirname "$0")/lib/bootstrap.py" "$@"
+            exec "$candidate" "$program" "$@"
         fi
     done
     found=$(python3 --version 2>/dev/null || echo "no python3 at all")

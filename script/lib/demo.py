@@ -1,0 +1,144 @@
+"""The product's story over HTTP, each answer checked: what `script/demo` does. Standard library only."""
+
+import os
+import re
+import secrets
+import sys
+import time
+import uuid
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default as modern
+from pathlib import Path
+from typing import Any
+
+from client import Answer, Client, Unexpected
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT))
+
+import dev_env  # noqa: E402
+
+MAIL_PATIENCE_SECONDS = 30.0
+TOKEN_IN_LINK = re.compile(r"[?&#]token=([\w.~%-]+)")
+
+
+def main() -> int:
+    directory = Path(os.environ.get("VAR_DIR") or ROOT / "var").resolve()
+    settings = {**known_secrets(directory), **os.environ}
+    public = Client(f"http://127.0.0.1:{settings.get('PORT', '8000')}")
+    internal = Client(
+        f"http://127.0.0.1:{settings.get('INTERNAL_PORT', '8001')}",
+        {"X-API-Key": settings["INTERNAL_API_KEY"]},
+    )
+    try:
+        user_id = sign_up_and_in(public, directory / "mail")
+        give_and_spend(internal, user_id)
+    except Unexpected as problem:
+        print(f"\nThe demo stops here: {problem}", file=sys.stderr)
+        return 1
+    print("\nAll answers were as they should be.")
+    return 0
+
+
+def known_secrets(directory: Path) -> dict[str, str]:
+    try:
+        return dev_env.parse((directory / "dev.env").read_text())
+    except OSError:
+        sys.exit(
+            f"There is no readable {directory / 'dev.env'}: start script/server first, with the same VAR_DIR."
+        )
+
+
+def sign_up_and_in(public: Client, mails: Path) -> str:
+    """A person registers, verifies the address, signs in and stays signed in; returns the id."""
+    email, password = f"demo-{uuid.uuid4().hex[:12]}@example.com", secrets.token_urlsafe(18)
+
+    title("A person registers")
+    registration = {"email": email, "password": password, "display_name": "Demo"}
+    public.post("/v1/auth/register", registration).expect(202)
+
+    title("reads the mail")
+    token = token_from_mail(mails, email)
+
+    title("verifies the address")
+    public.post("/v1/auth/verify-email", {"token": token}).expect(200, email=email, email_verified=True)
+
+    title("signs in")
+    tokens = public.post("/v1/auth/login", {"email": email, "password": password})
+    tokens.expect(200, token_type="Bearer", expires_in=3600)  # noqa: S106  (a kind of token)
+
+    title("asks who that is")
+    profile = me(public, tokens)
+    profile.expect(200, email=email, email_verified=True, display_name="Demo", status="active")
+
+    title("and renews the tokens")
+    renewed = public.post("/v1/auth/refresh", {"refresh_token": tokens["refresh_token"]}).expect(200)
+    renewed.differs_from(tokens, "refresh_token")
+    me(public, renewed).expect(200, id=profile["id"])
+    return str(profile["id"])
+
+
+def me(public: Client, tokens: Answer) -> Answer:
+    return public.get("/v1/auth/me", headers={"Authorization": f"Bearer {tokens['access_token']}"})
+
+
+def give_and_spend(internal: Client, user_id: str) -> None:
+    """Another service, with its API key, on the internal listener."""
+    title("A service gives 100 credits")
+    gift = {"user_id": user_id, "amount": 100, "description": "Welcome"}
+    internal.post("/v1/credits/add", gift, headers=fresh_key()).expect(201, amount=100, balance_after=100)
+
+    title("uses 30 of them")
+    use, key = {"user_id": user_id, "amount": 30, "description": "One picture"}, fresh_key()
+    first = internal.post("/v1/credits/use", use, headers=key).expect(201, amount=-30, balance_after=70)
+
+    title("repeats that with the same key, as after a lost answer: one charge")
+    again = internal.post("/v1/credits/use", use, headers=key).expect(201, id=first["id"], balance_after=70)
+    again.expect_header("Idempotency-Replayed", "true")
+
+    title("tries to use more than there is")
+    too_much = internal.post("/v1/credits/use", {"user_id": user_id, "amount": 1000}, headers=fresh_key())
+    too_much.expect(402, code="insufficient_credits", available=70, required=1000)
+
+    title("and reads the balance and the history")
+    internal.get(f"/v1/credits/balance?user_id={user_id}").expect(200, balance=70, available=70)
+    history = internal.get(f"/v1/credits/transactions?user_id={user_id}").expect(200)
+    history.expect_rows([("use", -30), ("bonus", 100)])
+
+
+def fresh_key() -> dict[str, str]:
+    return {"Idempotency-Key": str(uuid.uuid4())}
+
+
+def title(text: str) -> None:
+    print(f"\n{text}")
+
+
+def token_from_mail(directory: Path, address: str) -> str:
+    """Waits for the mail, shows its head, and takes the token out of its link."""
+    deadline = time.monotonic() + MAIL_PATIENCE_SECONDS
+    while (message := newest_mail(directory, address)) is None:
+        if time.monotonic() > deadline:
+            raise Unexpected(
+                f"no mail to {address} in {directory} after {MAIL_PATIENCE_SECONDS:.0f} s; does the worker run?"
+            )
+        time.sleep(0.1)
+    print(f"  From: {message['From']}\n  To: {message['To']}\n  Subject: {message['Subject']}")
+    body = message.get_body(("plain", "html"))
+    found = TOKEN_IN_LINK.search(body.get_content()) if body else None
+    if found is None:
+        raise Unexpected("the mail has no link with a token")
+    return found[1]
+
+
+def newest_mail(directory: Path, address: str) -> EmailMessage | None:
+    for path in sorted(directory.glob("*.eml"), key=lambda mail: mail.stat().st_mtime, reverse=True):
+        message: Any = message_from_bytes(path.read_bytes(), policy=modern)
+        if address in str(message["To"]) and message.get_body(("plain", "html")):
+            return message if isinstance(message, EmailMessage) else None
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
