@@ -12,7 +12,7 @@ from email.policy import default as modern
 from pathlib import Path
 from typing import Any
 
-from client import Answer, Client, Unexpected
+from demo_client import Answer, Client, Unexpected
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT))

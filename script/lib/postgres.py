@@ -118,19 +118,11 @@ class Postgres:
             )
 
     def _initialise(self) -> None:
-        command = [
-            self.programs / "initdb",
-            "--pgdata",
-            self.data,
-            "--username",
-            SUPERUSER,
-            "--auth",
-            "trust",
-        ]
-        command += ["--encoding", "UTF8", "--locale-provider", "builtin", "--locale", "C.UTF-8"]
-        command += ["--no-instructions", "-c", "dynamic_shared_memory_type=mmap", "-c", "shared_buffers=64MB"]
-        command += ["--no-sync"] if self.disposable else []
-        done = run_as(self.account, command)
+        options = "--auth trust --encoding UTF8 --locale-provider builtin --locale C.UTF-8 --no-instructions"
+        options += " -c dynamic_shared_memory_type=mmap -c shared_buffers=64MB"
+        options += " --no-sync" if self.disposable else ""
+        initdb = [self.programs / "initdb", "--username", SUPERUSER, "--pgdata", self.data, *options.split()]
+        done = run_as(self.account, initdb)
         if done.returncode:
             raise SystemExit(f"PostgreSQL could not make its data directory:\n{done.stdout}{done.stderr}")
 

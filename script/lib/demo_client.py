@@ -25,7 +25,7 @@ class Answer:
             raise Unexpected(f"the answer has no {field!r}")
         return self.body[field]
 
-    def expect(self, status: int, **fields: object) -> Self:
+    def expect(self, status: int, /, **fields: object) -> Self:
         if self.status != status:
             raise Unexpected(f"status {status} was expected, not {self.status}")
         for name, value in fields.items():
