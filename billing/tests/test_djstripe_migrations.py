@@ -52,7 +52,9 @@ class TestSchema:
             assert len(ours) >= at_least
 
     def test_the_stock_files_hold_no_step_that_ours_could_lack(self) -> None:
-        kinds = {type(operation).__name__ for migration in stock_migrations() for operation in migration.operations}
+        kinds = {
+            type(operation).__name__ for migration in stock_migrations() for operation in migration.operations
+        }
         assert kinds <= {
             "CreateModel",
             "DeleteModel",

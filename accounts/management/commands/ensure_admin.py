@@ -1,0 +1,33 @@
+"""Makes the first superuser from ADMIN_EMAIL and ADMIN_PASSWORD, and never touches one that exists."""
+
+import os
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+
+from accounts.models import AuditEvent, User
+
+
+class Command(BaseCommand):
+    help = "Creates the superuser that ADMIN_EMAIL and ADMIN_PASSWORD name, unless the address has a user already."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        email, password = os.environ.get("ADMIN_EMAIL", ""), os.environ.get("ADMIN_PASSWORD", "")
+        if not email or not password:
+            raise CommandError("ADMIN_EMAIL and ADMIN_PASSWORD must be set in the environment.")
+        existing = User.objects.by_email(email).first()
+        if existing is None:
+            create_first_admin(email=email, password=password)
+            self.stdout.write(f"Created the superuser {email}.")
+        elif existing.is_superuser:
+            self.stdout.write(f"{email} is a superuser already; nothing was changed.")
+        else:
+            raise CommandError(f"{email} belongs to a user who is no superuser; nothing was changed.")
+
+
+@transaction.atomic
+def create_first_admin(*, email: str, password: str) -> User:
+    user = User.objects.create_superuser(email, password)
+    AuditEvent.objects.create(user=user, type="superuser_created", actor="manage.py ensure_admin")
+    return user

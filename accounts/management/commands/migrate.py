@@ -1,0 +1,54 @@
+"""Django's `migrate`, as the role that owns the tables; afterwards the role that serves gets what it needs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandError
+from django.core.management.commands import migrate
+from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connections
+
+from accounts.database_roles import grant_to_serving_role
+
+
+class Command(migrate.Command):
+    help = (
+        "Brings the database to the state of the code: connects with DATABASE_MIGRATE_URL, then gives the role of "
+        "DATABASE_URL its privileges. Safe to repeat."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["database"] != DEFAULT_DB_ALIAS:
+            raise CommandError("There is one database: leave --database away.")
+        with owner_connection():
+            super().handle(*args, **options)
+            if not (options["plan"] or options["check_unapplied"]):
+                self._grant(options["verbosity"])
+
+    def _grant(self, verbosity: int) -> None:
+        serving, owner = settings.SERVING_ROLE, settings.MIGRATION_DATABASE["USER"]
+        if serving in {"", owner}:
+            note = f"One database role ({owner or 'the system user'}) migrates and serves: README.md, database roles."
+        else:
+            try:
+                grant_to_serving_role(connections[DEFAULT_DB_ALIAS], role=serving)
+            except ProgrammingError as error:
+                raise CommandError(f"The privileges of {serving!r} could not be set: {error}") from error
+            note = f"Privileges of the serving role {serving} are set."
+        if verbosity >= 1:
+            self.stdout.write(note)
+
+
+@contextmanager
+def owner_connection() -> Iterator[None]:
+    """The default connection opens as the role of settings.MIGRATION_DATABASE, and as before afterwards."""
+    connection = connections[DEFAULT_DB_ALIAS]
+    connection.close()
+    serving = connection.settings_dict
+    connection.settings_dict = {**serving, **settings.MIGRATION_DATABASE}
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict = serving
