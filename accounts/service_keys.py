@@ -11,10 +11,11 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from accounts import key_format
@@ -92,34 +93,45 @@ class Registry:
         if now - self._last_use.get(key_id, float("-inf")) < LAST_USE_SECONDS:
             return
         self._last_use[key_id] = now
-        ServiceKey.objects.filter(pk=key_id).update(last_used_at=Now())
+        a_minute_ago = Now() - timedelta(seconds=LAST_USE_SECONDS)  # other processes record uses too
+        recorded_before = Q(last_used_at__isnull=True) | Q(last_used_at__lte=a_minute_ago)
+        ServiceKey.objects.filter(recorded_before, pk=key_id).update(last_used_at=Now())
 
 
 registry = Registry()
 
 
+def live_keys() -> QuerySet[ServiceKey]:
+    """The keys in the database that open something now."""
+    unexpired = Q(expires_at__isnull=True) | Q(expires_at__gt=Now())
+    return ServiceKey.objects.filter(unexpired, revoked_at__isnull=True, service__disabled_at__isnull=True)
+
+
 def _from_database() -> Iterator[ServiceCredential]:
-    live = ServiceKey.objects.filter(
-        Q(expires_at__isnull=True) | Q(expires_at__gt=Now()), revoked_at__isnull=True, service__disabled_at__isnull=True
-    )
-    for key_id, service, digest, scopes in live.values_list("id", "service_id", "digest", "scopes"):
+    for key_id, service, digest, scopes in live_keys().values_list("id", "service_id", "digest", "scopes"):
         yield ServiceCredential(service, frozenset(scopes), key_id, bytes(digest), from_database=True)
 
 
 def from_environment(value: str) -> Iterator[ServiceCredential]:
     """`name=key[:scope,scope...];...`; a key without scopes has all of them.
 
-    Raises ImproperlyConfigured for a bad name, key or scope, without repeating the key.
+    Raises ImproperlyConfigured for a bad name, key or scope, by the number of the entry: what looks like a name may be
+    the key itself.
     """
-    for part in filter(None, (piece.strip() for piece in value.split(";"))):
-        name, _, rest = part.partition("=")
+    entries = list(filter(None, (piece.strip() for piece in value.split(";"))))
+    for number, entry in enumerate(entries, start=1):
+        name, _, rest = entry.partition("=")
         text, _, scope_list = rest.partition(":")
         key_id = key_format.key_id(text)
         if key_id is None:
-            raise ImproperlyConfigured(f"INTERNAL_API_KEYS holds a malformed key for the service {name!r}.")
+            raise _malformed(number, "its key is malformed; name=key[:scope,scope...] is expected")
         if name in Service.RESERVED or not NAME_FORM.fullmatch(name):
-            raise ImproperlyConfigured(f"INTERNAL_API_KEYS: {name!r} cannot be the name of a service.")
+            raise _malformed(number, "its name cannot be that of a service")
         scopes = frozenset(filter(None, scope_list.split(","))) or SCOPES
         if scopes - SCOPES:
-            raise ImproperlyConfigured(f"INTERNAL_API_KEYS: unknown scope {', '.join(sorted(scopes - SCOPES))}.")
+            raise _malformed(number, "it has an unknown scope")
         yield ServiceCredential(name, scopes, key_id, key_format.digest(text), from_database=False)
+
+
+def _malformed(number: int, reason: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(f"INTERNAL_API_KEYS, entry {number}: {reason}.")

@@ -1,0 +1,144 @@
+"""The keys with which neighbour services call the internal listener, from the command line."""
+
+import json
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from accounts import key_management
+from accounts.key_management import IssuedKey, KeyRefused
+from accounts.models import ServiceKey
+from accounts.service_keys import SCOPES, from_environment, live_keys
+
+ACTOR = "manage.py"
+COLUMNS = ("service", "id", "state", "scopes", "expires_at", "last_used_at")
+
+
+class Command(BaseCommand):
+    help = "Makes, lists, rotates and revokes the API keys of services. A key's text is shown once, when it is made."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        actions = parser.add_subparsers(
+            dest="action", required=True, metavar="create | list | rotate | revoke"
+        )
+        create = actions.add_parser("create", help="the first key of a new service")
+        create.add_argument("name")
+        create.add_argument("--scopes", required=True, help=f"comma-separated: {', '.join(sorted(SCOPES))}")
+        create.add_argument("--another", action="store_true", help="one more key, for a service that exists")
+        rotate = actions.add_parser(
+            "rotate", help="a new key with the same scopes; the old ones live on until revoked"
+        )
+        rotate.add_argument("name")
+        revoke = actions.add_parser("revoke", help="end one key for good")
+        revoke.add_argument("id")
+        listing = actions.add_parser("list", help="every key, without its text")
+        for subparser in (create, rotate):
+            subparser.add_argument("--expires-in-days", type=int, metavar="N")
+        for subparser in (create, rotate, revoke, listing):
+            _add_json(subparser)
+
+    def handle(self, *args: Any, action: str, **options: Any) -> None:
+        try:
+            getattr(self, f"_{action}")(**options)
+        except KeyRefused as refusal:
+            raise CommandError(str(refusal)) from refusal
+
+    def _create(
+        self, *, name: str, scopes: str, another: bool, expires_in_days: int | None, as_json: bool, **_: Any
+    ) -> None:
+        wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
+        issued = key_management.create(
+            service=name, scopes=wanted, actor=ACTOR, expires_in_days=expires_in_days, another=another
+        )
+        self._show(issued, as_json=as_json)
+
+    def _rotate(self, *, name: str, expires_in_days: int | None, as_json: bool, **_: Any) -> None:
+        issued = key_management.rotate(service=name, actor=ACTOR, expires_in_days=expires_in_days)
+        self._show(issued, as_json=as_json)
+        if not as_json:
+            self.stderr.write(
+                f"The older keys of {name} still work: `service_key list`, then `service_key revoke ID`."
+            )
+
+    def _revoke(self, *, id: str, as_json: bool, **_: Any) -> None:
+        changed = key_management.revoke(key_id=id, actor=ACTOR)
+        if as_json:
+            self._json({"id": id, "revoked": True, "changed": changed})
+        else:
+            self.stdout.write(
+                f"{id} is revoked." if changed else f"{id} was revoked before; nothing was changed."
+            )
+
+    def _list(self, *, as_json: bool, **_: Any) -> None:
+        rows = [*_from_database(), *_from_environment()]
+        if as_json:
+            self._json(rows)
+        else:
+            self.stdout.write(_table([COLUMNS, *([_cell(row[name]) for name in COLUMNS] for row in rows)]))
+
+    def _show(self, issued: IssuedKey, *, as_json: bool) -> None:
+        if as_json:
+            document = {
+                "service": issued.service,
+                "id": issued.id,
+                "key": issued.text,
+                "scopes": issued.scopes,
+            }
+            self._json({**document, "expires_at": _time(issued.expires_at)})
+            return
+        end = f"until {_time(issued.expires_at)}" if issued.expires_at else "without an end"
+        self.stderr.write(f"Key {issued.id} of {issued.service}, {end}, for {', '.join(issued.scopes)}.")
+        self.stderr.write("It is shown once, here:")
+        self.stdout.write(issued.text)
+
+    def _json(self, document: object) -> None:
+        self.stdout.write(json.dumps(document, indent=2))
+
+
+def _add_json(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", dest="as_json", help="answer as JSON")
+
+
+def _from_database() -> Iterator[dict[str, Any]]:
+    live = set(live_keys().values_list("pk", flat=True))
+    for key in ServiceKey.objects.order_by("service_id", "created_at"):
+        yield {
+            "service": key.service_id,
+            "id": key.pk,
+            "state": "live" if key.pk in live else "revoked" if key.revoked_at else "expired",
+            "scopes": key.scopes,
+            "expires_at": _time(key.expires_at),
+            "last_used_at": _time(key.last_used_at),
+        }
+
+
+def _from_environment() -> Iterator[dict[str, Any]]:
+    for credential in from_environment(settings.INTERNAL_API_KEYS):
+        yield {
+            "service": credential.service,
+            "id": credential.key_id,
+            "state": "environment",
+            "scopes": sorted(credential.scopes),
+            "expires_at": None,
+            "last_used_at": None,
+        }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None
+
+
+def _cell(value: object) -> str:
+    return ",".join(value) if isinstance(value, list) else str(value or "-")
+
+
+def _table(rows: list[Any]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+    return "\n".join(lines)
