@@ -55,7 +55,8 @@ def main(directory: Path, members: list[str]) -> int:
         supervisor.watch()
     except Stopped:
         pass
-    return supervisor.shutdown()
+    supervisor.shutdown()
+    return supervisor.exit_status
 
 
 if __name__ == "__main__":

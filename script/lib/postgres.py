@@ -25,6 +25,7 @@ from processes import LINUX
 from supervise import Child
 
 MAJOR_VERSION = "18"
+SOCKET_LOCK = ".s.PGSQL.5432.lock"  # the longest name beside the socket
 SUPERUSER = "postgres"
 DATABASE = "auth"
 OWNER, SERVING = (
@@ -77,7 +78,7 @@ class Postgres:
         self.programs = self._programs()
         self.home = private_directory(self._home(variable_directory), self.account)
         self.data = self.home / "data"
-        self.sockets = socket_directory(self.home, variable_directory, ".s.PGSQL.5432.lock", self.account)
+        self.sockets = socket_directory(self.home, variable_directory, SOCKET_LOCK, self.account)
 
     def _home(self, variable_directory: Path) -> Path:
         if self.account and not may_use(variable_directory, self.account):
@@ -106,7 +107,7 @@ class Postgres:
             shutil.rmtree(self.data, ignore_errors=True)  # an earlier initdb was interrupted
             self._initialise()
             marker.touch()
-        self._remove_stale_lock()
+        self._remove_stale_locks()
 
     def _refuse_other_version(self) -> None:
         version_file = self.data / "PG_VERSION"
@@ -121,16 +122,25 @@ class Postgres:
         options = "--auth trust --encoding UTF8 --locale-provider builtin --locale C.UTF-8 --no-instructions"
         options += " -c dynamic_shared_memory_type=mmap -c shared_buffers=64MB"
         options += " --no-sync" if self.disposable else ""
-        initdb = [self.programs / "initdb", "--username", SUPERUSER, "--pgdata", self.data, *options.split()]
+        initdb: list[str | Path] = [
+            self.programs / "initdb",
+            "--username",
+            SUPERUSER,
+            "--pgdata",
+            self.data,
+            *options.split(),
+        ]
         done = run_as(self.account, initdb)
         if done.returncode:
             raise SystemExit(f"PostgreSQL could not make its data directory:\n{done.stdout}{done.stderr}")
 
-    def _remove_stale_lock(self) -> None:
-        """The pid in postmaster.pid may be anybody's after a reboot or in a new container; PostgreSQL would refuse."""
+    def _remove_stale_locks(self) -> None:
+        """Their pid may be anybody's after a reboot, or a dead one that the kernel still lists; PostgreSQL would refuse."""
         lock = self.data / "postmaster.pid"
-        if lock.exists() and not self._is_served(lock):
-            lock.unlink()
+        if lock.exists() and self._is_served(lock):
+            return
+        lock.unlink(missing_ok=True)
+        (self.sockets / SOCKET_LOCK).unlink(missing_ok=True)
 
     def _is_served(self, lock: Path) -> bool:
         if LINUX:  # each of its processes works in the data directory

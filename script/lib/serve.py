@@ -69,9 +69,8 @@ def main() -> int:
         except Stopped:
             pass
         finally:
-            status = supervisor.shutdown()
-            supervisor.say("all stopped")
-        return status
+            supervisor.shutdown()
+        return supervisor.exit_status
 
 
 def make_variable_directory(directory: Path) -> Path:

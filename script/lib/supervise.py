@@ -198,16 +198,17 @@ class Supervisor:
 
     # Stopping
 
-    def shutdown(self) -> int:
-        """Ends everything that depends on the stores, then the stores; returns the exit status.
+    def shutdown(self) -> None:
+        """Ends everything that depends on the stores, then the stores.
 
         A second signal kills the former at once. The stores always get their time, so that no data is at risk.
         """
         self._end([child for child in self.children if not child.store])
         self._end([child for child in self.children if child.store])
         leftovers.forget(self._state)
+        if self.children:
+            self.say("all stopped")
         self._console.flush(within=1.0)
-        return self.exit_status
 
     def stop_requested(self) -> bool:
         return self._stop_requests > 0
