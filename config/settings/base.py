@@ -96,6 +96,10 @@ def _database(variable: str, url: str, session_options: str) -> dict[str, object
 DATABASES = {"default": _database("DATABASE_URL", DATABASE_URL, _SESSION_OPTIONS)}
 # The role that owns the tables. Only `manage.py migrate` connects with it.
 MIGRATION_DATABASE = _database("DATABASE_MIGRATE_URL", DATABASE_MIGRATE_URL, "-c timezone=UTC -c lock_timeout=3s")
+# The role that serves gets its privileges at each migrate (accounts/database_roles.py): rows, and no DDL.
+SERVING_ROLE = str(DATABASES["default"]["USER"])
+APPEND_ONLY_TABLES = ["credits_credittransaction"]
+READ_ONLY_TABLES = ["django_migrations"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 MIGRATION_MODULES = {"djstripe": "billing.djstripe_migrations"}
 

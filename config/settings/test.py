@@ -22,6 +22,7 @@ from config.settings.base import *  # noqa: E402, F403
 
 ENVIRONMENT = "test"
 DEBUG = False
+SERVING_ROLE = "auth_app"  # tests connect as superuser, and act as this role where a test is about it
 ALLOWED_HOSTS = ["*"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 CELERY_TASK_ALWAYS_EAGER = True
