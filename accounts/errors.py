@@ -12,6 +12,8 @@ from typing import Any
 
 from rest_framework.exceptions import APIException
 
+Fault = tuple[str, str, str]  # field, code, sentence: one entry of a `validation_error`
+
 
 class Problem(APIException):
     """A refusal. `extra` holds the fields that the contract adds to the problem document."""
@@ -160,7 +162,7 @@ class ValidationFailed(Problem):
     default_code = "validation_error"
     default_detail = "The request has invalid fields."
 
-    def __init__(self, *errors: tuple[str, str, str]) -> None:
+    def __init__(self, *errors: Fault) -> None:
         super().__init__(errors=[{"field": field, "code": code, "detail": detail} for field, code, detail in errors])
 
 
@@ -190,3 +192,8 @@ class IdempotencyInProgress(Problem):
     default_code = "idempotency_in_progress"
     default_detail = "A request with this Idempotency-Key is being carried out. Repeat it in a moment."
     retry_after = 1
+
+
+class CursorInvalid(Problem):
+    default_code = "cursor_invalid"
+    default_detail = "The cursor is not one that this list, with these filters, has given out."

@@ -51,7 +51,9 @@ def convert_query(parameters: Mapping[str, Any], shape: type[Shape]) -> Shape:
     given = {name: parameters[name] for name in parameters if name in named}
     broken = [name for name, text in given.items() if "\0" in text or not text.isprintable()]
     if broken:
-        raise ValidationFailed(*((name, "invalid_text", "Control characters are not accepted.") for name in broken))
+        raise ValidationFailed(
+            *((name, "invalid_text", "Control characters are not accepted.") for name in broken)
+        )
     return convert(given, shape, strict=False)
 
 
@@ -72,7 +74,11 @@ def _faults(value: Any, shape: Any, first: str, *, strict: bool) -> Iterator[Fau
 
 
 def _unknown(value: dict[str, Any], fields: Mapping[str, Any], shape: type[msgspec.Struct]) -> list[str]:
-    return [name for name in value if name not in fields] if shape.__struct_config__.forbid_unknown_fields else []
+    return (
+        [name for name in value if name not in fields]
+        if shape.__struct_config__.forbid_unknown_fields
+        else []
+    )
 
 
 def _message(value: Any, of_type: Any, *, strict: bool) -> str | None:
@@ -101,7 +107,11 @@ _NAMED_DETAILS = {"required": "This field is required.", "unknown_field": "This 
 def _detail(sentence: str, code: str, choices: tuple[Any, ...]) -> str:
     """msgspec's sentence, unless it repeats what was sent."""
     if code == "invalid_choice":
-        return f"Must be one of: {', '.join(map(str, choices))}." if choices else "This is not one of the choices."
+        return (
+            f"Must be one of: {', '.join(map(str, choices))}."
+            if choices
+            else "This is not one of the choices."
+        )
     return f"{sentence}."
 
 

@@ -1,9 +1,9 @@
 """One base class per security tier. A view's class line says who may call it, and nothing else decides that.
 
-    PublicEndpoint          no credential
-    AuthenticatedEndpoint   JWT
-    VerifiedEndpoint        JWT and verified address
-    InternalEndpoint        API key with the view's scope, on the internal listener
+PublicEndpoint          no credential
+AuthenticatedEndpoint   JWT
+VerifiedEndpoint        JWT and verified address
+InternalEndpoint        API key with the view's scope, on the internal listener
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,9 @@ class Endpoint(APIView):
     Body: ClassVar[type[Body] | None] = None
     Query: ClassVar[type[Query] | None] = None
     takes_forms: ClassVar[bool] = False  # application/x-www-form-urlencoded gives the same Body
-    raw_body: ClassVar[bool] = False  # the handler reads `request.body` itself, as a signature over it demands
+    raw_body: ClassVar[bool] = (
+        False  # the handler reads `request.body` itself, as a signature over it demands
+    )
     # Answers with tokens or personal data are not kept by caches (RFC 9111, 5.2.2.5).
     no_store: ClassVar[bool] = True
     body_limit: ClassVar[int | None] = None  # bytes; None: the setting BODY_LIMIT
@@ -89,7 +91,9 @@ class Endpoint(APIView):
     def options(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         return HttpResponse(status=204, headers={"Allow": ", ".join(self.allowed_methods)})
 
-    def finalize_response(self, request: Request, response: HttpResponse, *args: Any, **kwargs: Any) -> HttpResponse:
+    def finalize_response(
+        self, request: Request, response: HttpResponse, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
         response = super().finalize_response(request, response, *args, **kwargs)
         if self.no_store:
             response.headers.setdefault("Cache-Control", "no-store")

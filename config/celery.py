@@ -1,7 +1,15 @@
 """The Celery application: `celery -A config worker`, `celery -A config beat`."""
 
+from typing import Any
+
 from celery import Celery
+from celery.signals import setup_logging
 
 app = Celery("config")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def keep_our_logging(**kwargs: Any) -> None:
+    """That somebody listens stops Celery from setting logging up its own way; Django has done it (config/logging.py)."""

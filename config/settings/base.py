@@ -121,6 +121,7 @@ CELERY_TASK_TIME_LIMIT = 120
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "relay-outbox": {"task": "accounts.tasks.relay_outbox", "schedule": 5.0, "options": {"expires": 5}},
+    "purge-rate-limits": {"task": "accounts.tasks.purge_rate_limits", "schedule": 600.0, "options": {"expires": 600}},
 }
 
 # ---------------------------------------------------------------- the HTTP floor
@@ -143,6 +144,23 @@ CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After", "Idempotency-Replayed"]
 CORS_URLS_REGEX = r"^/v1/"
 
+# What RequestFloor says about a request is all that is logged of it: Django's own lines would hold the path.
+LOGGING_CONFIG = "config.logging.configure"
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "config.logging.JSONFormatter"}},
+    "handlers": {
+        "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}
+    },
+    "root": {"handlers": ["stdout"], "level": "INFO"},
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "django.request": {"level": "CRITICAL"},
+        "django.security": {"level": "CRITICAL"},
+    },
+}
+
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "no-referrer"
 X_FRAME_OPTIONS = "DENY"
@@ -157,7 +175,10 @@ PASSWORD_HASHERS = [
 ]
 PASSWORD_MIN_LENGTH = env.int("PASSWORD_MIN_LENGTH", default=12)
 PASSWORD_MAX_LENGTH = 256
-PASSWORD_HASHING_CONCURRENCY = env.int("PASSWORD_HASHING_CONCURRENCY", default=2)  # hashes at once per process
+# Per process: hashes at once, requests that may wait for one (each holds a thread), and for how many seconds; else 503.
+PASSWORD_HASHING_CONCURRENCY = env.int("PASSWORD_HASHING_CONCURRENCY", default=2)
+PASSWORD_HASHING_QUEUE = env.int("PASSWORD_HASHING_QUEUE", default=1)
+PASSWORD_HASHING_PATIENCE = env.float("PASSWORD_HASHING_PATIENCE", default=1.5)
 LOGIN_REQUIRES_VERIFIED_EMAIL = env.bool("LOGIN_REQUIRES_VERIFIED_EMAIL", default=False)
 
 # simplejwt's settings are the one source of lifetimes, algorithm and claims.
@@ -180,8 +201,23 @@ SESSION_ABSOLUTE_LIFETIME = timedelta(days=90)
 REFRESH_GRACE = timedelta(seconds=60)
 RECENT_SIGN_IN = timedelta(minutes=5)
 
+# ---------------------------------------------------------------- credits
+REFUND_LIFETIME = timedelta(days=30)  # of what comes back to a grant that is gone
+
 # ---------------------------------------------------------------- limits (docs: README, bar: OWASP ASVS 6.3.1)
+# Every rule is (how many, in how many seconds) of a sliding window; the factor raises all of them, for load runs.
 RATE_LIMITS_FACTOR = env.int("RATE_LIMITS_FACTOR", default=1)
+RATE_LIMITS = {
+    "login_failures": (5, 300),  # wrong passwords, per account and address of the client
+    "login": (30, 60),  # sign-ins tried, per address of the client
+    "register": (20, 3600),  # registrations, per address of the client
+    "refresh": (60, 60),  # per session
+    "resend_verification": (3, 3600),  # per mailbox
+    "verify_email": (60, 60),  # links and codes tried, per address of the client
+    "mail_codes": (20, 86400),  # codes tried, per e-mail address
+    "user_lookup": (120, 60),  # public look-ups, per address of the client
+    "mails_by_strangers": (5, 3600),  # mails that anyone can cause, per mailbox; what is over is not sent
+}
 
 # ---------------------------------------------------------------- mail
 PUBLIC_BASE_URL = env.str("PUBLIC_BASE_URL", default="").rstrip("/")
@@ -212,7 +248,9 @@ TEMPLATES = [
     }
 ]
 SPECTACULAR_SETTINGS = {
+    "TITLE": SERVICE_NAME,
     "VERSION": "1",
+    "POSTPROCESSING_HOOKS": [],
     "OAS_VERSION": "3.1.1",
     "SCHEMA_PATH_PREFIX": "/v1",
     "SERVE_INCLUDE_SCHEMA": False,

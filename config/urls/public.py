@@ -1,5 +1,10 @@
 """Routes of the public listener."""
 
-from django.urls import URLPattern, URLResolver
+from config.urls import Routes, docs, health, routes_of_apps
 
-urlpatterns: list[URLPattern | URLResolver] = []
+handler400 = "config.errors.handler400"
+handler403 = "config.errors.handler403"
+handler404 = "config.errors.handler404"
+handler500 = "config.errors.handler500"
+
+urlpatterns: Routes = [*routes_of_apps("public"), *health, *docs]

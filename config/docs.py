@@ -1,0 +1,74 @@
+"""The OpenAPI document, a page to browse and try it, and the page that explains each problem code.
+
+All assets are local, and no script stands inside a page: the policy allows 'self' only.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpResponse
+from django.template.loader import render_to_string
+from django.urls import get_urlconf
+from rest_framework.request import Request
+
+from accounts.errors import Problem
+from accounts.tiers import PublicEndpoint
+from config.errors import title
+from config.openapi import openapi
+
+# Swagger UI sets style attributes and draws its icons from data: URLs.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+START_SCRIPT = """\
+window.addEventListener("load", () => {
+  SwaggerUIBundle({ url: "/v1/schema", dom_id: "#docs", deepLinking: true, tryItOutEnabled: true });
+});
+"""
+
+
+class DocsEndpoint(PublicEndpoint):
+    mark = "docs"
+    no_store = False
+    schema = None  # not part of the document itself
+
+
+class OpenAPIDocument(DocsEndpoint):
+    def get(self, request: Request) -> HttpResponse:
+        return HttpResponse(openapi(get_urlconf() or settings.ROOT_URLCONF), content_type="application/json")
+
+
+class Docs(DocsEndpoint):
+    def get(self, request: Request) -> HttpResponse:
+        return _page("docs/index.html", {})
+
+
+class DocsScript(DocsEndpoint):
+    def get(self, request: Request) -> HttpResponse:
+        return HttpResponse(START_SCRIPT, content_type="text/javascript; charset=utf-8")
+
+
+class Problems(DocsEndpoint):
+    def get(self, request: Request) -> HttpResponse:
+        return _page("docs/problems.html", {"problems": all_problems()})
+
+
+def _page(template: str, context: dict[str, Any]) -> HttpResponse:
+    return HttpResponse(render_to_string(template, context), headers={"Content-Security-Policy": POLICY})
+
+
+def all_problems() -> list[dict[str, Any]]:
+    """Each code once, as this process knows them, sorted."""
+    kinds = {kind.default_code: kind for kind in _below(Problem)}
+    return [
+        {"code": code, "title": title(code), "status": kind.status_code, "detail": kind.default_detail}
+        for code, kind in sorted(kinds.items())
+    ]
+
+
+def _below(kind: type[Problem]) -> Iterator[type[Problem]]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from _below(child)

@@ -1,0 +1,183 @@
+"""One shape for every refusal and every failure: RFC 9457 `application/problem+json`.
+
+Inside a DRF view `handle` makes it, outside (unknown path, bad host, a fault in a middleware) the `handler...` functions
+that each URLconf names. Nothing of an unexpected exception reaches the caller.
+"""
+
+import math
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import structlog
+from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
+from django.http.multipartparser import MultiPartParserError
+from rest_framework import exceptions
+
+from accounts.errors import NotFound, Problem, RateLimited, ServiceUnavailable
+from config import faults
+
+CONTENT_TYPE = "application/problem+json"
+SHORTEST_WAIT = 1  # seconds, where a 429 or 503 does not say
+
+log = structlog.get_logger("errors")
+
+
+class MalformedJSON(Problem):
+    default_code = "malformed_json"
+    default_detail = "The body is not JSON."
+
+
+class BodyUnreadable(Problem):
+    default_code = "body_unreadable"
+    default_detail = "The body ended early or is not framed as HTTP demands."
+
+
+class BadRequestProblem(Problem):
+    default_code = "bad_request"
+    default_detail = "The request is malformed."
+
+
+class Forbidden(Problem):
+    status_code = 403
+    default_code = "permission_denied"
+    default_detail = "This is not allowed."
+
+
+class MethodNotAllowed(Problem):
+    status_code = 405
+    default_code = "method_not_allowed"
+    default_detail = "This address does not know that method; see the header Allow."
+
+
+class BodyTooLarge(Problem):
+    status_code = 413
+    default_code = "body_too_large"
+    default_detail = "The body is larger than this call accepts."
+
+
+class UnsupportedMediaType(Problem):
+    status_code = 415
+    default_code = "unsupported_media_type"
+    default_detail = "Send `Content-Type: application/json`, in UTF-8."
+
+
+class InternalError(Problem):
+    status_code = 500
+    default_code = "internal_error"
+    default_detail = "Something went wrong on our side. Give the request_id when you report it."
+
+
+_KNOWN: tuple[tuple[type[BaseException], type[Problem]], ...] = (
+    (Http404, NotFound),
+    (exceptions.NotFound, NotFound),
+    (PermissionDenied, Forbidden),
+    (exceptions.PermissionDenied, Forbidden),
+    (exceptions.MethodNotAllowed, MethodNotAllowed),
+    (exceptions.UnsupportedMediaType, UnsupportedMediaType),
+    (exceptions.ParseError, MalformedJSON),
+    (RequestDataTooBig, BodyTooLarge),
+    (UnreadablePostError, BodyUnreadable),
+    (SuspiciousOperation, BadRequestProblem),
+    (BadRequest, BadRequestProblem),
+    (MultiPartParserError, BadRequestProblem),
+)
+
+
+def handle(error: Exception, context: dict[str, Any]) -> HttpResponse:
+    """DRF's EXCEPTION_HANDLER: any exception of a view, as its answer."""
+    response = respond(error, context["request"])
+    if response.status_code == MethodNotAllowed.status_code:
+        response.headers["Allow"] = ", ".join(context["view"].allowed_methods)
+    return response
+
+
+def respond(error: BaseException, request: Any) -> HttpResponse:
+    """The answer to an exception, wherever it was met. Outages and surprises are logged."""
+    problem = translate(error)
+    if isinstance(problem, InternalError):
+        log.error("unexpected_error", exc_info=error)
+    elif isinstance(problem, ServiceUnavailable) and problem is not error:
+        log.warning("outage", error=type(error).__name__, sqlstate=faults.sqlstate(error))
+        faults.drop_stale_connection(error)
+    return answer(problem, request)
+
+
+def translate(error: BaseException) -> Problem:
+    """The refusal that stands for an exception; InternalError for one that nobody expected."""
+    if isinstance(error, Problem):
+        return error
+    for kind, problem in _KNOWN:
+        if isinstance(error, kind):
+            return problem()
+    if isinstance(error, exceptions.Throttled):
+        return RateLimited(retry_after=math.ceil(error.wait or SHORTEST_WAIT))
+    if isinstance(error, exceptions.APIException):
+        return _of_framework(error)
+    return ServiceUnavailable() if faults.is_outage(error) else InternalError()
+
+
+def _of_framework(error: exceptions.APIException) -> Problem:
+    problem = Problem(error.detail if isinstance(error.detail, str) else None)
+    problem.status_code = error.status_code
+    problem.default_code = error.default_code
+    challenge = getattr(error, "auth_header", None)
+    if challenge:
+        problem.challenge = challenge  # type: ignore[attr-defined]
+    return problem
+
+
+def answer(problem: Problem, request: Any) -> HttpResponse:
+    """The problem document itself, with the headers that its status demands."""
+    response = HttpResponse(
+        msgspec.json.encode(document(problem, getattr(request, "request_id", None))),
+        status=problem.status_code,
+        content_type=CONTENT_TYPE,
+        headers={"Cache-Control": "no-store"},
+    )
+    challenge = getattr(problem, "challenge", None)
+    if challenge:
+        response.headers["WWW-Authenticate"] = challenge
+    if problem.status_code in {429, 503} or problem.retry_after:
+        response.headers["Retry-After"] = str(problem.retry_after or SHORTEST_WAIT)
+    return response
+
+
+def document(problem: Problem, request_id: str | None) -> dict[str, Any]:
+    """`type` leads to the entry for the code on the listener's own page of problems (RFC 9457, 3.1.1)."""
+    code = problem.default_code
+    fields = {
+        "type": f"/docs/problems#{code}",
+        "title": title(code),
+        "status": problem.status_code,
+        "code": code,
+        "detail": str(problem.detail),
+        "request_id": request_id,
+    }
+    return {**fields, **problem.extra, **fields}
+
+
+def title(code: str) -> str:
+    return code.replace("_", " ").capitalize()
+
+
+def _answering(kind: type[Problem]) -> Callable[[HttpRequest, Exception], HttpResponse]:
+    def handler(request: HttpRequest, exception: Exception) -> HttpResponse:
+        return answer(kind(), request)
+
+    return handler
+
+
+handler403 = _answering(Forbidden)
+handler404 = _answering(NotFound)
+
+
+def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return respond(exception, request)
+
+
+def handler500(request: HttpRequest) -> HttpResponse:
+    """Django calls it while the exception is being handled: an outage in a middleware is a 503 here too."""
+    return respond(sys.exception() or RuntimeError("handler500 without an exception"), request)

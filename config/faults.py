@@ -1,0 +1,54 @@
+"""Which exceptions are an outage of something that we depend on. They are answered 503, never 500."""
+
+import psycopg
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from kombu.exceptions import OperationalError as BrokerError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+# OperationalError covers a lost server, too many connections, a full disk, deadlocks, lock and statement time-outs.
+OUTAGES = (
+    OperationalError,
+    InterfaceError,
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    RedisConnectionError,
+    RedisTimeoutError,
+    ReadOnlyError,
+    OutOfMemoryError,
+    BrokerError,
+)
+READ_ONLY = "25006"  # read_only_sql_transaction: this server is a standby now
+IDLE_TOO_LONG = "25P03"  # idle_in_transaction_session_timeout
+NOT_SUPPORTED = (
+    "0A000"  # "cached plan must not change result type": a migration passed under a prepared statement
+)
+STALE_CONNECTION = frozenset({READ_ONLY, IDLE_TOO_LONG, NOT_SUPPORTED})
+
+
+def is_outage(error: BaseException) -> bool:
+    if isinstance(error, OUTAGES):
+        return True
+    if not isinstance(error, DatabaseError | psycopg.DatabaseError):
+        return False
+    return _is_stale(error)
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """PostgreSQL's five characters, of the error itself or of the one that Django has wrapped."""
+    for candidate in (error, error.__cause__):
+        if isinstance(candidate, psycopg.Error):
+            return candidate.sqlstate
+    return None
+
+
+def drop_stale_connection(error: BaseException) -> None:
+    """A connection that would fail again at once is not kept for the next request."""
+    if _is_stale(error) and not connection.in_atomic_block:
+        connection.close()
+
+
+def _is_stale(error: BaseException) -> bool:
+    state = sqlstate(error)
+    return state in STALE_CONNECTION and (state != NOT_SUPPORTED or "cached plan" in str(error))

@@ -1,0 +1,149 @@
+"""Whether this process is alive, and whether it can do its work. No credential, on every listener."""
+
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import cache
+from threading import Lock
+from typing import Any, Literal
+
+import msgspec
+import psycopg
+import redis
+from django.conf import settings
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.documentation import documented
+from accounts.errors import ServiceUnavailable
+from accounts.tiers import PublicEndpoint
+
+PATIENCE = 2.5  # seconds for all checks of a request together
+State = Literal["ok", "unreachable", "behind", "unknown"]
+
+
+class LiveAnswer(msgspec.Struct):
+    status: Literal["ok"]
+
+
+class Checks(msgspec.Struct):
+    """`migrations` is `behind` while the database lacks one that this code brings."""
+
+    database: State = "unknown"
+    migrations: State = "unknown"
+    redis: State = "unknown"
+
+    @property
+    def ready(self) -> bool:
+        return self.database == "ok" and self.migrations == "ok"
+
+
+class ReadyAnswer(msgspec.Struct):
+    status: Literal["ok", "degraded"]
+    checks: Checks
+
+
+class NotReady(ServiceUnavailable):
+    default_code = "not_ready"
+    default_detail = "This process cannot do its work just now; `checks` says why."
+
+
+class Live(PublicEndpoint):
+    mark = "health"
+
+    @documented("Is the process alive?", answer=LiveAnswer, example={"status": "ok"})
+    def get(self, request: Request) -> Response:
+        """Answers without looking at anything: restart the process where this fails."""
+        return Response(LiveAnswer(status="ok"))
+
+
+class Ready(PublicEndpoint):
+    mark = "health"
+
+    @documented(
+        "Can the process do its work?",
+        answer=ReadyAnswer,
+        example={"status": "ok", "checks": {"database": "ok", "migrations": "ok", "redis": "ok"}},
+        problems=(NotReady,),
+    )
+    def get(self, request: Request) -> Response:
+        """Looks at the database, its migrations and Redis, for 2.5 seconds at most: send no requests where this fails.
+
+        Without Redis the service is `degraded` and ready: limits are kept by the database then, mails wait.
+        """
+        checks = prober().checks()
+        if not checks.ready:
+            raise NotReady(checks=msgspec.to_builtins(checks))
+        return Response(ReadyAnswer(status="ok" if checks.redis == "ok" else "degraded", checks=checks))
+
+
+@cache
+def prober() -> "Prober":
+    return Prober()
+
+
+class Prober:
+    """Runs the checks in a thread of its own, so that a database that swallows packets cannot hold a request.
+
+    While one round hangs no second is started: requests wait for it, each no longer than PATIENCE.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="ready")
+        self._database: Future[tuple[State, State]] | None = None
+        self._redis: Future[State] | None = None
+        self._migrated = False
+
+    def checks(self) -> Checks:
+        with self._lock:
+            self._database = self._running(self._database) or self._threads.submit(self._look_at_database)
+            self._redis = self._running(self._redis) or self._threads.submit(look_at_redis)
+            of_database, of_redis = self._database, self._redis
+        wait([of_database, of_redis], timeout=PATIENCE)
+        database, migrations = of_database.result() if of_database.done() else ("unreachable", "unknown")
+        return Checks(
+            database=database,
+            migrations=migrations,
+            redis=of_redis.result() if of_redis.done() else "unreachable",
+        )
+
+    @staticmethod
+    def _running(check: "Future[Any] | None") -> "Future[Any] | None":
+        return check if check is not None and not check.done() else None
+
+    def _look_at_database(self) -> tuple[State, State]:
+        try:
+            with psycopg.connect(**connection_parameters()) as database:
+                if not self._migrated:
+                    applied = set(database.execute("SELECT app, name FROM django_migrations").fetchall())
+                    self._migrated = expected_migrations() <= applied
+                database.execute("SELECT 1")
+        except psycopg.errors.UndefinedTable:
+            return "ok", "behind"
+        except psycopg.Error:
+            return "unreachable", "unknown"
+        return "ok", "ok" if self._migrated else "behind"
+
+
+def connection_parameters() -> dict[str, Any]:
+    """A connection of its own: a request's may be in use, and a fresh one tells the truth about the server."""
+    parameters: dict[str, Any] = connection.get_connection_params()
+    named = ("dbname", "user", "password", "host", "port", "sslmode", "sslrootcert", "service")
+    chosen = {name: parameters[name] for name in named if name in parameters}
+    return {**chosen, "connect_timeout": 2, "options": "-c statement_timeout=2000", "autocommit": True}
+
+
+@cache
+def expected_migrations() -> frozenset[tuple[str, str]]:
+    """What this code brings; read from disk once in the life of a process."""
+    return frozenset(MigrationLoader(None).disk_migrations)
+
+
+def look_at_redis() -> State:
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1) as client:
+            client.ping()
+    except redis.RedisError:
+        return "unreachable"
+    return "ok"

@@ -1,0 +1,96 @@
+"""Logs: JSON on stdout, one line per event, each with the id of its request, none with a secret or an address.
+
+Django calls `configure` with the setting LOGGING (its LOGGING_CONFIG); Celery's own set-up is switched off in
+config/celery.py, so worker and beat log the same way.
+"""
+
+import logging
+import logging.config
+import re
+import sys
+import traceback
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any
+
+import msgspec
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+# What may stand in the text of a foreign exception and must not stand in a log.
+_SECRET = re.compile(
+    r"svc_[a-z]{2,8}_\w+|eyJ[\w-]+\.[\w.-]+|[^\s@'\"(=<]+@[^\s@'\")>]+|(?:postgres|postgresql|redis|rediss|smtp)\S*://\S+"
+)
+_DEEPEST_TRACEBACK = 30
+
+
+class JSONFormatter(logging.Formatter):
+    """Records of the standard library (Django, Celery, gunicorn, dj-stripe), in the form of our own events."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        event: EventDict = {
+            "event": record.getMessage(),
+            "logger": record.name,
+            "level": record.levelname.lower(),
+        }
+        if record.exc_info and record.exc_info[1] is not None:
+            event["exc_info"] = record.exc_info[1]
+        return finish(None, "", event)
+
+
+class StdoutLogger:
+    """Writes to what sys.stdout is now, and flushes: a line that is not out when the process dies says nothing."""
+
+    def msg(self, line: str) -> None:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+    debug = info = warning = error = critical = msg
+
+
+def finish(logger: WrappedLogger, method_name: str, event: EventDict) -> str:
+    """The last step of both ways: time, request id, redaction, JSON."""
+    first = {"time": datetime.now(UTC), "level": event.pop("level", method_name), "event": event.pop("event")}
+    line: dict[str, Any] = {**first, **event}
+    if "request_id" not in line and (current := request_id.get()) is not None:
+        line["request_id"] = current
+    error = line.pop("exc_info", None)
+    if error is not None:
+        line["error"] = type(error).__name__
+        line["traceback"] = describe(error)
+    if isinstance(line["event"], str):
+        line["event"] = redact(line["event"])
+    return msgspec.json.encode(line, enc_hook=str).decode()
+
+
+def describe(error: BaseException) -> list[str]:
+    """Where it happened and what it was, without the values: a database's DETAIL repeats the row."""
+    lines = [*_frames(error.__traceback__)]
+    lines.append(f"{type(error).__qualname__}: {redact(str(error).partition('DETAIL:')[0].strip())}")
+    if error.__cause__ is not None:
+        lines = [*describe(error.__cause__), "which caused", *lines]
+    return lines
+
+
+def _frames(where: TracebackType | None) -> list[str]:
+    return [
+        f"{frame.filename}:{frame.lineno} {frame.name}"
+        for frame in traceback.extract_tb(where, limit=-_DEEPEST_TRACEBACK)
+    ]
+
+
+def redact(text: str) -> str:
+    return _SECRET.sub("<redacted>", text)
+
+
+def configure(settings: dict[str, Any]) -> None:
+    logging.config.dictConfig(settings)
+    structlog.configure(
+        processors=[finish],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=lambda *name: StdoutLogger(),
+        cache_logger_on_first_use=True,
+    )

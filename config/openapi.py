@@ -1,0 +1,309 @@
+"""The OpenAPI 3.1 document, made of what the views are: their tier, `Body`, `Query`, route and `documented`.
+
+drf-spectacular finds the routes and builds the frame; each operation comes from `Schema`. JSON Schema comes from the
+same msgspec types that check the requests, so document and check cannot differ.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+from inspect import cleandoc
+from typing import Any
+
+import msgspec
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import ComponentRegistry, ResolvedComponent
+
+from accounts import errors, tiers
+from accounts.documentation import Operation
+from config.errors import BodyTooLarge, MalformedJSON, UnsupportedMediaType, document
+from config.paging import DEFAULT_LIMIT, LARGEST_LIMIT
+
+REFERENCE = "#/components/schemas/{name}"
+_CONVERTED = re.compile(r"<(?:(?P<converter>\w+):)?(?P<name>\w+)>")
+_PATH_SHAPES = {"uuid": {"type": "string", "format": "uuid"}, "int": {"type": "integer"}}
+
+SECURITY_SCHEMES: dict[str, dict[str, Any]] = {
+    "BearerJWT": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "An access token of POST /v1/auth/login. It lives 60 minutes and ends with its session.",
+    },
+    "ApiKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "The key of a service. Each operation names the scope that the key must hold.",
+    },
+}
+_SCHEME_OF_TIER = {"authenticated": "BearerJWT", "verified": "BearerJWT", "internal": "ApiKey"}
+
+_TOKEN_PROBLEMS = (
+    errors.NotAuthenticated,
+    errors.AccessTokenInvalid,
+    errors.AccessTokenExpired,
+    errors.SessionRevoked,
+)
+PROBLEMS_OF_TIER: dict[str, tuple[type[errors.Problem], ...]] = {
+    "public": (),
+    "authenticated": _TOKEN_PROBLEMS,
+    "verified": (*_TOKEN_PROBLEMS, errors.EmailNotVerified),
+    "internal": (errors.ApiKeyMissing, errors.ApiKeyInvalid, errors.ScopeMissing),
+}
+_BODY_PROBLEMS = (
+    errors.ValidationFailed,
+    errors.UnknownField,
+    MalformedJSON,
+    BodyTooLarge,
+    UnsupportedMediaType,
+)
+_KEY_PROBLEMS = (
+    errors.IdempotencyKeyRequired,
+    errors.IdempotencyKeyInvalid,
+    errors.IdempotencyInProgress,
+    errors.IdempotencyKeyReused,
+)
+UNKNOWN = {"field": "colour", "code": "unknown_field", "detail": "This call has no such field."}
+TOO_SMALL = {"field": "amount", "code": "too_small", "detail": "Expected `int` >= 1."}
+EXAMPLE_REQUEST_ID = "5f0c2b7de94a4168a3c1e6d8b7f92041"
+
+
+class FieldProblem(msgspec.Struct):
+    field: str
+    code: str
+    detail: str
+
+
+class ProblemDocument(msgspec.Struct, omit_defaults=True):
+    """RFC 9457. `code` is stable; `errors` names the fields of a `validation_error` or `unknown_field`."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    request_id: str
+    errors: list[FieldProblem] | msgspec.UnsetType = msgspec.UNSET
+
+
+class Schema(AutoSchema):  # type: ignore[misc]
+    """DRF's DEFAULT_SCHEMA_CLASS. A handler without `documented` is not part of the document."""
+
+    def get_operation(
+        self, path: str, path_regex: str, path_prefix: str, method: str, registry: ComponentRegistry
+    ) -> dict[str, Any] | None:
+        handler = getattr(type(self.view), method.lower(), None)
+        described: Operation | None = getattr(handler, "operation", None)
+        if described is None:
+            return None
+        return Described(self.view, described, path_regex, method, Components(registry)).operation()
+
+
+class Components:
+    """Registers the named schemas of a document, each once."""
+
+    def __init__(self, registry: ComponentRegistry) -> None:
+        self.registry = registry
+
+    def schema_of(self, kind: Any, *, name: str | None = None) -> dict[str, Any]:
+        """The JSON Schema of a type; its structs become components. `name` replaces the type's own."""
+        (schema,), found = msgspec.json.schema_components([kind], ref_template=REFERENCE)
+        own = schema.get("$ref", "").rpartition("/")[2]
+        for component, definition in found.items():
+            final = name if name and component == own else component
+            self.add(final, {**definition, "title": final})
+        return {"$ref": REFERENCE.format(name=name)} if name and own else schema
+
+    def add(self, name: str, definition: dict[str, Any], kind: str = ResolvedComponent.SCHEMA) -> None:
+        component = ResolvedComponent(name=name, type=kind, schema=definition, object=name)
+        if component not in self.registry:
+            self.registry.register(component)
+        elif self.registry[component].schema != definition:
+            raise ValueError(f"Two shapes are named {name}: give one of them another name.")
+
+
+class Described:
+    """One operation of the document."""
+
+    def __init__(
+        self, view: Any, described: Operation, route: str, method: str, components: Components
+    ) -> None:
+        self.view, self.described, self.route, self.method = view, described, route, method
+        self.components = components
+        self.has_body = method in {"POST", "PUT", "PATCH"} and view.Body is not None
+        self.has_query = method in {"GET", "DELETE"} and view.Query is not None
+
+    def operation(self) -> dict[str, Any]:
+        operation: dict[str, Any] = {
+            "operationId": self.identifier(),
+            "summary": self.described.summary,
+            "description": self.description(),
+            "tags": [self.tag()],
+            "parameters": [*self.parameters()],
+            "responses": {**self.answer(), **self.refusals()},
+        }
+        if self.has_body:
+            operation["requestBody"] = self.body()
+        scheme = _SCHEME_OF_TIER.get(self.view.tier)
+        operation["security"] = [{scheme: []}] if scheme else []
+        if scheme:
+            self.components.add(scheme, SECURITY_SCHEMES[scheme], ResolvedComponent.SECURITY_SCHEMA)
+        return {name: value for name, value in operation.items() if value or name == "security"}
+
+    def identifier(self) -> str:
+        handlers = [
+            name
+            for name in self.view.http_method_names
+            if hasattr(getattr(type(self.view), name, None), "operation")
+        ]
+        name = type(self.view).__name__
+        return name[0].lower() + name[1:] + (self.method.capitalize() if len(handlers) > 1 else "")
+
+    def description(self) -> str:
+        """The handler's docstring, and whom the tier lets in."""
+        text = cleandoc(getattr(type(self.view), self.method.lower()).__doc__ or "")
+        tier = f"Tier: {self.view.tier}"
+        if self.view.tier == "internal":
+            tier += f"; the key needs the scope `{self.view.required_scope(self.method)}`"
+        return f"{text}\n\n{tier}." if text else ""
+
+    def tag(self) -> str:
+        parts = self.route.strip("/").split("/")
+        return parts[1] if parts[0] == "v1" and len(parts) > 1 else "service"
+
+    def parameters(self) -> Iterator[dict[str, Any]]:
+        for match in _CONVERTED.finditer(self.route):
+            shape = _PATH_SHAPES.get(match["converter"] or "str", {"type": "string"})
+            yield {"name": match["name"], "in": "path", "required": True, "schema": shape}
+        if self.has_query:
+            yield from self.query_parameters()
+        if self.described.paged:
+            yield from PAGE_PARAMETERS
+        if self.described.idempotent:
+            yield IDEMPOTENCY_KEY
+
+    def query_parameters(self) -> Iterator[dict[str, Any]]:
+        for field in msgspec.structs.fields(self.view.Query):
+            schema = self.components.schema_of(field.type)
+            parameter = {
+                "name": field.encode_name,
+                "in": "query",
+                "required": field.required,
+                "schema": schema,
+            }
+            if text := schema.pop("description", ""):
+                parameter["description"] = text
+            yield parameter
+
+    def body(self) -> dict[str, Any]:
+        schema = self.components.schema_of(self.view.Body, name=f"{type(self.view).__name__}Body")
+        content = {"schema": schema, "example": self.described.body_example}
+        media_types = [
+            "application/json",
+            *(["application/x-www-form-urlencoded"] if self.view.takes_forms else []),
+        ]
+        required = any(field.required for field in msgspec.structs.fields(self.view.Body))
+        return {"required": required, "content": dict.fromkeys(media_types, content)}
+
+    def answer(self) -> dict[str, Any]:
+        answer: dict[str, Any] = {"description": self.described.summary}
+        headers = {**self.described.headers, **(REPLAYED if self.described.idempotent else {})}
+        if headers:
+            answer["headers"] = {
+                name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()
+            }
+        if self.described.answer is not None:
+            answer["content"] = {"application/json": self.answer_content()}
+        return {str(self.described.status): answer}
+
+    def answer_content(self) -> dict[str, Any]:
+        schema, example = self.components.schema_of(self.described.answer), self.described.example
+        if self.described.paged:
+            schema = page_of(schema)
+            example = {"results": [example], "next": None}
+        return {"schema": schema, "example": example}
+
+    def refusals(self) -> dict[str, Any]:
+        """Grouped by status, with one example for each code."""
+        by_status: dict[str, dict[str, Any]] = defaultdict(dict)
+        for problem in dict.fromkeys(self.problems()):
+            example = {"value": example_of(problem)}
+            by_status[str(problem.status_code)][problem.default_code] = example
+        schema = self.components.schema_of(ProblemDocument, name="Problem")
+        return {
+            status: {
+                "description": ", ".join(f"`{code}`" for code in sorted(examples)),
+                "content": {"application/problem+json": {"schema": schema, "examples": examples}},
+            }
+            for status, examples in sorted(by_status.items())
+        }
+
+    def problems(self) -> Iterator[type[errors.Problem]]:
+        yield from PROBLEMS_OF_TIER[self.view.tier]
+        if self.has_body:
+            yield from _BODY_PROBLEMS
+        if self.has_query or self.described.paged:
+            yield errors.ValidationFailed
+        if self.described.paged:
+            yield errors.CursorInvalid
+        if self.described.idempotent:
+            yield from _KEY_PROBLEMS
+        yield from self.described.problems
+        if self.view.mark != "health":
+            yield errors.ServiceUnavailable
+
+
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": True,
+    "description": "Printable ASCII. The same key with the same request gives the first answer again.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "example": "order-4711",
+}
+REPLAYED = {
+    "Idempotency-Replayed": "`true` where this is the answer that an earlier request with the key got."
+}
+PAGE_PARAMETERS = (
+    {
+        "name": "limit",
+        "in": "query",
+        "description": "Entries a page.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": LARGEST_LIMIT, "default": DEFAULT_LIMIT},
+    },
+    {
+        "name": "cursor",
+        "in": "query",
+        "description": "`next` of the page before, under the same filters.",
+        "schema": {"type": "string"},
+    },
+)
+
+
+def page_of(item: dict[str, Any]) -> dict[str, Any]:
+    following = {"type": ["string", "null"], "description": "The cursor of the next page; null on the last."}
+    return {
+        "type": "object",
+        "properties": {"results": {"type": "array", "items": item}, "next": following},
+        "required": ["results", "next"],
+    }
+
+
+def example_of(problem: type[errors.Problem]) -> dict[str, Any]:
+    """A problem document as the service would send it. A class with fields of its own gives them as `example`."""
+    fields = dict(getattr(problem, "example", {}))
+    if issubclass(problem, errors.ValidationFailed):
+        fields["errors"] = [UNKNOWN if issubclass(problem, errors.UnknownField) else TOO_SMALL]
+    made = problem.__new__(problem)
+    errors.Problem.__init__(made, **fields)
+    return document(made, EXAMPLE_REQUEST_ID)
+
+
+@cache
+def openapi(urlconf: str) -> bytes:
+    """The document of one listener, as JSON; made once in the life of a process."""
+    made = SchemaGenerator(urlconf=urlconf).get_schema(request=None, public=True)
+    return msgspec.json.encode(made)

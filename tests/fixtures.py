@@ -1,0 +1,95 @@
+"""Fixtures for the tests of every app: a client per listener, people, tokens, service keys. conftest.py names it."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.conf import settings
+from django.utils import timezone
+
+from accounts import key_format
+from accounts.models import Service, ServiceKey, Session, User
+from accounts.service_keys import SCOPES, registry
+from accounts.tokens import SessionAccessToken
+from tests.listeners import ListenerClient
+
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture
+def public() -> ListenerClient:
+    return ListenerClient("public")
+
+
+@pytest.fixture
+def internal() -> ListenerClient:
+    return ListenerClient("internal")
+
+
+@pytest.fixture
+def admin_site() -> ListenerClient:
+    return ListenerClient("admin")
+
+
+@pytest.fixture
+def make_user(db: None) -> Callable[..., User]:
+    """`make_user()`: active and verified; `make_user(verified=False, status="suspended", password=...)`."""
+
+    def make(
+        email: str | None = None, *, verified: bool = True, password: str = PASSWORD, **fields: Any
+    ) -> User:
+        address = email or f"{uuid4().hex[:12]}@example.com"
+        verified_at = timezone.now() if verified else None
+        return User.objects.create_user(address, password, email_verified_at=verified_at, **fields)
+
+    return make
+
+
+@pytest.fixture
+def user(make_user: Callable[..., User]) -> User:
+    """A person who has not confirmed the address."""
+    return make_user(verified=False)
+
+
+@pytest.fixture
+def verified_user(make_user: Callable[..., User]) -> User:
+    return make_user()
+
+
+@pytest.fixture
+def access_token(db: None) -> Callable[[User], str]:
+    """`access_token(user)`: the text of a live access token, on a session of its own."""
+    return issue_access_token
+
+
+def issue_access_token(user: User, **session_fields: Any) -> str:
+    now = timezone.now()
+    lives = {
+        "current_jti": uuid4(),
+        "current_issued_at": now,
+        "current_expires_at": now + timedelta(days=14),
+        "expires_at": now + settings.SESSION_ABSOLUTE_LIFETIME,
+        "methods": ["pwd"],
+    }
+    session = Session.objects.create(user=user, **{**lives, **session_fields})
+    session.refresh_from_db()
+    return str(SessionAccessToken.for_session(session, user, now=now))
+
+
+@pytest.fixture
+def service_key(db: None) -> Iterator[Callable[..., str]]:
+    """`service_key("shop", "credits:use")`: the text of a live key; without scopes it has all of them."""
+
+    def make(name: str = "shop", *scopes: str) -> str:
+        key = key_format.generate("test")
+        service, _ = Service.objects.get_or_create(name=name)
+        ServiceKey.objects.create(
+            id=key.id, service=service, digest=key.digest, scopes=list(scopes or sorted(SCOPES))
+        )
+        registry.clear()
+        return key.text
+
+    yield make
+    registry.clear()
