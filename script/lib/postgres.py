@@ -135,7 +135,7 @@ class Postgres:
             raise SystemExit(f"PostgreSQL could not make its data directory:\n{done.stdout}{done.stderr}")
 
     def _remove_stale_locks(self) -> None:
-        """Their pid may be anybody's after a reboot, or a dead one that the kernel still lists; PostgreSQL would refuse."""
+        """Their pid may be anybody's after a reboot, or be dead and still listed; PostgreSQL would refuse."""
         lock = self.data / "postmaster.pid"
         if lock.exists() and self._is_served(lock):
             return

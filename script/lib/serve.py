@@ -61,10 +61,7 @@ def main() -> int:
         supervisor = Supervisor(state=instance.directory / "children.json", console=console)
         try:
             supervisor.end_leftovers()
-            bring_up(instance, supervisor)
-            console.show(
-                greeting(instance.environment, seconds=time.time() - float(os.environ["STARTED_AT"]))
-            )
+            bring_up(instance, supervisor, console)
             supervisor.watch()
         except Stopped:
             pass
@@ -104,7 +101,8 @@ def sole_use(directory: Path) -> Iterator[None]:
         yield
 
 
-def bring_up(instance: Instance, supervisor: Supervisor) -> None:
+def bring_up(instance: Instance, supervisor: Supervisor, console: Console) -> None:
+    """Stores, migrations, listeners; then worker and scheduler, whose start takes a while and which nobody awaits."""
     check_ports(instance)
     environment = dict(instance.environment) | {
         "DJANGO_SETTINGS_MODULE": instance.environment.get("DJANGO_SETTINGS_MODULE", "config.settings.dev"),
@@ -113,12 +111,10 @@ def bring_up(instance: Instance, supervisor: Supervisor) -> None:
     }
     postgres = start_stores(instance, supervisor, environment)
     migrate(instance, supervisor, environment, postgres)
-    children = [
-        application_process(instance, name, environment)
-        for name in instance.process_table
-        if name != "release"
-    ]
-    supervisor.start(*children)
+    supervisor.start(*(application_process(instance, name, environment) for name in LISTENERS))
+    console.show(greeting(environment, seconds=time.time() - float(environment["STARTED_AT"])))
+    background = [name for name in instance.process_table if name not in {*LISTENERS, "release"}]
+    supervisor.start(*(application_process(instance, name, environment) for name in background))
 
 
 def check_ports(instance: Instance) -> None:
