@@ -20,7 +20,7 @@ REFUSED = {
     "drops a trigger": "DROP TRIGGER journal_no_delete ON credits_credittransaction",
     "disables the triggers": "ALTER TABLE credits_credittransaction DISABLE TRIGGER ALL",
     "skips the triggers": "SET session_replication_role = replica",
-    "replaces a function": "CREATE OR REPLACE FUNCTION credits_now() RETURNS timestamptz LANGUAGE sql AS 'SELECT now()'",
+    "replaces a function": "CREATE OR REPLACE FUNCTION credits_now() RETURNS timestamptz LANGUAGE sql RETURN now()",
     "truncates users": "TRUNCATE accounts_user CASCADE",
     "updates the journal": "UPDATE credits_credittransaction SET amount = 0",
     "updates its texts": "UPDATE credits_credittransaction SET description = NULL",

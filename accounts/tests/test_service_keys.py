@@ -51,7 +51,7 @@ class TestCreate:
         text = command("create", "shop", "--scopes", "credits:use,credits:read")
         credential = registry.find(text)
         assert credential is not None
-        assert (credential.service, credential.scopes) == ("shop", {"credits:use", "credits:read"})
+        assert (credential.service, credential.scopes) == ("shop", frozenset({"credits:use", "credits:read"}))
         key = ServiceKey.objects.get()
         assert bytes(key.digest) == key_format.digest(text)
         assert text.split("_")[3] not in repr(list(ServiceKey.objects.values()))
@@ -122,9 +122,7 @@ class TestRotate:
         old = issue(scopes=["credits:use", "credits:read"])
         new = command("rotate", "shop")
         found = [registry.find(text) for text in (old.text, new)]
-        assert [credential and credential.scopes for credential in found] == [
-            {"credits:use", "credits:read"}
-        ] * 2
+        assert [credential.scopes for credential in found if credential] == [frozenset(old.scopes)] * 2
         assert AuditEvent.objects.filter(type="service_key_rotated").count() == 1
 
     def test_refuses_a_service_without_a_live_key(self) -> None:
@@ -241,7 +239,7 @@ class TestRegistry:
         assert ServiceKey.objects.values_list("last_used_at", flat=True).get() == first
         ServiceKey.objects.update(last_used_at=first - timedelta(seconds=61))
         Registry().find(issued.text)
-        assert ServiceKey.objects.values_list("last_used_at", flat=True).get() >= first
+        assert ServiceKey.objects.filter(last_used_at__gte=first).exists()
 
 
 class TestEnvironment:
@@ -253,7 +251,7 @@ class TestEnvironment:
         assert (credential.service, credential.scopes) == ("demo", SCOPES)
         credential = registry.find(narrow)
         assert credential is not None
-        assert (credential.service, credential.scopes) == ("shop", {"credits:use", "credits:read"})
+        assert (credential.service, credential.scopes) == ("shop", frozenset({"credits:use", "credits:read"}))
 
     @pytest.mark.parametrize(
         "form",
