@@ -3,7 +3,17 @@
 from datetime import timedelta
 from pathlib import Path
 
-from config.settings.environment import celery_broker, env, key_ring, postgres, refuse, secret, secrets_list
+from config.settings.environment import (
+    boolean,
+    celery_broker,
+    env,
+    integer,
+    key_ring,
+    postgres,
+    refuse,
+    secret,
+    secrets_list,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var"))).resolve()
@@ -39,7 +49,7 @@ WSGI_APPLICATION = "config.wsgi.application"
 APPEND_SLASH = False
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 # The client's address is the socket's, or the one that this many trusted proxies report, counted from the right.
-TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
+TRUSTED_PROXY_COUNT = integer("TRUSTED_PROXY_COUNT", default=0)
 
 _ADMIN_APPS = ["unfold", "django.contrib.admin", "django.contrib.sessions", "django.contrib.messages"]
 INSTALLED_APPS = [
@@ -173,13 +183,13 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
-PASSWORD_MIN_LENGTH = env.int("PASSWORD_MIN_LENGTH", default=12)
+PASSWORD_MIN_LENGTH = integer("PASSWORD_MIN_LENGTH", default=12)
 PASSWORD_MAX_LENGTH = 256
 # Per process: hashes at once, requests that may wait for one (each holds a thread), and for how many seconds; else 503.
 PASSWORD_HASHING_CONCURRENCY = env.int("PASSWORD_HASHING_CONCURRENCY", default=2)
 PASSWORD_HASHING_QUEUE = env.int("PASSWORD_HASHING_QUEUE", default=1)
 PASSWORD_HASHING_PATIENCE = env.float("PASSWORD_HASHING_PATIENCE", default=1.5)
-LOGIN_REQUIRES_VERIFIED_EMAIL = env.bool("LOGIN_REQUIRES_VERIFIED_EMAIL", default=False)
+LOGIN_REQUIRES_VERIFIED_EMAIL = boolean("LOGIN_REQUIRES_VERIFIED_EMAIL", default=False)
 
 # simplejwt's settings are the one source of lifetimes, algorithm and claims.
 TOKEN_ISSUER = env.str("TOKEN_ISSUER", default="auth-service")
@@ -206,7 +216,7 @@ REFUND_LIFETIME = timedelta(days=30)  # of what comes back to a grant that is go
 
 # ---------------------------------------------------------------- limits (docs: README, bar: OWASP ASVS 6.3.1)
 # Every rule is (how many, in how many seconds) of a sliding window; the factor raises all of them, for load runs.
-RATE_LIMITS_FACTOR = env.int("RATE_LIMITS_FACTOR", default=1)
+RATE_LIMITS_FACTOR = integer("RATE_LIMITS_FACTOR", default=1)
 RATE_LIMITS = {
     "login_failures": (5, 300),  # wrong passwords, per account and address of the client
     "login": (30, 60),  # sign-ins tried, per address of the client

@@ -3,6 +3,7 @@
 import base64
 import binascii
 from dataclasses import dataclass
+from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -29,13 +30,38 @@ def check_secret(variable: str, value: str) -> str:
         raise refuse(variable, f"is too short or too simple: {MINIMUM_SECRET_BYTES} random bytes at least.")
     if any(word in value.lower() for word in DEFAULT_LOOKING):
         raise refuse(variable, "looks like a default or an example value. Make a random one.")
-    if _seen.setdefault(value, variable) != variable:
-        raise refuse(variable, f"has the value of {_seen[value]} too. Each secret must be its own.")
+    user = _seen.setdefault(value.rstrip("="), variable)  # base64 with and without padding is one secret
+    if user != variable:
+        raise refuse(variable, f"has the value of {user} too. Each secret must be its own.")
     return value
 
 
 def secret(variable: str) -> str:
     return check_secret(variable, env.str(variable, default=""))
+
+
+_WORDS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+
+
+def boolean(variable: str, *, default: bool) -> bool:
+    """A word for true or false. Anything else is refused: a typing error must not read as false."""
+    word = env.str(variable, default="").strip().lower()
+    if word and word not in _WORDS:
+        raise refuse(variable, "must be true or false.")
+    return _WORDS.get(word, default)
+
+
+def integer(variable: str, *, default: int) -> int:
+    try:
+        return env.int(variable, default=default)
+    except ValueError:
+        raise refuse(variable, "must be a whole number.") from None
+
+
+def refuse_embedded(variable: str, socket: str, *, var_dir: Path) -> None:
+    """The servers that script/server brings listen on a socket below VAR_DIR, /tmp or /var/tmp; production has its own."""
+    if any(PurePath(socket).is_relative_to(place) for place in (var_dir, "/tmp", "/var/tmp")):  # noqa: S108
+        raise refuse(variable, "names an embedded or temporary server, which production does not accept.")
 
 
 def _parts(variable: str) -> list[str]:

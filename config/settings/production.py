@@ -1,7 +1,19 @@
 """Production: nothing has a default that an attacker could know, and nothing embedded is accepted."""
 
 from config.settings.base import *  # noqa: F403
-from config.settings.base import ALLOWED_HOSTS, DEFAULT_FROM_EMAIL, PUBLIC_BASE_URL, RATE_LIMITS_FACTOR, env, refuse
+from config.settings.base import (
+    ALLOWED_HOSTS,
+    DATABASES,
+    DEFAULT_FROM_EMAIL,
+    FRONTEND_URL,
+    PUBLIC_BASE_URL,
+    RATE_LIMITS_FACTOR,
+    REDIS_URL,
+    VAR_DIR,
+    env,
+    refuse,
+)
+from config.settings.environment import refuse_embedded
 
 ENVIRONMENT = "live"
 DEBUG = False
@@ -10,12 +22,16 @@ if not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS:
     raise refuse("ALLOWED_HOSTS", "must list the host names that this service answers to.")
 if not PUBLIC_BASE_URL.startswith("https://"):
     raise refuse("PUBLIC_BASE_URL", "must be the https:// address under which the public listener is reached.")
+if FRONTEND_URL and not FRONTEND_URL.startswith("https://"):
+    raise refuse("FRONTEND_URL", "must be an https:// address, for mailed links lead there.")
 if not DEFAULT_FROM_EMAIL:
     raise refuse("MAIL_FROM", "is not set: the sender of every mail.")
 if not env.str("EMAIL_URL", default=""):
     raise refuse("EMAIL_URL", "is not set: smtp+tls://user:password@host:587.")
 if RATE_LIMITS_FACTOR > 1:
     raise refuse("RATE_LIMITS_FACTOR", "above 1 is for tests and load runs only.")
+refuse_embedded("DATABASE_URL", str(DATABASES["default"]["HOST"]), var_dir=VAR_DIR)
+refuse_embedded("REDIS_URL", REDIS_URL.partition("unix://")[2], var_dir=VAR_DIR)
 vars().update(env.email_url("EMAIL_URL"))
 
 SECURE_HSTS_SECONDS = 31536000
