@@ -1,5 +1,6 @@
 """Named queries on users."""
 
+import uuid
 from typing import TYPE_CHECKING, Any, Self
 
 from django.contrib.auth.base_user import BaseUserManager
@@ -23,6 +24,13 @@ class UserQuerySet(QuerySet["User"]):
     def by_email(self, email: str) -> Self:
         """The holder of an address in any spelling of it."""
         return self.filter(email=email_address.normalize(email))
+
+    def by_id_or_email(self, text: str) -> Self:
+        """What a person at a command line types: an id, or an address in any spelling."""
+        try:
+            return self.filter(pk=uuid.UUID(text))
+        except ValueError:
+            return self.by_email(text)
 
 
 class UserManager(BaseUserManager.from_queryset(UserQuerySet)):  # type: ignore[misc]

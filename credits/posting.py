@@ -25,10 +25,11 @@ RETRIES = 5
 RETRIED = (postgres_errors.DeadlockDetected, postgres_errors.SerializationFailure, postgres_errors.LockNotAvailable)
 
 Result = TypeVar("Result")
+Posted = TypeVar("Posted", CreditTransaction, CreditTransaction | None)
 
 CREATE_ROW = """
 INSERT INTO credits_usercredit (user_id, balance, held, debt, blocked, open_left, at, hash)
-SELECT id, 0, 0, 0, '{}', 0, credits_now(), '' FROM accounts_user WHERE id = %s AND status <> 'deleted'
+SELECT id, 0, 0, 0, '{}', 0, credits_now() - interval '1 microsecond', '' FROM accounts_user WHERE id = %s AND status <> 'deleted'
 ON CONFLICT DO NOTHING
 """
 
@@ -122,8 +123,8 @@ def _insert(posting: Posting, *, previous: bytes) -> bytes:
 
 
 def perform(
-    user_id: uuid.UUID, call: Call, operation: Callable[[LockedAccount], CreditTransaction]
-) -> CreditTransaction:
+    user_id: uuid.UUID, call: Call, operation: Callable[[LockedAccount], Posted]
+) -> CreditTransaction | Posted:
     """Carries out one operation under the user's lock, once per key, and returns the journal row that answers for it.
 
     Raises UserNotFound, whatever the operation raises, and ServiceUnavailable when the lock cannot be had.
@@ -132,8 +133,8 @@ def perform(
 
 
 def _perform(
-    user_id: uuid.UUID, call: Call, operation: Callable[[LockedAccount], CreditTransaction]
-) -> CreditTransaction:
+    user_id: uuid.UUID, call: Call, operation: Callable[[LockedAccount], Posted]
+) -> CreditTransaction | Posted:
     with transaction.atomic():
         row = lock(user_id)
         if replayed := find_replay(user_id, call):

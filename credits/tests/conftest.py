@@ -1,15 +1,22 @@
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 
 import pytest
+from django.db import connection
 
 from accounts.models import User
+from credits import verify
 from credits.calls import Call, request_bytes
 
 
 @pytest.fixture
-def person(db: None) -> User:
-    return User.objects.create_user("person@example.test")
+def person(db: None, request: pytest.FixtureRequest) -> Iterator[User]:
+    """Somebody with credits. Whatever the test did, at its end their ledger must add up."""
+    user = User.objects.create_user("person@example.test")
+    yield user
+    if "broken_on_purpose" not in request.keywords:
+        assert list(verify.verify_user(user.pk).findings) == []
 
 
 @pytest.fixture
@@ -22,3 +29,29 @@ def call() -> Callable[..., Call]:
         )
 
     return make
+
+
+class Clock:
+    """The ledger's clock, stopped, in the hands of a test: the one SQL function that every statement reads."""
+
+    def __init__(self) -> None:
+        self.now = datetime.fromisoformat("2030-01-01T00:00:00+00:00")
+        self._set()
+
+    def advance(self, **duration: float) -> datetime:
+        self.now += timedelta(**duration)
+        self._set()
+        return self.now
+
+    def _set(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "CREATE OR REPLACE FUNCTION credits_now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE "
+                f"AS $$SELECT '{self.now.isoformat()}'::timestamptz$$"
+            )
+
+
+@pytest.fixture
+def clock(db: None) -> Clock:
+    """Stops the ledger's clock at the start of 2030. The test's transaction takes the change back with it."""
+    return Clock()

@@ -1,0 +1,76 @@
+"""Holds: credits set aside now, and taken, or given back, later. One hold is settled once."""
+
+import uuid
+from datetime import timedelta
+
+from credits.account import Move
+from credits.calls import Call
+from credits.errors import CaptureExceedsHold, HoldNotFound, HoldNotOpen
+from credits.ledger import require_spendable
+from credits.models import CreditLot, CreditTransaction, TransactionType
+from credits.posting import LockedAccount, perform
+
+DEFAULT_LIFETIME = timedelta(minutes=15)
+LONGEST_LIFETIME = timedelta(days=7)
+
+
+def place(*, user_id: uuid.UUID, amount: int, lifetime: timedelta, call: Call) -> CreditTransaction:
+    """Sets credits aside until they are captured, released, or the lifetime is over. The row's id is the hold's.
+
+    Raises UserNotFound, InsufficientCredits, AccountSuspended or AccountFrozen.
+    """
+
+    def set_aside(account: LockedAccount) -> CreditTransaction:
+        require_spendable(account)
+        account.require(amount)
+        drawn = account.draw(amount)
+        hold = account.new_lot(
+            kind=CreditLot.Kind.HOLD, source=TransactionType.HOLD, issued=amount, remaining=amount,
+            expires_at=account.now + lifetime, drawn=_drawn(drawn), service=call.service,
+        )  # fmt: skip
+        return account.post(TransactionType.HOLD, [*drawn, (hold, amount)], call=call, held=amount)
+
+    return perform(user_id, call, set_aside)
+
+
+def capture(*, hold_id: uuid.UUID, amount: int | None, call: Call) -> CreditTransaction:
+    """Spends a hold, or `amount` of it; the rest returns to its grants. Credits held in time may be captured though
+    their grant has expired, and whatever has blocked the user since.
+
+    Raises HoldNotFound, HoldNotOpen or CaptureExceedsHold.
+    """
+    return _settle(hold_id, call, amount=amount, type_=TransactionType.USE, status=CreditLot.Status.CAPTURED)
+
+
+def release(*, hold_id: uuid.UUID, call: Call) -> CreditTransaction:
+    """Gives a hold back to its grants. Raises HoldNotFound or HoldNotOpen."""
+    return _settle(hold_id, call, amount=0, type_=TransactionType.RELEASE, status=CreditLot.Status.RELEASED)
+
+
+def _settle(hold_id: uuid.UUID, call: Call, *, amount: int | None, type_: str, status: str) -> CreditTransaction:
+    found = find(hold_id, service=call.service)
+
+    def close(account: LockedAccount) -> CreditTransaction:
+        hold = account.lot(found.pk)
+        if hold.status != CreditLot.Status.OPEN:
+            raise HoldNotOpen
+        held = hold.remaining
+        captured = held if amount is None else amount
+        if captured > held:
+            raise CaptureExceedsHold
+        moves = account.close_hold(hold, captured=captured, status=status, at=account.moment())
+        return account.post(type_, moves, call=call, held=-held, hold=hold)
+
+    return perform(found.user_id, call, close)
+
+
+def find(hold_id: uuid.UUID, *, service: str) -> CreditLot:
+    """A hold that this service placed. Raises HoldNotFound, for another service's too."""
+    hold = CreditLot.objects.filter(kind=CreditLot.Kind.HOLD, transaction=hold_id, service=service).first()
+    if hold is None:
+        raise HoldNotFound
+    return hold
+
+
+def _drawn(moves: list[Move]) -> list[list[int]]:
+    return [[lot.pk, -credits] for lot, credits in moves if lot is not None]

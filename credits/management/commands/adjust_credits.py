@@ -1,0 +1,64 @@
+"""manage.py adjust_credits USER AMOUNT --reason TEXT: corrects a balance, on the record."""
+
+import getpass
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+
+from accounts.errors import Problem
+from accounts.models import User
+from credits import balance, ledger
+from credits.calls import Call, request_bytes
+from credits.models import CreditTransaction
+
+
+class Command(BaseCommand):
+    help = "Adds (or with a negative amount takes) credits as an adjustment, with a reason that stays in the journal."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("user", help="the user, by id or address")
+        parser.add_argument("amount", type=int, help="whole credits, signed: -5 takes five")
+        parser.add_argument("--reason", required=True, help="why, for whoever reads the journal later")
+        parser.add_argument("--key", help="makes a repeat of this command change nothing")
+        parser.add_argument("--dry-run", action="store_true", help="show what would happen and change nothing")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *, user: str, amount: int, reason: str, **options: Any) -> None:
+        if amount == 0 or not reason.strip():
+            raise CommandError("An adjustment needs an amount other than 0 and a reason.")
+        found = User.objects.by_id_or_email(user).first()
+        if found is None:
+            raise CommandError(f"There is no user {user!r}. Give an id or an address.")
+        call = Call(
+            service="admin",
+            key=options["key"],
+            request=request_bytes("adjust", fields=[str(found.pk), amount]),
+            description=reason,
+            metadata={"operator": getpass.getuser()},
+        )
+        row = self._adjust(found, amount, call, dry_run=options["dry_run"])
+        self._report(found, row, as_json=options["json"], dry_run=options["dry_run"])
+
+    def _adjust(self, user: User, amount: int, call: Call, *, dry_run: bool) -> CreditTransaction:
+        try:
+            with transaction.atomic():
+                row = ledger.adjust(user_id=user.pk, amount=amount, call=call)
+                transaction.set_rollback(dry_run)
+                return row
+        except Problem as problem:
+            extra = ", ".join(f"{name} {value}" for name, value in problem.extra.items())
+            raise CommandError(f"{problem.detail} {extra}".strip()) from problem
+
+    def _report(self, user: User, row: CreditTransaction, *, as_json: bool, dry_run: bool) -> None:
+        now = balance.current(user.pk)
+        if as_json:
+            fields = {"id": str(row.pk), "user_id": str(user.pk), "amount": row.amount, "balance_after": row.balance}
+            self.stdout.write(json.dumps({**fields, "replayed": row.replayed, "dry_run": dry_run}))
+        elif dry_run:
+            self.stdout.write(f"Would change {user} by {row.amount:+} to {row.balance}. Nothing was changed.")
+        else:
+            done = "Was already done" if row.replayed else "Done"
+            self.stdout.write(f"{done}: {user} {row.amount:+}, balance {now.balance}. Transaction {row.pk}.")

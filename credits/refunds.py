@@ -1,0 +1,139 @@
+"""What comes back: the refund of a use to its user, and the chargeback of a grant that was not paid for after all."""
+
+import uuid
+from collections.abc import Iterable, Iterator
+
+from django.db.models import Sum
+
+from credits.account import Move
+from credits.calls import Call
+from credits.errors import RefundExceedsUse, TransactionNotFound, TransactionNotRefundable
+from credits.models import CreditLot, CreditTransaction, TransactionType
+from credits.posting import LockedAccount, perform
+
+
+def refund(
+    *, transaction_id: uuid.UUID, amount: int | None, call: Call, only_own: bool = False
+) -> CreditTransaction:
+    """Gives back a use or a capture, or part of it, to the grants it was drawn from, last drawn first.
+
+    Without `amount` all that is left of it. All refunds of a use together never exceed it. `only_own` narrows to what
+    the calling service used. Raises TransactionNotFound, TransactionNotRefundable or RefundExceedsUse.
+    """
+    use = CreditTransaction.objects.filter(pk=transaction_id).first()
+    if use is None or (only_own and use.service != call.service):
+        raise TransactionNotFound
+
+    def give_back(account: LockedAccount) -> CreditTransaction:
+        if use.type != TransactionType.USE:
+            raise TransactionNotRefundable
+        refunded = _sum_of(use.pk, TransactionType.REFUND)
+        left = -use.amount - refunded
+        returning = left if amount is None else amount
+        if not 0 < returning <= left:
+            raise RefundExceedsUse
+        burnt = [(account.lot(lot), credits) for lot, credits in _burnt(use)]
+        returned = slice_of(reversed(burnt), skip=refunded, take=returning)
+        moves = account.give_back(returned, at=account.moment(), revive=True)
+        return account.post(TransactionType.REFUND, moves, call=call, refund_of=use)
+
+    return perform(use.user_id, call, give_back)
+
+
+def charge_back(
+    *, user_id: uuid.UUID, granted_by: uuid.UUID, amount: int, call: Call
+) -> CreditTransaction | None:
+    """Takes back a grant: its own remainder, then other live grants in burn order, and the rest becomes debt.
+
+    At most what was issued less what expired and what was taken before; None, and no row, when that is nothing. Open
+    holds are honoured. `granted_by` is the journal row that made the grant.
+    """
+
+    def take(account: LockedAccount) -> CreditTransaction | None:
+        grant = _grant(account, granted_by)
+        taken = min(amount, grant.issued - grant.expired - grant.charged_back)
+        if taken <= 0:
+            return None
+        grant.charged_back += taken
+        own = min(taken, grant.remaining)
+        grant.remaining -= own
+        moves: list[Move] = [(grant, -own)] if own else []
+        moves += _take_elsewhere(account, taken - own)
+        made = CreditTransaction(pk=granted_by)
+        return account.post(TransactionType.CHARGEBACK, moves, call=call, refund_of=made)
+
+    return perform(user_id, call, take)
+
+
+def restore(*, user_id: uuid.UUID, granted_by: uuid.UUID, amount: int, call: Call) -> CreditTransaction | None:
+    """A chargeback won: what was taken goes back to where it was taken from, after debt, last taken first."""
+
+    def give_back(account: LockedAccount) -> CreditTransaction | None:
+        grant = _grant(account, granted_by)
+        returning = min(amount, grant.charged_back)
+        if returning <= 0:
+            return None
+        taken, restored = _taken(account, grant)
+        grant.charged_back -= returning
+        returned = slice_of(reversed(taken), skip=restored, take=returning)
+        moves = account.give_back(returned, at=account.moment(), revive=True)
+        return account.post(TransactionType.CHARGEBACK, moves, call=call, refund_of=CreditTransaction(pk=granted_by))
+
+    return perform(user_id, call, give_back)
+
+
+def _take_elsewhere(account: LockedAccount, amount: int) -> list[Move]:
+    """From other live grants as far as they go; what is missing is debt."""
+    row = account.row
+    live = sum(lot.remaining for lot in account.live_grants()) if amount else 0
+    moves = account.draw(min(amount, live)) if live else []
+    if missing := amount - min(amount, live):
+        row.debt += missing
+        moves.append((None, -missing))
+    return moves
+
+
+def _grant(account: LockedAccount, granted_by: uuid.UUID) -> CreditLot:
+    """The grant that a journal row made for this user. Raises TransactionNotFound."""
+    grants = CreditLot.objects.filter(user_id=account.row.user_id, kind=CreditLot.Kind.GRANT, transaction=granted_by)
+    pk = grants.order_by("pk").values_list("pk", flat=True).first()
+    if pk is None:
+        raise TransactionNotFound
+    return account.lot(pk)
+
+
+def _taken(account: LockedAccount, grant: CreditLot) -> tuple[list[tuple[CreditLot, int]], int]:
+    """What chargebacks of a grant took, in order, and how much of it was restored. Debt counts as the grant's own."""
+    rows = CreditTransaction.objects.filter(
+        user_id=account.row.user_id, type=TransactionType.CHARGEBACK, refund_of=grant.transaction
+    ).order_by("at")
+    taken = [
+        (account.lot(lot) if lot else grant, -credits)
+        for row in rows
+        if row.amount < 0
+        for lot, credits in row.lots
+    ]
+    return taken, sum(row.amount for row in rows if row.amount > 0)
+
+
+def _burnt(use: CreditTransaction) -> list[tuple[int, int]]:
+    """The grants that a use burnt, in burn order. A capture's first move is the hold itself."""
+    moves = use.lots[1:] if use.hold else use.lots
+    return [(lot, -credits) for lot, credits in moves if credits < 0]
+
+
+def _sum_of(transaction_id: uuid.UUID, type_: str) -> int:
+    rows = CreditTransaction.objects.filter(refund_of=transaction_id, type=type_)
+    return rows.aggregate(total=Sum("amount"))["total"] or 0
+
+
+def slice_of(
+    amounts: Iterable[tuple[CreditLot, int]], *, skip: int, take: int
+) -> Iterator[tuple[CreditLot, int]]:
+    """The part of a list of credits that begins `skip` credits in and is `take` credits long."""
+    for lot, credits in amounts:
+        skipped = min(skip, credits)
+        taken = min(take, credits - skipped)
+        skip, take = skip - skipped, take - taken
+        if taken:
+            yield lot, taken

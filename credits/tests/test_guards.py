@@ -1,0 +1,139 @@
+"""What the database itself refuses: rewriting history, money out of nothing, spending past an expiry."""
+
+import threading
+import time
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.db import DatabaseError, IntegrityError, connection, transaction
+
+from accounts.models import User
+from credits import holds, ledger, verify
+from credits.calls import Call
+from credits.models import CreditTransaction, UserCredit
+from credits.posting import ledger_time
+from credits.spending import spend_open_grant
+
+
+def execute(sql, *parameters):
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+
+
+@pytest.mark.django_db
+class TestJournal:
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "UPDATE credits_credittransaction SET amount = amount + 1",
+            "UPDATE credits_credittransaction SET description = 'another'",
+            "UPDATE credits_credittransaction SET description = NULL",
+            "DELETE FROM credits_credittransaction",
+            "TRUNCATE credits_credittransaction",
+            "DELETE FROM credits_creditlot",
+            "DELETE FROM credits_usercredit",
+        ],
+    )
+    def test_is_append_only_even_for_its_owner(self, person, call, change):
+        ledger.add(user_id=person.pk, amount=100, call=call(description="a gift"))
+
+        with pytest.raises(DatabaseError, match="append-only"):
+            execute(change)
+
+        assert CreditTransaction.objects.get().amount == 100
+
+    def test_texts_can_be_erased_and_the_chain_still_holds(self, person, call):
+        ledger.add(user_id=person.pk, amount=100, call=call(description="for Ada", reference="order-1"))
+
+        execute("SELECT credits_erase_texts(%s)", person.pk)
+
+        row = CreditTransaction.objects.get()
+        assert (row.description, row.reference, row.salt) == (None, None, None)
+        assert not verify.verify_user(person.pk).findings
+
+
+@pytest.mark.django_db
+class TestConstraints:
+    @pytest.mark.parametrize(
+        "change",
+        ["balance = -1", "held = 101", "held = -1", "debt = 1", "open_left = 101", "balance = 9007199254740992"],
+    )
+    def test_a_balance_row_that_cannot_be_is_refused(self, person, call, change):
+        ledger.add(user_id=person.pk, amount=100, call=call())
+
+        with pytest.raises(IntegrityError):
+            execute(f"UPDATE credits_usercredit SET {change}")
+
+
+@pytest.mark.django_db
+@pytest.mark.broken_on_purpose
+class TestVerify:
+    @pytest.mark.parametrize(
+        ("tampering", "finding"),
+        [
+            ("UPDATE credits_credittransaction SET amount = 101 WHERE type = 'bonus'", "balance"),
+            ("UPDATE credits_credittransaction SET service = 'other' WHERE type = 'use'", "hash"),
+            ("UPDATE credits_credittransaction SET description = 'altered' WHERE type = 'bonus'", "text"),
+            ("UPDATE credits_credittransaction SET lots = '[]' WHERE type = 'use'", "lots"),
+            ("DELETE FROM credits_credittransaction WHERE type = 'use'", "head"),
+            ("DELETE FROM credits_credittransaction WHERE type = 'bonus'", "hash"),
+            ("UPDATE credits_usercredit SET balance = balance + 1", "head"),
+            ("UPDATE credits_usercredit SET open_left = open_left - 1", "lot"),
+            ("UPDATE credits_creditlot SET remaining = 1 WHERE remaining = 0", "lot"),
+            ("DELETE FROM credits_usercredit", "no balance row"),
+        ],
+    )
+    def test_names_what_somebody_with_all_powers_changed(self, person, call, tampering, finding):
+        ledger.add(user_id=person.pk, amount=100, call=call(description="a gift"))
+        ledger.use(user_id=person.pk, amount=30, call=call())
+        execute(f"SET LOCAL session_replication_role = replica; {tampering}; RESET session_replication_role")
+
+        found = [row.finding for checked in verify.verify_all() for row in checked.findings]
+
+        assert finding in found
+
+    def test_finds_nothing_where_nothing_was_changed(self, person, call):
+        ledger.add(user_id=person.pk, amount=100, call=call(description="a gift"))
+        hold = holds.place(user_id=person.pk, amount=5, lifetime=timedelta(hours=1), call=call())
+        holds.capture(hold_id=hold.pk, amount=3, call=call())
+
+        checked = list(verify.verify_all())
+
+        assert [row.transactions for row in checked] == [3, 0]
+        assert not any(row.findings for row in checked)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestLockWait:
+    """A spend that waits for the row decides by the time after the wait."""
+
+    @pytest.mark.parametrize("holder_changes_the_row", [True, False])
+    def test_never_outlives_an_expiry(self, holder_changes_the_row):
+        user = User.objects.create_user("waiter@example.test")
+        expires_at = ledger_time() + timedelta(seconds=1)
+        ledger.add(user_id=user.pk, amount=100, expires_at=expires_at, call=Call(service="shop"))
+        results = []
+        waiter = threading.Thread(target=lambda: results.append(in_own_connection(try_to_spend, user.pk)))
+
+        with transaction.atomic():
+            row = UserCredit.objects.select_for_update().get(pk=user.pk)
+            waiter.start()
+            if holder_changes_the_row:
+                UserCredit.objects.filter(pk=user.pk).update(alert_below=None, open_left=row.open_left)
+            time.sleep(1.3)
+        waiter.join()
+
+        assert results == [None]
+        assert not CreditTransaction.objects.filter(type="use").exists()
+
+
+def try_to_spend(user_id: uuid.UUID):
+    return spend_open_grant(user_id=user_id, amount=10, call=Call(service="shop"))
+
+
+def in_own_connection(function, *arguments):
+    try:
+        return function(*arguments)
+    finally:
+        connection.close()

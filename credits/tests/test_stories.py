@@ -1,0 +1,219 @@
+"""How grants, holds, refunds, chargebacks and debt meet, row by row."""
+
+from datetime import timedelta
+
+import pytest
+
+from credits import balance, holds, ledger, refunds
+from credits.errors import CaptureExceedsHold, HoldNotFound, HoldNotOpen, InsufficientCredits, RefundExceedsUse
+from credits.models import CreditLot, CreditTransaction, UserCredit
+
+pytestmark = pytest.mark.django_db
+HOUR = timedelta(hours=1)
+
+
+def journal(user):
+    """Type, amount, balance, held and, since it follows from them, debt of each row, in order."""
+    rows = CreditTransaction.objects.filter(user=user).order_by("at")
+    return [(row.type, row.amount, row.balance, row.held) for row in rows]
+
+
+def debt(user):
+    return UserCredit.objects.get(user=user).debt
+
+
+class TestExpiry:
+    def test_what_is_left_of_a_grant_expires_at_its_own_time_whoever_posts_it_when(self, person, call, clock):
+        granted = ledger.add(user_id=person.pk, amount=100, expires_at=clock.now + HOUR, call=call())
+        ledger.use(user_id=person.pk, amount=30, call=call())
+        clock.advance(days=3)
+
+        with pytest.raises(InsufficientCredits):
+            ledger.use(user_id=person.pk, amount=1, call=call())
+        ledger.add(user_id=person.pk, amount=5, call=call())
+
+        assert journal(person) == [
+            ("bonus", 100, 100, 0),
+            ("use", -30, 70, 0),
+            ("expiry", -70, 0, 0),
+            ("bonus", 5, 5, 0),
+        ]
+        expiry = CreditTransaction.objects.get(type="expiry")
+        assert expiry.at == granted.at + HOUR
+
+    def test_a_read_reckons_what_is_due_and_writes_nothing(self, person, call, clock):
+        ledger.add(user_id=person.pk, amount=100, expires_at=clock.now + HOUR, call=call())
+        ledger.add(user_id=person.pk, amount=7, type="purchase", call=call())
+        clock.advance(hours=2)
+
+        assert balance.current(person.pk).available == 7
+        [unposted] = balance.unposted(person.pk, clock.now)
+        assert journal(person) == [("bonus", 100, 100, 0), ("purchase", 7, 107, 0)]
+
+        ledger.use(user_id=person.pk, amount=7, call=call())
+        posted = CreditTransaction.objects.get(type="expiry")
+        assert (posted.pk, posted.at, posted.amount) == (unposted.pk, unposted.at, -100)
+
+    def test_what_expires_first_burns_first_within_a_priority(self, person, call, clock):
+        ledger.add(user_id=person.pk, amount=10, expires_at=clock.now + 2 * HOUR, call=call())
+        ledger.add(user_id=person.pk, amount=10, expires_at=clock.now + HOUR, call=call())
+        ledger.add(user_id=person.pk, amount=10, call=call())
+
+        ledger.use(user_id=person.pk, amount=15, call=call())
+        late, early, never = CreditLot.objects.filter(user=person).order_by("id")
+
+        spent = CreditTransaction.objects.get(type="use")
+        assert spent.lots == [[early.pk, -10], [late.pk, -5]]
+        assert never.remaining == 10
+
+
+class TestHold:
+    def test_captured_in_part_the_rest_returns(self, person, call):
+        ledger.add(user_id=person.pk, amount=100, call=call())
+        hold = holds.place(user_id=person.pk, amount=40, lifetime=HOUR, call=call())
+        holds.capture(hold_id=hold.pk, amount=25, call=call())
+
+        assert journal(person) == [("bonus", 100, 100, 0), ("hold", 0, 100, 40), ("use", -25, 75, 0)]
+        lot = CreditLot.objects.get(kind="hold")
+        assert (lot.status, lot.captured, lot.remaining) == ("captured", 25, 0)
+
+    def test_is_settled_once_and_only_by_its_own_service(self, person, call):
+        ledger.add(user_id=person.pk, amount=100, call=call())
+        hold = holds.place(user_id=person.pk, amount=40, lifetime=HOUR, call=call())
+
+        with pytest.raises(CaptureExceedsHold):
+            holds.capture(hold_id=hold.pk, amount=41, call=call())
+        with pytest.raises(HoldNotFound):
+            holds.release(hold_id=hold.pk, call=call(service="other"))
+        holds.release(hold_id=hold.pk, call=call("r"))
+        assert holds.release(hold_id=hold.pk, call=call("r")).replayed
+        with pytest.raises(HoldNotOpen):
+            holds.capture(hold_id=hold.pk, amount=None, call=call())
+
+        assert journal(person) == [("bonus", 100, 100, 0), ("hold", 0, 100, 40), ("release", 0, 100, 0)]
+
+    def test_expires_by_itself(self, person, call, clock):
+        ledger.add(user_id=person.pk, amount=50, call=call())
+        hold = holds.place(user_id=person.pk, amount=50, lifetime=HOUR, call=call())
+        clock.advance(hours=1)
+
+        with pytest.raises(HoldNotOpen):
+            holds.capture(hold_id=hold.pk, amount=None, call=call())
+        ledger.use(user_id=person.pk, amount=50, call=call())
+
+        assert journal(person)[2:] == [("release", 0, 50, 0), ("use", -50, 0, 0)]
+        assert CreditTransaction.objects.get(type="release").at == clock.now
+
+    def test_credits_held_before_their_grant_expired_may_still_be_captured_and_the_rest_expires(
+        self, person, call, clock
+    ):
+        ledger.add(user_id=person.pk, amount=100, expires_at=clock.now + HOUR, call=call())
+        hold = holds.place(user_id=person.pk, amount=60, lifetime=5 * HOUR, call=call())
+        clock.advance(hours=2)
+
+        captured = holds.capture(hold_id=hold.pk, amount=45, call=call())
+
+        assert journal(person) == [
+            ("bonus", 100, 100, 0),
+            ("hold", 0, 100, 60),
+            ("expiry", -40, 60, 60),
+            ("use", -45, 15, 0),
+            ("expiry", -15, 0, 0),
+        ]
+        consequence = CreditTransaction.objects.filter(type="expiry").latest("at")
+        assert consequence.at - captured.at == timedelta(microseconds=1)
+        assert consequence.key is None
+
+    def test_refund_of_a_capture_whose_grant_has_expired_opens_a_new_grant(self, person, call, clock):
+        ledger.add(user_id=person.pk, amount=100, expires_at=clock.now + HOUR, call=call())
+        hold = holds.place(user_id=person.pk, amount=60, lifetime=5 * HOUR, call=call())
+        clock.advance(hours=2)
+        captured = holds.capture(hold_id=hold.pk, amount=45, call=call())
+
+        refunds.refund(transaction_id=captured.pk, amount=20, call=call())
+
+        grant = CreditLot.objects.get(user=person, source="refund")
+        assert (grant.issued, grant.priority) == (20, 20)
+        assert grant.expires_at == grant.created_at + timedelta(days=30)
+        assert balance.current(person.pk).available == 20
+
+
+class TestRefund:
+    def test_goes_back_last_drawn_first_and_never_exceeds_the_use(self, person, call):
+        ledger.add(user_id=person.pk, amount=10, type="bonus", call=call())
+        ledger.add(user_id=person.pk, amount=10, type="purchase", call=call())
+        bonus, purchase = CreditLot.objects.filter(user=person).order_by("id")
+        use = ledger.use(user_id=person.pk, amount=15, call=call())
+
+        first = refunds.refund(transaction_id=use.pk, amount=6, call=call())
+        rest = refunds.refund(transaction_id=use.pk, amount=None, call=call())
+
+        assert (first.lots, rest.lots) == ([[purchase.pk, 5], [bonus.pk, 1]], [[bonus.pk, 9]])
+        with pytest.raises(RefundExceedsUse):
+            refunds.refund(transaction_id=use.pk, amount=1, call=call())
+        assert balance.current(person.pk).balance == 20
+
+
+class TestChargeback:
+    def test_takes_what_is_left_and_makes_the_rest_debt_while_holds_are_honoured(self, person, call):
+        bought = ledger.add(user_id=person.pk, amount=100, type="purchase", call=call())
+        ledger.use(user_id=person.pk, amount=60, call=call())
+        hold = holds.place(user_id=person.pk, amount=20, lifetime=HOUR, call=call())
+
+        refunds.charge_back(user_id=person.pk, granted_by=bought.pk, amount=100, call=call())
+        assert (journal(person)[-1], debt(person)) == (("chargeback", -100, -60, 20), 80)
+
+        with pytest.raises(InsufficientCredits):
+            ledger.use(user_id=person.pk, amount=1, call=call())
+        with pytest.raises(InsufficientCredits):
+            holds.place(user_id=person.pk, amount=1, lifetime=HOUR, call=call())
+
+        holds.capture(hold_id=hold.pk, amount=15, call=call())
+        assert (journal(person)[-1], debt(person)) == (("use", -15, -75, 0), 75)
+
+    def test_what_arrives_in_debt_pays_it_first(self, person, call):
+        bought = ledger.add(user_id=person.pk, amount=100, type="purchase", call=call())
+        ledger.use(user_id=person.pk, amount=100, call=call())
+        refunds.charge_back(user_id=person.pk, granted_by=bought.pk, amount=100, call=call())
+
+        arrived = ledger.add(user_id=person.pk, amount=130, type="purchase", call=call())
+
+        grant = CreditLot.objects.filter(user=person).latest("id")
+        assert arrived.lots == [[0, 100], [grant.pk, 30]]
+        assert (balance.current(person.pk).available, debt(person)) == (30, 0)
+
+    def test_takes_no_more_than_was_issued_less_what_expired_and_was_taken(self, person, call, clock):
+        bought = ledger.add(
+            user_id=person.pk, amount=100, type="purchase", expires_at=clock.now + HOUR, call=call()
+        )
+        ledger.use(user_id=person.pk, amount=30, call=call())
+        clock.advance(hours=2)
+
+        first = refunds.charge_back(user_id=person.pk, granted_by=bought.pk, amount=100, call=call())
+        second = refunds.charge_back(user_id=person.pk, granted_by=bought.pk, amount=100, call=call())
+
+        assert (first.amount, second, debt(person)) == (-30, None, 30)
+
+    def test_won_gives_back_what_was_taken(self, person, call):
+        bought = ledger.add(user_id=person.pk, amount=100, type="purchase", call=call())
+        ledger.add(user_id=person.pk, amount=50, type="bonus", call=call())
+        ledger.use(user_id=person.pk, amount=90, call=call())
+        refunds.charge_back(user_id=person.pk, granted_by=bought.pk, amount=100, call=call())
+        assert debt(person) == 40
+
+        refunds.restore(user_id=person.pk, granted_by=bought.pk, amount=100, call=call())
+
+        assert (journal(person)[-1], debt(person)) == (("chargeback", 100, 60, 0), 0)
+        assert balance.current(person.pk).available == 60
+
+    def test_credits_released_to_a_grant_charged_back_whole_come_as_a_refund(self, person, call, clock):
+        bought = ledger.add(user_id=person.pk, amount=100, type="purchase", call=call())
+        ledger.add(user_id=person.pk, amount=200, type="purchase", call=call())
+        hold = holds.place(user_id=person.pk, amount=40, lifetime=HOUR, call=call())
+        refunds.charge_back(user_id=person.pk, granted_by=bought.pk, amount=100, call=call())
+
+        holds.release(hold_id=hold.pk, call=call())
+
+        returned = CreditLot.objects.get(user=person, source="refund")
+        assert (returned.issued, returned.priority) == (40, 50)
+        assert balance.current(person.pk).available == 200
