@@ -9,6 +9,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -49,7 +50,7 @@ def ensure_installed(lock_files: list[str]) -> None:
     if not missing(lock_files):
         return
     with one_at_a_time():
-        if read_record().get("python") != identity():
+        if read_record().get("made_for") != identity():
             make_environment()
         if lacking := missing(lock_files):
             install(lacking)
@@ -57,14 +58,14 @@ def ensure_installed(lock_files: list[str]) -> None:
 
 def missing(lock_files: list[str]) -> list[str]:
     record = read_record()
-    if record.get("python") != identity():
+    if record.get("made_for") != identity():
         return lock_files
     return [name for name in lock_files if record.get(name) != digest(name)]
 
 
 def identity() -> str:
-    """Which interpreter, for which place: an environment cannot be moved, nor used by another version."""
-    return f"{sys.implementation.cache_tag} {sys.platform} {ENVIRONMENT}"
+    """An environment works where it was made only. Any Python may start us again: the one inside is new enough."""
+    return f"{ENVIRONMENT} {sys.platform} {platform.machine()}"
 
 
 def digest(lock_file: str) -> str:
@@ -99,7 +100,7 @@ def make_environment() -> None:
         sys.exit(
             f"{ENVIRONMENT} could not be made (is the directory yours to write?):\n{done.stdout}{done.stderr}"
         )
-    RECORD.write_text(json.dumps({"python": identity()}))
+    RECORD.write_text(json.dumps({"made_for": identity()}))
 
 
 def has(module: str) -> bool:

@@ -73,9 +73,14 @@ def may_use(directory: Path, account: Account) -> bool:
     probe = Path(tempfile.mkdtemp(prefix=".probe-", dir=directory))
     try:
         os.chown(probe, account.uid, account.gid)
-        return run_as(account, ["test", "-w", probe]).returncode == 0
+        return has_access(account, "-w", probe)
     finally:
         probe.rmdir()
+
+
+def has_access(account: Account, kind: str, path: Path) -> bool:
+    """What test(1) answers that user: -w, may write; -x, may run."""
+    return run_as(account, ["/bin/sh", "-c", 'test "$0" "$1"', kind, path]).returncode == 0
 
 
 def private_directory(path: Path, account: Account | None = None) -> Path:

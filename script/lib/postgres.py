@@ -14,6 +14,7 @@ from pathlib import Path
 
 from places import (
     check_system,
+    has_access,
     may_use,
     outside_directory,
     private_directory,
@@ -92,7 +93,7 @@ class Postgres:
                 "The embedded PostgreSQL is not installed. Set DATABASE_URL to use one of yours."
             )
         programs = Path(found.origin).resolve().parent / f"pginstall{MAJOR_VERSION}" / "bin"
-        if self.account and run_as(self.account, [programs / "postgres", "--version"]).returncode:
+        if self.account and not has_access(self.account, "-x", programs / "postgres"):
             return copied_for_others(programs)
         return programs
 

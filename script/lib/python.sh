@@ -1,5 +1,5 @@
 # Finds a Python that is new enough and runs a program of script/lib with it: `with_python bootstrap.py serve "$@"`.
-# PYTHON=/path/to/python chooses one by hand.
+# PYTHON=/path/to/python chooses one by hand; remove .venv to have it made with another.
 
 with_python() {
     program=$(dirname "$0")/lib/$1
