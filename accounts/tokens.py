@@ -26,9 +26,12 @@ ALGORITHMS = frozenset({"HS256", "ES256", "EdDSA"})
 class RingEntry(Protocol):
     """One configured key: id, the one algorithm it serves, raw material (a secret, or a private key in PKCS #8 DER)."""
 
-    kid: str
-    algorithm: str
-    material: bytes
+    @property
+    def kid(self) -> str: ...
+    @property
+    def algorithm(self) -> str: ...
+    @property
+    def material(self) -> bytes: ...
 
 
 class KeyRingBackend(TokenBackend):

@@ -113,7 +113,7 @@ READ_ONLY_TABLES = ["django_migrations"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 MIGRATION_MODULES = {"djstripe": "billing.djstripe_migrations"}
 
-# ---------------------------------------------------------------- Redis or Valkey: limits and the task queue, never truth
+# ---------------------------------------------------------------- Redis or Valkey: limits and the queue, never truth
 REDIS_URL = env.str("REDIS_URL", default="")
 if not REDIS_URL:
     raise refuse("REDIS_URL", "is not set: redis://, rediss:// or unix:///path (script/server starts an embedded one).")

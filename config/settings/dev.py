@@ -1,7 +1,8 @@
 """Development: what `script/server` runs. Secrets come from $VAR_DIR/dev.env, which it writes."""
 
 from config.settings.base import *  # noqa: F403
-from config.settings.base import VAR_DIR, env
+from config.settings.base import VAR_DIR
+from config.settings.environment import env
 
 ENVIRONMENT = "dev"
 DEBUG = False  # error answers are the product's own, here too

@@ -59,7 +59,7 @@ def integer(variable: str, *, default: int) -> int:
 
 
 def refuse_embedded(variable: str, socket: str, *, var_dir: Path) -> None:
-    """The servers that script/server brings listen on a socket below VAR_DIR, /tmp or /var/tmp; production has its own."""
+    """The servers that script/server brings listen on a socket below VAR_DIR, /tmp or /var/tmp."""
     if any(PurePath(socket).is_relative_to(place) for place in (var_dir, "/tmp", "/var/tmp")):  # noqa: S108
         raise refuse(variable, "names an embedded or temporary server, which production does not accept.")
 

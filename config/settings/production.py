@@ -10,10 +10,8 @@ from config.settings.base import (
     RATE_LIMITS_FACTOR,
     REDIS_URL,
     VAR_DIR,
-    env,
-    refuse,
 )
-from config.settings.environment import refuse_embedded
+from config.settings.environment import env, refuse, refuse_embedded
 
 ENVIRONMENT = "live"
 DEBUG = False
@@ -51,7 +49,7 @@ STORAGES = {
 }
 
 SILENCED_SYSTEM_CHECKS = [
-    "security.W002",  # X-Frame-Options: the API listeners answer CSP frame-ancestors 'none'; the admin has the middleware
+    "security.W002",  # X-Frame-Options: the API answers CSP frame-ancestors 'none'; the admin has the middleware
     "security.W003",  # CSRF middleware: the API listeners read no cookie; the admin listener has the middleware
     "security.W008",  # SSL redirect: TLS ends at the proxy, plain HTTP never leaves loopback
 ]
