@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from processes import LINUX, started_at
 
 ROOT = Path(__file__).resolve().parent.parent
