@@ -6,7 +6,7 @@ starts; the tables are made by the owner role and granted to the serving role, a
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import distributions
 from pathlib import Path
@@ -117,10 +117,8 @@ def _flush_past_triggers() -> Iterator[None]:
     operations = type(connection.ops)
     flush = operations.execute_sql_flush
 
-    def flush_as_replica(self: BaseDatabaseOperations, statements: Sequence[str]) -> None:
-        if statements:
-            statements = ["SET LOCAL session_replication_role = replica", *statements]
-        flush(self, statements)
+    def flush_as_replica(self: BaseDatabaseOperations, statements: Iterable[str]) -> None:
+        flush(self, ["SET LOCAL session_replication_role = replica", *statements])
 
     operations.execute_sql_flush = flush_as_replica  # type: ignore[method-assign]
     yield
