@@ -53,7 +53,7 @@ def boolean(variable: str, *, default: bool) -> bool:
 
 def integer(variable: str, *, default: int) -> int:
     try:
-        return env.int(variable, default=default)
+        return int(env.str(variable, default="") or default)
     except ValueError:
         raise refuse(variable, "must be a whole number.") from None
 
@@ -102,7 +102,8 @@ def _key_entry(variable: str, part: str, algorithm: str | None) -> KeyEntry:
     kid, name, encoded = fields
     check_secret(variable, encoded)
     try:
-        material = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+        padded = encoded + "=" * (-len(encoded) % 4)
+        material = base64.b64decode(padded, altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         raise refuse(variable, "has a key that is not base64url.") from None
     if len(material) < MINIMUM_SECRET_BYTES:
