@@ -2,11 +2,16 @@
 
 import os
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.production")
 
 if not os.environ.get("LISTENER"):
-    raise SystemExit("LISTENER is not set: public, internal or admin.")
+    raise ImproperlyConfigured("LISTENER is not set: public, internal or admin.")
 
 application = get_wsgi_application()
+
+from accounts.checks import refuse_contradictions  # noqa: E402 -- needs the apps to be loaded
+
+refuse_contradictions()

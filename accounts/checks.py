@@ -1,0 +1,152 @@
+"""System checks: settings that contradict one another. Errors keep every process from starting (config/wsgi.py)."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
+from django.apps.config import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register, run_checks
+from django.core.exceptions import ImproperlyConfigured
+
+from accounts.service_keys import from_environment
+from accounts.tokens import ALGORITHMS, RingEntry
+
+TAG = "service_settings"
+SHORTEST_PASSWORD = 8  # NIST SP 800-63B-4, 3.1.1.2: the least that a verifier may ask for
+
+
+def _error(number: int, text: str) -> Error:
+    return Error(text, id=f"accounts.E{number:03}")
+
+
+@register(TAG)
+def signing_keys(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[CheckMessage]:
+    """Each key of a ring is of the kind that its algorithm needs, and simplejwt is told the algorithm that signs."""
+    for variable, ring in (
+        ("JWT_KEYS", settings.JWT_KEYS),
+        ("REFRESH_TOKEN_KEYS", settings.REFRESH_TOKEN_KEYS),
+    ):
+        for entry in ring:
+            fault = _fault_of_key(entry)
+            if fault:
+                yield _error(1, f"{variable}, key {entry.kid}: {fault}.")
+    if settings.SIMPLE_JWT["ALGORITHM"] != settings.JWT_KEYS[0].algorithm:
+        yield _error(2, "SIMPLE_JWT['ALGORITHM'] is not the algorithm of the first of JWT_KEYS, which signs.")
+    if any(entry.algorithm != "HS256" for entry in settings.REFRESH_TOKEN_KEYS):
+        yield _error(
+            3, "REFRESH_TOKEN_KEYS sign with HS256 only: the same successor must have the same bytes."
+        )
+
+
+def _fault_of_key(entry: RingEntry) -> str | None:
+    if entry.algorithm not in ALGORITHMS:
+        return f"the algorithm must be one of {', '.join(sorted(ALGORITHMS))}"
+    if entry.algorithm == "HS256":
+        return "an asymmetric key cannot serve HS256" if _is_asymmetric(entry.material) else None
+    try:
+        key = load_der_private_key(entry.material, password=None)
+    except (ValueError, TypeError):
+        return f"{entry.algorithm} needs a private key in PKCS #8 DER, base64url-encoded"
+    if entry.algorithm == "EdDSA":
+        return None if isinstance(key, Ed25519PrivateKey) else "EdDSA needs an Ed25519 key"
+    on_curve = isinstance(key, EllipticCurvePrivateKey) and isinstance(key.curve, SECP256R1)
+    return None if on_curve else "ES256 needs a key on the curve P-256"
+
+
+def _is_asymmetric(material: bytes) -> bool:
+    """A published key used as a shared secret would let everybody sign (RFC 8725, 2.1)."""
+    for load in (load_der_public_key, lambda data: load_der_private_key(data, password=None)):
+        try:
+            load(material)
+        except Exception:  # noqa: BLE001, S112 -- whatever it objects to, it is not such a key
+            continue
+        return True
+    return material.lstrip().startswith((b"-----BEGIN", b"ssh-"))
+
+
+@register(TAG)
+def lifetimes(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[CheckMessage]:
+    """Access token < refresh token <= session: otherwise a token outlives what it stands for."""
+    access = settings.SIMPLE_JWT["ACCESS_TOKEN_LIFETIME"]
+    refresh = settings.SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"]
+    if not timedelta(0) < access < refresh:
+        yield _error(4, "ACCESS_TOKEN_LIFETIME must be positive and shorter than REFRESH_TOKEN_LIFETIME.")
+    if refresh > settings.SESSION_ABSOLUTE_LIFETIME:
+        yield _error(5, "REFRESH_TOKEN_LIFETIME must not exceed SESSION_ABSOLUTE_LIFETIME.")
+    if not timedelta(0) <= settings.REFRESH_GRACE < access:
+        yield _error(6, "REFRESH_GRACE must be shorter than ACCESS_TOKEN_LIFETIME.")
+
+
+@register(TAG)
+def internal_api_keys(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[CheckMessage]:
+    try:
+        credentials = list(from_environment(settings.INTERNAL_API_KEYS))
+    except ImproperlyConfigured as error:
+        yield _error(7, str(error))
+        return
+    if any(count > 1 for count in Counter(credential.key_id for credential in credentials).values()):
+        yield _error(
+            8, "INTERNAL_API_KEYS holds one key twice: each service, and each key of it, has its own."
+        )
+
+
+@register(TAG)
+def addresses(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[CheckMessage]:
+    """Mailed links begin with these: absolute, nothing after the path, and https in production."""
+    schemes = {"https"} if settings.ENVIRONMENT == "live" else {"https", "http"}
+    for variable in ("PUBLIC_BASE_URL", "FRONTEND_URL"):
+        url = getattr(settings, variable)
+        if not url and variable == "FRONTEND_URL":
+            continue
+        if not _is_base(url, schemes):
+            yield _error(
+                9, f"{variable} must be {' or '.join(sorted(schemes))}://host[/path], and nothing after it."
+            )
+
+
+def _is_base(url: str, schemes: set[str]) -> bool:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return False
+    return bool(
+        parts.scheme in schemes and host and not (parts.query or parts.fragment or "@" in parts.netloc)
+    )
+
+
+@register(TAG)
+def numbers(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[CheckMessage]:
+    if not SHORTEST_PASSWORD <= settings.PASSWORD_MIN_LENGTH <= settings.PASSWORD_MAX_LENGTH:
+        yield _error(
+            10, f"PASSWORD_MIN_LENGTH must be {SHORTEST_PASSWORD} to {settings.PASSWORD_MAX_LENGTH}."
+        )
+    if settings.RATE_LIMITS_FACTOR < 1:
+        yield _error(11, "RATE_LIMITS_FACTOR must be 1 or more: it raises the limits and never lowers them.")
+    if settings.TRUSTED_PROXY_COUNT < 0:
+        yield _error(12, "TRUSTED_PROXY_COUNT must be 0 or more.")
+    if settings.LOGIN_REQUIRES_VERIFIED_EMAIL not in {True, False}:
+        yield _error(13, "LOGIN_REQUIRES_VERIFIED_EMAIL must be true or false.")
+
+
+@register(TAG, deploy=True)
+def database_roles(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[CheckMessage]:
+    if settings.MIGRATION_DATABASE["USER"] == settings.SERVING_ROLE:
+        yield Warning(
+            "One database role migrates and serves: what breaks into a web process could change tables and triggers.",
+            hint="Give DATABASE_MIGRATE_URL the role that owns the tables and DATABASE_URL another one.",
+            id="accounts.W001",
+        )
+
+
+def refuse_contradictions() -> None:
+    """Raises ImproperlyConfigured where a check of this module fails: called by a web process before it serves."""
+    faults = [message.msg for message in run_checks(tags=[TAG]) if message.is_serious()]
+    if faults:
+        raise ImproperlyConfigured(" ".join(faults))

@@ -1,0 +1,193 @@
+"""Production refuses to start on a secret or an address that is missing, weak or shared; it names the variable only."""
+
+import os
+import secrets
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from accounts.key_format import generate
+
+ROOT = Path(__file__).resolve().parent.parent
+SECONDS = 10
+SECRETS = ("SECRET_KEY", "JWT_KEYS", "REFRESH_TOKEN_KEYS", "MAIL_TOKEN_KEYS", "LEDGER_DIGEST_KEYS")
+PREFIX = {"JWT_KEYS": "k1:HS256:", "REFRESH_TOKEN_KEYS": "k1:"}
+LOAD_SETTINGS = ("-c", "from django.conf import settings; settings.DEBUG")
+CHECK = ("manage.py", "check")
+SERVE = (
+    "-m",
+    "gunicorn",
+    "config.wsgi:application",
+    "--bind",
+    "127.0.0.1:0",
+    "--workers",
+    "1",
+    "--no-control-socket",
+)
+
+
+def production(**changes: str | None) -> dict[str, str]:
+    """A whole environment of production with fresh secrets; a change of None leaves the variable away."""
+    environment: dict[str, str | None] = {
+        "PATH": os.environ["PATH"],
+        "DJANGO_SETTINGS_MODULE": "config.settings.production",
+        "LISTENER": "public",
+        **{name: PREFIX.get(name, "") + fresh() for name in SECRETS},
+        "INTERNAL_API_KEYS": f"shop={generate('live').text}:credits:read",
+        "DATABASE_URL": "postgresql://auth_app@database.internal/auth",
+        "DATABASE_MIGRATE_URL": "postgresql://auth_owner@database.internal/auth",
+        "REDIS_URL": "rediss://redis.internal/0",
+        "EMAIL_URL": "smtp+tls://mailer:word@smtp.internal:587",
+        "MAIL_FROM": "no-reply@auth.internal",
+        "ALLOWED_HOSTS": "auth.internal",
+        "PUBLIC_BASE_URL": "https://auth.internal",
+        **changes,
+    }
+    return {name: value for name, value in environment.items() if value is not None}
+
+
+def fresh() -> str:
+    return secrets.token_urlsafe(48)
+
+
+def run(program: tuple[str, ...], environment: dict[str, str]) -> tuple[int, str]:
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, *program],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS * 3,
+    )
+    assert time.monotonic() - started < SECONDS
+    return done.returncode, done.stdout + done.stderr
+
+
+def refused(program: tuple[str, ...], environment: dict[str, str], variable: str) -> str:
+    """The message of a process that ended; it names the variable and repeats no secret."""
+    status, output = run(program, environment)
+    assert status != 0
+    assert variable in output
+    for name in (*SECRETS, "INTERNAL_API_KEYS"):
+        for value in environment.get(name, "").split(";"):
+            material = value.rpartition(":")[2]
+            assert len(material) < 6 or material not in output
+    return output
+
+
+def test_a_whole_environment_starts() -> None:
+    assert run(LOAD_SETTINGS, production()) == (0, "")
+
+
+class TestSecrets:
+    @pytest.mark.parametrize("variable", SECRETS)
+    def test_missing(self, variable: str) -> None:
+        for value in (None, "", " ", ";"):
+            refused(LOAD_SETTINGS, production(**{variable: value}), variable)
+
+    @pytest.mark.parametrize("variable", SECRETS)
+    def test_short(self, variable: str) -> None:
+        refused(
+            LOAD_SETTINGS,
+            production(**{variable: PREFIX.get(variable, "") + secrets.token_urlsafe(16)}),
+            variable,
+        )
+
+    @pytest.mark.parametrize("variable", SECRETS)
+    def test_of_one_letter(self, variable: str) -> None:
+        refused(LOAD_SETTINGS, production(**{variable: PREFIX.get(variable, "") + "a" * 64}), variable)
+
+    @pytest.mark.parametrize("variable", SECRETS)
+    def test_default(self, variable: str) -> None:
+        value = PREFIX.get(variable, "") + "django-insecure-changeme-" + secrets.token_hex(16)
+        refused(LOAD_SETTINGS, production(**{variable: value}), variable)
+
+    @pytest.mark.parametrize("variable", SECRETS[1:])
+    def test_used_twice(self, variable: str) -> None:
+        shared = fresh()
+        for twin in (shared, shared + "="):
+            environment = production(**{variable: PREFIX.get(variable, "") + twin}, SECRET_KEY=shared)
+            assert "SECRET_KEY" in refused(LOAD_SETTINGS, environment, variable)
+
+    @pytest.mark.parametrize(
+        "variable", ["MAIL_TOKEN_KEYS", "LEDGER_DIGEST_KEYS", "JWT_KEYS", "REFRESH_TOKEN_KEYS"]
+    )
+    def test_an_older_key_of_a_list_is_checked_too(self, variable: str) -> None:
+        prefix = PREFIX.get(variable, "")
+        value = f"{prefix}{fresh()};{prefix.replace('k1', 'k0')}{secrets.token_urlsafe(16)}"
+        refused(LOAD_SETTINGS, production(**{variable: value}), variable)
+
+    @pytest.mark.parametrize(
+        "form", ["{key}", "k1:{key}", "k1:HS256:{key}%%%%", ":HS256:{key}", "k1:HS256:{key};k1:HS256:{other}"]
+    )
+    def test_a_malformed_key_ring(self, form: str) -> None:
+        refused(LOAD_SETTINGS, production(JWT_KEYS=form.format(key=fresh(), other=fresh())), "JWT_KEYS")
+
+
+class TestOtherSettings:
+    @pytest.mark.parametrize(
+        ("variable", "value"),
+        [
+            ("DATABASE_URL", None),
+            ("DATABASE_URL", "sqlite:///auth.db"),
+            ("DATABASE_URL", "postgresql://auth_app@/auth?host=/var/tmp/auth-service-postgres"),
+            ("DATABASE_URL", f"postgresql://auth_app@/auth?host={ROOT}/var/postgres"),
+            ("REDIS_URL", None),
+            ("REDIS_URL", f"unix://{ROOT}/var/valkey/socket?db=0"),
+            ("REDIS_URL", "unix:///tmp/socket"),
+            ("ALLOWED_HOSTS", None),
+            ("ALLOWED_HOSTS", "*"),
+            ("PUBLIC_BASE_URL", None),
+            ("PUBLIC_BASE_URL", "http://auth.internal"),
+            ("FRONTEND_URL", "http://app.internal"),
+            ("EMAIL_URL", None),
+            ("MAIL_FROM", None),
+            ("RATE_LIMITS_FACTOR", "10"),
+            ("RATE_LIMITS_FACTOR", "many"),
+            ("TRUSTED_PROXY_COUNT", "one"),
+            ("PASSWORD_MIN_LENGTH", "long"),
+            ("LOGIN_REQUIRES_VERIFIED_EMAIL", "ture"),
+            ("LISTENER", "everything"),
+        ],
+    )
+    def test_is_refused(self, variable: str, value: str | None) -> None:
+        refused(LOAD_SETTINGS, production(**{variable: value}), variable)
+
+    def test_a_socket_of_the_system_is_accepted(self) -> None:
+        environment = production(
+            DATABASE_URL="postgresql://auth_app@/auth?host=/run/postgresql",
+            REDIS_URL="unix:///run/valkey/socket",
+        )
+        assert run(LOAD_SETTINGS, environment) == (0, "")
+
+
+class TestProcesses:
+    """The same refusals from the programs that operators start."""
+
+    def test_a_web_process_without_a_secret_ends(self) -> None:
+        refused(SERVE, production(LEDGER_DIGEST_KEYS=None), "LEDGER_DIGEST_KEYS")
+
+    def test_a_web_process_with_a_malformed_service_key_ends(self) -> None:
+        refused(SERVE, production(INTERNAL_API_KEYS=f"shop={generate('live').text}x"), "INTERNAL_API_KEYS")
+
+    def test_a_web_process_that_does_not_say_its_listener_ends(self) -> None:
+        refused(SERVE, production(LISTENER=None), "LISTENER")
+
+    def test_without_a_settings_module_production_applies(self) -> None:
+        refused(CHECK, production(DJANGO_SETTINGS_MODULE=None, SECRET_KEY=None), "SECRET_KEY")
+
+    @pytest.mark.parametrize("listener", ["public", "internal", "admin"])
+    def test_the_deployment_check_is_clean(self, listener: str) -> None:
+        status, output = run((*CHECK, "--deploy", "--fail-level", "WARNING"), production(LISTENER=listener))
+        assert status == 0, output
+
+    def test_the_deployment_check_names_a_single_database_role(self) -> None:
+        environment = production(LISTENER="admin", DATABASE_MIGRATE_URL=None)
+        status, output = run((*CHECK, "--deploy", "--fail-level", "WARNING"), environment)
+        assert status != 0
+        assert "accounts.W001" in output
