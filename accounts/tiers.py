@@ -25,7 +25,7 @@ from accounts.errors import IdempotencyKeyInvalid, IdempotencyKeyRequired
 METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
-class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Base of every request body: strict types, unknown fields refused. Nested in its view as `Body`."""
 
 
@@ -33,7 +33,7 @@ class NoBody(Body):
     """What POST, PUT and PATCH carry where the view names no Body, and DELETE always: nothing, or `{}`."""
 
 
-class Query(msgspec.Struct, kw_only=True, frozen=True):
+class Query(msgspec.Struct, kw_only=True):
     """Base of a view's query parameters; those it does not name are ignored. Nested in its view as `Query`."""
 
 
@@ -50,10 +50,10 @@ class Endpoint(APIView):
     mark: ClassVar[str] = ""
     Body: ClassVar[type[Body] | None] = None
     Query: ClassVar[type[Query] | None] = None
-    takes_forms: ClassVar[bool] = False  # application/x-www-form-urlencoded gives the same Body
-    raw_body: ClassVar[bool] = (
-        False  # the handler reads `request.body` itself, as a signature over it demands
-    )
+    # application/x-www-form-urlencoded gives the same Body.
+    takes_forms: ClassVar[bool] = False
+    # The handler reads `request.body` itself, as a signature over it demands.
+    raw_body: ClassVar[bool] = False
     # Answers with tokens or personal data are not kept by caches (RFC 9111, 5.2.2.5).
     no_store: ClassVar[bool] = True
     body_limit: ClassVar[int | None] = None  # bytes; None: the setting BODY_LIMIT
@@ -72,7 +72,7 @@ class Endpoint(APIView):
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         """An empty body is decoded like any other (as `{}`); the framework would hand the view a bare dict."""
         wrapped = super().initialize_request(request, *args, **kwargs)
-        wrapped._stream = request  # noqa: SLF001
+        wrapped._stream = request  # type: ignore[assignment]  # noqa: SLF001
         return wrapped
 
     def shape(self, method: str | None) -> type[msgspec.Struct]:
@@ -88,12 +88,10 @@ class Endpoint(APIView):
         """None: `Allow` belongs to 405 and OPTIONS, and the framework would send it with every answer."""
         return {}
 
-    def options(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+    def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
         return HttpResponse(status=204, headers={"Allow": ", ".join(self.allowed_methods)})
 
-    def finalize_response(
-        self, request: Request, response: HttpResponse, *args: Any, **kwargs: Any
-    ) -> HttpResponse:
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
         if self.no_store:
             response.headers.setdefault("Cache-Control", "no-store")
@@ -102,7 +100,8 @@ class Endpoint(APIView):
     @property
     def pages(self) -> Any:
         """A fresh paginator of the project's one kind."""
-        return api_settings.DEFAULT_PAGINATION_CLASS()
+        paginator: Any = api_settings.DEFAULT_PAGINATION_CLASS
+        return paginator()
 
 
 class PublicEndpoint(Endpoint):
@@ -114,7 +113,7 @@ class PublicEndpoint(Endpoint):
 class AuthenticatedEndpoint(Endpoint):
     tier = "authenticated"
     authentication_classes = (JWTSessionAuthentication,)
-    permission_classes = (permissions.IsAuthenticated,)
+    permission_classes: Sequence[type[BasePermission]] = (permissions.IsAuthenticated,)
 
 
 class VerifiedEndpoint(AuthenticatedEndpoint):

@@ -12,4 +12,4 @@ app.autodiscover_tasks()
 
 @setup_logging.connect
 def keep_our_logging(**kwargs: Any) -> None:
-    """That somebody listens stops Celery from setting logging up its own way; Django has done it (config/logging.py)."""
+    """That somebody listens stops Celery from setting logging up its way: Django has done it (config/logging.py)."""

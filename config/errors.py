@@ -1,7 +1,7 @@
 """One shape for every refusal and every failure: RFC 9457 `application/problem+json`.
 
-Inside a DRF view `handle` makes it, outside (unknown path, bad host, a fault in a middleware) the `handler...` functions
-that each URLconf names. Nothing of an unexpected exception reaches the caller.
+Inside a DRF view `handle` makes it, outside (unknown path, bad host, a fault in a middleware) the `handler...`
+functions that each URLconf names. Nothing of an unexpected exception reaches the caller.
 """
 
 import math
@@ -113,7 +113,7 @@ def translate(error: BaseException) -> Problem:
         if isinstance(error, kind):
             return problem()
     if isinstance(error, exceptions.Throttled):
-        return RateLimited(retry_after=math.ceil(error.wait or SHORTEST_WAIT))
+        return RateLimited(retry_after=math.ceil(getattr(error, "wait", None) or SHORTEST_WAIT))
     if isinstance(error, exceptions.APIException):
         return _of_framework(error)
     return ServiceUnavailable() if faults.is_outage(error) else InternalError()

@@ -100,7 +100,8 @@ class Prober:
             self._database = self._running(self._database) or self._threads.submit(self._look_at_database)
             self._redis = self._running(self._redis) or self._threads.submit(look_at_redis)
             of_database, of_redis = self._database, self._redis
-        wait([of_database, of_redis], timeout=PATIENCE)
+        pending: list[Future[Any]] = [of_database, of_redis]
+        wait(pending, timeout=PATIENCE)
         database, migrations = of_database.result() if of_database.done() else ("unreachable", "unknown")
         return Checks(
             database=database,

@@ -20,12 +20,12 @@ class FileBackend(BaseEmailBackend):
 
     def __init__(self, *args: Any, file_path: str | Path | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.directory = Path(file_path or settings.EMAIL_FILE_PATH)
+        self.directory = Path(file_path or settings.EMAIL_FILE_PATH)  # type: ignore[misc]
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         for message in email_messages:
-            path = self._write(message.message().as_bytes(linesep="\r\n"))
+            path = self._write(message.message().as_bytes(linesep="\r\n"))  # type: ignore[call-arg]
             _show(message, path)
         return len(email_messages)
 

@@ -13,7 +13,6 @@ from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.functional import SimpleLazyObject
 
-from accounts.errors import NotFound
 from config.errors import BadRequestProblem, BodyTooLarge, BodyUnreadable, answer
 from config.logging import request_id
 
@@ -24,6 +23,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _MALFORMED_PATH = re.compile(r"[\x00-\x1f\x7f;\\]|//|/\.{1,2}(?:/|$)")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+NOWHERE = "/nowhere"  # no route either: a malformed path gets the answer of any unknown one, byte for byte
 # Load balancers and probes address a process by its IP.
 _ANY_HOST = frozenset({"/livez", "/readyz", "/metrics"})
 _MOST_HOSTS = 100
@@ -75,7 +75,7 @@ class RequestFloor:
 
     def _refused(self, request: HttpRequest) -> HttpResponseBase | None:
         if _MALFORMED_PATH.search(request.path_info):
-            return answer(NotFound(), request)
+            request.path_info = NOWHERE
         host = request.META.get("HTTP_HOST", "")
         if host not in self.hosts and request.path_info not in _ANY_HOST:
             try:
@@ -110,8 +110,8 @@ def _fits(request: HttpRequest, limit: int) -> bool:
     if "HTTP_TRANSFER_ENCODING" not in request.META:
         return True
     body = _read_up_to(request, limit + 1)
-    request._body = body  # type: ignore[attr-defined]  # noqa: SLF001 - where Django keeps a body that was read
-    request._stream = BytesIO(body)  # type: ignore[attr-defined]  # noqa: SLF001
+    request._body = body  # noqa: SLF001 - where Django keeps a body that was read
+    request._stream = BytesIO(body)  # noqa: SLF001
     return len(body) <= limit
 
 

@@ -16,7 +16,7 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ComponentRegistry, ResolvedComponent
 
-from accounts import errors, tiers
+from accounts import errors
 from accounts.documentation import Operation
 from config.errors import BodyTooLarge, MalformedJSON, UnsupportedMediaType, document
 from config.paging import DEFAULT_LIMIT, LARGEST_LIMIT
@@ -89,7 +89,7 @@ class ProblemDocument(msgspec.Struct, omit_defaults=True):
     errors: list[FieldProblem] | msgspec.UnsetType = msgspec.UNSET
 
 
-class Schema(AutoSchema):  # type: ignore[misc]
+class Schema(AutoSchema):
     """DRF's DEFAULT_SCHEMA_CLASS. A handler without `documented` is not part of the document."""
 
     def get_operation(
@@ -118,7 +118,9 @@ class Components:
         return {"$ref": REFERENCE.format(name=name)} if name and own else schema
 
     def add(self, name: str, definition: dict[str, Any], kind: str = ResolvedComponent.SCHEMA) -> None:
-        component = ResolvedComponent(name=name, type=kind, schema=definition, object=name)
+        component = ResolvedComponent(  # type: ignore[no-untyped-call]
+            name=name, type=kind, schema=definition, object=name
+        )
         if component not in self.registry:
             self.registry.register(component)
         elif self.registry[component].schema != definition:
@@ -305,5 +307,5 @@ def example_of(problem: type[errors.Problem]) -> dict[str, Any]:
 @cache
 def openapi(urlconf: str) -> bytes:
     """The document of one listener, as JSON; made once in the life of a process."""
-    made = SchemaGenerator(urlconf=urlconf).get_schema(request=None, public=True)
-    return msgspec.json.encode(made)
+    generator: Any = SchemaGenerator
+    return msgspec.json.encode(generator(urlconf=urlconf).get_schema(request=None, public=True))

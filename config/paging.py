@@ -85,7 +85,7 @@ def _after(
 
 
 def _position(queryset: QuerySet[Any], names: list[str], values: list[Any]) -> list[Any]:
-    fields = [queryset.model._meta.get_field(name) for name in names]
+    fields = [queryset.model._meta.get_field(name) for name in names]  # noqa: SLF001 - Django's public name
     try:
         return [field.to_python(value) for field, value in zip(fields, values, strict=True)]
     except (ValidationError, ValueError, TypeError) as error:

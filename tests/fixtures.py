@@ -75,7 +75,7 @@ def issue_access_token(user: User, **session_fields: Any) -> str:
     }
     session = Session.objects.create(user=user, **{**lives, **session_fields})
     session.refresh_from_db()
-    return str(SessionAccessToken.for_session(session, user, now=now))
+    return str(SessionAccessToken.for_session(session, user.token_version, now=now))
 
 
 @pytest.fixture

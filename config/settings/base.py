@@ -105,7 +105,9 @@ def _database(variable: str, url: str, session_options: str) -> dict[str, object
 
 DATABASES = {"default": _database("DATABASE_URL", DATABASE_URL, _SESSION_OPTIONS)}
 # The role that owns the tables. Only `manage.py migrate` connects with it.
-MIGRATION_DATABASE = _database("DATABASE_MIGRATE_URL", DATABASE_MIGRATE_URL, "-c timezone=UTC -c lock_timeout=3s")
+MIGRATION_DATABASE = _database(
+    "DATABASE_MIGRATE_URL", DATABASE_MIGRATE_URL, "-c timezone=UTC -c lock_timeout=3s"
+)
 # The role that serves gets its privileges at each migrate (accounts/database_roles.py): rows, and no DDL.
 SERVING_ROLE = str(DATABASES["default"]["USER"])
 APPEND_ONLY_TABLES = ["credits_credittransaction"]
@@ -116,7 +118,9 @@ MIGRATION_MODULES = {"djstripe": "billing.djstripe_migrations"}
 # ---------------------------------------------------------------- Redis or Valkey: limits and the queue, never truth
 REDIS_URL = env.str("REDIS_URL", default="")
 if not REDIS_URL:
-    raise refuse("REDIS_URL", "is not set: redis://, rediss:// or unix:///path (script/server starts an embedded one).")
+    raise refuse(
+        "REDIS_URL", "is not set: redis://, rediss:// or unix:///path (script/server starts an embedded one)."
+    )
 
 CELERY_BROKER_URL = celery_broker(REDIS_URL)
 CELERY_TASK_IGNORE_RESULT = True
@@ -126,12 +130,20 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_PUBLISH_RETRY = False
-CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5, "socket_connect_timeout": 1, "visibility_timeout": 300}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_timeout": 5,
+    "socket_connect_timeout": 1,
+    "visibility_timeout": 300,
+}
 CELERY_TASK_TIME_LIMIT = 120
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "relay-outbox": {"task": "accounts.tasks.relay_outbox", "schedule": 5.0, "options": {"expires": 5}},
-    "purge-rate-limits": {"task": "accounts.tasks.purge_rate_limits", "schedule": 600.0, "options": {"expires": 600}},
+    "purge-rate-limits": {
+        "task": "accounts.tasks.purge_rate_limits",
+        "schedule": 600.0,
+        "options": {"expires": 600},
+    },
 }
 
 # ---------------------------------------------------------------- the HTTP floor
@@ -152,7 +164,6 @@ LARGE_BODY_LIMIT = 1024 * 1024  # batch and webhook
 DATA_UPLOAD_MAX_MEMORY_SIZE = LARGE_BODY_LIMIT
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After", "Idempotency-Replayed"]
-CORS_URLS_REGEX = r"^/v1/"
 
 # What RequestFloor says about a request is all that is logged of it: Django's own lines would hold the path.
 LOGGING_CONFIG = "config.logging.configure"

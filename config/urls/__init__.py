@@ -10,6 +10,9 @@ from config.health import Live, Ready
 
 Routes = list[URLPattern | URLResolver]
 
+# Each URLconf names them: Django looks there for the answers to what no view has caught.
+handlers = [f"config.errors.handler{status}" for status in (400, 403, 404, 500)]
+
 APPS = ("accounts", "credits", "billing")
 
 

@@ -1,10 +1,7 @@
 """Routes of the internal listener."""
 
-from config.urls import Routes, docs, health, routes_of_apps
+from config.urls import Routes, docs, handlers, health, routes_of_apps
 
-handler400 = "config.errors.handler400"
-handler403 = "config.errors.handler403"
-handler404 = "config.errors.handler404"
-handler500 = "config.errors.handler500"
+handler400, handler403, handler404, handler500 = handlers
 
 urlpatterns: Routes = [*routes_of_apps("internal"), *health, *docs]

@@ -1,0 +1,87 @@
+"""Health tells the truth, in time."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import override_settings
+
+from config import health
+from tests.listeners import ListenerClient
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def fresh_prober() -> Iterator[None]:
+    health.prober.cache_clear()
+    yield
+    health.prober.cache_clear()
+
+
+@pytest.fixture
+def black_hole() -> Iterator[int]:
+    """A port that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.mark.parametrize("listener", ["public", "internal", "admin"])
+def test_ready_on_every_listener(listener: str) -> None:
+    answer = ListenerClient(listener).get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "ok", "checks": {"database": "ok", "migrations": "ok", "redis": "ok"}}
+
+
+@override_settings(REDIS_URL="unix:///nowhere/valkey.sock")
+def test_without_redis_it_is_degraded_and_ready(public: ListenerClient) -> None:
+    answer = public.get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert answer.json()["checks"]["redis"] == "unreachable"
+
+
+def test_without_the_database_it_is_not_ready(
+    public: ListenerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connection.settings_dict, "HOST", "/nowhere")
+    answer = public.get("/readyz")
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+    assert answer.json()["checks"]["database"] == "unreachable"
+    assert answer.headers["Retry-After"]
+    assert public.get("/livez").status_code == 200
+
+
+def test_a_black_hole_is_answered_within_three_seconds(
+    public: ListenerClient, monkeypatch: pytest.MonkeyPatch, black_hole: int
+) -> None:
+    monkeypatch.setitem(connection.settings_dict, "HOST", "127.0.0.1")
+    monkeypatch.setitem(connection.settings_dict, "PORT", str(black_hole))
+    answers: list[tuple[int, float]] = []
+
+    def ask() -> None:
+        started = time.monotonic()
+        answers.append((ListenerClient("public").get("/readyz").status_code, time.monotonic() - started))
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [status for status, _ in answers] == [503, 503, 503]
+    assert max(seconds for _, seconds in answers) < 3
+
+
+def test_a_missing_migration_is_named(public: ListenerClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = health.expected_migrations()
+    monkeypatch.setattr(health, "expected_migrations", lambda: known | {("accounts", "9999_to_come")})
+    answer = public.get("/readyz")
+    assert (answer.status_code, answer.json()["checks"]["migrations"]) == (503, "behind")
+
+
+def test_livez_looks_at_nothing(public: ListenerClient, django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(0):
+        assert public.get("/livez").json() == {"status": "ok"}
