@@ -49,6 +49,7 @@ class Account:
         self.row = row
         self.now = now
         self.lots: dict[int, CreditLot] = {}
+        self.loaded: dict[int, tuple[Any, ...]] = {}  # what of each lot may change, as the table has it
         self.created: list[CreditLot] = []
         self.postings: list[Posting] = []
         if row.open_lot is not None:
@@ -63,6 +64,7 @@ class Account:
 
     def _remember(self, lot: CreditLot) -> CreditLot:
         """The object that stands for a lot during this call: what was loaded first is the truth."""
+        self.loaded.setdefault(lot.pk, lot.state)
         return self.lots.setdefault(lot.pk, lot)
 
     def _elsewhere(self) -> QuerySet[CreditLot]:
@@ -99,8 +101,6 @@ class Account:
         row.at = self.moment(at)
         row.balance += (amount := _total(moves))
         row.held += held
-        if row.balance > BALANCE_LIMIT:
-            raise BalanceLimit
         transaction = CreditTransaction(
             id=uuid7() if call is not BY_ITSELF else uuid7_of(row.at, row.user_id, type_, *_places(moves)),
             user_id=row.user_id, at=row.at, type=type_, amount=amount, balance=row.balance, held=row.held,
@@ -120,10 +120,19 @@ class Account:
 
     # ------------------------------------------------------------------ giving
 
+    def require_room(self, amount: int) -> None:
+        """Raises BalanceLimit if the balance would grow beyond what every reader of JSON holds exactly."""
+        if self.row.balance + amount > BALANCE_LIMIT:
+            raise BalanceLimit
+
     def grant(
         self, amount: int, *, source: str, priority: int, expires_at: datetime | None, call: Call
     ) -> list[Move]:
-        """Credits that arrive as a grant. They pay debt first; the grant keeps the rest, and the whole as `issued`."""
+        """Credits that arrive as a grant. They pay debt first; the grant keeps the rest, and the whole as `issued`.
+
+        Raises BalanceLimit.
+        """
+        self.require_room(amount)
         moves = self._pay_debt(amount)
         rest = amount - _total(moves)
         lot = self.new_lot(

@@ -5,6 +5,8 @@
 constraints and triggers (migration 0002) refuse what no correct writer would do.
 """
 
+from typing import Any
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -84,6 +86,8 @@ class CreditLot(models.Model):
         GRANT = "grant"
         HOLD = "hold"
 
+    CHANGING = ("remaining", "expired", "charged_back", "captured", "status")
+
     class Status(models.TextChoices):
         OPEN = "open"
         CAPTURED = "captured"
@@ -134,6 +138,11 @@ class CreditLot(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.pk}"
+
+    @property
+    def state(self) -> tuple[Any, ...]:
+        """What of a lot may change."""
+        return tuple(getattr(self, name) for name in self.CHANGING)
 
 
 class CreditTransaction(models.Model):

@@ -32,6 +32,7 @@ def refund(
         returning = left if amount is None else amount
         if not 0 < returning <= left:
             raise RefundExceedsUse
+        account.require_room(returning)
         burnt = [(account.lot(lot), credits) for lot, credits in _burnt(use)]
         returned = slice_of(reversed(burnt), skip=refunded, take=returning)
         moves = account.give_back(returned, at=account.moment(), revive=True)
@@ -73,6 +74,7 @@ def restore(*, user_id: uuid.UUID, granted_by: uuid.UUID, amount: int, call: Cal
         returning = min(amount, grant.charged_back)
         if returning <= 0:
             return None
+        account.require_room(returning)
         taken, restored = _taken(account, grant)
         grant.charged_back -= returning
         returned = slice_of(reversed(taken), skip=restored, take=returning)

@@ -16,7 +16,7 @@ from psycopg.types.numeric import Int8
 from credits.calls import Call
 from credits.identifiers import uuid7
 from credits.models import CreditTransaction, TransactionType
-from credits.posting import encode
+from credits.saving import encode
 
 SPEND = """
 WITH call AS MATERIALIZED (
@@ -30,11 +30,11 @@ WITH call AS MATERIALIZED (
         balance = row.balance - call.amount,
         open_left = row.open_left - call.amount,
         at = greatest(call.now, row.at + interval '1 microsecond'),
-        hash = credits_hash(
-            row.hash, call.id, row.user_id, greatest(call.now, row.at + interval '1 microsecond'), 'use',
+        hash = credits_hash(row.hash, credits_link(
+            call.id, row.user_id, greatest(call.now, row.at + interval '1 microsecond'), 'use',
             -call.amount, row.balance - call.amount, row.held,
             jsonb_build_array(jsonb_build_array(row.open_lot, -call.amount)),
-            call.service, call.key, call.digest, call.text_digest, NULL, NULL)
+            call.service, call.key, call.digest, call.text_digest, NULL, NULL))
     FROM call
     WHERE row.user_id = %(user_id)s::uuid
         AND row.open_left >= call.amount

@@ -31,8 +31,8 @@ WITH journal AS (
     SELECT user_id, lot, sum(credits) AS credits FROM moves GROUP BY user_id, lot
 ), account AS (SELECT * FROM credits_usercredit WHERE user_id = ANY(%(users)s))
 
-SELECT user_id, id::text AS place, 'hash' AS finding FROM journal j WHERE hash <> credits_hash(
-    previous, id, user_id, at, type, amount, balance, held, lots, service, key, digest, text_digest, refund_of, hold)
+SELECT user_id, id::text AS place, 'hash' AS finding FROM journal j WHERE hash <> credits_hash(previous, credits_link(
+    id, user_id, at, type, amount, balance, held, lots, service, key, digest, text_digest, refund_of, hold))
 UNION ALL SELECT user_id, id::text, 'balance' FROM journal WHERE balance <> owned
 UNION ALL SELECT j.user_id, j.id::text, 'lots' FROM journal j LEFT JOIN moved USING (id)
     WHERE j.amount <> coalesce(moved.credits, 0)

@@ -16,17 +16,24 @@ RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     END
 $$;
 
--- One link of a user's chain: the link before it, and every column but the texts. Times are integer microseconds, since
--- a timestamptz would be rendered in the reader's zone.
-CREATE FUNCTION credits_hash(
-    previous bytea, id uuid, user_id uuid, at timestamptz, type text, amount bigint, balance bigint, held bigint,
+-- What one row adds to its user's chain: every column but the texts. Times are integer microseconds, since a timestamptz
+-- would be rendered in the reader's zone.
+CREATE FUNCTION credits_link(
+    id uuid, user_id uuid, at timestamptz, type text, amount bigint, balance bigint, held bigint,
     lots jsonb, service text, key text, digest bytea, text_digest bytea, refund_of uuid, hold uuid
 ) RETURNS bytea LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT sha256(previous || convert_to(jsonb_build_array(
+    SELECT convert_to(jsonb_build_array(
         id, user_id, (extract(epoch FROM at) * 1000000)::bigint, type, amount, balance, held,
         lots, service, key, encode(digest, 'hex'), encode(text_digest, 'hex'), refund_of, hold
-    )::text, 'UTF8'))
+    )::text, 'UTF8')
 $$;
+
+-- The hash of a row: of the hash before it, and its link. As an aggregate over rows in order: the hash of each.
+CREATE FUNCTION credits_hash(previous bytea, link bytea) RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+    'SELECT sha256(previous || link)';
+CREATE FUNCTION credits_chain_step(state bytea, head bytea, link bytea) RETURNS bytea
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT credits_hash(coalesce(state, head), link)';
+CREATE AGGREGATE credits_chain(head bytea, link bytea) (SFUNC = credits_chain_step, STYPE = bytea);
 """
 
 GUARDS = """
@@ -96,8 +103,11 @@ DROP TRIGGER credit_no_delete ON credits_usercredit;
 DROP TRIGGER credit_no_truncate ON credits_usercredit;
 DROP FUNCTION credits_only_erasure();
 DROP FUNCTION credits_refuse();
-DROP FUNCTION credits_hash(
-    bytea, uuid, uuid, timestamptz, text, bigint, bigint, bigint, jsonb, text, text, bytea, bytea, uuid, uuid);
+DROP AGGREGATE credits_chain(bytea, bytea);
+DROP FUNCTION credits_chain_step(bytea, bytea, bytea);
+DROP FUNCTION credits_hash(bytea, bytea);
+DROP FUNCTION credits_link(
+    uuid, uuid, timestamptz, text, bigint, bigint, bigint, jsonb, text, text, bytea, bytea, uuid, uuid);
 DROP FUNCTION credits_text_digest(bytea, text, text, jsonb);
 DROP FUNCTION credits_now();
 """
