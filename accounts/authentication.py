@@ -6,12 +6,12 @@ specification names; the permission class of each tier calls one of them (accoun
 
 from datetime import datetime
 
-from django.db.models.functions import Now
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import AuthenticationFailed, ExpiredTokenError, TokenError
 
+from accounts import sessions
 from accounts.errors import (
     AccessTokenExpired,
     AccessTokenInvalid,
@@ -54,38 +54,40 @@ def get_internal_service(request: Request) -> ServiceCredential:
 class JWTSessionAuthentication(JWTAuthentication):
     """simplejwt's authentication against our sessions: one query reads session, user and the database's clock."""
 
-    def authenticate(self, request: Request) -> tuple[User, Session] | None:
+    def authenticate(self, request: Request) -> tuple[User, Session] | None:  # type: ignore[override]
         raw_token = self._raw_token(request)
         if raw_token is None:
             return None
-        return authenticate_access_token(raw_token)
+        user, session, _ = authenticate_access_token(raw_token)
+        return user, session
 
     def _raw_token(self, request: Request) -> bytes | None:
         header = self.get_header(request)
         try:
-            return self.get_raw_token(header) if header is not None else None
+            return self.get_raw_token(header) if header is not None else None  # type: ignore[redundant-expr]
         except AuthenticationFailed as error:
             raise AccessTokenInvalid from error
 
 
-def authenticate_access_token(raw_token: bytes) -> tuple[User, Session]:
-    """The user and session of a live access token; introspection asks the same question."""
+def authenticate_access_token(raw_token: bytes) -> tuple[User, Session, SessionAccessToken]:
+    """The user and session of a live access token; introspection asks the same question.
+
+    Raises AccessTokenInvalid, AccessTokenExpired or SessionRevoked.
+    """
     token = _decode(raw_token)
-    session = _session_of(token)
-    if session is None:
+    found = sessions.read(token.session_id, token.user_id)
+    if found is None:
         raise SessionRevoked
-    _check_time(token, session.now)
-    user = session.user
-    if session.ended_at is not None or session.expires_at <= session.now:
+    session, now = found
+    _check_time(token, now)
+    if not sessions.is_live(session, now, token_version=token["tv"]):
         raise SessionRevoked
-    if user.token_version != token["tv"] or not user.is_active:
-        raise SessionRevoked
-    return user, session
+    return session.user, session, token
 
 
 def _decode(raw_token: bytes) -> SessionAccessToken:
     try:
-        return SessionAccessToken(raw_token)
+        return SessionAccessToken(raw_token)  # type: ignore[arg-type]
     except TokenError as error:
         raise AccessTokenInvalid from error
 
@@ -97,15 +99,6 @@ def _check_time(token: SessionAccessToken, now: datetime) -> None:
         raise AccessTokenExpired from error
     except TokenError as error:
         raise AccessTokenInvalid from error
-
-
-def _session_of(token: SessionAccessToken) -> Session | None:
-    return (
-        Session.objects.select_related("user")
-        .annotate(now=Now())
-        .filter(pk=token.session_id, user_id=token.user_id)
-        .first()
-    )
 
 
 class ApiKeyAuthentication(BaseAuthentication):

@@ -1,18 +1,78 @@
 """One address, one form: what makes two spellings the same mailbox, and what counts as an address at all."""
 
+import re
 import unicodedata
 
 import idna
 
+from accounts.errors import Fault
+
+LONGEST_ADDRESS = 254  # RFC 5321, 4.5.3.1.3
+LONGEST_LOCAL_PART = 64  # octets: RFC 5321, 4.5.3.1.1
+
+_ATOM = re.compile(r"[0-9a-z!#$%&'*+/=?^_`{|}~-]+")
+_LABEL = re.compile(r"[0-9a-z]([0-9a-z-]{0,61}[0-9a-z])?")
+_CATEGORIES_OF_WORDS = frozenset("LMN")  # Unicode letters, marks and numbers
+
+
+class InvalidEmail(ValueError):
+    """The text is not an e-mail address that we would write to."""
+
 
 def normalize(text: str) -> str:
     """The stored form: trimmed, NFKC, case-folded, the domain in IDNA. Dots and tags are kept (RFC 5321, 2.3.11)."""
-    folded = unicodedata.normalize("NFKC", text.strip()).casefold()
+    if len(text) > LONGEST_ADDRESS:
+        return text  # no address, and too long to spend work on
+    folded = unicodedata.normalize("NFKC", text.strip(" ")).casefold()
     folded = unicodedata.normalize("NFKC", folded)
     local, at, domain = folded.rpartition("@")
     if not at:
         return folded
     try:
         return f"{local}@{idna.encode(domain, uts46=True).decode()}"
-    except idna.IDNAError:
+    except (idna.IDNAError, UnicodeError):
         return folded
+
+
+def parse(text: str) -> str:
+    """The stored form of a well-formed address. Raises InvalidEmail.
+
+    Narrower than RFC 5322: no quoted local part, no address literal, no comment, a domain of two labels at least. So
+    nothing that passes can carry a second recipient or a header (CR, LF, NUL, comma, space).
+    """
+    address = normalize(text)
+    local, _, domain = address.rpartition("@")
+    if len(address) > LONGEST_ADDRESS or len(local.encode()) > LONGEST_LOCAL_PART:
+        raise InvalidEmail
+    labels = domain.split(".")
+    if len(labels) < 2 or labels[-1].isdigit() or not all(_LABEL.fullmatch(label) for label in labels):
+        raise InvalidEmail
+    if not all(_is_atom(atom) for atom in local.split(".")):
+        raise InvalidEmail
+    return address
+
+
+def faults(text: str, *, field: str = "email") -> list[Fault]:
+    """The same question, for a `validation_error`."""
+    try:
+        parse(text)
+    except InvalidEmail:
+        return [(field, "invalid_email", "This is not an e-mail address.")]
+    return []
+
+
+def _is_atom(text: str) -> bool:
+    ascii_part = "".join(character for character in text if character.isascii())
+    rest = [character for character in text if not character.isascii()]
+    if any(unicodedata.category(character)[0] not in _CATEGORIES_OF_WORDS for character in rest):
+        return False
+    return bool(text) and (not ascii_part or _ATOM.fullmatch(ascii_part) is not None)
+
+
+def mailbox(address: str) -> str:
+    """What mails are counted by: one mailbox, whatever tag it is written with, and whatever dots at Gmail."""
+    local, _, domain = normalize(address).rpartition("@")
+    local = local.partition("+")[0]
+    if domain in {"gmail.com", "googlemail.com"}:
+        return f"{local.replace('.', '')}@gmail.com"
+    return f"{local}@{domain}"

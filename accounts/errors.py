@@ -163,7 +163,9 @@ class ValidationFailed(Problem):
     default_detail = "The request has invalid fields."
 
     def __init__(self, *errors: Fault) -> None:
-        super().__init__(errors=[{"field": field, "code": code, "detail": detail} for field, code, detail in errors])
+        super().__init__(
+            errors=[{"field": field, "code": code, "detail": detail} for field, code, detail in errors]
+        )
 
 
 class UnknownField(ValidationFailed):

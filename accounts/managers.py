@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts import email_address
 
 if TYPE_CHECKING:
-    from accounts.models import User  # noqa: F401
+    from accounts.models import User
 
 
 class UserQuerySet(QuerySet["User"]):

@@ -4,14 +4,15 @@ Truth lives in PostgreSQL: single use, uniqueness and revocation are constraints
 """
 
 import uuid
-from datetime import datetime
 from typing import ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, PermissionsMixin
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from accounts import passwords
 from accounts.managers import UserManager
 
 
@@ -26,7 +27,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     # Stored as accounts.email_address.normalize gives it; null once erased or lost to a verified newcomer.
-    email = models.CharField(max_length=254, unique=True, null=True, blank=True)  # noqa: DJ001
+    email = models.CharField(max_length=254, unique=True, null=True, blank=True)
     email_verified_at = models.DateTimeField(null=True, blank=True)
     display_name = models.CharField(max_length=100, blank=True, default="")
     locale = models.CharField(max_length=16, blank=True, default="en")
@@ -46,15 +47,23 @@ class User(AbstractBaseUser, PermissionsMixin):
     class Meta:
         constraints = (
             models.CheckConstraint(
-                condition=Q(status__in=["active", "suspended", "pending_deletion", "deleted"]), name="user_status_known"
+                condition=Q(status__in=["active", "suspended", "pending_deletion", "deleted"]),
+                name="user_status_known",
             ),
             models.CheckConstraint(
-                condition=Q(email__isnull=False) | Q(email_verified_at__isnull=True), name="user_verified_has_email"
+                condition=Q(email__isnull=False) | Q(email_verified_at__isnull=True),
+                name="user_verified_has_email",
             ),
         )
 
     def __str__(self) -> str:
         return self.email or str(self.pk)
+
+    def set_password(self, raw_password: str | None) -> None:
+        super().set_password(None if raw_password is None else passwords.canonical(raw_password))
+
+    def check_password(self, raw_password: str | None) -> bool:
+        return raw_password is not None and super().check_password(passwords.canonical(raw_password))
 
     @property
     def is_active(self) -> bool:  # type: ignore[override]
@@ -69,24 +78,44 @@ class User(AbstractBaseUser, PermissionsMixin):
 class PendingRegistration(models.Model):
     """One registration of an address that nobody has confirmed yet. Several may stand side by side.
 
-    `voided_at` is set on arrival where the address already has a verified owner: the row is then only equal work.
+    Where the address already has a verified owner the row is only equal work: without a password, never confirmed.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="pending_registrations")
-    password = models.CharField(max_length=128)
+    # The first one made the user row, whose password is therefore this one's.
+    founding = models.BooleanField()
+    password = models.CharField(max_length=128, blank=True)  # cleared when confirmed or voided
     display_name = models.CharField(max_length=100, blank=True, default="")
     locale = models.CharField(max_length=16, blank=True, default="en")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     confirmed_at = models.DateTimeField(null=True)
     voided_at = models.DateTimeField(null=True)
 
+    class Meta:
+        indexes = (
+            models.Index(
+                fields=["user"],
+                condition=Q(confirmed_at__isnull=True, voided_at__isnull=True),
+                name="registration_open",
+            ),
+        )
+        constraints = (
+            models.UniqueConstraint(
+                fields=["user"], condition=Q(founding=True), name="registration_one_founding"
+            ),
+            models.CheckConstraint(
+                condition=Q(confirmed_at__isnull=True) | Q(voided_at__isnull=True),
+                name="registration_one_end",
+            ),
+        )
+
     def __str__(self) -> str:
         return f"registration {self.pk}"
 
 
 class Session(models.Model):
-    """One signed-in device: a refresh lineage of exactly one live token, and what its access tokens are checked against."""
+    """One signed-in device: a refresh lineage of one live token, and what its access tokens are checked against."""
 
     class EndReason(models.TextChoices):
         LOGOUT = "logout"
@@ -113,15 +142,22 @@ class Session(models.Model):
     expires_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
     end_reason = models.CharField(max_length=24, choices=EndReason.choices, blank=True, default="")
-    methods = models.JSONField(default=list)  # RFC 8176 values, the claim `amr`
+    methods = ArrayField(models.CharField(max_length=16), default=list)  # RFC 8176 values, the claim `amr`
     ip = models.GenericIPAddressField(null=True)
     user_agent = models.CharField(max_length=255, blank=True, default="")
 
-    now: datetime  # the database's clock, where a query annotates it
-
     class Meta:
         indexes = (
-            models.Index(fields=["user", "-last_used_at"], condition=Q(ended_at__isnull=True), name="session_live"),
+            models.Index(
+                fields=["user", "-last_used_at"], condition=Q(ended_at__isnull=True), name="session_live"
+            ),
+        )
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(ended_at__isnull=True, end_reason="")
+                | Q(ended_at__isnull=False) & ~Q(end_reason=""),
+                name="session_end_has_reason",
+            ),
         )
 
     def __str__(self) -> str:
@@ -144,11 +180,13 @@ class MailToken(models.Model):
     user = models.ForeignKey(User, models.CASCADE, related_name="mail_tokens")
     purpose = models.CharField(max_length=16, choices=Purpose.choices)
     email = models.CharField(max_length=254)
-    registration = models.ForeignKey(PendingRegistration, models.CASCADE, null=True, related_name="mail_tokens")
+    registration = models.ForeignKey(
+        PendingRegistration, models.CASCADE, null=True, related_name="mail_tokens"
+    )
     session = models.ForeignKey(Session, models.CASCADE, null=True, related_name="mail_tokens")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField()
-    code_expires_at = models.DateTimeField(null=True)
+    code_expires_at = models.DateTimeField()
     code_tries = models.PositiveSmallIntegerField(default=0)
     used_at = models.DateTimeField(null=True)
     voided_at = models.DateTimeField(null=True)
@@ -156,7 +194,14 @@ class MailToken(models.Model):
     class Meta:
         indexes = (
             models.Index(
-                fields=["user", "purpose"], condition=Q(used_at__isnull=True, voided_at__isnull=True), name="mail_token_live"
+                fields=["user", "purpose"],
+                condition=Q(used_at__isnull=True, voided_at__isnull=True),
+                name="mail_token_live",
+            ),
+        )
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(used_at__isnull=True) | Q(voided_at__isnull=True), name="mail_token_one_end"
             ),
         )
 
@@ -165,7 +210,7 @@ class MailToken(models.Model):
 
 
 class OutboxMessage(models.Model):
-    """A mail (later: an event) that must leave, written in the transaction that causes it. Holds ids, never a secret."""
+    """A mail (later: an event) that must leave, written in the transaction of its cause. Holds ids, never a secret."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=48)
@@ -175,14 +220,26 @@ class OutboxMessage(models.Model):
     requested_email = models.CharField(max_length=254, blank=True, default="")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     due_at = models.DateTimeField(db_default=Now())
+    leased_until = models.DateTimeField(null=True, blank=True)  # a worker is at it until then
     attempts = models.PositiveSmallIntegerField(default=0)
-    sent_at = models.DateTimeField(null=True, blank=True)
+    sent_at = models.DateTimeField(
+        null=True, blank=True
+    )  # dealt with; `last_error` says why where nothing was sent
     dead_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=500, blank=True, default="")
 
     class Meta:
         indexes = (
-            models.Index(fields=["due_at"], condition=Q(sent_at__isnull=True, dead_at__isnull=True), name="outbox_waiting"),
+            models.Index(
+                fields=["due_at"],
+                condition=Q(sent_at__isnull=True, dead_at__isnull=True),
+                name="outbox_waiting",
+            ),
+        )
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(sent_at__isnull=True) | Q(dead_at__isnull=True), name="outbox_one_end"
+            ),
         )
 
     def __str__(self) -> str:
@@ -209,6 +266,20 @@ class AuditEvent(models.Model):
         return f"{self.type} {self.pk}"
 
 
+class RateLimitWindow(models.Model):
+    """The hits of one limit on one subject while Redis is down (accounts/throttles.py). Keys are keyed hashes."""
+
+    key = models.CharField(max_length=64, primary_key=True)
+    hits = ArrayField(
+        models.BigIntegerField()
+    )  # microseconds since 1970 of each hit within the window, oldest first
+    allowed = models.BooleanField()  # whether the last one was
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.key
+
+
 class Service(models.Model):
     """A named neighbour service. Names are never reused: history and idempotency keys belong to the name."""
 
@@ -221,8 +292,12 @@ class Service(models.Model):
 
     class Meta:
         constraints = (
-            models.CheckConstraint(condition=Q(name__regex=r"^[a-z][a-z0-9_-]{0,39}$"), name="service_name_form"),
-            models.CheckConstraint(condition=~Q(name__in=["billing", "admin", "system"]), name="service_name_not_reserved"),
+            models.CheckConstraint(
+                condition=Q(name__regex=r"^[a-z][a-z0-9_-]{0,39}$"), name="service_name_form"
+            ),
+            models.CheckConstraint(
+                condition=~Q(name__in=["billing", "admin", "system"]), name="service_name_not_reserved"
+            ),
         )
 
     def __str__(self) -> str:

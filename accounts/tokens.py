@@ -18,7 +18,7 @@ from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenBackendE
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import AccessToken, Token
 
-from accounts.models import Session, User
+from accounts.models import Session
 
 ALGORITHMS = frozenset({"HS256", "ES256", "EdDSA"})
 
@@ -42,14 +42,18 @@ class KeyRingBackend(TokenBackend):
         self.signing_kid = next(iter(self.keys))
         self.header_type = header_type
         algorithm = self.keys[self.signing_kid][0]
-        super().__init__(algorithm, None, "", api_settings.AUDIENCE, api_settings.ISSUER, None, api_settings.LEEWAY)
+        super().__init__(
+            algorithm, None, "", api_settings.AUDIENCE, api_settings.ISSUER, None, api_settings.LEEWAY
+        )
 
     def encode(self, payload: dict[str, Any]) -> str:
         algorithm, signing_key, _ = self.keys[self.signing_kid]
         claims = {**payload, "iss": self.issuer, "aud": self.audience}
-        return jwt.encode(claims, signing_key, algorithm, headers={"kid": self.signing_kid, "typ": self.header_type})
+        return jwt.encode(
+            claims, signing_key, algorithm, headers={"kid": self.signing_kid, "typ": self.header_type}
+        )
 
-    def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
+    def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002  simplejwt calls it so
         """The claims of a token that one of our keys signed. Times are checked by the token, on the database's clock.
 
         Raises TokenBackendError for every other token, whatever is wrong with it.
@@ -75,7 +79,12 @@ class KeyRingBackend(TokenBackend):
     def public_keys(self) -> list[dict[str, Any]]:
         """The ring as JWKs (RFC 7517) without the shared secrets: none at all while HS256 signs."""
         return [
-            {**jwt.get_algorithm_by_name(name).to_jwk(public, as_dict=True), "kid": kid, "use": "sig", "alg": name}
+            {
+                **jwt.get_algorithm_by_name(name).to_jwk(public, as_dict=True),
+                "kid": kid,
+                "use": "sig",
+                "alg": name,
+            }
             for kid, (name, _, public) in self.keys.items()
             if not name.startswith("HS")
         ]
@@ -94,7 +103,9 @@ _SIGNATURE_ONLY: Any = {
 
 def _load(entry: RingEntry) -> tuple[str, Any, Any]:
     if entry.algorithm not in ALGORITHMS:
-        raise TokenBackendError(f"Key {entry.kid}: the algorithm must be one of {', '.join(sorted(ALGORITHMS))}")
+        raise TokenBackendError(
+            f"Key {entry.kid}: the algorithm must be one of {', '.join(sorted(ALGORITHMS))}"
+        )
     if entry.algorithm == "HS256":
         return entry.algorithm, entry.material, entry.material
     private: Any = load_der_private_key(entry.material, password=None)
@@ -124,7 +135,7 @@ class SessionToken(Token):
             raise TokenError("Token has a malformed number")
 
     def check_time(self, now: datetime) -> None:
-        """Raises ExpiredTokenError past `exp`, TokenError before `nbf` or `iat`; both with the leeway of the settings."""
+        """Raises ExpiredTokenError past `exp`, TokenError before `nbf` or `iat`, with the leeway of the settings."""
         leeway = self.get_token_backend().get_leeway().total_seconds()
         if self.payload["exp"] + leeway <= now.timestamp():
             raise ExpiredTokenError("Token is expired")
@@ -157,14 +168,14 @@ class SessionAccessToken(SessionToken, AccessToken):
         return access_backend()
 
     @classmethod
-    def for_session(cls, session: Session, user: User, *, now: datetime) -> Self:
+    def for_session(cls, session: Session, token_version: int, *, now: datetime) -> Self:
         issued = int(now.timestamp())
         return cls._of(
             {
-                "sub": str(user.pk),
+                "sub": str(session.user_id),
                 "sid": str(session.pk),
                 "jti": str(uuid.uuid4()),
-                "tv": user.token_version,
+                "tv": token_version,
                 "iat": issued,
                 "nbf": issued,
                 "exp": issued + int(api_settings.ACCESS_TOKEN_LIFETIME.total_seconds()),
@@ -184,14 +195,14 @@ class SessionRefreshToken(SessionToken):
         return refresh_backend()
 
     @classmethod
-    def for_session(cls, session: Session, user: User) -> Self:
+    def for_session(cls, session: Session, token_version: int) -> Self:
         issued = int(session.current_issued_at.timestamp())
         return cls._of(
             {
-                "sub": str(user.pk),
+                "sub": str(session.user_id),
                 "sid": str(session.pk),
                 "jti": str(session.current_jti),
-                "tv": user.token_version,
+                "tv": token_version,
                 "iat": issued,
                 "nbf": issued,
                 "exp": int(session.current_expires_at.timestamp()),

@@ -1,0 +1,46 @@
+"""What happened to an account. A row is written in the transaction of what it reports, or not at all."""
+
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from accounts.client import Client
+from accounts.models import AuditEvent
+
+
+class Event(StrEnum):
+    """The types of event; users see their own (GET /v1/auth/me/activity), staff all."""
+
+    REGISTERED = "registered"
+    REGISTRATION_OF_TAKEN = "registration_of_taken_address"
+    EMAIL_VERIFIED = "email_verified"
+    ADDRESS_CONTESTED = "address_contested"
+    SIGNED_IN = "signed_in"
+    SIGN_IN_FAILED = "sign_in_failed"
+    REFRESH_REUSED = "refresh_token_reused"
+    SIGNED_OUT = "signed_out"
+    SIGNED_OUT_EVERYWHERE = "signed_out_everywhere"
+    PROFILE_CHANGED = "profile_changed"
+    DELETION_CANCELLED = "deletion_cancelled"
+
+
+def record(
+    event: Event,
+    *,
+    user_id: UUID | None,
+    client: Client | None = None,
+    session_id: UUID | None = None,
+    actor: str = "",
+    detail: dict[str, Any] | None = None,
+) -> None:
+    """`actor` says who did it when not the user. `detail` holds no address, name or secret."""
+    ip, user_agent = client or Client(None, "")
+    AuditEvent.objects.create(
+        user_id=user_id,
+        type=event,
+        session_id=session_id,
+        actor=actor,
+        ip=ip,
+        user_agent=user_agent,
+        detail=detail or {},
+    )

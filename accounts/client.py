@@ -1,0 +1,68 @@
+"""Where a request comes from: the one place that reads X-Forwarded-For."""
+
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import NamedTuple
+
+from django.conf import settings
+from django.http import HttpRequest
+from rest_framework.request import Request
+
+USER_AGENT_LENGTH = 255
+
+
+class Client(NamedTuple):
+    """The device at the other end, as sessions and audit rows keep it."""
+
+    ip: str | None
+    user_agent: str
+
+
+def client_of(request: HttpRequest | Request) -> Client:
+    return Client(client_ip(request), user_agent(request))
+
+
+def client_ip(request: HttpRequest | Request) -> str | None:
+    """The socket's address, or the one that TRUSTED_PROXY_COUNT proxies report, counted from the right.
+
+    What stands further left was written by the caller and is never looked at. Fewer entries than proxies means that
+    the request went round them: then the socket counts. None on a Unix socket.
+    """
+    peer = _parse(request.META.get("REMOTE_ADDR", ""))
+    proxies = settings.TRUSTED_PROXY_COUNT
+    if not proxies:
+        return peer
+    reported = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    if len(reported) < proxies:
+        return peer
+    return _parse(reported[-proxies]) or peer
+
+
+def network(ip: str | None) -> str:
+    """What a limit per address counts: an IPv4 address, or the /64 that one IPv6 customer has."""
+    if ip is None:
+        return "unknown"
+    address = ip_address(ip)
+    if isinstance(address, IPv4Address):
+        return ip
+    return str(IPv6Address(int(address) >> 64 << 64))
+
+
+def user_agent(request: HttpRequest | Request) -> str:
+    """The User-Agent header, cut to what a session keeps, without control characters."""
+    text = request.META.get("HTTP_USER_AGENT", "")[:USER_AGENT_LENGTH]
+    return "".join(character for character in text if character.isprintable())
+
+
+def _parse(text: str) -> str | None:
+    """An address in one spelling: no port, no brackets, no zone; an IPv4 one mapped into IPv6 as IPv4."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return str(mapped or address)

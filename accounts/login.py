@@ -1,0 +1,96 @@
+"""Sign-in with a password.
+
+The state of an account is told only to who knows its password; everyone else gets one answer, for the same work: one
+look-up, one hash, one audit row.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts import audit, email_address, passwords, sessions, throttles
+from accounts.audit import Event
+from accounts.client import Client, network
+from accounts.errors import AccountSuspended, DeletionPending, InvalidCredentials, ServiceUnavailable
+from accounts.models import User
+from accounts.sessions import TokenPair
+
+Status = User.Status
+TRIES_WHEN_ACCOUNT_CHANGES = 3
+
+
+def sign_in(*, email: str, password: str, cancel_deletion: bool, client: Client) -> TokenPair:
+    """Opens a session.
+
+    Raises InvalidCredentials, AccountSuspended, DeletionPending, RateLimited or ServiceUnavailable.
+    """
+    address = email_address.normalize(email)
+    with _counted(address, client):
+        for _ in range(TRIES_WHEN_ACCOUNT_CHANGES):
+            user, upgrade = _who_knows(address, password, client)
+            _check_state(user, cancel_deletion=cancel_deletion)
+            pair = _open(user, upgrade, client)
+            if pair is not None:
+                return pair  # else the account changed while the password was hashed: judge it again
+        raise ServiceUnavailable
+
+
+@contextmanager
+def _counted(address: str, client: Client) -> Iterator[None]:
+    """Counts the try before the password is looked at, so that parallel ones gain nothing.
+
+    Only a wrong password stays counted: a right one, or a try that was never judged, takes its own hit back, no other.
+    """
+    failure = throttles.hit("login_failures", address, network(client.ip))
+    throttles.take(throttles.hit("login", network(client.ip)), failure)
+    try:
+        yield
+    except InvalidCredentials:
+        raise
+    except BaseException:
+        throttles.give_back(failure)
+        raise
+    throttles.give_back(failure)
+
+
+def _who_knows(address: str, password: str, client: Client) -> tuple[User, str | None]:
+    """The user of the address and password, and the password's new hash where the old one is weak."""
+    user = User.objects.filter(email=address).first()
+    verdict = passwords.verify(password, user.password if user is not None else None)
+    if user is None or not verdict.right or not _may_sign_in(user):
+        audit.record(Event.SIGN_IN_FAILED, user_id=user.pk if user is not None else None, client=client)
+        raise InvalidCredentials
+    return user, verdict.upgrade
+
+
+def _may_sign_in(user: User) -> bool:
+    """Deleted accounts are unknown; where the setting says so, unverified ones are too."""
+    if user.status == Status.DELETED:
+        return False
+    return user.email_verified or not settings.LOGIN_REQUIRES_VERIFIED_EMAIL
+
+
+def _check_state(user: User, *, cancel_deletion: bool) -> None:
+    if user.status == Status.SUSPENDED:
+        raise AccountSuspended
+    if user.status == Status.PENDING_DELETION and not cancel_deletion:
+        raise DeletionPending
+
+
+@transaction.atomic
+def _open(user: User, upgrade: str | None, client: Client) -> TokenPair | None:
+    if user.status == Status.PENDING_DELETION:
+        _cancel_deletion(user, client)
+    pair = sessions.open_session(user, methods=["pwd"], client=client)
+    if pair is not None and upgrade is not None:
+        User.objects.filter(pk=user.pk, password=user.password).update(password=upgrade)
+    return pair
+
+
+def _cancel_deletion(user: User, client: Client) -> None:
+    User.objects.filter(pk=user.pk, status=Status.PENDING_DELETION, password=user.password).update(
+        status=Status.ACTIVE, deletes_at=None
+    )
+    audit.record(Event.DELETION_CANCELLED, user_id=user.pk, client=client)

@@ -1,0 +1,114 @@
+"""What must leave the house: a row per mail, in the transaction that causes it, so that neither is without the other.
+
+The web process hands the row's id to Celery after commit, in a thread of its own: a broker that is down or silent costs
+no request anything. What is not handed over, or not finished, the relay finds (accounts.tasks.relay_outbox).
+"""
+
+import os
+import queue
+import threading
+from datetime import timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import structlog
+from celery import current_app
+from django.db import connection, transaction
+
+from accounts.models import MailToken, OutboxMessage
+
+HAND_OVER_AGAIN = timedelta(seconds=15)  # after which the relay takes an id that it handed over for lost
+RELAYED_AT_ONCE = 500
+WAITING_TO_BE_PUBLISHED = 1000
+
+log = structlog.get_logger(__name__)
+
+# SKIP LOCKED: relays that run at the same time share the work instead of waiting for one another.
+_DUE = """
+UPDATE accounts_outboxmessage SET due_at = clock_timestamp() + %(again)s * interval '1 second'
+WHERE id IN (
+  SELECT id FROM accounts_outboxmessage
+  WHERE sent_at IS NULL AND dead_at IS NULL AND due_at <= clock_timestamp()
+    AND (leased_until IS NULL OR leased_until <= clock_timestamp())
+  ORDER BY due_at LIMIT %(most)s FOR UPDATE SKIP LOCKED)
+RETURNING id
+"""
+
+
+def enqueue(
+    kind: str, *, user_id: UUID | None = None, token: MailToken | None = None, requested_email: str = ""
+) -> OutboxMessage:
+    """Writes the row; it leaves after commit, or never."""
+    message = OutboxMessage.objects.create(
+        kind=kind, user_id=user_id, token=token, requested_email=requested_email
+    )
+    transaction.on_commit(partial(publish, message.pk), robust=True)
+    return message
+
+
+def publish(message_id: UUID) -> None:
+    """Hands the id to Celery, soon. Never raises and never waits."""
+    if current_app.conf.task_always_eager:
+        _send_task(message_id)
+    else:
+        publisher.put(message_id)
+
+
+def relay() -> int:
+    """Hands over what is due and was not handed over, was lost on the way, or failed and has waited long enough."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DUE, {"again": HAND_OVER_AGAIN.total_seconds(), "most": RELAYED_AT_ONCE})
+        due = [row[0] for row in cursor.fetchall()]
+    for message_id in due:
+        _send_task(message_id)
+    return len(due)
+
+
+def _send_task(message_id: UUID) -> None:
+    from accounts.tasks import deliver  # the tasks import this module
+
+    deliver.delay(str(message_id))
+
+
+class Publisher:
+    """A thread that talks to the broker. What it cannot hand over it forgets: the relay has the row."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ids: queue.Queue[UUID] = queue.Queue(WAITING_TO_BE_PUBLISHED)
+        self._thread: threading.Thread | None = None
+
+    def put(self, message_id: UUID) -> None:
+        try:
+            self._ids.put_nowait(message_id)
+        except queue.Full:
+            return
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="outbox-publisher", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            message_id = self._ids.get()
+            try:
+                _send_task(message_id)
+            except Exception as error:  # noqa: BLE001  whatever the broker's client raises, the relay makes up for it
+                log.warning("outbox_not_published", reason=type(error).__name__, waiting=self._ids.qsize())
+                self._forget()
+
+    def _forget(self) -> None:
+        while not self._ids.empty():
+            self._ids.get_nowait()
+
+
+publisher = Publisher()
+
+
+def _after_fork() -> Any:
+    """A child has the parent's queue and lock, perhaps in mid-use, and not its thread."""
+    publisher.__init__()  # type: ignore[misc]
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,255 @@
+"""Sessions: one signed-in device each, with one live refresh token. Truth is the row; every change is one statement.
+
+All times are the database's clock, so hosts may disagree about the time. Where a transaction touches the user's row and
+sessions, the user's row comes first: no two of them can deadlock.
+"""
+
+import uuid
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F
+from django.db.models.functions import Now
+from rest_framework_simplejwt.exceptions import TokenError
+
+from accounts import audit, throttles
+from accounts.audit import Event
+from accounts.client import Client
+from accounts.errors import (
+    RefreshSessionRevoked,
+    RefreshTokenExpired,
+    RefreshTokenInvalid,
+    RefreshTokenReused,
+    ServiceUnavailable,
+)
+from accounts.models import Session, User
+from accounts.tokens import SessionAccessToken, SessionRefreshToken
+
+EndReason = Session.EndReason
+
+# The user's row is locked and compared with what the caller judged: a password change, suspension or sign-out
+# everywhere that came in between leaves no row to insert for, and one that comes later finds the session.
+_OPEN = """
+INSERT INTO accounts_session (
+  id, user_id, current_jti, current_issued_at, current_expires_at, expires_at, methods, ip, user_agent, end_reason)
+SELECT %(id)s, judged.id, %(jti)s, now, now + LEAST(%(idle)s, %(absolute)s), now + %(absolute)s,
+       %(methods)s::varchar[], %(ip)s::inet, %(user_agent)s::text, ''
+FROM (
+  SELECT id FROM accounts_user
+  WHERE id = %(user_id)s AND status = 'active' AND password = %(password)s AND token_version = %(token_version)s
+  FOR SHARE
+) AS judged, (SELECT statement_timestamp() AS now) AS clock
+RETURNING id, user_id, current_jti, current_issued_at, current_expires_at, authenticated_at, methods
+"""
+
+_ROTATE = """
+UPDATE accounts_session AS session SET
+  previous_jti = session.current_jti, current_jti = %(successor)s, rotated_at = now, last_used_at = now,
+  current_issued_at = now, current_expires_at = LEAST(now + %(idle)s, session.expires_at),
+  ip = %(ip)s::inet, user_agent = %(user_agent)s::text
+FROM accounts_user AS owner, (SELECT clock_timestamp() AS now) AS clock
+WHERE session.id = %(id)s AND session.user_id = %(user_id)s AND session.current_jti = %(jti)s
+  AND session.ended_at IS NULL AND session.expires_at > now AND session.current_expires_at > now
+  AND owner.id = session.user_id AND owner.status = 'active' AND owner.token_version = %(token_version)s
+RETURNING session.id, session.user_id, session.current_jti, session.current_issued_at, session.current_expires_at,
+          session.authenticated_at, session.methods
+"""
+_SESSION_COLUMNS = [field.column for field in Session._meta.concrete_fields]  # noqa: SLF001  Django's documented name
+_USER_COLUMNS = [field.column for field in User._meta.concrete_fields]  # noqa: SLF001
+_READ = """
+SELECT clock_timestamp(), {columns}
+FROM accounts_session AS session JOIN accounts_user AS owner ON owner.id = session.user_id
+WHERE session.id = %s AND session.user_id = %s
+""".format(
+    columns=", ".join(
+        [*(f"session.{name}" for name in _SESSION_COLUMNS), *(f"owner.{name}" for name in _USER_COLUMNS)]
+    )
+)
+_RETURNED = (
+    "id",
+    "user_id",
+    "current_jti",
+    "current_issued_at",
+    "current_expires_at",
+    "authenticated_at",
+    "methods",
+)
+
+
+class TokenPair(NamedTuple):
+    """What a sign-in or a refresh answers: two tokens and their lifetimes in seconds."""
+
+    access_token: str
+    refresh_token: str
+    expires_in: int
+    refresh_expires_in: int
+
+
+def read(session_id: uuid.UUID, user_id: uuid.UUID) -> tuple[Session, datetime] | None:
+    """A session with its user, and the database's clock: the one statement of an authenticated request.
+
+    Written out because it runs with every request: building it with the ORM each time cost more than running it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_READ, [session_id, user_id])
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    session = Session(*row[1 : 1 + len(_SESSION_COLUMNS)])
+    session.user = User(*row[1 + len(_SESSION_COLUMNS) :])
+    for found in (session, session.user):
+        found._state.adding = False  # noqa: SLF001  as Model.from_db does
+        found._state.db = connection.alias  # noqa: SLF001
+    return session, row[0]
+
+
+def is_live(session: Session, now: datetime, *, token_version: int) -> bool:
+    """Neither ended nor over, of an active user who has not signed out everywhere since the token was made."""
+    if session.ended_at is not None or session.expires_at <= now:
+        return False
+    return session.user.is_active and session.user.token_version == token_version
+
+
+def open_session(user: User, *, methods: list[str], client: Client) -> TokenPair | None:
+    """Signs the user in on a new device, audited. None: the account is no longer as `user` says; judge it again.
+
+    `methods` are RFC 8176 values, the claim `amr`.
+    """
+    with transaction.atomic():
+        session = _insert(user, methods, client)
+        if session is None:
+            return None
+        audit.record(Event.SIGNED_IN, user_id=user.pk, session_id=session.pk, client=client)
+    return _pair(session, user.token_version, now=session.current_issued_at)
+
+
+def rotate(raw_token: str, *, client: Client) -> TokenPair:
+    """Exchanges a refresh token for its successor.
+
+    For 60 s the superseded token gets the same successor again: parallel callers converge, and an answer that was lost
+    is repeated. Anything older, or later, ends the session (RFC 9700, 4.14.2).
+
+    Raises RateLimited, RefreshTokenInvalid, RefreshTokenExpired, RefreshTokenReused or RefreshSessionRevoked.
+    The end of a reused session is committed before the refusal is raised.
+    """
+    token = _decode(raw_token)
+    throttles.take(throttles.hit("refresh", str(token.session_id)))
+    session = _advance(token, client)
+    if session is not None:
+        return _pair(session, token["tv"], now=session.current_issued_at)
+    session, now = _judge(token)
+    if _repeats(token, session, now):
+        return _pair(session, token["tv"], now=now)
+    if session.current_jti == token.jti:
+        raise ServiceUnavailable  # the account was in between two states; the token is good for the next try
+    _end_reused(session, client)
+    raise RefreshTokenReused
+
+
+def end(session: Session, *, reason: EndReason, client: Client) -> None:
+    """Ends one session, at once."""
+    with transaction.atomic():
+        audit.record(Event.SIGNED_OUT, user_id=session.user_id, session_id=session.pk, client=client)
+        Session.objects.filter(pk=session.pk, ended_at=None).update(ended_at=Now(), end_reason=reason)
+
+
+def end_all(user_id: uuid.UUID, *, reason: EndReason) -> None:
+    """Ends every session of the user, at once. Called inside the transaction of its cause."""
+    User.objects.filter(pk=user_id).update(token_version=F("token_version") + 1)
+    Session.objects.filter(user_id=user_id, ended_at=None).update(ended_at=Now(), end_reason=reason)
+
+
+def sign_out_everywhere(session: Session, *, client: Client) -> None:
+    with transaction.atomic():
+        end_all(session.user_id, reason=EndReason.LOGOUT_ALL)
+        audit.record(
+            Event.SIGNED_OUT_EVERYWHERE, user_id=session.user_id, session_id=session.pk, client=client
+        )
+
+
+# ---------------------------------------------------------------- steps
+
+
+def _insert(user: User, methods: list[str], client: Client) -> Session | None:
+    values = {
+        "id": uuid.uuid4(),
+        "jti": uuid.uuid4(),
+        "user_id": user.pk,
+        "password": user.password,
+        "token_version": user.token_version,
+        "idle": SessionRefreshToken.lifetime,
+        "absolute": settings.SESSION_ABSOLUTE_LIFETIME,
+        "methods": methods,
+        "ip": client.ip,
+        "user_agent": client.user_agent,
+    }
+    return _session(_OPEN, values)
+
+
+def _decode(raw_token: str) -> SessionRefreshToken:
+    try:
+        return SessionRefreshToken(raw_token.encode())  # type: ignore[arg-type]
+    except TokenError as error:
+        raise RefreshTokenInvalid from error
+
+
+def _advance(token: SessionRefreshToken, client: Client) -> Session | None:
+    """Compare-and-set: of parallel callers with one token exactly one moves the session on."""
+    values = {
+        "id": token.session_id,
+        "user_id": token.user_id,
+        "jti": token.jti,
+        "token_version": token["tv"],
+        "successor": uuid.uuid4(),
+        "idle": SessionRefreshToken.lifetime,
+        "ip": client.ip,
+        "user_agent": client.user_agent,
+    }
+    return _session(_ROTATE, values)
+
+
+def _judge(token: SessionRefreshToken) -> tuple[Session, datetime]:
+    """Why the session did not move on. Returns it, and the time, where all is well but the token's age."""
+    found = read(token.session_id, token.user_id)
+    if found is None:
+        raise RefreshSessionRevoked
+    session, now = found
+    if token["exp"] <= now.timestamp():
+        raise RefreshTokenExpired
+    if not is_live(session, now, token_version=token["tv"]):
+        raise RefreshSessionRevoked
+    return session, now
+
+
+def _repeats(token: SessionRefreshToken, session: Session, now: datetime) -> bool:
+    if session.previous_jti != token.jti or session.rotated_at is None:
+        return False
+    return bool(now - session.rotated_at <= settings.REFRESH_GRACE)
+
+
+def _end_reused(session: Session, client: Client) -> None:
+    with transaction.atomic():
+        audit.record(Event.REFRESH_REUSED, user_id=session.user_id, session_id=session.pk, client=client)
+        Session.objects.filter(pk=session.pk, ended_at=None).update(
+            ended_at=Now(), end_reason=EndReason.REUSE
+        )
+
+
+def _session(statement: str, values: dict[str, Any]) -> Session | None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        row = cursor.fetchone()
+    return None if row is None else Session(**dict(zip(_RETURNED, row, strict=True)))
+
+
+def _pair(session: Session, token_version: int, *, now: datetime) -> TokenPair:
+    access = SessionAccessToken.for_session(session, token_version, now=now)
+    refresh = SessionRefreshToken.for_session(session, token_version)
+    return TokenPair(
+        access_token=str(access),
+        refresh_token=str(refresh),
+        expires_in=access["exp"] - access["iat"],
+        refresh_expires_in=max(0, refresh["exp"] - int(now.timestamp())),
+    )

@@ -1,0 +1,22 @@
+"""What the Celery worker does for accounts. Each may run twice, or at the same time as itself."""
+
+from uuid import UUID
+
+from celery import shared_task
+
+from accounts import delivery, outbox, throttles
+
+
+@shared_task(soft_time_limit=delivery.SECONDS_TO_SEND, time_limit=delivery.LEASE.seconds - 1)
+def deliver(message_id: str) -> None:
+    delivery.deliver(UUID(message_id))
+
+
+@shared_task
+def relay_outbox() -> None:
+    outbox.relay()
+
+
+@shared_task
+def purge_rate_limits() -> None:
+    throttles.purge()

@@ -1,0 +1,192 @@
+"""One atomic limiter for everything that may be tried only so often. The rules are the setting RATE_LIMITS.
+
+A limit is a sliding window: the times of the last hits of one subject. A hit is counted before the work it guards is
+done, in one step that all processes share: a script in Redis or, while Redis does not answer, one statement in
+PostgreSQL. Subjects (addresses, IPs) are kept as keyed hashes only.
+"""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import redis
+from django.conf import settings
+from django.db import connection
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from accounts.errors import RateLimited
+
+REDIS_PATIENCE = 0.2  # seconds that one request waits for Redis
+REDIS_REST = 5.0  # seconds in which nobody asks a Redis that has failed; then one request tries
+
+# KEYS: one per limit; ARGV: allowed hits and window in microseconds of each. Stops at the first limit that is reached.
+# Answers {0, 0}, or the number of that limit and the microseconds until it has room again.
+_TAKE = """
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+for i, key in ipairs(KEYS) do
+  local allowed, window = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
+  local oldest = tonumber(redis.call('LINDEX', key, 0) or now)
+  while oldest <= now - window do
+    redis.call('LPOP', key)
+    oldest = tonumber(redis.call('LINDEX', key, 0) or now)
+  end
+  if redis.call('LLEN', key) >= allowed then
+    return {i, oldest + window - now}
+  end
+  redis.call('RPUSH', key, string.format('%.0f', now))
+  redis.call('PEXPIRE', key, math.ceil(window / 1000))
+end
+return {0, 0}
+"""
+
+_TAKE_IN_POSTGRESQL = """
+INSERT INTO accounts_ratelimitwindow AS kept (key, hits, allowed, expires_at)
+VALUES (
+  %(key)s, ARRAY[(extract(epoch FROM clock_timestamp()) * 1000000)::bigint], TRUE,
+  clock_timestamp() + %(window)s::bigint * interval '1 microsecond'
+)
+ON CONFLICT (key) DO UPDATE SET (hits, allowed, expires_at) = (
+  SELECT CASE WHEN fits THEN live || now ELSE live END, fits,
+         clock_timestamp() + %(window)s::bigint * interval '1 microsecond'
+  FROM (SELECT now, live, cardinality(live) < %(allowed)s::bigint AS fits
+        FROM (SELECT now, ARRAY(SELECT hit FROM unnest(kept.hits) AS hit WHERE hit > now - %(window)s::bigint) AS live
+              FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now) AS clock) AS lived
+       ) AS judged
+)
+RETURNING allowed, hits[1] + %(window)s::bigint - (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+"""
+
+_GIVE_BACK_IN_POSTGRESQL = """
+UPDATE accounts_ratelimitwindow SET hits = trim_array(hits, 1) WHERE key = %s AND cardinality(hits) > 0
+"""
+
+
+class Hit(NamedTuple):
+    """One try under one rule of RATE_LIMITS, by or on the subject."""
+
+    rule: str
+    subject: Sequence[str]
+
+    @property
+    def key(self) -> str:
+        digest = hashlib.blake2b(key=settings.SECRET_KEY.encode()[:64], digest_size=24)
+        digest.update("\0".join((self.rule, *self.subject)).encode())
+        return f"limit:{digest.hexdigest()}"
+
+    @property
+    def allowed(self) -> int:
+        return int(settings.RATE_LIMITS[self.rule][0]) * settings.RATE_LIMITS_FACTOR
+
+    @property
+    def window(self) -> int:
+        """In microseconds."""
+        return int(settings.RATE_LIMITS[self.rule][1]) * 1_000_000
+
+
+def hit(rule: str, *subject: str) -> Hit:
+    return Hit(rule, subject)
+
+
+def take(*hits: Hit) -> None:
+    """Counts the hits, in order. Raises RateLimited at the first whose limit is reached; that one is not counted."""
+    if not hits:
+        return
+    wait = _take_in_redis(hits) if breaker.closed() else None
+    if wait is None:
+        wait = _take_in_postgresql(hits)
+    if wait > 0:
+        raise RateLimited(retry_after=-(-wait // 1_000_000))
+
+
+def give_back(*hits: Hit) -> None:
+    """What turned out not to count: a right password after all."""
+    if not hits:
+        return
+    if breaker.closed():
+        try:
+            for one in hits:
+                _redis().rpop(one.key)
+        except redis.RedisError:
+            breaker.failed()
+        else:
+            breaker.worked()
+            return
+    with connection.cursor() as cursor:
+        for one in hits:
+            cursor.execute(_GIVE_BACK_IN_POSTGRESQL, [one.key])
+
+
+def purge() -> int:
+    """Deletes what has run out of PostgreSQL; Redis does so by itself."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM accounts_ratelimitwindow WHERE expires_at < clock_timestamp()")
+        return int(cursor.rowcount)
+
+
+class Breaker:
+    """Keeps a Redis that is down or silent from costing each request its patience."""
+
+    def __init__(self) -> None:
+        self._next_try = 0.0
+
+    def closed(self) -> bool:
+        """Whether this request asks Redis: always while it works, one every few seconds while it does not."""
+        if not self._next_try:
+            return True
+        if time.monotonic() < self._next_try:
+            return False
+        self.failed()  # until this one has an answer the others stay away
+        return True
+
+    def failed(self) -> None:
+        self._next_try = time.monotonic() + REDIS_REST
+
+    def worked(self) -> None:
+        self._next_try = 0.0
+
+
+breaker = Breaker()
+
+
+def _take_in_redis(hits: Sequence[Hit]) -> int | None:
+    """Microseconds to wait; 0: all counted; None: Redis did not answer."""
+    arguments = [number for one in hits for number in (one.allowed, one.window)]
+    try:
+        _, wait = _script()(keys=[one.key for one in hits], args=arguments)
+    except redis.RedisError:
+        breaker.failed()
+        return None
+    breaker.worked()
+    return int(wait)
+
+
+def _take_in_postgresql(hits: Sequence[Hit]) -> int:
+    with connection.cursor() as cursor:
+        for one in hits:
+            cursor.execute(
+                _TAKE_IN_POSTGRESQL, {"key": one.key, "allowed": one.allowed, "window": one.window}
+            )
+            allowed, wait = cursor.fetchone()
+            if not allowed:
+                return max(int(wait), 1)
+    return 0
+
+
+@cache
+def _redis() -> Any:
+    """One retry on a connection that was closed meanwhile; none on silence."""
+    return redis.Redis.from_url(
+        settings.REDIS_URL,
+        socket_timeout=REDIS_PATIENCE,
+        socket_connect_timeout=REDIS_PATIENCE,
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+    )
+
+
+@cache
+def _script() -> Any:
+    return _redis().register_script(_TAKE)

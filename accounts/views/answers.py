@@ -1,0 +1,137 @@
+"""Shapes that several answers share, and their examples for the OpenAPI document."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from accounts.models import User
+from accounts.sessions import TokenPair
+
+USER_ID = "7d1f4c62-0a4e-4b53-9a3f-0c5f2d1f6a10"
+EMAIL = "ada@example.com"
+
+
+class Detail(msgspec.Struct):
+    """A sentence for people."""
+
+    detail: str
+
+
+class Tokens(msgspec.Struct, kw_only=True):
+    access_token: Annotated[str, Meta(description="Send it as `Authorization: Bearer ...`.")]
+    refresh_token: Annotated[str, Meta(description="Exchange it at POST /v1/auth/refresh. It is used once.")]
+    token_type: str = "Bearer"  # noqa: S105
+    expires_in: Annotated[int, Meta(description="Seconds that the access token lives.")]
+    refresh_expires_in: Annotated[
+        int, Meta(description="Seconds that the refresh token lives if it is not used.")
+    ]
+
+
+TOKENS_EXAMPLE = {
+    "access_token": "eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIiwidHlwIjoiYXQrand0In0.eyJzdWIi...",
+    "refresh_token": "eyJhbGciOiJIUzI1NiIsImtpZCI6InIxIiwidHlwIjoicnQrand0In0.eyJzdWIi...",
+    "token_type": "Bearer",
+    "expires_in": 3600,
+    "refresh_expires_in": 1209600,
+}
+
+
+def tokens(pair: TokenPair) -> Tokens:
+    return Tokens(**pair._asdict())
+
+
+class Status(msgspec.Struct, kw_only=True):
+    id: UUID
+    email: str | None
+    email_verified: bool
+    status: str
+
+
+class Profile(msgspec.Struct, kw_only=True):
+    """All that a user sees of the own account."""
+
+    id: UUID
+    email: str | None
+    email_verified: bool
+    display_name: str
+    locale: str
+    timezone: str
+    has_password: bool
+    google_linked: bool
+    mfa_enabled: bool
+    status: str
+    created_at: datetime
+
+
+PROFILE_EXAMPLE = {
+    "id": USER_ID,
+    "email": EMAIL,
+    "email_verified": True,
+    "display_name": "Ada",
+    "locale": "en",
+    "timezone": "Europe/Rome",
+    "has_password": True,
+    "google_linked": False,
+    "mfa_enabled": False,
+    "status": "active",
+    "created_at": "2026-11-23T10:00:00Z",
+}
+
+
+def profile(user: User) -> Profile:
+    return Profile(
+        id=user.pk,
+        email=user.email,
+        email_verified=user.email_verified,
+        display_name=user.display_name,
+        locale=user.locale,
+        timezone=user.timezone,
+        has_password=user.has_usable_password(),
+        google_linked=False,  # there is no other way in yet
+        mfa_enabled=False,
+        status=user.status,
+        created_at=user.created_at,
+    )
+
+
+class PublicUser(msgspec.Struct, kw_only=True):
+    """What anyone may know. Never an address."""
+
+    id: UUID
+    display_name: str
+    status: str
+
+
+class KnownUser(msgspec.Struct, kw_only=True):
+    """What other services may know."""
+
+    id: UUID
+    email: str | None
+    email_verified: bool
+    display_name: str
+    status: str
+    created_at: datetime
+
+
+KNOWN_USER_EXAMPLE = {
+    "id": USER_ID,
+    "email": EMAIL,
+    "email_verified": True,
+    "display_name": "Ada",
+    "status": "active",
+    "created_at": "2026-11-23T10:00:00Z",
+}
+
+
+def known_user(user: User) -> KnownUser:
+    return KnownUser(
+        id=user.pk,
+        email=user.email,
+        email_verified=user.email_verified,
+        display_name=user.display_name,
+        status=user.status,
+        created_at=user.created_at,
+    )

@@ -1,0 +1,57 @@
+"""The signed-in user's own account."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+from rest_framework.response import Response
+
+from accounts import profile, tiers
+from accounts.client import client_of
+from accounts.documentation import documented
+from accounts.errors import ValidationFailed
+from accounts.requests import UserRequest
+from accounts.tiers import AuthenticatedEndpoint, VerifiedEndpoint
+from accounts.views import answers
+
+
+class Me(VerifiedEndpoint):
+    class Body(tiers.Body):
+        display_name: Annotated[str, Meta(description="At most 100 characters.")] | UnsetType = UNSET
+        locale: Annotated[str, Meta(description="Language of the mails.")] | UnsetType = UNSET
+        timezone: Annotated[str, Meta(description="Name in the IANA time zone database.")] | UnsetType = UNSET
+
+    @documented("Read the own account", answer=answers.Profile, example=answers.PROFILE_EXAMPLE)
+    def get(self, request: UserRequest) -> Response:
+        """The account as the database has it now."""
+        return Response(answers.profile(request.user))
+
+    @documented(
+        "Change the own profile",
+        answer=answers.Profile,
+        example=answers.PROFILE_EXAMPLE,
+        body_example={"display_name": "Ada", "timezone": "Europe/Rome"},
+        problems=(ValidationFailed,),
+    )
+    def patch(self, request: UserRequest) -> Response:
+        """Changes the fields that are sent and leaves the others."""
+        fields = {
+            name: text for name, text in msgspec.structs.asdict(request.data).items() if text is not UNSET
+        }
+        return Response(answers.profile(profile.change(request.user, client=client_of(request), **fields)))
+
+
+class MyStatus(AuthenticatedEndpoint):
+    @documented(
+        "Read the own status",
+        answer=answers.Status,
+        example={"id": answers.USER_ID, "email": answers.EMAIL, "email_verified": False, "status": "active"},
+    )
+    def get(self, request: UserRequest) -> Response:
+        """Whether the address is verified: what an app asks before it is."""
+        user = request.user
+        return Response(
+            answers.Status(
+                id=user.pk, email=user.email, email_verified=user.email_verified, status=user.status
+            )
+        )

@@ -1,0 +1,126 @@
+"""Registration and the confirmation of the address."""
+
+from typing import Annotated
+
+import msgspec
+from django.conf import settings
+from django.http import HttpResponse
+from msgspec import Meta
+from rest_framework.response import Response
+
+from accounts import signup, tiers
+from accounts.client import client_of
+from accounts.documentation import documented
+from accounts.errors import Problem, RateLimited, ServiceUnavailable, TokenInvalid, ValidationFailed
+from accounts.models import User
+from accounts.requests import PublicRequest
+from accounts.tiers import PublicEndpoint
+from accounts.views.answers import EMAIL, Detail
+from accounts.views.pages import is_form, page
+
+REGISTERED = Detail("We have sent a mail to this address. Follow the link in it.")
+RESENT = Detail("If this address waits for its confirmation, we have sent another mail to it.")
+LINK_EXAMPLE = "fR9MYgpOS1OaPwxfLR9qEF5y4n1mJ7zq0b5o3uW8c2QkP1sX6tYvA9dE4gH7iKlM"
+
+
+class Register(PublicEndpoint):
+    class Body(tiers.Body):
+        email: str
+        password: Annotated[str, Meta(description="12 to 256 characters, any; no rule of composition.")]
+        display_name: str = ""
+        locale: Annotated[str, Meta(description="Language of the mails.")] = "en"
+
+    @documented(
+        "Register",
+        answer=Detail,
+        status=202,
+        example={"detail": REGISTERED.detail},
+        body_example={"email": EMAIL, "password": "a sentence that only I know", "display_name": "Ada"},
+        problems=(ValidationFailed, RateLimited, ServiceUnavailable),
+    )
+    def post(self, request: PublicRequest) -> Response:
+        """Registers an address and mails a link and a code that confirm it.
+
+        The answer is the same whether or not the address is taken; its owner gets a notice instead.
+        """
+        body = request.data
+        signup.register(
+            email=body.email,
+            password=body.password,
+            display_name=body.display_name,
+            locale=body.locale,
+            client=client_of(request),
+        )
+        return Response(REGISTERED, 202)
+
+
+class VerifiedEmail(msgspec.Struct):
+    email: str
+    email_verified: bool
+
+
+class VerifyEmail(PublicEndpoint):
+    takes_forms = True
+
+    class Query(tiers.Query):
+        token: str = ""
+
+    class Body(tiers.Body):
+        token: Annotated[str | None, Meta(description="From the link; or else `email` and `code`.")] = None
+        email: str | None = None
+        code: Annotated[str | None, Meta(description="8 letters, valid for 15 minutes and 5 tries.")] = None
+
+    @documented("Page of the mailed link", answer=str, example="<!doctype html>...")
+    def get(self, request: PublicRequest) -> HttpResponse:
+        """An HTML page whose button confirms the address. Opening it changes nothing: mail scanners open links."""
+        return page("verify_email", service=settings.SERVICE_NAME, token=self.query(request).token)
+
+    @documented(
+        "Confirm an address",
+        answer=VerifiedEmail,
+        example={"email": EMAIL, "email_verified": True},
+        body_example={"token": LINK_EXAMPLE},
+        problems=(TokenInvalid, RateLimited),
+    )
+    def post(self, request: PublicRequest) -> HttpResponse:
+        """Uses up the mailed link (`token`) or code (`email` and `code`). A form is answered with a page.
+
+        Where several people have registered the address, confirming it keeps none of their passwords: it ends every
+        session and mails a link for a new one.
+        """
+        if not is_form(request):
+            user = self._confirm(request)
+            return Response(VerifiedEmail(user.email or "", email_verified=True))
+        try:
+            user = self._confirm(request)
+        except Problem as problem:
+            return page(
+                "refused", status=problem.status_code, service=settings.SERVICE_NAME, detail=problem.detail
+            )
+        return page("email_verified", service=settings.SERVICE_NAME, has_password=user.has_usable_password())
+
+    def _confirm(self, request: PublicRequest) -> User:
+        body, client = request.data, client_of(request)
+        if body.token is not None and body.email is None and body.code is None:
+            return signup.confirm_by_link(body.token, client=client)
+        if body.token is None and body.email is not None and body.code is not None:
+            return signup.confirm_by_code(email=body.email, code=body.code, client=client)
+        raise ValidationFailed(("token", "required", "Send `token`, or `email` and `code`."))
+
+
+class ResendVerification(PublicEndpoint):
+    class Body(tiers.Body):
+        email: str
+
+    @documented(
+        "Ask for another confirmation mail",
+        answer=Detail,
+        status=202,
+        example={"detail": RESENT.detail},
+        body_example={"email": EMAIL},
+        problems=(ValidationFailed, RateLimited),
+    )
+    def post(self, request: PublicRequest) -> Response:
+        """Mails a new link and code where the address waits for its confirmation. The answer is always the same."""
+        signup.request_verification(email=request.data.email)
+        return Response(RESENT, 202)

@@ -1,0 +1,93 @@
+"""What other services need to judge our access tokens: introspection, or the public keys."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, UnsetType
+from rest_framework.response import Response
+
+from accounts import tiers
+from accounts.authentication import authenticate_access_token
+from accounts.documentation import documented
+from accounts.errors import Unauthenticated
+from accounts.requests import PublicRequest, ServiceRequest
+from accounts.tiers import InternalEndpoint, PublicEndpoint
+from accounts.tokens import access_backend
+from accounts.views.answers import TOKENS_EXAMPLE, USER_ID
+
+
+class Introspection(msgspec.Struct, kw_only=True):
+    """RFC 7662, 2.2. Only `active` where the token is not live."""
+
+    active: bool
+    sub: UUID | UnsetType = UNSET
+    sid: UUID | UnsetType = UNSET
+    iat: int | UnsetType = UNSET
+    exp: int | UnsetType = UNSET
+    email_verified: bool | UnsetType = UNSET
+    status: str | UnsetType = UNSET
+    amr: list[str] | UnsetType = UNSET
+
+
+class Introspect(InternalEndpoint):
+    scope = "tokens:introspect"
+    takes_forms = True
+
+    class Body(tiers.Body):
+        token: str
+        token_type_hint: str | None = None
+
+    @documented(
+        "Introspect a token",
+        answer=Introspection,
+        example={
+            "active": True,
+            "sub": USER_ID,
+            "sid": "0b6f1c1e-6c52-4d0b-8f0e-1f4b1f0a9c77",
+            "iat": 1795428000,
+            "exp": 1795431600,
+            "email_verified": True,
+            "status": "active",
+            "amr": ["pwd"],
+        },
+        body_example={"token": TOKENS_EXAMPLE["access_token"]},
+    )
+    def post(self, request: ServiceRequest) -> Response:
+        """Whether an access token is live now: its session not ended, its user active (RFC 7662). JSON or a form.
+
+        Anything else, refresh tokens included, is `{"active": false}`.
+        """
+        try:
+            user, session, token = authenticate_access_token(request.data.token.encode())
+        except Unauthenticated:
+            return Response(Introspection(active=False))
+        return Response(
+            Introspection(
+                active=True,
+                sub=user.pk,
+                sid=session.pk,
+                iat=token["iat"],
+                exp=token["exp"],
+                email_verified=user.email_verified,
+                status=user.status,
+                amr=session.methods,
+            )
+        )
+
+
+class KeySet(msgspec.Struct):
+    """RFC 7517, 5."""
+
+    keys: list[dict[str, Any]]
+
+
+class PublicKeys(PublicEndpoint):
+    no_store = False
+
+    @documented("Public signing keys", answer=KeySet, example={"keys": []})
+    def get(self, request: PublicRequest) -> Response:
+        """The keys that verify our access tokens, as a JWK set. Empty while HS256 signs: that key is a secret."""
+        return Response(
+            KeySet(access_backend().public_keys()), headers={"Cache-Control": "public, max-age=300"}
+        )

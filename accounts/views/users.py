@@ -1,0 +1,98 @@
+"""Look-ups of users: for anyone without an address, for other services with it."""
+
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from django.db.models import QuerySet
+from msgspec import Meta
+from rest_framework.response import Response
+
+from accounts import email_address, throttles, tiers
+from accounts.client import client_ip, network
+from accounts.documentation import documented
+from accounts.errors import RateLimited, UserNotFound, ValidationFailed
+from accounts.models import User
+from accounts.requests import PublicRequest, ServiceRequest
+from accounts.tiers import InternalEndpoint, PublicEndpoint
+from accounts.views import answers
+
+
+def found(users: QuerySet[User]) -> User:
+    user = users.first()
+    if user is None:
+        raise UserNotFound
+    return user
+
+
+class PublicUser(PublicEndpoint):
+    @documented(
+        "Look up a user",
+        answer=answers.PublicUser,
+        example={"id": answers.USER_ID, "display_name": "Ada", "status": "active"},
+        problems=(UserNotFound, RateLimited),
+    )
+    def get(self, request: PublicRequest, user_id: UUID) -> Response:
+        """An active user's name. Never an address."""
+        throttles.take(throttles.hit("user_lookup", network(client_ip(request))))
+        user = found(User.objects.active().filter(pk=user_id))
+        return Response(answers.PublicUser(id=user.pk, display_name=user.display_name, status=user.status))
+
+
+class UserById(InternalEndpoint):
+    scope = "users:read"
+
+    @documented(
+        "Look up a user by id",
+        answer=answers.KnownUser,
+        example=answers.KNOWN_USER_EXAMPLE,
+        problems=(UserNotFound,),
+    )
+    def get(self, request: ServiceRequest, user_id: UUID) -> Response:
+        """A user who is neither deleted nor about to be."""
+        return Response(answers.known_user(found(User.objects.present().filter(pk=user_id))))
+
+
+class UserByEmail(InternalEndpoint):
+    scope = "users:read"
+
+    @documented(
+        "Look up a user by address",
+        answer=answers.KnownUser,
+        example=answers.KNOWN_USER_EXAMPLE,
+        problems=(UserNotFound,),
+    )
+    def get(self, request: ServiceRequest, email: str) -> Response:
+        """The holder of the address in any spelling of it; `email_verified` says whether it is proved."""
+        return Response(answers.known_user(found(User.objects.present().by_email(email))))
+
+
+class FoundUsers(msgspec.Struct):
+    results: list[answers.KnownUser]
+
+
+class LookUpUsers(InternalEndpoint):
+    scope = "users:read"
+
+    class Body(tiers.Body):
+        emails: Annotated[list[str], Meta(min_length=1, max_length=100)] | None = None
+        ids: Annotated[list[UUID], Meta(min_length=1, max_length=100)] | None = None
+
+    @documented(
+        "Look up many users",
+        answer=FoundUsers,
+        example={"results": [answers.KNOWN_USER_EXAMPLE]},
+        body_example={"emails": [answers.EMAIL]},
+        problems=(ValidationFailed,),
+    )
+    def post(self, request: ServiceRequest) -> Response:
+        """Those that exist of up to 100 `emails` or `ids`."""
+        body = request.data
+        users = User.objects.present().order_by("created_at", "pk")
+        if body.ids is not None and body.emails is None:
+            users = users.filter(pk__in=body.ids)
+        elif body.emails is not None and body.ids is None:
+            users = users.filter(email__in=[email_address.normalize(email) for email in body.emails])
+        else:
+            raise ValidationFailed(("emails", "required", "Send either `emails` or `ids`."))
+        return Response(FoundUsers([answers.known_user(user) for user in users]))
