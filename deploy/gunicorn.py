@@ -10,3 +10,14 @@ graceful_timeout = 15  # what an open request gets to finish
 max_requests, max_requests_jitter = 20_000, 2_000  # a leak never grows old; never both workers at once
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # heartbeats touch no disk
 control_socket_disable = True  # one socket file would be shared by every gunicorn of this user
+
+# The application is imported once, by the master: a start costs half the processor time, and a worker that died is
+# replaced in a moment. So new code takes a new master (restart, or USR2), a HUP is not enough.
+preload_app = True
+
+
+def pre_fork(server: object, worker: object) -> None:
+    """A connection that the import opened must not be shared by the workers."""
+    from django.db import connections
+
+    connections.close_all()

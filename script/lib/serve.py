@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import socket
 import sys
@@ -18,6 +17,7 @@ sys.path.append(str(ROOT))
 
 import dev_env  # noqa: E402
 import procfile  # noqa: E402
+import schema  # noqa: E402
 from console import Console  # noqa: E402
 from greeting import greeting  # noqa: E402
 from postgres import OWNER, Postgres  # noqa: E402
@@ -27,7 +27,6 @@ from valkey import Valkey  # noqa: E402
 LISTENERS = {"web": "PORT", "internal": "INTERNAL_PORT", "admin": "ADMIN_PORT"}
 DEFAULT_PORTS = {"PORT": "8000", "INTERNAL_PORT": "8001", "ADMIN_PORT": "8002"}
 GRACE_SECONDS = 20.0  # more than gunicorn's graceful_timeout
-APPLICATION_PACKAGES = ("config", "accounts", "credits", "billing")
 
 
 @dataclass(frozen=True)
@@ -156,9 +155,9 @@ def start_stores(instance: Instance, supervisor: Supervisor, environment: dict[s
 def migrate(
     instance: Instance, supervisor: Supervisor, environment: Mapping[str, str], postgres: Postgres | None
 ) -> None:
-    """Migrates and makes the first admin, unless this code has done so with this embedded database before."""
+    """Migrates and makes the first admin, unless that was done with this embedded database before."""
     marker = postgres.home / "migrated" if postgres else None
-    fingerprint = code_fingerprint(environment["ADMIN_EMAIL"])
+    fingerprint = f"{schema.fingerprint()} {environment['ADMIN_EMAIL']}"
     if marker and marker.exists() and marker.read_text() == fingerprint:
         return
     commands = {"migrate": instance.process_table["release"], "admin": "python manage.py ensure_admin"}
@@ -166,15 +165,6 @@ def migrate(
         supervisor.run(Child(name, procfile.argv(command), environment, directory=ROOT))
     if marker:
         marker.write_text(fingerprint)
-
-
-def code_fingerprint(admin_email: str) -> str:
-    """Changes with any line of ours or any version of theirs: finer would save a second and could be wrong."""
-    digest = hashlib.sha256(admin_email.encode())
-    files = [path for package in APPLICATION_PACKAGES for path in (ROOT / package).rglob("*.py")]
-    for path in [ROOT / "requirements.txt", *sorted(files)]:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def application_process(instance: Instance, name: str, environment: Mapping[str, str]) -> Child:
