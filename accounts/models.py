@@ -269,7 +269,7 @@ class AuditEvent(models.Model):
 class RateLimitWindow(models.Model):
     """The hits of one limit on one subject while Redis is down (accounts/throttles.py). Keys are keyed hashes."""
 
-    key = models.CharField(max_length=64, primary_key=True)
+    key = models.CharField(max_length=96, primary_key=True)
     hits = ArrayField(
         models.BigIntegerField()
     )  # microseconds since 1970 of each hit within the window, oldest first

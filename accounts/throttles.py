@@ -75,7 +75,7 @@ class Hit(NamedTuple):
     def key(self) -> str:
         digest = hashlib.blake2b(key=settings.SECRET_KEY.encode()[:64], digest_size=24)
         digest.update("\0".join((self.rule, *self.subject)).encode())
-        return f"limit:{digest.hexdigest()}"
+        return f"{settings.RATE_LIMITS_NAMESPACE}:{digest.hexdigest()}"
 
     @property
     def allowed(self) -> int:

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 from django.conf import settings
+from django.test import override_settings
 from django.utils import timezone
 
 from accounts import key_format
@@ -16,6 +17,13 @@ from accounts.tokens import SessionAccessToken
 from tests.listeners import ListenerClient
 
 PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture(autouse=True)
+def _limits_of_its_own() -> Iterator[None]:
+    """Every test starts with all limits unused, though all workers share one Valkey."""
+    with override_settings(RATE_LIMITS_NAMESPACE=f"test-{uuid4().hex}"):
+        yield
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="RateLimitWindow",
             fields=[
-                ("key", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("key", models.CharField(max_length=96, primary_key=True, serialize=False)),
                 (
                     "hits",
                     django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), size=None),

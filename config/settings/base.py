@@ -228,6 +228,7 @@ REFUND_LIFETIME = timedelta(days=30)  # of what comes back to a grant that is go
 # ---------------------------------------------------------------- limits (docs: README, bar: OWASP ASVS 6.3.1)
 # Every rule is (how many, in how many seconds) of a sliding window; the factor raises all of them, for load runs.
 RATE_LIMITS_FACTOR = integer("RATE_LIMITS_FACTOR", default=1)
+RATE_LIMITS_NAMESPACE = "limit"  # of their keys in Redis
 RATE_LIMITS = {
     "login_failures": (5, 300),  # wrong passwords, per account and address of the client
     "login": (30, 60),  # sign-ins tried, per address of the client
