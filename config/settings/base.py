@@ -51,7 +51,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 # The client's address is the socket's, or the one that this many trusted proxies report, counted from the right.
 TRUSTED_PROXY_COUNT = integer("TRUSTED_PROXY_COUNT", default=0)
 
-_ADMIN_APPS = ["unfold", "django.contrib.admin", "django.contrib.sessions", "django.contrib.messages"]
+_ADMIN_APPS = ["unfold.apps.BasicAppConfig", "accounts.staff_app.StaffAdminConfig", "django.contrib.sessions", "django.contrib.messages"]
 INSTALLED_APPS = [
     *(_ADMIN_APPS if LISTENER == "admin" else []),
     "django.contrib.auth",
@@ -269,6 +269,20 @@ TEMPLATES = [
         },
     }
 ]
+# ---------------------------------------------------------------- the admin
+ADMIN_MODELS_OF = ["accounts", "credits", "billing"]  # no page for the models of packages
+SESSION_COOKIE_AGE = 12 * 3600  # the admin's; the API has no cookie
+SESSION_COOKIE_HTTPONLY = True
+CSRF_COOKIE_HTTPONLY = True
+UNFOLD = {
+    "SITE_TITLE": SERVICE_NAME,
+    "SITE_HEADER": SERVICE_NAME,
+    "SITE_URL": None,
+    "SITE_SYMBOL": "shield_person",
+    "SHOW_BACK_BUTTON": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "SIDEBAR": {"show_search": True, "show_all_applications": False},
+}
 SPECTACULAR_SETTINGS = {
     "TITLE": SERVICE_NAME,
     "VERSION": "1",
