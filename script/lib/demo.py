@@ -12,7 +12,7 @@ from email.policy import default as modern
 from pathlib import Path
 from typing import Any
 
-from demo_client import Answer, Client, Unexpected
+from demo_client import Answer, Client, Unexpected, shortened
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT))
@@ -129,6 +129,7 @@ def token_from_mail(directory: Path, address: str) -> str:
     found = TOKEN_IN_LINK.search(body.get_content()) if body else None
     if found is None:
         raise Unexpected("the mail has no link with a token")
+    print(f"  ... a link with the token {shortened(found[1])}")
     return found[1]
 
 

@@ -37,7 +37,7 @@ def example_commands(public: str, internal: str, secrets: Path) -> list[str]:
     credentials = f'{{"email": "{EMAIL}", "password": "{PASSWORD}"}}'
     json = "-H 'Content-Type: application/json'"
     key = '-H "X-API-Key: $INTERNAL_API_KEY"'
-    fresh = '-H "Idempotency-Key: $(date +%s)-$$"'
+    fresh = '-H "Idempotency-Key: %s-$(date +%%s)-$$"'
     body = '"{\\"user_id\\": \\"$USER_ID\\", \\"amount\\": %d}"'
     return [
         f"curl -sS {public}/v1/auth/register {json} -d '{credentials}'",
@@ -46,8 +46,8 @@ def example_commands(public: str, internal: str, secrets: Path) -> list[str]:
         f'curl -sS {public}/v1/auth/me/status -H "Authorization: Bearer $TOKEN"',
         f". {shlex.quote(str(secrets))}",
         f"USER_ID=$(curl -sS {internal}/v1/users/by-email/{EMAIL} {key} | {pick('id')})",
-        f"curl -sS {internal}/v1/credits/add {key} {fresh} {json} -d {body % 100}",
-        f"curl -sS {internal}/v1/credits/use {key} {fresh} {json} -d {body % 30}",
+        f"curl -sS {internal}/v1/credits/add {key} {fresh % 'add'} {json} -d {body % 100}",
+        f"curl -sS {internal}/v1/credits/use {key} {fresh % 'use'} {json} -d {body % 30}",
         f'curl -sS "{internal}/v1/credits/balance?user_id=$USER_ID" {key}',
     ]
 
