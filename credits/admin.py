@@ -1,38 +1,34 @@
 """The ledger in the admin: read-only by construction, since what happened is not edited."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 
+from accounts.admin import ReadOnlyAdmin
 from credits.models import CreditLot, CreditTransaction, UserCredit
 
 
-class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
-    """Shows and searches; adds, changes and deletes nothing, whoever is signed in."""
-
-    show_full_result_count = False  # no COUNT over millions of rows
-    list_per_page = 50
-
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
+class LedgerAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).select_related("user")  # type: ignore[no-any-return]
 
 
+class Owing(admin.SimpleListFilter):
+    title, parameter_name = "debt", "debt"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("1", "In debt")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(debt__gt=0) if self.value() else queryset
+
+
 @admin.register(UserCredit)
-class UserCreditAdmin(ReadOnlyAdmin):
+class UserCreditAdmin(LedgerAdmin):
     list_display = ("user", "balance", "held", "debt", "spendable", "blocked", "at")
-    list_filter: ClassVar = (("debt", admin.EmptyFieldListFilter),)
+    list_filter = (Owing,)
     search_fields = ("user__email", "user__id")
     exclude = ("hash",)
 
@@ -42,7 +38,7 @@ class UserCreditAdmin(ReadOnlyAdmin):
 
 
 @admin.register(CreditLot)
-class CreditLotAdmin(ReadOnlyAdmin):
+class CreditLotAdmin(LedgerAdmin):
     list_display = ("id", "user", "kind", "source", "issued", "remaining", "expires_at", "status", "service")
     list_filter = ("kind", "source", "status")
     search_fields = ("user__email", "user__id", "transaction")
@@ -50,7 +46,7 @@ class CreditLotAdmin(ReadOnlyAdmin):
 
 
 @admin.register(CreditTransaction)
-class CreditTransactionAdmin(ReadOnlyAdmin):
+class CreditTransactionAdmin(LedgerAdmin):
     list_display = ("at", "user", "type", "amount", "balance", "held", "service", "description")
     list_filter = ("type", "service")
     search_fields = ("user__email", "user__id", "id", "reference")

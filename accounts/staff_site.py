@@ -1,0 +1,89 @@
+"""The admin's site: who may come in, and which pages exist."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db.models import Model
+from django.db.models.base import ModelBase
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from unfold.forms import AuthenticationForm
+from unfold.sites import UnfoldAdminSite
+
+from accounts import audit, email_address, passwords, throttles
+from accounts.audit import Event
+from accounts.client import Client, client_of, network
+from accounts.errors import InvalidCredentials, RateLimited, ServiceUnavailable
+from accounts.models import User
+
+LISTENER = {"listener": "admin"}
+
+
+def staff_member(*, email: str, password: str, client: Client) -> User:
+    """The active member of staff with this address and password.
+
+    Tries count against the same limits as those at POST /v1/auth/login, so that this door gives nobody more of them.
+    Raises InvalidCredentials (whatever is wrong), RateLimited, ServiceUnavailable.
+    """
+    address = email_address.normalize(email)
+    failure = throttles.hit("login_failures", address, network(client.ip))
+    throttles.take(throttles.hit("login", network(client.ip)), failure)
+    user: User | None = User.objects.filter(email=address).first()
+    verdict = passwords.verify(password, user.password if user is not None else None)
+    if user is None or not verdict.right or not (user.is_staff and user.is_active):
+        user_id = user.pk if user is not None else None
+        audit.record(Event.SIGN_IN_FAILED, user_id=user_id, client=client, detail=LISTENER)
+        raise InvalidCredentials
+    throttles.give_back(failure)
+    return user
+
+
+class StaffSignInForm(AuthenticationForm):  # type: ignore[misc]
+    """Django's form for the admin, asking `staff_member` instead of the authentication backends."""
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = self.cleaned_data
+        if len(data.get("password", "")) > settings.PASSWORD_MAX_LENGTH or "username" not in data:
+            raise self.get_invalid_login_error()
+        try:
+            self.user_cache = staff_member(
+                email=data["username"], password=data.get("password", ""), client=client_of(self.request)
+            )
+        except InvalidCredentials:
+            raise self.get_invalid_login_error() from None
+        except (RateLimited, ServiceUnavailable) as refusal:
+            self.refusal = refusal
+            raise ValidationError(str(refusal.detail), code=refusal.default_code) from None
+        return data
+
+
+class StaffSite(UnfoldAdminSite):  # type: ignore[misc]
+    """Only models of settings.ADMIN_MODELS_OF have pages: those that packages bring (dj-stripe's would show API keys
+    and let events be edited) have none."""
+
+    login_form = StaffSignInForm
+
+    def register(
+        self, model_or_iterable: type[Model] | Iterable[type[Model]], admin_class: Any = None, **options: Any
+    ) -> None:
+        models = [model_or_iterable] if isinstance(model_or_iterable, ModelBase) else list(model_or_iterable)
+        ours = [model for model in models if model._meta.app_label in settings.ADMIN_MODELS_OF]  # noqa: SLF001
+        super().register(ours, admin_class, **options)
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        response: HttpResponse = super().login(request, extra_context)
+        if request.method == "POST" and response.status_code == 302:
+            assert isinstance(request.user, User)  # noqa: S101 -- what a redirect after sign-in means
+            audit.record(Event.SIGNED_IN, user_id=request.user.pk, client=client_of(request), detail=LISTENER)
+        elif isinstance(response, TemplateResponse) and response.context_data:
+            _answer_as_refused(response, getattr(response.context_data.get("form"), "refusal", None))
+        return response
+
+
+def _answer_as_refused(response: HttpResponse, refusal: RateLimited | ServiceUnavailable | None) -> None:
+    """The page says what is wrong to people, status and header to programs: 429 or 503, with Retry-After."""
+    if refusal is not None:
+        response.status_code = refusal.status_code
+        response.headers["Retry-After"] = str(refusal.retry_after or 1)

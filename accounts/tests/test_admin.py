@@ -1,0 +1,281 @@
+"""The admin: staff only, throttled like sign-in, and nothing in it rewrites what happened."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.contrib import admin
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from accounts import key_format, throttles
+from accounts.models import AuditEvent, MailToken, OutboxMessage, Service, ServiceKey, Session, User
+from accounts.service_keys import Registry
+from tests.fixtures import PASSWORD, issue_access_token
+from tests.listeners import ListenerClient
+
+pytestmark = pytest.mark.django_db
+MakeUser = Callable[..., User]
+
+SCRIPT = "<script>alert(1)</script>"
+
+
+@pytest.fixture(autouse=True)
+def _no_limit_is_used_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limits count in PostgreSQL here, so that each test's are rolled back with it."""
+    monkeypatch.setattr(throttles.breaker, "closed", lambda: False)
+
+
+@pytest.fixture
+def superuser(make_user: MakeUser) -> User:
+    return make_user("boss@example.com", is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def signed_in(admin_site: ListenerClient, superuser: User) -> ListenerClient:
+    assert sign_in(admin_site, "boss@example.com").status_code == 302
+    return admin_site
+
+
+def sign_in(client: ListenerClient, email: str, password: str = PASSWORD, **headers: Any) -> Any:
+    return post(client, "/admin/login/?next=/admin/", {"username": email, "password": password}, **headers)
+
+
+def post(client: ListenerClient, path: str, fields: dict[str, Any], **headers: Any) -> Any:
+    """As a browser does it: with the token of the page. The middleware checks it."""
+    client.get(path)
+    token = client.cookies["csrftoken"].value
+    return client.post(path, {**fields, "csrfmiddlewaretoken": token}, format="multipart", **headers)
+
+
+class TestSignIn:
+    def test_asks_who_comes(self, admin_site: ListenerClient) -> None:
+        assert admin_site.get("/").headers["Location"] == "/admin/"
+        response = admin_site.get("/admin/")
+        assert response.status_code == 302
+        assert response.headers["Location"].startswith("/admin/login/")
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"is_staff": False},
+            {"is_staff": True, "status": "suspended"},
+            {"is_staff": True, "status": "deleted"},
+            {"is_staff": True, "status": "pending_deletion"},
+        ],
+    )
+    def test_refuses_who_is_not_active_staff(
+        self, admin_site: ListenerClient, make_user: MakeUser, fields: dict[str, Any]
+    ) -> None:
+        make_user("someone@example.com", **fields)
+        assert sign_in(admin_site, "someone@example.com").status_code == 200
+        assert admin_site.get("/admin/").status_code == 302
+        assert list(AuditEvent.objects.values_list("type", flat=True)) == ["sign_in_failed"]
+
+    def test_refuses_an_access_token_and_a_service_key(
+        self, admin_site: ListenerClient, superuser: User, service_key: Callable[..., str]
+    ) -> None:
+        bearer = f"Bearer {issue_access_token(superuser)}"
+        for headers in ({"Authorization": bearer}, {"X-API-Key": service_key()}):
+            assert admin_site.get("/admin/", headers=headers).status_code == 302
+
+    def test_refuses_a_form_from_elsewhere(self, admin_site: ListenerClient, superuser: User) -> None:
+        fields = {"username": superuser.email, "password": PASSWORD}
+        response = admin_site.post("/admin/login/", fields, format="multipart")
+        assert response.status_code == 403
+
+    def test_takes_the_address_in_any_spelling(self, admin_site: ListenerClient, superuser: User) -> None:
+        assert sign_in(admin_site, " Boss@EXAMPLE.com ").status_code == 302
+        event = AuditEvent.objects.get()
+        assert (event.type, event.user_id, event.detail) == ("signed_in", superuser.pk, {"listener": "admin"})
+
+    def test_suspension_ends_it_at_once(self, signed_in: ListenerClient, superuser: User) -> None:
+        assert signed_in.get("/admin/").status_code == 200
+        User.objects.update(status="suspended")
+        assert signed_in.get("/admin/").status_code == 302
+
+    @pytest.mark.parametrize("email", ["boss@example.com", "unknown@example.com"])
+    def test_is_throttled_per_account_and_address(
+        self, admin_site: ListenerClient, superuser: User, email: str
+    ) -> None:
+        answers = [sign_in(admin_site, email, "wrong password, wrong") for _ in range(6)]
+        assert [answer.status_code for answer in answers] == [200] * 5 + [429]
+        assert int(answers[-1].headers["Retry-After"]) > 0
+        assert sign_in(admin_site, email).status_code == 429
+        elsewhere = sign_in(admin_site, "boss@example.com", REMOTE_ADDR="198.51.100.7")
+        assert elsewhere.status_code == 302
+
+    def test_shares_its_limit_with_the_api(
+        self, admin_site: ListenerClient, public: ListenerClient, superuser: User
+    ) -> None:
+        body = {"email": superuser.email, "password": "wrong password, wrong"}
+        for _ in range(5):
+            public.post("/v1/auth/login", body)
+        assert sign_in(admin_site, "boss@example.com").status_code == 429
+
+    def test_leads_nowhere_else(self, admin_site: ListenerClient, superuser: User) -> None:
+        fields = {"username": superuser.email, "password": PASSWORD}
+        response = post(admin_site, "/admin/login/?next=//evil.example/", fields)
+        assert urlsplit(response.headers["Location"]).netloc == ""
+
+
+class TestPages:
+    def test_are_those_of_our_own_models(self) -> None:
+        assert {model._meta.app_label for model in admin.site._registry} <= {"accounts", "credits", "billing"}
+        assert User in admin.site._registry
+
+    def test_each_opens_and_none_offers_to_add_or_delete(
+        self, signed_in: ListenerClient, superuser: User, make_user: MakeUser
+    ) -> None:
+        fill(make_user())
+        for model in admin.site._registry:
+            base = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+            assert signed_in.get(base).status_code == 200, base
+            assert signed_in.get(f"{base}?q=example").status_code == 200, base
+            assert signed_in.get(f"{base}add/").status_code == 403, base
+            row = model._default_manager.first()
+            if row is not None:
+                assert signed_in.get(f"{base}{row.pk}/change/").status_code == 200, base
+                assert post_raw(signed_in, f"{base}{row.pk}/change/").status_code == 403, base
+                assert post_raw(signed_in, f"{base}{row.pk}/delete/").status_code == 403, base
+
+    def test_are_closed_to_staff_without_a_role(
+        self, admin_site: ListenerClient, make_user: MakeUser
+    ) -> None:
+        make_user("clerk@example.com", is_staff=True)
+        assert sign_in(admin_site, "clerk@example.com").status_code == 302
+        for model in admin.site._registry:
+            path = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+            assert admin_site.get(path).status_code == 403, path
+
+    def test_what_users_wrote_is_inert(self, signed_in: ListenerClient, make_user: MakeUser) -> None:
+        user = make_user(display_name=SCRIPT, locale="<b>", timezone="<i>")
+        fill(user, user_agent=SCRIPT)
+        for page in ("user/", f"user/{user.pk}/change/", "session/", "auditevent/", "outboxmessage/"):
+            text = signed_in.get(f"/admin/accounts/{page}").content.decode()
+            assert SCRIPT not in text, page
+        assert "&lt;script&gt;" in signed_in.get("/admin/accounts/user/").content.decode()
+
+    def test_hold_no_secret(self, signed_in: ListenerClient, make_user: MakeUser) -> None:
+        user = make_user()
+        fill(user)
+        session = Session.objects.get(user=user)
+        shown = [signed_in.get(f"/admin/accounts/user/{user.pk}/change/").content.decode()]
+        shown.append(signed_in.get(f"/admin/accounts/session/{session.pk}/change/").content.decode())
+        for secret in (user.password, str(session.current_jti)):
+            assert all(secret not in text for text in shown)
+
+    def test_may_evaluate_scripts_only_from_here(self, signed_in: ListenerClient) -> None:
+        policy = signed_in.get("/admin/").headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe-inline" not in policy.partition("script-src")[2].partition(";")[0]
+        assert "frame-ancestors 'none'" in policy
+
+
+class TestUsers:
+    @pytest.mark.parametrize("part", ["ada.love", "LOVELACE", "@analytical", "Countess", "engine.example"])
+    def test_are_found_by_any_part(self, signed_in: ListenerClient, make_user: MakeUser, part: str) -> None:
+        make_user("ada.lovelace@analytical.engine.example", display_name="The Countess")
+        make_user("charles@difference.example")
+        text = signed_in.get("/admin/accounts/user/", {"q": part}).content.decode()
+        assert "ada.lovelace@" in text
+        assert "charles@" not in text
+
+    def test_lead_to_their_rows(self, signed_in: ListenerClient, make_user: MakeUser) -> None:
+        user, other = make_user("mine@example.com"), make_user("other@example.com")
+        fill(user)
+        fill(other)
+        text = signed_in.get(f"/admin/accounts/user/{user.pk}/change/").content.decode()
+        links = re.findall(rf'href="(/admin/[a-z/]+\?user={user.pk})"', text)
+        assert len(links) >= 4
+        for link in links:
+            assert "other@example.com" not in signed_in.get(link).content.decode(), link
+
+    @pytest.mark.parametrize(
+        "query", ["user__password__startswith=bcrypt", "password__contains=a", "_connector=OR"]
+    )
+    def test_cannot_be_asked_otherwise(
+        self, signed_in: ListenerClient, make_user: MakeUser, query: str
+    ) -> None:
+        fill(make_user())
+        assert signed_in.get(f"/admin/accounts/session/?{query}").status_code in {302, 400}
+
+
+class TestOutbox:
+    def test_sends_dead_ones_again_and_no_others(self, signed_in: ListenerClient, superuser: User) -> None:
+        dead = OutboxMessage.objects.create(
+            kind="notice", dead_at=timezone.now(), attempts=8, last_error="no"
+        )
+        sent = OutboxMessage.objects.create(kind="notice", sent_at=timezone.now(), attempts=1)
+        fields = {"action": "send_again", "_selected_action": [str(dead.pk), str(sent.pk)]}
+        assert post(signed_in, "/admin/accounts/outboxmessage/", fields).status_code == 302
+        dead.refresh_from_db()
+        sent.refresh_from_db()
+        assert (dead.dead_at, dead.attempts, sent.attempts) == (None, 0, 1)
+        event = AuditEvent.objects.get(type="mail_sent_again")
+        assert event.actor == f"staff {superuser.pk}"
+
+
+class TestServiceKeys:
+    FORM = {"service": "shop", "scopes": ["credits:read", "credits:use"], "expires_in_days": "30"}
+    NEW = "/admin/accounts/servicekey/new/"
+
+    def test_a_new_one_is_shown_once(self, signed_in: ListenerClient, superuser: User) -> None:
+        response = post(signed_in, self.NEW, self.FORM)
+        assert response.status_code == 200
+        assert "no-store" in response.headers["Cache-Control"]
+        text = re.search(r"svc_test_\w+", response.content.decode())
+        assert text is not None
+        credential = Registry().find(text[0])
+        assert credential is not None
+        assert credential.scopes == frozenset(self.FORM["scopes"])
+        assert AuditEvent.objects.get(type="service_key_created").actor == f"staff {superuser.pk}"
+        for path in (
+            "/admin/accounts/servicekey/",
+            f"/admin/accounts/servicekey/{credential.key_id}/change/",
+        ):
+            assert text[0] not in signed_in.get(path).content.decode()
+
+    @pytest.mark.parametrize(
+        "change", [{"service": "billing"}, {"service": "Shop!"}, {"scopes": []}, {"expires_in_days": "0"}]
+    )
+    def test_refuses_what_the_command_refuses(
+        self, signed_in: ListenerClient, change: dict[str, Any]
+    ) -> None:
+        response = post(signed_in, self.NEW, {**self.FORM, **change})
+        assert 'role="alert"' in response.content.decode()
+        assert not ServiceKey.objects.exists()
+        assert not Service.objects.exists()
+
+    def test_is_the_superusers(self, admin_site: ListenerClient, make_user: MakeUser) -> None:
+        make_user("clerk@example.com", is_staff=True)
+        sign_in(admin_site, "clerk@example.com")
+        assert post_raw(admin_site, self.NEW, self.FORM).status_code == 403
+        assert not ServiceKey.objects.exists()
+
+    def test_is_revoked(self, signed_in: ListenerClient) -> None:
+        made = key_format.generate("test")
+        service = Service.objects.create(name="shop")
+        ServiceKey.objects.create(id=made.id, service=service, digest=made.digest, scopes=["credits:read"])
+        fields = {"action": "revoke", "_selected_action": [made.id]}
+        assert post(signed_in, "/admin/accounts/servicekey/", fields).status_code == 302
+        assert ServiceKey.objects.filter(revoked_at__lte=Now()).exists()
+        assert Registry().find(made.text) is None
+
+
+def post_raw(client: ListenerClient, path: str, fields: dict[str, Any] | None = None) -> Any:
+    token = client.cookies["csrftoken"].value
+    return client.post(path, {**(fields or {}), "csrfmiddlewaretoken": token}, format="multipart")
+
+
+def fill(user: User, user_agent: str = "") -> None:
+    """One row of each kind that belongs to a user."""
+    issue_access_token(user, user_agent=user_agent)
+    now = timezone.now()
+    token = MailToken.objects.create(
+        user=user, purpose="verify_email", email=user.email or "", expires_at=now, code_expires_at=now
+    )
+    OutboxMessage.objects.create(kind="verify_email", user=user, token=token, last_error=user_agent)
+    AuditEvent.objects.create(user=user, type="registered", user_agent=user_agent)
