@@ -15,6 +15,10 @@ from rest_framework.exceptions import APIException
 Fault = tuple[str, str, str]  # field, code, sentence: one entry of a `validation_error`
 
 
+def title(code: str) -> str:
+    return code.replace("_", " ").capitalize()
+
+
 class Problem(APIException):
     """A refusal. `extra` holds the fields that the contract adds to the problem document."""
 
@@ -28,6 +32,19 @@ class Problem(APIException):
         self.extra = extra
         if retry_after is not None:
             self.retry_after = retry_after
+
+    def document(self, request_id: str | None) -> dict[str, Any]:
+        """The problem document (RFC 9457). `type` leads to the entry for the code on the page of problems."""
+        code = self.default_code
+        fields = {
+            "type": f"/docs/problems#{code}",
+            "title": title(code),
+            "status": self.status_code,
+            "code": code,
+            "detail": str(self.detail),
+            "request_id": request_id,
+        }
+        return {**fields, **self.extra, **fields}
 
 
 class Unauthenticated(Problem):

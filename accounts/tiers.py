@@ -122,17 +122,21 @@ class VerifiedEndpoint(AuthenticatedEndpoint):
 
 
 class InternalEndpoint(Endpoint):
-    """`scope` is what the key must hold: one for all methods, or one for each."""
+    """`scope` is what the key must hold: one for all methods, one for each, or any of several; with none any live key
+    opens the call, which then judges scopes itself.
+    """
 
     tier = "internal"
     authentication_classes = (ApiKeyAuthentication,)
     permission_classes = (permissions.IsInternalService,)
-    scope: ClassVar[str | dict[str, str]]
+    scope: ClassVar[str | tuple[str, ...] | dict[str, str]]
 
-    def required_scope(self, method: str | None) -> str:
-        if isinstance(self.scope, str):
-            return self.scope
-        return self.scope["GET" if method == "HEAD" else method or ""]
+    def required_scopes(self, method: str | None) -> tuple[str, ...]:
+        """The scopes of which a key must hold one for this method."""
+        scope = self.scope
+        if isinstance(scope, dict):
+            scope = scope["GET" if method == "HEAD" else method or ""]
+        return (scope,) if isinstance(scope, str) else scope
 
 
 def idempotency_key(request: Request) -> str:

@@ -12,9 +12,9 @@ from django.template.loader import render_to_string
 from django.urls import get_urlconf
 from rest_framework.request import Request
 
-from accounts.errors import Problem
+from accounts.documentation import documented
+from accounts.errors import Problem, title
 from accounts.tiers import PublicEndpoint
-from config.errors import title
 from config.openapi import openapi
 
 # Swagger UI sets style attributes and draws its icons from data: URLs.
@@ -36,21 +36,25 @@ class DocsEndpoint(PublicEndpoint):
 
 
 class OpenAPIDocument(DocsEndpoint):
+    @documented("The OpenAPI 3.1 document of this listener")
     def get(self, request: Request) -> HttpResponse:
         return HttpResponse(openapi(get_urlconf() or settings.ROOT_URLCONF), content_type="application/json")
 
 
 class Docs(DocsEndpoint):
+    @documented("A page to browse and try it")
     def get(self, request: Request) -> HttpResponse:
         return _page("docs/index.html", {})
 
 
 class DocsScript(DocsEndpoint):
+    @documented("The script of that page")
     def get(self, request: Request) -> HttpResponse:
         return HttpResponse(START_SCRIPT, content_type="text/javascript; charset=utf-8")
 
 
 class Problems(DocsEndpoint):
+    @documented("What each problem code means")
     def get(self, request: Request) -> HttpResponse:
         return _page("docs/problems.html", {"problems": all_problems()})
 

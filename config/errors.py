@@ -132,7 +132,7 @@ def _of_framework(error: exceptions.APIException) -> Problem:
 def answer(problem: Problem, request: Any) -> HttpResponse:
     """The problem document itself, with the headers that its status demands."""
     response = HttpResponse(
-        msgspec.json.encode(document(problem, getattr(request, "request_id", None))),
+        msgspec.json.encode(problem.document(getattr(request, "request_id", None))),
         status=problem.status_code,
         content_type=CONTENT_TYPE,
         headers={"Cache-Control": "no-store"},
@@ -143,24 +143,6 @@ def answer(problem: Problem, request: Any) -> HttpResponse:
     if problem.status_code in {429, 503} or problem.retry_after:
         response.headers["Retry-After"] = str(problem.retry_after or SHORTEST_WAIT)
     return response
-
-
-def document(problem: Problem, request_id: str | None) -> dict[str, Any]:
-    """`type` leads to the entry for the code on the listener's own page of problems (RFC 9457, 3.1.1)."""
-    code = problem.default_code
-    fields = {
-        "type": f"/docs/problems#{code}",
-        "title": title(code),
-        "status": problem.status_code,
-        "code": code,
-        "detail": str(problem.detail),
-        "request_id": request_id,
-    }
-    return {**fields, **problem.extra, **fields}
-
-
-def title(code: str) -> str:
-    return code.replace("_", " ").capitalize()
 
 
 def _answering(kind: type[Problem]) -> Callable[[HttpRequest, Exception], HttpResponse]:

@@ -18,7 +18,7 @@ from drf_spectacular.plumbing import ComponentRegistry, ResolvedComponent
 
 from accounts import errors
 from accounts.documentation import Operation
-from config.errors import BodyTooLarge, MalformedJSON, UnsupportedMediaType, document
+from config.errors import BodyTooLarge, MalformedJSON, UnsupportedMediaType
 from config.paging import DEFAULT_LIMIT, LARGEST_LIMIT
 
 REFERENCE = "#/components/schemas/{name}"
@@ -169,7 +169,8 @@ class Described:
         text = cleandoc(getattr(type(self.view), self.method.lower()).__doc__ or "")
         tier = f"Tier: {self.view.tier}"
         if self.view.tier == "internal":
-            tier += f"; the key needs the scope `{self.view.required_scope(self.method)}`"
+            scopes = self.view.required_scopes(self.method)
+            tier += f"; the key needs the scope `{'` or `'.join(scopes)}`" if scopes else "; any key"
         return f"{text}\n\n{tier}." if text else ""
 
     def tag(self) -> str:
@@ -218,7 +219,8 @@ class Described:
                 name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()
             }
         if self.described.answer is not None:
-            answer["content"] = {"application/json": self.answer_content()}
+            media_type = "text/html" if self.described.answer is str else "application/json"
+            answer["content"] = {media_type: self.answer_content()}
         return {str(self.described.status): answer}
 
     def answer_content(self) -> dict[str, Any]:
@@ -301,7 +303,7 @@ def example_of(problem: type[errors.Problem]) -> dict[str, Any]:
         fields["errors"] = [UNKNOWN if issubclass(problem, errors.UnknownField) else TOO_SMALL]
     made = problem.__new__(problem)
     errors.Problem.__init__(made, **fields)
-    return document(made, EXAMPLE_REQUEST_ID)
+    return made.document(EXAMPLE_REQUEST_ID)
 
 
 @cache

@@ -45,13 +45,17 @@ class Posting:
 class Account:
     """The balance row of one user, the lots that a call touches, and the rows it wants to add to the journal."""
 
-    def __init__(self, row: UserCredit, *, now: datetime) -> None:
+    def __init__(self, row: UserCredit, *, now: datetime, lots: Iterable[CreditLot] | None = None) -> None:
+        """`lots`, where given, are all lots of the user with something in them: then none is looked for later."""
         self.row = row
         self.now = now
+        self.complete = lots is not None
         self.lots: dict[int, CreditLot] = {}
         self.loaded: dict[int, tuple[Any, ...]] = {}  # what of each lot may change, as the table has it
         self.created: list[CreditLot] = []
         self.postings: list[Posting] = []
+        for lot in lots or ():
+            self._remember(lot)
         if row.open_lot is not None:
             self.lot(row.open_lot).remaining = row.open_left
 
@@ -69,7 +73,11 @@ class Account:
 
     def _elsewhere(self) -> QuerySet[CreditLot]:
         """Lots with something in them that this call has not loaded yet."""
-        return CreditLot.objects.filter(user_id=self.row.user_id, remaining__gt=0).exclude(pk__in=list(self.lots))
+        if self.complete:
+            return CreditLot.objects.none()
+        return CreditLot.objects.filter(user_id=self.row.user_id, remaining__gt=0).exclude(
+            pk__in=list(self.lots)
+        )
 
     def _here(self) -> Iterator[CreditLot]:
         return (lot for lot in (*self.lots.values(), *self.created) if lot.remaining > 0)
@@ -93,8 +101,15 @@ class Account:
     # ------------------------------------------------------------------ journal rows
 
     def post(
-        self, type_: str, moves: list[Move], *, call: Call = BY_ITSELF, at: datetime | None = None, held: int = 0,
-        refund_of: CreditTransaction | None = None, hold: CreditLot | None = None,
+        self,
+        type_: str,
+        moves: list[Move],
+        *,
+        call: Call = BY_ITSELF,
+        at: datetime | None = None,
+        held: int = 0,
+        refund_of: CreditTransaction | None = None,
+        hold: CreditLot | None = None,
     ) -> CreditTransaction:
         """Adds a row whose amount is the sum of its moves. Its time is at least a microsecond after the row before."""
         row = self.row
@@ -106,11 +121,11 @@ class Account:
             user_id=row.user_id, at=row.at, type=type_, amount=amount, balance=row.balance, held=row.held,
             service=call.service, key=call.key, digest=call.digest, description=call.description,
             reference=call.reference, metadata=call.metadata, salt=call.salt(),
-            refund_of=refund_of and refund_of.pk, hold=hold and hold.transaction,
+            refund_of=refund_of.pk if refund_of else None, hold=hold.transaction_id if hold else None,
         )  # fmt: skip
         for lot in self.created:
-            if lot.transaction is None:
-                lot.transaction, lot.created_at = transaction.pk, transaction.at
+            if lot.transaction_id is None:
+                lot.transaction_id, lot.created_at = transaction.pk, transaction.at
         self.postings.append(Posting(transaction, moves))
         return transaction
 
@@ -143,7 +158,7 @@ class Account:
 
     def new_lot(self, **fields: Any) -> CreditLot:
         """A lot that the next posted row makes."""
-        lot = CreditLot(id=self.next_lot_id(), user_id=self.row.user_id, transaction=None, **fields)
+        lot = CreditLot(id=self.next_lot_id(), user_id=self.row.user_id, **fields)
         self.created.append(lot)
         return lot
 
@@ -177,7 +192,9 @@ class Account:
 
     # ------------------------------------------------------------------ coming back
 
-    def give_back(self, returned: Iterable[tuple[CreditLot, int]], *, at: datetime, revive: bool) -> list[Move]:
+    def give_back(
+        self, returned: Iterable[tuple[CreditLot, int]], *, at: datetime, revive: bool
+    ) -> list[Move]:
         """Returns credits to the grants they came from, after debt is paid.
 
         A grant that was charged back whole gets a refund grant in its place, and with `revive` so does one that has

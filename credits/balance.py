@@ -60,7 +60,13 @@ def current(user_id: uuid.UUID) -> Balance:
         return _swept(user_id, now)
     expiring = list(zip(amounts or [], times or [], strict=True))
     return Balance(
-        user_id=user_id, as_of=now, balance=balance, held=held, debt=debt, expiring=expiring, blocked=sorted(blocked)
+        user_id=user_id,
+        as_of=now,
+        balance=balance,
+        held=held,
+        debt=debt,
+        expiring=expiring,
+        blocked=sorted(blocked),
     )
 
 

@@ -1,13 +1,13 @@
-"""Every refusal of the ledger. All are `accounts.errors.Problem`s; a refused call writes nothing and leaves its key unused.
+"""Every refusal of the ledger, all of them `accounts.errors.Problem`s. A refused call leaves its key unused.
 
-    InsufficientCredits 402      available, required
-    SpendingBlocked 403
-    +-- AccountSuspended         suspended, or on its way to deletion
-    +-- AccountFrozen            frozen by billing
-    BalanceLimit 409
-    FeatureNotFound, TransactionNotFound, HoldNotFound 404
-    HoldNotOpen, CaptureExceedsHold 409
-    RefundExceedsUse, TransactionNotRefundable 409
+InsufficientCredits 402      available, required
+SpendingBlocked 403
++-- AccountSuspended         suspended, or on its way to deletion
++-- AccountFrozen            frozen by billing
+BalanceLimit 409
+FeatureNotFound, TransactionNotFound, HoldNotFound 404
+HoldNotOpen, CaptureExceedsHold 409
+RefundExceedsUse, TransactionNotRefundable 409
 """
 
 from accounts.errors import NotFound, Problem

@@ -3,12 +3,12 @@
 import uuid
 from datetime import timedelta
 
-from credits.account import Move
+from credits.account import Account, Move
 from credits.calls import Call
 from credits.errors import CaptureExceedsHold, HoldNotFound, HoldNotOpen
 from credits.ledger import require_spendable
 from credits.models import CreditLot, CreditTransaction, TransactionType
-from credits.posting import LockedAccount, perform
+from credits.posting import Operation, perform
 
 DEFAULT_LIFETIME = timedelta(minutes=15)
 LONGEST_LIFETIME = timedelta(days=7)
@@ -19,8 +19,11 @@ def place(*, user_id: uuid.UUID, amount: int, lifetime: timedelta, call: Call) -
 
     Raises UserNotFound, InsufficientCredits, AccountSuspended or AccountFrozen.
     """
+    return perform(user_id, call, placing(amount=amount, lifetime=lifetime, call=call))
 
-    def set_aside(account: LockedAccount) -> CreditTransaction:
+
+def placing(*, amount: int, lifetime: timedelta, call: Call) -> Operation[CreditTransaction]:
+    def set_aside(account: Account) -> CreditTransaction:
         require_spendable(account)
         account.require(amount)
         drawn = account.draw(amount)
@@ -28,9 +31,9 @@ def place(*, user_id: uuid.UUID, amount: int, lifetime: timedelta, call: Call) -
             kind=CreditLot.Kind.HOLD, source=TransactionType.HOLD, issued=amount, remaining=amount,
             expires_at=account.now + lifetime, drawn=_drawn(drawn), service=call.service,
         )  # fmt: skip
-        return account.post(TransactionType.HOLD, [*drawn, (hold, amount)], call=call, held=amount)
+        return account.post(TransactionType.HOLD, [*drawn, (hold, amount)], call=call, held=amount, hold=hold)
 
-    return perform(user_id, call, set_aside)
+    return set_aside
 
 
 def capture(*, hold_id: uuid.UUID, amount: int | None, call: Call) -> CreditTransaction:
@@ -39,18 +42,28 @@ def capture(*, hold_id: uuid.UUID, amount: int | None, call: Call) -> CreditTran
 
     Raises HoldNotFound, HoldNotOpen or CaptureExceedsHold.
     """
-    return _settle(hold_id, call, amount=amount, type_=TransactionType.USE, status=CreditLot.Status.CAPTURED)
+    hold = find(hold_id, service=call.service)
+    return perform(hold.user_id, call, capturing(hold, amount=amount, call=call))
+
+
+def capturing(hold: CreditLot, *, amount: int | None, call: Call) -> Operation[CreditTransaction]:
+    return _settling(hold, call, amount=amount, type_=TransactionType.USE, status=CreditLot.Status.CAPTURED)
 
 
 def release(*, hold_id: uuid.UUID, call: Call) -> CreditTransaction:
     """Gives a hold back to its grants. Raises HoldNotFound or HoldNotOpen."""
-    return _settle(hold_id, call, amount=0, type_=TransactionType.RELEASE, status=CreditLot.Status.RELEASED)
+    hold = find(hold_id, service=call.service)
+    return perform(hold.user_id, call, releasing(hold, call=call))
 
 
-def _settle(hold_id: uuid.UUID, call: Call, *, amount: int | None, type_: str, status: str) -> CreditTransaction:
-    found = find(hold_id, service=call.service)
+def releasing(hold: CreditLot, *, call: Call) -> Operation[CreditTransaction]:
+    return _settling(hold, call, amount=0, type_=TransactionType.RELEASE, status=CreditLot.Status.RELEASED)
 
-    def close(account: LockedAccount) -> CreditTransaction:
+
+def _settling(
+    found: CreditLot, call: Call, *, amount: int | None, type_: str, status: str
+) -> Operation[CreditTransaction]:
+    def close(account: Account) -> CreditTransaction:
         hold = account.lot(found.pk)
         if hold.status != CreditLot.Status.OPEN:
             raise HoldNotOpen
@@ -61,7 +74,7 @@ def _settle(hold_id: uuid.UUID, call: Call, *, amount: int | None, type_: str, s
         moves = account.close_hold(hold, captured=captured, status=status, at=account.moment())
         return account.post(type_, moves, call=call, held=-held, hold=hold)
 
-    return perform(found.user_id, call, close)
+    return close
 
 
 def find(hold_id: uuid.UUID, *, service: str) -> CreditLot:

@@ -1,18 +1,21 @@
-"""The verbs of the ledger. With credits/posting.py and credits/spending.py these are the only writers of credits.
+"""The verbs of the ledger, of which credits/holds.py and credits/refunds.py hold the rest.
 
 Amounts are whole credits, positive; the verb decides the sign. The same service, user and key does a thing once: the
 repeat gets the first answer, marked `replayed`, before expiry, price or status are looked at.
+
+A verb is `perform`ed with an operation: what it does to an account once the lock is had and the key is new. Batches
+(credits/batch.py) carry out the same operations.
 """
 
 import uuid
 from datetime import datetime, timedelta
 
 from accounts.errors import ValidationFailed
-from credits.account import PRIORITIES
+from credits.account import PRIORITIES, Account
 from credits.calls import Call
-from credits.errors import AccountFrozen, AccountSuspended
+from credits.errors import AccountFrozen, AccountSuspended, FeatureNotFound
 from credits.models import CreditTransaction, TransactionType
-from credits.posting import LockedAccount, perform
+from credits.posting import Operation, perform
 from credits.spending import spend_open_grant
 
 LONGEST_LIFE = timedelta(days=36525)  # 100 years
@@ -20,57 +23,73 @@ SUSPENDING = frozenset({"suspended", "deletion"})  # the reasons that accounts g
 
 
 def add(
-    *, user_id: uuid.UUID, amount: int, call: Call, type: str = TransactionType.BONUS, expires_at: datetime | None = None
+    *,
+    user_id: uuid.UUID,
+    amount: int,
+    call: Call,
+    type: str = TransactionType.BONUS,
+    expires_at: datetime | None = None,
 ) -> CreditTransaction:
     """Gives credits as a new grant, which burns in the order of its type until `expires_at`.
 
     Raises UserNotFound, BalanceLimit, and ValidationFailed for an expiry that is past or over 100 years away.
     """
+    return perform(user_id, call, adding(amount=amount, call=call, type=type, expires_at=expires_at))
 
-    def give(account: LockedAccount) -> CreditTransaction:
+
+def adding(
+    *, amount: int, call: Call, type: str, expires_at: datetime | None
+) -> Operation[CreditTransaction]:
+    def give(account: Account) -> CreditTransaction:
         _require_future(expires_at, account.now)
         moves = account.grant(
             amount, source=type, priority=PRIORITIES[TransactionType(type)], expires_at=expires_at, call=call
         )
         return account.post(type, moves, call=call)
 
-    return perform(user_id, call, give)
+    return give
 
 
-def use(*, user_id: uuid.UUID, amount: int, call: Call) -> CreditTransaction:
-    """Spends credits. Raises UserNotFound, InsufficientCredits, AccountSuspended or AccountFrozen."""
-    spent = spend_open_grant(user_id=user_id, amount=amount, call=call)
+def use(*, user_id: uuid.UUID, amount: int | None, call: Call) -> CreditTransaction:
+    """Spends credits; `amount` is None for a feature without a price.
+
+    Raises UserNotFound, FeatureNotFound, InsufficientCredits, AccountSuspended or AccountFrozen.
+    """
+    spent = amount and spend_open_grant(user_id=user_id, amount=amount, call=call)
     return spent or use_locked(user_id=user_id, amount=amount, call=call)
 
 
-def use_locked(*, user_id: uuid.UUID, amount: int, call: Call) -> CreditTransaction:
-    """The same under the lock, for what the one statement leaves: several grants, something due, a repeat, a refusal."""
+def use_locked(*, user_id: uuid.UUID, amount: int | None, call: Call) -> CreditTransaction:
+    """The same under the lock, for what the one statement leaves: several grants, a repeat, a refusal."""
+    return perform(user_id, call, using(amount=amount, call=call))
 
-    def spend(account: LockedAccount) -> CreditTransaction:
+
+def using(*, amount: int | None, call: Call) -> Operation[CreditTransaction]:
+    def spend(account: Account) -> CreditTransaction:
+        if amount is None:
+            raise FeatureNotFound
         require_spendable(account)
         account.require(amount)
         return account.post(TransactionType.USE, account.draw(amount), call=call)
 
-    return perform(user_id, call, spend)
+    return spend
 
 
 def adjust(*, user_id: uuid.UUID, amount: int, call: Call) -> CreditTransaction:
-    """Corrects a balance by a signed amount; the reason is the call's description. Takes no more than is available."""
+    """Corrects a balance by a signed amount; the reason is the call's description. Takes no more than is available.
 
-    def correct(account: LockedAccount) -> CreditTransaction:
-        if amount < 0:
-            account.require(-amount)
-            return account.post(TransactionType.ADJUSTMENT, account.draw(-amount), call=call)
-        moves = account.grant(
-            amount, source=TransactionType.ADJUSTMENT, priority=PRIORITIES[TransactionType.ADJUSTMENT],
-            expires_at=None, call=call,
-        )  # fmt: skip
-        return account.post(TransactionType.ADJUSTMENT, moves, call=call)
+    Raises UserNotFound, BalanceLimit or InsufficientCredits.
+    """
 
-    return perform(user_id, call, correct)
+    def take(account: Account) -> CreditTransaction:
+        account.require(-amount)
+        return account.post(TransactionType.ADJUSTMENT, account.draw(-amount), call=call)
+
+    give = adding(amount=amount, call=call, type=TransactionType.ADJUSTMENT, expires_at=None)
+    return perform(user_id, call, give if amount > 0 else take)
 
 
-def require_spendable(account: LockedAccount) -> None:
+def require_spendable(account: Account) -> None:
     """Raises AccountSuspended or AccountFrozen while there is a reason to block spending."""
     if not account.row.blocked:
         return

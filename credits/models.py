@@ -1,8 +1,8 @@
 """What a user has: three tables and one lock.
 
 `UserCredit` is the one row that is ever locked. `CreditLot` are the grants and holds that its balance is made of.
-`CreditTransaction` is the append-only journal, and the idempotency record. Only credits/ledger.py and its kin write here;
-constraints and triggers (migration 0002) refuse what no correct writer would do.
+`CreditTransaction` is the append-only journal, and the idempotency record. Only credits/ledger.py and its kin write
+here; constraints and triggers (migration 0002) refuse what no correct writer would do.
 """
 
 from typing import Any
@@ -34,17 +34,21 @@ class TransactionType(models.TextChoices):
 
 
 class UserCredit(models.Model):
-    """One user's credits. `balance` is what they own, `held` what holds have set aside, `debt` what a chargeback left owing.
+    """One user's credits: `balance` is owned, `held` set aside by holds, `debt` left owing by a chargeback.
 
     What can be spent is balance - held + debt: exactly the live grants. One grant is open: its remainder lives here, in
     `open_left`, so that the usual spend changes this one row and no other.
     """
 
-    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.PROTECT, primary_key=True, related_name="credit")
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.PROTECT, primary_key=True, related_name="credit"
+    )
     balance = models.BigIntegerField(default=0)
     held = models.BigIntegerField(default=0)
     debt = models.BigIntegerField(default=0)
-    blocked = ArrayField(models.CharField(max_length=32), default=list, blank=True)  # reasons why nothing may be spent
+    blocked = ArrayField(
+        models.CharField(max_length=32), default=list, blank=True
+    )  # reasons why nothing may be spent
     open_lot = models.BigIntegerField(null=True)
     open_left = models.BigIntegerField(default=0)
     due_at = models.DateTimeField(null=True)  # when the next grant or hold runs out by itself
@@ -56,16 +60,21 @@ class UserCredit(models.Model):
         constraints = (
             models.CheckConstraint(condition=Q(held__gte=0), name="credit_held_not_negative"),
             models.CheckConstraint(condition=Q(debt__gte=0), name="credit_debt_not_negative"),
-            models.CheckConstraint(condition=Q(balance__gte=F("held") - F("debt")), name="credit_no_overdraft"),
             models.CheckConstraint(
-                condition=Q(debt=0) | Q(balance=F("held") - F("debt")), name="credit_debt_only_when_nothing_is_left"
+                condition=Q(balance__gte=F("held") - F("debt")), name="credit_no_overdraft"
+            ),
+            models.CheckConstraint(
+                condition=Q(debt=0) | Q(balance=F("held") - F("debt")),
+                name="credit_debt_only_when_nothing_is_left",
             ),
             models.CheckConstraint(condition=Q(balance__lte=BALANCE_LIMIT), name="credit_balance_limit"),
             models.CheckConstraint(
-                condition=Q(open_left__gte=0) & (Q(open_lot__isnull=False) | Q(open_left=0)), name="credit_open_grant"
+                condition=Q(open_left__gte=0) & (Q(open_lot__isnull=False) | Q(open_left=0)),
+                name="credit_open_grant",
             ),
             models.CheckConstraint(
-                condition=Q(open_left__lte=F("balance") - F("held") + F("debt")), name="credit_open_within_live"
+                condition=Q(open_left__lte=F("balance") - F("held") + F("debt")),
+                name="credit_open_within_live",
             ),
         )
         indexes = (models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="credit_due"),)
@@ -95,17 +104,24 @@ class CreditLot(models.Model):
         EXPIRED = "expired"
 
     id = models.BigAutoField(primary_key=True)  # 0 stands for debt in the journal's lists
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="credit_lots", db_index=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="credit_lots", db_index=False
+    )
     kind = models.CharField(max_length=8, choices=Kind.choices)
     source = models.CharField(max_length=16, choices=TransactionType.choices)
     priority = models.SmallIntegerField(default=0)
     issued = models.BigIntegerField()
-    remaining = models.BigIntegerField()  # 0 while this is the open grant: UserCredit.open_left is the truth then
+    remaining = (
+        models.BigIntegerField()
+    )  # 0 while this is the open grant: UserCredit.open_left is the truth then
     expired = models.BigIntegerField(default=0)
     charged_back = models.BigIntegerField(default=0)
     expires_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField()
-    transaction = models.UUIDField()  # the journal row that made it; a hold's public id
+    # The journal row that made it, whose id is a hold's public id. Both are written in one transaction, the lot first.
+    transaction = models.ForeignKey(
+        "CreditTransaction", models.DO_NOTHING, related_name="lots_made", db_constraint=False, db_index=False
+    )
     # Of a hold: where it was drawn from, [[lot, credits], ...] in burn order, and how it ended.
     drawn = models.JSONField(null=True)
     captured = models.BigIntegerField(default=0)
@@ -114,16 +130,21 @@ class CreditLot(models.Model):
 
     class Meta:
         constraints = (
-            models.CheckConstraint(condition=Q(remaining__gte=0, remaining__lte=F("issued")), name="lot_remaining_range"),
+            models.CheckConstraint(
+                condition=Q(remaining__gte=0, remaining__lte=F("issued")), name="lot_remaining_range"
+            ),
             models.CheckConstraint(condition=Q(issued__gt=0), name="lot_issued_positive"),
             models.CheckConstraint(
                 condition=Q(expired__gte=0, charged_back__gte=0, captured__gte=0), name="lot_nothing_negative"
             ),
             models.CheckConstraint(
-                condition=Q(kind="grant", drawn__isnull=True) | Q(kind="hold", drawn__isnull=False, expires_at__isnull=False),
+                condition=Q(kind="grant", drawn__isnull=True)
+                | Q(kind="hold", drawn__isnull=False, expires_at__isnull=False),
                 name="lot_hold_knows_its_grants",
             ),
-            models.UniqueConstraint(fields=["transaction"], condition=Q(kind="hold"), name="lot_hold_public_id"),
+            models.UniqueConstraint(
+                fields=["transaction"], condition=Q(kind="hold"), name="lot_hold_public_id"
+            ),
         )
         indexes = (
             models.Index(
@@ -146,7 +167,7 @@ class CreditLot(models.Model):
 
 
 class CreditTransaction(models.Model):
-    """One row of the journal: what happened, the balance after it, which lots it moved, and its place in the user's chain.
+    """One row of the journal: what happened, the balance after it, the lots it moved, its place in the user's chain.
 
     A row with a key is also the record by which a repeat of the same request is answered. Never updated or deleted; the
     texts can be erased (set to null with their salt), and the chain still holds, for it covers `text_digest`.
@@ -166,7 +187,9 @@ class CreditTransaction(models.Model):
     amount = models.BigIntegerField()  # signed
     balance = models.BigIntegerField()  # after this row
     held = models.BigIntegerField()  # after this row
-    lots = models.JSONField(default=list)  # [[lot, signed credits], ...] in the order of drawing; lot 0 is debt
+    lots = models.JSONField(
+        default=list
+    )  # [[lot, signed credits], ...] in the order of drawing; lot 0 is debt
     service = models.CharField(max_length=40)
     key = models.CharField(max_length=255, null=True)  # noqa: DJ001
     digest = models.BinaryField(null=True)  # keyed, of the request that brought the key
@@ -194,10 +217,31 @@ class CreditTransaction(models.Model):
         indexes = (
             models.Index(fields=["service", "-at", "-id"], name="transaction_by_service"),
             models.Index(
-                fields=["service", "reference"], condition=Q(reference__isnull=False), name="transaction_by_reference"
+                fields=["service", "reference"],
+                condition=Q(reference__isnull=False),
+                name="transaction_by_reference",
             ),
-            models.Index(fields=["refund_of"], condition=Q(refund_of__isnull=False), name="transaction_refunds"),
+            models.Index(
+                fields=["refund_of"], condition=Q(refund_of__isnull=False), name="transaction_refunds"
+            ),
         )
 
     def __str__(self) -> str:
         return f"{self.type} {self.amount}"
+
+
+class FeaturePrice(models.Model):
+    """What one unit of a feature costs, in credits. A change prices later uses, never one that was made."""
+
+    feature = models.CharField(max_length=100, primary_key=True)
+    credits = models.BigIntegerField(help_text="Whole credits for one unit.")
+    description = models.CharField(max_length=200, blank=True, default="")
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(condition=Q(credits__gte=1, credits__lte=10**12), name="price_range"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.feature}: {self.credits}"

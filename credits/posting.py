@@ -7,25 +7,32 @@ therefore answered before any state is judged, and a refused call leaves nothing
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TypeVar
 
 from django.db import OperationalError, connection, transaction
+from django.db.models import DateTimeField, Func
 from psycopg import errors as postgres_errors
 
 from accounts.errors import ServiceUnavailable, UserNotFound
 from credits.account import Account
 from credits.calls import Call
-from credits.models import CreditTransaction, UserCredit
+from credits.models import CreditLot, CreditTransaction, UserCredit
 from credits.saving import save
 
+LEDGER_NOW = Func(function="credits_now", output_field=DateTimeField())
 RETRIES = 5
-RETRIED = (postgres_errors.DeadlockDetected, postgres_errors.SerializationFailure, postgres_errors.LockNotAvailable)
+RETRIED = (
+    postgres_errors.DeadlockDetected,
+    postgres_errors.SerializationFailure,
+    postgres_errors.LockNotAvailable,
+)
 
 Result = TypeVar("Result")
 # What an operation posts: its journal row, or for some None, when there is nothing to do.
 Posted = TypeVar("Posted", CreditTransaction, CreditTransaction | None)
+Operation = Callable[[Account], Posted]
 
 CREATE_ROWS = """
 INSERT INTO credits_usercredit (user_id, balance, held, debt, blocked, open_left, at, hash)
@@ -38,9 +45,16 @@ ON CONFLICT DO NOTHING
 class LockedAccount(Account):
     """An account whose row this transaction holds. New lots get their ids from the table's sequence."""
 
-    def __init__(self, row: UserCredit, *, now: datetime, lot_ids: Iterator[int] | None = None) -> None:
+    def __init__(
+        self,
+        row: UserCredit,
+        *,
+        now: datetime,
+        lots: Iterable[CreditLot] | None = None,
+        lot_ids: Iterator[int] | None = None,
+    ) -> None:
         self._lot_ids = lot_ids or new_lot_ids()
-        super().__init__(row, now=now)
+        super().__init__(row, now=now, lots=lots)
 
     def next_lot_id(self) -> int:
         return next(self._lot_ids)
@@ -57,7 +71,7 @@ def new_lot_ids(*, at_a_time: int = 1) -> Iterator[int]:
         yield from (number for (number,) in reserved)
 
 
-def perform(user_id: uuid.UUID, call: Call, operation: Callable[[LockedAccount], Posted]) -> Posted | CreditTransaction:
+def perform(user_id: uuid.UUID, call: Call, operation: Operation[Posted]) -> Posted | CreditTransaction:
     """Carries out one operation under the user's lock, once per key, and returns the journal row that answers for it.
 
     Raises UserNotFound, whatever the operation raises, and ServiceUnavailable when the lock cannot be had.
@@ -65,9 +79,7 @@ def perform(user_id: uuid.UUID, call: Call, operation: Callable[[LockedAccount],
     return retried(lambda: _perform(user_id, call, operation))
 
 
-def _perform(
-    user_id: uuid.UUID, call: Call, operation: Callable[[LockedAccount], Posted]
-) -> Posted | CreditTransaction:
+def _perform(user_id: uuid.UUID, call: Call, operation: Operation[Posted]) -> Posted | CreditTransaction:
     with transaction.atomic():
         row = lock(user_id)
         if replayed := find_replay(user_id, call):
@@ -89,7 +101,7 @@ def lock(user_id: uuid.UUID) -> UserCredit:
 
 
 def lock_all(user_ids: Sequence[uuid.UUID]) -> list[UserCredit]:
-    """The balance rows of those of these users that exist, locked in the order of their ids, so that nobody deadlocks."""
+    """The balance rows of those users that exist, locked in the order of their ids, so that nobody deadlocks."""
     rows = UserCredit.objects.select_for_update(no_key=True).filter(pk__in=user_ids).order_by("pk")
     found = list(rows)
     if len(found) == len(user_ids):

@@ -5,29 +5,32 @@ from collections.abc import Iterable, Iterator
 
 from django.db.models import Sum
 
-from credits.account import Move
+from credits.account import Account, Move
 from credits.calls import Call
 from credits.errors import RefundExceedsUse, TransactionNotFound, TransactionNotRefundable
 from credits.models import CreditLot, CreditTransaction, TransactionType
-from credits.posting import LockedAccount, perform
+from credits.posting import Operation, perform
 
 
 def refund(
-    *, transaction_id: uuid.UUID, amount: int | None, call: Call, only_own: bool = False
+    *, transaction_id: uuid.UUID, amount: int | None, call: Call, own_only: bool = False
 ) -> CreditTransaction:
     """Gives back a use or a capture, or part of it, to the grants it was drawn from, last drawn first.
 
-    Without `amount` all that is left of it. All refunds of a use together never exceed it. `only_own` narrows to what
+    Without `amount` all that is left of it. All refunds of a use together never exceed it. `own_only` narrows to what
     the calling service used. Raises TransactionNotFound, TransactionNotRefundable or RefundExceedsUse.
     """
     use = CreditTransaction.objects.filter(pk=transaction_id).first()
-    if use is None or (only_own and use.service != call.service):
+    if use is None or (own_only and use.service != call.service):
         raise TransactionNotFound
+    return perform(use.user_id, call, refunding(use, amount=amount, call=call))
 
-    def give_back(account: LockedAccount) -> CreditTransaction:
+
+def refunding(use: CreditTransaction, *, amount: int | None, call: Call) -> Operation[CreditTransaction]:
+    def give_back(account: Account) -> CreditTransaction:
         if use.type != TransactionType.USE:
             raise TransactionNotRefundable
-        refunded = _sum_of(use.pk, TransactionType.REFUND)
+        refunded = _refunded(account, use)
         left = -use.amount - refunded
         returning = left if amount is None else amount
         if not 0 < returning <= left:
@@ -38,7 +41,7 @@ def refund(
         moves = account.give_back(returned, at=account.moment(), revive=True)
         return account.post(TransactionType.REFUND, moves, call=call, refund_of=use)
 
-    return perform(use.user_id, call, give_back)
+    return give_back
 
 
 def charge_back(
@@ -50,7 +53,7 @@ def charge_back(
     holds are honoured. `granted_by` is the journal row that made the grant.
     """
 
-    def take(account: LockedAccount) -> CreditTransaction | None:
+    def take(account: Account) -> CreditTransaction | None:
         grant = _grant(account, granted_by)
         taken = min(amount, grant.issued - grant.expired - grant.charged_back)
         if taken <= 0:
@@ -66,10 +69,12 @@ def charge_back(
     return perform(user_id, call, take)
 
 
-def restore(*, user_id: uuid.UUID, granted_by: uuid.UUID, amount: int, call: Call) -> CreditTransaction | None:
+def restore(
+    *, user_id: uuid.UUID, granted_by: uuid.UUID, amount: int, call: Call
+) -> CreditTransaction | None:
     """A chargeback won: what was taken goes back to where it was taken from, after debt, last taken first."""
 
-    def give_back(account: LockedAccount) -> CreditTransaction | None:
+    def give_back(account: Account) -> CreditTransaction | None:
         grant = _grant(account, granted_by)
         returning = min(amount, grant.charged_back)
         if returning <= 0:
@@ -79,12 +84,14 @@ def restore(*, user_id: uuid.UUID, granted_by: uuid.UUID, amount: int, call: Cal
         grant.charged_back -= returning
         returned = slice_of(reversed(taken), skip=restored, take=returning)
         moves = account.give_back(returned, at=account.moment(), revive=True)
-        return account.post(TransactionType.CHARGEBACK, moves, call=call, refund_of=CreditTransaction(pk=granted_by))
+        return account.post(
+            TransactionType.CHARGEBACK, moves, call=call, refund_of=CreditTransaction(pk=granted_by)
+        )
 
     return perform(user_id, call, give_back)
 
 
-def _take_elsewhere(account: LockedAccount, amount: int) -> list[Move]:
+def _take_elsewhere(account: Account, amount: int) -> list[Move]:
     """From other live grants as far as they go; what is missing is debt."""
     row = account.row
     live = sum(lot.remaining for lot in account.live_grants()) if amount else 0
@@ -95,19 +102,21 @@ def _take_elsewhere(account: LockedAccount, amount: int) -> list[Move]:
     return moves
 
 
-def _grant(account: LockedAccount, granted_by: uuid.UUID) -> CreditLot:
+def _grant(account: Account, granted_by: uuid.UUID) -> CreditLot:
     """The grant that a journal row made for this user. Raises TransactionNotFound."""
-    grants = CreditLot.objects.filter(user_id=account.row.user_id, kind=CreditLot.Kind.GRANT, transaction=granted_by)
+    grants = CreditLot.objects.filter(
+        user_id=account.row.user_id, kind=CreditLot.Kind.GRANT, transaction=granted_by
+    )
     pk = grants.order_by("pk").values_list("pk", flat=True).first()
     if pk is None:
         raise TransactionNotFound
     return account.lot(pk)
 
 
-def _taken(account: LockedAccount, grant: CreditLot) -> tuple[list[tuple[CreditLot, int]], int]:
+def _taken(account: Account, grant: CreditLot) -> tuple[list[tuple[CreditLot, int]], int]:
     """What chargebacks of a grant took, in order, and how much of it was restored. Debt counts as the grant's own."""
     rows = CreditTransaction.objects.filter(
-        user_id=account.row.user_id, type=TransactionType.CHARGEBACK, refund_of=grant.transaction
+        user_id=account.row.user_id, type=TransactionType.CHARGEBACK, refund_of=grant.transaction_id
     ).order_by("at")
     taken = [
         (account.lot(lot) if lot else grant, -credits)
@@ -124,9 +133,12 @@ def _burnt(use: CreditTransaction) -> list[tuple[int, int]]:
     return [(lot, -credits) for lot, credits in moves if credits < 0]
 
 
-def _sum_of(transaction_id: uuid.UUID, type_: str) -> int:
-    rows = CreditTransaction.objects.filter(refund_of=transaction_id, type=type_)
-    return rows.aggregate(total=Sum("amount"))["total"] or 0
+def _refunded(account: Account, use: CreditTransaction) -> int:
+    """All refunds of a use so far, with those that this batch has not saved yet."""
+    rows = CreditTransaction.objects.filter(refund_of=use.pk, type=TransactionType.REFUND)
+    saved: int = rows.aggregate(total=Sum("amount"))["total"] or 0
+    posted = (posting.transaction for posting in account.postings)
+    return saved + sum(row.amount for row in posted if row.refund_of == use.pk)
 
 
 def slice_of(

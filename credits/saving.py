@@ -61,7 +61,9 @@ def save(accounts: Sequence[Account]) -> None:
     """Writes what these accounts have become. Each must be locked by this transaction."""
     for account in accounts:
         _open_best_grant(account)
-    CreditLot.objects.bulk_create([_as_stored(lot, account) for account in accounts for lot in account.created])
+    CreditLot.objects.bulk_create(
+        [_as_stored(lot, account) for account in accounts for lot in account.created]
+    )
     _update_lots([lot for account in accounts for lot in _changed(account)])
     _insert_transactions(accounts)
     _update_balances(accounts)
@@ -70,7 +72,7 @@ def save(accounts: Sequence[Account]) -> None:
 def _open_best_grant(account: Account) -> None:
     """The next to burn moves its remainder into the balance row, where a spend finds it without touching a lot."""
     best = next(account.live_grants(), None)
-    account.row.open_lot = best and best.pk
+    account.row.open_lot = best.pk if best else None
     account.row.open_left = best.remaining if best else 0
     account.row.due_at = account.next_due()
 

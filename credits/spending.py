@@ -9,6 +9,8 @@ touched here: the statement's snapshot is older than the lock it waited for.
 """
 
 import uuid
+from datetime import datetime
+from typing import Any
 
 from django.db import IntegrityError, connection, transaction
 from psycopg.types.numeric import Int8
@@ -64,8 +66,9 @@ RETURNING at, balance, held
 
 def spend_open_grant(*, user_id: uuid.UUID, amount: int, call: Call) -> CreditTransaction | None:
     """Spends by the one statement, or returns None and has changed nothing."""
+    transaction_id = uuid7()
     values = {
-        "id": uuid7(),
+        "id": transaction_id,
         "user_id": user_id,
         "amount": Int8(amount),  # one type for every size: else each size is a prepared statement of its own
         "service": call.service,
@@ -84,20 +87,20 @@ def spend_open_grant(*, user_id: uuid.UUID, amount: int, call: Call) -> CreditTr
         return None
     at, balance, held = row
     return CreditTransaction(
-        id=values["id"], user_id=user_id, at=at, type=TransactionType.USE, amount=-amount, balance=balance, held=held,
+        id=transaction_id, user_id=user_id, at=at, type=TransactionType.USE, amount=-amount, balance=balance, held=held,
         service=call.service, key=call.key, description=call.description, reference=call.reference,
         metadata=call.metadata,
     )  # fmt: skip
 
 
-def _execute(values: dict[str, object]) -> tuple[object, int, int] | None:
+def _execute(values: dict[str, Any]) -> tuple[datetime, int, int] | None:
     if connection.in_atomic_block:
         with transaction.atomic():  # a savepoint: the error must not end the caller's transaction
             return _run(values)
     return _run(values)
 
 
-def _run(values: dict[str, object]) -> tuple[object, int, int] | None:
+def _run(values: dict[str, Any]) -> tuple[datetime, int, int] | None:
     with connection.cursor() as cursor:
         cursor.execute(SPEND, values)
         return cursor.fetchone()  # type: ignore[no-any-return]

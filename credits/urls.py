@@ -2,12 +2,18 @@
 
 from django.urls import path
 
-from credits import views
+from credits.views import batch, holds, journal
 
 internal_urlpatterns = [
-    path("v1/credits/balance", views.CreditBalance.as_view()),
-    path("v1/credits/add", views.AddCredits.as_view()),
-    path("v1/credits/use", views.UseCredits.as_view()),
-    path("v1/credits/transactions", views.Transactions.as_view()),
-    path("v1/credits/transactions/<uuid:transaction_id>", views.Transaction.as_view()),
+    path("v1/credits/balance", journal.CreditBalance.as_view()),
+    path("v1/credits/add", journal.AddCredits.as_view()),
+    path("v1/credits/use", journal.UseCredits.as_view()),
+    path("v1/credits/refund", journal.RefundCredits.as_view()),
+    path("v1/credits/transactions", journal.Transactions.as_view()),
+    path("v1/credits/transactions/<uuid:transaction_id>", journal.Transaction.as_view()),
+    path("v1/credits/holds", holds.Holds.as_view()),
+    path("v1/credits/holds/<uuid:hold_id>", holds.Hold.as_view()),
+    path("v1/credits/holds/<uuid:hold_id>/capture", holds.CaptureHold.as_view()),
+    path("v1/credits/holds/<uuid:hold_id>/release", holds.ReleaseHold.as_view()),
+    path("v1/credits/batch", batch.Batch.as_view()),
 ]

@@ -1,7 +1,7 @@
 """Proof that the ledger is what its journal says: sums, lots, debt, order, texts and the hash chain of each user.
 
-All checks of a chunk are one statement, hence one snapshot: it can run beside any load. The chain shows any change that was
-not made by someone who can rewrite all of it; only an anchor kept elsewhere shows that.
+All checks of a chunk are one statement, hence one snapshot: it can run beside any load. The chain shows any change
+but that of someone who can rewrite all of it; only an anchor kept elsewhere shows that.
 """
 
 import uuid
@@ -41,10 +41,12 @@ UNION ALL SELECT j.user_id, j.id::text, 'held' FROM journal j LEFT JOIN moved US
 UNION ALL SELECT user_id, id::text, 'text' FROM journal WHERE CASE WHEN salt IS NULL
     THEN num_nonnulls(description, reference, metadata) > 0
     ELSE text_digest IS DISTINCT FROM credits_text_digest(salt, description, reference, metadata) END
-UNION ALL SELECT a.user_id, a.user_id::text, 'head' FROM account a LEFT JOIN journal j ON j.user_id = a.user_id AND j.is_last
+UNION ALL SELECT a.user_id, a.user_id::text, 'head'
+    FROM account a LEFT JOIN journal j ON j.user_id = a.user_id AND j.is_last
     WHERE (a.balance, a.held, a.hash) IS DISTINCT FROM
         (coalesce(j.balance, 0), coalesce(j.held, 0), coalesce(j.hash, ''::bytea)) OR a.at <> coalesce(j.at, a.at)
-UNION ALL SELECT a.user_id, a.user_id::text, 'debt' FROM account a LEFT JOIN lots ON lots.user_id = a.user_id AND lot = 0
+UNION ALL SELECT a.user_id, a.user_id::text, 'debt'
+    FROM account a LEFT JOIN lots ON lots.user_id = a.user_id AND lot = 0
     WHERE a.debt <> -coalesce(lots.credits, 0)
 UNION ALL SELECT a.user_id, l.id::text, 'lot' FROM account a JOIN credits_creditlot l ON l.user_id = a.user_id
     LEFT JOIN lots ON lots.lot = l.id AND lots.user_id = a.user_id

@@ -1,6 +1,7 @@
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -23,9 +24,12 @@ def person(db: None, request: pytest.FixtureRequest) -> Iterator[User]:
 def call() -> Callable[..., Call]:
     """A call of the service `shop`; without a key each is a new one."""
 
-    def make(key: str | None = None, *, service: str = "shop", fields: object = None, **texts: str) -> Call:
+    def make(key: str | None = None, *, service: str = "shop", fields: object = None, **texts: Any) -> Call:
         return Call(
-            service=service, key=key or str(uuid.uuid4()), request=request_bytes("test", fields=fields), **texts
+            service=service,
+            key=key or str(uuid.uuid4()),
+            request=request_bytes("test", fields=fields),
+            **texts,
         )
 
     return make

@@ -73,7 +73,9 @@ def test_a_hold_captured_and_released_20_times_at_once_settles_once(user):
     ledger.add(user_id=user.pk, amount=100, call=keyed("add"))
     hold = holds.place(user_id=user.pk, amount=40, lifetime=timedelta(hours=1), call=keyed("hold")).pk
 
-    captures = [lambda n=n: holds.capture(hold_id=hold, amount=30, call=keyed(f"c{n}")).type for n in range(10)]
+    captures = [
+        lambda n=n: holds.capture(hold_id=hold, amount=30, call=keyed(f"c{n}")).type for n in range(10)
+    ]
     releases = [lambda n=n: holds.release(hold_id=hold, call=keyed(f"r{n}")).type for n in range(10)]
     results = at_once(captures + releases)
 
@@ -86,7 +88,10 @@ def test_refunds_of_one_use_from_12_clients_never_exceed_it(user):
     use = ledger.use(user_id=user.pk, amount=100, call=keyed("use")).pk
 
     results = at_once(
-        [lambda n=n: refunds.refund(transaction_id=use, amount=10, call=keyed(f"f{n}")).amount for n in range(12)]
+        [
+            lambda n=n: refunds.refund(transaction_id=use, amount=10, call=keyed(f"f{n}")).amount
+            for n in range(12)
+        ]
     )
 
     assert (results.count(10), results.count("refund_exceeds_use")) == (10, 2)

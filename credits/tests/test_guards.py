@@ -57,13 +57,20 @@ class TestJournal:
 class TestConstraints:
     @pytest.mark.parametrize(
         "change",
-        ["balance = -1", "held = 101", "held = -1", "debt = 1", "open_left = 101", "balance = 9007199254740992"],
+        [
+            "balance = -1",
+            "held = 101",
+            "held = -1",
+            "debt = 1",
+            "open_left = 101",
+            "balance = 9007199254740992",
+        ],
     )
     def test_a_balance_row_that_cannot_be_is_refused(self, person, call, change):
         ledger.add(user_id=person.pk, amount=100, call=call())
 
         with pytest.raises(IntegrityError):
-            execute(f"UPDATE credits_usercredit SET {change}")
+            execute(f"UPDATE credits_usercredit SET {change}")  # noqa: S608
 
 
 @pytest.mark.django_db

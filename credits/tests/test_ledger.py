@@ -10,14 +10,19 @@ pytestmark = pytest.mark.django_db
 
 
 def journal(user):
-    return [(row.type, row.amount, row.balance) for row in CreditTransaction.objects.filter(user=user).order_by("at")]
+    return [
+        (row.type, row.amount, row.balance)
+        for row in CreditTransaction.objects.filter(user=user).order_by("at")
+    ]
 
 
 class TestUse:
     def test_a_spend_within_the_open_grant_is_one_statement(self, person, call, django_assert_num_queries):
         ledger.add(user_id=person.pk, amount=100, call=call())
 
-        with django_assert_num_queries(3):  # savepoint, the statement, release: the test's own transaction is around it
+        with django_assert_num_queries(
+            3
+        ):  # savepoint, the statement, release: the test's own transaction is around it
             ledger.use(user_id=person.pk, amount=30, call=call())
 
         assert journal(person) == [("bonus", 100, 100), ("use", -30, 70)]

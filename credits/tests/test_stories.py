@@ -5,7 +5,13 @@ from datetime import timedelta
 import pytest
 
 from credits import balance, holds, ledger, refunds
-from credits.errors import CaptureExceedsHold, HoldNotFound, HoldNotOpen, InsufficientCredits, RefundExceedsUse
+from credits.errors import (
+    CaptureExceedsHold,
+    HoldNotFound,
+    HoldNotOpen,
+    InsufficientCredits,
+    RefundExceedsUse,
+)
 from credits.models import CreditLot, CreditTransaction, UserCredit
 
 pytestmark = pytest.mark.django_db
@@ -192,6 +198,7 @@ class TestChargeback:
         first = refunds.charge_back(user_id=person.pk, granted_by=bought.pk, amount=100, call=call())
         second = refunds.charge_back(user_id=person.pk, granted_by=bought.pk, amount=100, call=call())
 
+        assert first is not None
         assert (first.amount, second, debt(person)) == (-30, None, 30)
 
     def test_won_gives_back_what_was_taken(self, person, call):

@@ -23,7 +23,9 @@ class Command(BaseCommand):
         parser.add_argument("amount", type=int, help="whole credits, signed: -5 takes five")
         parser.add_argument("--reason", required=True, help="why, for whoever reads the journal later")
         parser.add_argument("--key", help="makes a repeat of this command change nothing")
-        parser.add_argument("--dry-run", action="store_true", help="show what would happen and change nothing")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="show what would happen and change nothing"
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *, user: str, amount: int, reason: str, **options: Any) -> None:
@@ -55,7 +57,12 @@ class Command(BaseCommand):
     def _report(self, user: User, row: CreditTransaction, *, as_json: bool, dry_run: bool) -> None:
         now = balance.current(user.pk)
         if as_json:
-            fields = {"id": str(row.pk), "user_id": str(user.pk), "amount": row.amount, "balance_after": row.balance}
+            fields = {
+                "id": str(row.pk),
+                "user_id": str(user.pk),
+                "amount": row.amount,
+                "balance_after": row.balance,
+            }
             self.stdout.write(json.dumps({**fields, "replayed": row.replayed, "dry_run": dry_run}))
         elif dry_run:
             self.stdout.write(f"Would change {user} by {row.amount:+} to {row.balance}. Nothing was changed.")

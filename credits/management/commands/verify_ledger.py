@@ -20,7 +20,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("user", nargs="?", help="one user, by id or address (default: all)")
-        parser.add_argument("--after", type=uuid.UUID, help="resume behind this user id, as a run before reported it")
+        parser.add_argument(
+            "--after", type=uuid.UUID, help="resume behind this user id, as a run before reported it"
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *, user: str | None, after: uuid.UUID | None, **options: Any) -> None:
@@ -44,7 +46,9 @@ class Command(BaseCommand):
             raise CommandError(f"There is no user {user!r}. Give an id or an address.")
         return iter([verify.verify_user(found.pk)])
 
-    def _report(self, users: int, transactions: int, findings: list[verify.Finding], *, as_json: bool) -> None:
+    def _report(
+        self, users: int, transactions: int, findings: list[verify.Finding], *, as_json: bool
+    ) -> None:
         rows = [{"user_id": str(row.user_id), "place": row.place, "finding": row.finding} for row in findings]
         if as_json:
             report = {"ok": not findings, "users": users, "transactions": transactions, "findings": rows}

@@ -1,0 +1,107 @@
+"""Many operations in one commit: each stands alone, in the order of the list, and few statements save all of them."""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Q
+
+from accounts.errors import Problem, UserNotFound
+from credits.calls import Call
+from credits.models import CreditLot, CreditTransaction, UserCredit
+from credits.posting import LockedAccount, Operation, ledger_time, lock_all, new_lot_ids, retried
+from credits.saving import save
+
+LARGEST = 1000
+SEEN = """
+SELECT row.* FROM credits_credittransaction AS row
+JOIN unnest(%s::uuid[], %s::text[], %s::text[]) AS given(user_id, service, key) USING (user_id, service, key)
+"""
+KeyOfUser = tuple[uuid.UUID, str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One operation of a batch, for one user, under one key; or the problem that it is refused with unseen."""
+
+    call: Call
+    user_id: uuid.UUID | None = None
+    operation: Operation[CreditTransaction] | None = None
+    problem: Problem | None = None
+
+
+def perform_all(orders: Sequence[Order]) -> list[CreditTransaction | Problem]:
+    """Carries out the orders and gives for each its journal row, or the problem that refused it alone.
+
+    A key that was used before, in another request or earlier in the list, gets its first answer. Raises
+    ServiceUnavailable, and then nothing was done.
+    """
+    return retried(lambda: _perform_all(orders))
+
+
+def _perform_all(orders: Sequence[Order]) -> list[CreditTransaction | Problem]:
+    with transaction.atomic():
+        rows = lock_all(sorted({order.user_id for order in orders if order.user_id and order.operation}))
+        accounts = _load(rows, now=ledger_time())
+        answered = _answered_before(orders)
+        results = [_carry_out(order, accounts, answered) for order in orders]
+        save(list(accounts.values()))
+        return results
+
+
+def _load(rows: Sequence[UserCredit], *, now: datetime) -> dict[uuid.UUID, LockedAccount]:
+    """The accounts with all their lots, which one query reads, swept."""
+    lots: dict[uuid.UUID, list[CreditLot]] = defaultdict(list)
+    open_lots = [row.open_lot for row in rows if row.open_lot]
+    filled = Q(user_id__in=[row.pk for row in rows], remaining__gt=0)
+    for lot in CreditLot.objects.filter(filled | Q(pk__in=open_lots)):
+        lots[lot.user_id].append(lot)
+    lot_ids = new_lot_ids(at_a_time=50)
+    accounts = {row.pk: LockedAccount(row, now=now, lots=lots[row.pk], lot_ids=lot_ids) for row in rows}
+    for account in accounts.values():
+        account.sweep()
+    return accounts
+
+
+def _answered_before(orders: Sequence[Order]) -> dict[KeyOfUser, CreditTransaction]:
+    """The journal rows of the keys that were used before."""
+    keys = [(order.user_id, order.call.service, order.call.key) for order in orders if order.user_id]
+    columns = [list(column) for column in zip(*keys, strict=True)] or [[], [], []]
+    return {(row.user_id, row.service, row.key): row for row in CreditTransaction.objects.raw(SEEN, columns)}
+
+
+def _carry_out(
+    order: Order, accounts: dict[uuid.UUID, LockedAccount], answered: dict[KeyOfUser, CreditTransaction]
+) -> CreditTransaction | Problem:
+    try:
+        return _answer(order, accounts, answered)
+    except Problem as problem:
+        return problem
+
+
+def _answer(
+    order: Order, accounts: dict[uuid.UUID, LockedAccount], answered: dict[KeyOfUser, CreditTransaction]
+) -> CreditTransaction:
+    if order.problem or order.operation is None or order.user_id is None:
+        raise order.problem or UserNotFound
+    key = (order.user_id, order.call.service, order.call.key)
+    if found := answered.get(key):
+        order.call.require_same_request(bytes(found.digest or b""))
+        return replay_of(found)
+    account = accounts.get(order.user_id)
+    if account is None:
+        raise UserNotFound
+    row = answered[key] = order.operation(account)
+    account.sweep()
+    return row
+
+
+def replay_of(row: CreditTransaction) -> CreditTransaction:
+    """The same row as the answer to a repeat."""
+    again = copy(row)
+    again.replayed = True
+    return again

@@ -1,0 +1,26 @@
+"""What a feature costs. Admins edit the table; services send `feature` and `quantity` and need not know the price."""
+
+from collections.abc import Mapping
+
+from accounts.errors import ValidationFailed
+from credits.models import FeaturePrice
+
+
+def amount_of(
+    *,
+    amount: int | None,
+    feature: str | None,
+    quantity: int | None,
+    known: Mapping[str, FeaturePrice] | None = None,
+) -> int | None:
+    """The credits that a use asks for: None for a feature without a price.
+
+    `known` are prices that were read before. Raises ValidationFailed unless there is either an amount, or a feature
+    with a quantity.
+    """
+    if amount is not None and feature is None and quantity is None:
+        return amount
+    if amount is not None or feature is None or quantity is None:
+        raise ValidationFailed(("amount", "invalid", "Send either `amount`, or `feature` and `quantity`."))
+    price = FeaturePrice.objects.filter(pk=feature).first() if known is None else known.get(feature)
+    return price.credits * quantity if price else None

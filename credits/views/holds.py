@@ -1,0 +1,178 @@
+"""Placing, finding and settling holds."""
+
+from datetime import timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from django.db.models import Q, QuerySet
+from rest_framework.response import Response
+
+from accounts import tiers
+from accounts.documentation import documented
+from accounts.errors import UserNotFound
+from accounts.requests import ServiceRequest
+from accounts.tiers import InternalEndpoint
+from credits import holds
+from credits.errors import (
+    AccountFrozen,
+    AccountSuspended,
+    CaptureExceedsHold,
+    HoldNotFound,
+    HoldNotOpen,
+    InsufficientCredits,
+)
+from credits.models import CreditLot, CreditTransaction
+from credits.posting import LEDGER_NOW
+from credits.views.answers import CAPTURED, HOLD, RELEASED, USER, HoldAnswer, answer, hold_answer
+from credits.views.requests import Credits, Description, Metadata, Reference, Seconds, call_of
+
+Status = CreditLot.Status
+
+
+class Holds(InternalEndpoint):
+    scope = {"GET": "credits:read", "POST": "credits:use"}
+
+    class Body(tiers.Body):
+        user_id: UUID
+        amount: Credits
+        expires_in: Seconds = int(holds.DEFAULT_LIFETIME.total_seconds())
+        description: Description | None = None
+        reference: Reference | None = None
+        metadata: Metadata | None = None
+
+    class Query(tiers.Query):
+        user_id: UUID | None = None
+        status: Literal[tuple(Status.values)] | None = None  # type: ignore[valid-type]
+
+    @documented(
+        "Place a hold",
+        answer=HoldAnswer,
+        status=201,
+        idempotent=True,
+        problems=(InsufficientCredits, AccountSuspended, AccountFrozen, UserNotFound),
+        body_example={"user_id": USER, "amount": 40, "expires_in": 900, "reference": "job-4712"},
+        example=HOLD,
+    )
+    def post(self, request: ServiceRequest) -> Response:
+        """Sets credits aside for a piece of work whose cost is not known yet. `expires_in` is in seconds."""
+        body = request.data
+        placed = holds.place(
+            user_id=body.user_id,
+            amount=body.amount,
+            lifetime=timedelta(seconds=body.expires_in),
+            call=call_of(request, "hold"),
+        )
+        hold = with_placing().get(transaction=placed.pk)
+        return answer(placed_answer(hold), status=201, replayed=placed.replayed)
+
+    @documented("List holds", answer=HoldAnswer, paged=True, example=HOLD)
+    def get(self, request: ServiceRequest) -> Response:
+        """Holds on one user, newest first; without `user_id` those that the calling service placed.
+
+        After a crash, `?status=open` gives a service what it still has to settle.
+        """
+        query = self.query(request)
+        narrowed = {"user_id": query.user_id} if query.user_id else {"service": request.auth.service}
+        rows = _with_status(with_placing().filter(**narrowed), query.status)
+        page: Response = self.pages.page(
+            rows,
+            request,
+            order=("-id",),
+            bound_to={**msgspec.structs.asdict(query), "service": request.auth.service},
+            render=current_answer,
+        )
+        return page
+
+
+class Hold(InternalEndpoint):
+    scope = "credits:read"
+
+    @documented("Read a hold", answer=HoldAnswer, problems=(HoldNotFound,), example=HOLD)
+    def get(self, request: ServiceRequest, hold_id: UUID) -> Response:
+        """One hold, as it is now."""
+        hold = with_placing().filter(transaction=hold_id).first()
+        if hold is None:
+            raise HoldNotFound
+        return Response(current_answer(hold))
+
+
+class CaptureHold(InternalEndpoint):
+    scope = "credits:use"
+
+    class Body(tiers.Body):
+        amount: Credits | None = None
+        description: Description | None = None
+        reference: Reference | None = None
+        metadata: Metadata | None = None
+
+    @documented(
+        "Capture a hold",
+        answer=HoldAnswer,
+        idempotent=True,
+        problems=(HoldNotFound, HoldNotOpen, CaptureExceedsHold),
+        body_example={"amount": 25},
+        example=CAPTURED,
+    )
+    def post(self, request: ServiceRequest, hold_id: UUID) -> Response:
+        """Spends what is held, or `amount` of it, and returns the rest. Only by the service that placed the hold."""
+        call = call_of(request, "capture", path=hold_id)
+        settled = holds.capture(hold_id=hold_id, amount=request.data.amount, call=call)
+        return _settled(settled)
+
+
+class ReleaseHold(InternalEndpoint):
+    scope = "credits:use"
+
+    @documented(
+        "Release a hold",
+        answer=HoldAnswer,
+        idempotent=True,
+        problems=(HoldNotFound, HoldNotOpen),
+        example=RELEASED,
+    )
+    def post(self, request: ServiceRequest, hold_id: UUID) -> Response:
+        """Returns what is held. Only by the service that placed the hold."""
+        settled = holds.release(hold_id=hold_id, call=call_of(request, "release", path=hold_id))
+        return _settled(settled)
+
+
+def _settled(row: CreditTransaction) -> Response:
+    hold = with_placing().get(transaction=row.hold)
+    return answer(settled_answer(hold, row), status=200, replayed=row.replayed)
+
+
+def placed_answer(hold: CreditLot) -> HoldAnswer:
+    """The hold as it was when it was placed."""
+    return hold_answer(hold, status=Status.OPEN, captured=0)
+
+
+def settled_answer(hold: CreditLot, settled: CreditTransaction) -> HoldAnswer:
+    """The hold as this capture or release left it."""
+    return hold_answer(hold, status=hold.status, captured=hold.captured, settled=settled)
+
+
+def current_answer(hold: Any) -> HoldAnswer:
+    """The hold as it is now: one whose time is over has expired, whether that was posted yet or not."""
+    status = Status.EXPIRED if hold.is_over else hold.status
+    return hold_answer(hold, status=status, captured=hold.captured)
+
+
+def with_placing() -> QuerySet[Any]:
+    """Holds with the row that placed them, and whether their time is over though nobody has posted it."""
+    over = Q(status=Status.OPEN, expires_at__lte=LEDGER_NOW)
+    return (
+        CreditLot.objects.filter(kind=CreditLot.Kind.HOLD)
+        .select_related("transaction")
+        .annotate(is_over=over)
+    )
+
+
+def _with_status(rows: QuerySet[Any], status: str | None) -> QuerySet[Any]:
+    if status is None:
+        return rows
+    if status == Status.OPEN:
+        return rows.filter(status=Status.OPEN, is_over=False)
+    if status == Status.EXPIRED:
+        return rows.filter(Q(status=Status.EXPIRED) | Q(is_over=True))
+    return rows.filter(status=status)

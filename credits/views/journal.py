@@ -1,0 +1,261 @@
+"""Balance, adding, using, refunding, and the journal."""
+
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from django.db.models import QuerySet
+from rest_framework.response import Response
+
+from accounts import tiers
+from accounts.documentation import documented
+from accounts.errors import UserNotFound
+from accounts.models import User
+from accounts.requests import ServiceRequest
+from accounts.tiers import InternalEndpoint
+from credits import balance, ledger, prices, refunds
+from credits.errors import (
+    AccountFrozen,
+    AccountSuspended,
+    BalanceLimit,
+    FeatureNotFound,
+    InsufficientCredits,
+    RefundExceedsUse,
+    TransactionNotFound,
+    TransactionNotRefundable,
+)
+from credits.models import CreditTransaction, TransactionType
+from credits.posting import ledger_time
+from credits.views.answers import (
+    ADDED,
+    REFUNDED,
+    TRANSACTION,
+    USER,
+    BalanceAnswer,
+    TransactionAnswer,
+    answer,
+    balance_answer,
+    transaction_answer,
+)
+from credits.views.requests import (
+    Credits,
+    Description,
+    Feature,
+    Metadata,
+    Moment,
+    Quantity,
+    Reference,
+    call_of,
+)
+
+
+class CreditBalance(InternalEndpoint):
+    scope = "credits:read"
+
+    class Query(tiers.Query):
+        user_id: UUID
+        at: Moment | None = None
+
+    @documented(
+        "Read a balance",
+        answer=BalanceAnswer,
+        problems=(UserNotFound,),
+        example={
+            "user_id": USER,
+            "balance": 170,
+            "held": 20,
+            "debt": 0,
+            "available": 150,
+            "expiring": [{"amount": 100, "expires_at": "2026-12-24T00:00:00Z"}],
+            "blocked": [],
+            "as_of": "2026-11-23T10:00:00Z",
+        },
+    )
+    def get(self, request: ServiceRequest) -> Response:
+        """What the user has, now or at a past instant. A user without transactions has 0."""
+        query = self.query(request)
+        if query.at is None:
+            return Response(balance_answer(balance.current(query.user_id), present=True))
+        return Response(balance_answer(balance.past(query.user_id, query.at), present=False))
+
+
+class AddCredits(InternalEndpoint):
+    scope = "credits:add"
+
+    class Body(tiers.Body):
+        user_id: UUID
+        amount: Credits
+        type: Literal["purchase", "bonus", "adjustment"] = "bonus"
+        description: Description | None = None
+        reference: Reference | None = None
+        expires_at: Moment | None = None
+        metadata: Metadata | None = None
+
+    @documented(
+        "Add credits",
+        answer=TransactionAnswer,
+        status=201,
+        idempotent=True,
+        problems=(UserNotFound, BalanceLimit),
+        body_example={"user_id": USER, "amount": 100, "description": "Welcome"},
+        example=ADDED,
+    )
+    def post(self, request: ServiceRequest) -> Response:
+        """Gives the user a grant of credits, once per key. With `expires_at` what is left of it then expires."""
+        body = request.data
+        added = ledger.add(
+            user_id=body.user_id,
+            amount=body.amount,
+            type=body.type,
+            expires_at=body.expires_at,
+            call=call_of(request, "add"),
+        )
+        return _answer(added)
+
+
+class UseCredits(InternalEndpoint):
+    scope = "credits:use"
+
+    class Body(tiers.Body):
+        user_id: UUID
+        amount: Credits | None = None
+        feature: Feature | None = None
+        quantity: Quantity | None = None
+        description: Description | None = None
+        reference: Reference | None = None
+        metadata: Metadata | None = None
+
+    @documented(
+        "Use credits",
+        answer=TransactionAnswer,
+        status=201,
+        idempotent=True,
+        problems=(InsufficientCredits, AccountSuspended, AccountFrozen, UserNotFound, FeatureNotFound),
+        body_example={
+            "user_id": USER,
+            "amount": 30,
+            "description": "Three pictures",
+            "reference": "job-4711",
+        },
+        example=TRANSACTION,
+    )
+    def post(self, request: ServiceRequest) -> Response:
+        """Takes credits from the user, once per key: grants that burn first go first. All of it or nothing.
+
+        Give `amount`, or `feature` and `quantity`, which the table of prices turns into an amount.
+        """
+        body = request.data
+        amount = prices.amount_of(amount=body.amount, feature=body.feature, quantity=body.quantity)
+        return _answer(ledger.use(user_id=body.user_id, amount=amount, call=call_of(request, "use")))
+
+
+class RefundCredits(InternalEndpoint):
+    scope = ("credits:refund", "credits:add")
+
+    class Body(tiers.Body):
+        transaction_id: UUID
+        amount: Credits | None = None
+        description: Description | None = None
+
+    @documented(
+        "Refund a use",
+        answer=TransactionAnswer,
+        status=201,
+        idempotent=True,
+        problems=(TransactionNotFound, TransactionNotRefundable, RefundExceedsUse, BalanceLimit),
+        body_example={"transaction_id": TRANSACTION["id"], "amount": 30},
+        example=REFUNDED,
+    )
+    def post(self, request: ServiceRequest) -> Response:
+        """Gives back a use, or part of it, to the grants it came from. All refunds of a use never exceed it.
+
+        With the scope `credits:refund` a service refunds what it used itself, with `credits:add` any use.
+        """
+        body = request.data
+        refunded = refunds.refund(
+            transaction_id=body.transaction_id,
+            amount=body.amount,
+            own_only="credits:add" not in request.auth.scopes,
+            call=call_of(request, "refund"),
+        )
+        return _answer(refunded)
+
+
+class Transactions(InternalEndpoint):
+    scope = "credits:read"
+
+    class Query(tiers.Query):
+        user_id: UUID | None = None
+        type: TransactionType | None = None
+        reference: str | None = None
+        since: Moment | None = None
+        until: Moment | None = None
+
+    @documented(
+        "List transactions",
+        answer=TransactionAnswer,
+        paged=True,
+        problems=(UserNotFound,),
+        example=TRANSACTION,
+    )
+    def get(self, request: ServiceRequest) -> Response:
+        """The journal of one user, newest first; without `user_id`, what the calling service did, over all users."""
+        query = self.query(request)
+        page: Response = self.pages.page(
+            _journal(query, request.auth.service),
+            request,
+            order=("-at",) if query.user_id else ("-at", "-id"),
+            bound_to={**msgspec.structs.asdict(query), "service": request.auth.service},
+            render=transaction_answer,
+            ahead=[row for row in _unposted(query.user_id) if _matches(row, query)],
+        )
+        return page
+
+
+class Transaction(InternalEndpoint):
+    scope = "credits:read"
+
+    @documented(
+        "Read a transaction", answer=TransactionAnswer, problems=(TransactionNotFound,), example=TRANSACTION
+    )
+    def get(self, request: ServiceRequest, transaction_id: UUID) -> Response:
+        """One row of the journal."""
+        row = CreditTransaction.objects.filter(pk=transaction_id).first()
+        if row is None:
+            raise TransactionNotFound
+        return Response(transaction_answer(row))
+
+
+def _answer(row: CreditTransaction) -> Response:
+    return answer(transaction_answer(row), status=201, replayed=row.replayed)
+
+
+def _journal(query: Any, service: str) -> QuerySet[CreditTransaction]:
+    """The rows that the query asks for. Raises UserNotFound."""
+    rows = CreditTransaction.objects.all()
+    if query.user_id is None:
+        rows = rows.filter(service=service)
+    elif not User.objects.filter(pk=query.user_id).exclude(status=User.Status.DELETED).exists():
+        raise UserNotFound
+    filters = {
+        "user_id": query.user_id,
+        "type": query.type,
+        "reference": query.reference,
+        "at__gte": query.since,
+        "at__lt": query.until,
+    }
+    return rows.filter(**{name: value for name, value in filters.items() if value is not None})
+
+
+def _unposted(user_id: UUID | None) -> list[CreditTransaction]:
+    """What has come due for the user and is not in the journal yet, newest first."""
+    return balance.unposted(user_id, ledger_time())[::-1] if user_id else []
+
+
+def _matches(row: CreditTransaction, query: Any) -> bool:
+    return (
+        query.type in (None, row.type)
+        and query.reference is None
+        and (query.since is None or row.at >= query.since)
+        and (query.until is None or row.at < query.until)
+    )

@@ -1,0 +1,52 @@
+"""What the credits endpoints ask for: the types of their fields, and the call that a request makes on the ledger."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from accounts.errors import ValidationFailed
+from accounts.requests import ServiceRequest
+from accounts.tiers import idempotency_key
+from credits.calls import Call, request_bytes
+
+METADATA_BYTES = 4096
+
+Credits = Annotated[int, Meta(ge=1, le=10**12, description="Whole credits.")]
+Description = Annotated[str, Meta(max_length=500)]
+Reference = Annotated[str, Meta(max_length=255)]
+Metadata = Annotated[dict[str, Any], Meta(description="A JSON object of at most 4 KiB.")]
+Moment = Annotated[datetime, Meta(tz=True)]
+Feature = Annotated[
+    str, Meta(min_length=1, max_length=100, description="Something with a price, instead of `amount`.")
+]
+Quantity = Annotated[int, Meta(ge=1, le=10**6)]
+Seconds = Annotated[int, Meta(ge=1, le=7 * 24 * 3600)]
+
+
+def call_of(request: ServiceRequest, operation: str, *, path: UUID | str = "") -> Call:
+    """The call that a request with an Idempotency-Key makes."""
+    fields = sent(request.data)
+    return make_call(request.auth.service, idempotency_key(request), operation, fields, path=str(path))
+
+
+def sent(body: msgspec.Struct) -> dict[str, Any]:
+    """The fields that were sent; null counts as not sent. A repeat is compared by them."""
+    return {name: value for name, value in msgspec.structs.asdict(body).items() if value is not None}
+
+
+def make_call(service: str, key: str, operation: str, fields: Mapping[str, Any], *, path: str = "") -> Call:
+    """Raises ValidationFailed for metadata that is too large."""
+    if "metadata" in fields and len(msgspec.json.encode(fields["metadata"])) > METADATA_BYTES:
+        raise ValidationFailed(("metadata", "too_long", "This must be at most 4 KiB of JSON."))
+    return Call(
+        service=service,
+        key=key,
+        request=request_bytes(operation, path=path, fields=fields),
+        description=fields.get("description"),
+        reference=fields.get("reference"),
+        metadata=fields.get("metadata"),
+    )
