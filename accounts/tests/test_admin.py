@@ -86,6 +86,15 @@ class TestSignIn:
         response = admin_site.post("/admin/login/", fields, format="multipart")
         assert response.status_code == 403
 
+    def test_lets_the_browser_say_where_the_form_was(
+        self, admin_site: ListenerClient, superuser: User
+    ) -> None:
+        for path in ("/admin/login/", "/admin/"):
+            assert admin_site.get(path).headers["Referrer-Policy"] == "same-origin"
+        origin = "http://testserver"
+        assert sign_in(admin_site, superuser.email or "", HTTP_ORIGIN=origin).status_code == 302
+        assert sign_in(ListenerClient("admin"), superuser.email or "", HTTP_ORIGIN="null").status_code == 403
+
     def test_takes_the_address_in_any_spelling(self, admin_site: ListenerClient, superuser: User) -> None:
         assert sign_in(admin_site, " Boss@EXAMPLE.com ").status_code == 302
         event = AuditEvent.objects.get()
