@@ -1,0 +1,124 @@
+"""The documents of both listeners: valid OpenAPI 3.1, complete, and true to their own examples."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from drf_spectacular.validation import validate_schema
+from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
+
+from tests.listeners import ListenerClient
+from tests.surface import routes_of
+
+LISTENERS = ["public", "internal"]
+
+
+def document(listener: str) -> dict[str, Any]:
+    return dict(ListenerClient(listener).get("/v1/schema").json())
+
+
+def operations(listener: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in document(listener)["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def validator(listener: str, schema: dict[str, Any]) -> Draft202012Validator:
+    """References point into the document, so it stands around the schema."""
+    around = {**schema, "components": document(listener)["components"]}
+    return Draft202012Validator(around, format_checker=FormatChecker())
+
+
+def contents(operation: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for part in (operation.get("requestBody", {}), *operation["responses"].values()):
+        yield from part.get("content", {}).values()
+
+
+@pytest.mark.parametrize("listener", LISTENERS)
+class TestDocument:
+    def test_it_is_valid_openapi(self, listener: str) -> None:
+        found = document(listener)
+        assert found["openapi"].startswith("3.1")
+        validate_schema(found)
+        for schema in found["components"]["schemas"].values():
+            Draft202012Validator.check_schema(schema)
+
+    def test_it_lists_exactly_the_endpoints_of_the_listener(self, listener: str) -> None:
+        listed = {name for name, _ in operations(listener)}
+        routed = {f"{route.method} {route.path}" for route in routes_of(listener) if route.note != "docs"}
+        assert listed == routed
+
+    def test_every_operation_is_explained(self, listener: str) -> None:
+        for name, operation in operations(listener):
+            assert operation["summary"], name
+            assert len(operation["description"]) > 40, name
+
+    def test_every_body_and_answer_has_an_example_that_fits(self, listener: str) -> None:
+        for name, operation in operations(listener):
+            for content in contents(operation):
+                examples = [content["example"]] if "example" in content else []
+                examples += [entry["value"] for entry in content.get("examples", {}).values()]
+                assert examples, name
+                for example in examples:
+                    errors = validator(listener, content["schema"]).iter_errors(example)
+                    assert not [error.message for error in errors], name
+
+    def test_names_are_unique(self, listener: str) -> None:
+        identifiers = [operation["operationId"] for _, operation in operations(listener)]
+        assert len(identifiers) == len(set(identifiers))
+
+    def test_security_is_that_of_the_tier(self, listener: str) -> None:
+        schemes = {
+            "public": [],
+            "authenticated": ["BearerJWT"],
+            "verified": ["BearerJWT"],
+            "internal": ["ApiKey"],
+        }
+        tiers = {f"{route.method} {route.path}": route for route in routes_of(listener)}
+        for name, operation in operations(listener):
+            assert [scheme for entry in operation["security"] for scheme in entry] == schemes[
+                tiers[name].tier
+            ]
+            if tiers[name].tier == "internal":
+                assert all(f"`{scope}`" in operation["description"] for scope in tiers[name].scopes())
+
+    def test_the_page_and_its_assets_are_local(self, listener: str) -> None:
+        client = ListenerClient(listener)
+        answer = client.get("/docs")
+        page = answer.content.decode()
+        assert "'unsafe-inline'" not in answer.headers["Content-Security-Policy"].split("style-src")[0]
+        assert "<script>" not in page
+        sources = [part.split('"')[0] for part in page.split('src="')[1:]]
+        assert len(sources) == 2
+        for source in sources:
+            found = client.get(source)
+            assert found.status_code == 200, source
+            assert "javascript" in found.headers["Content-Type"]
+            found.close()
+
+
+def test_an_idempotent_call_says_so() -> None:
+    use = dict(operations("internal"))["POST /v1/credits/use"]
+    header = next(parameter for parameter in use["parameters"] if parameter["in"] == "header")
+    assert (header["name"], header["required"]) == ("Idempotency-Key", True)
+    assert {"400", "401", "402", "403", "404", "409", "413", "415", "422", "503"} <= set(use["responses"])
+    assert "Idempotency-Replayed" in use["responses"]["201"]["headers"]
+
+
+def test_a_list_says_how_to_go_on() -> None:
+    listing = dict(operations("internal"))["GET /v1/credits/transactions"]
+    assert {"limit", "cursor", "since", "until"} <= {parameter["name"] for parameter in listing["parameters"]}
+    assert set(listing["responses"]["200"]["content"]["application/json"]["example"]) == {"results", "next"}
+
+
+def test_the_page_of_problems_has_an_entry_for_each_type() -> None:
+    page = ListenerClient("internal").get("/docs/problems").content.decode()
+    types = {
+        entry["value"]["type"]
+        for _, operation in operations("internal")
+        for content in contents(operation)
+        for entry in content.get("examples", {}).values()
+    }
+    assert len(types) > 10
+    for kind in types:
+        assert f'id="{kind.partition("#")[2]}"' in page
