@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db.models import F, Min, QuerySet
@@ -116,18 +117,22 @@ class Account:
         row.at = self.moment(at)
         row.balance += (amount := _total(moves))
         row.held += held
+        pk = uuid7_of(row.at, row.user_id, type_, *_places(moves)) if call is BY_ITSELF else uuid7()
+        self._sign_new_lots(pk)
         transaction = CreditTransaction(
-            id=uuid7() if call is not BY_ITSELF else uuid7_of(row.at, row.user_id, type_, *_places(moves)),
-            user_id=row.user_id, at=row.at, type=type_, amount=amount, balance=row.balance, held=row.held,
+            id=pk, user_id=row.user_id, at=row.at, type=type_, amount=amount, balance=row.balance, held=row.held,
             service=call.service, key=call.key, digest=call.digest, description=call.description,
             reference=call.reference, metadata=call.metadata, salt=call.salt(),
             refund_of=refund_of.pk if refund_of else None, hold=hold.transaction_id if hold else None,
         )  # fmt: skip
-        for lot in self.created:
-            if lot.transaction_id is None:
-                lot.transaction_id, lot.created_at = transaction.pk, transaction.at
         self.postings.append(Posting(transaction, moves))
         return transaction
+
+    def _sign_new_lots(self, transaction_id: UUID) -> None:
+        """The lots made for a row bear its id and time."""
+        for lot in self.created:
+            if lot.transaction_id is None:
+                lot.transaction_id, lot.created_at = transaction_id, self.row.at
 
     def moment(self, at: datetime | None = None) -> datetime:
         """The time that the next row gets."""

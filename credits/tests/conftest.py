@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from accounts import service_keys
 from accounts.models import User
 from credits import verify
 from credits.calls import Call, request_bytes
@@ -33,6 +34,12 @@ def call() -> Callable[..., Call]:
         )
 
     return make
+
+
+@pytest.fixture
+def keys_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No reading of the key table in the middle of a test that counts statements."""
+    monkeypatch.setattr(service_keys, "REFRESH_SECONDS", 3600)
 
 
 class Clock:

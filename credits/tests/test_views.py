@@ -237,7 +237,7 @@ class TestBalance:
 
         assert problem(answer) == (400, "validation_error")
 
-    def test_is_one_statement(self, shop, verified_user, django_assert_num_queries):
+    def test_is_one_statement(self, shop, verified_user, keys_in_memory, django_assert_num_queries):
         add(shop, verified_user, 30, expires_at="2031-01-01T00:00:00Z")
         with django_assert_num_queries(1):
             shop.get(BALANCE, {"user_id": str(verified_user.pk)})

@@ -1,0 +1,288 @@
+"""Holds, refunds and batches over HTTP."""
+
+import uuid
+
+import pytest
+
+from credits.models import CreditTransaction, FeaturePrice
+from credits.tests.test_views import ADD, USE, add, post, problem
+
+pytestmark = pytest.mark.django_db
+HOLDS, REFUND, BATCH = "/v1/credits/holds", "/v1/credits/refund", "/v1/credits/batch"
+
+
+@pytest.fixture
+def shop(internal, service_key):
+    return internal.with_key(service_key("shop"))
+
+
+@pytest.fixture
+def studio(internal, service_key):
+    return internal.with_key(service_key("studio"))
+
+
+@pytest.fixture
+def rich(shop, verified_user):
+    """A person with 100 credits."""
+    add(shop, verified_user, 100)
+    return verified_user
+
+
+def hold(client, user, amount=40, key=None, **fields):
+    return post(client, HOLDS, {"user_id": str(user.pk), "amount": amount, **fields}, key)
+
+
+class TestHolds:
+    def test_nobody_and_a_key_without_the_scope(self, internal, service_key, rich):
+        assert problem(hold(internal, rich)) == (401, "api_key_missing")
+        reader = internal.with_key(service_key("reader", "credits:read"))
+        assert problem(hold(reader, rich)) == (403, "scope_missing")
+        assert reader.get(HOLDS).json() == {"results": [], "next": None}
+
+    @pytest.mark.parametrize(
+        "fields", [{"expires_in": 0}, {"expires_in": 604801}, {"amount": 0}, {"status": "open"}]
+    )
+    def test_a_field_that_cannot_be(self, shop, rich, fields):
+        assert hold(shop, rich, **fields).status_code == 400
+        assert CreditTransaction.objects.count() == 1
+
+    def test_is_placed_captured_in_part_and_each_answer_repeats(self, shop, rich):
+        placed = hold(shop, rich, key="place", reference="job-1", expires_in=60)
+        path = f"{HOLDS}/{placed.json()['id']}/capture"
+        captured = post(shop, path, {"amount": 25}, key="take")
+
+        assert placed.status_code == 201
+        assert (placed.json()["status"], placed.json()["amount"], placed.json()["captured"]) == (
+            "open",
+            40,
+            0,
+        )
+        body = captured.json()
+        assert (captured.status_code, body["status"], body["captured"]) == (200, "captured", 25)
+        assert (body["transaction"]["amount"], body["transaction"]["balance_after"]) == (-25, 75)
+        assert body["transaction"]["hold_id"] == body["id"]
+        for first, again in (
+            (placed, hold(shop, rich, key="place", reference="job-1", expires_in=60)),
+            (captured, post(shop, path, {"amount": 25}, key="take")),
+        ):
+            assert (again.status_code, again.json()) == (first.status_code, first.json())
+            assert again["Idempotency-Replayed"] == "true"
+
+    def test_another_service_finds_it_but_cannot_settle_it(self, shop, studio, rich):
+        hold_id = hold(shop, rich).json()["id"]
+
+        assert studio.get(f"{HOLDS}/{hold_id}").json()["status"] == "open"
+        assert problem(post(studio, f"{HOLDS}/{hold_id}/release", {})) == (404, "hold_not_found")
+        assert problem(post(studio, f"{HOLDS}/{hold_id}/capture", {})) == (404, "hold_not_found")
+        assert problem(post(shop, f"{HOLDS}/{uuid.uuid4()}/release", {})) == (404, "hold_not_found")
+        assert shop.get(f"{HOLDS}/{hold_id}").json()["status"] == "open"
+
+    def test_refusals_change_nothing(self, shop, rich):
+        hold_id = hold(shop, rich).json()["id"]
+
+        assert problem(hold(shop, rich, 61)) == (402, "insufficient_credits")
+        assert problem(post(shop, f"{HOLDS}/{hold_id}/capture", {"amount": 41})) == (
+            409,
+            "capture_exceeds_hold",
+        )
+        post(shop, f"{HOLDS}/{hold_id}/release", {})
+        assert problem(post(shop, f"{HOLDS}/{hold_id}/release", {})) == (409, "hold_not_open")
+
+        balance = shop.get("/v1/credits/balance", {"user_id": str(rich.pk)}).json()
+        assert (balance["balance"], balance["held"]) == (100, 0)
+
+    def test_are_found_again_after_a_crash(self, shop, studio, rich, clock):
+        first, second = hold(shop, rich, 1, expires_in=60).json(), hold(shop, rich, 2).json()
+        hold(studio, rich, 3)
+
+        def found(client, **query):
+            return [row["amount"] for row in client.get(HOLDS, query).json()["results"]]
+
+        assert found(shop) == [2, 1]
+        assert found(shop, user_id=str(rich.pk)) == [3, 2, 1]
+        post(shop, f"{HOLDS}/{second['id']}/release", {})
+        clock.advance(seconds=61)
+        assert found(shop, status="open") == []
+        assert found(shop, status="expired") == [1]
+        assert shop.get(f"{HOLDS}/{first['id']}").json()["status"] == "expired"
+
+    def test_a_list_costs_the_same_for_one_and_for_many(
+        self, shop, rich, keys_in_memory, django_assert_num_queries
+    ):
+        for _ in range(5):
+            hold(shop, rich, 1)
+        with django_assert_num_queries(1):
+            assert len(shop.get(HOLDS).json()["results"]) == 5
+
+
+class TestRefund:
+    def test_a_service_refunds_its_own_uses_only(self, internal, service_key, shop, rich):
+        use = post(shop, USE, {"user_id": str(rich.pk), "amount": 30}).json()["id"]
+        stranger = internal.with_key(service_key("stranger", "credits:refund"))
+        own = internal.with_key(service_key("shop", "credits:refund"))
+        manager = internal.with_key(service_key("manager", "credits:add"))
+
+        assert problem(post(stranger, REFUND, {"transaction_id": use})) == (404, "transaction_not_found")
+        refunded = post(own, REFUND, {"transaction_id": use, "amount": 10})
+        rest = post(manager, REFUND, {"transaction_id": use})
+
+        assert (refunded.status_code, refunded.json()["refund_of"], refunded.json()["amount"]) == (
+            201,
+            use,
+            10,
+        )
+        assert (rest.json()["amount"], rest.json()["balance_after"]) == (20, 100)
+        assert problem(post(own, REFUND, {"transaction_id": use, "amount": 1})) == (409, "refund_exceeds_use")
+
+    def test_only_a_use_can_be_refunded(self, shop, rich):
+        added = CreditTransaction.objects.get().pk
+
+        assert problem(post(shop, REFUND, {"transaction_id": str(added)})) == (
+            409,
+            "transaction_not_refundable",
+        )
+        assert problem(post(shop, REFUND, {"transaction_id": str(uuid.uuid4())})) == (
+            404,
+            "transaction_not_found",
+        )
+        assert CreditTransaction.objects.count() == 1
+
+
+class TestFeature:
+    def test_is_priced_by_the_table_and_a_repeat_ignores_a_new_price(self, shop, rich):
+        price = FeaturePrice.objects.create(feature="picture", credits=7)
+        body = {"user_id": str(rich.pk), "feature": "picture", "quantity": 3}
+
+        first = post(shop, USE, body, key="k")
+        FeaturePrice.objects.filter(pk=price.pk).update(credits=90)
+        again = post(shop, USE, body, key="k")
+        FeaturePrice.objects.all().delete()
+        third = post(shop, USE, body, key="k")
+
+        assert (first.json()["amount"], again.json(), third.json()) == (-21, first.json(), first.json())
+        assert problem(post(shop, USE, body)) == (404, "feature_not_found")
+
+    @pytest.mark.parametrize(
+        "fields", [{}, {"feature": "a"}, {"quantity": 1}, {"amount": 1, "feature": "a", "quantity": 1}]
+    )
+    def test_either_an_amount_or_a_feature(self, shop, rich, fields):
+        assert problem(post(shop, USE, {"user_id": str(rich.pk), **fields})) == (400, "validation_error")
+
+
+class TestBatch:
+    def test_each_stands_alone_in_the_order_of_the_list(self, shop, rich, make_user):
+        other, nobody = make_user(), uuid.uuid4()
+        operations = [
+            {"op": "use", "idempotency_key": "1", "user_id": str(rich.pk), "amount": 90},
+            {"op": "use", "idempotency_key": "2", "user_id": str(rich.pk), "amount": 11},
+            {"op": "add", "idempotency_key": "3", "user_id": str(rich.pk), "amount": 5},
+            {"op": "use", "idempotency_key": "2", "user_id": str(rich.pk), "amount": 11},
+            {"op": "use", "idempotency_key": "1", "user_id": str(rich.pk), "amount": 90},
+            {"op": "use", "idempotency_key": "1", "user_id": str(rich.pk), "amount": 91},
+            {"op": "add", "idempotency_key": "1", "user_id": str(other.pk), "amount": 7},
+            {"op": "hold", "idempotency_key": "2", "user_id": str(other.pk), "amount": 6},
+            {"op": "add", "idempotency_key": "4", "user_id": str(nobody), "amount": 1},
+            {"op": "capture", "idempotency_key": "5", "hold_id": str(nobody)},
+            {"op": "use", "idempotency_key": "6", "user_id": str(rich.pk), "feature": "none", "quantity": 1},
+        ]
+        answer = shop.post(BATCH, {"operations": operations})
+        results = answer.json()["results"]
+
+        assert answer.status_code == 200
+        assert [(row["status"], row["replayed"]) for row in results] == [
+            (201, False),
+            (402, False),
+            (201, False),
+            (201, False),
+            (201, True),
+            (422, False),
+            (201, False),
+            (201, False),
+            (404, False),
+            (404, False),
+            (404, False),
+        ]
+        assert results[0]["transaction"] == results[4]["transaction"]
+        assert results[1]["problem"]["code"] == "insufficient_credits"
+        assert results[7]["hold"]["status"] == "open"
+        assert results[3]["transaction"]["balance_after"] == 4
+
+    def test_captures_releases_and_refunds_and_repeats_whole(self, shop, rich):
+        one, two = hold(shop, rich, 10).json()["id"], hold(shop, rich, 20).json()["id"]
+        use = post(shop, USE, {"user_id": str(rich.pk), "amount": 30}).json()["id"]
+        operations = [
+            {"op": "capture", "idempotency_key": "a", "hold_id": one, "amount": 4},
+            {"op": "release", "idempotency_key": "b", "hold_id": one},
+            {"op": "release", "idempotency_key": "c", "hold_id": two},
+            {"op": "refund", "idempotency_key": "d", "transaction_id": use, "amount": 20},
+            {"op": "refund", "idempotency_key": "e", "transaction_id": use, "amount": 20},
+        ]
+        first = shop.post(BATCH, {"operations": operations}).json()["results"]
+        again = shop.post(BATCH, {"operations": operations}).json()["results"]
+
+        assert [row["status"] for row in first] == [200, 409, 200, 201, 409]
+        assert [row["status"] for row in again] == [200, 409, 200, 201, 409]
+        assert [row["replayed"] for row in again] == [True, False, True, True, False]
+        for row, repeat in zip(first, again, strict=True):
+            assert row.get("hold") == repeat.get("hold")
+            assert row.get("transaction") == repeat.get("transaction")
+
+    def test_a_single_call_repeats_a_batch_and_the_other_way_round(self, shop, rich):
+        body = {"user_id": str(rich.pk), "amount": 5}
+        single = post(shop, ADD, body, key="k").json()
+        [twin] = shop.post(BATCH, {"operations": [{"op": "add", "idempotency_key": "k", **body}]}).json()[
+            "results"
+        ]
+
+        assert (twin["replayed"], twin["transaction"]) == (True, single)
+        [first] = shop.post(BATCH, {"operations": [{"op": "use", "idempotency_key": "u", **body}]}).json()[
+            "results"
+        ]
+        again = post(shop, USE, body, key="u")
+        assert (again.json(), again["Idempotency-Replayed"]) == (first["transaction"], "true")
+
+    def test_a_missing_scope_is_that_results_own(self, internal, service_key, rich):
+        client = internal.with_key(service_key("user-only", "credits:use"))
+        operations = [
+            {"op": "add", "idempotency_key": "1", "user_id": str(rich.pk), "amount": 5},
+            {"op": "use", "idempotency_key": "2", "user_id": str(rich.pk), "amount": 5},
+        ]
+        results = client.post(BATCH, {"operations": operations}).json()["results"]
+
+        assert [row["status"] for row in results] == [403, 201]
+
+    @pytest.mark.parametrize(
+        "operation",
+        [
+            {"op": "steal", "idempotency_key": "2", "amount": 1},
+            {"op": "use", "idempotency_key": "", "amount": 1},
+            {"op": "use", "amount": 1},
+            {"op": "use", "idempotency_key": "2", "amount": 0},
+            {"op": "use", "idempotency_key": "2", "amount": 1, "balance": 1},
+            {"op": "use", "idempotency_key": "2", "amount": 1, "metadata": {"a": "x" * 5000}},
+            {"idempotency_key": "2", "amount": 1},
+            7,
+        ],
+    )
+    def test_a_fault_of_form_refuses_all_of_it(self, shop, rich, operation):
+        good = {"op": "use", "idempotency_key": "1", "user_id": str(rich.pk), "amount": 1}
+        bad = {"user_id": str(rich.pk), **operation} if isinstance(operation, dict) else operation
+        answer = shop.post(BATCH, {"operations": [good, bad]})
+
+        assert answer.status_code == 400, answer.content
+        assert CreditTransaction.objects.count() == 1
+
+    @pytest.mark.parametrize("count", [0, 1001])
+    def test_takes_1_to_1000(self, shop, rich, count):
+        operation = {"op": "use", "idempotency_key": "1", "user_id": str(rich.pk), "amount": 1}
+        assert shop.post(BATCH, {"operations": [operation] * count}).status_code == 400
+
+    def test_1000_uses_of_one_user_are_few_statements(self, shop, rich, django_assert_max_num_queries):
+        operations = [
+            {"op": "use", "idempotency_key": str(n), "user_id": str(rich.pk), "amount": 1}
+            for n in range(1000)
+        ]
+        with django_assert_max_num_queries(12):
+            results = shop.post(BATCH, {"operations": operations}).json()["results"]
+
+        assert [row["status"] for row in results] == [201] * 100 + [402] * 900
