@@ -150,7 +150,7 @@ class OutboxMessageAdmin(ReadOnlyAdmin):
 
 @admin.register(AuditEvent)
 class AuditEventAdmin(ReadOnlyAdmin):
-    list_display = ("created_at", "type", "user", "actor", "ip", "user_agent")
+    list_display = ("created_at", "type", "user", "actor", "ip")
     list_filter = ("type",)
     search_fields = ("user__email", "user__id", "type", "actor")
     list_select_related = ("user",)
