@@ -8,6 +8,7 @@ listed at once; inside lists and nested objects the first one is.
 
 import re
 from collections.abc import Iterator, Mapping
+from enum import Enum
 from typing import Any, TypeVar, get_args
 
 import msgspec
@@ -116,7 +117,9 @@ def _detail(sentence: str, code: str, choices: tuple[Any, ...]) -> str:
 
 
 def _choices(of_type: Any) -> tuple[Any, ...]:
-    """The values of a Literal, also inside Optional and Annotated."""
+    """The values of an enum or a Literal, also inside Optional and Annotated."""
+    if isinstance(of_type, type) and issubclass(of_type, Enum):
+        return tuple(member.value for member in of_type)
     flat: list[Any] = []
     for argument in get_args(of_type):
         flat.extend(_choices(argument) or ([argument] if isinstance(argument, str) else []))

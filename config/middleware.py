@@ -27,6 +27,7 @@ NOWHERE = "/nowhere"  # no route either: a malformed path gets the answer of any
 # Load balancers and probes address a process by its IP.
 _ANY_HOST = frozenset({"/livez", "/readyz", "/metrics"})
 _MOST_HOSTS = 100
+_NEVER_A_BODY = frozenset({204, 304})
 _CHUNK = 64 * 1024
 
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
@@ -68,10 +69,9 @@ class RequestFloor:
             return None
         limit = getattr(getattr(view, "cls", None), "body_limit", None) or settings.BODY_LIMIT
         try:
-            fits = _fits(request, limit)
-        except OSError:  # the server under us met broken framing
-            return answer(BodyUnreadable(), request)
-        return None if fits else answer(BodyTooLarge(limit=limit), request)
+            return None if _fits(request, limit) else answer(BodyTooLarge(limit=limit), request)
+        except BodyUnreadable as problem:
+            return answer(problem, request)
 
     def _refused(self, request: HttpRequest) -> HttpResponseBase | None:
         if _MALFORMED_PATH.search(request.path_info):
@@ -89,10 +89,18 @@ class RequestFloor:
     def _add_headers(self, request: HttpRequest, response: HttpResponseBase, current: str) -> None:
         headers = response.headers
         headers["X-Request-ID"] = current
-        if not response.streaming and "Content-Length" not in headers:
-            headers["Content-Length"] = str(len(response.content))  # type: ignore[attr-defined]
+        if not response.streaming:
+            _set_length(request, response)
         if "Content-Security-Policy" not in headers:
             headers["Content-Security-Policy"] = _policy(request, headers.get("Content-Type", ""))
+
+
+def _set_length(request: HttpRequest, response: Any) -> None:
+    """RFC 9110, 8.6 and 9.3.2: none with 204 and 304; a HEAD is told the length of what a GET would get."""
+    if response.status_code not in _NEVER_A_BODY:
+        response.headers.setdefault("Content-Length", str(len(response.content)))
+    if request.method == "HEAD":
+        response.content = b""
 
 
 def _policy(request: HttpRequest, content_type: str) -> str:
@@ -120,7 +128,10 @@ def _read_up_to(request: HttpRequest, size: int) -> bytes:
     source: Any = getattr(request, "environ", {}).get("wsgi.input") or request
     pieces = []
     while size > 0:
-        piece = source.read(min(size, _CHUNK))
+        try:
+            piece = source.read(min(size, _CHUNK))
+        except Exception as error:  # each server has its own for broken framing and for a caller who left
+            raise BodyUnreadable from error
         if not piece:
             break
         pieces.append(piece)

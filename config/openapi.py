@@ -12,6 +12,7 @@ from inspect import cleandoc
 from typing import Any
 
 import msgspec
+from django.db.models import Choices
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ComponentRegistry, ResolvedComponent
@@ -102,6 +103,13 @@ class Schema(AutoSchema):
         return Described(self.view, described, path_regex, method, Components(registry)).operation()
 
 
+def _schema_of_choices(kind: type) -> dict[str, Any]:
+    """Django's TextChoices are enums of a metaclass that msgspec does not know."""
+    if issubclass(kind, Choices):
+        return {"type": "string", "enum": list(kind.values)}
+    raise NotImplementedError
+
+
 class Components:
     """Registers the named schemas of a document, each once."""
 
@@ -110,7 +118,9 @@ class Components:
 
     def schema_of(self, kind: Any, *, name: str | None = None) -> dict[str, Any]:
         """The JSON Schema of a type; its structs become components. `name` replaces the type's own."""
-        (schema,), found = msgspec.json.schema_components([kind], ref_template=REFERENCE)
+        (schema,), found = msgspec.json.schema_components(
+            [kind], schema_hook=_schema_of_choices, ref_template=REFERENCE
+        )
         own = schema.get("$ref", "").rpartition("/")[2]
         for component, definition in found.items():
             final = name if name and component == own else component

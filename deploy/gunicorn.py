@@ -9,6 +9,7 @@ timeout = 30  # a worker whose loop has not moved for this long is replaced
 graceful_timeout = 15  # what an open request gets to finish
 max_requests, max_requests_jitter = 20_000, 2_000  # a leak never grows old; never both workers at once
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # heartbeats touch no disk
+forwarder_headers = ""  # no header becomes SCRIPT_NAME or PATH_INFO: the path is the one that was asked for
 control_socket_disable = True  # one socket file would be shared by every gunicorn of this user
 
 # The application is imported once, by the master: a start costs half the processor time, and a worker that died is

@@ -43,6 +43,16 @@ def test_security_headers_are_on_every_answer(listener: str, path: str) -> None:
     assert not {"Server", "X-Powered-By", "Allow"} & set(headers)
 
 
+def test_a_head_is_told_the_length_and_sent_nothing(client: ListenerClient) -> None:
+    got, asked = client.get("/echo"), client.head("/echo")
+    assert (asked.status_code, asked.content) == (200, b"")
+    assert asked.headers["Content-Length"] == got.headers["Content-Length"] == str(len(got.content))
+
+
+def test_an_answer_without_a_body_has_no_length(client: ListenerClient) -> None:
+    assert "Content-Length" not in client.options("/echo").headers
+
+
 @override_settings(SECURE_HSTS_SECONDS=31536000)
 def test_hsts_is_sent_where_tls_is() -> None:
     assert ListenerClient("public").get("/livez", secure=True).headers["Strict-Transport-Security"]

@@ -233,6 +233,26 @@ class TestSize:
         assert self.chunked(client, source).status_code == 413
         assert source.tell() <= 2 * self.LIMIT
 
+    @pytest.mark.parametrize("failure", [OSError("reset"), ValueError("bad chunk"), RuntimeError("gone")])
+    def test_broken_framing_is_the_callers_fault(self, client: ListenerClient, failure: Exception) -> None:
+        class Broken(io.BytesIO):
+            def read(self, size: int | None = -1, /) -> bytes:
+                raise failure
+
+        answer = self.chunked(client, Broken())
+        assert (answer.status_code, answer.json()["code"]) == (400, "body_unreadable")
+
+    def test_half_a_body_is_no_body(self, client: ListenerClient) -> None:
+        """The caller hung up: what arrived may be whole JSON and is not what was sent."""
+        answer = client.request(
+            REQUEST_METHOD="POST",
+            PATH_INFO="/echo",
+            CONTENT_TYPE="application/json",
+            CONTENT_LENGTH="20",
+            **{"wsgi.input": io.BytesIO(b'{"name":"a"}')},
+        )
+        assert (answer.status_code, answer.json()["code"]) == (400, "body_unreadable")
+
     def chunked(self, client: ListenerClient, source: bytes | io.BytesIO) -> Any:
         stream = io.BytesIO(source) if isinstance(source, bytes) else source
         return client.request(
