@@ -92,6 +92,18 @@ def _perform(user_id: uuid.UUID, call: Call, operation: Operation[Posted]) -> Po
         return posted
 
 
+def sweep_user(user_id: uuid.UUID) -> None:
+    """Posts what has come due for a user, and nothing else."""
+    retried(lambda: _sweep_user(user_id))
+
+
+def _sweep_user(user_id: uuid.UUID) -> None:
+    with transaction.atomic():
+        account = LockedAccount(lock(user_id), now=ledger_time())
+        account.sweep()
+        save([account])
+
+
 def lock(user_id: uuid.UUID) -> UserCredit:
     """The balance row, locked until the transaction ends; made if the user has none yet. Raises UserNotFound."""
     rows = lock_all([user_id])

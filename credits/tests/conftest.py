@@ -42,12 +42,20 @@ def keys_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service_keys, "REFRESH_SECONDS", 3600)
 
 
+READ_SETTING = """
+CREATE OR REPLACE FUNCTION credits_now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE
+AS $$SELECT current_setting('test.now')::timestamptz$$
+"""
+
+
 class Clock:
     """The ledger's clock, stopped, in the hands of a test: the one SQL function that every statement reads."""
 
     def __init__(self) -> None:
         self.now = datetime.fromisoformat("2030-01-01T00:00:00+00:00")
         self._set()
+        with connection.cursor() as cursor:
+            cursor.execute(READ_SETTING)
 
     def advance(self, **duration: float) -> datetime:
         self.now += timedelta(**duration)
@@ -56,10 +64,7 @@ class Clock:
 
     def _set(self) -> None:
         with connection.cursor() as cursor:
-            cursor.execute(
-                "CREATE OR REPLACE FUNCTION credits_now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE "
-                f"AS $$SELECT '{self.now.isoformat()}'::timestamptz$$"
-            )
+            cursor.execute("SELECT set_config('test.now', %s, false)", [self.now.isoformat()])
 
 
 @pytest.fixture

@@ -1,0 +1,169 @@
+"""The ledger as one would write it on a napkin: lists, no database, no lock, no journal. The stateful test's yardstick."""
+
+from dataclasses import dataclass, field
+
+PRIORITY = {"trial": 10, "bonus": 20, "adjustment": 40, "purchase": 50}
+NEVER = 10**9
+REFUND_LIFE = 30 * 24 * 3600
+
+
+@dataclass
+class Grant:
+    number: int
+    priority: int
+    expires: int
+    issued: int
+    left: int
+    expired: int = 0
+    charged: int = 0
+    taken_from: list = field(default_factory=list)  # what its chargebacks took, [grant, credits] in order
+    restored: int = 0
+
+
+@dataclass
+class Hold:
+    expires: int
+    drawn: list
+    amount: int
+    open: bool = True
+
+
+@dataclass
+class Use:
+    burnt: list
+    refunded: int = 0
+
+    @property
+    def amount(self):
+        return sum(credits for _, credits in self.burnt)
+
+
+class Refused(Exception):
+    pass
+
+
+class Napkin:
+    """One user. Times are whole seconds."""
+
+    def __init__(self):
+        self.now = 0
+        self.grants, self.holds, self.uses = [], [], []
+        self.debt = 0
+
+    @property
+    def live(self):
+        return sorted((g for g in self.grants if g.left), key=lambda g: (g.priority, g.expires, g.number))
+
+    @property
+    def available(self):
+        return 0 if self.debt else sum(grant.left for grant in self.grants)
+
+    @property
+    def held(self):
+        return sum(hold.amount for hold in self.holds if hold.open)
+
+    @property
+    def balance(self):
+        return sum(grant.left for grant in self.grants) + self.held - self.debt
+
+    def tick(self, seconds):
+        self.now += seconds
+        self.settle_due()
+
+    def settle_due(self):
+        while due := [x for x in [*self.live, *(h for h in self.holds if h.open)] if x.expires <= self.now]:
+            first = min(due, key=lambda x: x.expires)
+            if isinstance(first, Hold):
+                self.close(first, 0, at=first.expires)
+            else:
+                first.expired += first.left
+                first.left = 0
+
+    def give(self, amount, kind, expires=NEVER):
+        paid = min(amount, self.debt)
+        self.debt -= paid
+        self.grants.append(Grant(len(self.grants), PRIORITY[kind], expires, amount, amount - paid))
+
+    def draw(self, amount):
+        drawn = []
+        for grant in self.live:
+            taken = min(amount, grant.left)
+            if taken:
+                grant.left -= taken
+                amount -= taken
+                drawn.append([grant, taken])
+        return drawn
+
+    def use(self, amount):
+        if amount > self.available:
+            raise Refused
+        self.uses.append(Use(self.draw(amount)))
+
+    def hold(self, amount, life):
+        if amount > self.available:
+            raise Refused
+        self.holds.append(Hold(self.now + life, self.draw(amount), amount))
+
+    def close(self, hold, captured, at=None):
+        if not hold.open or captured > hold.amount:
+            raise Refused
+        hold.open = False
+        burnt, back = [], []
+        for grant, credits in hold.drawn:
+            kept = min(credits, captured)
+            captured -= kept
+            burnt.append([grant, kept])
+            back.append([grant, credits - kept])
+        self.come_back(back, at=self.now if at is None else at, revive=False)
+        if any(credits for _, credits in burnt):
+            self.uses.append(Use([part for part in burnt if part[1]]))
+        self.settle_due()
+
+    def come_back(self, parts, at, revive):
+        for grant, credits in parts:
+            paid = min(credits, self.debt)
+            self.debt -= paid
+            rest = credits - paid
+            gone = grant.issued - grant.expired > 0 and grant.charged >= grant.issued - grant.expired
+            if rest and (gone or (revive and grant.expires <= at)):
+                self.grants.append(Grant(len(self.grants), grant.priority, at + REFUND_LIFE, rest, rest))
+            else:
+                grant.left += rest
+
+    def refund(self, use, amount):
+        if not 0 < amount <= use.amount - use.refunded:
+            raise Refused
+        parts = cut(list(reversed(use.burnt)), use.refunded, amount)
+        use.refunded += amount
+        self.come_back(parts, at=self.now, revive=True)
+        self.settle_due()
+
+    def charge_back(self, grant, amount):
+        taken = min(amount, grant.issued - grant.expired - grant.charged)
+        if taken <= 0:
+            return
+        grant.charged += taken
+        own = min(taken, grant.left)
+        grant.left -= own
+        parts = [[grant, own]] if own else []
+        parts += self.draw(taken - own)
+        if missing := taken - sum(credits for _, credits in parts):
+            self.debt += missing
+            parts.append([grant, missing])
+        grant.taken_from += parts
+
+    def restore(self, grant, amount):
+        back = min(amount, grant.charged)
+        if back <= 0:
+            return
+        parts = cut(list(reversed(grant.taken_from)), grant.restored, back)
+        grant.charged -= back
+        grant.restored += back
+        self.come_back(parts, at=self.now, revive=True)
+        self.settle_due()
+
+
+def cut(parts, skip, take):
+    """`take` credits of a list, after its first `skip`."""
+    credits = [grant for grant, count in parts for _ in range(count)]
+    return [[grant, 1] for grant in credits[skip : skip + take]]
