@@ -52,7 +52,7 @@ def load() -> frozenset[str]:
 
 def generate(common: Iterable[str]) -> set[str]:
     """The list out of Django's, most common first."""
-    words = list(dict.fromkeys(word.casefold() for word in common))
+    words = list(dict.fromkeys(word.strip().casefold() for word in common))
     candidates = {*words, *_stretched(words[:_WORDS]), *_stretched(_DEFAULTS), *_paired(words), *_walks()}
     return {text for text in candidates if SHORTEST <= len(text) <= LONGEST and text.isprintable()}
 
@@ -85,7 +85,7 @@ def _write() -> None:
     from django.contrib.auth import password_validation
 
     source = Path(password_validation.__file__).with_name("common-passwords.txt.gz")
-    entries = generate(gzip.decompress(source.read_bytes()).decode().split())
+    entries = generate(gzip.decompress(source.read_bytes()).decode().splitlines())
     LIST.write_bytes(gzip.compress("\n".join(sorted(entries)).encode(), mtime=0))
 
 

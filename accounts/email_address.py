@@ -45,7 +45,7 @@ def parse(text: str) -> str:
     if len(address) > LONGEST_ADDRESS or len(local.encode()) > LONGEST_LOCAL_PART:
         raise InvalidEmail
     labels = domain.split(".")
-    if len(labels) < 2 or labels[-1].isdigit() or not all(_LABEL.fullmatch(label) for label in labels):
+    if len(labels) < 2 or labels[-1].isdigit() or not all(map(_is_label, labels)):
         raise InvalidEmail
     if not all(_is_atom(atom) for atom in local.split(".")):
         raise InvalidEmail
@@ -59,6 +59,15 @@ def faults(text: str, *, field: str = "email") -> list[Fault]:
     except InvalidEmail:
         return [(field, "invalid_email", "This is not an e-mail address.")]
     return []
+
+
+def _is_label(text: str) -> bool:
+    try:
+        return _LABEL.fullmatch(text) is not None and bool(
+            idna.decode(text) if text.startswith("xn--") else text
+        )
+    except idna.IDNAError:
+        return False
 
 
 def _is_atom(text: str) -> bool:

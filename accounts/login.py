@@ -83,10 +83,16 @@ def _check_state(user: User, *, cancel_deletion: bool) -> None:
 def _open(user: User, upgrade: str | None, client: Client) -> TokenPair | None:
     if user.status == Status.PENDING_DELETION:
         _cancel_deletion(user, client)
-    pair = sessions.open_session(user, methods=["pwd"], client=client)
-    if pair is not None and upgrade is not None:
-        User.objects.filter(pk=user.pk, password=user.password).update(password=upgrade)
-    return pair
+    if upgrade is not None and not _upgrade(user, upgrade):
+        return None
+    return sessions.open_session(user, methods=["pwd"], client=client)
+
+
+def _upgrade(user: User, password: str) -> bool:
+    """Stores today's form of the hash, before the session is opened: that shares a lock which this needs alone."""
+    stored: int = User.objects.filter(pk=user.pk, password=user.password).update(password=password)
+    user.password = password
+    return stored == 1
 
 
 def _cancel_deletion(user: User, client: Client) -> None:

@@ -56,6 +56,9 @@ def faults(password: str, *, known: tuple[str, ...], field: str = "password") ->
 
 
 def _is_common(text: str) -> bool:
+    """On the list, or a few characters over and over."""
+    if len(text) > common_passwords.LONGEST:
+        return False
     return text in common_passwords.load() or _REPEATED_UNIT.fullmatch(text) is not None
 
 
@@ -130,12 +133,15 @@ def _preferred() -> Any:
 
 
 def _hasher_of(encoded: str | None) -> Any | None:
+    """None where there is no password, or a hash that nothing can be compared with."""
     if not encoded or not is_password_usable(encoded):
         return None
     try:
-        return identify_hasher(encoded)
-    except ValueError:
+        hasher = identify_hasher(encoded)
+        hasher.decode(encoded)
+    except (ValueError, AssertionError):
         return None
+    return hasher
 
 
 def _decoy() -> str:

@@ -1,7 +1,19 @@
 """bcrypt at the lowest cost it has: tests count hashes instead of waiting for them."""
 
+import threading
+from typing import Any
+
 from django.contrib.auth.hashers import BCryptSHA256PasswordHasher
 
 
 class CheapBCryptSHA256(BCryptSHA256PasswordHasher):
+    """Counts: comparing a password is one hash too."""
+
     rounds = 4
+    made = 0
+    _lock = threading.Lock()
+
+    def encode(self, password: str, salt: Any) -> str:
+        with self._lock:
+            type(self).made += 1
+        return super().encode(password, salt)

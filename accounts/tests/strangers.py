@@ -1,0 +1,57 @@
+"""Real servers that misbehave: for what happens when Redis, the broker or the mail server is down, silent or rude."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def silent_port() -> Iterator[int]:
+    """Accepts connections and never says a word: a black hole."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        yield listener.getsockname()[1]
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+class MailServer:
+    """A small SMTP server. `answers` overrides what it says to a verb; `received` are the mails it took."""
+
+    def __init__(self, **answers: str) -> None:
+        self.answers = answers
+        self.received: list[str] = []
+
+    @contextmanager
+    def running(self) -> Iterator[int]:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            threading.Thread(target=self._serve, args=(listener,), daemon=True).start()
+            yield listener.getsockname()[1]
+            listener.shutdown(socket.SHUT_RDWR)
+
+    def _serve(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                peer, _ = listener.accept()
+            except OSError:
+                return
+            with peer, peer.makefile("rw", newline="\r\n", encoding="utf-8") as conversation:
+                self._talk(conversation)
+
+    def _talk(self, conversation: object) -> None:
+        say, hear = conversation.write, conversation.readline  # type: ignore[attr-defined]
+        say("220 here\n")
+        conversation.flush()  # type: ignore[attr-defined]
+        while line := hear():
+            verb = line.split()[0].upper() if line.split() else ""
+            say(self.answers.get(verb, {"DATA": "354 go on", "QUIT": "221 bye"}.get(verb, "250 ok")) + "\n")
+            conversation.flush()  # type: ignore[attr-defined]
+            if verb == "DATA" and "DATA" not in self.answers:
+                self.received.append("".join(iter(hear, ".\r\n")))
+                say(self.answers.get("END", "250 taken") + "\n")
+                conversation.flush()  # type: ignore[attr-defined]
+            if verb == "QUIT":
+                return

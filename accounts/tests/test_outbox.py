@@ -1,0 +1,291 @@
+"""The outbox: no mail is lost, none is doubled without need, and no request waits for a broker or a mail server."""
+
+import smtplib
+import time
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from celery import current_app
+from django.core import mail
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from accounts import delivery, mail_tokens, mails, outbox
+from accounts.models import MailToken, OutboxMessage
+from accounts.tests.conftest import PASSWORD, at_once, post
+from accounts.tests.strangers import MailServer, closed_port, silent_port
+
+EMAIL = "ada@example.com"
+
+
+@pytest.fixture
+def message(make_user):
+    return write(make_user(EMAIL, verified=False))
+
+
+def write(user):
+    """A row that nobody has handed over: the process died after its commit."""
+    with transaction.atomic():
+        token = mail_tokens.issue(mail_tokens.Purpose.VERIFY, user_id=user.pk, email=user.email)
+        return OutboxMessage.objects.create(kind=mails.VERIFY_EMAIL, user=user, token=token)
+
+
+@pytest.fixture(autouse=True)
+def _server_may_be_tried(monkeypatch):
+    monkeypatch.setattr(delivery, "_server_rests_until", 0.0)
+
+
+@pytest.fixture
+def mail_server_at(settings):
+    def move(port):
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = "127.0.0.1", port, 0.5
+
+    return move
+
+
+@contextmanager
+def broker_at(port):
+    """Celery as in production, with its broker at this port."""
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    before = {name: app.conf[name] for name in ("broker_url", "task_always_eager")}
+    forget_connections(app)
+    app.conf.update(broker_url=f"redis://127.0.0.1:{port}/0", task_always_eager=False)
+    try:
+        yield
+    finally:
+        app.conf.update(before)
+        forget_connections(app)
+
+
+def forget_connections(app):
+    app._pool = None
+    app.amqp._producer_pool = None
+
+
+def pass_time(**fields):
+    OutboxMessage.objects.update(**dict.fromkeys(fields or ("due_at", "leased_until"), Now()))
+
+
+@pytest.mark.django_db(transaction=True)
+class TestHandingOver:
+    def test_a_mail_leaves_on_commit(self, public):
+        post(public, "register", email=EMAIL, password=PASSWORD)
+        assert [one.to for one in mail.outbox] == [[EMAIL]]
+        assert OutboxMessage.objects.get().sent_at is not None
+
+    def test_and_not_when_the_transaction_fails(self, make_user):
+        user = make_user(EMAIL)
+        with transaction.atomic():
+            outbox.enqueue(mails.VERIFICATION_REQUESTED, user_id=user.pk, requested_email=EMAIL)
+            transaction.set_rollback(True)
+        assert not OutboxMessage.objects.exists()
+        assert mail.outbox == []
+
+    @pytest.mark.parametrize("fault", ["closed", "silent"])
+    def test_a_broker_that_is_gone_costs_a_request_nothing(self, public, fault):
+        post(public, "register", email="warm@example.com", password=PASSWORD)
+        mail.outbox.clear()
+        with silent_port() as silent, broker_at(silent if fault == "silent" else closed_port()):
+            started = time.monotonic()
+            for number in range(5):
+                assert (
+                    post(public, "register", email=f"{number}@example.com", password=PASSWORD).status_code
+                    == 202
+                )
+            assert time.monotonic() - started < 1
+            assert mail.outbox == []
+        assert outbox.relay() == 5
+        assert len(mail.outbox) == 5
+        assert outbox.relay() == 0
+
+    def test_a_full_queue_drops_the_id_and_the_relay_has_it(self, message):
+        publisher = outbox.Publisher()
+        publisher._ids.maxsize = 1
+        publisher._ids.put_nowait(message.pk)
+        publisher.put(message.pk)  # neither waits nor raises
+        assert outbox.relay() == 1
+
+    def test_the_relay_leaves_alone_what_it_has_just_handed_over(self, message):
+        with broker_at(closed_port()), pytest.raises(Exception, match=r"refused|Error"):
+            outbox.relay()
+        assert outbox.relay() == 0
+        pass_time(due_at=True)
+        assert outbox.relay() == 1
+        assert len(mail.outbox) == 1
+
+    def test_relays_at_once_send_each_mail_once(self, make_user):
+        for number in range(20):
+            write(make_user(f"{number}@example.com", verified=False))
+        assert sum(at_once(4, lambda _: outbox.relay())) == 20
+        assert sorted(one.to[0] for one in mail.outbox) == sorted(
+            f"{number}@example.com" for number in range(20)
+        )
+
+    def test_workers_at_once_send_one_mail_once(self, message):
+        at_once(20, lambda _: delivery.deliver(message.pk))
+        assert len(mail.outbox) == 1
+
+
+@pytest.mark.django_db
+class TestSending:
+    def test_a_repeat_carries_the_same_message_id_and_link(self, message):
+        """Killed between the mail server's answer and our note of it."""
+        delivery._take(message.pk)
+        composed = mails.compose(OutboxMessage.objects.get(pk=message.pk))
+        assert composed is not None
+        composed.send()
+
+        delivery.deliver(message.pk)  # still leased by the dead worker
+        assert len(mail.outbox) == 1
+
+        pass_time(leased_until=True)
+        delivery.deliver(message.pk)
+        first, second = mail.outbox
+        assert (
+            first.extra_headers["Message-ID"]
+            == second.extra_headers["Message-ID"]
+            == f"<{message.pk}@auth.test>"
+        )
+        assert first.body == second.body
+
+    def test_a_lease_is_over_before_half_a_minute(self, message):
+        delivery._take(message.pk)
+        message.refresh_from_db()
+        assert message.leased_until - message.due_at < timedelta(seconds=25)
+        assert timedelta(seconds=delivery.SECONDS_TO_SEND) < delivery.LEASE
+
+    @pytest.mark.parametrize("end", ["used_at", "voided_at"])
+    def test_a_link_that_is_spent_is_not_mailed(self, message, end):
+        type(message.token).objects.update(**{end: Now()})
+        delivery.deliver(message.pk)
+        message.refresh_from_db()
+        assert (mail.outbox, message.sent_at is not None, message.last_error) == ([], True, "nothing to send")
+
+    def test_over_smtp(self, message, mail_server_at):
+        server = MailServer()
+        with server.running() as port:
+            mail_server_at(port)
+            delivery.deliver(message.pk)
+        assert f"Message-ID: <{message.pk}@auth.test>" in server.received[0]
+        message.refresh_from_db()
+        assert (message.sent_at is not None, message.attempts) == (True, 1)
+
+
+@pytest.mark.django_db
+class TestFailing:
+    def failed(self, message):
+        delivery.deliver(message.pk)
+        message.refresh_from_db()
+        return message
+
+    @pytest.mark.parametrize("verb", ["MAIL", "RCPT", "DATA", "END"])
+    def test_5xx_is_dead_at_once(self, message, mail_server_at, verb):
+        with MailServer(**{verb: "550 no such person ada@example.com"}).running() as port:
+            mail_server_at(port)
+            failed = self.failed(message)
+        assert failed.dead_at is not None
+        assert "550" in failed.last_error
+        assert EMAIL not in failed.last_error
+
+    @pytest.mark.parametrize("verb", ["MAIL", "RCPT", "DATA", "END"])
+    def test_4xx_waits_and_costs_no_try(self, message, mail_server_at, verb):
+        with MailServer(**{verb: "451 later"}).running() as port:
+            mail_server_at(port)
+            failed = self.failed(message)
+        assert (failed.dead_at, failed.sent_at, failed.attempts) == (None, None, 0)
+        assert failed.due_at > failed.created_at + timedelta(seconds=4)
+
+    @pytest.mark.parametrize("fault", ["closed", "silent"])
+    def test_a_server_that_is_away_costs_no_try(self, message, mail_server_at, fault):
+        with silent_port() as silent:
+            mail_server_at(silent if fault == "silent" else closed_port())
+            failed = self.failed(message)
+        assert (failed.dead_at, failed.attempts, failed.leased_until) == (None, 0, None)
+
+    def test_and_is_left_alone_for_a_moment(self, make_user, message, mail_server_at):
+        mail_server_at(closed_port())
+        self.failed(message)
+        other = write(make_user("bob@example.com", verified=False))
+        assert self.failed(other).last_error == "the mail server was away a moment ago"
+
+    def test_for_a_day_at_most(self, message, mail_server_at):
+        OutboxMessage.objects.update(created_at=Now() - timedelta(hours=25))
+        mail_server_at(closed_port())
+        assert self.failed(message).dead_at is not None
+
+    def test_a_mail_that_always_raises_is_a_dead_letter_after_eight_tries(self, message, settings):
+        settings.EMAIL_BACKEND = "accounts.tests.test_outbox.Raises"
+        delays: list[float] = []
+        for number in range(1, 9):
+            self.failed(message)
+            assert message.attempts == number
+            delays.append(round((message.due_at - message.created_at).total_seconds(), -1))
+        assert message.dead_at is not None
+        assert delays == sorted(delays)
+        assert message.last_error == "ZeroDivisionError"
+        delivery.deliver(message.pk)
+        assert OutboxMessage.objects.get().attempts == 8
+
+    def test_a_worker_that_is_killed_each_time_is_counted(self, message):
+        for _ in range(3):
+            delivery._take(message.pk)
+            pass_time(leased_until=True)
+        assert OutboxMessage.objects.get().attempts == 3
+
+    def test_one_that_fails_does_not_stop_the_others(self, make_user, message, settings):
+        settings.EMAIL_BACKEND = "accounts.tests.test_outbox.RaisesForAda"
+        other = write(make_user("bob@example.com", verified=False))
+        assert self.failed(message).sent_at is None
+        assert self.failed(other).sent_at is not None
+
+
+class Raises:
+    def __init__(self, **_):
+        pass
+
+    def send_messages(self, messages):
+        raise ZeroDivisionError("with a secret in it")
+
+
+class RaisesForAda(Raises):
+    def send_messages(self, messages):
+        if messages[0].to == [EMAIL]:
+            raise ZeroDivisionError
+        return 1
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [
+        (smtplib.SMTPAuthenticationError(535, b"no"), "SERVER_AWAY"),
+        (smtplib.SMTPConnectError(554, b"no"), "SERVER_AWAY"),
+        (smtplib.SMTPServerDisconnected(), "SERVER_AWAY"),
+        (smtplib.SMTPDataError(452, b"full"), "SERVER_AWAY"),
+        (smtplib.SMTPDataError(552, b"full"), "REFUSED_FOR_GOOD"),
+        (smtplib.SMTPSenderRefused(553, b"no", "me"), "REFUSED_FOR_GOOD"),
+        (smtplib.SMTPRecipientsRefused({"a": (451, b""), "b": (550, b"")}), "SERVER_AWAY"),
+        (smtplib.SMTPNotSupportedError(), "THIS_MESSAGE"),
+        (TimeoutError(), "SERVER_AWAY"),
+        (KeyError(), "THIS_MESSAGE"),
+    ],
+)
+def test_whose_fault_it_was(error, failure):
+    assert delivery.judge(error) is delivery.Failure[failure]
+
+
+@pytest.mark.django_db
+def test_no_link_and_no_code_is_stored(register):
+    message = register(EMAIL)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT string_agg(row_to_json(r)::text, '') FROM"
+            " (SELECT to_jsonb(m) FROM accounts_mailtoken m"
+            " UNION ALL SELECT to_jsonb(o) FROM accounts_outboxmessage o) r"
+        )
+        dump = cursor.fetchone()[0]
+    token = MailToken.objects.get()
+    for secret in (mail_tokens.link_token(token), mail_tokens.code(token)):
+        assert secret in message.body
+        assert secret not in dump

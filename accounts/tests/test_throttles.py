@@ -1,0 +1,160 @@
+"""The limiter: exact under parallel callers, in Redis and in PostgreSQL, and quick when Redis is gone."""
+
+import time
+
+import pytest
+from django.db import connection
+from django.test import override_settings
+
+from accounts import throttles
+from accounts.errors import RateLimited
+from accounts.models import RateLimitWindow
+from accounts.tests.conftest import at_once, statements
+from accounts.tests.strangers import closed_port, silent_port
+
+RULES = {"few": (3, 2), "one": (1, 60), "five": (5, 300)}
+pytestmark = [pytest.mark.usefixtures("rules")]
+
+
+@pytest.fixture
+def rules(settings):
+    settings.RATE_LIMITS = RULES
+
+
+@pytest.fixture
+def redis_at(settings):
+    """`redis_at(url)`: from now on Redis is there."""
+
+    good = settings.REDIS_URL
+
+    def move(url):
+        settings.REDIS_URL = url
+        forget()
+
+    yield move
+    move(good)
+
+
+def forget():
+    throttles._redis.cache_clear()
+    throttles._script.cache_clear()
+    throttles.breaker.worked()
+
+
+@pytest.fixture(params=["redis", "postgresql"])
+def store(request, db):
+    """The same tests on both; while Redis rests, PostgreSQL counts."""
+    if request.param == "postgresql":
+        throttles.breaker.failed()
+        throttles.breaker._next_try += 3600
+    yield request.param
+    throttles.breaker.worked()
+
+
+def tries(*hits, times):
+    return [throttles_say(*hits) for _ in range(times)]
+
+
+def throttles_say(*hits):
+    try:
+        throttles.take(*hits)
+    except RateLimited:
+        return False
+    return True
+
+
+class TestBothStores:
+    def test_counts_each_subject_of_each_rule(self, store):
+        assert tries(throttles.hit("few", "a"), times=5) == [True] * 3 + [False] * 2
+        assert tries(throttles.hit("few", "b"), times=1) == [True]
+        assert tries(throttles.hit("one", "a"), times=2) == [True, False]
+        assert (
+            tries(throttles.hit("one", "a", "b"), times=1)
+            == tries(throttles.hit("one", "ab"), times=1)
+            == [True]
+        )
+
+    def test_says_how_long_to_wait(self, store):
+        hit = throttles.hit("one", "a")
+        throttles.take(hit)
+        with pytest.raises(RateLimited) as refusal:
+            throttles.take(hit)
+        assert refusal.value.retry_after in {59, 60}
+
+    def test_the_window_slides(self, store):
+        hit = throttles.hit("few", "a")
+        throttles.take(hit)
+        time.sleep(1.2)
+        assert tries(hit, times=3) == [True, True, False]
+        time.sleep(1.0)  # the first is over, the others are not
+        assert tries(hit, times=2) == [True, False]
+
+    def test_what_is_given_back_does_not_count(self, store):
+        hit = throttles.hit("few", "a")
+        for _ in range(10):
+            throttles.take(hit)
+            throttles.give_back(hit)
+        assert tries(hit, times=4) == [True] * 3 + [False]
+        throttles.give_back(throttles.hit("few", "never taken"))
+
+    def test_stops_at_the_first_limit(self, store):
+        throttles.take(throttles.hit("one", "a"))
+        assert not throttles_say(throttles.hit("one", "a"), throttles.hit("few", "a"))
+        assert tries(throttles.hit("few", "a"), times=4) == [True] * 3 + [False]
+
+    @override_settings(RATE_LIMITS_FACTOR=10)
+    def test_the_factor_raises_all(self, store):
+        assert tries(throttles.hit("few", "a"), times=31) == [True] * 30 + [False]
+
+    def test_keeps_no_subject_in_clear(self, store):
+        hit = throttles.hit("one", "ada@example.com", "192.0.2.1")
+        throttles.take(hit)
+        assert "ada" not in hit.key
+        assert "192" not in hit.key
+
+
+@pytest.mark.django_db(transaction=True)
+class TestAtOnce:
+    def test_five_of_200(self, store):
+        results = at_once(200, lambda _: throttles_say(throttles.hit("five", "a")), threads=50)
+        assert results.count(True) == 5
+
+
+@pytest.mark.django_db
+class TestRedisGone:
+    def test_stopped(self, redis_at):
+        redis_at(f"redis://127.0.0.1:{closed_port()}/0")
+        assert tries(throttles.hit("few", "a"), times=5) == [True] * 3 + [False] * 2
+        assert RateLimitWindow.objects.count() == 1
+
+    def test_silent_costs_one_request_its_patience_and_the_others_nothing(self, redis_at):
+        with silent_port() as port:
+            redis_at(f"redis://127.0.0.1:{port}/0")
+            times = []
+            for number in range(50):
+                started = time.monotonic()
+                throttles.take(throttles.hit("one", str(number)))
+                times.append(time.monotonic() - started)
+        assert max(times) < 0.5
+        assert sorted(times)[-2] < 0.1
+
+    def test_one_request_in_a_while_tries_again(self, redis_at, settings):
+        good = settings.REDIS_URL
+        redis_at(f"redis://127.0.0.1:{closed_port()}/0")
+        throttles.take(throttles.hit("one", "a"))
+        rests_until = throttles.breaker._next_try
+        redis_at(good)
+        throttles.breaker._next_try = rests_until - throttles.REDIS_REST
+        with statements() as run:
+            throttles.take(throttles.hit("one", "b"))
+        assert run == []
+        assert throttles.breaker.closed()
+
+    def test_purge_removes_what_is_over(self):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO accounts_ratelimitwindow (key, hits, allowed, expires_at) VALUES"
+                " ('old', '{}', TRUE, now() - interval '1 second'), ('new', '{}', TRUE, now() + interval '1 minute')"
+            )
+        assert throttles.purge() == 1
+        assert RateLimitWindow.objects.get().key == "new"

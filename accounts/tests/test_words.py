@@ -1,0 +1,151 @@
+"""Addresses, passwords and clients as text: what is the same, what is refused, what is believed."""
+
+import gzip
+import threading
+import time
+
+import pytest
+from django.contrib.auth import password_validation
+from django.test import RequestFactory
+
+from accounts import client, common_passwords, email_address, passwords
+from accounts.errors import ServiceUnavailable
+
+
+class TestEmailAddress:
+    @pytest.mark.parametrize(
+        ("typed", "stored"),
+        [
+            ("Ada@Example.COM", "ada@example.com"),
+            (" ada@example.com ", "ada@example.com"),
+            ("ADA.LOVELACE+news@example.com", "ada.lovelace+news@example.com"),
+            ("ada@bücher.example", "ada@xn--bcher-kva.example"),
+            ("ada@BÜCHER.example", "ada@xn--bcher-kva.example"),
+            ("\uff41da@example\uff0ecom", "ada@example.com"),
+            ("зоя@example.com", "зоя@example.com"),
+            ("o'neil!#$%&'*+/=?^_`{|}~-@example.co.uk", "o'neil!#$%&'*+/=?^_`{|}~-@example.co.uk"),
+        ],
+    )
+    def test_one_form(self, typed, stored):
+        assert email_address.parse(typed) == stored
+        assert email_address.parse(stored) == stored
+
+    def test_nothing_that_parses_can_break_a_header(self):
+        for character in [chr(number) for number in range(0x110000) if not 0xD800 <= number < 0xE000][
+            :0x3000
+        ]:
+            try:
+                address = email_address.parse(f"a{character}b@example.com")
+            except email_address.InvalidEmail:
+                continue
+            assert not set(address) & set('\r\n\0 ,;:<>()[]\\"\u2028\u2029')
+
+    def test_hostile_lengths_are_quick(self):
+        started = time.monotonic()
+        for text in ("a" * 60_000, "a@" + "b" * 60_000, "@" * 60_000, "a@" + "ü." * 30_000, "\ufdfa" * 250):
+            with pytest.raises(email_address.InvalidEmail):
+                email_address.parse(text)
+        assert time.monotonic() - started < 0.5
+
+    def test_mailbox_folds_tags_and_gmail_dots(self):
+        assert email_address.mailbox("A.d.a+x@GoogleMail.com") == "ada@gmail.com"
+        assert email_address.mailbox("a.da+x@example.com") == "a.da@example.com"
+
+
+class TestPasswords:
+    def test_the_list_is_long_and_of_long_ones(self):
+        listed = common_passwords.load()
+        assert len(listed) >= 3000
+        assert all(len(one) >= common_passwords.SHORTEST for one in listed)
+
+    def test_it_holds_every_long_one_of_djangos(self):
+        source = f"{password_validation.__file__.rpartition('/')[0]}/common-passwords.txt.gz"
+        with gzip.open(source, "rt", encoding="utf-8") as lines:
+            long = {line.strip().casefold() for line in lines if 12 <= len(line.strip()) <= 24}
+        assert {one for one in long if one.isprintable()} <= common_passwords.load()
+
+    @pytest.mark.parametrize(
+        "password",
+        [
+            "correct horse battery staple",
+            "adas cat sits on the mat",
+            "x" * 256,
+            "y7#Kq!2mVz0p",
+            "ada@example.com is not my password",
+        ],
+    )
+    def test_good_ones(self, password):
+        assert passwords.faults(password, known=("ada@example.com", "Ada Lovelace")) == []
+
+    def test_saturation_is_refused_at_once_and_the_wait_is_bounded(self):
+        slots, holding, done = (
+            passwords.HashingSlots(running=1, waiting=1, patience=0.2),
+            threading.Event(),
+            threading.Event(),
+        )
+
+        def hold():
+            with slots.one():
+                holding.set()
+                done.wait()
+
+        holder = threading.Thread(target=hold)
+        holder.start()
+        holding.wait()
+        started = time.monotonic()
+        with pytest.raises(ServiceUnavailable) as refusal, slots.one():
+            pass
+        waited = time.monotonic() - started
+        done.set()
+        holder.join()
+        assert 0.1 < waited < 1
+        assert refusal.value.retry_after == 1
+        with slots.one():
+            pass
+
+    def test_only_so_many_wait(self):
+        slots = passwords.HashingSlots(running=1, waiting=0, patience=30)
+        with slots.one():
+            started = time.monotonic()
+            with pytest.raises(ServiceUnavailable), slots.one():
+                pass
+            assert time.monotonic() - started < 0.1
+
+
+class TestClient:
+    @pytest.mark.parametrize(
+        ("proxies", "forwarded", "ip"),
+        [
+            (0, "203.0.113.7", "192.0.2.1"),
+            (0, None, "192.0.2.1"),
+            (1, "203.0.113.7", "203.0.113.7"),
+            (1, "6.6.6.6, 203.0.113.7", "203.0.113.7"),
+            (2, "6.6.6.6, 203.0.113.7, 10.0.0.1", "203.0.113.7"),
+            (2, "203.0.113.7", "192.0.2.1"),  # came round one of the proxies: the socket counts
+            (1, None, "192.0.2.1"),
+            (1, "unknown", "192.0.2.1"),
+            (1, "203.0.113.7:4711", "203.0.113.7"),
+            (1, "[2001:db8::1]:4711", "2001:db8::1"),
+            (1, "2001:DB8:0::1", "2001:db8::1"),
+            (1, "::ffff:203.0.113.7", "203.0.113.7"),
+            (1, "fe80::1%eth0", "fe80::1"),
+            (1, "203.0.113.7,", "192.0.2.1"),
+        ],
+    )
+    def test_exactly_the_trusted_proxies_are_believed(self, settings, proxies, forwarded, ip):
+        settings.TRUSTED_PROXY_COUNT = proxies
+        headers = {} if forwarded is None else {"HTTP_X_FORWARDED_FOR": forwarded}
+        assert client.client_ip(RequestFactory().get("/", REMOTE_ADDR="192.0.2.1", **headers)) == ip
+
+    def test_a_unix_socket_has_no_address(self):
+        assert client.client_ip(RequestFactory().get("/", REMOTE_ADDR="")) is None
+        assert client.network(None) == "unknown"
+
+    def test_one_ipv6_customer_is_one_subject(self):
+        assert client.network("2001:db8:1:2:3:4:5:6") == client.network("2001:db8:1:2::1") == "2001:db8:1:2::"
+        assert client.network("192.0.2.1") == "192.0.2.1"
+
+    def test_user_agent_is_cut_and_printable(self):
+        request = RequestFactory().get("/", HTTP_USER_AGENT="a\x00\r\nb" + "c" * 500)
+        assert client.user_agent(request).startswith("abc")
+        assert len(client.user_agent(request)) <= 255
