@@ -7,7 +7,9 @@ from config.settings.environment import env
 ENVIRONMENT = "dev"
 DEBUG = False  # error answers are the product's own, here too
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
-PUBLIC_BASE_URL = env.str("PUBLIC_BASE_URL", default=f"http://127.0.0.1:{env.int('PORT', default=8000)}").rstrip("/")
+PUBLIC_BASE_URL = env.str(
+    "PUBLIC_BASE_URL", default=f"http://127.0.0.1:{env.int('PORT', default=8000)}"
+).rstrip("/")
 DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", default="Auth Service <no-reply@localhost.test>")
 
 EMAIL_BACKEND = "config.mail.FileBackend"

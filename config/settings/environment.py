@@ -40,7 +40,16 @@ def secret(variable: str) -> str:
     return check_secret(variable, env.str(variable, default=""))
 
 
-_WORDS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+_WORDS = {
+    "true": True,
+    "1": True,
+    "yes": True,
+    "on": True,
+    "false": False,
+    "0": False,
+    "no": False,
+    "off": False,
+}
 
 
 def boolean(variable: str, *, default: bool) -> bool:
@@ -115,7 +124,9 @@ def postgres(variable: str, url: str) -> dict[str, Any]:
     """Django's database settings from a PostgreSQL URL; `?host=/directory` names a Unix socket."""
     parts = urlsplit(url)
     if parts.scheme not in {"postgres", "postgresql"} or not parts.path.strip("/"):
-        raise refuse(variable, "must be a postgresql:// URL with a database name; no other database is supported.")
+        raise refuse(
+            variable, "must be a postgresql:// URL with a database name; no other database is supported."
+        )
     query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     return {
         "ENGINE": "django.db.backends.postgresql",

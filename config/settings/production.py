@@ -19,7 +19,9 @@ DEBUG = False
 if not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS:
     raise refuse("ALLOWED_HOSTS", "must list the host names that this service answers to.")
 if not PUBLIC_BASE_URL.startswith("https://"):
-    raise refuse("PUBLIC_BASE_URL", "must be the https:// address under which the public listener is reached.")
+    raise refuse(
+        "PUBLIC_BASE_URL", "must be the https:// address under which the public listener is reached."
+    )
 if FRONTEND_URL and not FRONTEND_URL.startswith("https://"):
     raise refuse("FRONTEND_URL", "must be an https:// address, for mailed links lead there.")
 if not DEFAULT_FROM_EMAIL:

@@ -1,0 +1,43 @@
+"""What the documents claim exists: tests, files, settings."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+VARIABLE = re.compile(
+    r"""(?:env\.\w+|secret|secrets_list|key_ring|integer|boolean|environ\.get)\(\s*"([A-Z][A-Z_]+)\""""
+)
+NOT_FOR_OPERATORS = {"DJANGO_SETTINGS_MODULE"}
+
+
+def test_every_test_that_the_specification_names_exists() -> None:
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", (ROOT / "docs" / "spec.md").read_text())
+    assert len(named) > 40
+    for path, name in named:
+        assert re.search(rf"^(class|def) {name}\b", (ROOT / path).read_text(), re.MULTILINE), (
+            f"{path}::{name}"
+        )
+
+
+def test_every_line_of_the_specification_is_shown_or_says_not_yet() -> None:
+    rows = [line for line in (ROOT / "docs" / "spec.md").read_text().splitlines() if line.startswith("| ")]
+    for row in rows:
+        _, asked, where, shown, _ = (cell.strip() for cell in row.split("|"))
+        assert asked == "asked for" or "::" in shown or "not yet" in where or "decisions/" in where, row
+
+
+def test_every_setting_is_in_the_readme() -> None:
+    sources = [*(ROOT / "config" / "settings").glob("*.py"), ROOT / "deploy" / "gunicorn.py"]
+    read = {name for source in sources for name in VARIABLE.findall(source.read_text())}
+    assert len(read) > 25
+    table = (ROOT / "README.md").read_text()
+    assert {name for name in read - NOT_FOR_OPERATORS if f"`{name}`" not in table} == set()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
+        assert (document.parent / target).exists(), target
