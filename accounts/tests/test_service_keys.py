@@ -176,7 +176,14 @@ class TestList:
 
     def test_an_empty_list_is_a_heading(self, settings: Settings) -> None:
         settings.INTERNAL_API_KEYS = ""
-        assert command("list").split() == ["service", "id", "state", "scopes", "expires_at", "last_used_at"]
+        assert command("list").split() == [
+            "service",
+            "id",
+            "state",
+            "expires_at",
+            "last_used_at",
+            "scopes",
+        ]
 
 
 class TestRegistry:

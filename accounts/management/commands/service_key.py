@@ -15,7 +15,7 @@ from accounts.models import ServiceKey
 from accounts.service_keys import SCOPES, from_environment, live_keys
 
 ACTOR = "manage.py"
-COLUMNS = ("service", "id", "state", "scopes", "expires_at", "last_used_at")
+COLUMNS = ("service", "id", "state", "expires_at", "last_used_at", "scopes")
 
 
 class Command(BaseCommand):
