@@ -51,7 +51,12 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 # The client's address is the socket's, or the one that this many trusted proxies report, counted from the right.
 TRUSTED_PROXY_COUNT = integer("TRUSTED_PROXY_COUNT", default=0)
 
-_ADMIN_APPS = ["unfold.apps.BasicAppConfig", "accounts.staff_app.StaffAdminConfig", "django.contrib.sessions", "django.contrib.messages"]
+_ADMIN_APPS = [
+    "unfold.apps.BasicAppConfig",
+    "accounts.staff_app.StaffAdminConfig",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+]
 INSTALLED_APPS = [
     *(_ADMIN_APPS if LISTENER == "admin" else []),
     "django.contrib.auth",
