@@ -41,7 +41,7 @@ class UserCreditAdmin(LedgerAdmin):
 class CreditLotAdmin(LedgerAdmin):
     list_display = ("id", "user", "kind", "source", "issued", "remaining", "expires_at", "status", "service")
     list_filter = ("kind", "source", "status")
-    search_fields = ("user__email", "user__id", "transaction")
+    search_fields = ("user__email", "user__id", "transaction__id")
     ordering = ("-id",)
 
 
