@@ -55,7 +55,7 @@ def request_bytes(operation: str, *, path: str = "", fields: Any) -> bytes:
 
 
 def _keyed(key: str, request: bytes) -> bytes:
-    """BLAKE2b with a key (RFC 7693, 2.9): a MAC by itself, at a twentieth of the time that OpenSSL's HMAC takes here."""
+    """BLAKE2b with a key (RFC 7693, 2.9): a MAC by itself, in a twentieth of the time that HMAC takes here."""
     return hashlib.blake2b(request, digest_size=32, key=_mac_key(key)).digest()
 
 

@@ -1,4 +1,4 @@
-"""The ledger as one would write it on a napkin: lists, no database, no lock, no journal. The stateful test's yardstick."""
+"""The ledger as one would write it on a napkin: lists, no database, no lock, no journal. It measures the real one."""
 
 from dataclasses import dataclass, field
 

@@ -70,7 +70,7 @@ class TestConstraints:
         ledger.add(user_id=person.pk, amount=100, call=call())
 
         with pytest.raises(IntegrityError):
-            execute(f"UPDATE credits_usercredit SET {change}")  # noqa: S608
+            execute(f"UPDATE credits_usercredit SET {change}")
 
 
 @pytest.mark.django_db

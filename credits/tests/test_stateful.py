@@ -1,5 +1,7 @@
-"""Any order of operations, on three users who live the same life: by the one statement, by the locked path only, and with
-a background sweep at random moments. Their journals must be identical, and each must agree with the napkin.
+"""Any order of operations, on three users who live the same life.
+
+One spends by the one statement, one by the locked path only, one has a background sweep at random moments. Their
+journals must be identical, and each must agree with the napkin.
 """
 
 import os
@@ -152,7 +154,7 @@ class Life(RuleBasedStateMachine):
         if len(makers) == len(self.napkin.grants):
             self.on_all(
                 lambda: (self.napkin.restore if won else self.napkin.charge_back)(grant, amount),
-                lambda user_id, call: charge(user_id, call),
+                charge,
             )
             self.replayable = []  # a chargeback of nothing leaves no row, so its key is free
 
