@@ -15,7 +15,6 @@ from django.test import override_settings
 from accounts import tokens
 from accounts.models import Session
 from accounts.tests.conftest import PASSWORD, outcome, post, statements
-from config.settings.environment import KeyEntry
 
 EMAIL = "ada@example.com"
 KEY = settings.JWT_KEYS[0]
@@ -118,7 +117,7 @@ class TestForgedTokens:
         """HS/ES confusion: where ES256 verifies with a public key, that key must not count as an HMAC secret."""
         private = ec.generate_private_key(ec.SECP256R1())
         material = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-        ring = [KEY, KeyEntry("ec1", "ES256", material)]
+        ring = [KEY, type(KEY)("ec1", "ES256", material)]
         tokens.access_backend.cache_clear()
         try:
             with override_settings(JWT_KEYS=ring):
@@ -313,7 +312,7 @@ class TestPublicKeys:
         material = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
         tokens.access_backend.cache_clear()
         try:
-            with override_settings(JWT_KEYS=[KeyEntry("ec1", "ES256", material), KEY]):
+            with override_settings(JWT_KEYS=[type(KEY)("ec1", "ES256", material), KEY]):
                 (key,) = public.get("/.well-known/jwks.json").json()["keys"]
         finally:
             tokens.access_backend.cache_clear()

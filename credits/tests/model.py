@@ -1,8 +1,10 @@
 """The ledger as one would write it on a napkin: lists, no database, no lock, no journal. It measures the real one."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 PRIORITY = {"trial": 10, "bonus": 20, "adjustment": 40, "purchase": 50}
+Part = Any  # [grant, credits]
 NEVER = 10**9
 REFUND_LIFE = 30 * 24 * 3600
 
@@ -16,21 +18,21 @@ class Grant:
     left: int
     expired: int = 0
     charged: int = 0
-    taken_from: list = field(default_factory=list)  # what its chargebacks took, [grant, credits] in order
+    taken_from: list[Part] = field(default_factory=list)  # by chargebacks, in order
     restored: int = 0
 
 
 @dataclass
 class Hold:
     expires: int
-    drawn: list
+    drawn: list[Part]
     amount: int
     open: bool = True
 
 
 @dataclass
 class Use:
-    burnt: list
+    burnt: list[Part]
     refunded: int = 0
 
     @property
