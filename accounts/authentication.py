@@ -4,8 +4,6 @@
 specification names; the permission class of each tier calls one of them (accounts/permissions.py).
 """
 
-from datetime import datetime
-
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
@@ -75,14 +73,13 @@ def authenticate_access_token(raw_token: bytes) -> tuple[User, Session, SessionA
     Raises AccessTokenInvalid, AccessTokenExpired or SessionRevoked.
     """
     token = _decode(raw_token)
-    found = sessions.read(token.session_id, token.user_id)
-    if found is None:
+    reading = sessions.read(token.session_id, token.user_id)
+    if reading is None:
         raise SessionRevoked
-    session, now = found
-    _check_time(token, now)
-    if not sessions.is_live(session, now, token_version=token["tv"]):
+    _check_time(token, reading.now)
+    if not reading.is_live(token_version=token["tv"]):
         raise SessionRevoked
-    return session.user, session, token
+    return reading.session.user, reading.session, token
 
 
 def _decode(raw_token: bytes) -> SessionAccessToken:
@@ -92,7 +89,7 @@ def _decode(raw_token: bytes) -> SessionAccessToken:
         raise AccessTokenInvalid from error
 
 
-def _check_time(token: SessionAccessToken, now: datetime) -> None:
+def _check_time(token: SessionAccessToken, now: float) -> None:
     try:
         token.check_time(now)
     except ExpiredTokenError as error:

@@ -56,10 +56,11 @@ WHERE session.id = %(id)s AND session.user_id = %(user_id)s AND session.current_
 RETURNING session.id, session.user_id, session.current_jti, session.current_issued_at, session.current_expires_at,
           session.authenticated_at, session.methods
 """
-_SESSION_COLUMNS = [field.column for field in Session._meta.concrete_fields]  # noqa: SLF001  Django's documented name
-_USER_COLUMNS = [field.column for field in User._meta.concrete_fields]  # noqa: SLF001
+# What a request needs of its session; the rest is read when somebody asks for it.
+_SESSION_COLUMNS = ["id", "user_id", "authenticated_at", "ended_at", "methods"]
+_USER_COLUMNS = [field.attname for field in User._meta.concrete_fields]  # noqa: SLF001  Django's documented name
 _READ = """
-SELECT clock_timestamp(), {columns}
+SELECT extract(epoch FROM clock_timestamp())::float8, session.expires_at > clock_timestamp(), {columns}
 FROM accounts_session AS session JOIN accounts_user AS owner ON owner.id = session.user_id
 WHERE session.id = %s AND session.user_id = %s
 """.format(
@@ -87,8 +88,26 @@ class TokenPair(NamedTuple):
     refresh_expires_in: int
 
 
-def read(session_id: uuid.UUID, user_id: uuid.UUID) -> tuple[Session, datetime] | None:
-    """A session with its user, and the database's clock: the one statement of an authenticated request.
+class Reading(NamedTuple):
+    """A session with its user as the database has them at `now`, in seconds since 1970 of its clock."""
+
+    now: float
+    lasts: bool  # its 90 days are not over
+    session: Session
+
+    def is_live(self, *, token_version: int) -> bool:
+        """Neither ended nor over, of an active user who has not signed out everywhere since the token was made."""
+        user = self.session.user
+        return (
+            self.lasts
+            and self.session.ended_at is None
+            and user.is_active
+            and user.token_version == token_version
+        )
+
+
+def read(session_id: uuid.UUID, user_id: uuid.UUID) -> Reading | None:
+    """The one statement of an authenticated request.
 
     Written out because it runs with every request: building it with the ORM each time cost more than running it.
     """
@@ -97,19 +116,10 @@ def read(session_id: uuid.UUID, user_id: uuid.UUID) -> tuple[Session, datetime] 
         row = cursor.fetchone()
     if row is None:
         return None
-    session = Session(*row[1 : 1 + len(_SESSION_COLUMNS)])
-    session.user = User(*row[1 + len(_SESSION_COLUMNS) :])
-    for found in (session, session.user):
-        found._state.adding = False  # noqa: SLF001  as Model.from_db does
-        found._state.db = connection.alias  # noqa: SLF001
-    return session, row[0]
-
-
-def is_live(session: Session, now: datetime, *, token_version: int) -> bool:
-    """Neither ended nor over, of an active user who has not signed out everywhere since the token was made."""
-    if session.ended_at is not None or session.expires_at <= now:
-        return False
-    return session.user.is_active and session.user.token_version == token_version
+    now, lasts, *values = row
+    session = Session.from_db(connection.alias, _SESSION_COLUMNS, values[: len(_SESSION_COLUMNS)])
+    session.user = User.from_db(connection.alias, _USER_COLUMNS, values[len(_SESSION_COLUMNS) :])
+    return Reading(now, lasts, session)
 
 
 def open_session(user: User, *, methods: list[str], client: Client) -> TokenPair | None:
@@ -212,15 +222,20 @@ def _advance(token: SessionRefreshToken, client: Client) -> Session | None:
 
 def _judge(token: SessionRefreshToken) -> tuple[Session, datetime]:
     """Why the session did not move on. Returns it, and the time, where all is well but the token's age."""
-    found = read(token.session_id, token.user_id)
-    if found is None:
+    session = (
+        Session.objects.select_related("user")
+        .annotate(now=Now())
+        .filter(pk=token.session_id, user=token.user_id)
+        .first()
+    )
+    if session is None:
         raise RefreshSessionRevoked
-    session, now = found
-    if token["exp"] <= now.timestamp():
+    reading = Reading(session.now.timestamp(), session.expires_at > session.now, session)
+    if token["exp"] <= reading.now:
         raise RefreshTokenExpired
-    if not is_live(session, now, token_version=token["tv"]):
+    if not reading.is_live(token_version=token["tv"]):
         raise RefreshSessionRevoked
-    return session, now
+    return session, session.now
 
 
 def _repeats(token: SessionRefreshToken, session: Session, now: datetime) -> bool:

@@ -149,6 +149,26 @@ class TestForgedTokens:
     def test_what_is_no_token(self, refused, part):
         assert refused(part)
 
+    def test_another_spelling_of_the_same_bytes(self, refused, pair):
+        """The last character of a segment has bits to spare: only one spelling of them is ours."""
+        head, body, signature = pair["access_token"].split(".")
+        last = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".index(signature[-1])
+        other = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"[last ^ 1]
+        for token in (
+            f"{head}.{body}.{signature[:-1]}{other}",
+            f"{head}.{body}.{signature}=",
+            f"{head}=.{body}.{signature}",
+            f"{head}.{body}.{signature[:8]} {signature[8:]}",
+            f"{head}.{body}.{signature[:8]}\xe9{signature[8:]}",
+        ):
+            assert refused(token)
+
+    def test_another_library_verifies_ours_and_we_what_it_writes(self, public, pair, claims):
+        options = {"audience": settings.TOKEN_AUDIENCE, "issuer": settings.TOKEN_ISSUER}
+        assert jwt.decode(pair["access_token"], KEY.material, ["HS256"], **options) == claims
+        theirs = jwt.encode(claims, KEY.material, "HS256", headers={"kid": KEY.kid, "typ": "at+jwt"})
+        assert public.with_token(theirs).get("/v1/auth/me").status_code == 200
+
     def test_cut_and_joined(self, refused, pair):
         head, body, signature = pair["access_token"].split(".")
         for token in (
