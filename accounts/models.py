@@ -318,3 +318,27 @@ class ServiceKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.service_id} {self.id}"
+
+
+class ServiceEvent(models.Model):
+    """Something that neighbour services want to know, written in the transaction in which it happened.
+
+    `position` is its place in the feed. It is given after the commit, by one hand at a time (accounts/events.py), so a
+    reader who has seen a position has seen all before it, however late their transactions committed.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    position = models.BigIntegerField(null=True, unique=True, editable=False)
+    type = models.CharField(max_length=48)
+    user_id = models.UUIDField()
+    data = models.JSONField(default=dict)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        indexes = (
+            models.Index(fields=["id"], condition=Q(position__isnull=True), name="event_without_position"),
+            models.Index(fields=["type", "position"], name="event_by_type"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.pk}"

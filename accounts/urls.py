@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts.views import me, registration, sign_in, tokens, users
+from accounts.views import events, me, registration, sign_in, tokens, users
 
 public_urlpatterns = [
     path("v1/auth/register", registration.Register.as_view()),
@@ -23,4 +23,5 @@ internal_urlpatterns = [
     path("v1/users/by-email/<path:email>", users.UserByEmail.as_view()),
     path("v1/users/<uuid:user_id>", users.UserById.as_view()),
     path("v1/tokens/introspect", tokens.Introspect.as_view()),
+    path("v1/events", events.Events.as_view()),
 ]

@@ -37,6 +37,7 @@ class KeysetPagination:
         bound_to: Mapping[str, Any],
         render: Callable[[Any], Any],
         ahead: Sequence[Any] = (),
+        endless: bool = False,
     ) -> Response:
         """One page as `{"results": [...], "next": "<cursor>" | null}`, each row through `render`.
 
@@ -44,6 +45,8 @@ class KeysetPagination:
         an index on the filter and these columns makes each page cost the same at any depth. `bound_to` holds whatever
         the query was narrowed by (filters, user, calling service): a cursor is refused under any other values.
         `ahead` are rows that stand before all of the query's and may be in it by the time it runs, in the same order.
+
+        With `endless` a page that holds the last row has a `next` too, for those who come back when there is more.
 
         Raises ValidationFailed for a bad limit, CursorInvalid for a cursor that is foreign, altered or malformed.
         """
@@ -59,7 +62,9 @@ class KeysetPagination:
             queryset = queryset.exclude(pk__in=[row.pk for row in ahead])
         rows = [*ahead, *queryset.order_by(*order)[: limit + 1]]
         shown = rows[:limit]
-        follows = seal.close([_value(shown[-1], name) for name in names]) if len(rows) > limit else None
+        follows = cursor if endless else None
+        if shown and (endless or len(rows) > limit):
+            follows = seal.close([_value(shown[-1], name) for name in names])
         return Response({"results": [render(row) for row in shown], "next": follows})
 
 

@@ -55,6 +55,7 @@ class Account:
         self.loaded: dict[int, tuple[Any, ...]] = {}  # what of each lot may change, as the table has it
         self.created: list[CreditLot] = []
         self.postings: list[Posting] = []
+        self.alerts: list[int] = []  # what was available after each step over the alert's threshold
         for lot in lots or ():
             self._remember(lot)
         if row.open_lot is not None:
@@ -114,9 +115,12 @@ class Account:
     ) -> CreditTransaction:
         """Adds a row whose amount is the sum of its moves. Its time is at least a microsecond after the row before."""
         row = self.row
+        available = row.available
         row.at = self.moment(at)
         row.balance += (amount := _total(moves))
         row.held += held
+        if row.alert_below is not None and row.available < row.alert_below <= available:
+            self.alerts.append(row.available)
         pk = uuid7_of(row.at, row.user_id, type_, *_places(moves)) if call is BY_ITSELF else uuid7()
         self._sign_new_lots(pk)
         transaction = CreditTransaction(

@@ -12,6 +12,7 @@ import msgspec
 from django.db import connection
 from psycopg.types.numeric import Int8
 
+from accounts import events
 from credits.account import Account, Posting
 from credits.models import CreditLot
 
@@ -67,6 +68,10 @@ def save(accounts: Sequence[Account]) -> None:
     _update_lots([lot for account in accounts for lot in _changed(account)])
     _insert_transactions(accounts)
     _update_balances(accounts)
+    for account in accounts:
+        for available in account.alerts:
+            data = {"threshold": account.row.alert_below, "available": available}
+            events.emit("credits.low", user_id=account.row.user_id, data=data)
 
 
 def _open_best_grant(account: Account) -> None:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from credits.views import batch, holds, journal
+from credits.views import alerts, batch, holds, journal
 
 internal_urlpatterns = [
     path("v1/credits/balance", journal.CreditBalance.as_view()),
@@ -16,4 +16,5 @@ internal_urlpatterns = [
     path("v1/credits/holds/<uuid:hold_id>/capture", holds.CaptureHold.as_view()),
     path("v1/credits/holds/<uuid:hold_id>/release", holds.ReleaseHold.as_view()),
     path("v1/credits/batch", batch.Batch.as_view()),
+    path("v1/credits/alerts", alerts.Alert.as_view()),
 ]

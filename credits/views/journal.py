@@ -1,10 +1,14 @@
 """Balance, adding, using, refunding, and the journal."""
 
+from collections.abc import Iterable
+from itertools import chain
 from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
 from django.db.models import QuerySet
+from django.http import StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from rest_framework.response import Response
 
 from accounts import tiers
@@ -13,7 +17,7 @@ from accounts.errors import UserNotFound
 from accounts.models import User
 from accounts.requests import ServiceRequest
 from accounts.tiers import InternalEndpoint
-from credits import balance, ledger, prices, refunds
+from credits import balance, export, ledger, prices, refunds
 from credits.errors import (
     AccountFrozen,
     AccountSuspended,
@@ -198,16 +202,23 @@ class Transactions(InternalEndpoint):
         problems=(UserNotFound,),
         example=TRANSACTION,
     )
-    def get(self, request: ServiceRequest) -> Response:
-        """The journal of one user, newest first; without `user_id`, what the calling service did, over all users."""
+    def get(self, request: ServiceRequest) -> HttpResponseBase:
+        """The journal of one user, newest first; without `user_id`, what the calling service did, over all users.
+
+        With `Accept: text/csv` all rows that match, as CSV, without pages.
+        """
         query = self.query(request)
+        rows, unposted = _journal(query, request.auth.service), _unposted(query)
+        order = ("-at",) if query.user_id else ("-at", "-id")
+        if "text/csv" in request.headers.get("Accept", ""):
+            return _csv(chain(unposted, export.newest_first(rows, order=order)))
         page: Response = self.pages.page(
-            _journal(query, request.auth.service),
+            rows,
             request,
-            order=("-at",) if query.user_id else ("-at", "-id"),
+            order=order,
             bound_to={**msgspec.structs.asdict(query), "service": request.auth.service},
             render=transaction_answer,
-            ahead=[row for row in _unposted(query.user_id) if _matches(row, query)],
+            ahead=unposted,
         )
         return page
 
@@ -247,9 +258,12 @@ def _journal(query: Any, service: str) -> QuerySet[CreditTransaction]:
     return rows.filter(**{name: value for name, value in filters.items() if value is not None})
 
 
-def _unposted(user_id: UUID | None) -> list[CreditTransaction]:
-    """What has come due for the user and is not in the journal yet, newest first."""
-    return balance.unposted(user_id, ledger_time())[::-1] if user_id else []
+def _unposted(query: Any) -> list[CreditTransaction]:
+    """What has come due for the user, matches, and is not in the journal yet: newest first."""
+    if query.user_id is None:
+        return []
+    rows = balance.unposted(query.user_id, ledger_time())
+    return [row for row in reversed(rows) if _matches(row, query)]
 
 
 def _matches(row: CreditTransaction, query: Any) -> bool:
@@ -259,3 +273,8 @@ def _matches(row: CreditTransaction, query: Any) -> bool:
         and (query.since is None or row.at >= query.since)
         and (query.until is None or row.at < query.until)
     )
+
+
+def _csv(rows: Iterable[CreditTransaction]) -> StreamingHttpResponse:
+    headers = {"Content-Disposition": 'attachment; filename="transactions.csv"'}
+    return StreamingHttpResponse(export.lines(rows), content_type="text/csv; charset=utf-8", headers=headers)

@@ -1,0 +1,63 @@
+"""The feed of events, for services that cannot receive webhooks."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from rest_framework.response import Response
+
+from accounts import events, tiers
+from accounts.documentation import documented
+from accounts.models import ServiceEvent
+from accounts.requests import ServiceRequest
+from accounts.tiers import InternalEndpoint
+
+
+class EventAnswer(msgspec.Struct):
+    """Something that happened to a user."""
+
+    id: int
+    type: str
+    created_at: datetime
+    user_id: UUID
+    data: dict[str, Any]
+
+
+class Events(InternalEndpoint):
+    scope = "events:read"
+
+    class Query(tiers.Query):
+        types: str | None = None
+
+    @documented(
+        "Read events",
+        answer=EventAnswer,
+        paged=True,
+        example={
+            "id": 4711,
+            "type": "credits.low",
+            "created_at": "2026-11-23T10:00:00Z",
+            "user_id": "8d0f2c1e-5b7a-4a56-9d38-1c0de5a1f2b3",
+            "data": {"threshold": 100, "available": 80},
+        },
+    )
+    def get(self, request: ServiceRequest) -> Response:
+        """Events oldest first; `types` names the wanted ones, separated by commas.
+
+        `next` leads on even from the last page, once there is one event: keep it, and ask again later with it.
+        """
+        types = sorted(filter(None, (self.query(request).types or "").split(",")))
+        page: Response = self.pages.page(
+            events.feed(types),
+            request,
+            order=("position",),
+            bound_to={"types": types},
+            render=event_answer,
+            endless=True,
+        )
+        return page
+
+
+def event_answer(event: ServiceEvent) -> EventAnswer:
+    return EventAnswer(event.position or 0, event.type, event.created_at, event.user_id, event.data)

@@ -1,0 +1,159 @@
+"""Alerts and their events: once for each fall below the threshold, in the feed by the order of their commits."""
+
+import csv
+import io
+import threading
+import uuid
+
+import pytest
+from django.db import connection, transaction
+
+from accounts import events
+from accounts.models import ServiceEvent, User
+from credits import ledger, states
+from credits.errors import AccountFrozen, AccountSuspended
+from credits.models import CreditTransaction
+from credits.tests.test_views import TRANSACTIONS, USE, add, post, problem
+
+ALERTS, EVENTS = "/v1/credits/alerts", "/v1/events"
+
+
+@pytest.fixture
+def shop(internal, service_key):
+    return internal.with_key(service_key("shop"))
+
+
+def spend(client, user, amount):
+    return post(client, USE, {"user_id": str(user.pk), "amount": amount})
+
+
+@pytest.mark.django_db
+class TestAlert:
+    def test_nobody_wrong_scope_unknown_user(self, internal, service_key, verified_user):
+        body = {"user_id": str(verified_user.pk), "threshold": 5}
+        assert problem(internal.put(ALERTS, body)) == (401, "api_key_missing")
+        assert problem(internal.with_key(service_key("u", "credits:use")).put(ALERTS, body)) == (
+            403,
+            "scope_missing",
+        )
+        manager = internal.with_key(service_key("m", "credits:add"))
+        assert problem(manager.put(ALERTS, {**body, "user_id": str(uuid.uuid4())})) == (404, "user_not_found")
+        assert problem(manager.put(ALERTS, {**body, "threshold": 0})) == (400, "validation_error")
+
+    def test_one_event_for_each_fall_below_the_threshold(self, shop, verified_user):
+        add(shop, verified_user, 100)
+        answer = shop.put(ALERTS, {"user_id": str(verified_user.pk), "threshold": 50})
+        assert (answer.status_code, answer.json()) == (
+            200,
+            {"user_id": str(verified_user.pk), "threshold": 50},
+        )
+
+        for amount in (50, 1, 1):
+            spend(shop, verified_user, amount)
+        add(shop, verified_user, 10)
+        spend(shop, verified_user, 9)
+        shop.put(ALERTS, {"user_id": str(verified_user.pk), "threshold": None})
+        add(shop, verified_user, 10)
+        spend(shop, verified_user, 59)
+
+        found = shop.get(EVENTS).json()["results"]
+        assert [(event["type"], event["data"]) for event in found] == [
+            ("credits.low", {"threshold": 50, "available": 49}),
+            ("credits.low", {"threshold": 50, "available": 49}),
+        ]
+        assert found[0]["user_id"] == str(verified_user.pk)
+
+    def test_an_expiry_tells_too(self, shop, verified_user, clock):
+        add(shop, verified_user, 100, expires_at="2030-01-01T01:00:00Z")
+        states.set_alert(user_id=verified_user.pk, threshold=1)
+        clock.advance(hours=2)
+        assert problem(spend(shop, verified_user, 1)) == (402, "insufficient_credits")
+        assert not ServiceEvent.objects.exists()
+
+        add(shop, verified_user, 5)
+        assert [event.data for event in ServiceEvent.objects.all()] == [{"threshold": 1, "available": 0}]
+
+
+@pytest.mark.django_db
+class TestFeed:
+    def test_pages_by_type_and_leads_on_from_its_end(self, shop, service_key, internal, verified_user):
+        for number in range(3):
+            events.emit("a.b" if number != 1 else "c.d", user_id=verified_user.pk, data={"n": number})
+
+        first = shop.get(EVENTS, {"types": "a.b", "limit": 1}).json()
+        second = shop.get(EVENTS, {"types": "a.b", "limit": 1, "cursor": first["next"]}).json()
+        assert [row["data"]["n"] for row in first["results"] + second["results"]] == [0, 2]
+        nothing_yet = shop.get(EVENTS, {"types": "a.b", "limit": 1, "cursor": second["next"]}).json()
+        assert nothing_yet == {"results": [], "next": second["next"]}
+        events.emit("a.b", user_id=verified_user.pk, data={"n": 3})
+        more = shop.get(EVENTS, {"types": "a.b", "cursor": second["next"]}).json()
+        assert [row["data"]["n"] for row in more["results"]] == [3]
+        assert problem(shop.get(EVENTS, {"types": "c.d", "cursor": second["next"]})) == (
+            400,
+            "cursor_invalid",
+        )
+        reader = internal.with_key(service_key("reader", "credits:read"))
+        assert problem(reader.get(EVENTS)) == (403, "scope_missing")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_feed_never_skips_a_late_commit():
+    user = User.objects.create_user("feed@example.test")
+    written, go_on = threading.Event(), threading.Event()
+
+    def commit_late():
+        try:
+            with transaction.atomic():
+                events.emit("late", user_id=user.pk, data={})
+                written.set()
+                go_on.wait(10)
+        finally:
+            connection.close()
+
+    late = threading.Thread(target=commit_late)
+    late.start()
+    written.wait(10)
+    events.emit("early", user_id=user.pk, data={})
+    seen = list(events.feed().values_list("position", "type"))
+    go_on.set()
+    late.join()
+
+    assert [type_ for _, type_ in seen] == ["early"]
+    assert list(events.feed().filter(position__gt=seen[-1][0]).values_list("type", flat=True)) == ["late"]
+
+
+@pytest.mark.django_db
+class TestBlocked:
+    @pytest.mark.parametrize(
+        ("reason", "refusal"),
+        [("suspended", AccountSuspended), ("deletion", AccountSuspended), ("past_due", AccountFrozen)],
+    )
+    def test_neither_spends_nor_holds_until_the_last_reason_is_gone(self, person, call, reason, refusal):
+        ledger.add(user_id=person.pk, amount=10, call=call())
+        states.block(user_id=person.pk, reason=reason)
+        states.block(user_id=person.pk, reason=reason)
+
+        with pytest.raises(refusal):
+            ledger.use(user_id=person.pk, amount=1, call=call())
+        ledger.add(user_id=person.pk, amount=1, call=call())
+        states.unblock(user_id=person.pk, reason=reason)
+
+        assert ledger.use(user_id=person.pk, amount=11, call=call()).balance == 0
+
+
+@pytest.mark.django_db
+class TestCsv:
+    def test_streams_all_that_match_and_defuses_formulas(self, shop, verified_user, monkeypatch):
+        monkeypatch.setattr("credits.export.ROWS_AT_A_TIME", 2)
+        for number in range(5):
+            add(shop, verified_user, number + 1, description="=1+1" if number == 4 else "plain, with a comma")
+
+        answer = shop.get(TRANSACTIONS, {"user_id": str(verified_user.pk)}, headers={"Accept": "text/csv"})
+        rows = list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
+
+        assert answer["Content-Type"] == "text/csv; charset=utf-8"
+        assert [row["amount"] for row in rows] == ["5", "4", "3", "2", "1"]
+        assert (rows[0]["description"], rows[1]["description"]) == ("'=1+1", "plain, with a comma")
+        assert rows[4]["id"] == str(CreditTransaction.objects.order_by("at")[0].pk)
+        own = shop.get(TRANSACTIONS, headers={"Accept": "text/csv"})
+        assert b"".join(own.streaming_content).count(b"\n") == 6
