@@ -278,8 +278,8 @@ class TestRefresh:
         Session.objects.update(expires_at=Now())
         assert outcome(self.refresh(public, pair["refresh_token"])) == (401, "session_revoked")
 
-    def test_of_a_deleted_user(self, public, pair):
-        User.objects.all().delete()
+    def test_of_a_session_that_is_gone(self, public, pair):
+        Session.objects.all().delete()
         assert outcome(self.refresh(public, pair["refresh_token"])) == (401, "session_revoked")
 
     def test_gives_a_successor_in_one_statement(self, public, pair):
