@@ -5,10 +5,14 @@ but that of someone who can rewrite all of it; only an anchor kept elsewhere sho
 """
 
 import uuid
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from credits.models import UserCredit
 
@@ -85,22 +89,45 @@ def verify_user(user_id: uuid.UUID) -> Checked:
     return _check([user_id])
 
 
-def verify_all(*, after: uuid.UUID | None = None) -> Iterator[Checked]:
+def verify_all(*, after: uuid.UUID | None = None, parallel: int = 1) -> Iterator[Checked]:
     """Checks every user in the order of ids, a chunk at a time, and last the journal rows without a balance row.
 
-    `after` resumes behind the last user of a chunk that was seen before.
+    `after` resumes behind the last user of a chunk that was seen before. `parallel` chunks are checked at once, each
+    on a connection of its own; they are given in order all the same.
     """
-    while users := _users(after):
-        yield _check(users)
-        after = users[-1]
+    chunks = _chunks(after)
+    yield from map(_check, chunks) if parallel == 1 else _in_parallel(chunks, parallel)
     yield Checked([], 0, _findings(WITHOUT_BALANCE, []))
 
 
-def _users(after: uuid.UUID | None) -> list[uuid.UUID]:
+def count_users(*, after: uuid.UUID | None = None) -> int:
+    return _users_behind(after).count()
+
+
+def _chunks(after: uuid.UUID | None) -> Iterator[list[uuid.UUID]]:
+    while users := list(_users_behind(after).values_list("pk", flat=True)[:CHUNK]):
+        yield users
+        after = users[-1]
+
+
+def _users_behind(after: uuid.UUID | None) -> QuerySet[UserCredit]:
     rows = UserCredit.objects.order_by("pk")
-    if after is not None:
-        rows = rows.filter(pk__gt=after)
-    return list(rows.values_list("pk", flat=True)[:CHUNK])
+    return rows if after is None else rows.filter(pk__gt=after)
+
+
+def _in_parallel(chunks: Iterator[list[uuid.UUID]], workers: int) -> Iterator[Checked]:
+    with ThreadPoolExecutor(workers) as threads:
+        waiting = deque(threads.submit(_check_and_close, users) for users in islice(chunks, 2 * workers))
+        while waiting:
+            yield waiting.popleft().result()
+            waiting.extend(threads.submit(_check_and_close, users) for users in islice(chunks, 1))
+
+
+def _check_and_close(users: list[uuid.UUID]) -> Checked:
+    try:
+        return _check(users)
+    finally:
+        connection.close()
 
 
 def _check(users: list[uuid.UUID]) -> Checked:
@@ -111,6 +138,7 @@ def _check(users: list[uuid.UUID]) -> Checked:
 
 
 def _findings(query: str, users: list[uuid.UUID]) -> list[Finding]:
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = 0")  # a user with millions of rows takes its time
         cursor.execute(query, {"users": users})
         return [Finding(*row) for row in cursor.fetchall()]

@@ -3,13 +3,14 @@
 import json
 import uuid
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.models import User
-from credits import verify
+from accounts.progress import Progress
+from credits import anchors, verify
 
 
 class Command(BaseCommand):
@@ -21,41 +22,80 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("user", nargs="?", help="one user, by id or address (default: all)")
         parser.add_argument(
-            "--after", type=uuid.UUID, help="resume behind this user id, as a run before reported it"
+            "--after", type=uuid.UUID, help="resume behind this user, as an interrupted run said"
+        )
+        parser.add_argument(
+            "--parallel", type=int, default=1, help="how many chunks of users to check at once"
+        )
+        parser.add_argument(
+            "--anchor", type=Path, metavar="FILE", help="write an anchor when all of it adds up"
+        )
+        parser.add_argument(
+            "--against", type=Path, metavar="FILE", help="also compare with an anchor from before"
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
-    def handle(self, *, user: str | None, after: uuid.UUID | None, **options: Any) -> None:
-        users = transactions = 0
-        findings: list[verify.Finding] = []
-        last = after
-        try:
-            for checked in self._checked(user, after):
-                users, transactions = users + len(checked.users), transactions + checked.transactions
-                findings += checked.findings
-                last = checked.users[-1] if checked.users else last
-        except KeyboardInterrupt:
-            raise CommandError(f"Interrupted. Resume with --after {last}") from None
-        self._report(users, transactions, findings, as_json=options["json"])
+    def handle(self, *, user: str | None, anchor: Path | None, against: Path | None, **options: Any) -> None:
+        if user is not None and (anchor or against):
+            raise CommandError("An anchor is of all users: leave the user out.")
+        checked = (
+            self._one(user)
+            if user
+            else self._all(after=options["after"], parallel=max(options["parallel"], 1))
+        )
+        findings = [finding for part in checked for finding in part.findings]
+        if against:
+            findings += self._compare(against)
+        self._report(checked, findings, as_json=options["json"])
+        if findings:
+            raise SystemExit(1)
+        if anchor:
+            self._anchor(anchor)
 
-    def _checked(self, user: str | None, after: uuid.UUID | None) -> Iterator[verify.Checked]:
-        if user is None:
-            return verify.verify_all(after=after)
+    def _one(self, user: str) -> list[verify.Checked]:
         found = User.objects.by_id_or_email(user).first()
         if found is None:
             raise CommandError(f"There is no user {user!r}. Give an id or an address.")
-        return iter([verify.verify_user(found.pk)])
+        return [verify.verify_user(found.pk)]
+
+    def _all(self, *, after: uuid.UUID | None, parallel: int) -> list[verify.Checked]:
+        checked: list[verify.Checked] = []
+        last = after
+        try:
+            with Progress("users", total=verify.count_users(after=after)) as progress:
+                for part in verify.verify_all(after=after, parallel=parallel):
+                    checked.append(part)
+                    last = part.users[-1] if part.users else last
+                    progress.add(len(part.users))
+        except KeyboardInterrupt:
+            raise CommandError(f"Interrupted. Resume with --after {last}") from None
+        return checked
+
+    def _compare(self, path: Path) -> list[verify.Finding]:
+        try:
+            with path.open() as file:
+                return anchors.findings(file)
+        except (OSError, anchors.NotAnAnchor) as error:
+            raise CommandError(f"{path}: {error}") from error
+
+    def _anchor(self, path: Path) -> None:
+        """Written beside and renamed, so that a file of that name is whole."""
+        beside = path.with_name(f"{path.name}.part")
+        with beside.open("w") as file:
+            users = anchors.write(file)
+        beside.rename(path)
+        self.stderr.write(f"Anchor of {users} users: {path}. Keep it away from this database.")
 
     def _report(
-        self, users: int, transactions: int, findings: list[verify.Finding], *, as_json: bool
+        self, checked: list[verify.Checked], findings: list[verify.Finding], *, as_json: bool
     ) -> None:
+        users = sum(len(part.users) for part in checked)
+        transactions = sum(part.transactions for part in checked)
         rows = [{"user_id": str(row.user_id), "place": row.place, "finding": row.finding} for row in findings]
         if as_json:
             report = {"ok": not findings, "users": users, "transactions": transactions, "findings": rows}
             self.stdout.write(json.dumps(report))
-        else:
-            for row in rows:
-                self.stderr.write("{user_id}: {finding} at {place}".format(**row))
-            self.stdout.write(f"{users} users, {transactions} transactions, {len(findings)} findings")
-        if findings:
-            raise SystemExit(1)
+            return
+        for row in rows:
+            self.stderr.write("{user_id}: {finding} at {place}".format(**row))
+        self.stdout.write(f"{users} users, {transactions} transactions, {len(findings)} findings")
