@@ -5,24 +5,35 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0001_initial'),
+        ("accounts", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='ServiceEvent',
+            name="ServiceEvent",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('position', models.BigIntegerField(editable=False, null=True, unique=True)),
-                ('type', models.CharField(max_length=48)),
-                ('user_id', models.UUIDField()),
-                ('data', models.JSONField(default=dict)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("position", models.BigIntegerField(editable=False, null=True, unique=True)),
+                ("type", models.CharField(max_length=48)),
+                ("user_id", models.UUIDField()),
+                ("data", models.JSONField(default=dict)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('position__isnull', True)), fields=['id'], name='event_without_position'), models.Index(fields=['type', 'position'], name='event_by_type')],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("position__isnull", True)),
+                        fields=["id"],
+                        name="event_without_position",
+                    ),
+                    models.Index(fields=["type", "position"], name="event_by_type"),
+                ],
             },
         ),
     ]
