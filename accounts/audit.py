@@ -22,6 +22,14 @@ class Event(StrEnum):
     SIGNED_OUT_EVERYWHERE = "signed_out_everywhere"
     PROFILE_CHANGED = "profile_changed"
     DELETION_CANCELLED = "deletion_cancelled"
+    # What staff does with credits. The actor is the one who did it.
+    CREDITS_ADJUSTED = "credits_adjusted"
+    ADJUSTMENT_REQUESTED = "credit_adjustment_requested"
+    ADJUSTMENT_APPROVED = "credit_adjustment_approved"
+    ADJUSTMENT_REFUSED = "credit_adjustment_refused"
+    HOLD_RELEASED = "credit_hold_released"
+    PRICE_CHANGED = "feature_price_changed"
+    PRICE_REMOVED = "feature_price_removed"
 
 
 def record(

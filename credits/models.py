@@ -9,8 +9,10 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 
 from credits.identifiers import uuid7
 
@@ -224,10 +226,33 @@ class CreditTransaction(models.Model):
             models.Index(
                 fields=["refund_of"], condition=Q(refund_of__isnull=False), name="transaction_refunds"
             ),
+            # A journal is on disk in the order of time: a few kilobytes find a day's rows, and a spend pays nothing.
+            BrinIndex(fields=["at"], autosummarize=True, pages_per_range=32, name="transaction_day"),
+            # What is seldom, newest first. A spend, which is none of these, does not touch it.
+            models.Index(
+                fields=["type", "-id"],
+                condition=~Q(type__in=["use", "hold", "release"]),
+                name="transaction_seldom",
+            ),
         )
 
     def __str__(self) -> str:
         return f"{self.type} {self.amount}"
+
+
+class Grant(CreditLot):
+    """Lots that are grants, as the admin lists them."""
+
+    class Meta:
+        proxy = True
+
+
+class Hold(CreditLot):
+    """Lots that are holds, as the admin lists them."""
+
+    class Meta:
+        proxy = True
+        permissions = (("release_hold", "Can release a hold of any service"),)
 
 
 class FeaturePrice(models.Model):
@@ -245,3 +270,101 @@ class FeaturePrice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.feature}: {self.credits}"
+
+
+class AdjustmentRequest(models.Model):
+    """A correction of a balance by staff: made at once within the limit of the day, above it when a second one agrees.
+
+    The id is that of the form it was sent with, so a form that is sent twice is one request. Only
+    credits/adjustments.py writes here.
+    """
+
+    class Decision(models.TextChoices):
+        DIRECT = "direct", "made at once"  # within the limit: nobody was asked
+        PENDING = "pending"
+        APPROVED = "approved"
+        REFUSED = "refused"
+
+    id = models.UUIDField(primary_key=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="adjustment_requests")
+    amount = models.BigIntegerField()  # signed
+    reason = models.CharField(max_length=500)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="adjustments_requested", db_index=False
+    )
+    requested_at = models.DateTimeField(db_default=Now())
+    decision = models.CharField(max_length=8, choices=Decision.choices)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        related_name="adjustments_decided",
+        db_index=False,
+    )
+    decided_at = models.DateTimeField(null=True)
+    # Without a constraint in the database, like all that points into the journal.
+    transaction = models.OneToOneField(
+        CreditTransaction, models.PROTECT, null=True, related_name="adjustment_request", db_constraint=False
+    )
+
+    class Meta:
+        permissions = (
+            ("adjust_credits", "Can adjust balances, above the daily limit with another's approval"),
+            ("approve_adjustment", "Can approve and refuse adjustments of others"),
+        )
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(decided_by__isnull=True) | ~Q(decided_by=F("requested_by")),
+                name="adjustment_not_decided_by_its_asker",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    decision__in=["direct", "pending"], decided_by__isnull=True, decided_at__isnull=True
+                )
+                | Q(decision__in=["approved", "refused"], decided_by__isnull=False, decided_at__isnull=False),
+                name="adjustment_decided_by_somebody",
+            ),
+            models.CheckConstraint(
+                condition=Q(transaction__isnull=True) | Q(decision__in=["direct", "approved"]),
+                name="adjustment_posted_only_if_agreed",
+            ),
+            models.CheckConstraint(condition=~Q(amount=0), name="adjustment_not_zero"),
+        )
+        indexes = (
+            models.Index(fields=["requested_by", "requested_at"], name="adjustment_by_asker"),
+            models.Index(fields=["requested_at"], condition=Q(decision="pending"), name="adjustment_pending"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.amount:+} ({self.decision})"
+
+
+class CreditDay(models.Model):
+    """What one type of journal row came to on one day (UTC), for plots. credits/days.py counts it from the journal."""
+
+    day = models.DateField()
+    type = models.CharField(max_length=12, choices=TransactionType.choices)
+    given = models.BigIntegerField()  # the sum of the positive amounts
+    taken = models.BigIntegerField()  # the sum of the negative ones, without the sign
+    count = models.BigIntegerField()
+    final = models.BooleanField()  # no row of this day can come any more
+    counted_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["day", "type"], name="day_once_by_type"),)
+        verbose_name_plural = "overview"
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.type}"
+
+
+class TopUser(models.Model):
+    """Who used most in the last 30 days, as credits/days.py last counted it."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="+")
+    used = models.BigIntegerField()
+    uses = models.BigIntegerField()
+    counted_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.user_id}: {self.used}"

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from pathlib import Path
 
+from celery.schedules import crontab
+
 from config.settings.environment import (
     boolean,
     celery_broker,
@@ -149,6 +151,25 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 600.0,
         "options": {"expires": 600},
     },
+    "sweep-due-credits": {
+        "task": "credits.tasks.sweep_due_credits",
+        "schedule": 30.0,
+        "options": {"expires": 30},
+    },
+    "summarize-credit-days": {
+        "task": "credits.tasks.summarize_days",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
+    "rank-credit-users": {
+        "task": "credits.tasks.rank_users",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
+    "verify-ledger": {
+        "task": "credits.tasks.verify_ledger_nightly",
+        "schedule": crontab(hour=3, minute=20),
+    },
 }
 
 # ---------------------------------------------------------------- the HTTP floor
@@ -229,6 +250,8 @@ RECENT_SIGN_IN = timedelta(minutes=5)
 
 # ---------------------------------------------------------------- credits
 REFUND_LIFETIME = timedelta(days=30)  # of what comes back to a grant that is gone
+# What one admin may adjust on a day (UTC) without a second person, as the sum of the amounts without their signs.
+CREDITS_APPROVAL_LIMIT = integer("CREDITS_APPROVAL_LIMIT", default=10_000)
 
 # ---------------------------------------------------------------- limits (docs: README, bar: OWASP ASVS 6.3.1)
 # Every rule is (how many, in how many seconds) of a sliding window; the factor raises all of them, for load runs.

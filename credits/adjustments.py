@@ -1,0 +1,132 @@
+"""Corrections of balances by staff: alone within a limit a day, with a second person above it.
+
+Each is an AdjustmentRequest, also those that nobody had to agree to: they are what the limit counts. The limit is
+settings.CREDITS_APPROVAL_LIMIT, a day is one of UTC, and what a second person approved does not count against it.
+"""
+
+import uuid
+from datetime import UTC
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Sum
+from django.db.models.functions import Abs, Now, TruncDay
+
+from accounts import audit
+from accounts.audit import Event
+from accounts.errors import UserNotFound
+from accounts.models import User
+from credits import ledger
+from credits.calls import Call, request_bytes
+from credits.models import AdjustmentRequest, CreditTransaction
+from credits.posting import retried
+
+Decision = AdjustmentRequest.Decision
+
+
+class DecisionRefused(Exception):
+    """The request cannot be decided, or not by this person; the message says why, for people."""
+
+
+def request(
+    *, request_id: uuid.UUID, user_id: uuid.UUID, amount: int, reason: str, staff_id: uuid.UUID
+) -> AdjustmentRequest:
+    """Adjusts a balance, or asks for a second person where the day's limit is passed. The same id does it once.
+
+    Raises UserNotFound, BalanceLimit or InsufficientCredits, and DecisionRefused for an id that is another request's.
+    """
+    wanted = AdjustmentRequest(
+        id=request_id, user_id=user_id, amount=amount, reason=reason, requested_by_id=staff_id
+    )
+    return retried(lambda: _request(wanted))
+
+
+@transaction.atomic
+def _request(wanted: AdjustmentRequest) -> AdjustmentRequest:
+    # One at a time for each member of staff: two at once would each see the limit unused.
+    User.objects.select_for_update(no_key=True).get(pk=wanted.requested_by_id)
+    if earlier := AdjustmentRequest.objects.filter(pk=wanted.pk).first():
+        return _same(earlier, wanted)
+    if not User.objects.exclude(status=User.Status.DELETED).filter(pk=wanted.user_id).exists():
+        raise UserNotFound
+    alone = abs(wanted.amount) <= left_today(wanted.requested_by_id)
+    wanted.decision = Decision.DIRECT if alone else Decision.PENDING
+    wanted.save(force_insert=True)
+    if alone:
+        _post(wanted)
+    _record(Event.CREDITS_ADJUSTED if alone else Event.ADJUSTMENT_REQUESTED, wanted, wanted.requested_by_id)
+    return wanted
+
+
+def left_today(staff_id: uuid.UUID) -> int:
+    """How many credits this person may still move today without asking anybody."""
+    today = AdjustmentRequest.objects.filter(
+        requested_by=staff_id, decision=Decision.DIRECT, requested_at__gte=TruncDay(Now(), tzinfo=UTC)
+    )
+    moved = today.aggregate(moved=Sum(Abs("amount")))["moved"] or 0
+    return max(0, int(settings.CREDITS_APPROVAL_LIMIT - moved))
+
+
+def approve(*, request_id: uuid.UUID, staff_id: uuid.UUID) -> CreditTransaction:
+    """Agrees to somebody else's request and posts it, once, whoever else decides at the same moment.
+
+    Raises DecisionRefused, and what the ledger has against it: then the request stays open.
+    """
+    return retried(lambda: _approve(request_id, staff_id))
+
+
+@transaction.atomic
+def _approve(request_id: uuid.UUID, staff_id: uuid.UUID) -> CreditTransaction:
+    approved = _decide(request_id, staff_id, Decision.APPROVED)
+    row = _post(approved)
+    _record(Event.ADJUSTMENT_APPROVED, approved, staff_id)
+    return row
+
+
+@transaction.atomic
+def refuse(*, request_id: uuid.UUID, staff_id: uuid.UUID) -> None:
+    """Closes somebody else's request without touching the balance. Raises DecisionRefused."""
+    _record(Event.ADJUSTMENT_REFUSED, _decide(request_id, staff_id, Decision.REFUSED), staff_id)
+
+
+def _decide(request_id: uuid.UUID, staff_id: uuid.UUID, decision: Decision) -> AdjustmentRequest:
+    """The one statement that settles who decided; a second one finds nothing left to decide."""
+    open_ones = AdjustmentRequest.objects.filter(pk=request_id, decision=Decision.PENDING)
+    others = open_ones.exclude(requested_by=staff_id)
+    if not others.update(decision=decision, decided_by_id=staff_id, decided_at=Now()):
+        own = open_ones.exists()
+        raise DecisionRefused(
+            "Nobody decides about a request of their own." if own else "This request is decided already."
+        )
+    return AdjustmentRequest.objects.get(pk=request_id)
+
+
+def _post(adjustment: AdjustmentRequest) -> CreditTransaction:
+    call = Call(
+        service="admin",
+        key=f"adjustment-{adjustment.pk}",
+        request=request_bytes("adjust", fields=[str(adjustment.user_id), adjustment.amount]),
+        description=adjustment.reason,
+        metadata=_who(adjustment),
+    )
+    row = ledger.adjust(user_id=adjustment.user_id, amount=adjustment.amount, call=call)
+    adjustment.transaction = row
+    AdjustmentRequest.objects.filter(pk=adjustment.pk).update(transaction=row)
+    return row
+
+
+def _who(adjustment: AdjustmentRequest) -> dict[str, str]:
+    staff = {"staff": str(adjustment.requested_by_id)}
+    return {**staff, "approved_by": str(adjustment.decided_by_id)} if adjustment.decided_by_id else staff
+
+
+def _same(earlier: AdjustmentRequest, wanted: AdjustmentRequest) -> AdjustmentRequest:
+    names = ("user_id", "amount", "reason", "requested_by_id")
+    if any(getattr(earlier, name) != getattr(wanted, name) for name in names):
+        raise DecisionRefused("This form was used before, for another adjustment. Open it anew.")
+    return earlier
+
+
+def _record(event: Event, adjustment: AdjustmentRequest, staff_id: uuid.UUID) -> None:
+    detail = {"request": str(adjustment.pk), "amount": adjustment.amount}
+    audit.record(event, user_id=adjustment.user_id, actor=f"staff {staff_id}", detail=detail)

@@ -1,0 +1,28 @@
+"""Indexes of the journal for the admin, made beside whatever is being written."""
+
+import django.contrib.postgres.indexes
+from django.contrib.postgres.operations import AddIndexConcurrently
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    atomic = False
+
+    dependencies = [("credits", "0003_adjustments_and_days")]
+
+    operations = [
+        AddIndexConcurrently(
+            model_name="credittransaction",
+            index=django.contrib.postgres.indexes.BrinIndex(
+                autosummarize=True, fields=["at"], name="transaction_day", pages_per_range=32
+            ),
+        ),
+        AddIndexConcurrently(
+            model_name="credittransaction",
+            index=models.Index(
+                condition=models.Q(("type__in", ["use", "hold", "release"]), _negated=True),
+                fields=["type", "-id"],
+                name="transaction_seldom",
+            ),
+        ),
+    ]

@@ -1,0 +1,63 @@
+"""What the Celery worker does for credits, at the times of CELERY_BEAT_SCHEDULE.
+
+Each may run twice, or at the same time as itself. None runs for longer than the queue waits for an answer.
+"""
+
+import time
+import uuid
+
+import structlog
+from celery import shared_task
+
+from credits import days, sweeping, verify
+
+log = structlog.get_logger("ledger")
+SWEEPING_SECONDS = 25
+VERIFYING_SECONDS = 60
+NAMED_FINDINGS = 100
+
+
+@shared_task
+def sweep_due_credits() -> int:
+    """Posts what has come due for idle users, until nothing is left or the next run is near."""
+    until = time.monotonic() + SWEEPING_SECONDS
+    swept = 0
+    while done := sweeping.sweep_due():
+        swept += done
+        if time.monotonic() > until:
+            break
+    return swept
+
+
+@shared_task
+def summarize_days() -> int:
+    return days.summarize()
+
+
+@shared_task
+def rank_users() -> None:
+    days.rank_users()
+
+
+@shared_task
+def verify_ledger_nightly(
+    after: str | None = None, users: int = 0, transactions: int = 0, findings: int = 0
+) -> None:
+    """Proves the whole ledger, a minute at a time: what is left goes on behind the last user as a task of its own.
+
+    Each finding is an event of level error in the log, up to a hundred; the last event has the sums, and its level is
+    error if there was any.
+    """
+    until = time.monotonic() + VERIFYING_SECONDS
+    for checked in verify.verify_all(after=uuid.UUID(after) if after else None):
+        users, transactions = users + len(checked.users), transactions + checked.transactions
+        for finding in checked.findings[: max(0, NAMED_FINDINGS - findings)]:
+            log.error(
+                "ledger_finding", user_id=str(finding.user_id), place=finding.place, finding=finding.finding
+            )
+        findings += len(checked.findings)
+        if checked.users and time.monotonic() > until:
+            verify_ledger_nightly.delay(str(checked.users[-1]), users, transactions, findings)
+            return
+    report = log.error if findings else log.info
+    report("ledger_verified", users=users, transactions=transactions, findings=findings)
