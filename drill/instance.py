@@ -1,0 +1,221 @@
+"""A running copy of the service for the drill alone: `script/server` on free ports, in a directory of its own."""
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+import dev_env
+from postgres import SERVING, SUPERUSER, Postgres
+from processes import die_with_parent
+
+ROOT = Path(__file__).resolve().parents[1]
+PORTS = {"web": "PORT", "internal": "INTERNAL_PORT", "admin": "ADMIN_PORT"}
+SERVICE = "demo"  # the service whose key script/server makes
+START_PATIENCE, STOP_PATIENCE = 120.0, 90.0
+
+# Users as a registration and a confirmed address would leave them; one hash for all, or a thousand would take minutes.
+MAKE_USERS = """
+import json
+from django.contrib.auth.hashers import make_password
+from django.db.models.functions import Now
+from accounts.models import User
+tag, count, password = {arguments!r}
+encoded = make_password(password)
+made = User.objects.bulk_create(
+    User(email=f"{{tag}}-{{n}}@drill.example", password=encoded, email_verified_at=Now()) for n in range(count)
+)
+print(json.dumps([[str(user.pk), user.email] for user in made]))
+"""
+
+
+@dataclass(frozen=True)
+class Person:
+    """A verified user, and the password."""
+
+    id: str
+    email: str
+    password: str
+
+
+class Instance:
+    """What the faults act on: its processes by name, its database, its addresses."""
+
+    def __init__(self, directory: Path, *, mail_port: int) -> None:
+        self.directory = directory / "var"
+        self.directory.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700)
+        self.ports = {name: free_port() for name in PORTS}
+        self.log_path = directory / "server.log"
+        self._mail_port = mail_port
+        self._supervisor: subprocess.Popen[bytes] | None = None
+
+    # Life
+
+    def start(self) -> None:
+        """Returns when all listeners are ready and worker and scheduler run."""
+        environment = {
+            **clean_environment(),
+            **{variable: str(self.ports[name]) for name, variable in PORTS.items()},
+            "VAR_DIR": str(self.directory),
+            "EMAIL_URL": f"smtp://127.0.0.1:{self._mail_port}",
+            "TRUSTED_PROXY_COUNT": "1",  # so that each client of the drill has an address of its own
+            "STARTED_AT": str(time.time()),
+        }
+        with self.log_path.open("wb") as log:
+            self._supervisor = subprocess.Popen(
+                [sys.executable, str(ROOT / "script" / "lib" / "serve.py")],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # a Ctrl-C is for the drill, which then ends it in order
+                preexec_fn=die_with_parent(signal.SIGTERM),
+            )
+        self.await_(self._is_up, "the service did not start", within=START_PATIENCE)
+
+    def stop(self) -> None:
+        if self._supervisor is None:
+            return
+        self._supervisor.terminate()
+        try:
+            self._supervisor.wait(STOP_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._supervisor.kill()
+
+    def _is_up(self) -> bool:
+        if self._supervisor is None or self._supervisor.poll() is not None:
+            raise SystemExit(f"The service ended at its start:\n{self.log_path.read_text()[-2000:]}")
+        log = self.log_path.read_text(errors="replace")
+        return all(self.answers(name, "/readyz") for name in PORTS) and " ready." in log
+
+    def await_(self, condition: Callable[[], bool], failure: str, *, within: float) -> float:
+        """Seconds until it held. Raises TimeoutError."""
+        started = time.monotonic()
+        while not condition():
+            if time.monotonic() - started > within:
+                raise TimeoutError(f"{failure} within {within:.0f} s")
+            time.sleep(0.05)
+        return time.monotonic() - started
+
+    # Addresses
+
+    def answers(self, listener: str, path: str) -> bool:
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"http://127.0.0.1:{self.ports[listener]}{path}", timeout=3) as answer,
+        ):
+            return bool(answer.status == 200)
+        return False
+
+    @property
+    def api_key(self) -> str:
+        return dev_env.load(self.directory / "dev.env")["INTERNAL_API_KEY"]
+
+    # Processes
+
+    def process(self, name: str) -> int:
+        """The process that the supervisor runs under this name now."""
+        rows = json.loads((self.directory / "children.json").read_text())
+        return next(int(row["pid"]) for row in rows if row["name"] == name)
+
+    def workers(self, name: str) -> list[int]:
+        """The children of gunicorn's master, or of Celery's main process."""
+        pid = self.process(name)
+        try:
+            listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        except OSError:
+            return []
+        return [int(child) for child in listed.split()]
+
+    # Its database, and manage.py
+
+    @contextlib.contextmanager
+    def database(self, role: str = SUPERUSER) -> Iterator[psycopg.Connection[Any]]:
+        with psycopg.connect(Postgres(self.directory).url(role), autocommit=True) as connection:
+            yield connection
+
+    def accepts_database_connections(self) -> bool:
+        try:
+            with self.database(SERVING) as connection:
+                connection.execute("SELECT 1")
+        except psycopg.Error:
+            return False
+        return True
+
+    def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        with self.database() as connection:
+            return connection.execute(query, parameters or None).fetchall()
+
+    def command(self, *arguments: str) -> subprocess.Popen[str]:
+        """A command of manage.py on this instance, started."""
+        return subprocess.Popen(
+            [sys.executable, str(ROOT / "script" / "lib" / "django_command.py"), *arguments],
+            env={
+                **clean_environment(),
+                "VAR_DIR": str(self.directory),
+                "EMAIL_URL": f"smtp://127.0.0.1:{self._mail_port}",
+            },
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            preexec_fn=die_with_parent(signal.SIGKILL),
+        )
+
+    def manage(self, *arguments: str) -> tuple[int, str]:
+        with self.command(*arguments) as command:
+            said, _ = command.communicate(timeout=120)
+            return command.returncode, said
+
+    def people(self, count: int) -> list[Person]:
+        """So many new verified users."""
+        password, tag = secrets.token_urlsafe(15), secrets.token_hex(4)
+        status, said = self.manage("shell", "-v0", "-c", MAKE_USERS.format(arguments=[tag, count, password]))
+        if status:
+            raise SystemExit(f"The drill's users could not be made:\n{said}")
+        return [Person(id, email, password) for id, email in json.loads(said.strip().splitlines()[-1])]
+
+
+def clean_environment() -> dict[str, str]:
+    """Nothing that would make it another instance than the one meant."""
+    ours = {"DATABASE_URL", "DATABASE_MIGRATE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "LISTENER"}
+    ours |= {"RATE_LIMITS_FACTOR", "VAR_DIR", "PYTHONDONTWRITEBYTECODE"}
+    return {name: value for name, value in os.environ.items() if name not in ours}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def instance(*, mail_port: int) -> Iterator[Instance]:
+    """Starts one and ends it; its files are removed unless DRILL_KEEP is set."""
+    directory = Path(tempfile.mkdtemp(prefix="drill-"))
+    directory.chmod(0o711 if os.geteuid() == 0 else 0o700)  # PostgreSQL's user must be able to pass through
+    running = Instance(directory, mail_port=mail_port)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+        if os.environ.get("DRILL_KEEP"):
+            print(f"Kept: {directory}")
+        else:
+            shutil.rmtree(directory, ignore_errors=True)

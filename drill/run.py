@@ -1,0 +1,66 @@
+"""Breaks a running service on purpose, under load, and reckons what came of it: `script/drill [F1 F2 ...]`."""
+
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "script" / "lib")]
+
+import contention  # noqa: E402
+import killed_database  # noqa: E402
+import killed_web  # noqa: E402
+from instance import Instance, instance  # noqa: E402
+from mail_sink import MailSink  # noqa: E402
+from reckoning import HEADING, Verdict  # noqa: E402
+
+LONGEST = 420  # seconds for one fault, whatever happens
+
+Fault = Callable[[Instance, MailSink, Verdict], None]
+FAULTS: dict[str, Fault] = {
+    "F1": killed_web.web_workers_and_masters,
+    "F2": killed_database.postgresql,
+    "F10": contention.one_balance,
+}
+
+
+def main(chosen: list[str]) -> int:
+    unknown = set(chosen) - set(FAULTS)
+    if unknown:
+        raise SystemExit(f"There is no {', '.join(sorted(unknown))}; there are {', '.join(FAULTS)}.")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with MailSink() as sink, instance(mail_port=sink.port) as running:
+        print(HEADING, flush=True)
+        verdicts = [drill(name, FAULTS[name], running, sink) for name in chosen or FAULTS]
+    failed = [verdict.fault for verdict in verdicts if verdict.failures]
+    print(f"Failed: {', '.join(failed)}" if failed else f"All {len(verdicts)} passed.")
+    return 1 if failed else 0
+
+
+def drill(name: str, fault: Fault, running: Instance, sink: MailSink) -> Verdict:
+    """One fault, ended by force when it takes too long."""
+    verdict = Verdict(name)
+    started = time.monotonic()
+    signal.signal(signal.SIGALRM, _give_up)
+    signal.alarm(LONGEST)
+    try:
+        fault(running, sink, verdict)
+    except Exception as error:  # noqa: BLE001  what breaks the drill of one fault must not end the others
+        verdict.failures.append(f"{type(error).__name__}: {error}")
+    finally:
+        signal.alarm(0)
+        sink.behave()
+    print(verdict, flush=True)
+    for line in [*verdict.failures, *verdict.notes, f"{time.monotonic() - started:.0f} s"]:
+        print(f"     {line}", flush=True)
+    return verdict
+
+
+def _give_up(_number: int, _frame: object) -> None:
+    raise TimeoutError(f"not done after {LONGEST} s")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
