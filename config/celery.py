@@ -5,6 +5,8 @@ from typing import Any
 from celery import Celery
 from celery.signals import setup_logging
 
+import config.stale_connections  # noqa: F401  -- listens, in web processes too: each of them loads this module
+
 app = Celery("config")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
