@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -53,6 +54,12 @@ class User(AbstractBaseUser, PermissionsMixin):
             models.CheckConstraint(
                 condition=Q(email__isnull=False) | Q(email_verified_at__isnull=True),
                 name="user_verified_has_email",
+            ),
+        )
+        permissions = (("change_status", "Can suspend and reactivate users"),)
+        indexes = (
+            models.Index(
+                fields=["deletes_at"], condition=Q(deletes_at__isnull=False), name="user_to_be_erased"
             ),
         )
 
@@ -146,6 +153,9 @@ class Session(models.Model):
     ip = models.GenericIPAddressField(null=True)
     user_agent = models.CharField(max_length=255, blank=True, default="")
 
+    # When sessions.read read this row, in seconds since 1970 of the database's clock.
+    read_at: float
+
     class Meta:
         indexes = (
             models.Index(
@@ -162,6 +172,36 @@ class Session(models.Model):
 
     def __str__(self) -> str:
         return f"session {self.pk}"
+
+
+class AddressChange(models.Model):
+    """One change of a user's address: asked for, perhaps confirmed, perhaps undone.
+
+    While it can be undone (accounts/address_change.py) nobody else gets the old address confirmed.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="address_changes")
+    # The one that asked: the change dies with it. Null once the session's row has been purged.
+    session = models.ForeignKey(Session, models.SET_NULL, null=True, related_name="address_changes")
+    old_email = models.CharField(max_length=254)
+    new_email = models.CharField(max_length=254)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    confirmed_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)  # replaced by a later request, cancelled, or undone
+
+    class Meta:
+        indexes = (
+            models.Index(
+                fields=["old_email"],
+                condition=Q(confirmed_at__isnull=False, ended_at__isnull=True),
+                name="address_reserved",
+            ),
+            models.Index(fields=["user", "-created_at"], name="address_changes_of_user"),
+        )
+
+    def __str__(self) -> str:
+        return f"address change {self.pk}"
 
 
 class MailToken(models.Model):
@@ -183,6 +223,7 @@ class MailToken(models.Model):
     registration = models.ForeignKey(
         PendingRegistration, models.CASCADE, null=True, related_name="mail_tokens"
     )
+    change = models.ForeignKey(AddressChange, models.CASCADE, null=True, related_name="mail_tokens")
     session = models.ForeignKey(Session, models.CASCADE, null=True, related_name="mail_tokens")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField()
@@ -216,7 +257,9 @@ class OutboxMessage(models.Model):
     kind = models.CharField(max_length=48)
     user = models.ForeignKey(User, models.CASCADE, null=True, related_name="outbox_messages")
     token = models.ForeignKey(MailToken, models.CASCADE, null=True, related_name="+")
-    # What was asked for an address that may belong to nobody; cleared when handled.
+    # What a notice is about: its time, and where it came from.
+    event = models.ForeignKey("AuditEvent", models.CASCADE, null=True, related_name="+")
+    # What was asked for an address that may belong to nobody, or the one that a notice goes to; cleared when handled.
     requested_email = models.CharField(max_length=254, blank=True, default="")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     due_at = models.DateTimeField(db_default=Now())
@@ -260,7 +303,11 @@ class AuditEvent(models.Model):
     detail = models.JSONField(default=dict)
 
     class Meta:
-        indexes = (models.Index(fields=["user", "-created_at", "-id"], name="audit_by_user"),)
+        indexes = (
+            models.Index(fields=["user", "-created_at", "-id"], name="audit_by_user"),
+            # On disk in the order of time: a few kilobytes find what is to be purged.
+            BrinIndex(fields=["created_at"], autosummarize=True, name="audit_by_time"),
+        )
 
     def __str__(self) -> str:
         return f"{self.type} {self.pk}"
