@@ -29,7 +29,7 @@ RELATED_PAGES = {
     "Activity": "admin:accounts_auditevent_changelist",
     "Mails": "admin:accounts_outboxmessage_changelist",
     "Registrations": "admin:accounts_pendingregistration_changelist",
-    "Credits": "admin:credits_usercredit_changelist",
+    "Credits": "admin:credits_usercredit_change",
     "Credit transactions": "admin:credits_credittransaction_changelist",
 }
 
@@ -74,19 +74,26 @@ class UserAdmin(ReadOnlyAdmin):
 
     @admin.display(description="of this user")
     def related_pages(self, user: User) -> SafeString:
-        links = [(f"{url}?{urlencode({'user': user.pk})}", label) for label, url in _related_pages()]
+        links = [(url, label) for label, url in _related_pages(user)]
         return format_html_join(" \u00b7 ", '<a class="text-primary-600 underline" href="{}">{}</a>', links)
 
 
-def _related_pages() -> list[tuple[str, str]]:
+def _related_pages(user: User) -> list[tuple[str, str]]:
     """Those that exist: the pages of credits and billing belong to apps that this one does not know."""
     pages = []
     for label, name in RELATED_PAGES.items():
         try:
-            pages.append((label, reverse(name)))
+            pages.append((label, _page(name, user)))
         except NoReverseMatch:
             continue
     return pages
+
+
+def _page(name: str, user: User) -> str:
+    """A page of the user's own, or a list narrowed to the user."""
+    if name.endswith("_change"):
+        return reverse(name, args=[user.pk])
+    return f"{reverse(name)}?{urlencode({'user': user.pk})}"
 
 
 @admin.register(Session)

@@ -1,18 +1,84 @@
-"""The ledger in the admin: read-only by construction, since what happened is not edited."""
+"""Credits in the admin. What happened is shown and not edited; what staff may do has a page of its own."""
 
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
 
+from accounts import audit
 from accounts.admin import ReadOnlyAdmin
-from credits.models import CreditLot, CreditTransaction, UserCredit
+from accounts.audit import Event
+from accounts.models import User
+from credits import journal_pages, overview, user_page
+from credits.adjustment_pages import AdjustmentPages, DecisionPages
+from credits.hold_pages import ReleasePages
+from credits.journal_pages import ByService, CappedPaginator, JournalList
+from credits.models import (
+    AdjustmentRequest,
+    CreditDay,
+    CreditLot,
+    CreditTransaction,
+    FeaturePrice,
+    Grant,
+    Hold,
+    UserCredit,
+)
 
 
 class LedgerAdmin(ReadOnlyAdmin):
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).select_related("user")  # type: ignore[no-any-return]
+    """Read-only for everybody, and without a query that grows with the ledger."""
+
+    paginator = CappedPaginator
+    sortable_by = ()  # a click on a column would sort millions of rows
+    search_help_text = "Any part of the user's address or id"
+    list_select_related: Any = ("user",)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        return (queryset.filter(user_id__in=journal_pages.matching_users(term)) if term else queryset), False
+
+    @admin.display(description="user")
+    def person(self, row: Any) -> SafeString:
+        """Leads to the page of the user's credits."""
+        page = reverse("admin:credits_usercredit_change", args=[row.user_id])
+        return format_html('<a class="text-primary-600 underline" href="{}">{}</a>', page, row.user)
+
+
+def amount(name: str, *, signed: bool = False) -> Callable[[Any, Any], str]:
+    """A column of credits: 12,345 or +12,345."""
+
+    @admin.display(description=name.replace("_", " "))
+    def column(self: Any, row: Any) -> str:
+        credits = getattr(row, name)
+        return f"{credits:+,}" if signed and credits else f"{credits:,}"
+
+    return column
+
+
+def moment(name: str) -> Callable[[Any, Any], str | None]:
+    """A column of times, of one width."""
+
+    @admin.display(description=name.replace("_", " "))
+    def column(self: Any, row: Any) -> str | None:
+        at = getattr(row, name)
+        return at and format_html('<span class="whitespace-nowrap">{:%Y-%m-%d %H:%M:%S}</span>', at)
+
+    return column
 
 
 class Owing(admin.SimpleListFilter):
@@ -26,30 +92,206 @@ class Owing(admin.SimpleListFilter):
 
 
 @admin.register(UserCredit)
-class UserCreditAdmin(LedgerAdmin):
-    list_display = ("user", "balance", "held", "debt", "spendable", "blocked", "at")
+class UserCreditAdmin(AdjustmentPages, LedgerAdmin):
+    """Balances. The page behind a row is the user's, and exists for users who never had a credit too."""
+
+    list_display = ("user", "owned", "set_aside", "owing", "spendable", "blocked", "last")
     list_filter = (Owing,)
-    search_fields = ("user__email", "user__id")
-    exclude = ("hash",)
+    search_fields = ("user__email",)  # that there is a search; what it finds: get_search_results
+    owned, set_aside, owing = amount("balance"), amount("held"), amount("debt")
+    spendable, last = amount("available"), moment("at")
 
-    @admin.display(description="available")
-    def spendable(self, row: UserCredit) -> int:
-        return row.available
+    def get_urls(self) -> list[URLPattern]:
+        return [*self.adjustment_urls(), *super().get_urls()]
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **options: Any) -> HttpResponse:
+        if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request):
+            raise PermissionDenied
+        person = _user(object_id)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Credits",
+            "subtitle": str(person),
+            "opts": self.model._meta,  # noqa: SLF001 -- Django's documented name
+            "may_adjust": request.user.has_perm("credits.adjust_credits"),
+            "may_release": request.user.has_perm("credits.release_hold"),
+            **user_page.context(person),
+        }
+        return TemplateResponse(request, "admin/credits/usercredit/page.html", context)
 
 
-@admin.register(CreditLot)
-class CreditLotAdmin(LedgerAdmin):
-    list_display = ("id", "user", "kind", "source", "issued", "remaining", "expires_at", "status", "service")
-    list_filter = ("kind", "source", "status")
-    search_fields = ("user__email", "user__id", "transaction__id")
+def _user(object_id: str) -> User:
+    found: User | None = None
+    with suppress(ValueError):
+        found = User.objects.filter(pk=uuid.UUID(object_id)).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+class LotAdmin(LedgerAdmin):
+    search_fields = ("user__email",)
+    list_select_related = ("user", "user__credit")
     ordering = ("-id",)
+    kind = ""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().get_queryset(request)
+        return rows.filter(kind=self.kind)
+
+    @admin.display(description="left")
+    def left(self, lot: CreditLot) -> str:
+        return f"{user_page.left_of(lot, getattr(lot.user, 'credit', None)):,}"
+
+
+@admin.register(Grant)
+class GrantAdmin(LotAdmin):
+    kind = CreditLot.Kind.GRANT
+    list_display = ("id", "person", "source", "given", "left", "lost", "taken_back", "until", "service")
+    given, lost, taken_back = amount("issued"), amount("expired"), amount("charged_back")
+    until = moment("expires_at")
+    list_filter = ("source",)
+    readonly_fields = ("left",)
+    fields = (
+        "user", "source", "priority", "issued", "left", "expired", "charged_back", "expires_at", "created_at",
+        "transaction", "service",
+    )  # fmt: skip
+
+
+@admin.register(Hold)
+class HoldAdmin(ReleasePages, LotAdmin):
+    kind = CreditLot.Kind.HOLD
+    list_display = ("id", "person", "set_aside", "taken", "status", "until", "service", "placed")
+    set_aside, taken = amount("issued"), amount("captured")
+    until, placed = moment("expires_at"), moment("created_at")
+    list_filter = ("status",)
+    actions = ("release",)
+    fields = (
+        "user", "issued", "captured", "status", "expires_at", "created_at", "transaction", "service", "drawn",
+    )  # fmt: skip
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*self.release_urls(), *super().get_urls()]
+
+    def has_release_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("credits.release_hold")
+
+    @admin.action(description="Release…", permissions=["release"])
+    def release(self, request: HttpRequest, chosen: QuerySet[Hold]) -> HttpResponse:
+        query = urlencode([("hold", pk) for pk in chosen.values_list("pk", flat=True)])
+        return HttpResponseRedirect(f"{reverse('admin:credits_release')}?{query}")
 
 
 @admin.register(CreditTransaction)
 class CreditTransactionAdmin(LedgerAdmin):
-    list_display = ("at", "user", "type", "amount", "balance", "held", "service", "description")
-    list_filter = ("type", "service")
-    search_fields = ("user__email", "user__id", "id", "reference")
+    list_display = ("when", "person", "type", "moved", "owned", "set_aside", "service", "description")
+    when, moved = moment("at"), amount("amount", signed=True)
+    owned, set_aside = amount("balance"), amount("held")
+    list_filter = ("type", ByService)
+    search_fields = ("user__email",)
+    search_help_text = "Any part of the user's address or id; a transaction's id; a whole reference"
     date_hierarchy = "at"
-    ordering = ("-id",)
     exclude = ("salt", "digest", "text_digest", "hash")
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[JournalList]:
+        return JournalList
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        return journal_pages.order(request)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        return (journal_pages.search(queryset, term) if term else queryset), False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        context = {**(extra_context or {}), "hierarchy": journal_pages.hierarchy(request)}
+        response: HttpResponse = super().changelist_view(request, context)
+        return response
+
+
+@admin.register(AdjustmentRequest)
+class AdjustmentRequestAdmin(DecisionPages, LedgerAdmin):
+    list_display = ("asked", "person", "moved", "reason", "requested_by", "decision", "decided_by", "decided")
+    asked, decided, moved = moment("requested_at"), moment("decided_at"), amount("amount", signed=True)
+    list_filter = ("decision",)
+    search_fields = ("user__email",)
+    list_select_related = ("user", "requested_by", "decided_by")
+    ordering = ("-requested_at",)
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*self.decision_urls(), *super().get_urls()]
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **options: Any) -> HttpResponse:
+        if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request):
+            raise PermissionDenied
+        asked = self.get_object(request, object_id)
+        if asked is None:
+            raise Http404
+        return self.decision_page(request, asked)
+
+
+@admin.register(CreditDay)
+class OverviewAdmin(ReadOnlyAdmin):
+    """Its list is a page of plots, so the overview is where all lists are: on the first page and at the side."""
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Credits",
+            "subtitle": "the last 30 days",
+            "opts": self.model._meta,  # noqa: SLF001 -- Django's documented name
+            **overview.context(datetime.now(UTC).date()),
+        }
+        return TemplateResponse(request, "admin/credits/overview.html", context)
+
+
+@admin.register(FeaturePrice)
+class FeaturePriceAdmin(ModelAdmin):  # type: ignore[misc]
+    """Superusers set prices; whoever may view them sees them. Each change is audited with the price before."""
+
+    list_display = ("feature", "price", "description", "changed")
+    price, changed = amount("credits"), moment("changed_at")
+    search_fields = ("feature", "description")
+    ordering = ("feature",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return _is_superuser(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: FeaturePrice | None = None) -> bool:
+        return _is_superuser(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: FeaturePrice | None = None) -> bool:
+        return _is_superuser(request)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: FeaturePrice | None = None) -> tuple[str, ...]:
+        """The name is the key: another name is another price."""
+        return ("feature", "changed_at") if obj else ("changed_at",)
+
+    @transaction.atomic
+    def save_model(self, request: HttpRequest, obj: FeaturePrice, form: Any, change: bool) -> None:  # noqa: FBT001 -- Django's signature
+        before = FeaturePrice.objects.filter(pk=obj.pk).values_list("credits", flat=True).first()
+        super().save_model(request, obj, form, change)
+        detail = {"feature": obj.feature, "before": before, "credits": obj.credits}
+        audit.record(Event.PRICE_CHANGED, user_id=None, actor=f"staff {request.user.pk}", detail=detail)
+
+    @transaction.atomic
+    def delete_model(self, request: HttpRequest, obj: FeaturePrice) -> None:
+        detail = {"feature": obj.feature, "before": obj.credits}
+        super().delete_model(request, obj)
+        audit.record(Event.PRICE_REMOVED, user_id=None, actor=f"staff {request.user.pk}", detail=detail)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[FeaturePrice]) -> None:
+        for price in queryset:
+            self.delete_model(request, price)
+
+
+def _is_superuser(request: HttpRequest) -> bool:
+    return bool(getattr(request.user, "is_superuser", False))

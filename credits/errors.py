@@ -79,3 +79,9 @@ class TransactionNotRefundable(Problem):
     status_code = 409
     default_code = "transaction_not_refundable"
     default_detail = "Only a use can be refunded."
+
+
+def explained(problem: Problem) -> str:
+    """A refusal for people at a page or a terminal: its sentence, and the numbers that go with it."""
+    extra = ", ".join(f"{name} {value}" for name, value in problem.extra.items())
+    return f"{problem.detail} ({extra})" if extra else str(problem.detail)

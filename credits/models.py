@@ -80,6 +80,7 @@ class UserCredit(models.Model):
             ),
         )
         indexes = (models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="credit_due"),)
+        verbose_name = "balance"
 
     def __str__(self) -> str:
         return f"credits of {self.user_id}"

@@ -11,6 +11,7 @@ class Migration(migrations.Migration):
     dependencies = [("credits", "0003_adjustments_and_days")]
 
     operations = [
+        migrations.AlterModelOptions(name="usercredit", options={"verbose_name": "balance"}),
         AddIndexConcurrently(
             model_name="credittransaction",
             index=django.contrib.postgres.indexes.BrinIndex(
