@@ -158,6 +158,10 @@ class CreditLot(models.Model):
             models.Index(fields=["user", "expires_at"], condition=Q(remaining__gt=0), name="lot_due"),
             models.Index(fields=["user", "-id"], name="lot_by_user"),
             models.Index(fields=["service", "-id"], condition=Q(kind="hold"), name="lot_holds_of_service"),
+            # A service that comes back from a crash asks for its few open ones among all it ever placed.
+            models.Index(
+                fields=["service", "-id"], condition=Q(kind="hold", status="open"), name="lot_open_holds"
+            ),
         )
 
     def __str__(self) -> str:

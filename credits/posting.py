@@ -16,6 +16,7 @@ from django.db.models import DateTimeField, Func
 from psycopg import errors as postgres_errors
 
 from accounts.errors import ServiceUnavailable, UserNotFound
+from accounts.models import User
 from credits.account import Account
 from credits.calls import Call
 from credits.models import CreditLot, CreditTransaction, UserCredit
@@ -114,7 +115,8 @@ def lock(user_id: uuid.UUID) -> UserCredit:
 
 def lock_all(user_ids: Sequence[uuid.UUID]) -> list[UserCredit]:
     """The balance rows of those users that exist, locked in the order of their ids, so that nobody deadlocks."""
-    rows = UserCredit.objects.select_for_update(no_key=True).filter(pk__in=user_ids).order_by("pk")
+    present = UserCredit.objects.filter(pk__in=user_ids).exclude(user__status=User.Status.DELETED)
+    rows = present.select_for_update(no_key=True, of=("self",)).order_by("pk")
     found = list(rows)
     if len(found) == len(user_ids):
         return found
