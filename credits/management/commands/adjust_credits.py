@@ -2,21 +2,30 @@
 
 import getpass
 import json
+import os
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
+from accounts import audit
+from accounts.audit import Event
 from accounts.errors import Problem
 from accounts.models import User
 from credits import balance, ledger
 from credits.calls import Call, request_bytes
+from credits.command_line import named_user
+from credits.errors import explained
 from credits.models import CreditTransaction
 
 
 class Command(BaseCommand):
-    help = "Adds (or with a negative amount takes) credits as an adjustment, with a reason that stays in the journal."
+    help = (
+        "Adds (or with a negative amount takes) credits as an adjustment, with a reason that stays in the journal. "
+        "This is the operator's tool: the daily limit of the admin (CREDITS_APPROVAL_LIMIT) and its second person do "
+        "not apply. The journal and the audit record the name of the operator's account on this machine."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("user", help="the user, by id or address")
@@ -31,15 +40,13 @@ class Command(BaseCommand):
     def handle(self, *, user: str, amount: int, reason: str, **options: Any) -> None:
         if amount == 0 or not reason.strip():
             raise CommandError("An adjustment needs an amount other than 0 and a reason.")
-        found = User.objects.by_id_or_email(user).first()
-        if found is None:
-            raise CommandError(f"There is no user {user!r}. Give an id or an address.")
+        found = named_user(user)
         call = Call(
             service="admin",
             key=options["key"],
             request=request_bytes("adjust", fields=[str(found.pk), amount]),
             description=reason,
-            metadata={"operator": getpass.getuser()},
+            metadata={"operator": _operator()},
         )
         row = self._adjust(found, amount, call, dry_run=options["dry_run"])
         self._report(found, row, as_json=options["json"], dry_run=options["dry_run"])
@@ -48,11 +55,12 @@ class Command(BaseCommand):
         try:
             with transaction.atomic():
                 row = ledger.adjust(user_id=user.pk, amount=amount, call=call)
+                if not row.replayed:
+                    _record(row)
                 transaction.set_rollback(dry_run)
                 return row
         except Problem as problem:
-            extra = ", ".join(f"{name} {value}" for name, value in problem.extra.items())
-            raise CommandError(f"{problem.detail} {extra}".strip()) from problem
+            raise CommandError(explained(problem)) from problem
 
     def _report(self, user: User, row: CreditTransaction, *, as_json: bool, dry_run: bool) -> None:
         now = balance.current(user.pk)
@@ -69,3 +77,17 @@ class Command(BaseCommand):
         else:
             done = "Was already done" if row.replayed else "Done"
             self.stdout.write(f"{done}: {user} {row.amount:+}, balance {now.balance}. Transaction {row.pk}.")
+
+
+def _operator() -> str:
+    """The account that the command runs under; in a container that has no name, its number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def _record(row: CreditTransaction) -> None:
+    detail = {"transaction": str(row.pk), "amount": row.amount}
+    actor = f"operator {_operator()}"[:64]
+    audit.record(Event.CREDITS_ADJUSTED, user_id=row.user_id, actor=actor, detail=detail)

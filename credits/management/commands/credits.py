@@ -1,0 +1,186 @@
+"""manage.py credits balance|history|export USER: what a user has, and how it came to be."""
+
+import sys
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, TextIO
+
+import msgspec
+from django.core.management.base import BaseCommand, CommandError
+
+from accounts.errors import Problem, ValidationFailed
+from accounts.models import User
+from accounts.progress import Progress
+from credits import balance, export
+from credits.command_line import moment, named_user
+from credits.errors import explained
+from credits.models import CreditTransaction, TransactionType
+from credits.posting import ledger_time
+from credits.templatetags.credit_amounts import signed
+from credits.views.answers import balance_answer, transaction_answer
+
+
+class Command(BaseCommand):
+    help = "Shows a user's credits: the balance, now or in the past, the latest transactions, or all of them as a file."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        commands = parser.add_subparsers(dest="subcommand", required=True)
+        self._balance_arguments(commands.add_parser("balance", help="what the user has, or had"))
+        self._history_arguments(commands.add_parser("history", help="the latest transactions"))
+        self._export_arguments(commands.add_parser("export", help="every transaction, newest first"))
+
+    def _balance_arguments(self, parser: ArgumentParser) -> None:
+        _add_user(parser)
+        parser.add_argument(
+            "--at", type=moment, metavar="TIME", help="a past moment; UTC where no offset is given"
+        )
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+        parser.set_defaults(show=self._show_balance)
+
+    def _history_arguments(self, parser: ArgumentParser) -> None:
+        _add_user(parser)
+        _add_filters(parser)
+        parser.add_argument("--limit", type=int, default=20, help="how many, newest first (20)")
+        parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+        parser.set_defaults(show=self._show_history)
+
+    def _export_arguments(self, parser: ArgumentParser) -> None:
+        _add_user(parser)
+        _add_filters(parser)
+        parser.add_argument(
+            "--output", type=Path, metavar="FILE", help="a new file (default: standard output)"
+        )
+        form = parser.add_mutually_exclusive_group()
+        form.add_argument(
+            "--csv", action="store_true", help="CSV with a header, safe for spreadsheets (default)"
+        )
+        form.add_argument("--json", action="store_true", help="one JSON object a line")
+        parser.set_defaults(show=self._export)
+
+    def handle(self, *, user: str, show: Callable[..., None], **options: Any) -> None:
+        try:
+            show(named_user(user), **options)
+        except ValidationFailed as problem:
+            raise CommandError("; ".join(fault["detail"] for fault in problem.extra["errors"])) from problem
+        except Problem as problem:
+            raise CommandError(explained(problem)) from problem
+
+    def _show_balance(self, user: User, *, at: datetime | None, json: bool, **_: Any) -> None:
+        found = balance.current(user.pk) if at is None else balance.past(user.pk, at)
+        if json:
+            self.stdout.write(_json(balance_answer(found, present=at is None)))
+            return
+        self.stdout.write(f"{user}, {found.as_of.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC")
+        for label in ("balance", "held", "debt", "available"):
+            self.stdout.write(f"  {label:<10}{getattr(found, label):>20,}")
+        for amount, expires_at in found.expiring:
+            self.stdout.write(f"  of it {amount:,} until {expires_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC")
+        if found.blocked:
+            self.stdout.write(f"  spending is blocked: {', '.join(found.blocked)}")
+
+    def _show_history(self, user: User, *, limit: int, json: bool, **options: Any) -> None:
+        if limit < 1:
+            raise CommandError("--limit must be 1 or more.")
+        for row in islice(_history(user, **options), limit):
+            self.stdout.write(_json(transaction_answer(row)) if json else _line(row))
+
+    def _export(self, user: User, *, output: Path | None, json: bool, **options: Any) -> None:
+        rows = _history(user, **options)
+        total = _matching(user, **options).count()
+        with _opened(output, self.stdout) as file, Progress("transactions", total=total) as progress:
+            counted = _counted(rows, progress)
+            lines = (
+                (f"{_json(transaction_answer(row))}\n" for row in counted) if json else export.lines(counted)
+            )
+            for line in lines:
+                file.write(line)
+        if output:
+            self.stderr.write(f"{progress.done:,} transactions in {output}.")
+
+
+def _add_user(parser: ArgumentParser) -> None:
+    parser.add_argument("user", help="the user, by id or address")
+
+
+def _add_filters(parser: ArgumentParser) -> None:
+    parser.add_argument("--type", choices=list(TransactionType), help="only of this type")
+    parser.add_argument("--since", type=moment, metavar="TIME", help="from this moment on")
+    parser.add_argument("--until", type=moment, metavar="TIME", help="before this moment")
+
+
+def _history(user: User, **options: Any) -> Iterator[CreditTransaction]:
+    """Newest first, with what has come due and is not posted yet."""
+    due = balance.unposted(user.pk, ledger_time())
+    unposted = [row for row in reversed(due) if _matches(row, **options)]
+    return chain(unposted, export.newest_first(_matching(user, **options), order=("-at",)))
+
+
+def _matching(
+    user: User, *, type: str | None, since: datetime | None, until: datetime | None, **_: Any
+) -> Any:
+    filters = {"type": type, "at__gte": since, "at__lt": until}
+    given = {name: value for name, value in filters.items() if value is not None}
+    return CreditTransaction.objects.filter(user=user, **given)
+
+
+def _matches(
+    row: CreditTransaction,
+    *,
+    type: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    **_: Any,
+) -> bool:
+    return (
+        type in (None, row.type) and (since is None or row.at >= since) and (until is None or row.at < until)
+    )
+
+
+def _line(row: CreditTransaction) -> str:
+    texts = " ".join(text for text in (row.description, row.reference) if text)
+    return (
+        f"{row.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}  {row.type:<12}{signed(row.amount):>14} {row.balance:>16,}  "
+        f"{row.service:<12} {_printable(texts)}"
+    ).rstrip()
+
+
+def _printable(text: str) -> str:
+    """Descriptions come from outside: no escape sequence of theirs reaches the terminal."""
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+    )
+
+
+def _json(answer: msgspec.Struct) -> str:
+    return msgspec.json.encode(answer).decode()
+
+
+def _counted(rows: Iterable[CreditTransaction], progress: Progress) -> Iterator[CreditTransaction]:
+    for row in rows:
+        yield row
+        progress.add()
+
+
+@contextmanager
+def _opened(path: Path | None, stdout: Any) -> Iterator[TextIO]:
+    """The file to write, or standard output. A file that exists is left alone; one that was not finished is removed."""
+    if path is None:
+        try:
+            yield stdout._out if hasattr(stdout, "_out") else stdout  # noqa: SLF001 -- OutputWrapper adds line ends
+        except BrokenPipeError:
+            sys.stderr.close()  # whoever reads has gone: not an error, and nothing to say
+        return
+    try:
+        file = path.open("x", newline="", encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}") from error
+    with file:
+        try:
+            yield file
+        except BaseException:
+            path.unlink()
+            raise
