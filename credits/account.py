@@ -74,9 +74,7 @@ class Account:
         return self.lots.setdefault(lot.pk, lot)
 
     def _elsewhere(self) -> QuerySet[CreditLot]:
-        """Lots with something in them that this call has not loaded yet."""
-        if self.complete:
-            return CreditLot.objects.none()
+        """Lots with something in them that this call has not loaded yet; not to be asked for when it has them all."""
         return CreditLot.objects.filter(user_id=self.row.user_id, remaining__gt=0).exclude(
             pk__in=list(self.lots)
         )
@@ -87,6 +85,8 @@ class Account:
     def live_grants(self) -> Iterator[CreditLot]:
         """Grants with something left, in burn order."""
         here = sorted((lot for lot in self._here() if lot.kind == CreditLot.Kind.GRANT), key=burn_order)
+        if self.complete:
+            return iter(here)
         elsewhere = (
             self._elsewhere()
             .filter(kind=CreditLot.Kind.GRANT)
@@ -97,7 +97,7 @@ class Account:
     def next_due(self) -> datetime | None:
         """When the next lot runs out, of all that have something in them."""
         here = [lot.expires_at for lot in self._here() if lot.expires_at]
-        elsewhere = self._elsewhere().aggregate(due=Min("expires_at"))["due"]
+        elsewhere = None if self.complete else self._elsewhere().aggregate(due=Min("expires_at"))["due"]
         return min([*here, *([elsewhere] if elsewhere else [])], default=None)
 
     # ------------------------------------------------------------------ journal rows
@@ -249,8 +249,9 @@ class Account:
         Every locked call does this first, and again after its own row. So the journal is the same whether a background
         sweep runs every second or never.
         """
-        for lot in self._elsewhere().filter(expires_at__lte=self.now):
-            self._remember(lot)
+        if not self.complete:
+            for lot in self._elsewhere().filter(expires_at__lte=self.now):
+                self._remember(lot)
         queue = [due_order(lot) for lot in self._here() if self._is_due(lot)]
         heapq.heapify(queue)
         while queue:
