@@ -88,6 +88,8 @@ def one_at_a_time() -> Iterator[None]:
 
 
 def make_environment() -> None:
+    if ENVIRONMENT.is_symlink():  # what it leads to belongs to another checkout, and would be emptied
+        sys.exit(f"{ENVIRONMENT} is a link. Remove it; the environment is then made here.")
     print("Making the virtual environment .venv ...", flush=True)
     if not (has("pip") or has("ensurepip")):
         sys.exit(
