@@ -11,6 +11,10 @@ LONGEST_ADDRESS = 254  # RFC 5321, 4.5.3.1.3
 LONGEST_LOCAL_PART = 64  # octets: RFC 5321, 4.5.3.1.1
 
 _ATOM = re.compile(r"[0-9a-z!#$%&'*+/=?^_`{|}~-]+")
+# RFC 2047: what sends the mail would decode it, and write to another mailbox than the one that is stored.
+_ENCODED_WORD = re.compile(r"=\?.*\?=")
+# Marks and letters that show nothing (Unicode, Default_Ignorable_Code_Point): two addresses that look the same.
+_UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _LABEL = re.compile(r"[0-9a-z]([0-9a-z-]{0,61}[0-9a-z])?")
 _CATEGORIES_OF_WORDS = frozenset("LMN")  # Unicode letters, marks and numbers
 
@@ -47,7 +51,11 @@ def parse(text: str) -> str:
     labels = domain.split(".")
     if len(labels) < 2 or labels[-1].isdigit() or not all(map(_is_label, labels)):
         raise InvalidEmail
-    if not all(_is_atom(atom) for atom in local.split(".")):
+    if (
+        not all(_is_atom(atom) for atom in local.split("."))
+        or _ENCODED_WORD.search(local)
+        or _UNSEEN.search(local)
+    ):
         raise InvalidEmail
     return address
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from accounts import audit
+from accounts import audit, passwords
 from accounts.audit import Event
 from accounts.client import Client
 from accounts.errors import Fault, ValidationFailed
@@ -38,6 +38,9 @@ def change(user: User, *, client: Client, **fields: str) -> User:
 
 
 def clean_text(text: str) -> str:
+    """Trimmed and NFC. What no normalization makes short enough is left as it is, for its judge to refuse."""
+    if len(text) > LONGEST_NAME * passwords.MOST_COMPOSED:
+        return text
     return unicodedata.normalize("NFC", text.strip())
 
 

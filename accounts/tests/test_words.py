@@ -3,12 +3,14 @@
 import gzip
 import threading
 import time
+import unicodedata
 
 import pytest
 from django.contrib.auth import password_validation
+from django.core.mail.message import sanitize_address
 from django.test import RequestFactory
 
-from accounts import client, common_passwords, email_address, passwords
+from accounts import client, common_passwords, email_address, passwords, profile
 from accounts.errors import ServiceUnavailable
 
 
@@ -47,6 +49,20 @@ class TestEmailAddress:
                 email_address.parse(text)
         assert time.monotonic() - started < 0.5
 
+    @pytest.mark.parametrize(
+        "local", ["=?utf-8?q?ada?=", "=?us-ascii?q?=61da?=", "x=?utf-8?q?a.b?=", "=?UTF-8?B?YWRh?="]
+    )
+    def test_the_mail_goes_to_the_address_that_is_stored(self, local):
+        """Django and Python decode RFC 2047 in addresses: the mail would reach another mailbox, past its budget."""
+        assert sanitize_address("=?utf-8?q?ada?=@example.com", "utf-8") == "ada@example.com"
+        with pytest.raises(email_address.InvalidEmail):
+            email_address.parse(f"{local}@example.com")
+
+    @pytest.mark.parametrize("unseen", ["\u034f", "\u1160", "\u3164", "\uffa0", "\ufe0f", "\U000e0100"])
+    def test_no_two_addresses_look_the_same_for_a_mark_that_shows_nothing(self, unseen):
+        with pytest.raises(email_address.InvalidEmail):
+            email_address.parse(f"ad{unseen}a@example.com")
+
     def test_mailbox_folds_tags_and_gmail_dots(self):
         assert email_address.mailbox("A.d.a+x@GoogleMail.com") == "ada@gmail.com"
         assert email_address.mailbox("a.da+x@example.com") == "a.da@example.com"
@@ -76,6 +92,20 @@ class TestPasswords:
     )
     def test_good_ones(self, password):
         assert passwords.faults(password, known=("ada@example.com", "Ada Lovelace")) == []
+
+    def test_a_flood_of_accents_is_not_put_in_order(self):
+        """Normalizing sorts them by insertion: 30,000 took two seconds in which the process answered nobody."""
+        flood = "a" + "\u0301\u0316" * 15_000
+        started = time.monotonic()
+        assert [code for _, code, _ in passwords.faults(flood, known=())] == ["password_too_long"]
+        assert passwords.canonical(flood) == flood
+        assert [code for _, code, _ in profile.faults(display_name=profile.clean_text(flood))] == ["too_long"]
+        assert time.monotonic() - started < 0.2
+
+    def test_the_longest_password_counts_composed(self):
+        written_apart = unicodedata.normalize("NFD", "\u1f82") * 256
+        assert len(written_apart) == 4 * 256
+        assert passwords.canonical(written_apart) == "\u1f82" * 256
 
     def test_saturation_is_refused_at_once_and_the_wait_is_bounded(self):
         slots, holding, done = (
