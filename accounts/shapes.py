@@ -9,6 +9,7 @@ listed at once; inside lists and nested objects the first one is.
 import re
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from itertools import islice
 from typing import Any, TypeVar, get_args
 
 import msgspec
@@ -22,6 +23,7 @@ _PATH = re.compile(r" - at (?:`key` in )?`\$?(?P<path>[^`]*)`$")
 _NAMED = re.compile(r"^Object (?:missing required|contains unknown) field `(?P<name>[^`]*)`")
 _UNION_WITH_NULL = re.compile(r" \| null`|`null \| ")
 _LONGEST_NAME = 100
+_MOST_UNKNOWN = 20  # that are listed: a body of nothing else must not be answered with eight times its size
 _NO_FIELD = ""
 # What msgspec's sentence contains, and our stable code for it; the first that fits counts.
 _CODES = (
@@ -64,7 +66,8 @@ def _faults(value: Any, shape: Any, first: str, *, strict: bool) -> Iterator[Fau
         yield _fault(first)
         return
     fields = {field.encode_name: field for field in msgspec.structs.fields(shape)}
-    found = [_fault(f"Object contains unknown field `{name}`") for name in _unknown(value, fields, shape)]
+    unknown = islice(_unknown(value, fields, shape), _MOST_UNKNOWN)
+    found = [_fault(f"Object contains unknown field `{name}`") for name in unknown]
     for name, field in fields.items():
         if name not in value:
             if field.required:
@@ -74,12 +77,9 @@ def _faults(value: Any, shape: Any, first: str, *, strict: bool) -> Iterator[Fau
     yield from found or [_fault(first)]
 
 
-def _unknown(value: dict[str, Any], fields: Mapping[str, Any], shape: type[msgspec.Struct]) -> list[str]:
-    return (
-        [name for name in value if name not in fields]
-        if shape.__struct_config__.forbid_unknown_fields
-        else []
-    )
+def _unknown(value: dict[str, Any], fields: Mapping[str, Any], shape: type[msgspec.Struct]) -> Iterator[str]:
+    if shape.__struct_config__.forbid_unknown_fields:
+        yield from (name for name in value if name not in fields)
 
 
 def _message(value: Any, of_type: Any, *, strict: bool) -> str | None:

@@ -2,11 +2,13 @@
 
 import io
 import json
+import time
 from typing import Any
 
 import pytest
 from django.test import override_settings
 
+from config.errors import MalformedJSON
 from config.parsing import DEEPEST, decode
 from tests.listeners import ListenerClient
 
@@ -54,6 +56,22 @@ MALFORMED = {
     "60 KB of brackets": b"[" * 60_000,
     "60 KB of objects": b'{"a":' * 12_000,
 }
+
+
+def test_a_repeated_name_is_found_in_one_walk() -> None:
+    names = ",".join(f'"{number:x}":1' for number in range(100_000))
+    started = time.monotonic()
+    with pytest.raises(MalformedJSON):
+        decode(f'{{{names},"zz":1,"zz":2}}'.encode())
+    assert time.monotonic() - started < 5  # comparing each with each took minutes
+
+
+def test_a_body_of_unknown_names_is_not_answered_with_more(client: ListenerClient) -> None:
+    raw = json.dumps({f"{number:x}": 1 for number in range(5_000)}).encode()
+    response = send(client, raw)
+    assert response.json()["code"] == "unknown_field"
+    assert len(response.json()["errors"]) == 20
+    assert len(response.content) < len(raw)
 
 
 @pytest.mark.parametrize("raw", MALFORMED.values(), ids=MALFORMED)
