@@ -121,15 +121,15 @@ def from_environment(value: str) -> Iterator[ServiceCredential]:
     entries = list(filter(None, (piece.strip() for piece in value.split(";"))))
     for number, entry in enumerate(entries, start=1):
         name, _, rest = entry.partition("=")
-        text, _, scope_list = rest.partition(":")
+        text, colon, scope_list = rest.partition(":")
         key_id = key_format.key_id(text)
         if key_id is None:
             raise _malformed(number, "its key is malformed; name=key[:scope,scope...] is expected")
         if name in Service.RESERVED or not NAME_FORM.fullmatch(name):
             raise _malformed(number, "its name cannot be that of a service")
-        scopes = frozenset(filter(None, scope_list.split(","))) or SCOPES
+        scopes = frozenset(scope_list.split(",")) if colon else SCOPES
         if scopes - SCOPES:
-            raise _malformed(number, "it has an unknown scope")
+            raise _malformed(number, "it has an empty or unknown scope")
         yield ServiceCredential(name, scopes, key_id, key_format.digest(text), from_database=False)
 
 

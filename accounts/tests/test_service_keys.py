@@ -262,7 +262,17 @@ class TestEnvironment:
 
     @pytest.mark.parametrize(
         "form",
-        ["{key}", "demo:{key}", "demo=svc_test_x", "Demo={key}", "billing={key}", "demo={key}:credits:all"],
+        [
+            "{key}",
+            "demo:{key}",
+            "demo=svc_test_x",
+            "Demo={key}",
+            "billing={key}",
+            "demo={key}:credits:all",
+            "demo={key}:",
+            "demo={key}:,",
+            "demo={key}:credits:use,",
+        ],
     )
     def test_a_malformed_entry_is_refused_without_showing_it(self, form: str) -> None:
         text = key_format.generate("test").text
