@@ -1,12 +1,13 @@
 """Accounts in the admin. What must be true is shown and not edited; what staff may do is an action of its own."""
 
+from collections.abc import Iterator
 from typing import ClassVar
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, URLPattern, reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
@@ -23,6 +24,7 @@ from accounts.models import (
     Session,
     User,
 )
+from accounts.status_pages import StatusPages
 
 RELATED_PAGES = {
     "Sessions": "admin:accounts_session_changelist",
@@ -50,23 +52,41 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
         return False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """`?user=<id>` is how a user's page leads to their rows; nothing else may be asked by a query string."""
-        return lookup in {"user", "user__exact"} or super().lookup_allowed(lookup, value, request)
+        """`?user=<id>` is how a user's page leads to their rows, and filters have their parameters.
+
+        Nothing else may be asked by a query string: Django would answer `?password__startswith=...`, and so tell a
+        hash letter by letter.
+        """
+        if lookup in {"user", "user__exact"}:
+            return True
+        offered = any(lookup == name or lookup.startswith(f"{name}_") for name in self._filters())
+        return offered and super().lookup_allowed(lookup, value, request)
+
+    def _filters(self) -> Iterator[str]:
+        """What the parameters of the page's filters begin with."""
+        for one in (*self.list_filter, self.date_hierarchy):
+            name = one[0] if isinstance(one, tuple | list) else getattr(one, "parameter_name", one)
+            if name:
+                yield name
 
 
 @admin.register(User)
-class UserAdmin(ReadOnlyAdmin):
+class UserAdmin(StatusPages, ReadOnlyAdmin):
     list_display = ("email", "display_name", "status", "is_verified", "is_staff", "created_at")
     list_filter = ("status", ("email_verified_at", admin.EmptyFieldListFilter), "is_staff")
     search_fields = ("email", "display_name", "id")
     search_help_text = "Any part of the address, the name or the id"
     ordering = ("-created_at",)
+    actions_detail: ClassVar = ("suspend", "reactivate")
     fieldsets = (
         ("Person", {"fields": ("id", "email", "display_name", "locale", "timezone")}),
         ("State", {"fields": ("status", "email_verified_at", "deletes_at", "created_at", "last_login")}),
         ("Staff", {"fields": ("is_staff", "is_superuser")}),
         ("More", {"fields": ("related_pages",)}),
     )
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*self.status_urls(), *super().get_urls()]
 
     @admin.display(boolean=True, description="verified", ordering="email_verified_at")
     def is_verified(self, user: User) -> bool:

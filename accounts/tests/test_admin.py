@@ -195,6 +195,26 @@ class TestUsers:
         assert "ada.lovelace@" in text
         assert "charles@" not in text
 
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "password__startswith=bcrypt",
+            "password__regex=.",
+            "token_version=0",
+            "sessions__current_jti__isnull=0",
+        ],
+    )
+    def test_do_not_give_a_hash_away_letter_by_letter(self, signed_in: ListenerClient, query: str) -> None:
+        assert signed_in.get(f"/admin/accounts/user/?{query}").status_code == 400
+        assert signed_in.get("/admin/accounts/pendingregistration/?password__gt=b").status_code == 400
+        assert signed_in.get("/admin/accounts/servicekey/?digest__isnull=0").status_code == 400
+
+    @pytest.mark.parametrize(
+        "query", ["status__exact=active", "email_verified_at__isempty=1", "is_staff__exact=1"]
+    )
+    def test_are_filtered(self, signed_in: ListenerClient, query: str) -> None:
+        assert signed_in.get(f"/admin/accounts/user/?{query}").status_code == 200
+
     def test_lead_to_their_rows(self, signed_in: ListenerClient, make_user: MakeUser) -> None:
         user, other = make_user("mine@example.com"), make_user("other@example.com")
         fill(user)
