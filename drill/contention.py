@@ -1,13 +1,15 @@
-"""F10: everybody wants the same row at once."""
+"""F10, F11: everybody wants the same rows at once."""
 
 from collections import Counter
 
+from book import Book
 from instance import Instance
 from mail_sink import MailSink
 from reckoning import Verdict, reckon
 from traffic import Traffic, at_once, use
 
 ROUNDS, USES, BALANCE, TWINS = 10, 200, 100, 60
+PEOPLE, CALLS = 50, 2000
 
 
 def one_balance(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
@@ -36,3 +38,17 @@ def _twins(traffic: Traffic, user_id: str, verdict: Verdict) -> None:
     verdict.require(len({answer.body["id"] for answer in answers}) == 1, "twins got different answers")
     left = traffic.caller().get(f"/v1/credits/balance?user_id={user_id}").body["balance"]
     verdict.require(left == BALANCE - 7, "twins were charged more than once")
+
+
+def everything_at_once(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
+    """2,000 random calls of every kind by 16 clients on 50 users: nobody is told of a deadlock."""
+    traffic = Traffic(instance)
+    people = instance.people(PEOPLE)
+    traffic.give(people, 1000)
+    book = Book(traffic, [person.id for person in people])
+    at_once([book.something] * CALLS, traffic.caller, clients=16)
+    answers = [answer for operation in traffic.operations for answer in operation.answers]
+    refused = Counter(answer.code for answer in answers if not answer.done)
+    verdict.require(not any((answer.status or 500) >= 500 for answer in answers), "calls were not answered")
+    verdict.notes.append(f"refused: {dict(refused)}")
+    reckon(verdict, traffic)

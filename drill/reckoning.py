@@ -4,10 +4,11 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
-from calls import Answer
+from calls import Answer, Caller
 from instance import SERVICE
-from traffic import Operation, Traffic
+from traffic import Operation, Traffic, at_once
 
 JOURNAL = """
 SELECT key, id::text, reference, amount FROM credits_credittransaction WHERE service = %s AND key = ANY(%s)
@@ -84,13 +85,18 @@ def reckon(verdict: Verdict, traffic: Traffic) -> None:
     verdict.notes.append(traffic.statuses())
 
 
-def settle(traffic: Traffic, verdict: Verdict, *, within: float = 30.0) -> None:
+def settle(traffic: Traffic, verdict: Verdict, *, within: float = 60.0) -> None:
     """Every unknown call again, with its key, until it is known."""
-    caller, deadline = traffic.caller(), time.monotonic() + within
-    for operation in traffic.operations:
+    deadline = time.monotonic() + within
+
+    def insist(operation: Operation, caller: Caller) -> None:
         while operation.state == "unknown" and time.monotonic() < deadline:
             if not operation.send(caller).done:
                 time.sleep(0.1)
+
+    unknown = [operation for operation in traffic.operations if operation.state == "unknown"]
+    if unknown:
+        at_once([partial(insist, operation) for operation in unknown], traffic.caller, clients=6)
     left = sum(operation.state == "unknown" for operation in traffic.operations)
     verdict.require(not left, f"{left} calls stayed unknown")
 

@@ -10,8 +10,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "script" / "lib")]
 
 import contention  # noqa: E402
+import full_database  # noqa: E402
 import killed_database  # noqa: E402
 import killed_web  # noqa: E402
+import logins  # noqa: E402
+import lost_valkey  # noqa: E402
+import mail_faults  # noqa: E402
+import restarts  # noqa: E402
 from instance import Instance, instance  # noqa: E402
 from mail_sink import MailSink  # noqa: E402
 from reckoning import HEADING, Verdict  # noqa: E402
@@ -22,7 +27,16 @@ Fault = Callable[[Instance, MailSink, Verdict], None]
 FAULTS: dict[str, Fault] = {
     "F1": killed_web.web_workers_and_masters,
     "F2": killed_database.postgresql,
+    "F3": lost_valkey.valkey,
+    "F4": mail_faults.worker_killed,
+    "F5": mail_faults.mail_server_away,
+    "F6": mail_faults.lost_between_commit_and_queue,
     "F10": contention.one_balance,
+    "F11": contention.everything_at_once,
+    "F13": full_database.every_connection_taken,
+    "F16": restarts.rolling,
+    "F20": logins.a_hundred_at_once,
+    "F21": mail_faults.always_raises,
 }
 
 
@@ -47,7 +61,7 @@ def drill(name: str, fault: Fault, running: Instance, sink: MailSink) -> Verdict
     signal.alarm(LONGEST)
     try:
         fault(running, sink, verdict)
-    except Exception as error:  # noqa: BLE001  what breaks the drill of one fault must not end the others
+    except (Exception, SystemExit) as error:  # noqa: BLE001  what breaks the drill of one fault must not end the others
         verdict.failures.append(f"{type(error).__name__}: {error}")
     finally:
         signal.alarm(0)

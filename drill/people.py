@@ -1,0 +1,87 @@
+"""What persons do on the public listener, and how long it took them."""
+
+import secrets
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+
+from calls import Answer, Caller
+from instance import Instance, Person
+from mail_sink import MailSink
+from traffic import percentile
+
+
+def caller(instance: Instance, *, address: str = "") -> Caller:
+    """Somebody's device; each has an address of its own unless one is given."""
+    return Caller(instance.ports["web"], address=address)
+
+
+def login(instance: Instance, person: Person, password: str = "", *, address: str = "") -> Answer:
+    body = {"email": person.email, "password": password or person.password}
+    return caller(instance, address=address).post("/v1/auth/login", body)
+
+
+def bearer(tokens: Answer) -> dict[str, str]:
+    return {"Authorization": f"Bearer {tokens.body['access_token']}"}
+
+
+def register(instance: Instance, *, within: float = 60.0) -> tuple[str, Answer]:
+    """A new address, asked for again while there is no answer or a 503. Returns it and the last answer."""
+    email = f"new-{secrets.token_hex(8)}@drill.example"
+    body = {"email": email, "password": secrets.token_urlsafe(15)}
+    deadline = time.monotonic() + within
+    answer = caller(instance).post("/v1/auth/register", body)
+    while answer.status in {None, 503} and time.monotonic() < deadline:
+        time.sleep(0.2)
+        answer = caller(instance).post("/v1/auth/register", body)
+    return email, answer
+
+
+def register_many(instance: Instance, count: int) -> list[str]:
+    made = [register(instance) for _ in range(count)]
+    if not all(answer.status == 202 for _, answer in made):
+        raise LookupError(f"registrations were answered {[answer.status for _, answer in made]}")
+    return [email for email, _ in made]
+
+
+def await_mails(sink: MailSink, addresses: list[str], *, within: float) -> float:
+    """Seconds until each has its mail; infinite when one has none in time."""
+    started = time.monotonic()
+    while time.monotonic() < started + within:
+        if all(sink.arrived(address) for address in addresses):
+            return time.monotonic() - started
+        time.sleep(0.05)
+    return float("inf")
+
+
+class Watch:
+    """Calls made over and over beside a fault, by kind, and their times."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, list[Answer]] = defaultdict(list)
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def every(self, interval: float, kind: str, call: Callable[[], Answer]) -> None:
+        def repeat() -> None:
+            while not self._stop.wait(interval):
+                self.answers[kind].append(call())
+
+        thread = threading.Thread(target=repeat, daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def stop(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(30)
+
+    def p95(self, kind: str, since: float, until: float) -> float:
+        times = [a.seconds for a in list(self.answers[kind]) if since <= a.started < until]
+        return percentile(times, 0.95)
+
+    def failed(self, kind: str, since: float, until: float) -> tuple[int, int]:
+        """How many calls of that time went wrong, of how many."""
+        those = [a for a in list(self.answers[kind]) if since <= a.started < until]
+        return sum(not answer.done for answer in those), len(those)

@@ -1,0 +1,154 @@
+"""F16: listeners are restarted on purpose, under load."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import dev_env
+from calls import Caller
+from instance import ROOT, Instance, clean_environment, free_port
+from mail_sink import MailSink
+from postgres import Postgres
+from reckoning import Verdict, reckon
+from traffic import Operation, Traffic, use
+from valkey import Valkey
+
+GRACE = 30.0
+
+
+class Listener:
+    """The internal listener as the Procfile has it, but started by the drill: a supervisor would meddle with USR2."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.port = free_port()
+        self.pidfile = instance.directory / "drill-listener.pid"
+        environment = {
+            **clean_environment(),
+            **dev_env.load(instance.directory / "dev.env"),
+            "DJANGO_SETTINGS_MODULE": "config.settings.dev",
+            "VAR_DIR": str(instance.directory),
+            "DATABASE_URL": Postgres(instance.directory).url(),
+            "REDIS_URL": Valkey(instance.directory).url,
+            "LISTENER": "internal",
+        }
+        arguments = ["config.wsgi:application", "--config", "deploy/gunicorn.py", "--pid", str(self.pidfile)]
+        with instance.log_path.with_name("listener.log").open("wb") as log:
+            self.first = subprocess.Popen(
+                [sys.executable, "-m", "gunicorn", *arguments, "--bind", f"127.0.0.1:{self.port}"],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def live(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/livez", timeout=3) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def pid(self, suffix: str = "") -> int | None:
+        try:
+            return int(Path(f"{self.pidfile}{suffix}").read_text())
+        except (OSError, ValueError):
+            return None
+
+    def end(self) -> None:
+        for pid in {self.first.pid, self.pid(), self.pid(".2")} - {None}:
+            try:
+                os.kill(pid or 0, signal.SIGTERM)
+            except ProcessLookupError:
+                pass
+        self.first.wait(GRACE)
+
+
+class ToListener(Traffic):
+    """The same load, sent to that listener."""
+
+    def __init__(self, instance: Instance, listener: Listener) -> None:
+        super().__init__(instance)
+        self._port = listener.port
+
+    def caller(self) -> Caller:
+        return Caller(self._port, {"X-API-Key": self.instance.api_key})
+
+
+def rolling(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
+    """HUP replaces the workers, USR2 and TERM the master with new code, under 50 requests/s: nobody notices.
+
+    Then SIGTERM alone: what is open is answered, and it exits in 30 s.
+    """
+    listener = Listener(instance)
+    try:
+        instance.await_(listener.live, "the listener did not start", within=60)
+        traffic = ToListener(instance, listener)
+        people = instance.people(10)
+        traffic.give(people, 10_000)
+
+        def spend() -> Operation:
+            return use(random.choice(people).id)
+
+        with traffic.running(spend, clients=8, per_second=50):
+            time.sleep(2)
+            _count_failures(traffic, verdict, "HUP", lambda: _hup(listener))
+            _count_failures(traffic, verdict, "USR2 and TERM", lambda: _replace(instance, listener))
+        with traffic.running(spend, clients=8, per_second=50):
+            time.sleep(1)
+            _terminate(instance, listener, verdict)
+        verdict.notes.append(traffic.statuses())
+    finally:
+        listener.end()
+    settled = Traffic(instance)  # the listener is gone: the other one answers for the rest
+    settled.operations = traffic.operations
+    reckon(verdict, settled)
+
+
+def _count_failures(traffic: Traffic, verdict: Verdict, name: str, restart: Callable[[], object]) -> None:
+    """Requests that began from the signal to some seconds after, and failed: none may."""
+    begun = time.monotonic()
+    restart()
+    time.sleep(6)
+    ended = time.monotonic()
+    answers = [a for o in list(traffic.operations) for a in o.answers if begun - 1 <= a.started < ended]
+    failed = [a.error or str(a.status) for a in answers if not a.done]
+    slowest = max(a.seconds for a in answers)
+    verdict.notes.append(
+        f"{name}: {len(failed)} of {len(answers)} failed {failed[:5]}, the slowest took {slowest:.2f} s"
+    )
+    verdict.require(not failed, f"{name}: {len(failed)} of {len(answers)} requests failed")
+
+
+def _hup(listener: Listener) -> None:
+    """Three times, a while apart."""
+    for _ in range(3):
+        os.kill(listener.first.pid, signal.SIGHUP)
+        time.sleep(3)
+
+
+def _replace(instance: Instance, listener: Listener) -> None:
+    """A second master beside the first, on the same socket; when it serves the first is asked to go."""
+    old = listener.pid()
+    os.kill(old or 0, signal.SIGUSR2)
+    instance.await_(lambda: listener.pid(".2") is not None, "there is no second master", within=30)
+    new = listener.pid(".2") or 0
+    children = Path(f"/proc/{new}/task/{new}/children")
+    instance.await_(lambda: len(children.read_text().split()) >= 2, "the new workers did not come", within=60)
+    time.sleep(1)
+    os.kill(old or 0, signal.SIGTERM)
+    instance.await_(lambda: listener.first.poll() is not None, "the old master did not go", within=GRACE)
+
+
+def _terminate(instance: Instance, listener: Listener, verdict: Verdict) -> None:
+    """Whoever has an answer coming gets it; later calls are refused a connection, and are unknown till repeated."""
+    pid = listener.pid() or 0
+    os.kill(pid, signal.SIGTERM)
+    took = instance.await_(lambda: not Path(f"/proc/{pid}").exists(), "it did not exit", within=GRACE)
+    verdict.notes.append(f"TERM: gone after {took:.1f} s")
