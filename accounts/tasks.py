@@ -4,7 +4,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from accounts import delivery, outbox, throttles
+from accounts import delivery, erasure, outbox, retention, throttles
 
 
 @shared_task(soft_time_limit=delivery.SECONDS_TO_SEND, time_limit=delivery.LEASE.seconds - 1)
@@ -20,3 +20,13 @@ def relay_outbox() -> None:
 @shared_task
 def purge_rate_limits() -> None:
     throttles.purge()
+
+
+@shared_task
+def erase_closed_accounts() -> None:
+    erasure.erase_due()
+
+
+@shared_task
+def purge() -> None:
+    retention.purge()

@@ -1,12 +1,13 @@
 """The signed-in user's own account."""
 
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from rest_framework.response import Response
 
-from accounts import profile, tiers
+from accounts import deletion, profile, tiers
 from accounts.client import client_of
 from accounts.documentation import documented
 from accounts.errors import ValidationFailed
@@ -15,7 +16,13 @@ from accounts.tiers import AuthenticatedEndpoint, VerifiedEndpoint
 from accounts.views import answers
 
 
+class Deletion(msgspec.Struct):
+    deletes_at: datetime
+
+
 class Me(VerifiedEndpoint):
+    needs_recent_sign_in = ("DELETE",)
+
     class Body(tiers.Body):
         display_name: Annotated[str, Meta(description="At most 100 characters.")] | UnsetType = UNSET
         locale: Annotated[str, Meta(description="Language of the mails.")] | UnsetType = UNSET
@@ -39,6 +46,19 @@ class Me(VerifiedEndpoint):
             name: text for name, text in msgspec.structs.asdict(request.data).items() if text is not UNSET
         }
         return Response(answers.profile(profile.change(request.user, client=client_of(request), **fields)))
+
+    @documented(
+        "Delete the own account",
+        answer=Deletion,
+        status=202,
+        example={"deletes_at": "2026-12-07T10:00:00Z"},
+    )
+    def delete(self, request: UserRequest) -> Response:
+        """Closes the account at once and erases it after 14 days, unless its owner signs in with `cancel_deletion`.
+
+        Every session ends; until then nobody finds the user, nothing can be spent, and the address stays reserved.
+        """
+        return Response(Deletion(deletion.request(request.auth, client=client_of(request))), 202)
 
 
 class MyStatus(AuthenticatedEndpoint):

@@ -1,0 +1,99 @@
+"""Erasing a user: everything personal goes, everywhere; the id stays, as the name of nobody.
+
+Kept are the ledger with its proof, and that things happened and when. What other apps hold they erase themselves
+(the hook `erase`), in the same transaction.
+"""
+
+from uuid import UUID
+
+from django.apps import apps
+from django.db import transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from accounts import events, hooks, sessions
+from accounts.models import (
+    AddressChange,
+    AuditEvent,
+    MailToken,
+    OutboxMessage,
+    PendingRegistration,
+    Session,
+    User,
+)
+
+AT_ONCE = 100
+
+
+def erase_due() -> int:
+    """Erases up to AT_ONCE users whose grace is over, each in a transaction of its own. How many it were."""
+    due = User.objects.filter(status=User.Status.PENDING_DELETION, deletes_at__lte=Now()).order_by(
+        "deletes_at"
+    )
+    return sum(erase(user_id) for user_id in list(due.values_list("pk", flat=True)[:AT_ONCE]))
+
+
+@transaction.atomic
+def erase(user_id: UUID) -> bool:
+    """Erases one user whose grace is over; False where they have signed in again meanwhile."""
+    due = User.objects.select_for_update(no_key=True).filter(
+        pk=user_id, status=User.Status.PENDING_DELETION, deletes_at__lte=Now()
+    )
+    user = due.first()
+    if user is None:
+        return False
+    hooks.erase(user.pk)
+    email = user.email
+    _erase_person(user)
+    sessions.end_all(user.pk, reason=sessions.EndReason.DELETED)
+    _erase_traces(user)
+    _erase_mails(user, email)
+    _erase_admin_log(user, email)
+    events.emit("user.deleted", user_id=user.pk, data={})
+    return True
+
+
+def _erase_person(user: User) -> None:
+    user.set_unusable_password()
+    User.objects.filter(pk=user.pk).update(
+        email=None,
+        email_verified_at=None,
+        display_name="",
+        locale="en",
+        timezone="UTC",
+        password=user.password,
+        last_login=None,
+        is_staff=False,
+        is_superuser=False,
+        status=User.Status.DELETED,
+        deletes_at=None,
+        token_version=F("token_version") + 1,
+    )
+    user.groups.clear()
+    user.user_permissions.clear()
+
+
+def _erase_traces(user: User) -> None:
+    """That they were here stays; from where, and with what, does not."""
+    Session.objects.filter(user=user).update(ip=None, user_agent="")
+    AuditEvent.objects.filter(user=user).update(ip=None, user_agent="", detail={})
+
+
+def _erase_mails(user: User, email: str | None) -> None:
+    """Rights and mails of a user who is gone are of no use to anyone; what others asked for the address, neither."""
+    OutboxMessage.objects.filter(Q(user=user) | Q(requested_email=email or "-")).delete()
+    MailToken.objects.filter(Q(user=user) | Q(email=email)).delete()
+    PendingRegistration.objects.filter(user=user).delete()
+    AddressChange.objects.filter(Q(user=user) | Q(new_email=email) | Q(old_email=email)).delete()
+
+
+def _erase_admin_log(user: User, email: str | None) -> None:
+    """Django's own log of the admin, where this process has it: it keeps objects as text."""
+    if not apps.is_installed("django.contrib.admin"):
+        return
+    from django.contrib.admin.models import LogEntry
+
+    about = Q(object_id=str(user.pk))
+    if email:
+        about |= Q(object_repr__icontains=email) | Q(change_message__icontains=email)
+    LogEntry.objects.filter(about).update(object_repr=str(user.pk), change_message="")

@@ -1,0 +1,43 @@
+"""What must happen in other apps when something happens to an account: dotted paths in settings.ACCOUNT_HOOKS.
+
+Each is called with keywords, in the transaction of its cause: all of it happens, or nothing does. Callers hold the
+user's row and touch rows of other apps before they change its address (see accounts/address_change.py).
+
+block_spending(user_id, reason), unblock_spending(user_id, reason)
+remove_sign_in_methods(user_id, since)   what opens the account beside the password and was added since then
+erase(user_id)                           nulls what is personal and keeps what must be proved
+owners()                                 a query of the ids of users who have something, and are never purged
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+DELETION, SUSPENDED = "deletion", "suspended"  # reasons why spending is blocked
+
+
+def block_spending(user_id: UUID, *, reason: str) -> None:
+    _call("block_spending", user_id=user_id, reason=reason)
+
+
+def unblock_spending(user_id: UUID, *, reason: str) -> None:
+    _call("unblock_spending", user_id=user_id, reason=reason)
+
+
+def remove_sign_in_methods(user_id: UUID, *, since: datetime) -> None:
+    _call("remove_sign_in_methods", user_id=user_id, since=since)
+
+
+def erase(user_id: UUID) -> None:
+    _call("erase", user_id=user_id)
+
+
+def owners() -> list[Any]:
+    return _call("owners")
+
+
+def _call(name: str, **arguments: Any) -> list[Any]:
+    return [import_string(path)(**arguments) for path in settings.ACCOUNT_HOOKS[name]]

@@ -1,0 +1,31 @@
+"""Deletes what the table of retention says is over; Celery's beat does the same every hour."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+
+from accounts import retention
+from accounts.progress import Progress
+
+AN_HOUR = 3600.0
+
+
+class Command(BaseCommand):
+    help = "Deletes what is older than settings.RETENTION allows (docs/retention.md), in small chunks. Safe to repeat."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--dry-run", action="store_true", help="only count")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        counts = retention.counts()
+        if options["dry_run"]:
+            self._print(counts, "would be deleted")
+            return
+        with Progress("rows", total=sum(counts.values())) as progress:
+            purged = retention.purge(seconds=AN_HOUR, on_purged=progress.add)
+        self._print(purged, "deleted")
+
+    def _print(self, counts: dict[str, int], verb: str) -> None:
+        for name, count in counts.items():
+            self.stdout.write(f"{name:<18}{settings.RETENTION[name].days:>5} days{count:>12,} {verb}")

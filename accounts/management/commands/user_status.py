@@ -1,0 +1,34 @@
+"""Suspends or reactivates a user from the command line, with the same rules and the same audit as the admin."""
+
+import getpass
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from accounts import status
+from accounts.models import User
+
+VERBS = {"suspend": status.suspend, "reactivate": status.reactivate}
+
+
+class Command(BaseCommand):
+    help = (
+        "Suspends a user (every session ends, spending is blocked, at the next request) or reactivates one."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("user", help="id or e-mail address")
+        parser.add_argument("change", choices=sorted(VERBS))
+        parser.add_argument("--reason", required=True, help="kept in the audit log")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        user = User.objects.by_id_or_email(options["user"]).first()
+        if user is None:
+            raise CommandError(f"There is no user {options['user']}.")
+        actor = f"manage.py {getpass.getuser()}"[:64]
+        try:
+            VERBS[options["change"]](user_id=user.pk, reason=options["reason"], actor=actor)
+        except status.StatusRefused as refusal:
+            raise CommandError(str(refusal)) from refusal
+        user.refresh_from_db()
+        self.stdout.write(f"{user} is {user.get_status_display().lower()} now.")

@@ -1,0 +1,143 @@
+"""What is purged when: one rule for each line of settings.RETENTION, in chunks that no request waits for.
+
+docs/retention.md is the table for people. What a rule deletes is over: nothing reads it but an investigator.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Exists, Max, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
+
+from accounts import hooks
+from accounts.models import (
+    AddressChange,
+    AuditEvent,
+    MailToken,
+    OutboxMessage,
+    PendingRegistration,
+    RateLimitWindow,
+    ServiceEvent,
+    Session,
+    User,
+)
+from accounts.reservations import UNDO_LIFETIME
+
+CHUNK = 500
+SECONDS_OF_A_RUN = 60.0
+
+Rows = QuerySet[Any]
+
+
+def purge(
+    *, seconds: float = SECONDS_OF_A_RUN, on_purged: Callable[[int], None] | None = None
+) -> dict[str, int]:
+    """Deletes what is older than its rule allows, for so many seconds at most; the next run goes on. How many of each.
+
+    Each chunk is a transaction of its own, and may be repeated by another process at the same time.
+    """
+    until = time.monotonic() + seconds
+    purged = dict.fromkeys(RULES, 0)
+    for name in RULES:
+        while time.monotonic() < until:
+            count = _purge_chunk(due(name))
+            purged[name] += count
+            if on_purged is not None:
+                on_purged(count)
+            if count < CHUNK:
+                break
+    return purged
+
+
+def counts() -> dict[str, int]:
+    """How many rows each rule would delete now."""
+    return {name: due(name).count() for name in RULES}
+
+
+def due(name: str) -> Rows:
+    return RULES[name](Now() - settings.RETENTION[name])
+
+
+def _purge_chunk(rows: Rows) -> int:
+    chosen = list(rows.order_by("pk").values_list("pk", flat=True)[:CHUNK])
+    if chosen:
+        rows.filter(pk__in=chosen).delete()  # judged again: what has changed meanwhile stays
+    return len(chosen)
+
+
+def _unverified_users(before: Any) -> Rows:
+    """Who never confirmed an address, has no credits, and does not come any more. Staff are never among them."""
+    alive = Session.objects.filter(user=OuterRef("pk"), ended_at=None, current_expires_at__gt=Now())
+    users: Rows = User.objects.filter(
+        ~Exists(alive),
+        email_verified_at=None,
+        status=User.Status.ACTIVE,
+        is_staff=False,
+        created_at__lt=before,
+    )
+    for owners in hooks.owners():
+        users = users.exclude(pk__in=owners)
+    return users
+
+
+def _registrations(before: Any) -> Rows:
+    over = (
+        Q(confirmed_at__isnull=False) | Q(voided_at__isnull=False) | Q(user__email_verified_at__isnull=False)
+    )
+    return PendingRegistration.objects.filter(over, created_at__lt=before)
+
+
+def _sessions(before: Any) -> Rows:
+    return Session.objects.filter(Q(ended_at__lt=before) | Q(current_expires_at__lt=before))
+
+
+def _mail_tokens(before: Any) -> Rows:
+    return MailToken.objects.filter(
+        Q(used_at__lt=before) | Q(voided_at__lt=before) | Q(expires_at__lt=before)
+    )
+
+
+def _address_changes(before: Any) -> Rows:
+    """Counted from the day on which the last of them could be undone: its token is gone before it."""
+    last = before - UNDO_LIFETIME
+    return AddressChange.objects.filter(
+        Q(confirmed_at__lt=last) | Q(confirmed_at__isnull=True, created_at__lt=last)
+    )
+
+
+def _sent_mails(before: Any) -> Rows:
+    return OutboxMessage.objects.filter(sent_at__lt=before)
+
+
+def _dead_mails(before: Any) -> Rows:
+    return OutboxMessage.objects.filter(dead_at__lt=before)
+
+
+def _audit(before: Any) -> Rows:
+    return AuditEvent.objects.filter(created_at__lt=before)
+
+
+def _events(before: Any) -> Rows:
+    """Those in the feed but its last, from which the next position is counted."""
+    last = ServiceEvent.objects.aggregate(last=Max("position"))["last"]
+    return ServiceEvent.objects.filter(created_at__lt=before, position__lt=last or 0)
+
+
+def _rate_limits(before: Any) -> Rows:
+    return RateLimitWindow.objects.filter(expires_at__lt=before)
+
+
+RULES: dict[str, Callable[[Any], Rows]] = {
+    "unverified_users": _unverified_users,
+    "registrations": _registrations,
+    "sessions": _sessions,
+    "mail_tokens": _mail_tokens,
+    "address_changes": _address_changes,
+    "sent_mails": _sent_mails,
+    "dead_mails": _dead_mails,
+    "audit": _audit,
+    "events": _events,
+    "rate_limits": _rate_limits,
+}

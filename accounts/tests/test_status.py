@@ -1,0 +1,154 @@
+"""Suspending and reactivating: by whom, with what reason, and what it does at the next request."""
+
+from collections.abc import Callable
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from accounts import status, throttles
+from accounts.models import AuditEvent, ServiceEvent, User
+from accounts.tests.conftest import PASSWORD, outcome, post
+from accounts.tests.test_admin import post as post_form
+from accounts.tests.test_admin import sign_in
+from tests.fixtures import issue_access_token
+
+pytestmark = pytest.mark.django_db
+EMAIL = "ada@example.com"
+
+
+@pytest.fixture
+def ada(make_user: Callable[..., User]) -> User:
+    return make_user(EMAIL, password=PASSWORD)
+
+
+def run(*arguments: str) -> str:
+    out = StringIO()
+    call_command("user_status", *arguments, stdout=out)
+    return out.getvalue()
+
+
+class TestCommand:
+    def test_knows_only_users(self):
+        with pytest.raises(CommandError, match="There is no user"):
+            run("nobody@example.com", "suspend", "--reason", "x")
+
+    def test_needs_a_reason(self, ada):
+        with pytest.raises(CommandError, match="A reason is needed"):
+            run(EMAIL, "suspend", "--reason", " ")
+        ada.refresh_from_db()
+        assert ada.status == "active"
+
+    @pytest.mark.parametrize(
+        ("now", "change"),
+        [
+            ("suspended", "suspend"),
+            ("active", "reactivate"),
+            ("pending_deletion", "suspend"),
+            ("deleted", "reactivate"),
+        ],
+    )
+    def test_refuses_what_is_not_possible(self, make_user, now, change):
+        user = make_user(status=now)
+        with pytest.raises(CommandError, match="Only a user who is"):
+            run(str(user.pk), change, "--reason", "x")
+        user.refresh_from_db()
+        assert user.status == now
+        assert not AuditEvent.objects.exists()
+
+    def test_suspends_at_the_next_request_and_reactivates(self, public, ada):
+        client = public.with_token(issue_access_token(ada))
+        assert client.get("/v1/auth/me").status_code == 200
+        assert "is suspended now" in run("ADA@example.com", "suspend", "--reason", "spam")
+        assert outcome(client.get("/v1/auth/me")) == (401, "session_revoked")
+        assert outcome(post(public, "login", email=EMAIL, password=PASSWORD)) == (403, "account_suspended")
+        assert "is active now" in run(EMAIL, "reactivate", "--reason", "a mistake")
+        assert outcome(client.get("/v1/auth/me")) == (401, "session_revoked")
+        assert post(public, "login", email=EMAIL, password=PASSWORD).status_code == 200
+        events = AuditEvent.objects.filter(type__in=["suspended", "reactivated"]).order_by("pk")
+        assert [event.detail["reason"] for event in events] == ["spam", "a mistake"]
+        assert all(event.actor.startswith("manage.py ") for event in events)
+        feed = ServiceEvent.objects.order_by("pk").values_list("type", flat=True)
+        assert list(feed) == ["user.suspended", "user.reactivated"]
+
+
+class TestAdmin:
+    @pytest.fixture(autouse=True)
+    def _no_limit_is_used_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(throttles.breaker, "closed", lambda: False)
+
+    @pytest.fixture
+    def boss(self, admin_site: Any, make_user: Callable[..., User]) -> Any:
+        make_user("boss@example.com", is_staff=True, is_superuser=True)
+        assert sign_in(admin_site, "boss@example.com").status_code == 302
+        return admin_site
+
+    @pytest.fixture
+    def clerk(self, admin_site: Any, make_user: Callable[..., User]) -> Any:
+        clerk = make_user("clerk@example.com", is_staff=True)
+        clerk.user_permissions.set(Permission.objects.filter(codename__in=["view_user", "change_status"]))
+        assert sign_in(admin_site, "clerk@example.com").status_code == 302
+        return admin_site
+
+    def path(self, user: User, change: str) -> str:
+        return f"/admin/accounts/user/{user.pk}/{change}"
+
+    def test_is_for_those_with_the_permission(self, admin_site, make_user, ada):
+        reader = make_user("reader@example.com", is_staff=True)
+        reader.user_permissions.set(Permission.objects.filter(codename="view_user"))
+        sign_in(admin_site, "reader@example.com")
+        assert admin_site.get(self.path(ada, "suspend")).status_code == 403
+        token = admin_site.cookies["csrftoken"].value
+        fields = {"reason": "x", "csrfmiddlewaretoken": token}
+        assert admin_site.post(self.path(ada, "suspend"), fields, format="multipart").status_code == 403
+        ada.refresh_from_db()
+        assert ada.status == "active"
+
+    def test_staff_are_the_superusers(self, clerk):
+        colleague = User.objects.create_user("colleague@example.com", PASSWORD, is_staff=True)
+        assert clerk.get(self.path(colleague, "suspend")).status_code == 403
+        colleague.refresh_from_db()
+        assert colleague.status == "active"
+
+    def test_nobody_suspends_themselves(self, boss):
+        me = User.objects.get(email="boss@example.com")
+        assert boss.get(self.path(me, "suspend")).status_code == 403
+
+    def test_asks_first_and_needs_a_reason(self, boss, ada):
+        shown = boss.get(self.path(ada, "suspend")).content.decode()
+        assert EMAIL in shown
+        assert 'name="reason"' in shown
+        ada.refresh_from_db()
+        assert ada.status == "active"
+        answer = post_form(boss, self.path(ada, "suspend"), {"reason": "  "})
+        assert answer.status_code == 200
+        ada.refresh_from_db()
+        assert ada.status == "active"
+
+    def test_suspends_and_reactivates(self, clerk, public, ada):
+        client = public.with_token(issue_access_token(ada))
+        assert post_form(clerk, self.path(ada, "suspend"), {"reason": "spam"}).status_code == 302
+        assert outcome(client.get("/v1/auth/me")) == (401, "session_revoked")
+        event = AuditEvent.objects.get(type="suspended")
+        staff = User.objects.get(email="clerk@example.com")
+        assert (event.actor, event.detail) == (f"staff {staff.pk}", {"reason": "spam"})
+        page = clerk.get(f"/admin/accounts/user/{ada.pk}/change/").content.decode()
+        assert "Reactivate" in page
+        assert post_form(clerk, self.path(ada, "reactivate"), {"reason": "sorry"}).status_code == 302
+        ada.refresh_from_db()
+        assert ada.status == "active"
+
+    def test_says_why_not(self, boss, make_user):
+        gone = make_user(status="pending_deletion")
+        answer = post_form(boss, self.path(gone, "suspend"), {"reason": "spam"})
+        assert 'role="alert"' in answer.content.decode()
+        gone.refresh_from_db()
+        assert gone.status == "pending_deletion"
+
+
+def test_the_reason_is_bounded(ada: User) -> None:
+    with pytest.raises(status.StatusRefused):
+        status.suspend(user_id=ada.pk, reason="x" * 501, actor="test")

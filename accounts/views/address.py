@@ -1,0 +1,115 @@
+"""Another address for the account: asked for, confirmed by the new mailbox, taken back by the old one."""
+
+from collections.abc import Callable
+
+import msgspec
+from django.conf import settings
+from django.http import HttpResponse
+from rest_framework.response import Response
+
+from accounts import address_change, tiers
+from accounts.client import Client, client_of
+from accounts.documentation import documented
+from accounts.errors import Problem, RateLimited, ServiceUnavailable, TokenInvalid, ValidationFailed
+from accounts.models import User
+from accounts.requests import PublicRequest, UserRequest
+from accounts.tiers import PublicEndpoint, VerifiedEndpoint
+from accounts.views.answers import EMAIL, LINK_EXAMPLE, Detail
+from accounts.views.pages import is_form, page, refusal
+
+REQUESTED = Detail("We have sent a mail to the new address. Follow the link in it within an hour.")
+
+
+class ChangeEmail(VerifiedEndpoint):
+    needs_recent_sign_in = True
+
+    class Body(tiers.Body):
+        new_email: str
+
+    @documented(
+        "Change the address",
+        answer=Detail,
+        status=202,
+        example={"detail": REQUESTED.detail},
+        body_example={"new_email": "ada@example.org"},
+        problems=(ValidationFailed, RateLimited),
+    )
+    def post(self, request: UserRequest) -> Response:
+        """Mails a link to the new address that confirms it, and a notice to the old one with a link that cancels.
+
+        The answer is the same whoever has the new address. The change is void once this session has ended.
+        """
+        address_change.request(request.auth, new_email=request.data.new_email, client=client_of(request))
+        return Response(REQUESTED, 202)
+
+
+class Address(msgspec.Struct):
+    email: str
+
+
+class LinkEndpoint(PublicEndpoint):
+    """What a mailed link leads to: a page whose button posts the token, or a front end that posts it as JSON."""
+
+    takes_forms = True
+
+    class Query(tiers.Query):
+        token: str = ""
+
+    class Body(tiers.Body):
+        token: str
+
+    def answer(self, request: PublicRequest, use: Callable[..., User], *, done: str) -> HttpResponse:
+        """Uses the link up. A form is answered with the page `done`, or one that says why not."""
+        client: Client = client_of(request)
+        try:
+            user = use(request.data.token, client=client)
+        except Problem as problem:
+            if is_form(request):
+                return refusal(problem)
+            raise
+        if is_form(request):
+            return page(done, service=settings.SERVICE_NAME, email=user.email)
+        return Response(Address(user.email or ""))
+
+
+class ConfirmEmailChange(LinkEndpoint):
+    @documented("Page of the link to the new address", answer=str, example="<!doctype html>...")
+    def get(self, request: PublicRequest) -> HttpResponse:
+        """An HTML page whose button confirms the address. Opening it changes nothing: mail scanners open links."""
+        return page("confirm_email_change", service=settings.SERVICE_NAME, token=self.query(request).token)
+
+    @documented(
+        "Confirm the new address",
+        answer=Address,
+        example={"email": EMAIL},
+        body_example={"token": LINK_EXAMPLE},
+        problems=(TokenInvalid, RateLimited, ServiceUnavailable),
+    )
+    def post(self, request: PublicRequest) -> HttpResponse:
+        """Makes the new address the account's and ends every session. A form is answered with a page.
+
+        Refused where the session that asked has ended, or the address is somebody else's by now.
+        """
+        return self.answer(request, address_change.confirm, done="email_changed")
+
+
+class UndoEmailChange(LinkEndpoint):
+    @documented("Page of the link to the old address", answer=str, example="<!doctype html>...")
+    def get(self, request: PublicRequest) -> HttpResponse:
+        """An HTML page whose button takes the address back. Opening it changes nothing: mail scanners open links."""
+        return page("undo_email_change", service=settings.SERVICE_NAME, token=self.query(request).token)
+
+    @documented(
+        "Take the old address back",
+        answer=Address,
+        example={"email": EMAIL},
+        body_example={"token": LINK_EXAMPLE},
+        problems=(TokenInvalid, RateLimited, ServiceUnavailable),
+    )
+    def post(self, request: PublicRequest) -> HttpResponse:
+        """Cancels a change of address, or undoes it up to 7 days later, whatever else was changed since.
+
+        Every session ends, ways to sign in that were added since are removed, a pending deletion is cancelled; the
+        password is void, and a link for a new one is mailed to the old address. A form is answered with a page.
+        """
+        return self.answer(request, address_change.undo, done="address_restored")

@@ -1,0 +1,37 @@
+"""What credits holds about a person, for the accounts app: it calls these by the dotted paths in settings."""
+
+import uuid
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django.db import connection
+from django.db.models import Q, QuerySet
+
+from accounts.models import User
+from credits import balance, export
+from credits.models import AdjustmentRequest, CreditTransaction
+from credits.views.answers import BalanceAnswer, TransactionAnswer, balance_answer, transaction_answer
+
+
+def erase(*, user_id: uuid.UUID) -> None:
+    """Nulls every text about the user. Amounts, order and chain stay, and still verify."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT credits_erase_texts(%s)", [user_id])
+    AdjustmentRequest.objects.filter(user=user_id).update(reason="")
+
+
+def owners() -> QuerySet[User, Any]:
+    """The ids of all users who ever had credits, or were to be given some."""
+    some = Q(credit__isnull=False) | Q(adjustment_requests__isnull=False)
+    users: QuerySet[User, Any] = User.objects.filter(some)
+    return users.values("pk")
+
+
+def balances(*, user_id: uuid.UUID) -> Iterable[BalanceAnswer]:
+    return [balance_answer(balance.current(user_id), present=True)]
+
+
+def transactions(*, user_id: uuid.UUID) -> Iterator[TransactionAnswer]:
+    """The whole history, newest first, a page at a time."""
+    rows = CreditTransaction.objects.filter(user=user_id)
+    return map(transaction_answer, export.newest_first(rows, order=("-at",)))
