@@ -1,0 +1,181 @@
+"""What is purged when: each rule deletes what is over, spares what is not, and goes by the table in settings."""
+
+import re
+from datetime import timedelta
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.utils import timezone
+
+from accounts import events, mail_tokens, retention
+from accounts.models import (
+    AddressChange,
+    AuditEvent,
+    MailToken,
+    OutboxMessage,
+    PendingRegistration,
+    RateLimitWindow,
+    ServiceEvent,
+    Session,
+    User,
+)
+from tests.fixtures import issue_access_token
+
+pytestmark = pytest.mark.django_db
+DAY = timedelta(days=1)
+
+
+def ago(name: str, extra: timedelta) -> Any:
+    return timezone.now() - settings.RETENTION[name] - extra
+
+
+def unverified_user(make_user, at):
+    user = make_user(verified=False)
+    User.objects.filter(pk=user.pk).update(created_at=at)
+    return user
+
+
+def registration(make_user, at):
+    row = PendingRegistration.objects.create(user=make_user(), founding=False, voided_at=at)
+    PendingRegistration.objects.filter(pk=row.pk).update(created_at=at)
+    return row
+
+
+def session(make_user, at):
+    user = make_user()
+    issue_access_token(user, ended_at=at, end_reason="logout")
+    return Session.objects.get(user=user)
+
+
+def mail_token(make_user, at):
+    user = make_user()
+    token = mail_tokens.issue(mail_tokens.Purpose.RESET, user_id=user.pk, email=user.email)
+    MailToken.objects.filter(pk=token.pk).update(used_at=at)
+    return token
+
+
+def address_change(make_user, at):
+    user = make_user()
+    confirmed_at = at - timedelta(days=7)
+    return AddressChange.objects.create(
+        user=user, old_email="a@b.de", new_email="b@b.de", confirmed_at=confirmed_at
+    )
+
+
+def sent_mail(make_user, at):
+    return OutboxMessage.objects.create(kind="verify_email", sent_at=at)
+
+
+def dead_mail(make_user, at):
+    return OutboxMessage.objects.create(kind="verify_email", dead_at=at)
+
+
+def audit_event(make_user, at):
+    row = AuditEvent.objects.create(user=make_user(), type="signed_in")
+    AuditEvent.objects.filter(pk=row.pk).update(created_at=at)
+    return row
+
+
+def service_event(make_user, at):
+    row = ServiceEvent.objects.create(type="user.verified", user_id=make_user().pk, position=1)
+    ServiceEvent.objects.filter(pk=row.pk).update(created_at=at)
+    ServiceEvent.objects.create(type="user.verified", user_id=row.user_id, position=2)
+    return row
+
+
+def rate_limit(make_user, at):
+    return RateLimitWindow.objects.create(key="k", hits=[1], allowed=True, expires_at=at)
+
+
+ROWS = {
+    "unverified_users": unverified_user,
+    "registrations": registration,
+    "sessions": session,
+    "mail_tokens": mail_token,
+    "address_changes": address_change,
+    "sent_mails": sent_mail,
+    "dead_mails": dead_mail,
+    "audit": audit_event,
+    "events": service_event,
+    "rate_limits": rate_limit,
+}
+
+
+def test_the_table_in_settings_the_rules_and_the_page_agree():
+    page = (Path(settings.BASE_DIR) / "docs" / "retention.md").read_text()
+    days = {name: int(number) for name, number in re.findall(r"^\| `(\w+)` \| (\d+) \|", page, re.MULTILINE)}
+    assert list(retention.RULES) == list(settings.RETENTION) == list(ROWS)
+    assert days == {name: lifetime.days for name, lifetime in settings.RETENTION.items()}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_what_is_over_goes_and_what_is_not_stays(make_user, name):
+    row = ROWS[name](make_user, ago(name, DAY))
+    assert retention.counts()[name] == 1
+    assert retention.purge()[name] == 1
+    assert not type(row).objects.filter(pk=row.pk).exists()
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_what_is_not_over_stays(make_user, name):
+    row = ROWS[name](make_user, ago(name, -DAY))
+    assert sum(retention.purge().values()) == 0
+    assert type(row).objects.filter(pk=row.pk).exists()
+
+
+def test_unverified_users_who_still_come_stay_and_staff_too(make_user):
+    here, staff = make_user(verified=False), make_user(verified=False, is_staff=True)
+    suspended = make_user(verified=False, status="suspended")
+    User.objects.update(created_at=ago("unverified_users", DAY))
+    issue_access_token(here)
+    assert retention.purge()["unverified_users"] == 0
+    assert User.objects.filter(pk__in=[here.pk, staff.pk, suspended.pk]).count() == 3
+
+
+def test_open_registrations_of_an_unverified_address_stay(make_user):
+    waiting = PendingRegistration.objects.create(user=make_user(verified=False), founding=True)
+    PendingRegistration.objects.update(created_at=ago("registrations", DAY))
+    User.objects.update(created_at=timezone.now())
+    retention.purge()
+    assert PendingRegistration.objects.filter(pk=waiting.pk).exists()
+
+
+def test_the_feed_goes_on_where_it_was(make_user):
+    for _ in range(3):
+        events.emit("user.verified", user_id=make_user().pk, data={})
+    last = list(events.feed())[-1].position
+    ServiceEvent.objects.update(created_at=ago("events", DAY))
+    assert retention.purge()["events"] == 2
+    events.emit("user.verified", user_id=make_user().pk, data={})
+    assert list(events.feed())[-1].position == (last or 0) + 1
+
+
+def test_goes_in_chunks_and_stops_in_time(make_user, monkeypatch):
+    monkeypatch.setattr(retention, "CHUNK", 2)
+    for _ in range(5):
+        sent_mail(make_user, ago("sent_mails", DAY))
+    assert retention.purge(seconds=0)["sent_mails"] == 0
+    seen: list[int] = []
+    assert retention.purge(on_purged=seen.append)["sent_mails"] == 5
+    assert [count for count in seen if count] == [2, 2, 1]
+
+
+class TestCommand:
+    def run(self, *arguments: str) -> str:
+        out = StringIO()
+        call_command("purge", *arguments, stdout=out)
+        return out.getvalue()
+
+    def test_dry_run_only_counts(self, make_user):
+        sent_mail(make_user, ago("sent_mails", DAY))
+        assert re.search(r"sent_mails +30 days +1 would be deleted", self.run("--dry-run"))
+        assert OutboxMessage.objects.count() == 1
+
+    def test_deletes(self, make_user):
+        sent_mail(make_user, ago("sent_mails", DAY))
+        assert re.search(r"sent_mails +30 days +1 deleted", self.run())
+        assert not OutboxMessage.objects.exists()

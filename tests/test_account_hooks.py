@@ -1,0 +1,200 @@
+"""What an account's states do to its credits, and what is left of a person who is erased: nothing but numbers."""
+
+import json
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection
+from django.utils import timezone
+
+from accounts import erasure, retention, status
+from accounts.models import AuditEvent, MailToken, OutboxMessage, Session, User
+from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, deliver_mails, link_in, outcome, post
+from credits import verify
+from credits.models import CreditTransaction, UserCredit
+from tests.fixtures import issue_access_token
+
+pytestmark = pytest.mark.django_db
+EMAIL = "canary.address@example.com"
+CANARIES = (
+    "canary.address",
+    "canary.new",
+    "Canary Name",
+    "203.0.113.77",
+    "Canary Agent",
+    "canary description",
+    "canary reference",
+    "canary metadata",
+    "canary reason",
+)
+
+
+@pytest.fixture
+def shop(internal, service_key):
+    return internal.with_key(service_key("shop"))
+
+
+@pytest.fixture
+def person(make_user, shop):
+    user = make_user(EMAIL, password=PASSWORD, display_name="Canary Name")
+    spend(shop, user, "add", 100, "add-1")
+    return user
+
+
+def spend(shop: Any, user: User, verb: str, amount: int, key: str) -> Any:
+    body = {
+        "user_id": str(user.pk),
+        "amount": amount,
+        "description": "canary description",
+        "reference": "canary reference",
+        "metadata": {"note": "canary metadata"},
+    }
+    return shop.post(f"/v1/credits/{verb}", body, HTTP_IDEMPOTENCY_KEY=key)
+
+
+class TestSpending:
+    def test_a_suspended_user_spends_nothing(self, shop, person):
+        assert spend(shop, person, "use", 1, "u1").status_code == 201
+        status.suspend(user_id=person.pk, reason="x", actor="test")
+        assert outcome(spend(shop, person, "use", 1, "u2")) == (403, "account_suspended")
+        assert UserCredit.objects.get(pk=person.pk).blocked == ["suspended"]
+        status.reactivate(user_id=person.pk, reason="x", actor="test")
+        assert spend(shop, person, "use", 1, "u2").status_code == 201
+
+    def test_nor_does_who_has_never_had_any(self, shop, make_user):
+        user = make_user()
+        status.suspend(user_id=user.pk, reason="x", actor="test")
+        assert outcome(spend(shop, user, "use", 1, "u1")) == (403, "account_suspended")
+
+    def test_nor_does_who_leaves_and_who_comes_back_does(self, public, shop, person):
+        client = public.with_token(issue_access_token(person))
+        assert client.delete("/v1/auth/me").status_code == 202
+        assert outcome(spend(shop, person, "use", 1, "u1")) == (403, "account_suspended")
+        answer = post(public, "login", email=EMAIL, password=PASSWORD, cancel_deletion=True)
+        assert answer.status_code == 200
+        assert spend(shop, person, "use", 1, "u1").status_code == 201
+        assert UserCredit.objects.get(pk=person.pk).blocked == []
+
+    def test_nor_after_a_thief_closed_the_account_until_its_owner_has_it_back(self, public, shop, person):
+        client = public.with_token(issue_access_token(person))
+        post(client, "change-email", new_email="canary.new@example.com")
+        mails = {mail.to[0]: mail for mail in [*deliver_mails(), *deliver_mails()]}
+        client.delete("/v1/auth/me")
+        assert UserCredit.objects.get(pk=person.pk).blocked == ["deletion"]
+        assert post(public, "undo-email-change", token=link_in(mails[EMAIL])).status_code == 200
+        assert UserCredit.objects.get(pk=person.pk).blocked == []
+
+    def test_one_that_fails_changes_nothing(self, person, settings):
+        settings.ACCOUNT_HOOKS = {
+            **settings.ACCOUNT_HOOKS,
+            "block_spending": ["tests.test_account_hooks.fail"],
+        }
+        with pytest.raises(ZeroDivisionError):
+            status.suspend(user_id=person.pk, reason="x", actor="test")
+        person.refresh_from_db()
+        assert person.status == "active"
+        assert not AuditEvent.objects.exists()
+
+
+def fail(**_: Any) -> None:
+    raise ZeroDivisionError
+
+
+class TestExport:
+    def test_has_the_credits(self, public, shop, person):
+        spend(shop, person, "use", 30, "u1")
+        answer = public.with_token(issue_access_token(person)).get("/v1/auth/me/export")
+        data = json.loads(answer.getvalue())
+        assert [row["amount"] for row in data["credit_transactions"]] == [-30, 100]
+        assert data["credit_transactions"][0]["description"] == "canary description"
+        assert data["credit_balance"][0]["available"] == 70
+
+
+def dump() -> str:
+    """Every row of every table, as text."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename")
+        texts = []
+        for (table,) in cursor.fetchall():
+            cursor.execute(f"SELECT coalesce(string_agg(t::text, chr(10)), '') FROM \"{table}\" AS t")
+            texts.append(f"{table}: {cursor.fetchone()[0]}")
+    return "\n".join(texts)
+
+
+class TestErasure:
+    def test_leaves_no_trace_of_the_person_and_a_ledger_that_verifies(self, public, shop, person, make_user):
+        device = {"HTTP_USER_AGENT": "Canary Agent", "REMOTE_ADDR": "203.0.113.77"}
+        for number in range(3):
+            spend(shop, person, "use", 5, f"use-{number}")
+        public.post("/v1/auth/login", {"email": EMAIL, "password": PASSWORD}, **device)
+        public.post("/v1/auth/login", {"email": EMAIL, "password": OTHER_PASSWORD}, **device)
+        body = {"email": EMAIL, "password": OTHER_PASSWORD, "display_name": "Canary Name"}
+        public.post("/v1/auth/register", body, **device)
+        deliver_mails()
+        client = public.with_token(issue_access_token(person, ip="203.0.113.77", user_agent="Canary Agent"))
+        client.post("/v1/auth/change-email", {"new_email": "canary.new@example.com"}, **device)
+        _ = deliver_mails(), deliver_mails()
+        stranger = public.with_token(issue_access_token(make_user("stranger@example.org")))
+        post(stranger, "change-email", new_email=EMAIL)
+        post(public, "resend-verification", email=EMAIL)
+        status.suspend(user_id=person.pk, reason="canary reason", actor="test")
+        status.reactivate(user_id=person.pk, reason="canary reason", actor="test")
+        users = ContentType.objects.get_for_model(User)
+        LogEntry.objects.create(
+            user=make_user(), content_type=users, object_id=str(person.pk), object_repr=EMAIL,
+            action_flag=CHANGE, change_message="Canary Name",
+        )  # fmt: skip
+        person.refresh_from_db()
+        client = public.with_token(issue_access_token(person, ip="203.0.113.77", user_agent="Canary Agent"))
+        client.delete("/v1/auth/me", **device)
+        assert {canary for canary in CANARIES if canary in dump()} == set(
+            CANARIES
+        )  # the test looks where they are
+
+        User.objects.filter(pk=person.pk).update(deletes_at=timezone.now())
+        assert erasure.erase_due() == 1
+
+        text = dump()
+        assert [canary for canary in CANARIES if canary.casefold() in text.casefold()] == []
+        assert list(verify.verify_user(person.pk).findings) == []
+        assert CreditTransaction.objects.filter(user=person.pk).count() == 4
+        assert UserCredit.objects.get(pk=person.pk).balance == 85
+        assert AuditEvent.objects.filter(user=person.pk).exists()
+        assert not OutboxMessage.objects.filter(user=person.pk).exists()
+        assert not MailToken.objects.filter(user=person.pk).exists()
+        assert not Session.objects.filter(user=person.pk, ended_at=None).exists()
+
+    def test_as_the_role_that_serves(self, public, shop, person):
+        """The journal's texts go through one function: the role has no UPDATE on the table."""
+        public.with_token(issue_access_token(person)).delete("/v1/auth/me")
+        User.objects.filter(pk=person.pk).update(deletes_at=timezone.now())
+        with connection.cursor() as cursor:
+            cursor.execute("SET ROLE auth_app")
+            try:
+                assert erasure.erase_due() == 1
+            finally:
+                cursor.execute("RESET ROLE")
+        assert not CreditTransaction.objects.filter(description__isnull=False).exists()
+
+    def test_an_erased_user_is_given_nothing(self, shop, person):
+        User.objects.filter(pk=person.pk).update(status="pending_deletion", deletes_at=timezone.now())
+        erasure.erase_due()
+        assert outcome(shop.get(f"/v1/credits/balance?user_id={person.pk}")) in {
+            (404, "user_not_found"),
+            (200, ""),
+        }
+
+
+class TestRetention:
+    def test_unverified_users_with_credits_are_kept(self, make_user, shop):
+        rich, poor = (
+            make_user("rich@example.com", verified=False),
+            make_user("poor@example.com", verified=False),
+        )
+        spend(shop, rich, "add", 1, "a1")
+        User.objects.update(created_at=timezone.now() - retention.settings.RETENTION["unverified_users"] * 2)
+        assert retention.purge()["unverified_users"] == 1
+        assert list(User.objects.values_list("pk", flat=True)) == [rich.pk]
+        assert not User.objects.filter(pk=poor.pk).exists()
