@@ -24,6 +24,10 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 _SECRET = re.compile(
     r"svc_[a-z]{2,8}_\w+|eyJ[\w-]+\.[\w.-]+|[^\s@'\"(=<]+@[^\s@'\")>]+|(?:postgres|postgresql|redis|rediss|smtp)\S*://\S+"
 )
+# gunicorn's two sentences about one request (gunicorn/workers/base.py): of each, the words that are its own.
+_OF_A_REQUEST = re.compile(
+    r"Invalid request from ip=\S*: (?P<kind>[A-Za-z][A-Za-z -]*)|(?P<what>Error handling request)"
+)
 _DEEPEST_TRACEBACK = 30
 
 
@@ -39,6 +43,19 @@ class JSONFormatter(logging.Formatter):
         if record.exc_info and record.exc_info[1] is not None:
             event["exc_info"] = record.exc_info[1]
         return finish(None, "", event)
+
+
+class ServerLines(logging.Filter):
+    """What gunicorn says of requests that it could not read or answer, without repeating them.
+
+    It would quote a header with its credential, a path with its query, and name the caller's address.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        known = _OF_A_REQUEST.match(record.getMessage())
+        if known:
+            record.msg, record.args = known["what"] or known["kind"], ()
+        return True
 
 
 class StdoutLogger:

@@ -14,6 +14,24 @@ worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # heart
 forwarder_headers = ""  # no header becomes SCRIPT_NAME or PATH_INFO: the path is the one that was asked for
 control_socket_disable = True  # one socket file would be shared by every gunicorn of this user
 
+# Its lines in the form of all others (config/logging.py), and without what the requests they are about contained.
+logconfig_dict = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "config.logging.JSONFormatter"}},
+    "filters": {"server": {"()": "config.logging.ServerLines"}},
+    "handlers": {
+        "stdout": {
+            "class": "logging.StreamHandler",
+            "stream": "ext://sys.stdout",
+            "formatter": "json",
+            "filters": ["server"],
+        }
+    },
+    "root": {"level": "INFO", "handlers": ["stdout"]},
+    "loggers": {"gunicorn.error": {"level": "INFO", "handlers": ["stdout"], "propagate": False}},
+}
+
 # The application is imported once, by the master: a start costs half the processor time, and a worker that died is
 # replaced in a moment. So new code takes a new master (restart, or USR2), a HUP is not enough.
 preload_app = True
