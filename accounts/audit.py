@@ -20,8 +20,24 @@ class Event(StrEnum):
     REFRESH_REUSED = "refresh_token_reused"
     SIGNED_OUT = "signed_out"
     SIGNED_OUT_EVERYWHERE = "signed_out_everywhere"
+    SESSION_ENDED = "session_ended"
+    OTHER_SESSIONS_ENDED = "other_sessions_ended"
+    REAUTHENTICATED = "reauthenticated"
+    REAUTHENTICATION_FAILED = "reauthentication_failed"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105
+    PASSWORD_RESET = "password_reset"  # noqa: S105
+    REGISTRATION_REFUSED = "registration_refused"
+    USER_IMPORTED = "user_imported"
     PROFILE_CHANGED = "profile_changed"
+    EMAIL_CHANGE_REQUESTED = "email_change_requested"
+    EMAIL_CHANGED = "email_changed"
+    EMAIL_CHANGE_UNDONE = "email_change_undone"
+    ADDRESS_LOST = "address_lost"
+    DELETION_REQUESTED = "deletion_requested"
     DELETION_CANCELLED = "deletion_cancelled"
+    DATA_EXPORTED = "data_exported"
+    SUSPENDED = "suspended"
+    REACTIVATED = "reactivated"
     # What staff does with credits. The actor is the one who did it.
     CREDITS_ADJUSTED = "credits_adjusted"
     ADJUSTMENT_REQUESTED = "credit_adjustment_requested"
@@ -40,10 +56,10 @@ def record(
     session_id: UUID | None = None,
     actor: str = "",
     detail: dict[str, Any] | None = None,
-) -> None:
+) -> AuditEvent:
     """`actor` says who did it when not the user. `detail` holds no address, name or secret."""
     ip, user_agent = client or Client(None, "")
-    AuditEvent.objects.create(
+    return AuditEvent.objects.create(
         user_id=user_id,
         type=event,
         session_id=session_id,

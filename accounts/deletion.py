@@ -22,9 +22,11 @@ Status = User.Status
 def request(session: Session, *, client: Client) -> datetime:
     """Closes the account of the session's user. Returns when it will be erased.
 
-    Raises SessionRevoked where the account was closed or suspended a moment ago.
+    Raises SessionRevoked where the account was closed or suspended, or all its sessions ended, a moment ago.
     """
-    waiting = User.objects.filter(pk=session.user_id, status=Status.ACTIVE)
+    waiting = User.objects.filter(
+        pk=session.user_id, status=Status.ACTIVE, token_version=session.user.token_version
+    )
     if not waiting.update(status=Status.PENDING_DELETION, deletes_at=Now() + settings.DELETION_GRACE):
         raise SessionRevoked
     user = User.objects.get(pk=session.user_id)

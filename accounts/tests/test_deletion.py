@@ -6,7 +6,9 @@ import pytest
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from accounts import erasure
+from accounts import deletion, erasure, sessions
+from accounts.client import Client
+from accounts.errors import SessionRevoked
 from accounts.models import AuditEvent, Session, User
 from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, at_once, deliver_mails, outcome, post
 from tests.fixtures import issue_access_token
@@ -55,6 +57,16 @@ class TestDeleteMe:
         (message,) = deliver_mails()
         assert (message.to, message.subject) == ([EMAIL], "Your account will be deleted")
         assert answer.json()["deletes_at"][:4] in message.body
+
+    def test_a_session_that_ended_while_it_asked_closes_nothing(self, ada):
+        """The owner's undo of a change of address, say, is not followed by the thief's deletion."""
+        issue_access_token(ada)
+        session = Session.objects.select_related("user").get()
+        sessions.end_all(ada.pk, reason=sessions.EndReason.EMAIL)
+        with pytest.raises(SessionRevoked):
+            deletion.request(session, client=Client(None, ""))
+        ada.refresh_from_db()
+        assert (ada.status, ada.deletes_at) == ("active", None)
 
     def test_nobody_finds_the_user(self, public, internal, service_key, ada, client):
         token = issue_access_token(ada)

@@ -151,6 +151,12 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 600.0,
         "options": {"expires": 600},
     },
+    "erase-closed-accounts": {
+        "task": "accounts.tasks.erase_closed_accounts",
+        "schedule": 600.0,
+        "options": {"expires": 600},
+    },
+    "purge": {"task": "accounts.tasks.purge", "schedule": crontab(minute=40), "options": {"expires": 3600}},
     "sweep-due-credits": {
         "task": "credits.tasks.sweep_due_credits",
         "schedule": 30.0,
@@ -219,6 +225,7 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.BCryptSHA256PasswordHasher",
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "accounts.imported_hashes.PlainBCrypt",
 ]
 PASSWORD_MIN_LENGTH = integer("PASSWORD_MIN_LENGTH", default=12)
 PASSWORD_MAX_LENGTH = 256
@@ -247,6 +254,34 @@ SIMPLE_JWT = {
 SESSION_ABSOLUTE_LIFETIME = timedelta(days=90)
 REFRESH_GRACE = timedelta(seconds=60)
 RECENT_SIGN_IN = timedelta(minutes=5)
+DELETION_GRACE = timedelta(days=14)  # in which a closed account can be had back by signing in
+
+# What happens in other apps with an account, in the same transaction: dotted paths (accounts/hooks.py says when).
+ACCOUNT_HOOKS = {
+    "block_spending": ["credits.states.block"],
+    "unblock_spending": ["credits.states.unblock"],
+    "remove_sign_in_methods": [],
+    "erase": ["credits.personal.erase"],
+    "owners": ["credits.personal.owners"],
+}
+# Sections of GET /v1/auth/me/export that other apps fill: each called with `user_id`, gives what JSON can hold.
+ACCOUNT_EXPORTS = {
+    "credit_balance": "credits.personal.balances",
+    "credit_transactions": "credits.personal.transactions",
+}
+# How long what is kept is kept, counted from its end (docs/retention.md). accounts/retention.py has a rule for each.
+RETENTION = {
+    "unverified_users": timedelta(days=30),  # without credits and without a live session; from registration
+    "registrations": timedelta(days=30),  # confirmed or void
+    "sessions": timedelta(days=90),  # ended, or not used until they ran out
+    "mail_tokens": timedelta(days=30),  # used, void or expired
+    "address_changes": timedelta(days=30),  # that cannot be undone any more
+    "sent_mails": timedelta(days=30),
+    "dead_mails": timedelta(days=90),
+    "audit": timedelta(days=400),
+    "events": timedelta(days=90),
+    "rate_limits": timedelta(0),
+}
 
 # ---------------------------------------------------------------- credits
 REFUND_LIFETIME = timedelta(days=30)  # of what comes back to a grant that is gone
@@ -254,17 +289,33 @@ REFUND_LIFETIME = timedelta(days=30)  # of what comes back to a grant that is go
 CREDITS_APPROVAL_LIMIT = integer("CREDITS_APPROVAL_LIMIT", default=10_000)
 
 # ---------------------------------------------------------------- limits (docs: README, bar: OWASP ASVS 6.3.1)
-# Every rule is (how many, in how many seconds) of a sliding window; the factor raises all of them, for load runs.
+# Every rule is (how many, in how many seconds) of a sliding window; the factor raises all of them, for load runs. Two
+# more numbers: (free, delay) after `free` hits each must wait `delay` seconds for the last one, after as many again
+# twice as long, and so on up to an hour.
 RATE_LIMITS_FACTOR = integer("RATE_LIMITS_FACTOR", default=1)
 RATE_LIMITS_NAMESPACE = "limit"  # of their keys in Redis
 RATE_LIMITS = {
     "login_failures": (5, 300),  # wrong passwords, per account and address of the client
+    # Wrong passwords in a row per account, wherever they come from; the known address of its owner counts by itself.
+    "login_account": (100, 30 * 86400, 10, 30),
     "login": (30, 60),  # sign-ins tried, per address of the client
     "register": (20, 3600),  # registrations, per address of the client
     "refresh": (60, 60),  # per session
     "resend_verification": (3, 3600),  # per mailbox
+    "password_reset_request": (3, 3600),  # per mailbox
+    "password_reset": (30, 60),  # reset links tried, per address of the client
+    "refuse_registration": (30, 60),  # links tried, per address of the client
+    "wrong_proofs": (
+        10,
+        900,
+    ),  # wrong passwords and codes of somebody signed in, per account, whatever the call
+    "change_password": (20, 3600),  # per account
     "verify_email": (60, 60),  # links and codes tried, per address of the client
     "mail_codes": (20, 86400),  # codes tried, per e-mail address
+    "change_email": (5, 3600),  # per account
+    "confirm_email_change": (30, 60),  # links tried, per address of the client
+    "undo_email_change": (30, 60),  # links tried, per address of the client
+    "export": (5, 3600),  # per account
     "user_lookup": (120, 60),  # public look-ups, per address of the client
     "mails_by_strangers": (5, 3600),  # mails that anyone can cause, per mailbox; what is over is not sent
 }
@@ -278,6 +329,7 @@ SERVICE_NAME = env.str("SERVICE_NAME", default="Auth Service")
 
 # ---------------------------------------------------------------- text, time, files
 LANGUAGE_CODE = "en"
+MAIL_LANGUAGES = ["en"]  # those that mails and pages have a catalogue for; all others read English
 LANGUAGES = [("en", "English"), ("it", "Italiano"), ("de", "Deutsch"), ("fr", "Français"), ("es", "Español")]
 USE_TZ = True
 TIME_ZONE = "UTC"
