@@ -31,6 +31,8 @@ PRIORITIES = {
 }
 BY_ITSELF = Call(service="system")
 
+JOURNAL_COLUMNS = tuple(field.attname for field in CreditTransaction._meta.concrete_fields)  # noqa: SLF001
+
 # A lot and the signed credits that went in or out of it; None is debt, which counts down from zero.
 Move = tuple[CreditLot | None, int]
 
@@ -123,7 +125,7 @@ class Account:
             self.alerts.append(row.available)
         pk = uuid7_of(row.at, row.user_id, type_, *_places(moves)) if call is BY_ITSELF else uuid7()
         self._sign_new_lots(pk)
-        transaction = CreditTransaction(
+        transaction = _new_row(
             id=pk, user_id=row.user_id, at=row.at, type=type_, amount=amount, balance=row.balance, held=row.held,
             service=call.service, key=call.key, digest=call.digest, description=call.description,
             reference=call.reference, metadata=call.metadata, salt=call.salt(),
@@ -286,6 +288,11 @@ def burn_order(lot: CreditLot) -> tuple[int, datetime, int]:
 
 def due_order(lot: CreditLot) -> tuple[datetime, int]:
     return lot.expires_at or FOREVER, lot.pk
+
+
+def _new_row(**columns: Any) -> CreditTransaction:
+    """A journal row of its columns by name: by position Django takes a third of the time it takes by keyword."""
+    return CreditTransaction(*map(columns.get, JOURNAL_COLUMNS))
 
 
 def _total(moves: list[Move]) -> int:

@@ -8,18 +8,22 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Q
+from psycopg.types.numeric import Int8
 
 from accounts.errors import Problem, UserNotFound
 from credits.calls import Call
 from credits.models import CreditLot, CreditTransaction, UserCredit
 from credits.posting import LockedAccount, Operation, ledger_time, lock_all, new_lot_ids, retried
-from credits.saving import save
+from credits.saving import encode, save
 
 LARGEST = 1000
 SEEN = """
 SELECT row.* FROM credits_credittransaction AS row
-JOIN unnest(%s::uuid[], %s::text[], %s::text[]) AS given(user_id, service, key) USING (user_id, service, key)
+JOIN json_to_recordset(%s::json) AS given(user_id uuid, service text, key text) USING (user_id, service, key)
+"""
+LOTS = """
+SELECT lot.* FROM credits_creditlot AS lot WHERE lot.user_id = ANY(%s) AND lot.remaining > 0
+UNION ALL SELECT lot.* FROM credits_creditlot AS lot WHERE lot.id = ANY(%s) AND lot.remaining = 0
 """
 KeyOfUser = tuple[uuid.UUID, str, str | None]
 
@@ -54,11 +58,10 @@ def _perform_all(orders: Sequence[Order]) -> list[CreditTransaction | Problem]:
 
 
 def _load(rows: Sequence[UserCredit], *, now: datetime) -> dict[uuid.UUID, LockedAccount]:
-    """The accounts with all their lots, which one query reads, swept."""
+    """The accounts with all their lots, which one query reads (in the open one nothing remains), swept."""
     lots: dict[uuid.UUID, list[CreditLot]] = defaultdict(list)
-    open_lots = [row.open_lot for row in rows if row.open_lot]
-    filled = Q(user_id__in=[row.pk for row in rows], remaining__gt=0)
-    for lot in CreditLot.objects.filter(filled | Q(pk__in=open_lots)):
+    open_lots = [Int8(row.open_lot) for row in rows if row.open_lot]
+    for lot in CreditLot.objects.raw(LOTS, [[row.pk for row in rows], open_lots]):
         lots[lot.user_id].append(lot)
     lot_ids = new_lot_ids(at_a_time=50)
     accounts = {row.pk: LockedAccount(row, now=now, lots=lots[row.pk], lot_ids=lot_ids) for row in rows}
@@ -69,9 +72,13 @@ def _load(rows: Sequence[UserCredit], *, now: datetime) -> dict[uuid.UUID, Locke
 
 def _answered_before(orders: Sequence[Order]) -> dict[KeyOfUser, CreditTransaction]:
     """The journal rows of the keys that were used before."""
-    keys = [(order.user_id, order.call.service, order.call.key) for order in orders if order.user_id]
-    columns = [list(column) for column in zip(*keys, strict=True)] or [[], [], []]
-    return {(row.user_id, row.service, row.key): row for row in CreditTransaction.objects.raw(SEEN, columns)}
+    keys = [
+        {"user_id": order.user_id, "service": order.call.service, "key": order.call.key}
+        for order in orders
+        if order.user_id
+    ]
+    found = CreditTransaction.objects.raw(SEEN, [encode(keys)])
+    return {(row.user_id, row.service, row.key): row for row in found}
 
 
 def _carry_out(

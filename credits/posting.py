@@ -16,7 +16,6 @@ from django.db.models import DateTimeField, Func
 from psycopg import errors as postgres_errors
 
 from accounts.errors import ServiceUnavailable, UserNotFound
-from accounts.models import User
 from credits.account import Account
 from credits.calls import Call
 from credits.models import CreditLot, CreditTransaction, UserCredit
@@ -40,6 +39,13 @@ INSERT INTO credits_usercredit (user_id, balance, held, debt, blocked, open_left
 SELECT id, 0, 0, 0, '{}', 0, credits_now() - interval '1 microsecond', ''
 FROM accounts_user WHERE id = ANY(%s) AND status <> 'deleted' ORDER BY id
 ON CONFLICT DO NOTHING
+"""
+
+
+# As one array, so that one prepared statement serves any number of users.
+LOCK = """
+SELECT row.* FROM credits_usercredit AS row JOIN accounts_user AS owner ON owner.id = row.user_id
+WHERE row.user_id = ANY(%s) AND owner.status <> 'deleted' ORDER BY row.user_id FOR NO KEY UPDATE OF row
 """
 
 
@@ -115,14 +121,12 @@ def lock(user_id: uuid.UUID) -> UserCredit:
 
 def lock_all(user_ids: Sequence[uuid.UUID]) -> list[UserCredit]:
     """The balance rows of those users that exist, locked in the order of their ids, so that nobody deadlocks."""
-    present = UserCredit.objects.filter(pk__in=user_ids).exclude(user__status=User.Status.DELETED)
-    rows = present.select_for_update(no_key=True, of=("self",)).order_by("pk")
-    found = list(rows)
+    found = list(UserCredit.objects.raw(LOCK, [list(user_ids)]))
     if len(found) == len(user_ids):
         return found
     with connection.cursor() as cursor:
         cursor.execute(CREATE_ROWS, [list(user_ids)])
-    return list(rows.all())
+    return list(UserCredit.objects.raw(LOCK, [list(user_ids)]))
 
 
 def find_replay(user_id: uuid.UUID, call: Call) -> CreditTransaction | None:

@@ -4,23 +4,23 @@ One statement each, for any number of users and rows.
 """
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from typing import Any
 
 import msgspec
 from django.db import connection
-from psycopg.types.numeric import Int8
 
 from accounts import events
-from credits.account import Account, Posting
+from credits.account import Account
 from credits.models import CreditLot
 
+# Each takes its rows as one JSON text: one type whatever the sizes, so one prepared statement, and encoded in C.
 UPDATE_LOTS = """
 UPDATE credits_creditlot AS lot SET remaining = given.remaining, expired = given.expired,
     charged_back = given.charged_back, captured = given.captured, status = given.status
-FROM unnest(%(id)s::bigint[], %(remaining)s::bigint[], %(expired)s::bigint[], %(charged_back)s::bigint[],
-    %(captured)s::bigint[], %(status)s::text[]) AS given(id, remaining, expired, charged_back, captured, status)
+FROM json_to_recordset(%s::json) AS given(id bigint, remaining bigint, expired bigint, charged_back bigint,
+    captured bigint, status text)
 WHERE lot.id = given.id
 """
 
@@ -34,28 +34,32 @@ SELECT row.id, row.user_id, row.at, row.type, row.amount, row.balance, row.held,
         row.lots, row.service, row.key, row.digest, row.text_digest, row.refund_of, row.hold))
         OVER (PARTITION BY row.user_id ORDER BY row.at)
 FROM (
-    SELECT given.head, given.id, given.user_id, given.at, given.type, given.amount, given.balance, given.held,
-        given.lots::jsonb AS lots, given.service, given.key, given.digest, given.description, given.reference,
-        given.metadata::jsonb AS metadata, given.salt, given.refund_of, given.hold,
-        credits_text_digest(given.salt, given.description, given.reference, given.metadata::jsonb) AS text_digest
-    FROM unnest(%(head)s::bytea[], %(id)s::uuid[], %(user_id)s::uuid[], %(at)s::timestamptz[], %(type)s::text[],
-        %(amount)s::bigint[], %(balance)s::bigint[], %(held)s::bigint[], %(lots)s::text[], %(service)s::text[],
-        %(key)s::text[], %(digest)s::bytea[], %(description)s::text[], %(reference)s::text[], %(metadata)s::text[],
-        %(salt)s::bytea[], %(refund_of)s::uuid[], %(hold)s::uuid[])
-        AS given(head, id, user_id, at, type, amount, balance, held, lots, service, key, digest, description,
-            reference, metadata, salt, refund_of, hold)
+    SELECT decode(given.head, 'base64') AS head, given.id, given.user_id, given.at, given.type, given.amount,
+        given.balance, given.held, given.lots, given.service, given.key, decode(given.digest, 'base64') AS digest,
+        given.description, given.reference, given.metadata, decode(given.salt, 'base64') AS salt, given.refund_of,
+        given.hold, credits_text_digest(decode(given.salt, 'base64'), given.description, given.reference,
+            given.metadata) AS text_digest
+    FROM json_to_recordset(%s::json) AS given(head text, id uuid, user_id uuid, at timestamptz, type text,
+        amount bigint, balance bigint, held bigint, lots jsonb, service text, key text, digest text, description text,
+        reference text, metadata jsonb, salt text, refund_of uuid, hold uuid)
 ) AS row
 RETURNING id, hash
 """
 
 UPDATE_BALANCES = """
 UPDATE credits_usercredit AS row SET balance = given.balance, held = given.held, debt = given.debt,
-    open_lot = given.open_lot, open_left = given.open_left, due_at = given.due_at, at = given.at, hash = given.hash
-FROM unnest(%(user_id)s::uuid[], %(balance)s::bigint[], %(held)s::bigint[], %(debt)s::bigint[], %(open_lot)s::bigint[],
-    %(open_left)s::bigint[], %(due_at)s::timestamptz[], %(at)s::timestamptz[], %(hash)s::bytea[])
-    AS given(user_id, balance, held, debt, open_lot, open_left, due_at, at, hash)
+    open_lot = given.open_lot, open_left = given.open_left, due_at = given.due_at, at = given.at,
+    hash = decode(given.hash, 'base64')
+FROM json_to_recordset(%s::json) AS given(user_id uuid, balance bigint, held bigint, debt bigint, open_lot bigint,
+    open_left bigint, due_at timestamptz, at timestamptz, hash text)
 WHERE row.user_id = given.user_id
 """
+
+JOURNAL_COLUMNS = (
+    "id", "user_id", "at", "type", "amount", "balance", "held", "service", "key", "digest",
+    "description", "reference", "metadata", "salt", "refund_of", "hold",
+)  # fmt: skip
+BALANCE_COLUMNS = ("user_id", "balance", "held", "debt", "open_lot", "open_left", "due_at", "at", "hash")
 
 
 def save(accounts: Sequence[Account]) -> None:
@@ -90,60 +94,50 @@ def _as_stored(lot: CreditLot, account: Account) -> CreditLot:
     return lot
 
 
-def _changed(account: Account) -> Iterable[CreditLot]:
-    for lot in account.lots.values():
-        stored = _as_stored(lot, account)
-        if stored.state != account.loaded[lot.pk]:
-            yield stored
+def _changed(account: Account) -> Iterator[dict[str, Any]]:
+    """What the table is to hold of the lots that differ from it."""
+    for pk, lot in account.lots.items():
+        remaining, *others = lot.state
+        stored = (0 if pk == account.row.open_lot else remaining, *others)
+        if stored != account.loaded[pk]:
+            yield {"id": pk, **dict(zip(CreditLot.CHANGING, stored, strict=True))}
 
 
-def _update_lots(lots: list[CreditLot]) -> None:
+def _update_lots(lots: list[dict[str, Any]]) -> None:
     if lots:
-        _execute(UPDATE_LOTS, _columns(lots, ("id", *CreditLot.CHANGING)))
+        _execute(UPDATE_LOTS, lots)
 
 
 def _insert_transactions(accounts: Sequence[Account]) -> None:
     """Adds each account's rows to its user's chain, and leaves the hash of the last in the balance row."""
-    postings = [(account, posting) for account in accounts for posting in account.postings]
-    if not postings:
+    rows = [row for account in accounts for row in _journal_rows(account)]
+    if not rows:
         return
-    columns = _columns([_named(posting) for _, posting in postings], JOURNAL_COLUMNS)
-    columns["head"] = [bytes(account.row.hash) for account, _ in postings]
-    hashes = dict(_execute(INSERT_TRANSACTIONS, columns))
-    for account, posting in postings:
-        account.row.hash = posting.transaction.hash = hashes[posting.transaction.pk]
+    hashes = dict(_execute(INSERT_TRANSACTIONS, rows))
+    for account in accounts:
+        for posting in account.postings:
+            account.row.hash = posting.transaction.hash = hashes[posting.transaction.pk]
 
 
-def _named(posting: Posting) -> Any:
-    """The row with its lots by id, as the journal keeps them; 0 is debt."""
-    row = posting.transaction
-    row.lots = [[lot.pk if lot else 0, credits] for lot, credits in posting.moves]
-    return row
+def _journal_rows(account: Account) -> Iterator[dict[str, Any]]:
+    """The account's new rows, oldest first, with their lots by id, as the journal keeps them; 0 is debt.
+
+    The first carries the head of the chain that it continues.
+    """
+    head = {"head": account.row.hash}
+    for posting in account.postings:
+        posting.transaction.lots = [[lot.pk if lot else 0, credits] for lot, credits in posting.moves]
+        yield {**head, **_columns(posting.transaction, JOURNAL_COLUMNS), "lots": posting.transaction.lots}
+        head = {}
 
 
 def _update_balances(accounts: Sequence[Account]) -> None:
-    _execute(UPDATE_BALANCES, _columns([account.row for account in accounts], BALANCE_COLUMNS))
+    _execute(UPDATE_BALANCES, [_columns(account.row, BALANCE_COLUMNS) for account in accounts])
 
 
-JOURNAL_COLUMNS = (
-    "id", "user_id", "at", "type", "amount", "balance", "held", "lots", "service", "key", "digest",
-    "description", "reference", "metadata", "salt", "refund_of", "hold",
-)  # fmt: skip
-BALANCE_COLUMNS = ("user_id", "balance", "held", "debt", "open_lot", "open_left", "due_at", "at", "hash")
-
-
-def _columns(rows: Iterable[Any], names: Iterable[str]) -> dict[str, list[Any]]:
-    """Rows as one array for each column, which `unnest` makes rows again."""
-    rows = list(rows)
-    return {name: [_parameter(getattr(row, name)) for row in rows] for name in names}
-
-
-def _parameter(value: Any) -> Any:
-    if isinstance(value, int):
-        return Int8(value)  # one type for every size: else each size is a prepared statement of its own
-    if isinstance(value, dict | list):
-        return encode(value)
-    return value
+def _columns(row: Any, names: Iterable[str]) -> dict[str, Any]:
+    """What of the row is not null."""
+    return {name: value for name in names if (value := getattr(row, name)) is not None}
 
 
 def encode(value: Any) -> str | None:
@@ -151,7 +145,7 @@ def encode(value: Any) -> str | None:
     return None if value is None else msgspec.json.encode(value).decode()
 
 
-def _execute(statement: str, parameters: dict[str, list[Any]]) -> list[tuple[uuid.UUID, bytes]]:
+def _execute(statement: str, rows: list[dict[str, Any]]) -> list[tuple[uuid.UUID, bytes]]:
     with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
+        cursor.execute(statement, [encode(rows)])
         return cursor.fetchall() if cursor.description else []
