@@ -89,8 +89,10 @@ def decode(raw: bytes) -> Any:
         raise MalformedJSON("The body is nested too deeply.") from error
     except ValueError as error:  # JSONDecodeError; its text is about the position only
         raise MalformedJSON(_position(error)) from error
-    if b"\\u" in raw or raw.count(b"[") + raw.count(b"{") > DEEPEST:
+    if b"\\u" in raw:
         _check(value)
+    elif raw.count(b"[") + raw.count(b"{") > DEEPEST:
+        _require_shallow(value)
     return value
 
 
@@ -107,6 +109,19 @@ def _check(value: Any) -> None:
             raise MalformedJSON("The body is nested too deeply.")
         if isinstance(item, str) and _is_bad_text(item):
             raise ValidationFailed((path, "invalid_text", "NUL and lone surrogates are not accepted."))
+
+
+def _require_shallow(value: Any) -> None:
+    """The same of the depth alone, level by level: a large flat list costs little."""
+    level = [value]
+    for _ in range(DEEPEST):
+        containers = (item for item in level if isinstance(item, (dict, list)))
+        level = [
+            inner for item in containers for inner in (item.values() if isinstance(item, dict) else item)
+        ]
+        if not level:
+            return
+    raise MalformedJSON("The body is nested too deeply.")
 
 
 def _walk(value: Any) -> Iterator[tuple[str, int, Any]]:
