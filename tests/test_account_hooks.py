@@ -188,13 +188,13 @@ class TestErasure:
 
 
 class TestRetention:
-    def test_unverified_users_with_credits_are_kept(self, make_user, shop):
+    def test_unverified_users_with_credits_are_kept(self, make_user, shop, settings):
         rich, poor = (
             make_user("rich@example.com", verified=False),
             make_user("poor@example.com", verified=False),
         )
         spend(shop, rich, "add", 1, "a1")
-        User.objects.update(created_at=timezone.now() - retention.settings.RETENTION["unverified_users"] * 2)
+        User.objects.update(created_at=timezone.now() - settings.RETENTION["unverified_users"] * 2)
         assert retention.purge()["unverified_users"] == 1
         assert list(User.objects.values_list("pk", flat=True)) == [rich.pk]
         assert not User.objects.filter(pk=poor.pk).exists()
