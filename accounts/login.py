@@ -10,12 +10,19 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.db import transaction
 
-from accounts import audit, email_address, passwords, sessions, throttles
+from accounts import audit, deletion, email_address, passwords, sessions, throttles
 from accounts.audit import Event
 from accounts.client import Client, network
-from accounts.errors import AccountSuspended, DeletionPending, InvalidCredentials, ServiceUnavailable
-from accounts.models import User
+from accounts.errors import (
+    AccountSuspended,
+    DeletionPending,
+    InvalidCredentials,
+    RateLimited,
+    ServiceUnavailable,
+)
+from accounts.models import Session, User
 from accounts.sessions import TokenPair
+from accounts.throttles import Hit
 
 Status = User.Status
 TRIES_WHEN_ACCOUNT_CHANGES = 3
@@ -41,18 +48,50 @@ def sign_in(*, email: str, password: str, cancel_deletion: bool, client: Client)
 def _counted(address: str, client: Client) -> Iterator[None]:
     """Counts the try before the password is looked at, so that parallel ones gain nothing.
 
-    Only a wrong password stays counted: a right one, or a try that was never judged, takes its own hit back, no other.
+    Only a wrong password stays counted: a right one, or a try that was never judged, takes its own hits back, no
+    others; but a right one ends the row of wrong ones of its account.
     """
     failure = throttles.hit("login_failures", address, network(client.ip))
     throttles.take(throttles.hit("login", network(client.ip)), failure)
+    in_a_row = _count_in_a_row(address, client, failure)
     try:
         yield
     except InvalidCredentials:
         raise
     except BaseException:
-        throttles.give_back(failure)
+        throttles.give_back(failure, in_a_row)
         raise
     throttles.give_back(failure)
+    throttles.forget(_everywhere(address), in_a_row)
+
+
+def _count_in_a_row(address: str, client: Client, failure: Hit) -> Hit:
+    """At most 100 wrong passwords in a row, with growing pauses (NIST SP 800-63B-4, 3.2.2), wherever they come from.
+
+    While strangers keep an account in such a pause, its owner gets in all the same from an address that has had a
+    session of it: that one has a row of its own. Whether it has is asked for every account, known or not.
+    """
+    try:
+        throttles.take(_everywhere(address))
+    except RateLimited:
+        here = throttles.hit("login_account", address, network(client.ip))
+        try:
+            if not _was_here(address, client):
+                raise
+            throttles.take(here)
+        except BaseException:
+            throttles.give_back(failure)
+            raise
+        return here
+    return _everywhere(address)
+
+
+def _everywhere(address: str) -> Hit:
+    return throttles.hit("login_account", address)
+
+
+def _was_here(address: str, client: Client) -> bool:
+    return Session.objects.filter(user__email=address, ip=client.ip).exists()
 
 
 def _who_knows(address: str, password: str, client: Client) -> tuple[User, str | None]:
@@ -81,8 +120,8 @@ def _check_state(user: User, *, cancel_deletion: bool) -> None:
 
 @transaction.atomic
 def _open(user: User, upgrade: str | None, client: Client) -> TokenPair | None:
-    if user.status == Status.PENDING_DELETION:
-        _cancel_deletion(user, client)
+    if user.status == Status.PENDING_DELETION and not deletion.cancel(user, client=client):
+        return None
     if upgrade is not None and not _upgrade(user, upgrade):
         return None
     return sessions.open_session(user, methods=["pwd"], client=client)
@@ -93,10 +132,3 @@ def _upgrade(user: User, password: str) -> bool:
     stored: int = User.objects.filter(pk=user.pk, password=user.password).update(password=password)
     user.password = password
     return stored == 1
-
-
-def _cancel_deletion(user: User, client: Client) -> None:
-    User.objects.filter(pk=user.pk, status=Status.PENDING_DELETION, password=user.password).update(
-        status=Status.ACTIVE, deletes_at=None
-    )
-    audit.record(Event.DELETION_CANCELLED, user_id=user.pk, client=client)

@@ -19,28 +19,42 @@ from redis.retry import Retry
 
 from accounts.errors import RateLimited
 
+MICROSECONDS = 1_000_000
+LONGEST_DELAY = 3600 * MICROSECONDS
 REDIS_PATIENCE = 0.2  # seconds that one request waits for Redis
 REDIS_REST = 5.0  # seconds in which nobody asks a Redis that has failed; then one request tries
 
-# KEYS: one per limit; ARGV: allowed hits and window in microseconds of each. Stops at the first limit that is reached.
-# Answers {0, 0}, or the number of that limit and the microseconds until it has room again.
+# KEYS: one per limit; ARGV of each: allowed hits, window, hits without delay, first delay (microseconds; 0: none).
+# Stops at the first limit that is reached. Answers {0, 0, hits that are left of each limit}, or {the number of that
+# limit, the microseconds until it has room again}.
 _TAKE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
+local answer = {0, 0}
 for i, key in ipairs(KEYS) do
-  local allowed, window = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
+  local allowed, window = tonumber(ARGV[4 * i - 3]), tonumber(ARGV[4 * i - 2])
+  local free, delay = tonumber(ARGV[4 * i - 1]), tonumber(ARGV[4 * i])
   local oldest = tonumber(redis.call('LINDEX', key, 0) or now)
   while oldest <= now - window do
     redis.call('LPOP', key)
     oldest = tonumber(redis.call('LINDEX', key, 0) or now)
   end
-  if redis.call('LLEN', key) >= allowed then
+  local count = redis.call('LLEN', key)
+  if count >= allowed then
     return {i, oldest + window - now}
+  end
+  if delay > 0 and count >= free then
+    local wait = math.min(delay * 2 ^ math.floor((count - free) / free), 3600000000)
+    local room_at = tonumber(redis.call('LINDEX', key, -1)) + wait
+    if room_at > now then
+      return {i, room_at - now}
+    end
   end
   redis.call('RPUSH', key, string.format('%.0f', now))
   redis.call('PEXPIRE', key, math.ceil(window / 1000))
+  answer[i + 2] = allowed - count - 1
 end
-return {0, 0}
+return answer
 """
 
 _TAKE_IN_POSTGRESQL = """
@@ -52,17 +66,30 @@ VALUES (
 ON CONFLICT (key) DO UPDATE SET (hits, allowed, expires_at) = (
   SELECT CASE WHEN fits THEN live || now ELSE live END, fits,
          clock_timestamp() + %(window)s::bigint * interval '1 microsecond'
-  FROM (SELECT now, live, cardinality(live) < %(allowed)s::bigint AS fits
+  FROM (SELECT now, live, cardinality(live) < %(allowed)s::bigint AND (
+                 %(delay)s::bigint = 0 OR cardinality(live) < %(free)s::bigint
+                 OR live[cardinality(live)] + least(%(delay)s::bigint * power(
+                      2, (cardinality(live) - %(free)s::bigint) / %(free)s::bigint), 3600000000) <= now) AS fits
         FROM (SELECT now, ARRAY(SELECT hit FROM unnest(kept.hits) AS hit WHERE hit > now - %(window)s::bigint) AS live
               FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now) AS clock) AS lived
        ) AS judged
 )
-RETURNING allowed, hits[1] + %(window)s::bigint - (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+RETURNING allowed, hits, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
 """
 
 _GIVE_BACK_IN_POSTGRESQL = """
 UPDATE accounts_ratelimitwindow SET hits = trim_array(hits, 1) WHERE key = %s AND cardinality(hits) > 0
 """
+
+
+_FORGET_IN_POSTGRESQL = "DELETE FROM accounts_ratelimitwindow WHERE key = ANY(%s)"
+
+
+class Taken(NamedTuple):
+    """Microseconds to wait, 0 where all were counted; then how many more the last limit allows."""
+
+    wait: int
+    left: int | None = None
 
 
 class Hit(NamedTuple):
@@ -84,22 +111,45 @@ class Hit(NamedTuple):
     @property
     def window(self) -> int:
         """In microseconds."""
-        return int(settings.RATE_LIMITS[self.rule][1]) * 1_000_000
+        return int(settings.RATE_LIMITS[self.rule][1]) * MICROSECONDS
+
+    @property
+    def free(self) -> int:
+        """How many come before each must wait for the last; then, and after as many again, the wait doubles."""
+        rule = settings.RATE_LIMITS[self.rule]
+        return int(rule[2]) * settings.RATE_LIMITS_FACTOR if len(rule) > 2 else 0
+
+    @property
+    def delay(self) -> int:
+        """The first wait, in microseconds; 0: none."""
+        rule = settings.RATE_LIMITS[self.rule]
+        return int(rule[3]) * MICROSECONDS if len(rule) > 2 else 0
+
+    def wait(self, hits: list[int], now: int) -> int:
+        """Microseconds until one more is allowed; what the script in Redis computes."""
+        if len(hits) >= self.allowed:
+            return hits[0] + self.window - now
+        doubled: int = self.delay * 2 ** ((len(hits) - self.free) // self.free)
+        return hits[-1] + min(doubled, LONGEST_DELAY) - now
 
 
 def hit(rule: str, *subject: str) -> Hit:
     return Hit(rule, subject)
 
 
-def take(*hits: Hit) -> None:
-    """Counts the hits, in order. Raises RateLimited at the first whose limit is reached; that one is not counted."""
+def take(*hits: Hit) -> int | None:
+    """Counts the hits, in order. Raises RateLimited at the first whose limit is reached; that one is not counted.
+
+    Returns how many more the limit of the last one allows.
+    """
     if not hits:
-        return
-    wait = _take_in_redis(hits) if breaker.closed() else None
-    if wait is None:
-        wait = _take_in_postgresql(hits)
-    if wait > 0:
-        raise RateLimited(retry_after=-(-wait // 1_000_000))
+        return None
+    taken = _take_in_redis(hits) if breaker.closed() else None
+    if taken is None:
+        taken = _take_in_postgresql(hits)
+    if taken.wait > 0:
+        raise RateLimited(retry_after=-(-taken.wait // MICROSECONDS))
+    return taken.left
 
 
 def give_back(*hits: Hit) -> None:
@@ -118,6 +168,20 @@ def give_back(*hits: Hit) -> None:
     with connection.cursor() as cursor:
         for one in hits:
             cursor.execute(_GIVE_BACK_IN_POSTGRESQL, [one.key])
+
+
+def forget(*hits: Hit) -> None:
+    """Starts the limits of these subjects afresh."""
+    if breaker.closed():
+        try:
+            _redis().delete(*(one.key for one in hits))
+        except redis.RedisError:
+            breaker.failed()
+        else:
+            breaker.worked()
+            return
+    with connection.cursor() as cursor:
+        cursor.execute(_FORGET_IN_POSTGRESQL, [[one.key for one in hits]])
 
 
 def purge() -> int:
@@ -152,28 +216,29 @@ class Breaker:
 breaker = Breaker()
 
 
-def _take_in_redis(hits: Sequence[Hit]) -> int | None:
-    """Microseconds to wait; 0: all counted; None: Redis did not answer."""
-    arguments = [number for one in hits for number in (one.allowed, one.window)]
+def _take_in_redis(hits: Sequence[Hit]) -> Taken | None:
+    """None: Redis did not answer."""
+    arguments = [number for one in hits for number in (one.allowed, one.window, one.free, one.delay)]
     try:
-        _, wait = _script()(keys=[one.key for one in hits], args=arguments)
+        _, wait, *left = _script()(keys=[one.key for one in hits], args=arguments)
     except redis.RedisError:
         breaker.failed()
         return None
     breaker.worked()
-    return int(wait)
+    return Taken(int(wait), left[-1] if left else None)
 
 
-def _take_in_postgresql(hits: Sequence[Hit]) -> int:
+def _take_in_postgresql(hits: Sequence[Hit]) -> Taken:
+    left = None
     with connection.cursor() as cursor:
         for one in hits:
-            cursor.execute(
-                _TAKE_IN_POSTGRESQL, {"key": one.key, "allowed": one.allowed, "window": one.window}
-            )
-            allowed, wait = cursor.fetchone()
+            values = {name: getattr(one, name) for name in ("key", "allowed", "window", "free", "delay")}
+            cursor.execute(_TAKE_IN_POSTGRESQL, values)
+            allowed, kept, now = cursor.fetchone()
             if not allowed:
-                return max(int(wait), 1)
-    return 0
+                return Taken(max(one.wait(kept, now), 1))
+            left = one.allowed - len(kept)
+    return Taken(0, left)
 
 
 @cache
