@@ -11,15 +11,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from argon2.exceptions import InvalidHash
 from django.conf import settings
 from django.contrib.auth.hashers import get_hasher, identify_hasher, is_password_usable
 
-from accounts import common_passwords
+from accounts import common_passwords, imported_hashes
 from accounts.errors import Fault, ServiceUnavailable
 
 MOST_COMPOSED = 4  # characters that normalization makes one of, at most: Greek capitals with three marks
 _SEPARATORS = re.compile(r"[\W_]+")
 _REPEATED_UNIT = re.compile(r"(.{1,6}?)\1+.{0,5}", re.DOTALL)
+_BCRYPT_ROUNDS = re.compile(r"bcrypt(?:_sha256)?\$\$2[abxy]\$(\d\d)\$")
 _SHORTEST_KNOWN_WORD = 4
 _CHARACTERS_OF_ONES_OWN = 8
 
@@ -123,6 +125,8 @@ def verify(password: str, encoded: str | None) -> Verdict:
 
 def _compare(text: str, encoded: str) -> Verdict:
     right = _preferred().verify(text, encoded)
+    if not right:
+        _make_up(text, encoded)
     outdated = right and _preferred().must_update(encoded)
     return Verdict(right, _preferred().encode(text, _preferred().salt()) if outdated else None)
 
@@ -130,8 +134,25 @@ def _compare(text: str, encoded: str) -> Verdict:
 def _compare_foreign(text: str, encoded: str, hasher: Any) -> Verdict:
     if hasher.verify(text, encoded):
         return Verdict(right=True, upgrade=_preferred().encode(text, _preferred().salt()))
-    _preferred().verify(text, _decoy())
+    _make_up(text, encoded)
     return Verdict(right=False)
+
+
+def _make_up(text: str, encoded: str) -> None:
+    """The work that a wrong password has saved by being compared with a cheaper hash than today's.
+
+    bcrypt's cost doubles with each round: one hash of each from its own to the one before ours make up for the rest
+    exactly. Other kinds are compared on top of a whole hash of ours.
+    """
+    rounds = _preferred().rounds
+    found = _BCRYPT_ROUNDS.match(encoded)
+    for missing in range(int(found[1]), rounds) if found else (rounds,):
+        _preferred().verify(text, _decoy(missing))
+
+
+def usable(encoded: str) -> bool:
+    """Whether passwords can be compared with this hash, at a cost that a sign-in may have."""
+    return _hasher_of(encoded) is not None
 
 
 def _preferred() -> Any:
@@ -144,16 +165,17 @@ def _hasher_of(encoded: str | None) -> Any | None:
         return None
     try:
         hasher = identify_hasher(encoded)
-        hasher.decode(encoded)
-    except (ValueError, AssertionError):
+        decoded = hasher.decode(encoded)
+        too_dear = imported_hashes.is_too_dear(str(hasher.algorithm), decoded)
+    except (ValueError, AssertionError, KeyError, InvalidHash):
         return None
-    return hasher
+    return None if too_dear else hasher
 
 
-def _decoy() -> str:
+def _decoy(rounds: int | None = None) -> str:
     """A well-formed hash that no password is known for."""
     hasher = _preferred()
-    return f"{hasher.algorithm}$$2b${hasher.rounds:02d}${'.' * 53}"
+    return f"{hasher.algorithm}$$2b${rounds or hasher.rounds:02d}${'.' * 53}"
 
 
 class HashingSlots:

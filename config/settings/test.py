@@ -34,4 +34,5 @@ PASSWORD_HASHERS = [
     "accounts.tests.hashers.CheapBCryptSHA256",
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "accounts.imported_hashes.PlainBCrypt",
 ]

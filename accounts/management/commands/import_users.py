@@ -1,0 +1,46 @@
+"""Imports users of another system from a file (accounts/imports.py says what a line holds)."""
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from accounts import imports
+from accounts.progress import Progress
+
+SHOWN = 20
+
+
+class Command(BaseCommand):
+    help = (
+        "Imports users from FILE.jsonl, with hashes of bcrypt, argon2 or PBKDF2, renewed at their next sign-in. "
+        "Users that exist are left alone, so a run that was cut short is repeated with the same command."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", type=Path)
+        parser.add_argument("--dry-run", action="store_true", help="check every line and store nothing")
+
+    def handle(self, *args: Any, file: Path, dry_run: bool, **options: Any) -> None:
+        try:
+            report = run(file, dry_run=dry_run)
+        except OSError as error:
+            raise CommandError(f"{file} cannot be read: {error.strerror}.") from error
+        for number, reason in report.refused[:SHOWN]:
+            self.stderr.write(f"line {number}: {reason}")
+        verb = "would be imported" if dry_run else "imported"
+        self.stdout.write(
+            f"{report.imported} {verb}, {report.present} there already, {len(report.refused)} refused."
+        )
+        if report.refused:
+            raise CommandError(f"{len(report.refused)} lines were refused: mend them and run this again.")
+
+
+def run(file: Path, *, dry_run: bool) -> imports.Report:
+    report = imports.Report()
+    with file.open("rb") as counted:
+        total = sum(1 for _ in counted)
+    with file.open("rb") as lines, Progress("lines", total=total) as progress:
+        for report in imports.run(lines, dry_run=dry_run):  # noqa: B007 -- the last one counts
+            progress.add(min(imports.AT_ONCE, total - progress.done))
+    return report
