@@ -61,7 +61,9 @@ def deliver(message_id: UUID) -> None:
     age = _take(message_id)
     if age is None:
         return
-    message = OutboxMessage.objects.select_related("user", "token", "token__registration").get(pk=message_id)
+    message = OutboxMessage.objects.select_related("user", "token", "token__registration", "event").get(
+        pk=message_id
+    )
     if time.monotonic() < _server_rests_until:
         _put_off(message, seconds=REST_OF_MAIL_SERVER, reason="the mail server was away a moment ago")
         return

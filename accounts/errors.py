@@ -153,6 +153,28 @@ class RefreshSessionRevoked(Unauthenticated):
     default_detail = "This session has ended. Sign in again."
 
 
+class ReauthenticationRequired(Problem):
+    """`methods` lists what this account can send to POST /v1/auth/reauthenticate; none: a full sign-in."""
+
+    status_code = 403
+    default_code = "reauthentication_required"
+    example = {"methods": ["password"]}
+    default_detail = (
+        "Prove again who you are: POST /v1/auth/reauthenticate with one of `methods`, or sign in again."
+    )
+
+
+class ReauthenticationFailed(Problem):
+    status_code = 403
+    default_code = "reauthentication_failed"
+    default_detail = "This does not prove who you are. Nothing has changed."
+
+
+class SessionNotFound(NotFound):
+    default_code = "session_not_found"
+    default_detail = "There is no such session."
+
+
 class TokenInvalid(Problem):
     """A mailed token or code: unknown, used, expired and void are refused alike."""
 

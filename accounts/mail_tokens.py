@@ -13,9 +13,10 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import F
 from django.db.models.functions import Now
 
-from accounts.models import MailToken, PendingRegistration
+from accounts.models import AddressChange, MailToken, PendingRegistration, User
 
 Purpose = MailToken.Purpose
 
@@ -30,6 +31,10 @@ NO_CODE = timedelta(0)  # expired as it is made
 CODE_TRIES = 5
 CODE_LENGTH = 8
 CODE_ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"  # 20 letters: no vowels, so no words
+
+# What a link may be used for: what its purpose says, or, in the mail about a registration, to refuse that one.
+LINK = "link"
+REFUSE = "refuse"
 
 _ID_BYTES = 16
 _LINK_FORM = re.compile(r"[A-Za-z0-9_-]{64}")  # 16 bytes of id and 32 of HMAC
@@ -51,27 +56,35 @@ RETURNING id
 
 
 def issue(
-    purpose: Purpose, *, user_id: UUID, email: str, registration: PendingRegistration | None = None
+    purpose: Purpose,
+    *,
+    user_id: UUID,
+    email: str,
+    registration: PendingRegistration | None = None,
+    change: AddressChange | None = None,
 ) -> MailToken:
-    """A new right. The newest wins: older ones for the same purpose and the same registration are void.
+    """A new right. The newest wins: older ones for the same purpose and the same registration or change are void.
 
-    Registrations of one address stand side by side, and so do their links: a stranger's voids nobody else's.
+    Registrations of one address stand side by side, and so do their links: a stranger's voids nobody else's. So do the
+    rights to undo several changes of one address.
     """
-    void(user_id=user_id, purpose=purpose, registration=registration)
+    MailToken.objects.filter(
+        user_id=user_id,
+        purpose=purpose,
+        registration=registration,
+        change=change,
+        used_at=None,
+        voided_at=None,
+    ).update(voided_at=Now())
     return MailToken.objects.create(
         user_id=user_id,
         purpose=purpose,
         email=email,
         registration=registration,
+        change=change,
         expires_at=Now() + LIFETIMES[purpose],
         code_expires_at=Now() + CODE_LIFETIMES.get(purpose, NO_CODE),
     )
-
-
-def void(*, user_id: UUID, purpose: Purpose, registration: PendingRegistration | None) -> None:
-    MailToken.objects.filter(
-        user_id=user_id, purpose=purpose, registration=registration, used_at=None, voided_at=None
-    ).update(voided_at=Now())
 
 
 def void_all(*, user_id: UUID) -> None:
@@ -88,9 +101,22 @@ def use(token_id: UUID, purpose: Purpose) -> bool:
         return cursor.fetchone() is not None
 
 
-def link_token(token: MailToken) -> str:
+def holder(token_id: UUID, purpose: Purpose) -> User | None:
+    """Whom a live token was mailed to, if they still have that address. It is not used up."""
+    user: User | None = User.objects.filter(
+        mail_tokens=token_id,
+        mail_tokens__purpose=purpose,
+        mail_tokens__email=F("email"),
+        mail_tokens__used_at=None,
+        mail_tokens__voided_at=None,
+        mail_tokens__expires_at__gt=Now(),
+    ).first()
+    return user
+
+
+def link_token(token: MailToken, *, use: str = LINK) -> str:
     """What the link carries: the row's id and its HMAC, 256 bits that only we can make."""
-    proof = _proof(settings.MAIL_TOKEN_KEYS[0], "link", token.purpose, token.pk)
+    proof = _proof(settings.MAIL_TOKEN_KEYS[0], use, token.purpose, token.pk)
     return base64.urlsafe_b64encode(token.pk.bytes + proof).decode()
 
 
@@ -99,13 +125,13 @@ def code(token: MailToken) -> str:
     return _code(settings.MAIL_TOKEN_KEYS[0], token.purpose, token.pk)
 
 
-def id_from_link(text: str, purpose: Purpose) -> UUID | None:
+def id_from_link(text: str, purpose: Purpose, *, use: str = LINK) -> UUID | None:
     """The id of the row that a genuine link names, None for any other text. Says nothing about whether it is live."""
     if not _LINK_FORM.fullmatch(text):
         return None
     raw = base64.urlsafe_b64decode(text)
     token_id, proof = UUID(bytes=raw[:_ID_BYTES]), raw[_ID_BYTES:]
-    proofs = [_proof(key, "link", purpose, token_id) for key in settings.MAIL_TOKEN_KEYS]
+    proofs = [_proof(key, use, purpose, token_id) for key in settings.MAIL_TOKEN_KEYS]
     return token_id if any(hmac.compare_digest(proof, one) for one in proofs) else None
 
 

@@ -6,101 +6,162 @@ with FRONTEND_URL, else PUBLIC_BASE_URL, whatever host a request named.
 
 from dataclasses import dataclass
 from email.utils import parseaddr
+from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
-from django.db import transaction
 from django.template.loader import render_to_string
+from django.utils import translation
+from django.utils.translation import gettext_lazy as _
 
-from accounts import email_address, mail_tokens
-from accounts.models import MailToken, OutboxMessage, User
+from accounts import devices, email_address, mail_requests, mail_tokens, outbox, reservations
+from accounts.models import AuditEvent, MailToken, OutboxMessage, User
 
 VERIFY_EMAIL = "verify_email"
 ADDRESS_TAKEN = "address_taken"
 ADDRESS_CONTESTED = "address_contested"
-# What was asked for an address; whether there is anyone to write to is found out here, not while the asker waits.
-VERIFICATION_REQUESTED = "verification_requested"
+PASSWORD_RESET_LINK = "password_reset_link"  # noqa: S105
+EMAIL_CHANGE_NOTICE = "email_change_notice"
+EMAIL_CHANGE_CONFIRM = "email_change_confirm"
+EMAIL_CHANGE_TAKEN = "email_change_taken"
+EMAIL_CHANGED = "email_changed"
+ADDRESS_RESTORED = "address_restored"
+ADDRESS_RESERVED = "address_reserved"
+# Security notices: about something that has happened, to the verified address, never held back by a budget.
+NEW_DEVICE = "new_device"
+REFRESH_REUSED = "refresh_reused"
+PASSWORD_CHANGED = "password_changed"  # noqa: S105
+PASSWORD_WAS_RESET = "password_was_reset"  # noqa: S105
+PROOFS_EXHAUSTED = "proofs_exhausted"
+DELETION_SCHEDULED = "deletion_scheduled"
 
 
 @dataclass(frozen=True)
 class Kind:
     """One kind of mail: its subject, the page its link leads to, and whether a stranger can cause it."""
 
-    subject: str
+    subject: Any  # lazily translated
     page: str
     by_strangers: bool
 
 
 KINDS = {
-    VERIFY_EMAIL: Kind("Confirm your e-mail address", "verify-email", by_strangers=True),
-    ADDRESS_TAKEN: Kind("You already have an account", "password-reset", by_strangers=True),
-    ADDRESS_CONTESTED: Kind("Choose your password", "password-reset", by_strangers=False),
+    VERIFY_EMAIL: Kind(_("Confirm your e-mail address"), "verify-email", by_strangers=True),
+    ADDRESS_TAKEN: Kind(_("You already have an account"), "password-reset", by_strangers=True),
+    ADDRESS_CONTESTED: Kind(_("Choose your password"), "password-reset", by_strangers=False),
+    PASSWORD_RESET_LINK: Kind(_("Choose a new password"), "password-reset", by_strangers=True),
+    EMAIL_CHANGE_NOTICE: Kind(
+        _("Your e-mail address is to be changed"), "undo-email-change", by_strangers=False
+    ),
+    EMAIL_CHANGE_CONFIRM: Kind(
+        _("Confirm your new e-mail address"), "confirm-email-change", by_strangers=True
+    ),
+    EMAIL_CHANGE_TAKEN: Kind(_("This address cannot be used"), "confirm-email-change", by_strangers=True),
+    EMAIL_CHANGED: Kind(_("Your e-mail address was changed"), "undo-email-change", by_strangers=False),
+    ADDRESS_RESTORED: Kind(_("Your address is back"), "password-reset", by_strangers=False),
+    ADDRESS_RESERVED: Kind(_("This address is still reserved"), "verify-email", by_strangers=True),
 }
+NOTICES = {
+    NEW_DEVICE: Kind(_("New sign-in to your account"), "password-reset-request", by_strangers=False),
+    REFRESH_REUSED: Kind(_("We have ended a session"), "password-reset-request", by_strangers=False),
+    PASSWORD_CHANGED: Kind(_("Your password was changed"), "password-reset-request", by_strangers=False),
+    PASSWORD_WAS_RESET: Kind(_("You have a new password"), "password-reset-request", by_strangers=False),
+    DELETION_SCHEDULED: Kind(_("Your account will be deleted"), "password-reset-request", by_strangers=False),
+    PROOFS_EXHAUSTED: Kind(
+        _("Somebody is guessing your password"), "password-reset-request", by_strangers=False
+    ),
+}
+
+# What would confirm an address. While somebody else may take that one back, its mailbox is told so instead.
+OPENING = frozenset({VERIFY_EMAIL, PASSWORD_RESET_LINK})
+
+
+def notify(kind: str, *, user: User, event: AuditEvent) -> None:
+    """Tells the user what has happened, in the transaction of what it is.
+
+    Only at a verified address: an unverified one may be a stranger's, whom anyone could then flood.
+    """
+    if user.email and user.email_verified:
+        outbox.enqueue(kind, user_id=user.pk, event=event, requested_email=user.email)
 
 
 def compose(message: OutboxMessage) -> EmailMultiAlternatives | None:
     """The mail of an outbox row, the same however often; None where there is nobody, or no need, to write to."""
-    if message.kind == VERIFICATION_REQUESTED:
-        _resolve_request(message)
+    mail_requests.resolve(message)
+    if message.kind in NOTICES:
+        return _compose_notice(message)
     token = message.token
     if token is None or token.used_at or token.voided_at:
         return None
-    return _render(message, token)
+    if message.kind in OPENING and reservations.is_reserved(token.email, other_than=token.user_id):
+        message.kind = ADDRESS_RESERVED
+    return _render(message, KINDS[message.kind], to=token.email, context=_about_token(message, token))
 
 
 def is_by_strangers(message: OutboxMessage) -> bool:
-    return KINDS[message.kind].by_strangers
+    return message.kind in KINDS and KINDS[message.kind].by_strangers
 
 
 def mailbox_of(message: OutboxMessage) -> str:
-    return email_address.mailbox(message.token.email if message.token else "")
+    return email_address.mailbox(message.token.email if message.token else message.requested_email)
 
 
-def link(page: str, token: MailToken) -> str:
+def page_address(page: str) -> str:
     """Where the front end has its page of that name, or else ours, at the path of the endpoint."""
-    base = settings.FRONTEND_URL or f"{settings.PUBLIC_BASE_URL}/v1/auth"
-    return f"{base}/{page}?{urlencode({'token': mail_tokens.link_token(token)})}"
+    return f"{settings.FRONTEND_URL or settings.PUBLIC_BASE_URL + '/v1/auth'}/{page}"
 
 
-def _resolve_request(message: OutboxMessage) -> None:
-    """Turns a request for an address into the mail for its user, once; a repeat finds that mail."""
-    with transaction.atomic():
-        user = (
-            User.objects.select_for_update(no_key=True)
-            .filter(email=message.requested_email, email_verified_at=None)
-            .first()
-        )
-        if user is None:
-            return
-        newest = (
-            user.pending_registrations.filter(confirmed_at=None, voided_at=None)
-            .order_by("-created_at")
-            .first()
-        )
-        message.kind, message.user, message.requested_email = VERIFY_EMAIL, user, ""
-        message.token = mail_tokens.issue(
-            mail_tokens.Purpose.VERIFY, user_id=user.pk, email=user.email or "", registration=newest
-        )
-        message.save(update_fields=["kind", "user", "token", "requested_email"])
+def link(page: str, token: MailToken, *, use: str = mail_tokens.LINK) -> str:
+    return f"{page_address(page)}?{urlencode({'token': mail_tokens.link_token(token, use=use)})}"
 
 
-def _render(message: OutboxMessage, token: MailToken) -> EmailMultiAlternatives:
-    kind = KINDS[message.kind]
-    context = {
-        "service": settings.SERVICE_NAME,
-        "subject": kind.subject,
-        "link": link(kind.page, token),
+def language_of(user: User | None) -> str:
+    return user.locale if user is not None and user.locale in settings.MAIL_LANGUAGES else "en"
+
+
+def _refuse_link(token: MailToken) -> str:
+    """Empty where no registration is behind it that could be refused."""
+    return link("refuse-registration", token, use=mail_tokens.REFUSE) if token.registration_id else ""
+
+
+def _about_token(message: OutboxMessage, token: MailToken) -> dict[str, Any]:
+    return {
+        "link": link(KINDS[message.kind].page, token),
+        "refuse_link": _refuse_link(token),
         "code": mail_tokens.code(token),
         "hours": int(mail_tokens.LIFETIMES[mail_tokens.Purpose(token.purpose)].total_seconds() // 3600),
     }
-    mail = EmailMultiAlternatives(
-        subject=kind.subject,
-        body=render_to_string(f"mail/{message.kind}.txt", context),
-        to=[token.email],
-        headers={"Message-ID": _message_id(message), "Auto-Submitted": "auto-generated"},
-    )
-    mail.attach_alternative(render_to_string(f"mail/{message.kind}.html", context), "text/html")
+
+
+def _compose_notice(message: OutboxMessage) -> EmailMultiAlternatives | None:
+    """The time and the place are the event's; the device is named in our words, from a short list."""
+    event, kind = message.event, NOTICES[message.kind]
+    if event is None or not message.requested_email:
+        return None
+    with translation.override(language_of(message.user)):
+        context = {
+            "link": page_address(kind.page),
+            "at": event.created_at,
+            "ip": event.ip,
+            "device": devices.describe(event.user_agent),
+            "deletes_at": message.user.deletes_at if message.user else None,
+        }
+    return _render(message, kind, to=message.requested_email, context=context)
+
+
+def _render(
+    message: OutboxMessage, kind: Kind, *, to: str, context: dict[str, Any]
+) -> EmailMultiAlternatives:
+    with translation.override(language_of(message.user)):
+        everywhere = {"service": settings.SERVICE_NAME, "subject": str(kind.subject), **context}
+        mail = EmailMultiAlternatives(
+            subject=str(kind.subject),
+            body=render_to_string(f"mail/{message.kind}.txt", everywhere),
+            to=[to],
+            headers={"Message-ID": _message_id(message), "Auto-Submitted": "auto-generated"},
+        )
+        mail.attach_alternative(render_to_string(f"mail/{message.kind}.html", everywhere), "text/html")
     return mail
 
 

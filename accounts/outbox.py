@@ -16,7 +16,7 @@ import structlog
 from celery import current_app
 from django.db import connection, transaction
 
-from accounts.models import MailToken, OutboxMessage
+from accounts.models import AuditEvent, MailToken, OutboxMessage
 
 HAND_OVER_AGAIN = timedelta(seconds=15)  # after which the relay takes an id that it handed over for lost
 RELAYED_AT_ONCE = 500
@@ -37,11 +37,16 @@ RETURNING id
 
 
 def enqueue(
-    kind: str, *, user_id: UUID | None = None, token: MailToken | None = None, requested_email: str = ""
+    kind: str,
+    *,
+    user_id: UUID | None = None,
+    token: MailToken | None = None,
+    event: AuditEvent | None = None,
+    requested_email: str = "",
 ) -> OutboxMessage:
     """Writes the row; it leaves after commit, or never."""
     message = OutboxMessage.objects.create(
-        kind=kind, user_id=user_id, token=token, requested_email=requested_email
+        kind=kind, user_id=user_id, token=token, event=event, requested_email=requested_email
     )
     transaction.on_commit(partial(publish, message.pk), robust=True)
     return message

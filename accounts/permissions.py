@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from accounts import reauthentication
 from accounts.authentication import get_current_active_user, get_current_user, get_internal_service
 from accounts.errors import ScopeMissing
 
@@ -27,14 +28,18 @@ class IsAuthenticated(BasePermission):
     """Authenticated: a live session of an active user."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        return get_current_user(request) is not None
+        get_current_user(request)
+        _want_recent_sign_in(request, view)
+        return True
 
 
 class IsVerified(BasePermission):
     """Verified: the same, and the address is verified, as the database says now."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        return get_current_active_user(request) is not None
+        get_current_active_user(request)
+        _want_recent_sign_in(request, view)
+        return True
 
 
 class IsInternalService(BasePermission):
@@ -45,3 +50,10 @@ class IsInternalService(BasePermission):
         if needed and held.isdisjoint(needed):
             raise ScopeMissing
         return True
+
+
+def _want_recent_sign_in(request: Request, view: Any) -> None:
+    """What a sensitive call asks beyond its tier, and after it. Raises ReauthenticationRequired."""
+    if view.is_sensitive(request.method):
+        session: Any = request.auth
+        reauthentication.require_recent(session)

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from rest_framework_simplejwt.exceptions import TokenError
 
-from accounts import audit, throttles
+from accounts import audit, devices, mails, throttles
 from accounts.audit import Event
 from accounts.client import Client
 from accounts.errors import (
@@ -23,6 +23,7 @@ from accounts.errors import (
     RefreshTokenInvalid,
     RefreshTokenReused,
     ServiceUnavailable,
+    SessionNotFound,
 )
 from accounts.models import Session, User
 from accounts.tokens import SessionAccessToken, SessionRefreshToken
@@ -41,7 +42,12 @@ FROM (
   WHERE id = %(user_id)s AND status = 'active' AND password = %(password)s AND token_version = %(token_version)s
   FOR SHARE
 ) AS judged, (SELECT statement_timestamp() AS now) AS clock
-RETURNING id, user_id, current_jti, current_issued_at, current_expires_at, authenticated_at, methods
+RETURNING id, user_id, current_jti, current_issued_at, current_expires_at, authenticated_at, methods,
+  EXISTS (SELECT FROM accounts_session AS earlier WHERE earlier.user_id = accounts_session.user_id) AND NOT (
+    EXISTS (SELECT FROM accounts_session AS earlier WHERE earlier.user_id = accounts_session.user_id
+              AND regexp_replace(earlier.user_agent, %(versions)s::text, '', 'g') = %(likeness)s::text)
+    AND EXISTS (SELECT FROM accounts_session AS earlier WHERE earlier.user_id = accounts_session.user_id
+                  AND coalesce(earlier.ip <<= network(set_masklen(%(ip)s::inet, %(near)s::int)), TRUE)))
 """
 
 _ROTATE = """
@@ -118,6 +124,7 @@ def read(session_id: uuid.UUID, user_id: uuid.UUID) -> Reading | None:
         return None
     now, lasts, *values = row
     session = Session.from_db(connection.alias, _SESSION_COLUMNS, values[: len(_SESSION_COLUMNS)])
+    session.read_at = now
     session.user = User.from_db(connection.alias, _USER_COLUMNS, values[len(_SESSION_COLUMNS) :])
     return Reading(now, lasts, session)
 
@@ -128,10 +135,13 @@ def open_session(user: User, *, methods: list[str], client: Client) -> TokenPair
     `methods` are RFC 8176 values, the claim `amr`.
     """
     with transaction.atomic():
-        session = _insert(user, methods, client)
-        if session is None:
+        opened = _insert(user, methods, client)
+        if opened is None:
             return None
-        audit.record(Event.SIGNED_IN, user_id=user.pk, session_id=session.pk, client=client)
+        session, is_new = opened
+        event = audit.record(Event.SIGNED_IN, user_id=user.pk, session_id=session.pk, client=client)
+        if is_new:
+            mails.notify(mails.NEW_DEVICE, user=user, event=event)
     return _pair(session, user.token_version, now=session.current_issued_at)
 
 
@@ -162,13 +172,42 @@ def end(session: Session, *, reason: EndReason, client: Client) -> None:
     """Ends one session, at once."""
     with transaction.atomic():
         audit.record(Event.SIGNED_OUT, user_id=session.user_id, session_id=session.pk, client=client)
-        Session.objects.filter(pk=session.pk, ended_at=None).update(ended_at=Now(), end_reason=reason)
+        _end(Session.objects.filter(pk=session.pk), reason)
+
+
+def live_of(user_id: uuid.UUID) -> QuerySet[Session]:
+    """Those with a refresh token that would still be taken."""
+    return Session.objects.filter(
+        user_id=user_id, ended_at=None, expires_at__gt=Now(), current_expires_at__gt=Now()
+    )
+
+
+def end_one(session: Session, session_id: uuid.UUID, *, client: Client) -> None:
+    """Ends another session of the same user, or this one. Raises SessionNotFound."""
+    with transaction.atomic():
+        if not _end(live_of(session.user_id).filter(pk=session_id), EndReason.ENDED_BY_USER):
+            raise SessionNotFound
+        audit.record(Event.SESSION_ENDED, user_id=session.user_id, session_id=session_id, client=client)
+
+
+def end_others(session: Session, *, reason: EndReason) -> None:
+    """Ends every session of the user but this one. Called inside the transaction of its cause."""
+    _end(Session.objects.filter(user_id=session.user_id).exclude(pk=session.pk), reason)
+
+
+def sign_out_others(session: Session, *, client: Client) -> None:
+    with transaction.atomic():
+        _lock(session.user_id)
+        end_others(session, reason=EndReason.ENDED_BY_USER)
+        audit.record(
+            Event.OTHER_SESSIONS_ENDED, user_id=session.user_id, session_id=session.pk, client=client
+        )
 
 
 def end_all(user_id: uuid.UUID, *, reason: EndReason) -> None:
     """Ends every session of the user, at once. Called inside the transaction of its cause."""
     User.objects.filter(pk=user_id).update(token_version=F("token_version") + 1)
-    Session.objects.filter(user_id=user_id, ended_at=None).update(ended_at=Now(), end_reason=reason)
+    _end(Session.objects.filter(user_id=user_id), reason)
 
 
 def sign_out_everywhere(session: Session, *, client: Client) -> None:
@@ -182,7 +221,18 @@ def sign_out_everywhere(session: Session, *, client: Client) -> None:
 # ---------------------------------------------------------------- steps
 
 
-def _insert(user: User, methods: list[str], client: Client) -> Session | None:
+def _lock(user_id: uuid.UUID) -> None:
+    """A sign-in that is under way shares a lock on the user's row: after this it is done, or will wait."""
+    User.objects.select_for_update(no_key=True).get(pk=user_id)
+
+
+def _end(sessions: QuerySet[Session], reason: EndReason) -> bool:
+    """Whether any of them had not ended before."""
+    return sessions.filter(ended_at=None).update(ended_at=Now(), end_reason=reason) > 0
+
+
+def _insert(user: User, methods: list[str], client: Client) -> tuple[Session, bool] | None:
+    """The session, and whether it is on a device that the user, who has had others, was not seen with before."""
     values = {
         "id": uuid.uuid4(),
         "jti": uuid.uuid4(),
@@ -194,8 +244,12 @@ def _insert(user: User, methods: list[str], client: Client) -> Session | None:
         "methods": methods,
         "ip": client.ip,
         "user_agent": client.user_agent,
+        "versions": devices.VERSIONS,
+        "likeness": devices.likeness(client.user_agent),
+        "near": devices.neighbourhood(client.ip),
     }
-    return _session(_OPEN, values)
+    row = _run(_OPEN, values)
+    return None if row is None else (_session(row), row[-1])
 
 
 def _decode(raw_token: str) -> SessionRefreshToken:
@@ -217,7 +271,8 @@ def _advance(token: SessionRefreshToken, client: Client) -> Session | None:
         "ip": client.ip,
         "user_agent": client.user_agent,
     }
-    return _session(_ROTATE, values)
+    row = _run(_ROTATE, values)
+    return None if row is None else _session(row)
 
 
 def _judge(token: SessionRefreshToken) -> tuple[Session, datetime]:
@@ -246,17 +301,21 @@ def _repeats(token: SessionRefreshToken, session: Session, now: datetime) -> boo
 
 def _end_reused(session: Session, client: Client) -> None:
     with transaction.atomic():
-        audit.record(Event.REFRESH_REUSED, user_id=session.user_id, session_id=session.pk, client=client)
-        Session.objects.filter(pk=session.pk, ended_at=None).update(
-            ended_at=Now(), end_reason=EndReason.REUSE
+        event = audit.record(
+            Event.REFRESH_REUSED, user_id=session.user_id, session_id=session.pk, client=client
         )
+        if _end(Session.objects.filter(pk=session.pk), EndReason.REUSE):
+            mails.notify(mails.REFRESH_REUSED, user=session.user, event=event)
 
 
-def _session(statement: str, values: dict[str, Any]) -> Session | None:
+def _run(statement: str, values: dict[str, Any]) -> Any:
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
-        row = cursor.fetchone()
-    return None if row is None else Session(**dict(zip(_RETURNED, row, strict=True)))
+        return cursor.fetchone()
+
+
+def _session(row: tuple[Any, ...]) -> Session:
+    return Session(**dict(zip(_RETURNED, row[: len(_RETURNED)], strict=True)))
 
 
 def _pair(session: Session, token_version: int, *, now: datetime) -> TokenPair:

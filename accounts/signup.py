@@ -12,7 +12,20 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from accounts import audit, email_address, mail_tokens, mails, outbox, passwords, profile, sessions, throttles
+from accounts import (
+    audit,
+    email_address,
+    events,
+    mail_requests,
+    mail_tokens,
+    mails,
+    outbox,
+    passwords,
+    profile,
+    reservations,
+    sessions,
+    throttles,
+)
 from accounts.audit import Event
 from accounts.client import Client, network
 from accounts.errors import Fault, ServiceUnavailable, TokenInvalid, ValidationFailed
@@ -72,6 +85,7 @@ def _store(wanted: Registration, client: Client) -> None:
     token = mail_tokens.issue(purpose, user_id=holder.pk, email=wanted.email, registration=registration)
     outbox.enqueue(mails.ADDRESS_TAKEN if taken else mails.VERIFY_EMAIL, user_id=holder.pk, token=token)
     audit.record(Event.REGISTRATION_OF_TAKEN if taken else Event.REGISTERED, user_id=holder.pk, client=client)
+    events.emit_if(registration.founding, "user.registered", user_id=holder.pk)
 
 
 def _holder(wanted: Registration, new_id: UUID) -> User:
@@ -115,7 +129,9 @@ def confirm_by_code(*, email: str, code: str, client: Client) -> User:
 @transaction.atomic
 def _confirm(token_id: UUID, client: Client) -> User:
     user = _locked_user_of(token_id)
-    if user is None or user.email_verified or not mail_tokens.use(token_id, Purpose.VERIFY):
+    if user is None or user.email_verified or reservations.is_reserved(user.email or "", other_than=user.pk):
+        raise TokenInvalid
+    if not mail_tokens.use(token_id, Purpose.VERIFY):
         raise TokenInvalid
     registration = PendingRegistration.objects.filter(mail_tokens=token_id).first()
     waiting = list(PendingRegistration.objects.filter(user=user, confirmed_at=None, voided_at=None))
@@ -123,6 +139,7 @@ def _confirm(token_id: UUID, client: Client) -> User:
         _settle_contest(user, client)
     else:
         _settle(user, registration, client)
+    events.emit("user.verified", user_id=user.pk, data={})
     return user
 
 
@@ -176,4 +193,4 @@ def request_verification(*, email: str) -> None:
     address = email_address.normalize(email)
     throttles.take(throttles.hit("resend_verification", email_address.mailbox(address)))
     with transaction.atomic():
-        outbox.enqueue(mails.VERIFICATION_REQUESTED, requested_email=address)
+        outbox.enqueue(mail_requests.VERIFICATION_REQUESTED, requested_email=address)

@@ -48,6 +48,9 @@ class Endpoint(APIView):
 
     tier: ClassVar[str]
     mark: ClassVar[str] = ""
+    # A sensitive call: the session's sign-in, or its last proof at /v1/auth/reauthenticate, is at most RECENT_SIGN_IN
+    # old. True for all methods of the view, or the names of those it is true for.
+    needs_recent_sign_in: ClassVar[bool | tuple[str, ...]] = False
     Body: ClassVar[type[Body] | None] = None
     Query: ClassVar[type[Query] | None] = None
     # application/x-www-form-urlencoded gives the same Body.
@@ -74,6 +77,12 @@ class Endpoint(APIView):
         wrapped = super().initialize_request(request, *args, **kwargs)
         wrapped._stream = request  # type: ignore[assignment]  # noqa: SLF001
         return wrapped
+
+    @classmethod
+    def is_sensitive(cls, method: str | None) -> bool:
+        """Whether a request with this method needs a recent sign-in."""
+        wanted = cls.needs_recent_sign_in
+        return wanted if isinstance(wanted, bool) else ("GET" if method == "HEAD" else method) in wanted
 
     def shape(self, method: str | None) -> type[msgspec.Struct]:
         """What the body of a request with this method must look like."""

@@ -2,18 +2,41 @@
 
 from django.urls import path
 
-from accounts.views import events, me, registration, sign_in, tokens, users
+from accounts.views import (
+    address,
+    events,
+    me,
+    password,
+    personal_data,
+    registration,
+    sessions,
+    sign_in,
+    tokens,
+    users,
+)
 
 public_urlpatterns = [
     path("v1/auth/register", registration.Register.as_view()),
     path("v1/auth/verify-email", registration.VerifyEmail.as_view()),
     path("v1/auth/resend-verification", registration.ResendVerification.as_view()),
+    path("v1/auth/refuse-registration", registration.RefuseRegistration.as_view()),
     path("v1/auth/login", sign_in.Login.as_view()),
     path("v1/auth/refresh", sign_in.Refresh.as_view()),
     path("v1/auth/logout", sign_in.Logout.as_view()),
     path("v1/auth/logout-all", sign_in.LogoutAll.as_view()),
+    path("v1/auth/sessions", sessions.Sessions.as_view()),
+    path("v1/auth/sessions/<uuid:session_id>", sessions.OneSession.as_view()),
+    path("v1/auth/reauthenticate", sessions.Reauthenticate.as_view()),
+    path("v1/auth/password-reset-request", password.PasswordResetRequest.as_view()),
+    path("v1/auth/password-reset", password.PasswordReset.as_view()),
+    path("v1/auth/change-password", password.ChangePassword.as_view()),
     path("v1/auth/me", me.Me.as_view()),
     path("v1/auth/me/status", me.MyStatus.as_view()),
+    path("v1/auth/me/activity", personal_data.MyActivity.as_view()),
+    path("v1/auth/me/export", personal_data.MyData.as_view()),
+    path("v1/auth/change-email", address.ChangeEmail.as_view()),
+    path("v1/auth/confirm-email-change", address.ConfirmEmailChange.as_view()),
+    path("v1/auth/undo-email-change", address.UndoEmailChange.as_view()),
     path("v1/auth/users/<uuid:user_id>", users.PublicUser.as_view()),
     path(".well-known/jwks.json", tokens.PublicKeys.as_view()),
 ]

@@ -181,6 +181,8 @@ class Described:
         if self.view.tier == "internal":
             scopes = self.view.required_scopes(self.method)
             tier += f"; the key needs the scope `{'` or `'.join(scopes)}`" if scopes else "; any key"
+        if self.view.is_sensitive(self.method):
+            tier += ", and a recent sign-in"
         return f"{text}\n\n{tier}." if text else ""
 
     def tag(self) -> str:
@@ -257,6 +259,8 @@ class Described:
 
     def problems(self) -> Iterator[type[errors.Problem]]:
         yield from PROBLEMS_OF_TIER[self.view.tier]
+        if self.view.is_sensitive(self.method):
+            yield errors.ReauthenticationRequired
         if self.has_body:
             yield from _BODY_PROBLEMS
         if self.has_query or self.described.paged:

@@ -73,7 +73,8 @@ def _methods(pattern: URLPattern, path: str, listener: str) -> Iterator[Route]:
 
 def _note(view: type[Endpoint], method: str) -> str:
     scopes = view().required_scopes(method) if view.tier == "internal" else ()  # type: ignore[attr-defined]
-    return ", ".join(filter(None, [" or ".join(scopes), view.mark]))
+    recent = "recent sign-in" if view.is_sensitive(method) else ""
+    return ", ".join(filter(None, [" or ".join(scopes), view.mark, recent]))
 
 
 def table() -> str:
@@ -93,6 +94,8 @@ with an address of its own: a path that it does not list is an unknown path ther
 | authenticated | a live access token: `Authorization: Bearer ...` |
 | verified | the same, and the address is verified |
 | internal | a service: `X-API-Key`, with the scope that is named |
+
+`recent sign-in`: the sign-in, or the last proof at `POST /v1/auth/reauthenticate`, is at most five minutes old.
 """
 
 

@@ -4,27 +4,44 @@ import re
 
 import pytest
 
-from accounts import mail_tokens, mails
+from accounts import audit, mail_tokens, mails
+from accounts.audit import Event
+from accounts.client import Client
 from accounts.models import OutboxMessage
 
 STRANGE = "Click <b>here</b> evil.example"
 
 
-@pytest.fixture(params=mails.KINDS)
-def mail(request, make_user):
-    user = make_user("ada@example.com", verified=False, display_name=STRANGE)
-    purpose = mail_tokens.Purpose.VERIFY if request.param == mails.VERIFY_EMAIL else mail_tokens.Purpose.RESET
-    token = mail_tokens.issue(purpose, user_id=user.pk, email=user.email)
-    return mails.compose(OutboxMessage.objects.create(kind=request.param, user=user, token=token))
+WITHOUT_LINK = {mails.EMAIL_CHANGE_TAKEN, mails.ADDRESS_RESERVED}
+
+
+@pytest.fixture(params=[*mails.KINDS, *mails.NOTICES])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def mail(kind, make_user):
+    user = make_user("ada@example.com", verified=kind in mails.NOTICES, display_name=STRANGE)
+    if kind in mails.NOTICES:
+        client = Client("192.0.2.1", f"{STRANGE} Firefox Windows")
+        event = audit.record(Event.SIGNED_IN, user_id=user.pk, client=client)
+        about = {"event": event, "requested_email": user.email}
+    else:
+        purpose = mail_tokens.Purpose.VERIFY if kind == mails.VERIFY_EMAIL else mail_tokens.Purpose.RESET
+        about = {"token": mail_tokens.issue(purpose, user_id=user.pk, email=user.email)}
+    return mails.compose(OutboxMessage.objects.create(kind=kind, user=user, **about))
 
 
 @pytest.mark.django_db
 class TestEveryKind:
-    def test_has_text_and_html_with_one_link(self, mail):
-        html, kind = mail.alternatives[0]
-        assert kind == "text/html"
-        links = set(re.findall(r"https://[^\s\"<]+", html)) | set(re.findall(r"https://\S+", mail.body))
-        assert len({link for link in links if "token=" in link}) == 1
+    def test_has_text_and_html_with_the_same_links(self, mail, kind):
+        html, media_type = mail.alternatives[0]
+        assert media_type == "text/html"
+        links = set(re.findall(r"https://[^\s\"<]+", html))
+        assert links == set(re.findall(r"https://\S+", mail.body))
+        with_token = {link.partition("?")[0].rpartition("/")[2] for link in links if "token=" in link}
+        assert len(with_token) == (0 if kind in mails.NOTICES or kind in WITHOUT_LINK else len(links))
         assert all(link.startswith("https://auth.test/v1/auth/") for link in links if "w3.org" not in link)
 
     def test_loads_nothing_and_leaves_no_tag_unfilled(self, mail):

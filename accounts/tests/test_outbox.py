@@ -11,7 +11,7 @@ from django.core import mail
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from accounts import delivery, mail_tokens, mails, outbox
+from accounts import delivery, mail_requests, mail_tokens, mails, outbox
 from accounts.models import MailToken, OutboxMessage
 from accounts.tests.conftest import PASSWORD, at_once, post
 from accounts.tests.strangers import MailServer, closed_port, silent_port
@@ -78,7 +78,7 @@ class TestHandingOver:
     def test_and_not_when_the_transaction_fails(self, make_user):
         user = make_user(EMAIL)
         with transaction.atomic():
-            outbox.enqueue(mails.VERIFICATION_REQUESTED, user_id=user.pk, requested_email=EMAIL)
+            outbox.enqueue(mail_requests.VERIFICATION_REQUESTED, user_id=user.pk, requested_email=EMAIL)
             transaction.set_rollback(True)
         assert not OutboxMessage.objects.exists()
         assert mail.outbox == []

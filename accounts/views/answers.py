@@ -12,6 +12,7 @@ from accounts.sessions import TokenPair
 
 USER_ID = "7d1f4c62-0a4e-4b53-9a3f-0c5f2d1f6a10"
 EMAIL = "ada@example.com"
+LINK_EXAMPLE = "fR9MYgpOS1OaPwxfLR9qEF5y4n1mJ7zq0b5o3uW8c2QkP1sX6tYvA9dE4gH7iKlM"
 
 
 class Detail(msgspec.Struct):

@@ -8,19 +8,18 @@ from django.http import HttpResponse
 from msgspec import Meta
 from rest_framework.response import Response
 
-from accounts import signup, tiers
+from accounts import refused_registration, signup, tiers
 from accounts.client import client_of
 from accounts.documentation import documented
 from accounts.errors import Problem, RateLimited, ServiceUnavailable, TokenInvalid, ValidationFailed
 from accounts.models import User
 from accounts.requests import PublicRequest
 from accounts.tiers import PublicEndpoint
-from accounts.views.answers import EMAIL, Detail
-from accounts.views.pages import is_form, page
+from accounts.views.answers import EMAIL, LINK_EXAMPLE, Detail
+from accounts.views.pages import is_form, page, refusal
 
 REGISTERED = Detail("We have sent a mail to this address. Follow the link in it.")
 RESENT = Detail("If this address waits for its confirmation, we have sent another mail to it.")
-LINK_EXAMPLE = "fR9MYgpOS1OaPwxfLR9qEF5y4n1mJ7zq0b5o3uW8c2QkP1sX6tYvA9dE4gH7iKlM"
 
 
 class Register(PublicEndpoint):
@@ -94,9 +93,7 @@ class VerifyEmail(PublicEndpoint):
         try:
             user = self._confirm(request)
         except Problem as problem:
-            return page(
-                "refused", status=problem.status_code, service=settings.SERVICE_NAME, detail=problem.detail
-            )
+            return refusal(problem)
         return page("email_verified", service=settings.SERVICE_NAME, has_password=user.has_usable_password())
 
     def _confirm(self, request: PublicRequest) -> User:
@@ -106,6 +103,39 @@ class VerifyEmail(PublicEndpoint):
         if body.token is None and body.email is not None and body.code is not None:
             return signup.confirm_by_code(email=body.email, code=body.code, client=client)
         raise ValidationFailed(("token", "required", "Send `token`, or `email` and `code`."))
+
+
+class RefuseRegistration(PublicEndpoint):
+    takes_forms = True
+
+    class Query(tiers.Query):
+        token: str = ""
+
+    class Body(tiers.Body):
+        token: str
+
+    @documented("Page of the mailed link", answer=str, example="<!doctype html>...")
+    def get(self, request: PublicRequest) -> HttpResponse:
+        """An HTML page whose button ends the registration. Opening it changes nothing."""
+        return page("refuse_registration", service=settings.SERVICE_NAME, token=self.query(request).token)
+
+    @documented(
+        "Refuse a registration that somebody else made",
+        status=204,
+        body_example={"token": LINK_EXAMPLE},
+        problems=(TokenInvalid, RateLimited),
+    )
+    def post(self, request: PublicRequest) -> HttpResponse:
+        """Ends that registration; an account that came of it is erased, and the address is free again."""
+        try:
+            refused_registration.refuse(request.data.token, client=client_of(request))
+        except Problem as problem:
+            if is_form(request):
+                return refusal(problem)
+            raise
+        if is_form(request):
+            return page("registration_refused", service=settings.SERVICE_NAME)
+        return Response(status=204)
 
 
 class ResendVerification(PublicEndpoint):

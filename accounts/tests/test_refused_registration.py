@@ -1,0 +1,75 @@
+"""`It was not me`: the mailbox's owner ends a registration that a stranger made."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.db.models.functions import Now
+
+from accounts.models import MailToken, PendingRegistration, User
+from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, deliver_mails, link_in, outcome, post
+
+EMAIL = "ada@example.com"
+FORM = "application/x-www-form-urlencoded"
+
+
+def refusal_in(message):
+    found = re.search(r"refuse-registration\?token=([\w-]+)", str(message.body))
+    assert found is not None
+    return found[1]
+
+
+@pytest.mark.django_db
+class TestRefuseRegistration:
+    @pytest.mark.parametrize("token", ["", "x", "A" * 64])
+    def test_refuses_unknown_links(self, public, register, token):
+        register(EMAIL)
+        assert outcome(post(public, "refuse-registration", token=token)) == (400, "token_invalid")
+        assert User.objects.get().email == EMAIL
+
+    def test_neither_link_does_what_the_other_does(self, public, register):
+        message = register(EMAIL)
+        assert outcome(post(public, "refuse-registration", token=link_in(message)))[0] == 400
+        assert outcome(post(public, "verify-email", token=refusal_in(message)))[0] == 400
+
+    def test_an_expired_link_is_refused(self, public, register):
+        token = refusal_in(register(EMAIL))
+        MailToken.objects.update(expires_at=Now() - timedelta(seconds=1))
+        assert outcome(post(public, "refuse-registration", token=token)) == (400, "token_invalid")
+
+    @pytest.mark.parametrize("confirmed_by_mistake", [False, True])
+    def test_erases_the_account_and_frees_the_address(self, public, register, sign_in, confirmed_by_mistake):
+        message = register(EMAIL, OTHER_PASSWORD, display_name="Thief")
+        thief = sign_in(EMAIL, OTHER_PASSWORD)
+        if confirmed_by_mistake:
+            post(public, "verify-email", token=link_in(message))
+        assert post(public, "refuse-registration", token=refusal_in(message)).status_code == 204
+        user = User.objects.get()
+        assert (user.email, user.status, user.display_name) == (None, "deleted", "")
+        assert public.with_token(thief["access_token"]).get("/v1/auth/me/status").status_code == 401
+        assert post(public, "login", email=EMAIL, password=OTHER_PASSWORD).status_code == 401
+        assert outcome(post(public, "verify-email", token=link_in(message)))[0] == 400
+        assert outcome(post(public, "refuse-registration", token=refusal_in(message)))[0] == 400
+        post(public, "verify-email", token=link_in(register(EMAIL, PASSWORD)))
+        sign_in(EMAIL, PASSWORD)
+
+    @pytest.mark.parametrize("refused", [0, 1])
+    def test_of_several_it_ends_one(self, public, register, sign_in, refused):
+        messages = [register(EMAIL, OTHER_PASSWORD), register(EMAIL, PASSWORD)]
+        post(public, "refuse-registration", token=refusal_in(messages[refused]))
+        assert PendingRegistration.objects.filter(voided_at=None).count() == 1
+        assert outcome(post(public, "verify-email", token=link_in(messages[refused])))[0] == 400
+        code = post(public, "login", email=EMAIL, password=OTHER_PASSWORD).status_code
+        assert code == (401 if refused == 0 else 200)
+        assert post(public, "verify-email", token=link_in(messages[1 - refused])).status_code == 200
+        deliver_mails()
+
+    def test_page_and_form(self, public, register):
+        token = refusal_in(register(EMAIL))
+        page = public.get(f"/v1/auth/refuse-registration?token={token}")
+        assert f'value="{token}"' in page.content.decode()
+        assert User.objects.get().email == EMAIL
+        answer = public.post("/v1/auth/refuse-registration", f"token={token}", content_type=FORM)
+        assert (answer.status_code, "erased" in answer.content.decode()) == (200, True)
+        answer = public.post("/v1/auth/refuse-registration", f"token={token}", content_type=FORM)
+        assert (answer.status_code, "did not work" in answer.content.decode()) == (400, True)

@@ -1,0 +1,273 @@
+"""Sessions: the list of devices, ending them, proving again who one is, and what makes a sign-in recent."""
+
+from datetime import timedelta
+from threading import Event as Signal
+from threading import Thread
+from time import monotonic
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.db.models.functions import Now
+from django.test import override_settings
+
+from accounts import devices, sessions
+from accounts.client import Client
+from accounts.models import AuditEvent, Session
+from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, deliver_mails, outcome, post
+from tests.listeners import ListenerClient
+
+EMAIL = "ada@example.com"
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+CHROME = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/142.0.0.0 Safari/537.36"
+AGE = timedelta(minutes=5, seconds=1)
+
+
+@pytest.fixture
+def ada(make_user):
+    return make_user(EMAIL, password=PASSWORD)
+
+
+@pytest.fixture
+def device(public, ada, sign_in):
+    """`device()`: a client that is signed in as ada, in a session of its own."""
+    return lambda: public.with_token(sign_in(EMAIL)["access_token"])
+
+
+def listed(client):
+    return client.get("/v1/auth/sessions").json()["results"]
+
+
+def ended():
+    return Session.objects.exclude(ended_at=None).count()
+
+
+@pytest.mark.django_db
+class TestSessions:
+    def test_nobody(self, public):
+        assert outcome(public.get("/v1/auth/sessions")) == (401, "not_authenticated")
+
+    def test_lists_the_own_ones_that_live(self, public, device, make_user, access_token):
+        access_token(make_user())
+        *_, out, this = (device() for _ in range(5))
+        out.post("/v1/auth/logout")
+        ids = [entry["id"] for entry in listed(this)]
+        Session.objects.filter(pk=ids[2]).update(current_expires_at=Now())  # idle for too long
+        Session.objects.filter(pk=ids[3]).update(expires_at=Now())
+        entries = listed(this)
+        assert [entry["id"] for entry in entries] == ids[:2]
+        assert [entry["current"] for entry in entries] == [True, False]
+        assert set(entries[0]) == {
+            *("id", "current", "created_at", "last_used_at", "ip", "user_agent", "methods")
+        }
+        assert (entries[0]["ip"], entries[0]["methods"]) == ("127.0.0.1", ["pwd"])
+
+
+@pytest.mark.django_db
+class TestEndOneSession:
+    def test_nobody(self, public):
+        assert outcome(public.delete(f"/v1/auth/sessions/{uuid4()}")) == (401, "not_authenticated")
+
+    def test_another_users_is_unknown_as_any(self, device, make_user, access_token):
+        this = device()
+        access_token(make_user())
+        foreign = Session.objects.exclude(user__email=EMAIL).get()
+        for session_id in (foreign.pk, uuid4()):
+            assert outcome(this.delete(f"/v1/auth/sessions/{session_id}")) == (404, "session_not_found")
+        assert ended() == 0
+        assert not AuditEvent.objects.filter(type="session_ended").exists()
+
+    def test_ends_at_once(self, device):
+        other, this = device(), device()
+        other_id = listed(this)[1]["id"]
+        assert this.delete(f"/v1/auth/sessions/{other_id}").status_code == 204
+        assert other.get("/v1/auth/me").status_code == 401
+        assert this.get("/v1/auth/me").status_code == 200
+        assert outcome(this.delete(f"/v1/auth/sessions/{other_id}")) == (404, "session_not_found")
+        assert Session.objects.get(pk=other_id).end_reason == "ended_by_user"
+
+    def test_the_own_one_too(self, device):
+        this = device()
+        assert this.delete(f"/v1/auth/sessions/{listed(this)[0]['id']}").status_code == 204
+        assert this.get("/v1/auth/me").status_code == 401
+
+
+@pytest.mark.django_db
+class TestEndOtherSessions:
+    def test_nobody(self, public):
+        assert outcome(public.delete("/v1/auth/sessions")) == (401, "not_authenticated")
+
+    def test_leaves_this_one_and_other_users(self, public, device, make_user, access_token):
+        stranger = public.with_token(access_token(make_user()))
+        others, this = [device(), device()], device()
+        assert this.delete("/v1/auth/sessions").status_code == 204
+        assert [one.get("/v1/auth/me").status_code for one in others] == [401, 401]
+        assert [one.get("/v1/auth/me").status_code for one in (this, stranger)] == [200, 200]
+
+
+@pytest.mark.django_db
+class TestReauthenticate:
+    def test_nobody(self, public):
+        assert outcome(post(public, "reauthenticate", password=PASSWORD)) == (401, "not_authenticated")
+
+    @pytest.mark.parametrize("body", [{}, {"password": None}])
+    def test_wants_one_proof(self, device, body):
+        assert outcome(post(device(), "reauthenticate", **body)) == (400, "validation_error")
+
+    def test_makes_this_session_recent_and_no_other(self, device):
+        other, this = device(), device()
+        Session.objects.update(authenticated_at=Now() - AGE)
+        assert post(this, "reauthenticate", password=PASSWORD).status_code == 204
+        recent = {entry.pk for entry in Session.objects.filter(authenticated_at__gt=Now() - AGE)}
+        assert [str(pk) for pk in recent] == [entry["id"] for entry in listed(this) if entry["current"]]
+        assert other.get("/v1/auth/me").status_code == 200
+
+    def test_a_wrong_password_is_counted_per_account_and_told(self, device):
+        one, two = device(), device()
+        Session.objects.update(authenticated_at=Now() - AGE)
+        before = list(Session.objects.values_list("pk", "authenticated_at"))
+        for number in range(10):
+            client = (one, two)[number % 2]
+            assert outcome(post(client, "reauthenticate", password=OTHER_PASSWORD)) == (
+                403,
+                "reauthentication_failed",
+            )
+        answer = post(one, "reauthenticate", password=PASSWORD)
+        assert outcome(answer) == (429, "rate_limited")
+        assert int(answer["Retry-After"]) in range(850, 901)
+        assert list(Session.objects.values_list("pk", "authenticated_at")) == before
+        assert [message.subject for message in deliver_mails()] == ["Somebody is guessing your password"]
+
+    def test_a_right_one_does_not_clear_the_wrong_ones(self, device):
+        this = device()
+        for password in [OTHER_PASSWORD] * 9 + [PASSWORD] * 3 + [OTHER_PASSWORD]:
+            post(this, "reauthenticate", password=password)
+        assert outcome(post(this, "reauthenticate", password=PASSWORD)) == (429, "rate_limited")
+
+    def test_without_a_password_there_is_none_to_prove(self, device, ada):
+        this = device()
+        ada.set_unusable_password()
+        ada.save()
+        assert outcome(post(this, "reauthenticate", password=PASSWORD)) == (403, "reauthentication_failed")
+
+
+@pytest.mark.django_db
+class TestNewDevice:
+    def sign_in(self, client, user_agent, ip):
+        return client.post(
+            "/v1/auth/login",
+            {"email": EMAIL, "password": PASSWORD},
+            HTTP_USER_AGENT=user_agent,
+            REMOTE_ADDR=ip,
+        )
+
+    @pytest.mark.parametrize(
+        ("user_agent", "ip", "told"),
+        [
+            (FIREFOX, "198.51.100.7", False),
+            (
+                FIREFOX.replace("140", "141"),
+                "198.51.7.7",
+                False,
+            ),  # updated, and another line of that provider
+            (CHROME, "198.51.100.7", True),
+            (FIREFOX, "203.0.113.9", True),
+            (FIREFOX, "2001:db8::1", True),
+        ],
+    )
+    def test_is_told_after_the_first(self, public, ada, user_agent, ip, told):
+        assert self.sign_in(public, FIREFOX, "198.51.100.7").status_code == 200
+        assert deliver_mails() == []
+        assert self.sign_in(public, user_agent, ip).status_code == 200
+        assert [message.subject for message in deliver_mails()] == ["New sign-in to your account"] * told
+
+    def test_the_mail_names_time_place_and_device_in_our_words(self, public, ada):
+        self.sign_in(public, FIREFOX, "198.51.100.7")
+        self.sign_in(public, f"{CHROME} <b>evil.example</b>", "203.0.113.9")
+        (message,) = deliver_mails()
+        assert "Chrome on Windows" in message.body
+        assert "203.0.113.9" in message.body
+        assert "evil" not in message.message().as_string()
+
+    def test_an_address_that_is_not_proved_is_not_written_to(self, public, make_user):
+        make_user(EMAIL, password=PASSWORD, verified=False)
+        self.sign_in(public, FIREFOX, "198.51.100.7")
+        self.sign_in(public, CHROME, "203.0.113.9")
+        assert deliver_mails() == []
+
+    def test_words(self):
+        assert devices.describe("") == ""
+        assert devices.describe(FIREFOX) == "Firefox on Linux"
+
+
+@pytest.mark.django_db
+def test_reuse_of_a_refresh_token_is_told_once(public, ada, sign_in):
+    first = sign_in(EMAIL)["refresh_token"]
+    second = post(public, "refresh", refresh_token=first).json()["refresh_token"]
+    post(public, "refresh", refresh_token=second)
+    for expected in ("refresh_token_reused", "session_revoked"):
+        assert outcome(post(public, "refresh", refresh_token=first)) == (401, expected)
+    assert [message.subject for message in deliver_mails()] == ["We have ended a session"]
+
+
+WAYS_OUT = {
+    "logout": lambda client, _: post(client, "logout"),
+    "logout-all": lambda client, _: post(client, "logout-all"),
+    "end one": lambda client, session_id: client.delete(f"/v1/auth/sessions/{session_id}"),
+    "end others": lambda client, _: client.delete("/v1/auth/sessions"),
+    "change password": lambda client, _: post(
+        client, "change-password", current_password=PASSWORD, new_password=OTHER_PASSWORD
+    ),
+}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("way", WAYS_OUT)
+def test_no_request_that_starts_after_the_answer_is_accepted(way, public, ada, sign_in):
+    """Eight threads hammer with the old access token while its session is ended."""
+    victim, ender = sign_in(EMAIL), sign_in(EMAIL)
+    victim_id = str(Session.objects.order_by("created_at")[0].pk)
+    answered, stop = Signal(), Signal()
+    started_after: list[int] = []
+    accepted_before: list[int] = []
+
+    def hammer():
+        client = ListenerClient("public").with_token(victim["access_token"])
+        try:
+            while not stop.is_set():
+                late = answered.is_set()
+                status = client.get("/v1/auth/me/status").status_code
+                (started_after if late else accepted_before).append(status)
+        finally:
+            connection.close()
+
+    threads = [Thread(target=hammer) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: len(accepted_before) > 16)
+    token = victim if way == "logout" else ender
+    answer = WAYS_OUT[way](public.with_token(token["access_token"]), victim_id)
+    answered.set()
+    wait_until(lambda: len(started_after) > 40)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert answer.status_code == 204
+    assert 200 in accepted_before
+    assert set(started_after) == {401}
+    assert post(public, "refresh", refresh_token=victim["refresh_token"]).status_code == 401
+
+
+def wait_until(condition, seconds=10.0):
+    end = monotonic() + seconds
+    while not condition():
+        assert monotonic() < end
+        Signal().wait(0.005)
+
+
+@pytest.mark.django_db
+@override_settings(RATE_LIMITS_FACTOR=10)
+def test_a_sign_in_that_is_judged_before_a_password_change_opens_nothing(ada):
+    ada.refresh_from_db()
+    type(ada).objects.filter(pk=ada.pk).update(password="!")
+    assert sessions.open_session(ada, methods=["pwd"], client=Client(None, "")) is None

@@ -1,0 +1,145 @@
+"""Passwords: a forgotten one, a new one by the mailed link, another one for who is signed in."""
+
+from typing import Annotated
+
+from django.conf import settings
+from django.http import HttpResponse
+from django.utils.translation import gettext as _
+from msgspec import Meta
+from rest_framework.response import Response
+
+from accounts import password_change, password_reset, tiers
+from accounts.client import client_of
+from accounts.documentation import documented
+from accounts.errors import (
+    Problem,
+    RateLimited,
+    ReauthenticationFailed,
+    ReauthenticationRequired,
+    ServiceUnavailable,
+    TokenInvalid,
+    ValidationFailed,
+)
+from accounts.requests import PublicRequest, UserRequest
+from accounts.tiers import PublicEndpoint, VerifiedEndpoint
+from accounts.views.answers import EMAIL, LINK_EXAMPLE, Detail
+from accounts.views.pages import is_form, page, refusal
+
+REQUESTED = Detail("If this address has an account, we have sent a mail to it. Follow the link in it.")
+NewPassword = Annotated[str, Meta(description="12 to 256 characters, any; no rule of composition.")]
+
+
+class PasswordResetRequest(PublicEndpoint):
+    takes_forms = True
+
+    class Body(tiers.Body):
+        email: str
+
+    @documented("Page that asks for a reset", answer=str, example="<!doctype html>...")
+    def get(self, request: PublicRequest) -> HttpResponse:
+        """An HTML page whose form asks for the mail."""
+        return page("password_reset_request", service=settings.SERVICE_NAME)
+
+    @documented(
+        "Ask for a new password",
+        answer=Detail,
+        status=202,
+        example={"detail": REQUESTED.detail},
+        body_example={"email": EMAIL},
+        problems=(RateLimited,),
+    )
+    def post(self, request: PublicRequest) -> HttpResponse:
+        """Mails a link that chooses a new password, where the address has an account. The answer is always the same."""
+        try:
+            password_reset.request(email=request.data.email)
+        except Problem as problem:
+            if is_form(request):
+                return refusal(problem)
+            raise
+        if is_form(request):
+            return page("password_reset_requested", status=202, service=settings.SERVICE_NAME)
+        return Response(REQUESTED, 202)
+
+
+class PasswordReset(PublicEndpoint):
+    takes_forms = True
+
+    class Query(tiers.Query):
+        token: str = ""
+
+    class Body(tiers.Body):
+        token: str
+        new_password: NewPassword
+
+    @documented("Page of the mailed link", answer=str, example="<!doctype html>...")
+    def get(self, request: PublicRequest) -> HttpResponse:
+        """An HTML page whose form takes the new password. Opening it changes nothing: mail scanners open links."""
+        return _form(self.query(request).token)
+
+    @documented(
+        "Choose a new password",
+        status=204,
+        body_example={"token": LINK_EXAMPLE, "new_password": "a sentence that only I know"},
+        problems=(TokenInvalid, RateLimited),
+    )
+    def post(self, request: PublicRequest) -> HttpResponse:
+        """Uses up the mailed link. Every session ends, and the address counts as verified; second factors stay.
+
+        A password that is refused leaves the link as it was. A form is answered with a page.
+        """
+        body = request.data
+        try:
+            password_reset.reset(token=body.token, new_password=body.new_password, client=client_of(request))
+        except ValidationFailed as problem:
+            if is_form(request):
+                return _form(body.token, status=400, faults=problem.extra["errors"])
+            raise
+        except Problem as problem:
+            if is_form(request):
+                return refusal(problem)
+            raise
+        if is_form(request):
+            return page("password_was_reset", service=settings.SERVICE_NAME)
+        return Response(status=204)
+
+
+class ChangePassword(VerifiedEndpoint):
+    class Body(tiers.Body):
+        new_password: NewPassword
+        current_password: Annotated[
+            str | None,
+            Meta(description="Left out by an account that has none: then the sign-in must be recent."),
+        ] = None
+
+    @documented(
+        "Change the password",
+        status=204,
+        body_example={
+            "current_password": "a sentence that only I know",
+            "new_password": "another sentence that only I know",
+        },
+        problems=(ReauthenticationFailed, ReauthenticationRequired, RateLimited, ServiceUnavailable),
+    )
+    def post(self, request: UserRequest) -> Response:
+        """Every other session ends, this one stays. Wrong passwords are counted: after ten comes a pause."""
+        body = request.data
+        password_change.change(
+            request.auth,
+            current_password=body.current_password,
+            new_password=body.new_password,
+            client=client_of(request),
+        )
+        return Response(status=204)
+
+
+def _form(token: str, *, status: int = 200, faults: list[dict[str, str]] | None = None) -> HttpResponse:
+    least = _("%(count)d characters at least.") % {"count": settings.PASSWORD_MIN_LENGTH}
+    return page(
+        "password_reset",
+        status=status,
+        service=settings.SERVICE_NAME,
+        token=token,
+        least=least,
+        min_length=settings.PASSWORD_MIN_LENGTH,
+        faults=faults or [],
+    )

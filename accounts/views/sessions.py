@@ -1,0 +1,107 @@
+"""The devices that somebody is signed in on, and proving again who one is."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+from rest_framework.response import Response
+
+from accounts import reauthentication, sessions, tiers
+from accounts.client import client_of
+from accounts.documentation import documented
+from accounts.errors import (
+    RateLimited,
+    ReauthenticationFailed,
+    ServiceUnavailable,
+    SessionNotFound,
+    ValidationFailed,
+)
+from accounts.models import Session
+from accounts.requests import UserRequest
+from accounts.tiers import AuthenticatedEndpoint
+
+
+class SessionAnswer(msgspec.Struct, kw_only=True):
+    id: UUID
+    current: Annotated[bool, Meta(description="Whether it is the one that asks.")]
+    created_at: datetime
+    last_used_at: datetime
+    ip: str | None
+    user_agent: str
+    methods: Annotated[list[str], Meta(description="How it was signed in: RFC 8176 values.")]
+
+
+SESSION_EXAMPLE = {
+    "id": "0b6f1c1e-6c52-4d0b-8f0e-1f4b1f0a9c77",
+    "current": True,
+    "created_at": "2026-11-23T10:00:00Z",
+    "last_used_at": "2026-11-23T11:30:00Z",
+    "ip": "198.51.100.7",
+    "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    "methods": ["pwd"],
+}
+
+
+class Sessions(AuthenticatedEndpoint):
+    @documented("List the own sessions", answer=SessionAnswer, paged=True, example=SESSION_EXAMPLE)
+    def get(self, request: UserRequest) -> Response:
+        """The devices that are signed in, newest first."""
+        page: Response = self.pages.page(
+            sessions.live_of(request.user.pk),
+            request,
+            order=("-created_at", "-id"),
+            bound_to={"user": request.user.pk},
+            render=lambda session: session_answer(session, current=session.pk == request.auth.pk),
+        )
+        return page
+
+    @documented("Sign out the other devices", status=204)
+    def delete(self, request: UserRequest) -> Response:
+        """Ends every session but this one, at once."""
+        sessions.sign_out_others(request.auth, client=client_of(request))
+        return Response(status=204)
+
+
+class OneSession(AuthenticatedEndpoint):
+    @documented("Sign out one device", status=204, problems=(SessionNotFound,))
+    def delete(self, request: UserRequest, session_id: UUID) -> Response:
+        """Ends that session at once; another user's is unknown."""
+        sessions.end_one(request.auth, session_id, client=client_of(request))
+        return Response(status=204)
+
+
+class Reauthenticate(AuthenticatedEndpoint):
+    class Body(tiers.Body):
+        password: str | None = None
+
+    @documented(
+        "Prove again who you are",
+        status=204,
+        body_example={"password": "a sentence that only I know"},
+        problems=(ReauthenticationFailed, RateLimited, ServiceUnavailable),
+    )
+    def post(self, request: UserRequest) -> Response:
+        """This session counts as recent for five minutes, as after a full sign-in. Ten wrong tries bring a pause."""
+        given = {
+            name: proof for name, proof in msgspec.structs.asdict(request.data).items() if proof is not None
+        }
+        if len(given) != 1:
+            names = ", ".join(f"`{name}`" for name in reauthentication.METHODS)
+            raise ValidationFailed(("password", "required", f"Send exactly one of: {names}."))
+        ((method, proof),) = given.items()
+        reauthentication.renew(request.auth, method=method, proof=proof, client=client_of(request))
+        return Response(status=204)
+
+
+def session_answer(session: Session, *, current: bool) -> SessionAnswer:
+    return SessionAnswer(
+        id=session.pk,
+        current=current,
+        created_at=session.created_at,
+        last_used_at=session.last_used_at,
+        ip=session.ip,
+        user_agent=session.user_agent,
+        methods=session.methods,
+    )
