@@ -191,5 +191,7 @@ def test_the_same_holds_under_asgi(make_user: Any, service_key: Any, monkeypatch
     for route in ROUTES:
         if route.note in {"docs", "health", "staff"} or "logout" in route.path:
             continue
+        if (route.method, route.path) == ("DELETE", "/v1/auth/me"):
+            continue  # as with logout: the first of the two calls would decide the second
         for headers in ({}, someone, unverified, key):
             assert ask_asgi(route, headers) == ask(route, headers), (route.path, list(headers))
