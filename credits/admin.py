@@ -76,7 +76,7 @@ def moment(name: str) -> Callable[[Any, Any], str | None]:
     @admin.display(description=name.replace("_", " "))
     def column(self: Any, row: Any) -> str | None:
         at = getattr(row, name)
-        return at and format_html('<span class="whitespace-nowrap">{:%Y-%m-%d %H:%M:%S}</span>', at)
+        return at and format_html('<span class="whitespace-nowrap">{}</span>', f"{at:%Y-%m-%d %H:%M:%S}")
 
     return column
 
@@ -189,7 +189,9 @@ class CreditTransactionAdmin(LedgerAdmin):
     owned, set_aside = amount("balance"), amount("held")
     list_filter = ("type", ByService)
     search_fields = ("user__email",)
-    search_help_text = "Any part of the user's address or id; a transaction's id; a whole reference"
+    search_help_text = (
+        "Any part of the user's address or id; a transaction's id; a whole reference. Counted up to 5,000."
+    )
     date_hierarchy = "at"
     exclude = ("salt", "digest", "text_digest", "hash")
 
@@ -208,6 +210,8 @@ class CreditTransactionAdmin(LedgerAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
+        if journal_pages.is_no_date(request):
+            return HttpResponseRedirect(request.path)
         context = {**(extra_context or {}), "hierarchy": journal_pages.hierarchy(request)}
         response: HttpResponse = super().changelist_view(request, context)
         return response

@@ -98,6 +98,11 @@ def order(request: HttpRequest) -> tuple[str, ...]:
     return ("-at", "-id") if request.GET.keys() & {"user", "user__exact", "service"} else ("-id",)
 
 
+def is_no_date(request: HttpRequest) -> bool:
+    """Whether the query asks for a year, month or day that there is not, on which Django would stumble."""
+    return len(_asked(request)) < sum(name in request.GET for name in LEVELS)
+
+
 def hierarchy(request: HttpRequest) -> dict[str, Any]:
     """Years, months or days with rows, as Django's own date hierarchy shows them; its context and its parameters."""
     asked = _asked(request)
@@ -138,7 +143,7 @@ def _title(parts: tuple[int, ...]) -> str:
     if len(parts) == 1:
         return str(parts[0])
     day = date(parts[0], parts[1], parts[2] if len(parts) == 3 else 1)
-    return f"{day:%B} {day.year}" if len(parts) == 2 else f"{day:%B} {day.day}"
+    return f"{day:%B} {day.year}" if len(parts) == 2 else f"{day:%b} {day.day}"
 
 
 def _link(kept: dict[str, str], parts: tuple[int, ...]) -> str:
