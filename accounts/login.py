@@ -33,6 +33,7 @@ def sign_in(*, email: str, password: str, cancel_deletion: bool, client: Client)
 
     Raises InvalidCredentials, AccountSuspended, DeletionPending, RateLimited or ServiceUnavailable.
     """
+    passwords.require_room()
     address = email_address.normalize(email)
     with _counted(address, client):
         for _ in range(TRIES_WHEN_ACCOUNT_CHANGES):

@@ -178,6 +178,14 @@ def _decoy(rounds: int | None = None) -> str:
     return f"{hasher.algorithm}$$2b${rounds or hasher.rounds:02d}${'.' * 53}"
 
 
+def require_room() -> None:
+    """Raises ServiceUnavailable while no further hash would be let in, before anything else is spent on the request.
+
+    Of a hundred sign-ins at once most are refused: a refusal must be quick, or the last of them waits for seconds.
+    """
+    _slots.require_room()
+
+
 class HashingSlots:
     """Bounds the hashes that run, and the threads that wait for one: the other threads go on answering requests."""
 
@@ -185,6 +193,11 @@ class HashingSlots:
         self._running = threading.BoundedSemaphore(running)
         self._inside = threading.BoundedSemaphore(running + waiting)
         self._patience = patience
+
+    def require_room(self) -> None:
+        if not self._inside.acquire(blocking=False):
+            raise ServiceUnavailable
+        self._inside.release()
 
     @contextmanager
     def one(self) -> Iterator[None]:

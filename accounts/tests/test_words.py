@@ -141,6 +141,13 @@ class TestPasswords:
                 pass
             assert time.monotonic() - started < 0.1
 
+    def test_whether_there_is_room_is_asked_without_taking_it(self):
+        slots = passwords.HashingSlots(running=1, waiting=0, patience=30)
+        slots.require_room()
+        with slots.one(), pytest.raises(ServiceUnavailable):
+            slots.require_room()
+        slots.require_room()
+
 
 class TestClient:
     @pytest.mark.parametrize(
