@@ -6,6 +6,7 @@ PostgreSQL. Subjects (addresses, IPs) are kept as keyed hashes only.
 """
 
 import hashlib
+import threading
 import time
 from collections.abc import Sequence
 from functools import cache
@@ -22,7 +23,7 @@ from accounts.errors import RateLimited
 MICROSECONDS = 1_000_000
 LONGEST_DELAY = 3600 * MICROSECONDS
 REDIS_PATIENCE = 0.2  # seconds that one request waits for Redis
-REDIS_REST = 5.0  # seconds in which nobody asks a Redis that has failed; then one request tries
+REDIS_REST = 5.0  # seconds in which nobody asks a Redis that has failed; then a thread tries
 
 # KEYS: one per limit; ARGV of each: allowed hits, window, hits without delay, first delay (microseconds; 0: none).
 # Stops at the first limit that is reached. Answers {0, 0, hits that are left of each limit}, or {the number of that
@@ -198,13 +199,21 @@ class Breaker:
         self._next_try = 0.0
 
     def closed(self) -> bool:
-        """Whether this request asks Redis: always while it works, one every few seconds while it does not."""
+        """Whether this request asks Redis. While Redis is away none does: a thread finds out whether it is back."""
         if not self._next_try:
             return True
-        if time.monotonic() < self._next_try:
-            return False
-        self.failed()  # until this one has an answer the others stay away
-        return True
+        if time.monotonic() >= self._next_try:
+            self.failed()  # until there is an answer nobody else asks
+            threading.Thread(target=self._look, name="redis-back", daemon=True).start()
+        return False
+
+    def _look(self) -> None:
+        try:
+            _redis().ping()
+        except redis.RedisError:
+            self.failed()
+        else:
+            self.worked()
 
     def failed(self) -> None:
         self._next_try = time.monotonic() + REDIS_REST

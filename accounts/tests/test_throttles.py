@@ -138,17 +138,25 @@ class TestRedisGone:
         assert max(times) < 0.5
         assert sorted(times)[-2] < 0.1
 
-    def test_one_request_in_a_while_tries_again(self, redis_at, settings):
+    def test_its_return_is_noticed_and_costs_no_request_anything(self, redis_at, settings):
         good = settings.REDIS_URL
-        redis_at(f"redis://127.0.0.1:{closed_port()}/0")
-        throttles.take(throttles.hit("one", "a"))
-        rests_until = throttles.breaker._next_try
-        redis_at(good)
-        throttles.breaker._next_try = rests_until - throttles.REDIS_REST
-        with statements() as run:
+        with silent_port() as port:
+            redis_at(f"redis://127.0.0.1:{port}/0")
+            throttles.take(throttles.hit("one", "a"))
+            throttles.breaker._next_try -= throttles.REDIS_REST
+            started = time.monotonic()
             throttles.take(throttles.hit("one", "b"))
+            assert time.monotonic() - started < throttles.REDIS_PATIENCE
+        time.sleep(3 * throttles.REDIS_PATIENCE)  # that look ends in vain
+        redis_at(good)
+        throttles.breaker._next_try -= throttles.REDIS_REST
+        assert not throttles.breaker.closed()
+        until = time.monotonic() + 5
+        while not throttles.breaker.closed() and time.monotonic() < until:
+            time.sleep(0.01)
+        with statements() as run:
+            throttles.take(throttles.hit("one", "c"))
         assert run == []
-        assert throttles.breaker.closed()
 
     def test_purge_removes_what_is_over(self):
         with connection.cursor() as cursor:
