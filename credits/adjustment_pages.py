@@ -96,6 +96,7 @@ class AdjustmentPages:
             "after": now.balance + amount,
             "left": left,
             "needs_second": abs(amount) > left,
+            "too_much": -amount > now.available,
         }
         return TemplateResponse(request, "admin/credits/usercredit/adjust.html", context)
 

@@ -287,6 +287,10 @@ class TestAdjusting:
         assert ledger_rows() == before
         assert not AdjustmentRequest.objects.exists()
 
+    def test_says_before_confirming_that_there_is_not_enough(self, rich, clerk):
+        _, asked, _ = self.confirm(signed_in(clerk), rich, amount="-531", reason="why")
+        assert "Only 530 are available" in asked.content.decode()
+
     def test_needs_the_permission(self, rich):
         client = signed_in(staff("reader@example.test", "view_usercredit", "approve_adjustment"))
         path = f"{C}/usercredit/{rich.pk}/adjust/"
