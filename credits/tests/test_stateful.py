@@ -150,6 +150,9 @@ class Life(RuleBasedStateMachine):
                 return None
             return verb(user_id=user_id, granted_by=self.maker(user_id, number), amount=amount, call=call)
 
+        lots = CreditLot.objects.filter(user_id__in=self.users, kind="grant").count()
+        if lots != len(self.users) * len(self.napkin.grants):
+            return  # the napkin posts at once what is due; a grant that comes of it has no number with a user yet
         makers = {self.maker(self.by_lock, n): n for n in range(len(self.napkin.grants))}
         if len(makers) == len(self.napkin.grants):
             self.on_all(
