@@ -38,7 +38,7 @@ def every_connection_taken(instance: Instance, _sink: MailSink, verdict: Verdict
         verdict.recovered(traffic.recovery(time.monotonic(), within=20), within=5, what="recovery")
         time.sleep(3)
     watch.stop()
-    failed, made = watch.failed("livez", taken, free)
+    failed, made = watch.failed("livez", (taken, free))
     verdict.require(not failed, f"/livez failed {failed} of {made} times")
     _judge_refusals(traffic, taken, free, verdict)
     verdict.notes.append(f"{greedy.most} connections held, {greedy.cut} cut")

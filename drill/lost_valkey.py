@@ -157,8 +157,8 @@ def _flush(instance: Instance) -> None:
 def _compare(verdict: Verdict, watch: Watch, *, begun: float, broken: float, back: float) -> None:
     """99.9 % done, p95 at most doubled and under 500 ms (only doubled where it was above 250 before)."""
     for kind in ("balance", "refresh", "login", "use"):
-        before, during = watch.p95(kind, begun, broken), watch.p95(kind, broken, back)
-        failed, made = watch.failed(kind, broken, back)
+        before, during = watch.p95(kind, (begun, broken)), watch.p95(kind, (broken, back))
+        failed, made = watch.failed(kind, (broken, back))
         verdict.notes.append(
             f"{kind}: p95 {before * 1000:.0f} ms before, {during * 1000:.0f} ms during; {failed} of {made} failed"
         )

@@ -55,6 +55,9 @@ def await_mails(sink: MailSink, addresses: list[str], *, within: float) -> float
     return float("inf")
 
 
+Span = tuple[float, float]  # from and until, of time.monotonic()
+
+
 class Watch:
     """Calls made over and over beside a fault, by kind, and their times."""
 
@@ -77,11 +80,14 @@ class Watch:
         for thread in self._threads:
             thread.join(30)
 
-    def p95(self, kind: str, since: float, until: float) -> float:
-        times = [a.seconds for a in list(self.answers[kind]) if since <= a.started < until]
-        return percentile(times, 0.95)
+    def p95(self, kind: str, *spans: Span) -> float:
+        return percentile([answer.seconds for answer in self.within(kind, *spans)], 0.95)
 
-    def failed(self, kind: str, since: float, until: float) -> tuple[int, int]:
-        """How many calls of that time went wrong, of how many."""
-        those = [a for a in list(self.answers[kind]) if since <= a.started < until]
+    def failed(self, kind: str, *spans: Span) -> tuple[int, int]:
+        """How many calls of those times went wrong, of how many."""
+        those = self.within(kind, *spans)
         return sum(not answer.done for answer in those), len(those)
+
+    def within(self, kind: str, *spans: Span) -> list[Answer]:
+        answers = list(self.answers[kind])
+        return [answer for answer in answers if any(start <= answer.started < end for start, end in spans)]
