@@ -28,6 +28,11 @@ LEFT JOIN LATERAL (
 WHERE u.id = %s AND u.status <> 'deleted'
 """
 
+DUE = """
+SELECT credits_now(), c.due_at FROM accounts_user u LEFT JOIN credits_usercredit c ON c.user_id = u.id
+WHERE u.id = %s AND u.status <> 'deleted'
+"""
+
 
 @dataclass(slots=True, kw_only=True)
 class Balance:
@@ -83,6 +88,17 @@ def past(user_id: uuid.UUID, at: datetime) -> Balance:
         return Balance(user_id=user_id, as_of=at)
     debt = max(0, last.held - last.balance)
     return Balance(user_id=user_id, as_of=at, balance=last.balance, held=last.held, debt=debt)
+
+
+def when_due(user_id: uuid.UUID) -> datetime | None:
+    """The time, if something of the user has come due by now, else None. One statement. Raises UserNotFound."""
+    with connection.cursor() as cursor:
+        cursor.execute(DUE, [user_id])
+        row = cursor.fetchone()
+    if row is None:
+        raise UserNotFound
+    now, due_at = row
+    return now if due_at is not None and due_at <= now else None
 
 
 def unposted(user_id: uuid.UUID, now: datetime) -> list[CreditTransaction]:

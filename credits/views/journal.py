@@ -14,7 +14,6 @@ from rest_framework.response import Response
 from accounts import tiers
 from accounts.documentation import documented
 from accounts.errors import UserNotFound
-from accounts.models import User
 from accounts.requests import ServiceRequest
 from accounts.tiers import InternalEndpoint
 from credits import balance, export, ledger, prices, refunds
@@ -29,7 +28,6 @@ from credits.errors import (
     TransactionNotRefundable,
 )
 from credits.models import CreditTransaction, TransactionType
-from credits.posting import ledger_time
 from credits.views.answers import (
     ADDED,
     REFUNDED,
@@ -208,7 +206,7 @@ class Transactions(InternalEndpoint):
         With `Accept: text/csv` all rows that match, as CSV, without pages.
         """
         query = self.query(request)
-        rows, unposted = _journal(query, request.auth.service), _unposted(query)
+        unposted, rows = _unposted(query), _journal(query, request.auth.service)
         order = ("-at",) if query.user_id else ("-at", "-id")
         if "text/csv" in request.headers.get("Accept", ""):
             return _csv(chain(unposted, export.newest_first(rows, order=order)))
@@ -242,12 +240,10 @@ def _answer(row: CreditTransaction) -> Response:
 
 
 def _journal(query: Any, service: str) -> QuerySet[CreditTransaction]:
-    """The rows that the query asks for. Raises UserNotFound."""
+    """The rows that the query asks for."""
     rows = CreditTransaction.objects.all()
     if query.user_id is None:
         rows = rows.filter(service=service)
-    elif not User.objects.filter(pk=query.user_id).exclude(status=User.Status.DELETED).exists():
-        raise UserNotFound
     filters = {
         "user_id": query.user_id,
         "type": query.type,
@@ -259,10 +255,11 @@ def _journal(query: Any, service: str) -> QuerySet[CreditTransaction]:
 
 
 def _unposted(query: Any) -> list[CreditTransaction]:
-    """What has come due for the user, matches, and is not in the journal yet: newest first."""
-    if query.user_id is None:
+    """What has come due for the user, matches, and is not in the journal yet: newest first. Raises UserNotFound."""
+    now = query.user_id and balance.when_due(query.user_id)
+    if now is None:
         return []
-    rows = balance.unposted(query.user_id, ledger_time())
+    rows = balance.unposted(query.user_id, now)
     return [row for row in reversed(rows) if _matches(row, query)]
 
 
