@@ -12,13 +12,13 @@ sys.path[:0] = [str(ROOT), str(ROOT / "script" / "lib")]
 
 import dev_env  # noqa: E402
 from console import Console  # noqa: E402
-from postgres import OWNER, Postgres  # noqa: E402
+from postgres import Postgres  # noqa: E402
 from processes import die_with_parent  # noqa: E402
 from supervise import Stopped, Supervisor  # noqa: E402
 from valkey import Valkey  # noqa: E402
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     if shutil.which("wrk") is None:
         raise SystemExit("wrk makes the load. Install it: apt-get install wrk, or brew install wrk.")
     directory = Path(os.environ.get("VAR_DIR") or ROOT / "var").resolve() / "bench"
@@ -27,14 +27,14 @@ def main() -> int:
         supervisor = Supervisor(state=directory / "children.json", console=Console(log.fileno()))
         try:
             supervisor.end_leftovers()
-            return measure(supervisor, directory)
+            return measure(supervisor, directory, arguments)
         except Stopped:
             return 1
         finally:
             supervisor.shutdown()
 
 
-def measure(supervisor: Supervisor, directory: Path) -> int:
+def measure(supervisor: Supervisor, directory: Path, arguments: list[str]) -> int:
     postgres, valkey = Postgres(directory), Valkey(directory)
     postgres.prepare()
     supervisor.start(postgres.child(), valkey.child())
@@ -45,12 +45,12 @@ def measure(supervisor: Supervisor, directory: Path) -> int:
         "DJANGO_SETTINGS_MODULE": "config.settings.dev",
         "VAR_DIR": str(directory),
         "DATABASE_URL": postgres.url(),
-        "DATABASE_MIGRATE_URL": postgres.url(OWNER),
+        "BENCH_CLUSTER": postgres.url("{role}", "{database}"),
         "REDIS_URL": valkey.url,
         "PGBENCH": str(postgres.programs / "pgbench"),
     }
     with subprocess.Popen(
-        [sys.executable, "bench/use.py"],
+        [sys.executable, "bench/measure.py", *arguments],
         cwd=ROOT,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -60,4 +60,4 @@ def measure(supervisor: Supervisor, directory: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,38 @@
+-- wrk: one POST /v1/credits/batch of 1,000 uses per request, each with a key of its own, over the users in turn.
+-- Prints one line of JSON. An operation that was refused would have a problem in its result: that counts as broken.
+local headers = {
+  ["Content-Type"] = "application/json",
+  ["X-API-Key"] = os.getenv("BENCH_KEY"),
+}
+local users = tonumber(os.getenv("BENCH_USERS"))
+local run, count = os.getenv("BENCH_RUN"), 0
+local operation = '{"op":"use","idempotency_key":"%s","user_id":"00000000-0000-4000-8000-%012x","amount":1}'
+local thread, problems = nil, 0
+
+function setup(made)
+  thread = made
+  thread:set("problems", 0)
+end
+
+function request()
+  local operations = {}
+  for n = 1, 1000 do
+    count = count + 1
+    operations[n] = string.format(operation, run .. count, count % users + 1)
+  end
+  return wrk.format("POST", "/v1/credits/batch", headers, '{"operations":[' .. table.concat(operations, ",") .. ']}')
+end
+
+function response(status, headers, body)
+  if status ~= 200 or string.find(body, '"problem"', 1, true) then
+    problems = problems + 1
+  end
+end
+
+function done(summary, latency, requests)
+  io.write(string.format(
+    '{"requests":%d,"microseconds":%d,"refused":%d,"broken":%d,"p50":%d,"p99":%d}\n',
+    summary.requests, summary.duration, thread:get("problems"),
+    summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout,
+    latency:percentile(50), latency:percentile(99)))
+end

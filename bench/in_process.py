@@ -1,0 +1,206 @@
+"""A program for bench/inside.py: calls the application of one listener ($LISTENER) in process, and prints JSON.
+
+The profile is a ladder: a plain Django view under the listener's middleware, an empty view of the framework, one that
+asks for a key, one that reads the body, and `use` itself. The difference of two rungs is what the upper one adds; the
+ledger is measured by itself.
+"""
+
+import contextlib
+import gc
+import io
+import json
+import os
+import sys
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "script" / "lib")]
+
+from django.core.wsgi import get_wsgi_application  # noqa: E402
+
+application = get_wsgi_application()
+
+from databases import user_id  # noqa: E402
+from django.db import connection  # noqa: E402
+from django.http import HttpResponse  # noqa: E402
+from django.test.utils import CaptureQueriesContext  # noqa: E402
+from django.urls import path  # noqa: E402
+from django.views.decorators.csrf import csrf_exempt  # noqa: E402
+from psycopg.types.numeric import Int8  # noqa: E402
+from rest_framework.request import Request  # noqa: E402
+from rest_framework.response import Response  # noqa: E402
+
+from accounts import sessions  # noqa: E402
+from accounts.client import Client  # noqa: E402
+from accounts.models import User  # noqa: E402
+from accounts.tiers import InternalEndpoint, PublicEndpoint  # noqa: E402
+from config.urls import internal  # noqa: E402
+from credits import ledger  # noqa: E402
+from credits.calls import Call, request_bytes  # noqa: E402
+from credits.spending import SPEND  # noqa: E402
+from credits.views.journal import UseCredits  # noqa: E402
+from deploy import gunicorn  # noqa: E402
+
+CALLS = 50  # of one try
+USER = user_id(2)
+KEY = {"HTTP_X_API_KEY": os.environ["INTERNAL_API_KEY"]}
+USE = json.dumps({"user_id": USER, "amount": 1}).encode()
+
+
+def call(
+    method: str, where: str, body: bytes = b"", *, query: str = "", headers: Mapping[str, str] | None = None
+) -> bytes:
+    """One request, as gunicorn would hand it over; its answer must be a success."""
+    environ = {
+        "REQUEST_METHOD": method, "PATH_INFO": where, "QUERY_STRING": query, "SERVER_NAME": "127.0.0.1",
+        "SERVER_PORT": "80", "SERVER_PROTOCOL": "HTTP/1.1", "REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "127.0.0.1",
+        "CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(len(body)), "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": sys.stderr, "wsgi.url_scheme": "http", "wsgi.version": (1, 0), "wsgi.multithread": True,
+        "wsgi.multiprocess": True, "wsgi.run_once": False, **(headers or {}),
+    }  # fmt: skip
+    statuses: list[str] = []
+    answer: Any = application(environ, lambda status, *_: statuses.append(status))  # type: ignore[arg-type]
+    content = b"".join(answer)
+    answer.close()
+    if not statuses[0].startswith("2"):
+        raise SystemExit(f"{method} {where}: {statuses[0]} {content!r}")
+    return content
+
+
+def use(where: str = "/v1/credits/use") -> None:
+    call("POST", where, USE, headers={"HTTP_IDEMPOTENCY_KEY": uuid.uuid4().hex, **KEY})
+
+
+def statements() -> dict[str, list[int]]:
+    """Of several calls each, after some that fill the caches."""
+    return {name: [counted(one) for _ in range(12)][2:] for name, one in calls().items()}
+
+
+def counted(one: Callable[[], object]) -> int:
+    with CaptureQueriesContext(connection) as captured:
+        one()
+    return len(captured)
+
+
+def calls() -> dict[str, Callable[[], object]]:
+    token = access_token()
+    if os.environ["LISTENER"] == "public":
+        bearer = {"HTTP_AUTHORIZATION": f"Bearer {token}"}
+        return {"GET /v1/auth/me": lambda: call("GET", "/v1/auth/me", headers=bearer)}
+    introspected = json.dumps({"token": token}).encode()
+    return {
+        "use": use,
+        "balance": lambda: call("GET", "/v1/credits/balance", query=f"user_id={USER}", headers=KEY),
+        "introspection": lambda: call("POST", "/v1/tokens/introspect", introspected, headers=KEY),
+    }
+
+
+def profile(tries: int) -> dict[str, float]:
+    """Microseconds of processor time, of each part the least of so many tries."""
+    internal.urlpatterns += [
+        path("bench/plain", csrf_exempt(lambda request: HttpResponse(status=201))),
+        path("bench/empty", Empty.as_view()),
+        path("bench/keyed", Keyed.as_view()),
+        path("bench/body", WithBody.as_view()),
+    ]
+    plain, empty, keyed, body, whole, spend, driver = least_of(
+        tries,
+        lambda: use("/bench/plain"),
+        lambda: use("/bench/empty"),
+        lambda: use("/bench/keyed"),
+        lambda: use("/bench/body"),
+        use,
+        lambda: ledger.use(user_id=uuid.UUID(USER), amount=1, call=fresh_call()),
+        run_statement,
+    )
+    return {
+        "Django and our middleware": plain,
+        "DRF": empty - plain,
+        "key and scope": keyed - empty,
+        "body: parse and check": body - keyed,
+        "ledger: the driver": driver,
+        "ledger: the rest": spend - driver,
+        "the view, answer, encoding": whole - body - spend,
+        "whole": whole,
+    }
+
+
+class Empty(PublicEndpoint):
+    raw_body = True
+
+    def post(self, request: Request) -> Response:
+        return Response(None, status=201)
+
+
+class Keyed(InternalEndpoint):
+    scope = "credits:use"
+    raw_body = True
+
+    def post(self, request: Request) -> Response:
+        return Response(None, status=201)
+
+
+class WithBody(InternalEndpoint):
+    scope = "credits:use"
+    Body = UseCredits.Body
+
+    def post(self, request: Request) -> Response:
+        return Response(None, status=201)
+
+
+def fresh_call() -> Call:
+    fields = {"user_id": USER, "amount": 1}
+    return Call(service="bench", key=uuid.uuid4().hex, request=request_bytes("use", fields=fields))
+
+
+def run_statement() -> None:
+    """The one statement, with values that are ready."""
+    texts = dict.fromkeys(("salt", "description", "reference", "metadata"))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            SPEND,
+            {
+                **texts, "id": uuid.uuid4(), "user_id": USER, "amount": Int8(1), "service": "bench",
+                "key": uuid.uuid4().hex, "digest": b"0" * 32,
+            },
+        )  # fmt: skip
+        cursor.fetchone()
+
+
+def least_of(tries: int, *calls: Callable[[], object]) -> list[float]:
+    """Microseconds of one call of each, in turn: the least of all tries, as the machine has other things to do."""
+    least = [float("inf")] * len(calls)
+    for attempt in range(tries + 2):
+        for place, one in enumerate(calls):
+            started = time.process_time()
+            for _ in range(CALLS):
+                one()
+            spent = (time.process_time() - started) / CALLS * 1e6
+            least[place] = min(least[place], spent) if attempt > 1 else least[place]
+    return least
+
+
+def access_token() -> str:
+    user = User.objects.get(pk=USER)
+    pair = sessions.open_session(user, methods=["pwd"], client=Client(ip="127.0.0.1", user_agent="bench"))
+    if pair is None:
+        raise SystemExit("The user of the bench cannot sign in.")
+    return str(pair.access_token)
+
+
+def main(what: str, *arguments: str) -> None:
+    gc.collect()
+    gc.freeze()
+    gunicorn.post_fork(None, None)  # collections as rare as in a worker
+    out = os.dup(1)
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123
+        found = statements() if what == "statements" else profile(int(arguments[0]))
+    os.write(out, json.dumps(found).encode())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
