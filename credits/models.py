@@ -5,6 +5,8 @@
 here; constraints and triggers (migration 0002) refuse what no correct writer would do.
 """
 
+from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 from django.conf import settings
@@ -170,7 +172,10 @@ class CreditLot(models.Model):
     @property
     def state(self) -> tuple[Any, ...]:
         """What of a lot may change."""
-        return tuple(getattr(self, name) for name in self.CHANGING)
+        return _state_of_lot(self)
+
+
+_state_of_lot: Callable[[CreditLot], tuple[Any, ...]] = attrgetter(*CreditLot.CHANGING)
 
 
 class CreditTransaction(models.Model):
