@@ -248,13 +248,22 @@ class Account:
     def sweep(self) -> None:
         """Posts what has come due, each at its own due time.
 
-        Every locked call does this first, and again after its own row. So the journal is the same whether a background
-        sweep runs every second or never.
+        Every locked call does this first. So the journal is the same whether a background sweep runs every second or
+        never.
         """
         if not self.complete:
             for lot in self._elsewhere().filter(expires_at__lte=self.now):
                 self._remember(lot)
-        queue = [due_order(lot) for lot in self._here() if self._is_due(lot)]
+        self._post_due(self._here())
+
+    def post_consequences(self) -> None:
+        """Posts what an operation has made due. After a sweep that can only be what its row gave back to a lot."""
+        if self.postings:
+            self._post_due(lot for lot, credits in self.postings[-1].moves if lot is not None and credits > 0)
+
+    def _post_due(self, lots: Iterable[CreditLot]) -> None:
+        """Of these lots those that are due, and what they give back to others that are."""
+        queue = [due_order(lot) for lot in lots if self._is_due(lot)]
         heapq.heapify(queue)
         while queue:
             lot = self._known(heapq.heappop(queue)[1])

@@ -103,7 +103,7 @@ def _answer(
     if account is None:
         raise UserNotFound
     row = answered[key] = order.operation(account)
-    account.sweep()
+    account.post_consequences()
     return row
 
 

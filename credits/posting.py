@@ -1,7 +1,7 @@
 """The lock. Every change that the one statement of credits/spending.py cannot make goes through `perform`.
 
-The order never changes: lock the balance row, look the key up, sweep, operate, sweep again, save. A repeated key is
-therefore answered before any state is judged, and a refused call leaves nothing behind.
+The order never changes: lock the balance row, look the key up, sweep, operate, post its consequences, save. A repeated
+key is therefore answered before any state is judged, and a refused call leaves nothing behind.
 """
 
 import random
@@ -94,7 +94,7 @@ def _perform(user_id: uuid.UUID, call: Call, operation: Operation[Posted]) -> Po
         account = LockedAccount(row, now=ledger_time())
         account.sweep()
         posted = operation(account)
-        account.sweep()
+        account.post_consequences()
         save([account])
         return posted
 
