@@ -15,6 +15,7 @@ from typing import Any, TextIO
 from django.conf import settings
 from django.db import connection
 
+from credits.calls import mac_key
 from credits.models import UserCredit
 from credits.posting import ledger_time
 from credits.verify import Finding
@@ -38,9 +39,7 @@ class _Signature:
 
     def __init__(self) -> None:
         self._macs = [
-            hashlib.blake2b(
-                key=hashlib.sha512(key.encode()).digest(), digest_size=32, person=b"credits-anchor"
-            )
+            hashlib.blake2b(key=mac_key(key), digest_size=32, person=b"credits-anchor")
             for key in settings.LEDGER_DIGEST_KEYS
         ]
 

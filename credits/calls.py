@@ -56,10 +56,10 @@ def request_bytes(operation: str, *, path: str = "", fields: Any) -> bytes:
 
 def _keyed(key: str, request: bytes) -> bytes:
     """BLAKE2b with a key (RFC 7693, 2.9): a MAC by itself, in a twentieth of the time that HMAC takes here."""
-    return hashlib.blake2b(request, digest_size=32, key=_mac_key(key)).digest()
+    return hashlib.blake2b(request, digest_size=32, key=mac_key(key)).digest()
 
 
 @cache
-def _mac_key(key: str) -> bytes:
+def mac_key(key: str) -> bytes:
     """Of any length, as the 64 bytes that BLAKE2b takes."""
     return hashlib.sha512(key.encode()).digest()
