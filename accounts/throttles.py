@@ -8,9 +8,9 @@ PostgreSQL. Subjects (addresses, IPs) are kept as keyed hashes only.
 import hashlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import redis
 from django.conf import settings
@@ -19,6 +19,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from accounts.errors import RateLimited
+
+Answer = TypeVar("Answer")
 
 MICROSECONDS = 1_000_000
 LONGEST_DELAY = 3600 * MICROSECONDS
@@ -145,9 +147,7 @@ def take(*hits: Hit) -> int | None:
     """
     if not hits:
         return None
-    taken = _take_in_redis(hits) if breaker.closed() else None
-    if taken is None:
-        taken = _take_in_postgresql(hits)
+    taken = _in_redis(lambda: _take_in_redis(hits)) or _take_in_postgresql(hits)
     if taken.wait > 0:
         raise RateLimited(retry_after=-(-taken.wait // MICROSECONDS))
     return taken.left
@@ -157,15 +157,8 @@ def give_back(*hits: Hit) -> None:
     """What turned out not to count: a right password after all."""
     if not hits:
         return
-    if breaker.closed():
-        try:
-            for one in hits:
-                _redis().rpop(one.key)
-        except redis.RedisError:
-            breaker.failed()
-        else:
-            breaker.worked()
-            return
+    if _in_redis(lambda: [_redis().rpop(one.key) for one in hits]) is not None:
+        return
     with connection.cursor() as cursor:
         for one in hits:
             cursor.execute(_GIVE_BACK_IN_POSTGRESQL, [one.key])
@@ -173,14 +166,8 @@ def give_back(*hits: Hit) -> None:
 
 def forget(*hits: Hit) -> None:
     """Starts the limits of these subjects afresh."""
-    if breaker.closed():
-        try:
-            _redis().delete(*(one.key for one in hits))
-        except redis.RedisError:
-            breaker.failed()
-        else:
-            breaker.worked()
-            return
+    if _in_redis(lambda: _redis().delete(*(one.key for one in hits))) is not None:
+        return
     with connection.cursor() as cursor:
         cursor.execute(_FORGET_IN_POSTGRESQL, [[one.key for one in hits]])
 
@@ -225,15 +212,22 @@ class Breaker:
 breaker = Breaker()
 
 
-def _take_in_redis(hits: Sequence[Hit]) -> Taken | None:
-    """None: Redis did not answer."""
-    arguments = [number for one in hits for number in (one.allowed, one.window, one.free, one.delay)]
+def _in_redis(command: Callable[[], Answer]) -> Answer | None:
+    """What Redis answers; None: it rests or does not answer, and PostgreSQL has to do."""
+    if not breaker.closed():
+        return None
     try:
-        _, wait, *left = _script()(keys=[one.key for one in hits], args=arguments)
+        answer = command()
     except redis.RedisError:
         breaker.failed()
         return None
     breaker.worked()
+    return answer
+
+
+def _take_in_redis(hits: Sequence[Hit]) -> Taken:
+    arguments = [number for one in hits for number in (one.allowed, one.window, one.free, one.delay)]
+    _, wait, *left = _script()(keys=[one.key for one in hits], args=arguments)
     return Taken(int(wait), left[-1] if left else None)
 
 
