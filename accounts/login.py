@@ -8,18 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
-from django.db import transaction
 
-from accounts import audit, deletion, email_address, passwords, sessions, throttles
+from accounts import admission, audit, email_address, passwords, throttles
 from accounts.audit import Event
 from accounts.client import Client, network
-from accounts.errors import (
-    AccountSuspended,
-    DeletionPending,
-    InvalidCredentials,
-    RateLimited,
-    ServiceUnavailable,
-)
+from accounts.errors import InvalidCredentials, RateLimited, ServiceUnavailable
 from accounts.models import Session, User
 from accounts.sessions import TokenPair
 from accounts.throttles import Hit
@@ -38,8 +31,9 @@ def sign_in(*, email: str, password: str, cancel_deletion: bool, client: Client)
     with _counted(address, client):
         for _ in range(TRIES_WHEN_ACCOUNT_CHANGES):
             user, upgrade = _who_knows(address, password, client)
-            _check_state(user, cancel_deletion=cancel_deletion)
-            pair = _open(user, upgrade, client)
+            pair = admission.admit(
+                user, methods=["pwd"], cancel_deletion=cancel_deletion, client=client, password_hash=upgrade
+            )
             if pair is not None:
                 return pair  # else the account changed while the password was hashed: judge it again
         raise ServiceUnavailable
@@ -110,26 +104,3 @@ def _may_sign_in(user: User) -> bool:
     if user.status == Status.DELETED:
         return False
     return user.email_verified or not settings.LOGIN_REQUIRES_VERIFIED_EMAIL
-
-
-def _check_state(user: User, *, cancel_deletion: bool) -> None:
-    if user.status == Status.SUSPENDED:
-        raise AccountSuspended
-    if user.status == Status.PENDING_DELETION and not cancel_deletion:
-        raise DeletionPending
-
-
-@transaction.atomic
-def _open(user: User, upgrade: str | None, client: Client) -> TokenPair | None:
-    if user.status == Status.PENDING_DELETION and not deletion.cancel(user, client=client):
-        return None
-    if upgrade is not None and not _upgrade(user, upgrade):
-        return None
-    return sessions.open_session(user, methods=["pwd"], client=client)
-
-
-def _upgrade(user: User, password: str) -> bool:
-    """Stores today's form of the hash, before the session is opened: that shares a lock which this needs alone."""
-    stored: int = User.objects.filter(pk=user.pk, password=user.password).update(password=password)
-    user.password = password
-    return stored == 1

@@ -1,0 +1,49 @@
+"""Letting somebody in, once a way of signing in has shown who it is: the same rules on every path that gives tokens.
+
+Passwords, second factors, passkeys and Google each prove it in a module of their own and then call `admit`.
+"""
+
+from django.db import transaction
+
+from accounts import deletion, sessions
+from accounts.client import Client
+from accounts.errors import AccountSuspended, DeletionPending
+from accounts.models import User
+from accounts.sessions import TokenPair
+
+Status = User.Status
+
+
+def admit(
+    user: User, *, methods: list[str], cancel_deletion: bool, client: Client, password_hash: str | None = None
+) -> TokenPair | None:
+    """Opens a session of these methods (RFC 8176 values), or None where the account changed since `user` was read.
+
+    `password_hash` replaces the stored one in the same transaction: today's form of it. Raises AccountSuspended or
+    DeletionPending, which may be told only to who has proved who they are.
+    """
+    _check_state(user, cancel_deletion=cancel_deletion)
+    return _open(user, methods, password_hash, client)
+
+
+def _check_state(user: User, *, cancel_deletion: bool) -> None:
+    if user.status == Status.SUSPENDED:
+        raise AccountSuspended
+    if user.status == Status.PENDING_DELETION and not cancel_deletion:
+        raise DeletionPending
+
+
+@transaction.atomic
+def _open(user: User, methods: list[str], password_hash: str | None, client: Client) -> TokenPair | None:
+    if user.status == Status.PENDING_DELETION and not deletion.cancel(user, client=client):
+        return None
+    if password_hash is not None and not _upgrade(user, password_hash):
+        return None
+    return sessions.open_session(user, methods=methods, client=client)
+
+
+def _upgrade(user: User, password: str) -> bool:
+    """Stores today's form of the hash, before the session is opened: that shares a lock which this needs alone."""
+    stored: int = User.objects.filter(pk=user.pk, password=user.password).update(password=password)
+    user.password = password
+    return stored == 1

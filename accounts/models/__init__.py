@@ -1,0 +1,25 @@
+"""Who a user is, and everything that is kept about how they come in.
+
+Truth lives in PostgreSQL: single use, uniqueness and revocation are constraints and single statements on these tables.
+"""
+
+from accounts.models.addresses import AddressChange, MailToken
+from accounts.models.outbox import OutboxMessage, ServiceEvent
+from accounts.models.records import AuditEvent, RateLimitWindow
+from accounts.models.services import Service, ServiceKey
+from accounts.models.sessions import Session
+from accounts.models.users import PendingRegistration, User
+
+__all__ = [
+    "AddressChange",
+    "AuditEvent",
+    "MailToken",
+    "OutboxMessage",
+    "PendingRegistration",
+    "RateLimitWindow",
+    "Service",
+    "ServiceEvent",
+    "ServiceKey",
+    "Session",
+    "User",
+]

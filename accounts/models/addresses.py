@@ -1,0 +1,86 @@
+"""Changes of address, and the rights that mailed links and codes give."""
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from accounts.models.sessions import Session
+from accounts.models.users import PendingRegistration, User
+
+
+class AddressChange(models.Model):
+    """One change of a user's address: asked for, perhaps confirmed, perhaps undone.
+
+    While it can be undone (accounts/address_change.py) nobody else gets the old address confirmed.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="address_changes")
+    # The one that asked: the change dies with it. Null once the session's row has been purged.
+    session = models.ForeignKey(Session, models.SET_NULL, null=True, related_name="address_changes")
+    old_email = models.CharField(max_length=254)
+    new_email = models.CharField(max_length=254)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    confirmed_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)  # replaced by a later request, cancelled, or undone
+
+    class Meta:
+        indexes = (
+            models.Index(
+                fields=["old_email"],
+                condition=Q(confirmed_at__isnull=False, ended_at__isnull=True),
+                name="address_reserved",
+            ),
+            models.Index(fields=["user", "-created_at"], name="address_changes_of_user"),
+        )
+
+    def __str__(self) -> str:
+        return f"address change {self.pk}"
+
+
+class MailToken(models.Model):
+    """The right to do one thing once, proved by a mailed link or code.
+
+    Neither link nor code is stored: both are HMACs of this row's id (accounts/mail_tokens.py).
+    """
+
+    class Purpose(models.TextChoices):
+        VERIFY = "verify_email"
+        RESET = "password_reset"
+        CHANGE_EMAIL = "change_email"
+        UNDO_EMAIL = "undo_email"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="mail_tokens")
+    purpose = models.CharField(max_length=16, choices=Purpose.choices)
+    email = models.CharField(max_length=254)
+    registration = models.ForeignKey(
+        PendingRegistration, models.CASCADE, null=True, related_name="mail_tokens"
+    )
+    change = models.ForeignKey(AddressChange, models.CASCADE, null=True, related_name="mail_tokens")
+    session = models.ForeignKey(Session, models.CASCADE, null=True, related_name="mail_tokens")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField()
+    code_expires_at = models.DateTimeField()
+    code_tries = models.PositiveSmallIntegerField(default=0)
+    used_at = models.DateTimeField(null=True)
+    voided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = (
+            models.Index(
+                fields=["user", "purpose"],
+                condition=Q(used_at__isnull=True, voided_at__isnull=True),
+                name="mail_token_live",
+            ),
+        )
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(used_at__isnull=True) | Q(voided_at__isnull=True), name="mail_token_one_end"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.purpose} {self.pk}"

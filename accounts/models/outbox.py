@@ -1,0 +1,73 @@
+"""What must leave: mails, and events for neighbour services."""
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from accounts.models.addresses import MailToken
+from accounts.models.users import User
+
+
+class OutboxMessage(models.Model):
+    """A mail (later: an event) that must leave, written in the transaction of its cause. Holds ids, never a secret."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=48)
+    user = models.ForeignKey(User, models.CASCADE, null=True, related_name="outbox_messages")
+    token = models.ForeignKey(MailToken, models.CASCADE, null=True, related_name="+")
+    # What a notice is about: its time, and where it came from.
+    event = models.ForeignKey("AuditEvent", models.CASCADE, null=True, related_name="+")
+    # What was asked for an address that may belong to nobody, or the one that a notice goes to; cleared when handled.
+    requested_email = models.CharField(max_length=254, blank=True, default="")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    due_at = models.DateTimeField(db_default=Now())
+    leased_until = models.DateTimeField(null=True, blank=True)  # a worker is at it until then
+    attempts = models.PositiveSmallIntegerField(default=0)
+    sent_at = models.DateTimeField(
+        null=True, blank=True
+    )  # dealt with; `last_error` says why where nothing was sent
+    dead_at = models.DateTimeField(null=True, blank=True)
+    last_error = models.CharField(max_length=500, blank=True, default="")
+
+    class Meta:
+        indexes = (
+            models.Index(
+                fields=["due_at"],
+                condition=Q(sent_at__isnull=True, dead_at__isnull=True),
+                name="outbox_waiting",
+            ),
+        )
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(sent_at__isnull=True) | Q(dead_at__isnull=True), name="outbox_one_end"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"
+
+
+class ServiceEvent(models.Model):
+    """Something that neighbour services want to know, written in the transaction in which it happened.
+
+    `position` is its place in the feed. It is given after the commit, by one hand at a time (accounts/events.py), so a
+    reader who has seen a position has seen all before it, however late their transactions committed.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    position = models.BigIntegerField(null=True, unique=True, editable=False)
+    type = models.CharField(max_length=48)
+    user_id = models.UUIDField()
+    data = models.JSONField(default=dict)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        indexes = (
+            models.Index(fields=["id"], condition=Q(position__isnull=True), name="event_without_position"),
+            models.Index(fields=["type", "position"], name="event_by_type"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.pk}"

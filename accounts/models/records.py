@@ -1,0 +1,46 @@
+"""What happened to accounts, and how often somebody tried."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import BrinIndex
+from django.db import models
+from django.db.models.functions import Now
+
+from accounts.models.users import User
+
+
+class AuditEvent(models.Model):
+    """What happened to an account, written in the transaction that did it. Kept without address or name."""
+
+    id = models.BigAutoField(primary_key=True)
+    user = models.ForeignKey(User, models.CASCADE, null=True, related_name="audit_events")
+    type = models.CharField(max_length=48)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    session_id = models.UUIDField(null=True)
+    actor = models.CharField(max_length=64, blank=True, default="")  # who did it, when not the user
+    ip = models.GenericIPAddressField(null=True)
+    user_agent = models.CharField(max_length=255, blank=True, default="")
+    detail = models.JSONField(default=dict)
+
+    class Meta:
+        indexes = (
+            models.Index(fields=["user", "-created_at", "-id"], name="audit_by_user"),
+            # On disk in the order of time: a few kilobytes find what is to be purged.
+            BrinIndex(fields=["created_at"], autosummarize=True, name="audit_by_time"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.pk}"
+
+
+class RateLimitWindow(models.Model):
+    """The hits of one limit on one subject while Redis is down (accounts/throttles.py). Keys are keyed hashes."""
+
+    key = models.CharField(max_length=96, primary_key=True)
+    hits = ArrayField(
+        models.BigIntegerField()
+    )  # microseconds since 1970 of each hit within the window, oldest first
+    allowed = models.BooleanField()  # whether the last one was
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.key

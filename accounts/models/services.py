@@ -1,0 +1,45 @@
+"""Neighbour services and their keys."""
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+
+class Service(models.Model):
+    """A named neighbour service. Names are never reused: history and idempotency keys belong to the name."""
+
+    RESERVED = frozenset({"billing", "admin", "system"})
+
+    name = models.CharField(max_length=40, primary_key=True)
+    description = models.CharField(max_length=200, blank=True, default="")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    disabled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(name__regex=r"^[a-z][a-z0-9_-]{0,39}$"), name="service_name_form"
+            ),
+            models.CheckConstraint(
+                condition=~Q(name__in=["billing", "admin", "system"]), name="service_name_not_reserved"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ServiceKey(models.Model):
+    """One credential of a service. Only the SHA-256 of the key is kept; several may be live, so that they rotate."""
+
+    id = models.CharField(max_length=12, primary_key=True)  # the id inside the key
+    service = models.ForeignKey(Service, models.PROTECT, related_name="keys")
+    digest = models.BinaryField(max_length=32, unique=True, editable=False)
+    scopes = models.JSONField(default=list)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    def __str__(self) -> str:
+        return f"{self.service_id} {self.id}"

@@ -1,0 +1,63 @@
+"""Signed-in devices."""
+
+import uuid
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from accounts.models.users import User
+
+
+class Session(models.Model):
+    """One signed-in device: a refresh lineage of one live token, and what its access tokens are checked against."""
+
+    class EndReason(models.TextChoices):
+        LOGOUT = "logout"
+        LOGOUT_ALL = "logout_all"
+        REUSE = "refresh_reuse"
+        PASSWORD = "password_changed"  # noqa: S105
+        EMAIL = "email_changed"
+        ADDRESS_CONTESTED = "address_contested"
+        SUSPENDED = "suspended"
+        DELETED = "deleted"
+        ENDED_BY_USER = "ended_by_user"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="sessions")
+    current_jti = models.UUIDField()
+    current_issued_at = models.DateTimeField()
+    current_expires_at = models.DateTimeField()
+    previous_jti = models.UUIDField(null=True)
+    rotated_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    last_used_at = models.DateTimeField(db_default=Now())
+    # When the person last proved who they are (claim `auth_time`); sensitive calls want it recent.
+    authenticated_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    end_reason = models.CharField(max_length=24, choices=EndReason.choices, blank=True, default="")
+    methods = ArrayField(models.CharField(max_length=16), default=list)  # RFC 8176 values, the claim `amr`
+    ip = models.GenericIPAddressField(null=True)
+    user_agent = models.CharField(max_length=255, blank=True, default="")
+
+    # When sessions.read read this row, in seconds since 1970 of the database's clock.
+    read_at: float
+
+    class Meta:
+        indexes = (
+            models.Index(
+                fields=["user", "-last_used_at"], condition=Q(ended_at__isnull=True), name="session_live"
+            ),
+        )
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(ended_at__isnull=True, end_reason="")
+                | Q(ended_at__isnull=False) & ~Q(end_reason=""),
+                name="session_end_has_reason",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"session {self.pk}"

@@ -1,0 +1,116 @@
+"""Who a user is, and the registrations of an address that nobody has confirmed yet."""
+
+import uuid
+from typing import ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, PermissionsMixin
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from accounts import passwords
+from accounts.managers import UserManager
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person. The identity is the id, never the address; an erased user keeps the id and nothing else."""
+
+    class Status(models.TextChoices):
+        ACTIVE = "active"
+        SUSPENDED = "suspended"
+        PENDING_DELETION = "pending_deletion"
+        DELETED = "deleted"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    # Stored as accounts.email_address.normalize gives it; null once erased or lost to a verified newcomer.
+    email = models.CharField(max_length=254, unique=True, null=True, blank=True)
+    email_verified_at = models.DateTimeField(null=True, blank=True)
+    display_name = models.CharField(max_length=100, blank=True, default="")
+    locale = models.CharField(max_length=16, blank=True, default="en")
+    timezone = models.CharField(max_length=64, blank=True, default="UTC")
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.ACTIVE)
+    deletes_at = models.DateTimeField(null=True, blank=True)
+    # Raised to end every session at once; access tokens carry the value they were made under.
+    token_version = models.PositiveIntegerField(default=0)
+    is_staff = models.BooleanField(default=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(status__in=["active", "suspended", "pending_deletion", "deleted"]),
+                name="user_status_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(email__isnull=False) | Q(email_verified_at__isnull=True),
+                name="user_verified_has_email",
+            ),
+        )
+        permissions = (("change_status", "Can suspend and reactivate users"),)
+        indexes = (
+            models.Index(
+                fields=["deletes_at"], condition=Q(deletes_at__isnull=False), name="user_to_be_erased"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.email or str(self.pk)
+
+    def set_password(self, raw_password: str | None) -> None:
+        super().set_password(None if raw_password is None else passwords.canonical(raw_password))
+
+    def check_password(self, raw_password: str | None) -> bool:
+        return raw_password is not None and super().check_password(passwords.canonical(raw_password))
+
+    @property
+    def is_active(self) -> bool:  # type: ignore[override]
+        """Django's word for it; only an active user signs in or holds a live session."""
+        return self.status == self.Status.ACTIVE
+
+    @property
+    def email_verified(self) -> bool:
+        return self.email_verified_at is not None
+
+
+class PendingRegistration(models.Model):
+    """One registration of an address that nobody has confirmed yet. Several may stand side by side.
+
+    Where the address already has a verified owner the row is only equal work: without a password, never confirmed.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="pending_registrations")
+    # The first one made the user row, whose password is therefore this one's.
+    founding = models.BooleanField()
+    password = models.CharField(max_length=128, blank=True)  # cleared when confirmed or voided
+    display_name = models.CharField(max_length=100, blank=True, default="")
+    locale = models.CharField(max_length=16, blank=True, default="en")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    confirmed_at = models.DateTimeField(null=True)
+    voided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = (
+            models.Index(
+                fields=["user"],
+                condition=Q(confirmed_at__isnull=True, voided_at__isnull=True),
+                name="registration_open",
+            ),
+        )
+        constraints = (
+            models.UniqueConstraint(
+                fields=["user"], condition=Q(founding=True), name="registration_one_founding"
+            ),
+            models.CheckConstraint(
+                condition=Q(confirmed_at__isnull=True) | Q(voided_at__isnull=True),
+                name="registration_one_end",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"registration {self.pk}"
