@@ -13,8 +13,15 @@ from accounts.key_format import generate
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 10
-SECRETS = ("SECRET_KEY", "JWT_KEYS", "REFRESH_TOKEN_KEYS", "MAIL_TOKEN_KEYS", "LEDGER_DIGEST_KEYS")
-PREFIX = {"JWT_KEYS": "k1:HS256:", "REFRESH_TOKEN_KEYS": "k1:"}
+SECRETS = (
+    "SECRET_KEY",
+    "JWT_KEYS",
+    "REFRESH_TOKEN_KEYS",
+    "MAIL_TOKEN_KEYS",
+    "LEDGER_DIGEST_KEYS",
+    "FIELD_ENCRYPTION_KEYS",
+)
+PREFIX = {"JWT_KEYS": "k1:HS256:", "REFRESH_TOKEN_KEYS": "k1:", "FIELD_ENCRYPTION_KEYS": "k1:"}
 LOAD_SETTINGS = ("-c", "from django.conf import settings; settings.DEBUG")
 CHECK = ("manage.py", "check")
 SERVE = (
@@ -120,9 +127,7 @@ class TestSecrets:
             environment = production(**{variable: PREFIX.get(variable, "") + twin}, SECRET_KEY=shared)
             assert "SECRET_KEY" in refused(LOAD_SETTINGS, environment, variable)
 
-    @pytest.mark.parametrize(
-        "variable", ["MAIL_TOKEN_KEYS", "LEDGER_DIGEST_KEYS", "JWT_KEYS", "REFRESH_TOKEN_KEYS"]
-    )
+    @pytest.mark.parametrize("variable", SECRETS)
     def test_an_older_key_of_a_list_is_checked_too(self, variable: str) -> None:
         prefix = PREFIX.get(variable, "")
         value = f"{prefix}{fresh()};{prefix.replace('k1', 'k0')}{secrets.token_urlsafe(16)}"

@@ -13,7 +13,6 @@ from config.settings.environment import (
     key_ring,
     postgres,
     refuse,
-    secret,
     secrets_list,
 )
 
@@ -75,11 +74,15 @@ INSTALLED_APPS = [
 ]
 
 # ---------------------------------------------------------------- secrets
-SECRET_KEY = secret("SECRET_KEY")
+# `new;old;older` of each: the first makes, all are accepted, so that each rotates (manage.py signing_keys).
+SECRET_KEY, *SECRET_KEY_FALLBACKS = secrets_list("SECRET_KEY")
 JWT_KEYS = key_ring("JWT_KEYS")
 REFRESH_TOKEN_KEYS = key_ring("REFRESH_TOKEN_KEYS", algorithm="HS256")
 MAIL_TOKEN_KEYS = secrets_list("MAIL_TOKEN_KEYS")
 LEDGER_DIGEST_KEYS = secrets_list("LEDGER_DIGEST_KEYS")
+FIELD_ENCRYPTION_KEYS = key_ring("FIELD_ENCRYPTION_KEYS", algorithm="A256GCM")
+# Columns of texts sealed with them: app.Model.column and the function that gives the context of a row.
+SEALED_COLUMNS: dict[str, str] = {}
 # name=key[:scope,scope...];...   The keys themselves are checked where they are read: accounts/service_keys.py.
 INTERNAL_API_KEYS = env.str("INTERNAL_API_KEYS", default="")
 

@@ -36,10 +36,6 @@ def check_secret(variable: str, value: str) -> str:
     return value
 
 
-def secret(variable: str) -> str:
-    return check_secret(variable, env.str(variable, default=""))
-
-
 _WORDS = {
     "true": True,
     "1": True,

@@ -9,6 +9,7 @@ _FIXED = {
     "REFRESH_TOKEN_KEYS": "rt1:dGVzdC1vbmx5LXJlZnJlc2gtc2lnbmluZy1rZXktMDk4NzY1NDMyMWNk",
     "MAIL_TOKEN_KEYS": "test-only-mail-5f0c2b7de94a4168a3c1e6d8b7f92041",
     "LEDGER_DIGEST_KEYS": "test-only-ledger-c41d9e27a85b4f03962b7d1e0a6f8c35",
+    "FIELD_ENCRYPTION_KEYS": "fe1:dGVzdC1vbmx5LWZpZWxkLWVuY3J5cHRpb24ta2V5LTU2NzhhYmNk",
     "VAR_DIR": tempfile.gettempdir(),
     "PUBLIC_BASE_URL": "https://auth.test",
     "MAIL_FROM": "Auth Service <no-reply@auth.test>",

@@ -27,6 +27,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "REFRESH_TOKEN_KEYS": lambda: f"refresh-1:{key_material()}",
     "MAIL_TOKEN_KEYS": random_secret,
     "LEDGER_DIGEST_KEYS": random_secret,
+    "FIELD_ENCRYPTION_KEYS": lambda: f"field-1:{key_material()}",
     "INTERNAL_API_KEY": lambda: generate("dev").text,
     "ADMIN_EMAIL": lambda: "admin@example.com",
     "ADMIN_PASSWORD": lambda: secrets.token_urlsafe(15),
