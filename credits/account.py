@@ -123,7 +123,7 @@ class Account:
         row.held += held
         if row.alert_below is not None and row.available < row.alert_below <= available:
             self.alerts.append(row.available)
-        pk = uuid7_of(row.at, row.user_id, type_, *_places(moves)) if call is BY_ITSELF else uuid7()
+        pk = uuid7_of(row.user_id, row.at) if call is BY_ITSELF else uuid7()
         self._sign_new_lots(pk)
         transaction = _new_row(
             id=pk, user_id=row.user_id, at=row.at, type=type_, amount=amount, balance=row.balance, held=row.held,
@@ -307,7 +307,3 @@ def _new_row(**columns: Any) -> CreditTransaction:
 
 def _total(moves: list[Move]) -> int:
     return sum(credits for _, credits in moves)
-
-
-def _places(moves: list[Move]) -> Iterator[int]:
-    return (lot.pk for lot, _ in moves if lot is not None)

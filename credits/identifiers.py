@@ -4,7 +4,7 @@ import hashlib
 import secrets
 import time
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 
 _RANDOM_BITS = 74
 
@@ -14,9 +14,12 @@ def uuid7() -> uuid.UUID:
     return _build(time.time_ns() // 1_000_000, secrets.randbits(_RANDOM_BITS))
 
 
-def uuid7_of(at: datetime, *parts: object) -> uuid.UUID:
-    """The id of what happens by itself: the same moment and the same lot give the same id, whoever posts it."""
-    digest = hashlib.sha256("|".join(map(str, parts)).encode()).digest()
+def uuid7_of(user_id: uuid.UUID, at: datetime) -> uuid.UUID:
+    """The id of a row that happens by itself: the same whoever posts it.
+
+    No two rows of a user have the same microsecond; anything less would let two of them have the same id.
+    """
+    digest = hashlib.sha256(f"{user_id}|{at.astimezone(UTC).isoformat()}".encode()).digest()
     return _build(int(at.timestamp() * 1000), int.from_bytes(digest[:10]) >> (80 - _RANDOM_BITS))
 
 

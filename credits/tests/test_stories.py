@@ -130,6 +130,28 @@ class TestHold:
         assert consequence.at - captured.at == timedelta(microseconds=1)
         assert consequence.key is None
 
+    def test_holds_that_run_out_together_after_their_grant_each_expire_what_they_return(
+        self, person, call, clock
+    ):
+        """Alike in all but the microsecond: such rows once had the same id, and the user could not be swept."""
+        ledger.add(user_id=person.pk, amount=100, expires_at=clock.now + timedelta(seconds=5), call=call())
+        for _ in range(3):
+            holds.place(user_id=person.pk, amount=10, lifetime=timedelta(seconds=9), call=call())
+        clock.advance(minutes=1)
+
+        assert balance.current(person.pk).available == 0
+        ledger.add(user_id=person.pk, amount=1, call=call())
+
+        assert journal(person)[4:] == [
+            ("expiry", -70, 30, 30),
+            *[
+                row
+                for left in (20, 10, 0)
+                for row in (("release", 0, left + 10, left), ("expiry", -10, left, left))
+            ],
+            ("bonus", 1, 1, 0),
+        ]
+
     def test_refund_of_a_capture_whose_grant_has_expired_opens_a_new_grant(self, person, call, clock):
         ledger.add(user_id=person.pk, amount=100, expires_at=clock.now + HOUR, call=call())
         hold = holds.place(user_id=person.pk, amount=60, lifetime=5 * HOUR, call=call())
