@@ -4,3 +4,9 @@ from django.apps import AppConfig
 class BillingConfig(AppConfig):
     name = "billing"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from billing import checks, gateway, mirror  # noqa: F401  -- the checks register themselves
+
+        gateway.configure()
+        mirror.keep_the_key_out_of_the_database()

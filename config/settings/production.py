@@ -9,6 +9,7 @@ from config.settings.base import (
     PUBLIC_BASE_URL,
     RATE_LIMITS_FACTOR,
     REDIS_URL,
+    STRIPE_API_BASE,
     VAR_DIR,
 )
 from config.settings.environment import env, refuse, refuse_embedded
@@ -30,6 +31,10 @@ if not env.str("EMAIL_URL", default=""):
     raise refuse("EMAIL_URL", "is not set: smtp+tls://user:password@host:587.")
 if RATE_LIMITS_FACTOR > 1:
     raise refuse("RATE_LIMITS_FACTOR", "above 1 is for tests and load runs only.")
+if STRIPE_API_BASE:
+    raise refuse(
+        "STRIPE_API_BASE", "names another Stripe than Stripe, which is for development and tests only."
+    )
 refuse_embedded("DATABASE_URL", str(DATABASES["default"]["HOST"]), var_dir=VAR_DIR)
 refuse_embedded("REDIS_URL", REDIS_URL.partition("unix://")[2], var_dir=VAR_DIR)
 vars().update(env.email_url("EMAIL_URL"))

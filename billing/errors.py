@@ -1,0 +1,89 @@
+"""What billing answers instead, all of them `accounts.errors.Problem`s; and what settling finds that nobody can settle.
+
+BillingUnavailable 503       Stripe cannot be reached, fails or is not configured; the same call with the same key again
+PaymentFailed 402            the card was declined
+BillingRejected 400          Stripe refuses the request
++-- StripeObjectMissing      there is no such object
+SignatureInvalid 400         of a webhook
+PlanNotFound, BillingObjectNotFound 404
+AlreadySubscribed, TrialUsed 409
+PaymentMethodRequired 400
+
+Unsettleable (no Problem: nobody asked)
++-- UnknownPrice             no plan has this price
+"""
+
+from accounts.errors import NotFound, Problem
+
+
+class BillingUnavailable(Problem):
+    status_code = 503
+    default_code = "billing_unavailable"
+    default_detail = "The payment provider does not answer. Repeat the call with the same Idempotency-Key."
+    retry_after = 5
+
+
+class PaymentFailed(Problem):
+    """`decline_code` is Stripe's, where it gives one."""
+
+    status_code = 402
+    default_code = "payment_failed"
+    default_detail = "The payment was refused."
+
+
+class BillingRejected(Problem):
+    status_code = 400
+    default_code = "billing_rejected"
+    default_detail = "The payment provider refuses this request."
+
+
+class StripeObjectMissing(BillingRejected):
+    """Stripe knows no object with this id."""
+
+
+class SignatureInvalid(Problem):
+    status_code = 400
+    default_code = "signature_invalid"
+    default_detail = "The signature is missing, wrong, or too old."
+
+
+class EventInvalid(Problem):
+    status_code = 400
+    default_code = "event_invalid"
+    default_detail = "This is no event of this account and mode."
+
+
+class PlanNotFound(NotFound):
+    default_code = "plan_not_found"
+    default_detail = "There is no such plan."
+
+
+class BillingObjectNotFound(NotFound):
+    """Also what belongs to another user: the answer is the same."""
+
+    default_detail = "There is no such object."
+
+
+class AlreadySubscribed(Problem):
+    status_code = 409
+    default_code = "already_subscribed"
+    default_detail = "This user has a subscription already."
+
+
+class TrialUsed(Problem):
+    status_code = 409
+    default_code = "trial_used"
+    default_detail = "This user or this card has had a trial already."
+
+
+class PaymentMethodRequired(Problem):
+    default_code = "payment_method_required"
+    default_detail = "A trial needs a payment method."
+
+
+class Unsettleable(Exception):
+    """What was paid cannot be turned into credits without guessing. The event goes to the dead letters."""
+
+
+class UnknownPrice(Unsettleable):
+    """No plan has the price, or it is not clear which one was meant."""
