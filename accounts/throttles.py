@@ -18,7 +18,9 @@ from django.db import connection
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from accounts import limit_headers
 from accounts.errors import RateLimited
+from accounts.limit_headers import Standing
 
 Answer = TypeVar("Answer")
 
@@ -28,8 +30,8 @@ REDIS_PATIENCE = 0.2  # seconds that one request waits for Redis
 REDIS_REST = 5.0  # seconds in which nobody asks a Redis that has failed; then a thread tries
 
 # KEYS: one per limit; ARGV of each: allowed hits, window, hits without delay, first delay (microseconds; 0: none).
-# Stops at the first limit that is reached. Answers {0, 0, hits that are left of each limit}, or {the number of that
-# limit, the microseconds until it has room again}.
+# Stops at the first limit that is reached. Answers {0, 0, and of each limit: hits that are left, microseconds until the
+# oldest one ceases to count}, or {the number of that limit, the microseconds until it has room again}.
 _TAKE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -55,7 +57,8 @@ for i, key in ipairs(KEYS) do
   end
   redis.call('RPUSH', key, string.format('%.0f', now))
   redis.call('PEXPIRE', key, math.ceil(window / 1000))
-  answer[i + 2] = allowed - count - 1
+  answer[2 * i + 1] = allowed - count - 1
+  answer[2 * i + 2] = tonumber(redis.call('LINDEX', key, 0)) + window - now
 end
 return answer
 """
@@ -89,10 +92,13 @@ _FORGET_IN_POSTGRESQL = "DELETE FROM accounts_ratelimitwindow WHERE key = ANY(%s
 
 
 class Taken(NamedTuple):
-    """Microseconds to wait, 0 where all were counted; then how many more the last limit allows."""
+    """Where all hits were counted: for each, how many more its limit allows, and the microseconds until its oldest hit
+    ceases to count. Else the place of the one that was refused, and the microseconds to wait.
+    """
 
-    wait: int
-    left: int | None = None
+    standings: Sequence[tuple[int, int]] = ()
+    refused: int = -1
+    wait: int = 0
 
 
 class Hit(NamedTuple):
@@ -148,15 +154,25 @@ def take(*hits: Hit) -> int | None:
     if not hits:
         return None
     taken = _in_redis(lambda: _take_in_redis(hits)) or _take_in_postgresql(hits)
-    if taken.wait > 0:
-        raise RateLimited(retry_after=-(-taken.wait // MICROSECONDS))
-    return taken.left
+    if taken.refused >= 0:
+        wait = _seconds(taken.wait)
+        limit_headers.note(hits[taken.refused].rule, Standing(0, wait))
+        raise RateLimited(retry_after=wait)
+    for one, (left, reset) in zip(hits, taken.standings, strict=True):
+        limit_headers.note(one.rule, Standing(left, _seconds(reset)))
+    return taken.standings[-1][0]
+
+
+def _seconds(microseconds: int) -> int:
+    return -(-microseconds // MICROSECONDS)
 
 
 def give_back(*hits: Hit) -> None:
     """What turned out not to count: a right password after all."""
     if not hits:
         return
+    for one in hits:
+        limit_headers.note_return(one.rule)
     if _in_redis(lambda: [_redis().rpop(one.key) for one in hits]) is not None:
         return
     with connection.cursor() as cursor:
@@ -227,21 +243,23 @@ def _in_redis(command: Callable[[], Answer]) -> Answer | None:
 
 def _take_in_redis(hits: Sequence[Hit]) -> Taken:
     arguments = [number for one in hits for number in (one.allowed, one.window, one.free, one.delay)]
-    _, wait, *left = _script()(keys=[one.key for one in hits], args=arguments)
-    return Taken(int(wait), left[-1] if left else None)
+    place, wait, *standings = _script()(keys=[one.key for one in hits], args=arguments)
+    if place:
+        return Taken(refused=place - 1, wait=max(wait, 1))
+    return Taken(list(zip(standings[::2], standings[1::2], strict=True)))
 
 
 def _take_in_postgresql(hits: Sequence[Hit]) -> Taken:
-    left = None
+    standings = []
     with connection.cursor() as cursor:
-        for one in hits:
+        for place, one in enumerate(hits):
             values = {name: getattr(one, name) for name in ("key", "allowed", "window", "free", "delay")}
             cursor.execute(_TAKE_IN_POSTGRESQL, values)
             allowed, kept, now = cursor.fetchone()
             if not allowed:
-                return Taken(max(one.wait(kept, now), 1))
-            left = one.allowed - len(kept)
-    return Taken(0, left)
+                return Taken(refused=place, wait=max(one.wait(kept, now), 1))
+            standings.append((one.allowed - len(kept), kept[0] + one.window - now))
+    return Taken(standings)
 
 
 @cache

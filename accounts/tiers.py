@@ -18,7 +18,7 @@ from rest_framework.request import Request
 from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
-from accounts import permissions, shapes
+from accounts import limit_headers, permissions, shapes
 from accounts.authentication import ApiKeyAuthentication, JWTSessionAuthentication
 from accounts.errors import IdempotencyKeyInvalid, IdempotencyKeyRequired
 
@@ -59,6 +59,8 @@ class Endpoint(APIView):
     raw_body: ClassVar[bool] = False
     # Answers with tokens or personal data are not kept by caches (RFC 9111, 5.2.2.5).
     no_store: ClassVar[bool] = True
+    # By method: the rules of settings.RATE_LIMITS whose standing each answer tells (accounts/limit_headers.py).
+    limits: ClassVar[dict[str, tuple[str, ...]]] = {}
     body_limit: ClassVar[int | None] = None  # bytes; None: the setting BODY_LIMIT
     throttle_classes: Sequence[Any] = ()
 
@@ -68,6 +70,8 @@ class Endpoint(APIView):
             return
         if request.method not in self.allowed_methods:
             raise MethodNotAllowed(request.method or "")
+        if self.limits:
+            limit_headers.begin()
         super().initial(request, *args, **kwargs)
         if request.method in METHODS_WITH_BODY and not self.raw_body:
             _ = request.data  # refused, if it must be, before the handler runs
@@ -104,6 +108,9 @@ class Endpoint(APIView):
         response = super().finalize_response(request, response, *args, **kwargs)
         if self.no_store:
             response.headers.setdefault("Cache-Control", "no-store")
+        if self.limits and (rules := self.limits.get(request.method or "")):
+            for name, text in limit_headers.headers(rules).items():
+                response.headers[name] = text
         return response
 
     @property

@@ -225,15 +225,20 @@ class Described:
 
     def answer(self) -> dict[str, Any]:
         answer: dict[str, Any] = {"description": self.described.summary}
-        headers = {**self.described.headers, **(REPLAYED if self.described.idempotent else {})}
+        headers = {
+            **self.described.headers,
+            **(REPLAYED if self.described.idempotent else {}),
+            **self.limit_headers(),
+        }
         if headers:
-            answer["headers"] = {
-                name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()
-            }
+            answer["headers"] = headers_of(headers)
         if self.described.answer is not None:
             media_type = "text/html" if self.described.answer is str else "application/json"
             answer["content"] = {media_type: self.answer_content()}
         return {str(self.described.status): answer}
+
+    def limit_headers(self) -> dict[str, str]:
+        return LIMITS if self.view.limits.get(self.method) else {}
 
     def answer_content(self) -> dict[str, Any]:
         schema, example = self.components.schema_of(self.described.answer), self.described.example
@@ -252,10 +257,15 @@ class Described:
         return {
             status: {
                 "description": ", ".join(f"`{code}`" for code in sorted(examples)),
+                **self.headers_of_refusal(status),
                 "content": {"application/problem+json": {"schema": schema, "examples": examples}},
             }
             for status, examples in sorted(by_status.items())
         }
+
+    def headers_of_refusal(self, status: str) -> dict[str, Any]:
+        names = {**(RETRY_AFTER if status in {"429", "503"} else {}), **self.limit_headers()}
+        return {"headers": headers_of(names)} if names else {}
 
     def problems(self) -> Iterator[type[errors.Problem]]:
         yield from PROBLEMS_OF_TIER[self.view.tier]
@@ -285,6 +295,11 @@ IDEMPOTENCY_KEY = {
 REPLAYED = {
     "Idempotency-Replayed": "`true` where this is the answer that an earlier request with the key got."
 }
+RETRY_AFTER = {"Retry-After": "Seconds after which a repeat may be answered."}
+LIMITS = {
+    "RateLimit-Policy": 'The limits of this call, as `"name";q=hits;w=seconds`.',
+    "RateLimit": 'What is left of those that were counted, as `"name";r=hits;t=seconds until there is more`.',
+}
 PAGE_PARAMETERS = (
     {
         "name": "limit",
@@ -299,6 +314,10 @@ PAGE_PARAMETERS = (
         "schema": {"type": "string"},
     },
 )
+
+
+def headers_of(names: dict[str, str]) -> dict[str, Any]:
+    return {name: {"description": text, "schema": {"type": "string"}} for name, text in names.items()}
 
 
 def page_of(item: dict[str, Any]) -> dict[str, Any]:

@@ -114,3 +114,8 @@ def at_once(times: int, job: Callable[[int], Any], *, threads: int = 20) -> list
 
     with ThreadPoolExecutor(min(threads, times)) as pool:
         return list(pool.map(run, range(times)))
+
+
+def steady_headers(answer):
+    """The headers that every arm must answer with alike: all names, and all values but the id and what is left."""
+    return {name: "" if name in {"X-Request-ID", "RateLimit"} else text for name, text in answer.items()}

@@ -12,7 +12,16 @@ from django.test import override_settings
 from accounts import login, sessions
 from accounts.client import Client
 from accounts.models import AuditEvent, Session, User
-from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, at_once, hashes, outcome, post, statements
+from accounts.tests.conftest import (
+    OTHER_PASSWORD,
+    PASSWORD,
+    at_once,
+    hashes,
+    outcome,
+    post,
+    statements,
+    steady_headers,
+)
 from accounts.tests.hashers import CheapBCryptSHA256
 from accounts.tokens import SessionRefreshToken
 
@@ -47,7 +56,7 @@ class TestLogin:
                 make_user(f"{arm}@example.com", **fields)
             with statements() as run, hashes() as made:
                 answer = post(public, "login", email=f"{arm}@example.com", password=OTHER_PASSWORD)
-            headers = {name: text for name, text in answer.items() if name != "X-Request-ID"}
+            headers = steady_headers(answer)
             problem = {name: text for name, text in answer.json().items() if name != "request_id"}
             seen[arm] = (answer.status_code, problem, headers, run, made())
         assert all(one == seen["unknown"] for one in seen.values())

@@ -21,6 +21,7 @@ REQUESTED = Detail("We have sent a mail to the new address. Follow the link in i
 
 
 class ChangeEmail(VerifiedEndpoint):
+    limits = {"POST": ("change_email",)}
     needs_recent_sign_in = True
 
     class Body(tiers.Body):
@@ -73,6 +74,8 @@ class LinkEndpoint(PublicEndpoint):
 
 
 class ConfirmEmailChange(LinkEndpoint):
+    limits = {"POST": ("confirm_email_change",)}
+
     @documented("Page of the link to the new address", answer=str, example="<!doctype html>...")
     def get(self, request: PublicRequest) -> HttpResponse:
         """An HTML page whose button confirms the address. Opening it changes nothing: mail scanners open links."""
@@ -94,6 +97,8 @@ class ConfirmEmailChange(LinkEndpoint):
 
 
 class UndoEmailChange(LinkEndpoint):
+    limits = {"POST": ("undo_email_change",)}
+
     @documented("Page of the link to the old address", answer=str, example="<!doctype html>...")
     def get(self, request: PublicRequest) -> HttpResponse:
         """An HTML page whose button takes the address back. Opening it changes nothing: mail scanners open links."""

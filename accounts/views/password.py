@@ -30,6 +30,7 @@ NewPassword = Annotated[str, Meta(description="12 to 256 characters, any; no rul
 
 
 class PasswordResetRequest(PublicEndpoint):
+    limits = {"POST": ("password_reset_request",)}
     takes_forms = True
 
     class Body(tiers.Body):
@@ -62,6 +63,7 @@ class PasswordResetRequest(PublicEndpoint):
 
 
 class PasswordReset(PublicEndpoint):
+    limits = {"POST": ("password_reset",)}
     takes_forms = True
 
     class Query(tiers.Query):
@@ -104,6 +106,8 @@ class PasswordReset(PublicEndpoint):
 
 
 class ChangePassword(VerifiedEndpoint):
+    limits = {"POST": ("change_password", "wrong_proofs")}
+
     class Body(tiers.Body):
         new_password: NewPassword
         current_password: Annotated[

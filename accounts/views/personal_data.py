@@ -71,6 +71,7 @@ class PersonalData(msgspec.Struct, kw_only=True):
 
 
 class MyData(VerifiedEndpoint):
+    limits = {"GET": ("export",)}
     needs_recent_sign_in = True
 
     @documented(

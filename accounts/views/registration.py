@@ -23,6 +23,8 @@ RESENT = Detail("If this address waits for its confirmation, we have sent anothe
 
 
 class Register(PublicEndpoint):
+    limits = {"POST": ("register",)}
+
     class Body(tiers.Body):
         email: str
         password: Annotated[str, Meta(description="12 to 256 characters, any; no rule of composition.")]
@@ -59,6 +61,7 @@ class VerifiedEmail(msgspec.Struct):
 
 
 class VerifyEmail(PublicEndpoint):
+    limits = {"POST": ("verify_email", "mail_codes")}
     takes_forms = True
 
     class Query(tiers.Query):
@@ -106,6 +109,7 @@ class VerifyEmail(PublicEndpoint):
 
 
 class RefuseRegistration(PublicEndpoint):
+    limits = {"POST": ("refuse_registration",)}
     takes_forms = True
 
     class Query(tiers.Query):
@@ -139,6 +143,8 @@ class RefuseRegistration(PublicEndpoint):
 
 
 class ResendVerification(PublicEndpoint):
+    limits = {"POST": ("resend_verification",)}
+
     class Body(tiers.Body):
         email: str
 

@@ -73,6 +73,8 @@ class OneSession(AuthenticatedEndpoint):
 
 
 class Reauthenticate(AuthenticatedEndpoint):
+    limits = {"POST": ("wrong_proofs",)}
+
     class Body(tiers.Body):
         password: str | None = None
 

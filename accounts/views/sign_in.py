@@ -25,6 +25,8 @@ from accounts.views.answers import EMAIL, TOKENS_EXAMPLE, Tokens, tokens
 
 
 class Login(PublicEndpoint):
+    limits = {"POST": ("login", "login_failures")}
+
     class Body(tiers.Body):
         email: str
         password: str
@@ -52,6 +54,7 @@ class Login(PublicEndpoint):
 
 
 class Refresh(PublicEndpoint):
+    limits = {"POST": ("refresh",)}
     mark = "refresh token"
 
     class Body(tiers.Body):

@@ -26,6 +26,8 @@ def found(users: QuerySet[User]) -> User:
 
 
 class PublicUser(PublicEndpoint):
+    limits = {"GET": ("user_lookup",)}
+
     @documented(
         "Look up a user",
         answer=answers.PublicUser,

@@ -198,7 +198,7 @@ BODY_LIMIT = 64 * 1024
 LARGE_BODY_LIMIT = 1024 * 1024  # batch and webhook
 DATA_UPLOAD_MAX_MEMORY_SIZE = LARGE_BODY_LIMIT
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
-CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After", "Idempotency-Replayed"]
+CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After", "Idempotency-Replayed", "RateLimit-Policy", "RateLimit"]
 
 # What RequestFloor says about a request is all that is logged of it: Django's own lines would hold the path.
 LOGGING_CONFIG = "config.logging.configure"
