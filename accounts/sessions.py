@@ -14,7 +14,7 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from rest_framework_simplejwt.exceptions import TokenError
 
-from accounts import audit, devices, mails, throttles
+from accounts import audit, devices, key_use, mails, throttles
 from accounts.audit import Event
 from accounts.client import Client
 from accounts.errors import (
@@ -321,9 +321,11 @@ def _session(row: tuple[Any, ...]) -> Session:
 def _pair(session: Session, token_version: int, *, now: datetime) -> TokenPair:
     access = SessionAccessToken.for_session(session, token_version, now=now)
     refresh = SessionRefreshToken.for_session(session, token_version)
-    return TokenPair(
+    pair = TokenPair(
         access_token=str(access),
         refresh_token=str(refresh),
         expires_in=access["exp"] - access["iat"],
         refresh_expires_in=max(0, refresh["exp"] - int(now.timestamp())),
     )
+    key_use.note()
+    return pair

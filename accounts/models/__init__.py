@@ -5,7 +5,7 @@ Truth lives in PostgreSQL: single use, uniqueness and revocation are constraints
 
 from accounts.models.addresses import AddressChange, MailToken
 from accounts.models.outbox import OutboxMessage, ServiceEvent
-from accounts.models.records import AuditEvent, RateLimitWindow
+from accounts.models.records import AuditEvent, RateLimitWindow, SigningKeyUse
 from accounts.models.services import Service, ServiceKey
 from accounts.models.sessions import Session
 from accounts.models.users import PendingRegistration, User
@@ -21,5 +21,6 @@ __all__ = [
     "ServiceEvent",
     "ServiceKey",
     "Session",
+    "SigningKeyUse",
     "User",
 ]

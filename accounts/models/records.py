@@ -44,3 +44,17 @@ class RateLimitWindow(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class SigningKeyUse(models.Model):
+    """Until when a key of a ring has signed tokens, to within minutes (accounts/key_use.py). No secret, no person."""
+
+    ring = models.CharField(max_length=32)
+    kid = models.CharField(max_length=200)
+    last_signed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["ring", "kid"], name="signing_key_use_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.ring} {self.kid}"

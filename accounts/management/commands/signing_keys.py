@@ -1,0 +1,106 @@
+"""The rings of secrets: which keys there are, fresh ones, a rotation step by step. Never shows an existing secret."""
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from accounts import signing_keys
+from accounts.signing_keys import Ring, RingKey
+
+COLUMNS = ("variable", "kid", "algorithm", "makes", "needed")
+
+
+class Command(BaseCommand):
+    help = (
+        "Lists the keys of every ring, makes new ones, and plans and checks a rotation that signs nobody out."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True, metavar="list | new | plan | check")
+        listing = actions.add_parser(
+            "list", help="every key: its id, what it is for, whether it makes or only checks"
+        )
+        check = actions.add_parser(
+            "check", help="which older keys may go; exit status 1 while one of them is needed"
+        )
+        new = actions.add_parser("new", help="one fresh key, as it stands in its variable")
+        plan = actions.add_parser("plan", help="the environment of each step of a rotation, with a fresh key")
+        for subparser in (new, plan):
+            subparser.add_argument("variable", choices=signing_keys.rings())
+            subparser.add_argument(
+                "--algorithm", choices=signing_keys.ALGORITHMS, help="for JWT_KEYS; else HS256"
+            )
+            subparser.add_argument("--kid", default="", help="its id; the day, if none is given")
+        for subparser in (listing, check, new, plan):
+            _add_json(subparser)
+
+    def handle(self, *args: Any, action: str, as_json: bool, **options: Any) -> None:
+        getattr(self, f"_{action}")(as_json=as_json, **options)
+
+    def _list(self, *, as_json: bool, **_: Any) -> None:
+        keys = signing_keys.entries()
+        self._show([key._asdict() for key in keys], _table(keys), as_json=as_json)
+
+    def _check(self, *, as_json: bool, **_: Any) -> None:
+        older = [key for key in signing_keys.entries() if not key.makes]
+        lines = [_verdict(key) for key in older] or [
+            "There is one key in each ring: no rotation is under way."
+        ]
+        self._show([key._asdict() for key in older], "\n".join(lines), as_json=as_json)
+        if any(key.needed for key in older):
+            raise CommandError("Not all of the older keys may go yet.")
+
+    def _new(self, *, as_json: bool, **options: Any) -> None:
+        entry = _entry(**options)
+        self._show({"variable": options["variable"], "entry": entry}, entry, as_json=as_json)
+
+    def _plan(self, *, as_json: bool, **options: Any) -> None:
+        ring = signing_keys.rings()[options["variable"]]
+        steps = signing_keys.plan(ring, _entry(**options))
+        text = "\n\n".join(f"# {number}. {step.when}\n{step.line}" for number, step in enumerate(steps, 1))
+        self._show([step._asdict() for step in steps], text, as_json=as_json)
+
+    def _show(self, document: object, text: str, *, as_json: bool) -> None:
+        self.stdout.write(json.dumps(document, indent=2) if as_json else text)
+
+
+def _add_json(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", dest="as_json", help="answer as JSON")
+
+
+def _entry(*, variable: str, algorithm: str | None, kid: str, **_: Any) -> str:
+    ring = signing_keys.rings()[variable]
+    _check_choice(ring, algorithm, kid)
+    return signing_keys.new_entry(ring, algorithm or (ring.algorithms or ("",))[0], kid=kid)
+
+
+def _check_choice(ring: Ring, algorithm: str | None, kid: str) -> None:
+    if algorithm and algorithm not in ring.algorithms:
+        raise CommandError(f"{ring.variable} takes no key of {algorithm}.")
+    if kid and not ring.names_keys:
+        raise CommandError(f"The secrets of {ring.variable} have no ids.")
+    if set(kid) & set(":;\"'$`\\ ") or not kid.isprintable():
+        raise CommandError("An id has no colon, semicolon, quote, dollar or space.")
+    if kid in {key.kid for key in signing_keys.entries() if key.variable == ring.variable}:
+        raise CommandError(f"{ring.variable} has a key {kid}. An id is never used again for another key.")
+
+
+def _verdict(key: RingKey) -> str:
+    if not key.algorithm:
+        return f"{key.variable} {key.kid}: goes {signing_keys.rings()[key.variable].retire}"
+    return f"{key.variable} {key.kid}: " + (f"still needed: {key.needed}" if key.needed else "may go")
+
+
+def _table(keys: list[RingKey]) -> str:
+    rows = [
+        COLUMNS,
+        *((key.variable, key.kid, key.algorithm or "-", _role(key), key.needed or "-") for key in keys),
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def _role(key: RingKey) -> str:
+    return "makes, checks" if key.makes else "checks"
