@@ -1,0 +1,49 @@
+"""The end of a subscription."""
+
+from tests.fake_stripe import invoices
+from tests.fake_stripe.store import Store
+from tests.fake_stripe.wire import Json
+
+DEAD = {"canceled", "incomplete_expired"}
+
+
+def end(store: Store, subscription: Json, *, reason: str, status: str = "canceled") -> None:
+    """Open invoices are no longer collected by themselves; of an unfinished subscription they are void."""
+    now = store.now()
+    for invoice in store.all("invoice"):
+        if invoice["parent"]["subscription_details"]["subscription"] == subscription["id"]:
+            stop_collecting(store, invoice, unfinished=subscription["status"] == "incomplete")
+    details = {**subscription["cancellation_details"], "reason": reason}
+    subscription.update(
+        status=status,
+        ended_at=now,
+        canceled_at=subscription["canceled_at"] or now,
+        cancellation_details=details,
+        cancel_at_period_end=False,
+    )
+    store.emit("customer.subscription.deleted", subscription)
+
+
+def stop_collecting(store: Store, invoice: Json, *, unfinished: bool) -> None:
+    if invoice["status"] == "open" and unfinished:
+        invoices.void(store, invoice)
+    elif invoice["status"] in {"open", "draft"}:
+        invoice.update(auto_advance=False, next_payment_attempt=None, automatically_finalizes_at=None)
+
+
+def schedule_end(store: Store, subscription: Json, *, at_period_end: bool) -> Json:
+    """The fields that change with `cancel_at_period_end`."""
+    if not at_period_end:
+        details = {**subscription["cancellation_details"], "reason": None}
+        return {
+            "cancel_at_period_end": False,
+            "cancel_at": None,
+            "canceled_at": None,
+            "cancellation_details": details,
+        }
+    return {
+        "cancel_at_period_end": True,
+        "cancel_at": max(item["current_period_end"] for item in subscription["items"]["data"]),
+        "canceled_at": store.now(),
+        "cancellation_details": {**subscription["cancellation_details"], "reason": "cancellation_requested"},
+    }

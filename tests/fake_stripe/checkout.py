@@ -1,0 +1,182 @@
+"""Checkout sessions: made by the API, paid on the hosted page or by the control API, expired by time."""
+
+import secrets
+
+from tests.fake_stripe.expansion import includes
+from tests.fake_stripe.kinds import listed, make
+from tests.fake_stripe.listing import page
+from tests.fake_stripe.routing import PAGE, route
+from tests.fake_stripe.store import Store, merged
+from tests.fake_stripe.wire import Json, Refusal, unsupported
+
+LIFETIME = 24 * 3600
+SHORTEST = 30 * 60
+
+
+@route(
+    "POST",
+    "/v1/checkout/sessions",
+    "checkout.SessionCreateParams",
+    "mode customer customer_email customer_creation client_reference_id line_items success_url cancel_url metadata "
+    "expires_at payment_intent_data subscription_data setup_intent_data payment_method_collection "
+    "payment_method_types currency locale",
+)
+def create(store: Store, params: Json) -> Json:
+    check(store, params)
+    identifier = store.new_id("checkout.session")
+    lines = [line_item(store, one) for one in params.get("line_items", [])]
+    total = sum(line["amount_total"] for line in lines) if lines else None
+    mode = params["mode"]
+    trial = bool(params.get("subscription_data", {}).get("trial_period_days"))
+    due = 0 if trial else total
+    session = store.add(
+        "checkout.session",
+        id=identifier,
+        **blank_values(),
+        amount_subtotal=due,
+        amount_total=due,
+        cancel_url=params.get("cancel_url"),
+        client_reference_id=params.get("client_reference_id"),
+        currency=lines[0]["currency"] if lines else params.get("currency"),
+        customer=params.get("customer"),
+        customer_creation=None if params.get("customer") else params.get("customer_creation", "if_required"),
+        customer_email=params.get("customer_email"),
+        expires_at=params.get("expires_at", store.now() + LIFETIME),
+        locale=params.get("locale"),
+        metadata=merged(None, params.get("metadata")),
+        mode=mode,
+        payment_method_collection="always" if mode == "subscription" else "if_required",
+        payment_status="no_payment_required" if mode == "setup" else "unpaid",
+        success_url=params["success_url"],
+        url=f"{store.public_url}/c/pay/{identifier}#{secrets.token_urlsafe(12)}",
+    )
+    store.private[identifier] = {"params": params, "lines": lines}
+    return session
+
+
+def blank_values() -> Json:
+    return {
+        "adaptive_pricing": {"enabled": False},
+        "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
+        "custom_fields": [],
+        "custom_text": dict.fromkeys(
+            ("after_submit", "shipping_address", "submit", "terms_of_service_acceptance")
+        ),
+        "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
+        "payment_method_types": ["card"],
+        "phone_number_collection": {"enabled": False},
+        "shipping_options": [],
+        "status": "open",
+        "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
+        "ui_mode": "hosted_page",
+    }
+
+
+def check(store: Store, params: Json) -> None:
+    if not params.get("mode"):
+        raise Refusal("Missing required param: mode.", code="parameter_missing", param="mode")
+    if not params.get("success_url"):
+        raise Refusal("Missing required param: success_url.", code="parameter_missing", param="success_url")
+    if params["mode"] != "setup" and not params.get("line_items"):
+        raise Refusal("Missing required param: line_items.", code="parameter_missing", param="line_items")
+    if "customer" in params:
+        store.get("customer", params["customer"], param="customer")
+    check_data(params)
+    if params.get("payment_method_collection", "always") != "always":
+        raise unsupported("a checkout without a card", "payment_method_collection")
+    expiry = params.get("expires_at", store.now() + LIFETIME) - store.now()
+    if not SHORTEST <= expiry + 5 <= LIFETIME + 10:
+        raise Refusal(
+            "The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout Session creation.",
+            param="expires_at",
+        )
+
+
+def check_data(params: Json) -> None:
+    """Each `..._data` belongs to one mode, and of their fields the fake has the ones that billing needs."""
+    known = {
+        "payment_intent_data": ("payment", {"metadata", "setup_future_usage", "description"}),
+        "subscription_data": (
+            "subscription",
+            {"metadata", "trial_period_days", "trial_settings", "description"},
+        ),
+        "setup_intent_data": ("setup", {"metadata", "description"}),
+    }
+    for name, (mode, supported) in known.items():
+        if name in params and params["mode"] != mode:
+            raise Refusal(f"You can not pass `{name}` in `{params['mode']}` mode.", param=name)
+        for field in params.get(name, {}):
+            if field not in supported:
+                raise unsupported(f"{name}[{field}]", f"{name}[{field}]")
+
+
+def line_item(store: Store, given: Json) -> Json:
+    for name in given:
+        if name not in {"price", "quantity"}:
+            raise unsupported(f"line_items[{name}]", f"line_items[{name}]")
+    price = store.get("price", given.get("price"), param="line_items[0][price]")
+    if not price["active"]:
+        message = "The price specified is inactive. This field only accepts active prices."
+        raise Refusal(message, param="line_items[0][price]", code="price_inactive")
+    total = price["unit_amount"] * given.get("quantity", 1)
+    return make(
+        "item",
+        id=store.new_id("item"),
+        amount_discount=0,
+        amount_subtotal=total,
+        amount_tax=0,
+        amount_total=total,
+        currency=price["currency"],
+        description=store.get("product", price["product"])["name"],
+        metadata={},
+        price=price,
+        quantity=given.get("quantity", 1),
+    )
+
+
+@includes("checkout.session", "line_items")
+def line_items_of(store: Store, session: Json) -> Json:
+    return listed(store.private[session["id"]]["lines"], f"/v1/checkout/sessions/{session['id']}/line_items")
+
+
+@route("GET", "/v1/checkout/sessions/{id}/line_items", "checkout.SessionLineItemListParams", PAGE)
+def list_line_items(store: Store, params: Json, identifier: str) -> Json:
+    session = store.get("checkout.session", identifier)
+    return page(
+        line_items_of(store, session)["data"], params, f"/v1/checkout/sessions/{identifier}/line_items"
+    )
+
+
+@route(
+    "GET",
+    "/v1/checkout/sessions",
+    "checkout.SessionListParams",
+    f"{PAGE} created customer payment_intent subscription status",
+)
+def list_(store: Store, params: Json) -> Json:
+    names = ("customer", "payment_intent", "subscription", "status")
+    fields = {name: params[name] for name in names if name in params}
+    return page(store.all("checkout.session", **fields), params, "/v1/checkout/sessions")
+
+
+@route("GET", "/v1/checkout/sessions/{id}", "checkout.SessionRetrieveParams")
+def retrieve(store: Store, params: Json, identifier: str) -> Json:
+    return store.get("checkout.session", identifier)
+
+
+@route("POST", "/v1/checkout/sessions/{id}/expire", "checkout.SessionExpireParams")
+def expire_now(store: Store, params: Json, identifier: str) -> Json:
+    session = store.get("checkout.session", identifier)
+    if session["status"] != "open":
+        message = (
+            f'Only Checkout Sessions with a status in ["open"] can be expired. This Checkout Session has a status '
+            f"of {session['status']}."
+        )
+        raise Refusal(message)
+    expire(store, session)
+    return session
+
+
+def expire(store: Store, session: Json) -> None:
+    session.update(status="expired", url=None)
+    store.emit("checkout.session.expired", session)

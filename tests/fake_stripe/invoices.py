@@ -1,0 +1,256 @@
+"""Invoices of subscriptions: draft, open, paid or not, void. Who acts on a result registers in AFTERWARDS."""
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.fake_stripe import payments
+from tests.fake_stripe.expansion import includes
+from tests.fake_stripe.kinds import listed
+from tests.fake_stripe.store import Store
+from tests.fake_stripe.wire import Json
+
+HOUR = 3600
+AFTERWARDS: list[Callable[[Store, Json, str], None]] = []  # the last is "paid", "failed" or "action_required"
+
+
+def draft(store: Store, subscription: Json, reason: str, lines: list[Json], **values: Any) -> Json:
+    customer = store.get("customer", subscription["customer"])
+    identifier = store.new_id("invoice")
+    total = sum(line["amount"] for line in lines)
+    starting_balance = customer["balance"]
+    due = max(0, total + starting_balance)
+    for line in lines:
+        line["invoice"] = identifier
+    invoice = store.add(
+        "invoice",
+        id=identifier,
+        **blank_values(),
+        amount_due=due,
+        amount_remaining=due,
+        billing_reason=reason,
+        currency=subscription["currency"],
+        customer=customer["id"],
+        customer_email=customer["email"],
+        customer_name=customer["name"],
+        lines=listed(lines, f"/v1/invoices/{identifier}/lines", total_count=len(lines)),
+        parent=parent(subscription),
+        period_start=min(line["period"]["start"] for line in lines),
+        period_end=store.now(),
+        starting_balance=starting_balance,
+        subtotal=total,
+        subtotal_excluding_tax=total,
+        total=total,
+        total_excluding_tax=total,
+        **values,
+    )
+    subscription["latest_invoice"] = identifier
+    store.emit("invoice.created", invoice)
+    return invoice
+
+
+def blank_values() -> Json:
+    return {
+        "account_country": "DE",
+        "account_name": "Fake Stripe",
+        "amount_overpaid": 0,
+        "amount_paid": 0,
+        "amount_shipping": 0,
+        "attempt_count": 0,
+        "attempted": False,
+        "auto_advance": True,
+        "automatic_tax": {
+            "disabled_reason": None,
+            "enabled": False,
+            "liability": None,
+            "provider": None,
+            "status": None,
+        },
+        "collection_method": "charge_automatically",
+        "customer_tax_exempt": "none",
+        "customer_tax_ids": [],
+        "default_tax_rates": [],
+        "discounts": [],
+        "issuer": {"type": "self"},
+        "metadata": {},
+        "payment_settings": {
+            "default_mandate": None,
+            "payment_method_options": None,
+            "payment_method_types": None,
+        },
+        "post_payment_credit_notes_amount": 0,
+        "pre_payment_credit_notes_amount": 0,
+        "status": "draft",
+        "status_transitions": dict.fromkeys(
+            ("finalized_at", "marked_uncollectible_at", "paid_at", "voided_at")
+        ),
+        "total_discount_amounts": [],
+        "total_pretax_credit_amounts": [],
+        "total_taxes": [],
+    }
+
+
+def parent(subscription: Json) -> Json:
+    details = {"metadata": dict(subscription["metadata"]), "subscription": subscription["id"]}
+    return {"quote_details": None, "subscription_details": details, "type": "subscription_details"}
+
+
+def subscription_of(store: Store, invoice: Json) -> Json:
+    return store.get("subscription", invoice["parent"]["subscription_details"]["subscription"])
+
+
+def finalize(store: Store, invoice: Json) -> None:
+    """Gets its number, takes the customer's balance, and asks for the rest by a payment intent."""
+    customer = store.tables["customer"][invoice["customer"]]
+    number = customer["next_invoice_sequence"]
+    customer["next_invoice_sequence"] += 1
+    customer["balance"] += invoice["amount_due"] - invoice["total"]
+    page = f"{store.public_url}/invoices/{invoice['id']}"
+    invoice.update(
+        status="open",
+        number=f"{customer['invoice_prefix']}-{number:04}",
+        effective_at=store.now(),
+        ending_balance=customer["balance"],
+        automatically_finalizes_at=None,
+        hosted_invoice_url=page,
+        invoice_pdf=f"{page}/pdf",
+    )
+    invoice["status_transitions"]["finalized_at"] = store.now()
+    store.emit("invoice.finalized", invoice)
+    if invoice["amount_due"] == 0:
+        mark_paid(store, invoice)
+    else:
+        ask_for_payment(store, invoice)
+
+
+def ask_for_payment(store: Store, invoice: Json) -> Json:
+    method = default_method(store, invoice)
+    intent = payments.new(
+        store,
+        amount=invoice["amount_remaining"],
+        currency=invoice["currency"],
+        customer=invoice["customer"],
+        description="Subscription creation"
+        if invoice["billing_reason"] == "subscription_create"
+        else "Subscription update",
+        payment_method=method,
+        setup_future_usage="off_session",
+    )
+    store.private[intent["id"]]["invoice"] = invoice["id"]
+    store.private[invoice["id"]]["intent"] = intent["id"]
+    store.add(
+        "invoice_payment",
+        amount_requested=invoice["amount_remaining"],
+        currency=invoice["currency"],
+        invoice=invoice["id"],
+        is_default=True,
+        payment={"payment_intent": intent["id"], "type": "payment_intent"},
+        status="open",
+        status_transitions={"canceled_at": None, "paid_at": None},
+    )
+    return intent
+
+
+def default_method(store: Store, invoice: Json) -> str | None:
+    """The subscription's card, else the customer's."""
+    customer = store.tables["customer"].get(invoice["customer"])
+    fallback = customer["invoice_settings"]["default_payment_method"] if customer else None
+    found: str | None = subscription_of(store, invoice)["default_payment_method"] or fallback
+    return found
+
+
+def intent_of(store: Store, invoice: Json) -> Json | None:
+    identifier = store.private[invoice["id"]].get("intent")
+    return store.get("payment_intent", identifier) if identifier else None
+
+
+def attempt(store: Store, invoice: Json, *, payment_method: str | None = None) -> None:
+    """One try to charge it; without any card it fails just so."""
+    intent = intent_of(store, invoice)
+    if invoice["status"] != "open" or intent is None:
+        return
+    method = payment_method or default_method(store, invoice)
+    if method is None:
+        count_failure(store, invoice, "failed")
+        return
+    intent["payment_method"] = method
+    payments.attempt(store, intent, off_session=False)
+
+
+def after_payment(store: Store, intent: Json) -> None:
+    identifier = store.private[intent["id"]].get("invoice")
+    if identifier is None:
+        return
+    invoice = store.get("invoice", identifier)
+    if intent["status"] == "succeeded":
+        mark_paid(store, invoice)
+    else:
+        result = "action_required" if intent["status"] == "requires_action" else "failed"
+        count_failure(store, invoice, result)
+
+
+payments.AFTERWARDS.append(after_payment)
+
+
+def mark_paid(store: Store, invoice: Json) -> None:
+    previous = {name: invoice[name] for name in ("amount_paid", "amount_remaining", "attempted", "status")}
+    invoice.update(
+        status="paid",
+        amount_paid=invoice["amount_due"],
+        amount_remaining=0,
+        attempted=True,
+        attempt_count=invoice["attempt_count"] + int(invoice["amount_due"] > 0),
+        next_payment_attempt=None,
+        auto_advance=False,
+    )
+    invoice["status_transitions"]["paid_at"] = store.now()
+    store.emit("invoice.updated", invoice, previous)
+    store.emit("invoice.paid", invoice)
+    store.emit("invoice.payment_succeeded", invoice)
+    for payment in store.all("invoice_payment", invoice=invoice["id"], status="open"):
+        payment.update(status="paid", amount_paid=payment["amount_requested"])
+        payment["status_transitions"]["paid_at"] = store.now()
+        store.emit("invoice_payment.paid", payment)
+    follow_up(store, invoice, "paid")
+
+
+def count_failure(store: Store, invoice: Json, result: str) -> None:
+    """Tried again on the days that the settings name; after the last there is no next attempt."""
+    days = store.settings["dunning_days"]
+    count = invoice["attempt_count"]
+    later = store.now() + days[count] * 86_400 if count < len(days) and invoice["auto_advance"] else None
+    first = invoice["billing_reason"] == "subscription_create"
+    invoice.update(attempt_count=count + 1, attempted=True, next_payment_attempt=None if first else later)
+    if result == "action_required":
+        store.emit("invoice.payment_action_required", invoice)
+    store.emit("invoice.payment_failed", invoice)
+    follow_up(store, invoice, result)
+
+
+def follow_up(store: Store, invoice: Json, result: str) -> None:
+    for follow in AFTERWARDS:
+        follow(store, invoice, result)
+
+
+def void(store: Store, invoice: Json, status: str = "void") -> None:
+    """Or `uncollectible`; its payment intent is given up with it."""
+    name = "voided_at" if status == "void" else "marked_uncollectible_at"
+    invoice.update(status=status, next_payment_attempt=None, auto_advance=False)
+    invoice["status_transitions"][name] = store.now()
+    intent = intent_of(store, invoice)
+    if status == "void" and intent and intent["status"] in payments.OPEN:
+        payments.end(store, intent, "void_invoice")
+        for payment in store.all("invoice_payment", invoice=invoice["id"], status="open"):
+            payment["status"] = "canceled"
+            payment["status_transitions"]["canceled_at"] = store.now()
+    store.emit("invoice.voided" if status == "void" else "invoice.marked_uncollectible", invoice)
+
+
+@includes("invoice", "payments")
+def payments_of(store: Store, invoice: Json) -> Json:
+    return listed(store.all("invoice_payment", invoice=invoice["id"]), "/v1/invoice_payments")
+
+
+@includes("invoice", "confirmation_secret")
+def confirmation_secret(store: Store, invoice: Json) -> Json | None:
+    intent = intent_of(store, invoice)
+    return {"client_secret": intent["client_secret"], "type": "payment_intent"} if intent else None

@@ -1,0 +1,130 @@
+"""What time brings: trials and periods end, drafts become final, payments are retried, sessions expire."""
+
+import copy
+from collections.abc import Callable, Iterator
+
+from tests.fake_stripe import cancellation, checkout, invoice_lines, invoices, subscription_changes
+from tests.fake_stripe.periods import DAY, end_of
+from tests.fake_stripe.store import Store
+from tests.fake_stripe.wire import Json
+
+Step = tuple[int, Callable[[Store, Json], None], Json]
+UPDATED = "customer.subscription.updated"
+DRAFT_SECONDS = 3600
+INCOMPLETE_SECONDS = 23 * 3600
+WARNING_SECONDS = 3 * DAY
+
+
+def advance(store: Store, target: int) -> int:
+    """Moves the clock to `target` through everything that is due on the way, in its order; how much that was."""
+    count = 0
+    while step := next_step(store, target):
+        moment, act, subject = step
+        store.move_to(moment)
+        act(store, subject)
+        count += 1
+    store.move_to(target)
+    return count
+
+
+def catch_up(store: Store) -> None:
+    advance(store, store.now())
+
+
+def next_step(store: Store, target: int) -> Step | None:
+    due = [step for step in steps(store) if step[0] <= target]
+    return min(due, key=lambda step: step[0], default=None)
+
+
+def steps(store: Store) -> Iterator[Step]:
+    for session in store.all("checkout.session", status="open"):
+        yield session["expires_at"], checkout.expire, session
+    for subscription in store.all("subscription"):
+        if subscription["status"] not in cancellation.DEAD:
+            yield from steps_of_subscription(store, subscription)
+    for invoice in store.all("invoice"):
+        if invoice["status"] == "draft" and invoice["automatically_finalizes_at"]:
+            yield invoice["automatically_finalizes_at"], finalize, invoice
+        elif invoice["status"] == "open" and invoice["next_payment_attempt"]:
+            yield invoice["next_payment_attempt"], invoices.attempt, invoice
+
+
+def steps_of_subscription(store: Store, subscription: Json) -> Iterator[Step]:
+    status = subscription["status"]
+    if status == "incomplete":
+        yield subscription["created"] + INCOMPLETE_SECONDS, expire, subscription
+    if status == "trialing" and not store.private[subscription["id"]].get("warned"):
+        yield max(subscription["created"], subscription["trial_end"] - WARNING_SECONDS), warn, subscription
+    if subscription["pending_update"]:
+        expiry = subscription["pending_update"]["expires_at"]
+        yield expiry, subscription_changes.expire_pending_update, subscription
+    if status in {"trialing", "active", "past_due", "unpaid"}:
+        yield period_end(subscription), end_period, subscription
+
+
+def period_end(subscription: Json) -> int:
+    ends: list[int] = [item["current_period_end"] for item in subscription["items"]["data"]]
+    return min(ends)
+
+
+def warn(store: Store, subscription: Json) -> None:
+    store.private[subscription["id"]]["warned"] = True
+    store.emit("customer.subscription.trial_will_end", subscription)
+
+
+def expire(store: Store, subscription: Json) -> None:
+    """Nobody paid the first invoice for 23 hours."""
+    cancellation.end(store, subscription, reason="payment_failed", status="incomplete_expired")
+
+
+def finalize(store: Store, invoice: Json) -> None:
+    """Charges it at once; of an unpaid subscription the invoice stays a draft."""
+    invoices.finalize(store, invoice)
+    invoices.attempt(store, invoice)
+
+
+def end_period(store: Store, subscription: Json) -> None:
+    if subscription["cancel_at_period_end"]:
+        cancellation.end(store, subscription, reason="cancellation_requested")
+    elif subscription["status"] == "trialing" and lacks_card(store, subscription):
+        end_trial_without_card(store, subscription)
+    else:
+        renew(store, subscription)
+
+
+def lacks_card(store: Store, subscription: Json) -> bool:
+    customer = store.get("customer", subscription["customer"])
+    return not (
+        subscription["default_payment_method"] or customer["invoice_settings"]["default_payment_method"]
+    )
+
+
+def end_trial_without_card(store: Store, subscription: Json) -> None:
+    behavior = subscription["trial_settings"]["end_behavior"]["missing_payment_method"]
+    if behavior == "cancel":
+        cancellation.end(store, subscription, reason="payment_failed")
+    elif behavior == "pause":
+        store.change(subscription, UPDATED, status="paused")
+        store.emit("customer.subscription.paused", subscription)
+    else:
+        renew(store, subscription)
+
+
+def renew(store: Store, subscription: Json) -> None:
+    """The next period begins; its invoice is a draft for an hour, then final and charged."""
+    items = copy.deepcopy(subscription["items"])
+    for item in items["data"]:
+        start = item["current_period_end"]
+        following = end_of(start, item["price"]["recurring"], subscription["billing_cycle_anchor"])
+        item.update(current_period_start=start, current_period_end=following)
+    status = "active" if subscription["status"] == "trialing" else subscription["status"]
+    store.change(subscription, UPDATED, items=items, status=status)
+    waiting = store.private[subscription["id"]].pop("waiting_lines", [])
+    later = None if status == "unpaid" else store.now() + DRAFT_SECONDS
+    invoices.draft(
+        store,
+        subscription,
+        "subscription_cycle",
+        [*waiting, *invoice_lines.full_period(store, subscription)],
+        automatically_finalizes_at=later,
+    )
