@@ -110,6 +110,7 @@ def _confirm(token_id: UUID, client: Client) -> User:
     if not mail_tokens.use(token_id, Purpose.CHANGE_EMAIL):
         raise TokenInvalid
     _move(user, change.new_email, holder=holder)
+    hooks.address_changed(user.pk)
     sessions.end_all(user.pk, reason=sessions.EndReason.EMAIL)
     mail_tokens.void_all(user_id=user.pk)
     AddressChange.objects.filter(pk=change.pk).update(confirmed_at=Now())
@@ -141,6 +142,8 @@ def _undo(token_id: UUID, client: Client) -> User:
     moved = user.email != change.old_email
     user.set_unusable_password()
     _move(user, change.old_email, holder=holder)
+    if moved:
+        hooks.address_changed(user.pk)
     sessions.end_all(user.pk, reason=sessions.EndReason.EMAIL)
     _end_since(change)
     _mail_reset(user)

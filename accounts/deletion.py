@@ -33,6 +33,7 @@ def request(session: Session, *, client: Client) -> datetime:
     sessions.end_all(user.pk, reason=sessions.EndReason.DELETED)
     mail_tokens.void_all(user_id=user.pk)
     hooks.block_spending(user.pk, reason=hooks.DELETION)
+    hooks.close(user.pk)
     event = audit.record(Event.DELETION_REQUESTED, user_id=user.pk, session_id=session.pk, client=client)
     mails.notify(mails.DELETION_SCHEDULED, user=user, event=event)
     deletes_at: datetime = user.deletes_at

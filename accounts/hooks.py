@@ -5,6 +5,8 @@ user's row and touch rows of other apps before they change its address (see acco
 
 block_spending(user_id, reason), unblock_spending(user_id, reason)
 remove_sign_in_methods(user_id, since)   what opens the account beside the password and was added since then
+close(user_id)                           the account is to be deleted, and may come back
+address_changed(user_id)
 erase(user_id)                           nulls what is personal and keeps what must be proved
 owners()                                 a query of the ids of users who have something, and are never purged
 """
@@ -29,6 +31,14 @@ def unblock_spending(user_id: UUID, *, reason: str) -> None:
 
 def remove_sign_in_methods(user_id: UUID, *, since: datetime) -> None:
     _call("remove_sign_in_methods", user_id=user_id, since=since)
+
+
+def close(user_id: UUID) -> None:
+    _call("close", user_id=user_id)
+
+
+def address_changed(user_id: UUID) -> None:
+    _call("address_changed", user_id=user_id)
 
 
 def erase(user_id: UUID) -> None:

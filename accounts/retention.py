@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
+from django.utils.module_loading import import_string
 
 from accounts import hooks
 from accounts.models import (
@@ -29,6 +30,7 @@ CHUNK = 500
 SECONDS_OF_A_RUN = 60.0
 
 Rows = QuerySet[Any]
+Rule = Callable[[Any], Rows]
 
 
 def purge(
@@ -39,8 +41,8 @@ def purge(
     Each chunk is a transaction of its own, and may be repeated by another process at the same time.
     """
     until = time.monotonic() + seconds
-    purged = dict.fromkeys(RULES, 0)
-    for name in RULES:
+    purged = dict.fromkeys(rules(), 0)
+    for name in purged:
         while time.monotonic() < until:
             count = _purge_chunk(due(name))
             purged[name] += count
@@ -53,11 +55,16 @@ def purge(
 
 def counts() -> dict[str, int]:
     """How many rows each rule would delete now."""
-    return {name: due(name).count() for name in RULES}
+    return {name: due(name).count() for name in rules()}
 
 
 def due(name: str) -> Rows:
-    return RULES[name](Now() - settings.RETENTION[name])
+    return rules()[name](Now() - settings.RETENTION[name])
+
+
+def rules() -> dict[str, Rule]:
+    """Ours, and those of other apps (settings.RETENTION_RULES)."""
+    return {**RULES, **{name: import_string(path) for name, path in settings.RETENTION_RULES.items()}}
 
 
 def _purge_chunk(rows: Rows) -> int:
@@ -129,7 +136,7 @@ def _rate_limits(before: Any) -> Rows:
     return RateLimitWindow.objects.filter(expires_at__lt=before)
 
 
-RULES: dict[str, Callable[[Any], Rows]] = {
+RULES: dict[str, Rule] = {
     "unverified_users": _unverified_users,
     "registrations": _registrations,
     "sessions": _sessions,

@@ -68,6 +68,7 @@ class PersonalData(msgspec.Struct, kw_only=True):
     activity: list[dict[str, Any]]
     credit_balance: list[dict[str, Any]]
     credit_transactions: list[dict[str, Any]]
+    subscriptions: list[dict[str, Any]]
 
 
 class MyData(VerifiedEndpoint):
@@ -85,6 +86,7 @@ class MyData(VerifiedEndpoint):
             "activity": [{"type": "signed_in", "created_at": "2026-11-23T10:00:00Z", "ip": "203.0.113.7"}],
             "credit_balance": [{"user_id": answers.USER_ID, "balance": 170, "held": 20, "debt": 0}],
             "credit_transactions": [],
+            "subscriptions": [],
         },
         problems=(RateLimited,),
     )

@@ -175,6 +175,21 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 300.0,
         "options": {"expires": 300},
     },
+    "work-stripe-inbox": {"task": "billing.tasks.work_inbox", "schedule": 5.0, "options": {"expires": 5}},
+    "carry-out-customer-changes": {
+        "task": "billing.tasks.carry_out_changes",
+        "schedule": 15.0,
+        "options": {"expires": 15},
+    },
+    "reconcile-stripe-events": {
+        "task": "billing.tasks.reconcile_events",
+        "schedule": 600.0,
+        "options": {"expires": 600},
+    },
+    "reconcile-stripe-nightly": {
+        "task": "billing.tasks.reconcile_nightly",
+        "schedule": crontab(hour=2, minute=10),
+    },
     "verify-ledger": {
         "task": "credits.tasks.verify_ledger_nightly",
         "schedule": crontab(hour=3, minute=20),
@@ -264,13 +279,16 @@ ACCOUNT_HOOKS = {
     "block_spending": ["credits.states.block"],
     "unblock_spending": ["credits.states.unblock"],
     "remove_sign_in_methods": [],
-    "erase": ["credits.personal.erase"],
-    "owners": ["credits.personal.owners"],
+    "close": ["billing.personal.close"],
+    "address_changed": ["billing.personal.address_changed"],
+    "erase": ["credits.personal.erase", "billing.personal.erase"],
+    "owners": ["credits.personal.owners", "billing.personal.owners"],
 }
 # Sections of GET /v1/auth/me/export that other apps fill: each called with `user_id`, gives what JSON can hold.
 ACCOUNT_EXPORTS = {
     "credit_balance": "credits.personal.balances",
     "credit_transactions": "credits.personal.transactions",
+    "subscriptions": "billing.personal.subscriptions",
 }
 # How long what is kept is kept, counted from its end (docs/retention.md). accounts/retention.py has a rule for each.
 RETENTION = {
@@ -284,6 +302,16 @@ RETENTION = {
     "audit": timedelta(days=400),
     "events": timedelta(days=90),
     "rate_limits": timedelta(0),
+    "stripe_events": timedelta(days=30),  # carried out
+    "dead_stripe_events": timedelta(days=90),
+    "billing_requests": timedelta(days=30),  # and with them their idempotency keys
+    "customer_changes": timedelta(days=30),  # that Stripe was told, or that were given up
+}
+RETENTION_RULES = {
+    "stripe_events": "billing.personal.old_events",
+    "dead_stripe_events": "billing.personal.old_dead_events",
+    "billing_requests": "billing.personal.old_requests",
+    "customer_changes": "billing.personal.old_changes",
 }
 
 # ---------------------------------------------------------------- credits

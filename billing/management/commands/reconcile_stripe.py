@@ -1,0 +1,67 @@
+"""manage.py reconcile_stripe --since 3d: settles what Stripe knows and we were never told, and says what it was."""
+
+import json
+import re
+from argparse import ArgumentParser, ArgumentTypeError
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from accounts.errors import Problem
+from billing import gateway, reconcile
+from billing.reconcile import Difference
+
+UNITS = {"h": "hours", "d": "days"}
+
+
+def moment(text: str) -> datetime:
+    """`36h`, `3d`, or a time with its zone."""
+    if span := re.fullmatch(r"(\d{1,4})([hd])", text):
+        return timezone.now() - timedelta(**{UNITS[span[2]]: int(span[1])})
+    try:
+        parsed = parse_datetime(text)
+    except ValueError:
+        parsed = None
+    if parsed is None or parsed.tzinfo is None:
+        raise ArgumentTypeError("must be like 36h, 3d or 2026-11-23T10:00:00Z")
+    return parsed
+
+
+class Command(BaseCommand):
+    help = (
+        "Compares the credits of what was paid, refunded or disputed at Stripe since a moment with the journal, and "
+        "posts what is missing. Safe to repeat. Exit status 1: something could not be settled, and it is named."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--since", type=moment, default="3d", help="36h, 3d (default) or a time with its zone"
+        )
+        parser.add_argument("--dry-run", action="store_true", help="only say what would be posted")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *, since: datetime, dry_run: bool, **options: Any) -> None:
+        if not gateway.is_configured():
+            raise CommandError("STRIPE_SECRET_KEY is not set.")
+        try:
+            found = list(reconcile.reconcile(start=since, end=timezone.now(), dry_run=dry_run))
+        except Problem as problem:
+            raise CommandError(f"Stripe could not be read: {problem.detail}") from problem
+        self._report(found, dry_run=dry_run, as_json=options["json"])
+        if any(difference.problem for difference in found):
+            raise SystemExit(1)
+
+    def _report(self, found: list[Difference], *, dry_run: bool, as_json: bool) -> None:
+        if as_json:
+            report = {"dry_run": dry_run, "differences": [difference.as_json() for difference in found]}
+            self.stdout.write(json.dumps(report))
+            return
+        for difference in found:
+            what = difference.problem or f"{difference.posted} credits, to be {difference.due}"
+            self.stdout.write(f"{difference.payment}  {difference.user_id or ''}  {what}")
+        verb = "would be corrected" if dry_run else "corrected"
+        failed = sum(bool(difference.problem) for difference in found)
+        self.stdout.write(f"{len(found) - failed} payments {verb}, {failed} could not be settled.")

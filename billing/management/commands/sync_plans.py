@@ -1,0 +1,41 @@
+"""manage.py sync_plans: makes plans of Stripe's prices. Read what --dry-run says first: running it is the consent."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import IntegrityError
+
+from accounts.errors import Problem
+from billing import gateway, plan_sync
+
+
+class Command(BaseCommand):
+    help = (
+        "Creates and updates plans from Stripe's active prices that have `credits` in their metadata. What was paid "
+        "before keeps the credits it was given."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--dry-run", action="store_true", help="only say what would change")
+
+    def handle(self, *, dry_run: bool, **options: Any) -> None:
+        if not gateway.is_configured():
+            raise CommandError("STRIPE_SECRET_KEY is not set.")
+        try:
+            proposals = plan_sync.proposals()
+        except Problem as problem:
+            raise CommandError(f"Stripe could not be read: {problem.detail}") from problem
+        for proposal in proposals:
+            changes = ", ".join(f"{name}={value}" for name, value in (proposal.changes or {}).items())
+            self.stdout.write(
+                f"{proposal.action:<8}{proposal.code:<24}{proposal.price}  {proposal.problem or changes}"
+            )
+            if not dry_run:
+                self._apply(proposal)
+
+    def _apply(self, proposal: plan_sync.Proposal) -> None:
+        try:
+            plan_sync.apply(proposal)
+        except IntegrityError as error:
+            raise CommandError(f"{proposal.price} makes no valid plan; nothing of it was changed.") from error

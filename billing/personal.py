@@ -1,0 +1,123 @@
+"""What billing holds about a person, for the accounts app: it calls these by the dotted paths in settings."""
+
+import uuid
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django.apps import apps
+from django.db import models
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from djstripe.models import Customer as MirroredCustomer
+from djstripe.models import Dispute, Event, PaymentIntent, Refund
+
+from accounts.models import User
+from billing import changes, customers
+from billing.models import BillingAccount, CustomerChange, CustomerLink, InboxEvent, Payment, Request
+
+# ---------------------------------------------------------------- what happens to an account
+
+
+def close(*, user_id: uuid.UUID) -> None:
+    """The account is being closed: its subscription ends with the period. Who comes back resumes it themselves."""
+    changes.enqueue(CustomerChange.Kind.END_AT_PERIOD, user_id=user_id)
+
+
+def address_changed(*, user_id: uuid.UUID) -> None:
+    changes.enqueue(CustomerChange.Kind.EMAIL, user_id=user_id)
+
+
+def erase(*, user_id: uuid.UUID) -> None:
+    """Nulls what is personal here and in the mirror, and has Stripe delete the customer.
+
+    Payments stay with their amounts, and so do the claims on trials: keyed digests of nobody.
+    """
+    Request.objects.filter(user=user_id).delete()
+    customer = customers.customer_of(user_id)
+    if customer is None:
+        return
+    InboxEvent.objects.filter(customer=customer).update(body=None)
+    _erase_mirror(customer)
+    changes.enqueue(CustomerChange.Kind.DELETE, user_id=user_id)
+
+
+def _erase_mirror(customer: str) -> None:
+    about = Q(data__object__customer=customer) | Q(data__object__id=customer)
+    Event.objects.filter(about).update(data={"object": {}}, stripe_data={}, metadata=None)
+    intents = list(PaymentIntent.objects.filter(customer__id=customer).values_list("id", flat=True))
+    for model in (Refund, Dispute):
+        model.objects.filter(payment_intent__id__in=intents).update(stripe_data={}, metadata=None)
+    for model in _mirrors_of_customers():
+        _blank(model.objects.filter(customer__id=customer))
+    _blank(MirroredCustomer.objects.filter(id=customer))
+
+
+def _mirrors_of_customers() -> Iterator[Any]:
+    """The tables of dj-stripe that refer to a customer."""
+    for model in apps.get_app_config("djstripe").get_models():
+        fields = {field.name: field for field in model._meta.concrete_fields}  # noqa: SLF001
+        if isinstance(fields.get("customer"), models.ForeignKey):
+            yield model
+
+
+def _blank(rows: QuerySet[Any]) -> None:
+    names = {field.name for field in rows.model._meta.concrete_fields}  # noqa: SLF001
+    blank: dict[str, Any] = {"stripe_data": {}, "metadata": None, "email": ""}
+    rows.update(**{name: value for name, value in blank.items() if name in names})
+
+
+def owners() -> QuerySet[User, Any]:
+    """The ids of all users who ever bought something, or were about to."""
+    links = CustomerLink.objects.filter(pk=OuterRef("pk"))
+    users: QuerySet[User, Any] = User.objects.filter(Exists(links))
+    return users.values("pk")
+
+
+# ---------------------------------------------------------------- the export
+
+
+def subscriptions(*, user_id: uuid.UUID) -> Iterable[dict[str, Any]]:
+    """The account's state, then every payment, newest first."""
+    account = BillingAccount.objects.filter(pk=user_id).select_related("plan").first()
+    if account is not None and account.subscription:
+        yield {
+            "subscription": account.subscription,
+            "plan": account.plan.code if account.plan else None,
+            "status": account.status,
+            "current_period_end": account.current_period_end,
+            "cancel_at_period_end": account.cancel_at_period_end,
+        }
+    payments = Payment.objects.filter(user=user_id, settled_at__isnull=False).select_related("plan")
+    yield from map(_payment, payments.order_by("-created_at", "pk"))
+
+
+def _payment(payment: Payment) -> dict[str, Any]:
+    return {
+        "payment": payment.pk,
+        "kind": payment.kind,
+        "plan": payment.plan.code if payment.plan else None,
+        "quantity": payment.quantity,
+        "credits": payment.credits,
+        "paid": payment.paid,
+        "kept": payment.kept,
+        "currency": payment.currency,
+        "paid_at": payment.paid_at,
+    }
+
+
+# ---------------------------------------------------------------- retention
+
+
+def old_events(before: Any) -> QuerySet[InboxEvent]:
+    return InboxEvent.objects.filter(done_at__lt=before)
+
+
+def old_dead_events(before: Any) -> QuerySet[InboxEvent]:
+    return InboxEvent.objects.filter(dead_at__lt=before)
+
+
+def old_requests(before: Any) -> QuerySet[Request]:
+    return Request.objects.filter(created_at__lt=before)
+
+
+def old_changes(before: Any) -> QuerySet[CustomerChange]:
+    return CustomerChange.objects.filter(Q(done_at__lt=before) | Q(dead_at__lt=before))

@@ -1,0 +1,117 @@
+"""Where things are in Stripe's objects, as of the pinned API version (and where they were before, as old events have
+them). Reads plain values and asks nobody.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+Object = dict[str, Any]
+
+# A dispute in one of these took no money, or gave it back (https://docs.stripe.com/api/disputes/object).
+HARMLESS_DISPUTES = frozenset(
+    {"won", "warning_needs_response", "warning_under_review", "warning_closed", "prevented"}
+)
+ENDED_SUBSCRIPTIONS = frozenset({"canceled", "incomplete_expired"})
+
+
+def moment(timestamp: int | None) -> datetime | None:
+    return None if timestamp is None else datetime.fromtimestamp(timestamp, tz=UTC)
+
+
+def id_of(value: Any) -> str:
+    """The id, whether the object was expanded or not; "" for none."""
+    return str((value.get("id") if isinstance(value, dict) else value) or "")
+
+
+def customer_of(item: Object) -> str:
+    return id_of(item) if item.get("object") == "customer" else id_of(item.get("customer"))
+
+
+# ---------------------------------------------------------------- subscriptions
+
+
+def subscription_items(subscription: Object) -> list[Object]:
+    return list((subscription.get("items") or {}).get("data") or [])
+
+
+def current_period_end(subscription: Object) -> datetime | None:
+    """The items have it since 2025-03-31; they share one period unless somebody mixed intervals."""
+    ends = [item.get("current_period_end") for item in subscription_items(subscription)]
+    ends.append(subscription.get("current_period_end"))
+    return moment(max((end for end in ends if end), default=None))
+
+
+def subscription_price(subscription: Object) -> str:
+    items = subscription_items(subscription)
+    return id_of(items[0].get("price")) if items else ""
+
+
+# ---------------------------------------------------------------- invoices
+
+
+def invoice_subscription(invoice: Object) -> str:
+    details = (invoice.get("parent") or {}).get("subscription_details") or {}
+    return id_of(details.get("subscription") or invoice.get("subscription"))
+
+
+def invoice_payment_intents(invoice: Object) -> list[str]:
+    """Those that paid some of it."""
+    payments = (invoice.get("payments") or {}).get("data") or []
+    paid = [payment.get("payment") or {} for payment in payments if payment.get("status") == "paid"]
+    found = [id_of(payment.get("payment_intent")) for payment in paid]
+    return [intent for intent in [*found, id_of(invoice.get("payment_intent"))] if intent]
+
+
+def invoice_paid_at(invoice: Object) -> datetime | None:
+    transitions = invoice.get("status_transitions") or {}
+    return moment(transitions.get("paid_at") or invoice.get("created"))
+
+
+def line_price(line: Object) -> str:
+    """Of an invoice's line, or of a checkout session's."""
+    details = (line.get("pricing") or {}).get("price_details") or {}
+    return id_of(details.get("price") or line.get("price"))
+
+
+def is_proration(line: Object) -> bool:
+    """A difference between periods: it moves money and buys nothing by itself."""
+    parent = line.get("parent") or {}
+    details = parent.get("subscription_item_details") or parent.get("invoice_item_details") or {}
+    return bool(details.get("proration", line.get("proration", False)))
+
+
+def bought(lines: list[Object]) -> Iterator[tuple[str, int]]:
+    """Price and quantity of the lines that buy something."""
+    return ((line_price(line), int(line.get("quantity") or 1)) for line in lines if not is_proration(line))
+
+
+def period_of(lines: list[Object]) -> tuple[int, int]:
+    """First start and last end of the lines that buy something, as timestamps; zeros for none."""
+    periods = [line.get("period") or {} for line in lines if not is_proration(line)]
+    starts = [period["start"] for period in periods if period.get("start")]
+    ends = [period["end"] for period in periods if period.get("end")]
+    return min(starts, default=0), max(ends, default=0)
+
+
+def is_trial(subscription: Object, lines: list[Object]) -> bool:
+    """Whether these lines are for a period inside the subscription's trial."""
+    start, end = subscription.get("trial_start"), subscription.get("trial_end")
+    first, last = period_of(lines)
+    return bool(start and end and first and start <= first and last <= end)
+
+
+# ---------------------------------------------------------------- cards and disputes
+
+
+def fingerprint(payment_method: Any) -> str:
+    """The same for the same card number, whoever enters it."""
+    card = payment_method.get("card") if isinstance(payment_method, dict) else None
+    return str((card or {}).get("fingerprint") or "")
+
+
+def disputed_amount(disputes: list[Object]) -> int:
+    """What disputes keep from us: all that are open or lost."""
+    return sum(
+        int(dispute["amount"]) for dispute in disputes if dispute.get("status") not in HARMLESS_DISPUTES
+    )

@@ -1,0 +1,49 @@
+"""POST /v1/billing/webhook: Stripe's events. The signature is the credential; on the internal listener, a key too."""
+
+import msgspec
+from django.conf import settings
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.documentation import documented
+from accounts.errors import NotFound
+from accounts.tiers import Endpoint, InternalEndpoint, PublicEndpoint
+from billing import intake
+from billing.errors import EventInvalid, SignatureInvalid
+
+
+class Received(msgspec.Struct):
+    received: bool
+
+
+class ReceiveEvent(Endpoint):
+    """What both listeners' webhooks share."""
+
+    mark = "signature"
+    raw_body = True
+    body_limit = settings.LARGE_BODY_LIMIT
+
+    @documented(
+        "Receive a Stripe event",
+        answer=Received,
+        example={"received": True},
+        problems=(SignatureInvalid, EventInvalid),
+    )
+    def post(self, request: Request) -> Response:
+        """For Stripe only: signed by one of the endpoint's secrets (`Stripe-Signature`), at most five minutes ago. The
+        event is stored once and carried out after the answer.
+        """
+        if not settings.STRIPE_WEBHOOK_SECRETS:
+            raise NotFound
+        intake.receive(request._request.body, request.META.get("HTTP_STRIPE_SIGNATURE", ""))  # noqa: SLF001
+        return Response(Received(received=True))
+
+
+class Webhook(ReceiveEvent, PublicEndpoint):
+    """On the public listener, where Stripe reaches it."""
+
+
+class ForwardedWebhook(ReceiveEvent, InternalEndpoint):
+    """On the internal listener, for a gateway that forwards the raw body: BILLING_WEBHOOK_LISTENER=internal."""
+
+    scope = "billing:webhook"
