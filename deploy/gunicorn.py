@@ -2,9 +2,20 @@
 
 import gc
 import os
+import select
 from typing import Any
 
-worker_class = "gthread"
+from gunicorn.glogging import Logger
+
+
+class NoAccessLog(Logger):  # type: ignore[misc]
+    """RequestFloor writes one line for each request. gunicorn's own would be made up, and then shown to nobody."""
+
+    access_log_enabled = False
+
+
+logger_class = NoAccessLog
+worker_class = "deploy.ready_worker.ReadyWorker" if hasattr(select, "epoll") else "gthread"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 threads = int(os.environ.get("WEB_THREADS", "4"))
 timeout = 30  # a worker whose loop has not moved for this long is replaced

@@ -17,6 +17,7 @@ import logins  # noqa: E402
 import lost_valkey  # noqa: E402
 import mail_faults  # noqa: E402
 import restarts  # noqa: E402
+import slow_clients  # noqa: E402
 from instance import Instance, instance  # noqa: E402
 from mail_sink import MailSink  # noqa: E402
 from reckoning import HEADING, Verdict  # noqa: E402
@@ -34,6 +35,7 @@ FAULTS: dict[str, Fault] = {
     "F10": contention.one_balance,
     "F11": contention.everything_at_once,
     "F13": full_database.every_connection_taken,
+    "F15": slow_clients.slow_and_idle,
     "F16": restarts.rolling,
     "F20": logins.a_hundred_at_once,
     "F21": mail_faults.always_raises,

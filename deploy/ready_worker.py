@@ -1,0 +1,246 @@
+"""gunicorn's threaded worker, but no thread serves a request before all of it is here, and threads wait for themselves.
+
+The stock one hands each request from its main thread to a pool and back through a pipe. That took more of the
+interpreter's time than the request, and its threads read bodies as slowly as a client sends them: sixty clients that
+trickle stop it. Here each thread waits on one epoll, reads what has come, and serves only what is complete; so a slow
+client costs memory, within a bound, and is cut at a deadline. Parsing, WSGI and limits stay gunicorn's
+(docs/decisions/0016).
+"""
+
+import contextlib
+import os
+import re
+import select
+import selectors
+import socket
+import time
+from typing import Any
+
+from gunicorn import http
+from gunicorn.workers.gthread import ThreadWorker
+
+FIRST_BYTE = 10.0  # seconds in which a new connection must begin to speak
+WHOLE_REQUEST = 20.0  # seconds from a request's first byte to its last
+SEND = 10.0  # seconds in which a client must take an answer
+LEAVE = 2.0  # seconds in which a client that was refused may go on sending, or it would never see the refusal
+LINGER = 2.0  # seconds in which a stopping worker still answers on connections that it has promised to keep
+TICK = 0.5
+PIECE = 64 * 1024
+LARGEST_HEAD = 64 * 1024
+LARGEST_BODY = (
+    1024 * 1024 + 64 * 1024
+)  # what the application reads (settings.LARGE_BODY_LIMIT), with the framing of chunks
+MOST_WAITING = 64 * 1024 * 1024  # bytes of all incomplete requests of one worker
+
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,15})[ \t]*\r\n", re.IGNORECASE)
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
+_EXPECT = re.compile(rb"\r\nexpect:[ \t]*100-continue", re.IGNORECASE)
+_CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]{1,8}(?=[;\s]|\Z)")
+ARMED = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
+
+
+class Connection:
+    """One client. Whoever took it out of the worker's `waiting` owns it: a thread, or the sweep."""
+
+    def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any) -> None:
+        self.sock, self.client, self.server = sock, client, server
+        self.descriptor = sock.fileno()
+        self.parser = http.get_parser(cfg, sock, client)
+        self.deadline = time.monotonic() + FIRST_BYTE
+        self.leaving = False  # answered for the last time; what it still sends is thrown away
+        self._begin()
+
+    def _begin(self) -> None:
+        self.received = bytearray()
+        self.looked_at = 0  # no end of the head, or no beginning of a chunk, before this
+        self.head = 0  # length of the head, once it is here
+        self.whole: int | None = None  # length of head and body, where that is known
+
+    def add(self, data: bytes) -> None:
+        if not self.received:
+            self.deadline = time.monotonic() + WHOLE_REQUEST
+        self.received += data
+
+    def is_complete(self) -> bool:
+        if not self.head and not self._read_head():
+            return False
+        return self._has_last_chunk() if self.whole is None else len(self.received) >= self.whole
+
+    def is_too_large(self) -> bool:
+        """Nothing is gained by waiting for the rest: with what is here it gets its refusal."""
+        if not self.head:
+            return len(self.received) > LARGEST_HEAD
+        return max(len(self.received), self.whole or 0) > self.head + LARGEST_BODY
+
+    def _read_head(self) -> bool:
+        end = self.received.find(b"\r\n\r\n", self.looked_at)
+        self.looked_at = max(0, len(self.received) - 3) if end < 0 else end + 4
+        if end < 0:
+            return False
+        self.head = end + 4
+        head = self.received[: self.head]
+        length = _LENGTH.search(head)
+        if length or not _CHUNKED.search(head):
+            self.whole = self.head + (int(length[1]) if length else 0)
+        if _EXPECT.search(head) and len(self.received) == self.head:
+            self.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return True
+
+    def _has_last_chunk(self) -> bool:
+        """RFC 9112, 7.1. What is no chunk counts as the last: the parser refuses it."""
+        while (line_end := self.received.find(b"\r\n", self.looked_at)) >= 0:
+            size = _CHUNK_SIZE.match(self.received, self.looked_at, line_end)
+            if size is None:
+                return True
+            if int(size[0], 16) == 0:
+                return self.received.find(b"\r\n\r\n", line_end) >= 0
+            following = line_end + 2 + int(size[0], 16) + 2
+            if following > len(self.received):
+                return False
+            self.looked_at = following
+        return False
+
+    def hand_over(self) -> None:
+        """Gives the parser what is here. Of a request that is not complete it will find no more: it cannot wait."""
+        if not self.is_complete():
+            self.leaving = True
+            self.sock.shutdown(socket.SHUT_RD)
+        self.parser.unreader.unread(bytes(self.received))
+        self._begin()
+
+    def take_back(self) -> None:
+        """What the client sent behind the request that was answered."""
+        if rest := self.parser.unreader.take_buffered():
+            self.add(rest)
+
+    def leave(self) -> None:
+        self.leaving, self.deadline = True, time.monotonic() + LEAVE
+        self.sock.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self.sock.close()
+
+
+class ReadyWorker(ThreadWorker):  # type: ignore[misc]
+    """`threads` of it serve; the main thread accepts, ends what is overdue, and tells the master that all is well."""
+
+    def init_process(self) -> None:
+        self.ready = select.epoll()
+        self.waiting: dict[int, Connection] = {}
+        self.connections: set[Connection] = set()
+        self.serving = True
+        super().init_process()
+
+    def run(self) -> None:
+        wake_up = self.method_queue
+        self.poller.register(wake_up.fileno(), selectors.EVENT_READ, wake_up.run_callbacks)
+        for _ in range(self.cfg.threads):
+            self.tpool.submit(self.serve)
+        while self.alive and self.is_parent_alive():
+            self.notify()
+            self.set_accept_enabled(len(self.connections) < self.worker_connections)
+            self.wait_for_and_dispatch_events(timeout=TICK)
+            self.end_overdue()
+        self.set_accept_enabled(False)
+        for listener in self.sockets:
+            listener.close()
+        self.finish()
+        self.serving = False
+        self.tpool.shutdown(wait=False)
+
+    def finish(self) -> None:
+        """Answers what has been asked, for as long as gunicorn's graceful time-out allows."""
+        last, linger = time.monotonic() + self.cfg.graceful_timeout, time.monotonic() + LINGER
+        while self.connections and time.monotonic() < last:
+            self.notify()
+            self.end_overdue(idle_until=linger)
+            time.sleep(TICK / 10)
+
+    def accept(self, listener: socket.socket) -> None:
+        try:
+            sock, client = listener.accept()
+        except OSError:  # another worker was faster, or the client has left
+            return
+        sock.settimeout(SEND)
+        connection = Connection(self.cfg, sock, client, listener.getsockname())
+        self.connections.add(connection)
+        self.waiting[connection.descriptor] = connection
+        self.ready.register(connection.descriptor, ARMED)
+
+    def end_overdue(self, *, idle_until: float = float("inf")) -> None:
+        now = time.monotonic()
+        for descriptor, connection in list(self.waiting.items()):
+            deadline = connection.deadline if connection.received else min(connection.deadline, idle_until)
+            if deadline <= now and self.waiting.pop(descriptor, None):
+                self.end(connection)
+
+    def end(self, connection: Connection) -> None:
+        self.connections.discard(connection)
+        connection.close()
+
+    # ------------------------------------------------------------------ in the threads
+
+    def serve(self) -> None:
+        while self.serving:
+            for descriptor, _ in self.ready.poll(TICK, 1):
+                if connection := self.waiting.pop(descriptor, None):
+                    self.advance(connection)
+
+    def advance(self, connection: Connection) -> None:
+        """Reads what has come and answers what is complete; then the connection waits again, or ends."""
+        try:
+            goes_on = self.read(connection) and (connection.leaving or self.answer_all(connection))
+        except OSError:  # the client has left
+            goes_on = False
+        except BaseException:
+            self.log.exception("A connection failed.")
+            goes_on = False
+        if not goes_on:
+            return self.end(connection)
+        self.waiting[connection.descriptor] = connection
+        with contextlib.suppress(OSError, ValueError):  # overdue, and ended meanwhile
+            self.ready.modify(connection.descriptor, ARMED)
+        return None
+
+    def read(self, connection: Connection) -> bool:
+        """Whether the client is still there."""
+        try:
+            data = os.read(connection.descriptor, PIECE)
+        except BlockingIOError:  # nothing had come after all
+            return True
+        if not connection.leaving:
+            connection.add(data)
+        return bool(data)
+
+    def answer_all(self, connection: Connection) -> bool:
+        """Answers each request that has come. Whether the connection goes on."""
+        while connection.received and (connection.is_complete() or connection.is_too_large()):
+            connection.hand_over()
+            keep = self.answer(connection)
+            if connection.leaving:
+                connection.leave()
+                return True
+            if not keep:
+                return False
+            connection.take_back()
+            if not connection.received:
+                connection.deadline = time.monotonic() + self.cfg.keepalive
+        return not connection.received or self.has_room()
+
+    def has_room(self) -> bool:
+        return sum(len(each.received) for each in list(self.waiting.values())) < MOST_WAITING
+
+    def answer(self, connection: Connection) -> bool:
+        """Whether the client may send another request."""
+        request = None
+        try:
+            request = next(connection.parser)
+            return self._keepalive_after(connection, self.handle_request(request, connection))
+        except (http.errors.NoMoreData, StopIteration):
+            return False
+        except OSError as error:  # the client has left, or does not take its answer
+            self.log.debug("Connection lost: %s", error)
+        except Exception as error:  # noqa: BLE001 -- gunicorn's own answer to what its parser or the application raises
+            self.handle_error(request, connection.sock, connection.client, error)
+        return False

@@ -1,0 +1,27 @@
+"""What tests/test_ready_worker.py has gunicorn serve: a small application, and deadlines that a test can wait for."""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from deploy import ready_worker
+
+bind = "127.0.0.1:0"
+worker_class = "deploy.ready_worker.ReadyWorker"
+workers, threads, keepalive, graceful_timeout = 1, 2, 1, 5
+ready_worker.FIRST_BYTE, ready_worker.WHOLE_REQUEST, ready_worker.LEAVE = 1.0, 2.0, 1.0
+
+
+def when_ready(server: Any) -> None:
+    print("listening on", server.LISTENERS[0].sock.getsockname()[1], flush=True)  # noqa: T201 -- the test reads it
+
+
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """Answers with the length of what it read; `/unread` reads nothing, `/slow` takes a second."""
+    if environ["PATH_INFO"] == "/slow":
+        time.sleep(1)
+    body = b"" if environ["PATH_INFO"] == "/unread" else environ["wsgi.input"].read()
+    answer = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']} {len(body)}".encode()
+    status = "413 Content Too Large" if environ["PATH_INFO"] == "/unread" else "200 OK"
+    start_response(status, [("Content-Length", str(len(answer)))])
+    return [answer]
