@@ -172,7 +172,7 @@ class ReadyWorker(ThreadWorker):  # type: ignore[misc]
         now = time.monotonic()
         for descriptor, connection in list(self.waiting.items()):
             deadline = connection.deadline if connection.received else min(connection.deadline, idle_until)
-            if deadline <= now and self.waiting.pop(descriptor, None):
+            if deadline <= now and self.waiting.pop(descriptor, None) is not None:
                 self.end(connection)
 
     def end(self, connection: Connection) -> None:
@@ -236,7 +236,7 @@ class ReadyWorker(ThreadWorker):  # type: ignore[misc]
         request = None
         try:
             request = next(connection.parser)
-            return self._keepalive_after(connection, self.handle_request(request, connection))
+            return bool(self._keepalive_after(connection, self.handle_request(request, connection)))
         except (http.errors.NoMoreData, StopIteration):
             return False
         except OSError as error:  # the client has left, or does not take its answer
