@@ -1,14 +1,19 @@
 """Each kind of mail is rendered: HTML and text say the same, and nothing in it was typed by a stranger."""
 
 import re
+from datetime import UTC, datetime
+from html import unescape
 
 import pytest
+from django.conf import settings
 
+import catalogues
 from accounts import audit, mail_tokens, mails
 from accounts.audit import Event
 from accounts.client import Client
 from accounts.models import OutboxMessage
 
+LATER = datetime(2026, 12, 7, 14, 5, tzinfo=UTC)
 STRANGE = "Click <b>here</b> evil.example"
 
 
@@ -21,8 +26,19 @@ def kind(request):
 
 
 @pytest.fixture
-def mail(kind, make_user):
-    user = make_user("ada@example.com", verified=kind in mails.NOTICES, display_name=STRANGE)
+def language():
+    return "en"
+
+
+@pytest.fixture
+def mail(kind, language, make_user):
+    user = make_user(
+        "ada@example.com",
+        verified=kind in mails.NOTICES,
+        display_name=STRANGE,
+        locale=language,
+        deletes_at=LATER,
+    )
     if kind in mails.NOTICES:
         client = Client("192.0.2.1", f"{STRANGE} Firefox Windows")
         event = audit.record(Event.SIGNED_IN, user_id=user.pk, client=client)
@@ -62,6 +78,30 @@ class TestEveryKind:
         assert message["Auto-Submitted"] == "auto-generated"
         assert message["To"] == "ada@example.com"
         assert "\n" not in message["Subject"]
+
+    def test_lines_of_text_are_short(self, mail):
+        assert all(len(line) <= 78 or "token=" in line for line in mail.body.splitlines())
+
+
+@pytest.mark.django_db
+class TestEveryLanguage:
+    @pytest.fixture(params=[language for language in settings.MAIL_LANGUAGES if language != "en"])
+    def language(self, request):
+        return request.param
+
+    def test_says_all_of_it_in_that_language(self, mail, language):
+        html = unescape(re.sub(r"\s+", " ", mail.alternatives[0][0]))
+        text = re.sub(r"\s+", " ", mail.body)
+        assert f'<html lang="{language}"' in html
+        said = {entry.msgid: entry.msgstr for entry in catalogues.catalogue(language)}
+        english = [msgid for msgid in said if len(msgid) > 12 and "%" not in msgid and msgid != said[msgid]]
+        for whole in (html, text, mail.subject):
+            assert not [msgid for msgid in english if msgid in whole]
+            assert "%(" not in whole
+            assert "{{" not in whole
+        assert mail.subject in said.values()
+        assert mail.subject in html
+        assert mail.subject in text
 
     def test_lines_of_text_are_short(self, mail):
         assert all(len(line) <= 78 or "token=" in line for line in mail.body.splitlines())

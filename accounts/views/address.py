@@ -66,10 +66,10 @@ class LinkEndpoint(PublicEndpoint):
             user = use(request.data.token, client=client)
         except Problem as problem:
             if is_form(request):
-                return refusal(problem)
+                return refusal(request, problem)
             raise
         if is_form(request):
-            return page(done, service=settings.SERVICE_NAME, email=user.email)
+            return page(request, done, service=settings.SERVICE_NAME, email=user.email)
         return Response(Address(user.email or ""))
 
 
@@ -79,7 +79,9 @@ class ConfirmEmailChange(LinkEndpoint):
     @documented("Page of the link to the new address", answer=str, example="<!doctype html>...")
     def get(self, request: PublicRequest) -> HttpResponse:
         """An HTML page whose button confirms the address. Opening it changes nothing: mail scanners open links."""
-        return page("confirm_email_change", service=settings.SERVICE_NAME, token=self.query(request).token)
+        return page(
+            request, "confirm_email_change", service=settings.SERVICE_NAME, token=self.query(request).token
+        )
 
     @documented(
         "Confirm the new address",
@@ -102,7 +104,9 @@ class UndoEmailChange(LinkEndpoint):
     @documented("Page of the link to the old address", answer=str, example="<!doctype html>...")
     def get(self, request: PublicRequest) -> HttpResponse:
         """An HTML page whose button takes the address back. Opening it changes nothing: mail scanners open links."""
-        return page("undo_email_change", service=settings.SERVICE_NAME, token=self.query(request).token)
+        return page(
+            request, "undo_email_change", service=settings.SERVICE_NAME, token=self.query(request).token
+        )
 
     @documented(
         "Take the old address back",

@@ -1,4 +1,7 @@
-"""The pages that mailed links lead to where there is no front end: plain HTML, no script, nothing from elsewhere."""
+"""The pages that mailed links lead to where there is no front end: plain HTML, no script, nothing from elsewhere.
+
+They speak the browser's language where there is a catalogue for it. The API speaks English.
+"""
 
 import secrets
 from typing import Any
@@ -6,11 +9,32 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpResponse
 from django.template.loader import render_to_string
+from django.utils import translation
+from django.utils.cache import patch_vary_headers
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+from django.utils.translation.trans_real import parse_accept_lang_header
 from rest_framework.request import Request
 
 from accounts.errors import Problem
 
 FORM = "application/x-www-form-urlencoded"
+
+# What a form can be refused for, in words that are translated; %(number)s is the setting that the code is about.
+REFUSALS = {
+    "token_invalid": gettext_noop("The link or code is not valid any more. Ask for a new one."),
+    "rate_limited": gettext_noop("Too many attempts. Try again later."),
+    "service_unavailable": gettext_noop("The service cannot answer just now. Try again."),
+    "validation_error": gettext_noop(
+        "Something you typed is not as it should be. Go back and look at it again."
+    ),
+    "password_too_short": gettext_noop("Use %(number)d characters at least."),
+    "password_too_long": gettext_noop("Use %(number)d characters at most."),
+    "password_too_common": gettext_noop("This password is on lists that attackers try first."),
+    "password_too_similar": gettext_noop(
+        "This is too close to your address, your name or this service's name."
+    ),
+}
 
 
 def is_form(request: Request) -> bool:
@@ -18,23 +42,40 @@ def is_form(request: Request) -> bool:
     return bool(request.content_type.partition(";")[0].strip().lower() == FORM)
 
 
-def refusal(problem: Problem) -> HttpResponse:
+def words_for(code: str, detail: str) -> str:
+    """The refusal in the active language; as the API says it where there are no words for it."""
+    number = settings.PASSWORD_MIN_LENGTH if code == "password_too_short" else settings.PASSWORD_MAX_LENGTH
+    return _(REFUSALS[code]) % {"number": number} if code in REFUSALS else detail
+
+
+def refusal(request: Request, problem: Problem) -> HttpResponse:
     """The page for a form that was refused."""
-    status, detail = problem.status_code, problem.detail
-    response = page("refused", status=status, service=settings.SERVICE_NAME, detail=detail)
+    with translation.override(language_of(request)):
+        detail = words_for(problem.default_code, str(problem.detail))
+    response = page(
+        request, "refused", status=problem.status_code, service=settings.SERVICE_NAME, detail=detail
+    )
     if problem.retry_after is not None:
         response.headers["Retry-After"] = str(problem.retry_after)
     return response
 
 
-def page(template: str, *, status: int = 200, **context: Any) -> HttpResponse:
+def page(request: Request, template: str, *, status: int = 200, **context: Any) -> HttpResponse:
     """The only thing that a page may load is its own style; the only place its form may go to is this service."""
     nonce = secrets.token_urlsafe(16)
-    response = HttpResponse(
-        render_to_string(f"pages/{template}.html", {**context, "nonce": nonce}), status=status
-    )
+    with translation.override(language_of(request)):
+        text = render_to_string(f"pages/{template}.html", {**context, "nonce": nonce})
+    response = HttpResponse(text, status=status)
     response.headers["Content-Security-Policy"] = (
         f"default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
     response.headers["Cache-Control"] = "no-store"
+    patch_vary_headers(response, ["Accept-Language"])
     return response
+
+
+def language_of(request: Request) -> str:
+    """The first language of Accept-Language that there is a catalogue for; a region's (`de-AT`) is its language's."""
+    wanted = parse_accept_lang_header(request.META.get("HTTP_ACCEPT_LANGUAGE", "").lower())
+    languages = (tag.partition("-")[0] for tag, _quality in wanted)
+    return next((language for language in languages if language in settings.MAIL_LANGUAGES), "en")

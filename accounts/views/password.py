@@ -4,7 +4,7 @@ from typing import Annotated
 
 from django.conf import settings
 from django.http import HttpResponse
-from django.utils.translation import gettext as _
+from django.utils import translation
 from msgspec import Meta
 from rest_framework.response import Response
 
@@ -23,7 +23,7 @@ from accounts.errors import (
 from accounts.requests import PublicRequest, UserRequest
 from accounts.tiers import PublicEndpoint, VerifiedEndpoint
 from accounts.views.answers import EMAIL, LINK_EXAMPLE, Detail
-from accounts.views.pages import is_form, page, refusal
+from accounts.views.pages import is_form, language_of, page, refusal, words_for
 
 REQUESTED = Detail("If this address has an account, we have sent a mail to it. Follow the link in it.")
 NewPassword = Annotated[str, Meta(description="12 to 256 characters, any; no rule of composition.")]
@@ -39,7 +39,7 @@ class PasswordResetRequest(PublicEndpoint):
     @documented("Page that asks for a reset", answer=str, example="<!doctype html>...")
     def get(self, request: PublicRequest) -> HttpResponse:
         """An HTML page whose form asks for the mail."""
-        return page("password_reset_request", service=settings.SERVICE_NAME)
+        return page(request, "password_reset_request", service=settings.SERVICE_NAME)
 
     @documented(
         "Ask for a new password",
@@ -55,10 +55,10 @@ class PasswordResetRequest(PublicEndpoint):
             password_reset.request(email=request.data.email)
         except Problem as problem:
             if is_form(request):
-                return refusal(problem)
+                return refusal(request, problem)
             raise
         if is_form(request):
-            return page("password_reset_requested", status=202, service=settings.SERVICE_NAME)
+            return page(request, "password_reset_requested", status=202, service=settings.SERVICE_NAME)
         return Response(REQUESTED, 202)
 
 
@@ -76,7 +76,7 @@ class PasswordReset(PublicEndpoint):
     @documented("Page of the mailed link", answer=str, example="<!doctype html>...")
     def get(self, request: PublicRequest) -> HttpResponse:
         """An HTML page whose form takes the new password. Opening it changes nothing: mail scanners open links."""
-        return _form(self.query(request).token)
+        return _form(request, self.query(request).token)
 
     @documented(
         "Choose a new password",
@@ -94,14 +94,14 @@ class PasswordReset(PublicEndpoint):
             password_reset.reset(token=body.token, new_password=body.new_password, client=client_of(request))
         except ValidationFailed as problem:
             if is_form(request):
-                return _form(body.token, status=400, faults=problem.extra["errors"])
+                return _form(request, body.token, status=400, faults=problem.extra["errors"])
             raise
         except Problem as problem:
             if is_form(request):
-                return refusal(problem)
+                return refusal(request, problem)
             raise
         if is_form(request):
-            return page("password_was_reset", service=settings.SERVICE_NAME)
+            return page(request, "password_was_reset", service=settings.SERVICE_NAME)
         return Response(status=204)
 
 
@@ -136,14 +136,19 @@ class ChangePassword(VerifiedEndpoint):
         return Response(status=204)
 
 
-def _form(token: str, *, status: int = 200, faults: list[dict[str, str]] | None = None) -> HttpResponse:
-    least = _("%(count)d characters at least.") % {"count": settings.PASSWORD_MIN_LENGTH}
+def _form(
+    request: PublicRequest, token: str, *, status: int = 200, faults: list[dict[str, str]] | None = None
+) -> HttpResponse:
+    with translation.override(language_of(request)):
+        least = words_for("password_too_short", "")
+        refusals = [words_for(fault["code"], fault["detail"]) for fault in faults or []]
     return page(
+        request,
         "password_reset",
         status=status,
         service=settings.SERVICE_NAME,
         token=token,
         least=least,
         min_length=settings.PASSWORD_MIN_LENGTH,
-        faults=faults or [],
+        faults=refusals,
     )

@@ -75,7 +75,7 @@ class VerifyEmail(PublicEndpoint):
     @documented("Page of the mailed link", answer=str, example="<!doctype html>...")
     def get(self, request: PublicRequest) -> HttpResponse:
         """An HTML page whose button confirms the address. Opening it changes nothing: mail scanners open links."""
-        return page("verify_email", service=settings.SERVICE_NAME, token=self.query(request).token)
+        return page(request, "verify_email", service=settings.SERVICE_NAME, token=self.query(request).token)
 
     @documented(
         "Confirm an address",
@@ -96,8 +96,10 @@ class VerifyEmail(PublicEndpoint):
         try:
             user = self._confirm(request)
         except Problem as problem:
-            return refusal(problem)
-        return page("email_verified", service=settings.SERVICE_NAME, has_password=user.has_usable_password())
+            return refusal(request, problem)
+        return page(
+            request, "email_verified", service=settings.SERVICE_NAME, has_password=user.has_usable_password()
+        )
 
     def _confirm(self, request: PublicRequest) -> User:
         body, client = request.data, client_of(request)
@@ -121,7 +123,9 @@ class RefuseRegistration(PublicEndpoint):
     @documented("Page of the mailed link", answer=str, example="<!doctype html>...")
     def get(self, request: PublicRequest) -> HttpResponse:
         """An HTML page whose button ends the registration. Opening it changes nothing."""
-        return page("refuse_registration", service=settings.SERVICE_NAME, token=self.query(request).token)
+        return page(
+            request, "refuse_registration", service=settings.SERVICE_NAME, token=self.query(request).token
+        )
 
     @documented(
         "Refuse a registration that somebody else made",
@@ -135,10 +139,10 @@ class RefuseRegistration(PublicEndpoint):
             refused_registration.refuse(request.data.token, client=client_of(request))
         except Problem as problem:
             if is_form(request):
-                return refusal(problem)
+                return refusal(request, problem)
             raise
         if is_form(request):
-            return page("registration_refused", service=settings.SERVICE_NAME)
+            return page(request, "registration_refused", service=settings.SERVICE_NAME)
         return Response(status=204)
 
 

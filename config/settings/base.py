@@ -360,7 +360,14 @@ SERVICE_NAME = env.str("SERVICE_NAME", default="Auth Service")
 
 # ---------------------------------------------------------------- text, time, files
 LANGUAGE_CODE = "en"
-MAIL_LANGUAGES = ["en"]  # those that mails and pages have a catalogue for; all others read English
+MAIL_LANGUAGES = [
+    "en",
+    "de",
+    "es",
+    "fr",
+    "it",
+]  # those that mails and pages speak (locale/); all others read English
+LOCALE_PATHS = [BASE_DIR / "locale"]
 LANGUAGES = [("en", "English"), ("it", "Italiano"), ("de", "Deutsch"), ("fr", "Français"), ("es", "Español")]
 USE_TZ = True
 TIME_ZONE = "UTC"

@@ -1,0 +1,95 @@
+"""Pictures of every mail and page in every language, as wide as a desk and as a phone: `script/pictures [de ...]`.
+
+One sheet for each language and width, in $VAR_DIR/pictures, taken by Chromium. Made-up data, no servers.
+"""
+
+import html
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+WIDTHS = {"desk": (760, 2), "phone": (360, 5)}  # of one mail, and how many stand side by side
+HEIGHT = 880
+LINK = "https://auth.example/v1/auth/a-page?token=" + "Q2hlY2sgdGhlIHdpZHRoIG9mIGxvbmcgbGlua3M" * 2
+SAMPLE: dict[str, Any] = {
+    "service": "Auth Service",
+    "link": LINK,
+    "refuse_link": LINK,
+    "code": "BCDFGHJK",
+    "hours": 24,
+    "at": datetime(2026, 12, 7, 14, 5, tzinfo=UTC),
+    "deletes_at": datetime(2026, 12, 21, 14, 5, tzinfo=UTC),
+    "ip": "203.0.113.7",
+    "device": "Firefox, Windows",
+    "nonce": "picture",
+    "token": "token",
+    "email": "ada.lovelace@example.com",
+    "has_password": True,
+    "least": "",
+    "min_length": 12,
+    "faults": [],
+}
+
+
+def main(languages: list[str]) -> int:
+    from django.conf import settings
+
+    browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if browser is None:
+        print("There is no Chromium here: apt-get install chromium.")
+        return 1
+    directory = Path(os.environ.get("VAR_DIR") or ROOT / "var").resolve() / "pictures"
+    directory.mkdir(parents=True, exist_ok=True)
+    for language in languages or settings.MAIL_LANGUAGES:
+        for name, (width, columns) in WIDTHS.items():
+            print(take(browser, directory / f"{language}-{name}", [*texts(language)], width, columns))
+    return 0
+
+
+def texts(language: str) -> Iterator[str]:
+    """The HTML of each mail, then of each page."""
+    from django.template.loader import render_to_string
+    from django.utils import translation
+
+    from accounts import mails
+
+    with translation.override(language):
+        for kind, about in {**mails.KINDS, **mails.NOTICES}.items():
+            yield render_to_string(f"mail/{kind}.html", {**SAMPLE, "subject": str(about.subject)})
+        for path in sorted((ROOT / "templates" / "pages").glob("*.html")):
+            if path.name != "base.html":
+                yield render_to_string(f"pages/{path.name}", SAMPLE)
+
+
+def take(browser: str, target: Path, pages: list[str], width: int, columns: int) -> Path:
+    frames = "".join(
+        f'<iframe srcdoc="{html.escape(page)}" width="{width}" height="{HEIGHT}"></iframe>' for page in pages
+    )
+    sheet, picture = target.with_suffix(".html"), target.with_suffix(".png")
+    sheet.write_text(f"<!doctype html><meta charset=utf-8><body style='margin:0;font-size:0'>{frames}")
+    rows = -(-len(pages) // columns)
+    size = f"{columns * (width + 4)},{rows * (HEIGHT + 4)}"
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size={size}"]
+    subprocess.run(
+        [browser, *options, f"--screenshot={picture}", sheet.as_uri()],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    return picture
+
+
+if __name__ == "__main__":
+    import django
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.test")
+    sys.path.insert(0, str(ROOT))
+    django.setup()
+    sys.exit(main(sys.argv[1:]))
