@@ -38,6 +38,21 @@ class Event(StrEnum):
     DATA_EXPORTED = "data_exported"
     SUSPENDED = "suspended"
     REACTIVATED = "reactivated"
+    # What was paid, as Stripe tells it. `detail` says what for and how much: the mails read it.
+    PURCHASED = "purchased"
+    SUBSCRIPTION_RENEWED = "subscription_renewed"
+    SUBSCRIPTION_CANCELED = "subscription_canceled"
+    PAYMENT_FAILED = "payment_failed"
+    PAYMENT_REFUNDED = "payment_refunded"
+    PAYMENT_DISPUTED = "payment_disputed"
+    TRIAL_ENDING = "trial_ending"
+    CARD_EXPIRING = "card_expiring"
+    # What staff does with billing. The actor is the one who did it.
+    REFUND_ORDERED = "refund_ordered"
+    CANCELLATION_ORDERED = "cancellation_ordered"
+    SETTLEMENT_ORDERED = "settlement_ordered"
+    EVENT_REPLAYED = "stripe_event_replayed"
+    PLAN_CHANGED = "plan_changed"
     # What staff does with credits. The actor is the one who did it.
     CREDITS_ADJUSTED = "credits_adjusted"
     ADJUSTMENT_REQUESTED = "credit_adjustment_requested"

@@ -35,6 +35,17 @@ PASSWORD_CHANGED = "password_changed"  # noqa: S105
 PASSWORD_WAS_RESET = "password_was_reset"  # noqa: S105
 PROOFS_EXHAUSTED = "proofs_exhausted"
 DELETION_SCHEDULED = "deletion_scheduled"
+# Notices about money: what the event's `detail` says was paid, given back or is about to end.
+PURCHASE = "purchase"
+RENEWAL = "renewal"
+PAYMENT_FAILED = "payment_failed"
+REFUND = "refund"
+DISPUTE = "dispute"
+TRIAL_ENDING = "trial_ending"
+CANCELLATION = "cancellation"
+CARD_EXPIRING = "card_expiring"
+
+BILLING_PAGE = "billing"  # the front end's; we have none
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,14 @@ NOTICES = {
     PROOFS_EXHAUSTED: Kind(
         _("Somebody is guessing your password"), "password-reset-request", by_strangers=False
     ),
+    PURCHASE: Kind(_("Thank you for your purchase"), BILLING_PAGE, by_strangers=False),
+    RENEWAL: Kind(_("Your subscription was renewed"), BILLING_PAGE, by_strangers=False),
+    PAYMENT_FAILED: Kind(_("Your payment has failed"), BILLING_PAGE, by_strangers=False),
+    REFUND: Kind(_("Your payment was refunded"), BILLING_PAGE, by_strangers=False),
+    DISPUTE: Kind(_("Your payment is disputed"), BILLING_PAGE, by_strangers=False),
+    TRIAL_ENDING: Kind(_("Your trial is about to end"), BILLING_PAGE, by_strangers=False),
+    CANCELLATION: Kind(_("Your subscription ends"), BILLING_PAGE, by_strangers=False),
+    CARD_EXPIRING: Kind(_("Your card is about to expire"), BILLING_PAGE, by_strangers=False),
 }
 
 # What would confirm an address. While somebody else may take that one back, its mailbox is told so instead.
@@ -112,6 +131,11 @@ def page_address(page: str) -> str:
     return f"{settings.FRONTEND_URL or settings.PUBLIC_BASE_URL + '/v1/auth'}/{page}"
 
 
+def notice_link(kind: Kind) -> str:
+    """Empty where only a front end would have the page, and there is none."""
+    return page_address(kind.page) if kind.page != BILLING_PAGE or settings.FRONTEND_URL else ""
+
+
 def link(page: str, token: MailToken, *, use: str = mail_tokens.LINK) -> str:
     return f"{page_address(page)}?{urlencode({'token': mail_tokens.link_token(token, use=use)})}"
 
@@ -141,7 +165,8 @@ def _compose_notice(message: OutboxMessage) -> EmailMultiAlternatives | None:
         return None
     with translation.override(language_of(message.user)):
         context = {
-            "link": page_address(kind.page),
+            "link": notice_link(kind),
+            "detail": event.detail,
             "at": event.created_at,
             "ip": event.ip,
             "device": devices.describe(event.user_agent),

@@ -51,6 +51,10 @@ def _customer(item: Object) -> None:
     lifecycle.follow_customer(stripe_shapes.customer_of(item))
 
 
+def _trial(item: Object) -> None:
+    lifecycle.trial_will_end(stripe_shapes.customer_of(item))
+
+
 HANDLERS: dict[str, Callable[[Object], None]] = {
     "invoice.paid": _invoice,
     "invoice.payment_succeeded": _invoice,
@@ -73,6 +77,7 @@ HANDLERS: dict[str, Callable[[Object], None]] = {
     "customer.subscription.deleted": _customer,
     "customer.subscription.paused": _customer,
     "customer.subscription.resumed": _customer,
+    "customer.subscription.trial_will_end": _trial,
 }
 
 

@@ -5,13 +5,14 @@ Locks: the account's row, then the balance row.
 """
 
 import uuid
+from copy import copy
 
 from django.conf import settings
 from django.db import transaction
 
 from accounts import events
 from accounts.errors import UserNotFound
-from billing import customers, gateway, stripe_shapes
+from billing import customers, gateway, notices, stripe_shapes
 from billing.errors import BillingUnavailable
 from billing.models import BillingAccount, Plan
 from billing.stripe_shapes import ENDED_SUBSCRIPTIONS, Object
@@ -55,6 +56,14 @@ def follow(user_id: uuid.UUID) -> BillingAccount | None:
     raise BillingUnavailable
 
 
+def trial_will_end(customer: str) -> None:
+    """Stripe says so some days before: the user is told once."""
+    account = follow_customer(customer)
+    if account is not None:
+        with transaction.atomic():
+            notices.trial_ending(BillingAccount.objects.select_for_update(no_key=True).get(pk=account.pk))
+
+
 def current(subscriptions: list[Object]) -> Object | None:
     """The one that counts: the newest that has begun and not ended; else that is waiting for its first payment; else
     the newest that has ended."""
@@ -86,12 +95,13 @@ def _apply(user_id: uuid.UUID, version: int, subscription: Object | None) -> Bil
     if account.version != version:
         return None
     account.version += 1
-    before = account.status
+    before = copy(account)
     if subscription is not None:
         _copy(account, subscription)
     account.save()
-    if account.status != before:
-        _announce(account, before)
+    if account.status != before.status:
+        _announce(account, before.status)
+    notices.account_changed(account, before)
     return account
 
 

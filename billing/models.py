@@ -307,6 +307,7 @@ class Payment(models.Model):
     paid_at = models.DateTimeField(null=True)
     # As of the last settlement:
     kept = models.BigIntegerField(null=True)  # what was paid less refunds and open or lost disputes
+    disputed = models.BigIntegerField(default=0)  # what disputes took of it
     granted_by = models.UUIDField(null=True, unique=True)  # the journal row of the grant
     created_at = models.DateTimeField(db_default=Now())
     changed_at = models.DateTimeField(auto_now=True)
@@ -339,6 +340,10 @@ class Payment(models.Model):
                 condition=~Q(kind="proration") | Q(credits=0, granted_by__isnull=True),
                 name="payment_proration_gives_nothing",
             ),
+            models.CheckConstraint(
+                condition=Q(disputed=0) | Q(disputed__gt=0, disputed__lte=F("paid") - F("kept")),
+                name="payment_disputed_is_not_kept",
+            ),
         )
         indexes = (
             models.Index(
@@ -349,6 +354,11 @@ class Payment(models.Model):
 
     def __str__(self) -> str:
         return self.pk
+
+    @property
+    def refunded(self) -> int:
+        """What refunds took of it."""
+        return (self.paid or 0) - (self.kept or 0) - self.disputed
 
 
 class TrialClaim(models.Model):

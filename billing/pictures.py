@@ -25,7 +25,8 @@ class Picture:
     paid_at: datetime
     bought: tuple[tuple[str, int], ...] = ()
     is_proration: bool = False
-    lost: int = 0  # refunded, or in a dispute that is not won
+    refunded: int = 0
+    disputed: int = 0  # in disputes that are open or lost
     payment_intent: str = ""
     subscription: str = ""
     period_end: datetime | None = None
@@ -36,7 +37,7 @@ class Picture:
 
     @property
     def kept(self) -> int:
-        return max(0, self.amount - self.lost)
+        return max(0, self.amount - self.refunded - self.disputed)
 
 
 def take(payment_id: str) -> Picture:
@@ -51,6 +52,7 @@ def take(payment_id: str) -> Picture:
 def _of_invoice(invoice: Object) -> Picture:
     lines = _lines(invoice)
     intents = stripe_shapes.invoice_payment_intents(invoice)
+    lost = [_lost(gateway.retrieve_payment_intent(intent)) for intent in intents]
     bought = tuple(stripe_shapes.bought(lines))
     picture = Picture(
         customer=stripe_shapes.customer_of(invoice),
@@ -60,7 +62,8 @@ def _of_invoice(invoice: Object) -> Picture:
         paid_at=stripe_shapes.invoice_paid_at(invoice) or timezone.now(),
         bought=bought,
         is_proration=bool(lines) and not bought,
-        lost=sum(_lost(gateway.retrieve_payment_intent(intent)) for intent in intents),
+        refunded=sum(refunded for refunded, _ in lost),
+        disputed=sum(disputed for _, disputed in lost),
         payment_intent=intents[0] if intents else "",
         subscription=stripe_shapes.invoice_subscription(invoice),
         period_end=stripe_shapes.moment(stripe_shapes.period_of(lines)[1] or None),
@@ -103,6 +106,7 @@ def _of_payment_intent(intent: Object) -> Picture:
     sessions = gateway.list_checkout_sessions(payment_intent=intent["id"])
     session = gateway.retrieve_checkout_session(sessions[0]["id"]) if sessions else {}
     charge = _charge(intent)
+    refunded, disputed = _lost(intent)
     return Picture(
         customer=stripe_shapes.customer_of(intent),
         paid=intent["status"] == "succeeded",
@@ -110,7 +114,8 @@ def _of_payment_intent(intent: Object) -> Picture:
         currency=intent["currency"],
         paid_at=_moment(charge.get("created") or intent.get("created")),
         bought=_bought_in(session),
-        lost=_lost(intent),
+        refunded=refunded,
+        disputed=disputed,
         payment_intent=intent["id"],
     )
 
@@ -139,13 +144,13 @@ def _charge(intent: Object) -> Object:
     return charge if isinstance(charge, dict) else gateway.retrieve_charge(charge)
 
 
-def _lost(intent: Object) -> int:
-    """What refunds and disputes took back of a payment intent. A refund that failed is not among them."""
+def _lost(intent: Object) -> tuple[int, int]:
+    """What refunds, and what disputes took back of a payment intent. A refund that failed is not among them."""
     charge = _charge(intent)
     if not charge:
-        return 0
+        return 0, 0
     disputes = gateway.list_disputes(payment_intent=intent["id"]) if charge.get("disputed") else []
-    return int(charge.get("amount_refunded") or 0) + stripe_shapes.disputed_amount(disputes)
+    return int(charge.get("amount_refunded") or 0), stripe_shapes.disputed_amount(disputes)
 
 
 def _moment(timestamp: int | None) -> datetime:

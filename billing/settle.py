@@ -17,7 +17,7 @@ from django.db.models import Q, Sum
 from django.utils import timezone
 
 from accounts.errors import UserNotFound
-from billing import changes, customers, gateway, pictures, stripe_shapes, trial
+from billing import changes, customers, gateway, notices, pictures, stripe_shapes, trial
 from billing.errors import BillingUnavailable, UnknownPrice
 from billing.models import CustomerChange, Payment, Plan
 from billing.pictures import Picture
@@ -100,13 +100,25 @@ def apply(payment_id: str, user_id: uuid.UUID, version: int, picture: Picture) -
     if payment.version != version:
         return None
     payment.version += 1
-    if payment.settled_at is None and picture.paid:
+    is_new = payment.settled_at is None
+    if is_new and picture.paid:
         _freeze(payment, picture)
     if payment.settled_at is not None:
-        payment.kept = min(picture.kept, payment.paid or 0)
+        refunded, disputed = (0, 0) if is_new else (payment.refunded, payment.disputed)
+        _take_over(payment, picture)
         _post_difference(payment)
+        if is_new:
+            notices.paid(payment)
+        notices.taken_back(payment, refunded_before=refunded, disputed_before=disputed)
     payment.save()
     return payment
+
+
+def _take_over(payment: Payment, picture: Picture) -> None:
+    """What is kept now. Of what was refunded and disputed both, the dispute counts."""
+    paid = payment.paid or 0
+    payment.kept = min(picture.kept, paid)
+    payment.disputed = min(picture.disputed, paid - payment.kept)
 
 
 def _freeze(payment: Payment, picture: Picture) -> None:

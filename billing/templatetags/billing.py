@@ -1,0 +1,30 @@
+"""What the templates of billing's mails and pages need: amounts and moments out of stored details."""
+
+from datetime import datetime
+from typing import Any
+
+from django import template
+
+from billing import money
+
+register = template.Library()
+
+
+@register.filter
+def money_of(detail: Any, name: str = "amount") -> str:
+    """`{{ detail|money_of:"refunded" }}`: that amount in the currency of the same mapping; nothing where it is not."""
+    amount, currency = detail.get(name), detail.get("currency")
+    return "" if amount is None or not currency else money.written(amount, currency)
+
+
+@register.filter
+def moment_of(text: str | None) -> datetime | None:
+    """A moment that was stored in JSON."""
+    return datetime.fromisoformat(text) if text else None
+
+
+@register.filter
+def payment_money(payment: Any, name: str) -> str:
+    """Of a `Payment`: an amount of it in its currency."""
+    amount = getattr(payment, name)
+    return "" if amount is None or not payment.currency else money.written(amount, payment.currency)
