@@ -8,6 +8,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT))
 
 import dev_env  # noqa: E402
+import fake_stripe_child  # noqa: E402
 from postgres import OWNER, Postgres  # noqa: E402
 from valkey import Valkey  # noqa: E402
 
@@ -19,6 +20,7 @@ def main(arguments: list[str]) -> None:
     environment = {
         "DJANGO_SETTINGS_MODULE": "config.settings.dev",
         **dev_env.load(directory / "dev.env"),
+        **fake_stripe_child.read(directory),
         **os.environ,
         "VAR_DIR": str(directory),
     }

@@ -13,6 +13,7 @@ def greeting(environment: Mapping[str, str], *, seconds: float) -> str:
         f"http://127.0.0.1:{environment[name]}" for name in ("PORT", "INTERNAL_PORT", "ADMIN_PORT")
     )
     secrets = Path(environment["VAR_DIR"]) / "dev.env"
+    stripe = stripe_lines(environment.get("STRIPE_API_BASE"), internal)
     commands = "\n".join(f"  {line}" for line in example_commands(public, internal, secrets))
     return f"""
 Ready after {seconds:.1f} s. Ctrl-C stops everything.
@@ -26,7 +27,7 @@ Ready after {seconds:.1f} s. Ctrl-C stops everything.
 In another terminal, line by line:
 
 {commands}
-
+{stripe}
 The whole story in one command: script/demo
 
 """
@@ -50,6 +51,24 @@ def example_commands(public: str, internal: str, secrets: Path) -> list[str]:
         f"curl -sS {internal}/v1/credits/use {key} {fresh % 'use'} {json} -d {body % 30}",
         f'curl -sS "{internal}/v1/credits/balance?user_id=$USER_ID" {key}',
     ]
+
+
+def stripe_lines(address: str | None, internal: str) -> str:
+    """How to pay by hand, where a fake Stripe runs beside the service."""
+    if not address:
+        return ""
+    body = '"{\\"user_id\\": \\"$USER_ID\\", \\"plan\\": \\"pack_small\\", '
+    urls = f'\\"success_url\\": \\"{address}/done\\", \\"cancel_url\\": \\"{address}/done\\"}}"'
+    return f"""
+  stripe    {address}   a fake one: nothing is charged, its test cards are on the page
+
+To pay by hand, open the `url` that the second line answers with:
+
+  script/manage sync_plans
+  curl -sS {internal}/v1/billing/checkout-sessions -H "X-API-Key: $INTERNAL_API_KEY" \\
+    -H "Idempotency-Key: pay-$(date +%s)-$$" -H 'Content-Type: application/json' \\
+    -d {body}{urls}
+"""
 
 
 def pick(field: str) -> str:

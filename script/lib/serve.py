@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT))
 
 import dev_env  # noqa: E402
+import fake_stripe_child  # noqa: E402
 import procfile  # noqa: E402
 import schema  # noqa: E402
 from console import Console  # noqa: E402
@@ -25,7 +26,12 @@ from supervise import Child, Stopped, Supervisor  # noqa: E402
 from valkey import Valkey  # noqa: E402
 
 LISTENERS = {"web": "PORT", "internal": "INTERNAL_PORT", "admin": "ADMIN_PORT"}
-DEFAULT_PORTS = {"PORT": "8000", "INTERNAL_PORT": "8001", "ADMIN_PORT": "8002"}
+DEFAULT_PORTS = {
+    "PORT": "8000",
+    "INTERNAL_PORT": "8001",
+    "ADMIN_PORT": "8002",
+    fake_stripe_child.PORT: fake_stripe_child.DEFAULT_PORT,
+}
 GRACE_SECONDS = 20.0  # more than gunicorn's graceful_timeout
 
 
@@ -35,12 +41,16 @@ class Instance:
 
     directory: Path
     environment: Mapping[str, str]
+    with_stripe: bool = False
 
     @classmethod
-    def here(cls) -> "Instance":
+    def here(cls, *, with_stripe: bool = False) -> "Instance":
         directory = make_variable_directory(Path(os.environ.get("VAR_DIR") or ROOT / "var").resolve())
         kept = dev_env.load(directory / "dev.env")
-        return cls(directory, {**DEFAULT_PORTS, **kept, **os.environ, "VAR_DIR": str(directory)})
+        environment = {**DEFAULT_PORTS, **kept, **os.environ, "VAR_DIR": str(directory)}
+        stripe = fake_stripe_child.settings(environment) if with_stripe else {}
+        fake_stripe_child.write(directory, stripe)
+        return cls(directory, {**environment, **stripe}, with_stripe)
 
     def port(self, variable: str) -> int:
         try:
@@ -48,13 +58,19 @@ class Instance:
         except ValueError:
             raise SystemExit(f"{variable} must be a number, not {self.environment[variable]!r}.") from None
 
+    @property
+    def port_variables(self) -> list[str]:
+        return [*LISTENERS.values(), *([fake_stripe_child.PORT] if self.with_stripe else [])]
+
     @cached_property
     def process_table(self) -> dict[str, str]:
         return procfile.read(ROOT / "Procfile")
 
 
-def main() -> int:
-    instance = Instance.here()
+def main(arguments: list[str]) -> int:
+    if unknown := [argument for argument in arguments if argument != fake_stripe_child.OPTION]:
+        raise SystemExit(f"Unknown: {' '.join(unknown)}. There is {fake_stripe_child.OPTION}.")
+    instance = Instance.here(with_stripe=bool(arguments))
     console = Console()
     with sole_use(instance.directory):
         supervisor = Supervisor(state=instance.directory / "children.json", console=console)
@@ -110,6 +126,8 @@ def bring_up(instance: Instance, supervisor: Supervisor, console: Console) -> No
     }
     postgres = start_stores(instance, supervisor, environment)
     migrate(instance, supervisor, environment, postgres)
+    if instance.with_stripe:
+        supervisor.start(fake_stripe_child.child(environment))
     supervisor.start(*(application_process(instance, name, environment) for name in LISTENERS))
     console.show(greeting(environment, seconds=time.time() - float(environment["STARTED_AT"])))
     background = [name for name in instance.process_table if name not in {*LISTENERS, "release"}]
@@ -118,7 +136,7 @@ def bring_up(instance: Instance, supervisor: Supervisor, console: Console) -> No
 
 def check_ports(instance: Instance) -> None:
     """Names the variable to set. The port might be taken between this and its use; gunicorn would say so then."""
-    for variable in LISTENERS.values():
+    for variable in instance.port_variables:
         port = instance.port(variable)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -129,8 +147,9 @@ def check_ports(instance: Instance) -> None:
                     f"Port {port} of 127.0.0.1 cannot be used ({getattr(error, 'strerror', None) or error}).\n"
                     f"Set {variable} to another one: {variable}={port + 1000} script/server"
                 ) from None
-    if len({instance.port(variable) for variable in LISTENERS.values()}) != len(LISTENERS):
-        raise SystemExit(f"{', '.join(LISTENERS.values())} must differ from one another.")
+    variables = instance.port_variables
+    if len({instance.port(variable) for variable in variables}) != len(variables):
+        raise SystemExit(f"{', '.join(variables)} must differ from one another.")
 
 
 def start_stores(instance: Instance, supervisor: Supervisor, environment: dict[str, str]) -> Postgres | None:
@@ -193,4 +212,4 @@ def answers_at(port: int) -> Callable[[], bool]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -159,8 +159,8 @@ def authenticate(request: Request) -> None:
         message = f"Invalid API Key provided: {key[:8]}***" if key else "You did not provide an API key."
         raise Refusal(message, status=401, stored=False)
     version = request.headers.get("stripe-version", API_VERSION)
-    if version != API_VERSION:
-        message = f"The fake Stripe answers {API_VERSION} only, not {version}."
+    if version.partition(".")[2] != API_VERSION.partition(".")[2]:
+        message = f"The fake Stripe answers as {API_VERSION}, not as {version}."
         raise Refusal(message, code="fake_unsupported", stored=False)
 
 

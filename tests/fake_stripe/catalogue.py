@@ -127,6 +127,13 @@ def retrieve_product(store: Store, params: Json, identifier: str) -> Json:
     return store.get("product", identifier)
 
 
+@route("GET", "/v1/products/{id}/features", "ProductListFeaturesParams", PAGE)
+def list_features(store: Store, params: Json, identifier: str) -> Json:
+    """None: entitlements are not here. dj-stripe asks for them with each product."""
+    store.get("product", identifier)
+    return page([], params, f"/v1/products/{identifier}/features")
+
+
 @route(
     "POST",
     "/v1/prices",

@@ -139,6 +139,12 @@ def line_items_of(store: Store, session: Json) -> Json:
     return listed(store.private[session["id"]]["lines"], f"/v1/checkout/sessions/{session['id']}/line_items")
 
 
+@includes("", "breakdown")
+def breakdown(store: Store, total_details: Json) -> Json:
+    """Of a session's `total_details`, which is no object of its own."""
+    return {"discounts": [], "taxes": []}
+
+
 @route("GET", "/v1/checkout/sessions/{id}/line_items", "checkout.SessionLineItemListParams", PAGE)
 def list_line_items(store: Store, params: Json, identifier: str) -> Json:
     session = store.get("checkout.session", identifier)

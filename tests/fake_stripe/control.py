@@ -43,6 +43,9 @@ class Control:
         """See faults.Fault: `fault(path="/v1/refunds", cut=True)`, `fault(status=429, times=3)`."""
         self.call("fault", **fields)
 
+    def faults(self) -> list[Json]:
+        return list(self.call("faults"))
+
     def clear_faults(self) -> None:
         self.call("clear_faults")
 

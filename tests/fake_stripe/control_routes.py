@@ -1,6 +1,8 @@
 """`POST /_control/<name>` with a JSON body: what a test may do that no client of Stripe can."""
 
 from collections.abc import Callable
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.fake_stripe import (
@@ -81,6 +83,12 @@ def settings(application: Application, **values: Any) -> Json:
 @action
 def fault(application: Application, **fields: Any) -> None:
     application.faults.set(**fields)
+
+
+@action
+def faults(application: Application) -> list[Json]:
+    """All that were set, with how often each was `used`."""
+    return [asdict(rule) for rule in application.faults.rules]
 
 
 @action
@@ -225,8 +233,6 @@ def break_card(
     application: Application, *, payment_method: str, code: str | None = "generic_decline"
 ) -> None:
     """From now on this card is declined when it is charged; `code` null mends it."""
-    from dataclasses import replace
-
     if code:
         declined(code)  # an unknown one is a KeyError here
     private = application.store.private[payment_method]
@@ -236,8 +242,6 @@ def break_card(
 @action
 def expire_card(application: Application, *, payment_method: str) -> Json:
     """It expired last month, and is declined from now on."""
-    from datetime import UTC, datetime
-
     store = application.store
     method = store.get("payment_method", payment_method)
     last = datetime.fromtimestamp(store.now() - 31 * DAY, UTC)

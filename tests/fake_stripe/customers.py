@@ -120,3 +120,14 @@ def delete(store: Store, params: Json, identifier: str) -> Json:
 def subscriptions_of(store: Store, customer: Json) -> Json:
     live = [one for one in store.all("subscription", customer=customer["id"]) if one["status"] != "canceled"]
     return listed(live, f"/v1/customers/{customer['id']}/subscriptions", total_count=len(live))
+
+
+@includes("customer", "sources")
+def sources_of(store: Store, customer: Json) -> Json:
+    """None: cards are payment methods."""
+    return listed([], f"/v1/customers/{customer['id']}/sources", total_count=0)
+
+
+@includes("customer", "tax_ids")
+def tax_ids_of(store: Store, customer: Json) -> Json:
+    return listed([], f"/v1/customers/{customer['id']}/tax_ids", total_count=0)

@@ -40,7 +40,17 @@ def add_account(store: Store) -> None:
         payouts_enabled=True,
         settings={
             "branding": {"icon": None, "logo": None, "primary_color": None, "secondary_color": None},
+            "card_payments": dict.fromkeys(
+                (
+                    "statement_descriptor_prefix",
+                    "statement_descriptor_prefix_kana",
+                    "statement_descriptor_prefix_kanji",
+                )
+            ),
             "dashboard": {"display_name": "Fake Stripe", "timezone": "Etc/UTC"},
+            "payments": dict.fromkeys(
+                ("statement_descriptor", "statement_descriptor_kana", "statement_descriptor_kanji")
+            ),
         },
         type="standard",
     )

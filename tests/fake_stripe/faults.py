@@ -31,6 +31,7 @@ class Fault:
     path: str = ".*"
     method: str = ".*"
     times: int = 1
+    used: int = 0
     status: int | None = None
     stored: bool = True
     committed: bool = False
@@ -59,7 +60,7 @@ class Faults:
         with self.lock:
             for rule in self.rules:
                 if rule.matches(method, path):
-                    rule.times -= 1
+                    rule.times, rule.used = rule.times - 1, rule.used + 1
                     return rule
         return Fault()
 

@@ -70,7 +70,7 @@ class Handler(BaseHTTPRequestHandler):
     def api(self, method: str, path: str, form: str) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
         answer: Answer = self.server.application.answer(Request(method, path, form, headers))
-        echoed = {"stripe-version": API_VERSION, **answer.headers}
+        echoed = {"stripe-version": headers.get("stripe-version", API_VERSION), **answer.headers}
         if key := headers.get("idempotency-key"):
             echoed["idempotency-key"] = key
         self.send(answer.status, encode(answer.body), headers=echoed)
