@@ -5,9 +5,9 @@ Passwords, second factors, passkeys and Google each prove it in a module of thei
 
 from django.db import transaction
 
-from accounts import deletion, sessions
+from accounts import deletion, factors, mfa_tokens, sessions
 from accounts.client import Client
-from accounts.errors import AccountSuspended, DeletionPending
+from accounts.errors import AccountSuspended, DeletionPending, MFARequired
 from accounts.models import User
 from accounts.sessions import TokenPair
 
@@ -19,10 +19,16 @@ def admit(
 ) -> TokenPair | None:
     """Opens a session of these methods (RFC 8176 values), or None where the account changed since `user` was read.
 
-    `password_hash` replaces the stored one in the same transaction: today's form of it. Raises AccountSuspended or
-    DeletionPending, which may be told only to who has proved who they are.
+    `password_hash` replaces the stored one in the same transaction: today's form of it. Raises AccountSuspended,
+    DeletionPending or, where the account has a second factor and `methods` none, MFARequired: what may be told only to
+    who has proved who they are.
     """
     _check_state(user, cancel_deletion=cancel_deletion)
+    if factors.MFA not in methods and (second := factors.names_of(user.pk)):
+        if password_hash is not None and not _upgrade(user, password_hash):
+            return None
+        token = mfa_tokens.issue(user, methods=methods, cancel_deletion=cancel_deletion)
+        raise MFARequired(mfa_token=token, methods=second)
     return _open(user, methods, password_hash, client)
 
 

@@ -119,6 +119,69 @@ class InvalidCredentials(Unauthenticated):
     default_detail = "The e-mail address or the password is wrong."
 
 
+class MFARequired(Unauthenticated):
+    """The first step was right. `methods` lists the account's second factors; POST /v1/auth/login/mfa is the second
+    step and takes one of them with `mfa_token`, within five minutes.
+    """
+
+    default_code = "mfa_required"
+    example = {"mfa_token": "mfa_1Qk9...", "methods": ["totp", "recovery_code"]}
+    default_detail = (
+        "This account has a second factor: send it to POST /v1/auth/login/mfa with this `mfa_token`."
+    )
+
+
+class MFATokenInvalid(Unauthenticated):
+    """Unknown, used, expired, out of tries, or the account has changed since: alike."""
+
+    default_code = "mfa_token_invalid"
+    default_detail = "The sign-in has to begin anew: its token is not valid any more."
+
+
+class EnrolmentCodeWrong(Problem):
+    """400: nobody is signing in, an authenticator app is being added."""
+
+    default_code = "mfa_invalid_code"
+    default_detail = "This code is not right. Use the newest one that the app shows."
+
+
+class MFAInvalidCode(Unauthenticated):
+    """400 where an authenticator app is being added."""
+
+    default_code = "mfa_invalid_code"
+    default_detail = "This code or credential is not right, or was used before."
+
+
+class PasskeyInvalid(Unauthenticated):
+    """Unknown, foreign, forged, replayed, for other pages, without its user verified: alike."""
+
+    default_code = "passkey_invalid"
+    default_detail = "This passkey does not sign in. Ask for new options and try again."
+
+
+class PasskeyRefused(Problem):
+    default_code = "passkey_refused"
+    default_detail = "This credential cannot be added. Ask for new options and try again."
+
+
+class PasskeyLimit(Problem):
+    status_code = 409
+    default_code = "passkey_limit"
+    default_detail = "The account has 20 passkeys. Remove one first."
+
+
+class TOTPAlreadyEnabled(Problem):
+    status_code = 409
+    default_code = "totp_already_enabled"
+    default_detail = "The account has an authenticator app. Remove it before you add another one."
+
+
+class MFANotEnabled(Problem):
+    status_code = 409
+    default_code = "mfa_not_enabled"
+    default_detail = "The account has no second factor, so it has no recovery codes."
+
+
 class AccountSuspended(Problem):
     status_code = 403
     default_code = "account_suspended"
@@ -168,6 +231,11 @@ class ReauthenticationFailed(Problem):
     status_code = 403
     default_code = "reauthentication_failed"
     default_detail = "This does not prove who you are. Nothing has changed."
+
+
+class FactorNotFound(NotFound):
+    default_code = "factor_not_found"
+    default_detail = "The account has no such second factor."
 
 
 class SessionNotFound(NotFound):

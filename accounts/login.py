@@ -12,7 +12,7 @@ from django.conf import settings
 from accounts import admission, audit, email_address, passwords, throttles
 from accounts.audit import Event
 from accounts.client import Client, network
-from accounts.errors import InvalidCredentials, RateLimited, ServiceUnavailable
+from accounts.errors import InvalidCredentials, MFARequired, RateLimited, ServiceUnavailable
 from accounts.models import Session, User
 from accounts.sessions import TokenPair
 from accounts.throttles import Hit
@@ -24,7 +24,7 @@ TRIES_WHEN_ACCOUNT_CHANGES = 3
 def sign_in(*, email: str, password: str, cancel_deletion: bool, client: Client) -> TokenPair:
     """Opens a session.
 
-    Raises InvalidCredentials, AccountSuspended, DeletionPending, RateLimited or ServiceUnavailable.
+    Raises InvalidCredentials, MFARequired, AccountSuspended, DeletionPending, RateLimited or ServiceUnavailable.
     """
     passwords.require_room()
     address = email_address.normalize(email)
@@ -53,9 +53,16 @@ def _counted(address: str, client: Client) -> Iterator[None]:
         yield
     except InvalidCredentials:
         raise
+    except MFARequired:
+        _right(address, failure, in_a_row)
+        raise
     except BaseException:
         throttles.give_back(failure, in_a_row)
         raise
+    _right(address, failure, in_a_row)
+
+
+def _right(address: str, failure: Hit, in_a_row: Hit) -> None:
     throttles.give_back(failure)
     throttles.forget(_everywhere(address), in_a_row)
 

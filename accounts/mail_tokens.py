@@ -25,6 +25,8 @@ LIFETIMES = {
     Purpose.RESET: timedelta(minutes=60),
     Purpose.CHANGE_EMAIL: timedelta(hours=1),
     Purpose.UNDO_EMAIL: timedelta(days=7),
+    Purpose.KEEP_FACTORS: timedelta(days=4),  # longer than FACTOR_RESET_DELAY: void when that is over
+    Purpose.STAFF_ENROL: timedelta(hours=24),
 }
 CODE_LIFETIMES = {Purpose.VERIFY: timedelta(minutes=15)}
 NO_CODE = timedelta(0)  # expired as it is made
@@ -88,9 +90,9 @@ def issue(
 
 
 def void_all(*, user_id: UUID) -> None:
-    """On a change of password or address. Only the right to undo a change outlives it."""
+    """On a change of password or address. Only the rights to undo a change, and to keep one's factors, outlive it."""
     MailToken.objects.filter(user_id=user_id, used_at=None, voided_at=None).exclude(
-        purpose=Purpose.UNDO_EMAIL
+        purpose__in=[Purpose.UNDO_EMAIL, Purpose.KEEP_FACTORS]
     ).update(voided_at=Now())
 
 

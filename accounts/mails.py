@@ -28,6 +28,7 @@ EMAIL_CHANGE_TAKEN = "email_change_taken"
 EMAIL_CHANGED = "email_changed"
 ADDRESS_RESTORED = "address_restored"
 ADDRESS_RESERVED = "address_reserved"
+FACTOR_RESET_STARTED = "factor_reset_started"
 # Security notices: about something that has happened, to the verified address, never held back by a budget.
 NEW_DEVICE = "new_device"
 REFRESH_REUSED = "refresh_reused"
@@ -35,6 +36,15 @@ PASSWORD_CHANGED = "password_changed"  # noqa: S105
 PASSWORD_WAS_RESET = "password_was_reset"  # noqa: S105
 PROOFS_EXHAUSTED = "proofs_exhausted"
 DELETION_SCHEDULED = "deletion_scheduled"
+MFA_ENABLED = "mfa_enabled"
+MFA_DISABLED = "mfa_disabled"
+FACTOR_ADDED = "factor_added"
+FACTOR_REMOVED = "factor_removed"
+RECOVERY_CODE_USED = "recovery_code_used"
+RECOVERY_CODES_MADE = "recovery_codes_made"
+FACTORS_GUESSED = "factors_guessed"
+PASSKEY_COPIED = "passkey_copied"
+FACTOR_RESET_DONE = "factor_reset_done"
 # Notices about money: what the event's `detail` says was paid, given back or is about to end.
 PURCHASE = "purchase"
 RENEWAL = "renewal"
@@ -71,8 +81,12 @@ KINDS = {
     EMAIL_CHANGE_TAKEN: Kind(_("This address cannot be used"), "confirm-email-change", by_strangers=True),
     EMAIL_CHANGED: Kind(_("Your e-mail address was changed"), "undo-email-change", by_strangers=False),
     ADDRESS_RESTORED: Kind(_("Your address is back"), "password-reset", by_strangers=False),
+    FACTOR_RESET_STARTED: Kind(
+        _("Your second factor will be removed"), "cancel-mfa-reset", by_strangers=False
+    ),
     ADDRESS_RESERVED: Kind(_("This address is still reserved"), "verify-email", by_strangers=True),
 }
+RESET_PAGE = "password-reset-request"
 NOTICES = {
     NEW_DEVICE: Kind(_("New sign-in to your account"), "password-reset-request", by_strangers=False),
     REFRESH_REUSED: Kind(_("We have ended a session"), "password-reset-request", by_strangers=False),
@@ -82,6 +96,15 @@ NOTICES = {
     PROOFS_EXHAUSTED: Kind(
         _("Somebody is guessing your password"), "password-reset-request", by_strangers=False
     ),
+    MFA_ENABLED: Kind(_("Signing in takes two steps now"), RESET_PAGE, by_strangers=False),
+    MFA_DISABLED: Kind(_("Signing in takes one step again"), RESET_PAGE, by_strangers=False),
+    FACTOR_ADDED: Kind(_("You have another second factor"), RESET_PAGE, by_strangers=False),
+    FACTOR_REMOVED: Kind(_("A second factor was removed"), RESET_PAGE, by_strangers=False),
+    RECOVERY_CODE_USED: Kind(_("A recovery code was used"), RESET_PAGE, by_strangers=False),
+    RECOVERY_CODES_MADE: Kind(_("You have new recovery codes"), RESET_PAGE, by_strangers=False),
+    FACTORS_GUESSED: Kind(_("Somebody is guessing your second factor"), RESET_PAGE, by_strangers=False),
+    PASSKEY_COPIED: Kind(_("One of your passkeys may have been copied"), RESET_PAGE, by_strangers=False),
+    FACTOR_RESET_DONE: Kind(_("Your second factor has been removed"), RESET_PAGE, by_strangers=False),
     PURCHASE: Kind(_("Thank you for your purchase"), BILLING_PAGE, by_strangers=False),
     RENEWAL: Kind(_("Your subscription was renewed"), BILLING_PAGE, by_strangers=False),
     PAYMENT_FAILED: Kind(_("Your payment has failed"), BILLING_PAGE, by_strangers=False),

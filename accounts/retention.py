@@ -16,12 +16,17 @@ from accounts import hooks
 from accounts.models import (
     AddressChange,
     AuditEvent,
+    FactorReset,
     MailToken,
+    MFAToken,
     OutboxMessage,
+    PasskeyChallenge,
     PendingRegistration,
     RateLimitWindow,
     ServiceEvent,
     Session,
+    TOTPEnrolment,
+    UsedTOTPStep,
     User,
 )
 from accounts.reservations import UNDO_LIFETIME
@@ -122,6 +127,26 @@ def _dead_mails(before: Any) -> Rows:
     return OutboxMessage.objects.filter(dead_at__lt=before)
 
 
+def _mfa_tokens(before: Any) -> Rows:
+    return MFAToken.objects.filter(expires_at__lt=before)
+
+
+def _passkey_challenges(before: Any) -> Rows:
+    return PasskeyChallenge.objects.filter(expires_at__lt=before)
+
+
+def _totp_enrolments(before: Any) -> Rows:
+    return TOTPEnrolment.objects.filter(expires_at__lt=before)
+
+
+def _used_totp_steps(before: Any) -> Rows:
+    return UsedTOTPStep.objects.filter(used_at__lt=before)
+
+
+def _factor_resets(before: Any) -> Rows:
+    return FactorReset.objects.filter(Q(applied_at__lt=before) | Q(cancelled_at__lt=before))
+
+
 def _audit(before: Any) -> Rows:
     return AuditEvent.objects.filter(created_at__lt=before)
 
@@ -144,6 +169,11 @@ RULES: dict[str, Rule] = {
     "address_changes": _address_changes,
     "sent_mails": _sent_mails,
     "dead_mails": _dead_mails,
+    "mfa_tokens": _mfa_tokens,
+    "passkey_challenges": _passkey_challenges,
+    "totp_enrolments": _totp_enrolments,
+    "used_totp_steps": _used_totp_steps,
+    "factor_resets": _factor_resets,
     "audit": _audit,
     "events": _events,
     "rate_limits": _rate_limits,

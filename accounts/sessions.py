@@ -66,7 +66,8 @@ RETURNING session.id, session.user_id, session.current_jti, session.current_issu
 _SESSION_COLUMNS = ["id", "user_id", "authenticated_at", "ended_at", "methods"]
 _USER_COLUMNS = [field.attname for field in User._meta.concrete_fields]  # noqa: SLF001  Django's documented name
 _READ = """
-SELECT extract(epoch FROM clock_timestamp())::float8, session.expires_at > clock_timestamp(), {columns}
+SELECT extract(epoch FROM clock_timestamp())::float8, session.expires_at > clock_timestamp(),
+  EXISTS (SELECT FROM mfa_authenticator AS factor WHERE factor.user_id = owner.id), {columns}
 FROM accounts_session AS session JOIN accounts_user AS owner ON owner.id = session.user_id
 WHERE session.id = %s AND session.user_id = %s
 """.format(
@@ -122,10 +123,11 @@ def read(session_id: uuid.UUID, user_id: uuid.UUID) -> Reading | None:
         row = cursor.fetchone()
     if row is None:
         return None
-    now, lasts, *values = row
+    now, lasts, mfa_enabled, *values = row
     session = Session.from_db(connection.alias, _SESSION_COLUMNS, values[: len(_SESSION_COLUMNS)])
     session.read_at = now
     session.user = User.from_db(connection.alias, _USER_COLUMNS, values[len(_SESSION_COLUMNS) :])
+    session.user.mfa_enabled = mfa_enabled
     return Reading(now, lasts, session)
 
 

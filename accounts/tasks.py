@@ -4,7 +4,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from accounts import delivery, erasure, outbox, retention, throttles
+from accounts import delivery, erasure, factor_resets, outbox, retention, throttles
 
 
 @shared_task(soft_time_limit=delivery.SECONDS_TO_SEND, time_limit=delivery.LEASE.seconds - 1)
@@ -25,6 +25,11 @@ def purge_rate_limits() -> None:
 @shared_task
 def erase_closed_accounts() -> None:
     erasure.erase_due()
+
+
+@shared_task
+def apply_factor_resets() -> None:
+    factor_resets.apply_due()
 
 
 @shared_task

@@ -4,6 +4,7 @@ Truth lives in PostgreSQL: single use, uniqueness and revocation are constraints
 """
 
 from accounts.models.addresses import AddressChange, MailToken
+from accounts.models.factors import FactorReset, MFAToken, PasskeyChallenge, TOTPEnrolment, UsedTOTPStep
 from accounts.models.outbox import OutboxMessage, ServiceEvent
 from accounts.models.records import AuditEvent, RateLimitWindow, SigningKeyUse
 from accounts.models.services import Service, ServiceKey
@@ -13,8 +14,11 @@ from accounts.models.users import PendingRegistration, User
 __all__ = [
     "AddressChange",
     "AuditEvent",
+    "FactorReset",
+    "MFAToken",
     "MailToken",
     "OutboxMessage",
+    "PasskeyChallenge",
     "PendingRegistration",
     "RateLimitWindow",
     "Service",
@@ -22,5 +26,7 @@ __all__ = [
     "ServiceKey",
     "Session",
     "SigningKeyUse",
+    "TOTPEnrolment",
+    "UsedTOTPStep",
     "User",
 ]

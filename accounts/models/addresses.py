@@ -51,6 +51,8 @@ class MailToken(models.Model):
         RESET = "password_reset"
         CHANGE_EMAIL = "change_email"
         UNDO_EMAIL = "undo_email"
+        KEEP_FACTORS = "keep_factors"
+        STAFF_ENROL = "staff_enrol"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="mail_tokens")

@@ -23,6 +23,7 @@ class Session(models.Model):
         SUSPENDED = "suspended"
         DELETED = "deleted"
         ENDED_BY_USER = "ended_by_user"
+        FACTORS_RESET = "factors_reset"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="sessions")

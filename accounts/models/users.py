@@ -7,6 +7,7 @@ from django.contrib.auth.models import AbstractBaseUser, PermissionsMixin
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.functional import cached_property
 
 from accounts import passwords
 from accounts.managers import UserManager
@@ -71,6 +72,12 @@ class User(AbstractBaseUser, PermissionsMixin):
     def is_active(self) -> bool:  # type: ignore[override]
         """Django's word for it; only an active user signs in or holds a live session."""
         return self.status == self.Status.ACTIVE
+
+    @cached_property
+    def mfa_enabled(self) -> bool:
+        """Whether there is a second factor. The statement that reads a session has the answer already."""
+        found: bool = self.authenticator_set.exists()  # type: ignore[attr-defined]  # allauth's
+        return found
 
     @property
     def email_verified(self) -> bool:

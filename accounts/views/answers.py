@@ -92,7 +92,7 @@ def profile(user: User) -> Profile:
         timezone=user.timezone,
         has_password=user.has_usable_password(),
         google_linked=False,  # there is no other way in yet
-        mfa_enabled=False,
+        mfa_enabled=user.mfa_enabled,
         status=user.status,
         created_at=user.created_at,
     )

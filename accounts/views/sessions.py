@@ -1,7 +1,7 @@
 """The devices that somebody is signed in on, and proving again who one is."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -73,10 +73,14 @@ class OneSession(AuthenticatedEndpoint):
 
 
 class Reauthenticate(AuthenticatedEndpoint):
-    limits = {"POST": ("wrong_proofs",)}
+    limits = {"POST": ("wrong_proofs", "wrong_factors")}
 
     class Body(tiers.Body):
         password: str | None = None
+        code: Annotated[str | None, Meta(description="Of the authenticator app, or a recovery code.")] = None
+        credential: Annotated[
+            dict[str, Any] | None, Meta(description="A passkey's answer to POST /v1/auth/passkey/options.")
+        ] = None
 
     @documented(
         "Prove again who you are",
@@ -85,12 +89,15 @@ class Reauthenticate(AuthenticatedEndpoint):
         problems=(ReauthenticationFailed, RateLimited, ServiceUnavailable),
     )
     def post(self, request: UserRequest) -> Response:
-        """This session counts as recent for five minutes, as after a full sign-in. Ten wrong tries bring a pause."""
+        """This session counts as recent for five minutes, as after a full sign-in. Ten wrong tries bring a pause.
+
+        An account with a second factor proves it by one: `code`, or `credential`.
+        """
         given = {
             name: proof for name, proof in msgspec.structs.asdict(request.data).items() if proof is not None
         }
         if len(given) != 1:
-            names = ", ".join(f"`{name}`" for name in reauthentication.METHODS)
+            names = ", ".join(f"`{name}`" for name in (*reauthentication.METHODS, *reauthentication.FACTORS))
             raise ValidationFailed(("password", "required", f"Send exactly one of: {names}."))
         ((method, proof),) = given.items()
         reauthentication.renew(request.auth, method=method, proof=proof, client=client_of(request))

@@ -67,6 +67,8 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "accounts.allauth_apps.AccountTables",
+    "accounts.allauth_apps.FactorTables",
     "djstripe",
     "accounts",
     "credits",
@@ -82,7 +84,10 @@ MAIL_TOKEN_KEYS = secrets_list("MAIL_TOKEN_KEYS")
 LEDGER_DIGEST_KEYS = secrets_list("LEDGER_DIGEST_KEYS")
 FIELD_ENCRYPTION_KEYS = key_ring("FIELD_ENCRYPTION_KEYS", algorithm="A256GCM")
 # Columns of texts sealed with them: app.Model.column and the function that gives the context of a row.
-SEALED_COLUMNS: dict[str, str] = {}
+SEALED_COLUMNS: dict[str, str] = {
+    "mfa.Authenticator.data": "accounts.mfa_adapter.context_of",
+    "accounts.TOTPEnrolment.secret": "accounts.mfa_adapter.context_of",
+}
 # name=key[:scope,scope...];...   The keys themselves are checked where they are read: accounts/service_keys.py.
 INTERNAL_API_KEYS = env.str("INTERNAL_API_KEYS", default="")
 
@@ -158,6 +163,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "accounts.tasks.erase_closed_accounts",
         "schedule": 600.0,
         "options": {"expires": 600},
+    },
+    "apply-factor-resets": {
+        "task": "accounts.tasks.apply_factor_resets",
+        "schedule": 60.0,
+        "options": {"expires": 60},
     },
     "purge": {"task": "accounts.tasks.purge", "schedule": crontab(minute=40), "options": {"expires": 3600}},
     "sweep-due-credits": {
@@ -274,18 +284,34 @@ REFRESH_GRACE = timedelta(seconds=60)
 RECENT_SIGN_IN = timedelta(minutes=5)
 DELETION_GRACE = timedelta(days=14)  # in which a closed account can be had back by signing in
 
+# ---------------------------------------------------------------- second factors (allauth's own names)
+MFA_ADAPTER = "accounts.mfa_adapter.SealingAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
+MFA_TOTP_TOLERANCE = 1  # one step of 30 s each way
+MFA_RECOVERY_CODE_COUNT = 10
+MFA_RECOVERY_CODE_DIGITS = 16
+MFA_TOKEN_LIFETIME = timedelta(minutes=5)  # of a sign-in that lacks only its second factor
+TOTP_ENROLMENT_LIFETIME = timedelta(minutes=15)
+PASSKEY_CHALLENGE_LIFETIME = timedelta(minutes=5)
+FACTOR_RESET_DELAY = timedelta(hours=72)
+# Passkeys are bound to one name and a list of pages for good: a new name orphans them all. Both come from where the
+# front end is. A loopback address is no name (WebAuthn, 5.1.2), so a machine of one's own is called localhost.
+WEBAUTHN_RP_ID = env.str("WEBAUTHN_RP_ID", default="")
+WEBAUTHN_ORIGINS = env.list("WEBAUTHN_ORIGINS", default=[])
+
 # What happens in other apps with an account, in the same transaction: dotted paths (accounts/hooks.py says when).
 ACCOUNT_HOOKS = {
     "block_spending": ["credits.states.block"],
     "unblock_spending": ["credits.states.unblock"],
-    "remove_sign_in_methods": [],
+    "remove_sign_in_methods": ["accounts.factors.remove_since"],
     "close": ["billing.personal.close"],
     "address_changed": ["billing.personal.address_changed"],
-    "erase": ["credits.personal.erase", "billing.personal.erase"],
+    "erase": ["accounts.factors.erase", "credits.personal.erase", "billing.personal.erase"],
     "owners": ["credits.personal.owners", "billing.personal.owners"],
 }
 # Sections of GET /v1/auth/me/export that other apps fill: each called with `user_id`, gives what JSON can hold.
 ACCOUNT_EXPORTS = {
+    "second_factors": "accounts.factors.export",
     "credit_balance": "credits.personal.balances",
     "credit_transactions": "credits.personal.transactions",
     "subscriptions": "billing.personal.subscriptions",
@@ -299,6 +325,11 @@ RETENTION = {
     "address_changes": timedelta(days=30),  # that cannot be undone any more
     "sent_mails": timedelta(days=30),
     "dead_mails": timedelta(days=90),
+    "mfa_tokens": timedelta(days=1),  # half sign-ins that ran out
+    "passkey_challenges": timedelta(days=1),  # that ran out
+    "totp_enrolments": timedelta(days=1),  # that nobody confirmed
+    "used_totp_steps": timedelta(days=1),  # minutes after which no code of theirs is accepted anyway
+    "factor_resets": timedelta(days=400),  # done or cancelled
     "audit": timedelta(days=400),
     "events": timedelta(days=90),
     "rate_limits": timedelta(0),
@@ -340,6 +371,13 @@ RATE_LIMITS = {
         10,
         900,
     ),  # wrong passwords and codes of somebody signed in, per account, whatever the call
+    # Wrong second factors in a row per account, whatever the door: 10, then a pause of 15 minutes, and so on.
+    "wrong_factors": (100, 7 * 86400, 10, 900),
+    "login_mfa": (30, 60),  # second steps tried, per address of the client
+    "passkey_options": (60, 60),  # per address of the client
+    "passkey_login": (30, 60),  # per address of the client
+    "factor_changes": (20, 3600),  # enrolments begun and codes made, per account
+    "cancel_mfa_reset": (30, 60),  # links tried, per address of the client
     "change_password": (20, 3600),  # per account
     "verify_email": (60, 60),  # links and codes tried, per address of the client
     "mail_codes": (20, 86400),  # codes tried, per e-mail address

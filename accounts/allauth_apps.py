@@ -1,0 +1,21 @@
+"""allauth's apps for their tables alone: their views, middleware, checks and signals stay out.
+
+allauth.account is here because its other apps import its models; no EmailAddress row is ever written
+(User.email is the one truth).
+"""
+
+from django.apps import AppConfig
+
+
+class AccountTables(AppConfig):
+    """Without allauth's `ready`, which demands a middleware that reads cookies."""
+
+    name = "allauth.account"
+    label = "account"
+    default_auto_field = "django.db.models.AutoField"
+
+
+class FactorTables(AppConfig):
+    name = "allauth.mfa"
+    label = "mfa"
+    default_auto_field = "django.db.models.BigAutoField"

@@ -1,0 +1,74 @@
+"""A sign-in between its two steps: what the first one proved, and a token to go on with.
+
+The token lives five minutes, is used once and allows five tries. It is void when the password or the token version has
+changed since: somebody else may have proved it.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+
+from django.conf import settings
+from django.db import connection
+from django.db.models.functions import Now
+
+from accounts.models import MFAToken, User
+
+TRIES = 5
+PREFIX = "mfa_"
+
+_COUNT_TRY = """
+UPDATE accounts_mfatoken SET tries = tries + 1
+WHERE digest = %s AND door = %s AND used_at IS NULL AND expires_at > clock_timestamp() AND tries < %s
+RETURNING id
+"""
+
+
+def issue(user: User, *, methods: Sequence[str], cancel_deletion: bool, door: str = MFAToken.Door.API) -> str:
+    text = PREFIX + secrets.token_urlsafe(32)
+    MFAToken.objects.create(
+        user=user,
+        door=door,
+        digest=_digest(text),
+        methods=list(methods),
+        cancel_deletion=cancel_deletion,
+        state_digest=_state(user),
+        expires_at=Now() + settings.MFA_TOKEN_LIFETIME,
+    )
+    return text
+
+
+def find(text: str, *, door: str = MFAToken.Door.API) -> MFAToken | None:
+    """The live half sign-in of this token, of an account that is as it was; no try is counted."""
+    token = (
+        MFAToken.objects.select_related("user")
+        .filter(digest=_digest(text), door=door, used_at=None, expires_at__gt=Now(), tries__lt=TRIES)
+        .first()
+    )
+    return token if token is not None and is_of(token, token.user) else None
+
+
+def count_try(text: str, *, door: str = MFAToken.Door.API) -> bool:
+    """One more try, kept whatever comes of it. False: there is none left, or the token is not live any more."""
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT_TRY, [_digest(text), door, TRIES])
+        return cursor.fetchone() is not None
+
+
+def use(token: MFAToken, user: User) -> bool:
+    """Uses it up: True for exactly one caller, and only for a user who is as they were at the first step."""
+    if not is_of(token, user):
+        return False
+    return MFAToken.objects.filter(pk=token.pk, used_at=None).update(used_at=Now()) == 1
+
+
+def is_of(token: MFAToken, user: User) -> bool:
+    return secrets.compare_digest(bytes(token.state_digest), _state(user))
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _state(user: User) -> bytes:
+    return hashlib.sha256(f"{user.pk}\0{user.password}\0{user.token_version}".encode()).digest()

@@ -1,0 +1,134 @@
+"""Second factors: what stands around allauth's Authenticator rows, which hold the factors themselves.
+
+What may happen once (a code's step, a challenge, a half sign-in) is a row here: no store that forgets decides it.
+"""
+
+import uuid
+
+from allauth.mfa.models import Authenticator
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from accounts.models.sessions import Session
+from accounts.models.users import User
+
+
+class TOTPEnrolment(models.Model):
+    """An authenticator app that has been shown its secret and has not proved yet to hold it. The newest wins."""
+
+    user = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="+")
+    # The one that asked, and alone may confirm; null: a member of staff, by a one-time link.
+    session = models.ForeignKey(Session, models.CASCADE, null=True, related_name="+")
+    secret = models.TextField()  # sealed: accounts/field_encryption.py
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"enrolment of {self.user_id}"
+
+
+class UsedTOTPStep(models.Model):
+    """A time step whose code was accepted: RFC 6238, 5.2 forbids a second time."""
+
+    authenticator = models.ForeignKey(Authenticator, models.CASCADE, related_name="+")
+    step = models.BigIntegerField()
+    used_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["authenticator", "step"], name="totp_step_once"),)
+
+    def __str__(self) -> str:
+        return f"step {self.step} of {self.authenticator_id}"
+
+
+class MFAToken(models.Model):
+    """A sign-in that lacks only its second factor. The token is random; its SHA-256 alone is kept."""
+
+    class Door(models.TextChoices):
+        API = "api"
+        ADMIN = "admin"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="+")
+    door = models.CharField(max_length=8, choices=Door.choices)
+    digest = models.BinaryField(unique=True)
+    # What was proved already (RFC 8176), of which account: a new password or a sign-out everywhere makes it void.
+    methods = ArrayField(models.CharField(max_length=16))
+    cancel_deletion = models.BooleanField()
+    state_digest = models.BinaryField()
+    tries = models.PositiveSmallIntegerField(default=0)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField(db_index=True)
+    used_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"half sign-in {self.pk}"
+
+
+class PasskeyChallenge(models.Model):
+    """What an authenticator is asked to sign, once. It opens nothing by itself, so it is kept as it is."""
+
+    class Purpose(models.TextChoices):
+        SIGN_IN = "sign_in"
+        SECOND_FACTOR = "second_factor"
+        REGISTER = "register"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    challenge = models.BinaryField(unique=True)
+    purpose = models.CharField(max_length=16, choices=Purpose.choices)
+    session = models.ForeignKey(Session, models.CASCADE, null=True, related_name="+")  # that registers
+    mfa_token = models.ForeignKey(MFAToken, models.CASCADE, null=True, related_name="+")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField(db_index=True)
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(purpose="sign_in", session=None, mfa_token=None)
+                | Q(purpose="second_factor", session=None, mfa_token__isnull=False)
+                | Q(purpose="register", session__isnull=False, mfa_token=None),
+                name="challenge_belongs",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"challenge {self.pk}"
+
+
+class FactorReset(models.Model):
+    """Staff's promise to remove every factor of somebody who has lost them all, kept after a delay."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="factor_resets")
+    reason = models.CharField(max_length=500, blank=True)
+    actor = models.CharField(max_length=64)
+    email = models.CharField(max_length=254, blank=True)  # that was told; another one by then: no reset
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    applies_at = models.DateTimeField()
+    applied_at = models.DateTimeField(null=True)
+    cancelled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = (
+            models.Index(
+                fields=["applies_at"],
+                condition=Q(applied_at__isnull=True, cancelled_at__isnull=True),
+                name="factor_reset_waiting",
+            ),
+        )
+        constraints = (
+            models.UniqueConstraint(
+                fields=["user"],
+                condition=Q(applied_at__isnull=True, cancelled_at__isnull=True),
+                name="factor_reset_one_open",
+            ),
+            models.CheckConstraint(
+                condition=Q(applied_at__isnull=True) | Q(cancelled_at__isnull=True),
+                name="factor_reset_one_end",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"factor reset {self.pk}"

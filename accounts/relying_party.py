@@ -1,0 +1,40 @@
+"""What passkeys are bound to: one name (the relying party id) and the pages that may use it."""
+
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from fido2.webauthn import PublicKeyCredentialRpEntity
+
+
+def entity() -> PublicKeyCredentialRpEntity:
+    return PublicKeyCredentialRpEntity(id=name(), name=settings.SERVICE_NAME)
+
+
+def name() -> str:
+    """WEBAUTHN_RP_ID, or the host where the front end is."""
+    return str(settings.WEBAUTHN_RP_ID) or _host(_home())
+
+
+def origins() -> frozenset[str]:
+    """WEBAUTHN_ORIGINS, or the one where the front end is."""
+    return frozenset(settings.WEBAUTHN_ORIGINS or [_origin(_home())])
+
+
+def _home() -> str:
+    return str(settings.FRONTEND_URL or settings.PUBLIC_BASE_URL)
+
+
+def _host(url: str) -> str:
+    """A loopback address is no name that a browser accepts: it is called localhost."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return "localhost" if ip_address(host).is_loopback else host
+    except ValueError:
+        return host
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{_host(url)}{port}"

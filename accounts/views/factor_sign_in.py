@@ -1,0 +1,127 @@
+"""The second step of signing in, and signing in by a passkey."""
+
+from typing import Annotated, Any
+
+from msgspec import Meta
+from rest_framework.response import Response
+
+from accounts import factor_sign_in, tiers
+from accounts.client import client_of
+from accounts.documentation import documented
+from accounts.errors import (
+    AccountSuspended,
+    DeletionPending,
+    MFAInvalidCode,
+    MFATokenInvalid,
+    PasskeyInvalid,
+    RateLimited,
+    ServiceUnavailable,
+    ValidationFailed,
+)
+from accounts.requests import PublicRequest
+from accounts.tiers import PublicEndpoint
+from accounts.views.answers import TOKENS_EXAMPLE, Tokens, tokens
+
+ASSERTION_EXAMPLE = {
+    "id": "VpO5...",
+    "rawId": "VpO5...",
+    "type": "public-key",
+    "response": {
+        "clientDataJSON": "eyJ0eXBl...",
+        "authenticatorData": "SZYN5YgO...",
+        "signature": "MEUCIQ...",
+        "userHandle": "fR9MYgpOS1OaPwxfLR9qEA",
+    },
+}
+ONE_PROOF = ("code", "required", "Send either `code` or `credential`.")
+
+
+class LoginMFA(PublicEndpoint):
+    limits = {"POST": ("login_mfa", "wrong_factors")}
+
+    class Body(tiers.Body):
+        mfa_token: Annotated[str, Meta(description="From the refusal `mfa_required`.")]
+        code: Annotated[str | None, Meta(description="Of the authenticator app, or a recovery code.")] = None
+        credential: Annotated[
+            dict[str, Any] | None,
+            Meta(description="A passkey's answer to POST /v1/auth/passkey/options with this `mfa_token`."),
+        ] = None
+
+    @documented(
+        "Sign in: the second step",
+        answer=Tokens,
+        example=TOKENS_EXAMPLE,
+        body_example={"mfa_token": "mfa_1Qk9...", "code": "492039"},
+        problems=(
+            MFATokenInvalid,
+            MFAInvalidCode,
+            AccountSuspended,
+            DeletionPending,
+            ValidationFailed,
+            RateLimited,
+            ServiceUnavailable,
+        ),
+    )
+    def post(self, request: PublicRequest) -> Response:
+        """Opens the session that the first step was for. The token allows five tries; ten wrong factors of an account,
+        whatever the call, bring a pause of fifteen minutes.
+        """
+        body = request.data
+        if (body.code is None) == (body.credential is None):
+            raise ValidationFailed(ONE_PROOF)
+        pair = factor_sign_in.finish(
+            mfa_token=body.mfa_token, code=body.code, credential=body.credential, client=client_of(request)
+        )
+        return Response(tokens(pair))
+
+
+class PasskeySignInOptions(PublicEndpoint):
+    limits = {"POST": ("passkey_options",)}
+
+    class Body(tiers.Body):
+        mfa_token: Annotated[
+            str | None, Meta(description="With it: options for the second step of that sign-in.")
+        ] = None
+
+    @documented(
+        "Begin to sign in by a passkey",
+        answer=dict[str, Any],
+        example={
+            "challenge": "u1mcsQjgFxSJBqYRIhQ0LH8XxJ6jGPS1UrVv3Yj7wZ4",
+            "rpId": "example.com",
+            "userVerification": "required",
+        },
+        body_example={},
+        problems=(MFATokenInvalid, RateLimited),
+    )
+    def post(self, request: PublicRequest) -> Response:
+        """PublicKeyCredentialRequestOptionsJSON for navigator.credentials.get; its challenge lives five minutes and is
+        used once. Without `mfa_token` it is for signing in by the passkey alone, or for `reauthenticate`.
+        """
+        return Response(factor_sign_in.options_for(request.data.mfa_token, client=client_of(request)))
+
+
+class PasskeyLogin(PublicEndpoint):
+    limits = {"POST": ("passkey_login",)}
+
+    class Body(tiers.Body):
+        credential: dict[str, Any]
+        cancel_deletion: Annotated[bool, Meta(description="Keep an account whose deletion is pending.")] = (
+            False
+        )
+
+    @documented(
+        "Sign in by a passkey",
+        answer=Tokens,
+        example=TOKENS_EXAMPLE,
+        body_example={"credential": ASSERTION_EXAMPLE},
+        problems=(PasskeyInvalid, AccountSuspended, DeletionPending, RateLimited, ServiceUnavailable),
+    )
+    def post(self, request: PublicRequest) -> Response:
+        """A passkey that has verified its user is both factors at once: no password, no second step."""
+        pair = factor_sign_in.by_passkey(
+            credential=request.data.credential,
+            cancel_deletion=request.data.cancel_deletion,
+            client=client_of(request),
+        )
+        return Response(tokens(pair))

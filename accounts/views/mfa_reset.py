@@ -1,0 +1,32 @@
+"""The page of the link that keeps the second factors of somebody whom staff were asked to help."""
+
+from django.conf import settings
+from django.http import HttpResponse
+
+from accounts import factor_resets
+from accounts.documentation import documented
+from accounts.errors import RateLimited, TokenInvalid
+from accounts.requests import PublicRequest
+from accounts.views.address import Address, LinkEndpoint
+from accounts.views.answers import EMAIL, LINK_EXAMPLE
+from accounts.views.pages import page
+
+
+class CancelMFAReset(LinkEndpoint):
+    limits = {"POST": ("cancel_mfa_reset",)}
+
+    @documented("Page of the link that keeps the second factor", answer=str, example="<!doctype html>...")
+    def get(self, request: PublicRequest) -> HttpResponse:
+        """An HTML page whose button keeps the factors. Opening it changes nothing: mail scanners open links."""
+        return page("cancel_mfa_reset", service=settings.SERVICE_NAME, token=self.query(request).token)
+
+    @documented(
+        "Keep the second factor",
+        answer=Address,
+        example={"email": EMAIL},
+        body_example={"token": LINK_EXAMPLE},
+        problems=(TokenInvalid, RateLimited),
+    )
+    def post(self, request: PublicRequest) -> HttpResponse:
+        """Cancels the removal of every second factor that staff were asked for. A form is answered with a page."""
+        return self.answer(request, factor_resets.keep, done="mfa_reset_cancelled")
