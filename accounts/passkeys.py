@@ -1,7 +1,8 @@
 """Passkeys of an account: registered, used to sign in or as the second factor, removed.
 
 A counter that runs backwards means that two copies of a key are about (WebAuthn, 6.1.1): that answer is refused,
-audited and mailed, and the key stays, for its owner to judge. Keys that are synchronised count nothing, and are not judged.
+audited and mailed, and the key stays, for its owner to judge. Keys that are synchronised count nothing, and are not
+judged.
 """
 
 import base64

@@ -153,7 +153,7 @@ def take(*hits: Hit) -> int | None:
     """
     if not hits:
         return None
-    taken = _in_redis(lambda: _take_in_redis(hits)) or _take_in_postgresql(hits)
+    taken = _in_redis(hits, lambda: _take_in_redis(hits)) or _take_in_postgresql(hits)
     if taken.refused >= 0:
         wait = _seconds(taken.wait)
         limit_headers.note(hits[taken.refused].rule, Standing(0, wait))
@@ -173,7 +173,7 @@ def give_back(*hits: Hit) -> None:
         return
     for one in hits:
         limit_headers.note_return(one.rule)
-    if _in_redis(lambda: [_redis().rpop(one.key) for one in hits]) is not None:
+    if _in_redis(hits, lambda: [_redis().rpop(one.key) for one in hits]) is not None:
         return
     with connection.cursor() as cursor:
         for one in hits:
@@ -182,7 +182,7 @@ def give_back(*hits: Hit) -> None:
 
 def forget(*hits: Hit) -> None:
     """Starts the limits of these subjects afresh."""
-    if _in_redis(lambda: _redis().delete(*(one.key for one in hits))) is not None:
+    if _in_redis(hits, lambda: _redis().delete(*(one.key for one in hits))) is not None:
         return
     with connection.cursor() as cursor:
         cursor.execute(_FORGET_IN_POSTGRESQL, [[one.key for one in hits]])
@@ -228,9 +228,12 @@ class Breaker:
 breaker = Breaker()
 
 
-def _in_redis(command: Callable[[], Answer]) -> Answer | None:
-    """What Redis answers; None: it rests or does not answer, and PostgreSQL has to do."""
-    if not breaker.closed():
+def _in_redis(hits: Sequence[Hit], command: Callable[[], Answer]) -> Answer | None:
+    """What Redis answers; None: it rests or does not answer, and PostgreSQL has to do.
+
+    PostgreSQL alone counts what settings.DURABLE_RATE_LIMITS names: what Redis forgets would be tries given back.
+    """
+    if not breaker.closed() or any(one.rule in settings.DURABLE_RATE_LIMITS for one in hits):
         return None
     try:
         answer = command()

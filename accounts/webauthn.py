@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db.models.functions import Now
 from fido2.cose import CoseKey
 from fido2.server import Fido2Server
+from fido2.utils import websafe_encode
 from fido2.webauthn import (
     AttestedCredentialData,
     AuthenticationResponse,
@@ -153,7 +154,7 @@ def user_handle(credential: dict[str, Any]) -> bytes | None:
 
 def _state(challenge: bytes, purpose: Purpose) -> dict[str, Any]:
     """The library compares the challenge with itself here: that it is ours is what `use` finds out."""
-    return Fido2Server._make_internal_state(challenge, VERIFICATION[purpose])  # noqa: SLF001
+    return {"challenge": websafe_encode(challenge), "user_verification": VERIFICATION[purpose]}
 
 
 def _server() -> Fido2Server:

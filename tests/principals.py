@@ -13,7 +13,7 @@ from tests.fixtures import issue_access_token
 from tests.surface import Route
 
 NOBODY = "5d0c1f6e-7a39-4b86-9c51-0e2f4a8b7d13"
-SAMPLES = {"email": "nobody@example.com"}
+SAMPLES = {"email": "nobody@example.com", "passkey_id": "4711"}
 
 
 def path_of(route: Route) -> str:

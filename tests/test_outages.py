@@ -19,12 +19,14 @@ ROUTES = [
 # They answer from the process alone, or refuse what the documented example sends before they look anything up.
 NEEDS_NO_DATABASE = {
     "GET /.well-known/jwks.json",
+    "GET /v1/auth/cancel-mfa-reset",
     "GET /v1/auth/confirm-email-change",
     "GET /v1/auth/password-reset",
     "GET /v1/auth/password-reset-request",
     "GET /v1/auth/refuse-registration",
     "GET /v1/auth/undo-email-change",
     "GET /v1/auth/verify-email",
+    "POST /v1/auth/cancel-mfa-reset",
     "POST /v1/auth/confirm-email-change",
     "POST /v1/auth/password-reset",
     "POST /v1/auth/refresh",

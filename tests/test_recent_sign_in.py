@@ -20,6 +20,14 @@ TABLE = {
     "POST /v1/auth/change-email",
     "DELETE /v1/auth/me",
     "GET /v1/auth/me/export",
+    "GET /v1/auth/mfa",
+    "POST /v1/auth/mfa/totp",
+    "DELETE /v1/auth/mfa/totp",
+    "POST /v1/auth/mfa/totp/confirm",
+    "POST /v1/auth/mfa/recovery-codes",
+    "POST /v1/auth/mfa/passkeys/options",
+    "POST /v1/auth/mfa/passkeys",
+    "DELETE /v1/auth/mfa/passkeys/{passkey_id}",
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.apps import apps
 from django.conf import settings
 from django.core.management import call_command
@@ -17,12 +18,17 @@ from accounts import events, mail_tokens, retention
 from accounts.models import (
     AddressChange,
     AuditEvent,
+    FactorReset,
     MailToken,
+    MFAToken,
     OutboxMessage,
+    PasskeyChallenge,
     PendingRegistration,
     RateLimitWindow,
     ServiceEvent,
     Session,
+    TOTPEnrolment,
+    UsedTOTPStep,
     User,
 )
 from tests.fixtures import issue_access_token
@@ -76,6 +82,35 @@ def dead_mail(make_user, at):
     return OutboxMessage.objects.create(kind="verify_email", dead_at=at)
 
 
+def mfa_token(make_user, at):
+    return MFAToken.objects.create(
+        user=make_user(),
+        door="api",
+        digest=b"d",
+        methods=[],
+        cancel_deletion=False,
+        state_digest=b"",
+        expires_at=at,
+    )
+
+
+def passkey_challenge(make_user, at):
+    return PasskeyChallenge.objects.create(challenge=b"c", purpose="sign_in", expires_at=at)
+
+
+def totp_enrolment(make_user, at):
+    return TOTPEnrolment.objects.create(user=make_user(), secret="", expires_at=at)
+
+
+def used_totp_step(make_user, at):
+    app = Authenticator.objects.create(user=make_user(), type="totp", data={})
+    return UsedTOTPStep.objects.create(authenticator=app, step=1, used_at=at)
+
+
+def factor_reset(make_user, at):
+    return FactorReset.objects.create(user=make_user(), actor="x", applies_at=at, applied_at=at)
+
+
 def audit_event(make_user, at):
     row = AuditEvent.objects.create(user=make_user(), type="signed_in")
     AuditEvent.objects.filter(pk=row.pk).update(created_at=at)
@@ -124,6 +159,11 @@ ROWS = {
     "address_changes": address_change,
     "sent_mails": sent_mail,
     "dead_mails": dead_mail,
+    "mfa_tokens": mfa_token,
+    "passkey_challenges": passkey_challenge,
+    "totp_enrolments": totp_enrolment,
+    "used_totp_steps": used_totp_step,
+    "factor_resets": factor_reset,
     "audit": audit_event,
     "events": service_event,
     "rate_limits": rate_limit,

@@ -356,6 +356,7 @@ CREDITS_APPROVAL_LIMIT = integer("CREDITS_APPROVAL_LIMIT", default=10_000)
 # twice as long, and so on up to an hour.
 RATE_LIMITS_FACTOR = integer("RATE_LIMITS_FACTOR", default=1)
 RATE_LIMITS_NAMESPACE = "limit"  # of their keys in Redis
+DURABLE_RATE_LIMITS = {"wrong_factors"}  # counted in PostgreSQL alone
 RATE_LIMITS = {
     "login_failures": (5, 300),  # wrong passwords, per account and address of the client
     # Wrong passwords in a row per account, wherever they come from; the known address of its owner counts by itself.
