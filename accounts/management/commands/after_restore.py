@@ -1,0 +1,48 @@
+"""Makes a restored database safe to serve from (docs/operations/restore.md)."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from accounts import restoration
+
+
+class Command(BaseCommand):
+    help = (
+        "Ends every session, mailed link and waiting mail of a restored database, and applies the file of "
+        "`manage.py tombstones`: erased users are erased, revoked keys revoked, suspended users suspended, replaced "
+        "passwords void. Run it before any process serves. Safe to repeat."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("tombstones", nargs="?", help="the newest file that `manage.py tombstones` wrote")
+        parser.add_argument(
+            "--without-tombstones", action="store_true", help="there is none: what it would say is lost"
+        )
+        parser.add_argument("--json", action="store_true")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        ended = restoration.after_restore(self._rows(options))
+        if options["json"]:
+            self.stdout.write(json.dumps(dict(ended)))
+            return
+        for what, count in ended.items():
+            self.stdout.write(f"{what:<14}{count:>10,} ended")
+        self.stdout.write(
+            "Now: manage.py verify_ledger; manage.py reconcile_stripe --since (the time of the backup)."
+        )
+
+    def _rows(self, options: dict[str, Any]) -> list[dict[str, Any]]:
+        if bool(options["tombstones"]) == options["without_tombstones"]:
+            raise CommandError(
+                "Name the file that `manage.py tombstones` wrote, or say --without-tombstones."
+            )
+        if options["without_tombstones"]:
+            return []
+        try:
+            with Path(options["tombstones"]).open(encoding="utf-8") as lines:
+                return restoration.read(lines)
+        except (OSError, restoration.TombstonesUnreadable) as error:
+            raise CommandError(str(error)) from error

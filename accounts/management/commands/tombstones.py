@@ -1,0 +1,36 @@
+"""Writes what a restored backup must not bring back; `after_restore` reads it."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from django.core.management.base import BaseCommand, CommandParser
+
+from accounts import restoration
+
+
+class Command(BaseCommand):
+    help = (
+        "Writes the ids of erased and suspended users, of revoked keys and of users with a new password, a JSON line "
+        "each. Keep the file beside the backups and write it every few minutes."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "file", nargs="?", help="replaced when all is written; without one: standard output"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["file"] is None:
+            for row in restoration.tombstones():
+                sys.stdout.buffer.write(msgspec.json.encode(row) + b"\n")
+            return
+        target = Path(options["file"])
+        unfinished = target.with_name(f"{target.name}.{os.getpid()}")
+        with unfinished.open("wb") as output:
+            output.writelines(msgspec.json.encode(row) + b"\n" for row in restoration.tombstones())
+            output.flush()
+            os.fsync(output.fileno())
+        unfinished.replace(target)

@@ -1,0 +1,157 @@
+"""A restored backup: what ended after it was made stays ended. Here a savepoint is the backup."""
+
+import json
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import transaction
+
+from accounts import deletion, erasure, events, key_management, password_change, restoration, status
+from accounts.client import Client
+from accounts.models import MailToken, OutboxMessage, ServiceEvent, ServiceKey, Session, User
+from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, deliver_mails, outcome, post
+from tests.fixtures import issue_access_token
+
+pytestmark = pytest.mark.django_db
+HERE = Client("127.0.0.1", "")
+
+
+@pytest.fixture
+def backup(tmp_path):
+    """`restore` goes back to the moment of the backup, and leaves the file that was written just before."""
+
+    class Backup:
+        def __init__(self):
+            self.savepoint, self.file = transaction.savepoint(), tmp_path / "tombstones.jsonl"
+
+        def restore(self):
+            call_command("tombstones", str(self.file))
+            transaction.savepoint_rollback(self.savepoint)
+
+        def apply(self):
+            output = StringIO()
+            call_command("after_restore", str(self.file), "--json", stdout=output)
+            return json.loads(output.getvalue())
+
+    return Backup
+
+
+def erase(user):
+    session = Session.objects.filter(user=user).first()
+    deletion.request(session, client=HERE)
+    User.objects.filter(pk=user.pk).update(deletes_at="2000-01-01T00:00:00Z")
+    assert erasure.erase(user.pk)
+
+
+def test_erased_users_are_erased_again(make_user, backup):
+    user = make_user("gone@example.com", display_name="Gone")
+    issue_access_token(user)
+    made = backup()
+    erase(user)
+    made.restore()
+    assert User.objects.get(pk=user.pk).email == "gone@example.com"
+
+    assert made.apply()["erased"] == 1
+
+    user.refresh_from_db()
+    assert (user.email, user.display_name, user.status) == (None, "", "deleted")
+    assert made.apply()["erased"] == 0
+
+
+def test_sessions_links_and_waiting_mails_of_the_backup_are_over(public, make_user, backup):
+    user = make_user("here@example.com", password=PASSWORD)
+    token = issue_access_token(user)
+    post(public, "password-reset-request", email=user.email)
+    deliver_mails()
+    made = backup()
+    made.restore()
+    assert public.with_token(token).get("/v1/auth/me").status_code == 200
+    assert MailToken.objects.filter(used_at=None, voided_at=None).exists()
+
+    made.apply()
+
+    assert outcome(public.with_token(token).get("/v1/auth/me")) == (401, "session_revoked")
+    assert not MailToken.objects.filter(used_at=None, voided_at=None).exists()
+    assert not OutboxMessage.objects.filter(sent_at=None, dead_at=None).exists()
+    assert post(public, "login", email=user.email, password=PASSWORD).status_code == 200
+
+
+def test_keys_revoked_since_are_revoked(internal, backup, user):
+    issued = key_management.create(service="shop", scopes=["users:read"], actor="test")
+    made = backup()
+    key_management.revoke(key_id=issued.id, actor="test")
+    made.restore()
+    assert ServiceKey.objects.get(pk=issued.id).revoked_at is None
+
+    assert made.apply()["revoked"] == 1
+    assert ServiceKey.objects.get(pk=issued.id).revoked_at is not None
+
+
+def test_users_suspended_since_are_suspended(make_user, backup):
+    user = make_user()
+    made = backup()
+    status.suspend(user_id=user.pk, reason="x", actor="test")
+    made.restore()
+
+    assert made.apply()["suspended"] == 1
+    assert User.objects.get(pk=user.pk).status == "suspended"
+
+
+def test_a_password_that_was_replaced_opens_nothing(public, make_user, backup):
+    user, other = (
+        make_user("known@example.com", password=PASSWORD),
+        make_user("other@example.com", password=PASSWORD),
+    )
+    issue_access_token(user)
+    made = backup()
+    session = Session.objects.filter(user=user).first()
+    session.user = user
+    password_change.change(session, current_password=PASSWORD, new_password=OTHER_PASSWORD, client=HERE)
+    made.restore()
+
+    assert made.apply()["new_password"] == 1
+
+    assert outcome(post(public, "login", email=user.email, password=PASSWORD)) == (401, "invalid_credentials")
+    assert post(public, "login", email=other.email, password=PASSWORD).status_code == 200
+    [mail] = [mail for mail in deliver_mails() if mail.to == [user.email]]
+    assert "password-reset" in mail.body
+
+
+def test_a_password_that_the_backup_knows_stays(public, make_user, backup):
+    user = make_user("known@example.com", password=PASSWORD)
+    issue_access_token(user)
+    session = Session.objects.filter(user=user).first()
+    session.user = user
+    password_change.change(session, current_password=PASSWORD, new_password=OTHER_PASSWORD, client=HERE)
+    made = backup()
+    made.restore()
+    assert made.apply()["new_password"] == 0
+    assert post(public, "login", email=user.email, password=OTHER_PASSWORD).status_code == 200
+
+
+def test_positions_that_readers_have_seen_are_not_given_again(user, backup):
+    events.emit("user.verified", user_id=user.pk, data={})
+    events.give_positions()
+    made = backup()
+    for _ in range(5):
+        events.emit("user.verified", user_id=user.pk, data={})
+    seen = max(event.position for event in events.feed())
+    made.restore()
+    made.apply()
+    events.emit("user.verified", user_id=user.pk, data={})
+    events.give_positions()
+    assert ServiceEvent.objects.order_by("-id").first().position > seen
+
+
+def test_half_a_file_and_another_file_are_refused_before_anything_is_done(user, tmp_path):
+    issue_access_token(user)
+    rows = [json.dumps(row, default=str) for row in restoration.tombstones()]
+    for text in ("", "\n".join(rows[:-1]), '{"kind": "end", "rows": 3}\n', "no json\n", "[]\n"):
+        file = tmp_path / "file"
+        file.write_text(text)
+        with pytest.raises(CommandError):
+            call_command("after_restore", str(file))
+    with pytest.raises(CommandError):
+        call_command("after_restore")
+    assert Session.objects.filter(ended_at=None).exists()
