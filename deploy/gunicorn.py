@@ -19,6 +19,7 @@ worker_class = "deploy.ready_worker.ReadyWorker" if hasattr(select, "epoll") els
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 threads = int(os.environ.get("WEB_THREADS", "4"))
 timeout = 30  # a worker whose loop has not moved for this long is replaced
+keepalive = 75  # seconds: longer than clients' pools keep a connection, so that the client ends it and loses no request
 graceful_timeout = 15  # what an open request gets to finish
 max_requests, max_requests_jitter = 20_000, 2_000  # a leak never grows old; never both workers at once
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # heartbeats touch no disk

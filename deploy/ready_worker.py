@@ -135,11 +135,11 @@ class ReadyWorker(ThreadWorker):  # type: ignore[misc]
     def run(self) -> None:
         wake_up = self.method_queue
         self.poller.register(wake_up.fileno(), selectors.EVENT_READ, wake_up.run_callbacks)
+        self.set_accept_enabled(True)
         for _ in range(self.cfg.threads):
             self.tpool.submit(self.serve)
         while self.alive and self.is_parent_alive():
             self.notify()
-            self.set_accept_enabled(len(self.connections) < self.worker_connections)
             self.wait_for_and_dispatch_events(timeout=TICK)
             self.end_overdue()
         self.set_accept_enabled(False)
@@ -162,6 +162,8 @@ class ReadyWorker(ThreadWorker):  # type: ignore[misc]
             sock, client = listener.accept()
         except OSError:  # another worker was faster, or the client has left
             return
+        if len(self.connections) >= self.worker_connections:
+            self.end_most_overdue()
         sock.settimeout(SEND)
         connection = Connection(self.cfg, sock, client, listener.getsockname())
         self.connections.add(connection)
@@ -173,6 +175,13 @@ class ReadyWorker(ThreadWorker):  # type: ignore[misc]
         for descriptor, connection in list(self.waiting.items()):
             deadline = connection.deadline if connection.received else min(connection.deadline, idle_until)
             if deadline <= now and self.waiting.pop(descriptor, None) is not None:
+                self.end(connection)
+
+    def end_most_overdue(self) -> None:
+        """Makes room for somebody new: who has kept quiet longest goes."""
+        waiting = sorted(self.waiting.items(), key=lambda item: item[1].deadline)
+        for descriptor, connection in waiting[:1]:
+            if self.waiting.pop(descriptor, None) is not None:
                 self.end(connection)
 
     def end(self, connection: Connection) -> None:

@@ -160,7 +160,7 @@ class Instance:
         with self.database() as connection:
             return connection.execute(query, parameters or None).fetchall()
 
-    def command(self, *arguments: str) -> subprocess.Popen[str]:
+    def command(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """A command of manage.py on this instance, started."""
         return subprocess.Popen(
             [sys.executable, str(ROOT / "script" / "lib" / "django_command.py"), *arguments],
@@ -168,6 +168,7 @@ class Instance:
                 **clean_environment(),
                 "VAR_DIR": str(self.directory),
                 "EMAIL_URL": f"smtp://127.0.0.1:{self._mail_port}",
+                **environment,
             },
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
@@ -177,8 +178,8 @@ class Instance:
             preexec_fn=die_with_parent(signal.SIGKILL),
         )
 
-    def manage(self, *arguments: str) -> tuple[int, str]:
-        with self.command(*arguments) as command:
+    def manage(self, *arguments: str, **environment: str) -> tuple[int, str]:
+        with self.command(*arguments, **environment) as command:
             said, _ = command.communicate(timeout=120)
             return command.returncode, said
 

@@ -14,7 +14,7 @@ import dev_env
 from calls import Caller
 from instance import ROOT, Instance, clean_environment, free_port
 from mail_sink import MailSink
-from postgres import Postgres
+from postgres import DATABASE, Postgres
 from reckoning import Verdict, reckon
 from traffic import Operation, Traffic, use
 from valkey import Valkey
@@ -23,22 +23,22 @@ GRACE = 30.0
 
 
 class Listener:
-    """The internal listener as the Procfile has it, but started by the drill: a supervisor would meddle with USR2."""
+    """A listener as the Procfile has it, but started by the drill: a supervisor would meddle with USR2."""
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, *, name: str = "internal", database: str = DATABASE) -> None:
         self.port = free_port()
-        self.pidfile = instance.directory / "drill-listener.pid"
+        self.pidfile = instance.directory / f"drill-{name}.pid"
         environment = {
             **clean_environment(),
             **dev_env.load(instance.directory / "dev.env"),
             "DJANGO_SETTINGS_MODULE": "config.settings.dev",
             "VAR_DIR": str(instance.directory),
-            "DATABASE_URL": Postgres(instance.directory).url(),
+            "DATABASE_URL": Postgres(instance.directory).url(database=database),
             "REDIS_URL": Valkey(instance.directory).url,
-            "LISTENER": "internal",
+            "LISTENER": name,
         }
         arguments = ["config.wsgi:application", "--config", "deploy/gunicorn.py", "--pid", str(self.pidfile)]
-        with instance.log_path.with_name("listener.log").open("wb") as log:
+        with instance.log_path.with_name(f"{name}.log").open("wb") as log:
             self.first = subprocess.Popen(
                 [sys.executable, "-m", "gunicorn", *arguments, "--bind", f"127.0.0.1:{self.port}"],
                 cwd=ROOT,

@@ -17,6 +17,7 @@ import logins  # noqa: E402
 import lost_valkey  # noqa: E402
 import mail_faults  # noqa: E402
 import restarts  # noqa: E402
+import restored_backup  # noqa: E402
 import slow_clients  # noqa: E402
 from instance import Instance, instance  # noqa: E402
 from mail_sink import MailSink  # noqa: E402
@@ -37,6 +38,7 @@ FAULTS: dict[str, Fault] = {
     "F13": full_database.every_connection_taken,
     "F15": slow_clients.slow_and_idle,
     "F16": restarts.rolling,
+    "F18": restored_backup.elsewhere,
     "F20": logins.a_hundred_at_once,
     "F21": mail_faults.always_raises,
 }

@@ -74,6 +74,17 @@ def test_slow_clients_take_no_thread_and_are_cut(client):
     assert time.monotonic() - started < 8
 
 
+def test_who_comes_when_all_places_are_taken_gets_that_of_the_quietest(client):
+    quiet = [client() for _ in range(100)]
+    time.sleep(0.2)
+    late = client()
+    late.sendall(b"GET /late HTTP/1.1\r\nHost: x\r\n\r\n")
+    started = time.monotonic()
+    assert answers(late) == ["GET /late 0"]
+    assert time.monotonic() - started < 0.5
+    assert is_closed(quiet[0])
+
+
 def test_a_client_that_trickles_forever_is_cut_all_the_same(client):
     slow, started = client(), time.monotonic()
     slow.sendall(b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")

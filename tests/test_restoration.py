@@ -38,7 +38,7 @@ def backup(tmp_path):
 
 
 def erase(user):
-    session = Session.objects.filter(user=user).first()
+    session = Session.objects.get(user=user)
     deletion.request(session, client=HERE)
     User.objects.filter(pk=user.pk).update(deletes_at="2000-01-01T00:00:00Z")
     assert erasure.erase(user.pk)
@@ -105,7 +105,7 @@ def test_a_password_that_was_replaced_opens_nothing(public, make_user, backup):
     )
     issue_access_token(user)
     made = backup()
-    session = Session.objects.filter(user=user).first()
+    session = Session.objects.get(user=user)
     session.user = user
     password_change.change(session, current_password=PASSWORD, new_password=OTHER_PASSWORD, client=HERE)
     made.restore()
@@ -121,7 +121,7 @@ def test_a_password_that_was_replaced_opens_nothing(public, make_user, backup):
 def test_a_password_that_the_backup_knows_stays(public, make_user, backup):
     user = make_user("known@example.com", password=PASSWORD)
     issue_access_token(user)
-    session = Session.objects.filter(user=user).first()
+    session = Session.objects.get(user=user)
     session.user = user
     password_change.change(session, current_password=PASSWORD, new_password=OTHER_PASSWORD, client=HERE)
     made = backup()
@@ -136,12 +136,12 @@ def test_positions_that_readers_have_seen_are_not_given_again(user, backup):
     made = backup()
     for _ in range(5):
         events.emit("user.verified", user_id=user.pk, data={})
-    seen = max(event.position for event in events.feed())
+    seen = max(event.position or 0 for event in events.feed())
     made.restore()
     made.apply()
     events.emit("user.verified", user_id=user.pk, data={})
     events.give_positions()
-    assert ServiceEvent.objects.order_by("-id").first().position > seen
+    assert (ServiceEvent.objects.latest("id").position or 0) > seen
 
 
 def test_half_a_file_and_another_file_are_refused_before_anything_is_done(user, tmp_path):

@@ -8,7 +8,7 @@ from deploy import ready_worker
 
 bind = "127.0.0.1:0"
 worker_class = "deploy.ready_worker.ReadyWorker"
-workers, threads, keepalive, graceful_timeout = 1, 2, 1, 5
+workers, threads, keepalive, graceful_timeout, worker_connections = 1, 2, 1, 5, 100
 ready_worker.FIRST_BYTE, ready_worker.WHOLE_REQUEST, ready_worker.LEAVE = 1.0, 2.0, 1.0
 
 
