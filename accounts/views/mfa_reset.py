@@ -18,7 +18,9 @@ class CancelMFAReset(LinkEndpoint):
     @documented("Page of the link that keeps the second factor", answer=str, example="<!doctype html>...")
     def get(self, request: PublicRequest) -> HttpResponse:
         """An HTML page whose button keeps the factors. Opening it changes nothing: mail scanners open links."""
-        return page("cancel_mfa_reset", service=settings.SERVICE_NAME, token=self.query(request).token)
+        return page(
+            request, "cancel_mfa_reset", service=settings.SERVICE_NAME, token=self.query(request).token
+        )
 
     @documented(
         "Keep the second factor",
