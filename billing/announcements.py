@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 from celery import current_app
+from django.utils.module_loading import import_string
 
 log = structlog.get_logger(__name__)
 TASKS = {"inbox": "billing.tasks.work_inbox", "changes": "billing.tasks.carry_out_changes"}
@@ -19,7 +20,7 @@ TASKS = {"inbox": "billing.tasks.work_inbox", "changes": "billing.tasks.carry_ou
 def announce(name: str) -> None:
     """Never raises and never waits."""
     if current_app.conf.task_always_eager:
-        current_app.tasks[TASKS[name]].delay()
+        import_string(TASKS[name]).delay()
     else:
         announcer.put(name)
 

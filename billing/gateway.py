@@ -29,7 +29,7 @@ PAGE = 100
 Object = dict[str, Any]
 Metadata = Mapping[str, str]
 
-log = structlog.get_logger("stripe")
+log = structlog.get_logger("billing")
 _deadline: ContextVar[float | None] = ContextVar("stripe_deadline", default=None)
 
 
@@ -160,6 +160,12 @@ def _refuse(error: stripe.StripeError) -> NoReturn:
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
         log.error("stripe_refuses_our_key", kind=type(error).__name__)
     raise BillingUnavailable from error
+
+
+def was_answered(problem: BillingUnavailable) -> bool:
+    """Whether Stripe failed with an answer, which it then gives to every repeat with the same key for a day."""
+    cause = problem.__cause__
+    return isinstance(cause, stripe.APIError) and cause.http_status is not None
 
 
 def _ask(call: Callable[..., Any], *path: str, key: str | None = None, **params: Any) -> Object:

@@ -13,7 +13,7 @@ import structlog
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from billing import announcements, gateway, leases, lifecycle, mirror, settle, stripe_shapes
+from billing import announcements, customers, gateway, leases, lifecycle, mirror, settle, stripe_shapes
 from billing.errors import BillingUnavailable, StripeObjectMissing, Unsettleable
 from billing.models import InboxEvent, Progress
 from billing.stripe_shapes import Object
@@ -107,11 +107,12 @@ def process(event: InboxEvent) -> bool:
     try:
         with gateway.within(SECONDS_OF_AN_EVENT):
             _settle(event)
-            _mirror(event)
+            erased = bool(event.customer) and customers.is_erased(event.customer)
+            _mirror(event, wanted=not erased)
     except Exception as error:  # noqa: BLE001 -- whatever goes wrong with one event must not keep the others waiting
         _put_off(event, error)
         return not isinstance(error, BillingUnavailable)
-    leases.finish(event)
+    leases.finish(event, **({"body": None} if erased else {}))
     return True
 
 
@@ -136,8 +137,8 @@ def _settle(event: InboxEvent) -> None:
     _mark(event, "settled_at")
 
 
-def _mirror(event: InboxEvent) -> None:
-    if event.mirrored_at is None and event.body is not None:
+def _mirror(event: InboxEvent, *, wanted: bool) -> None:
+    if wanted and event.mirrored_at is None and event.body is not None:
         mirror.mirror(json.loads(event.body))
     _mark(event, "mirrored_at")
 

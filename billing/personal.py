@@ -7,8 +7,8 @@ from typing import Any
 from django.apps import apps
 from django.db import models
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from djstripe.models import Charge, Dispute, Event, Refund
 from djstripe.models import Customer as MirroredCustomer
-from djstripe.models import Dispute, Event, PaymentIntent, Refund
 
 from accounts.models import User
 from billing import changes, customers
@@ -43,9 +43,8 @@ def erase(*, user_id: uuid.UUID) -> None:
 def _erase_mirror(customer: str) -> None:
     about = Q(data__object__customer=customer) | Q(data__object__id=customer)
     Event.objects.filter(about).update(data={"object": {}}, stripe_data={}, metadata=None)
-    intents = list(PaymentIntent.objects.filter(customer__id=customer).values_list("id", flat=True))
     for model in (Refund, Dispute):
-        model.objects.filter(payment_intent__id__in=intents).update(stripe_data={}, metadata=None)
+        _blank(model.objects.filter(charge__in=Charge.objects.filter(customer__id=customer).values("id")))
     for model in _mirrors_of_customers():
         _blank(model.objects.filter(customer__id=customer))
     _blank(MirroredCustomer.objects.filter(id=customer))

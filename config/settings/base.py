@@ -239,6 +239,7 @@ LOGGING = {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "django.request": {"level": "CRITICAL"},
         "django.security": {"level": "CRITICAL"},
+        "stripe": {"level": "WARNING"},  # it would log addresses with their queries
     },
 }
 
@@ -459,7 +460,7 @@ STRIPE_LIVE_MODE = STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_"))
 # `new;old`: any of them may have signed an event. Without one the webhook does not exist.
 STRIPE_WEBHOOK_SECRETS = [part for part in env.str("STRIPE_WEBHOOK_SECRETS", default="").split(";") if part]
 # The version that the SDK, dj-stripe and we speak; to be raised with them, and in the endpoint at Stripe.
-STRIPE_API_VERSION = "2026-05-27.dahlia"
+STRIPE_API_VERSION = "2026-08-26.dahlia"
 STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="").rstrip("/")  # of a fake Stripe, outside production
 if STRIPE_API_BASE:
     STRIPE_API_HOST = STRIPE_API_BASE  # dj-stripe's name for it
