@@ -1,8 +1,8 @@
 """One request to the API, from its headers to its answer."""
 
+import copy
 import secrets
 import threading
-import time
 from collections import Counter
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ from tests.fake_stripe.webhooks import Dispatcher
 from tests.fake_stripe.wire import Json, Refusal, decode
 
 BLACK_HOLE_SECONDS = 120.0
+LONGEST_KEY = 255
 
 
 class Hangup(Exception):
@@ -89,11 +90,14 @@ class Application:
         self.record(request, answer)
         if fault.cut:
             raise Hangup
-        time.sleep(fault.late)
+        if fault.late:
+            self.faults.wait(fault.late)
         return answer
 
     def once(self, request: Request, request_id: str, fault: Fault) -> Answer:
         key = request.idempotency_key
+        if key is not None and len(key) > LONGEST_KEY:
+            raise Refusal("Idempotency keys can have up to 255 characters.", stored=False)
         if key is None:
             return self.attempt(request, request_id, fault)[0]
         if replay := self.keys.begin(key, (request.method, request.path, request.text), request_id):
@@ -165,5 +169,8 @@ def authenticate(request: Request) -> None:
 
 
 def refused(refusal: Refusal, request_id: str) -> Answer:
-    error = {**refusal.error, "request_log_url": f"https://dashboard.stripe.com/test/logs/{request_id}"}
+    error = {
+        **copy.deepcopy(refusal.error),
+        "request_log_url": f"https://dashboard.stripe.com/test/logs/{request_id}",
+    }
     return Answer(refusal.status, {"error": error}, {"request-id": request_id, **refusal.headers})

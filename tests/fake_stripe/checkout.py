@@ -73,19 +73,21 @@ def blank_values() -> Json:
 
 
 def check(store: Store, params: Json) -> None:
-    if not params.get("mode"):
-        raise Refusal("Missing required param: mode.", code="parameter_missing", param="mode")
-    if not params.get("success_url"):
-        raise Refusal("Missing required param: success_url.", code="parameter_missing", param="success_url")
-    if params["mode"] != "setup" and not params.get("line_items"):
-        raise Refusal("Missing required param: line_items.", code="parameter_missing", param="line_items")
+    required = ["mode", "success_url", *([] if params.get("mode") == "setup" else ["line_items"])]
+    for name in required:
+        if not params.get(name):
+            raise Refusal(f"Missing required param: {name}.", code="parameter_missing", param=name)
+    for name in ("success_url", "cancel_url"):
+        if not params.get(name, "https:").startswith(("https:", "http:")):
+            raise Refusal("Not a valid URL", param=name, code="url_invalid")
     if "customer" in params:
         store.get("customer", params["customer"], param="customer")
     check_data(params)
-    if params.get("payment_method_collection", "always") != "always":
-        raise unsupported("a checkout without a card", "payment_method_collection")
-    expiry = params.get("expires_at", store.now() + LIFETIME) - store.now()
-    if not SHORTEST <= expiry + 5 <= LIFETIME + 10:
+    check_expiry(params.get("expires_at", store.now() + LIFETIME) - store.now())
+
+
+def check_expiry(seconds: int) -> None:
+    if not SHORTEST <= seconds + 5 <= LIFETIME + 10:
         raise Refusal(
             "The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout Session creation.",
             param="expires_at",
@@ -102,6 +104,8 @@ def check_data(params: Json) -> None:
         ),
         "setup_intent_data": ("setup", {"metadata", "description"}),
     }
+    if params.get("payment_method_collection", "always") != "always":
+        raise unsupported("a checkout without a card", "payment_method_collection")
     for name, (mode, supported) in known.items():
         if name in params and params["mode"] != mode:
             raise Refusal(f"You can not pass `{name}` in `{params['mode']}` mode.", param=name)

@@ -13,10 +13,15 @@ def submit(store: Store, session: Json, card: str) -> Json:
     if session["status"] != "open":
         raise Refusal("This Checkout Session is not open.")
     method = payment_methods.resolve(store, card, param="card")
-    if session["customer"] is None and session["mode"] != "setup":
+    if session["customer"] is None and needs_customer(session):
         session["customer"] = new_customer(store, session)["id"]
     intent = PAYERS[session["mode"]](store, session, method)
     return outcome(store, session, intent)
+
+
+def needs_customer(session: Json) -> bool:
+    """A payment may be a guest's."""
+    return bool(session["mode"] == "subscription" or session["customer_creation"] == "always")
 
 
 def new_customer(store: Store, session: Json) -> Json:

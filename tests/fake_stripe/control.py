@@ -1,11 +1,13 @@
 """What tests hold in their hands: the fake's control API as methods."""
 
 import json
+import time
 import urllib.error
 import urllib.request
 from typing import Any
 
-Json = dict[str, Any]
+from tests.fake_stripe.webhooks import signature
+from tests.fake_stripe.wire import Json, encode
 
 
 class Control:
@@ -57,8 +59,18 @@ class Control:
         """Where events go from now on, signed with `webhook_secret` unless another is given."""
         self.call("webhook_to", url=url, secret=secret or self.webhook_secret)
 
-    def release(self, *, order: Any = "kept", repeated: float = 0.0, seed: int | None = None) -> int:
-        return int(self.call("release", order=order, repeated=repeated, seed=seed)["sent"])
+    def release(
+        self, *, order: Any = "kept", repeated: float = 0.0, seed: int | None = None, keep: bool = False
+    ) -> int:
+        """Sends what is held (`keep`: and holds it still): "kept", "reversed", "shuffled" or a list of event ids."""
+        options = {"order": order, "repeated": repeated, "seed": seed, "keep": keep}
+        return int(self.call("release", **options)["sent"])
+
+    def signed(self, event: Json, *, secret: str | None = None, at: int | None = None) -> tuple[bytes, str]:
+        """The body and the Stripe-Signature of a delivery, for a test that posts it itself."""
+        body = encode(event)
+        key = self.webhook_secret if secret is None else secret
+        return body, signature(body, key, at=int(time.time()) if at is None else at)
 
     def settle(self, timeout: float = 20) -> bool:
         """Whether every webhook is delivered or given up; waits for it."""
@@ -104,8 +116,11 @@ class Control:
     def fail_refund(self, refund: str) -> Json:
         return dict(self.call("fail_refund", refund=refund))
 
-    def dispute(self, charge: str, *, amount: int | None = None, reason: str = "fraudulent") -> Json:
-        return dict(self.call("dispute", charge=charge, amount=amount, reason=reason))
+    def dispute(
+        self, charge: str, *, amount: int | None = None, reason: str = "fraudulent", inquiry: bool = False
+    ) -> Json:
+        options = {"amount": amount, "reason": reason, "inquiry": inquiry}
+        return dict(self.call("dispute", charge=charge, **options))
 
     def close_dispute(self, dispute: str, status: str = "won") -> Json:
         return dict(self.call("close_dispute", dispute=dispute, status=status))

@@ -215,11 +215,10 @@ def fail_refund(application: Application, *, refund: str) -> Json:
 
 
 @action
-def dispute(
-    application: Application, *, charge: str, amount: int | None = None, reason: str = "fraudulent"
-) -> Json:
+def dispute(application: Application, *, charge: str, **options: Any) -> Json:
+    """`amount`, `reason`, `inquiry`."""
     store = application.store
-    return disputes.open_(store, store.get("charge", charge), amount=amount, reason=reason)
+    return disputes.open_(store, store.get("charge", charge), **options)
 
 
 @action

@@ -14,8 +14,15 @@ DISPUTE_FEE = 1500
 OPEN = {"needs_response", "under_review", "warning_needs_response"}
 
 
-def open_(store: Store, charge: Json, *, amount: int | None = None, reason: str = "fraudulent") -> Json:
-    """The bank takes the money at once, and Stripe a fee."""
+def open_(
+    store: Store,
+    charge: Json,
+    *,
+    amount: int | None = None,
+    reason: str = "fraudulent",
+    inquiry: bool = False,
+) -> Json:
+    """The bank takes the money at once, and Stripe a fee. An inquiry only asks."""
     if charge["disputed"]:
         raise Refusal("The charge is disputed already.")
     dispute = store.add(
@@ -34,23 +41,27 @@ def open_(store: Store, charge: Json, *, amount: int | None = None, reason: str 
             "past_due": False,
             "submission_count": 0,
         },
-        is_charge_refundable=False,
+        is_charge_refundable=inquiry,
         metadata={},
         payment_intent=charge["payment_intent"],
-        payment_method_details={"card": card_details(charge), "type": "card"},
+        payment_method_details={
+            "card": card_details(charge, "inquiry" if inquiry else "chargeback"),
+            "type": "card",
+        },
         reason=reason,
-        status="needs_response",
+        status="warning_needs_response" if inquiry else "needs_response",
     )
     charge["disputed"] = True
     store.emit("charge.dispute.created", dispute)
-    move_funds(store, dispute, -dispute["amount"], "charge.dispute.funds_withdrawn")
+    if not inquiry:
+        move_funds(store, dispute, -dispute["amount"], "charge.dispute.funds_withdrawn")
     store.emit("charge.updated", charge, {"disputed": False})
     return dispute
 
 
-def card_details(charge: Json) -> Json:
+def card_details(charge: Json, case_type: str) -> Json:
     brand = charge["payment_method_details"]["card"]["brand"]
-    return {"brand": brand, "case_type": "chargeback", "network": brand, "network_reason_code": "10"}
+    return {"brand": brand, "case_type": case_type, "network": brand, "network_reason_code": "10"}
 
 
 def move_funds(store: Store, dispute: Json, amount: int, event: str) -> None:
@@ -64,7 +75,7 @@ def move_funds(store: Store, dispute: Json, amount: int, event: str) -> None:
 
 
 def close_as(store: Store, dispute: Json, status: str) -> Json:
-    """`won` gives the money back; `lost` leaves it where it is."""
+    """`won` gives the money back; `lost` leaves it where it is; an inquiry ends as `warning_closed`."""
     if dispute["status"] not in OPEN:
         raise Refusal("This dispute is already closed.")
     dispute["status"] = status

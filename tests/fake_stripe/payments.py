@@ -14,6 +14,7 @@ from tests.fake_stripe.wire import Json, Refusal
 
 FIELDS = "amount currency customer payment_method description metadata setup_future_usage receipt_email"
 CONFIRMATION = "off_session return_url"
+SMALLEST = 50
 OPEN = {"requires_payment_method", "requires_confirmation", "requires_action"}
 
 # What else follows from an outcome: invoices and checkout sessions register here.
@@ -152,8 +153,9 @@ def unexpected_state(intent: Json, verb: str) -> Refusal:
     f"{FIELDS} {CONFIRMATION} confirm payment_method_types automatic_payment_methods",
 )
 def create(store: Store, params: Json) -> Json:
-    if params.get("amount", 0) < 1:
-        raise Refusal("This value must be greater than or equal to 1.", param="amount")
+    if params.get("amount", 0) < SMALLEST:
+        message = f"Amount must be at least {SMALLEST} of the currency's smallest unit."
+        raise Refusal(message, param="amount", code="amount_too_small")
     if "customer" in params:
         store.get("customer", params["customer"], param="customer")
     values = {name: params[name] for name in FIELDS.split() if name in params and params[name] != ""}

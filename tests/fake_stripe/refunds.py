@@ -83,6 +83,7 @@ def fail(store: Store, refund: Json) -> None:
         "failure_balance_transaction": undo["id"],
     }
     store.change(refund, "refund.failed", **changes)
+    store.emit("charge.refund.updated", refund)
     total = charge["amount_refunded"] - refund["amount"]
     store.change(charge, "charge.updated", amount_refunded=total, refunded=False)
 

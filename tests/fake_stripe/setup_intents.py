@@ -1,6 +1,7 @@
 """Setup intents: a card is saved without a charge."""
 
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 from tests.fake_stripe import payment_methods
@@ -10,6 +11,9 @@ from tests.fake_stripe.payments import OPEN
 from tests.fake_stripe.routing import PAGE, route
 from tests.fake_stripe.store import Store, merged
 from tests.fake_stripe.wire import Json, Refusal
+
+# What else follows from a card that was set up: subscriptions register here.
+AFTERWARDS: list[Callable[[Store, Json], None]] = []
 
 
 def new(store: Store, **values: Any) -> Json:
@@ -63,6 +67,8 @@ def succeed(store: Store, intent: Json, method: Json) -> None:
         payment_methods.save(store, method, intent["customer"])
     intent.update(status="succeeded", last_setup_error=None, next_action=None)
     store.emit("setup_intent.succeeded", intent)
+    for follow in AFTERWARDS:
+        follow(store, intent)
 
 
 def authenticate(store: Store, intent: Json, *, success: bool) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.fake_stripe.kinds import API_VERSION, make
-from tests.fake_stripe.wire import Json, missing
+from tests.fake_stripe.wire import Json, Refusal, missing
 
 ALPHABET = string.ascii_letters + string.digits
 PREFIXES = {
@@ -117,4 +117,7 @@ def merged(metadata: Json | None, given: Json | str | None) -> Json:
     if given == "":
         return {}
     both = {**(metadata or {}), **(given if isinstance(given, dict) else {})}
-    return {name: value for name, value in both.items() if value != ""}
+    kept = {name: value for name, value in both.items() if value != ""}
+    if len(kept) > 50 or any(len(name) > 40 or len(value) > 500 for name, value in kept.items()):
+        raise Refusal("Metadata: at most 50 keys of 40 characters, values of 500.", param="metadata")
+    return kept

@@ -194,6 +194,18 @@ def after_invoice(store: Store, invoice: Json, result: str) -> None:
 invoices.AFTERWARDS.append(after_invoice)
 
 
+def after_setup(store: Store, intent: Json) -> None:
+    """The card of a trial that began without one."""
+    identifier = store.private[intent["id"]].get("subscription")
+    if identifier is not None:
+        changes = {"default_payment_method": intent["payment_method"], "pending_setup_intent": None}
+        subscription = store.get("subscription", identifier)
+        store.change(subscription, "customer.subscription.updated", **changes)
+
+
+setup_intents.AFTERWARDS.append(after_setup)
+
+
 def on_paid(store: Store, subscription: Json, invoice: Json) -> None:
     """Only the latest invoice makes it active again."""
     changes: Json = {}

@@ -101,14 +101,17 @@ class Dispatcher:
         heapq.heappush(self.queue, Job(time.monotonic() + wait, number, dict(event), endpoint, attempt))
         self.changed.notify_all()
 
-    def release(self, *, order: Any = "kept", repeated: float = 0.0, seed: int | None = None) -> int:
+    def release(
+        self, *, order: Any = "kept", repeated: float = 0.0, seed: int | None = None, keep: bool = False
+    ) -> int:
         """Sends what was held, one after another: kept, reversed, shuffled, or by a list of event ids.
 
         A share of `repeated` is sent twice, the second time anywhere after the first.
         """
         chance = random.Random(seed)
         with self.changed:
-            jobs, self.held = arranged(self.held, order, chance), []
+            jobs = arranged(self.held, order, chance)
+            self.held = self.held if keep else []
             for job in chance.sample(jobs, round(len(jobs) * repeated)):
                 jobs.insert(chance.randint(jobs.index(job) + 1, len(jobs)), job)
             for job in jobs:

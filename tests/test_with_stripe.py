@@ -1,0 +1,49 @@
+"""`script/server --with-stripe`: what it tells the service, the commands, and the person who reads the greeting."""
+
+from pathlib import Path
+
+import pytest
+
+import fake_stripe_child
+import serve
+from greeting import greeting
+from tests.fake_stripe.catalogue import SEEDED
+
+ENVIRONMENT = {
+    "PORT": "8000",
+    "INTERNAL_PORT": "8001",
+    "ADMIN_PORT": "8002",
+    "STRIPE_PORT": "8003",
+    "VAR_DIR": "/nowhere",
+}
+
+
+def test_the_service_is_pointed_at_the_fake() -> None:
+    given = fake_stripe_child.settings(ENVIRONMENT)
+    assert given["STRIPE_API_BASE"] == "http://127.0.0.1:8003"
+    assert given["STRIPE_SECRET_KEY"].startswith("sk_test_")
+    arguments = fake_stripe_child.child(ENVIRONMENT).argv
+    assert "http://127.0.0.1:8000/v1/billing/webhook" in arguments
+    assert given["STRIPE_WEBHOOK_SECRETS"] in arguments
+
+
+def test_commands_find_it_while_it_is_meant_to_run(tmp_path: Path) -> None:
+    given = fake_stripe_child.settings(ENVIRONMENT)
+    fake_stripe_child.write(tmp_path, given)
+    assert fake_stripe_child.read(tmp_path) == given
+    fake_stripe_child.write(tmp_path, {})
+    assert fake_stripe_child.read(tmp_path) == {}
+
+
+def test_the_greeting_says_how_to_pay_by_hand() -> None:
+    quiet = greeting(ENVIRONMENT, seconds=1)
+    assert "stripe" not in quiet
+    told = greeting({**ENVIRONMENT, **fake_stripe_child.settings(ENVIRONMENT)}, seconds=1)
+    assert "http://127.0.0.1:8003" in told
+    assert "/v1/billing/checkout-sessions" in told
+    assert SEEDED[0][0] in told
+
+
+def test_an_unknown_option_is_named() -> None:
+    with pytest.raises(SystemExit, match=r"--with-strip\. There is --with-stripe"):
+        serve.main(["--with-strip"])
