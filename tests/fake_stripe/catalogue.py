@@ -10,21 +10,26 @@ from tests.fake_stripe.wire import Json, Refusal
 
 PRODUCT_FIELDS = "name active description metadata images url unit_label statement_descriptor shippable"
 
-# (what, product name, cents, interval, trial days)
-SEEDED = [
-    ("pack_small", "Small pack of credits", 500, None, None),
-    ("pack_large", "Large pack of credits", 2000, None, None),
-    ("sub_basic", "Basic subscription", 900, "month", None),
-    ("sub_pro", "Pro subscription", 2900, "month", 14),
+# (look-up key, product name, cents, interval, what `manage.py sync_plans` reads in the metadata)
+SEEDED: list[tuple[str, str, int, str | None, dict[str, str]]] = [
+    ("pack_small", "Small pack of credits", 500, None, {"credits": "500"}),
+    ("pack_large", "Large pack of credits", 2000, None, {"credits": "2200"}),
+    ("sub_basic", "Basic subscription", 900, "month", {"credits": "1000"}),
+    (
+        "sub_pro",
+        "Pro subscription",
+        2900,
+        "month",
+        {"credits": "4000", "trial_days": "14", "trial_credits": "100"},
+    ),
 ]
 
 
 def seed(store: Store) -> None:
     """Fixed ids (`price_pack_small`, ...) so that plans can name them; no events, as if made long ago."""
-    for code, name, amount, interval, trial_days in SEEDED:
+    for code, name, amount, interval, metadata in SEEDED:
         product = add_product(store, id=f"prod_{code}", name=name)
         recurring = recurring_values({"interval": interval}) if interval else None
-        metadata = {"trial_days": str(trial_days)} if trial_days else {}
         price = add_price(
             store,
             product,
@@ -33,7 +38,7 @@ def seed(store: Store) -> None:
             currency="eur",
             recurring=recurring,
             lookup_key=code,
-            metadata=metadata,
+            metadata=dict(metadata),
         )
         product["default_price"] = price["id"]
 
