@@ -7,6 +7,7 @@ begun goes on until nothing is left.
 
 import os
 import threading
+import time
 from typing import Any
 
 import structlog
@@ -14,6 +15,7 @@ from celery import current_app
 from django.utils.module_loading import import_string
 
 log = structlog.get_logger(__name__)
+SECONDS_BETWEEN = 0.1  # a task costs more than taking in an event
 TASKS = {"inbox": "billing.tasks.work_inbox", "changes": "billing.tasks.carry_out_changes"}
 
 
@@ -46,6 +48,7 @@ class Announcer:
                 name = self._waiting.pop()
             try:
                 current_app.send_task(TASKS[name])
+                time.sleep(SECONDS_BETWEEN)
             except Exception as error:  # noqa: BLE001  whatever the broker's client raises, beat makes up for it
                 log.warning("announcement_lost", reason=type(error).__name__)
 

@@ -9,6 +9,7 @@ the key, and repeats.
 """
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -115,6 +116,16 @@ def configure() -> None:
 @cache
 def _http_client() -> BoundedClient:
     return BoundedClient()
+
+
+def _after_fork() -> None:
+    """A child must not talk over the connections of its parent."""
+    if stripe.default_http_client is not None:
+        _http_client.cache_clear()
+        configure()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 @cache

@@ -117,11 +117,11 @@ def store(envelope: Envelope, body: bytes) -> bool:
         _customer(envelope.data.object),
         body.decode(),
     )
-    with transaction.atomic(), connection.cursor() as cursor:
+    with connection.cursor() as cursor:
         cursor.execute(STORE, row)
         is_new = cursor.fetchone() is not None
-        if is_new:
-            transaction.on_commit(partial(announcements.announce, "inbox"), robust=True)
+    if is_new:
+        transaction.on_commit(partial(announcements.announce, "inbox"), robust=True)
     return is_new
 
 

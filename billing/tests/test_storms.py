@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -63,6 +64,7 @@ class TestOneEventManyTimes:
         parallel = [status for _ in range(5) for status in at_once(20, deliver)]
         in_a_row = [deliver(0) for _ in range(100)]
         assert set(parallel + in_a_row) == {200}
+        assert sorted(seconds)[int(len(seconds) * 0.95)] < 1
         inbox.work()
         assert InboxEvent.objects.count() == 1
         assert buyer.journal == [("purchase", 100)]
@@ -76,6 +78,46 @@ class TestOneEventManyTimes:
         assert not InboxEvent.objects.filter(done_at=None).exists()
         assert sorted(buyer.journal) == [("purchase", 100), ("purchase", 500)]
         assert buyer.verifies()
+
+
+@pytest.mark.django_db(transaction=True)
+class TestKilledWorkers:
+    KILLS = 20
+
+    def test_a_worker_killed_in_mid_event_20_times(self, stripe, plans, make_buyer):
+        """kill -9 of a process of its own, while it waits for Stripe, posts, marks or mirrors."""
+        chance = random.Random(8)
+        buyers = [make_buyer() for _ in range(4)]
+        for buyer in buyers:
+            stripe.refund(buyer.charge_of(buyer.buy(plans["small"])), 250)
+        receive(stripe.events())
+        in_mid_event = 0
+        while in_mid_event < self.KILLS:
+            in_mid_event += self.kill_one(chance.uniform(0.03, 0.3))
+            if not InboxEvent.objects.filter(done_at=None).exists():
+                InboxEvent.objects.update(done_at=None, settled_at=None, leased_until=None)
+        InboxEvent.objects.update(leased_until=None, due_at=timezone.now(), attempts=0, dead_at=None)
+        inbox.work(seconds=120)
+        assert not InboxEvent.objects.filter(done_at=None).exists()
+        assert [buyer.journal for buyer in buyers] == [[("purchase", 100), ("chargeback", -50)]] * 4
+        assert all(buyer.verifies() for buyer in buyers)
+
+    def kill_one(self, after: float) -> bool:
+        """Whether the worker had an event in hand when it was killed."""
+        connection.close()  # a child must not have its parent's
+        child = os.fork()
+        if child == 0:
+            try:
+                inbox.work()
+            finally:
+                os._exit(0)
+        time.sleep(after)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        held = InboxEvent.objects.filter(done_at=None, leased_until__gt=timezone.now())
+        in_hand = held.exists()
+        held.update(leased_until=timezone.now(), attempts=0)  # as if its lease had run out
+        return in_hand
 
 
 def state_of(buyer: Buyer) -> dict[str, Any]:

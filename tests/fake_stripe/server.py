@@ -63,6 +63,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.page(target.path, body if method == "POST" else None)
         except Hangup:
             self.hang_up()
+        except ConnectionError:
+            self.close_connection = True  # the caller did not wait for the answer
         except Exception:  # noqa: BLE001  (a mistake of the fake: it says so, and goes on)
             self.server.application.bugs.append(traceback.format_exc())
             self.send(500, json.dumps({"fake_stripe_bug": traceback.format_exc()}).encode())
