@@ -121,7 +121,8 @@ class TestSyncPlans:
         assert "create" in self.run("--dry-run")
         assert not Plan.objects.exists()
         self.run()
-        small, pro = Plan.objects.order_by("amount")
+        assert Plan.objects.count() == 4  # with the two that the catalogue begins with
+        small, pro = (Plan.objects.get(code=code) for code in ("pack_small", "pro"))
         assert (small.code, small.kind, small.credits, small.amount, small.currency) == (
             "pack_small", "pack", 100, 500, "eur",
         )  # fmt: skip
