@@ -10,6 +10,7 @@ from config.settings.base import (
     RATE_LIMITS_FACTOR,
     REDIS_URL,
     STRIPE_API_BASE,
+    TRUSTED_PROXY_COUNT,
     VAR_DIR,
 )
 from config.settings.environment import env, refuse, refuse_embedded
@@ -39,6 +40,8 @@ refuse_embedded("DATABASE_URL", str(DATABASES["default"]["HOST"]), var_dir=VAR_D
 refuse_embedded("REDIS_URL", REDIS_URL.partition("unix://")[2], var_dir=VAR_DIR)
 vars().update(env.email_url("EMAIL_URL"))
 
+# A proxy that is trusted with the client's address is trusted to say that TLS ended there; else nobody is.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_COUNT else None
 SECURE_HSTS_SECONDS = 31536000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_HSTS_PRELOAD = True
