@@ -6,9 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from new_environment import new_environment
-
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT))
+
+from deploy.new_environment import new_environment  # noqa: E402
 
 if __name__ == "__main__":
     lines = shlex.split(new_environment("none.invalid"), comments=True)
