@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 
 from accounts import (
     address_change_requests,
+    address_loss,
     audit,
     deletion,
     email_address,
@@ -34,7 +35,7 @@ from accounts.audit import Event
 from accounts.client import Client, network
 from accounts.errors import ServiceUnavailable, TokenInvalid, ValidationFailed
 from accounts.mail_tokens import Purpose
-from accounts.models import AddressChange, MailToken, PendingRegistration, Session, User
+from accounts.models import AddressChange, MailToken, Session, User
 
 TRIES_WHEN_ADDRESS_IS_REGISTERED = 3
 
@@ -189,20 +190,7 @@ def _lock(user_id: UUID, email: str) -> tuple[User, User | None]:
 def _move(user: User, email: str, *, holder: User | None) -> None:
     """Gives the user the address, proved by a link just now; who held it unproved loses it."""
     if holder is not None:
-        _strip(holder)
+        address_loss.strip(holder)
     user.email, user.email_verified_at = email, Now()
     user.save(update_fields=["email", "email_verified_at", "password"])
     user.refresh_from_db()
-
-
-def _strip(holder: User) -> None:
-    """An account without an address that nobody has proved: nothing opens it any more."""
-    holder.email = holder.email_verified_at = None
-    holder.set_unusable_password()
-    holder.save(update_fields=["email", "email_verified_at", "password"])
-    sessions.end_all(holder.pk, reason=sessions.EndReason.ADDRESS_CONTESTED)
-    PendingRegistration.objects.filter(user=holder, confirmed_at=None, voided_at=None).update(
-        voided_at=Now(), password="", display_name=""
-    )
-    mail_tokens.void_all(user_id=holder.pk)
-    audit.record(Event.ADDRESS_LOST, user_id=holder.pk)

@@ -19,3 +19,16 @@ class FactorTables(AppConfig):
     name = "allauth.mfa"
     label = "mfa"
     default_auto_field = "django.db.models.BigAutoField"
+
+
+class SocialTables(AppConfig):
+    """With the registry of providers, which accounts/google_client.py reads."""
+
+    name = "allauth.socialaccount"
+    label = "socialaccount"
+    default_auto_field = "django.db.models.AutoField"
+
+    def ready(self) -> None:
+        from allauth.socialaccount.providers import registry
+
+        registry.load()

@@ -33,6 +33,8 @@ class Event(StrEnum):
     EMAIL_CHANGED = "email_changed"
     EMAIL_CHANGE_UNDONE = "email_change_undone"
     ADDRESS_LOST = "address_lost"
+    GOOGLE_LINKED = "google_linked"
+    GOOGLE_UNLINKED = "google_unlinked"
     DELETION_REQUESTED = "deletion_requested"
     DELETION_CANCELLED = "deletion_cancelled"
     DATA_EXPORTED = "data_exported"

@@ -45,6 +45,8 @@ RECOVERY_CODES_MADE = "recovery_codes_made"
 FACTORS_GUESSED = "factors_guessed"
 PASSKEY_COPIED = "passkey_copied"
 FACTOR_RESET_DONE = "factor_reset_done"
+GOOGLE_LINKED = "google_linked"
+GOOGLE_UNLINKED = "google_unlinked"
 # Notices about money: what the event's `detail` says was paid, given back or is about to end.
 PURCHASE = "purchase"
 RENEWAL = "renewal"
@@ -93,6 +95,8 @@ NOTICES = {
     PASSWORD_CHANGED: Kind(_("Your password was changed"), "password-reset-request", by_strangers=False),
     PASSWORD_WAS_RESET: Kind(_("You have a new password"), "password-reset-request", by_strangers=False),
     DELETION_SCHEDULED: Kind(_("Your account will be deleted"), "password-reset-request", by_strangers=False),
+    GOOGLE_LINKED: Kind(_("Google opens your account now"), "password-reset-request", by_strangers=False),
+    GOOGLE_UNLINKED: Kind(_("Google was unlinked"), "password-reset-request", by_strangers=False),
     PROOFS_EXHAUSTED: Kind(
         _("Somebody is guessing your password"), "password-reset-request", by_strangers=False
     ),

@@ -5,10 +5,8 @@ everything else, so that one typed on another keyboard is the same one.
 """
 
 import re
-import threading
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from argon2.exceptions import InvalidHash
@@ -16,7 +14,8 @@ from django.conf import settings
 from django.contrib.auth.hashers import get_hasher, identify_hasher, is_password_usable
 
 from accounts import common_passwords, imported_hashes
-from accounts.errors import Fault, ServiceUnavailable
+from accounts.errors import Fault
+from accounts.slots import Slots
 
 MOST_COMPOSED = 4  # characters that normalization makes one of, at most: Greek capitals with three marks
 _SEPARATORS = re.compile(r"[\W_]+")
@@ -186,35 +185,8 @@ def require_room() -> None:
     _slots.require_room()
 
 
-class HashingSlots:
-    """Bounds the hashes that run, and the threads that wait for one: the other threads go on answering requests."""
-
-    def __init__(self, *, running: int, waiting: int, patience: float) -> None:
-        self._running = threading.BoundedSemaphore(running)
-        self._inside = threading.BoundedSemaphore(running + waiting)
-        self._patience = patience
-
-    def require_room(self) -> None:
-        if not self._inside.acquire(blocking=False):
-            raise ServiceUnavailable
-        self._inside.release()
-
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        if not self._inside.acquire(blocking=False):
-            raise ServiceUnavailable
-        try:
-            if not self._running.acquire(timeout=self._patience):
-                raise ServiceUnavailable
-            try:
-                yield
-            finally:
-                self._running.release()
-        finally:
-            self._inside.release()
-
-
-_slots = HashingSlots(
+# The other threads go on answering requests.
+_slots = Slots(
     running=settings.PASSWORD_HASHING_CONCURRENCY,
     waiting=settings.PASSWORD_HASHING_QUEUE,
     patience=settings.PASSWORD_HASHING_PATIENCE,

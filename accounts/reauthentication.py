@@ -14,7 +14,18 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
-from accounts import audit, factor_proofs, factor_sign_in, factors, mails, mfa, passkeys, passwords, throttles
+from accounts import (
+    audit,
+    factor_proofs,
+    factor_sign_in,
+    factors,
+    google,
+    mails,
+    mfa,
+    passkeys,
+    passwords,
+    throttles,
+)
 from accounts.audit import Event
 from accounts.client import Client
 from accounts.errors import ReauthenticationFailed, ReauthenticationRequired
@@ -43,7 +54,10 @@ def _knows_password(user: User, password: str) -> bool:
 
 
 # By the name of the field that carries it.
-METHODS = {"password": Method(offered=User.has_usable_password, proves=_knows_password)}
+METHODS = {
+    "password": Method(offered=User.has_usable_password, proves=_knows_password),
+    "id_token": Method(offered=google.is_linked, proves=google.proves),
+}
 FACTORS = {
     "code": FactorMethod(
         offered=lambda user: factors.of(user.pk, factors.Type.TOTP, factors.Type.RECOVERY_CODES).exists(),

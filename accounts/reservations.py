@@ -11,7 +11,7 @@ from accounts.models import AddressChange
 UNDO_LIFETIME = mail_tokens.LIFETIMES[Purpose.UNDO_EMAIL]
 
 
-def is_reserved(email: str, *, other_than: UUID) -> bool:
+def is_reserved(email: str, *, other_than: UUID | None = None) -> bool:
     """Whether somebody else may still take this address back."""
     reserved = AddressChange.objects.filter(
         old_email=email,
@@ -19,4 +19,4 @@ def is_reserved(email: str, *, other_than: UUID) -> bool:
         confirmed_at__gt=Now() - UNDO_LIFETIME,
         ended_at__isnull=True,
     )
-    return reserved.exclude(user=other_than).exists()
+    return reserved.exclude(user=other_than).exists() if other_than else reserved.exists()

@@ -16,6 +16,7 @@ from accounts import hooks
 from accounts.models import (
     AddressChange,
     AuditEvent,
+    ExchangeCode,
     FactorReset,
     MailToken,
     MFAToken,
@@ -25,6 +26,7 @@ from accounts.models import (
     RateLimitWindow,
     ServiceEvent,
     Session,
+    SpentProof,
     TOTPEnrolment,
     UsedTOTPStep,
     User,
@@ -157,6 +159,14 @@ def _events(before: Any) -> Rows:
     return ServiceEvent.objects.filter(created_at__lt=before, position__lt=last or 0)
 
 
+def _spent_proofs(before: Any) -> Rows:
+    return SpentProof.objects.filter(expires_at__lt=before)
+
+
+def _exchange_codes(before: Any) -> Rows:
+    return ExchangeCode.objects.filter(expires_at__lt=before)
+
+
 def _rate_limits(before: Any) -> Rows:
     return RateLimitWindow.objects.filter(expires_at__lt=before)
 
@@ -176,5 +186,7 @@ RULES: dict[str, Rule] = {
     "factor_resets": _factor_resets,
     "audit": _audit,
     "events": _events,
+    "spent_proofs": _spent_proofs,
+    "exchange_codes": _exchange_codes,
     "rate_limits": _rate_limits,
 }

@@ -67,10 +67,11 @@ _SESSION_COLUMNS = ["id", "user_id", "authenticated_at", "ended_at", "methods"]
 _USER_COLUMNS = [field.attname for field in User._meta.concrete_fields]  # noqa: SLF001  Django's documented name
 _READ = """
 SELECT extract(epoch FROM clock_timestamp())::float8, session.expires_at > clock_timestamp(),
-  EXISTS (SELECT FROM mfa_authenticator AS factor WHERE factor.user_id = owner.id), {columns}
+  EXISTS (SELECT FROM mfa_authenticator AS factor WHERE factor.user_id = owner.id),
+  EXISTS (SELECT FROM socialaccount_socialaccount AS google WHERE google.user_id = owner.id), {columns}
 FROM accounts_session AS session JOIN accounts_user AS owner ON owner.id = session.user_id
 WHERE session.id = %s AND session.user_id = %s
-""".format(
+""".format(  # noqa: S608  names of columns only
     columns=", ".join(
         [*(f"session.{name}" for name in _SESSION_COLUMNS), *(f"owner.{name}" for name in _USER_COLUMNS)]
     )
@@ -123,11 +124,12 @@ def read(session_id: uuid.UUID, user_id: uuid.UUID) -> Reading | None:
         row = cursor.fetchone()
     if row is None:
         return None
-    now, lasts, mfa_enabled, *values = row
+    now, lasts, mfa_enabled, google_linked, *values = row
     session = Session.from_db(connection.alias, _SESSION_COLUMNS, values[: len(_SESSION_COLUMNS)])
     session.read_at = now
     session.user = User.from_db(connection.alias, _USER_COLUMNS, values[len(_SESSION_COLUMNS) :])
     session.user.mfa_enabled = mfa_enabled
+    session.user.google_linked = google_linked
     return Reading(now, lasts, session)
 
 

@@ -28,6 +28,8 @@ TABLE = {
     "POST /v1/auth/mfa/passkeys/options",
     "POST /v1/auth/mfa/passkeys",
     "DELETE /v1/auth/mfa/passkeys/{passkey_id}",
+    "POST /v1/auth/google/link",
+    "POST /v1/auth/google/unlink",
 }
 
 

@@ -5,6 +5,7 @@ Truth lives in PostgreSQL: single use, uniqueness and revocation are constraints
 
 from accounts.models.addresses import AddressChange, MailToken
 from accounts.models.factors import FactorReset, MFAToken, PasskeyChallenge, TOTPEnrolment, UsedTOTPStep
+from accounts.models.google import ExchangeCode, SpentProof
 from accounts.models.outbox import OutboxMessage, ServiceEvent
 from accounts.models.records import AuditEvent, RateLimitWindow, SigningKeyUse
 from accounts.models.services import Service, ServiceKey
@@ -14,6 +15,7 @@ from accounts.models.users import PendingRegistration, User
 __all__ = [
     "AddressChange",
     "AuditEvent",
+    "ExchangeCode",
     "FactorReset",
     "MFAToken",
     "MailToken",
@@ -26,6 +28,7 @@ __all__ = [
     "ServiceKey",
     "Session",
     "SigningKeyUse",
+    "SpentProof",
     "TOTPEnrolment",
     "UsedTOTPStep",
     "User",

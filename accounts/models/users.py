@@ -79,6 +79,12 @@ class User(AbstractBaseUser, PermissionsMixin):
         found: bool = self.authenticator_set.exists()  # type: ignore[attr-defined]  # allauth's
         return found
 
+    @cached_property
+    def google_linked(self) -> bool:
+        """The statement that reads a session has the answer already."""
+        found: bool = self.socialaccount_set.exists()  # type: ignore[attr-defined]  # allauth's
+        return found
+
     @property
     def email_verified(self) -> bool:
         return self.email_verified_at is not None

@@ -12,10 +12,12 @@ from django.core import mail
 from django.core.mail import EmailMultiAlternatives
 from django.db import connection
 
-from accounts import delivery
+from accounts import delivery, google_network, google_tokens
 from accounts.errors import Problem
 from accounts.models import OutboxMessage
 from accounts.tests.hashers import CheapBCryptSHA256
+from tests.fake_google import providers
+from tests.fake_google.providers import Provider
 from tests.listeners import ListenerClient
 
 PASSWORD = "a sentence that only I know"
@@ -119,3 +121,47 @@ def at_once(times: int, job: Callable[[int], Any], *, threads: int = 20) -> list
 def steady_headers(answer):
     """The headers that every arm must answer with alike: all names, and all values but the id and what is left."""
     return {name: "" if name in {"X-Request-ID", "RateLimit"} else text for name, text in answer.items()}
+
+
+@pytest.fixture(scope="session")
+def python_provider() -> Iterator[Provider]:
+    with providers.python_provider() as provider:
+        yield provider
+
+
+@pytest.fixture(scope="session")
+def node_provider() -> Iterator[Provider]:
+    with providers.node_provider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def google(python_provider: Provider, settings: Any) -> Iterator[Provider]:
+    """A provider in Google's place, which we are told of."""
+    with _in_place_of_google(python_provider, settings):
+        yield python_provider
+
+
+@pytest.fixture(params=["python_provider", "node_provider"])
+def each_google(request: pytest.FixtureRequest, settings: Any) -> Iterator[Provider]:
+    """The same with either provider."""
+    provider = request.getfixturevalue(request.param)
+    with _in_place_of_google(provider, settings):
+        yield provider
+
+
+@contextmanager
+def _in_place_of_google(provider: Provider, settings: Any) -> Iterator[None]:
+    for name, value in provider.settings.items():
+        setattr(settings, name, value)
+    forget_google()
+    provider.order()
+    provider.add("600", email="600@gmail.test")
+    yield
+    forget_google()
+
+
+def forget_google() -> None:
+    """Keys that were fetched, and that it did not answer."""
+    google_tokens.keys.cache_clear()
+    google_network.rest.end()

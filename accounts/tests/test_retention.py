@@ -18,6 +18,7 @@ from accounts import events, mail_tokens, retention
 from accounts.models import (
     AddressChange,
     AuditEvent,
+    ExchangeCode,
     FactorReset,
     MailToken,
     MFAToken,
@@ -27,6 +28,7 @@ from accounts.models import (
     RateLimitWindow,
     ServiceEvent,
     Session,
+    SpentProof,
     TOTPEnrolment,
     UsedTOTPStep,
     User,
@@ -124,6 +126,16 @@ def service_event(make_user, at):
     return row
 
 
+def spent_proof(make_user, at):
+    return SpentProof.objects.create(digest="d", expires_at=at)
+
+
+def exchange_code(make_user, at):
+    return ExchangeCode.objects.create(
+        user=make_user(), cancel_deletion=False, account_state="", expires_at=at
+    )
+
+
 def rate_limit(make_user, at):
     return RateLimitWindow.objects.create(key="k", hits=[1], allowed=True, expires_at=at)
 
@@ -166,6 +178,8 @@ ROWS = {
     "factor_resets": factor_reset,
     "audit": audit_event,
     "events": service_event,
+    "spent_proofs": spent_proof,
+    "exchange_codes": exchange_code,
     "rate_limits": rate_limit,
     "stripe_events": stripe_event,
     "dead_stripe_events": dead_stripe_event,

@@ -12,6 +12,7 @@ from django.test import RequestFactory
 
 from accounts import client, common_passwords, email_address, passwords, profile
 from accounts.errors import ServiceUnavailable
+from accounts.slots import Slots
 
 
 class TestEmailAddress:
@@ -109,7 +110,7 @@ class TestPasswords:
 
     def test_saturation_is_refused_at_once_and_the_wait_is_bounded(self):
         slots, holding, done = (
-            passwords.HashingSlots(running=1, waiting=1, patience=0.2),
+            Slots(running=1, waiting=1, patience=0.2),
             threading.Event(),
             threading.Event(),
         )
@@ -134,7 +135,7 @@ class TestPasswords:
             pass
 
     def test_only_so_many_wait(self):
-        slots = passwords.HashingSlots(running=1, waiting=0, patience=30)
+        slots = Slots(running=1, waiting=0, patience=30)
         with slots.one():
             started = time.monotonic()
             with pytest.raises(ServiceUnavailable), slots.one():
@@ -142,7 +143,7 @@ class TestPasswords:
             assert time.monotonic() - started < 0.1
 
     def test_whether_there_is_room_is_asked_without_taking_it(self):
-        slots = passwords.HashingSlots(running=1, waiting=0, patience=30)
+        slots = Slots(running=1, waiting=0, patience=30)
         slots.require_room()
         with slots.one(), pytest.raises(ServiceUnavailable):
             slots.require_room()

@@ -12,6 +12,7 @@ from accounts.sessions import TokenPair
 
 USER_ID = "7d1f4c62-0a4e-4b53-9a3f-0c5f2d1f6a10"
 EMAIL = "ada@example.com"
+ID_TOKEN_EXAMPLE = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjVmMGMyYjdkIn0.eyJpc3Mi..."  # noqa: S105
 LINK_EXAMPLE = "fR9MYgpOS1OaPwxfLR9qEF5y4n1mJ7zq0b5o3uW8c2QkP1sX6tYvA9dE4gH7iKlM"
 
 
@@ -91,7 +92,7 @@ def profile(user: User) -> Profile:
         locale=user.locale,
         timezone=user.timezone,
         has_password=user.has_usable_password(),
-        google_linked=False,  # there is no other way in yet
+        google_linked=user.google_linked,
         mfa_enabled=user.mfa_enabled,
         status=user.status,
         created_at=user.created_at,

@@ -81,6 +81,9 @@ class Reauthenticate(AuthenticatedEndpoint):
         credential: Annotated[
             dict[str, Any] | None, Meta(description="A passkey's answer to POST /v1/auth/passkey/options.")
         ] = None
+        id_token: Annotated[
+            str | None, Meta(description="Of the linked Google account, with a fresh nonce.")
+        ] = None
 
     @documented(
         "Prove again who you are",

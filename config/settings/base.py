@@ -69,6 +69,8 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "accounts.allauth_apps.AccountTables",
     "accounts.allauth_apps.FactorTables",
+    "accounts.allauth_apps.SocialTables",
+    "allauth.socialaccount.providers.google",
     "djstripe",
     "accounts",
     "credits",
@@ -223,6 +225,8 @@ BODY_LIMIT = 64 * 1024
 LARGE_BODY_LIMIT = 1024 * 1024  # batch and webhook
 DATA_UPLOAD_MAX_MEMORY_SIZE = LARGE_BODY_LIMIT
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
+# The binding cookie of a sign-in with Google, the only one that the API reads, must get through.
+CORS_ALLOW_CREDENTIALS = True
 CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After", "Idempotency-Replayed", "RateLimit-Policy", "RateLimit"]
 
 # What RequestFloor says about a request is all that is logged of it: Django's own lines would hold the path.
@@ -304,15 +308,24 @@ WEBAUTHN_ORIGINS = env.list("WEBAUTHN_ORIGINS", default=[])
 ACCOUNT_HOOKS = {
     "block_spending": ["credits.states.block"],
     "unblock_spending": ["credits.states.unblock"],
-    "remove_sign_in_methods": ["accounts.factors.remove_since"],
+    "remove_sign_in_methods": [
+        "accounts.factors.remove_since",
+        "accounts.google_accounts.remove_added_since",
+    ],
     "close": ["billing.personal.close"],
     "address_changed": ["billing.personal.address_changed"],
-    "erase": ["accounts.factors.erase", "credits.personal.erase", "billing.personal.erase"],
+    "erase": [
+        "accounts.factors.erase",
+        "accounts.google_accounts.erase",
+        "credits.personal.erase",
+        "billing.personal.erase",
+    ],
     "owners": ["credits.personal.owners", "billing.personal.owners"],
 }
 # Sections of GET /v1/auth/me/export that other apps fill: each called with `user_id`, gives what JSON can hold.
 ACCOUNT_EXPORTS = {
     "second_factors": "accounts.factors.export",
+    "google_accounts": "accounts.google_accounts.exported",
     "credit_balance": "credits.personal.balances",
     "credit_transactions": "credits.personal.transactions",
     "subscriptions": "billing.personal.subscriptions",
@@ -333,6 +346,8 @@ RETENTION = {
     "factor_resets": timedelta(days=400),  # done or cancelled
     "audit": timedelta(days=400),
     "events": timedelta(days=90),
+    "spent_proofs": timedelta(0),
+    "exchange_codes": timedelta(days=1),
     "rate_limits": timedelta(0),
     "stripe_events": timedelta(days=30),  # carried out
     "dead_stripe_events": timedelta(days=90),
@@ -344,6 +359,37 @@ RETENTION_RULES = {
     "dead_stripe_events": "billing.personal.old_dead_events",
     "billing_requests": "billing.personal.old_requests",
     "customer_changes": "billing.personal.old_changes",
+}
+
+# ---------------------------------------------------------------- Google, or any OpenID provider in its place
+# Client ids of the web client, which takes part in redirects, and then of others (native apps): the audiences.
+GOOGLE_CLIENT_IDS = env.list("GOOGLE_CLIENT_ID", default=[])
+GOOGLE_CLIENT_SECRET = env.str("GOOGLE_CLIENT_SECRET", default="")
+GOOGLE_REDIRECT_URI = env.str(
+    "GOOGLE_REDIRECT_URI", default=""
+)  # else our own callback below PUBLIC_BASE_URL
+GOOGLE_AUTHORIZATION_URL = env.str(
+    "GOOGLE_AUTHORIZATION_URL", default="https://accounts.google.com/o/oauth2/v2/auth"
+)
+GOOGLE_TOKEN_URL = env.str("GOOGLE_TOKEN_URL", default="https://oauth2.googleapis.com/token")
+GOOGLE_JWKS_URL = env.str("GOOGLE_JWKS_URL", default="https://www.googleapis.com/oauth2/v3/certs")
+# Spellings of one issuer. The first is what linked accounts are kept under.
+GOOGLE_ISSUERS = env.list("GOOGLE_ISSUERS", default=["https://accounts.google.com", "accounts.google.com"])
+SOCIALACCOUNT_ADAPTER = "accounts.google_client.Adapter"
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_PROVIDERS = {
+    "google": {
+        "APPS": [
+            {
+                "client_id": client_id,
+                "secret": GOOGLE_CLIENT_SECRET,
+                "provider_id": GOOGLE_ISSUERS[0],
+            }
+            for client_id in GOOGLE_CLIENT_IDS[:1]
+        ],
+        "SCOPE": ["openid", "email", "profile"],
+        "AUTH_PARAMS": {"prompt": "select_account"},
+    }
 }
 
 # ---------------------------------------------------------------- credits
@@ -387,6 +433,9 @@ RATE_LIMITS = {
     "confirm_email_change": (30, 60),  # links tried, per address of the client
     "undo_email_change": (30, 60),  # links tried, per address of the client
     "export": (5, 3600),  # per account
+    "google_begin": (60, 60),  # sign-ins with Google begun and nonces, per address of the client
+    "google": (30, 60),  # codes and ID tokens of Google tried, per address of the client
+    "google_link": (10, 3600),  # per account
     "user_lookup": (120, 60),  # public look-ups, per address of the client
     "mails_by_strangers": (5, 3600),  # mails that anyone can cause, per mailbox; what is over is not sent
 }

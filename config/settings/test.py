@@ -12,6 +12,10 @@ _FIXED = {
     "FIELD_ENCRYPTION_KEYS": "fe1:dGVzdC1vbmx5LWZpZWxkLWVuY3J5cHRpb24ta2V5LTU2NzhhYmNk",
     "VAR_DIR": tempfile.gettempdir(),
     "PUBLIC_BASE_URL": "https://auth.test",
+    "GOOGLE_CLIENT_ID": "web.apps.test,native.apps.test",
+    "GOOGLE_CLIENT_SECRET": "test-only-google-secret",
+    "GOOGLE_TOKEN_URL": "http://127.0.0.1:9/token",  # nobody listens: tests start a provider of their own
+    "GOOGLE_JWKS_URL": "http://127.0.0.1:9/keys",
     "MAIL_FROM": "Auth Service <no-reply@auth.test>",
 }
 for _name, _value in _FIXED.items():

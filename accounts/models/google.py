@@ -1,0 +1,35 @@
+"""What makes each step of a sign-in with Google happen once. The linked accounts are allauth's SocialAccount rows."""
+
+import uuid
+
+from django.db import models
+from django.db.models.functions import Now
+
+from accounts.models.users import User
+
+
+class SpentProof(models.Model):
+    """A state, a nonce or an ID token that was used. A second insert of the same digest is a replay."""
+
+    digest = models.CharField(max_length=64, primary_key=True)
+    expires_at = models.DateTimeField(db_index=True)  # refused by its age from then on
+
+    def __str__(self) -> str:
+        return self.digest
+
+
+class ExchangeCode(models.Model):
+    """The right to fetch the tokens of one sign-in, once. The code itself is not stored (accounts/exchange.py)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="exchange_codes")
+    cancel_deletion = models.BooleanField()
+    account_state = models.CharField(
+        max_length=64
+    )  # password, address and sessions as they were, as a keyed hash
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField(db_index=True)
+    used_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"exchange code {self.pk}"

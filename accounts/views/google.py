@@ -1,0 +1,289 @@
+"""Signing in with Google: in the browser with a redirect, or with an ID token that the client has fetched itself."""
+
+from typing import Annotated
+from urllib.parse import urlencode
+
+import msgspec
+from django.conf import settings
+from django.http import HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from msgspec import UNSET, Meta, UnsetType
+from rest_framework.response import Response
+
+from accounts import exchange, google, google_accounts, google_state, tiers
+from accounts.client import client_of
+from accounts.documentation import documented
+from accounts.errors import (
+    AccountSuspended,
+    DeletionPending,
+    Problem,
+    RateLimited,
+    ServiceUnavailable,
+    TokenInvalid,
+)
+from accounts.google import Returned
+from accounts.google_errors import (
+    AccountExists,
+    GoogleAccountTaken,
+    GoogleAlreadyLinked,
+    GoogleEmailNotVerified,
+    GoogleNotConfigured,
+    GoogleUnavailable,
+    IdTokenInvalid,
+    LastLoginMethod,
+    OAuthCodeInvalid,
+    OAuthDenied,
+    StateInvalid,
+)
+from accounts.requests import PublicRequest, UserRequest
+from accounts.sessions import TokenPair
+from accounts.tiers import PublicEndpoint, VerifiedEndpoint
+from accounts.views.answers import ID_TOKEN_EXAMPLE, TOKENS_EXAMPLE, Tokens, tokens
+
+FRONT_END_PAGE = "google"
+LONGEST_BINDING = 64
+OF_THE_TOKEN = (IdTokenInvalid, GoogleEmailNotVerified, GoogleUnavailable, RateLimited, GoogleNotConfigured)
+OF_SIGNING_IN = (AccountExists, AccountSuspended, DeletionPending, ServiceUnavailable)
+OF_LINKING = (GoogleAccountTaken, GoogleAlreadyLinked)
+OF_THE_CALLBACK = (StateInvalid, OAuthCodeInvalid, OAuthDenied, *OF_THE_TOKEN, *OF_SIGNING_IN, *OF_LINKING)
+SECRET_EXAMPLE = "lFNTAVYnBzdkS3N4bXhMZw"  # noqa: S105
+URL_EXAMPLE = "https://accounts.google.com/o/oauth2/v2/auth?client_id=123-abc.apps.googleusercontent.com&response_type=code&..."
+CancelDeletion = Annotated[bool, Meta(description="Keep an account whose deletion is pending.")]
+
+
+class AuthorizationURL(msgspec.Struct):
+    authorization_url: Annotated[str, Meta(description="Send the browser there, within ten minutes.")]
+
+
+class Linked(msgspec.Struct):
+    google_linked: bool = True
+
+
+class LinkAnswer(msgspec.Struct, omit_defaults=True):
+    """One of the two."""
+
+    authorization_url: str | UnsetType = UNSET
+    google_linked: bool | UnsetType = UNSET
+
+
+class Nonce(msgspec.Struct):
+    nonce: Annotated[str, Meta(description="For one ID token, within ten minutes.")]
+
+
+class GoogleLogin(PublicEndpoint):
+    limits = {"GET": ("google_begin",)}
+
+    class Query(tiers.Query):
+        redirect: Annotated[bool, Meta(description="Answer with a redirect to Google.")] = False
+        cancel_deletion: CancelDeletion = False
+
+    @documented(
+        "Begin to sign in with Google",
+        answer=AuthorizationURL,
+        example={"authorization_url": URL_EXAMPLE},
+        problems=(RateLimited, GoogleNotConfigured),
+        headers={"Set-Cookie": "The secret that ties the sign-in to this browser."},
+    )
+    def get(self, request: PublicRequest) -> HttpResponseBase:
+        """Answers where to send the browser, and sets a cookie without which what comes back is refused.
+
+        A page that calls this by `fetch` sends `credentials: "include"`; with `?redirect=1` a plain link will do.
+        """
+        query = self.query(request)
+        begun = google.begin_sign_in(
+            binding=binding_of(request), cancel_deletion=query.cancel_deletion, client=client_of(request)
+        )
+        if query.redirect:
+            response: HttpResponseBase = HttpResponseRedirect(begun.authorization_url)
+        else:
+            response = Response(AuthorizationURL(begun.authorization_url))
+        return bind(response, begun.binding)
+
+
+class GoogleCallback(PublicEndpoint):
+    limits = {"GET": ("google",), "POST": ("google",)}
+
+    class Query(tiers.Query):
+        state: str = ""
+        code: str | None = None
+        error: str | None = None
+
+    class Body(tiers.Body):
+        state: str
+        code: str | None = None
+        error: Annotated[str | None, Meta(description="What Google sent in place of a code.")] = None
+
+    @documented(
+        "Come back from Google",
+        answer=Tokens,
+        example=TOKENS_EXAMPLE,
+        problems=OF_THE_CALLBACK,
+    )
+    def get(self, request: PublicRequest) -> HttpResponseBase:
+        """Where Google sends the browser. With FRONTEND_URL a 303 to its page `/google`: with `code`, for POST
+        /v1/auth/exchange; with `google_linked=true`; or with `error`, the code of a problem. Without it, as POST.
+        """
+        query = self.query(request)
+        returned = Returned(query.state, query.code, query.error, binding_of(request) or "")
+        if not settings.FRONTEND_URL:
+            return Response(finish(request, returned))
+        state = google.use_state(returned, client=client_of(request))
+        try:
+            code = google.finish_for_front_end(state, returned, client=client_of(request))
+        except Problem as problem:
+            return to_front_end(error=problem.default_code)
+        return to_front_end(code=code) if code is not None else to_front_end(google_linked="true")
+
+    @documented(
+        "Finish signing in with Google",
+        answer=Tokens,
+        example=TOKENS_EXAMPLE,
+        body_example={"code": "4/0AVGzR1BqFv7gVn2PU", "state": "eyJpZCI6InZxc2...:kJ3cT0m5XvY"},
+        problems=OF_THE_CALLBACK,
+    )
+    def post(self, request: PublicRequest) -> Response:
+        """For a front end whose own page is GOOGLE_REDIRECT_URI: it passes on what Google sent, with the cookie.
+
+        The answer to a link is `{"google_linked": true}`.
+        """
+        body = request.data
+        return Response(
+            finish(request, Returned(body.state, body.code, body.error, binding_of(request) or ""))
+        )
+
+
+class Exchange(PublicEndpoint):
+    limits = {"POST": ("google",)}
+
+    class Body(tiers.Body):
+        code: str
+
+    @documented(
+        "Exchange a code for tokens",
+        answer=Tokens,
+        example=TOKENS_EXAMPLE,
+        body_example={"code": f"0b6f1c1e6c524d0b8f0e1f4b1f0a9c77:{SECRET_EXAMPLE}"},
+        problems=(TokenInvalid, AccountSuspended, DeletionPending, RateLimited),
+    )
+    def post(self, request: PublicRequest) -> Response:
+        """The code that the callback gave to the front end: good once, for 60 seconds."""
+        return Response(tokens(exchange.use(request.data.code, client=client_of(request))))
+
+
+class GoogleNonce(PublicEndpoint):
+    limits = {"POST": ("google_begin",)}
+
+    @documented(
+        "Get a nonce",
+        answer=Nonce,
+        example={"nonce": f"{SECRET_EXAMPLE}.1795946400.kJ3cT0m5XvY"},
+        problems=(RateLimited, GoogleNotConfigured),
+    )
+    def post(self, request: PublicRequest) -> Response:
+        """For clients that talk to Google themselves (One Tap, native apps): the ID token must carry it."""
+        return Response(Nonce(google.nonce(client=client_of(request))))
+
+
+class GoogleToken(PublicEndpoint):
+    limits = {"POST": ("google",)}
+
+    class Body(tiers.Body):
+        id_token: str
+        cancel_deletion: CancelDeletion = False
+
+    @documented(
+        "Sign in with an ID token",
+        answer=Tokens,
+        example=TOKENS_EXAMPLE,
+        body_example={"id_token": ID_TOKEN_EXAMPLE},
+        problems=(*OF_THE_TOKEN, *OF_SIGNING_IN),
+    )
+    def post(self, request: PublicRequest) -> Response:
+        """The ID token carries a nonce of ours and is good once; a first sign-in makes an account.
+
+        After a refusal that the account is the reason of, such as `deletion_pending`, the next try needs a new one.
+        """
+        body = request.data
+        pair = google.sign_in_by_token(
+            body.id_token, cancel_deletion=body.cancel_deletion, client=client_of(request)
+        )
+        return Response(tokens(pair))
+
+
+class GoogleLink(VerifiedEndpoint):
+    needs_recent_sign_in = True
+
+    class Body(tiers.Body):
+        id_token: str | None = None
+
+    @documented(
+        "Link a Google account",
+        answer=LinkAnswer,
+        example={"authorization_url": URL_EXAMPLE},
+        body_example={"id_token": ID_TOKEN_EXAMPLE},
+        problems=(*OF_LINKING, *OF_THE_TOKEN),
+        headers={"Set-Cookie": "The secret that ties the link to this browser."},
+    )
+    def post(self, request: UserRequest) -> HttpResponseBase:
+        """With an ID token it is done; without one the answer says where to send the browser, as signing in does.
+
+        From then on the Google account opens this one, whatever its address. The owner gets a mail.
+        """
+        if request.data.id_token is not None:
+            google.link_by_token(request.auth, request.data.id_token, client=client_of(request))
+            return Response(LinkAnswer(google_linked=True))
+        begun = google.begin_link(request.auth, binding=binding_of(request))
+        return bind(Response(LinkAnswer(begun.authorization_url)), begun.binding)
+
+
+class GoogleUnlink(VerifiedEndpoint):
+    needs_recent_sign_in = True
+
+    @documented("Unlink Google", status=204, problems=(LastLoginMethod,))
+    def post(self, request: UserRequest) -> Response:
+        """Refused where nothing else opens the account. The owner gets a mail."""
+        google_accounts.unlink(request.auth, client=client_of(request))
+        return Response(status=204)
+
+
+def finish(request: PublicRequest, returned: Returned) -> Tokens | Linked:
+    client = client_of(request)
+    pair: TokenPair | None = google.finish(google.use_state(returned, client=client), returned, client=client)
+    return tokens(pair) if pair is not None else Linked()
+
+
+def to_front_end(**parameters: str) -> HttpResponseRedirect:
+    response = HttpResponseRedirect(f"{settings.FRONTEND_URL}/{FRONT_END_PAGE}?{urlencode(parameters)}")
+    response.status_code = 303
+    return response
+
+
+# ---------------------------------------------------------------- the binding cookie
+
+
+def cookie_name() -> str:
+    """A browser keeps `__Host-` names from pages of other hosts, and wants https for them: development has neither."""
+    return "__Host-google" if _is_secure() else "google"
+
+
+def binding_of(request: PublicRequest) -> str | None:
+    """One for all tabs of the browser: two sign-ins that are under way do not disturb each other."""
+    text = request.COOKIES.get(cookie_name(), "")
+    return text if text.isascii() and 0 < len(text) <= LONGEST_BINDING else None
+
+
+def bind(response: HttpResponseBase, binding: str) -> HttpResponseBase:
+    response.set_cookie(
+        cookie_name(),
+        binding,
+        max_age=google_state.STATE_SECONDS,
+        path="/",
+        secure=_is_secure(),
+        httponly=True,
+        samesite="Lax",  # Google's redirect is a top-level GET: the cookie comes along
+    )
+    return response
+
+
+def _is_secure() -> bool:
+    return bool(settings.PUBLIC_BASE_URL.startswith("https://"))
