@@ -176,6 +176,14 @@ class TOTPAlreadyEnabled(Problem):
     default_detail = "The account has an authenticator app. Remove it before you add another one."
 
 
+class StaffEnrolmentRequired(Problem):
+    """Else a stolen password of staff would be enough to enrol, and so for the admin."""
+
+    status_code = 403
+    default_code = "staff_enrolment_required"
+    default_detail = "Staff get their first second factor by a one-time link of an operator."
+
+
 class MFANotEnabled(Problem):
     status_code = 409
     default_code = "mfa_not_enabled"

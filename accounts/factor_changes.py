@@ -8,7 +8,7 @@ from django.db import transaction
 from accounts import audit, factor_proofs, factors, mails, mfa, passkeys, profile, throttles
 from accounts.audit import Event
 from accounts.client import Client
-from accounts.errors import EnrolmentCodeWrong, MFANotEnabled, ValidationFailed
+from accounts.errors import EnrolmentCodeWrong, MFANotEnabled, StaffEnrolmentRequired, ValidationFailed
 from accounts.factor_proofs import FactorWrong
 from accounts.models import Session, User
 
@@ -24,7 +24,8 @@ class Added(NamedTuple):
 
 
 def begin_totp(session: Session) -> mfa.Shown:
-    """Raises TOTPAlreadyEnabled, RateLimited."""
+    """Raises TOTPAlreadyEnabled, StaffEnrolmentRequired, RateLimited."""
+    _refuse_first_of_staff(session.user)
     throttles.take(throttles.hit("factor_changes", str(session.user_id)))
     return mfa.begin_totp(session.user, session_id=session.pk)
 
@@ -75,7 +76,8 @@ def renew_recovery_codes(session: Session, *, client: Client) -> list[str]:
 
 
 def passkey_options(session: Session) -> dict[str, Any]:
-    """Raises PasskeyLimit, RateLimited."""
+    """Raises PasskeyLimit, StaffEnrolmentRequired, RateLimited."""
+    _refuse_first_of_staff(session.user)
     throttles.take(throttles.hit("factor_changes", str(session.user_id)))
     return passkeys.registration_options(session)
 
@@ -98,6 +100,11 @@ def remove_passkey(session: Session, passkey_id: int, *, client: Client) -> None
     factors.locked(session.user_id)
     rows = factors.of(session.user_id, Type.WEBAUTHN).filter(pk=passkey_id)
     factors.remove(session, rows, client=client)
+
+
+def _refuse_first_of_staff(user: User) -> None:
+    if user.is_staff and not user.mfa_enabled:
+        raise StaffEnrolmentRequired
 
 
 def _added(session: Session, kind: str, client: Client) -> list[str]:

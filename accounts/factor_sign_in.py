@@ -33,7 +33,7 @@ def finish(
         raise MFATokenInvalid
 
     def attempt() -> TokenPair | None:
-        if not mfa_tokens.count_try(mfa_token):
+        if not mfa_tokens.count_try(token):
             raise MFATokenInvalid
         return _open(token, proof_of(token, code=code, credential=credential, client=client), client)
 

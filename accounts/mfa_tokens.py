@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from accounts.models import MFAToken, User
@@ -19,39 +20,58 @@ PREFIX = "mfa_"
 
 _COUNT_TRY = """
 UPDATE accounts_mfatoken SET tries = tries + 1
-WHERE digest = %s AND door = %s AND used_at IS NULL AND expires_at > clock_timestamp() AND tries < %s
+WHERE id = %s AND used_at IS NULL AND expires_at > clock_timestamp() AND tries < %s
 RETURNING id
 """
 
 
-def issue(user: User, *, methods: Sequence[str], cancel_deletion: bool, door: str = MFAToken.Door.API) -> str:
+def issue(user: User, *, methods: Sequence[str], cancel_deletion: bool) -> str:
+    """A half sign-in at the API; the token."""
     text = PREFIX + secrets.token_urlsafe(32)
-    MFAToken.objects.create(
+    begin(
+        user, methods=methods, cancel_deletion=cancel_deletion, door=MFAToken.Door.API, digest=_digest(text)
+    )
+    return text
+
+
+def begin(
+    user: User,
+    *,
+    methods: Sequence[str],
+    cancel_deletion: bool,
+    door: MFAToken.Door,
+    digest: bytes | None = None,
+) -> MFAToken:
+    """A half sign-in; without a digest no token opens it, and whoever keeps its id goes on."""
+    token: MFAToken = MFAToken.objects.create(
         user=user,
         door=door,
-        digest=_digest(text),
+        digest=digest or secrets.token_bytes(32),
         methods=list(methods),
         cancel_deletion=cancel_deletion,
         state_digest=_state(user),
         expires_at=Now() + settings.MFA_TOKEN_LIFETIME,
     )
-    return text
+    return token
 
 
-def find(text: str, *, door: str = MFAToken.Door.API) -> MFAToken | None:
-    """The live half sign-in of this token, of an account that is as it was; no try is counted."""
-    token = (
-        MFAToken.objects.select_related("user")
-        .filter(digest=_digest(text), door=door, used_at=None, expires_at__gt=Now(), tries__lt=TRIES)
-        .first()
+def live(*, door: MFAToken.Door) -> QuerySet[MFAToken]:
+    tokens: QuerySet[MFAToken] = MFAToken.objects.select_related("user").filter(
+        door=door, used_at=None, expires_at__gt=Now(), tries__lt=TRIES
     )
+    return tokens
+
+
+def find(text: str) -> MFAToken | None:
+    """The live half sign-in of this token, of an account that is as it was; no try is counted."""
+    token = live(door=MFAToken.Door.API).filter(digest=_digest(text)).first()
     return token if token is not None and is_of(token, token.user) else None
 
 
-def count_try(text: str, *, door: str = MFAToken.Door.API) -> bool:
+def count_try(token: MFAToken) -> bool:
     """One more try, kept whatever comes of it. False: there is none left, or the token is not live any more."""
     with connection.cursor() as cursor:
-        cursor.execute(_COUNT_TRY, [_digest(text), door, TRIES])
+        cursor.execute(_COUNT_TRY, [token.pk, TRIES])
         return cursor.fetchone() is not None
 
 

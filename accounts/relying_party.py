@@ -17,8 +17,9 @@ def name() -> str:
 
 
 def origins() -> frozenset[str]:
-    """WEBAUTHN_ORIGINS, or the one where the front end is."""
-    return frozenset(settings.WEBAUTHN_ORIGINS or [_origin(_home())])
+    """WEBAUTHN_ORIGINS, or those where the front end and the admin are."""
+    homes = [_home(), *filter(None, [settings.ADMIN_BASE_URL])]
+    return frozenset(settings.WEBAUTHN_ORIGINS or map(_origin, homes))
 
 
 def _home() -> str:

@@ -5,19 +5,23 @@ from functools import wraps
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.contrib.auth.views import LoginView
 from django.core.exceptions import ValidationError
 from django.db.models import Model
 from django.db.models.base import ModelBase
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import URLPattern, reverse
 from unfold.forms import AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 
-from accounts import audit, email_address, passwords, throttles
+from accounts import audit, email_address, passwords, staff_factor, throttles
 from accounts.audit import Event
 from accounts.client import Client, client_of, network
 from accounts.errors import InvalidCredentials, RateLimited, ServiceUnavailable
 from accounts.models import User
+from accounts.staff_pages import FactorPages
 
 LISTENER = {"listener": "admin"}
 View = Callable[..., HttpResponse]
@@ -63,7 +67,15 @@ class StaffSignInForm(AuthenticationForm):  # type: ignore[misc]
         return data
 
 
-class StaffSite(UnfoldAdminSite):  # type: ignore[misc]
+class PasswordStep(LoginView):
+    """Django's sign-in page, which signs nobody in: the second step does."""
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        staff_factor.begin(self.request, form.get_user(), next_page=self.get_success_url())
+        return HttpResponseRedirect(reverse("admin:factor"))
+
+
+class StaffSite(FactorPages, UnfoldAdminSite):  # type: ignore[misc]
     """Only models of settings.ADMIN_MODELS_OF have pages: those that packages bring (dj-stripe's would show API keys
     and let events be edited) have none."""
 
@@ -79,15 +91,33 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc]
     def admin_view(self, view: View, cacheable: bool = False) -> View:  # noqa: FBT001, FBT002 -- Django's signature
         return _with_referrer(super().admin_view(view, cacheable))
 
+    def get_urls(self) -> list[URLPattern]:
+        return [*self.factor_urls(), *super().get_urls()]
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Active staff whose session has shown a factor that they still have."""
+        return bool(super().has_permission(request)) and staff_factor.passed(request)
+
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        response: HttpResponse = super().login(request, extra_context)
-        if request.method == "POST" and response.status_code == 302:
-            assert isinstance(request.user, User)  # noqa: S101 -- what a redirect after sign-in means
-            audit.record(Event.SIGNED_IN, user_id=request.user.pk, client=client_of(request), detail=LISTENER)
-        elif isinstance(response, TemplateResponse) and response.context_data:
+        if request.method == "GET" and self.has_permission(request):
+            return HttpResponseRedirect(reverse("admin:index"))
+        context = {
+            **self.each_context(request),
+            "title": "Log in",
+            "subtitle": None,
+            "app_path": request.get_full_path(),
+            "username": "",
+            **({} if REDIRECT_FIELD_NAME in request.GET else {REDIRECT_FIELD_NAME: reverse("admin:index")}),
+            **(extra_context or {}),
+        }
+        response: Any = PasswordStep.as_view(
+            extra_context=context, authentication_form=self.login_form, template_name="admin/login.html"
+        )(request)
+        if isinstance(response, TemplateResponse) and response.context_data:
             _answer_as_refused(response, getattr(response.context_data.get("form"), "refusal", None))
         response.headers["Referrer-Policy"] = REFERRER_POLICY
-        return response
+        answer: HttpResponse = response
+        return answer
 
 
 def _with_referrer(view: View) -> View:

@@ -1,16 +1,19 @@
 """Fixtures for the tests of every app: a client per listener, people, tokens, service keys. conftest.py names it."""
 
+from base64 import b32encode
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from secrets import token_bytes
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.test import override_settings
 from django.utils import timezone
 
-from accounts import key_format
+from accounts import field_encryption, key_format
 from accounts.models import Service, ServiceKey, Session, User
 from accounts.service_keys import SCOPES, registry
 from accounts.tokens import SessionAccessToken
@@ -70,6 +73,16 @@ def verified_user(make_user: Callable[..., User]) -> User:
 def access_token(db: None) -> Callable[[User], str]:
     """`access_token(user)`: the text of a live access token, on a session of its own."""
     return issue_access_token
+
+
+def give_app(user: User) -> str:
+    """An authenticator app that the user has had for a while; its secret."""
+    secret = b32encode(token_bytes(20)).decode()
+    sealed = field_encryption.seal(secret, context=f"mfa.seed:{user.pk}")
+    Authenticator.objects.create(user=user, type="totp", data={"secret": sealed})
+    seed = field_encryption.seal(token_bytes(40).hex(), context=f"mfa.seed:{user.pk}")
+    Authenticator.objects.create(user=user, type="recovery_codes", data={"seed": seed, "used_mask": 0})
+    return secret
 
 
 def issue_access_token(user: User, **session_fields: Any) -> str:

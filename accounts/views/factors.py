@@ -17,6 +17,7 @@ from accounts.errors import (
     PasskeyLimit,
     PasskeyRefused,
     RateLimited,
+    StaffEnrolmentRequired,
     TOTPAlreadyEnabled,
     ValidationFailed,
 )
@@ -121,7 +122,7 @@ class TOTP(FactorEndpoint):
             "otpauth_url": "otpauth://totp/ada%40example.com?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Auth",
             "qr_svg": "<svg ...></svg>",
         },
-        problems=(TOTPAlreadyEnabled, RateLimited),
+        problems=(TOTPAlreadyEnabled, StaffEnrolmentRequired, RateLimited),
     )
     def post(self, request: UserRequest) -> Response:
         """Answers a new secret, to be shown as a QR code. It counts once `confirm` has seen a code of it, within 15
@@ -177,7 +178,7 @@ class PasskeyOptions(FactorEndpoint):
         "Begin to add a passkey",
         answer=dict[str, Any],
         example=OPTIONS_EXAMPLE,
-        problems=(PasskeyLimit, RateLimited),
+        problems=(PasskeyLimit, StaffEnrolmentRequired, RateLimited),
     )
     def post(self, request: UserRequest) -> Response:
         """PublicKeyCredentialCreationOptionsJSON for navigator.credentials.create; its challenge lives five minutes."""

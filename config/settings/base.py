@@ -477,6 +477,8 @@ TEMPLATES = [
     }
 ]
 # ---------------------------------------------------------------- the admin
+# Where staff reach it: what the links of manage.py staff_enrol begin with, and passkeys may be used from.
+ADMIN_BASE_URL = env.str("ADMIN_BASE_URL", default="").rstrip("/")
 ADMIN_MODELS_OF = ["accounts", "credits", "billing"]  # no page for the models of packages
 SESSION_COOKIE_AGE = 12 * 3600  # the admin's; the API has no cookie
 SESSION_COOKIE_HTTPONLY = True

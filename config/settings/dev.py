@@ -10,6 +10,9 @@ ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 PUBLIC_BASE_URL = env.str(
     "PUBLIC_BASE_URL", default=f"http://127.0.0.1:{env.int('PORT', default=8000)}"
 ).rstrip("/")
+ADMIN_BASE_URL = env.str(
+    "ADMIN_BASE_URL", default=f"http://localhost:{env.int('ADMIN_PORT', default=8002)}"
+).rstrip("/")
 DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", default="Auth Service <no-reply@localhost.test>")
 
 EMAIL_BACKEND = "config.mail.FileBackend"

@@ -20,7 +20,8 @@ Ready after {seconds:.1f} s. Ctrl-C stops everything.
 
   public    {public}/docs     registration, sign-in, account
   internal  {internal}/docs     credits, look-ups; for services, with an API key
-  admin     {admin}/admin/   sign in as $ADMIN_EMAIL with $ADMIN_PASSWORD of dev.env
+  admin     {admin}/admin/   sign in as $ADMIN_EMAIL with $ADMIN_PASSWORD of dev.env; the first time
+            by the link that this prints: script/manage staff_enrol {environment.get("ADMIN_EMAIL", "EMAIL")}
   mails     {environment["VAR_DIR"]}/mail/*.eml   their links are shown here too
   secrets   {secrets}
 

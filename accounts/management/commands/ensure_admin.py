@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
+from accounts import staff_factor
 from accounts.models import AuditEvent, User
 
 
@@ -18,8 +19,9 @@ class Command(BaseCommand):
             raise CommandError("ADMIN_EMAIL and ADMIN_PASSWORD must be set in the environment.")
         existing = User.objects.by_email(email).first()
         if existing is None:
-            create_first_admin(email=email, password=password)
-            self.stdout.write(f"Created the superuser {email}.")
+            user = create_first_admin(email=email, password=password)
+            link = staff_factor.make_link(user, actor="manage.py ensure_admin")
+            self.stdout.write(f"Created the superuser {email}. Add the second factor, once, here: {link}")
         elif existing.is_superuser:
             self.stdout.write(f"{email} is a superuser already; nothing was changed.")
         else:

@@ -1,0 +1,28 @@
+"""Prints the one-time link by which a member of staff gets the first second factor."""
+
+import getpass
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from accounts import staff_factor
+from accounts.models import User
+from accounts.staff_factor import LinkRefused
+
+
+class Command(BaseCommand):
+    help = (
+        "Prints a link that works once, within 24 hours, with the password. Older links of the user are void."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("user", help="id or e-mail address")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        user = User.objects.by_id_or_email(options["user"]).first()
+        if user is None:
+            raise CommandError(f"There is no user {options['user']}.")
+        try:
+            self.stdout.write(staff_factor.make_link(user, actor=f"manage.py {getpass.getuser()}"[:64]))
+        except LinkRefused as refusal:
+            raise CommandError(str(refusal)) from refusal

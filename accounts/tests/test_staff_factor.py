@@ -1,0 +1,158 @@
+"""The admin's second step: asked of everybody, the first factor enrolled by a one-time link, lost with the factor."""
+
+import re
+from io import StringIO
+from typing import Any
+
+import pytest
+from allauth.mfa.models import Authenticator
+from django.core.management import CommandError, call_command
+
+from accounts.models import AuditEvent, User
+from accounts.tests.conftest import outcome
+from accounts.tests.test_admin import first_step, post
+from tests.authenticators import code_of, next_code, wrong_code
+from tests.fixtures import PASSWORD, give_app, issue_access_token
+from tests.listeners import ListenerClient
+
+pytestmark = pytest.mark.django_db
+EMAIL = "boss@example.com"
+
+
+@pytest.fixture
+def boss(make_user):
+    return make_user(EMAIL, is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def secret(boss):
+    return give_app(boss)
+
+
+def is_in(client: ListenerClient) -> bool:
+    return client.get("/admin/").status_code == 200
+
+
+def second_step(client: ListenerClient, code: str, **headers: Any) -> Any:
+    return post(client, "/admin/factor/", {"code": code}, **headers)
+
+
+class TestSecondStep:
+    def test_is_asked_of_everybody(self, admin_site, boss, secret):
+        answer = first_step(admin_site, EMAIL)
+        assert answer.headers["Location"] == "/admin/factor/"
+        assert not is_in(admin_site)
+        before = admin_site.cookies["sessionid"].value
+        answer = second_step(admin_site, code_of(secret))
+        assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/")
+        assert is_in(admin_site)
+        assert admin_site.cookies["sessionid"].value != before
+        assert AuditEvent.objects.filter(type="signed_in", detail={"listener": "admin"}).count() == 1
+
+    def test_without_the_first_there_is_none(self, admin_site, secret):
+        assert admin_site.get("/admin/factor/").headers["Location"].startswith("/admin/login/")
+
+    def test_a_wrong_code_is_counted_with_the_api(self, admin_site, public, secret):
+        first_step(admin_site, EMAIL)
+        for _ in range(4):
+            assert "not right" in second_step(admin_site, wrong_code(secret)).content.decode()
+        assert second_step(admin_site, wrong_code(secret)).status_code == 302
+        assert second_step(admin_site, code_of(secret)).headers["Location"].startswith("/admin/login/")
+        body = {"email": EMAIL, "password": PASSWORD}
+        token = public.post("/v1/auth/login", body).json()["mfa_token"]
+        for _ in range(5):
+            public.post("/v1/auth/login/mfa", {"mfa_token": token, "code": wrong_code(secret)})
+        first_step(admin_site, EMAIL)
+        answer = second_step(admin_site, code_of(secret))
+        assert answer.status_code == 429
+        assert int(answer.headers["Retry-After"]) > 0
+        assert not is_in(admin_site)
+
+    def test_a_code_works_once(self, admin_site, secret):
+        first_step(admin_site, EMAIL)
+        second_step(admin_site, code_of(secret))
+        other = ListenerClient("admin")
+        first_step(other, EMAIL)
+        second_step(other, code_of(secret))
+        assert not is_in(other)
+
+    def test_the_token_of_the_api_is_not_the_admins(self, admin_site, public, secret):
+        """And the other way round: each door asks for its own first step."""
+        first_step(admin_site, EMAIL)
+        answer = public.post("/v1/auth/login/mfa", {"mfa_token": "mfa_x", "code": code_of(secret)})
+        assert outcome(answer) == (401, "mfa_token_invalid")
+
+    def test_who_is_no_staff_any_more_stays_out(self, admin_site, secret):
+        first_step(admin_site, EMAIL)
+        User.objects.update(is_staff=False)
+        assert second_step(admin_site, code_of(secret)).headers["Location"].startswith("/admin/login/")
+
+    def test_junk_as_a_passkey_is_refused(self, admin_site, secret):
+        first_step(admin_site, EMAIL)
+        for junk in ("{", "[]", "null", "[" * 9000, '{"id": 1}'):
+            answer = post(admin_site, "/admin/factor/", {"credential": junk})
+            assert answer.status_code in {200, 302}
+            assert not is_in(admin_site)
+
+    def test_a_factor_that_is_removed_ends_the_session(self, admin_site, secret):
+        first_step(admin_site, EMAIL)
+        second_step(admin_site, code_of(secret))
+        assert is_in(admin_site)
+        Authenticator.objects.filter(type="totp").delete()
+        assert not is_in(admin_site)
+
+
+class TestEnrolment:
+    def link(self) -> str:
+        printed = StringIO()
+        call_command("staff_enrol", EMAIL, stdout=printed)
+        return printed.getvalue().strip()
+
+    def begin(self, client: ListenerClient, link: str, password: str = PASSWORD) -> Any:
+        token = link.partition("token=")[2]
+        return post(client, link, {"token": token, "password": password})
+
+    def test_gives_the_first_factor_and_signs_in(self, admin_site, boss):
+        link = self.link()
+        first_step(admin_site, EMAIL)
+        assert "staff_enrol" in admin_site.get("/admin/factor/").content.decode()
+        assert admin_site.get(link).status_code == 200
+        assert not Authenticator.objects.exists()
+        page = self.begin(admin_site, link).content.decode()
+        found = re.search(r'id="secret">([A-Z2-7]{32})<', page)
+        assert found
+        assert "<svg" in page
+        token = link.partition("token=")[2]
+        answer = post(admin_site, link, {"token": token, "code": code_of(found[1])})
+        assert len(re.findall(r"<li>\d{16}</li>", answer.content.decode())) == 10
+        assert is_in(admin_site)
+        other = ListenerClient("admin")
+        assert "not valid" in self.begin(other, link).content.decode()
+        first_step(other, EMAIL)
+        assert second_step(other, next_code(found[1])).status_code == 302
+        assert is_in(other)
+
+    def test_needs_the_password_as_well(self, admin_site, boss):
+        answer = self.begin(admin_site, self.link(), "another sentence entirely")
+        assert "wrong" in answer.content.decode()
+        assert "<svg" not in answer.content.decode()
+
+    def test_needs_a_genuine_link(self, admin_site, boss):
+        for token in ("", "x", "A" * 64):
+            page = admin_site.get(f"/admin/enrol/?token={token}").content.decode()
+            assert "not valid" in page
+
+    def test_is_for_staff_without_a_factor(self, boss, make_user):
+        make_user("ada@example.com")
+        with pytest.raises(CommandError, match="staff"):
+            call_command("staff_enrol", "ada@example.com")
+        give_app(boss)
+        with pytest.raises(CommandError, match="mfa_reset"):
+            call_command("staff_enrol", EMAIL)
+
+    def test_is_the_only_way_to_the_first_one(self, public, boss):
+        """Else a stolen password of staff would be enough for the admin."""
+        client = public.with_token(issue_access_token(boss))
+        for path in ("totp", "passkeys/options"):
+            answer = client.post(f"/v1/auth/mfa/{path}")
+            assert outcome(answer) == (403, "staff_enrolment_required")
