@@ -13,7 +13,7 @@ from django.conf import settings
 from django.test import override_settings
 from django.utils import timezone
 
-from accounts import field_encryption, key_format
+from accounts import field_encryption, key_format, staff_factor
 from accounts.models import Service, ServiceKey, Session, User
 from accounts.service_keys import SCOPES, registry
 from accounts.tokens import SessionAccessToken
@@ -83,6 +83,18 @@ def give_app(user: User) -> str:
     seed = field_encryption.seal(token_bytes(40).hex(), context=f"mfa.seed:{user.pk}")
     Authenticator.objects.create(user=user, type="recovery_codes", data={"seed": seed, "used_mask": 0})
     return secret
+
+
+def staff_session(user: User) -> ListenerClient:
+    """The admin in the hands of a member of staff who has taken both steps."""
+    client = ListenerClient("admin")
+    client.force_login(user)
+    session = client.session
+    if not Authenticator.objects.filter(user=user, type="totp").exists():
+        give_app(user)
+    session[staff_factor.FACTOR] = Authenticator.objects.get(user=user, type="totp").pk
+    session.save()
+    return client
 
 
 def issue_access_token(user: User, **session_fields: Any) -> str:

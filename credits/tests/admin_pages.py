@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib.auth.models import Permission
 
 from accounts.models import User
+from tests.fixtures import staff_session
 from tests.listeners import ListenerClient
 
 C = "/admin/credits"
@@ -22,9 +23,7 @@ def staff(email: str, *permissions: str, **fields: Any) -> User:
 
 
 def signed_in(user: User) -> ListenerClient:
-    client = ListenerClient("admin")
-    client.force_login(user)
-    return client
+    return staff_session(user)
 
 
 def post(client: ListenerClient, path: str, fields: dict[str, Any] | None = None) -> Any:
