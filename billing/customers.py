@@ -3,14 +3,17 @@
 import hashlib
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import suppress
 
 from django.db import IntegrityError, transaction
 
 from accounts.errors import UserNotFound
 from accounts.models import User
 from billing import gateway
-from billing.errors import BillingUnavailable
+from billing.errors import BillingFailed, BillingUnavailable
 from billing.models import CustomerLink
+from billing.stripe_shapes import Object
 
 KEYS = 3
 SECONDS_OF_A_KEY = 3600
@@ -43,19 +46,21 @@ def ensure(user_id: uuid.UUID) -> str:
 
 
 def _find_or_create(user: User) -> str:
-    """Stripe forgets an idempotency key after a day, and until then keeps a 500 for it: then another key is tried. Its
-    search knows what is older than a minute; a customer too many that nobody is linked to does no harm.
-    """
+    """Stripe forgets an idempotency key after a day, and until then keeps a 500 for it: then another key is tried."""
     for attempt in range(KEYS):
-        for found in gateway.find_customers(user_id=str(user.pk)):
-            if not found.get("deleted"):
-                return str(found["id"])
-        try:
+        for found in _made_before(user):
+            return str(found["id"])
+        with suppress(BillingFailed):
             return _create(user, attempt)
-        except BillingUnavailable as problem:
-            if not gateway.was_answered(problem):
-                raise
     raise BillingUnavailable
+
+
+def _made_before(user: User) -> Iterator[Object]:
+    """Lists know at once what search knows after a minute, but go by the address, which may have changed."""
+    candidates = gateway.list_customers(email=user.email) if user.email else []
+    for found in [*candidates, *gateway.find_customers(user_id=str(user.pk))]:
+        if not found.get("deleted") and (found.get("metadata") or {}).get("user_id") == str(user.pk):
+            yield found
 
 
 def _create(user: User, attempt: int) -> str:

@@ -1,6 +1,7 @@
 """What billing answers instead, all of them `accounts.errors.Problem`s; and what settling finds that nobody can settle.
 
 BillingUnavailable 503       Stripe cannot be reached, fails or is not configured; the same call with the same key again
++-- BillingFailed            it answered with an error of its own, which it repeats under the same key
 PaymentFailed 402            the card was declined
 BillingRejected 400          Stripe refuses the request
 +-- StripeObjectMissing      there is no such object
@@ -21,6 +22,10 @@ class BillingUnavailable(Problem):
     default_code = "billing_unavailable"
     default_detail = "The payment provider does not answer. Repeat the call with the same Idempotency-Key."
     retry_after = 5
+
+
+class BillingFailed(BillingUnavailable):
+    """An error inside Stripe. It may have carried the request out; under the same key it would answer so again."""
 
 
 class PaymentFailed(Problem):

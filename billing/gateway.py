@@ -21,7 +21,13 @@ import stripe
 import structlog
 from django.conf import settings
 
-from billing.errors import BillingRejected, BillingUnavailable, PaymentFailed, StripeObjectMissing
+from billing.errors import (
+    BillingFailed,
+    BillingRejected,
+    BillingUnavailable,
+    PaymentFailed,
+    StripeObjectMissing,
+)
 
 CALL_SECONDS = 8.0  # a caller is to have its 503 within ten
 CONNECT_SECONDS = 2.0
@@ -170,13 +176,9 @@ def _refuse(error: stripe.StripeError) -> NoReturn:
         raise BillingRejected(reason=error.code) from error
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
         log.error("stripe_refuses_our_key", kind=type(error).__name__)
+    if (error.http_status or 0) >= 500:
+        raise BillingFailed from error
     raise BillingUnavailable from error
-
-
-def was_answered(problem: BillingUnavailable) -> bool:
-    """Whether Stripe failed with an answer, which it then gives to every repeat with the same key for a day."""
-    cause = problem.__cause__
-    return isinstance(cause, stripe.APIError) and cause.http_status is not None
 
 
 def _ask(call: Callable[..., Any], *path: str, key: str | None = None, **params: Any) -> Object:
@@ -227,6 +229,11 @@ def find_customers(*, user_id: str) -> list[Object]:
     return list(_ask(client().v1.customers.search, query=query)["data"])
 
 
+def list_customers(*, email: str) -> list[Object]:
+    """What search will know in a minute, lists know at once."""
+    return _ask_all(client().v1.customers.list, email=email)
+
+
 def retrieve_customer(customer: str) -> Object:
     return _ask(client().v1.customers.retrieve, customer)
 
@@ -269,10 +276,14 @@ def retrieve_checkout_session(session: str) -> Object:
 
 
 def list_checkout_sessions(
-    *, payment_intent: str | None = None, created: Mapping[str, int] | None = None, most: int = PAGE
+    *,
+    payment_intent: str | None = None,
+    customer: str | None = None,
+    created: Mapping[str, int] | None = None,
+    most: int = PAGE,
 ) -> list[Object]:
     call = client().v1.checkout.sessions.list
-    return _ask_all(call, payment_intent=payment_intent, created=created, most=most)
+    return _ask_all(call, payment_intent=payment_intent, customer=customer, created=created, most=most)
 
 
 def create_portal_session(*, customer: str, return_url: str, key: str) -> Object:
@@ -288,6 +299,11 @@ def create_setup_intent(*, customer: str, metadata: Metadata, key: str) -> Objec
         metadata=metadata,
         key=key,
     )
+
+
+def list_setup_intents(*, customer: str) -> list[Object]:
+    """Newest first."""
+    return _ask_all(client().v1.setup_intents.list, customer=customer)
 
 
 def list_payment_methods(*, customer: str) -> list[Object]:
@@ -337,6 +353,15 @@ def create_subscription(
 
 def retrieve_subscription(subscription: str) -> Object:
     return _ask(client().v1.subscriptions.retrieve, subscription, expand=["default_payment_method"])
+
+
+def retrieve_begun_subscription(subscription: str) -> Object:
+    """With what its first payment still needs."""
+    return _ask(
+        client().v1.subscriptions.retrieve,
+        subscription,
+        expand=["latest_invoice.confirmation_secret", "latest_invoice.payments", "pending_setup_intent"],
+    )
 
 
 def list_subscriptions(*, customer: str) -> list[Object]:
@@ -397,6 +422,17 @@ def retrieve_payment_intent(payment_intent: str) -> Object:
 
 def retrieve_charge(charge: str) -> Object:
     return _ask(client().v1.charges.retrieve, charge)
+
+
+def create_refund(*, payment_intent: str, amount: int | None, metadata: Metadata, key: str) -> Object:
+    """All that is left of it, or this much."""
+    return _ask(
+        client().v1.refunds.create,
+        payment_intent=payment_intent,
+        amount=amount,
+        metadata=metadata,
+        key=key,
+    )
 
 
 def list_refunds(

@@ -16,6 +16,7 @@ from accounts import audit, events, mails
 from accounts.audit import Event
 from accounts.models import AuditEvent, User
 from billing.models import BillingAccount, Payment
+from billing.stripe_shapes import written
 
 Detail = dict[str, Any]
 Status = BillingAccount.Status
@@ -155,14 +156,10 @@ def _subscription(account: BillingAccount) -> Detail:
         "name": plan.name if plan else None,
         "amount": plan.amount if plan else None,
         "currency": plan.currency if plan else None,
-        "current_period_end": _text(account.current_period_end),
+        "current_period_end": written(account.current_period_end),
         "cancel_at_period_end": account.cancel_at_period_end,
-        "trial_end": _text(account.trial_end),
+        "trial_end": written(account.trial_end),
     }
-
-
-def _text(moment: Any) -> str | None:
-    return moment.isoformat().replace("+00:00", "Z") if moment else None
 
 
 # ---------------------------------------------------------------- telling

@@ -63,6 +63,24 @@ def invoice_payment_intents(invoice: Object) -> list[str]:
     return [intent for intent in [*found, id_of(invoice.get("payment_intent"))] if intent]
 
 
+def invoice_open_intents(invoice: Object) -> list[str]:
+    """Those that are to pay it and have not."""
+    payments = (invoice.get("payments") or {}).get("data") or []
+    waiting = [payment.get("payment") or {} for payment in payments if payment.get("status") == "open"]
+    found = [id_of(payment.get("payment_intent")) for payment in waiting]
+    return [intent for intent in found if intent]
+
+
+def client_secret(subscription: Object) -> str:
+    """With which a front end lets the user confirm the first payment, or store the card for after the trial."""
+    invoice = subscription.get("latest_invoice")
+    confirmation = (invoice.get("confirmation_secret") if isinstance(invoice, dict) else None) or {}
+    setup = subscription.get("pending_setup_intent")
+    pending = setup.get("client_secret") if isinstance(setup, dict) else None
+    is_waiting = subscription.get("status") == "incomplete"
+    return str((confirmation.get("client_secret") if is_waiting else None) or pending or "")
+
+
 def invoice_paid_at(invoice: Object) -> datetime | None:
     transitions = invoice.get("status_transitions") or {}
     return moment(transitions.get("paid_at") or invoice.get("created"))
@@ -115,3 +133,8 @@ def disputed_amount(disputes: list[Object]) -> int:
     return sum(
         int(dispute["amount"]) for dispute in disputes if dispute.get("status") not in HARMLESS_DISPUTES
     )
+
+
+def written(at: datetime | None) -> str | None:
+    """RFC 3339, as answers have it."""
+    return at.isoformat().replace("+00:00", "Z") if at else None

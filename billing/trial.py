@@ -16,6 +16,7 @@ from billing.models import BillingAccount, Payment, TrialClaim
 from credits.calls import mac_key
 
 ELIGIBLE, USED, IN_TRIAL, HAD_SUBSCRIPTION = "eligible", "trial_used", "in_trial", "had_subscription"
+REASONS = (ELIGIBLE, USED, IN_TRIAL, HAD_SUBSCRIPTION)
 
 
 def eligibility(user_id: uuid.UUID) -> str:

@@ -89,6 +89,7 @@ FIELD_ENCRYPTION_KEYS = key_ring("FIELD_ENCRYPTION_KEYS", algorithm="A256GCM")
 SEALED_COLUMNS: dict[str, str] = {
     "mfa.Authenticator.data": "accounts.mfa_adapter.context_of",
     "accounts.TOTPEnrolment.secret": "accounts.mfa_adapter.context_of",
+    "billing.Request.answer": "billing.requests.answer_context",
 }
 # name=key[:scope,scope...];...   The keys themselves are checked where they are read: accounts/service_keys.py.
 INTERNAL_API_KEYS = env.str("INTERNAL_API_KEYS", default="")

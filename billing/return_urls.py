@@ -1,0 +1,50 @@
+"""Where Checkout and the portal may send people back to: hosts from a list, so that nobody is led elsewhere by us."""
+
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from accounts.errors import ValidationFailed
+
+LONGEST = 2000
+# What browsers and parsers understand differently is refused: backslashes, spaces, control characters, anything that is
+# not ASCII. Braces are Stripe's: `?session_id={CHECKOUT_SESSION_ID}`.
+_FORM = re.compile(r"https?://[A-Za-z0-9.\-:\[\]]+(?:[/?#][A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%{}]*)?")
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def check(**urls: str) -> None:
+    """Raises ValidationFailed that names each field whose host is not allowed; plain HTTP only on this machine."""
+    faults = [
+        (field, "url_not_allowed", "Must be an https address at one of BILLING_RETURN_HOSTS.")
+        for field, url in urls.items()
+        if not is_allowed(url)
+    ]
+    if faults:
+        raise ValidationFailed(*faults)
+
+
+def is_allowed(url: str) -> bool:
+    if len(url) > LONGEST or not _FORM.fullmatch(url):
+        return False
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        place = (host, parts.port)
+    except ValueError:
+        return False
+    if "@" in parts.netloc or (parts.scheme != "https" and host not in LOOPBACK):
+        return False
+    return place in set(_allowed())
+
+
+def _allowed() -> Iterator[tuple[str, int | None]]:
+    """`app.example.com`, `localhost:3000`, and where FRONTEND_URL is."""
+    for entry in settings.BILLING_RETURN_HOSTS:
+        parts = urlsplit(f"//{entry}")
+        yield parts.hostname or "", parts.port
+    if settings.FRONTEND_URL:
+        parts = urlsplit(settings.FRONTEND_URL)
+        yield parts.hostname or "", parts.port

@@ -1,0 +1,167 @@
+"""What the billing endpoints answer with, and an example of each."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+from rest_framework.response import Response
+
+from billing import trial
+from billing.models import BillingAccount, Plan
+from billing.requests import Outcome
+from credits.views.answers import USER, BalanceAnswer
+
+
+class PlanAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What is sold. `amount` is in the currency's smallest unit."""
+
+    code: str
+    name: str
+    kind: Literal[tuple(Plan.Kind.values)]  # type: ignore[valid-type]
+    credits: Annotated[int, Meta(description="Of one pack, or of each period.")]
+    amount: int
+    currency: str
+    interval: Literal[tuple(Plan.Interval.values)] | UnsetType = UNSET  # type: ignore[valid-type]
+    trial_days: int | UnsetType = UNSET
+
+
+class SessionAnswer(msgspec.Struct, kw_only=True):
+    """A page of Stripe's on which the user pays. `credited`: what was paid there is in the balance."""
+
+    id: str
+    url: Annotated[str | None, Meta(description="Null once it was paid or has expired.")]
+    expires_at: datetime | None
+    status: Annotated[str | None, Meta(description="`open`, `complete` or `expired`.")]
+    credited: bool
+
+
+class PortalAnswer(msgspec.Struct):
+    url: str
+
+
+class SetupAnswer(msgspec.Struct):
+    id: str
+    client_secret: str
+
+
+class PaymentMethodAnswer(msgspec.Struct, kw_only=True):
+    """A stored card; what is none (a bank account, say) has none of a card's fields."""
+
+    id: str
+    brand: str | None
+    last4: str | None
+    exp_month: int | None
+    exp_year: int | None
+    default: bool
+
+
+class SubscriptionAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """`status` is Stripe's. `client_secret`: the user must confirm something before it goes on (3-D Secure)."""
+
+    id: str
+    plan: str | None
+    status: str
+    current_period_end: datetime | None
+    cancel_at_period_end: bool
+    trial_end: datetime | UnsetType = UNSET
+    client_secret: str | UnsetType = UNSET
+
+
+class InvoiceAnswer(msgspec.Struct, kw_only=True):
+    id: str
+    number: str | None
+    status: str | None
+    amount_paid: int
+    currency: str
+    created_at: datetime
+    hosted_url: str | None
+    pdf_url: str | None
+
+
+class EligibilityAnswer(msgspec.Struct):
+    eligible: bool
+    reason: Literal[trial.REASONS]  # type: ignore[valid-type]
+
+
+class StatusAnswer(msgspec.Struct):
+    """`subscription` is the current one, or the last."""
+
+    account_status: Literal[tuple(BillingAccount.Status.values)]  # type: ignore[valid-type]
+    subscription: SubscriptionAnswer | None
+    credits: BalanceAnswer
+
+
+def plan_answer(plan: Plan) -> PlanAnswer:
+    return PlanAnswer(
+        code=plan.code,
+        name=plan.name,
+        kind=plan.kind,
+        credits=plan.credits,
+        amount=plan.amount,
+        currency=plan.currency,
+        interval=plan.interval or UNSET,
+        trial_days=plan.trial_days or UNSET,
+    )
+
+
+def outcome(found: Outcome) -> Response:
+    """The answer to a keyed call; one that was given before says so."""
+    headers = {"Idempotency-Replayed": "true"} if found.replayed else None
+    return Response(found.answer, status=found.status, headers=headers)
+
+
+PACK: dict[str, Any] = {
+    "code": "credits-500",
+    "name": "500 credits",
+    "kind": "pack",
+    "credits": 500,
+    "amount": 500,
+    "currency": "eur",
+}
+SESSION = {
+    "id": "cs_test_a1B2c3",
+    "url": "https://checkout.stripe.com/c/pay/cs_test_a1B2c3",
+    "expires_at": "2026-11-24T10:00:00Z",
+    "status": "open",
+    "credited": False,
+}
+CARD = {
+    "id": "pm_1Nx",
+    "brand": "visa",
+    "last4": "4242",
+    "exp_month": 8,
+    "exp_year": 2030,
+    "default": True,
+}
+SUBSCRIPTION: dict[str, Any] = {
+    "id": "sub_1Nx",
+    "plan": "studio-monthly",
+    "status": "active",
+    "current_period_end": "2026-12-23T10:00:00Z",
+    "cancel_at_period_end": False,
+}
+INVOICE = {
+    "id": "in_1Nx",
+    "number": "8A2C-0001",
+    "status": "paid",
+    "amount_paid": 1900,
+    "currency": "eur",
+    "created_at": "2026-11-23T10:00:00Z",
+    "hosted_url": "https://invoice.stripe.com/i/acct_1/test_1",
+    "pdf_url": "https://pay.stripe.com/invoice/acct_1/test_1/pdf",
+}
+STATUS = {
+    "account_status": "active",
+    "subscription": SUBSCRIPTION,
+    "credits": {
+        "user_id": USER,
+        "balance": 500,
+        "held": 0,
+        "debt": 0,
+        "available": 500,
+        "expiring": [{"amount": 500, "expires_at": "2026-12-23T16:00:00Z"}],
+        "blocked": [],
+        "as_of": "2026-11-23T10:00:00Z",
+    },
+}

@@ -1,0 +1,52 @@
+"""What the billing endpoints ask for: the types of their fields, the ids in their paths, and the orders."""
+
+import re
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from accounts.requests import ServiceRequest
+from accounts.tiers import Query, idempotency_key
+from billing.errors import BillingObjectNotFound
+from billing.requests import Order
+
+SCOPES = {"GET": "billing:read", "POST": "billing:write", "DELETE": "billing:write"}
+
+PlanCode = Annotated[str, Meta(min_length=1, max_length=64, description="`code` of GET /v1/billing/plans.")]
+Quantity = Annotated[int, Meta(ge=1, le=1000)]
+Url = Annotated[
+    str, Meta(min_length=1, max_length=2000, description="https, at one of BILLING_RETURN_HOSTS.")
+]
+PaymentMethodId = Annotated[
+    str, Meta(pattern=r"\A[A-Za-z0-9_]{1,255}\Z", description="Of a stored card: `pm_...`.")
+]
+_ID = re.compile(r"[A-Za-z0-9_]{1,255}")
+
+
+class OfUser(Query):
+    """Whose it is: everything belongs to one user, and nobody else's is shown."""
+
+    user_id: UUID
+
+
+def stripe_id(text: str) -> str:
+    """An id of Stripe's in a path. What cannot be one is no object. Raises BillingObjectNotFound."""
+    if not _ID.fullmatch(text):
+        raise BillingObjectNotFound
+    return text
+
+
+def order_of(request: ServiceRequest, operation: str, *, path: str = "") -> Order:
+    """The order that a request with an Idempotency-Key gives. Null counts as not sent."""
+    body: Any = request.data
+    fields = {name: value for name, value in msgspec.structs.asdict(body).items() if value is not None}
+    return Order(
+        service=request.auth.service,
+        key=idempotency_key(request),
+        user_id=body.user_id,
+        operation=operation,
+        fields=fields,
+        path=path,
+    )

@@ -1,0 +1,146 @@
+"""What is sold, Checkout, the portal, and storing a card."""
+
+from uuid import UUID
+
+from rest_framework.response import Response
+
+from accounts import tiers
+from accounts.documentation import documented
+from accounts.errors import AccountSuspended, UserNotFound
+from accounts.requests import ServiceRequest
+from accounts.tiers import InternalEndpoint
+from billing import checkout, payment_methods, return_urls
+from billing.errors import (
+    AlreadySubscribed,
+    BillingObjectNotFound,
+    BillingRejected,
+    BillingUnavailable,
+    PlanNotFound,
+)
+from billing.models import Plan
+from billing.views.answers import (
+    PACK,
+    SESSION,
+    PlanAnswer,
+    PortalAnswer,
+    SessionAnswer,
+    SetupAnswer,
+    outcome,
+    plan_answer,
+)
+from billing.views.asked import SCOPES, OfUser, PlanCode, Quantity, Url, order_of, stripe_id
+from credits.views.answers import USER
+
+OF_EVERY_ORDER = (UserNotFound, AccountSuspended, BillingUnavailable, BillingRejected)
+
+
+class Plans(InternalEndpoint):
+    scope = "billing:read"
+
+    @documented("List what is sold", answer=PlanAnswer, example=PACK, paged=True)
+    def get(self, request: ServiceRequest) -> Response:
+        """Packs and subscriptions, by their codes."""
+        plans = Plan.objects.filter(active=True)
+        page: Response = self.pages.page(plans, request, order=("code",), bound_to={}, render=plan_answer)
+        return page
+
+
+class CheckoutSessions(InternalEndpoint):
+    scope = SCOPES
+
+    class Body(tiers.Body):
+        user_id: UUID
+        plan: PlanCode
+        success_url: Url
+        cancel_url: Url
+        quantity: Quantity | None = None
+
+    @documented(
+        "Begin a checkout",
+        answer=SessionAnswer,
+        status=201,
+        idempotent=True,
+        problems=(*OF_EVERY_ORDER, PlanNotFound, AlreadySubscribed),
+        body_example={
+            "user_id": USER,
+            "plan": PACK["code"],
+            "success_url": "https://app.example.com/thanks?session={CHECKOUT_SESSION_ID}",
+            "cancel_url": "https://app.example.com/shop",
+        },
+        example=SESSION,
+    )
+    def post(self, request: ServiceRequest) -> Response:
+        """Sends the user to Stripe's page at `url`, to buy packs or to begin a subscription. A user who may have the
+        plan's trial gets it there.
+
+        When the user is back, GET this session: the credits are there with the answer, without waiting for a webhook.
+        """
+        body = request.data
+        return_urls.check(success_url=body.success_url, cancel_url=body.cancel_url)
+        return outcome(
+            checkout.create(
+                order_of(request, "checkout"),
+                plan_code=body.plan,
+                quantity=body.quantity or 1,
+                success_url=body.success_url,
+                cancel_url=body.cancel_url,
+            )
+        )
+
+
+class CheckoutSession(InternalEndpoint):
+    scope = "billing:read"
+    Query = OfUser
+
+    @documented(
+        "Look up a checkout",
+        answer=SessionAnswer,
+        problems=(BillingObjectNotFound, BillingUnavailable),
+        example={**SESSION, "url": None, "status": "complete", "credited": True},
+    )
+    def get(self, request: ServiceRequest, session_id: str) -> Response:
+        """The session as it is now. If it was paid, it is settled on the spot."""
+        user_id = self.query(request).user_id
+        return Response(checkout.look_up(user_id=user_id, session_id=stripe_id(session_id)))
+
+
+class PortalSessions(InternalEndpoint):
+    scope = SCOPES
+
+    class Body(tiers.Body):
+        user_id: UUID
+        return_url: Url
+
+    @documented(
+        "Open the portal",
+        answer=PortalAnswer,
+        status=201,
+        idempotent=True,
+        problems=OF_EVERY_ORDER,
+        body_example={"user_id": USER, "return_url": "https://app.example.com/account"},
+        example={"url": "https://billing.stripe.com/p/session/test_1"},
+    )
+    def post(self, request: ServiceRequest) -> Response:
+        """Stripe's page where the user changes cards, sees invoices and cancels. The address works for some minutes."""
+        return_urls.check(return_url=request.data.return_url)
+        return outcome(checkout.open_portal(order_of(request, "portal"), return_url=request.data.return_url))
+
+
+class SetupIntents(InternalEndpoint):
+    scope = SCOPES
+
+    class Body(tiers.Body):
+        user_id: UUID
+
+    @documented(
+        "Begin to store a card",
+        answer=SetupAnswer,
+        status=201,
+        idempotent=True,
+        problems=OF_EVERY_ORDER,
+        body_example={"user_id": USER},
+        example={"id": "seti_1Nx", "client_secret": "seti_1Nx_secret_..."},
+    )
+    def post(self, request: ServiceRequest) -> Response:
+        """With the client secret a front end stores a card by Stripe.js, without charging it."""
+        return outcome(payment_methods.begin_setup(order_of(request, "setup")))

@@ -1,0 +1,262 @@
+"""Stored cards, subscriptions and invoices of a user, and how the user stands."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.db.models import QuerySet
+from rest_framework.response import Response
+
+from accounts import tiers
+from accounts.documentation import documented
+from accounts.errors import AccountSuspended, UserNotFound
+from accounts.requests import ServiceRequest
+from accounts.tiers import InternalEndpoint
+from billing import payment_methods, standing, subscriptions, trial
+from billing.errors import (
+    AlreadySubscribed,
+    BillingObjectNotFound,
+    BillingRejected,
+    BillingUnavailable,
+    PaymentFailed,
+    PaymentMethodRequired,
+    PlanNotFound,
+    TrialUsed,
+)
+from billing.views.answers import (
+    CARD,
+    INVOICE,
+    STATUS,
+    SUBSCRIPTION,
+    EligibilityAnswer,
+    InvoiceAnswer,
+    PaymentMethodAnswer,
+    StatusAnswer,
+    SubscriptionAnswer,
+    outcome,
+)
+from billing.views.asked import SCOPES, OfUser, PaymentMethodId, PlanCode, order_of, stripe_id
+from credits import balance
+from credits.views.answers import USER, balance_answer
+
+OF_STRIPE = (BillingUnavailable, BillingRejected)
+
+
+class ListOfUser(InternalEndpoint):
+    """A list that belongs to one user, newest first, from the mirror."""
+
+    scope = "billing:read"
+    Query = OfUser
+
+    def listed(self, request: ServiceRequest, rows: QuerySet[Any], user_id: UUID, render: Any) -> Response:
+        page: Response = self.pages.page(
+            rows, request, order=("-created", "-id"), bound_to={"user": user_id}, render=render
+        )
+        return page
+
+
+class PaymentMethods(ListOfUser):
+    @documented(
+        "List stored cards", answer=PaymentMethodAnswer, example=CARD, paged=True, problems=(UserNotFound,)
+    )
+    def get(self, request: ServiceRequest) -> Response:
+        """The user's payment methods, also while Stripe is away."""
+        user_id = self.query(request).user_id
+        rows, default = standing.payment_methods(user_id)
+        return self.listed(
+            request, rows, user_id, lambda row: payment_methods.answer(row.stripe_data, default=default)
+        )
+
+
+class PaymentMethod(InternalEndpoint):
+    scope = "billing:write"
+    Query = OfUser
+
+    @documented("Remove a stored card", status=204, problems=(BillingObjectNotFound, *OF_STRIPE))
+    def delete(self, request: ServiceRequest, payment_method_id: str) -> Response:
+        """It can be charged no more. Another user's is a 404."""
+        payment_methods.remove(
+            user_id=self.query(request).user_id, payment_method=stripe_id(payment_method_id)
+        )
+        return Response(status=204)
+
+
+class DefaultPaymentMethod(InternalEndpoint):
+    scope = "billing:write"
+
+    class Body(tiers.Body):
+        user_id: UUID
+
+    @documented(
+        "Make a card the default",
+        answer=PaymentMethodAnswer,
+        problems=(BillingObjectNotFound, *OF_STRIPE),
+        body_example={"user_id": USER},
+        example=CARD,
+    )
+    def post(self, request: ServiceRequest, payment_method_id: str) -> Response:
+        """Invoices are paid with it from now on, but for a subscription that has a card of its own."""
+        found = payment_methods.make_default(
+            user_id=request.data.user_id, payment_method=stripe_id(payment_method_id)
+        )
+        return Response(found)
+
+
+class Subscriptions(ListOfUser):
+    scope = SCOPES  # type: ignore[assignment]
+
+    class Body(tiers.Body):
+        user_id: UUID
+        plan: PlanCode
+        payment_method: PaymentMethodId | None = None
+        trial: bool | None = None
+
+    @documented(
+        "List subscriptions",
+        answer=SubscriptionAnswer,
+        example=SUBSCRIPTION,
+        paged=True,
+        problems=(UserNotFound,),
+    )
+    def get(self, request: ServiceRequest) -> Response:
+        """The user's, the ended ones included, also while Stripe is away."""
+        user_id = self.query(request).user_id
+        rows = standing.subscriptions(user_id)
+        return self.listed(request, rows, user_id, lambda row: subscriptions.answer(row.stripe_data))
+
+    @documented(
+        "Subscribe",
+        answer=SubscriptionAnswer,
+        status=201,
+        idempotent=True,
+        problems=(
+            UserNotFound, AccountSuspended, PlanNotFound, BillingObjectNotFound, PaymentMethodRequired,
+            PaymentFailed, AlreadySubscribed, TrialUsed, *OF_STRIPE,
+        ),
+        body_example={"user_id": USER, "plan": SUBSCRIPTION["plan"], "payment_method": CARD["id"]},
+        example=SUBSCRIPTION,
+    )  # fmt: skip
+    def post(self, request: ServiceRequest) -> Response:
+        """Begins a subscription with a stored card. Its status is `active`, `trialing`, or `incomplete`: then the user
+        has to confirm the payment with `client_secret`, as without a payment method.
+
+        A plan with a trial begins with it, once for each user and each card; `trial` false skips it.
+        """
+        body = request.data
+        return outcome(
+            subscriptions.create(
+                order_of(request, "subscribe"),
+                plan_code=body.plan,
+                payment_method=body.payment_method,
+                wants_trial=body.trial is not False,
+            )
+        )
+
+
+class ChangeSubscription(InternalEndpoint):
+    scope = "billing:write"
+
+    class Body(tiers.Body):
+        user_id: UUID
+        plan: PlanCode
+
+    @documented(
+        "Change a subscription",
+        answer=SubscriptionAnswer,
+        idempotent=True,
+        problems=(UserNotFound, AccountSuspended, PlanNotFound, BillingObjectNotFound, PaymentFailed, *OF_STRIPE),
+        body_example={"user_id": USER, "plan": "studio-yearly"},
+        example={**SUBSCRIPTION, "plan": "studio-yearly"},
+    )  # fmt: skip
+    def post(self, request: ServiceRequest, subscription_id: str) -> Response:
+        """Another plan from now on. What differs until the period's end is on the next invoice and gives no credits."""
+        path = stripe_id(subscription_id)
+        return outcome(
+            subscriptions.change(
+                order_of(request, "change", path=path), subscription_id=path, plan_code=request.data.plan
+            )
+        )
+
+
+class CancelSubscription(InternalEndpoint):
+    scope = "billing:write"
+
+    class Body(tiers.Body):
+        user_id: UUID
+        at_period_end: bool = True
+
+    @documented(
+        "Cancel a subscription",
+        answer=SubscriptionAnswer,
+        problems=(BillingObjectNotFound, *OF_STRIPE),
+        body_example={"user_id": USER},
+        example={**SUBSCRIPTION, "cancel_at_period_end": True},
+    )
+    def post(self, request: ServiceRequest, subscription_id: str) -> Response:
+        """With the end of the period that is paid for, or at once. Repeating it changes nothing."""
+        body = request.data
+        found = subscriptions.cancel(
+            user_id=body.user_id,
+            subscription_id=stripe_id(subscription_id),
+            at_period_end=body.at_period_end,
+        )
+        return Response(found)
+
+
+class ResumeSubscription(InternalEndpoint):
+    scope = "billing:write"
+
+    class Body(tiers.Body):
+        user_id: UUID
+
+    @documented(
+        "Resume a subscription",
+        answer=SubscriptionAnswer,
+        problems=(UserNotFound, AccountSuspended, BillingObjectNotFound, *OF_STRIPE),
+        body_example={"user_id": USER},
+        example=SUBSCRIPTION,
+    )
+    def post(self, request: ServiceRequest, subscription_id: str) -> Response:
+        """Takes back a cancellation that has not come yet. One that has ended is `billing_rejected`."""
+        found = subscriptions.resume(user_id=request.data.user_id, subscription_id=stripe_id(subscription_id))
+        return Response(found)
+
+
+class Invoices(ListOfUser):
+    @documented("List invoices", answer=InvoiceAnswer, example=INVOICE, paged=True, problems=(UserNotFound,))
+    def get(self, request: ServiceRequest) -> Response:
+        """The user's, also while Stripe is away."""
+        user_id = self.query(request).user_id
+        return self.listed(request, standing.invoices(user_id), user_id, standing.invoice_answer)
+
+
+class TrialEligibility(InternalEndpoint):
+    scope = "billing:read"
+    Query = OfUser
+
+    @documented(
+        "Ask whether a trial is possible",
+        answer=EligibilityAnswer,
+        problems=(UserNotFound,),
+        example={"eligible": True, "reason": "eligible"},
+    )
+    def get(self, request: ServiceRequest) -> Response:
+        """For the user; a card that had a trial before is refused when it is used."""
+        user_id = self.query(request).user_id
+        standing.require_known(user_id)
+        reason = trial.eligibility(user_id)
+        return Response(EligibilityAnswer(reason == trial.ELIGIBLE, reason))
+
+
+class BillingStatus(InternalEndpoint):
+    scope = "billing:read"
+    Query = OfUser
+
+    @documented("Ask how a user stands", answer=StatusAnswer, problems=(UserNotFound,), example=STATUS)
+    def get(self, request: ServiceRequest) -> Response:
+        """Subscription and credits, also while Stripe is away."""
+        user_id = self.query(request).user_id
+        credits = balance_answer(balance.current(user_id), present=True)
+        status, subscription = standing.account(user_id)
+        found = msgspec.convert(subscription, SubscriptionAnswer) if subscription else None
+        return Response(StatusAnswer(status, found, credits))
