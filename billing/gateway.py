@@ -207,6 +207,11 @@ def _plain(answer: Any) -> Object:
     return plain
 
 
+def as_sdk_has_it(item: Object) -> Any:
+    """An object of the SDK's own, which is what dj-stripe takes."""
+    return stripe.convert_to_stripe_object(item, api_key=stripe.api_key)
+
+
 # ---------------------------------------------------------------- customers
 
 

@@ -299,7 +299,7 @@ class TestInbox:
             inbox.work()
             assert InboxEvent.objects.get().attempts == number
         assert InboxEvent.objects.get().dead_at is not None
-        assert InboxEvent.objects.get().last_error == "BillingUnavailable billing_unavailable"
+        assert InboxEvent.objects.get().last_error == "BillingFailed billing_unavailable"
         stripe.clear_faults()
         inbox.replay(inbox.dead().get())
         inbox.work()
