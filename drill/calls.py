@@ -62,7 +62,8 @@ class Caller:
 
     def __init__(self, port: int, headers: Mapping[str, str] | None = None, *, address: str = "") -> None:
         self._port = port
-        self._headers = {"X-Forwarded-For": address or random_address(), **(headers or {})}
+        self.own_address = address or random_address()
+        self._headers = {"X-Forwarded-For": self.own_address, **(headers or {})}
         self._connection: http.client.HTTPConnection | None = None
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:

@@ -30,6 +30,7 @@ class Mail:
     message_id: str
     to: str
     at: float
+    text: str = ""
 
 
 class MailSink:
@@ -84,6 +85,9 @@ class MailSink:
         """How often each recipient's mail arrived, by recipient and Message-ID."""
         return Counter(f"{mail.to} {mail.message_id}" for mail in list(self.mails))
 
+    def newest(self, address: str) -> Mail | None:
+        return next((mail for mail in reversed(self.mails) if mail.to == address), None)
+
     def arrived(self, address: str) -> float | None:
         """When the first mail to this address came."""
         return min((mail.at for mail in list(self.mails) if mail.to == address), default=None)
@@ -134,7 +138,9 @@ class Conversation:
 
     def _keep(self, raw: bytes) -> None:
         message = message_from_bytes(raw, policy=modern)
-        self._sink.mails.append(Mail(str(message["Message-ID"]), str(message["To"]), time.monotonic()))
+        body = message.get_body(("plain",))
+        text = body.get_content() if body is not None else ""
+        self._sink.mails.append(Mail(str(message["Message-ID"]), str(message["To"]), time.monotonic(), text))
 
     def _say(self, line: bytes) -> None:
         self._write(line + b"\r\n")

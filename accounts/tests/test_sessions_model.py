@@ -1,14 +1,17 @@
-"""Sessions against a model: sign-ins, refreshes by threads at once, ways out, password changes, time that passes.
+"""Sessions against a model: sign-ins, refreshes by threads at once, ways out, new passwords, suspension, new keys.
 
 The model knows of each session which refresh token is the newest, which is the one before, and how long they may still
 be used; after every step each access token must open the account exactly when the model says so.
 """
 
+import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import jwt
 import pytest
+from django.conf import settings as django_settings
 from django.db import connection
 from django.db.models import F
 from django.test import override_settings
@@ -19,19 +22,21 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
 
+from accounts import status, tokens
 from accounts.models import Session, User
 from accounts.tests.conftest import at_once
 from tests.listeners import ListenerClient
 
-EMAIL = "ada@example.com"
 PASSWORDS = [f"sentence number {number} of somebody" for number in range(3)]
 IDLE, ABSOLUTE = timedelta(days=14), timedelta(days=90)
 GRACE = timedelta(seconds=60)
 PARALLEL = 4
+RINGS = ("JWT_KEYS", "REFRESH_TOKEN_KEYS")
 
 
 @dataclass(eq=False)
@@ -57,14 +62,20 @@ class Sessions(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        User.objects.all().delete()
+        self.email = f"{secrets.token_hex(8)}@example.com"
         self.client = ListenerClient("public")
         self.known: list[Device] = []
         self.password = PASSWORDS[0]
+        self.suspended = False
+        self.rings = {name: list(getattr(django_settings, name)) for name in RINGS}
+
+    def teardown(self) -> None:
+        for name, ring in self.rings.items():
+            use_ring(name, ring)
 
     @initialize()
     def register(self) -> None:
-        User.objects.create_user(EMAIL, self.password, email_verified_at="2026-01-01T00:00:00Z")
+        User.objects.create_user(self.email, self.password, email_verified_at="2026-01-01T00:00:00Z")
 
     def post(self, path: str, token: str | None = None, **body: Any) -> Any:
         client = self.client if token is None else self.client.with_token(token)
@@ -72,10 +83,10 @@ class Sessions(RuleBasedStateMachine):
 
     @rule(target=devices, password=st.sampled_from(PASSWORDS))
     def sign_in(self, password: str) -> Device:
-        answer = self.post("login", email=EMAIL, password=password)
+        answer = self.post("login", email=self.email, password=password)
         right = password == self.password
-        assert answer.status_code == (200 if right else 401)
-        if not right:
+        assert answer.status_code == ((403 if self.suspended else 200) if right else 401)
+        if answer.status_code != 200:
             return Device("", [], ended=True)
         pair = answer.json()
         device = Device(pair["access_token"], [pair["refresh_token"]])
@@ -92,7 +103,8 @@ class Sessions(RuleBasedStateMachine):
         if back == 0 and device.refreshes:
             self.expect_successor(device, answers)
         elif back == 1 and device.refreshes and device.since_rotation < GRACE:
-            assert {answer[1] for answer in answers} == {device.refresh[-1]}
+            # The same bytes, unless another key signs by now; the same successor in any case.
+            assert {jti(answer[1]) for answer in answers} == {jti(device.refresh[-1])}
         else:
             # 503: the row has aged and the token's own `exp` has not, which outside of this test are one.
             refusals = {401} if back or not device.opens else {401, 503}
@@ -132,6 +144,26 @@ class Sessions(RuleBasedStateMachine):
             self.password = new
             self.end_all(but=device)
 
+    @precondition(lambda machine: not machine.suspended)
+    @rule()
+    def suspend(self) -> None:
+        status.suspend(user_id=User.objects.get(email=self.email).pk, reason="test", actor="test")
+        self.suspended = True
+        self.end_all()
+
+    @precondition(lambda machine: machine.suspended)
+    @rule()
+    def reactivate(self) -> None:
+        status.reactivate(user_id=User.objects.get(email=self.email).pk, reason="test", actor="test")
+        self.suspended = False
+
+    @rule(name=st.sampled_from(RINGS))
+    def another_key_signs(self, name: str) -> None:
+        """The older ones still verify: nobody is signed out by it."""
+        ring = getattr(django_settings, name)
+        fresh = type(ring[0])(secrets.token_hex(4), "HS256", secrets.token_bytes(32))
+        use_ring(name, [fresh, *ring])
+
     @rule(days=st.sampled_from([0, 8, 15, 40]), seconds=st.sampled_from([30, 90]))
     def time_passes(self, days: int, seconds: int) -> None:
         """The rows grow older; access tokens are made afresh by refreshing, so their hour is left out."""
@@ -154,8 +186,8 @@ class Sessions(RuleBasedStateMachine):
     @invariant()
     def access_tokens_open_what_the_model_says(self) -> None:
         for device in self.known:
-            status = self.client.with_token(device.access).get("/v1/auth/me/status").status_code
-            assert status == (200 if device.opens else 401)
+            answer = self.client.with_token(device.access).get("/v1/auth/me/status")
+            assert answer.status_code == (200 if device.opens else 401)
 
     @invariant()
     def the_list_is_what_can_be_refreshed(self) -> None:
@@ -163,6 +195,16 @@ class Sessions(RuleBasedStateMachine):
         if live:
             answer = self.client.with_token(live[0].access).get("/v1/auth/sessions")
             assert len(answer.json()["results"]) == len(live)
+
+
+def use_ring(name: str, ring: list[Any]) -> None:
+    setattr(django_settings, name, ring)
+    tokens.access_backend.cache_clear()
+    tokens.refresh_backend.cache_clear()
+
+
+def jti(token: str) -> str:
+    return str(jwt.decode(token, options={"verify_signature": False})["jti"])
 
 
 def as_outcome(answer: Any) -> tuple[int, str, str]:

@@ -211,6 +211,7 @@ class GoogleToken(PublicEndpoint):
 
 
 class GoogleLink(VerifiedEndpoint):
+    limits = {"POST": ("google_link",)}
     needs_recent_sign_in = True
 
     class Body(tiers.Body):

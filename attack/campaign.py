@@ -1,0 +1,57 @@
+"""Attacks a running service as a stranger would: `script/attack [part ...]`. Each part is a module beside this one."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "script" / "lib"), str(ROOT / "drill")]
+
+import bad_headers  # noqa: E402
+import canaries  # noqa: E402
+import documents  # noqa: E402
+import forgeries  # noqa: E402
+import guesses  # noqa: E402
+import spellings  # noqa: E402
+import timing  # noqa: E402
+from instance import Instance, instance  # noqa: E402
+from mail_sink import MailSink  # noqa: E402
+from report import Report  # noqa: E402
+
+Part = Callable[[Instance, MailSink, Report], None]
+PARTS: dict[str, Part] = {
+    "guesses": guesses.a_password_from_everywhere,
+    "forgeries": forgeries.access_tokens,
+    "bad-headers": bad_headers.a_thousand_authorizations,
+    "spellings": spellings.paths_of_other_listeners,
+    "canaries": canaries.secrets_and_erased_people,
+    "documents": documents.made_up_requests,
+    "timing": timing.who_has_an_account,
+}
+
+
+def main(chosen: list[str]) -> int:
+    unknown = set(chosen) - set(PARTS)
+    if unknown:
+        raise SystemExit(f"There is no {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}.")
+    with MailSink() as sink, instance(mail_port=sink.port) as running:
+        reports = [attack(name, running, sink) for name in chosen or PARTS]
+    failed = [report.part for report in reports if report.faults]
+    print(f"Failed: {', '.join(failed)}" if failed else f"All {len(reports)} passed.")
+    return 1 if failed else 0
+
+
+def attack(name: str, running: Instance, sink: MailSink) -> Report:
+    report, started = Report(name), time.monotonic()
+    try:
+        PARTS[name](running, sink, report)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  what breaks one part must not end the others
+        report.faults.append(f"{type(error).__name__}: {error}")
+    print(report, flush=True)
+    print(f"    {time.monotonic() - started:.0f} s", flush=True)
+    return report
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,51 @@
+"""Accounts in every state, made as a registration and what came after it would have left them."""
+
+import json
+import secrets
+
+from instance import Instance
+
+STATES = ("active", "unverified", "suspended", "pending_deletion", "deleted", "imported", "without_password")
+ARMS = ("unknown", *STATES)
+
+_MAKE = """
+import json
+import bcrypt
+from django.contrib.auth.hashers import make_password
+from django.db.models.functions import Now
+from accounts import imported_hashes
+from accounts.models import User
+tag, count, password, states = {arguments!r}
+ours = make_password(password)
+theirs = imported_hashes.as_stored(bcrypt.hashpw(password.encode(), bcrypt.gensalt(10)).decode())
+def one(state, number):
+    gone = state == "deleted"
+    return User(
+        email=None if gone else f"{{state}}-{{number}}-{{tag}}@attack.example",
+        password={{"imported": theirs, "without_password": make_password(None)}}.get(state, ours),
+        email_verified_at=None if state == "unverified" or gone else Now(),
+        status=state if state in ("suspended", "pending_deletion", "deleted") else "active",
+    )
+User.objects.bulk_create(one(state, number) for state in states for number in range(count))
+"""
+
+
+class Crowd:
+    """So many accounts of each state. An address of the arm `unknown` or `deleted` has no account."""
+
+    def __init__(self, instance: Instance, count: int) -> None:
+        self.tag, self.password = secrets.token_hex(4), secrets.token_urlsafe(15)
+        arguments = [self.tag, count, self.password, STATES]
+        status, said = instance.manage("shell", "-v0", "-c", _MAKE.format(arguments=arguments))
+        if status:
+            raise SystemExit(f"The accounts could not be made:\n{said}")
+
+    def address(self, arm: str, number: int) -> str:
+        return f"{arm}-{number}-{self.tag}@attack.example"
+
+
+def tokens_of(answer_body: object) -> dict[str, str]:
+    """The tokens of an answer that must have some."""
+    if not isinstance(answer_body, dict) or "access_token" not in answer_body:
+        raise SystemExit(f"No tokens: {json.dumps(answer_body)}")
+    return answer_body
