@@ -1,0 +1,168 @@
+"""Google down, slow, rude, or with another's certificate: 503 within five seconds, and nobody else notices."""
+
+import ssl
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from accounts import google_network
+from accounts.tests.conftest import PASSWORD, at_once, forget_google, outcome, post
+from accounts.tests.google_steps import begin, id_token, rows
+from accounts.tests.strangers import closed_port, silent_port
+from tests.listeners import ListenerClient
+
+AWAY = (503, "google_unavailable")
+
+
+def come_back(client, google):
+    """The answer of the callback, and how long it took. Nothing may have changed."""
+    brought = google.authorize(begin(client), "600")
+    before, started = rows(), time.monotonic()
+    answer = post(client, "google/callback", **brought)
+    assert answer.status_code != 503 or answer["Retry-After"]
+    assert rows() == before
+    return outcome(answer), time.monotonic() - started
+
+
+@pytest.mark.django_db
+class TestTokenEndpoint:
+    def test_down(self, public, google, settings):
+        settings.GOOGLE_TOKEN_URL = f"http://127.0.0.1:{closed_port()}/token"
+        assert come_back(public, google)[0] == AWAY
+
+    def test_silent(self, public, google, settings):
+        with silent_port() as port:
+            settings.GOOGLE_TOKEN_URL = f"http://127.0.0.1:{port}/token"
+            answer, seconds = come_back(public, google)
+        assert (answer, seconds < 5) == (AWAY, True)
+
+    def test_slow(self, public, google):
+        google.order(delay=6)
+        answer, seconds = come_back(public, google)
+        assert (answer, seconds < 5) == (AWAY, True)
+
+    @pytest.mark.parametrize("status", [500, 502, 429, 302])
+    def test_failing(self, public, google, status):
+        google.order(status=status)
+        assert come_back(public, google)[0] == AWAY
+
+    def test_afterwards_it_is_not_asked_for_a_while_and_then_again(self, public, google, settings):
+        good, settings.GOOGLE_TOKEN_URL = settings.GOOGLE_TOKEN_URL, f"http://127.0.0.1:{closed_port()}/token"
+        come_back(public, google)
+        settings.GOOGLE_TOKEN_URL = good
+        before = google.order()["tokens"]
+        answer, seconds = come_back(public, google)
+        assert (answer, seconds < 1, google.order()["tokens"]) == (AWAY, True, before)
+        google_network.rest.end()
+        brought = google.authorize(begin(public), "600")
+        assert post(public, "google/callback", **brought).status_code == 200
+
+
+@pytest.mark.django_db
+class TestKeys:
+    def token(self, public, google):
+        forget_google()
+        before, started = rows(), time.monotonic()
+        answer = post(public, "google/token", id_token=id_token(public, google, "600"))
+        assert rows() == before
+        assert time.monotonic() - started < 5
+        return outcome(answer)
+
+    def test_down(self, public, google, settings):
+        settings.GOOGLE_JWKS_URL = f"http://127.0.0.1:{closed_port()}/keys"
+        assert self.token(public, google) == AWAY
+
+    def test_silent(self, public, google, settings):
+        with silent_port() as port:
+            settings.GOOGLE_JWKS_URL = f"http://127.0.0.1:{port}/keys"
+            assert self.token(public, google) == AWAY
+
+    def test_no_keys_at_all(self, public, google, settings):
+        settings.GOOGLE_JWKS_URL = f"{google.url}/"  # a page of HTML
+        assert self.token(public, google) == AWAY
+
+    def test_of_a_server_with_another_certificate(self, public, google, settings, tmp_path):
+        with impostor(tmp_path) as port:
+            settings.GOOGLE_JWKS_URL = f"https://127.0.0.1:{port}/keys"
+            assert self.token(public, google) == AWAY
+            settings.GOOGLE_TOKEN_URL = f"https://127.0.0.1:{port}/token"
+            google_network.rest.end()
+            assert come_back(public, google)[0] == AWAY
+
+    def test_those_that_are_known_go_on(self, public, google, settings):
+        assert post(public, "google/token", id_token=id_token(public, google, "601")).status_code == 200
+        google_network.rest.begin()
+        assert post(public, "google/token", id_token=id_token(public, google, "602")).status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_few_threads_wait_for_it_and_passwords_go_on(google, settings, make_user):
+    make_user("ada@example.com", password=PASSWORD)
+    clients = [ListenerClient("public") for _ in range(8)]
+    brought = [google.authorize(begin(client), "600") for client in clients]
+    google.order(delay=4)
+
+    def come(number):
+        started = time.monotonic()
+        return outcome(
+            post(clients[number], "google/callback", **brought[number])
+        ), time.monotonic() - started
+
+    answers = []
+    crowd = threading.Thread(target=lambda: answers.extend(at_once(8, come)))
+    crowd.start()
+    time.sleep(0.5)
+    started = time.monotonic()
+    assert (
+        post(ListenerClient("public"), "login", email="ada@example.com", password=PASSWORD).status_code == 200
+    )
+    assert time.monotonic() - started < 2
+    crowd.join()
+    assert {answer for answer, _ in answers} == {AWAY}
+    assert max(seconds for _, seconds in answers) < 5
+    assert sum(seconds > 2 for _, seconds in answers) <= google_network.AT_ONCE + 1
+
+
+class impostor:  # noqa: N801  used as a function
+    """An HTTPS server whose certificate nobody has signed."""
+
+    def __init__(self, directory):
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+        now = datetime.now(UTC)
+        certificate = (
+            x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+            .serial_number(1).not_valid_before(now).not_valid_after(now + timedelta(days=1))
+            .sign(key, hashes.SHA256())
+        )  # fmt: skip
+        self.file = directory / "impostor.pem"
+        self.file.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+            + certificate.public_bytes(serialization.Encoding.PEM)
+        )
+
+    def __enter__(self):
+        self.server = QuietServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.file)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self.server.server_port
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class QuietServer(HTTPServer):
+    def handle_error(self, request, client_address):
+        """That the client hangs up is what is wanted."""
