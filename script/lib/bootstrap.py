@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from console import open_closed_streams
@@ -34,12 +34,12 @@ def main(command: str, *arguments: str) -> None:
     os.environ.pop(
         "PYTHONDONTWRITEBYTECODE", None
     )  # a second start without compiled files takes seconds longer
-    ensure_installed(needed_by(command))
+    ensure_installed(needed_by(command, arguments))
     os.execv(PYTHON, [str(PYTHON), str(Path(__file__).with_name(f"{command}.py")), *arguments])
 
 
-def needed_by(command: str) -> list[str]:
-    if command == "check":
+def needed_by(command: str, arguments: Sequence[str] = ()) -> list[str]:
+    if command == "check" or "--with-google" in arguments:  # whose provider is a package for tests
         return [BASE, DEVELOPMENT, EMBEDDED]
     external = os.environ.get("DATABASE_URL") and os.environ.get("REDIS_URL")
     return [BASE] if external else [BASE, EMBEDDED]

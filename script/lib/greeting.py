@@ -14,6 +14,7 @@ def greeting(environment: Mapping[str, str], *, seconds: float) -> str:
     )
     secrets = Path(environment["VAR_DIR"]) / "dev.env"
     stripe = stripe_lines(environment.get("STRIPE_API_BASE"), internal)
+    google = google_line(environment.get("GOOGLE_AUTHORIZATION_URL"), public)
     commands = "\n".join(f"  {line}" for line in example_commands(public, internal, secrets))
     return f"""
 Ready after {seconds:.1f} s. Ctrl-C stops everything.
@@ -28,7 +29,7 @@ Ready after {seconds:.1f} s. Ctrl-C stops everything.
 In another terminal, line by line:
 
 {commands}
-{stripe}
+{stripe}{google}
 The whole story in one command: script/demo
 
 """
@@ -70,6 +71,15 @@ To pay by hand, open the `url` that the second line answers with:
     -H "Idempotency-Key: pay-$(date +%s)-$$" -H 'Content-Type: application/json' \\
     -d {body}{urls}
 """
+
+
+def google_line(provider: str | None, public: str) -> str:
+    """Where a browser signs in, where there is a provider in Google's place."""
+    return (
+        f"\n  google    {public}/v1/auth/google/login?redirect=1   in a browser; anyone is who they say\n"
+        if provider
+        else ""
+    )
 
 
 def pick(field: str) -> str:

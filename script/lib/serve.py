@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT))
 
 import dev_env  # noqa: E402
+import fake_google_child  # noqa: E402
 import fake_stripe_child  # noqa: E402
 import procfile  # noqa: E402
 import schema  # noqa: E402
@@ -31,6 +32,7 @@ DEFAULT_PORTS = {
     "INTERNAL_PORT": "8001",
     "ADMIN_PORT": "8002",
     fake_stripe_child.PORT: fake_stripe_child.DEFAULT_PORT,
+    fake_google_child.PORT: fake_google_child.DEFAULT_PORT,
 }
 GRACE_SECONDS = 20.0  # more than gunicorn's graceful_timeout
 
@@ -42,15 +44,17 @@ class Instance:
     directory: Path
     environment: Mapping[str, str]
     with_stripe: bool = False
+    with_google: bool = False
 
     @classmethod
-    def here(cls, *, with_stripe: bool = False) -> "Instance":
+    def here(cls, *, with_stripe: bool = False, with_google: bool = False) -> "Instance":
         directory = make_variable_directory(Path(os.environ.get("VAR_DIR") or ROOT / "var").resolve())
         kept = dev_env.load(directory / "dev.env")
         environment = {**DEFAULT_PORTS, **kept, **os.environ, "VAR_DIR": str(directory)}
         stripe = fake_stripe_child.settings(environment) if with_stripe else {}
         fake_stripe_child.write(directory, stripe)
-        return cls(directory, {**environment, **stripe}, with_stripe)
+        google = fake_google_child.settings(environment) if with_google else {}
+        return cls(directory, {**environment, **stripe, **google}, with_stripe, with_google)
 
     def port(self, variable: str) -> int:
         try:
@@ -60,7 +64,8 @@ class Instance:
 
     @property
     def port_variables(self) -> list[str]:
-        return [*LISTENERS.values(), *([fake_stripe_child.PORT] if self.with_stripe else [])]
+        fakes = {fake_stripe_child.PORT: self.with_stripe, fake_google_child.PORT: self.with_google}
+        return [*LISTENERS.values(), *(port for port, wanted in fakes.items() if wanted)]
 
     @cached_property
     def process_table(self) -> dict[str, str]:
@@ -68,9 +73,12 @@ class Instance:
 
 
 def main(arguments: list[str]) -> int:
-    if unknown := [argument for argument in arguments if argument != fake_stripe_child.OPTION]:
-        raise SystemExit(f"Unknown: {' '.join(unknown)}. There is {fake_stripe_child.OPTION}.")
-    instance = Instance.here(with_stripe=bool(arguments))
+    options = (fake_stripe_child.OPTION, fake_google_child.OPTION)
+    if unknown := [argument for argument in arguments if argument not in options]:
+        raise SystemExit(f"Unknown: {' '.join(unknown)}. There is {' and '.join(options)}.")
+    instance = Instance.here(
+        with_stripe=fake_stripe_child.OPTION in arguments, with_google=fake_google_child.OPTION in arguments
+    )
     console = Console()
     with sole_use(instance.directory):
         supervisor = Supervisor(state=instance.directory / "children.json", console=console)
@@ -128,6 +136,8 @@ def bring_up(instance: Instance, supervisor: Supervisor, console: Console) -> No
     migrate(instance, supervisor, environment, postgres)
     if instance.with_stripe:
         supervisor.start(fake_stripe_child.child(environment))
+    if instance.with_google:
+        supervisor.start(fake_google_child.child(environment))
     supervisor.start(*(application_process(instance, name, environment) for name in LISTENERS))
     console.show(greeting(environment, seconds=time.time() - float(environment["STARTED_AT"])))
     background = [name for name in instance.process_table if name not in {*LISTENERS, "release"}]
