@@ -1,7 +1,9 @@
 """Whom a Google account opens: links, the same rules as every other way in, and what a thief is left with."""
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from allauth.socialaccount.models import SocialAccount
@@ -50,7 +52,12 @@ def by_exchange(google, settings, **query):
     return post(ListenerClient("public"), "exchange", code=code)
 
 
-PATHS = {"callback": by_callback, "callback by GET": by_get, "token": by_token, "exchange": by_exchange}
+PATHS: dict[str, Callable[..., Any]] = {
+    "callback": by_callback,
+    "callback by GET": by_get,
+    "token": by_token,
+    "exchange": by_exchange,
+}
 # The account's state, whether it asks to keep the account, and the answer on every path.
 STATES = [
     ({}, False, (200, "")),

@@ -75,11 +75,9 @@ To pay by hand, open the `url` that the second line answers with:
 
 def google_line(provider: str | None, public: str) -> str:
     """Where a browser signs in, where there is a provider in Google's place."""
-    return (
-        f"\n  google    {public}/v1/auth/google/login?redirect=1   in a browser; anyone is who they say\n"
-        if provider
-        else ""
-    )
+    if not provider:
+        return ""
+    return f"\n  google    {public}/v1/auth/google/login?redirect=1   in a browser; anyone is who they say\n"
 
 
 def pick(field: str) -> str:
