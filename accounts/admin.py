@@ -33,6 +33,8 @@ RELATED_PAGES = {
     "Registrations": "admin:accounts_pendingregistration_changelist",
     "Credits": "admin:credits_usercredit_change",
     "Credit transactions": "admin:credits_credittransaction_changelist",
+    "Billing": "admin:billing_billingaccount_change",
+    "Payments": "admin:billing_payment_changelist",
 }
 
 

@@ -214,6 +214,7 @@ class InboxEvent(Queued):
     mirrored_at = models.DateTimeField(null=True)  # dj-stripe has had it
 
     class Meta:
+        permissions = (("replay_event", "Can have given up events carried out again"),)
         constraints = (
             models.CheckConstraint(
                 condition=Q(done_at__isnull=True) | Q(settled_at__isnull=False, mirrored_at__isnull=False),
@@ -313,6 +314,10 @@ class Payment(models.Model):
     changed_at = models.DateTimeField(auto_now=True)
 
     class Meta:
+        permissions = (
+            ("refund_payment", "Can refund payments at Stripe, and settle them again"),
+            ("end_subscription", "Can cancel subscriptions at Stripe"),
+        )
         constraints = (
             models.CheckConstraint(
                 condition=Q(
@@ -359,6 +364,14 @@ class Payment(models.Model):
     def refunded(self) -> int:
         """What refunds took of it."""
         return (self.paid or 0) - (self.kept or 0) - self.disputed
+
+
+class Revenue(Payment):
+    """The page of plots in the admin."""
+
+    class Meta:
+        proxy = True
+        verbose_name_plural = "revenue"
 
 
 class TrialClaim(models.Model):

@@ -32,16 +32,17 @@ def is_allowed(url: str) -> bool:
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
-        place = (host, parts.port)
+        port = parts.port
     except ValueError:
         return False
     if "@" in parts.netloc or (parts.scheme != "https" and host not in LOOPBACK):
         return False
-    return place in set(_allowed())
+    places = set(_allowed())
+    return (host, port) in places or (host in LOOPBACK and (host, None) in places)
 
 
 def _allowed() -> Iterator[tuple[str, int | None]]:
-    """`app.example.com`, `localhost:3000`, and where FRONTEND_URL is."""
+    """`app.example.com`, `localhost:3000` or `localhost` with any port, and where FRONTEND_URL is."""
     for entry in settings.BILLING_RETURN_HOSTS:
         parts = urlsplit(f"//{entry}")
         yield parts.hostname or "", parts.port

@@ -153,9 +153,11 @@ class TestReturnUrls:
         assert stripe.count("checkout.session") == 0
 
     def test_on_the_list(self, shop, ada, settings):
-        settings.BILLING_RETURN_HOSTS = ["shop.test", "localhost:3000"]
+        settings.BILLING_RETURN_HOSTS = ["shop.test", "localhost:3000", "127.0.0.1"]
         good = "https://shop.test/thanks?session={CHECKOUT_SESSION_ID}#top"
-        assert shop.checkout(ada.pk, success_url=good, cancel_url="http://localhost:3000/").status_code == 201
+        for cancel_url in ("http://localhost:3000/", "http://127.0.0.1:8000/demo"):
+            assert shop.checkout(ada.pk, success_url=good, cancel_url=cancel_url).status_code == 201
+        refused(shop.checkout(ada.pk, success_url="http://localhost:3001/"), 400, "validation_error")
 
 
 class TestPortal:

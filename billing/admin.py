@@ -1,0 +1,206 @@
+"""Billing in the admin. What was paid is shown and not edited; what staff may order has a page that asks why."""
+
+import uuid
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.forms.models import model_to_dict
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from accounts import audit
+from accounts.admin import ReadOnlyAdmin
+from accounts.audit import Event
+from accounts.models import User
+from billing import money, order_pages, overview, user_page
+from billing.models import BillingAccount, CustomerChange, InboxEvent, Payment, Plan, Revenue
+from billing.order_pages import CancelForm, OrderPages, ReasonForm, RefundForm
+
+
+class PlanForm(forms.ModelForm):  # type: ignore[type-arg]
+    """`reason` goes to the audit log with what was changed."""
+
+    reason = forms.CharField(max_length=300, widget=UnfoldAdminTextInputWidget)
+
+    class Meta:
+        model = Plan
+        fields = (
+            "code", "name", "kind", "credits", "amount", "currency", "interval", "trial_days", "trial_credits",
+            "credits_expire_days", "stripe_price", "active",
+        )  # fmt: skip
+
+
+@admin.register(Plan)
+class PlanAdmin(ModelAdmin):  # type: ignore[misc]
+    """Superusers edit plans, with a reason. A change re-prices no payment that was seen before."""
+
+    form = PlanForm
+    list_display = ("code", "name", "kind", "credits", "price", "interval", "trial_days", "active")
+    list_filter = ("kind", "active")
+    search_fields = ("code", "name", "stripe_price")
+    ordering = ("code",)
+
+    @admin.display(description="price")
+    def price(self, plan: Plan) -> str:
+        return money.written(plan.amount, plan.currency)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return _is_superuser(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Plan | None = None) -> bool:
+        return _is_superuser(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Plan | None = None) -> bool:
+        """A plan that is no longer sold is made inactive: payments name it."""
+        return False
+
+    @transaction.atomic
+    def save_model(self, request: HttpRequest, obj: Plan, form: Any, change: bool) -> None:  # noqa: FBT001 -- Django's signature
+        before = Plan.objects.filter(pk=obj.pk).first()
+        super().save_model(request, obj, form, change)
+        was, now = (model_to_dict(before) if before else {}), model_to_dict(obj)
+        changed = {name: [was.get(name), value] for name, value in now.items() if was.get(name) != value}
+        detail = {"plan": obj.code, "changed": changed, "reason": form.cleaned_data["reason"]}
+        audit.record(Event.PLAN_CHANGED, user_id=None, actor=f"staff {request.user.pk}", detail=detail)
+
+
+class BillingAdmin(ReadOnlyAdmin):
+    list_select_related: Any = ("user",)
+    search_fields: Any = ("user__email",)
+
+    @admin.display(description="user")
+    def person(self, row: Any) -> SafeString:
+        page = reverse("admin:billing_billingaccount_change", args=[row.user_id])
+        return format_html('<a class="text-primary-600 underline" href="{}">{}</a>', page, row.user)
+
+
+@admin.register(BillingAccount)
+class BillingAccountAdmin(OrderPages, BillingAdmin):
+    """How users stand. The page behind a row is the user's, and exists for who never bought anything too."""
+
+    list_display = ("user", "status", "plan", "current_period_end", "cancel_at_period_end", "changed_at")
+    list_filter = ("status", "plan", "cancel_at_period_end")
+    list_select_related = ("user", "plan")
+    ordering = ("-changed_at",)
+    order_kinds: ClassVar = {
+        "cancel": ("billing.end_subscription", "Cancel a subscription", CancelForm, order_pages.cancel)
+    }
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*self.order_urls(), *super().get_urls()]
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **options: Any) -> HttpResponse:
+        if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request):
+            raise PermissionDenied
+        person = _user(object_id)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Billing",
+            "subtitle": str(person),
+            "opts": self.model._meta,  # noqa: SLF001 -- Django's documented name
+            "may_refund": request.user.has_perm("billing.refund_payment"),
+            "may_cancel": request.user.has_perm("billing.end_subscription"),
+            **user_page.context(person),
+        }
+        return TemplateResponse(request, "admin/billing/account.html", context)
+
+
+def _user(object_id: str) -> User:
+    found: User | None = None
+    with suppress(ValueError):
+        found = User.objects.filter(pk=uuid.UUID(object_id)).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+@admin.register(Payment)
+class PaymentAdmin(OrderPages, BillingAdmin):
+    list_display = ("id", "person", "kind", "plan", "quantity", "credits", "amount", "left", "paid_at")
+    list_filter = ("kind", "plan", "currency")
+    list_select_related = ("user", "plan")
+    search_fields = ("user__email", "id", "payment_intent", "subscription")
+    ordering = ("-created_at",)
+    order_kinds: ClassVar = {
+        "refund": ("billing.refund_payment", "Refund a payment", RefundForm, order_pages.refund),
+        "settle": ("billing.refund_payment", "Settle a payment again", ReasonForm, order_pages.settle_again),
+    }
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*self.order_urls(), *super().get_urls()]
+
+    @admin.display(description="paid")
+    def amount(self, payment: Payment) -> str:
+        return money.written(payment.paid or 0, payment.currency) if payment.currency else ""
+
+    @admin.display(description="kept")
+    def left(self, payment: Payment) -> str:
+        return money.written(payment.kept or 0, payment.currency) if payment.currency else ""
+
+
+@admin.register(InboxEvent)
+class InboxEventAdmin(OrderPages, ReadOnlyAdmin):
+    """Stripe's events. The body is not shown: it has addresses and names."""
+
+    list_display = ("created", "type", "event_id", "done_at", "dead_at", "attempts", "last_error", "again")
+    list_filter = (
+        ("dead_at", admin.EmptyFieldListFilter),
+        ("done_at", admin.EmptyFieldListFilter),
+        "type",
+    )
+    search_fields = ("event_id", "customer")
+    ordering = ("-id",)
+    exclude = ("body",)
+    order_kinds: ClassVar = {
+        "replay": ("billing.replay_event", "Carry out an event again", ReasonForm, order_pages.replay)
+    }
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*self.order_urls(), *super().get_urls()]
+
+    @admin.display(description="")
+    def again(self, event: InboxEvent) -> str:
+        if event.dead_at is None:
+            return ""
+        page = reverse("admin:billing_inboxevent_order", args=[event.pk, "replay"])
+        return format_html('<a class="text-primary-600 underline" href="{}">Carry out again…</a>', page)
+
+
+@admin.register(CustomerChange)
+class CustomerChangeAdmin(BillingAdmin):
+    list_display = ("person", "kind", "created_at", "done_at", "dead_at", "attempts", "last_error")
+    list_filter = ("kind", ("dead_at", admin.EmptyFieldListFilter))
+    ordering = ("-id",)
+
+
+@admin.register(Revenue)
+class RevenueAdmin(ReadOnlyAdmin):
+    """Its list is a page of plots."""
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Revenue",
+            "subtitle": "the last 30 days",
+            "opts": self.model._meta,  # noqa: SLF001 -- Django's documented name
+            **overview.context(datetime.now(UTC).date()),
+        }
+        return TemplateResponse(request, "admin/billing/overview.html", context)
+
+
+def _is_superuser(request: HttpRequest) -> bool:
+    return bool(getattr(request.user, "is_superuser", False))

@@ -1,0 +1,134 @@
+"""The pages of the admin on which staff order something: what it is about, and why."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from unfold.widgets import (
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanSwitchWidget,
+)
+
+from accounts.errors import Problem
+from billing import money, orders
+from billing.errors import Unsettleable
+from billing.models import BillingAccount, InboxEvent, Payment
+
+Done = Callable[[Any, dict[str, Any], str], None]
+
+
+class ReasonForm(forms.Form):
+    """`order_id` is made with the form, so that sending it twice orders once."""
+
+    reason = forms.CharField(
+        max_length=300, widget=UnfoldAdminTextInputWidget, help_text="Stays in the audit log"
+    )
+    order_id = forms.UUIDField(widget=forms.HiddenInput)
+
+
+class RefundForm(ReasonForm):
+    amount = forms.IntegerField(
+        min_value=1,
+        required=False,
+        widget=UnfoldAdminIntegerFieldWidget,
+        help_text="In the currency's smallest unit (cents). Empty: all that is left.",
+    )
+
+
+class CancelForm(ReasonForm):
+    at_once = forms.BooleanField(
+        required=False,
+        widget=UnfoldBooleanSwitchWidget,
+        help_text="Else it ends with the period that is paid for.",
+    )
+
+
+class OrderPages:
+    """`<pk>/order/<verb>/` for each of `orders`: verb to permission, title, form and what is done."""
+
+    admin_site: Any
+    model: Any
+    order_kinds: ClassVar[dict[str, tuple[str, str, type[ReasonForm], Done]]]
+
+    def order_urls(self) -> list[URLPattern]:
+        name = f"billing_{self.model._meta.model_name}_order"  # noqa: SLF001 -- Django's documented name
+        return [path("<path:pk>/order/<slug:verb>/", self.admin_site.admin_view(self.order_page), name=name)]
+
+    def order_page(self, request: HttpRequest, pk: str, verb: str) -> HttpResponse:
+        if verb not in self.order_kinds:
+            raise PermissionDenied
+        permission, title, form_class, done = self.order_kinds[verb]
+        if not request.user.has_perm(permission):
+            raise PermissionDenied
+        subject = get_object_or_404(self.model, pk=pk)
+        form = form_class(request.POST or None, initial={"order_id": uuid.uuid4()})
+        if form.is_valid() and _carry_out(request, subject, form, done):
+            return HttpResponseRedirect(_page_of(subject))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": title,
+            "opts": self.model._meta,  # noqa: SLF001
+            "subject": subject,
+            "about": _about(subject),
+            "form": form,
+        }
+        return TemplateResponse(request, "admin/billing/order.html", context)
+
+
+def _carry_out(request: HttpRequest, subject: Any, form: ReasonForm, done: Done) -> bool:
+    try:
+        done(subject, form.cleaned_data, f"staff {request.user.pk}")
+    except Problem as problem:
+        form.add_error(None, str(problem.detail))
+        return False
+    except Unsettleable as error:
+        form.add_error(None, f"No plan has the price that was paid: {error}")
+        return False
+    messages.success(request, "Done.")
+    return True
+
+
+def _page_of(subject: Any) -> str:
+    if isinstance(subject, InboxEvent):
+        return reverse("admin:billing_inboxevent_changelist")
+    user_id = subject.pk if isinstance(subject, BillingAccount) else subject.user_id
+    return reverse("admin:billing_billingaccount_change", args=[user_id])
+
+
+def _about(subject: Any) -> dict[str, str]:
+    if isinstance(subject, Payment):
+        kept = money.written(subject.kept or 0, subject.currency) if subject.currency else ""
+        return {"Payment": subject.pk, "User": str(subject.user), "Kept": kept}
+    if isinstance(subject, BillingAccount):
+        return {"Subscription": subject.subscription, "User": str(subject.user), "Status": subject.status}
+    return {"Event": subject.event_id, "Type": subject.type, "Error": subject.last_error}
+
+
+def refund(payment: Any, given: dict[str, Any], actor: str) -> None:
+    orders.refund(
+        payment,
+        amount=given["amount"],
+        reason=given["reason"],
+        actor=actor,
+        order_id=given["order_id"],
+    )
+
+
+def settle_again(payment: Any, given: dict[str, Any], actor: str) -> None:
+    orders.settle_again(payment, reason=given["reason"], actor=actor)
+
+
+def cancel(account: Any, given: dict[str, Any], actor: str) -> None:
+    orders.cancel(account, at_once=given["at_once"], reason=given["reason"], actor=actor)
+
+
+def replay(event: Any, given: dict[str, Any], actor: str) -> None:
+    orders.replay(event, reason=given["reason"], actor=actor)

@@ -1,0 +1,113 @@
+"""Billing in the admin: what staff see, and what they may order, with a reason."""
+
+import uuid
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.utils import timezone
+
+from accounts.models import AuditEvent, User
+from billing import lifecycle, settle
+from billing.models import InboxEvent, Payment, Plan
+from billing.tests.conftest import Buyer
+from credits.tests.admin_pages import page, post, signed_in
+
+pytestmark = pytest.mark.django_db
+B = "/admin/billing"
+
+
+@pytest.fixture
+def site():
+    return signed_in(User.objects.create_user("boss@example.test", is_staff=True, is_superuser=True))
+
+
+@pytest.fixture
+def viewer():
+    user = User.objects.create_user("viewer@example.test", is_staff=True)
+    names = [f"view_{name}" for name in ("payment", "billingaccount", "inboxevent", "plan")]
+    user.user_permissions.set(Permission.objects.filter(codename__in=names))
+    return signed_in(user)
+
+
+@pytest.fixture
+def bought(buyer: Buyer, plans) -> Payment:
+    session = buyer.buy(plans["large"])
+    return settle.settle_session(session["id"])
+
+
+def order(site, path, **fields):
+    return post(site, path, {"reason": "asked by mail", "order_id": str(uuid.uuid4()), **fields})
+
+
+def test_every_page_opens(site, bought, buyer):
+    for path in ("plan", "payment", "billingaccount", "inboxevent", "customerchange", "revenue", "plan/add"):
+        assert site.get(f"{B}/{path}/").status_code == 200, path
+    shown = page(site, f"{B}/billingaccount/{buyer.id}/change/")
+    assert bought.pk in shown
+    assert "20.00 EUR" in shown
+    assert site.get(f"{B}/billingaccount/{uuid.uuid4()}/change/").status_code == 404
+    assert "20.00 EUR" in page(site, f"{B}/revenue/")
+
+
+def test_a_refund_takes_the_credits_back_and_is_audited(site, viewer, bought, buyer, stripe):
+    path = f"{B}/payment/{bought.pk}/order/refund/"
+    assert viewer.get(path).status_code == 403
+    assert order(viewer, path).status_code == 403
+    assert post(site, path, {"reason": "", "order_id": str(uuid.uuid4())}).status_code == 200
+    assert stripe.count("refund") == 0
+    same = str(uuid.uuid4())
+    for _ in range(2):
+        assert order(site, path, amount="500", order_id=same).status_code == 302
+    assert stripe.count("refund") == 1
+    assert buyer.balance == 375
+    assert order(site, path).status_code == 302
+    assert buyer.balance == 0
+    assert order(site, path).status_code == 200
+    kinds = AuditEvent.objects.filter(user=buyer.id).values_list("type", flat=True)
+    assert set(kinds) >= {"purchased", "refund_ordered", "payment_refunded"}
+
+
+def test_settling_again_posts_nothing_twice(site, bought, buyer):
+    assert order(site, f"{B}/payment/{bought.pk}/order/settle/").status_code == 302
+    assert buyer.balance == 500
+
+
+def test_cancelling(site, buyer, plans):
+    settle.settle_session(buyer.buy(plans["basic"])["id"])
+    lifecycle.follow(buyer.id)
+    path = f"{B}/billingaccount/{buyer.id}/order/cancel/"
+    assert order(site, path).status_code == 302
+    buyer.user.billing_account.refresh_from_db()
+    assert buyer.user.billing_account.cancel_at_period_end
+    assert order(site, path, at_once="on").status_code == 302
+    buyer.user.billing_account.refresh_from_db()
+    assert buyer.user.billing_account.status == "canceled"
+
+
+def test_a_dead_event_is_carried_out_again(site, db):
+    now = timezone.now()
+    event = InboxEvent.objects.create(
+        event_id="evt_1", type="x", created=now, livemode=False, dead_at=now, body='{"data": {"object": {}}}'
+    )
+    assert "Carry out again" in page(site, f"{B}/inboxevent/")
+    assert order(site, f"{B}/inboxevent/{event.pk}/order/replay/").status_code == 302
+    event.refresh_from_db()
+    assert event.dead_at is None
+    assert AuditEvent.objects.filter(type="stripe_event_replayed").exists()
+
+
+def test_plans_are_the_superusers_with_a_reason(site, viewer, plans):
+    plan = plans["small"]
+    path = f"{B}/plan/{plan.pk}/change/"
+    fields = {
+        "code": "small", "name": "Small", "kind": "pack", "credits": "150", "amount": "500", "currency": "eur",
+        "stripe_price": plan.stripe_price, "active": "on",
+    }  # fmt: skip
+    assert post(viewer, path, {**fields, "reason": "x"}).status_code == 403
+    assert post(site, path, fields).status_code == 200
+    assert Plan.objects.get(pk=plan.pk).credits == 100
+    assert post(site, path, {**fields, "reason": "more for less"}).status_code == 302
+    assert Plan.objects.get(pk=plan.pk).credits == 150
+    detail = AuditEvent.objects.get(type="plan_changed").detail
+    assert detail["changed"] == {"credits": [100, 150]}
+    assert site.get(f"{B}/plan/{plan.pk}/delete/").status_code == 403
