@@ -13,9 +13,12 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
 from accounts import dead_letters, key_management
+from accounts.event_admin import DeliveryPages, SubscriptionPages
 from accounts.key_admin import KeyPages
 from accounts.models import (
     AuditEvent,
+    EventDelivery,
+    EventSubscription,
     MailToken,
     OutboxMessage,
     PendingRegistration,
@@ -175,6 +178,43 @@ class OutboxMessageAdmin(ReadOnlyAdmin):
         revived = dead_letters.send_again(chosen.values_list("pk", flat=True), actor=_actor(request))
         kind = messages.SUCCESS if revived else messages.WARNING
         self.message_user(request, f"{revived} will be sent again. Only dead messages can be.", kind)
+
+
+@admin.register(EventSubscription)
+class EventSubscriptionAdmin(SubscriptionPages, ReadOnlyAdmin):
+    list_display = ("name", "url", "wanted", "enabled", "failures_in_a_row", "rests_until")
+    search_fields = ("name", "url")
+    ordering = ("name",)
+    exclude = ("secrets",)
+    actions = ("pause", "resume", "rotate", "retire")
+    actions_list: ClassVar = ("subscribe",)
+
+    @admin.display(description="types")
+    def wanted(self, subscription: EventSubscription) -> str:
+        return ", ".join(subscription.types) or "all"
+
+
+@admin.register(EventDelivery)
+class EventDeliveryAdmin(DeliveryPages, ReadOnlyAdmin):
+    list_display = (
+        "event",
+        "subscription",
+        "user_id",
+        "attempts",
+        "due_at",
+        "delivered_at",
+        "dead_at",
+        "last_error",
+    )
+    list_filter = (
+        ("dead_at", admin.EmptyFieldListFilter),
+        ("delivered_at", admin.EmptyFieldListFilter),
+        "subscription",
+    )
+    search_fields = ("user_id__exact",)
+    list_select_related = ("subscription", "event")
+    ordering = ("-id",)
+    actions = ("send_again",)
 
 
 @admin.register(AuditEvent)

@@ -14,9 +14,9 @@ from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import email_address, imported_hashes, passwords, profile
+from accounts import email_address, events, imported_hashes, passwords, profile
 from accounts.audit import Event
-from accounts.models import AuditEvent, User
+from accounts.models import AuditEvent, ServiceEvent, User
 
 AT_ONCE = 500
 ACTOR = "manage.py import_users"
@@ -107,5 +107,12 @@ def _store(users: dict[str, User], report: Report, *, dry_run: bool) -> None:
         AuditEvent.objects.bulk_create(
             [AuditEvent(user=user, type=Event.USER_IMPORTED, actor=ACTOR) for user in fresh]
         )
+        events.emit_all([event for user in fresh for event in _news_of(user)])
     report.imported += len(fresh)
     report.present += len(users) - len(fresh)
+
+
+def _news_of(user: User) -> Iterator[ServiceEvent]:
+    yield ServiceEvent(type="user.registered", user_id=user.pk)
+    if user.email_verified:
+        yield ServiceEvent(type="user.verified", user_id=user.pk)

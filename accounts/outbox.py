@@ -4,25 +4,19 @@ The web process hands the row's id to Celery after commit, in a thread of its ow
 no request anything. What is not handed over, or not finished, the relay finds (accounts.tasks.relay_outbox).
 """
 
-import os
-import queue
-import threading
 from datetime import timedelta
 from functools import partial
-from typing import Any
 from uuid import UUID
 
-import structlog
 from celery import current_app
 from django.db import connection, transaction
 
 from accounts.models import AuditEvent, MailToken, OutboxMessage
+from accounts.publishing import Publisher
 
 HAND_OVER_AGAIN = timedelta(seconds=15)  # after which the relay takes an id that it handed over for lost
 RELAYED_AT_ONCE = 500
 WAITING_TO_BE_PUBLISHED = 1000
-
-log = structlog.get_logger(__name__)
 
 # SKIP LOCKED: relays that run at the same time share the work instead of waiting for one another.
 _DUE = """
@@ -76,44 +70,4 @@ def _send_task(message_id: UUID) -> None:
     deliver.delay(str(message_id))
 
 
-class Publisher:
-    """A thread that talks to the broker. What it cannot hand over it forgets: the relay has the row."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._ids: queue.Queue[UUID] = queue.Queue(WAITING_TO_BE_PUBLISHED)
-        self._thread: threading.Thread | None = None
-
-    def put(self, message_id: UUID) -> None:
-        try:
-            self._ids.put_nowait(message_id)
-        except queue.Full:
-            return
-        with self._lock:
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="outbox-publisher", daemon=True)
-                self._thread.start()
-
-    def _run(self) -> None:
-        while True:
-            message_id = self._ids.get()
-            try:
-                _send_task(message_id)
-            except Exception as error:  # noqa: BLE001  whatever the broker's client raises, the relay makes up for it
-                log.warning("outbox_not_published", reason=type(error).__name__, waiting=self._ids.qsize())
-                self._forget()
-
-    def _forget(self) -> None:
-        while not self._ids.empty():
-            self._ids.get_nowait()
-
-
-publisher = Publisher()
-
-
-def _after_fork() -> Any:
-    """A child has the parent's queue and lock, perhaps in mid-use, and not its thread."""
-    publisher.__init__()  # type: ignore[misc]
-
-
-os.register_at_fork(after_in_child=_after_fork)
+publisher: Publisher[UUID] = Publisher(_send_task, name="outbox-publisher", most=WAITING_TO_BE_PUBLISHED)

@@ -4,20 +4,23 @@ docs/retention.md is the table for people. What a rule deletes is over: nothing 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
-from accounts import hooks
+from accounts import events, hooks
 from accounts.models import (
     AddressChange,
     AuditEvent,
     ExchangeCode,
     FactorReset,
+    EventDelivery,
     MailToken,
     MFAToken,
     OutboxMessage,
@@ -74,11 +77,20 @@ def rules() -> dict[str, Rule]:
     return {**RULES, **{name: import_string(path) for name, path in settings.RETENTION_RULES.items()}}
 
 
+@transaction.atomic
 def _purge_chunk(rows: Rows) -> int:
     chosen = list(rows.order_by("pk").values_list("pk", flat=True)[:CHUNK])
     if chosen:
-        rows.filter(pk__in=chosen).delete()  # judged again: what has changed meanwhile stays
+        still = rows.filter(pk__in=chosen)  # judged again: what has changed meanwhile stays
+        if rows.model is User:
+            _announce(still.select_for_update(of=("self",)).values_list("pk", flat=True))
+        still.delete()
     return len(chosen)
+
+
+def _announce(user_ids: Iterable[UUID]) -> None:
+    """Neighbours were told that these users exist."""
+    events.emit_all([ServiceEvent(type="user.deleted", user_id=user_id) for user_id in user_ids])
 
 
 def _unverified_users(before: Any) -> Rows:
@@ -153,10 +165,19 @@ def _audit(before: Any) -> Rows:
     return AuditEvent.objects.filter(created_at__lt=before)
 
 
+def _delivered_events(before: Any) -> Rows:
+    return EventDelivery.objects.filter(delivered_at__lt=before)
+
+
+def _dead_events(before: Any) -> Rows:
+    return EventDelivery.objects.filter(dead_at__lt=before)
+
+
 def _events(before: Any) -> Rows:
-    """Those in the feed but its last, from which the next position is counted."""
+    """Those in the feed but its last, from which the next position is counted, and without an open delivery."""
     last = ServiceEvent.objects.aggregate(last=Max("position"))["last"]
-    return ServiceEvent.objects.filter(created_at__lt=before, position__lt=last or 0)
+    waiting = EventDelivery.objects.filter(event=OuterRef("pk"), delivered_at=None, dead_at=None)
+    return ServiceEvent.objects.filter(~Exists(waiting), created_at__lt=before, position__lt=last or 0)
 
 
 def _spent_proofs(before: Any) -> Rows:
@@ -185,6 +206,8 @@ RULES: dict[str, Rule] = {
     "used_totp_steps": _used_totp_steps,
     "factor_resets": _factor_resets,
     "audit": _audit,
+    "delivered_events": _delivered_events,
+    "dead_events": _dead_events,
     "events": _events,
     "spent_proofs": _spent_proofs,
     "exchange_codes": _exchange_codes,

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from accounts import delivery, erasure, factor_resets, outbox, retention, throttles
+from accounts import delivery, erasure, event_delivery, factor_resets, outbox, retention, throttles
 
 
 @shared_task(soft_time_limit=delivery.SECONDS_TO_SEND, time_limit=delivery.LEASE.seconds - 1)
@@ -15,6 +15,11 @@ def deliver(message_id: str) -> None:
 @shared_task
 def relay_outbox() -> None:
     outbox.relay()
+
+
+@shared_task
+def send_events() -> None:
+    event_delivery.send_events()
 
 
 @shared_task

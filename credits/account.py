@@ -57,6 +57,7 @@ class Account:
         self.loaded: dict[int, tuple[Any, ...]] = {}  # what of each lot may change, as the table has it
         self.created: list[CreditLot] = []
         self.postings: list[Posting] = []
+        self.debt_before = row.debt
         self.alerts: list[int] = []  # what was available after each step over the alert's threshold
         for lot in lots or ():
             self._remember(lot)

@@ -12,6 +12,7 @@ import msgspec
 from django.db import connection
 
 from accounts import events
+from credits import account_events
 from credits.account import Account
 from credits.models import CreditLot
 
@@ -72,10 +73,7 @@ def save(accounts: Sequence[Account]) -> None:
     _update_lots([lot for account in accounts for lot in _changed(account)])
     _insert_transactions(accounts)
     _update_balances(accounts)
-    for account in accounts:
-        for available in account.alerts:
-            data = {"threshold": account.row.alert_below, "available": available}
-            events.emit("credits.low", user_id=account.row.user_id, data=data)
+    events.emit_all([event for account in accounts for event in account_events.of(account)])
 
 
 def _open_best_grant(account: Account) -> None:

@@ -6,6 +6,7 @@ Truth lives in PostgreSQL: single use, uniqueness and revocation are constraints
 from accounts.models.addresses import AddressChange, MailToken
 from accounts.models.factors import FactorReset, MFAToken, PasskeyChallenge, TOTPEnrolment, UsedTOTPStep
 from accounts.models.google import ExchangeCode, SpentProof
+from accounts.models.event_delivery import EventDelivery, EventDispatch, EventSubscription
 from accounts.models.outbox import OutboxMessage, ServiceEvent
 from accounts.models.records import AuditEvent, RateLimitWindow, SigningKeyUse
 from accounts.models.services import Service, ServiceKey
@@ -18,6 +19,9 @@ __all__ = [
     "ExchangeCode",
     "FactorReset",
     "MFAToken",
+    "EventDelivery",
+    "EventDispatch",
+    "EventSubscription",
     "MailToken",
     "OutboxMessage",
     "PasskeyChallenge",

@@ -1,13 +1,20 @@
 """What the tests of accounts share: people who register by mail, and a second thread for everything."""
 
 import re
+import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from threading import Barrier
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes as digests
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.core import mail
 from django.core.mail import EmailMultiAlternatives
 from django.db import connection
@@ -165,3 +172,29 @@ def forget_google() -> None:
     """Keys that were fetched, and that it did not answer."""
     google_tokens.keys.cache_clear()
     google_network.rest.end()
+@pytest.fixture
+def certificate_for(tmp_path: Path) -> Callable[[str], tuple[ssl.SSLContext, ssl.SSLContext]]:
+    """`certificate_for(host)`: what a server of this name uses, and what trusts it and nobody else."""
+
+    def make(host: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+        key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+        now = datetime.now(UTC)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(1)
+            .not_valid_before(now - timedelta(hours=1))
+            .not_valid_after(now + timedelta(hours=1))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=True)
+            .sign(key, digests.SHA256())
+        )
+        file = tmp_path / f"{host}.pem"
+        plain = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        file.write_bytes(key.private_bytes(*plain) + certificate.public_bytes(Encoding.PEM))
+        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server.load_cert_chain(file)
+        return server, ssl.create_default_context(cafile=str(file))
+
+    return make

@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 
 from accounts import delivery, mail_requests, mail_tokens, mails, outbox
 from accounts.models import MailToken, OutboxMessage
+from accounts.publishing import Publisher
 from accounts.tests.conftest import PASSWORD, at_once, post
 from accounts.tests.strangers import MailServer, closed_port, silent_port
 
@@ -101,8 +102,7 @@ class TestHandingOver:
         assert outbox.relay() == 0
 
     def test_a_full_queue_drops_the_id_and_the_relay_has_it(self, message):
-        publisher = outbox.Publisher()
-        publisher._ids.maxsize = 1
+        publisher = Publisher(outbox._send_task, name="full", most=1)
         publisher._ids.put_nowait(message.pk)
         publisher.put(message.pk)  # neither waits nor raises
         assert outbox.relay() == 1

@@ -20,6 +20,8 @@ from accounts.models import (
     AuditEvent,
     ExchangeCode,
     FactorReset,
+    EventDelivery,
+    EventSubscription,
     MailToken,
     MFAToken,
     OutboxMessage,
@@ -136,6 +138,22 @@ def exchange_code(make_user, at):
     )
 
 
+def event_delivery(**end):
+    event = ServiceEvent.objects.create(type="user.verified", user_id=uuid4(), position=1)
+    receiver = EventSubscription.objects.create(name="shop", url="https://shop.test/", enabled=False)
+    return EventDelivery.objects.create(
+        subscription=receiver, event=event, position=1, user_id=event.user_id, **end
+    )
+
+
+def delivered_event(make_user, at):
+    return event_delivery(delivered_at=at)
+
+
+def dead_event(make_user, at):
+    return event_delivery(dead_at=at)
+
+
 def rate_limit(make_user, at):
     return RateLimitWindow.objects.create(key="k", hits=[1], allowed=True, expires_at=at)
 
@@ -177,6 +195,8 @@ ROWS = {
     "used_totp_steps": used_totp_step,
     "factor_resets": factor_reset,
     "audit": audit_event,
+    "delivered_events": delivered_event,
+    "dead_events": dead_event,
     "events": service_event,
     "spent_proofs": spent_proof,
     "exchange_codes": exchange_code,
@@ -225,6 +245,23 @@ def test_open_registrations_of_an_unverified_address_stay(make_user):
     User.objects.update(created_at=timezone.now())
     retention.purge()
     assert PendingRegistration.objects.filter(pk=waiting.pk).exists()
+
+
+def test_an_event_that_is_still_to_be_delivered_stays(make_user):
+    waiting = event_delivery(due_at=timezone.now())
+    ServiceEvent.objects.create(type="user.verified", user_id=waiting.user_id, position=2)
+    ServiceEvent.objects.update(created_at=ago("events", DAY))
+    assert retention.purge()["events"] == 0
+    EventDelivery.objects.update(delivered_at=timezone.now())
+    assert retention.purge()["events"] == 1
+
+
+def test_neighbours_learn_of_users_who_are_purged(make_user):
+    user = unverified_user(make_user, ago("unverified_users", DAY))
+    assert retention.purge()["unverified_users"] == 1
+    assert [(event.type, event.user_id) for event in ServiceEvent.objects.all()] == [
+        ("user.deleted", user.pk)
+    ]
 
 
 def test_the_feed_goes_on_where_it_was(make_user):

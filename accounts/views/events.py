@@ -1,27 +1,12 @@
 """The feed of events, for services that cannot receive webhooks."""
 
-from datetime import datetime
-from typing import Any
-from uuid import UUID
-
-import msgspec
 from rest_framework.response import Response
 
 from accounts import events, tiers
 from accounts.documentation import documented
-from accounts.models import ServiceEvent
+from accounts.events import EventAnswer, event_answer
 from accounts.requests import ServiceRequest
 from accounts.tiers import InternalEndpoint
-
-
-class EventAnswer(msgspec.Struct):
-    """Something that happened to a user."""
-
-    id: int
-    type: str
-    created_at: datetime
-    user_id: UUID
-    data: dict[str, Any]
 
 
 class Events(InternalEndpoint):
@@ -57,7 +42,3 @@ class Events(InternalEndpoint):
             endless=True,
         )
         return page
-
-
-def event_answer(event: ServiceEvent) -> EventAnswer:
-    return EventAnswer(event.position or 0, event.type, event.created_at, event.user_id, event.data)

@@ -14,6 +14,7 @@ from config.settings.environment import (
     postgres,
     refuse,
     secrets_list,
+    webhook_hosts,
 )
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -90,6 +91,7 @@ SEALED_COLUMNS: dict[str, str] = {
     "mfa.Authenticator.data": "accounts.mfa_adapter.context_of",
     "accounts.TOTPEnrolment.secret": "accounts.mfa_adapter.context_of",
     "billing.Request.answer": "billing.requests.answer_context",
+    "accounts.EventSubscription.secrets": "accounts.event_subscriptions.context_of_secrets",
 }
 # name=key[:scope,scope...];...   The keys themselves are checked where they are read: accounts/service_keys.py.
 INTERNAL_API_KEYS = env.str("INTERNAL_API_KEYS", default="")
@@ -157,6 +159,7 @@ CELERY_TASK_TIME_LIMIT = 120
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "relay-outbox": {"task": "accounts.tasks.relay_outbox", "schedule": 5.0, "options": {"expires": 5}},
+    "send-events": {"task": "accounts.tasks.send_events", "schedule": 5.0, "options": {"expires": 5}},
     "purge-rate-limits": {
         "task": "accounts.tasks.purge_rate_limits",
         "schedule": 600.0,
@@ -349,6 +352,9 @@ RETENTION = {
     "events": timedelta(days=90),
     "spent_proofs": timedelta(0),
     "exchange_codes": timedelta(days=1),
+    "delivered_events": timedelta(days=30),
+    "dead_events": timedelta(days=90),
+    "events": timedelta(days=90),  # but never one whose delivery is still open
     "rate_limits": timedelta(0),
     "stripe_events": timedelta(days=30),  # carried out
     "dead_stripe_events": timedelta(days=90),
@@ -447,6 +453,12 @@ FRONTEND_URL = env.str("FRONTEND_URL", default="").rstrip("/")
 DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", default="")
 EMAIL_TIMEOUT = 10
 SERVICE_NAME = env.str("SERVICE_NAME", default="Auth Service")
+
+# ---------------------------------------------------------------- events for neighbour services
+EVENT_WEBHOOK_HOSTS = webhook_hosts("EVENT_WEBHOOK_HOSTS")
+EVENT_WEBHOOK_PLAIN_HTTP = False  # to loopback addresses, in development and tests
+# Seconds before each repeat of a delivery that failed; after the last one it is a dead letter. 16 hours in all.
+EVENT_DELIVERY_DELAYS = [5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800]
 
 # ---------------------------------------------------------------- text, time, files
 LANGUAGE_CODE = "en"

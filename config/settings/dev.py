@@ -21,3 +21,4 @@ if env.str("EMAIL_URL", default=""):
     vars().update(env.email_url("EMAIL_URL"))
 
 WHITENOISE_USE_FINDERS = True
+EVENT_WEBHOOK_PLAIN_HTTP = True

@@ -3,6 +3,7 @@
 import base64
 import binascii
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -142,3 +143,40 @@ def celery_broker(url: str) -> str:
     parts = urlsplit(url)
     database = parse_qs(parts.query).get("db", ["0"])[0]
     return f"redis+socket://{parts.path}?virtual_host={database}"
+
+
+Network = IPv4Network | IPv6Network
+
+
+def webhook_hosts(variable: str) -> dict[str, tuple[Network, ...]]:
+    """`host[:port][=network|network],...`: where events may be sent, as `host:port`, and the networks that are not of
+    the public internet in which the host may lie.
+    """
+    entries = {}
+    for entry in filter(None, (part.strip() for part in env.str(variable, default="").split(","))):
+        place, _, networks = entry.partition("=")
+        host, colon, port = place.lower().rpartition(":")
+        name, number = (host, port) if colon else (port, "443")
+        if not name or not number.isdecimal():
+            raise refuse(variable, "is malformed: host[:port][=network|network],... is expected.")
+        entries[f"{name}:{int(number)}"] = _networks(variable, networks)
+    return entries
+
+
+def _networks(variable: str, text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ip_network(part.strip()) for part in text.split("|") if part.strip())
+    except ValueError:
+        raise refuse(variable, "has a network that is none, such as 10.1.0.0/16.") from None
+
+
+def refuse_own_machine(variable: str, hosts: dict[str, tuple[Network, ...]]) -> None:
+    """Loopback and link-local addresses, that of clouds' metadata among them, are nobody's webhook."""
+    for network in (network for networks in hosts.values() for network in networks):
+        own = [
+            ip_network(one) for one in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "::/127", "fe80::/10")
+        ]
+        if any(network.version == one.version and network.overlaps(one) for one in own):
+            raise refuse(
+                variable, "allows a loopback or link-local network, which production does not accept."
+            )

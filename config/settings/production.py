@@ -5,6 +5,7 @@ from config.settings.base import (
     ALLOWED_HOSTS,
     DATABASES,
     DEFAULT_FROM_EMAIL,
+    EVENT_WEBHOOK_HOSTS,
     FRONTEND_URL,
     PUBLIC_BASE_URL,
     RATE_LIMITS_FACTOR,
@@ -13,7 +14,7 @@ from config.settings.base import (
     TRUSTED_PROXY_COUNT,
     VAR_DIR,
 )
-from config.settings.environment import env, refuse, refuse_embedded
+from config.settings.environment import env, refuse, refuse_embedded, refuse_own_machine
 
 ENVIRONMENT = "live"
 DEBUG = False
@@ -38,6 +39,7 @@ if STRIPE_API_BASE:
     )
 refuse_embedded("DATABASE_URL", str(DATABASES["default"]["HOST"]), var_dir=VAR_DIR)
 refuse_embedded("REDIS_URL", REDIS_URL.partition("unix://")[2], var_dir=VAR_DIR)
+refuse_own_machine("EVENT_WEBHOOK_HOSTS", EVENT_WEBHOOK_HOSTS)
 vars().update(env.email_url("EMAIL_URL"))
 
 # A proxy that is trusted with the client's address is trusted to say that TLS ended there; else nobody is.

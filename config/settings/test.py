@@ -41,3 +41,4 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
     "accounts.imported_hashes.PlainBCrypt",
 ]
+EVENT_WEBHOOK_PLAIN_HTTP = True

@@ -4,14 +4,15 @@ import csv
 import io
 import threading
 import uuid
+from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
 
 from accounts import events
 from accounts.models import ServiceEvent, User
-from credits import ledger, states
-from credits.errors import AccountFrozen, AccountSuspended
+from credits import ledger, refunds, states
+from credits.errors import AccountFrozen, AccountSuspended, InsufficientCredits
 from credits.models import CreditTransaction
 from credits.tests.test_views import TRANSACTIONS, USE, add, post, problem
 
@@ -56,7 +57,7 @@ class TestAlert:
         add(shop, verified_user, 10)
         spend(shop, verified_user, 59)
 
-        found = shop.get(EVENTS).json()["results"]
+        found = shop.get(EVENTS, {"types": "credits.low"}).json()["results"]
         assert [(event["type"], event["data"]) for event in found] == [
             ("credits.low", {"threshold": 50, "available": 49}),
             ("credits.low", {"threshold": 50, "available": 49}),
@@ -68,10 +69,46 @@ class TestAlert:
         states.set_alert(user_id=verified_user.pk, threshold=1)
         clock.advance(hours=2)
         assert problem(spend(shop, verified_user, 1)) == (402, "insufficient_credits")
-        assert not ServiceEvent.objects.exists()
+        lows = ServiceEvent.objects.filter(type="credits.low")
+        assert not lows.exists()
 
         add(shop, verified_user, 5)
-        assert [event.data for event in ServiceEvent.objects.all()] == [{"threshold": 1, "available": 0}]
+        assert [event.data for event in lows] == [{"threshold": 1, "available": 0}]
+
+
+@pytest.mark.django_db
+class TestEventsOfTheLedger:
+    def test_what_arrives_what_runs_out_and_debt(self, person, call, clock):
+        expires = clock.now + timedelta(hours=1)
+        first = ledger.add(user_id=person.pk, amount=10, call=call(), expires_at=expires)
+        clock.advance(hours=2)
+        bought = ledger.add(user_id=person.pk, amount=100, call=call(), type="purchase")
+        ledger.use(user_id=person.pk, amount=60, call=call())
+        charged = refunds.charge_back(user_id=person.pk, granted_by=bought.pk, amount=100, call=call())
+        ledger.add(user_id=person.pk, amount=70, call=call())
+
+        told = [(event.type, event.data) for event in ServiceEvent.objects.order_by("id")]
+        expiry = CreditTransaction.objects.get(type="expiry")
+        assert charged is not None
+        assert [(type_, data.get("amount", data.get("debt"))) for type_, data in told] == [
+            ("credits.added", 10),
+            ("credits.expired", 10),
+            ("credits.added", 100),
+            ("credits.debt", 60),
+            ("credits.added", 70),
+        ]
+        assert told[0][1] == {
+            "type": "bonus", "transaction_id": str(first.pk), "amount": 10, "balance_after": 10,
+        }  # fmt: skip
+        assert told[1][1] == {"transaction_id": str(expiry.pk), "amount": 10, "balance_after": 0}
+        assert told[3][1] == {"debt": 60, "balance": -60}
+
+    def test_a_call_that_fails_tells_nothing_and_spending_neither(self, person, call):
+        ledger.add(user_id=person.pk, amount=10, call=call())
+        ledger.use(user_id=person.pk, amount=1, call=call())
+        with pytest.raises(InsufficientCredits):
+            ledger.use(user_id=person.pk, amount=100, call=call())
+        assert ServiceEvent.objects.count() == 1
 
 
 @pytest.mark.django_db

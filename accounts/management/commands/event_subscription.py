@@ -1,0 +1,99 @@
+"""Webhooks of neighbour services, from the command line."""
+
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db.models import Count, Q
+
+from accounts import event_subscriptions
+from accounts.event_subscriptions import Issued, SubscriptionRefused
+from accounts.models import EventSubscription
+
+ACTOR = "manage.py"
+ACTIONS = "create | list | change | rotate | retire | send-again"
+
+
+class Command(BaseCommand):
+    help = "Subscriptions of neighbour services to events. A secret is shown once, when it is made."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True, metavar=ACTIONS)
+        create = actions.add_parser("create", help="a new one, for events from now on")
+        create.add_argument("name")
+        create.add_argument("url")
+        create.add_argument("--types", default="", help="comma-separated; without: all")
+        change = actions.add_parser("change", help="another address, other types, a pause and its end")
+        change.add_argument("name")
+        change.add_argument("--url")
+        change.add_argument("--types")
+        state = change.add_mutually_exclusive_group()
+        state.add_argument("--enable", action="store_const", const=True, dest="enabled")
+        state.add_argument("--disable", action="store_const", const=False, dest="enabled")
+        for name, text in {
+            "rotate": "a new secret; the one before it signs too until `retire`",
+            "retire": "from now on only the newest secret signs",
+            "send-again": "all dead letters",
+        }.items():
+            actions.add_parser(name, help=text).add_argument("name")
+        actions.add_parser("list", help="every subscription, as JSON, with what is open and dead")
+
+    def handle(self, *args: Any, action: str, **options: Any) -> None:
+        try:
+            getattr(self, f"_{action.replace('-', '_')}")(**options)
+        except SubscriptionRefused as refusal:
+            raise CommandError(str(refusal)) from refusal
+
+    def _create(self, *, name: str, url: str, types: str, **_: Any) -> None:
+        self._show(event_subscriptions.create(name=name, url=url, types=_split(types), actor=ACTOR))
+
+    def _rotate(self, *, name: str, **_: Any) -> None:
+        self._show(event_subscriptions.rotate(name=name, actor=ACTOR))
+        self.stderr.write(f"The one before signs too, until `event_subscription retire {name}`.")
+
+    def _retire(self, *, name: str, **_: Any) -> None:
+        changed = event_subscriptions.retire(name=name, actor=ACTOR)
+        self.stdout.write("One secret signs now." if changed else "There was one secret only.")
+
+    def _change(
+        self, *, name: str, url: str | None, types: str | None, enabled: bool | None, **_: Any
+    ) -> None:
+        wanted = None if types is None else _split(types)
+        event_subscriptions.change(name=name, url=url, types=wanted, enabled=enabled, actor=ACTOR)
+        self._list()
+
+    def _send_again(self, *, name: str, **_: Any) -> None:
+        revived = event_subscriptions.send_again(event_subscriptions.dead_of(name), actor=ACTOR)
+        self.stdout.write(f"{revived} will be sent again.")
+
+    def _list(self, **_: Any) -> None:
+        self.stdout.write(json.dumps([_row(one) for one in _with_counts()], indent=2))
+
+    def _show(self, issued: Issued) -> None:
+        self.stderr.write(f"The secret of {issued.subscription} is shown once, here:")
+        self.stdout.write(issued.secret)
+
+
+def _split(types: str) -> list[str]:
+    return [name.strip() for name in types.split(",") if name.strip()]
+
+
+def _with_counts() -> Any:
+    waiting = Q(deliveries__delivered_at=None, deliveries__dead_at=None, deliveries__isnull=False)
+    dead = Q(deliveries__dead_at__isnull=False)
+    return EventSubscription.objects.order_by("name").annotate(
+        open=Count("deliveries", filter=waiting), dead=Count("deliveries", filter=dead)
+    )
+
+
+def _row(subscription: Any) -> dict[str, Any]:
+    return {
+        "name": subscription.name,
+        "url": subscription.url,
+        "types": subscription.types or "all",
+        "enabled": subscription.enabled,
+        "secrets": len(subscription.secrets),
+        "open": subscription.open,
+        "dead": subscription.dead,
+        "failures_in_a_row": subscription.failures_in_a_row,
+    }

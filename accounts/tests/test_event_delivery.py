@@ -1,0 +1,470 @@
+"""Events by webhook: to real receivers, well, away, slow or redirecting; in order, at least once, nowhere else."""
+
+import threading
+import time
+from datetime import timedelta
+from ipaddress import ip_network
+from uuid import uuid4
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+from accounts import event_addresses, event_delivery, event_sending, event_subscriptions, events
+from accounts.event_addresses import AddressRefused
+from accounts.event_sending import Outcome
+from accounts.event_subscriptions import SubscriptionRefused
+from accounts.models import AuditEvent, EventDelivery, EventDispatch, EventSubscription, ServiceEvent
+from accounts.tests.receivers import Receiver
+from accounts.tests.strangers import closed_port, silent_port
+
+pytestmark = pytest.mark.django_db(transaction=True)
+ADA, BOB = uuid4(), uuid4()
+LOOPBACK = (ip_network("127.0.0.0/8"),)
+
+
+@pytest.fixture
+def subscribe(settings, monkeypatch):
+    """`subscribe(port)`: to a receiver at that port of loopback; gives the secret. Nothing is sent by itself."""
+    monkeypatch.setattr(events, "_send_task", lambda: None)
+
+    def make(port, *, name="shop", types=(), host="127.0.0.1", scheme="http"):
+        settings.EVENT_WEBHOOK_HOSTS = {**settings.EVENT_WEBHOOK_HOSTS, f"{host}:{port}": LOOPBACK}
+        return event_subscriptions.create(
+            name=name, url=f"{scheme}://{host}:{port}/in?a=1", types=types, actor="test"
+        ).secret
+
+    return make
+
+
+def emit(user_id=ADA, type="user.verified", **data):
+    with transaction.atomic():
+        events.emit(type, user_id=user_id, data=data)
+
+
+def make_due():
+    """As if all waiting were over."""
+    EventSubscription.objects.update(rests_until=None)
+    EventDelivery.objects.filter(due_at__isnull=False).update(due_at=Now())
+
+
+def numbers(receiver, user_id=ADA):
+    return [event["data"]["n"] for event in receiver.received if event["user_id"] == str(user_id)]
+
+
+def after(seconds):
+    def answer(event):
+        time.sleep(seconds(event))
+        return 200
+
+    return answer
+
+
+class TestSending:
+    def test_it_is_signed_and_is_what_the_feed_says(self, subscribe, internal, service_key):
+        receiver = Receiver()
+        with receiver.running() as port:
+            secret = subscribe(port)
+            emit(n=1)
+            assert event_delivery.send_events() == 1
+        headers, body = receiver.tried[0]
+        assert Webhook(secret).verify(body, headers) == receiver.received[0]
+        with pytest.raises(WebhookVerificationError):
+            Webhook("whsec_" + "A" * 43 + "=").verify(body, headers)
+        feed = internal.with_key(service_key()).get("/v1/events").json()["results"]
+        assert receiver.received == feed
+        assert headers["webhook-id"] == f"evt_{feed[0]['id']}"
+
+    def test_only_what_is_wanted_and_only_from_now_on(self, subscribe):
+        emit(n=0)
+        receiver = Receiver()
+        with receiver.running() as port:
+            subscribe(port, types=["credits.low"])
+            emit(n=1)
+            emit(type="credits.low", n=2)
+            event_delivery.send_events()
+        assert numbers(receiver) == [2]
+
+    def test_it_leaves_by_itself_after_the_commit_and_not_without_it(self, subscribe, monkeypatch):
+        receiver = Receiver()
+        with receiver.running() as port:
+            subscribe(port)
+            monkeypatch.setattr(events, "_send_task", event_delivery.send_events)
+            emit(n=1)
+            with transaction.atomic():
+                events.emit("user.verified", user_id=ADA, data={"n": 2})
+                transaction.set_rollback(True)
+        assert numbers(receiver) == [1]
+
+    def test_a_secret_rotates_without_a_failed_delivery(self, subscribe):
+        receiver = Receiver()
+        with receiver.running() as port:
+            old = subscribe(port)
+            new = event_subscriptions.rotate(name="shop", actor="test").secret
+            emit(n=1)
+            event_delivery.send_events()
+            event_subscriptions.retire(name="shop", actor="test")
+            emit(n=2)
+            event_delivery.send_events()
+        (both, first), (only_new, second) = receiver.tried
+        Webhook(old).verify(first, both)
+        Webhook(new).verify(first, both)
+        Webhook(new).verify(second, only_new)
+        with pytest.raises(WebhookVerificationError):
+            Webhook(old).verify(second, only_new)
+
+    def test_no_secret_is_in_a_row_and_it_moves_to_no_other(self, subscribe):
+        secret = subscribe(closed_port())
+        row = EventSubscription.objects.values().get()
+        assert secret.removeprefix("whsec_") not in str(row)
+        assert row["secrets"][0].startswith("sealed1:")
+
+    def test_a_pause_keeps_what_happens(self, subscribe):
+        receiver = Receiver()
+        with receiver.running() as port:
+            subscribe(port)
+            event_subscriptions.change(name="shop", enabled=False, actor="test")
+            emit(n=1)
+            assert event_delivery.send_events() == 0
+            event_subscriptions.change(name="shop", enabled=True, actor="test")
+            event_delivery.send_events()
+        assert numbers(receiver) == [1]
+
+
+class TestOrder:
+    def test_each_user_in_order_over_many_at_once(self, subscribe):
+        receiver = Receiver(after(lambda event: 0.002 * (event["id"] % 5)))
+        people = [uuid4() for _ in range(6)]
+        with receiver.running() as port:
+            subscribe(port)
+            for number in range(8):
+                for person in people:
+                    emit(person, n=number)
+            event_delivery.send_events()
+        assert all(numbers(receiver, person) == list(range(8)) for person in people)
+
+    def test_a_failed_one_holds_back_its_user_here_and_nobody_else(self, subscribe):
+        picky = Receiver(lambda event: 500 if event["data"] == {"n": 1} else 200)
+        other = Receiver()
+        with picky.running() as port, other.running() as other_port:
+            subscribe(port)
+            subscribe(other_port, name="mail")
+            for number in (1, 2):
+                emit(ADA, n=number)
+            emit(BOB, n=3)
+            event_delivery.send_events()
+            assert (numbers(picky), numbers(picky, BOB)) == ([], [3])
+            assert (numbers(other), numbers(other, BOB)) == ([1, 2], [3])
+            picky.answer = lambda event: 200
+            make_due()
+            event_delivery.send_events()
+        assert numbers(picky) == [1, 2]
+
+
+class TestFaults:
+    def test_a_dead_letter_after_all_tries_lets_the_next_go(self, subscribe, settings):
+        settings.EVENT_DELIVERY_DELAYS = [5, 30]
+        picky = Receiver(lambda event: 500 if event["data"] == {"n": 1} else 200)
+        with picky.running() as port:
+            subscribe(port)
+            emit(n=1)
+            emit(n=2)
+            for tries in (1, 2, 3):
+                make_due()
+                event_delivery.send_events()
+                first = EventDelivery.objects.order_by("position")[0]
+                assert (first.attempts, first.dead_at is not None) == (tries, tries == 3)
+                assert (first.last_status, first.last_error) == (500, "HTTP 500")
+            make_due()  # three failures in a row: the receiver rests
+            event_delivery.send_events()
+            assert numbers(picky) == [2]
+
+            picky.answer = lambda event: 200
+            call_command("event_subscription", "send-again", "shop")
+            event_delivery.send_events()
+        assert numbers(picky) == [2, 1]
+        assert AuditEvent.objects.filter(type="events_sent_again").count() == 1
+
+    def test_later_and_later(self, subscribe, settings):
+        subscribe(closed_port())
+        emit(n=1)
+        for delay in settings.EVENT_DELIVERY_DELAYS[:3]:
+            make_due()
+            event_delivery.send_events()
+            row = EventDelivery.objects.annotate(left=F("due_at") - Now()).get()
+            assert timedelta(seconds=delay - 2) < row.left <= timedelta(seconds=delay)
+            assert row.last_error == "ConnectionRefusedError"
+
+    def test_a_receiver_that_is_away_is_asked_with_one_event_not_with_all(self, subscribe):
+        subscribe(closed_port())
+        for _ in range(20):
+            emit(uuid4(), n=1)
+        assert event_delivery.send_events() < 10
+        assert EventSubscription.objects.get().rests_until is not None
+        assert event_delivery.send_events() <= 1
+
+    def test_and_gets_all_of_it_when_it_is_back(self, subscribe):
+        port = closed_port()
+        subscribe(port)
+        people = [uuid4() for _ in range(5)]
+        for number in range(3):
+            for person in people:
+                emit(person, n=number)
+        event_delivery.send_events()
+        receiver = Receiver()
+        with receiver.running(port=port):
+            for _ in range(3):
+                make_due()
+                event_delivery.send_events()
+        assert all(numbers(receiver, person) == [0, 1, 2] for person in people)
+
+    @pytest.mark.parametrize("fault", ["silent", "endless"])
+    def test_a_slow_one_is_cut_off(self, subscribe, fault):
+        endless = Receiver()
+        endless.endless = True
+        with silent_port() as silent, endless.running() as port:
+            subscribe(silent if fault == "silent" else port)
+            emit(n=1)
+            event = events.feed().get()
+            url = EventSubscription.objects.get().url
+            started = time.monotonic()
+            outcome = event_sending.send(event, url=url, secrets=["whsec_" + "A" * 43 + "="], seconds=0.3)
+            assert time.monotonic() - started < 1.5
+            endless.endless = False
+        assert outcome == Outcome(error="TimeoutError")
+
+    def test_a_slow_receiver_does_not_hold_up_another(self, subscribe):
+        slow, quick = Receiver(after(lambda event: 1)), Receiver()
+        with slow.running() as slow_port, quick.running() as port:
+            subscribe(slow_port)
+            subscribe(port, name="quick")
+            for _ in range(8):
+                emit(uuid4(), n=1)
+            run = threading.Thread(target=_run_and_close)
+            run.start()
+            until = time.monotonic() + 0.9
+            while len(quick.received) < 8 and time.monotonic() < until:
+                time.sleep(0.01)
+            assert len(quick.received) == 8
+            assert len(slow.received) == 0
+            run.join()
+        assert len(slow.received) == 8
+
+    def test_a_redirect_is_a_failure_and_is_not_followed(self, subscribe):
+        inside, outside = Receiver(), Receiver(lambda event: 302)
+        with inside.running() as port, outside.running() as other:
+            outside.location = f"http://127.0.0.1:{port}/"
+            subscribe(other)
+            emit(n=1)
+            event_delivery.send_events()
+        assert inside.tried == []
+        assert EventDelivery.objects.get().last_error == "HTTP 302"
+
+
+class TestKilled:
+    def test_what_a_killed_process_had_in_hand_is_sent_after_its_lease(self, subscribe):
+        receiver = Receiver()
+        with receiver.running() as port:
+            subscribe(port)
+            emit(n=1)
+            emit(n=2)
+            event_delivery.fan_out()
+            EventDispatch.objects.create(holder=uuid4(), held_until=Now() + timedelta(seconds=20))
+            EventDelivery.objects.update(
+                due_at=None
+            )  # killed between the end of one and the release of the next
+            assert event_delivery.send_events() == 0
+            EventDispatch.objects.update(held_until=Now())
+            event_delivery.send_events()
+        assert numbers(receiver) == [1, 2]
+
+    def test_runs_at_once_send_each_event_once(self, subscribe):
+        receiver = Receiver()
+        with receiver.running() as port:
+            subscribe(port)
+            for number in range(10):
+                emit(n=number)
+            runs = [threading.Thread(target=_run_and_close) for _ in range(4)]
+            for run in runs:
+                run.start()
+            for run in runs:
+                run.join()
+        assert numbers(receiver) == list(range(10))
+
+    def test_late_commits_are_not_skipped(self, subscribe):
+        receiver = Receiver()
+        with receiver.running() as port:
+            subscribe(port)
+            written, go = threading.Event(), threading.Event()
+
+            def late():
+                with transaction.atomic():
+                    events.emit("user.verified", user_id=BOB, data={"n": 1})
+                    written.set()
+                    go.wait(5)
+                _close()
+
+            thread = threading.Thread(target=late)
+            thread.start()
+            written.wait(5)
+            emit(n=2)
+            event_delivery.send_events()
+            go.set()
+            thread.join()
+            event_delivery.send_events()
+        assert (numbers(receiver), numbers(receiver, BOB)) == ([2], [1])
+
+
+def _run_and_close():
+    event_delivery.send_events()
+    _close()
+
+
+def _close():
+    from django.db import connection
+
+    connection.close()
+
+
+class TestAddresses:
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "ftp://shop.test/",
+            "http://shop.test/",
+            "https://other.test/",
+            "https://shop.test:8443/",
+            "https://user:pw@shop.test/",
+            "https://shop.test@evil.test/",
+            "https://evil.test#@shop.test/",
+            "https://shop.test/#x",
+            "https://shop.test\\@evil.test/",
+            "https://shop.test/\r\nX: y",
+            "https://169.254.169.254/latest",
+            "https://[::1]/",
+            "https://shop.test:x/",
+            "https:///",
+            "",
+        ],
+    )
+    def test_only_https_to_listed_hosts(self, settings, url):
+        settings.EVENT_WEBHOOK_HOSTS = {"shop.test:443": ()}
+        event_addresses.parse("https://SHOP.test/in?x=1")
+        with pytest.raises(AddressRefused):
+            event_addresses.parse(url)
+        with pytest.raises(SubscriptionRefused):
+            event_subscriptions.create(name="shop", url=url, types=(), actor="test")
+
+    def test_production_takes_no_plain_http(self, settings):
+        settings.EVENT_WEBHOOK_HOSTS, settings.EVENT_WEBHOOK_PLAIN_HTTP = {"127.0.0.1:80": LOOPBACK}, False
+        with pytest.raises(AddressRefused):
+            event_addresses.parse("http://127.0.0.1/")
+
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",  # noqa: S104
+            "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1%eth0", "fc00::1", "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "2001:0:7f00:1::", "ff02::1",
+        ],
+    )  # fmt: skip
+    def test_a_listed_host_that_lies_inside_gets_nothing(self, settings, monkeypatch, address):
+        settings.EVENT_WEBHOOK_HOSTS = {"shop.test:443": ()}
+        monkeypatch.setattr(event_addresses, "resolve", lambda host, port: ["93.184.215.14", address])
+        with pytest.raises(AddressRefused):
+            event_addresses.pin(event_addresses.parse("https://shop.test/"))
+
+    def test_a_private_network_that_is_listed_with_the_host_is_allowed(self, settings, monkeypatch):
+        settings.EVENT_WEBHOOK_HOSTS = {"shop.test:443": (ip_network("10.1.0.0/16"),)}
+        target = event_addresses.parse("https://shop.test/")
+        monkeypatch.setattr(event_addresses, "resolve", lambda host, port: ["10.1.2.3"])
+        assert event_addresses.pin(target) == "10.1.2.3"
+        monkeypatch.setattr(event_addresses, "resolve", lambda host, port: ["10.2.2.3"])
+        with pytest.raises(AddressRefused):
+            event_addresses.pin(target)
+
+    def test_a_name_that_is_bound_anew_is_asked_for_once(self, subscribe, monkeypatch):
+        """The first answer is judged and connected to; the second, which leads elsewhere, is never asked for."""
+        right, wrong = Receiver(), Receiver()
+        answers = [["127.0.0.1"], ["127.0.0.2"], ["127.0.0.2"]]
+        monkeypatch.setattr(event_addresses, "resolve", lambda host, port: answers.pop(0))
+        with right.running() as port, wrong.running():
+            subscribe(port, host="shop.test")
+            emit(n=1)
+            event_delivery.send_events()
+        assert (numbers(right), len(answers)) == ([1], 2)
+        assert right.tried[0][0]["host"] == f"shop.test:{port}"
+
+    def test_tls_is_checked_against_the_name(self, subscribe, settings, monkeypatch, certificate_for):
+        server, trusting = certificate_for("shop.test")
+        monkeypatch.setattr(event_sending, "tls", lambda: trusting)
+        monkeypatch.setattr(event_addresses, "resolve", lambda host, port: ["127.0.0.1"])
+        receiver = Receiver()
+        with receiver.running(server) as port:
+            subscribe(port, host="shop.test", scheme="https")
+            subscribe(port, name="other", host="other.test", scheme="https")
+            emit(n=1)
+            event_delivery.send_events()
+        assert numbers(receiver) == [1]
+        failed = EventDelivery.objects.get(subscription__name="other")
+        assert failed.last_error == "SSLCertVerificationError"
+
+
+class TestCommand:
+    def test_create_list_rotate_and_refusals(self, subscribe, capsys):
+        subscribe(443, host="shop.test", name="first", scheme="https")
+        call_command("event_subscription", "create", "shop", "https://shop.test/x", "--types", "credits.low")
+        assert capsys.readouterr().out.startswith("whsec_")
+        call_command("event_subscription", "list")
+        assert '"name": "shop"' in capsys.readouterr().out
+        for arguments in (
+            ["create", "shop", "https://shop.test/x"],
+            ["create", "Shop", "https://shop.test/x"],
+            ["create", "other", "https://evil.test/x"],
+            ["create", "other", "https://shop.test/x", "--types", "nonsense"],
+            ["rotate", "unknown"],
+        ):
+            with pytest.raises(CommandError):
+                call_command("event_subscription", *arguments)
+        assert EventSubscription.objects.count() == 2
+
+
+class TestAdmin:
+    def test_a_superuser_subscribes_rotates_and_sends_again(self, subscribe, admin_site, make_user):
+        subscribe(443, host="shop.test", name="first", scheme="https")
+        admin_site.force_login(make_user(is_staff=True, is_superuser=True))
+        page = "/admin/accounts/eventsubscription/"
+        fields = {"name": "shop", "url": "https://shop.test/in", "types": "credits.low, user.deleted"}
+        made = form_post(admin_site, f"{page}new/", fields).content.decode()
+        made_again = form_post(admin_site, f"{page}new/", fields).content.decode()
+        assert "whsec_" in made
+        assert "There is a subscription" in made_again
+        shop = EventSubscription.objects.get(name="shop")
+        assert shop.types == ["credits.low", "user.deleted"]
+        rotated = form_post(admin_site, page, {"action": "rotate", "_selected_action": str(shop.pk)})
+        assert "whsec_" in rotated.content.decode()
+        assert len(EventSubscription.objects.get(name="shop").secrets) == 2
+        assert "sealed1:" not in admin_site.get(f"{page}{shop.pk}/change/").content.decode()
+
+        event = ServiceEvent.objects.create(type="credits.low", user_id=ADA, position=1)
+        dead = EventDelivery.objects.create(
+            subscription=shop, event=event, position=1, user_id=ADA, dead_at=Now(), attempts=10
+        )
+        deliveries = "/admin/accounts/eventdelivery/"
+        form_post(admin_site, deliveries, {"action": "send_again", "_selected_action": str(dead.pk)})
+        dead.refresh_from_db()
+        assert (dead.dead_at, dead.attempts) == (None, 0)
+
+    def test_other_staff_cannot_subscribe(self, subscribe, admin_site, make_user):
+        admin_site.force_login(make_user(is_staff=True))
+        assert admin_site.get("/admin/accounts/eventsubscription/new/").status_code in {302, 403}
+
+
+def form_post(client, path, fields):
+    client.get(path)
+    fields = {**fields, "csrfmiddlewaretoken": client.cookies["csrftoken"].value}
+    return client.post(path, fields, format="multipart")
