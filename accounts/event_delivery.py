@@ -23,7 +23,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from accounts import event_sending, event_subscriptions, events
+from accounts import event_sending, event_subscriptions, events, metrics
 from accounts.event_sending import Outcome
 from accounts.models import EventDelivery, EventDispatch, EventSubscription
 
@@ -244,6 +244,8 @@ def _release_next(delivery: EventDelivery) -> None:
 def _note(delivery: EventDelivery, outcome: Outcome) -> None:
     """A receiver that fails again and again rests: 1, 2, 4 seconds, up to a minute."""
     receiver = EventSubscription.objects.filter(pk=delivery.subscription_id)
+    result = "delivered" if outcome.delivered else "failed"
+    metrics.count(metrics.DELIVERIES, delivery.subscription.name, result)
     if outcome.delivered:
         receiver.exclude(failures_in_a_row=0).update(failures_in_a_row=0, rests_until=None)
         return

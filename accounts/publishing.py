@@ -5,6 +5,7 @@ import queue
 import threading
 import weakref
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from typing import Generic, TypeVar
 
 import structlog
@@ -23,12 +24,12 @@ class Publisher(Generic[Item]):
 
     def reset(self) -> None:
         self._lock = threading.Lock()
-        self._ids: queue.Queue[Item] = queue.Queue(self._most)
+        self._ids: queue.Queue[tuple[Context, Item]] = queue.Queue(self._most)
         self._thread: threading.Thread | None = None
 
     def put(self, item: Item) -> None:
         try:
-            self._ids.put_nowait(item)
+            self._ids.put_nowait((copy_context(), item))  # with the request's id, for the logs
         except queue.Full:
             return
         with self._lock:
@@ -38,9 +39,9 @@ class Publisher(Generic[Item]):
 
     def _run(self) -> None:
         while True:
-            item = self._ids.get()
+            context, item = self._ids.get()
             try:
-                self._send(item)
+                context.run(self._send, item)
             except Exception as error:  # noqa: BLE001  whatever the broker's client raises, the rows make up for it
                 log.warning(
                     "not_published", by=self._name, reason=type(error).__name__, waiting=self._ids.qsize()

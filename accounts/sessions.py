@@ -14,7 +14,7 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from rest_framework_simplejwt.exceptions import TokenError
 
-from accounts import audit, devices, key_use, mails, throttles
+from accounts import audit, devices, key_use, mails, metrics, throttles
 from accounts.audit import Event
 from accounts.client import Client
 from accounts.errors import (
@@ -146,6 +146,7 @@ def open_session(user: User, *, methods: list[str], client: Client) -> TokenPair
         event = audit.record(Event.SIGNED_IN, user_id=user.pk, session_id=session.pk, client=client)
         if is_new:
             mails.notify(mails.NEW_DEVICE, user=user, event=event)
+    metrics.count(metrics.TOKENS, "sign_in")
     return _pair(session, user.token_version, now=session.current_issued_at)
 
 
@@ -162,6 +163,7 @@ def rotate(raw_token: str, *, client: Client) -> TokenPair:
     throttles.take(throttles.hit("refresh", str(token.session_id)))
     session = _advance(token, client)
     if session is not None:
+        metrics.count(metrics.TOKENS, "refresh")
         return _pair(session, token["tv"], now=session.current_issued_at)
     session, now = _judge(token)
     if _repeats(token, session, now):

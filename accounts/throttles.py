@@ -18,7 +18,7 @@ from django.db import connection
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from accounts import limit_headers
+from accounts import limit_headers, metrics
 from accounts.errors import RateLimited
 from accounts.limit_headers import Standing
 
@@ -157,6 +157,7 @@ def take(*hits: Hit) -> int | None:
     if taken.refused >= 0:
         wait = _seconds(taken.wait)
         limit_headers.note(hits[taken.refused].rule, Standing(0, wait))
+        metrics.count(metrics.THROTTLED, hits[taken.refused].rule)
         raise RateLimited(retry_after=wait)
     for one, (left, reset) in zip(hits, taken.standings, strict=True):
         limit_headers.note(one.rule, Standing(left, _seconds(reset)))

@@ -5,9 +5,10 @@ from typing import Any
 from celery import Celery
 from celery.signals import setup_logging
 
-import config.stale_connections  # noqa: F401  -- listens, in web processes too: each of them loads this module
+import config.background
+import config.stale_connections
 
-app = Celery("config")
+app = Celery("config", task_cls=config.background.ServiceTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 

@@ -16,6 +16,7 @@ from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 from rest_framework import exceptions
 
+from accounts import metrics
 from accounts.errors import NotFound, Problem, RateLimited, ServiceUnavailable
 from config import faults
 
@@ -131,6 +132,8 @@ def _of_framework(error: exceptions.APIException) -> Problem:
 
 def answer(problem: Problem, request: Any) -> HttpResponse:
     """The problem document itself, with the headers that its status demands."""
+    match = getattr(request, "resolver_match", None)
+    metrics.count(metrics.PROBLEMS, f"/{match.route}" if match else "unknown", problem.default_code)
     response = HttpResponse(
         msgspec.json.encode(problem.document(getattr(request, "request_id", None))),
         status=problem.status_code,

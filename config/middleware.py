@@ -13,6 +13,7 @@ from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.functional import SimpleLazyObject
 
+from accounts import metrics
 from config.errors import BadRequestProblem, BodyTooLarge, BodyUnreadable, answer
 from config.logging import request_id
 
@@ -143,14 +144,23 @@ def log_request(request: HttpRequest, response: HttpResponseBase, seconds: float
     """One line: the route's template and the caller's id; never the path, the query, an address or a credential."""
     match = request.resolver_match
     view = getattr(match.func, "cls", None) if match is not None else None
+    method = request.method if request.method in _METHODS else "other"
+    route = f"/{match.route}" if match is not None else None
+    tier = getattr(view, "tier", None)
+    status = response.status_code
+    metrics.observe(
+        metrics.REQUESTS,
+        *(settings.LISTENER, method or "other", route or "unknown", tier or "none", str(status)),
+        seconds=seconds,
+    )
     user, service = _user(request), getattr(getattr(request, "auth", None), "service", None)
     log.info(
         "request",
-        method=request.method if request.method in _METHODS else "other",
-        route=f"/{match.route}" if match is not None else None,
-        status=response.status_code,
+        method=method,
+        route=route,
+        status=status,
         milliseconds=round(seconds * 1000, 2),
-        tier=getattr(view, "tier", None),
+        tier=tier,
         user=str(user.pk) if user is not None and user.pk else None,
         service=service,
         request_id=request.request_id,  # type: ignore[attr-defined]

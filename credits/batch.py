@@ -13,7 +13,15 @@ from psycopg.types.numeric import Int8
 from accounts.errors import Problem, UserNotFound
 from credits.calls import Call
 from credits.models import CreditLot, CreditTransaction, UserCredit
-from credits.posting import LockedAccount, Operation, ledger_time, lock_all, new_lot_ids, retried
+from credits.posting import (
+    LockedAccount,
+    Operation,
+    count_operation,
+    ledger_time,
+    lock_all,
+    new_lot_ids,
+    retried,
+)
 from credits.saving import encode, save
 
 LARGEST = 1000
@@ -44,7 +52,10 @@ def perform_all(orders: Sequence[Order]) -> list[CreditTransaction | Problem]:
     A key that was used before, in another request or earlier in the list, gets its first answer. Raises
     ServiceUnavailable, and then nothing was done.
     """
-    return retried(lambda: _perform_all(orders))
+    results = retried(lambda: _perform_all(orders))
+    for result in results:
+        count_operation(result)
+    return results
 
 
 def _perform_all(orders: Sequence[Order]) -> list[CreditTransaction | Problem]:

@@ -10,6 +10,7 @@ A verb is `perform`ed with an operation: what it does to an account once the loc
 import uuid
 from datetime import datetime, timedelta
 
+from accounts import metrics
 from accounts.errors import ValidationFailed
 from credits.account import PRIORITIES, Account
 from credits.calls import Call
@@ -56,6 +57,8 @@ def use(*, user_id: uuid.UUID, amount: int | None, call: Call) -> CreditTransact
     Raises UserNotFound, FeatureNotFound, InsufficientCredits, AccountSuspended or AccountFrozen.
     """
     spent = amount and spend_open_grant(user_id=user_id, amount=amount, call=call)
+    if spent:
+        metrics.count(metrics.LEDGER, "use", "fast", "ok")
     return spent or use_locked(user_id=user_id, amount=amount, call=call)
 
 

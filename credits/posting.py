@@ -15,7 +15,8 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import DateTimeField, Func
 from psycopg import errors as postgres_errors
 
-from accounts.errors import ServiceUnavailable, UserNotFound
+from accounts import metrics
+from accounts.errors import Problem, ServiceUnavailable, UserNotFound
 from credits.account import Account
 from credits.calls import Call
 from credits.models import CreditLot, CreditTransaction, UserCredit
@@ -83,7 +84,21 @@ def perform(user_id: uuid.UUID, call: Call, operation: Operation[Posted]) -> Pos
 
     Raises UserNotFound, whatever the operation raises, and ServiceUnavailable when the lock cannot be had.
     """
-    return retried(lambda: _perform(user_id, call, operation))
+    try:
+        posted = retried(lambda: _perform(user_id, call, operation))
+    except Problem as problem:
+        count_operation(problem)
+        raise
+    count_operation(posted)
+    return posted
+
+
+def count_operation(result: CreditTransaction | Problem | None) -> None:
+    """In the metrics: what became of an operation under the lock. None did nothing and is not counted."""
+    if isinstance(result, Problem):
+        metrics.count(metrics.LEDGER, "refused", "locked", result.default_code)
+    elif result is not None:
+        metrics.count(metrics.LEDGER, result.type, "locked", "replayed" if result.replayed else "ok")
 
 
 def _perform(user_id: uuid.UUID, call: Call, operation: Operation[Posted]) -> Posted | CreditTransaction:
@@ -121,7 +136,10 @@ def lock(user_id: uuid.UUID) -> UserCredit:
 
 def lock_all(user_ids: Sequence[uuid.UUID]) -> list[UserCredit]:
     """The balance rows of those users that exist, locked in the order of their ids, so that nobody deadlocks."""
+    started = time.perf_counter()
     found = list(UserCredit.objects.raw(LOCK, [list(user_ids)]))
+    waited = time.perf_counter() - started
+    metrics.observe(metrics.LOCK_WAIT, "user" if len(user_ids) == 1 else "batch", seconds=waited)
     if len(found) == len(user_ids):
         return found
     with connection.cursor() as cursor:
@@ -159,5 +177,6 @@ def retried(operation: Callable[[], Result]) -> Result:
         except OperationalError as error:
             if not isinstance(error.__cause__, RETRIED) or connection.in_atomic_block:
                 raise
+            metrics.count(metrics.LEDGER_RETRIES, type(error.__cause__).__name__)
             time.sleep(random.uniform(0.5, 1) * 0.01 * 2**attempt)  # noqa: S311
     raise ServiceUnavailable

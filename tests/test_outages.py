@@ -14,7 +14,9 @@ from tests.surface import Route, surface
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ROUTES = [
-    route for route in surface() if route.view is not None and route.note not in {"docs", "staff", "health"}
+    route
+    for route in surface()
+    if route.view is not None and route.note not in {"docs", "metrics", "staff", "health"}
 ]
 # They answer from the process alone, or refuse what the documented example sends before they look anything up.
 NEEDS_NO_DATABASE = {

@@ -3,6 +3,7 @@
 import smtplib
 import time
 from contextlib import contextmanager
+from contextvars import copy_context
 from datetime import timedelta
 
 import pytest
@@ -103,7 +104,7 @@ class TestHandingOver:
 
     def test_a_full_queue_drops_the_id_and_the_relay_has_it(self, message):
         publisher = Publisher(outbox._send_task, name="full", most=1)
-        publisher._ids.put_nowait(message.pk)
+        publisher._ids.put_nowait((copy_context(), message.pk))
         publisher.put(message.pk)  # neither waits nor raises
         assert outbox.relay() == 1
 

@@ -251,6 +251,11 @@ LOGGING = {
     },
 }
 
+# ---------------------------------------------------------------- metrics
+# Where the processes of this host count: one directory for those that /metrics of this host is to show.
+METRICS_DIR = Path(env.str("METRICS_DIR", default=str(VAR_DIR / "metrics")))
+METRICS_COLLECTORS = ["accounts.queues.standings", "billing.queues.standings"]
+
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "no-referrer"
 X_FRAME_OPTIONS = "DENY"

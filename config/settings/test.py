@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from pathlib import Path
 
 _FIXED = {
     "SECRET_KEY": "test-only-8b1f6c0e5a7d4923b6e1c4f7a9d2053e",
@@ -42,3 +43,5 @@ PASSWORD_HASHERS = [
     "accounts.imported_hashes.PlainBCrypt",
 ]
 EVENT_WEBHOOK_PLAIN_HTTP = True
+_metrics = tempfile.TemporaryDirectory(prefix="metrics-")
+METRICS_DIR = Path(_metrics.name)

@@ -1,0 +1,196 @@
+"""What the service counts, for Prometheus: right over all processes of a host, and cheap where it is counted.
+
+A request only appends to a list of its process. A thread adds that up once a second and writes it to a memory-mapped
+file of prometheus_client, one for each process. Processes take files by number and leave them to their successors, so
+counters go on over restarts and files do not pile up. A killed process loses its last second.
+"""
+
+import atexit
+import fcntl
+import os
+import threading
+import time
+from bisect import bisect_left
+from collections import Counter as Tally
+from collections import defaultdict, deque
+from itertools import count as numbers
+from pathlib import Path
+from typing import Any
+
+import prometheus_client
+from django.conf import settings
+from prometheus_client import values
+
+SECONDS_BETWEEN_WRITES = 1.0
+NO_SLOT = "none"  # of a process that has counted nothing yet
+
+Labels = tuple[str, ...]
+
+
+class Slot:
+    """The number under which this process writes. The kernel frees it when the process ends, however it ends."""
+
+    def __init__(self) -> None:
+        self.number = NO_SLOT
+        self._lock: Any = None
+
+    def take(self) -> None:
+        if self._lock is not None:
+            return
+        directory = Path(settings.METRICS_DIR)
+        directory.mkdir(parents=True, exist_ok=True)
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(
+            directory
+        )  # read by prometheus_client when it opens a file
+        for number in numbers():
+            lock = (directory / f"{number}.lock").open("a")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                lock.close()
+            else:
+                self.number, self._lock = str(number), lock
+                return
+
+    def forget(self) -> None:
+        """In a child: the parent's lock is not ours, and closing our copy leaves it to the parent."""
+        if self._lock is not None:
+            self._lock.close()
+        self.number, self._lock = NO_SLOT, None
+
+
+slot = Slot()
+values.ValueClass = values.MultiProcessValue(lambda: slot.number)  # type: ignore[no-untyped-call]
+
+
+class Counter(prometheus_client.Counter):
+    """How often something happened."""
+
+    def add(self, amounts: list[float]) -> None:
+        self.inc(sum(amounts))
+
+
+class Histogram(prometheus_client.Histogram):
+    """How long something took, in seconds."""
+
+    def add(self, amounts: list[float]) -> None:
+        """As `observe` for each, with one write for each bucket that any falls into."""
+        self._sum.inc(sum(amounts))
+        for place, many in Tally(bisect_left(self._upper_bounds, one) for one in amounts).items():
+            self._buckets[place].inc(many)
+
+
+def _counter(name: str, text: str, *labels: str) -> Counter:
+    return Counter(name, text, labels, registry=None)
+
+
+def _histogram(name: str, text: str, *labels: str, buckets: tuple[float, ...]) -> Histogram:
+    return Histogram(name, text, labels, buckets=buckets, registry=None)
+
+
+_SECONDS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+REQUESTS = _histogram(
+    "http_request_duration_seconds",
+    "Requests by listener, method, route template, tier and status.",
+    *("listener", "method", "route", "tier", "status"),
+    buckets=_SECONDS,
+)
+PROBLEMS = _counter(
+    "http_problems_total",
+    "Refusals by route and stable code: wrong passwords, reuse, outages.",
+    "route",
+    "code",
+)
+TOKENS = _counter("tokens_issued_total", "Pairs of tokens, by what they were for.", "by")
+THROTTLED = _counter("throttled_total", "Calls over a limit, by the limit's name.", "limit")
+LEDGER = _counter(
+    "ledger_operations_total", "Ledger operations by type, path and result.", "type", "path", "result"
+)
+LOCK_WAIT = _histogram(
+    "ledger_lock_wait_seconds",
+    "What the locked path waited for the rows of its users.",
+    "of",
+    buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 3.0),
+)
+LEDGER_RETRIES = _counter(
+    "ledger_retries_total", "Operations that lost against others and were repeated.", "reason"
+)
+TASKS = _histogram(
+    "celery_task_duration_seconds", "Background tasks by name and result.", "task", "state", buckets=_SECONDS
+)
+DELIVERIES = _counter(
+    "event_deliveries_total", "Webhooks tried, by subscription and result.", "subscription", "result"
+)
+ALL: tuple[Counter | Histogram, ...] = (
+    REQUESTS, PROBLEMS, TOKENS, THROTTLED, LEDGER, LOCK_WAIT, LEDGER_RETRIES, TASKS, DELIVERIES,
+)  # fmt: skip
+
+Record = tuple[Counter | Histogram, Labels, float]
+
+
+class Recorder:
+    """Keeps what is counted until it is written."""
+
+    def __init__(self) -> None:
+        self.records: deque[Record] = deque()
+        self._something = threading.Event()
+        self._writing = threading.Lock()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def add(self, metric: Counter | Histogram, labels: Labels, amount: float) -> None:
+        self.records.append((metric, labels, amount))
+        if not self._something.is_set():
+            self._wake()
+
+    def _wake(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
+                self._thread.start()
+        self._something.set()
+
+    def _run(self) -> None:
+        while True:
+            self._something.wait()
+            time.sleep(SECONDS_BETWEEN_WRITES)
+            self._something.clear()  # before the records are taken: one that comes now wakes us again
+            self.write()
+
+    def write(self) -> None:
+        with self._writing:
+            amounts: dict[tuple[Counter | Histogram, Labels], list[float]] = defaultdict(list)
+            for _ in range(len(self.records)):
+                metric, labels, amount = self.records.popleft()
+                amounts[metric, labels].append(amount)
+            if not amounts:
+                return
+            slot.take()
+            for (metric, labels), found in amounts.items():
+                metric.labels(*labels).add(found)
+
+
+recorder = Recorder()
+
+
+def count(metric: Counter, *labels: str) -> None:
+    recorder.add(metric, labels, 1.0)
+
+
+def observe(metric: Histogram, *labels: str, seconds: float) -> None:
+    recorder.add(metric, labels, seconds)
+
+
+def files() -> list[str]:
+    """The files of all processes that count into this directory, alive or not."""
+    return sorted(str(file) for file in Path(settings.METRICS_DIR).glob("*.db"))
+
+
+def _after_fork() -> None:
+    slot.forget()
+    recorder.__init__()  # type: ignore[misc]
+
+
+os.register_at_fork(after_in_child=_after_fork)
+atexit.register(recorder.write)  # `recorder` stays the same object in a child

@@ -1,0 +1,84 @@
+"""What all background tasks share: the id of the request that caused them, metrics, and one line for an outage.
+
+While the database or the broker is away every task fails, some every five seconds. Tasks only hurry on what rows say
+and the scheduler asks for it again: so an outage is one warning now and then, without a traceback, and no failure.
+"""
+
+import time
+from contextvars import Token
+from typing import Any
+
+import structlog
+from celery import Task
+from celery.exceptions import Ignore
+from celery.signals import before_task_publish, task_postrun, task_prerun
+
+from accounts import metrics
+from config import faults
+from config.logging import request_id
+
+SECONDS_BETWEEN_LINES = 60.0
+HEADER = "request_id"
+
+log = structlog.get_logger("tasks")
+
+
+class Outage:
+    """Of this process: since when, and when it was last spoken of."""
+
+    def __init__(self) -> None:
+        self.since: float | None = None
+        self.spoken = 0.0
+
+    def met(self, task: str, error: Exception) -> None:
+        now = time.monotonic()
+        self.since = self.since or now
+        if now - self.spoken >= SECONDS_BETWEEN_LINES or self.spoken == 0:
+            self.spoken = now
+            log.warning("outage", task=task, error=type(error).__name__, sqlstate=faults.sqlstate(error))
+
+    def over(self) -> None:
+        if self.since is not None:
+            log.info("outage_over", seconds=round(time.monotonic() - self.since, 1))
+            self.since, self.spoken = None, 0.0
+
+
+outage = Outage()
+
+
+class ServiceTask(Task):  # type: ignore[type-arg]
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        try:
+            result = super().__call__(*args, **options)
+        except Exception as error:
+            if self.request.is_eager or not faults.is_outage(error):
+                raise
+            faults.drop_stale_connection(error)
+            outage.met(self.name, error)
+            raise Ignore from None
+        outage.over()
+        return result
+
+
+@before_task_publish.connect
+def send_request_id(headers: dict[str, Any] | None = None, **_: Any) -> None:
+    if headers is not None and (current := request_id.get()) is not None:
+        headers[HEADER] = current
+
+
+_running: dict[str, tuple[float, Token[str | None]]] = {}
+
+
+@task_prerun.connect
+def take_request_id(task_id: str, task: Any, **_: Any) -> None:
+    current = getattr(task.request, HEADER, None) or request_id.get()
+    _running[task_id] = time.perf_counter(), request_id.set(current)
+
+
+@task_postrun.connect
+def note_end(task_id: str, task: Any, state: str | None = None, **_: Any) -> None:
+    started, token = _running.pop(task_id, (None, None))
+    if started is not None and token is not None:
+        request_id.reset(token)
+        seconds = time.perf_counter() - started
+        metrics.observe(metrics.TASKS, task.name, (state or "ignored").lower(), seconds=seconds)

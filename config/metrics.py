@@ -1,0 +1,114 @@
+"""GET /metrics of the internal listener: what the processes have counted, and how queues and stores stand.
+
+A collector of settings.METRICS_COLLECTORS gives for each of its queues: its name, how much waits in it, for how many
+seconds the oldest of that has, and how much was given up. One query that an index answers.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.http import HttpResponse
+from django.utils.module_loading import import_string
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from rest_framework.request import Request
+
+from accounts import metrics
+from accounts.documentation import documented
+from accounts.tiers import PublicEndpoint
+from config.health import look_at_redis
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+log = structlog.get_logger("metrics")
+
+
+class Metrics(PublicEndpoint):
+    """For Prometheus. No key: the listener is not reached from outside."""
+
+    mark = "metrics"
+    schema = None  # not part of the OpenAPI document: it is not JSON
+
+    @documented("What is counted")
+    def get(self, request: Request) -> HttpResponse:
+        registry = CollectorRegistry()
+        registry.register(Counted())
+        registry.register(Looked())
+        return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE)
+
+
+class Counted:
+    """What all processes of this host have counted; a metric that nothing was counted of yet has its name only."""
+
+    def collect(self) -> Iterator[Metric]:
+        metrics.recorder.write()
+        found = {metric.name: metric for metric in MultiProcessCollector.merge(metrics.files())}  # type: ignore[no-untyped-call]
+        for known in metrics.ALL:
+            for empty in known.describe():
+                yield found.get(empty.name, empty)
+
+
+class Looked:
+    """What is looked at when somebody asks."""
+
+    def collect(self) -> Iterator[Metric]:
+        started = time.perf_counter()
+        sessions = _sessions()
+        yield _gauge("database_up", "Whether the database answers.", float(sessions is not None))
+        yield _gauge("database_answer_seconds", "How long it took to answer.", time.perf_counter() - started)
+        yield _gauge("redis_up", "Whether Redis answers.", float(look_at_redis() == "ok"))
+        connections = GaugeMetricFamily(
+            "database_connections", "Sessions of this database.", labels=["state"]
+        )
+        for state, many in (sessions or {}).items():
+            connections.add_metric([state], many)
+        yield connections
+        yield from _queues() if sessions is not None else ()
+
+
+def _sessions() -> dict[str, int] | None:
+    """The sessions of this database by state; None where it does not answer."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT coalesce(state, 'other'), count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() GROUP BY 1"
+            )
+            return dict(cursor.fetchall())
+    except DatabaseError as error:
+        log.warning("outage", error=type(error).__name__)
+        return None
+
+
+def _queues() -> Iterator[Metric]:
+    waiting = GaugeMetricFamily("queue_waiting", "What waits in a queue.", labels=["queue"])
+    oldest = GaugeMetricFamily(
+        "queue_oldest_seconds", "How long the oldest of it has waited.", labels=["queue"]
+    )
+    dead = GaugeMetricFamily("queue_dead", "What was given up and is kept.", labels=["queue"])
+    for path in settings.METRICS_COLLECTORS:
+        for queue in _asked(import_string(path)):
+            waiting.add_metric([queue[0]], queue[1])
+            oldest.add_metric([queue[0]], queue[2])
+            dead.add_metric([queue[0]], queue[3])
+    yield from (waiting, oldest, dead)
+
+
+def _asked(
+    collector: Callable[[], Iterable[tuple[str, int, float, int]]],
+) -> list[tuple[str, int, float, int]]:
+    """One that fails costs its own lines, not the others'."""
+    try:
+        return list(collector())
+    except DatabaseError as error:
+        log.warning("outage", error=type(error).__name__)
+        return []
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    family = GaugeMetricFamily(name, text)
+    family.add_metric([], value)
+    return family

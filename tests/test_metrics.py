@@ -1,0 +1,226 @@
+"""/metrics: right over several processes and their ends, cheap, and with every name that dashboard and alerts use."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.db import OperationalError
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from accounts import metrics
+from accounts.models import EventDelivery, EventSubscription, OutboxMessage, ServiceEvent
+from config import metrics as page
+from tests.fixtures import PASSWORD
+
+ROOT = Path(__file__).resolve().parent.parent
+DASHBOARD, ALERTS = ROOT / "deploy/grafana/dashboard.json", ROOT / "deploy/prometheus/alerts.yml"
+WORDS = set(re.findall(r"\w+", "by sum rate max min increase topk histogram_quantile and or absent up"))
+    [
+        "by",
+        "sum",
+        "rate",
+        "max",
+        "min",
+        "increase",
+        "topk",
+        "histogram_quantile",
+        "offset",
+        "and",
+        "or",
+        "absent",
+        "up",
+    ]
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def scrape(internal):
+    answer = internal.get("/metrics")
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def value(text, name, **labels):
+    """The sum of the samples with this name and at least these labels."""
+    found = 0.0
+    for line in text.splitlines():
+        match = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line)
+        if match and match[1] == name:
+            given = dict(re.findall(r'(\w+)="([^"]*)"', match[2] or ""))
+            found += float(match[3]) if labels.items() <= given.items() else 0.0
+    return found
+
+
+class TestCounting:
+    def test_requests_by_route_template_tier_and_status(self, public, internal, verified_user):
+        route = {"route": "/v1/auth/users/<uuid:user_id>", "tier": "public", "listener": settings.LISTENER}
+        before = scrape(internal)
+        public.get(f"/v1/auth/users/{verified_user.pk}")
+        after = scrape(internal)
+        grown = value(after, "http_request_duration_seconds_count", **route) - value(
+            before, "http_request_duration_seconds_count", **route
+        )
+        assert grown == 1
+        assert str(verified_user.pk) not in after
+
+    def test_sign_ins_refusals_and_limits(self, public, internal, verified_user):
+        before = scrape(internal)
+        for password in (*["wrong horse battery staple"] * 6, PASSWORD):
+            public.post("/v1/auth/login", {"email": verified_user.email, "password": password})
+        after = scrape(internal)
+
+        def grown(name, **labels):
+            return value(after, name, **labels) - value(before, name, **labels)
+
+        login = {"route": "/v1/auth/login"}
+        assert grown("http_problems_total", code="invalid_credentials", **login) == 5
+        assert grown("http_problems_total", code="rate_limited", **login) == 2
+        assert grown("throttled_total", limit="login_failures") == 2
+        assert grown("tokens_issued_total", by="sign_in") == 0
+
+    def test_the_ledger_by_path(self, internal, service_key, verified_user):
+        client = internal.with_key(service_key())
+        before = scrape(internal)
+
+        def call(verb, amount, key):
+            body = {"user_id": str(verified_user.pk), "amount": amount}
+            return client.post(f"/v1/credits/{verb}", body, headers={"Idempotency-Key": key})
+
+        call("add", 10, "a")
+        call("use", 1, "b")
+        call("use", 1, "b")
+        call("use", 100, "c")
+        after = scrape(internal)
+
+        def grown(**labels):
+            return value(after, "ledger_operations_total", **labels) - value(
+                before, "ledger_operations_total", **labels
+            )
+
+        assert grown(type="bonus", path="locked", result="ok") == 1
+        assert grown(type="use", path="fast", result="ok") == 1
+        assert grown(type="use", path="locked", result="replayed") == 1
+        assert grown(type="refused", result="insufficient_credits") == 1
+
+    def test_queues_and_stores(self, internal):
+        receiver = EventSubscription.objects.create(name="shop", url="https://shop.test/", enabled=False)
+        event = ServiceEvent.objects.create(type="a.b", user_id=receiver.pk, position=1)
+        EventDelivery.objects.create(subscription=receiver, event=event, position=1, user_id=receiver.pk)
+        OutboxMessage.objects.create(kind="verify_email")
+        text = scrape(internal)
+        assert (
+            value(text, "queue_waiting", queue="mails") == value(text, "queue_waiting", queue="events") == 1
+        )
+        assert value(text, "queue_waiting", queue="inbox") == 0
+        assert value(text, "database_up") == value(text, "redis_up") == 1
+
+    def test_a_database_that_is_away_costs_its_own_lines_only(self, internal, monkeypatch):
+        class Away:
+            def cursor(self):
+                raise OperationalError
+
+        monkeypatch.setattr(page, "connection", Away())
+        text = scrape(internal)
+        assert value(text, "database_up") == 0
+        assert "http_request_duration_seconds" in text
+
+
+PROGRAM = """
+import os, sys, time
+import django; django.setup()
+from django.conf import settings
+settings.METRICS_DIR = sys.argv[1]
+from accounts import metrics
+child = os.fork()
+for _ in range(1000):
+    metrics.count(metrics.TOKENS, "test")
+    metrics.observe(metrics.TASKS, "a", "b", seconds=0.3)
+if not child:
+    metrics.recorder.write()
+    os._exit(0)
+os.waitpid(child, 0)
+time.sleep(1.5)  # what the thread has written outlives a kill
+os.kill(os.getpid(), 9)
+"""
+
+
+class TestProcesses:
+    def test_forks_kills_and_successors_add_up_in_few_files(self, tmp_path, settings):
+        for _ in range(2):
+            done = subprocess.run(
+                [sys.executable, "-c", PROGRAM, str(tmp_path)], env=os.environ, cwd=ROOT, check=False
+            )
+            assert done.returncode == -9
+        settings.METRICS_DIR = tmp_path
+        found = {metric.name: metric for metric in MultiProcessCollector.merge(metrics.files())}
+        assert [sample.value for sample in found["tokens_issued"].samples] == [4000]
+        buckets = {s.labels.get("le"): s.value for s in found["celery_task_duration_seconds"].samples}
+        assert (buckets["0.25"], buckets["0.5"], buckets["+Inf"]) == (0, 4000, 4000)
+        assert len(list(tmp_path.glob("*.lock"))) <= 2
+
+    def test_counting_costs_microseconds(self):
+        metrics.recorder.write()
+        rounds = []
+        for _ in range(5):
+            started = time.process_time()
+            for _ in range(2000):
+                metrics.observe(
+                    metrics.REQUESTS, "internal", "POST", "/v1/x", "internal", "201", seconds=0.004
+                )
+            metrics.recorder.write()
+            rounds.append((time.process_time() - started) / 2000 * 1e6)
+        assert min(rounds) < 10
+
+
+class TestNames:
+    def test_what_dashboard_and_alerts_ask_for_exists(self, internal):
+        text = scrape(internal)
+        families = {
+            name + suffix
+            for name, kind in re.findall(r"^# TYPE (\w+) (\w+)$", text, re.MULTILINE)
+            for suffix in (("", "_count", "_sum", "_bucket") if kind == "histogram" else ("",))
+        }
+        asked = {name for expression in _expressions() for name in _metrics_in(expression)}
+        assert len(asked) > 12
+        assert asked - families == set()
+
+    def test_labels_that_are_asked_for_exist(self):
+        known = {label for metric in metrics.ALL for label in metric._labelnames}
+        known |= {"le", "queue", "state", "job"}
+        for expression in _expressions():
+            asked = set(re.findall(r"(\w+)=~?\"", expression))
+            asked |= {
+                name.strip()
+                for names in re.findall(r"by \(([^)]*)\)", expression)
+                for name in names.split(",")
+            }
+            assert asked <= known, expression
+
+    def test_each_alert_has_a_section_that_says_what_to_do(self):
+        names = re.findall(r"alert: (\w+)", ALERTS.read_text())
+        sections = re.findall(r"^## (\w+)$", (ROOT / "docs" / "alerts.md").read_text(), re.MULTILINE)
+        assert names == sections
+        assert re.findall(r"runbook: docs/alerts.md#(\w+)", ALERTS.read_text()) == [
+            name.lower() for name in names
+        ]
+
+    def test_it_is_on_the_internal_listener_only(self, public, admin_site):
+        assert public.get("/metrics").status_code == admin_site.get("/metrics").status_code == 404
+
+
+def _expressions():
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    yield from (target["expr"] for panel in panels for target in panel["targets"])
+    yield from re.findall(r"expr: >-\n\s+(.+)", ALERTS.read_text())
+
+
+def _metrics_in(expression):
+    bare = re.sub(r"\{[^}]*\}|by \([^)]*\)|\[\w+\]|offset \w+", "", expression)
+    return set(re.findall(r"\b[a-z][a-z_]+\b", bare)) - WORDS
