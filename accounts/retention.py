@@ -18,9 +18,9 @@ from accounts import events, hooks
 from accounts.models import (
     AddressChange,
     AuditEvent,
+    EventDelivery,
     ExchangeCode,
     FactorReset,
-    EventDelivery,
     MailToken,
     MFAToken,
     OutboxMessage,

@@ -5,11 +5,14 @@ import os
 from django.core.exceptions import ImproperlyConfigured
 from django.core.wsgi import get_wsgi_application
 
+from config import tracing
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.production")
 
 if not os.environ.get("LISTENER"):
     raise ImproperlyConfigured("LISTENER is not set: public, internal or admin.")
 
+tracing.start()
 application = get_wsgi_application()
 
 from accounts.checks import refuse_contradictions  # noqa: E402 -- needs the apps to be loaded

@@ -21,22 +21,6 @@ from tests.fixtures import PASSWORD
 ROOT = Path(__file__).resolve().parent.parent
 DASHBOARD, ALERTS = ROOT / "deploy/grafana/dashboard.json", ROOT / "deploy/prometheus/alerts.yml"
 WORDS = set(re.findall(r"\w+", "by sum rate max min increase topk histogram_quantile and or absent up"))
-    [
-        "by",
-        "sum",
-        "rate",
-        "max",
-        "min",
-        "increase",
-        "topk",
-        "histogram_quantile",
-        "offset",
-        "and",
-        "or",
-        "absent",
-        "up",
-    ]
-)
 
 pytestmark = pytest.mark.django_db
 

@@ -4,9 +4,9 @@ Truth lives in PostgreSQL: single use, uniqueness and revocation are constraints
 """
 
 from accounts.models.addresses import AddressChange, MailToken
+from accounts.models.event_delivery import EventDelivery, EventDispatch, EventSubscription
 from accounts.models.factors import FactorReset, MFAToken, PasskeyChallenge, TOTPEnrolment, UsedTOTPStep
 from accounts.models.google import ExchangeCode, SpentProof
-from accounts.models.event_delivery import EventDelivery, EventDispatch, EventSubscription
 from accounts.models.outbox import OutboxMessage, ServiceEvent
 from accounts.models.records import AuditEvent, RateLimitWindow, SigningKeyUse
 from accounts.models.services import Service, ServiceKey
@@ -16,12 +16,12 @@ from accounts.models.users import PendingRegistration, User
 __all__ = [
     "AddressChange",
     "AuditEvent",
-    "ExchangeCode",
-    "FactorReset",
-    "MFAToken",
     "EventDelivery",
     "EventDispatch",
     "EventSubscription",
+    "ExchangeCode",
+    "FactorReset",
+    "MFAToken",
     "MailToken",
     "OutboxMessage",
     "PasskeyChallenge",

@@ -172,6 +172,8 @@ def forget_google() -> None:
     """Keys that were fetched, and that it did not answer."""
     google_tokens.keys.cache_clear()
     google_network.rest.end()
+
+
 @pytest.fixture
 def certificate_for(tmp_path: Path) -> Callable[[str], tuple[ssl.SSLContext, ssl.SSLContext]]:
     """`certificate_for(host)`: what a server of this name uses, and what trusts it and nobody else."""

@@ -18,10 +18,10 @@ from accounts import events, mail_tokens, retention
 from accounts.models import (
     AddressChange,
     AuditEvent,
-    ExchangeCode,
-    FactorReset,
     EventDelivery,
     EventSubscription,
+    ExchangeCode,
+    FactorReset,
     MailToken,
     MFAToken,
     OutboxMessage,

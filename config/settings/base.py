@@ -115,6 +115,7 @@ def _database(variable: str, url: str, session_options: str) -> dict[str, object
     database["OPTIONS"] = {
         "connect_timeout": 3,
         "tcp_user_timeout": 5000,
+        "application_name": f"auth {LISTENER}",  # in pg_stat_activity and PostgreSQL's log (docs/decisions/0020)
         "server_side_binding": True,
         "prepare_threshold": 5,
         "options": session_options,

@@ -1,0 +1,83 @@
+"""What all tasks share: the request's id in their lines, one line for an outage, their time in the metrics."""
+
+import json
+from uuid import uuid4
+
+import pytest
+from celery import current_app, shared_task
+from celery.app.trace import build_tracer
+from django.db import OperationalError
+
+from accounts import metrics
+from config import background
+from config.logging import request_id
+
+
+@shared_task(name="tests.fail")
+def fail():
+    raise OperationalError("the server closed the connection")
+
+
+@shared_task(name="tests.succeed")
+def succeed():
+    return request_id.get()
+
+
+@shared_task(name="tests.break")
+def break_down():
+    raise ValueError("a fault of ours")
+
+
+@pytest.fixture(autouse=True)
+def _no_outage_yet():
+    background.outage.__init__()
+
+
+def work(task, **headers):
+    """As a worker does it with a message."""
+    app = current_app._get_current_object()
+    request = {"id": str(uuid4()), "is_eager": False, "delivery_info": {}, **headers}
+    registered = app.tasks[task.name]
+    return build_tracer(registered.name, registered, app=app)(request["id"], (), {}, request)
+
+
+def lines(capsys):
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_an_outage_is_one_line_without_a_traceback_and_then_its_end(capsys):
+    for _ in range(5):
+        work(fail)
+    work(succeed)
+    found = lines(capsys)
+    assert [line["event"] for line in found if line["event"].startswith("outage")] == [
+        "outage",
+        "outage_over",
+    ]
+    assert found[0]["task"] == "tests.fail"
+    assert not any("traceback" in line for line in found)
+
+
+def test_any_other_failure_has_its_traceback(capsys):
+    work(break_down)
+    assert any("traceback" in line for line in lines(capsys))
+
+
+def test_the_requests_id_goes_with_the_message():
+    headers = {}
+    token = request_id.set("from-the-request")
+    try:
+        background.send_request_id(headers=headers)
+    finally:
+        request_id.reset(token)
+    outcome = work(succeed, **headers)
+    assert outcome.retval == "from-the-request"
+    assert request_id.get() is None
+
+
+def test_tasks_are_counted_by_state():
+    metrics.recorder.records.clear()
+    work(succeed)
+    work(break_down)
+    found = {labels for metric, labels, _ in metrics.recorder.records if metric is metrics.TASKS}
+    assert found == {("tests.succeed", "success"), ("tests.break", "failure")}
