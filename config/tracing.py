@@ -42,7 +42,7 @@ def _instrument() -> None:
     DjangoInstrumentor().instrument(request_hook=_forget, response_hook=_name)
     PsycopgInstrumentor().instrument(enable_commenter=False)  # a comment would make each statement a new one
     RedisInstrumentor().instrument()
-    CeleryInstrumentor().instrument()
+    CeleryInstrumentor().instrument()  # type: ignore[no-untyped-call]
     RequestsInstrumentor().instrument(request_hook=_forget)
 
 

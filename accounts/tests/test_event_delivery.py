@@ -21,6 +21,7 @@ from accounts.event_subscriptions import SubscriptionRefused
 from accounts.models import AuditEvent, EventDelivery, EventDispatch, EventSubscription, ServiceEvent
 from accounts.tests.receivers import Receiver
 from accounts.tests.strangers import closed_port, silent_port
+from accounts.tests.test_admin import sign_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ADA, BOB = uuid4(), uuid4()
@@ -436,7 +437,7 @@ class TestCommand:
 class TestAdmin:
     def test_a_superuser_subscribes_rotates_and_sends_again(self, subscribe, admin_site, make_user):
         subscribe(443, host="shop.test", name="first", scheme="https")
-        admin_site.force_login(make_user(is_staff=True, is_superuser=True))
+        assert sign_in(admin_site, make_user(is_staff=True, is_superuser=True).email).status_code == 302
         page = "/admin/accounts/eventsubscription/"
         fields = {"name": "shop", "url": "https://shop.test/in", "types": "credits.low, user.deleted"}
         made = form_post(admin_site, f"{page}new/", fields).content.decode()
@@ -460,7 +461,7 @@ class TestAdmin:
         assert (dead.dead_at, dead.attempts) == (None, 0)
 
     def test_other_staff_cannot_subscribe(self, subscribe, admin_site, make_user):
-        admin_site.force_login(make_user(is_staff=True))
+        assert sign_in(admin_site, make_user(is_staff=True).email).status_code == 302
         assert admin_site.get("/admin/accounts/eventsubscription/new/").status_code in {302, 403}
 
 

@@ -355,12 +355,11 @@ RETENTION = {
     "used_totp_steps": timedelta(days=1),  # minutes after which no code of theirs is accepted anyway
     "factor_resets": timedelta(days=400),  # done or cancelled
     "audit": timedelta(days=400),
-    "events": timedelta(days=90),
-    "spent_proofs": timedelta(0),
-    "exchange_codes": timedelta(days=1),
     "delivered_events": timedelta(days=30),
     "dead_events": timedelta(days=90),
     "events": timedelta(days=90),  # but never one whose delivery is still open
+    "spent_proofs": timedelta(0),
+    "exchange_codes": timedelta(days=1),
     "rate_limits": timedelta(0),
     "stripe_events": timedelta(days=30),  # carried out
     "dead_stripe_events": timedelta(days=90),
