@@ -4,7 +4,7 @@ The stock one hands each request from its main thread to a pool and back through
 interpreter's time than the request, and its threads read bodies as slowly as a client sends them: sixty clients that
 trickle stop it. Here each thread waits on one epoll, reads what has come, and serves only what is complete; so a slow
 client costs memory, within a bound, and is cut at a deadline. Parsing, WSGI and limits stay gunicorn's
-(docs/decisions/0016).
+(docs/decisions/0021).
 """
 
 import contextlib
