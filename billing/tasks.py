@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import structlog
 from celery import shared_task
 
-from billing import changes, inbox, reconcile
+from billing import changes, expiring_cards, inbox, reconcile
 
 log = structlog.get_logger("billing")
 
@@ -41,3 +41,8 @@ def reconcile_window(start: float, end: float) -> int:
         log.warning("payment_was_not_right", **difference.as_json())
         count += 1
     return count
+
+
+@shared_task
+def tell_of_expiring_cards() -> None:
+    expiring_cards.tell(datetime.now(UTC).date())

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, User
 from billing import lifecycle, settle
-from billing.models import InboxEvent, Payment, Plan
+from billing.models import InboxEvent, Plan
 from billing.tests.conftest import Buyer
 from credits.tests.admin_pages import page, post, signed_in
 
@@ -30,7 +30,7 @@ def viewer():
 
 
 @pytest.fixture
-def bought(buyer: Buyer, plans) -> Payment:
+def bought(buyer: Buyer, plans):
     session = buyer.buy(plans["large"])
     return settle.settle_session(session["id"])
 

@@ -1,12 +1,14 @@
 """What services see of billing, over HTTP, against the fake Stripe."""
 
+from datetime import date
 from threading import Thread
 from uuid import uuid4
 
 import pytest
 from django.db import connection
 
-from accounts.models import User
+from accounts.models import ServiceEvent, User
+from billing import expiring_cards, mirror
 from billing.models import BillingAccount, CustomerLink, Payment, Request
 from billing.tests.calls import RETURN, Shop, refused
 from billing.tests.conftest import carry_out
@@ -364,3 +366,32 @@ def test_different_keys_in_parallel_make_one_subscription(shop, stripe, ada):
     assert [answer.status_code for answer in answers].count(201) == 1
     assert stripe.count("subscription") == 1
     assert CustomerLink.objects.count() == 1
+
+
+def test_mails_and_events_of_a_subscription(shop, stripe, ada, mailoutbox):
+    card = shop.store_card(stripe, ada.pk)
+    begun = shop.post("subscriptions", user_id=ada.pk, plan="basic", payment_method=card).json()
+    carry_out(stripe.events())
+    row = mirror.payment_methods(CustomerLink.objects.get().customer).get()
+    expiry = date(row.stripe_data["card"]["exp_year"], row.stripe_data["card"]["exp_month"], 1)
+    for _ in range(2):
+        expiring_cards.tell(expiry)
+    seen = {event["id"] for event in stripe.events()}
+    stripe.renew(begun["id"])
+    carry_out(one for one in stripe.events() if one["id"] not in seen)
+    shop.post(f"subscriptions/{begun['id']}/cancel", user_id=ada.pk)
+    stripe.refund(stripe.objects("charge")[-1]["id"])
+    carry_out(stripe.events("refund.created"))
+    assert [mail.subject for mail in mailoutbox] == [
+        "Thank you for your purchase",
+        "Your card is about to expire",
+        "Your subscription was renewed",
+        "Your subscription ends",
+        "Your payment was refunded",
+    ]
+    assert "9.00 EUR" in mailoutbox[0].body
+    types = ServiceEvent.objects.order_by("id").values_list("type", flat=True)
+    assert list(types) == [
+        "billing.status_changed", "subscription.created", "purchase.completed", "card.expiring",
+        "subscription.renewed", "subscription.changed", "purchase.refunded",
+    ]  # fmt: skip

@@ -207,6 +207,10 @@ CELERY_BEAT_SCHEDULE = {
         "task": "billing.tasks.reconcile_nightly",
         "schedule": crontab(hour=2, minute=10),
     },
+    "tell-of-expiring-cards": {
+        "task": "billing.tasks.tell_of_expiring_cards",
+        "schedule": crontab(hour=9, minute=40),
+    },
     "verify-ledger": {
         "task": "credits.tasks.verify_ledger_nightly",
         "schedule": crontab(hour=3, minute=20),
