@@ -17,7 +17,7 @@ def context(person: User) -> dict[str, Any]:
         "person": person,
         "customer": customer,
         "account": BillingAccount.objects.filter(pk=person.pk).select_related("plan").first(),
-        "trial": trial.eligibility(person.pk),
+        "trial": trial.eligibility(person.pk).replace("_", " "),
         "cards": _cards(customer),
         "payments": _payments(person.pk),
         "events": InboxEvent.objects.filter(customer=customer, dead_at__isnull=False)[:MOST]
