@@ -17,6 +17,7 @@ import time
 from typing import Any
 
 from gunicorn import http
+from gunicorn.http.unreader import Unreader
 from gunicorn.workers.gthread import ThreadWorker
 
 FIRST_BYTE = 10.0  # seconds in which a new connection must begin to speak
@@ -32,11 +33,26 @@ LARGEST_BODY = (
 )  # what the application reads (settings.LARGE_BODY_LIMIT), with the framing of chunks
 MOST_WAITING = 64 * 1024 * 1024  # bytes of all incomplete requests of one worker
 
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,15})[ \t]*\r\n", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*0*(\d{1,15})[ \t]*\r\n", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 _EXPECT = re.compile(rb"\r\nexpect:[ \t]*100-continue", re.IGNORECASE)
-_CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]{1,8}(?=[;\s]|\Z)")
+_CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]+(?=[;\s]|\Z)")
 ARMED = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
+
+
+class Received(Unreader):  # type: ignore[misc]
+    """What has come, for the parser, which never reads from the socket: it would do so at the client's pace.
+
+    Where it counts otherwise than we do it runs dry, and nobody knows where the next request begins.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ran_dry = False
+
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        self.ran_dry = True
+        return b""
 
 
 class Connection:
@@ -45,7 +61,8 @@ class Connection:
     def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any) -> None:
         self.sock, self.client, self.server = sock, client, server
         self.descriptor = sock.fileno()
-        self.parser = http.get_parser(cfg, sock, client)
+        self.parser = http.get_parser(cfg, (), client)
+        self.parser.unreader = Received()
         self.deadline = time.monotonic() + FIRST_BYTE
         self.leaving = False  # answered for the last time; what it still sends is thrown away
         self._begin()
@@ -104,7 +121,6 @@ class Connection:
         """Gives the parser what is here. Of a request that is not complete it will find no more: it cannot wait."""
         if not self.is_complete():
             self.leaving = True
-            self.sock.shutdown(socket.SHUT_RD)
         self.parser.unreader.unread(bytes(self.received))
         self._begin()
 
@@ -245,7 +261,8 @@ class ReadyWorker(ThreadWorker):  # type: ignore[misc]
         request = None
         try:
             request = next(connection.parser)
-            return bool(self._keepalive_after(connection, self.handle_request(request, connection)))
+            keep = self._keepalive_after(connection, self.handle_request(request, connection))
+            return bool(keep) and not connection.parser.unreader.ran_dry
         except (http.errors.NoMoreData, StopIteration):
             return False
         except OSError as error:  # the client has left, or does not take its answer

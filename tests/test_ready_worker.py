@@ -145,6 +145,36 @@ def test_chunks_without_end_are_read_no_further_than_the_limit(client):
     assert time.monotonic() - started < 5
 
 
+LONG_LENGTH = b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 00000000000000000010\r\n\r\n"
+LONG_CHUNK = b"POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n00000000000a\r\n"
+
+
+@pytest.mark.parametrize(("head", "end"), [(LONG_LENGTH, b""), (LONG_CHUNK, b"\r\n0\r\n\r\n")])
+def test_a_length_in_an_unusual_spelling_takes_no_thread_either(client, head, end):
+    slow = [client() for _ in range(4)]
+    for one in slow:
+        one.sendall(head + b"1")
+    time.sleep(0.1)
+
+    quick, started = client(), time.monotonic()
+    quick.sendall(b"GET /quick HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert answers(quick) == ["GET /quick 0"]
+    assert time.monotonic() - started < 0.5
+
+    slow[0].sendall(b"234567890" + end)
+    assert answers(slow[0]) == ["POST /body 10"]
+    assert is_closed(slow[1])
+
+
+def test_where_the_parser_counts_otherwise_the_connection_ends(client):
+    """Else what comes later of a body would be read as a request of its own."""
+    connection, started = client(), time.monotonic()
+    connection.sendall(b"POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999999999\r\n\r\n123")
+    assert answers(connection) == ["POST /unread 0"]
+    assert is_closed(connection)
+    assert time.monotonic() - started < 0.5
+
+
 @pytest.mark.parametrize(
     "junk",
     [
