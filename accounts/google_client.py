@@ -52,7 +52,7 @@ def _require_verdict(response: requests.Response) -> None:
         raise google_network.Outage(f"an answer that is no object, status {response.status_code}")
     refused = 400 <= response.status_code < 500 and response.status_code != 429
     if answer.get("error") in _OUR_FAULT:
-        raise google_network.Outage(
+        raise google_network.Misconfigured(
             f"{answer['error']}: see GOOGLE_CLIENT_ID, _SECRET and GOOGLE_REDIRECT_URI"
         )
     if response.status_code != 200 and not refused:

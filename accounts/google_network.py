@@ -30,6 +30,13 @@ class Outage(Exception):
     """An answer that Google gives only when something is wrong with it, or with our registration there."""
 
 
+class Misconfigured(Outage):
+    """Google answered, and refuses our registration there, or a code that another registration was given.
+
+    Anyone can bring such a code: so nobody rests.
+    """
+
+
 class Rest:
     """Remembers that Google did not answer."""
 
@@ -62,7 +69,8 @@ def ask(question: Callable[[], Answer], *, seconds: float) -> Answer:
     except ServiceUnavailable as error:
         raise GoogleUnavailable from error
     except (RequestException, OSError, Outage, ValueError, PyJWKClientError, PyJWKSetError) as error:
-        rest.begin()
+        if not isinstance(error, Misconfigured):
+            rest.begin()
         log.warning("google_unavailable", reason=type(error).__name__, detail=_detail(error))
         raise GoogleUnavailable from error
     rest.end()

@@ -53,6 +53,14 @@ class TestTokenEndpoint:
         google.order(status=status)
         assert come_back(public, google)[0] == AWAY
 
+    @pytest.mark.parametrize("error", ["redirect_uri_mismatch", "unauthorized_client", "invalid_client"])
+    def test_a_code_made_elsewhere_stops_nobody_else(self, public, google, error):
+        google.order(status=400, error=error)
+        assert come_back(public, google)[0] == AWAY
+        google.order()
+        brought = google.authorize(begin(public), "600")
+        assert post(public, "google/callback", **brought).status_code == 200
+
     def test_afterwards_it_is_not_asked_for_a_while_and_then_again(self, public, google, settings):
         good, settings.GOOGLE_TOKEN_URL = settings.GOOGLE_TOKEN_URL, f"http://127.0.0.1:{closed_port()}/token"
         come_back(public, google)

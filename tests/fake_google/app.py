@@ -68,7 +68,7 @@ def build() -> flask.Flask:
 
 
 def add_control(app: flask.Flask) -> None:
-    """`status`, `delay` (seconds), `id_token` (null: none at all) of the answers of the token endpoint."""
+    """`status`, `error`, `delay` (seconds), `id_token` (null: none at all) of the answers of the token endpoint."""
     orders: dict[str, Any] = {}
     counts = {"tokens": 0, "keys": 0}
 
@@ -91,6 +91,8 @@ def add_control(app: flask.Flask) -> None:
         time.sleep(orders.get("delay", 0))
         if "status" in orders:
             response.status_code = orders["status"]
+        if "error" in orders:
+            response.set_data(json.dumps({"error": orders["error"]}))
         if "id_token" in orders and response.status_code == 200:
             response.set_data(json.dumps({**response.get_json(), "id_token": orders["id_token"]}))
         return response
