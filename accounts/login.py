@@ -28,7 +28,7 @@ def sign_in(*, email: str, password: str, cancel_deletion: bool, client: Client)
     """
     passwords.require_room()
     address = email_address.normalize(email)
-    with _counted(address, client):
+    with counted(address, client):
         for _ in range(TRIES_WHEN_ACCOUNT_CHANGES):
             user, upgrade = _who_knows(address, password, client)
             pair = admission.admit(
@@ -40,8 +40,8 @@ def sign_in(*, email: str, password: str, cancel_deletion: bool, client: Client)
 
 
 @contextmanager
-def _counted(address: str, client: Client) -> Iterator[None]:
-    """Counts the try before the password is looked at, so that parallel ones gain nothing.
+def counted(address: str, client: Client) -> Iterator[None]:
+    """One try of a password, at whichever door: counted before it is looked at, so that parallel ones gain nothing.
 
     Only a wrong password stays counted: a right one, or a try that was never judged, takes its own hits back, no
     others; but a right one ends the row of wrong ones of its account.

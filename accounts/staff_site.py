@@ -16,9 +16,9 @@ from django.urls import URLPattern, reverse
 from unfold.forms import AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 
-from accounts import audit, email_address, passwords, staff_factor, throttles
+from accounts import audit, email_address, login, passwords, staff_factor
 from accounts.audit import Event
-from accounts.client import Client, client_of, network
+from accounts.client import Client, client_of
 from accounts.errors import InvalidCredentials, RateLimited, ServiceUnavailable
 from accounts.models import User
 from accounts.staff_pages import FactorPages
@@ -36,16 +36,14 @@ def staff_member(*, email: str, password: str, client: Client) -> User:
     Raises InvalidCredentials (whatever is wrong), RateLimited, ServiceUnavailable.
     """
     address = email_address.normalize(email)
-    failure = throttles.hit("login_failures", address, network(client.ip))
-    throttles.take(throttles.hit("login", network(client.ip)), failure)
-    user: User | None = User.objects.filter(email=address).first()
-    verdict = passwords.verify(password, user.password if user is not None else None)
-    if user is None or not verdict.right or not (user.is_staff and user.is_active):
-        user_id = user.pk if user is not None else None
-        audit.record(Event.SIGN_IN_FAILED, user_id=user_id, client=client, detail=LISTENER)
-        raise InvalidCredentials
-    throttles.give_back(failure)
-    return user
+    with login.counted(address, client):
+        user: User | None = User.objects.filter(email=address).first()
+        verdict = passwords.verify(password, user.password if user is not None else None)
+        if user is None or not verdict.right or not (user.is_staff and user.is_active):
+            user_id = user.pk if user is not None else None
+            audit.record(Event.SIGN_IN_FAILED, user_id=user_id, client=client, detail=LISTENER)
+            raise InvalidCredentials
+        return user
 
 
 class StaffSignInForm(AuthenticationForm):  # type: ignore[misc]

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.django_db
 MakeUser = Callable[..., User]
 
 SCRIPT = "<script>alert(1)</script>"
-EDITABLE = {"credits.FeaturePrice"}  # by superusers: credits/tests/test_admin.py
+EDITABLE = {"credits.FeaturePrice", "billing.Plan"}  # by superusers: the test_admin.py of their apps
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +73,16 @@ def post(client: ListenerClient, path: str, fields: dict[str, Any], **headers: A
 
 
 class TestSignIn:
+    def test_guesses_from_many_addresses_count_with_those_at_the_api(self, admin_site, public, superuser):
+        for number in range(5):
+            login = {"email": "boss@example.com", "password": "wrong"}
+            public.post("/v1/auth/login", login, REMOTE_ADDR=f"203.0.113.{number}")
+        answers = [
+            first_step(admin_site, "boss@example.com", "wrong", REMOTE_ADDR=f"203.0.113.{number}").status_code
+            for number in range(5, 12)
+        ]
+        assert answers == [200] * 5 + [429] * 2
+
     def test_asks_who_comes(self, admin_site: ListenerClient) -> None:
         assert admin_site.get("/").headers["Location"] == "/admin/"
         response = admin_site.get("/admin/")
