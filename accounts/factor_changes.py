@@ -1,11 +1,14 @@
-"""Adding and removing second factors: each change under the user's row, audited and mailed in its own transaction."""
+"""Adding and removing second factors: each change under the user's row, audited and mailed in its own transaction.
+
+Each raises SessionRevoked where its session has ended meanwhile.
+"""
 
 from typing import Any, NamedTuple
 
 from allauth.mfa.models import Authenticator
 from django.db import transaction
 
-from accounts import audit, factor_proofs, factors, mails, mfa, passkeys, profile, throttles
+from accounts import audit, factor_proofs, factors, live_sessions, mails, mfa, passkeys, profile, throttles
 from accounts.audit import Event
 from accounts.client import Client
 from accounts.errors import EnrolmentCodeWrong, MFANotEnabled, StaffEnrolmentRequired, ValidationFailed
@@ -35,7 +38,7 @@ def confirm_totp(session: Session, code: str, *, client: Client) -> list[str]:
 
     @transaction.atomic
     def attempt() -> list[str] | None:
-        user = factors.locked(session.user_id)
+        user = live_sessions.hold_user(session)
         if not mfa.confirm_totp(user, code, session_id=session.pk):
             return None
         return _added(session, Type.TOTP, client)
@@ -58,7 +61,7 @@ def confirm_first_totp(user: User, code: str, *, client: Client) -> list[str] | 
 @transaction.atomic
 def remove_totp(session: Session, *, client: Client) -> None:
     """Raises FactorNotFound."""
-    factors.locked(session.user_id)
+    live_sessions.hold_user(session)
     factors.remove(session, factors.of(session.user_id, Type.TOTP), client=client)
 
 
@@ -66,7 +69,7 @@ def remove_totp(session: Session, *, client: Client) -> None:
 def renew_recovery_codes(session: Session, *, client: Client) -> list[str]:
     """Ten new ones; the old ones are void. Raises MFANotEnabled, RateLimited."""
     throttles.take(throttles.hit("factor_changes", str(session.user_id)))
-    user = factors.locked(session.user_id)
+    user = live_sessions.hold_user(session)
     if not factors.of(user.pk, *factors.OWN).exists():
         raise MFANotEnabled
     codes = mfa.make_recovery_codes(user)
@@ -89,7 +92,7 @@ def add_passkey(session: Session, credential: dict[str, Any], *, name: str, clie
     wrong = profile.faults(display_name=label)
     if wrong:
         raise ValidationFailed(*(("name", code, detail) for _, code, detail in wrong))
-    factors.locked(session.user_id)
+    live_sessions.hold_user(session)
     row = passkeys.register(session, credential, name=label)
     return Added(row, _added(session, Type.WEBAUTHN, client))
 
@@ -97,7 +100,7 @@ def add_passkey(session: Session, credential: dict[str, Any], *, name: str, clie
 @transaction.atomic
 def remove_passkey(session: Session, passkey_id: int, *, client: Client) -> None:
     """Raises FactorNotFound."""
-    factors.locked(session.user_id)
+    live_sessions.hold_user(session)
     rows = factors.of(session.user_id, Type.WEBAUTHN).filter(pk=passkey_id)
     factors.remove(session, rows, client=client)
 

@@ -20,7 +20,7 @@ from accounts import (
     throttles,
 )
 from accounts.client import Client, network
-from accounts.errors import ServiceUnavailable
+from accounts.errors import ServiceUnavailable, SessionRevoked
 from accounts.google_errors import (
     GoogleEmailNotVerified,
     IdTokenInvalid,
@@ -123,7 +123,10 @@ def finish_link(state: State, returned: Returned, *, client: Client) -> None:
     reading = sessions.read(state.session_id, state.user_id)
     if reading is None or not reading.is_live(token_version=state.token_version):
         raise StateInvalid
-    google_accounts.link(reading.session, identity, client=client)
+    try:
+        google_accounts.link(reading.session, identity, client=client)
+    except SessionRevoked as error:
+        raise StateInvalid from error
 
 
 def _identity_behind(state: State, returned: Returned) -> Identity:

@@ -12,7 +12,17 @@ from allauth.socialaccount.models import SocialAccount
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
-from accounts import address_loss, audit, events, factors, google_client, mails, profile, reservations
+from accounts import (
+    address_loss,
+    audit,
+    events,
+    factors,
+    google_client,
+    live_sessions,
+    mails,
+    profile,
+    reservations,
+)
 from accounts.audit import Event
 from accounts.client import Client
 from accounts.google_errors import AccountExists, GoogleAccountTaken, GoogleAlreadyLinked, LastLoginMethod
@@ -84,9 +94,9 @@ def _add(user: User, identity: Identity, *, at: datetime | Now) -> None:
 def link(session: Session, identity: Identity, *, client: Client) -> None:
     """The Google account opens the account of the session from now on. The same one again changes nothing.
 
-    Raises GoogleAccountTaken, GoogleAlreadyLinked.
+    Raises GoogleAccountTaken, GoogleAlreadyLinked; SessionRevoked where the session has ended meanwhile.
     """
-    user = User.objects.select_for_update(no_key=True).get(pk=session.user_id)
+    user = live_sessions.hold_user(session)
     account = _rows().filter(uid=identity.subject).first()
     if account is not None and account.user_id == user.pk:
         return
@@ -105,8 +115,8 @@ def link(session: Session, identity: Identity, *, client: Client) -> None:
 
 @transaction.atomic
 def unlink(session: Session, *, client: Client) -> None:
-    """Raises LastLoginMethod where nothing else opens the account. Without a link there is nothing to do."""
-    user = User.objects.select_for_update(no_key=True).get(pk=session.user_id)
+    """Without a link nothing happens. Raises SessionRevoked; LastLoginMethod where nothing else opens the account."""
+    user = live_sessions.hold_user(session)
     if not is_linked(user):
         return
     if not _has_another_way_in(user):

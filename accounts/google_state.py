@@ -6,6 +6,7 @@ processes it comes to at the same time. Times are the database's.
 
 import base64
 import hashlib
+import re
 import secrets
 from typing import Any, Literal
 from uuid import UUID
@@ -21,6 +22,7 @@ from accounts.google_tokens import LEEWAY, Identity
 STATE_SECONDS = 600
 NONCE_SECONDS = 600
 LONGEST_STATE = 2048
+_BINDING = re.compile(r"[A-Za-z0-9_-]{43}")
 
 _NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
 _SPEND = """
@@ -67,6 +69,11 @@ def new(purpose: Literal["sign_in", "link"], *, binding: str, **fields: Any) -> 
 
 def new_binding() -> str:
     return secrets.token_urlsafe(32)
+
+
+def is_binding(text: str) -> bool:
+    """Whether it may be one of ours: a cookie can hold anything, line breaks too."""
+    return _BINDING.fullmatch(text) is not None
 
 
 def use_state(text: str, *, binding: str) -> State:

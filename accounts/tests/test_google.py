@@ -1,5 +1,6 @@
 """Signing in with Google: the browser's way with either provider, and the way of clients with an ID token."""
 
+import re
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -63,6 +64,12 @@ class TestLogin:
         first = cookie.value
         begin(public)
         assert public.cookies["__Host-google"].value == first  # the other tab goes on
+
+    @pytest.mark.parametrize("junk", ['"\\015\\012X: y"', "x" * 44, "x", "å" * 43])
+    def test_sends_no_cookie_back_that_it_has_not_made(self, public, google, junk):
+        answer = public.get("/v1/auth/google/login", HTTP_COOKIE=f"__Host-google={junk}")
+        assert answer.status_code == 200
+        assert re.fullmatch(r"[\w-]{43}", answer.cookies["__Host-google"].value, re.ASCII)
 
     def test_without_https_the_name_and_the_flag_differ(self, public, google, settings):
         settings.PUBLIC_BASE_URL = "http://127.0.0.1:8000"

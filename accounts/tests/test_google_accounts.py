@@ -10,6 +10,7 @@ from allauth.socialaccount.models import SocialAccount
 from django.db.models.functions import Now
 
 from accounts import erasure
+from accounts import google as sign_in_with_google
 from accounts.models import AuditEvent, Session, User
 from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, deliver_mails, link_in, outcome, post
 from accounts.tests.google_steps import begin, id_token, link, parameters, rows, sign_in, sign_in_by_token
@@ -149,6 +150,19 @@ class TestLink:
         brought = google.authorize(post(client, "google/link").json()["authorization_url"], "700")
         post(client, "logout")
         assert outcome(post(client, "google/callback", **brought)) == (400, "state_invalid")
+        assert not SocialAccount.objects.exists()
+
+    @pytest.mark.parametrize("end", ["logout", "logout-all"])
+    def test_is_not_made_where_the_session_ends_while_google_is_asked(self, google, client, end, monkeypatch):
+        text, identify = id_token(ListenerClient("public"), google, "666"), sign_in_with_google.identify
+
+        def slow(raw):
+            identity = identify(raw)
+            post(client, end)  # as the owner does, who has just found out
+            return identity
+
+        monkeypatch.setattr(sign_in_with_google, "identify", slow)
+        assert outcome(post(client, "google/link", id_token=text)) == (401, "session_revoked")
         assert not SocialAccount.objects.exists()
 
     def test_of_another_account(self, public, google, client, make_user):

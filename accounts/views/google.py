@@ -41,7 +41,6 @@ from accounts.tiers import PublicEndpoint, VerifiedEndpoint
 from accounts.views.answers import ID_TOKEN_EXAMPLE, TOKENS_EXAMPLE, Tokens, tokens
 
 FRONT_END_PAGE = "google"
-LONGEST_BINDING = 64
 OF_THE_TOKEN = (IdTokenInvalid, GoogleEmailNotVerified, GoogleUnavailable, RateLimited, GoogleNotConfigured)
 OF_SIGNING_IN = (AccountExists, AccountSuspended, DeletionPending, ServiceUnavailable)
 OF_LINKING = (GoogleAccountTaken, GoogleAlreadyLinked)
@@ -270,7 +269,7 @@ def cookie_name() -> str:
 def binding_of(request: PublicRequest) -> str | None:
     """One for all tabs of the browser: two sign-ins that are under way do not disturb each other."""
     text = request.COOKIES.get(cookie_name(), "")
-    return text if text.isascii() and 0 < len(text) <= LONGEST_BINDING else None
+    return text if google_state.is_binding(text) else None
 
 
 def bind(response: HttpResponseBase, binding: str) -> HttpResponseBase:
