@@ -1,133 +1,151 @@
 """Every kind of token at every place that takes one: it opens its own and no other.
 
-Another kind of token (of Google, of a second factor) is one more row of TOKENS, another place one more of PLACES.
+Another kind of token is one more row of KINDS (accounts/tests/token_kinds.py), another place one more of PLACES.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
+from uuid import uuid4
 
-import jwt
 import pytest
-from django.conf import settings
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
+from django.db import transaction
+from django.test import override_settings
 
-from accounts import mail_tokens
-from accounts.models import AddressChange, MailToken, PendingRegistration, Session, User
+from accounts.models import ExchangeCode, FactorReset, MailToken, Session, User
 from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, outcome, post
-from accounts.tests.test_tokens import encoded, signed
+from accounts.tests.test_admin import post as post_page
+from accounts.tests.token_kinds import KINDS, Holders
+from tests.authenticators import SoftPasskey
 from tests.listeners import ListenerClient
 
-Purpose = MailToken.Purpose
-EMAIL = "ada@example.com"
+Send = Callable[[Holders, str], Any]
 
 
 class Place(NamedTuple):
-    """Where a token is taken, how it is sent, the kinds that open it, and how any other is refused."""
+    """Where a token is taken, how it is sent, the kind that opens it, and how any other is refused."""
 
-    send: Callable[[ListenerClient, str], Any]
-    own: frozenset[str]
+    send: Send
+    own: str
     refusal: tuple[int, str]
 
 
-def by_body(path: str, field: str = "token", **more: str) -> Callable[[ListenerClient, str], Any]:
-    return lambda client, token: post(client, path, **{field: token}, **more)
+class Page(NamedTuple):
+    """A page of the admin, judged as an answer of the API is: a link that opens nothing shows no secret."""
+
+    status_code: int
+    content: bytes
+
+    def json(self) -> dict[str, str]:
+        return {"code": "token_invalid"}
+
+
+def by_body(path: str, field: str = "token", **more: str) -> Send:
+    return lambda holders, token: post(holders.public, path, **{field: token}, **more)
+
+
+def with_code(holders: Holders, token: str) -> Any:
+    return post(holders.public, "login/mfa", mfa_token=token, code=holders.code())
+
+
+def as_second_factor(holders: Holders, challenge: str) -> Any:
+    credential = holders.passkey.sign({"challenge": challenge})
+    return post(holders.public, "login/mfa", mfa_token=holders.carls_mfa_token, credential=credential)
+
+
+def as_passkey(holders: Holders, challenge: str) -> Any:
+    return post(holders.public, "passkey/login", credential=holders.passkey.sign({"challenge": challenge}))
+
+
+def as_new_passkey(holders: Holders, challenge: str) -> Any:
+    made = SoftPasskey().make({**holders.registration, "challenge": challenge})
+    return post(holders.registrant, "mfa/passkeys", credential=made, name="")
+
+
+def as_enrolment(_holders: Holders, token: str) -> Any:
+    page = post_page(ListenerClient("admin"), "/admin/enrol/", {"token": token, "password": PASSWORD})
+    return Page(200 if b"<svg" in page.content else 400, page.content)
 
 
 VOID = (400, "token_invalid")
 PLACES = {
     "Authorization": Place(
-        lambda client, token: client.with_token(token).get("/v1/auth/me"),
-        frozenset({"access"}),
+        lambda holders, token: holders.public.with_token(token).get("/v1/auth/me"),
+        "access",
         (401, "access_token_invalid"),
     ),
-    "refresh": Place(
-        by_body("refresh", "refresh_token"), frozenset({"refresh"}), (401, "refresh_token_invalid")
+    "refresh": Place(by_body("refresh", "refresh_token"), "refresh", (401, "refresh_token_invalid")),
+    "verify-email": Place(by_body("verify-email"), "verify link", VOID),
+    "refuse-registration": Place(by_body("refuse-registration"), "refuse link", VOID),
+    "password-reset": Place(by_body("password-reset", new_password=OTHER_PASSWORD), "reset link", VOID),
+    "confirm-email-change": Place(by_body("confirm-email-change"), "change link", VOID),
+    "undo-email-change": Place(by_body("undo-email-change"), "undo link", VOID),
+    "cancel-mfa-reset": Place(by_body("cancel-mfa-reset"), "cancel link", VOID),
+    "the admin's enrolment": Place(as_enrolment, "enrolment link", VOID),
+    "login/mfa": Place(with_code, "mfa token", (401, "mfa_token_invalid")),
+    "login/mfa by passkey": Place(as_second_factor, "second factor's challenge", (401, "mfa_invalid_code")),
+    "passkey/login": Place(as_passkey, "sign-in challenge", (401, "passkey_invalid")),
+    "mfa/passkeys": Place(as_new_passkey, "registration challenge", (400, "passkey_refused")),
+    "google/token": Place(
+        by_body("google/token", "id_token"), "Google's ID token", (401, "id_token_invalid")
     ),
-    "verify-email": Place(by_body("verify-email"), frozenset({"verify link"}), VOID),
-    "refuse-registration": Place(by_body("refuse-registration"), frozenset({"refuse link"}), VOID),
-    "password-reset": Place(
-        by_body("password-reset", new_password=OTHER_PASSWORD), frozenset({"reset link"}), VOID
+    "the ID token's nonce": Place(
+        lambda holders, token: post(holders.public, "google/token", id_token=holders.id_token(token)),
+        "nonce",
+        (401, "id_token_invalid"),
     ),
-    "confirm-email-change": Place(by_body("confirm-email-change"), frozenset({"change link"}), VOID),
-    "undo-email-change": Place(by_body("undo-email-change"), frozenset({"undo link"}), VOID),
+    "google/callback": Place(
+        lambda holders, token: post(
+            holders.public, "google/callback", state=token, code=holders.brought["code"]
+        ),
+        "state",
+        (400, "state_invalid"),
+    ),
+    "google/callback, code": Place(
+        lambda holders, token: post(
+            holders.public, "google/callback", state=holders.brought["state"], code=token
+        ),
+        "Google's code",
+        (400, "oauth_code_invalid"),
+    ),
+    "exchange": Place(by_body("exchange", "code"), "exchange code", VOID),
 }
-TOKENS = (
-    "access",
-    "refresh",
-    "access signed as refresh",
-    "refresh signed as access",
-    "verify link",
-    "refuse link",
-    "reset link",
-    "change link",
-    "undo link",
-    "code",
-)
 
 
-@pytest.fixture
-def tokens(public: ListenerClient, make_user: Callable[..., User], sign_in: Any) -> dict[str, str]:
-    """One live token of each kind."""
-    ada = make_user(EMAIL, password=PASSWORD)
-    pair = sign_in(EMAIL)
-    newcomer = make_user("new@example.com", verified=False)
-    registration = PendingRegistration.objects.create(
-        user=newcomer, founding=True, password=newcomer.password
-    )
-    change = AddressChange.objects.create(
-        user=ada, session=Session.objects.get(), old_email=EMAIL, new_email="ada@example.org"
-    )
-    verify = mail_tokens.issue(
-        Purpose.VERIFY, user_id=newcomer.pk, email="new@example.com", registration=registration
-    )
-    reset = mail_tokens.issue(Purpose.RESET, user_id=ada.pk, email=EMAIL)
-    confirm = mail_tokens.issue(Purpose.CHANGE_EMAIL, user_id=ada.pk, email="ada@example.org", change=change)
-    undo = mail_tokens.issue(Purpose.UNDO_EMAIL, user_id=ada.pk, email=EMAIL, change=change)
-    access_ring, refresh_ring = settings.JWT_KEYS[0], settings.REFRESH_TOKEN_KEYS[0]
-    return {
-        "access": pair["access_token"],
-        "refresh": pair["refresh_token"],
-        "access signed as refresh": relabelled(
-            pair["access_token"], "rt+jwt", refresh_ring.kid, access_ring.material
-        ),
-        "refresh signed as access": relabelled(
-            pair["refresh_token"], "at+jwt", access_ring.kid, refresh_ring.material
-        ),
-        "verify link": mail_tokens.link_token(verify),
-        "refuse link": mail_tokens.link_token(verify, use=mail_tokens.REFUSE),
-        "reset link": mail_tokens.link_token(reset),
-        "change link": mail_tokens.link_token(confirm),
-        "undo link": mail_tokens.link_token(undo),
-        "code": mail_tokens.code(verify),
-    }
+def rows() -> list[Any]:
+    """What a token of any kind could open."""
+    models = (User, Session, SocialAccount, Authenticator, FactorReset, MailToken, ExchangeCode)
+    return [list(model.objects.order_by("pk").values()) for model in models]
 
 
-def relabelled(token: str, kind: str, kid: str, material: bytes) -> str:
-    """The claims of one kind under the header of the other, signed with the key that the first has."""
-    claims = jwt.decode(token, options={"verify_signature": False})
-    text: str = signed({"alg": "HS256", "typ": kind, "kid": kid}, claims, material)
-    assert text.startswith(encoded({"alg": "HS256", "typ": kind, "kid": kid}))
-    return text
+@contextmanager
+def undone() -> Iterator[None]:
+    """What happens inside leaves nothing: neither in the database nor in the limits."""
+    with override_settings(RATE_LIMITS_NAMESPACE=f"test-{uuid4().hex}"), transaction.atomic():
+        yield
+        transaction.set_rollback(True)
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("token", TOKENS)
-def test_opens_its_own_place_and_no_other(
-    place: str, token: str, public: ListenerClient, tokens: dict[str, str]
-) -> None:
-    where = PLACES[place]
-    before = list(User.objects.order_by("pk").values())
-    answer = where.send(public, tokens[token])
-    if token in where.own:
-        assert answer.status_code in {200, 204}, answer.content
-        return
-    assert outcome(answer) == where.refusal
-    assert list(User.objects.order_by("pk").values()) == before
-    assert not MailToken.objects.exclude(used_at=None).exists()
-    assert Session.objects.filter(ended_at=None).count() == 1
-    assert Session.objects.get().previous_jti is None
+def test_opens_its_own_place_and_no_other(place: str, google: Any, make_user: Callable[..., User]) -> None:
+    where, holders = PLACES[place], Holders(google, make_user)
+    tokens = {kind: holders.token(kind) for kind in KINDS}
+    before = rows()
+    for kind, token in tokens.items():
+        with undone():
+            answer = where.send(holders, token)
+            if kind == where.own:
+                assert answer.status_code in {200, 201, 204}, answer.content
+            else:
+                assert outcome(answer) == where.refusal, kind
+                assert rows() == before, kind
 
 
 def test_every_kind_has_a_place() -> None:
-    opened = {kind for place in PLACES.values() for kind in place.own}
-    assert opened == set(TOKENS) - {"access signed as refresh", "refresh signed as access", "code"}
+    opened = [place.own for place in PLACES.values()]
+    assert sorted(opened) == sorted(
+        set(KINDS) - {"access signed as refresh", "refresh signed as access", "code"}
+    )
