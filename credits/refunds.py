@@ -80,9 +80,9 @@ def restore(
         if returning <= 0:
             return None
         account.require_room(returning)
-        taken, restored = _taken(account, grant)
+        taken = _taken(account, grant)
         grant.charged_back -= returning
-        returned = slice_of(reversed(taken), skip=restored, take=returning)
+        returned = slice_of(reversed(taken), skip=0, take=returning)
         moves = account.give_back(returned, at=account.moment(), revive=True)
         return account.post(
             TransactionType.CHARGEBACK, moves, call=call, refund_of=CreditTransaction(pk=granted_by)
@@ -113,18 +113,19 @@ def _grant(account: Account, granted_by: uuid.UUID) -> CreditLot:
     return account.lot(pk)
 
 
-def _taken(account: Account, grant: CreditLot) -> tuple[list[tuple[CreditLot, int]], int]:
-    """What chargebacks of a grant took, in order, and how much of it was restored. Debt counts as the grant's own."""
+def _taken(account: Account, grant: CreditLot) -> list[tuple[CreditLot, int]]:
+    """What chargebacks of a grant took and what was not restored since, in order. Debt counts as the grant's own."""
     rows = CreditTransaction.objects.filter(
         user_id=account.row.user_id, type=TransactionType.CHARGEBACK, refund_of=grant.transaction_id
     ).order_by("at")
-    taken = [
-        (account.lot(lot) if lot else grant, -credits)
-        for row in rows
-        if row.amount < 0
-        for lot, credits in row.lots
-    ]
-    return taken, sum(row.amount for row in rows if row.amount > 0)
+    taken: list[tuple[CreditLot, int]] = []
+    for row in rows:
+        if row.amount < 0:
+            taken += [(account.lot(lot) if lot else grant, -credits) for lot, credits in row.lots]
+        else:
+            kept = sum(credits for _, credits in taken) - row.amount
+            taken = list(slice_of(taken, skip=0, take=kept))
+    return taken
 
 
 def _burnt(use: CreditTransaction) -> list[tuple[int, int]]:

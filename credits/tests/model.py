@@ -18,8 +18,7 @@ class Grant:
     left: int
     expired: int = 0
     charged: int = 0
-    taken_from: list[Part] = field(default_factory=list)  # by chargebacks, in order
-    restored: int = 0
+    taken_from: list[Part] = field(default_factory=list)  # by chargebacks and not restored, in order
 
 
 @dataclass
@@ -158,9 +157,9 @@ class Napkin:
         back = min(amount, grant.charged)
         if back <= 0:
             return
-        parts = cut(list(reversed(grant.taken_from)), grant.restored, back)
+        parts = cut(list(reversed(grant.taken_from)), 0, back)
+        grant.taken_from = cut(grant.taken_from, 0, grant.charged - back)
         grant.charged -= back
-        grant.restored += back
         self.come_back(parts, at=self.now, revive=True)
         self.settle_due()
 

@@ -235,6 +235,21 @@ class TestChargeback:
         assert (journal(person)[-1], debt(person)) == (("chargeback", 100, 60, 0), 0)
         assert balance.current(person.pk).available == 60
 
+    def test_won_twice_gives_back_what_was_taken_last(self, person, call, clock):
+        bought = ledger.add(user_id=person.pk, amount=100, type="purchase", call=call())
+        refunds.charge_back(user_id=person.pk, granted_by=bought.pk, amount=50, call=call())
+        refunds.restore(user_id=person.pk, granted_by=bought.pk, amount=50, call=call())
+        ledger.use(user_id=person.pk, amount=100, call=call())
+        ledger.add(
+            user_id=person.pk, amount=80, type="bonus", expires_at=clock.now + timedelta(days=1), call=call()
+        )
+        refunds.charge_back(user_id=person.pk, granted_by=bought.pk, amount=50, call=call())
+
+        refunds.restore(user_id=person.pk, granted_by=bought.pk, amount=50, call=call())
+
+        left = balance.current(person.pk).expiring
+        assert [credits for credits, _ in left] == [80]
+
     def test_credits_released_to_a_grant_charged_back_whole_come_as_a_refund(self, person, call, clock):
         bought = ledger.add(user_id=person.pk, amount=100, type="purchase", call=call())
         ledger.add(user_id=person.pk, amount=200, type="purchase", call=call())
