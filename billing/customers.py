@@ -59,7 +59,8 @@ def _made_before(user: User) -> Iterator[Object]:
     """Lists know at once what search knows after a minute, but go by the address, which may have changed."""
     candidates = gateway.list_customers(email=user.email) if user.email else []
     for found in [*candidates, *gateway.find_customers(user_id=str(user.pk))]:
-        if not found.get("deleted") and (found.get("metadata") or {}).get("user_id") == str(user.pk):
+        is_theirs = (found.get("metadata") or {}).get("user_id") == str(user.pk)
+        if is_theirs and not found.get("deleted") and user_of(found["id"]) in {None, user.pk}:
             yield found
 
 
@@ -75,6 +76,9 @@ def _link(user: User, customer: str) -> str:
     try:
         with transaction.atomic():
             CustomerLink.objects.create(user=user, customer=customer)
-    except IntegrityError:
-        return customer_of(user.pk) or customer
+    except IntegrityError as error:
+        known = customer_of(user.pk)
+        if known is None:  # another user's since
+            raise BillingUnavailable from error
+        return known
     return customer
