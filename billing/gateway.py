@@ -375,12 +375,16 @@ def list_subscriptions(*, customer: str) -> list[Object]:
 
 
 def change_subscription(*, subscription: str, item: str, price: str, key: str) -> Object:
-    """Moves the one item to another price; what differs until the period's end goes on the next invoice."""
+    """Moves the one item to another price, which counts from the next invoice on; another interval begins at once.
+
+    Nothing is prorated: a period's credits are given whole when it begins, so who got the unused rest of its price back
+    could go up before each renewal and down after it, and have the dear plan's credits for the cheap one's price.
+    """
     return _ask(
         client().v1.subscriptions.update,
         subscription,
         items=[{"id": item, "price": price}],
-        proration_behavior="create_prorations",
+        proration_behavior="none",
         key=key,
     )
 

@@ -195,10 +195,11 @@ class TestSubscription:
     def test_a_proration_gives_nothing(self, stripe, plans, buyer):
         session = buyer.buy(plans["basic"])
         subscription = gateway.retrieve_subscription(session["subscription"])
-        gateway.change_subscription(
-            subscription=subscription["id"], item=subscription["items"]["data"][0]["id"],
-            price="price_sub_pro", key="c",
-        )  # fmt: skip
+        item = subscription["items"]["data"][0]["id"]
+        gateway.client().v1.subscriptions.update(
+            subscription["id"],
+            {"items": [{"id": item, "price": "price_sub_pro"}], "proration_behavior": "always_invoice"},
+        )
         carry_out(stripe.events())
         assert buyer.journal == [("subscription", 200)]
         stripe.renew(subscription["id"])
