@@ -86,7 +86,7 @@ def _with_trial(picture: Picture, lines: list[Object]) -> Picture:
     metadata = subscription.get("metadata") or {}
     return replace(
         picture,
-        trial_end=stripe_shapes.moment(subscription["trial_end"]),
+        trial_end=picture.period_end,  # as it was planned when it began
         trial_holder=str(metadata.get("trial_holder") or picture.subscription),
         fingerprint=stripe_shapes.fingerprint(_card(subscription)),
     )

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
-from django.db.models import Q, Sum
+from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
 from accounts.errors import UserNotFound
@@ -164,10 +164,19 @@ def _freeze_trial(payment: Payment, plan: Plan, picture: Picture) -> None:
     payment.kind, payment.expires_at = Payment.Kind.TRIAL, picture.trial_end
     if trial.give(user_id=payment.user_id, fingerprint=picture.fingerprint, holder=picture.trial_holder):
         payment.credits = plan.credits if plan.trial_credits is None else plan.trial_credits
+        if _trials_before(payment).exists():
+            payment.credits = 0
     else:
         changes.enqueue(
             CustomerChange.Kind.END_SUBSCRIPTION, user_id=payment.user_id, subscription=picture.subscription
         )
+
+
+def _trials_before(payment: Payment) -> QuerySet[Payment]:
+    """Of the same subscription: Stripe makes an invoice of nothing whenever staff prolong a trial. Two are not frozen
+    at once, since `trial.give` locks the claim."""
+    of_subscription = Payment.objects.filter(subscription=payment.subscription, kind=Payment.Kind.TRIAL)
+    return of_subscription.exclude(pk=payment.pk)
 
 
 # ---------------------------------------------------------------- the ledger

@@ -113,19 +113,19 @@ def period_of(lines: list[Object]) -> tuple[int, int]:
 
 
 def is_trial(subscription: Object, lines: list[Object]) -> bool:
-    """Whether these lines are for a period inside the subscription's trial."""
+    """Whether these lines are for a period that begins in the subscription's trial: it may have been ended since."""
     start, end = subscription.get("trial_start"), subscription.get("trial_end")
-    first, last = period_of(lines)
-    return bool(start and end and first and start <= first and last <= end)
+    first, _ = period_of(lines)
+    return bool(start and end and first and start <= first < end)
 
 
 # ---------------------------------------------------------------- cards and disputes
 
 
 def fingerprint(payment_method: Any) -> str:
-    """The same for the same card number, whoever enters it."""
-    card = payment_method.get("card") if isinstance(payment_method, dict) else None
-    return str((card or {}).get("fingerprint") or "")
+    """The same for the same card or bank account number, whoever enters it."""
+    method = payment_method if isinstance(payment_method, dict) else {}
+    return str((method.get(method.get("type") or "card") or {}).get("fingerprint") or "")
 
 
 def disputed_amount(disputes: list[Object]) -> int:
