@@ -150,7 +150,7 @@ def _decline(subscription: Object) -> str | None:
 
 
 def change(order: Order, *, subscription_id: str, plan_code: str) -> Outcome:
-    """Another plan from now on; what differs until the period's end is on the next invoice."""
+    """Another plan, paid for from the next invoice on (`gateway.change_subscription`)."""
 
     def perform(attempt: Attempt) -> Made:
         requests.require_active(order.user_id)

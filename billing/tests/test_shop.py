@@ -280,7 +280,7 @@ class TestKeepingASubscription:
         begun = shop.post("subscriptions", user_id=ada.pk, plan="basic", payment_method=card)
         return str(begun.json()["id"])
 
-    def test_changed_with_proration(self, shop, stripe, ada, subscription):
+    def test_changed_without_proration(self, shop, stripe, ada, subscription):
         changed = shop.post(f"subscriptions/{subscription}/change", user_id=ada.pk, plan="pro", key="k")
         assert (changed.status_code, changed.json()["plan"]) == (200, "pro")
         again = shop.post(f"subscriptions/{subscription}/change", user_id=ada.pk, plan="pro", key="k")

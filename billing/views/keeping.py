@@ -169,7 +169,9 @@ class ChangeSubscription(InternalEndpoint):
         example={**SUBSCRIPTION, "plan": "studio-yearly"},
     )  # fmt: skip
     def post(self, request: ServiceRequest, subscription_id: str) -> Response:
-        """Another plan from now on. What differs until the period's end is on the next invoice and gives no credits."""
+        """Another plan, paid for from the next period on; another interval begins at once. Nothing is prorated: credits
+        that were given for a period are kept.
+        """
         path = stripe_id(subscription_id)
         return outcome(
             subscriptions.change(
