@@ -67,7 +67,7 @@ def taken_back(payment: Payment, *, refunded_before: int, disputed_before: int) 
         detail = {**about(payment), "disputed": disputed}
         events.emit("purchase.disputed", user_id=payment.user_id, data=detail)
         _tell(Event.PAYMENT_DISPUTED, payment.user_id, detail)
-    if restored := max(-refunded, 0) + max(-disputed, 0):
+    if (restored := -refunded - disputed) > 0:
         events.emit(
             "purchase.restored", user_id=payment.user_id, data={**about(payment), "restored": restored}
         )
