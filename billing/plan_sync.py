@@ -38,6 +38,8 @@ def _proposal(price: Object) -> Proposal:
     code = str(metadata.get("plan") or price.get("lookup_key") or "")
     if "credits" not in metadata:
         return Proposal(action="skip", price=price["id"], problem="no `credits` in its metadata")
+    if price.get("unit_amount") is None:
+        return Proposal(action="skip", price=price["id"], code=code, problem="no fixed amount")
     if not code:
         return Proposal(action="skip", price=price["id"], problem="neither `plan` nor a look-up key")
     try:
@@ -53,7 +55,7 @@ def _fields(price: Object, product: Object, metadata: dict[str, str]) -> dict[st
     return {
         "name": str(product.get("name") or price.get("nickname") or price["id"])[:200],
         "kind": Plan.Kind.SUBSCRIPTION if recurring else Plan.Kind.PACK,
-        "amount": int(price["unit_amount"] or 0),
+        "amount": int(price["unit_amount"]),
         "currency": price["currency"],
         "interval": recurring.get("interval", ""),
         **{name: numbers.get(name) for name in NUMBERS},
