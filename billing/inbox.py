@@ -14,8 +14,8 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from billing import announcements, customers, gateway, leases, lifecycle, mirror, settle, stripe_shapes
-from billing.errors import BillingUnavailable, StripeObjectMissing, Unsettleable
-from billing.models import InboxEvent, Progress
+from billing.errors import BillingFailed, BillingUnavailable, StripeObjectMissing, Unsettleable
+from billing.models import InboxEvent, Payment, Progress
 from billing.stripe_shapes import Object
 
 SECONDS_OF_A_RUN = 30.0
@@ -29,22 +29,22 @@ log = structlog.get_logger("billing")
 # ---------------------------------------------------------------- what to do about what
 
 
-def _invoice(item: Object) -> None:
-    settle.settle(item["id"])
+def _invoice(item: Object) -> Payment | None:
+    return settle.settle(item["id"])
 
 
-def _intent(item: Object) -> None:
-    settle.settle_payment_intent(item["id"])
+def _intent(item: Object) -> Payment | None:
+    return settle.settle_payment_intent(item["id"])
 
 
-def _session(item: Object) -> None:
-    settle.settle_session(item["id"])
+def _session(item: Object) -> Payment | None:
+    return settle.settle_session(item["id"])
 
 
-def _paid_by_intent(item: Object) -> None:
+def _paid_by_intent(item: Object) -> Payment | None:
     """A charge, a refund or a dispute: all name the payment intent that they are about."""
-    if intent := stripe_shapes.id_of(item.get("payment_intent")):
-        settle.settle_payment_intent(intent)
+    intent = stripe_shapes.id_of(item.get("payment_intent"))
+    return settle.settle_payment_intent(intent) if intent else None
 
 
 def _customer(item: Object) -> None:
@@ -55,7 +55,8 @@ def _trial(item: Object) -> None:
     lifecycle.trial_will_end(stripe_shapes.customer_of(item))
 
 
-HANDLERS: dict[str, Callable[[Object], None]] = {
+# Each gives the payment that it was about, if it was.
+HANDLERS: dict[str, Callable[[Object], Payment | None]] = {
     "invoice.paid": _invoice,
     "invoice.payment_succeeded": _invoice,
     "invoice.payment_failed": _customer,
@@ -87,7 +88,7 @@ HANDLERS: dict[str, Callable[[Object], None]] = {
 def work(*, seconds: float = SECONDS_OF_A_RUN) -> int:
     """Carries out what is due, about in the order of its making, until nothing is left or the time is up. How many.
 
-    Where Stripe fails two in a row the rest waits a little, and so keeps no worker from other work.
+    Where Stripe does not answer for two in a row the rest waits a little, and so keeps no worker from other work.
     """
     if _is_away():
         return 0
@@ -103,7 +104,7 @@ def work(*, seconds: float = SECONDS_OF_A_RUN) -> int:
 
 
 def process(event: InboxEvent) -> bool:
-    """Carries out a claimed event. False where Stripe could not be asked."""
+    """Carries out a claimed event. False where Stripe gave no answer; one that is an error costs no time."""
     try:
         with gateway.within(SECONDS_OF_AN_EVENT):
             _settle(event)
@@ -111,7 +112,7 @@ def process(event: InboxEvent) -> bool:
             _mirror(event, wanted=not erased)
     except Exception as error:  # noqa: BLE001 -- whatever goes wrong with one event must not keep the others waiting
         _put_off(event, error)
-        return not isinstance(error, BillingUnavailable)
+        return isinstance(error, BillingFailed) or not isinstance(error, BillingUnavailable)
     leases.finish(event, **({"body": None} if erased else {}))
     return True
 
@@ -131,10 +132,17 @@ def _settle(event: InboxEvent) -> None:
     handle = HANDLERS.get(event.type)
     if event.settled_at is None and handle is not None and event.body is not None:
         try:
-            handle(json.loads(event.body)["data"]["object"])
+            _note_customer(event, handle(json.loads(event.body)["data"]["object"]))
         except StripeObjectMissing:
             log.warning("event_about_nothing", type=event.type, id=event.event_id)  # deleted at Stripe since
     _mark(event, "settled_at")
+
+
+def _note_customer(event: InboxEvent, payment: Payment | None) -> None:
+    """Refunds and disputes do not say whose they are, though a dispute's evidence has name and address."""
+    if payment is not None and not event.customer:
+        event.customer = customers.customer_of(payment.user_id) or ""
+        InboxEvent.objects.filter(pk=event.pk).update(customer=event.customer)
 
 
 def _mirror(event: InboxEvent, *, wanted: bool) -> None:

@@ -32,6 +32,7 @@ ON CONFLICT (event_id) DO NOTHING RETURNING id
 
 class Data(msgspec.Struct):
     object: dict[str, Any]
+    previous_attributes: dict[str, Any] | None = None
 
 
 class Envelope(msgspec.Struct, tag_field="object", tag="event"):
@@ -114,7 +115,7 @@ def store(envelope: Envelope, body: bytes) -> bool:
         envelope.type,
         envelope.created,
         envelope.livemode,
-        _customer(envelope.data.object),
+        _customer(envelope.data),
         body.decode(),
     )
     with connection.cursor() as cursor:
@@ -125,8 +126,11 @@ def store(envelope: Envelope, body: bytes) -> bool:
     return is_new
 
 
-def _customer(item: dict[str, Any]) -> str:
-    """Whom the event is about, as far as it says so: by this its body is found when they are erased."""
-    given = item.get("id") if item.get("object") == "customer" else item.get("customer")
+def _customer(data: Data) -> str:
+    """Whom the event is about, as far as it says so: by this its body is found when they are erased. A card that was
+    taken off names its customer only as what was before."""
+    item, before = data.object, data.previous_attributes or {}
+    named = item.get("id") if item.get("object") == "customer" else item.get("customer")
+    given = named or before.get("customer")
     text = given.get("id") if isinstance(given, dict) else given
     return text if isinstance(text, str) and text.isascii() and len(text) <= 255 and "\0" not in text else ""

@@ -33,6 +33,8 @@ def mirror(event: dict[str, Any]) -> None:
     if event["type"] in DESTRUCTIVE:
         return
     Event.process(event)
+    if event["type"] == "payment_method.detached":  # it has its holder's name, and no customer to find it by
+        PaymentMethod.objects.filter(id=event["data"]["object"]["id"]).update(stripe_data={}, metadata=None)
 
 
 def keep_the_key_out_of_the_database() -> None:

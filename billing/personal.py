@@ -35,13 +35,14 @@ def erase(*, user_id: uuid.UUID) -> None:
     customer = customers.customer_of(user_id)
     if customer is None:
         return
-    InboxEvent.objects.filter(customer=customer).update(body=None)
     _erase_mirror(customer)
+    InboxEvent.objects.filter(customer=customer).update(body=None)
     changes.enqueue(CustomerChange.Kind.DELETE, user_id=user_id)
 
 
 def _erase_mirror(customer: str) -> None:
     about = Q(data__object__customer=customer) | Q(data__object__id=customer)
+    about |= Q(id__in=InboxEvent.objects.filter(customer=customer).values("event_id"))
     Event.objects.filter(about).update(data={"object": {}}, stripe_data={}, metadata=None)
     for model in (Refund, Dispute):
         _blank(model.objects.filter(charge__in=Charge.objects.filter(customer__id=customer).values("id")))
@@ -112,6 +113,11 @@ def old_events(before: Any) -> QuerySet[InboxEvent]:
 
 def old_dead_events(before: Any) -> QuerySet[InboxEvent]:
     return InboxEvent.objects.filter(dead_at__lt=before)
+
+
+def old_mirrored_events(before: Any) -> QuerySet[Event]:
+    events: QuerySet[Event] = Event.objects.filter(djstripe_created__lt=before)
+    return events
 
 
 def old_requests(before: Any) -> QuerySet[Request]:

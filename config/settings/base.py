@@ -367,12 +367,14 @@ RETENTION = {
     "rate_limits": timedelta(0),
     "stripe_events": timedelta(days=30),  # carried out
     "dead_stripe_events": timedelta(days=90),
+    "mirrored_events": timedelta(days=30),  # dj-stripe's copies
     "billing_requests": timedelta(days=30),  # and with them their idempotency keys
     "customer_changes": timedelta(days=30),  # that Stripe was told, or that were given up
 }
 RETENTION_RULES = {
     "stripe_events": "billing.personal.old_events",
     "dead_stripe_events": "billing.personal.old_dead_events",
+    "mirrored_events": "billing.personal.old_mirrored_events",
     "billing_requests": "billing.personal.old_requests",
     "customer_changes": "billing.personal.old_changes",
 }
