@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from itertools import islice
 from typing import Any, NoReturn
 
 import stripe
@@ -189,17 +190,21 @@ def _ask(call: Callable[..., Any], *path: str, key: str | None = None, **params:
         return _plain(call(*path, params=sent, options=options))
 
 
-def _ask_all(call: Callable[..., Any], *, most: int = PAGE, **params: Any) -> list[Object]:
-    """A list, all pages of it up to about `most`."""
+def _ask_all(call: Callable[..., Any], *, most: int | None = PAGE, **params: Any) -> list[Object]:
+    """A list, all pages of it up to `most`."""
+    return list(islice(_ask_each(call, limit=min(PAGE, most or PAGE), **params), most))
+
+
+def _ask_each(call: Callable[..., Any], **params: Any) -> Iterator[Object]:
+    """All pages of a list, each asked for when the one before it was read."""
     sent = {name: value for name, value in params.items() if value is not None}
-    found: list[Object] = []
-    with _refusals():
-        page = call(params={"limit": min(PAGE, most), **sent})
-        found += _plain(page)["data"]
-        while page.has_more and len(found) < most:
-            page = call(params={"limit": PAGE, **sent, "starting_after": found[-1]["id"]})
-            found += _plain(page)["data"]
-    return found
+    while True:
+        with _refusals():
+            page = _plain(call(params=sent))
+        yield from page["data"]
+        if not page["has_more"] or not page["data"]:
+            return
+        sent["starting_after"] = page["data"][-1]["id"]
 
 
 def _plain(answer: Any) -> Object:
@@ -285,7 +290,7 @@ def list_checkout_sessions(
     payment_intent: str | None = None,
     customer: str | None = None,
     created: Mapping[str, int] | None = None,
-    most: int = PAGE,
+    most: int | None = PAGE,
 ) -> list[Object]:
     call = client().v1.checkout.sessions.list
     return _ask_all(call, payment_intent=payment_intent, customer=customer, created=created, most=most)
@@ -413,7 +418,7 @@ def list_invoice_lines(invoice: str) -> list[Object]:
 
 
 def list_invoices(
-    *, customer: str | None = None, created: Mapping[str, int] | None = None, most: int = PAGE
+    *, customer: str | None = None, created: Mapping[str, int] | None = None, most: int | None = PAGE
 ) -> list[Object]:
     return _ask_all(client().v1.invoices.list, customer=customer, created=created, most=most)
 
@@ -445,13 +450,13 @@ def create_refund(*, payment_intent: str, amount: int | None, metadata: Metadata
 
 
 def list_refunds(
-    *, payment_intent: str | None = None, created: Mapping[str, int] | None = None, most: int = PAGE
+    *, payment_intent: str | None = None, created: Mapping[str, int] | None = None, most: int | None = PAGE
 ) -> list[Object]:
     return _ask_all(client().v1.refunds.list, payment_intent=payment_intent, created=created, most=most)
 
 
 def list_disputes(
-    *, payment_intent: str | None = None, created: Mapping[str, int] | None = None, most: int = PAGE
+    *, payment_intent: str | None = None, created: Mapping[str, int] | None = None, most: int | None = PAGE
 ) -> list[Object]:
     return _ask_all(client().v1.disputes.list, payment_intent=payment_intent, created=created, most=most)
 
@@ -459,9 +464,9 @@ def list_disputes(
 # ---------------------------------------------------------------- events and prices
 
 
-def list_events(*, created: Mapping[str, int], most: int) -> list[Object]:
+def each_event(*, created: Mapping[str, int]) -> Iterator[Object]:
     """Newest first; Stripe keeps 30 days."""
-    return _ask_all(client().v1.events.list, created=created, most=most)
+    return _ask_each(client().v1.events.list, limit=PAGE, created=created)
 
 
 def list_prices() -> list[Object]:

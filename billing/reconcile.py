@@ -17,8 +17,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.errors import Problem
+from accounts.models import User
 from billing import (
     announcements,
+    changes,
     customers,
     gateway,
     intake,
@@ -28,15 +30,14 @@ from billing import (
     settle,
     stripe_shapes,
 )
-from billing.errors import EventInvalid, Unsettleable
-from billing.models import BillingAccount, Payment, Progress
+from billing.errors import EventInvalid
+from billing.models import BillingAccount, CustomerChange, CustomerLink, Payment, Progress
 
 EVENTS = "events"
 OVERLAP = timedelta(minutes=10)  # events may show up late in the list
 FIRST_LOOK_BACK = timedelta(days=1)
 WINDOW = timedelta(hours=1)
 NIGHTLY_LOOK_BACK = timedelta(days=3)
-MOST = 10_000
 SECONDS_OF_A_RUN = 60.0
 LIVE = (
     BillingAccount.Status.TRIALING,
@@ -91,8 +92,7 @@ def _read_until() -> datetime:
 
 
 def _store_events(start: datetime, end: datetime) -> int:
-    events = gateway.list_events(created=_range(start, end), most=MOST)
-    return sum(_store_event(event) for event in reversed(events))
+    return sum(_store_event(event) for event in gateway.each_event(created=_range(start, end)))
 
 
 def _store_event(event: dict[str, Any]) -> bool:
@@ -122,6 +122,14 @@ def nightly() -> None:
         reconcile_window.delay(start.timestamp(), min(start + WINDOW, now).timestamp())
         start += WINDOW
     follow_overdue()
+    forget_erased()
+
+
+def forget_erased() -> None:
+    """Users who are erased here and, since Stripe could not be told or they came in between, not yet there."""
+    erased = CustomerLink.objects.filter(user__status=User.Status.DELETED, deleted_at=None)
+    for user_id in list(erased.values_list("pk", flat=True)):
+        changes.enqueue(CustomerChange.Kind.DELETE, user_id=user_id)
 
 
 def follow_overdue() -> int:
@@ -143,7 +151,8 @@ def _noting(*, user_id: UUID) -> None:
 def reconcile(*, start: datetime, end: datetime, dry_run: bool = False) -> Iterator[Difference]:
     """Settles what was paid, refunded or disputed in this time, and says what was not right before.
 
-    With `dry_run` it only says. A payment that cannot be settled is a difference with a problem.
+    With `dry_run` it only says. A payment that cannot be settled is a difference with a problem, whatever the reason:
+    it must not keep the others waiting.
     """
     seen: set[str] = set()
     for payment in payments_of(start=start, end=end):
@@ -152,21 +161,19 @@ def reconcile(*, start: datetime, end: datetime, dry_run: bool = False) -> Itera
             difference = _check(payment, dry_run=dry_run)
             if difference is not None:
                 yield difference
-    if not dry_run:
-        follow_overdue()
 
 
 def payments_of(*, start: datetime, end: datetime) -> Iterator[str]:
     """The ids of the payments that something happened to, as far as Stripe's lists tell."""
     created = _range(start, end)
-    for session in gateway.list_checkout_sessions(created=created, most=MOST):
+    for session in gateway.list_checkout_sessions(created=created, most=None):
         if session.get("status") == "complete":
             yield from _payments_of_session(session)
-    for invoice in gateway.list_invoices(created=created, most=MOST):
+    for invoice in gateway.list_invoices(created=created, most=None):
         if invoice.get("status") == "paid":
             yield invoice["id"]
-    yield from _by_intents(gateway.list_refunds(created=created, most=MOST))
-    yield from _by_intents(gateway.list_disputes(created=created, most=MOST))
+    yield from _by_intents(gateway.list_refunds(created=created, most=None))
+    yield from _by_intents(gateway.list_disputes(created=created, most=None))
 
 
 def _payments_of_session(session: dict[str, Any]) -> Iterator[str]:
@@ -189,7 +196,7 @@ def _check(payment_id: str, *, dry_run: bool) -> Difference | None:
     before = _posted(payment_id)
     try:
         user_id, after = (_preview if dry_run else _settle)(payment_id)
-    except (Problem, Unsettleable) as error:
+    except Exception as error:  # noqa: BLE001
         return Difference(payment=payment_id, posted=before, due=before, problem=leases.describe(error))
     if before == after or user_id is None:
         return None

@@ -32,7 +32,9 @@ def viewer():
 @pytest.fixture
 def bought(buyer: Buyer, plans):
     session = buyer.buy(plans["large"])
-    return settle.settle_session(session["id"])
+    payment = settle.settle_session(session["id"])
+    assert payment is not None
+    return payment
 
 
 def order(site, path, **fields):

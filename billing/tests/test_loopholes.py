@@ -5,12 +5,15 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
+from djstripe.models import Dispute
 
-from billing import customers, gateway, inbox, pictures, reconcile, settle, stripe_shapes
+from accounts.models import ServiceEvent, User
+from billing import customers, gateway, inbox, personal, pictures, plan_sync, reconcile, settle, stripe_shapes
 from billing.errors import BillingUnavailable
 from billing.models import BillingAccount, CustomerChange, InboxEvent, Payment, Plan
 from billing.tests.conftest import carry_out, event, receive
 from credits.models import CreditLot, UserCredit
+from tests.test_account_hooks import dump
 
 pytestmark = pytest.mark.django_db
 
@@ -132,36 +135,63 @@ class TestCustomers:
 
 
 class TestReconciliation:
-    def test_more_events_than_one_look_can_hold(self, stripe, plans, buyer, monkeypatch):
-        monkeypatch.setattr(reconcile, "MOST", 5)
+    def test_more_events_than_a_page_can_hold(self, stripe, plans, buyer, monkeypatch):
+        monkeypatch.setattr(gateway, "PAGE", 5)
         for _ in range(4):
             buyer.buy(plans["small"])
         reconcile.catch_up()
         inbox.work()
         assert buyer.balance == 400
 
+    def test_a_payment_that_breaks_the_settlement_does_not_keep_the_others_waiting(
+        self, stripe, plans, buyer, monkeypatch
+    ):
+        broken, whole = buyer.buy(plans["basic"])["invoice"], buyer.buy(plans["basic"])["invoice"]
+        take = pictures.take
+
+        def stumble(payment):
+            if payment == broken:
+                raise KeyError("currency")
+            return take(payment)
+
+        monkeypatch.setattr(pictures, "take", stumble)
+        now = timezone.now()
+        found = {row.payment: row for row in reconcile.reconcile(start=now - timedelta(hours=1), end=now)}
+        assert (found[broken].problem, found[whole].due) == ("KeyError", 200)
+
 
 class TestNobodyIsForgotten:
     def test_erased_but_never_deleted_at_stripe(self, stripe, buyer):
-        type(buyer.user).objects.filter(pk=buyer.id).update(status="deleted")
+        User.objects.filter(pk=buyer.id).update(status="deleted")
         reconcile.nightly()
         assert CustomerChange.objects.filter(kind="delete", user=buyer.id).exists()
 
 
 class TestErasure:
     def test_of_what_names_no_customer(self, stripe, plans, buyer):
-        from billing import personal
-
         session = buyer.buy(plans["small"])
         charge = buyer.charge_of(session)
         stripe.dispute(charge)
-        method = gateway.list_payment_methods(customer=buyer.customer)
-        if method:
-            gateway.detach_payment_method(method[0]["id"])
+        card = gateway.client().v1.payment_methods.attach("pm_card_visa", {"customer": buyer.customer})
+        gateway.client().v1.payment_methods.update(
+            card.id, {"billing_details": {"name": "Ada of the Canary"}}
+        )
+        gateway.detach_payment_method(card.id)
         carry_out(stripe.events())
+        assert "Ada of the Canary" in dump()
         personal.erase(user_id=buyer.id)
-        left = [row.type for row in InboxEvent.objects.exclude(body=None)]
-        assert left == []
+        assert [row.type for row in InboxEvent.objects.exclude(body=None)] == []
+        assert "Ada of the Canary" not in dump()
+
+    def test_a_dispute_that_is_opened_afterwards(self, stripe, plans, buyer):
+        charge = buyer.charge_of(buyer.buy(plans["small"]))
+        carry_out(stripe.events())
+        User.objects.filter(pk=buyer.id).update(status="deleted", email=None, email_verified_at=None)
+        stripe.dispute(charge)
+        carry_out(stripe.events("charge.dispute.created"))
+        row = InboxEvent.objects.get(type="charge.dispute.created")
+        assert (row.body, row.customer, Payment.objects.get().kept) == (None, buyer.customer, 0)
+        assert not Dispute.objects.exists()
 
 
 class TestPoison:
@@ -172,6 +202,24 @@ class TestPoison:
         receive(stripe.events("payment_intent.succeeded"))
         inbox.work()
         assert buyer.balance == 100
+
+
+class TestTelling:
+    def test_a_dispute_over_what_was_refunded_restores_nothing(self, stripe, plans, buyer):
+        charge = buyer.charge_of(buyer.buy(plans["small"]))
+        stripe.refund(charge)
+        carry_out(stripe.events())
+        stripe.dispute(charge, amount=500)
+        carry_out(stripe.events("charge.dispute.created"))
+        assert Payment.objects.get().disputed == 500
+        assert not ServiceEvent.objects.filter(type="purchase.restored").exists()
+
+
+class TestPlans:
+    def test_a_price_without_a_fixed_amount_is_not_proposed(self, stripe):
+        price = {"id": "price_x", "unit_amount": None, "currency": "eur", "metadata": {"credits": "100"}}
+        proposal = plan_sync._proposal({**price, "lookup_key": "any"})
+        assert (proposal.action, proposal.problem) == ("skip", "no fixed amount")
 
 
 class TestDeletedAtStripe:

@@ -48,6 +48,8 @@ class Command(BaseCommand):
             raise CommandError("STRIPE_SECRET_KEY is not set.")
         try:
             found = list(reconcile.reconcile(start=since, end=timezone.now(), dry_run=dry_run))
+            if not dry_run:
+                reconcile.follow_overdue()
         except Problem as problem:
             raise CommandError(f"Stripe could not be read: {problem.detail}") from problem
         self._report(found, dry_run=dry_run, as_json=options["json"])
