@@ -171,6 +171,13 @@ def dead_stripe_event(make_user, at):
     return of_billing("InboxEvent", event_id=uuid4().hex, type="x", created=at, livemode=False, dead_at=at)
 
 
+def mirrored_event(make_user, at):
+    model: Any = apps.get_model("djstripe", "Event")
+    row = model._default_manager.create(id="evt_1", data={}, type="x")
+    model._default_manager.filter(pk=row.pk).update(djstripe_created=at)
+    return row
+
+
 def billing_request(make_user, at):
     row = of_billing("Request", service="shop", user=make_user(), key="k", digest=b"", operation="x")
     type(row).objects.filter(pk=row.pk).update(created_at=at)
@@ -203,6 +210,7 @@ ROWS = {
     "rate_limits": rate_limit,
     "stripe_events": stripe_event,
     "dead_stripe_events": dead_stripe_event,
+    "mirrored_events": mirrored_event,
     "billing_requests": billing_request,
     "customer_changes": customer_change,
 }

@@ -390,8 +390,8 @@ def test_mails_and_events_of_a_subscription(shop, stripe, ada, mailoutbox):
         "Your payment was refunded",
     ]
     assert "9.00 EUR" in mailoutbox[0].body
-    types = ServiceEvent.objects.order_by("id").values_list("type", flat=True)
-    assert list(types) == [
+    told = ServiceEvent.objects.exclude(type__startswith="credits.").order_by("id")
+    assert list(told.values_list("type", flat=True)) == [
         "billing.status_changed", "subscription.created", "purchase.completed", "card.expiring",
         "subscription.renewed", "subscription.changed", "purchase.refunded",
     ]  # fmt: skip
