@@ -58,6 +58,20 @@ class ServerLines(logging.Filter):
         return True
 
 
+class NotScheduled(logging.Filter):
+    """Not a line each few seconds for each task of the schedule that found nothing to do; /metrics counts those.
+
+    A failure is told whatever the task.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        from django.conf import settings  # which are what is being configured when this module is imported
+
+        scheduled = {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
+        name = record.args.get("name") if isinstance(record.args, dict) else None
+        return record.levelno > logging.INFO or name not in scheduled
+
+
 class StdoutLogger:
     """Writes to what sys.stdout is now, and flushes: a line that is not out when the process dies says nothing."""
 

@@ -1,6 +1,7 @@
 """What all tasks share: the request's id in their lines, one line for an outage, their time in the metrics."""
 
 import json
+import logging
 from uuid import uuid4
 
 import pytest
@@ -10,7 +11,7 @@ from django.db import OperationalError
 
 from accounts import metrics
 from config import background
-from config.logging import request_id
+from config.logging import NotScheduled, request_id
 
 
 @shared_task(name="tests.fail")
@@ -82,3 +83,16 @@ def test_tasks_are_counted_by_state():
     work(break_down)
     found = {labels for metric, labels, _ in metrics.recorder.records if metric is metrics.TASKS}
     assert found == {("tests.succeed", "success"), ("tests.break", "failure")}
+
+
+@pytest.mark.parametrize(
+    ("task", "level", "told"),
+    [
+        ("accounts.tasks.relay_outbox", logging.INFO, False),
+        ("accounts.tasks.relay_outbox", logging.ERROR, True),
+        ("accounts.tasks.deliver", logging.INFO, True),
+    ],
+)
+def test_a_scheduled_task_is_told_of_when_it_fails(task, level, told):
+    record = logging.LogRecord("celery.app.trace", level, "", 0, "%(name)s", ({"name": task},), None)
+    assert NotScheduled().filter(record) is told

@@ -244,6 +244,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "config.logging.JSONFormatter"}},
+    "filters": {"not scheduled": {"()": "config.logging.NotScheduled"}},
     "handlers": {
         "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}
     },
@@ -252,6 +253,9 @@ LOGGING = {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "django.request": {"level": "CRITICAL"},
         "django.security": {"level": "CRITICAL"},
+        "celery.beat": {"level": "WARNING"},  # that a task is due
+        "celery.worker.strategy": {"level": "WARNING"},  # that a task has come
+        "celery.app.trace": {"filters": ["not scheduled"]},  # that it is done
         "stripe": {"level": "WARNING"},  # it would log addresses with their queries
     },
 }
