@@ -9,6 +9,7 @@ whose UPDATE waits for everyone who refers to the row.
 """
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
@@ -38,6 +39,9 @@ from accounts.mail_tokens import Purpose
 from accounts.models import AddressChange, MailToken, Session, User
 
 TRIES_WHEN_ADDRESS_IS_REGISTERED = 3
+METHODS_UNDER_SUSPICION = timedelta(
+    days=7
+)  # before the change: the owner was told of each, and may have missed it
 
 Result = TypeVar("Result")
 
@@ -76,7 +80,8 @@ def confirm(text: str, *, client: Client) -> User:
 def undo(text: str, *, client: Client) -> User:
     """Cancels a change or takes it back, with everything that was changed since, by the link mailed to the old address.
 
-    Every session ends, the password is void and a reset is mailed, a pending deletion is cancelled.
+    Ways to sign in that were added since, or in the week before, are removed. Every session ends, the password is void
+    and a reset is mailed, a pending deletion is cancelled.
     Raises TokenInvalid, RateLimited.
     """
     throttles.take(throttles.hit("undo_email_change", network(client.ip)))
@@ -138,7 +143,7 @@ def _undo(token_id: UUID, client: Client) -> User:
     user, holder = _lock(change.user_id, change.old_email)
     if user.status == User.Status.DELETED or not mail_tokens.use(token_id, Purpose.UNDO_EMAIL):
         raise TokenInvalid
-    hooks.remove_sign_in_methods(user.pk, since=change.created_at)
+    hooks.remove_sign_in_methods(user.pk, since=_trusted_until(change, user))
     deletion.cancel(user, client=client)
     moved = user.email != change.old_email
     user.set_unusable_password()
@@ -152,6 +157,11 @@ def _undo(token_id: UUID, client: Client) -> User:
     if moved:
         events.emit("user.email_changed", user_id=user.pk, data={})
     return user
+
+
+def _trusted_until(change: AddressChange, user: User) -> datetime:
+    """A thief may have added ways in before asking for the change. That with which the account began stays."""
+    return max(user.created_at, change.created_at - METHODS_UNDER_SUSPICION)
 
 
 def _end_since(change: AddressChange) -> None:

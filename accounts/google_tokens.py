@@ -17,6 +17,7 @@ from accounts.google_errors import GoogleEmailNotVerified, IdTokenInvalid
 LONGEST_TOKEN = 8192
 LONGEST_SUBJECT = 191  # what SocialAccount has room for; Google's have 21 digits
 LEEWAY = 30
+LONGEST_LIFE = 86_400  # seconds; Google's live an hour
 SECONDS_FOR_KEYS = 1.5
 KEYS_LIFETIME = 3600
 _OURS_TO_CHECK = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
@@ -100,7 +101,7 @@ def _check_time(claims: dict[str, Any], now: float) -> None:
     if any(type(one) is not int for one in times):
         raise IdTokenInvalid
     expires_at, *begins = times
-    if expires_at + LEEWAY <= now or max(begins) - LEEWAY > now:
+    if not now - LEEWAY < expires_at <= now + LONGEST_LIFE or max(begins) - LEEWAY > now:
         raise IdTokenInvalid
 
 

@@ -236,8 +236,18 @@ class TestThief:
         assert not SocialAccount.objects.exists()
         assert outcome(sign_in_by_token(public, google, "666", email=EMAIL)) == (409, "account_exists")
 
+    def test_and_the_one_that_he_linked_before(self, public, google, ada, client):
+        assert post(client, "google/link", id_token=id_token(public, google, "666")).status_code == 200
+        deliver_mails()
+        post(client, "change-email", new_email="thief@evil.test")
+        mails = {mail.to[0]: mail for mail in [*deliver_mails(), *deliver_mails()]}
+        assert post(public, "undo-email-change", token=link_in(mails[EMAIL])).status_code == 200
+        assert not SocialAccount.objects.exists()
+
     def test_and_leaves_the_owners_own(self, public, google, ada, client):
+        User.objects.update(created_at=Now() - timedelta(days=30))
         link(ada, google, "700")
+        SocialAccount.objects.update(date_joined=Now() - timedelta(days=8))
         post(client, "change-email", new_email="thief@evil.test")
         mails = {mail.to[0]: mail for mail in [*deliver_mails(), *deliver_mails()]}
         assert post(public, "undo-email-change", token=link_in(mails[EMAIL])).status_code == 200

@@ -55,6 +55,8 @@ BAD_CLAIMS = {
     "expiry a text": ({"exp": "9999999999"}, INVALID),
     "expiry true": ({"exp": True}, INVALID),
     "expiry without end": ({"exp": 1e400}, INVALID),
+    "expiry beyond all calendars": ({"exp": 10**18}, INVALID),
+    "expiry in two days": ({"exp": Later(2 * 86_400)}, INVALID),
     "issued in the future": ({"iat": Later(120)}, INVALID),
     "issue time missing": ({"iat": None}, INVALID),
     "not yet": ({"nbf": Later(120)}, INVALID),

@@ -118,7 +118,8 @@ class UndoEmailChange(LinkEndpoint):
     def post(self, request: PublicRequest) -> HttpResponse:
         """Cancels a change of address, or undoes it up to 7 days later, whatever else was changed since.
 
-        Every session ends, ways to sign in that were added since are removed, a pending deletion is cancelled; the
-        password is void, and a link for a new one is mailed to the old address. A form is answered with a page.
+        Every session ends, ways to sign in that were added since or in the week before are removed, a pending deletion
+        is cancelled; the password is void, and a link for a new one is mailed to the old address. A form is answered
+        with a page.
         """
         return self.answer(request, address_change.undo, done="address_restored")
