@@ -5,6 +5,7 @@ same msgspec types that check the requests, so document and check cannot differ.
 """
 
 import re
+import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
@@ -40,6 +41,7 @@ SECURITY_SCHEMES: dict[str, dict[str, Any]] = {
         "description": "The key of a service. Each operation names the scope that the key must hold.",
     },
 }
+_making = threading.Lock()
 _SCHEME_OF_TIER = {"authenticated": "BearerJWT", "verified": "BearerJWT", "internal": "ApiKey"}
 
 _TOKEN_PROBLEMS = (
@@ -339,8 +341,15 @@ def example_of(problem: type[errors.Problem]) -> dict[str, Any]:
     return made.document(EXAMPLE_REQUEST_ID)
 
 
-@cache
 def openapi(urlconf: str) -> bytes:
     """The document of one listener, as JSON; made once in the life of a process."""
+    with (
+        _making
+    ):  # drf-spectacular loads its extensions as it goes, which fails where two threads do so at once
+        return _made(urlconf)
+
+
+@cache
+def _made(urlconf: str) -> bytes:
     generator: Any = SchemaGenerator
     return msgspec.json.encode(generator(urlconf=urlconf).get_schema(request=None, public=True))

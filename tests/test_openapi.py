@@ -1,12 +1,15 @@
 """The documents of both listeners: valid OpenAPI 3.1, complete, and true to their own examples."""
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from drf_spectacular.validation import validate_schema
 from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
 
+from config import openapi
 from tests.listeners import ListenerClient
 from tests.surface import routes_of
 
@@ -126,3 +129,21 @@ def test_the_page_of_problems_has_an_entry_for_each_type() -> None:
     assert len(types) > 10
     for kind in types:
         assert f'id="{kind.partition("#")[2]}"' in page
+
+
+def test_first_requests_at_once_have_it_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads that made it at once met a class that the other had half loaded: 500."""
+    made: list[str] = []
+
+    class Generator:
+        def __init__(self, urlconf: str) -> None:
+            made.append(urlconf)
+
+        def get_schema(self, **_options: Any) -> dict[str, str]:
+            time.sleep(0.1)
+            return {}
+
+    monkeypatch.setattr(openapi, "SchemaGenerator", Generator)
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(openapi.openapi, ["no.listener"] * 8)) == {b"{}"}
+    assert made == ["no.listener"]
