@@ -1,7 +1,7 @@
 """Development: what `script/server` runs. Secrets come from $VAR_DIR/dev.env, which it writes."""
 
 from config.settings.base import *  # noqa: F403
-from config.settings.base import VAR_DIR
+from config.settings.base import BASE_DIR, GOOGLE_REDIRECT_URI, LISTENER, VAR_DIR
 from config.settings.environment import env
 
 ENVIRONMENT = "dev"
@@ -22,3 +22,16 @@ if env.str("EMAIL_URL", default=""):
 
 WHITENOISE_USE_FINDERS = True
 EVENT_WEBHOOK_PLAIN_HTTP = True
+
+# ---------------------------------------------------------------- /demo, which no other settings route (config/demo)
+if LISTENER == "public":
+    ROOT_URLCONF = "config.demo.urls"
+STATICFILES_DIRS = [BASE_DIR / "config" / "demo" / "static"]
+# Its shop asks the internal listener as any service would, by the key of dev.env.
+DEMO_INTERNAL_URL = f"http://127.0.0.1:{env.int('INTERNAL_PORT', default=8001)}"
+DEMO_API_KEY = env.str("INTERNAL_API_KEY", default="")
+# A page of the front end's own, which posts what Google sent: at localhost, as all of /demo (config/demo/page.py).
+GOOGLE_REDIRECT_URI = GOOGLE_REDIRECT_URI or f"http://localhost:{env.int('PORT', default=8000)}/demo/google"
+# Files of the page may be edited while it is served.
+WHITENOISE_AUTOREFRESH = True
+WHITENOISE_MAX_AGE = 0

@@ -17,15 +17,21 @@ from demo_client import Answer, Client, Unexpected, shortened
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT))
 
+import demo_browser  # noqa: E402
 import dev_env  # noqa: E402
 
+BROWSER = "--browser"
 MAIL_PATIENCE_SECONDS = 30.0
 TOKEN_IN_LINK = re.compile(r"[?&#]token=([\w.~%-]+)")
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
+    if arguments not in ([], [BROWSER]):
+        sys.exit(f"Unknown: {' '.join(arguments)}. There is {BROWSER}.")
     directory = Path(os.environ.get("VAR_DIR") or ROOT / "var").resolve()
     settings = {**known_secrets(directory), **os.environ}
+    if arguments:
+        return demo_browser.run(settings, directory)
     public = Client(f"http://127.0.0.1:{settings.get('PORT', '8000')}")
     internal = Client(
         f"http://127.0.0.1:{settings.get('INTERNAL_PORT', '8001')}",
@@ -142,4 +148,4 @@ def newest_mail(directory: Path, address: str) -> EmailMessage | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

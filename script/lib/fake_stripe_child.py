@@ -24,8 +24,14 @@ def settings(environment: Mapping[str, str]) -> dict[str, str]:
         "STRIPE_SECRET_KEY": KEY,
         "STRIPE_WEBHOOK_SECRETS": WEBHOOK_SECRET,
         "STRIPE_API_BASE": address(environment),
-        "BILLING_RETURN_HOSTS": environment.get("BILLING_RETURN_HOSTS", "127.0.0.1,localhost"),
+        "BILLING_RETURN_HOSTS": environment.get("BILLING_RETURN_HOSTS", ",".join(places(environment))),
     }
+
+
+def places(environment: Mapping[str, str]) -> list[str]:
+    """Where it may send people back to: /demo, and a page of its own for calls by hand."""
+    ports = [environment["PORT"], environment[PORT]]
+    return [f"{host}:{port}" for host in ("localhost", "127.0.0.1") for port in ports]
 
 
 def address(environment: Mapping[str, str]) -> str:

@@ -14,11 +14,12 @@ def greeting(environment: Mapping[str, str], *, seconds: float) -> str:
     )
     secrets = Path(environment["VAR_DIR"]) / "dev.env"
     stripe = stripe_lines(environment.get("STRIPE_API_BASE"), internal)
-    google = google_line(environment.get("GOOGLE_AUTHORIZATION_URL"), public)
+    demo = f"http://localhost:{environment['PORT']}/demo"
     commands = "\n".join(f"  {line}" for line in example_commands(public, internal, secrets))
     return f"""
 Ready after {seconds:.1f} s. Ctrl-C stops everything.
 
+  to try    {demo}     all of it on one page, in a browser{demo_hint(environment)}
   public    {public}/docs     registration, sign-in, account
   internal  {internal}/docs     credits, look-ups; for services, with an API key
   admin     {admin}/admin/   sign in as $ADMIN_EMAIL with $ADMIN_PASSWORD of dev.env; the first time
@@ -29,7 +30,7 @@ Ready after {seconds:.1f} s. Ctrl-C stops everything.
 In another terminal, line by line:
 
 {commands}
-{stripe}{google}
+{stripe}
 The whole story in one command: script/demo
 
 """
@@ -64,20 +65,19 @@ def stripe_lines(address: str | None, internal: str) -> str:
     return f"""
   stripe    {address}   a fake one: nothing is charged, its test cards are on the page
 
-To pay by hand, open the `url` that the second line answers with:
+To pay without a page, open the `url` that this answers with:
 
-  script/manage sync_plans
   curl -sS {internal}/v1/billing/checkout-sessions -H "X-API-Key: $INTERNAL_API_KEY" \\
     -H "Idempotency-Key: pay-$(date +%s)-$$" -H 'Content-Type: application/json' \\
     -d {body}{urls}
 """
 
 
-def google_line(provider: str | None, public: str) -> str:
-    """Where a browser signs in, where there is a provider in Google's place."""
-    if not provider:
-        return ""
-    return f"\n  google    {public}/v1/auth/google/login?redirect=1   in a browser; anyone is who they say\n"
+def demo_hint(environment: Mapping[str, str]) -> str:
+    """What the page could do besides, with servers in the place of others."""
+    wanted = {"GOOGLE_CLIENT_ID": "--with-google", "STRIPE_SECRET_KEY": "--with-stripe"}
+    missing = [option for name, option in wanted.items() if not environment.get(name)]
+    return f"; more of it with {' '.join(missing)}" if missing else ""
 
 
 def pick(field: str) -> str:

@@ -34,6 +34,7 @@ DEFAULT_PORTS = {
     fake_stripe_child.PORT: fake_stripe_child.DEFAULT_PORT,
     fake_google_child.PORT: fake_google_child.DEFAULT_PORT,
 }
+SYNC_PLANS = "python manage.py sync_plans"  # what the fake Stripe sells
 GRACE_SECONDS = 20.0  # more than gunicorn's graceful_timeout
 
 
@@ -136,6 +137,7 @@ def bring_up(instance: Instance, supervisor: Supervisor, console: Console) -> No
     migrate(instance, supervisor, environment, postgres)
     if instance.with_stripe:
         supervisor.start(fake_stripe_child.child(environment))
+        supervisor.run(Child("plans", procfile.argv(SYNC_PLANS), environment, directory=ROOT))
     if instance.with_google:
         supervisor.start(fake_google_child.child(environment))
     supervisor.start(*(application_process(instance, name, environment) for name in LISTENERS))

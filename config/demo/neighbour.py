@@ -1,0 +1,82 @@
+"""How a service next to this one asks it: over HTTP, by its own API key, about the user whose access token it was sent.
+
+What it is told goes on to the browser as it is, refusals included: they are problem documents, which the page shows.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import requests
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+SECONDS = (1, 15)  # to connect, to answer: checkout waits for Stripe, up to 10 s
+PASSED_ON = ("Retry-After", "Idempotency-Replayed")
+View = Callable[..., HttpResponse]
+
+
+def ask(method: str, path: str, *, idempotency_key: str | None = None, **arguments: Any) -> requests.Response:
+    """One call of the internal API. Raises requests.RequestException where nobody answers."""
+    headers = {"X-API-Key": settings.DEMO_API_KEY}
+    if idempotency_key is not None:
+        headers["Idempotency-Key"] = idempotency_key
+    url = f"{settings.DEMO_INTERNAL_URL}{path}"
+    return requests.request(method, url, headers=headers, timeout=SECONDS, **arguments)
+
+
+def for_user(method: str) -> Callable[[View], View]:
+    """A view for who sends a live access token, with the user's id as `user_id`.
+
+    The token is asked about each time (RFC 7662): somebody who has signed out, or is suspended, is refused at once.
+    """
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(request: HttpRequest, **arguments: Any) -> HttpResponse:
+            if request.method != method:
+                return problem(405, "method_not_allowed", f"Only {method} is possible here.")
+            try:
+                user = introspect(request.headers.get("Authorization", ""))
+                if user is None:
+                    return problem(401, "access_token_invalid", "Sign in again.")
+                if not user["email_verified"]:
+                    return problem(403, "email_not_verified", "Verify the e-mail address first.")
+                return view(request, user_id=user["sub"], **arguments)
+            except requests.RequestException:
+                return problem(503, "service_unavailable", "The internal listener does not answer.")
+
+        return guarded
+
+    return decorate
+
+
+def introspect(authorization: str) -> dict[str, Any] | None:
+    """Who is behind the header; None where it opens nothing."""
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        return None
+    answer = ask("POST", "/v1/tokens/introspect", json={"token": token})
+    answer.raise_for_status()
+    claims: dict[str, Any] = answer.json()
+    return claims if claims["active"] else None
+
+
+def pass_on(answer: requests.Response) -> HttpResponse:
+    """The answer as it is, but for a refusal of our own key: that is our fault, not the user's."""
+    if answer.status_code == 401:
+        return problem(502, "api_key_refused", "The shop's own API key is refused.")
+    response = HttpResponse(
+        answer.content, status=answer.status_code, content_type=answer.headers.get("Content-Type", "")
+    )
+    response.headers["Cache-Control"] = "no-store"
+    for name in PASSED_ON:
+        if name in answer.headers:
+            response.headers[name] = answer.headers[name]
+    return response
+
+
+def problem(status: int, code: str, detail: str) -> HttpResponse:
+    """In the form of this service's own refusals (RFC 9457)."""
+    document = {"type": "about:blank", "title": code, "status": status, "code": code, "detail": detail}
+    return JsonResponse(document, status=status, content_type="application/problem+json")

@@ -1,0 +1,84 @@
+// A shop on credits. Prices, checkout and balance come from /demo/api: a server side that holds the API key, which a
+// browser must not. It is sent the access token and asks whose that is.
+
+import { call } from "./api.js";
+import { button, day, fill, find, make, money, onClick, row, say, show, showProblem } from "./view.js";
+
+let subscription = null;
+
+export function start() {
+  onClick(find("paint"), paint);
+  onClick(find("subscription-cancel"), () => changeSubscription("cancel"));
+  onClick(find("subscription-resume"), () => changeSubscription("resume"));
+  onClick(find("portal"), () => leaveFor("/demo/api/portal", {}));
+}
+
+export async function load() {
+  const place = find("shop");
+  try {
+    const [plans, standing, history] = await Promise.all([
+      call("GET", "/demo/api/plans", { anonymous: true }),
+      call("GET", "/demo/api/standing"),
+      call("GET", "/demo/api/history"),
+    ]);
+    fill(find("plans"), plans.results.map(planRow), "Nothing is for sale: start script/server --with-stripe.");
+    fill(find("history"), history.results.map(entryRow), "Nothing yet.");
+    showStanding(standing);
+  } catch (problem) {
+    showProblem(place, problem);
+  }
+}
+
+function showStanding({ credits, subscription: current, account_status }) {
+  find("balance").textContent = credits.available;
+  subscription = current;
+  const is = current && !["canceled", "incomplete_expired"].includes(current.status);
+  find("subscription").textContent = is ? wordsOf(current) : `None (${account_status}).`;
+  show(find("subscription-cancel"), Boolean(is) && !current.cancel_at_period_end);
+  show(find("subscription-resume"), Boolean(is) && current.cancel_at_period_end);
+  show(find("portal"), account_status !== "none" || credits.balance > 0);
+}
+
+function wordsOf({ plan, status, cancel_at_period_end: ends, current_period_end: until }) {
+  return `${plan}, ${status}, ${ends ? "ends" : "renews"} ${until ? day(until) : "later"}.`;
+}
+
+function planRow({ code, name, kind, credits, amount, currency, interval, trial_days }) {
+  const price = money(amount, currency) + (interval ? ` a ${interval}` : "");
+  const trial = trial_days ? `, ${trial_days} days of trial` : "";
+  const words = kind === "pack" ? "Buy" : "Subscribe";
+  const buy = button(words, () => leaveFor("/demo/api/checkout", { plan: code }), { label: `${words}: ${name}`, place: find("shop") });
+  buy.dataset.plan = code;
+  return row(name, `${credits} credits, ${price}${trial}`, buy);
+}
+
+/** One key for one decision: `call` repeats it after a refresh, and that buys nothing twice. */
+async function leaveFor(path, body) {
+  const key = crypto.randomUUID();
+  location.assign((await call("POST", path, { body, key })).url);
+}
+
+/** Back from Stripe. Looking the checkout up settles it, so the credits are there whether or not the webhook was first. */
+export async function backFromCheckout(id) {
+  if (id === "cancelled") return say("Nothing was bought.");
+  const { status, credited } = await call("GET", `/demo/api/checkout/${encodeURIComponent(id)}`);
+  if (credited) say("Thank you. The credits are there.");
+  else say(status === "complete" ? "Thank you. The credits come once the payment has arrived." : "This checkout was not paid.");
+}
+
+async function paint() {
+  const { balance_after: left } = await call("POST", "/demo/api/pictures", { body: {}, key: crypto.randomUUID() });
+  await load();
+  say(`Painted. ${left} credits left.`);
+}
+
+async function changeSubscription(how) {
+  await call("POST", `/demo/api/subscriptions/${subscription.id}/${how}`, { body: {} });
+  await load();
+}
+
+function entryRow({ type, amount, balance_after, description, created_at }) {
+  const signed = amount > 0 ? `+${amount}` : `${amount}`;
+  const sum = make("strong", {}, signed);
+  return row(`${type}${description ? `: ${description}` : ""}`, `${day(created_at)}, then ${balance_after}`, sum);
+}

@@ -1,0 +1,107 @@
+// Showing things: text, lists, forms, and problems beside what caused them. Text is never made into markup.
+
+import { Problem } from "./api.js";
+
+export const find = (id) => document.getElementById(id);
+
+/** `make("li", {className: "row"}, "text", otherElement)` */
+export function make(name, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(name), properties);
+  element.append(...children);
+  return element;
+}
+
+export function show(element, visible = true) {
+  element.hidden = !visible;
+}
+
+/** Says what has happened, also to screen readers (role=status). */
+export function say(text) {
+  find("said").textContent = text;
+}
+
+export const day = (text) => new Date(text).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+
+export const money = (amount, currency) =>
+  new Intl.NumberFormat([], { style: "currency", currency }).format(amount / 100);
+
+/** Runs `act(fields)` when the form is sent; a problem is shown in the form, at the fields it names. */
+export function onSubmit(form, act) {
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const fields = Object.fromEntries(new FormData(form));
+    attempt(form, event.submitter, () => act(fields, event.submitter));
+  });
+}
+
+/** The same for a button; its problem is shown in `place`, or around the button, or at the top. */
+export function onClick(button, act, place = null) {
+  button.addEventListener("click", () => {
+    attempt(place ?? button.closest("form, section, dialog") ?? find("arrival"), button, act);
+  });
+}
+
+async function attempt(place, button, act) {
+  clearProblem(place);
+  say("");
+  if (button) button.disabled = true;
+  try {
+    await act();
+  } catch (problem) {
+    showProblem(place, problem);
+  } finally {
+    if (button) button.disabled = false;
+  }
+}
+
+export function clearProblem(place) {
+  place.querySelectorAll(".problem").forEach((shown) => shown.remove());
+  place.querySelectorAll("[aria-invalid]").forEach((field) => {
+    field.removeAttribute("aria-invalid");
+    field.removeAttribute("aria-describedby");
+  });
+}
+
+/** The problem document as it is, below a sentence for people; `validation_error` names the fields as well. */
+export function showProblem(place, problem) {
+  if (!(problem instanceof Problem)) {
+    // What is no answer of the API: a cancelled passkey dialog, or a mistake of this page.
+    place.append(make("div", { className: "problem", role: "alert" }, make("p", {}, String(problem.message))));
+    return;
+  }
+  const rest = (problem.document.errors ?? []).filter((error) => !showAtField(place, error));
+  const sentences = [problem.message, ...rest.map((error) => `${error.field}: ${error.detail}`)];
+  const source = make("pre", {}, JSON.stringify(problem.document, null, 2));
+  const details = make("details", {}, make("summary", {}, `${problem.document.status} ${problem.code}`), source);
+  const paragraphs = sentences.map((sentence) => make("p", {}, sentence));
+  place.append(make("div", { className: "problem", role: "alert" }, ...paragraphs, details));
+}
+
+function showAtField(place, { field: name, detail }) {
+  const field = place.querySelector(`[name="${CSS.escape(name)}"]`);
+  if (!field) return false;
+  const id = `${place.id || "form"}-${name}-problem`;
+  field.setAttribute("aria-invalid", "true");
+  field.setAttribute("aria-describedby", id);
+  field.after(make("span", { id, className: "problem at-field" }, detail));
+  return true;
+}
+
+/** Rows of a list, or a sentence in their place. */
+export function fill(list, rows, empty) {
+  list.replaceChildren(...(rows.length ? rows : [make("li", { className: "quiet" }, empty)]));
+}
+
+/** A row: a text, something small below it, and buttons. */
+export function row(text, small, ...buttons) {
+  const words = make("div", {}, make("div", {}, text), make("div", { className: "quiet" }, small));
+  return make("li", {}, words, ...buttons);
+}
+
+/** A button of a row; `label` is what screen readers hear beside the words. */
+export function button(words, act, { label = words, place = null } = {}) {
+  const made = make("button", { type: "button", className: "small" }, words);
+  made.setAttribute("aria-label", label);
+  onClick(made, act, place);
+  return made;
+}

@@ -1,0 +1,320 @@
+"""`script/demo --browser`: a person in a browser tries all of /demo, on `script/server --with-google --with-stripe`.
+
+Pictures of each step, as wide as a desk and as a phone, go to $VAR_DIR/demo.
+"""
+
+import base64
+import hmac
+import secrets
+import struct
+import sys
+import time
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from browser import Browser, BrowserFailed
+
+WIDTHS = {"phone": 390, "desk": 1280}  # the last is the one that the story goes on in
+STEP_SECONDS = 30  # of a one-time code
+CARDS = {"paid": "pm_card_visa", "declined": "pm_card_declined"}
+
+
+class Story:
+    """One newcomer: address, password, and what the page showed them to keep."""
+
+    def __init__(self, browser: Browser, *, home: str, pictures: Path) -> None:
+        self.browser, self.home, self.pictures = browser, home, pictures
+        self.email = f"grace-{uuid.uuid4().hex[:8]}@example.com"
+        self.password = secrets.token_urlsafe(16)
+        self.secret = ""
+        self.used_step = 0
+        self.recovery_codes: list[str] = []
+
+    def picture(self, name: str) -> None:
+        for kind, width in WIDTHS.items():
+            self.browser.size(width)
+            overflow = self.browser.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+            if overflow > 0:
+                raise BrowserFailed(f"{name}: {overflow} px too wide for a {kind}")
+            self.browser.photograph(self.pictures / f"{name}-{kind}.png")
+
+    def code(self) -> str:
+        """Of the authenticator app (RFC 6238); each step counts once, so this may wait for the next."""
+        while (step := int(time.time()) // STEP_SECONDS) <= self.used_step - 1:
+            time.sleep(0.2)
+        step = max(step, self.used_step + 1)  # one step ahead is accepted
+        self.used_step = step
+        key = base64.b32decode(self.secret + "=" * (-len(self.secret) % 8))
+        digest = hmac.digest(key, struct.pack(">Q", step), "sha1")
+        number = struct.unpack_from(">I", digest, digest[-1] & 15)[0] & 0x7FFFFFFF
+        return f"{number % 1_000_000:06}"
+
+    # ------------------------------------------------------------ the chapters
+
+    def register(self) -> None:
+        page = self.browser
+        page.go(self.home)
+        page.fill("E-mail address", self.email, within="register")
+        page.fill("Password", "short", within="register")
+        page.click("Register", within="register")
+        page.see("12 characters")  # beside the field
+        self.picture("1-refused")
+        page.fill("Password", self.password, within="register")
+        page.fill("Name", "Grace", within="register")
+        page.click("Register", within="register")
+        page.click("Use the code")
+        self.picture("2-registered")
+        page.click("Confirm", within="verify")
+        page.see("is confirmed")
+
+    def sign_in(self) -> None:
+        page = self.browser
+        page.fill("E-mail address", self.email, within="sign-in")
+        page.fill("Password", "not the password", within="sign-in")
+        page.click("Sign in", within="sign-in")
+        page.see("401 invalid_credentials")
+        self.give_password()
+        page.see("What happened lately")
+        page.see("Basic subscription")
+        self.picture("3-signed-in")
+
+    def give_password(self) -> None:
+        self.browser.fill("E-mail address", self.email, within="sign-in")
+        self.browser.fill("Password", self.password, within="sign-in")
+        self.browser.click("Sign in", within="sign-in")
+
+    def stay_signed_in(self) -> None:
+        """The access token was in memory only; twenty calls at once need one refresh."""
+        page = self.browser
+        page.go(self.home)
+        page.see("What happened lately")
+        counted = page.evaluate(
+            """(async () => {
+              const { call, refresh } = await import("/static/demo/api.js");
+              const before = performance.getEntriesByType("resource").length;
+              await Promise.all(Array.from({ length: 20 }, () => refresh()));
+              const sent = performance.getEntriesByType("resource").slice(before);
+              return sent.filter((one) => one.name.endsWith("/v1/auth/refresh")).length;
+            })()"""
+        )
+        if counted != 1:
+            raise BrowserFailed(f"{counted} refreshes went out for twenty that were asked for")
+
+    def add_app(self) -> None:
+        page = self.browser
+        page.click("Show them")
+        page.click("Add an app")
+        self.secret = page.wait(
+            "document.getElementById('totp-secret').textContent.replaceAll(' ', '')", "The key"
+        )
+        page.wait("document.getElementById('totp-picture').naturalWidth > 0", "The QR code")
+        self.picture("4-app")
+        page.fill("Code that the app shows", self.code())
+        page.click("Confirm", within="totp-confirm")
+        page.see("they are not shown again")
+        self.recovery_codes = page.evaluate(
+            "[...document.querySelectorAll('#codes code')].map((code) => code.textContent)"
+        )
+        self.picture("5-recovery-codes")
+
+    def sign_in_in_two_steps(self) -> None:
+        page = self.browser
+        page.click("Sign out")
+        self.give_password()
+        page.see("Code of the authenticator app")
+        self.picture("6-second-step")
+        page.fill("Code of the authenticator app", self.code(), within="second-step")
+        page.click("Go on", within="second-step")
+        page.see("What happened lately")
+        page.click("Sign out")
+        self.give_password()
+        page.fill("Code of the authenticator app", self.recovery_codes[0], within="second-step")
+        page.click("Go on", within="second-step")
+        page.see("What happened lately")
+
+    def use_passkey(self) -> None:
+        page = self.browser
+        page.add_authenticator()
+        page.click("Show them")
+        page.fill("Name of a new passkey", "This laptop")
+        page.click("Add a passkey")
+        page.see("The passkey is added")
+        self.picture("7-passkey")
+        page.click("Sign out")
+        page.click("Use a passkey")
+        page.see("What happened lately")
+        page.click("Sign out")
+        self.give_password()
+        page.click("Use a passkey", within="second-step")
+        page.see("What happened lately")
+
+    def prove_again(self) -> None:
+        """The dialog of a sensitive call: brought about by an answer, as nobody waits five minutes for a demo."""
+        page = self.browser
+        page.evaluate(
+            """(() => {
+              const real = window.fetch;
+              window.fetch = async (path, request) => {
+                if (path !== "/v1/auth/me/export") return real(path, request);
+                window.fetch = real;
+                const refusal = { status: 403, code: "reauthentication_required", detail: "", methods: ["code", "credential"] };
+                return new Response(JSON.stringify(refusal), { status: 403 });
+              };
+            })()"""
+        )
+        page.click("Export everything")
+        page.see("Is it you?")
+        self.picture("8-prove")
+        page.fill("Code of the authenticator app", self.recovery_codes[1], within="prove")
+        page.click("Go on", within="prove")
+        page.see('"activity"')
+
+    def buy(self) -> None:
+        page = self.browser
+        page.click("Paint a picture")
+        page.see("402 insufficient_credits")
+        page.click("Buy: Small pack of credits")
+        page.see("Pay 5.00 EUR")
+        page.click("Pay 5.00 EUR")
+        page.see("The credits are there")
+        page.click("Paint a picture")
+        page.see("470 credits left")
+        self.picture("9-bought")
+
+    def subscribe(self) -> None:
+        page = self.browser
+        page.click("Subscribe: Basic subscription")
+        page.click("Pay 9.00 EUR")
+        page.see("sub_basic, active, renews")
+        page.see("subscription")
+        page.click("Cancel it")
+        page.see("sub_basic, active, ends")
+        self.picture("10-cancelled")
+        page.click("Keep it after all")
+        page.see("sub_basic, active, renews")
+        page.click("Cancel it")
+        page.see("sub_basic, active, ends")
+
+    def end_other_sessions(self) -> None:
+        """One is opened beside this one, by a program."""
+        page = self.browser
+        page.click("End all others")
+        page.see("All other sessions have ended.")
+
+    def change_password(self) -> None:
+        page = self.browser
+        page.fill("Current password", self.password)
+        self.password = secrets.token_urlsafe(16)
+        page.fill("New password", self.password)
+        page.click("Change the password")
+        page.see("The password is changed")
+
+    def change_address(self) -> None:
+        page = self.browser
+        self.email = self.email.replace("grace", "hopper")
+        page.fill("New e-mail address", self.email)
+        page.click("Change the address")
+        link = page.wait(
+            "[...document.querySelectorAll('#mails a')].map((link) => link.href)"
+            ".find((link) => link.includes('confirm-email-change'))",
+            "The mail to the new address",
+        )
+        self.picture("11-address")
+        page.go(link)
+        page.click("Use this address")
+        page.wait("document.querySelector('button') === null", "The end of the change")
+        page.go(self.home)
+        page.see("Forgotten password")  # every session has ended
+        self.give_password()
+        page.click("Use a passkey", within="second-step")
+        page.see(self.email)
+
+    def delete_and_keep(self) -> None:
+        page = self.browser
+        page.fill("Type", "delete", within="delete")
+        page.click("Delete the account", within="delete")
+        page.see("The account will be deleted on")
+        self.give_password()
+        page.see("403 deletion_pending")
+        self.picture("12-deletion")
+        page.click("Keep it and sign in")
+        page.click("Use a passkey", within="second-step")
+        page.see("What happened lately")
+        page.click("Sign out")
+
+    def use_google(self) -> None:
+        """The provider asks who one is; the first time makes an account."""
+        page = self.browser
+        page.click("Sign in with Google")
+        page.click("108")
+        page.see("ada@gmail.test")
+        page.see("Linked.")
+        self.picture("13-google")
+        page.click("Sign out")
+        page.see("Signed out.")
+
+
+CHAPTERS: dict[str, Callable[[Story], None]] = {
+    "registers, is refused a short password, confirms the address": Story.register,
+    "signs in by password": Story.sign_in,
+    "stays signed in": Story.stay_signed_in,
+    "adds an authenticator app": Story.add_app,
+    "signs in with its code, then with a recovery code": Story.sign_in_in_two_steps,
+    "adds a passkey and signs in by it, alone and as second step": Story.use_passkey,
+    "is asked for a proof, and exports the data": Story.prove_again,
+    "buys a pack and spends": Story.buy,
+    "subscribes, cancels, and thinks twice": Story.subscribe,
+    "ends the other sessions": Story.end_other_sessions,
+    "changes the password": Story.change_password,
+    "changes the address": Story.change_address,
+    "deletes the account, and keeps it": Story.delete_and_keep,
+    "signs in with Google": Story.use_google,
+}
+
+
+def run(settings: Mapping[str, str], directory: Path) -> int:
+    """0 where all of it worked; 1 and the reason where not."""
+    home = f"http://localhost:{settings.get('PORT', '8000')}/demo"
+    pictures = directory / "demo"
+    pictures.mkdir(parents=True, exist_ok=True)
+    try:
+        require_all(home)
+        with Browser.opened() as browser:
+            browser.size(WIDTHS["desk"])
+            story = Story(browser, home=home, pictures=pictures)
+            try:
+                for title, chapter in CHAPTERS.items():
+                    with timed(title):
+                        chapter(story)
+            finally:
+                refuse_complaints(browser.console)
+    except (BrowserFailed, OSError) as problem:
+        print(f"\nThe demo stops here: {problem}", file=sys.stderr)
+        return 1
+    print(f"\nEverything was as it should be. Pictures: {pictures}")
+    return 0
+
+
+def require_all(home: str) -> None:
+    """Raises BrowserFailed, OSError where nobody serves."""
+    with urllib.request.urlopen(home, timeout=10) as answer:  # noqa: S310  (this machine's own page)
+        text = answer.read().decode()
+    if missing := [option for option in ("--with-google", "--with-stripe") if option in text]:
+        raise BrowserFailed(f"start it as script/server {' '.join(missing)}")
+
+
+def refuse_complaints(console: list[str]) -> None:
+    """Refusals that the story provokes are no complaints; errors of scripts and of the policy are."""
+    if bad := [line for line in console if "Failed to load resource" not in line]:
+        raise BrowserFailed("the console says: " + "; ".join(bad))
+
+
+@contextmanager
+def timed(title: str) -> Iterator[None]:
+    started = time.monotonic()
+    print(f"A person {title}", end="", flush=True)
+    yield
+    print(f"   {time.monotonic() - started:.1f} s", flush=True)
