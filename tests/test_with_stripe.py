@@ -1,11 +1,13 @@
 """`script/server --with-stripe`: what it tells the service, the commands, and the person who reads the greeting."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 import fake_stripe_child
 import serve
+from billing import return_urls
 from greeting import greeting
 from tests.fake_stripe.catalogue import SEEDED
 
@@ -37,7 +39,7 @@ def test_commands_find_it_while_it_is_meant_to_run(tmp_path: Path) -> None:
 
 def test_the_greeting_says_how_to_pay_by_hand() -> None:
     quiet = greeting(ENVIRONMENT, seconds=1)
-    assert "stripe" not in quiet
+    assert "/v1/billing" not in quiet
     told = greeting({**ENVIRONMENT, **fake_stripe_child.settings(ENVIRONMENT)}, seconds=1)
     assert "http://127.0.0.1:8003" in told
     assert "/v1/billing/checkout-sessions" in told
@@ -47,3 +49,17 @@ def test_the_greeting_says_how_to_pay_by_hand() -> None:
 def test_an_unknown_option_is_named() -> None:
     with pytest.raises(SystemExit, match=r"--with-strip\. There is --with-stripe"):
         serve.main(["--with-strip"])
+
+
+def test_it_may_send_people_back_to_where_the_greeting_and_the_demo_say(settings) -> None:
+    settings.BILLING_RETURN_HOSTS = fake_stripe_child.settings(ENVIRONMENT)["BILLING_RETURN_HOSTS"].split(",")
+    told = greeting({**ENVIRONMENT, **fake_stripe_child.settings(ENVIRONMENT)}, seconds=1)
+    urls = re.findall(r'_url\\": \\"([^\\"]+)', told)
+    assert len(urls) == 2
+    for url in (*urls, "http://localhost:8000/demo?checkout={CHECKOUT_SESSION_ID}"):
+        assert return_urls.is_allowed(url), url
+
+
+def test_the_greeting_names_the_page_to_try_it_on() -> None:
+    assert "http://localhost:8000/demo" in greeting(ENVIRONMENT, seconds=1)
+    assert "--with-google --with-stripe" in greeting(ENVIRONMENT, seconds=1)

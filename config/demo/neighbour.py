@@ -18,10 +18,10 @@ View = Callable[..., HttpResponse]
 
 def ask(method: str, path: str, *, idempotency_key: str | None = None, **arguments: Any) -> requests.Response:
     """One call of the internal API. Raises requests.RequestException where nobody answers."""
-    headers = {"X-API-Key": settings.DEMO_API_KEY}
+    headers = {"X-API-Key": settings.DEMO_API_KEY}  # type: ignore[misc]
     if idempotency_key is not None:
         headers["Idempotency-Key"] = idempotency_key
-    url = f"{settings.DEMO_INTERNAL_URL}{path}"
+    url = f"{settings.DEMO_INTERNAL_URL}{path}"  # type: ignore[misc]
     return requests.request(method, url, headers=headers, timeout=SECONDS, **arguments)
 
 

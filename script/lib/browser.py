@@ -31,7 +31,8 @@ FIND = """
   const root = within ? document.getElementById(within) : document;
   if (!root) return null;
   if (kind === "field") {
-    const label = [...root.querySelectorAll("label")].find((one) => seen(one) && one.innerText.trim().startsWith(words));
+    const labels = [...root.querySelectorAll("label")].filter(seen);
+    const label = labels.find((one) => one.innerText.trim().startsWith(words));
     return label ? label.control ?? label.querySelector("input, select") : null;
   }
   const candidates = [...root.querySelectorAll("button, a, summary")].filter((one) => seen(one) && !one.disabled);
@@ -212,15 +213,6 @@ class Browser:
         )
         self.call("Input.insertText", text=value)
 
-    def choose(self, label: str, value: str) -> None:
-        """An option of a list."""
-        place = json.dumps(["field", label, ""])[1:-1]
-        self.wait(
-            f"(() => {{ const it = ({FIND})({place}); if (!it) return false;"
-            f" it.value = {json.dumps(value)}; return it.value === {json.dumps(value)}; }})()",
-            f"The choice {value!r} of {label!r}",
-        )
-
     def add_authenticator(self) -> None:
         """A platform authenticator that verifies its user and agrees to everything."""
         self.call("WebAuthn.enable")
@@ -245,7 +237,9 @@ class Browser:
             mobile=width < 600,
         )
 
-    def photograph(self, target: Path) -> None:
-        """The whole page, however long."""
-        shot = self.call("Page.captureScreenshot", captureBeyondViewport=True)
+    def photograph(self, target: Path, width: int) -> None:
+        """The whole page, however long, as wide as that."""
+        self.size(width)
+        self.size(width, max(900, self.evaluate("document.documentElement.scrollHeight")))
+        shot = self.call("Page.captureScreenshot")
         target.write_bytes(base64.b64decode(shot["data"]))

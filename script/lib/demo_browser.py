@@ -5,6 +5,7 @@ Pictures of each step, as wide as a desk and as a phone, go to $VAR_DIR/demo.
 
 import base64
 import hmac
+import json
 import secrets
 import struct
 import sys
@@ -17,9 +18,31 @@ from pathlib import Path
 
 from browser import Browser, BrowserFailed
 
-WIDTHS = {"phone": 390, "desk": 1280}  # the last is the one that the story goes on in
+WIDTHS = {"phone": 390, "desk": 1280}
 STEP_SECONDS = 30  # of a one-time code
-CARDS = {"paid": "pm_card_visa", "declined": "pm_card_declined"}
+# Requests that go out for them.
+TWENTY_REFRESHES = """
+(async () => {
+  const { refresh } = await import("/static/demo/api.js");
+  const real = window.fetch;
+  let sent = 0;
+  window.fetch = (...request) => { sent += 1; return real(...request); };
+  await Promise.all(Array.from({ length: 20 }, refresh));
+  window.fetch = real;
+  return sent;
+})()
+"""
+ONE_EXPORT_REFUSED = """
+(() => {
+  const refusal = { status: 403, code: "reauthentication_required", methods: ["code", "credential"] };
+  const real = window.fetch;
+  window.fetch = async (path, request) => {
+    if (path !== "/v1/auth/me/export") return real(path, request);
+    window.fetch = real;
+    return new Response(JSON.stringify(refusal), { status: 403 });
+  };
+})()
+"""
 
 
 class Story:
@@ -39,7 +62,8 @@ class Story:
             overflow = self.browser.evaluate("document.documentElement.scrollWidth - window.innerWidth")
             if overflow > 0:
                 raise BrowserFailed(f"{name}: {overflow} px too wide for a {kind}")
-            self.browser.photograph(self.pictures / f"{name}-{kind}.png")
+            self.browser.photograph(self.pictures / f"{name}-{kind}.png", width)
+        self.browser.size(WIDTHS["desk"])
 
     def code(self) -> str:
         """Of the authenticator app (RFC 6238); each step counts once, so this may wait for the next."""
@@ -91,17 +115,31 @@ class Story:
         page = self.browser
         page.go(self.home)
         page.see("What happened lately")
-        counted = page.evaluate(
-            """(async () => {
-              const { call, refresh } = await import("/static/demo/api.js");
-              const before = performance.getEntriesByType("resource").length;
-              await Promise.all(Array.from({ length: 20 }, () => refresh()));
-              const sent = performance.getEntriesByType("resource").slice(before);
-              return sent.filter((one) => one.name.endsWith("/v1/auth/refresh")).length;
-            })()"""
-        )
+        counted = page.evaluate(TWENTY_REFRESHES)
         if counted != 1:
             raise BrowserFailed(f"{counted} refreshes went out for twenty that were asked for")
+
+    def end_sessions(self) -> None:
+        """Three more are opened by a program."""
+        page = self.browser
+        for _ in range(3):
+            self.open_another_session()
+        page.go(self.home)
+        self.see_sessions(4)
+        page.click("End Python", within="session-list")
+        self.see_sessions(3)
+        page.click("End all others")
+        self.see_sessions(1)
+
+    def open_another_session(self) -> None:
+        body = json.dumps({"email": self.email, "password": self.password}).encode()
+        url = self.home.removesuffix("/demo") + "/v1/auth/login"
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310
+        urllib.request.urlopen(request, timeout=20).close()  # noqa: S310  (this machine's own)
+
+    def see_sessions(self, number: int) -> None:
+        rows = "document.querySelectorAll('#session-list li').length"
+        self.browser.wait(f"{rows} === {number}", f"A list of {number} sessions")
 
     def add_app(self) -> None:
         page = self.browser
@@ -154,17 +192,7 @@ class Story:
     def prove_again(self) -> None:
         """The dialog of a sensitive call: brought about by an answer, as nobody waits five minutes for a demo."""
         page = self.browser
-        page.evaluate(
-            """(() => {
-              const real = window.fetch;
-              window.fetch = async (path, request) => {
-                if (path !== "/v1/auth/me/export") return real(path, request);
-                window.fetch = real;
-                const refusal = { status: 403, code: "reauthentication_required", detail: "", methods: ["code", "credential"] };
-                return new Response(JSON.stringify(refusal), { status: 403 });
-              };
-            })()"""
-        )
+        page.evaluate(ONE_EXPORT_REFUSED)
         page.click("Export everything")
         page.see("Is it you?")
         self.picture("8-prove")
@@ -198,11 +226,14 @@ class Story:
         page.click("Cancel it")
         page.see("sub_basic, active, ends")
 
-    def end_other_sessions(self) -> None:
-        """One is opened beside this one, by a program."""
+    def link_google(self) -> None:
         page = self.browser
-        page.click("End all others")
-        page.see("All other sessions have ended.")
+        page.click("Link a Google account")
+        page.click("109")
+        page.see("Google opens this account from now on.")
+        page.click("Unlink Google")
+        page.see("Google opens this account no more.")
+        page.see("Not linked.")
 
     def change_password(self) -> None:
         page = self.browser
@@ -261,13 +292,14 @@ CHAPTERS: dict[str, Callable[[Story], None]] = {
     "registers, is refused a short password, confirms the address": Story.register,
     "signs in by password": Story.sign_in,
     "stays signed in": Story.stay_signed_in,
+    "ends another session, then all others": Story.end_sessions,
     "adds an authenticator app": Story.add_app,
     "signs in with its code, then with a recovery code": Story.sign_in_in_two_steps,
     "adds a passkey and signs in by it, alone and as second step": Story.use_passkey,
     "is asked for a proof, and exports the data": Story.prove_again,
     "buys a pack and spends": Story.buy,
     "subscribes, cancels, and thinks twice": Story.subscribe,
-    "ends the other sessions": Story.end_other_sessions,
+    "links a Google account, and unlinks it": Story.link_google,
     "changes the password": Story.change_password,
     "changes the address": Story.change_address,
     "deletes the account, and keeps it": Story.delete_and_keep,

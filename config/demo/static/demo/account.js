@@ -101,6 +101,9 @@ async function signOut(path) {
 
 async function loadActivity() {
   const { results } = await call("GET", "/v1/auth/me/activity?limit=8");
-  const rows = results.map((event) => row(event.type.replaceAll("_", " "), `${day(event.created_at)}, ${event.ip ?? "no address"}`));
-  fill(find("activity"), rows, "Nothing yet.");
+  fill(find("activity"), results.map(eventRow), "Nothing yet.");
+}
+
+function eventRow({ type, created_at, ip }) {
+  return row(type.replaceAll("_", " "), ip ? `${day(created_at)}, ${ip}` : day(created_at));
 }

@@ -13,6 +13,7 @@
 const REFRESH_TOKEN = "demo.refresh_token";
 
 let accessToken = null;
+let signIns = 0; // which sign-in of this page the tokens are of
 let refreshing = null;
 let proveAgain = null;
 
@@ -27,13 +28,19 @@ export class Problem extends Error {
 
 /** Takes the answer of any call that signs in. */
 export function keepTokens(tokens) {
-  accessToken = tokens.access_token;
-  sessionStorage.setItem(REFRESH_TOKEN, tokens.refresh_token);
+  signIns += 1;
+  store(tokens);
 }
 
 export function forgetTokens() {
+  signIns += 1;
   accessToken = null;
   sessionStorage.removeItem(REFRESH_TOKEN);
+}
+
+function store(tokens) {
+  accessToken = tokens.access_token;
+  sessionStorage.setItem(REFRESH_TOKEN, tokens.refresh_token);
 }
 
 export function hasSession() {
@@ -65,12 +72,13 @@ export async function call(method, path, options = {}) {
 async function authorized(method, path, options) {
   if (options.anonymous) return send(method, path, options, null);
   if (accessToken === null && hasSession()) await refresh();
-  const used = accessToken;
+  const [used, signIn] = [accessToken, signIns];
   try {
     return await send(method, path, options, used);
   } catch (problem) {
-    if (problem.document?.status !== 401 || !hasSession()) throw problem;
-    // It has run out, or has ended. Somebody else may have refreshed since we sent it; then only try again.
+    // Never again in the name of somebody who has signed in meanwhile.
+    if (problem.document?.status !== 401 || !hasSession() || signIn !== signIns) throw problem;
+    // It has run out, or the session has ended. Another call may have refreshed since; then only try again.
     if (used === accessToken) await refresh();
     return send(method, path, options, accessToken);
   }
@@ -85,13 +93,15 @@ export function refresh() {
 }
 
 async function exchange() {
+  const signIn = signIns;
   const body = { refresh_token: sessionStorage.getItem(REFRESH_TOKEN) };
   try {
-    keepTokens(await send("POST", "/v1/auth/refresh", { body }, null));
+    const tokens = await send("POST", "/v1/auth/refresh", { body }, null);
+    if (signIn === signIns) store(tokens); // else somebody has signed out meanwhile: do not bring it back
   } catch (problem) {
     // Only a 401 says that the session is over. After anything else (429, 503, no network) the token is as good as
     // before: a repeat within 60 seconds gets the same successor, also when an answer was lost.
-    if (problem.document?.status === 401) {
+    if (problem.document?.status === 401 && signIn === signIns) {
       forgetTokens();
       document.dispatchEvent(new CustomEvent("signed-out", { detail: problem }));
     }

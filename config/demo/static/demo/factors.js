@@ -82,7 +82,8 @@ async function renewCodes() {
 
 function passkeyRow({ id, name, created_at }) {
   const path = `/v1/auth/mfa/passkeys/${id}`;
-  return row(name || "Passkey", `Added ${day(created_at)}`, button("Remove", () => remove(path), { label: `Remove ${name}`, place: find("factors") }));
+  const gone = button("Remove", () => remove(path), { label: `Remove ${name}`, place: find("factors") });
+  return row(name || "Passkey", `Added ${day(created_at)}`, gone);
 }
 
 async function remove(path) {

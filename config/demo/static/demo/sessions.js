@@ -30,6 +30,6 @@ async function end(id) {
 
 /** Enough to tell two devices apart; what a user agent says of itself proves nothing. */
 function deviceOf(agent) {
-  const known = agent.match(/(Firefox|Edg|Chrome|Safari|curl)\/\d+/);
+  const known = agent.match(/(Firefox|Edg|Chrome|Safari|curl|Python-urllib)\/\d+/);
   return known ? known[0].replace("/", " ") : agent.slice(0, 40) || "unknown";
 }

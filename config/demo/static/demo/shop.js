@@ -1,8 +1,8 @@
 // A shop on credits. Prices, checkout and balance come from /demo/api: a server side that holds the API key, which a
 // browser must not. It is sent the access token and asks whose that is.
 
-import { call } from "./api.js";
-import { button, day, fill, find, make, money, onClick, row, say, show, showProblem } from "./view.js";
+import { call, hasSession } from "./api.js";
+import { button, clearProblem, day, fill, find, make, money, onClick, row, say, show, showProblem } from "./view.js";
 
 let subscription = null;
 
@@ -21,11 +21,13 @@ export async function load() {
       call("GET", "/demo/api/standing"),
       call("GET", "/demo/api/history"),
     ]);
+    clearProblem(place);
     fill(find("plans"), plans.results.map(planRow), "Nothing is for sale: start script/server --with-stripe.");
     fill(find("history"), history.results.map(entryRow), "Nothing yet.");
     showStanding(standing);
   } catch (problem) {
-    showProblem(place, problem);
+    clearProblem(place);
+    if (hasSession()) showProblem(place, problem); // the rest of the page works without a shop
   }
 }
 
@@ -33,7 +35,7 @@ function showStanding({ credits, subscription: current, account_status }) {
   find("balance").textContent = credits.available;
   subscription = current;
   const is = current && !["canceled", "incomplete_expired"].includes(current.status);
-  find("subscription").textContent = is ? wordsOf(current) : `None (${account_status}).`;
+  find("subscription").textContent = is ? wordsOf(current) : "None.";
   show(find("subscription-cancel"), Boolean(is) && !current.cancel_at_period_end);
   show(find("subscription-resume"), Boolean(is) && current.cancel_at_period_end);
   show(find("portal"), account_status !== "none" || credits.balance > 0);
@@ -47,8 +49,8 @@ function planRow({ code, name, kind, credits, amount, currency, interval, trial_
   const price = money(amount, currency) + (interval ? ` a ${interval}` : "");
   const trial = trial_days ? `, ${trial_days} days of trial` : "";
   const words = kind === "pack" ? "Buy" : "Subscribe";
-  const buy = button(words, () => leaveFor("/demo/api/checkout", { plan: code }), { label: `${words}: ${name}`, place: find("shop") });
-  buy.dataset.plan = code;
+  const order = () => leaveFor("/demo/api/checkout", { plan: code });
+  const buy = button(words, order, { label: `${words}: ${name}`, place: find("shop") });
   return row(name, `${credits} credits, ${price}${trial}`, buy);
 }
 
@@ -63,7 +65,8 @@ export async function backFromCheckout(id) {
   if (id === "cancelled") return say("Nothing was bought.");
   const { status, credited } = await call("GET", `/demo/api/checkout/${encodeURIComponent(id)}`);
   if (credited) say("Thank you. The credits are there.");
-  else say(status === "complete" ? "Thank you. The credits come once the payment has arrived." : "This checkout was not paid.");
+  else if (status === "complete") say("Thank you. The credits come once the payment has arrived.");
+  else say("This checkout was not paid.");
 }
 
 async function paint() {
