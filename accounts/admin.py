@@ -1,147 +1,102 @@
 """Accounts in the admin. What must be true is shown and not edited; what staff may do is an action of its own."""
 
-from collections.abc import Iterator
-from typing import ClassVar
-from urllib.parse import urlencode
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.db.models import Model, QuerySet
-from django.http import HttpRequest
-from django.urls import NoReverseMatch, URLPattern, reverse
-from django.utils.html import format_html_join
-from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern
 
-from accounts import dead_letters, key_management
+from accounts import dead_letters, mails, user_page, user_search
+from accounts.audit import Event
 from accounts.event_admin import DeliveryPages, SubscriptionPages
 from accounts.key_admin import KeyPages
+from accounts.lists import OfUsersAdmin, OneOf, ReadOnlyAdmin, as_id
 from accounts.models import (
+    AccountDay,
+    AddressChange,
     AuditEvent,
     EventDelivery,
     EventSubscription,
+    FactorReset,
     MailToken,
     OutboxMessage,
     PendingRegistration,
     Service,
+    ServiceEvent,
     ServiceKey,
     Session,
+    SigningKeyUse,
     User,
 )
-from accounts.status_pages import StatusPages
+from accounts.staff_role_pages import RolePages
+from accounts.user_action_pages import ActionPages
 
-RELATED_PAGES = {
-    "Sessions": "admin:accounts_session_changelist",
-    "Activity": "admin:accounts_auditevent_changelist",
-    "Mails": "admin:accounts_outboxmessage_changelist",
-    "Registrations": "admin:accounts_pendingregistration_changelist",
-    "Credits": "admin:credits_usercredit_change",
-    "Credit transactions": "admin:credits_credittransaction_changelist",
-    "Billing": "admin:billing_billingaccount_change",
-    "Payments": "admin:billing_payment_changelist",
-}
-
-
-class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
-    """Shows and searches; adds, changes and deletes nothing, whoever is signed in."""
-
-    show_full_result_count = False  # no COUNT over millions of rows
-    list_per_page = 50
-
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """`?user=<id>` is how a user's page leads to their rows, and filters have their parameters.
-
-        Nothing else may be asked by a query string: Django would answer `?password__startswith=...`, and so tell a
-        hash letter by letter.
-        """
-        if lookup in {"user", "user__exact"}:
-            return True
-        offered = any(lookup == name or lookup.startswith(f"{name}_") for name in self._filters())
-        return offered and super().lookup_allowed(lookup, value, request)
-
-    def _filters(self) -> Iterator[str]:
-        """What the parameters of the page's filters begin with."""
-        for one in (*self.list_filter, self.date_hierarchy):
-            name = one[0] if isinstance(one, tuple | list) else getattr(one, "parameter_name", one)
-            if name:
-                yield name
+__all__ = ["ReadOnlyAdmin"]
 
 
 @admin.register(User)
-class UserAdmin(StatusPages, ReadOnlyAdmin):
+class UserAdmin(ActionPages, RolePages, ReadOnlyAdmin):
+    """The page behind a row is everything about that user: accounts/user_page.py."""
+
     list_display = ("email", "display_name", "status", "is_verified", "is_staff", "created_at")
     list_filter = ("status", ("email_verified_at", admin.EmptyFieldListFilter), "is_staff")
-    search_fields = ("email", "display_name", "id")
-    search_help_text = "Any part of the address, the name or the id"
-    ordering = ("-created_at",)
-    actions_detail: ClassVar = ("suspend", "reactivate")
-    fieldsets = (
-        ("Person", {"fields": ("id", "email", "display_name", "locale", "timezone")}),
-        ("State", {"fields": ("status", "email_verified_at", "deletes_at", "created_at", "last_login")}),
-        ("Staff", {"fields": ("is_staff", "is_superuser")}),
-        ("More", {"fields": ("related_pages",)}),
-    )
+    search_fields = ("email",)  # that there is a search; what it finds: get_search_results
+    search_help_text = user_search.HELP
+    ordering = ("-created_at", "-id")
+    exclude = ("password",)
 
     def get_urls(self) -> list[URLPattern]:
-        return [*self.status_urls(), *super().get_urls()]
+        return [*self.action_urls(), *self.role_urls(), *super().get_urls()]
 
-    @admin.display(boolean=True, description="verified", ordering="email_verified_at")
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        return (user_search.narrow(queryset, term) if term else queryset), False
+
+    @admin.display(boolean=True, description="verified")
     def is_verified(self, user: User) -> bool:
         return user.email_verified
 
-    @admin.display(description="of this user")
-    def related_pages(self, user: User) -> SafeString:
-        links = [(url, label) for label, url in _related_pages(user)]
-        return format_html_join(" \u00b7 ", '<a class="text-primary-600 underline" href="{}">{}</a>', links)
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **options: Any) -> HttpResponse:
+        if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request):
+            raise PermissionDenied
+        person = User.objects.filter(pk=as_id(object_id)).first()
+        if person is None:
+            raise Http404
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "User",
+            "subtitle": str(person),
+            "opts": self.model._meta,  # noqa: SLF001 -- Django's documented name
+            "buttons": [*self.buttons(request, person), *self.role_buttons(request, person)],
+            **user_page.context(request, person),
+        }
+        return TemplateResponse(request, "admin/accounts/user/page.html", context)
 
 
-def _related_pages(user: User) -> list[tuple[str, str]]:
-    """Those that exist: the pages of credits and billing belong to apps that this one does not know."""
-    pages = []
-    for label, name in RELATED_PAGES.items():
-        try:
-            pages.append((label, _page(name, user)))
-        except NoReverseMatch:
-            continue
-    return pages
-
-
-def _page(name: str, user: User) -> str:
-    """A page of the user's own, or a list narrowed to the user."""
-    if name.endswith("_change"):
-        return reverse(name, args=[user.pk])
-    return f"{reverse(name)}?{urlencode({'user': user.pk})}"
+class EndReasons(OneOf):
+    title, parameter_name, values = "end", "end_reason", tuple(Session.EndReason.values)
 
 
 @admin.register(Session)
-class SessionAdmin(ReadOnlyAdmin):
+class SessionAdmin(OfUsersAdmin):
     list_display = ("user", "created_at", "last_used_at", "ended_at", "end_reason", "ip", "user_agent")
-    list_filter = (("ended_at", admin.EmptyFieldListFilter), "end_reason")
-    search_fields = ("user__email", "id", "ip")
-    list_select_related = ("user",)
-    ordering = ("-last_used_at",)
+    list_filter = (("ended_at", admin.EmptyFieldListFilter), EndReasons)
     exclude = ("current_jti", "previous_jti")
 
 
 @admin.register(PendingRegistration)
-class PendingRegistrationAdmin(ReadOnlyAdmin):
+class PendingRegistrationAdmin(OfUsersAdmin):
     list_display = ("user", "display_name", "created_at", "confirmed_at", "voided_at")
-    search_fields = ("user__email", "id")
-    list_select_related = ("user",)
-    ordering = ("-created_at",)
     exclude = ("password",)
 
 
 @admin.register(MailToken)
-class MailTokenAdmin(ReadOnlyAdmin):
+class MailTokenAdmin(OfUsersAdmin):
     """Neither link nor code is in the row: staff can see that one was sent, and not what it was."""
 
     list_display = (
@@ -155,25 +110,36 @@ class MailTokenAdmin(ReadOnlyAdmin):
         "code_tries",
     )
     list_filter = ("purpose",)
-    search_fields = ("user__email", "email")
-    list_select_related = ("user",)
-    ordering = ("-created_at",)
+
+
+class Kinds(OneOf):
+    title, parameter_name, values = "kind", "kind", tuple(sorted({*mails.KINDS, *mails.NOTICES}))
+
+
+class MailStates(OneOf):
+    """Each has an index of its own."""
+
+    title, parameter_name, values = "state", "ended", ("waiting", "dead", "sent")
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        chosen = {
+            "waiting": Q(sent_at__isnull=True, dead_at__isnull=True),
+            "dead": Q(dead_at__isnull=False),
+            "sent": Q(sent_at__isnull=False),
+        }
+        return queryset.filter(chosen.get(str(self.value()), Q()))
 
 
 @admin.register(OutboxMessage)
-class OutboxMessageAdmin(ReadOnlyAdmin):
+class OutboxMessageAdmin(OfUsersAdmin):
     list_display = ("kind", "user", "created_at", "sent_at", "dead_at", "attempts", "last_error")
-    list_filter = (
-        ("dead_at", admin.EmptyFieldListFilter),
-        ("sent_at", admin.EmptyFieldListFilter),
-        "kind",
-    )
-    search_fields = ("user__email", "id")
-    list_select_related = ("user",)
-    ordering = ("-created_at",)
+    list_filter = (MailStates, Kinds)
     actions = ("send_again",)
 
-    @admin.action(description="Send dead ones again")
+    def has_send_mails_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("accounts.send_mails")
+
+    @admin.action(description="Send dead ones again", permissions=["send_mails"])
     def send_again(self, request: HttpRequest, chosen: QuerySet[OutboxMessage]) -> None:
         revived = dead_letters.send_again(chosen.values_list("pk", flat=True), actor=_actor(request))
         kind = messages.SUCCESS if revived else messages.WARNING
@@ -217,13 +183,55 @@ class EventDeliveryAdmin(DeliveryPages, ReadOnlyAdmin):
     actions = ("send_again",)
 
 
+OTHER_EVENTS = ("mail_sent_again", "service_key_created", "service_key_rotated", "service_key_revoked")
+
+
+class EventTypes(OneOf):
+    title, parameter_name, values = "type", "type", tuple(sorted({*Event, *OTHER_EVENTS}))
+
+
 @admin.register(AuditEvent)
-class AuditEventAdmin(ReadOnlyAdmin):
+class AuditEventAdmin(OfUsersAdmin):
+    """What happened to whom; searching for a member of staff finds what they did, too."""
+
     list_display = ("created_at", "type", "user", "actor", "ip")
-    list_filter = ("type",)
-    search_fields = ("user__email", "user__id", "type", "actor")
-    list_select_related = ("user",)
+    list_filter = (EventTypes,)
+    search_help_text = f"{user_search.HELP}. Of staff also what they did to others"
     ordering = ("-id",)
+
+    def found(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        users = user_search.ids(term)
+        staff = User.objects.filter(pk__in=users, is_staff=True).values_list("pk", flat=True)
+        return rows.filter(Q(user_id__in=users) | Q(actor__in=[f"staff {pk}" for pk in staff]))
+
+
+@admin.register(AddressChange)
+class AddressChangeAdmin(OfUsersAdmin):
+    list_display = ("user", "old_email", "new_email", "created_at", "confirmed_at", "ended_at")
+
+
+@admin.register(FactorReset)
+class FactorResetAdmin(OfUsersAdmin):
+    list_display = ("user", "created_at", "applies_at", "applied_at", "cancelled_at", "actor", "reason")
+
+
+@admin.register(ServiceEvent)
+class ServiceEventAdmin(ReadOnlyAdmin):
+    """The feed for neighbour services, newest first."""
+
+    list_display = ("position", "type", "user_id", "created_at")
+    search_fields = ("user_id",)
+    search_help_text = "A whole type, or a position"
+    ordering = ("-position",)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        is_position = term.isdecimal() and len(term) < 19
+        return queryset.filter(Q(position=int(term)) if is_position else Q(type=term)), False
 
 
 @admin.register(Service)
@@ -243,14 +251,29 @@ class ServiceKeyAdmin(KeyPages, ReadOnlyAdmin):
     actions = ("revoke",)
     actions_list: ClassVar = ("create_key",)
 
+    def get_urls(self) -> list[URLPattern]:
+        return [*self.key_urls(), *super().get_urls()]
+
     @admin.display(description="scopes")
     def scope_list(self, key: ServiceKey) -> str:
         return ", ".join(key.scopes)
 
-    @admin.action(description="Revoke for good", permissions=["manage_keys"])
-    def revoke(self, request: HttpRequest, chosen: QuerySet[ServiceKey]) -> None:
-        ended = sum(key_management.revoke(key_id=key.pk, actor=_actor(request)) for key in chosen)
-        self.message_user(request, f"{ended} revoked. Every process refuses them within a second.")
+
+@admin.register(SigningKeyUse)
+class SigningKeyUseAdmin(ReadOnlyAdmin):
+    """Until when a key of a ring has signed: what tells whether it can be taken away."""
+
+    list_display = ("ring", "kid", "last_signed_at")
+    ordering = ("ring", "kid")
+
+
+@admin.register(AccountDay)
+class AccountDayAdmin(ReadOnlyAdmin):
+    """What the first page's plots are drawn from."""
+
+    list_display = ("day", "measure", "count", "final", "counted_at")
+    list_filter = ("measure",)
+    ordering = ("-day", "measure")
 
 
 def _actor(request: HttpRequest) -> str:

@@ -48,6 +48,8 @@ class Event(StrEnum):
     FACTOR_RESET_CANCELLED = "second_factor_reset_cancelled"
     FACTOR_RESET_APPLIED = "second_factor_reset_applied"
     STAFF_LINK_MADE = "staff_enrolment_link_made"
+    MAIL_ORDERED = "mail_ordered"
+    STAFF_CHANGED = "staff_roles_changed"
     SUSPENDED = "suspended"
     REACTIVATED = "reactivated"
     # What was paid, as Stripe tells it. `detail` says what for and how much: the mails read it.

@@ -1,4 +1,4 @@
-"""Webhooks in the admin: subscriptions are the superuser's, dead letters anybody's who may see them.
+"""Webhooks in the admin: subscriptions are the superuser's, dead letters those of whoever may send again.
 
 A secret is in the answer that makes it, once, and nowhere else.
 """
@@ -103,7 +103,10 @@ class SubscriptionPages:
 class DeliveryPages:
     message_user: Any
 
-    @admin.action(description="Send again")
+    def has_send_mails_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("accounts.send_mails"))
+
+    @admin.action(description="Send again", permissions=["send_mails"])
     def send_again(self, request: HttpRequest, chosen: QuerySet[EventDelivery]) -> None:
         ids = list(chosen.values_list("pk", flat=True))
         revived = event_subscriptions.send_again(ids, actor=_actor(request))

@@ -1,11 +1,15 @@
-"""Making a service's key in the admin. The key is in the answer to the form, once, and nowhere else."""
+"""Making and revoking a service's key in the admin. The key is in the answer to the form, once, and nowhere else."""
 
 from typing import Any
 
 from django import forms
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import HttpRequest, HttpResponse
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.http import urlencode
 from django.views.decorators.debug import sensitive_variables
 from unfold.decorators import action
 from unfold.widgets import (
@@ -17,7 +21,9 @@ from unfold.widgets import (
 
 from accounts import key_management
 from accounts.key_management import LONGEST_LIFE_DAYS, IssuedKey, KeyRefused
+from accounts.models import ServiceKey
 from accounts.service_keys import SCOPES
+from accounts.user_action_pages import ReasonForm
 
 
 class NewKeyForm(forms.Form):
@@ -36,6 +42,9 @@ class NewKeyForm(forms.Form):
     )
     another = forms.BooleanField(
         required=False, widget=UnfoldBooleanSwitchWidget, label="One more key for a service that exists"
+    )
+    reason = forms.CharField(
+        max_length=500, widget=UnfoldAdminTextInputWidget, help_text="Stays in the audit log"
     )
 
     issued: IssuedKey | None = None
@@ -56,10 +65,14 @@ class NewKeyForm(forms.Form):
 
 
 class KeyPages:
-    """The page that makes a key, for superusers."""
+    """The pages that make a key and end keys, for superusers."""
 
     admin_site: Any
     model: Any
+
+    def key_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.revoke_page)
+        return [path("revoke", view, name="accounts_servicekey_revoke")]
 
     def has_manage_keys_permission(self, request: HttpRequest) -> bool:
         return bool(getattr(request.user, "is_superuser", False))
@@ -82,3 +95,27 @@ class KeyPages:
             "issued": form.issued if made else None,
         }
         return TemplateResponse(request, "admin/accounts/servicekey/new.html", context)
+
+    @admin.action(description="Revoke for good…", permissions=["manage_keys"])
+    def revoke(self, request: HttpRequest, chosen: QuerySet[ServiceKey]) -> HttpResponse:
+        query = urlencode([("key", pk) for pk in chosen.values_list("pk", flat=True)])
+        return HttpResponseRedirect(f"{reverse('admin:accounts_servicekey_revoke')}?{query}")
+
+    def revoke_page(self, request: HttpRequest) -> HttpResponse:
+        if not self.has_manage_keys_permission(request):
+            raise PermissionDenied
+        keys = list(ServiceKey.objects.filter(pk__in=request.GET.getlist("key")).select_related("service"))
+        form = ReasonForm(request.POST or None)
+        if request.method == "POST" and form.is_valid() and keys:
+            reason, actor = form.cleaned_data["reason"], f"staff {request.user.pk}"
+            ended = sum(key_management.revoke(key_id=key.pk, actor=actor, reason=reason) for key in keys)
+            messages.success(request, f"{ended} revoked. Every process refuses them within a second.")
+            return HttpResponseRedirect(reverse("admin:accounts_servicekey_changelist"))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Revoke keys",
+            "opts": self.model._meta,  # noqa: SLF001 -- Django's documented name
+            "keys": keys,
+            "form": form,
+        }
+        return TemplateResponse(request, "admin/accounts/servicekey/revoke.html", context)

@@ -41,6 +41,7 @@ def create(
     actor: str,
     expires_in_days: int | None = None,
     another: bool = False,
+    reason: str = "",
 ) -> IssuedKey:
     """The first key of a new service, or, when asked for, another one of a service that exists.
 
@@ -49,7 +50,7 @@ def create(
     """
     _check_name(service)
     owner = _service(service, another=another)
-    return _issue(owner, _checked(scopes), actor, expires_in_days, event="service_key_created")
+    return _issue(owner, _checked(scopes), actor, expires_in_days, event="service_key_created", reason=reason)
 
 
 @transaction.atomic
@@ -66,7 +67,7 @@ def rotate(*, service: str, actor: str, expires_in_days: int | None = None) -> I
 
 
 @transaction.atomic
-def revoke(*, key_id: str, actor: str) -> bool:
+def revoke(*, key_id: str, actor: str, reason: str = "") -> bool:
     """Ends a key for good; every process refuses it within a second. False when it was revoked before."""
     if not ServiceKey.objects.filter(pk=key_id).exists():
         raise KeyRefused(
@@ -75,7 +76,7 @@ def revoke(*, key_id: str, actor: str) -> bool:
     if not ServiceKey.objects.filter(pk=key_id, revoked_at__isnull=True).update(revoked_at=Now()):
         return False
     key = ServiceKey.objects.get(pk=key_id)
-    _audit("service_key_revoked", key, actor)
+    _audit("service_key_revoked", key, actor, reason)
     return True
 
 
@@ -111,7 +112,9 @@ def _checked(scopes: Collection[str]) -> list[str]:
     return sorted(set(scopes))
 
 
-def _issue(service: Service, scopes: list[str], actor: str, days: int | None, *, event: str) -> IssuedKey:
+def _issue(
+    service: Service, scopes: list[str], actor: str, days: int | None, *, event: str, reason: str = ""
+) -> IssuedKey:
     if days is not None and not 1 <= days <= LONGEST_LIFE_DAYS:
         raise KeyRefused(f"A key lives 1 to {LONGEST_LIFE_DAYS} days, or without an end.")
     made = key_format.generate(settings.ENVIRONMENT)
@@ -120,10 +123,12 @@ def _issue(service: Service, scopes: list[str], actor: str, days: int | None, *,
         id=made.id, service=service, digest=made.digest, scopes=scopes, expires_at=expires_at
     )
     key.refresh_from_db(fields=["expires_at"])
-    _audit(event, key, actor)
+    _audit(event, key, actor, reason)
     return IssuedKey(service.name, made.id, made.text, scopes, key.expires_at)
 
 
-def _audit(event: str, key: ServiceKey, actor: str) -> None:
+def _audit(event: str, key: ServiceKey, actor: str, reason: str) -> None:
     detail = {"service": key.service_id, "key": key.pk, "scopes": key.scopes}
+    if reason:
+        detail["reason"] = reason
     AuditEvent.objects.create(type=event, actor=actor, detail=detail)

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from accounts import delivery, erasure, event_delivery, factor_resets, outbox, retention, throttles
+from accounts import days, delivery, erasure, event_delivery, factor_resets, outbox, retention, throttles
 
 
 @shared_task(soft_time_limit=delivery.SECONDS_TO_SEND, time_limit=delivery.LEASE.seconds - 1)
@@ -40,3 +40,8 @@ def apply_factor_resets() -> None:
 @shared_task
 def purge() -> None:
     retention.purge()
+
+
+@shared_task
+def summarize_days() -> int:
+    return days.summarize()

@@ -8,9 +8,9 @@ from typing import Any
 from django.db.models import Count, Sum
 from django.db.models.functions import TruncDate
 
+from accounts import plots
 from billing import money
 from billing.models import BillingAccount, InboxEvent, Payment
-from credits import plots
 
 SHOWN_DAYS = 30
 

@@ -1,7 +1,6 @@
 """Credits in the admin. What happened is shown and not edited; what staff may do has a page of its own."""
 
 import uuid
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -9,76 +8,45 @@ from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 
-from accounts import audit
-from accounts.admin import ReadOnlyAdmin
-from accounts.audit import Event
+from accounts import user_search
+from accounts.lists import OfUsersAdmin, ReadOnlyAdmin
 from accounts.models import User
 from credits import journal_pages, overview, user_page
 from credits.adjustment_pages import AdjustmentPages, DecisionPages
+from credits.columns import amount, moment
 from credits.hold_pages import ReleasePages
-from credits.journal_pages import ByService, CappedPaginator, JournalList
+from credits.journal_pages import ByService, JournalList
 from credits.models import (
     AdjustmentRequest,
     CreditDay,
     CreditLot,
     CreditTransaction,
-    FeaturePrice,
     Grant,
     Hold,
     UserCredit,
 )
+from credits.price_admin import FeaturePriceAdmin
+
+__all__ = ["FeaturePriceAdmin"]  # registered by being imported
 
 
-class LedgerAdmin(ReadOnlyAdmin):
+class LedgerAdmin(OfUsersAdmin):
     """Read-only for everybody, and without a query that grows with the ledger."""
 
-    paginator = CappedPaginator
-    sortable_by = ()  # a click on a column would sort millions of rows
-    search_help_text = "Any part of the user's address or id"
-    list_select_related: Any = ("user",)
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip()
-        return (queryset.filter(user_id__in=journal_pages.matching_users(term)) if term else queryset), False
+    ordering: Any = None
 
     @admin.display(description="user")
     def person(self, row: Any) -> SafeString:
         """Leads to the page of the user's credits."""
         page = reverse("admin:credits_usercredit_change", args=[row.user_id])
         return format_html('<a class="text-primary-600 underline" href="{}">{}</a>', page, row.user)
-
-
-def amount(name: str, *, signed: bool = False) -> Callable[[Any, Any], str]:
-    """A column of credits: 12,345 or +12,345."""
-
-    @admin.display(description=name.replace("_", " "))
-    def column(self: Any, row: Any) -> str:
-        credits = getattr(row, name)
-        return f"{credits:+,}" if signed and credits else f"{credits:,}"
-
-    return column
-
-
-def moment(name: str) -> Callable[[Any, Any], str | None]:
-    """A column of times, of one width."""
-
-    @admin.display(description=name.replace("_", " "))
-    def column(self: Any, row: Any) -> str | None:
-        at = getattr(row, name)
-        return at and format_html('<span class="whitespace-nowrap">{}</span>', f"{at:%Y-%m-%d %H:%M:%S}")
-
-    return column
 
 
 class Owing(admin.SimpleListFilter):
@@ -97,7 +65,6 @@ class UserCreditAdmin(AdjustmentPages, LedgerAdmin):
 
     list_display = ("user", "owned", "set_aside", "owing", "spendable", "blocked", "last")
     list_filter = (Owing,)
-    search_fields = ("user__email",)  # that there is a search; what it finds: get_search_results
     owned, set_aside, owing = amount("balance"), amount("held"), amount("debt")
     spendable, last = amount("available"), moment("at")
 
@@ -130,7 +97,6 @@ def _user(object_id: str) -> User:
 
 
 class LotAdmin(LedgerAdmin):
-    search_fields = ("user__email",)
     list_select_related = ("user", "user__credit")
     ordering = ("-id",)
     kind = ""
@@ -188,10 +154,7 @@ class CreditTransactionAdmin(LedgerAdmin):
     when, moved = moment("at"), amount("amount", signed=True)
     owned, set_aside = amount("balance"), amount("held")
     list_filter = ("type", ByService)
-    search_fields = ("user__email",)
-    search_help_text = (
-        "Any part of the user's address or id; a transaction's id; a whole reference. Counted up to 5,000."
-    )
+    search_help_text = f"{user_search.HELP}; of a transaction; a whole reference"
     date_hierarchy = "at"
     exclude = ("salt", "digest", "text_digest", "hash")
 
@@ -201,11 +164,8 @@ class CreditTransactionAdmin(LedgerAdmin):
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         return journal_pages.order(request)
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip()
-        return (journal_pages.search(queryset, term) if term else queryset), False
+    def found(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        return journal_pages.search(rows, term)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -222,7 +182,6 @@ class AdjustmentRequestAdmin(DecisionPages, LedgerAdmin):
     list_display = ("asked", "person", "moved", "reason", "requested_by", "decision", "decided_by", "decided")
     asked, decided, moved = moment("requested_at"), moment("decided_at"), amount("amount", signed=True)
     list_filter = ("decision",)
-    search_fields = ("user__email",)
     list_select_related = ("user", "requested_by", "decided_by")
     ordering = ("-requested_at",)
 
@@ -255,47 +214,3 @@ class OverviewAdmin(ReadOnlyAdmin):
             **overview.context(datetime.now(UTC).date()),
         }
         return TemplateResponse(request, "admin/credits/overview.html", context)
-
-
-@admin.register(FeaturePrice)
-class FeaturePriceAdmin(ModelAdmin):  # type: ignore[misc]
-    """Superusers set prices; whoever may view them sees them. Each change is audited with the price before."""
-
-    list_display = ("feature", "price", "description", "changed")
-    price, changed = amount("credits"), moment("changed_at")
-    search_fields = ("feature", "description")
-    ordering = ("feature",)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return _is_superuser(request)
-
-    def has_change_permission(self, request: HttpRequest, obj: FeaturePrice | None = None) -> bool:
-        return _is_superuser(request)
-
-    def has_delete_permission(self, request: HttpRequest, obj: FeaturePrice | None = None) -> bool:
-        return _is_superuser(request)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: FeaturePrice | None = None) -> tuple[str, ...]:
-        """The name is the key: another name is another price."""
-        return ("feature", "changed_at") if obj else ("changed_at",)
-
-    @transaction.atomic
-    def save_model(self, request: HttpRequest, obj: FeaturePrice, form: Any, change: bool) -> None:  # noqa: FBT001 -- Django's signature
-        before = FeaturePrice.objects.filter(pk=obj.pk).values_list("credits", flat=True).first()
-        super().save_model(request, obj, form, change)
-        detail = {"feature": obj.feature, "before": before, "credits": obj.credits}
-        audit.record(Event.PRICE_CHANGED, user_id=None, actor=f"staff {request.user.pk}", detail=detail)
-
-    @transaction.atomic
-    def delete_model(self, request: HttpRequest, obj: FeaturePrice) -> None:
-        detail = {"feature": obj.feature, "before": obj.credits}
-        super().delete_model(request, obj)
-        audit.record(Event.PRICE_REMOVED, user_id=None, actor=f"staff {request.user.pk}", detail=detail)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[FeaturePrice]) -> None:
-        for price in queryset:
-            self.delete_model(request, price)
-
-
-def _is_superuser(request: HttpRequest) -> bool:
-    return bool(getattr(request.user, "is_superuser", False))

@@ -11,18 +11,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin
-from django.core.paginator import Paginator
 from django.db import connection
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.utils.functional import cached_property
 from unfold.views import ChangeList
 
-from accounts.models import User
+from accounts import user_search
 from credits.models import CreditDay, CreditTransaction
 
-MOST_COUNTED = 5000
-MOST_FOUND_USERS = 200
 SLACK = timedelta(
     days=1
 )  # between the time of a row and the time in its id: the clocks of database and applications
@@ -41,27 +37,11 @@ SELECT service FROM names WHERE service IS NOT NULL
 """
 
 
-class CappedPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts up to 5,000 rows: further pages are found by narrowing the list."""
-
-    @cached_property
-    def count(self) -> int:
-        rows: Any = self.object_list
-        counted: int = rows.order_by()[:MOST_COUNTED].count()
-        return counted
-
-
 def services() -> list[str]:
     """Those that wrote in the journal."""
     with connection.cursor() as cursor:
         cursor.execute(SERVICES)
         return [name for (name,) in cursor.fetchall()]
-
-
-def matching_users(term: str) -> list[uuid.UUID]:
-    """Users by any part of the address or the id."""
-    users = User.objects.filter(Q(email__icontains=term) | Q(id__icontains=term))
-    return list(users.values_list("pk", flat=True)[:MOST_FOUND_USERS])
 
 
 class ByService(admin.SimpleListFilter):
@@ -85,7 +65,7 @@ class JournalList(ChangeList):  # type: ignore[misc]
 
 def search(rows: QuerySet[CreditTransaction], term: str) -> QuerySet[CreditTransaction]:
     """By part of a user's address or id, by the id of a transaction, or by a whole reference: each has an index."""
-    found = Q(user_id__in=matching_users(term)) | Q(service__in=services(), reference=term)
+    found = Q(user_id__in=user_search.ids(term)) | Q(service__in=services(), reference=term)
     try:
         identifier = uuid.UUID(term)
     except ValueError:

@@ -81,7 +81,10 @@ class UserCredit(models.Model):
                 name="credit_open_within_live",
             ),
         )
-        indexes = (models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="credit_due"),)
+        indexes = (
+            models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="credit_due"),
+            models.Index(fields=["-user"], condition=Q(debt__gt=0), name="credit_in_debt"),
+        )
         verbose_name = "balance"
 
     def __str__(self) -> str:
@@ -159,6 +162,7 @@ class CreditLot(models.Model):
             ),
             models.Index(fields=["user", "expires_at"], condition=Q(remaining__gt=0), name="lot_due"),
             models.Index(fields=["user", "-id"], name="lot_by_user"),
+            models.Index(fields=["source", "-id"], condition=Q(kind="grant"), name="lot_by_source"),
             models.Index(fields=["service", "-id"], condition=Q(kind="hold"), name="lot_holds_of_service"),
             # A service that comes back from a crash asks for its few open ones among all it ever placed.
             models.Index(

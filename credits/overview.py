@@ -6,8 +6,11 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from django.db.models import F, Max, Sum
+from django.http import HttpRequest
+from django.urls import reverse
 
-from credits import plots
+from accounts import plots
+from accounts.sections import Section
 from credits.models import CreditDay, TopUser, TransactionType
 
 SHOWN_DAYS = 30
@@ -47,6 +50,18 @@ def context(today: date) -> dict[str, Any]:
         "types": list(_by_type(counted)),
         "top": TopUser.objects.select_related("user").order_by("-used"),
     }
+
+
+def section(*, request: HttpRequest, today: date) -> Section:
+    """Credits on the admin's first page; their overview has more."""
+    shown = context(today)
+    return Section(
+        title="Credits",
+        figures={label: f"{amount:,}" for label, amount in shown["figures"].items()},
+        plots=[*shown["plots"][:2], shown["plots"][-1]],
+        links=[("Overview of credits", reverse("admin:credits_creditday_changelist"))],
+        wide=True,
+    )
 
 
 def _by_day(counted: list[CreditDay], amount: Callable[[CreditDay], int]) -> Sums:

@@ -1,17 +1,22 @@
 """What the admin shows of one user's credits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.db.models import F, Q, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
 
+from accounts import plots
 from accounts.models import User
-from credits import balance, plots
+from accounts.sections import Section, Table, link, listed, time
+from credits import balance
 from credits.balance import Balance
 from credits.models import CreditLot, CreditTransaction, Grant, Hold, UserCredit
 from credits.past_balances import balance_over_time
 
 MOST_LOTS = 50
+MOST_SHOWN = 10  # on the page of everything about a user
 RECENT = 20
 
 
@@ -32,6 +37,67 @@ def context(user: User) -> dict[str, Any]:
         "transactions": journal.order_by("-at")[:RECENT],
         "requests": user.adjustment_requests.filter(decision="pending").select_related("requested_by"),
     }
+
+
+def section(*, request: HttpRequest, user: User) -> Section:
+    """Credits on the page of everything about a user; their own page has more."""
+    shown = context(user)
+    now = shown["now"]
+    figures = {"Balance": f"{now.balance:,}", "Held": f"{now.held:,}", "Available": f"{now.available:,}"}
+    if now.debt:
+        figures["Debt"] = f"{now.debt:,}"
+    if now.blocked:
+        figures["Spending blocked"] = ", ".join(now.blocked)
+    own_page = reverse("admin:credits_usercredit_change", args=[user.pk])
+    adjust = ("Adjust…", reverse("admin:credits_adjust", args=[user.pk]))
+    may_adjust = request.user.has_perm("credits.adjust_credits") and user.status != User.Status.DELETED
+    return Section(
+        title="Credits",
+        figures=figures,
+        plots=[shown["plot"]],
+        tables=[_lots(shown["grants"], shown["holds"]), _journal(shown["transactions"][:MOST_SHOWN])],
+        actions=[adjust] if may_adjust else [],
+        links=[
+            ("All about the credits", own_page),
+            ("All transactions", listed("credits_credittransaction", user=user.pk)),
+        ],
+        wide=True,
+    )
+
+
+def _lots(grants: Sequence[Grant], holds: Sequence[Hold]) -> Table:
+    rows = [
+        *(("grant", link(grant.get_source_display(), "credits_grant_change", grant.pk), f"{grant.remaining:,}",
+           f"{grant.issued:,}", time(grant.expires_at) or "never") for grant in grants[:MOST_SHOWN]),
+        *(("hold", link(hold.service, "credits_hold_change", hold.pk), f"{hold.remaining:,}", f"{hold.issued:,}",
+           time(hold.expires_at)) for hold in holds[:MOST_SHOWN]),
+    ]  # fmt: skip
+    return Table(
+        title="Live grants and open holds",
+        columns=("Kind", "From", "Left", "Issued", "Until"),
+        rows=rows,
+        numbers=frozenset({"Left", "Issued"}),
+    )
+
+
+def _journal(rows: Sequence[CreditTransaction]) -> Table:
+    return Table(
+        title="Recent transactions",
+        columns=("At", "Type", "Amount", "Balance", "Service", "Description"),
+        rows=[
+            (
+                link(row.at, "credits_credittransaction_change", row.pk),
+                row.get_type_display(),
+                f"{row.amount:+,}" if row.amount else "0",
+                f"{row.balance:,}",
+                row.service,
+                row.description,
+            )
+            for row in rows
+        ],
+        numbers=frozenset({"Amount", "Balance"}),
+        empty="None yet.",
+    )
 
 
 def _live_grants(row: UserCredit) -> Iterator[Grant]:

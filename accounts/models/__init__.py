@@ -8,12 +8,13 @@ from accounts.models.event_delivery import EventDelivery, EventDispatch, EventSu
 from accounts.models.factors import FactorReset, MFAToken, PasskeyChallenge, TOTPEnrolment, UsedTOTPStep
 from accounts.models.google import ExchangeCode, SpentProof
 from accounts.models.outbox import OutboxMessage, ServiceEvent
-from accounts.models.records import AuditEvent, RateLimitWindow, SigningKeyUse
+from accounts.models.records import AccountDay, AuditEvent, RateLimitWindow, SigningKeyUse
 from accounts.models.services import Service, ServiceKey
 from accounts.models.sessions import Session
 from accounts.models.users import PendingRegistration, User
 
 __all__ = [
+    "AccountDay",
     "AddressChange",
     "AuditEvent",
     "EventDelivery",

@@ -34,6 +34,7 @@ class AddressChange(models.Model):
                 name="address_reserved",
             ),
             models.Index(fields=["user", "-created_at"], name="address_changes_of_user"),
+            models.Index(fields=["-created_at", "-id"], name="address_change_newest"),
         )
 
     def __str__(self) -> str:
@@ -77,6 +78,8 @@ class MailToken(models.Model):
                 condition=Q(used_at__isnull=True, voided_at__isnull=True),
                 name="mail_token_live",
             ),
+            models.Index(fields=["-created_at", "-id"], name="mail_token_newest"),
+            models.Index(fields=["purpose", "-created_at", "-id"], name="mail_token_by_purpose"),
         )
         constraints = (
             models.CheckConstraint(

@@ -38,6 +38,14 @@ class OutboxMessage(models.Model):
                 condition=Q(sent_at__isnull=True, dead_at__isnull=True),
                 name="outbox_waiting",
             ),
+            models.Index(fields=["-created_at", "-id"], name="outbox_newest"),
+            models.Index(fields=["kind", "-created_at", "-id"], name="outbox_by_kind"),
+            models.Index(
+                fields=["-created_at", "-id"], condition=Q(sent_at__isnull=True), name="outbox_unsent"
+            ),
+            models.Index(
+                fields=["-created_at", "-id"], condition=Q(dead_at__isnull=False), name="outbox_dead"
+            ),
         )
         constraints = (
             models.CheckConstraint(

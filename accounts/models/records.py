@@ -3,6 +3,7 @@
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from accounts.models.users import User
@@ -24,12 +25,44 @@ class AuditEvent(models.Model):
     class Meta:
         indexes = (
             models.Index(fields=["user", "-created_at", "-id"], name="audit_by_user"),
+            # What is seldom, newest first; and what staff did.
+            models.Index(
+                fields=["type", "-id"],
+                condition=~Q(type__in=["signed_in", "sign_in_failed", "signed_out"]),
+                name="audit_seldom",
+            ),
+            models.Index(fields=["actor", "-id"], condition=~Q(actor=""), name="audit_by_actor"),
             # On disk in the order of time: a few kilobytes find what is to be purged.
             BrinIndex(fields=["created_at"], autosummarize=True, name="audit_by_time"),
         )
 
     def __str__(self) -> str:
         return f"{self.type} {self.pk}"
+
+
+class AccountDay(models.Model):
+    """What one day (UTC) came to, for plots. accounts/days.py counts it; a day that is final is not counted again."""
+
+    class Measure(models.TextChoices):
+        REGISTERED = "registered"
+        SIGNED_IN = "signed_in"
+        REFUSED = "refused"  # sign-ins with a wrong password or factor
+        MAILS = "mails"
+        SESSIONS = "sessions"  # live at the end of the day, or now
+
+    day = models.DateField()
+    measure = models.CharField(max_length=12, choices=Measure.choices)
+    count = models.BigIntegerField()
+    final = models.BooleanField()
+    counted_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["day", "measure"], name="account_day_once"),)
+        verbose_name = "day"
+        verbose_name_plural = "overview"
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.measure}"
 
 
 class RateLimitWindow(models.Model):

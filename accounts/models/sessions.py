@@ -24,6 +24,7 @@ class Session(models.Model):
         DELETED = "deleted"
         ENDED_BY_USER = "ended_by_user"
         FACTORS_RESET = "factors_reset"
+        ENDED_BY_STAFF = "ended_by_staff"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="sessions")
@@ -50,6 +51,12 @@ class Session(models.Model):
         indexes = (
             models.Index(
                 fields=["user", "-last_used_at"], condition=Q(ended_at__isnull=True), name="session_live"
+            ),
+            models.Index(fields=["-created_at", "-id"], name="session_newest"),
+            models.Index(
+                fields=["end_reason", "-created_at", "-id"],
+                condition=Q(ended_at__isnull=False),
+                name="session_by_end",
             ),
         )
         constraints = (

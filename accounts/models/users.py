@@ -4,6 +4,8 @@ import uuid
 from typing import ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, PermissionsMixin
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -11,6 +13,17 @@ from django.utils.functional import cached_property
 
 from accounts import passwords
 from accounts.managers import UserManager
+
+
+class SearchParts(models.Func):
+    """Every three letters that follow each other in these texts, capitals and small ones alike (migration 0009).
+
+    An index of them finds a user by any part of the address or name. pg_trgm would do, but is an extension: not every
+    PostgreSQL has it, the embedded one does not.
+    """
+
+    function = "accounts_search_parts"
+    output_field = ArrayField(models.TextField())
 
 
 class User(AbstractBaseUser, PermissionsMixin):
@@ -52,8 +65,25 @@ class User(AbstractBaseUser, PermissionsMixin):
                 name="user_verified_has_email",
             ),
         )
-        permissions = (("change_status", "Can suspend and reactivate users"),)
+        permissions = (
+            ("change_status", "Can suspend and reactivate users"),
+            ("end_sessions", "Can sign users out"),
+            ("reset_factors", "Can promise the removal of all second factors of a user"),
+            ("send_mails", "Can send links to users, and dead mails and events again"),
+        )
         indexes = (
+            GinIndex(SearchParts("email", "display_name"), name="user_search"),
+            # What the admin lists, each the beginning of an index.
+            models.Index(fields=["-created_at", "-id"], name="user_newest"),
+            models.Index(
+                fields=["-created_at", "-id"],
+                condition=Q(email_verified_at__isnull=True),
+                name="user_unverified",
+            ),
+            models.Index(
+                fields=["status", "-created_at", "-id"], condition=~Q(status="active"), name="user_not_active"
+            ),
+            models.Index(fields=["-created_at", "-id"], condition=Q(is_staff=True), name="user_staff"),
             models.Index(
                 fields=["deletes_at"], condition=Q(deletes_at__isnull=False), name="user_to_be_erased"
             ),
@@ -114,6 +144,7 @@ class PendingRegistration(models.Model):
                 condition=Q(confirmed_at__isnull=True, voided_at__isnull=True),
                 name="registration_open",
             ),
+            models.Index(fields=["-created_at", "-id"], name="registration_newest"),
         )
         constraints = (
             models.UniqueConstraint(

@@ -282,7 +282,12 @@ class TestOutbox:
 
 
 class TestServiceKeys:
-    FORM = {"service": "shop", "scopes": ["credits:read", "credits:use"], "expires_in_days": "30"}
+    FORM = {
+        "service": "shop",
+        "scopes": ["credits:read", "credits:use"],
+        "expires_in_days": "30",
+        "reason": "launch",
+    }
     NEW = "/admin/accounts/servicekey/new/"
 
     def test_a_new_one_is_shown_once(self, signed_in: ListenerClient, superuser: User) -> None:
@@ -294,7 +299,8 @@ class TestServiceKeys:
         credential = Registry().find(text[0])
         assert credential is not None
         assert credential.scopes == frozenset(self.FORM["scopes"])
-        assert AuditEvent.objects.get(type="service_key_created").actor == f"staff {superuser.pk}"
+        event = AuditEvent.objects.get(type="service_key_created")
+        assert (event.actor, event.detail["reason"]) == (f"staff {superuser.pk}", "launch")
         for path in (
             "/admin/accounts/servicekey/",
             f"/admin/accounts/servicekey/{credential.key_id}/change/",
@@ -323,7 +329,12 @@ class TestServiceKeys:
         service = Service.objects.create(name="shop")
         ServiceKey.objects.create(id=made.id, service=service, digest=made.digest, scopes=["credits:read"])
         fields = {"action": "revoke", "_selected_action": [made.id]}
-        assert post(signed_in, "/admin/accounts/servicekey/", fields).status_code == 302
+        page = post(signed_in, "/admin/accounts/servicekey/", fields).headers["Location"]
+        assert made.id in signed_in.get(page).content.decode()
+        assert post(signed_in, page, {"reason": " "}).status_code == 200
+        assert not ServiceKey.objects.filter(revoked_at__isnull=False).exists()
+        assert post(signed_in, page, {"reason": "leaked"}).status_code == 302
+        assert AuditEvent.objects.get(type="service_key_revoked").detail["reason"] == "leaked"
         assert ServiceKey.objects.filter(revoked_at__lte=Now()).exists()
         assert Registry().find(made.text) is None
 

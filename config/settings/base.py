@@ -177,6 +177,11 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 60},
     },
     "purge": {"task": "accounts.tasks.purge", "schedule": crontab(minute=40), "options": {"expires": 3600}},
+    "summarize-account-days": {
+        "task": "accounts.tasks.summarize_days",
+        "schedule": 120.0,
+        "options": {"expires": 120},
+    },
     "sweep-due-credits": {
         "task": "credits.tasks.sweep_due_credits",
         "schedule": 30.0,
@@ -508,6 +513,78 @@ TEMPLATES = [
 # Where staff reach it: what the links of manage.py staff_enrol begin with, and passkeys may be used from.
 ADMIN_BASE_URL = env.str("ADMIN_BASE_URL", default="").rstrip("/")
 ADMIN_MODELS_OF = ["accounts", "credits", "billing"]  # no page for the models of packages
+# Sections of the first page and of a user's page, with the permission that each needs (accounts/sections.py). Called
+# with `request` and `today`, or `request` and `user`.
+ADMIN_FIRST_PAGE = {
+    "accounts.first_page.people": "accounts.view_accountday",
+    "credits.overview.section": "credits.view_creditday",
+    "billing.sections.revenue": "billing.view_revenue",
+    "accounts.first_page.queues": "accounts.view_outboxmessage",
+}
+ADMIN_USER_PAGE = {
+    "credits.user_page.section": "credits.view_usercredit",
+    "billing.sections.of_user": "billing.view_billingaccount",
+    "accounts.user_page.sessions_section": "accounts.view_session",
+    "accounts.user_page.sign_in_section": "accounts.view_user",
+    "accounts.user_page.mails_section": "accounts.view_outboxmessage",
+    "accounts.user_page.addresses_section": "accounts.view_addresschange",
+    "accounts.user_page.activity_section": "accounts.view_auditevent",
+}
+# Django groups, kept so by accounts/roles.py: permissions, with * for any letters. What is the superuser's is in none.
+STAFF_ROLES = {
+    "support": [
+        "accounts.view_user",
+        "accounts.view_session",
+        "accounts.view_pendingregistration",
+        "accounts.view_mailtoken",
+        "accounts.view_outboxmessage",
+        "accounts.view_auditevent",
+        "accounts.view_addresschange",
+        "accounts.view_factorreset",
+        "accounts.view_accountday",
+        "accounts.change_status",
+        "accounts.end_sessions",
+        "accounts.reset_factors",
+        "accounts.send_mails",
+        "credits.view_usercredit",
+        "credits.view_credittransaction",
+        "credits.view_grant",
+        "credits.view_hold",
+        "credits.view_featureprice",
+        "credits.release_hold",
+        "billing.view_billingaccount",
+        "billing.view_payment",
+        "billing.view_plan",
+    ],
+    "finance": [
+        "accounts.view_user",
+        "credits.view_*",
+        "credits.adjust_credits",
+        "credits.approve_adjustment",
+        "credits.release_hold",
+        "billing.view_*",
+        "billing.refund_payment",
+        "billing.end_subscription",
+    ],
+    "operator": [
+        "accounts.view_accountday",
+        "accounts.view_outboxmessage",
+        "accounts.view_mailtoken",
+        "accounts.view_serviceevent",
+        "accounts.view_eventsubscription",
+        "accounts.view_eventdelivery",
+        "accounts.view_service",
+        "accounts.view_servicekey",
+        "accounts.view_signingkeyuse",
+        "accounts.send_mails",
+        "credits.view_creditday",
+        "credits.view_featureprice",
+        "billing.view_inboxevent",
+        "billing.view_customerchange",
+        "billing.replay_event",
+    ],
+    "auditor": ["accounts.view_*", "credits.view_*", "billing.view_*"],
+}
 SESSION_COOKIE_AGE = 12 * 3600  # the admin's; the API has no cookie
 SESSION_COOKIE_HTTPONLY = True
 CSRF_COOKIE_HTTPONLY = True
@@ -518,6 +595,7 @@ UNFOLD = {
     "SITE_SYMBOL": "shield_person",
     "SHOW_BACK_BUTTON": True,
     "SHOW_VIEW_ON_SITE": False,
+    "DASHBOARD_CALLBACK": "accounts.first_page.context",
     "SIDEBAR": {"show_search": True, "show_all_applications": False},
 }
 SPECTACULAR_SETTINGS = {

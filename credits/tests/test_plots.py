@@ -8,7 +8,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from credits import ledger, plots
+from accounts import plots
+from credits import ledger
 from credits.past_balances import balance_over_time
 
 START = datetime(2026, 11, 1, tzinfo=UTC)

@@ -5,10 +5,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import Permission
 from django.core.management.base import CommandError
 from django.core.management.commands import migrate
 from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connections
 
+from accounts import roles
 from accounts.database_roles import grant_to_serving_role
 
 
@@ -25,6 +27,7 @@ class Command(migrate.Command):
             super().handle(*args, **options)
             if not (options["plan"] or options["check_unapplied"]):
                 self._grant(options["verbosity"])
+                self._sync_roles()
 
     def _grant(self, verbosity: int) -> None:
         serving, owner = settings.SERVING_ROLE, settings.MIGRATION_DATABASE["USER"]
@@ -38,6 +41,11 @@ class Command(migrate.Command):
             note = f"Privileges of the serving role {serving} are set."
         if verbosity >= 1:
             self.stdout.write(note)
+
+    def _sync_roles(self) -> None:
+        """Where all tables are there; a migration back to an earlier state has none to keep."""
+        if Permission._meta.db_table in connections[DEFAULT_DB_ALIAS].introspection.table_names():  # noqa: SLF001
+            roles.sync()
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Plots as inline SVG, made on the server: no script, light and dark, and as readable on a phone as on a desk.
 
 The drawing stretches to whatever width there is; the words are HTML around it and keep their size. Colours and sizes
-are in static/credits/pages.css.
+are in static/accounts/pages.css.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,0 +1,96 @@
+"""What each day came to, counted in the background from the audit log, so that no page reads millions of rows.
+
+A day is counted again until it has been over for a while: then what began in it has been committed. Counting is
+idempotent. The BRIN index on the time of an audit row finds a day's rows.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from accounts.models import AccountDay, AuditEvent
+
+DAY = timedelta(days=1)
+# Longer than any statement or idle transaction may last (settings).
+STRAGGLING = timedelta(minutes=10)
+PATIENCE = "SET LOCAL statement_timeout = '60s'"  # nobody waits for these
+
+COUNT_DAY = """
+WITH happened AS (
+    SELECT type, count(*) AS count FROM accounts_auditevent
+    WHERE created_at >= %(start)s AND created_at < %(end)s GROUP BY type
+), counted (measure, count) AS (
+    SELECT 'registered', coalesce(sum(count), 0) FROM happened WHERE type = 'registered'
+    UNION ALL
+    SELECT 'signed_in', coalesce(sum(count), 0) FROM happened WHERE type = 'signed_in'
+    UNION ALL
+    SELECT 'refused', coalesce(sum(count), 0) FROM happened WHERE type IN ('sign_in_failed', 'second_factor_wrong')
+    UNION ALL
+    SELECT 'mails', count(*) FROM accounts_outboxmessage WHERE created_at >= %(start)s AND created_at < %(end)s
+)
+INSERT INTO accounts_accountday (day, measure, count, final, counted_at)
+SELECT %(day)s, measure, count, %(final)s, clock_timestamp() FROM counted
+ON CONFLICT (day, measure) DO UPDATE SET count = excluded.count, final = excluded.final,
+    counted_at = excluded.counted_at
+WHERE NOT accounts_accountday.final
+"""
+
+# Sessions whose refresh token was used within its life; the index of live ones has all that this reads.
+COUNT_SESSIONS = """
+INSERT INTO accounts_accountday (day, measure, count, final, counted_at)
+SELECT %(day)s, 'sessions', count(*), false, clock_timestamp() FROM accounts_session
+WHERE ended_at IS NULL AND last_used_at > clock_timestamp() - %(life)s
+ON CONFLICT (day, measure) DO UPDATE SET count = excluded.count, counted_at = excluded.counted_at
+"""
+
+
+def summarize() -> int:
+    """Counts every day that is not final yet, today among them, each in a transaction of its own. How many it did."""
+    now = _now()
+    counted = sum(_count(day, now) for day in _open_days(now))
+    _count_sessions(now.date())
+    return counted
+
+
+def _now() -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        now: datetime = cursor.fetchone()[0]
+        return now.astimezone(UTC)
+
+
+def _open_days(now: datetime) -> Iterator[date]:
+    day = _first_open_day(now)
+    while day <= now.date():
+        yield day
+        day += DAY
+
+
+def _first_open_day(now: datetime) -> date:
+    """Days become final in their order."""
+    last = AccountDay.objects.filter(final=True).order_by("-day").values_list("day", flat=True).first()
+    if last is not None:
+        return last + DAY
+    oldest = AuditEvent.objects.order_by("pk").values_list("created_at", flat=True).first()
+    return (oldest or now).astimezone(UTC).date()
+
+
+@transaction.atomic
+def _count(day: date, now: datetime) -> int:
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    final = start + DAY + STRAGGLING <= now
+    with connection.cursor() as cursor:
+        cursor.execute(PATIENCE)
+        cursor.execute(COUNT_DAY, {"day": day, "start": start, "end": start + DAY, "final": final})
+    return 1
+
+
+@transaction.atomic
+def _count_sessions(today: date) -> None:
+    """How many are live can be told only now, so the last count of a day stays."""
+    life = settings.SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"]
+    with connection.cursor() as cursor:
+        cursor.execute(PATIENCE)
+        cursor.execute(COUNT_SESSIONS, {"day": today, "life": life})

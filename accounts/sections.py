@@ -1,0 +1,82 @@
+"""Sections of the admin's first page and of a user's page: what each app shows there, drawn by one template.
+
+Apps add theirs by dotted paths in settings (ADMIN_FIRST_PAGE, ADMIN_USER_PAGE), each with the permission it needs:
+whoever lacks that does not see the section, and nothing is read for it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.http import urlencode
+from django.utils.module_loading import import_string
+from django.utils.safestring import SafeString
+
+Cell = str | int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows of cells under their columns. Text is escaped; links are made by `link`."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    title: str = ""
+    numbers: frozenset[str] = frozenset()  # columns that stand at the right
+    empty: str = "None."
+
+    @property
+    def headers(self) -> list[tuple[str, bool]]:
+        return [(column, column in self.numbers) for column in self.columns]
+
+    @property
+    def lines(self) -> Iterator[list[tuple[str, Cell, bool]]]:
+        for row in self.rows:
+            yield [
+                (column, cell, column in self.numbers) for column, cell in zip(self.columns, row, strict=True)
+            ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """`links` are (words, address) below it; `actions` the same, as buttons."""
+
+    title: str
+    figures: Mapping[str, Cell] = field(default_factory=dict)
+    plots: Sequence[SafeString] = ()
+    tables: Sequence[Table] = ()
+    links: Sequence[tuple[str, str]] = ()
+    actions: Sequence[tuple[str, str]] = ()
+    note: str = ""
+    wide: bool = False
+
+
+def collect(sources: Mapping[str, str], request: HttpRequest, **about: Any) -> list[Section]:
+    """The sections that this member of staff may see; a source that has nothing to show gives None."""
+    made = (
+        import_string(path)(request=request, **about)
+        for path, permission in sources.items()
+        if request.user.has_perm(permission)
+    )
+    return [section for section in made if section is not None]
+
+
+def link(
+    words: str | datetime, page: str, *arguments: Any, query: Mapping[str, Any] | None = None
+) -> SafeString:
+    """A cell that leads to a page of the admin."""
+    url = reverse(f"admin:{page}", args=arguments) + (f"?{urlencode(query)}" if query else "")
+    return format_html('<a href="{}">{}</a>', url, time(words) if isinstance(words, datetime) else words)
+
+
+def listed(page: str, **query: Any) -> str:
+    """The address of a list, narrowed."""
+    return f"{reverse(f'admin:{page}_changelist')}?{urlencode(query)}"
+
+
+def time(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S}" if at else ""
