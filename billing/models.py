@@ -349,13 +349,11 @@ class Payment(models.Model):
                 condition=Q(disputed=0) | Q(disputed__gt=0, disputed__lte=F("paid") - F("kept")),
                 name="payment_disputed_is_not_kept",
             ),
-        )
-        indexes = (
-            models.Index(
-                fields=["payment_intent"], condition=~Q(payment_intent=""), name="payment_by_intent"
+            models.UniqueConstraint(
+                fields=["payment_intent"], condition=~Q(payment_intent=""), name="payment_once_per_intent"
             ),
-            models.Index(fields=["user", "-created_at"], name="payment_by_user"),
         )
+        indexes = (models.Index(fields=["user", "-created_at"], name="payment_by_user"),)
 
     def __str__(self) -> str:
         return self.pk

@@ -101,6 +101,8 @@ def apply(payment_id: str, user_id: uuid.UUID, version: int, picture: Picture) -
         return None
     payment.version += 1
     is_new = payment.settled_at is None
+    if is_new and (twin := _paid_by_the_same(payment, picture)):
+        return twin
     if is_new and picture.paid:
         _freeze(payment, picture)
     if payment.settled_at is not None:
@@ -112,6 +114,16 @@ def apply(payment_id: str, user_id: uuid.UUID, version: int, picture: Picture) -
         notices.taken_back(payment, refunded_before=refunded, disputed_before=disputed)
     payment.save()
     return payment
+
+
+def _paid_by_the_same(payment: Payment, picture: Picture) -> Payment | None:
+    """Stripe may attach a payment intent that was settled by itself to an invoice later: it was paid once all the same.
+
+    Two at the same moment meet in the constraint `payment_once_per_intent`, and the later one is tried again.
+    """
+    if not picture.payment_intent:
+        return None
+    return Payment.objects.filter(payment_intent=picture.payment_intent).exclude(pk=payment.pk).first()
 
 
 def _take_over(payment: Payment, picture: Picture) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from djstripe.models import Dispute
 
@@ -51,6 +52,24 @@ class TestTrials:
         debit = {"type": "sepa_debit", "sepa_debit": {"fingerprint": "of the account"}}
         assert stripe_shapes.fingerprint(debit) == "of the account"
         assert stripe_shapes.fingerprint({"type": "paypal", "paypal": {"payer_id": "x"}}) == ""
+
+
+class TestOneMoneyUnderTwoNames:
+    def test_an_intent_that_an_invoice_claims_later_gives_once_and_is_refunded_once(
+        self, stripe, plans, buyer
+    ):
+        session = buyer.buy(plans["large"])
+        paid = settle.settle_session(session["id"])
+        assert paid is not None
+        picture = pictures.take(paid.pk)
+        assert picture.payment_intent == paid.pk
+
+        twin = settle.apply("in_made_later", buyer.id, 0, picture)
+
+        assert twin == paid
+        assert [kind for kind, _ in buyer.journal] == ["purchase"]
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Payment.objects.filter(pk="in_made_later").update(payment_intent=paid.pk)
 
 
 class TestChangesOfPlan:
