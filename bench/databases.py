@@ -59,7 +59,8 @@ WHERE row.user_id = old.user_id
 CONSTRAINTS = """
 SELECT format('ALTER TABLE %%s DROP CONSTRAINT %%I', conrelid::regclass, conname),
     format('ALTER TABLE %%s ADD CONSTRAINT %%I %%s', conrelid::regclass, conname, pg_get_constraintdef(oid))
-FROM pg_constraint WHERE conrelid = %(table)s::regclass AND contype IN ('p', 'u')
+FROM pg_constraint AS own WHERE conrelid = %(table)s::regclass AND contype IN ('p', 'u')
+    AND NOT EXISTS (SELECT FROM pg_constraint WHERE contype = 'f' AND conindid = own.conindid)
 """
 INDEXES = """
 SELECT format('DROP INDEX %%s', indexrelid::regclass), pg_get_indexdef(indexrelid)
@@ -77,43 +78,43 @@ def user_id(number: int) -> str:
 
 
 def make_small() -> None:
-    _make_template()
-    _copy_template(SMALL)
+    make_template()
+    copy_template(SMALL)
     _add_journal(SMALL, rows=SMALL_ROWS // USERS, users=range(1, USERS + 1))
 
 
 def make_large(rows: int) -> int:
     """At least so many, two fifths of them of one user; returns how many. Kept while the schema is the same."""
-    known = _comment(LARGE).partition(" ")
+    known = comment(LARGE).partition(" ")
     if known[0] == fingerprint() and int(known[2]) >= rows:
         return int(known[2])
     print(f"Making a journal of {rows:,} rows, once ...", flush=True)
-    _make_template()
-    _copy_template(LARGE)
+    make_template()
+    copy_template(LARGE)
     _add_journal(LARGE, rows=rows * 2 // 5, users=[HOT_USER])
     _add_journal(LARGE, rows=rows * 3 // 5 // USERS, users=range(1, USERS + 1))
-    _administer(f"COMMENT ON DATABASE {LARGE} IS '{fingerprint()} {rows}'")
+    administer(f"COMMENT ON DATABASE {LARGE} IS '{fingerprint()} {rows}'")
     return rows
 
 
 def time_at(depth: int) -> Any:
     """Of the row so many below the newest of the longest journal."""
     query = f"SELECT at FROM {JOURNAL} WHERE user_id = %s ORDER BY at DESC OFFSET %s LIMIT 1"
-    with _connected(LARGE) as connection:
+    with connected(LARGE) as connection:
         row = connection.execute(query, [user_id(HOT_USER), depth]).fetchone()
     return row and row[0]
 
 
 def make_empty(database: str) -> None:
     """For a rival, who makes its own tables."""
-    _administer(
+    administer(
         f"DROP DATABASE IF EXISTS {database} WITH (FORCE)", f"CREATE DATABASE {database} OWNER auth_owner"
     )
 
 
-def _make_template() -> None:
+def make_template() -> None:
     """A migrated database with users and their credits, which the service itself has given them."""
-    if _comment(TEMPLATE) == fingerprint():
+    if comment(TEMPLATE) == fingerprint():
         return
     make_empty(TEMPLATE)
     environment = {
@@ -123,15 +124,15 @@ def _make_template() -> None:
     }
     migrate = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
     subprocess.run(migrate, env=environment, cwd=ROOT, check=True)
-    with _connected(TEMPLATE) as connection:
+    with connected(TEMPLATE) as connection:
         connection.execute(MAKE_USERS)
     give = [sys.executable, str(ROOT / "bench" / "grants.py")]
     subprocess.run(give, env=environment, cwd=ROOT, check=True)
-    _administer(f"COMMENT ON DATABASE {TEMPLATE} IS '{fingerprint()}'")
+    administer(f"COMMENT ON DATABASE {TEMPLATE} IS '{fingerprint()}'")
 
 
-def _copy_template(database: str) -> None:
-    _administer(
+def copy_template(database: str) -> None:
+    administer(
         f"DROP DATABASE IF EXISTS {database} WITH (FORCE)",
         f"CREATE DATABASE {database} OWNER auth_owner TEMPLATE {TEMPLATE}",
     )
@@ -140,20 +141,20 @@ def _copy_template(database: str) -> None:
 def _add_journal(database: str, *, rows: int, users: Any) -> None:
     """Adds so many uses of 1 credit for each of these users, a microsecond apart."""
     values = {"rows": rows, "users": [user_id(number) for number in users]}
-    with _connected(database) as connection, _without_indexes(connection):
+    with connected(database) as connection, without_indexes(connection):
         connection.execute("SET work_mem = '128MB'; SET maintenance_work_mem = '256MB'")
         connection.execute(MAKE_JOURNAL, values)
-    with _connected(database) as connection:
+    with connected(database) as connection:
         connection.execute(MOVE_BALANCES)
         connection.execute("VACUUM ANALYZE")
         connection.execute("CHECKPOINT")
 
 
 @contextmanager
-def _without_indexes(connection: psycopg.Connection[Any]) -> Iterator[None]:
+def without_indexes(connection: psycopg.Connection[Any], table: str = JOURNAL) -> Iterator[None]:
     found = [
-        *connection.execute(CONSTRAINTS, {"table": JOURNAL}),
-        *connection.execute(INDEXES, {"table": JOURNAL}),
+        *connection.execute(CONSTRAINTS, {"table": table}),
+        *connection.execute(INDEXES, {"table": table}),
     ]
     for drop, _ in found:
         connection.execute(drop)
@@ -162,19 +163,19 @@ def _without_indexes(connection: psycopg.Connection[Any]) -> Iterator[None]:
         connection.execute(make)
 
 
-def _comment(database: str) -> str:
-    with _connected("postgres") as connection:
+def comment(database: str) -> str:
+    with connected("postgres") as connection:
         query = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s"
         row = connection.execute(query, [database]).fetchone()
     return (row and row[0]) or ""
 
 
-def _administer(*statements: str) -> None:
-    with _connected("postgres") as connection:
+def administer(*statements: str) -> None:
+    with connected("postgres") as connection:
         for statement in statements:
             connection.execute(statement)
 
 
-def _connected(database: str) -> psycopg.Connection[Any]:
+def connected(database: str) -> psycopg.Connection[Any]:
     """As the cluster's superuser: the bench is its only owner."""
     return psycopg.connect(url(database, role="postgres"), autocommit=True)

@@ -13,13 +13,14 @@ sys.path[:0] = [str(ROOT), str(ROOT / "script" / "lib")]
 import databases  # noqa: E402
 import django  # noqa: E402
 import figures  # noqa: E402
+from admin_pages import admin  # noqa: E402
 from figures import Figure  # noqa: E402
 from growth import growth  # noqa: E402
 from inside import profile, statements  # noqa: E402
 from parts import Size, batch, hot, rivals, use  # noqa: E402
 
 PARTS: dict[str, Callable[[Size], Iterator[Figure]]] = {
-    part.__name__: part for part in (use, rivals, hot, batch, growth, statements, profile)
+    part.__name__: part for part in (use, rivals, hot, batch, growth, admin, statements, profile)
 }
 WHOLE = Size(rounds=5, seconds=5, rows=5_000_000, tries=240)
 QUICK = Size(rounds=3, seconds=2, rows=500_000, tries=80)

@@ -1,0 +1,125 @@
+"""The admin's server time with a million users and five million transactions.
+
+Measured in process, on the admin's own application: this file is also the program that does it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from figures import Figure
+from parts import Size
+
+import crowd
+
+ROUNDS = 5
+MUST_MS = 300
+LISTS = "/admin/accounts"
+# Narrowed lists beside the plain ones of every model: what filters and searches cost.
+NARROWED = (
+    f"{LISTS}/user/?status__exact=suspended",
+    f"{LISTS}/user/?email_verified_at__isempty=1",
+    f"{LISTS}/user/?is_staff__exact=1",
+    f"{LISTS}/user/?q=example.com",
+    f"{LISTS}/user/?q=5f2a8b",
+    f"{LISTS}/user/?q=nobody.has.this@",
+    f"{LISTS}/user/?q=Person",
+    f"{LISTS}/user/?q=ab",
+    f"{LISTS}/user/?q=00000000-0000-4000-8001-00000000a",
+    f"{LISTS}/user/?p=100",
+    f"{LISTS}/session/?end_reason=refresh_reuse",
+    f"{LISTS}/session/?ended_at__isempty=1",
+    f"{LISTS}/session/?q=5f2a8b",
+    f"{LISTS}/outboxmessage/?ended=dead",
+    f"{LISTS}/outboxmessage/?ended=waiting",
+    f"{LISTS}/outboxmessage/?kind=password_changed",
+    f"{LISTS}/auditevent/?type=suspended",
+    f"{LISTS}/auditevent/?type=sign_in_failed",
+    f"{LISTS}/auditevent/?q=5f2a8b",
+    f"{LISTS}/mailtoken/?purpose__exact=password_reset",
+    "/admin/credits/usercredit/?debt=1",
+    "/admin/credits/usercredit/?q=5f2a8b",
+    "/admin/credits/grant/?source__exact=subscription",
+    "/admin/credits/grant/?source__exact=purchase",
+    "/admin/credits/hold/?status__exact=open",
+    "/admin/credits/credittransaction/?type__exact=bonus",
+    "/admin/credits/credittransaction/?service=shop",
+    "/admin/credits/credittransaction/?q=5f2a8b",
+)
+
+
+def admin(size: Size) -> Iterator[Figure]:
+    """Every list, page, filter and search of the admin with users and transactions by the million."""
+    crowd.make(size.rows)
+    environment = {**os.environ, "DATABASE_URL": crowd.url(), "LISTENER": "admin"}
+    answer = subprocess.run(
+        [sys.executable, __file__], env=environment, check=True, capture_output=True, text=True
+    )
+    for page, milliseconds in json.loads(answer.stdout.splitlines()[-1]).items():
+        yield Figure(name=page, unit="ms", samples=milliseconds, must=MUST_MS, aim=100, less_is_better=True)
+
+
+def main() -> None:
+    root = Path(__file__).resolve().parents[1]
+    sys.path[:0] = [str(root), str(root / "script" / "lib")]
+    import django
+
+    django.setup()
+    from accounts import days
+    from credits import days as credit_days
+
+    days.summarize()
+    credit_days.summarize()
+    credit_days.rank_users()
+    client = _signed_in()
+    print(json.dumps({page: _milliseconds(client, page) for page in _pages()}))
+
+
+def _signed_in() -> Any:
+    from accounts.models import User
+    from tests.fixtures import staff_session
+
+    boss = User.objects.filter(is_superuser=True).first() or User.objects.create_superuser(
+        "boss@bench.example"
+    )
+    return staff_session(boss)
+
+
+def _pages() -> list[str]:
+    from django.contrib import admin as pages
+
+    from accounts.models import Session, User
+
+    user = User.objects.filter(is_staff=False).order_by("-created_at")[1000]
+    session = Session.objects.filter(user=user).get()
+    lists = [f"/admin/{model._meta.app_label}/{model._meta.model_name}/" for model in pages.site._registry]  # noqa: SLF001
+    own = [
+        f"/admin/accounts/user/{user.pk}/change/",
+        f"/admin/accounts/user/{user.pk}/suspend",
+        f"/admin/accounts/session/{session.pk}/change/",
+        f"/admin/credits/usercredit/{user.pk}/change/",
+        f"/admin/credits/credittransaction/?user={user.pk}",
+        f"/admin/billing/billingaccount/{user.pk}/change/",
+    ]
+    return ["/admin/", *own, *sorted(lists), *NARROWED]
+
+
+def _milliseconds(client: Any, page: str) -> list[float]:
+    """Of the answers after a first one that warms the caches."""
+    taken = []
+    for _ in range(ROUNDS + 1):
+        started = time.perf_counter()
+        answer = client.get(page)
+        taken.append(round((time.perf_counter() - started) * 1000, 1))
+        if answer.status_code != 200:
+            raise SystemExit(f"{page}: {answer.status_code}")
+    return taken[1:]
+
+
+if __name__ == "__main__":
+    main()
