@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import many_users
 from figures import Figure
 from parts import Size
-
-import crowd
 
 ROUNDS = 5
 MUST_MS = 300
@@ -55,8 +54,8 @@ NARROWED = (
 
 def admin(size: Size) -> Iterator[Figure]:
     """Every list, page, filter and search of the admin with users and transactions by the million."""
-    crowd.make(size.rows)
-    environment = {**os.environ, "DATABASE_URL": crowd.url(), "LISTENER": "admin"}
+    many_users.make(size.rows)
+    environment = {**os.environ, "DATABASE_URL": many_users.url(), "LISTENER": "admin"}
     answer = subprocess.run(
         [sys.executable, __file__], env=environment, check=True, capture_output=True, text=True
     )

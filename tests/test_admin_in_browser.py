@@ -170,7 +170,7 @@ def opened_page(browser: Any, cookies: list[Any], width: int, complaints: list[s
     page = context.new_page()
     page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("dialog", lambda dialog: (complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+    page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
     return page
 
 

@@ -100,7 +100,7 @@ def ada(make_user: Callable[..., User]) -> User:
 
 
 def path_of(page: str, user: User) -> str:
-    return "/admin/" + page.format(user=user.pk, session=Session.objects.filter(user=user).first().pk)
+    return "/admin/" + page.format(user=user.pk, session=Session.objects.filter(user=user)[0].pk)
 
 
 def post(client: ListenerClient, path: str, fields: dict[str, Any]) -> Any:

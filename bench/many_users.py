@@ -12,7 +12,7 @@ from databases import JOURNAL
 
 from schema import fingerprint
 
-CROWD = "auth_crowd"
+MANY = "auth_crowd"
 ROWS_EACH = 5  # journal rows of each user
 SPREAD = "interval '60 days'"
 
@@ -93,22 +93,22 @@ TABLES: dict[str, Sequence[str]] = {
 
 def make(rows: int) -> int:
     """With so many transactions, and a fifth as many users; returns how many transactions."""
-    known = databases.comment(CROWD).partition(" ")
+    known = databases.comment(MANY).partition(" ")
     if known[0] == fingerprint() and int(known[2]) >= rows:
         return int(known[2])
     users = rows // ROWS_EACH
     print(f"Making {users:,} users with {rows:,} transactions, once ...", flush=True)
     databases.make_template()
-    databases.copy_template(CROWD)
+    databases.copy_template(MANY)
     values = {"users": users, "each": ROWS_EACH, "first": "00000000-0000-4000-8001-000000000000"}
-    with databases.connected(CROWD) as connection:
+    with databases.connected(MANY) as connection:
         connection.execute("SET session_replication_role = replica; SET synchronous_commit = off")
         connection.execute("SET work_mem = '128MB'; SET maintenance_work_mem = '512MB'")
         for table, statements in TABLES.items():
             _fill(connection, table, statements, values)
         connection.execute("VACUUM ANALYZE")
         connection.execute("CHECKPOINT")
-    databases.administer(f"COMMENT ON DATABASE {CROWD} IS '{fingerprint()} {rows}'")
+    databases.administer(f"COMMENT ON DATABASE {MANY} IS '{fingerprint()} {rows}'")
     return rows
 
 
@@ -119,4 +119,4 @@ def _fill(connection: Any, table: str, statements: Sequence[str], values: dict[s
 
 
 def url() -> str:
-    return databases.url(CROWD)
+    return databases.url(MANY)
