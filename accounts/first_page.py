@@ -28,7 +28,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def people(*, request: HttpRequest, today: date) -> Section:
-    days = [today - timedelta(days=number) for number in reversed(range(SHOWN_DAYS))]
+    days = _days_to(today)
     counted = {
         (row.day, row.measure): row.count
         for row in AccountDay.objects.filter(day__gte=days[0], day__lte=today)
@@ -79,13 +79,19 @@ def queues(*, request: HttpRequest, today: date) -> Section:
         ],
         numbers=frozenset({"Waiting", "Oldest", "Given up"}),
     )
-    mails = AccountDay.objects.filter(measure=Measure.MAILS, day__gt=today - timedelta(days=SHOWN_DAYS))
-    plot = plots.bars(list(mails.order_by("day").values_list("day", "count")), label="Mails per day")
+    days = _days_to(today)
+    mails = AccountDay.objects.filter(measure=Measure.MAILS, day__gte=days[0])
+    counted = dict(mails.values_list("day", "count"))
+    plot = plots.bars([(day, counted.get(day, 0)) for day in days], label="Mails per day")
     links = [
         ("Mails that wait", listed("accounts_outboxmessage", ended="waiting")),
         ("Mails given up", listed("accounts_outboxmessage", ended="dead")),
     ]
     return Section(title="Queues", tables=[table], plots=[plot], links=links)
+
+
+def _days_to(today: date) -> list[date]:
+    return [today - timedelta(days=number) for number in reversed(range(SHOWN_DAYS))]
 
 
 def _users() -> str:

@@ -46,8 +46,7 @@ class Migration(migrations.Migration):
                 ("counted_at", models.DateTimeField()),
             ],
             options={
-                "verbose_name": "day",
-                "verbose_name_plural": "overview",
+                "verbose_name": "counted day",
             },
         ),
         migrations.AlterModelOptions(

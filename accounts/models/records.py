@@ -58,8 +58,7 @@ class AccountDay(models.Model):
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["day", "measure"], name="account_day_once"),)
-        verbose_name = "day"
-        verbose_name_plural = "overview"
+        verbose_name = "counted day"
 
     def __str__(self) -> str:
         return f"{self.day} {self.measure}"
