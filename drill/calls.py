@@ -87,7 +87,7 @@ class Caller:
     ) -> tuple[http.client.HTTPResponse, bytes]:
         if self._connection is None:
             self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
-        data = None if body is None else json.dumps(body).encode()
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         typed = {} if data is None else {"Content-Type": "application/json"}
         self._connection.request(method, path, data, {**typed, **headers})
         response = self._connection.getresponse()

@@ -20,13 +20,16 @@ from typing import Any
 import psycopg
 
 import dev_env
+import fake_stripe_child
 from postgres import SERVING, SUPERUSER, Postgres
 from processes import die_with_parent
 
 ROOT = Path(__file__).resolve().parents[1]
-PORTS = {"web": "PORT", "internal": "INTERNAL_PORT", "admin": "ADMIN_PORT"}
+LISTENERS = {"web": "PORT", "internal": "INTERNAL_PORT", "admin": "ADMIN_PORT"}
+PORTS = {**LISTENERS, "stripe": fake_stripe_child.PORT}
+RECEIVER = "receiver"  # where a drill may listen for events
 SERVICE = "demo"  # the service whose key script/server makes
-START_PATIENCE, STOP_PATIENCE = 120.0, 90.0
+START_PATIENCE, STOP_PATIENCE = 300.0, 90.0
 
 # Users as a registration and a confirmed address would leave them; one hash for all, or a thousand would take minutes.
 MAKE_USERS = """
@@ -58,7 +61,7 @@ class Instance:
     def __init__(self, directory: Path, *, mail_port: int) -> None:
         self.directory = directory / "var"
         self.directory.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700)
-        self.ports = {name: free_port() for name in PORTS}
+        self.ports = {name: free_port() for name in (*PORTS, RECEIVER)}
         self.log_path = directory / "server.log"
         self._mail_port = mail_port
         self._supervisor: subprocess.Popen[bytes] | None = None
@@ -71,13 +74,13 @@ class Instance:
             **clean_environment(),
             **{variable: str(self.ports[name]) for name, variable in PORTS.items()},
             "VAR_DIR": str(self.directory),
-            "EMAIL_URL": f"smtp://127.0.0.1:{self._mail_port}",
+            **self._addresses(),
             "TRUSTED_PROXY_COUNT": "1",  # so that each client of the drill has an address of its own
             "STARTED_AT": str(time.time()),
         }
         with self.log_path.open("wb") as log:
             self._supervisor = subprocess.Popen(
-                [sys.executable, str(ROOT / "script" / "lib" / "serve.py")],
+                [sys.executable, str(ROOT / "script" / "lib" / "serve.py"), fake_stripe_child.OPTION],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -100,7 +103,7 @@ class Instance:
         if self._supervisor is None or self._supervisor.poll() is not None:
             raise SystemExit(f"The service ended at its start:\n{self.log_path.read_text()[-2000:]}")
         log = self.log_path.read_text(errors="replace")
-        return all(self.answers(name, "/readyz") for name in PORTS) and " ready." in log
+        return all(self.answers(name, "/readyz") for name in LISTENERS) and " ready." in log
 
     def await_(self, condition: Callable[[], bool], failure: str, *, within: float) -> float:
         """Seconds until it held. Raises TimeoutError."""
@@ -112,6 +115,13 @@ class Instance:
         return time.monotonic() - started
 
     # Addresses
+
+    def _addresses(self) -> dict[str, str]:
+        """Where mails and events go: to the drill."""
+        return {
+            "EMAIL_URL": f"smtp://127.0.0.1:{self._mail_port}",
+            "EVENT_WEBHOOK_HOSTS": f"127.0.0.1:{self.ports[RECEIVER]}=127.0.0.0/8",
+        }
 
     def answers(self, listener: str, path: str) -> bool:
         with (
@@ -167,7 +177,7 @@ class Instance:
             env={
                 **clean_environment(),
                 "VAR_DIR": str(self.directory),
-                "EMAIL_URL": f"smtp://127.0.0.1:{self._mail_port}",
+                **self._addresses(),
                 **environment,
             },
             cwd=ROOT,

@@ -41,7 +41,7 @@ def valkey(instance: Instance, sink: MailSink, verdict: Verdict) -> None:
         silent = _stopped(instance, partial(work, guessed=persons[9], leaving=persons[2]))
         gone = _kept_down(instance, partial(work, guessed=persons[10], leaving=persons[3]))
         back = time.monotonic()
-        _flush(instance)
+        flush(instance)
         mails = people.await_mails(sink, [*usual, *silent, *gone], within=90)
         verdict.recovered(mails, within=60, what="sending the mails of the gap")
     watch.stop()
@@ -147,7 +147,7 @@ def _kept_down(instance: Instance, work: Callable[[], list[str]]) -> list[str]:
     return done
 
 
-def _flush(instance: Instance) -> None:
+def flush(instance: Instance) -> None:
     import redis
 
     with redis.Redis.from_url(Valkey(instance.directory).url) as client:

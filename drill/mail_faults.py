@@ -58,7 +58,7 @@ def worker_killed(instance: Instance, sink: MailSink, verdict: Verdict) -> None:
     kills = 0
     while kills < KILLS and sink.sending.wait(60):
         time.sleep(random.random() * 0.4)
-        kills += _kill_worker(instance, main=kills % 2 == 0)
+        kills += kill_worker(instance, main=kills % 2 == 0)
     crowd.join(240)
     addresses = [email for email, _ in registered]
     verdict.count(answer for _, answer in registered)
@@ -77,7 +77,7 @@ def _register_crowd(instance: Instance) -> list[tuple[str, Answer]]:
     return made
 
 
-def _kill_worker(instance: Instance, *, main: bool) -> bool:
+def kill_worker(instance: Instance, *, main: bool) -> bool:
     children = instance.workers("worker")
     victims = [instance.process("worker")] if main else children
     if not children or not victims:

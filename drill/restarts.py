@@ -25,9 +25,11 @@ GRACE = 30.0
 class Listener:
     """A listener as the Procfile has it, but started by the drill: a supervisor would meddle with USR2."""
 
-    def __init__(self, instance: Instance, *, name: str = "internal", database: str = DATABASE) -> None:
+    def __init__(
+        self, instance: Instance, *, name: str = "internal", database: str = DATABASE, **more: str
+    ) -> None:
         self.port = free_port()
-        self.pidfile = instance.directory / f"drill-{name}.pid"
+        self.pidfile = instance.directory / f"drill-{name}-{self.port}.pid"
         environment = {
             **clean_environment(),
             **dev_env.load(instance.directory / "dev.env"),
@@ -36,6 +38,7 @@ class Listener:
             "DATABASE_URL": Postgres(instance.directory).url(database=database),
             "REDIS_URL": Valkey(instance.directory).url,
             "LISTENER": name,
+            **more,
         }
         arguments = ["config.wsgi:application", "--config", "deploy/gunicorn.py", "--pid", str(self.pidfile)]
         with instance.log_path.with_name(f"{name}.log").open("wb") as log:
@@ -73,12 +76,12 @@ class Listener:
 class ToListener(Traffic):
     """The same load, sent to that listener."""
 
-    def __init__(self, instance: Instance, listener: Listener) -> None:
+    def __init__(self, instance: Instance, listener: Listener, *, key: str = "") -> None:
         super().__init__(instance)
-        self._port = listener.port
+        self._port, self._key = listener.port, key or instance.api_key
 
     def caller(self) -> Caller:
-        return Caller(self._port, {"X-API-Key": self.instance.api_key})
+        return Caller(self._port, {"X-API-Key": self._key})
 
 
 def rolling(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:

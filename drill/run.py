@@ -1,5 +1,6 @@
 """Breaks a running service on purpose, under load, and reckons what came of it: `script/drill [F1 F2 ...]`."""
 
+import os
 import signal
 import sys
 import time
@@ -10,20 +11,27 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "script" / "lib")]
 
 import contention  # noqa: E402
+import event_deliveries  # noqa: E402
 import full_database  # noqa: E402
+import full_disk  # noqa: E402
 import killed_database  # noqa: E402
 import killed_web  # noqa: E402
 import logins  # noqa: E402
 import lost_valkey  # noqa: E402
 import mail_faults  # noqa: E402
+import migrations  # noqa: E402
 import restarts  # noqa: E402
 import restored_backup  # noqa: E402
 import slow_clients  # noqa: E402
+import storm  # noqa: E402
+import stripe_events  # noqa: E402
+import stripe_faults  # noqa: E402
+import wrong_clock  # noqa: E402
 from instance import Instance, instance  # noqa: E402
 from mail_sink import MailSink  # noqa: E402
 from reckoning import HEADING, Verdict  # noqa: E402
 
-LONGEST = 420  # seconds for one fault, whatever happens
+LONGEST = int(os.environ.get("DRILL_SECONDS", "420"))  # for one fault, whatever happens
 
 Fault = Callable[[Instance, MailSink, Verdict], None]
 FAULTS: dict[str, Fault] = {
@@ -33,14 +41,22 @@ FAULTS: dict[str, Fault] = {
     "F4": mail_faults.worker_killed,
     "F5": mail_faults.mail_server_away,
     "F6": mail_faults.lost_between_commit_and_queue,
+    "F7": stripe_faults.stripe_away,
+    "F8": stripe_events.one_event_200_times,
+    "F9": stripe_events.any_order,
     "F10": contention.one_balance,
     "F11": contention.everything_at_once,
+    "F12": wrong_clock.one_host,
     "F13": full_database.every_connection_taken,
+    "F14": full_disk.no_space_left,
     "F15": slow_clients.slow_and_idle,
     "F16": restarts.rolling,
+    "F17": migrations.a_million_rows,
     "F18": restored_backup.elsewhere,
+    "F19": storm.random_faults,
     "F20": logins.a_hundred_at_once,
     "F21": mail_faults.always_raises,
+    "F21e": event_deliveries.worker_killed,
 }
 
 

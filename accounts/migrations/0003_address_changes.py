@@ -4,10 +4,15 @@ import django.contrib.postgres.indexes
 import django.db.models.deletion
 import django.db.models.functions.datetime
 from django.conf import settings
+from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+    """Indexes of tables that are written all the time are made beside that, and so outside of a transaction."""
+
+    atomic = False
+
     dependencies = [
         ("accounts", "0002_service_events"),
         ("auth", "0012_alter_user_first_name_max_length"),
@@ -36,20 +41,6 @@ class Migration(migrations.Migration):
         migrations.AlterModelOptions(
             name="user",
             options={"permissions": (("change_status", "Can suspend and reactivate users"),)},
-        ),
-        migrations.AddIndex(
-            model_name="auditevent",
-            index=django.contrib.postgres.indexes.BrinIndex(
-                autosummarize=True, fields=["created_at"], name="audit_by_time"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="user",
-            index=models.Index(
-                condition=models.Q(("deletes_at__isnull", False)),
-                fields=["deletes_at"],
-                name="user_to_be_erased",
-            ),
         ),
         migrations.AddField(
             model_name="addresschange",
@@ -91,5 +82,19 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="addresschange",
             index=models.Index(fields=["user", "-created_at"], name="address_changes_of_user"),
+        ),
+        AddIndexConcurrently(
+            model_name="auditevent",
+            index=django.contrib.postgres.indexes.BrinIndex(
+                autosummarize=True, fields=["created_at"], name="audit_by_time"
+            ),
+        ),
+        AddIndexConcurrently(
+            model_name="user",
+            index=models.Index(
+                condition=models.Q(("deletes_at__isnull", False)),
+                fields=["deletes_at"],
+                name="user_to_be_erased",
+            ),
         ),
     ]

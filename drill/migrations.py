@@ -1,0 +1,200 @@
+"""F17: the migrations since the first release of the tables, on tables of a million rows, under load."""
+
+import hashlib
+import os
+import random
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+import psycopg
+
+from calls import Answer
+from instance import Instance, Person
+from mail_sink import MailSink
+from people import Watch
+from postgres import OWNER, SERVING, SUPERUSER, Postgres
+from reckoning import Verdict
+from restarts import Listener, ToListener
+from traffic import Operation, use
+
+ROWS = int(os.environ.get("DRILL_ROWS", "1000000"))
+LONGEST = 1.0  # seconds that a request may take
+COPY = "migrated"
+FROM = {"credits": "0002", "accounts": "0002"}  # what the tables below began as; the rest is not there yet
+SPENDERS = 10
+
+NUMBERS = "FROM generate_series(1, %(rows)s) AS n"
+FILL = {
+    "accounts_user": f"""
+        INSERT INTO accounts_user (password, is_superuser, id, email, display_name, locale, timezone, status,
+            token_version, is_staff, email_verified_at)
+        SELECT '!', false, md5('user' || n)::uuid, 'u' || n || '@drill.example', '', 'en', 'UTC', 'active', 0, false,
+            now() {NUMBERS}""",
+    "accounts_session": f"""
+        INSERT INTO accounts_session (id, current_jti, current_issued_at, current_expires_at, expires_at, end_reason,
+            methods, user_agent, user_id)
+        SELECT md5('session' || n)::uuid, gen_random_uuid(), now(), now() + '1 day', now() + '30 days', '', '{{pwd}}',
+            'drill', md5('user' || n)::uuid {NUMBERS}""",
+    "accounts_auditevent": f"""
+        INSERT INTO accounts_auditevent (type, actor, user_agent, detail, user_id)
+        SELECT 'login', 'user', 'drill', '{{}}', md5('user' || n)::uuid {NUMBERS}""",
+    "accounts_mailtoken": f"""
+        INSERT INTO accounts_mailtoken (id, purpose, email, expires_at, code_expires_at, code_tries, used_at, user_id)
+        SELECT md5('token' || n)::uuid, 'verify', 'u' || n || '@drill.example', now(), now(), 0, now(),
+            md5('user' || n)::uuid {NUMBERS}""",
+    "accounts_outboxmessage": f"""
+        INSERT INTO accounts_outboxmessage (id, kind, requested_email, attempts, sent_at, last_error, user_id)
+        SELECT md5('message' || n)::uuid, 'verify', '', 1, now(), '', md5('user' || n)::uuid {NUMBERS}""",
+    "credits_credittransaction": f"""
+        INSERT INTO credits_credittransaction (id, at, type, amount, balance, held, lots, service, hash, user_id)
+        SELECT gen_random_uuid(), now() - n * interval '1 second', 'use', -1, 1, 0, '[]', 'drill', '\\x00',
+            md5('user' || n)::uuid {NUMBERS}""",
+    "credits_creditlot": f"""
+        INSERT INTO credits_creditlot (kind, source, priority, issued, remaining, expired, charged_back, created_at,
+            captured, status, service, user_id, transaction_id)
+        SELECT 'grant', 'purchase', 1, 1, 1, 0, 0, now(), 0, '', 'drill', md5('user' || n)::uuid, gen_random_uuid()
+            {NUMBERS}""",
+}  # fmt: skip
+# What requests write there, beside the spends over HTTP: today's code cannot sign anybody in on yesterday's tables.
+WRITES = {
+    "accounts_user": "UPDATE accounts_user SET last_login = now() WHERE id = md5('user' || %s)::uuid",
+    "accounts_session": "UPDATE accounts_session SET last_used_at = now() WHERE id = md5('session' || %s)::uuid",
+    "accounts_auditevent": """
+        INSERT INTO accounts_auditevent (type, actor, user_agent, detail, user_id)
+        VALUES ('login', 'user', 'drill', '{}', md5('user' || %s)::uuid)""",
+    "accounts_mailtoken": "UPDATE accounts_mailtoken SET code_tries = 1 WHERE id = md5('token' || %s)::uuid",
+    "accounts_outboxmessage": "UPDATE accounts_outboxmessage SET attempts = 2 WHERE id = md5('message' || %s)::uuid",
+}  # fmt: skip
+
+
+def a_million_rows(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
+    """`migrate` beside 30 spends and 25 writes a second on a database of its own: none of them takes over a second."""
+    environment = {name: Postgres(instance.directory).url(role, COPY) for name, role in _roles().items()}
+    with instance.database() as superuser:
+        superuser.execute(f"CREATE DATABASE {COPY} OWNER {OWNER}")
+    try:
+        for label, name in FROM.items():
+            _must(instance, "migrate", label, name, "-v0", **environment)
+        begun = time.monotonic()
+        _fill(instance)
+        verdict.notes.append(
+            f"{ROWS} rows in each of {len(FILL)} tables, in {time.monotonic() - begun:.0f} s"
+        )
+        key = _must(
+            instance, "service_key", "create", "drill", "--scopes", "credits:use", "--json", **environment
+        )
+        _migrate_under_load(instance, key.partition('"key": "')[2].partition('"')[0], environment, verdict)
+    finally:
+        with instance.database() as superuser:
+            superuser.execute(f"DROP DATABASE {COPY} WITH (FORCE)")
+
+
+def _roles() -> dict[str, str]:
+    return {"DATABASE_URL": SERVING, "DATABASE_MIGRATE_URL": OWNER}
+
+
+def _must(instance: Instance, *arguments: str, **environment: str) -> str:
+    status, said = instance.manage(*arguments, **environment)
+    if status:
+        raise SystemExit(f"manage.py {' '.join(arguments)} failed:\n{said[-2000:]}")
+    return said
+
+
+@contextmanager
+def _database(instance: Instance) -> Iterator[psycopg.Connection[Any]]:
+    url = Postgres(instance.directory).url(SUPERUSER, COPY)
+    with psycopg.connect(url, autocommit=True) as connection:
+        yield connection
+
+
+def _fill(instance: Instance) -> None:
+    with _database(instance) as connection:
+        connection.execute(
+            "SET session_replication_role = replica"
+        )  # no trigger, and no foreign key looked up
+        for statement in FILL.values():
+            connection.execute(statement, {"rows": ROWS})
+        connection.execute("ANALYZE")
+
+
+def _migrate_under_load(instance: Instance, key: str, environment: dict[str, str], verdict: Verdict) -> None:
+    listener, watch = Listener(instance, database=COPY), Watch()
+    traffic = ToListener(instance, listener, key=key)
+    people = [Person(_id(number), "", "") for number in range(1, SPENDERS + 1)]
+
+    def spend() -> Operation:
+        return use(random.choice(people).id, 1_000_000)  # what nobody has: judged, and refused
+
+    with ExitStack() as stack:
+        stack.callback(listener.end)
+        instance.await_(listener.live, "the listener did not start", within=60)
+        for table, statement in WRITES.items():
+            connection = stack.enter_context(_database(instance))
+            watch.every(0.2, table, partial(_write, connection, statement))
+        stack.callback(watch.stop)
+        with traffic.running(spend, clients=6, per_second=30):
+            time.sleep(3)
+            applied = _migrate(instance, environment, verdict)
+            time.sleep(1)
+    watch.answers["POST /v1/credits/use"] = [a for o in traffic.operations for a in o.answers]
+    _judge(watch, applied, verdict)
+
+
+def _id(number: int) -> str:
+
+    return str(uuid.UUID(hashlib.md5(f"user{number}".encode()).hexdigest()))  # noqa: S324  (as the rows were made)
+
+
+def _write(connection: psycopg.Connection[Any], statement: str) -> Answer:
+    started = time.monotonic()
+    connection.execute(statement, [str(random.randrange(1, ROWS))])
+    return Answer(200, started, time.monotonic())
+
+
+Step = tuple[str, float, float]  # a migration, from and until
+
+
+def _migrate(instance: Instance, environment: dict[str, str], verdict: Verdict) -> list[Step]:
+    """Everything that is not applied yet, and when each was."""
+    steps, since = [], time.monotonic()
+    said = []
+    with instance.command("migrate", "--no-input", PYTHONUNBUFFERED="1", **environment) as command:
+        for line in command.stdout or ():
+            said.append(line)
+            if "Applying" in line:
+                steps.append((line.split()[1].rstrip("."), since, time.monotonic()))
+            since = time.monotonic()
+    verdict.require(command.returncode == 0, f"migrate failed: {''.join(said)[-500:]}")
+    slowest = max(steps, key=lambda step: step[2] - step[1])
+    verdict.notes.append(
+        f"{len(steps)} migrations; the longest, {slowest[0]}, took {slowest[2] - slowest[1]:.1f} s"
+    )
+    return steps
+
+
+def _judge(watch: Watch, applied: list[Step], verdict: Verdict) -> None:
+    for kind, answers in watch.answers.items():
+        slowest = max(answers, key=lambda answer: answer.seconds)
+        beside = [
+            name for name, since, until in applied if since < slowest.finished and slowest.started < until
+        ]
+        verdict.notes.append(
+            f"{kind}: {len(answers)} calls, the slowest took {slowest.seconds:.2f} s {beside[:3]}"
+        )
+        verdict.require(
+            slowest.seconds <= LONGEST, f"{kind} took {slowest.seconds:.1f} s beside {', '.join(beside[:5])}"
+        )
+        verdict.sent += len(answers)
+        verdict.acked += sum(answer.done for answer in answers)
+        verdict.refused += sum(answer.refused for answer in answers)
+        strange = [
+            f"{a.status} {a.code} {a.error}"
+            for a in answers
+            if not a.done and a.code != "insufficient_credits"
+        ]
+        verdict.unknown += len(strange)
+        verdict.require(not strange, f"{kind}: {len(strange)} x {strange[:1]}")

@@ -1,0 +1,150 @@
+"""F12: one host's clock is five minutes off; everything goes by the database's."""
+
+import base64
+import json
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from calls import Answer, Caller
+from instance import Instance, Person
+from mail_sink import MailSink
+from people import bearer
+from reckoning import Verdict, reckon
+from restarts import Listener
+from traffic import Operation, Traffic, add
+
+LIBRARIES = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/local/lib/faketime/libfaketimeMT.so.1")
+SECONDS = 300
+NEAR = 3.0  # seconds by which a time may miss the database's: the call itself takes some
+LIFETIME = 120  # of a hold: less than the clock is off
+TURNS = 40
+ORDER = "SELECT key, at FROM credits_credittransaction WHERE user_id = %s AND key = ANY(%s) ORDER BY at"
+NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
+EXPIRES = "SELECT extract(epoch FROM expires_at)::float8 FROM credits_creditlot WHERE transaction_id = %s"
+
+
+@dataclass
+class Host:
+    """A public and an internal listener with the same idea of the time."""
+
+    public: Listener
+    internal: Listener
+    key: str
+
+    @property
+    def device(self) -> Caller:
+        return Caller(self.public.port)
+
+    @property
+    def service(self) -> Caller:
+        return Caller(self.internal.port, {"X-API-Key": self.key})
+
+
+Hosts = tuple[Host, Host]  # the right one and the wrong one
+
+
+def one_host(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
+    """A host that is five minutes ahead, and one that is five minutes behind, beside one that is right."""
+    library = next((str(found) for pattern in LIBRARIES for found in Path("/").glob(pattern[1:])), None)
+    if library is None:
+        verdict.notes.append("skipped: libfaketime is not installed (Debian: apt-get install libfaketime)")
+        return
+    traffic = Traffic(instance)
+    people = instance.people(2)
+    with ExitStack() as stack:
+        start = partial(_host, instance, stack, library)
+        right = start(0)
+        for person, seconds in zip(people, (SECONDS, -SECONDS), strict=True):
+            wrong = start(seconds)
+            verdict.require(abs(_clock(wrong) - time.time() - seconds) < NEAR, "the clock was not off")
+            traffic.send(add(person.id, 1000), right.service)
+            _tokens(instance, person, (right, wrong), verdict)
+            _holds(instance, traffic, person, (right, wrong), verdict)
+            _order(traffic, person, (right, wrong), verdict)
+        reckon(verdict, traffic)
+    verdict.notes.append(
+        f"tokens, holds and {2 * TURNS} calls by turns, with clocks {SECONDS} s ahead and behind"
+    )
+
+
+def _host(instance: Instance, stack: ExitStack, library: str, seconds: int) -> Host:
+    fake = {
+        "LD_PRELOAD": library,
+        "FAKETIME": f"{seconds:+d}",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "NO_FAKE_STAT": "1",  # gunicorn looks at a file to see whether a worker lives
+    }
+    listeners = [
+        Listener(instance, name=name, **(fake if seconds else {})) for name in ("public", "internal")
+    ]
+    for listener in listeners:
+        stack.callback(listener.end)
+    for listener in listeners:
+        instance.await_(listener.live, "a listener did not start", within=90)
+    return Host(listeners[0], listeners[1], instance.api_key)
+
+
+def _clock(host: Host) -> float:
+    """What the host's own process takes for the time, by the header of its answers."""
+    return parsedate_to_datetime(host.device.get("/livez").headers["date"]).timestamp()
+
+
+def _tokens(instance: Instance, person: Person, hosts: Hosts, verdict: Verdict) -> None:
+    """Made by either, taken by both at once; times of the database in them."""
+    for maker, other in (hosts, hosts[::-1]):
+        made = _login(maker, person)
+        verdict.count([made])
+        told, now = _claims(made), float(instance.rows(NOW)[0][0])
+        verdict.require(abs(told["iat"] - now) < NEAR, f"a token is from {told['iat'] - now:+.0f} s")
+        for host in (other, maker):
+            for path in ("/v1/auth/me", "/v1/auth/me/status"):
+                seen = host.device.get(path, bearer(made))
+                verdict.require(seen.done, f"{path} with a fresh token: {seen.status} {seen.code}")
+        renewed = other.device.post("/v1/auth/refresh", {"refresh_token": made.body["refresh_token"]})
+        verdict.require(renewed.done, f"a refresh was answered {renewed.status} {renewed.code}")
+        verdict.require(
+            renewed.done and abs(_claims(renewed)["iat"] - float(instance.rows(NOW)[0][0])) < NEAR,
+            "the renewed token has a wrong time",
+        )
+
+
+def _login(host: Host, person: Person) -> Answer:
+    return host.device.post("/v1/auth/login", {"email": person.email, "password": person.password})
+
+
+def _claims(tokens: Answer) -> dict[str, Any]:
+    payload = tokens.body["access_token"].split(".")[1]
+    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return claims
+
+
+def _holds(instance: Instance, traffic: Traffic, person: Person, hosts: Hosts, verdict: Verdict) -> None:
+    """Each lives as long as it should, and is not over for a host that is ahead."""
+    for maker, other in (hosts, hosts[::-1]):
+        body = {"user_id": person.id, "amount": 5, "expires_in": LIFETIME}
+        placed = Operation(person.id, "/v1/credits/holds", body)
+        answer = traffic.send(placed, maker.service)
+        if not answer.done:
+            verdict.failures.append(f"a hold was answered {answer.status} {answer.code}")
+            continue
+        left = instance.rows(EXPIRES, answer.body["id"])[0][0] - instance.rows(NOW)[0][0]
+        verdict.require(abs(left - LIFETIME) < NEAR, f"a hold of {LIFETIME} s lives for {left:.0f} s")
+        capture = Operation(person.id, f"/v1/credits/holds/{answer.body['id']}/capture", {"amount": 5})
+        captured = traffic.send(capture, other.service)
+        verdict.require(captured.done, f"a capture was answered {captured.status} {captured.code}")
+
+
+def _order(traffic: Traffic, person: Person, hosts: Hosts, verdict: Verdict) -> None:
+    """Calls by turns: the journal has them in the order in which they were made."""
+    callers = [host.service for host in hosts]
+    operations = [add(person.id, 1 + turn) for turn in range(TURNS)]
+    for turn, operation in enumerate(operations):
+        traffic.send(operation, callers[turn % 2])
+    keys = [operation.key for operation in operations]
+    rows = traffic.instance.rows(ORDER, person.id, keys)
+    verdict.require([key for key, _ in rows] == keys, "the journal is not in the order of the calls")
