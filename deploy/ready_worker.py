@@ -8,11 +8,14 @@ client costs memory, within a bound, and is cut at a deadline. Parsing, WSGI and
 """
 
 import contextlib
+import fcntl
 import os
 import re
 import select
 import selectors
 import socket
+import sys
+import termios
 import time
 from typing import Any
 
@@ -22,7 +25,10 @@ from gunicorn.workers.gthread import ThreadWorker
 
 FIRST_BYTE = 10.0  # seconds in which a new connection must begin to speak
 WHOLE_REQUEST = 20.0  # seconds from a request's first byte to its last
-SEND = 10.0  # seconds in which a client must take an answer
+SEND = 5.0  # seconds in which a client must take what the system's buffer does not hold of an answer
+MOST_UNSENT = (
+    64 * 1024
+)  # bytes of answers that a client has not taken: who has more of them is answered no further
 LEAVE = 2.0  # seconds in which a client that was refused may go on sending, or it would never see the refusal
 LINGER = 2.0  # seconds in which a stopping worker still answers on connections that it has promised to keep
 TICK = 0.5
@@ -65,6 +71,7 @@ class Connection:
         self.parser.unreader = Received()
         self.deadline = time.monotonic() + FIRST_BYTE
         self.leaving = False  # answered for the last time; what it still sends is thrown away
+        self.held = False  # has asked again, but not taken what it was answered
         self._begin()
 
     def _begin(self) -> None:
@@ -129,6 +136,10 @@ class Connection:
         if rest := self.parser.unreader.take_buffered():
             self.add(rest)
 
+    def is_behind(self, most: int) -> bool:
+        unsent = fcntl.ioctl(self.descriptor, termios.TIOCOUTQ, bytes(4))
+        return int.from_bytes(unsent, sys.byteorder) > most
+
     def leave(self) -> None:
         self.leaving, self.deadline = True, time.monotonic() + LEAVE
         self.sock.shutdown(socket.SHUT_WR)
@@ -192,6 +203,11 @@ class ReadyWorker(ThreadWorker):  # type: ignore[misc]
             deadline = connection.deadline if connection.received else min(connection.deadline, idle_until)
             if deadline <= now and self.waiting.pop(descriptor, None) is not None:
                 self.end(connection)
+            elif connection.held and not connection.is_behind(0):
+                connection.held = False
+                self.arm(
+                    connection, select.EPOLLOUT | select.EPOLLONESHOT
+                )  # it can be written to: a thread goes on
 
     def end_most_overdue(self) -> None:
         """Makes room for somebody new: who has kept quiet longest goes."""
@@ -224,9 +240,13 @@ class ReadyWorker(ThreadWorker):  # type: ignore[misc]
         if not goes_on:
             return self.end(connection)
         self.waiting[connection.descriptor] = connection
-        with contextlib.suppress(OSError, ValueError):  # overdue, and ended meanwhile
-            self.ready.modify(connection.descriptor, ARMED)
+        if not connection.held:
+            self.arm(connection, ARMED)
         return None
+
+    def arm(self, connection: Connection, events: int) -> None:
+        with contextlib.suppress(OSError, ValueError):  # overdue, and ended meanwhile
+            self.ready.modify(connection.descriptor, events)
 
     def read(self, connection: Connection) -> bool:
         """Whether the client is still there."""
@@ -241,6 +261,9 @@ class ReadyWorker(ThreadWorker):  # type: ignore[misc]
     def answer_all(self, connection: Connection) -> bool:
         """Answers each request that has come. Whether the connection goes on."""
         while connection.received and (connection.is_complete() or connection.is_too_large()):
+            if connection.is_behind(MOST_UNSENT):
+                connection.held = True
+                return True
             connection.hand_over()
             keep = self.answer(connection)
             if connection.leaving:

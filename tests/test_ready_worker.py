@@ -85,6 +85,24 @@ def test_who_comes_when_all_places_are_taken_gets_that_of_the_quietest(client):
     assert is_closed(quiet[0])
 
 
+def test_who_asks_on_and_on_and_never_reads_takes_no_thread(client):
+    for _ in range(6):
+        deaf = client()
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.sendall(b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n" * 50)
+    time.sleep(0.5)
+    quick, started = client(), time.monotonic()
+    quick.sendall(b"GET /quick HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert answers(quick) == ["GET /quick 0"]
+    assert time.monotonic() - started < 1
+
+
+def test_who_asks_for_much_at_once_and_reads_it_gets_it_all(client):
+    hasty = client()
+    hasty.sendall(b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n" * 5)
+    assert answers(hasty, number=5) == ["GET /long 0"] * 5
+
+
 def test_a_client_that_trickles_forever_is_cut_all_the_same(client):
     slow, started = client(), time.monotonic()
     slow.sendall(b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")

@@ -17,11 +17,12 @@ def when_ready(server: Any) -> None:
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Answers with the length of what it read; `/unread` reads nothing, `/slow` takes a second."""
+    """Answers with the length of what it read; `/unread` reads nothing, `/slow` takes a second, `/long` says much."""
     if environ["PATH_INFO"] == "/slow":
         time.sleep(1)
     body = b"" if environ["PATH_INFO"] == "/unread" else environ["wsgi.input"].read()
-    answer = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']} {len(body)}".encode()
+    filling = b"." * 300_000 if environ["PATH_INFO"] == "/long" else b""
+    answer = filling + f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']} {len(body)}".encode()
     status = "413 Content Too Large" if environ["PATH_INFO"] == "/unread" else "200 OK"
     start_response(status, [("Content-Length", str(len(answer)))])
     return [answer]
