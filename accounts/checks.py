@@ -135,6 +135,14 @@ def numbers(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[Check
         yield _error(13, "LOGIN_REQUIRES_VERIFIED_EMAIL must be true or false.")
 
 
+@register(TAG)
+def google(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[CheckMessage]:
+    if settings.GOOGLE_CLIENT_IDS and not settings.GOOGLE_CLIENT_SECRET:
+        yield _error(
+            14, "GOOGLE_CLIENT_ID is set and GOOGLE_CLIENT_SECRET is not: no sign-in could be finished."
+        )
+
+
 @register(TAG, deploy=True)
 def database_roles(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[CheckMessage]:
     if settings.MIGRATION_DATABASE["USER"] == settings.SERVING_ROLE:

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -257,6 +258,8 @@ def _note(delivery: EventDelivery, outcome: Outcome) -> None:
         reason=outcome.error,
         tries=delivery.attempts + 1,
     )
+    if outcome.status == HTTPStatus.GONE:
+        event_subscriptions.pause_gone(delivery.subscription)
     receiver.update(failures_in_a_row=F("failures_in_a_row") + 1)
     failures = receiver.values_list("failures_in_a_row", flat=True).first() or 0
     if failures >= FAILURES_BEFORE_REST:

@@ -105,6 +105,13 @@ def change(
     return subscription
 
 
+def pause_gone(subscription: EventSubscription) -> None:
+    """The receiver said 410: it wants no more (Standard Webhooks). Events are kept until staff enable it again."""
+    if EventSubscription.objects.filter(pk=subscription.pk, enabled=True).update(enabled=False):
+        subscription.enabled = False
+        _audit("event_subscription_gone", subscription, "receiver")
+
+
 @transaction.atomic
 def send_again(delivery_ids: Iterable[int], *, actor: str) -> int:
     """Puts those of these deliveries that have an end, delivered or dead, back with all their tries. How many."""

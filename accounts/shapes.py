@@ -22,7 +22,9 @@ Fault = tuple[str, str, str]  # field, code, detail: one entry of `errors`
 _PATH = re.compile(r" - at (?:`key` in )?`\$?(?P<path>[^`]*)`$")
 _NAMED = re.compile(r"^Object (?:missing required|contains unknown) field `(?P<name>[^`]*)`")
 _UNION_WITH_NULL = re.compile(r" \| null`|`null \| ")
-_LONGEST_NAME = 100
+# Of a name that the caller made up, which may be a secret in the wrong place: enough to find a typing error by.
+_LONGEST_NAME = 32
+_ODD = re.compile(r"[^A-Za-z0-9_.-]")
 _MOST_UNKNOWN = 20  # that are listed: a body of nothing else must not be answered with eight times its size
 _NO_FIELD = ""
 # What msgspec's sentence contains, and our stable code for it; the first that fits counts.
@@ -67,7 +69,7 @@ def _faults(value: Any, shape: Any, first: str, *, strict: bool) -> Iterator[Fau
         return
     fields = {field.encode_name: field for field in msgspec.structs.fields(shape)}
     unknown = islice(_unknown(value, fields, shape), _MOST_UNKNOWN)
-    found = [_fault(f"Object contains unknown field `{name}`") for name in unknown]
+    found = [(_shown(name), "unknown_field", _NAMED_DETAILS["unknown_field"]) for name in unknown]
     for name, field in fields.items():
         if name not in value:
             if field.required:
@@ -97,9 +99,12 @@ def _fault(message: str, *, under: str = _NO_FIELD, choices: tuple[Any, ...] = (
     code = next((code for words, code in _CODES if words in sentence), "invalid")
     named = _NAMED.match(sentence)
     if named:
-        name = named["name"][:_LONGEST_NAME]
-        return f"{path}.{name}".lstrip("."), code, _NAMED_DETAILS[code]
+        return f"{path}.{_shown(named['name'])}".lstrip("."), code, _NAMED_DETAILS[code]
     return path.lstrip("."), code, _detail(sentence, code, choices)
+
+
+def _shown(name: str) -> str:
+    return _ODD.sub("?", name[:_LONGEST_NAME])
 
 
 _NAMED_DETAILS = {"required": "This field is required.", "unknown_field": "This call has no such field."}

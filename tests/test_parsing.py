@@ -294,3 +294,22 @@ class TestQuery:
     def test_a_bad_one_is_named(self, client: ListenerClient, text: str) -> None:
         answer = client.get(f"/echo?size={text}")
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "size")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("rol", "rol"),
+        ("svc_live_" + "A1b2" * 20, "svc_live_A1b2A1b2A1b2A1b2A1b2A1b"),
+        ("<script>", "?script?"),
+        ("a\nb c\u202ed", "a?b?c?d"),
+        ("x` - at `$.password", "x??-?at????.password"),
+    ],
+)
+def test_a_name_that_nobody_knows_is_repeated_within_bounds(
+    client: ListenerClient, name: str, shown: str
+) -> None:
+    """A secret may stand in the place of a name."""
+    answer = send(client, json.dumps({name: 1}).encode(), "/nobody")
+    assert [error["field"] for error in answer.json()["errors"]] == [shown]
+    assert name == shown or name.encode() not in answer.content

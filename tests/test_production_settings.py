@@ -164,6 +164,12 @@ class TestOtherSettings:
             ("PASSWORD_MIN_LENGTH", "long"),
             ("LOGIN_REQUIRES_VERIFIED_EMAIL", "ture"),
             ("LISTENER", "everything"),
+            ("GOOGLE_AUTHORIZATION_URL", "http://google.internal/auth"),
+            ("GOOGLE_TOKEN_URL", "http://google.internal/token"),
+            ("GOOGLE_JWKS_URL", "http://google.internal/keys"),
+            ("GOOGLE_ISSUERS", "https://accounts.google.com,http://google.internal"),
+            ("EVENT_WEBHOOK_HOSTS", "shop.internal:x"),
+            ("EVENT_WEBHOOK_HOSTS", "shop.internal=127.0.0.0/8"),
         ],
     )
     def test_is_refused(self, variable: str, value: str | None) -> None:

@@ -146,6 +146,14 @@ class TestNumbers:
         assert found() == {expected}
 
 
+class TestGoogle:
+    def test_a_client_without_its_secret(self, settings: Settings) -> None:
+        settings.GOOGLE_CLIENT_SECRET = ""
+        assert found() == {"accounts.E014"}
+        settings.GOOGLE_CLIENT_IDS = []
+        assert found() == set()
+
+
 class TestDatabaseRoles:
     def test_one_role_is_worth_a_warning_at_deployment(self, settings: Settings) -> None:
         assert "accounts.W001" not in found(deploy=True)

@@ -101,6 +101,25 @@ class TestSending:
                 transaction.set_rollback(True)
         assert numbers(receiver) == [1]
 
+    def test_who_answers_410_is_left_alone_until_staff_say_otherwise(self, subscribe):
+        receiver = Receiver(lambda event: 410)
+        with receiver.running() as port:
+            subscribe(port)
+            emit(n=1)
+            event_delivery.send_events()
+            emit(n=2)
+            make_due()
+            assert event_delivery.send_events() == 0
+            assert len(receiver.tried) == 1
+            assert EventSubscription.objects.get().enabled is False
+            told = AuditEvent.objects.get(type="event_subscription_gone")
+            assert (told.actor, told.detail["subscription"]) == ("receiver", "shop")
+            receiver.answer = lambda event: 200
+            event_subscriptions.change(name="shop", actor="test", enabled=True)
+            make_due()
+            event_delivery.send_events()
+        assert numbers(receiver) == [1, 2]
+
     def test_a_secret_rotates_without_a_failed_delivery(self, subscribe):
         receiver = Receiver()
         with receiver.running() as port:

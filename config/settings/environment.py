@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path, PurePath
@@ -146,6 +147,11 @@ def celery_broker(url: str) -> str:
 
 
 Network = IPv4Network | IPv6Network
+HIGHEST_PORT = 65535
+_OWN_MACHINE = [
+    ip_network(one) for one in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "::/127", "fe80::/10")
+]
+_HOST, _PORT = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?"), re.compile(r"[1-9][0-9]{0,4}")
 
 
 def webhook_hosts(variable: str) -> dict[str, tuple[Network, ...]]:
@@ -157,7 +163,7 @@ def webhook_hosts(variable: str) -> dict[str, tuple[Network, ...]]:
         place, _, networks = entry.partition("=")
         host, colon, port = place.lower().rpartition(":")
         name, number = (host, port) if colon else (port, "443")
-        if not name or not number.isdecimal():
+        if not _HOST.fullmatch(name) or not _PORT.fullmatch(number) or int(number) > HIGHEST_PORT:
             raise refuse(variable, "is malformed: host[:port][=network|network],... is expected.")
         entries[f"{name}:{int(number)}"] = _networks(variable, networks)
     return entries
@@ -173,10 +179,7 @@ def _networks(variable: str, text: str) -> tuple[Network, ...]:
 def refuse_own_machine(variable: str, hosts: dict[str, tuple[Network, ...]]) -> None:
     """Loopback and link-local addresses, that of clouds' metadata among them, are nobody's webhook."""
     for network in (network for networks in hosts.values() for network in networks):
-        own = [
-            ip_network(one) for one in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "::/127", "fe80::/10")
-        ]
-        if any(network.version == one.version and network.overlaps(one) for one in own):
+        if any(network.version == own.version and network.overlaps(own) for own in _OWN_MACHINE):
             raise refuse(
                 variable, "allows a loopback or link-local network, which production does not accept."
             )

@@ -7,6 +7,10 @@ from config.settings.base import (
     DEFAULT_FROM_EMAIL,
     EVENT_WEBHOOK_HOSTS,
     FRONTEND_URL,
+    GOOGLE_AUTHORIZATION_URL,
+    GOOGLE_ISSUERS,
+    GOOGLE_JWKS_URL,
+    GOOGLE_TOKEN_URL,
     PUBLIC_BASE_URL,
     RATE_LIMITS_FACTOR,
     REDIS_URL,
@@ -37,6 +41,15 @@ if STRIPE_API_BASE:
     raise refuse(
         "STRIPE_API_BASE", "names another Stripe than Stripe, which is for development and tests only."
     )
+for variable, address in (
+    ("GOOGLE_AUTHORIZATION_URL", GOOGLE_AUTHORIZATION_URL),
+    ("GOOGLE_TOKEN_URL", GOOGLE_TOKEN_URL),
+    ("GOOGLE_JWKS_URL", GOOGLE_JWKS_URL),
+):
+    if not address.startswith("https://"):
+        raise refuse(variable, "must be an https:// address: what comes from there is believed.")
+if any(issuer.startswith("http://") for issuer in GOOGLE_ISSUERS):
+    raise refuse("GOOGLE_ISSUERS", "names a provider without https, which is for development and tests only.")
 refuse_embedded("DATABASE_URL", str(DATABASES["default"]["HOST"]), var_dir=VAR_DIR)
 refuse_embedded("REDIS_URL", REDIS_URL.partition("unix://")[2], var_dir=VAR_DIR)
 refuse_own_machine("EVENT_WEBHOOK_HOSTS", EVENT_WEBHOOK_HOSTS)
