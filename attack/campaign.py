@@ -13,6 +13,7 @@ import canaries  # noqa: E402
 import documents  # noqa: E402
 import forgeries  # noqa: E402
 import guesses  # noqa: E402
+import second_factors  # noqa: E402
 import spellings  # noqa: E402
 import timing  # noqa: E402
 from instance import Instance, instance  # noqa: E402
@@ -22,6 +23,7 @@ from report import Report  # noqa: E402
 Part = Callable[[Instance, MailSink, Report], None]
 PARTS: dict[str, Part] = {
     "guesses": guesses.a_password_from_everywhere,
+    "factors": second_factors.a_code_from_everywhere,
     "forgeries": forgeries.access_tokens,
     "bad-headers": bad_headers.a_thousand_authorizations,
     "spellings": spellings.paths_of_other_listeners,

@@ -303,7 +303,7 @@ class TestQuery:
         ("svc_live_" + "A1b2" * 20, "svc_live_A1b2A1b2A1b2A1b2A1b2A1b"),
         ("<script>", "?script?"),
         ("a\nb c\u202ed", "a?b?c?d"),
-        ("x` - at `$.password", "x??-?at????.password"),
+        ("x` - at `$.password", "x??-?at???.password"),
     ],
 )
 def test_a_name_that_nobody_knows_is_repeated_within_bounds(
