@@ -51,6 +51,7 @@ class Receiver(ThreadingHTTPServer):
 
     def __init__(self, port: int) -> None:
         super().__init__(("127.0.0.1", port), Handler)
+        self.takes = 0.2  # seconds
         self.told: list[tuple[str, int]] = []  # the user, and the event's number
         self.receiving = threading.Event()
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -66,7 +67,7 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.receiving.set()
         self.server.told.append((body["user_id"], body["data"].get("number", -1)))
-        time.sleep(0.2)
+        time.sleep(self.server.takes)
         self.server.receiving.clear()
         self.send_response(204)
         self.end_headers()
@@ -87,6 +88,7 @@ def worker_killed(instance: Instance, _sink: MailSink, verdict: Verdict) -> None
             raise SystemExit(f"The subscription could not be made:\n{said[-1000:]}")
         with _events(instance):
             kills = _kill(instance, receiver)
+            receiver.takes = 0.0  # what waits is to come in as soon as it is sent
         written = instance.rows(WRITTEN, TYPE)
         missing.update(written)
 
