@@ -70,7 +70,10 @@ class Listener:
                 os.kill(pid or 0, signal.SIGTERM)
             except ProcessLookupError:
                 pass
-        self.first.wait(GRACE)
+        try:
+            self.first.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            self.first.kill()
 
 
 class ToListener(Traffic):
