@@ -24,7 +24,7 @@ from accounts import key_use, tokens
 from accounts.models import Session, SigningKeyUse, User
 from accounts.tests.conftest import code_in, deliver_mails, link_in
 from config.settings.environment import key_ring, secrets_list
-from tests.fixtures import PASSWORD
+from tests.fixtures import PASSWORD, staff_session
 from tests.listeners import ListenerClient
 
 EMAIL = "ada@example.com"
@@ -267,21 +267,16 @@ class TestMailedLinks:
 
 class TestDjangosOwnSecret:
     def test_cursors_and_staff_stay_in(
-        self, monkeypatch: Any, admin_site: ListenerClient, make_user: Any, internal: Any, service_key: Any
+        self, monkeypatch: Any, make_user: Any, internal: Any, service_key: Any
     ) -> None:
         rotation = Rotation("SECRET_KEY", monkeypatch)
         user, client = make_user(), internal.with_key(service_key())
         for number in range(3):
             body = {"user_id": str(user.pk), "amount": 1 + number}
             client.post("/v1/credits/add", body, HTTP_IDEMPOTENCY_KEY=str(number))
-        make_user("boss@example.com", is_staff=True, is_superuser=True)
         with rotation.step(0):
             cursor = client.get("/v1/credits/transactions", {"limit": 1}).json()["next"]
-            admin_site.get("/admin/login/")
-            fields = {"username": "boss@example.com", "password": PASSWORD}
-            token = admin_site.cookies["csrftoken"].value
-            form = {**fields, "csrfmiddlewaretoken": token}
-            assert admin_site.post("/admin/login/", form, format="multipart").status_code == 302
+            admin_site = staff_session(make_user(is_staff=True, is_superuser=True))
         for number, status in ((1, 200), (2, 200), (3, 400)):
             with rotation.step(number):
                 page = client.get("/v1/credits/transactions", {"limit": 1, "cursor": cursor})
