@@ -26,17 +26,15 @@ from gunicorn.workers.gthread import ThreadWorker
 FIRST_BYTE = 10.0  # seconds in which a new connection must begin to speak
 WHOLE_REQUEST = 20.0  # seconds from a request's first byte to its last
 SEND = 5.0  # seconds in which a client must take what the system's buffer does not hold of an answer
-MOST_UNSENT = (
-    64 * 1024
-)  # bytes of answers that a client has not taken: who has more of them is answered no further
+# Bytes of answers that a client has not taken: who has more of them is answered no further.
+MOST_UNSENT = 64 * 1024
 LEAVE = 2.0  # seconds in which a client that was refused may go on sending, or it would never see the refusal
 LINGER = 2.0  # seconds in which a stopping worker still answers on connections that it has promised to keep
 TICK = 0.5
 PIECE = 64 * 1024
 LARGEST_HEAD = 64 * 1024
-LARGEST_BODY = (
-    1024 * 1024 + 64 * 1024
-)  # what the application reads (settings.LARGE_BODY_LIMIT), with the framing of chunks
+# What the application reads (settings.LARGE_BODY_LIMIT), with the framing of chunks.
+LARGEST_BODY = 1024 * 1024 + 64 * 1024
 MOST_WAITING = 64 * 1024 * 1024  # bytes of all incomplete requests of one worker
 
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*0*(\d{1,15})[ \t]*\r\n", re.IGNORECASE)
@@ -126,8 +124,6 @@ class Connection:
 
     def hand_over(self) -> None:
         """Gives the parser what is here. Of a request that is not complete it will find no more: it cannot wait."""
-        if not self.is_complete():
-            self.leaving = True
         self.parser.unreader.unread(bytes(self.received))
         self._begin()
 
@@ -260,10 +256,14 @@ class ReadyWorker(ThreadWorker):  # type: ignore[misc]
 
     def answer_all(self, connection: Connection) -> bool:
         """Answers each request that has come. Whether the connection goes on."""
-        while connection.received and (connection.is_complete() or connection.is_too_large()):
+        while connection.received:
+            complete = connection.is_complete()
+            if not complete and not connection.is_too_large():
+                return self.has_room()
             if connection.is_behind(MOST_UNSENT):
                 connection.held = True
                 return True
+            connection.leaving = not complete
             connection.hand_over()
             keep = self.answer(connection)
             if connection.leaving:
@@ -274,7 +274,7 @@ class ReadyWorker(ThreadWorker):  # type: ignore[misc]
             connection.take_back()
             if not connection.received:
                 connection.deadline = time.monotonic() + self.cfg.keepalive
-        return not connection.received or self.has_room()
+        return True
 
     def has_room(self) -> bool:
         return sum(len(each.received) for each in list(self.waiting.values())) < MOST_WAITING
