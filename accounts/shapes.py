@@ -40,6 +40,19 @@ _CODES = (
 )
 
 
+def is_shallow(value: Any, *, levels: int) -> bool:
+    """Whether lists and objects are nested no deeper than that; level by level, so a large flat list costs little."""
+    level = [value]
+    for _ in range(levels):
+        containers = (item for item in level if isinstance(item, (dict, list)))
+        level = [
+            inner for item in containers for inner in (item.values() if isinstance(item, dict) else item)
+        ]
+        if not level:
+            return True
+    return False
+
+
 def convert(value: Any, shape: type[Shape], *, strict: bool = True) -> Shape:
     """The value as an instance of `shape`. Raises UnknownField or ValidationFailed."""
     try:

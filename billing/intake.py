@@ -15,6 +15,7 @@ import msgspec
 from django.conf import settings
 from django.db import connection, transaction
 
+from accounts import shapes
 from billing import announcements
 from billing.errors import EventInvalid, SignatureInvalid
 
@@ -93,19 +94,8 @@ def _is_storable(envelope: Envelope) -> bool:
     names = (envelope.id, envelope.type)
     sizes = 0 < len(envelope.id) <= 255 and 0 < len(envelope.type) <= 100
     printable = all(name.isascii() and name.isprintable() for name in names)
-    return sizes and printable and 0 <= envelope.created <= LATEST and _is_shallow(envelope.data.object)
-
-
-def _is_shallow(value: Any) -> bool:
-    level = [value]
-    for _ in range(DEEPEST):
-        containers = (item for item in level if isinstance(item, (dict, list)))
-        level = [
-            inner for item in containers for inner in (item.values() if isinstance(item, dict) else item)
-        ]
-        if not level:
-            return True
-    return False
+    shallow = shapes.is_shallow(envelope.data.object, levels=DEEPEST)
+    return sizes and printable and 0 <= envelope.created <= LATEST and shallow
 
 
 def store(envelope: Envelope, body: bytes) -> bool:

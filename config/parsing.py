@@ -91,8 +91,8 @@ def decode(raw: bytes) -> Any:
         raise MalformedJSON(_position(error)) from error
     if b"\\u" in raw:
         _check(value)
-    elif raw.count(b"[") + raw.count(b"{") > DEEPEST:
-        _require_shallow(value)
+    elif raw.count(b"[") + raw.count(b"{") > DEEPEST and not shapes.is_shallow(value, levels=DEEPEST):
+        raise MalformedJSON("The body is nested too deeply.")
     return value
 
 
@@ -109,19 +109,6 @@ def _check(value: Any) -> None:
             raise MalformedJSON("The body is nested too deeply.")
         if isinstance(item, str) and _is_bad_text(item):
             raise ValidationFailed((path, "invalid_text", "NUL and lone surrogates are not accepted."))
-
-
-def _require_shallow(value: Any) -> None:
-    """The same of the depth alone, level by level: a large flat list costs little."""
-    level = [value]
-    for _ in range(DEEPEST):
-        containers = (item for item in level if isinstance(item, (dict, list)))
-        level = [
-            inner for item in containers for inner in (item.values() if isinstance(item, dict) else item)
-        ]
-        if not level:
-            return
-    raise MalformedJSON("The body is nested too deeply.")
 
 
 def _walk(value: Any) -> Iterator[tuple[str, int, Any]]:
