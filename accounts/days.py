@@ -4,16 +4,18 @@ A day is counted again until it has been over for a while: then what began in it
 idempotent. The BRIN index on the time of an audit row finds a day's rows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Model
 
 from accounts.models import AccountDay, AuditEvent
 
 DAY = timedelta(days=1)
-# Longer than any statement or idle transaction may last (settings).
+# Longer than any statement or idle transaction may last (settings): what began in a day has been committed by then.
 STRAGGLING = timedelta(minutes=10)
 PATIENCE = "SET LOCAL statement_timeout = '60s'"  # nobody waits for these
 
@@ -49,7 +51,7 @@ ON CONFLICT (day, measure) DO UPDATE SET count = excluded.count, counted_at = ex
 def summarize() -> int:
     """Counts every day that is not final yet, today among them, each in a transaction of its own. How many it did."""
     now = _now()
-    counted = sum(_count(day, now) for day in _open_days(now))
+    counted = sum(_count(day, now) for day in open_days(AccountDay, first=_first_day, now=now))
     _count_sessions(now.date())
     return counted
 
@@ -61,18 +63,20 @@ def _now() -> datetime:
         return now.astimezone(UTC)
 
 
-def _open_days(now: datetime) -> Iterator[date]:
-    day = _first_open_day(now)
-    while day <= now.date():
+def open_days(days: type[Model], *, first: Callable[[datetime], date], now: datetime) -> Iterator[date]:
+    """Those of a table of days that are not final yet, today among them. Days become final in their order.
+
+    `first` is asked where none is: the day with which counting begins.
+    """
+    final: Any = days._default_manager.filter(final=True)  # noqa: SLF001 -- Django's documented name
+    last: date | None = final.order_by("-day").values_list("day", flat=True).first()
+    day = last + DAY if last is not None else first(now)
+    while day <= now.astimezone(UTC).date():
         yield day
         day += DAY
 
 
-def _first_open_day(now: datetime) -> date:
-    """Days become final in their order."""
-    last = AccountDay.objects.filter(final=True).order_by("-day").values_list("day", flat=True).first()
-    if last is not None:
-        return last + DAY
+def _first_day(now: datetime) -> date:
     oldest = AuditEvent.objects.order_by("pk").values_list("created_at", flat=True).first()
     return (oldest or now).astimezone(UTC).date()
 

@@ -6,20 +6,16 @@ in it; once nobody's does, none can. Counting is idempotent, and two counters at
 The journal's BRIN index on `at` finds the rows of a day.
 """
 
-from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 from django.db import connection, transaction
 
+from accounts.days import DAY, PATIENCE, STRAGGLING, open_days
 from credits.models import CreditDay, CreditTransaction, TransactionType
 from credits.posting import ledger_time
 
-DAY = timedelta(days=1)
-# Longer than any statement or idle transaction may last (settings): what began in a day has been committed by then.
-STRAGGLING = timedelta(minutes=10)
 RANKED_DAYS = 30
 RANKED_USERS = 20
-PATIENCE = "SET LOCAL statement_timeout = '60s'"  # nobody waits for these
 
 COUNT_DAY = """
 INSERT INTO credits_creditday (day, type, given, taken, count, final, counted_at)
@@ -48,21 +44,10 @@ WHERE type = 'use' AND at >= %s GROUP BY user_id ORDER BY 2 DESC, 1 LIMIT %s
 def summarize() -> int:
     """Counts every day that is not final yet, today among them, each in a transaction of its own. How many it did."""
     now = ledger_time()
-    return sum(_count(day, now) for day in _open_days(now))
+    return sum(_count(day, now) for day in open_days(CreditDay, first=_first_day, now=now))
 
 
-def _open_days(now: datetime) -> Iterator[date]:
-    day, today = _first_open_day(now), now.astimezone(UTC).date()
-    while day <= today:
-        yield day
-        day += DAY
-
-
-def _first_open_day(now: datetime) -> date:
-    """Days become final in their order, so all before the last final one are too."""
-    last = CreditDay.objects.filter(final=True).order_by("-day").values_list("day", flat=True).first()
-    if last is not None:
-        return last + DAY
+def _first_day(now: datetime) -> date:
     # Ids follow time: the first row by id is of the first day, give or take the clocks that made them.
     oldest = CreditTransaction.objects.order_by("pk").values_list("at", flat=True).first()
     return (oldest - DAY if oldest else now).astimezone(UTC).date()
