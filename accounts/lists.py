@@ -1,17 +1,20 @@
 """Lists of the admin: read-only, found by an index and counted up to 5,000, whatever millions there are."""
 
 import uuid
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
 
 from accounts import user_search
+from accounts.models import User
 
 MOST_COUNTED = 5000
 
@@ -78,6 +81,40 @@ class OfUsersAdmin(ReadOnlyAdmin):
 
     def found(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
         return rows.filter(user_id__in=user_search.ids(term))
+
+
+class PageOfUser:
+    """The page behind a row is its user's, shown to who may view the rows; also of a user who has no row yet."""
+
+    page_title: str
+    page_template: str
+    page_permissions: ClassVar[Mapping[str, str]]  # what the template may offer, and the permission for it
+
+    def page_context(self, person: User) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **options: Any) -> HttpResponse:
+        admin_of_rows: Any = self
+        if request.method not in {"GET", "HEAD"} or not admin_of_rows.has_view_permission(request):
+            raise PermissionDenied
+        person = _user(object_id)
+        context = {
+            **admin_of_rows.admin_site.each_context(request),
+            "title": self.page_title,
+            "subtitle": str(person),
+            "opts": admin_of_rows.opts,
+            **{name: request.user.has_perm(needed) for name, needed in self.page_permissions.items()},
+            **self.page_context(person),
+        }
+        return TemplateResponse(request, self.page_template, context)
+
+
+def _user(object_id: str) -> User:
+    key = as_id(object_id)
+    found: User | None = User.objects.filter(pk=key).first() if key is not None else None
+    if found is None:
+        raise Http404
+    return found
 
 
 class OneOf(admin.SimpleListFilter):

@@ -1,7 +1,5 @@
 """Billing in the admin. What was paid is shown and not edited; what staff may order has a page that asks why."""
 
-import uuid
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -10,7 +8,7 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.forms.models import model_to_dict
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
 from django.utils.html import format_html
@@ -21,6 +19,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from accounts import audit
 from accounts.admin import ReadOnlyAdmin
 from accounts.audit import Event
+from accounts.lists import PageOfUser
 from accounts.models import User
 from billing import money, order_pages, overview, user_page
 from billing.models import BillingAccount, CustomerChange, InboxEvent, Payment, Plan, Revenue
@@ -85,13 +84,18 @@ class BillingAdmin(ReadOnlyAdmin):
 
 
 @admin.register(BillingAccount)
-class BillingAccountAdmin(OrderPages, BillingAdmin):
+class BillingAccountAdmin(PageOfUser, OrderPages, BillingAdmin):
     """How users stand. The page behind a row is the user's, and exists for who never bought anything too."""
 
     list_display = ("user", "status", "plan", "current_period_end", "cancel_at_period_end", "changed_at")
     list_filter = ("status", "plan", "cancel_at_period_end")
     list_select_related = ("user", "plan")
     ordering = ("-changed_at",)
+    page_title, page_template = "Billing", "admin/billing/account.html"
+    page_permissions: ClassVar = {
+        "may_refund": "billing.refund_payment",
+        "may_cancel": "billing.end_subscription",
+    }
     order_kinds: ClassVar = {
         "cancel": ("billing.end_subscription", "Cancel a subscription", CancelForm, order_pages.cancel)
     }
@@ -99,29 +103,8 @@ class BillingAccountAdmin(OrderPages, BillingAdmin):
     def get_urls(self) -> list[URLPattern]:
         return [*self.order_urls(), *super().get_urls()]
 
-    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **options: Any) -> HttpResponse:
-        if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request):
-            raise PermissionDenied
-        person = _user(object_id)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Billing",
-            "subtitle": str(person),
-            "opts": self.model._meta,  # noqa: SLF001 -- Django's documented name
-            "may_refund": request.user.has_perm("billing.refund_payment"),
-            "may_cancel": request.user.has_perm("billing.end_subscription"),
-            **user_page.context(person),
-        }
-        return TemplateResponse(request, "admin/billing/account.html", context)
-
-
-def _user(object_id: str) -> User:
-    found: User | None = None
-    with suppress(ValueError):
-        found = User.objects.filter(pk=uuid.UUID(object_id)).first()
-    if found is None:
-        raise Http404
-    return found
+    def page_context(self, person: User) -> dict[str, Any]:
+        return user_page.context(person)
 
 
 @admin.register(Payment)

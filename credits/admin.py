@@ -1,9 +1,7 @@
 """Credits in the admin. What happened is shown and not edited; what staff may do has a page of its own."""
 
-import uuid
-from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from django.contrib import admin
@@ -16,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts import user_search
-from accounts.lists import OfUsersAdmin, ReadOnlyAdmin
+from accounts.lists import OfUsersAdmin, PageOfUser, ReadOnlyAdmin
 from accounts.models import User
 from credits import journal_pages, overview, user_page
 from credits.adjustment_pages import AdjustmentPages, DecisionPages
@@ -60,40 +58,24 @@ class Owing(admin.SimpleListFilter):
 
 
 @admin.register(UserCredit)
-class UserCreditAdmin(AdjustmentPages, LedgerAdmin):
+class UserCreditAdmin(PageOfUser, AdjustmentPages, LedgerAdmin):
     """Balances. The page behind a row is the user's, and exists for users who never had a credit too."""
 
     list_display = ("user", "owned", "set_aside", "owing", "spendable", "blocked", "last")
     list_filter = (Owing,)
     owned, set_aside, owing = amount("balance"), amount("held"), amount("debt")
     spendable, last = amount("available"), moment("at")
+    page_title, page_template = "Credits", "admin/credits/usercredit/page.html"
+    page_permissions: ClassVar = {
+        "may_adjust": "credits.adjust_credits",
+        "may_release": "credits.release_hold",
+    }
 
     def get_urls(self) -> list[URLPattern]:
         return [*self.adjustment_urls(), *super().get_urls()]
 
-    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **options: Any) -> HttpResponse:
-        if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request):
-            raise PermissionDenied
-        person = _user(object_id)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Credits",
-            "subtitle": str(person),
-            "opts": self.model._meta,  # noqa: SLF001 -- Django's documented name
-            "may_adjust": request.user.has_perm("credits.adjust_credits"),
-            "may_release": request.user.has_perm("credits.release_hold"),
-            **user_page.context(person),
-        }
-        return TemplateResponse(request, "admin/credits/usercredit/page.html", context)
-
-
-def _user(object_id: str) -> User:
-    found: User | None = None
-    with suppress(ValueError):
-        found = User.objects.filter(pk=uuid.UUID(object_id)).first()
-    if found is None:
-        raise Http404
-    return found
+    def page_context(self, person: User) -> dict[str, Any]:
+        return user_page.context(person)
 
 
 class LotAdmin(LedgerAdmin):
