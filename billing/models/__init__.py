@@ -1,0 +1,27 @@
+"""What is sold, who bought it, and what Stripe has told us.
+
+Stripe's own objects are mirrored in dj-stripe's tables, which nothing here refers to: a mirror may lag, be wrong or be
+rebuilt. What decides about credits stands here. Constraints hold what must never be: two customers of one user, two
+grants for one payment, two trials with one card.
+"""
+
+from billing.models.catalogue import Plan
+from billing.models.customers import BillingAccount, CustomerLink
+from billing.models.payments import Payment, Revenue, TrialClaim
+from billing.models.queues import CustomerChange, InboxEvent, Progress, Queued
+from billing.models.requests import Request, RequestAttempt
+
+__all__ = [
+    "BillingAccount",
+    "CustomerChange",
+    "CustomerLink",
+    "InboxEvent",
+    "Payment",
+    "Plan",
+    "Progress",
+    "Queued",
+    "Request",
+    "RequestAttempt",
+    "Revenue",
+    "TrialClaim",
+]

@@ -1,0 +1,76 @@
+"""What is sold."""
+
+from django.db import models
+from django.db.models import Q
+
+from billing.models.sizes import STRIPE_ID
+
+LARGEST_GRANT = 10**12
+
+
+class Plan(models.Model):
+    """What can be bought: the one place that says how many credits a Stripe price gives. Staff edit it.
+
+    A change holds for payments that are first seen later; those seen before have frozen theirs (`Payment`).
+    """
+
+    class Kind(models.TextChoices):
+        PACK = "pack"
+        SUBSCRIPTION = "subscription"
+
+    class Interval(models.TextChoices):
+        DAY = "day"
+        WEEK = "week"
+        MONTH = "month"
+        YEAR = "year"
+
+    code = models.SlugField(max_length=64, unique=True)
+    name = models.CharField(max_length=200)
+    kind = models.CharField(max_length=12, choices=Kind.choices)
+    credits = models.BigIntegerField(help_text="For each one bought, or for each period of a subscription.")
+    amount = models.BigIntegerField(help_text="In the currency's smallest unit, as Stripe counts.")
+    currency = models.CharField(max_length=3, help_text="ISO 4217, small letters.")
+    interval = models.CharField(max_length=8, choices=Interval.choices, blank=True, default="")
+    trial_days = models.PositiveSmallIntegerField(null=True, blank=True)
+    trial_credits = models.BigIntegerField(
+        null=True, blank=True, help_text="Of a trial, which ends with it. Empty: as many as a period has."
+    )
+    credits_expire_days = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="Counted from the payment. Empty: never, or for a subscription the end of the period paid for.",
+    )
+    stripe_price = models.CharField(max_length=STRIPE_ID, unique=True)
+    active = models.BooleanField(default=True)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(credits__gte=1, credits__lte=LARGEST_GRANT), name="plan_credits_range"
+            ),
+            models.CheckConstraint(condition=Q(amount__gte=0), name="plan_amount_not_negative"),
+            models.CheckConstraint(condition=Q(currency__regex=r"^[a-z]{3}$"), name="plan_currency_is_iso"),
+            models.CheckConstraint(
+                condition=Q(kind="pack", interval="", trial_days__isnull=True)
+                | (Q(kind="subscription") & ~Q(interval="")),
+                name="plan_kind_fits",
+            ),
+            models.CheckConstraint(
+                condition=Q(trial_credits__isnull=True)
+                | Q(trial_credits__gte=0, trial_credits__lte=LARGEST_GRANT, trial_days__isnull=False),
+                name="plan_trial_credits_range",
+            ),
+            models.CheckConstraint(
+                condition=Q(credits_expire_days__isnull=True)
+                | Q(credits_expire_days__gte=1, credits_expire_days__lte=36500),
+                name="plan_expiry_range",
+            ),
+            models.CheckConstraint(
+                condition=Q(trial_days__isnull=True) | Q(trial_days__gte=1, trial_days__lte=730),
+                name="plan_trial_days_range",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.code

@@ -1,0 +1,58 @@
+"""Users as Stripe's customers, and how they stand."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from billing.models.catalogue import Plan
+from billing.models.sizes import STRIPE_ID
+
+
+class CustomerLink(models.Model):
+    """Which Stripe customer a user is. Made by us before anything is sold; no metadata of Stripe's changes it."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.PROTECT, primary_key=True, related_name="customer_link"
+    )
+    customer = models.CharField(max_length=STRIPE_ID, unique=True)
+    created_at = models.DateTimeField(db_default=Now())
+    deleted_at = models.DateTimeField(null=True)  # at Stripe, with the account
+
+    def __str__(self) -> str:
+        return self.customer
+
+
+class BillingAccount(models.Model):
+    """How a user stands: follows the subscription as Stripe has it (billing/lifecycle.py). No row: `none`."""
+
+    class Status(models.TextChoices):
+        NONE = "none"
+        TRIALING = "trialing"
+        ACTIVE = "active"
+        PAST_DUE = "past_due"
+        FROZEN = "frozen"
+        CANCELED = "canceled"
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.PROTECT, primary_key=True, related_name="billing_account"
+    )
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.NONE)
+    subscription = models.CharField(max_length=STRIPE_ID, blank=True, default="")  # the current, or the last
+    stripe_status = models.CharField(max_length=24, blank=True, default="")
+    plan = models.ForeignKey(Plan, models.PROTECT, null=True, related_name="+", db_index=False)
+    current_period_end = models.DateTimeField(null=True)
+    trial_end = models.DateTimeField(null=True)
+    cancel_at_period_end = models.BooleanField(default=False)
+    version = models.PositiveBigIntegerField(default=0)  # raised by each look at Stripe
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(status="none") | ~Q(subscription=""), name="billing_status_has_subscription"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user_id}: {self.status}"

@@ -1,0 +1,110 @@
+"""What waits for a worker: events from Stripe, changes for Stripe, and how far reconciliation has come."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from billing.models.sizes import STRIPE_ID
+
+
+class Queued(models.Model):
+    """A row that workers carry out: claimed by a lease, tried again later, given up after a number of tries."""
+
+    leased_until = models.DateTimeField(null=True)
+    due_at = models.DateTimeField(db_default=Now())
+    attempts = models.PositiveSmallIntegerField(default=0)
+    done_at = models.DateTimeField(null=True)
+    dead_at = models.DateTimeField(null=True)
+    last_error = models.CharField(max_length=200, blank=True, default="")  # its kind and code, never its text
+
+    class Meta:
+        abstract = True
+
+
+class InboxEvent(Queued):
+    """An event as Stripe delivered it: stored once, then settled, then mirrored."""
+
+    id = models.BigAutoField(primary_key=True)
+    event_id = models.CharField(max_length=STRIPE_ID, unique=True)
+    type = models.CharField(max_length=100)
+    created = models.DateTimeField()  # at Stripe
+    livemode = models.BooleanField()
+    customer = models.CharField(max_length=STRIPE_ID, blank=True, default="")  # whom it is about
+    body = models.TextField(null=True)  # noqa: DJ001 -- as it came; null once erased
+    received_at = models.DateTimeField(db_default=Now())
+    settled_at = models.DateTimeField(null=True)  # credits and account status are right
+    mirrored_at = models.DateTimeField(null=True)  # dj-stripe has had it
+
+    class Meta:
+        permissions = (("replay_event", "Can have given up events carried out again"),)
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(done_at__isnull=True) | Q(settled_at__isnull=False, mirrored_at__isnull=False),
+                name="inbox_done_is_both",
+            ),
+        )
+        indexes = (
+            models.Index(
+                fields=["created", "id"],
+                condition=Q(done_at__isnull=True, dead_at__isnull=True),
+                name="inbox_to_do",
+            ),
+            models.Index(fields=["dead_at"], condition=Q(dead_at__isnull=False), name="inbox_dead"),
+            models.Index(fields=["done_at"], name="inbox_done"),
+            models.Index(fields=["customer"], condition=~Q(customer=""), name="inbox_by_customer"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.event_id}"
+
+
+class CustomerChange(Queued):
+    """Something that Stripe must be told about a customer: written with its cause, carried out after it."""
+
+    class Kind(models.TextChoices):
+        EMAIL = "email"  # the address has changed
+        END_AT_PERIOD = "end_at_period"  # the account is being closed: nothing renews
+        END_SUBSCRIPTION = "end_subscription"  # one subscription, at once
+        DELETE = "delete"  # the account is erased
+
+    id = models.BigAutoField(primary_key=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="customer_changes")
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    subscription = models.CharField(max_length=STRIPE_ID, blank=True, default="")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(kind="end_subscription") & ~Q(subscription="")
+                | ~Q(kind="end_subscription") & Q(subscription=""),
+                name="change_names_its_subscription",
+            ),
+            # A worker that has begun may have read the address already: what comes then is a row of its own.
+            models.UniqueConstraint(
+                fields=["user", "kind", "subscription"],
+                condition=Q(done_at__isnull=True, dead_at__isnull=True, leased_until__isnull=True),
+                name="change_waits_once",
+            ),
+        )
+        indexes = (
+            models.Index(
+                fields=["due_at"],
+                condition=Q(done_at__isnull=True, dead_at__isnull=True),
+                name="change_to_do",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.user_id}"
+
+
+class Progress(models.Model):
+    """How far reconciliation has read Stripe's list of events."""
+
+    name = models.CharField(max_length=32, primary_key=True)
+    until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.until}"
