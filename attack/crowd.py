@@ -5,7 +5,16 @@ import secrets
 
 from instance import Instance
 
-STATES = ("active", "unverified", "suspended", "pending_deletion", "deleted", "imported", "without_password")
+STATES = (
+    "active",
+    "unverified",
+    "suspended",
+    "pending_deletion",
+    "deleted",
+    "imported",
+    "without_password",
+    "over_mail_budget",
+)
 ARMS = ("unknown", *STATES)
 
 _MAKE = """
@@ -13,7 +22,8 @@ import json
 import bcrypt
 from django.contrib.auth.hashers import make_password
 from django.db.models.functions import Now
-from accounts import imported_hashes
+from accounts import imported_hashes, throttles
+from accounts.email_address import mailbox
 from accounts.models import User
 tag, count, password, states = {arguments!r}
 ours = make_password(password)
@@ -26,7 +36,12 @@ def one(state, number):
         email_verified_at=None if state == "unverified" or gone else Now(),
         status=state if state in ("suspended", "pending_deletion", "deleted") else "active",
     )
-User.objects.bulk_create(one(state, number) for state in states for number in range(count))
+made = User.objects.bulk_create(one(state, number) for state in states for number in range(count))
+for user in made:
+    if user.email and user.email.startswith("over_mail_budget"):
+        budget = throttles.hit("mails_by_strangers", mailbox(user.email))
+        while throttles.take(budget):
+            pass
 """
 
 
