@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts.models import User
-from billing import announcements, customers, gateway, leases, lifecycle
+from billing import announcements, customers, gateway, leases, lifecycle, stripe_client
 from billing.errors import StripeObjectMissing
 from billing.models import CustomerChange, CustomerLink
 from billing.stripe_shapes import ENDED_SUBSCRIPTIONS
@@ -45,7 +45,7 @@ def carry_out(*, seconds: float = SECONDS_OF_A_RUN) -> int:
 
 def _carry_out(change: CustomerChange) -> None:
     try:
-        with gateway.within(SECONDS_OF_A_CHANGE):
+        with stripe_client.within(SECONDS_OF_A_CHANGE):
             _tell(change)
     except Exception as error:  # noqa: BLE001 -- whatever goes wrong with one must not keep the others waiting
         dead = leases.fail(change, error)

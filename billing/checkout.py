@@ -15,6 +15,7 @@ from billing import (
     mirror,
     requests,
     settle,
+    stripe_client,
     stripe_shapes,
     subscriptions,
     trial,
@@ -73,7 +74,7 @@ def look_up(*, user_id: uuid.UUID, session_id: str) -> dict[str, Any]:
     customer = customers.customer_of(user_id)
     if customer is None:
         raise BillingObjectNotFound
-    with gateway.within():
+    with stripe_client.within():
         try:
             session = gateway.retrieve_checkout_session(session_id)
             _require_owner(session, customer)

@@ -13,7 +13,7 @@ import structlog
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from billing import announcements, customers, gateway, leases, lifecycle, mirror, settle, stripe_shapes
+from billing import announcements, customers, leases, lifecycle, mirror, settle, stripe_client, stripe_shapes
 from billing.errors import BillingFailed, BillingUnavailable, StripeObjectMissing, Unsettleable
 from billing.models import InboxEvent, Payment, Progress
 from billing.stripe_shapes import Object
@@ -106,7 +106,7 @@ def work(*, seconds: float = SECONDS_OF_A_RUN) -> int:
 def process(event: InboxEvent) -> bool:
     """Carries out a claimed event. False where Stripe gave no answer; one that is an error costs no time."""
     try:
-        with gateway.within(SECONDS_OF_AN_EVENT):
+        with stripe_client.within(SECONDS_OF_AN_EVENT):
             _settle(event)
             erased = bool(event.customer) and customers.is_erased(event.customer)
             _mirror(event, wanted=not erased)

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from accounts import events
 from accounts.errors import UserNotFound
-from billing import customers, gateway, notices, stripe_shapes
+from billing import customers, gateway, notices, stripe_client, stripe_shapes
 from billing.errors import BillingUnavailable
 from billing.models import BillingAccount, Plan
 from billing.stripe_shapes import ENDED_SUBSCRIPTIONS, Object
@@ -48,7 +48,7 @@ def follow(user_id: uuid.UUID) -> BillingAccount | None:
         return None
     for _ in range(TRIES):
         version = _version(user_id)
-        with gateway.within():
+        with stripe_client.within():
             subscriptions = gateway.list_subscriptions(customer=customer)
         account = _apply(user_id, version, current(subscriptions))
         if account is not None:

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from djstripe.models import Customer, Event, Invoice, PaymentMethod, Session, Subscription
 from djstripe.models.base import StripeModel
 
-from billing import gateway, stripe_shapes
+from billing import stripe_client, stripe_shapes
 from billing.stripe_shapes import Object
 
 log = structlog.get_logger("billing")
@@ -55,7 +55,7 @@ def store(item: Object) -> None:
     does it again."""
     try:
         with transaction.atomic():
-            MODELS[item["object"]].sync_from_stripe_data(gateway.as_sdk_has_it(_without_secrets(item)))
+            MODELS[item["object"]].sync_from_stripe_data(stripe_client.as_sdk_has_it(_without_secrets(item)))
     except Exception as error:  # noqa: BLE001 -- whatever dj-stripe stumbles over, Stripe has done what was asked
         log.warning("mirror_not_fresh", object=item.get("object"), reason=type(error).__name__)
 

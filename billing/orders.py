@@ -7,7 +7,7 @@ import uuid
 
 from accounts import audit
 from accounts.audit import Event
-from billing import gateway, inbox, lifecycle, settle
+from billing import gateway, inbox, lifecycle, settle, stripe_client
 from billing.models import BillingAccount, InboxEvent, Payment
 from billing.stripe_shapes import ENDED_SUBSCRIPTIONS
 
@@ -16,7 +16,7 @@ def refund(payment: Payment, *, amount: int | None, reason: str, actor: str, ord
     """All that is kept, or part of it; the same order refunds once. Raises what the gateway raises."""
     detail = {"payment": payment.pk, "amount": amount, "currency": payment.currency, "reason": reason}
     audit.record(Event.REFUND_ORDERED, user_id=payment.user_id, actor=actor, detail=detail)
-    with gateway.within():
+    with stripe_client.within():
         gateway.create_refund(
             payment_intent=payment.payment_intent,
             amount=amount,
@@ -36,7 +36,7 @@ def settle_again(payment: Payment, *, reason: str, actor: str) -> None:
 def cancel(account: BillingAccount, *, at_once: bool, reason: str, actor: str) -> None:
     detail = {"subscription": account.subscription, "at_once": at_once, "reason": reason}
     audit.record(Event.CANCELLATION_ORDERED, user_id=account.pk, actor=actor, detail=detail)
-    with gateway.within():
+    with stripe_client.within():
         found = gateway.retrieve_subscription(account.subscription)
         if found["status"] not in ENDED_SUBSCRIPTIONS:
             if at_once:

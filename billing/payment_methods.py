@@ -3,7 +3,7 @@
 import uuid
 from typing import Any
 
-from billing import customers, gateway, mirror, requests, stripe_shapes
+from billing import customers, gateway, mirror, requests, stripe_client, stripe_shapes
 from billing.errors import BillingObjectNotFound, StripeObjectMissing
 from billing.requests import Attempt, Made, Order, Outcome
 from billing.stripe_shapes import Object
@@ -46,7 +46,7 @@ def own(*, user_id: uuid.UUID, payment_method: str) -> Object:
 
 def remove(*, user_id: uuid.UUID, payment_method: str) -> None:
     own(user_id=user_id, payment_method=payment_method)
-    with gateway.within():
+    with stripe_client.within():
         mirror.store(gateway.detach_payment_method(payment_method))
 
 
@@ -54,7 +54,7 @@ def make_default(*, user_id: uuid.UUID, payment_method: str) -> dict[str, Any]:
     """What invoices are paid with from now on. The answer is the payment method."""
     found = own(user_id=user_id, payment_method=payment_method)
     customer = customers.customer_of(user_id) or ""
-    with gateway.within():
+    with stripe_client.within():
         mirror.store(gateway.set_default_payment_method(customer=customer, payment_method=payment_method))
         mirror.store(found)
     return answer(found, default=payment_method)

@@ -28,6 +28,7 @@ from billing import (
     lifecycle,
     pictures,
     settle,
+    stripe_client,
     stripe_shapes,
 )
 from billing.errors import EventInvalid
@@ -68,7 +69,7 @@ class Difference:
 
 def catch_up(*, seconds: float = SECONDS_OF_A_RUN) -> int:
     """Stores events that were never delivered; the inbox does the rest. How many were new."""
-    if not gateway.is_configured():
+    if not stripe_client.is_configured():
         return 0
     until = time.monotonic() + seconds
     start = _read_until()
@@ -114,7 +115,7 @@ def nightly() -> None:
     """Hands each hour of the last days to a task of its own, and follows subscriptions that should have moved on."""
     from billing.tasks import reconcile_window  # the tasks import this module
 
-    if not gateway.is_configured():
+    if not stripe_client.is_configured():
         return
     now = timezone.now()
     start = now - NIGHTLY_LOOK_BACK

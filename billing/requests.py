@@ -22,7 +22,7 @@ from django.db.models.functions import Now
 from accounts import field_encryption
 from accounts.errors import AccountSuspended, IdempotencyInProgress, Problem, UserNotFound
 from accounts.models import User
-from billing import gateway
+from billing import stripe_client
 from billing.errors import BillingFailed, BillingUnavailable
 from billing.models import BillingAccount, Request, RequestAttempt
 from billing.stripe_shapes import Object
@@ -94,7 +94,7 @@ def carry_out(
     `alone`: never beside another such request of the same user, whatever its key.
     Raises UserNotFound, IdempotencyKeyReused, IdempotencyInProgress, and what `perform` raises.
     """
-    with gateway.within(SECONDS):
+    with stripe_client.within(SECONDS):
         begun = _begin_or_wait(order, alone=alone)
         if isinstance(begun, Outcome):
             return begun

@@ -17,7 +17,7 @@ from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
 from accounts.errors import UserNotFound
-from billing import changes, customers, gateway, notices, pictures, stripe_shapes, trial
+from billing import changes, customers, gateway, notices, pictures, stripe_client, stripe_shapes, trial
 from billing.errors import BillingUnavailable, UnknownPrice
 from billing.models import CustomerChange, Payment, Plan
 from billing.pictures import Picture
@@ -47,7 +47,7 @@ def settle(payment_id: str) -> Payment | None:
     """
     for _ in range(TRIES):
         version = version_of(payment_id)
-        with gateway.within(SECONDS):
+        with stripe_client.within(SECONDS):
             picture = pictures.take(payment_id)
         user_id = customers.user_of(picture.customer)
         if user_id is None:

@@ -17,6 +17,7 @@ from billing import (
     payment_methods,
     requests,
     settle,
+    stripe_client,
     stripe_shapes,
     trial,
 )
@@ -172,7 +173,7 @@ def change(order: Order, *, subscription_id: str, plan_code: str) -> Outcome:
 
 def cancel(*, user_id: uuid.UUID, subscription_id: str, at_period_end: bool) -> dict[str, Any]:
     """One that has ended stays as it is."""
-    with gateway.within():
+    with stripe_client.within():
         found = own(user_id=user_id, subscription_id=subscription_id)
         if found["status"] not in ENDED_SUBSCRIPTIONS:
             if at_period_end:
@@ -186,7 +187,7 @@ def cancel(*, user_id: uuid.UUID, subscription_id: str, at_period_end: bool) -> 
 def resume(*, user_id: uuid.UUID, subscription_id: str) -> dict[str, Any]:
     """Takes a planned end back. What has ended is begun anew instead."""
     requests.require_active(user_id)
-    with gateway.within():
+    with stripe_client.within():
         found = own(user_id=user_id, subscription_id=subscription_id)
         require_alive(found)
         if found.get("cancel_at_period_end"):

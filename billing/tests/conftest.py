@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from accounts.models import User
-from billing import customers, gateway, inbox, intake, stripe_shapes
+from billing import customers, gateway, inbox, intake, stripe_client, stripe_shapes
 from billing.models import Plan
 from credits import ledger, verify
 from credits.calls import Call
@@ -77,7 +77,7 @@ def stripe(fake_stripe: Control, settings: Any) -> Iterator[Control]:
     """The fake Stripe, which this process now takes for the real one."""
     settings.STRIPE_SECRET_KEY = "sk_test_of_the_tests"
     settings.STRIPE_API_BASE = fake_stripe.url
-    gateway.configure()
+    stripe_client.configure()
     yield fake_stripe
     fake_stripe.clear_faults()
 

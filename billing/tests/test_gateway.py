@@ -7,7 +7,7 @@ import pytest
 import stripe as sdk
 from djstripe.settings import djstripe_settings
 
-from billing import customers, gateway
+from billing import customers, gateway, stripe_client
 from billing.errors import BillingRejected, BillingUnavailable, PaymentFailed, StripeObjectMissing
 from billing.models import CustomerLink
 
@@ -29,7 +29,7 @@ class TestVersions:
 
     def test_dj_stripe_asks_the_same_address_with_the_same_end(self, stripe):
         assert sdk.api_base == stripe.url
-        assert isinstance(sdk.default_http_client, gateway.BoundedClient)
+        assert isinstance(sdk.default_http_client, stripe_client.BoundedClient)
         assert sdk.max_network_retries == 0
 
 
@@ -53,7 +53,7 @@ class TestFailures:
         stripe.fault(black_hole=True, delay=60, times=10)
 
         def two_calls() -> None:
-            with gateway.within():
+            with stripe_client.within():
                 for _ in range(2):
                     with pytest.raises(BillingUnavailable):
                         gateway.list_prices()

@@ -9,7 +9,18 @@ from django.utils import timezone
 from djstripe.models import Dispute
 
 from accounts.models import ServiceEvent, User
-from billing import customers, gateway, inbox, personal, pictures, plan_sync, reconcile, settle, stripe_shapes
+from billing import (
+    customers,
+    gateway,
+    inbox,
+    personal,
+    pictures,
+    plan_sync,
+    reconcile,
+    settle,
+    stripe_client,
+    stripe_shapes,
+)
 from billing.errors import BillingUnavailable
 from billing.models import BillingAccount, CustomerChange, InboxEvent, Payment, Plan
 from billing.tests.conftest import carry_out, event, receive
@@ -33,7 +44,7 @@ class TestTrials:
     ):
         session = buyer.buy(plans["pro"], trial=True)
         stripe.advance(seconds=60)
-        early = gateway.client().v1.subscriptions.update(session["subscription"], {"trial_end": "now"})
+        early = stripe_client.client().v1.subscriptions.update(session["subscription"], {"trial_end": "now"})
         assert early.status == "active"
         carry_out(stripe.events())
         assert [amount for _, amount in buyer.journal] in ([50, 1000], [1000, 50])
@@ -94,7 +105,7 @@ class TestChangesOfPlan:
 
     def test_to_and_fro_between_intervals(self, stripe, plans, buyer):
         product = gateway.list_prices()[0]["product"]["id"]
-        yearly = gateway.client().v1.prices.create({
+        yearly = stripe_client.client().v1.prices.create({
             "product": product, "unit_amount": 9000, "currency": "eur", "recurring": {"interval": "year"},
         })  # fmt: skip
         Plan.objects.create(
@@ -143,7 +154,7 @@ class TestCustomers:
         self, stripe, buyer, make_user
     ):
         victim, thief = buyer, make_user()
-        gateway.client().v1.customers.update(victim.customer, {"metadata": {"user_id": str(thief.pk)}})
+        stripe_client.client().v1.customers.update(victim.customer, {"metadata": {"user_id": str(thief.pk)}})
         customer = customers.ensure(thief.pk)
         assert customer != victim.customer
         assert customers.user_of(victim.customer) == victim.id
@@ -191,8 +202,8 @@ class TestErasure:
         session = buyer.buy(plans["small"])
         charge = buyer.charge_of(session)
         stripe.dispute(charge)
-        card = gateway.client().v1.payment_methods.attach("pm_card_visa", {"customer": buyer.customer})
-        gateway.client().v1.payment_methods.update(
+        card = stripe_client.client().v1.payment_methods.attach("pm_card_visa", {"customer": buyer.customer})
+        stripe_client.client().v1.payment_methods.update(
             card.id, {"billing_details": {"name": "Ada of the Canary"}}
         )
         gateway.detach_payment_method(card.id)

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts import address_change, erasure, hooks
 from accounts.models import AddressChange, User
-from billing import changes, gateway, inbox
+from billing import changes, gateway, inbox, stripe_client
 from billing.models import CustomerChange, CustomerLink, InboxEvent, Payment, Plan, Request
 from billing.tests.conftest import carry_out, receive
 from tests.fixtures import issue_access_token
@@ -112,7 +112,7 @@ class TestSyncPlans:
 
     @pytest.fixture
     def priced(self, stripe):
-        update = gateway.client().v1.prices.update
+        update = stripe_client.client().v1.prices.update
         update("price_pack_small", params={"metadata": {"credits": "100", "credits_expire_days": "30"}})
         update("price_sub_pro", params={"metadata": {"credits": "1000", "trial_days": "14", "plan": "pro"}})
         return stripe
@@ -140,11 +140,13 @@ class TestSyncPlans:
         assert (old.stripe_price, old.active) == ("price_of_last_year", False)
 
     def test_a_number_that_is_none_is_named(self, priced):
-        gateway.client().v1.prices.update("price_pack_small", params={"metadata": {"credits": "many"}})
+        stripe_client.client().v1.prices.update("price_pack_small", params={"metadata": {"credits": "many"}})
         assert "a number that is none" in self.run()
 
     def test_events_never_touch_plans(self, priced, plans):
-        gateway.client().v1.prices.update("price_pack_small", params={"metadata": {"credits": "999999"}})
+        stripe_client.client().v1.prices.update(
+            "price_pack_small", params={"metadata": {"credits": "999999"}}
+        )
         receive(priced.events())
         inbox.work()
         assert Plan.objects.get(code="small").credits == 100

@@ -6,7 +6,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from billing import gateway, inbox, leases, pictures, settle
+from billing import gateway, inbox, leases, pictures, settle, stripe_client
 from billing.models import InboxEvent, Payment, Plan
 from billing.settle import RENEWAL_GRACE
 from billing.tests.conftest import carry_out, event, receive
@@ -196,7 +196,7 @@ class TestSubscription:
         session = buyer.buy(plans["basic"])
         subscription = gateway.retrieve_subscription(session["subscription"])
         item = subscription["items"]["data"][0]["id"]
-        gateway.client().v1.subscriptions.update(
+        stripe_client.client().v1.subscriptions.update(
             subscription["id"],
             {"items": [{"id": item, "price": "price_sub_pro"}], "proration_behavior": "always_invoice"},
         )

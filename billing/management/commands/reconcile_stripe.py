@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from accounts.errors import Problem
-from billing import gateway, reconcile
+from billing import reconcile, stripe_client
 from billing.reconcile import Difference
 
 UNITS = {"h": "hours", "d": "days"}
@@ -44,7 +44,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *, since: datetime, dry_run: bool, **options: Any) -> None:
-        if not gateway.is_configured():
+        if not stripe_client.is_configured():
             raise CommandError("STRIPE_SECRET_KEY is not set.")
         try:
             found = list(reconcile.reconcile(start=since, end=timezone.now(), dry_run=dry_run))
