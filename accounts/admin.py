@@ -11,7 +11,7 @@ from django.urls import URLPattern
 
 from accounts import dead_letters, mails, user_page, user_search
 from accounts.audit import Event
-from accounts.event_admin import DeliveryPages, SubscriptionPages
+from accounts.event_admin import DeliveryPages
 from accounts.key_admin import KeyPages
 from accounts.lists import OfUsersAdmin, OneOf, ReadOnlyAdmin, as_id
 from accounts.models import (
@@ -32,6 +32,7 @@ from accounts.models import (
     User,
 )
 from accounts.staff_role_pages import RolePages
+from accounts.subscription_pages import SubscriptionPages
 from accounts.user_action_pages import ActionPages
 
 __all__ = ["ReadOnlyAdmin"]
@@ -154,6 +155,9 @@ class EventSubscriptionAdmin(SubscriptionPages, ReadOnlyAdmin):
     exclude = ("secrets",)
     actions = ("pause", "resume", "rotate", "retire")
     actions_list: ClassVar = ("subscribe",)
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*self.subscription_urls(), *super().get_urls()]
 
     @admin.display(description="types")
     def wanted(self, subscription: EventSubscription) -> str:

@@ -4,6 +4,7 @@ The secret exists as text in the answer to its maker only; the row has it sealed
 """
 
 import base64
+import hashlib
 import os
 import re
 from collections.abc import Collection, Iterable
@@ -43,8 +44,13 @@ def secrets_of(subscription: EventSubscription) -> list[str]:
     return [field_encryption.open(sealed, context=context) for sealed in subscription.secrets]
 
 
+def mark_of_newest(subscription: EventSubscription) -> str:
+    """Another one after each rotation; tells nothing about the secret."""
+    return hashlib.sha256("".join(subscription.secrets[:1]).encode()).hexdigest()[:16]
+
+
 @transaction.atomic
-def create(*, name: str, url: str, types: Collection[str], actor: str) -> Issued:
+def create(*, name: str, url: str, types: Collection[str], actor: str, reason: str = "") -> Issued:
     """Events from now on are sent to `url`; all of them where no types are named. Raises SubscriptionRefused."""
     if not NAME_FORM.fullmatch(name):
         raise SubscriptionRefused("A name has a to z first, then up to 39 of a-z, 0-9, - and _.")
@@ -55,29 +61,35 @@ def create(*, name: str, url: str, types: Collection[str], actor: str) -> Issued
     subscription = EventSubscription(name=name, url=_checked_url(url), types=_checked(types), position=last)
     secret = _new_secret(subscription)
     subscription.save(force_insert=True)
-    _audit("event_subscription_created", subscription, actor)
+    _audit("event_subscription_created", subscription, actor, reason)
     return Issued(subscription, secret)
 
 
 @transaction.atomic
-def rotate(*, name: str, actor: str) -> Issued:
-    """A new secret. The one before it signs too until `retire`; the one before that is gone."""
+def rotate(*, name: str, actor: str, reason: str = "", newest: str | None = None) -> Issued:
+    """A new secret. The one before it signs too until `retire`; the one before that is gone.
+
+    With `newest`, only while that is the mark of the newest secret: a form sent twice makes one, or the secret that the
+    receiver knows would be gone. Raises SubscriptionRefused.
+    """
     subscription = _locked(name)
+    if newest is not None and newest != mark_of_newest(subscription):
+        raise SubscriptionRefused("It has had a new secret since this page was opened.")
     secret = _new_secret(subscription)
     subscription.save(update_fields=["secrets"])
-    _audit("event_subscription_rotated", subscription, actor)
+    _audit("event_subscription_rotated", subscription, actor, reason)
     return Issued(subscription, secret)
 
 
 @transaction.atomic
-def retire(*, name: str, actor: str) -> bool:
+def retire(*, name: str, actor: str, reason: str = "") -> bool:
     """Only the newest secret signs from now on. False where there was no other."""
     subscription = _locked(name)
     if len(subscription.secrets) < 2:
         return False
     subscription.secrets = subscription.secrets[:1]
     subscription.save(update_fields=["secrets"])
-    _audit("event_subscription_retired", subscription, actor)
+    _audit("event_subscription_retired", subscription, actor, reason)
     return True
 
 
@@ -89,6 +101,7 @@ def change(
     url: str | None = None,
     types: Collection[str] | None = None,
     enabled: bool | None = None,
+    reason: str = "",
 ) -> EventSubscription:
     """Another address, other types (for events that have no delivery yet), or a pause, in which events are kept."""
     subscription = _locked(name)
@@ -100,7 +113,7 @@ def change(
         subscription.enabled = enabled
     subscription.failures_in_a_row, subscription.rests_until = 0, None
     subscription.save(update_fields=["url", "types", "enabled", "failures_in_a_row", "rests_until"])
-    _audit("event_subscription_changed", subscription, actor)
+    _audit("event_subscription_changed", subscription, actor, reason)
     events.wake_on_commit()
     return subscription
 
@@ -109,7 +122,7 @@ def pause_gone(subscription: EventSubscription) -> None:
     """The receiver said 410: it wants no more (Standard Webhooks). Events are kept until staff enable it again."""
     if EventSubscription.objects.filter(pk=subscription.pk, enabled=True).update(enabled=False):
         subscription.enabled = False
-        _audit("event_subscription_gone", subscription, "receiver")
+        _audit("event_subscription_gone", subscription, actor="receiver", reason="")
 
 
 @transaction.atomic
@@ -166,6 +179,8 @@ def _checked(types: Collection[str]) -> list[str]:
     return sorted(set(types))
 
 
-def _audit(event: str, subscription: EventSubscription, actor: str) -> None:
+def _audit(event: str, subscription: EventSubscription, actor: str, reason: str) -> None:
     detail = {"subscription": subscription.name, "types": subscription.types, "enabled": subscription.enabled}
+    if reason:
+        detail["reason"] = reason
     AuditEvent.objects.create(type=event, actor=actor, detail=detail)

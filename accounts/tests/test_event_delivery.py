@@ -1,5 +1,6 @@
 """Events by webhook: to real receivers, well, away, slow or redirecting; in order, at least once, nowhere else."""
 
+import re
 import threading
 import time
 from datetime import timedelta
@@ -7,6 +8,7 @@ from ipaddress import ip_network
 from uuid import uuid4
 
 import pytest
+from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import transaction
@@ -14,7 +16,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from accounts import event_addresses, event_delivery, event_sending, event_subscriptions, events
+from accounts import event_addresses, event_delivery, event_sending, event_subscriptions, events, roles
 from accounts.event_addresses import AddressRefused
 from accounts.event_sending import Outcome
 from accounts.event_subscriptions import SubscriptionRefused
@@ -454,34 +456,103 @@ class TestCommand:
 
 
 class TestAdmin:
-    def test_a_superuser_subscribes_rotates_and_sends_again(self, subscribe, admin_site, make_user):
+    PAGE = "/admin/accounts/eventsubscription/"
+
+    @pytest.fixture
+    def boss(self, subscribe, admin_site, make_user):
+        """The client of a superuser, and a subscription."""
         subscribe(443, host="shop.test", name="first", scheme="https")
         assert sign_in(admin_site, make_user(is_staff=True, is_superuser=True).email).status_code == 302
-        page = "/admin/accounts/eventsubscription/"
+        return admin_site
+
+    @pytest.fixture
+    def first(self, boss):
+        return EventSubscription.objects.get(name="first")
+
+    def choose(self, client, verb, *chosen):
+        """The address of the page that asks why, to which the list's action leads."""
+        fields = {"action": verb, "_selected_action": [str(one.pk) for one in chosen]}
+        return form_post(client, self.PAGE, fields).headers["Location"]
+
+    def test_a_superuser_subscribes_and_sends_again(self, boss):
         fields = {"name": "shop", "url": "https://shop.test/in", "types": "credits.low, user.deleted"}
-        made = form_post(admin_site, f"{page}new/", fields).content.decode()
-        made_again = form_post(admin_site, f"{page}new/", fields).content.decode()
+        assert "whsec_" not in form_post(boss, f"{self.PAGE}new/", fields).content.decode()
+        fields["reason"] = "the shop goes live"
+        made = form_post(boss, f"{self.PAGE}new/", fields).content.decode()
+        made_again = form_post(boss, f"{self.PAGE}new/", fields).content.decode()
         assert "whsec_" in made
         assert "There is a subscription" in made_again
         shop = EventSubscription.objects.get(name="shop")
         assert shop.types == ["credits.low", "user.deleted"]
-        rotated = form_post(admin_site, page, {"action": "rotate", "_selected_action": str(shop.pk)})
-        assert "whsec_" in rotated.content.decode()
-        assert len(EventSubscription.objects.get(name="shop").secrets) == 2
-        assert "sealed1:" not in admin_site.get(f"{page}{shop.pk}/change/").content.decode()
+        assert last_reason("event_subscription_created") == "the shop goes live"
+        assert "sealed1:" not in boss.get(f"{self.PAGE}{shop.pk}/change/").content.decode()
 
         event = ServiceEvent.objects.create(type="credits.low", user_id=ADA, position=1)
         dead = EventDelivery.objects.create(
             subscription=shop, event=event, position=1, user_id=ADA, dead_at=Now(), attempts=10
         )
         deliveries = "/admin/accounts/eventdelivery/"
-        form_post(admin_site, deliveries, {"action": "send_again", "_selected_action": str(dead.pk)})
+        form_post(boss, deliveries, {"action": "send_again", "_selected_action": str(dead.pk)})
         dead.refresh_from_db()
         assert (dead.dead_at, dead.attempts) == (None, 0)
 
-    def test_other_staff_cannot_subscribe(self, subscribe, admin_site, make_user):
-        assert sign_in(admin_site, make_user(is_staff=True).email).status_code == 302
-        assert admin_site.get("/admin/accounts/eventsubscription/new/").status_code in {302, 403}
+    def test_pausing_and_going_on_ask_why(self, boss, first):
+        for verb, enabled in (("pause", False), ("resume", True)):
+            page = self.choose(boss, verb, first)
+            assert "first" in boss.get(page).content.decode()
+            assert form_post(boss, page, {"reason": ""}).status_code == 200
+            first.refresh_from_db()
+            assert first.enabled is not enabled
+            assert form_post(boss, page, {"reason": f"{verb} it"}).status_code == 302
+            first.refresh_from_db()
+            assert first.enabled is enabled
+            assert last_reason("event_subscription_changed") == f"{verb} it"
+
+    def test_rotating_and_retiring_ask_why_and_a_form_sent_twice_rotates_once(self, boss, first):
+        page = self.choose(boss, "rotate", first)
+        found = re.search(r'name="newest" value="(\w+)"', boss.get(page).content.decode())
+        assert found is not None
+        newest = found[1]
+        assert "whsec_" not in form_post(boss, page, {"reason": "", "newest": newest}).content.decode()
+        assert "whsec_" not in boss.get(page).content.decode()
+        fields = {"reason": "it leaked", "newest": newest}
+        assert "whsec_" in form_post(boss, page, fields).content.decode()
+        again = form_post(boss, page, fields).content.decode()
+        assert "whsec_" not in again
+        assert "since this page was opened" in again
+        assert last_reason("event_subscription_rotated") == "it leaked"
+        before = EventSubscription.objects.get(name="first").secrets
+        assert len(before) == 2
+        retire = self.choose(boss, "retire", first)
+        assert form_post(boss, retire, {"reason": ""}).status_code == 200
+        assert form_post(boss, retire, {"reason": "all know it"}).status_code == 302
+        assert EventSubscription.objects.get(name="first").secrets == before[:1]
+        assert last_reason("event_subscription_retired") == "all know it"
+
+    def test_orders_for_nobody_change_nothing(self, boss, first):
+        for query in ("", "?subscription=junk", f"?subscription={ADA}"):
+            assert form_post(boss, f"{self.PAGE}order/pause{query}", {"reason": "why"}).status_code == 200
+            assert boss.get(f"{self.PAGE}order/rotate{query}").status_code == 404
+        first.refresh_from_db()
+        assert first.enabled
+
+    @pytest.mark.parametrize("path", ["new/", "order/pause", "order/resume", "order/retire", "order/rotate"])
+    def test_other_staff_cannot(self, subscribe, admin_site, make_user, path):
+        subscribe(443, host="shop.test", name="first", scheme="https")
+        roles.sync()
+        operator = make_user(is_staff=True)
+        operator.groups.set(Group.objects.filter(name="operator"))
+        assert sign_in(admin_site, operator.email).status_code == 302
+        page = f"{self.PAGE}{path}?subscription={EventSubscription.objects.get().pk}"
+        assert admin_site.get(page).status_code == 403
+        assert form_post(admin_site, page, {"reason": "why"}).status_code == 403
+        assert EventSubscription.objects.get().enabled
+        assert len(EventSubscription.objects.get().secrets) == 1
+
+
+def last_reason(type_: str) -> str:
+    reason: str = AuditEvent.objects.filter(type=type_).latest("pk").detail["reason"]
+    return reason
 
 
 def form_post(client, path, fields):
