@@ -12,6 +12,7 @@ import bad_headers  # noqa: E402
 import canaries  # noqa: E402
 import documents  # noqa: E402
 import forgeries  # noqa: E402
+import google_sign_ins  # noqa: E402
 import guesses  # noqa: E402
 import second_factors  # noqa: E402
 import spellings  # noqa: E402
@@ -25,6 +26,7 @@ PARTS: dict[str, Part] = {
     "guesses": guesses.a_password_from_everywhere,
     "factors": second_factors.a_code_from_everywhere,
     "forgeries": forgeries.access_tokens,
+    "google": google_sign_ins.what_google_never_said,
     "bad-headers": bad_headers.a_thousand_authorizations,
     "spellings": spellings.paths_of_other_listeners,
     "canaries": canaries.secrets_and_erased_people,
@@ -37,7 +39,7 @@ def main(chosen: list[str]) -> int:
     unknown = set(chosen) - set(PARTS)
     if unknown:
         raise SystemExit(f"There is no {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}.")
-    with MailSink() as sink, instance(mail_port=sink.port) as running:
+    with MailSink() as sink, instance(mail_port=sink.port, with_google=True) as running:
         reports = [attack(name, running, sink) for name in chosen or PARTS]
     failed = [report.part for report in reports if report.faults]
     print(f"Failed: {', '.join(failed)}" if failed else f"All {len(reports)} passed.")

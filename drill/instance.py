@@ -20,13 +20,14 @@ from typing import Any
 import psycopg
 
 import dev_env
+import fake_google_child
 import fake_stripe_child
 from postgres import SERVING, SUPERUSER, Postgres
 from processes import die_with_parent
 
 ROOT = Path(__file__).resolve().parents[1]
 LISTENERS = {"web": "PORT", "internal": "INTERNAL_PORT", "admin": "ADMIN_PORT"}
-PORTS = {**LISTENERS, "stripe": fake_stripe_child.PORT}
+PORTS = {**LISTENERS, "stripe": fake_stripe_child.PORT, "google": fake_google_child.PORT}
 RECEIVER = "receiver"  # where a drill may listen for events
 SERVICE = "demo"  # the service whose key script/server makes
 START_PATIENCE, STOP_PATIENCE = 300.0, 90.0
@@ -58,12 +59,13 @@ class Person:
 class Instance:
     """What the faults act on: its processes by name, its database, its addresses."""
 
-    def __init__(self, directory: Path, *, mail_port: int) -> None:
+    def __init__(self, directory: Path, *, mail_port: int, with_google: bool = False) -> None:
         self.directory = directory / "var"
         self.directory.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700)
         self.ports = {name: free_port() for name in (*PORTS, RECEIVER)}
         self.log_path = directory / "server.log"
         self._mail_port = mail_port
+        self._options = [fake_stripe_child.OPTION, *([fake_google_child.OPTION] if with_google else [])]
         self._supervisor: subprocess.Popen[bytes] | None = None
 
     # Life
@@ -80,7 +82,7 @@ class Instance:
         }
         with self.log_path.open("wb") as log:
             self._supervisor = subprocess.Popen(
-                [sys.executable, str(ROOT / "script" / "lib" / "serve.py"), fake_stripe_child.OPTION],
+                [sys.executable, str(ROOT / "script" / "lib" / "serve.py"), *self._options],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -216,11 +218,11 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def instance(*, mail_port: int) -> Iterator[Instance]:
+def instance(*, mail_port: int, with_google: bool = False) -> Iterator[Instance]:
     """Starts one and ends it; its files are removed unless DRILL_KEEP is set."""
     directory = Path(tempfile.mkdtemp(prefix="drill-"))
     directory.chmod(0o711 if os.geteuid() == 0 else 0o700)  # PostgreSQL's user must be able to pass through
-    running = Instance(directory, mail_port=mail_port)
+    running = Instance(directory, mail_port=mail_port, with_google=with_google)
     try:
         running.start()
         yield running

@@ -11,14 +11,16 @@ ROOT = Path(__file__).resolve().parents[2]
 OPTION = "--with-google"
 PORT = "GOOGLE_PORT"
 DEFAULT_PORT = "8004"
+CLIENTS = ("web.of.the.fake.google", "native.of.the.fake.google")
+CLIENT_SECRET = "secret.of.the.fake.google"  # noqa: S105  (of a fake that listens on this machine only)
 
 
 def settings(environment: Mapping[str, str]) -> dict[str, str]:
     """What the service reads; these win over a client at Google that the environment may name."""
     address = f"http://127.0.0.1:{environment[PORT]}"
     return {
-        "GOOGLE_CLIENT_ID": "web.of.the.fake.google",
-        "GOOGLE_CLIENT_SECRET": "secret.of.the.fake.google",
+        "GOOGLE_CLIENT_ID": ",".join(CLIENTS),
+        "GOOGLE_CLIENT_SECRET": CLIENT_SECRET,
         "GOOGLE_AUTHORIZATION_URL": f"{address}/oauth2/authorize",
         "GOOGLE_TOKEN_URL": f"{address}/oauth2/token",
         "GOOGLE_JWKS_URL": f"{address}/jwks",

@@ -21,6 +21,10 @@ from django.conf import settings
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 NPM = shutil.which("npm")
+CLIENTS = (
+    "web.apps.test",
+    "native.apps.test",
+)  # of config/settings/test.py: the browser's, and a native app's
 
 
 class Provider:
@@ -28,8 +32,8 @@ class Provider:
 
     token_path, authorize_path = "/oauth2/token", "/oauth2/authorize"
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, *, clients: tuple[str, str] = CLIENTS) -> None:
+        self.url, self.clients = url, clients
         self.http = httpx.Client(base_url=url, timeout=10)
         self.key: dict[str, Any] = httpx.get(f"{url}/control/key").json()
 
@@ -73,7 +77,7 @@ class Provider:
         """A good set, but for the changes; None takes a claim away."""
         now = int(time.time())
         good = {
-            "iss": self.url, "aud": "web.apps.test", "azp": "web.apps.test", "sub": subject,
+            "iss": self.url, "aud": self.clients[0], "azp": self.clients[0], "sub": subject,
             "iat": now, "exp": now + 3600,
             "email": f"{subject}@gmail.test", "email_verified": True, "name": "Ada",
         }  # fmt: skip
