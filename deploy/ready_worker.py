@@ -279,11 +279,20 @@ class ReadyWorker(ThreadWorker):  # type: ignore[misc]
     def has_room(self) -> bool:
         return sum(len(each.received) for each in list(self.waiting.values())) < MOST_WAITING
 
+    def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:  # noqa: FBT001 -- gunicorn's signature
+        """All of the body is here, so what the application did not read is thrown away however much it is.
+
+        gunicorn gives up after 64 KiB, and closes a connection that it has just promised to keep.
+        """
+        return keepalive and bool(conn.parser.finish_body())
+
     def answer(self, connection: Connection) -> bool:
         """Whether the client may send another request."""
         request = None
         try:
             request = next(connection.parser)
+            if connection.leaving:
+                request.force_close()  # the answer says so: else the client's next request would find nobody
             keep = self._keepalive_after(connection, self.handle_request(request, connection))
             return bool(keep) and not connection.parser.unreader.ran_dry
         except (http.errors.NoMoreData, StopIteration):

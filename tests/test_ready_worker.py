@@ -149,8 +149,21 @@ def test_who_announces_too_much_is_refused_at_once_and_can_read_it(client):
     connection.sendall(
         b"POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n" + b"x" * 200_000
     )
-    assert answers(connection) == ["POST /unread 0"]
+    received = connection.recv(65536)
+    assert received.endswith(b"POST /unread 0")
+    assert b"\r\nConnection: close\r\n" in received
     assert is_closed(connection)
+
+
+def test_who_sent_too_much_may_ask_again(client):
+    """A refusal before the body was read must not cost the next request, which a proxy sends for somebody else."""
+    connection = client()
+    for body in (b"x" * 1_000_000, b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n" * 5000):
+        head = b"POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+        connection.sendall(head + body)
+        assert answers(connection) == ["POST /unread 0"]
+    connection.sendall(b"GET /next HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert answers(connection) == ["GET /next 0"]
 
 
 def test_chunks_without_end_are_read_no_further_than_the_limit(client):
