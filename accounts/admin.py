@@ -82,6 +82,11 @@ class UserAdmin(ActionPages, RolePages, ReadOnlyAdmin):
 class EndReasons(OneOf):
     title, parameter_name, values = "end", "end_reason", tuple(Session.EndReason.values)
 
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """The index has ended ones only."""
+        rows = super().queryset(request, queryset)
+        return rows.filter(ended_at__isnull=False) if self.value() else rows
+
 
 @admin.register(Session)
 class SessionAdmin(OfUsersAdmin):

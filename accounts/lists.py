@@ -36,6 +36,8 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
     paginator = CappedPaginator
     sortable_by: Any = ()  # a click on a column would sort millions of rows
     list_per_page = 50
+    list_before_template = "admin/capped.html"
+    most_counted, most_found = MOST_COUNTED, user_search.MOST_FOUND  # of which that template tells
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False

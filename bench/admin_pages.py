@@ -22,6 +22,7 @@ from parts import Size  # noqa: E402
 ROUNDS = 5
 MUST_MS = 300
 LISTS = "/admin/accounts"
+BILLING = "/admin/billing"
 # Narrowed lists beside the plain ones of every model: what filters and searches cost.
 NARROWED = (
     f"{LISTS}/user/?status__exact=suspended",
@@ -52,6 +53,32 @@ NARROWED = (
     "/admin/credits/credittransaction/?type__exact=bonus",
     "/admin/credits/credittransaction/?service=shop",
     "/admin/credits/credittransaction/?q=5f2a8b",
+    "/admin/credits/credittransaction/?q=example.com",
+    f"{BILLING}/payment/?kind__exact=trial",
+    f"{BILLING}/payment/?kind__exact=proration",
+    f"{BILLING}/payment/?currency=jpy",
+    f"{BILLING}/payment/?currency=eur",
+    f"{BILLING}/payment/?plan__id__exact=1",
+    f"{BILLING}/payment/?p=100",
+    f"{BILLING}/payment/?q=5f2a8b",
+    f"{BILLING}/payment/?q=example.com",
+    f"{BILLING}/payment/?q=pi_1010",
+    f"{BILLING}/payment/?q=sub_1010",
+    f"{BILLING}/billingaccount/?status__exact=frozen",
+    f"{BILLING}/billingaccount/?status__exact=active",
+    f"{BILLING}/billingaccount/?cancel_at_period_end__exact=1",
+    f"{BILLING}/billingaccount/?plan__id__exact=1",
+    f"{BILLING}/billingaccount/?q=5f2a8b",
+    f"{BILLING}/billingaccount/?q=sub_1010",
+    f"{BILLING}/inboxevent/?dead_at__isempty=0",
+    f"{BILLING}/inboxevent/?done_at__isempty=1",
+    f"{BILLING}/inboxevent/?type=charge.dispute.created",
+    f"{BILLING}/inboxevent/?type=invoice.paid",
+    f"{BILLING}/inboxevent/?q=cus_1010",
+    f"{BILLING}/inboxevent/?q=evt_1010",
+    f"{BILLING}/customerchange/?dead_at__isempty=0",
+    f"{BILLING}/customerchange/?kind__exact=email",
+    f"{BILLING}/customerchange/?q=5f2a8b",
 )
 
 

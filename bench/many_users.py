@@ -1,4 +1,5 @@
-"""The bench's largest database: a million users, each with a grant, a journal, a session, mails and an audit log.
+"""The bench's largest database: a million users, each with a grant, a journal, a session, mails and an audit log,
+and a fifth of them with payments.
 
 Inserted by SQL, with the shape that the service's own rows have; the chain of hashes is left out, which no page reads.
 Kept for the next run while the schema is the same.
@@ -8,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import databases
+import many_payments
 from databases import JOURNAL
 
 from schema import fingerprint
@@ -88,6 +90,7 @@ TABLES: dict[str, Sequence[str]] = {
     "accounts_auditevent": (AUDIT,),
     "accounts_outboxmessage": (MAILS,),
     "accounts_mailtoken": (TOKENS,),
+    **many_payments.TABLES,
 }
 
 

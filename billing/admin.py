@@ -7,6 +7,7 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.forms.models import model_to_dict
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -16,13 +17,12 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from accounts import audit
-from accounts.admin import ReadOnlyAdmin
+from accounts import audit, user_search
 from accounts.audit import Event
-from accounts.lists import PageOfUser
+from accounts.lists import OfUsersAdmin, OneOf, PageOfUser, ReadOnlyAdmin
 from accounts.models import User
-from billing import money, order_pages, overview, user_page
-from billing.models import BillingAccount, CustomerChange, InboxEvent, Payment, Plan, Revenue
+from billing import inbox, money, order_pages, overview, user_page
+from billing.models import BillingAccount, CustomerChange, CustomerLink, InboxEvent, Payment, Plan, Revenue
 from billing.order_pages import CancelForm, OrderPages, ReasonForm, RefundForm
 
 
@@ -73,9 +73,20 @@ class PlanAdmin(ModelAdmin):  # type: ignore[misc]
         audit.record(Event.PLAN_CHANGED, user_id=None, actor=f"staff {request.user.pk}", detail=detail)
 
 
-class BillingAdmin(ReadOnlyAdmin):
-    list_select_related: Any = ("user",)
-    search_fields: Any = ("user__email",)
+class BillingAdmin(OfUsersAdmin):
+    """Rows of a user, found by who that is or by a whole id of Stripe."""
+
+    search_help_text = f"{user_search.HELP}, or a whole id of Stripe"
+    stripe_ids: ClassVar[tuple[str, ...]] = ()  # columns, each with an index
+
+    def found(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        customer = CustomerLink.objects.filter(customer=term).values_list("user_id", flat=True).first()
+        if customer is not None:
+            return rows.filter(user_id=customer)
+        of_stripe = Q(*((name, term) for name in self.stripe_ids), _connector=Q.OR)
+        if self.stripe_ids and rows.filter(of_stripe).exists():
+            return rows.filter(of_stripe)
+        return super().found(rows, term)
 
     @admin.display(description="user")
     def person(self, row: Any) -> SafeString:
@@ -90,6 +101,7 @@ class BillingAccountAdmin(PageOfUser, OrderPages, BillingAdmin):
     list_display = ("user", "status", "plan", "current_period_end", "cancel_at_period_end", "changed_at")
     list_filter = ("status", "plan", "cancel_at_period_end")
     list_select_related = ("user", "plan")
+    stripe_ids = ("subscription",)
     ordering = ("-changed_at",)
     page_title, page_template = "Billing", "admin/billing/account.html"
     page_permissions: ClassVar = {
@@ -107,13 +119,22 @@ class BillingAccountAdmin(PageOfUser, OrderPages, BillingAdmin):
         return user_page.context(person)
 
 
+class Currencies(OneOf):
+    """Of the plans, which are few."""
+
+    title, parameter_name = "currency", "currency"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        names = Plan.objects.order_by("currency").values_list("currency", flat=True).distinct()
+        return [(name, name.upper()) for name in names]
+
+
 @admin.register(Payment)
 class PaymentAdmin(OrderPages, BillingAdmin):
     list_display = ("id", "person", "kind", "plan", "quantity", "credits", "amount", "left", "paid_at")
-    list_filter = ("kind", "plan", "currency")
+    list_filter = ("kind", "plan", Currencies)
     list_select_related = ("user", "plan")
-    search_fields = ("user__email", "id", "payment_intent", "subscription")
-    ordering = ("-created_at",)
+    stripe_ids = ("id", "payment_intent", "subscription")
     order_kinds: ClassVar = {
         "refund": ("billing.refund_payment", "Refund a payment", RefundForm, order_pages.refund),
         "settle": ("billing.refund_payment", "Settle a payment again", ReasonForm, order_pages.settle_again),
@@ -131,6 +152,15 @@ class PaymentAdmin(OrderPages, BillingAdmin):
         return money.written(payment.kept or 0, payment.currency) if payment.currency else ""
 
 
+class EventTypes(OneOf):
+    """Those that something is done about."""
+
+    title, parameter_name, values = "type", "type", tuple(sorted(inbox.HANDLERS))
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(value, value) for value in self.values]
+
+
 @admin.register(InboxEvent)
 class InboxEventAdmin(OrderPages, ReadOnlyAdmin):
     """Stripe's events. The body is not shown: it has addresses and names."""
@@ -139,9 +169,10 @@ class InboxEventAdmin(OrderPages, ReadOnlyAdmin):
     list_filter = (
         ("dead_at", admin.EmptyFieldListFilter),
         ("done_at", admin.EmptyFieldListFilter),
-        "type",
+        EventTypes,
     )
-    search_fields = ("event_id", "customer")
+    search_fields = ("event_id",)  # that there is a search; what it finds: get_search_results
+    search_help_text = "The whole id of an event or a customer"
     ordering = ("-id",)
     exclude = ("body",)
     order_kinds: ClassVar = {
@@ -150,6 +181,13 @@ class InboxEventAdmin(OrderPages, ReadOnlyAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         return [*self.order_urls(), *super().get_urls()]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        found = queryset.filter(Q(event_id=term) | Q(customer=term)) if term else queryset
+        return found, False
 
     @admin.display(description="")
     def again(self, event: InboxEvent) -> str:

@@ -10,7 +10,8 @@ from django.contrib import admin
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from accounts import key_format, throttles
+from accounts import key_format, throttles, user_search
+from accounts.lists import ReadOnlyAdmin
 from accounts.models import (
     AuditEvent,
     MailToken,
@@ -225,6 +226,32 @@ class TestUsers:
         text = signed_in.get("/admin/accounts/user/", {"q": part}).content.decode()
         assert "ada.lovelace@" in text
         assert "charles@" not in text
+
+    @pytest.mark.parametrize("walked", [0, 1, 3, 10])
+    def test_are_found_among_the_newest_or_by_the_index(
+        self, make_user: MakeUser, monkeypatch: pytest.MonkeyPatch, walked: int
+    ) -> None:
+        made = [make_user(f"person{number}@example.com").pk for number in range(4)]
+        monkeypatch.setattr(user_search, "MOST_WALKED", walked)
+        assert user_search.ids("example.com") == made[::-1]
+        assert user_search.ids("person1") == [made[1]]
+        assert user_search.ids(str(made[2])[:8]) == [made[2]]
+        assert user_search.ids("PE") == made[::-1]
+        assert user_search.ids("nobody") == []
+
+    def test_that_are_many_are_the_newest_and_the_page_says_so(
+        self, signed_in: ListenerClient, make_user: MakeUser, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made = [make_user(f"person{number}@many.example").pk for number in range(4)]
+        User.objects.filter(pk=made[0]).update(status="suspended")
+        monkeypatch.setattr(user_search, "MOST_FOUND", 2)
+        monkeypatch.setattr(ReadOnlyAdmin, "most_found", 2)
+        assert user_search.ids("many.example") == [made[3], made[2]]
+        page = "/admin/accounts/user/?q=many.example"
+        assert "The newest 2 users that match" in signed_in.get(page).content.decode()
+        narrowed = signed_in.get(f"{page}&status__exact=suspended").content.decode()
+        assert "person0@many.example" in narrowed
+        assert "The newest 2" not in narrowed
 
     @pytest.mark.parametrize(
         "query",

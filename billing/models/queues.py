@@ -53,6 +53,7 @@ class InboxEvent(Queued):
             models.Index(fields=["dead_at"], condition=Q(dead_at__isnull=False), name="inbox_dead"),
             models.Index(fields=["done_at"], name="inbox_done"),
             models.Index(fields=["customer"], condition=~Q(customer=""), name="inbox_by_customer"),
+            models.Index(fields=["type", "-id"], name="inbox_by_type"),
         )
 
     def __str__(self) -> str:

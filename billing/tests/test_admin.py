@@ -1,5 +1,6 @@
 """Billing in the admin: what staff see, and what they may order, with a reason."""
 
+import re
 import uuid
 
 import pytest
@@ -7,8 +8,8 @@ from django.contrib.auth.models import Permission
 from django.utils import timezone
 
 from accounts.models import AuditEvent, User
-from billing import lifecycle, settle
-from billing.models import InboxEvent, Plan
+from billing import customers, lifecycle, settle
+from billing.models import InboxEvent, Payment, Plan
 from billing.tests.conftest import Buyer
 from credits.tests.admin_pages import page, post, signed_in
 
@@ -113,3 +114,31 @@ def test_plans_are_the_superusers_with_a_reason(site, viewer, plans):
     detail = AuditEvent.objects.get(type="plan_changed").detail
     assert detail["changed"] == {"credits": [100, 150]}
     assert site.get(f"{B}/plan/{plan.pk}/delete/").status_code == 403
+
+
+def test_is_found_by_the_user_and_by_whole_ids_of_stripe(site, bought, buyer):
+    other = User.objects.create_user("other@elsewhere.test")
+    Payment.objects.create(id="in_other", user=other, subscription="sub_other")
+    for term in (buyer.user.email[:6], bought.pk, bought.payment_intent, customers.customer_of(buyer.id)):
+        shown = page(site, f"{B}/payment/?q={term}")
+        assert bought.pk in shown, term
+        assert "in_other" not in shown, term
+    assert "in_other" in page(site, f"{B}/payment/?q=sub_other")
+    assert "in_other" not in page(site, f"{B}/payment/?q=sub_oth")
+
+
+def test_events_are_found_by_whole_ids_and_by_type(site, db):
+    for number, type_ in enumerate(("invoice.paid", "refund.created")):
+        event = {"event_id": f"evt_{number}", "customer": f"cus_{number}", "type": type_}
+        InboxEvent.objects.create(created=timezone.now(), livemode=False, body="{}", **event)
+    for query in ("q=evt_1", "q=cus_1", "type=refund.created"):
+        shown = page(site, f"{B}/inboxevent/?{query}")
+        assert "evt_1" in shown
+        assert "evt_0" not in shown
+
+
+def test_revenue_adds_up_days_and_plans(site, bought, buyer, plans):
+    settle.settle_session(buyer.buy(plans["large"])["id"])
+    shown = page(site, f"{B}/revenue/")
+    assert "40.00 EUR" in shown
+    assert re.search(r'data-label="Payments" class="number">2<', shown)
