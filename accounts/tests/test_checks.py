@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
-from pytest_django import Settings
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts import checks, key_format
 
@@ -35,6 +35,13 @@ PEM = bytes(P256.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPub
 
 def test_the_settings_of_the_tests_are_clean() -> None:
     assert found() == set()
+
+
+@pytest.mark.django_db
+def test_no_check_reads_a_table(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    """`migrate` runs them before there are any, and PostgreSQL would log errors at the first start."""
+    with django_assert_num_queries(0):
+        run_checks(databases=["default"])
 
 
 class TestSigningKeys:

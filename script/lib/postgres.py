@@ -173,6 +173,12 @@ class Postgres:
         )
 
     def accepts_connections(self) -> bool:
+        """Asked only once PostgreSQL's own file says so: a connection that comes earlier is a FATAL in its log."""
+        try:
+            if "\nready" not in (self.data / "postmaster.pid").read_text():
+                return False
+        except FileNotFoundError:
+            return False
         return self._client("pg_isready", "--quiet").returncode == 0
 
     def create_roles_and_database(self) -> None:
