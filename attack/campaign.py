@@ -17,6 +17,7 @@ import guesses  # noqa: E402
 import second_factors  # noqa: E402
 import spellings  # noqa: E402
 import timing  # noqa: E402
+import webhook_deliveries  # noqa: E402
 from instance import Instance, instance  # noqa: E402
 from mail_sink import MailSink  # noqa: E402
 from report import Report  # noqa: E402
@@ -27,6 +28,7 @@ PARTS: dict[str, Part] = {
     "factors": second_factors.a_code_from_everywhere,
     "forgeries": forgeries.access_tokens,
     "google": google_sign_ins.what_google_never_said,
+    "webhook": webhook_deliveries.what_stripe_never_sent,
     "bad-headers": bad_headers.a_thousand_authorizations,
     "spellings": spellings.paths_of_other_listeners,
     "canaries": canaries.secrets_and_erased_people,

@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext, override_settings
 from billing import intake, urls
 from billing.models import InboxEvent
 from billing.tests.conftest import SECRET, WEBHOOK, event, signature
+from tests.fake_stripe.bad_bodies import JUNK
 from tests.listeners import ListenerClient
 
 pytestmark = pytest.mark.django_db
@@ -124,37 +125,6 @@ class TestSignature:
         body = json.dumps(event()).encode()
         mac = signature(body, at=time.time() - 1000).split(",")[1]
         assert refused(deliver(raw=body, header=f"t={int(time.time())},{mac}"), 400, "signature_invalid")
-
-
-DEEP = b"[" * 100_000 + b"]" * 100_000
-JUNK = {
-    "nothing": b"",
-    "number": b"1",
-    "text": b'"evt"',
-    "list": b"[]",
-    "null": b"null",
-    "object": b"{}",
-    "nul": b"\0",
-    "not utf-8": b"\xff\xfe",
-    "not utf-8 inside": json.dumps(event()).encode().replace(b"th_1", b"\xff\xfe"),
-    "lone surrogate": json.dumps(event()).encode().replace(b"th_1", b"\xed\xa0\x80"),
-    "escaped surrogate": json.dumps(event()).encode().replace(b"th_1", b"\\ud800"),
-    "cut off": json.dumps(event()).encode()[:-1],
-    "deep": DEEP,
-    "deep inside": json.dumps(event()).encode().replace(b'"th_1"', DEEP),
-    "a little too deep": json.dumps(event()).encode().replace(b'"th_1"', b"[" * 40 + b"]" * 40),
-    "another object": json.dumps(event(object="charge")).encode(),
-    "no id": json.dumps({**event(), "id": ""}).encode(),
-    "long id": json.dumps({**event(), "id": "e" * 300}).encode(),
-    "nul in the id": json.dumps({**event(), "id": "evt\0"}).encode(),
-    "number for an id": json.dumps({**event(), "id": 1}).encode(),
-    "long type": json.dumps(event("t" * 200)).encode(),
-    "no object": json.dumps({**event(), "data": {}}).encode(),
-    "list for an object": json.dumps({**event(), "data": {"object": []}}).encode(),
-    "time that is none": json.dumps(event(created=10**30)).encode(),
-    "time before time": json.dumps(event(created=-(10**15))).encode(),
-    "word for livemode": json.dumps(event(livemode="false")).encode(),
-}
 
 
 class TestJunk:
