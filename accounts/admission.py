@@ -3,15 +3,33 @@
 Passwords, second factors, passkeys and Google each prove it in a module of their own and then call `admit`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from django.db import transaction
 
-from accounts import deletion, factors, mfa_tokens, sessions
+from accounts import deletion, factors, metrics, mfa_tokens, sessions
 from accounts.client import Client
 from accounts.errors import AccountSuspended, DeletionPending, MFARequired
 from accounts.models import User
 from accounts.sessions import TokenPair
 
 Status = User.Status
+
+
+@contextmanager
+def counted(way: str, *, done: str | None = "ok") -> Iterator[None]:
+    """One try to sign in, for the metrics: `done`, or the code of what it was refused with. Around the transaction:
+    what is undone at its end was no sign-in. A step that another follows is `done` with that one's name, or with None
+    where only its refusals count.
+    """
+    try:
+        yield
+    except Exception as refusal:
+        metrics.count(metrics.LOGINS, way, getattr(refusal, "default_code", "failed"))
+        raise
+    if done is not None:
+        metrics.count(metrics.LOGINS, way, done)
 
 
 def admit(

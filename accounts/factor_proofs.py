@@ -13,6 +13,7 @@ from django.db import transaction
 from accounts import audit, mails, throttles
 from accounts.audit import Event
 from accounts.client import Client
+from accounts.errors import MFAInvalidCode
 from accounts.models import User
 from accounts.throttles import Hit
 
@@ -21,6 +22,8 @@ Result = TypeVar("Result")
 
 class FactorWrong(Exception):
     """The try was judged and is wrong; it stays counted."""
+
+    default_code = MFAInvalidCode.default_code
 
 
 def judged(

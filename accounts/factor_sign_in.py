@@ -20,6 +20,7 @@ Type = Authenticator.Type
 PASSKEY_ALONE = ["pop", "user", factors.MFA]
 
 
+@admission.counted("mfa")
 def finish(
     *, mfa_token: str, code: str | None, credential: dict[str, Any] | None, client: Client
 ) -> TokenPair:
@@ -54,6 +55,7 @@ def options_for(mfa_token: str | None, *, client: Client) -> dict[str, Any]:
     return passkeys.second_factor_options(token)
 
 
+@admission.counted("passkey")
 def by_passkey(*, credential: dict[str, Any], cancel_deletion: bool, client: Client) -> TokenPair:
     """Opens a session. Nothing can be guessed here, so nothing is counted per account.
 

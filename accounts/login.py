@@ -21,6 +21,7 @@ Status = User.Status
 TRIES_WHEN_ACCOUNT_CHANGES = 3
 
 
+@admission.counted("password")
 def sign_in(*, email: str, password: str, cancel_deletion: bool, client: Client) -> TokenPair:
     """Opens a session.
 

@@ -18,12 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import prometheus_client
+import structlog
 from django.conf import settings
 from prometheus_client import values
 
 SECONDS_BETWEEN_WRITES = 1.0
+DISK_FULL = "53100"  # SQLSTATE disk_full
 NO_SLOT = "none"  # of a process that has counted nothing yet
 
+log = structlog.get_logger("metrics")
 Labels = tuple[str, ...]
 
 
@@ -43,7 +46,10 @@ class Slot:
             directory
         )  # read by prometheus_client when it opens a file
         for number in numbers():
-            lock = (directory / f"{number}.lock").open("a")
+            path = directory / f"{number}.lock"
+            if path.exists() and not os.access(path, os.W_OK):
+                continue  # of a command that ran as another user
+            lock = path.open("a")
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -70,6 +76,13 @@ class Counter(prometheus_client.Counter):
         self.inc(sum(amounts))
 
 
+class Latest(prometheus_client.Gauge):
+    """When something last happened, in seconds since 1970; of several processes the latest."""
+
+    def add(self, amounts: list[float]) -> None:
+        self.set(max(amounts))
+
+
 class Histogram(prometheus_client.Histogram):
     """How long something took, in seconds."""
 
@@ -80,12 +93,19 @@ class Histogram(prometheus_client.Histogram):
             self._buckets[place].inc(many)
 
 
+Metric = Counter | Histogram | Latest
+
+
 def _counter(name: str, text: str, *labels: str) -> Counter:
     return Counter(name, text, labels, registry=None)
 
 
 def _histogram(name: str, text: str, *labels: str, buckets: tuple[float, ...]) -> Histogram:
     return Histogram(name, text, labels, buckets=buckets, registry=None)
+
+
+def _latest(name: str, text: str, *labels: str) -> Latest:
+    return Latest(name, text, labels, registry=None, multiprocess_mode="max")
 
 
 _SECONDS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -102,10 +122,20 @@ PROBLEMS = _counter(
     "route",
     "code",
 )
+UNEXPECTED = _counter(
+    "unexpected_errors_total", "What nobody foresaw: answers 500, failed tasks and sweeps.", "of"
+)
+LOGINS = _counter(
+    "logins_total", "Sign-ins by way and result: `ok`, or the code of the refusal.", "way", "result"
+)
 TOKENS = _counter("tokens_issued_total", "Pairs of tokens, by what they were for.", "by")
 THROTTLED = _counter("throttled_total", "Calls over a limit, by the limit's name.", "limit")
 LEDGER = _counter(
-    "ledger_operations_total", "Ledger operations by type, path and result.", "type", "path", "result"
+    "ledger_operations_total",
+    "Operations on the ledger by type, path and result: `ok`, `replayed`, or the code of the refusal.",
+    "type",
+    "path",
+    "result",
 )
 LOCK_WAIT = _histogram(
     "ledger_lock_wait_seconds",
@@ -116,17 +146,40 @@ LOCK_WAIT = _histogram(
 LEDGER_RETRIES = _counter(
     "ledger_retries_total", "Operations that lost against others and were repeated.", "reason"
 )
+LEDGER_VERIFIED = _latest(
+    "ledger_verified_timestamp_seconds",
+    "When the whole ledger was last verified: `right` or `wrong`.",
+    "result",
+)
 TASKS = _histogram(
     "celery_task_duration_seconds", "Background tasks by name and result.", "task", "state", buckets=_SECONDS
+)
+BEAT = _latest(
+    "celery_beat_last_sent_timestamp_seconds", "When the scheduler last handed a task to the broker.", "task"
+)
+DATABASE_ERRORS = _counter(
+    "database_errors_total",
+    "Statements and connections that failed, by SQLSTATE where there was one.",
+    "sqlstate",
 )
 DELIVERIES = _counter(
     "event_deliveries_total", "Webhooks tried, by subscription and result.", "subscription", "result"
 )
-ALL: tuple[Counter | Histogram, ...] = (
-    REQUESTS, PROBLEMS, TOKENS, THROTTLED, LEDGER, LOCK_WAIT, LEDGER_RETRIES, TASKS, DELIVERIES,
+ALL: tuple[Metric, ...] = (
+    REQUESTS, PROBLEMS, UNEXPECTED, LOGINS, TOKENS, THROTTLED, LEDGER, LOCK_WAIT, LEDGER_RETRIES, LEDGER_VERIFIED,
+    TASKS, BEAT, DATABASE_ERRORS, DELIVERIES,
 )  # fmt: skip
+# Shown as 0 before anything was counted: Prometheus takes the first value of a series for where it began, so the first
+# of these would otherwise be no increase, and raise no alert.
+FROM_ZERO: dict[Metric, tuple[Labels, ...]] = {
+    PROBLEMS: (("/v1/auth/refresh", "refresh_token_reused"),),
+    UNEXPECTED: (("request",), ("task",), ("sweep",)),
+    DATABASE_ERRORS: ((DISK_FULL,),),
+    LOGINS: (("password", "ok"), ("password", "invalid_credentials")),
+    TOKENS: (("sign_in",), ("refresh",)),
+}
 
-Record = tuple[Counter | Histogram, Labels, float]
+Record = tuple[Metric, Labels, float]
 
 
 class Recorder:
@@ -139,7 +192,7 @@ class Recorder:
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def add(self, metric: Counter | Histogram, labels: Labels, amount: float) -> None:
+    def add(self, metric: Metric, labels: Labels, amount: float) -> None:
         self.records.append((metric, labels, amount))
         if not self._something.is_set():
             self._wake()
@@ -156,11 +209,14 @@ class Recorder:
             self._something.wait()
             time.sleep(SECONDS_BETWEEN_WRITES)
             self._something.clear()  # before the records are taken: one that comes now wakes us again
-            self.write()
+            try:
+                self.write()
+            except OSError as error:  # what was counted is lost; the next second is not
+                log.error("metrics_not_written", error=type(error).__name__, number=error.errno)
 
     def write(self) -> None:
         with self._writing:
-            amounts: dict[tuple[Counter | Histogram, Labels], list[float]] = defaultdict(list)
+            amounts: dict[tuple[Metric, Labels], list[float]] = defaultdict(list)
             for _ in range(len(self.records)):
                 metric, labels, amount = self.records.popleft()
                 amounts[metric, labels].append(amount)
@@ -176,6 +232,11 @@ recorder = Recorder()
 
 def count(metric: Counter, *labels: str) -> None:
     recorder.add(metric, labels, 1.0)
+
+
+def note(metric: Latest, *labels: str) -> None:
+    """That it happened now."""
+    recorder.add(metric, labels, time.time())
 
 
 def observe(metric: Histogram, *labels: str, seconds: float) -> None:

@@ -15,6 +15,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from accounts import (
+    admission,
     audit,
     factor_changes,
     factor_proofs,
@@ -60,6 +61,7 @@ def passkey_options(token: MFAToken) -> str:
     return json.dumps(passkey_rows.second_factor_options(token))
 
 
+@admission.counted("admin")
 def finish(request: HttpRequest, *, code: str, credential: str) -> str:
     """Signs in; where to go next. Raises MFATokenInvalid, FactorWrong, RateLimited."""
     token = waiting(request)

@@ -16,7 +16,7 @@ from django.urls import URLPattern, reverse
 from unfold.forms import AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 
-from accounts import audit, email_address, login, passwords, staff_factor
+from accounts import admission, audit, email_address, login, passwords, staff_factor
 from accounts.audit import Event
 from accounts.client import Client, client_of
 from accounts.errors import InvalidCredentials, RateLimited, ServiceUnavailable
@@ -29,6 +29,7 @@ View = Callable[..., HttpResponse]
 REFERRER_POLICY = "same-origin"
 
 
+@admission.counted("admin", done="mfa_required")
 def staff_member(*, email: str, password: str, client: Client) -> User:
     """The active member of staff with this address and password.
 

@@ -9,9 +9,9 @@ from contextvars import Token
 from typing import Any
 
 import structlog
-from celery import Task
+from celery import Task, states
 from celery.exceptions import Ignore
-from celery.signals import before_task_publish, task_postrun, task_prerun
+from celery.signals import after_task_publish, beat_init, before_task_publish, task_postrun, task_prerun
 
 from accounts import metrics
 from config import faults
@@ -51,6 +51,7 @@ class ServiceTask(Task):  # type: ignore[type-arg]
         try:
             result = super().__call__(*args, **options)
         except Exception as error:
+            faults.count(error)
             if self.request.is_eager or not faults.is_outage(error):
                 raise
             faults.drop_stale_connection(error)
@@ -64,6 +65,16 @@ class ServiceTask(Task):  # type: ignore[type-arg]
 def send_request_id(headers: dict[str, Any] | None = None, **_: Any) -> None:
     if headers is not None and (current := request_id.get()) is not None:
         headers[HEADER] = current
+
+
+@beat_init.connect
+def watch_beat(**_: Any) -> None:
+    """In the scheduler's process alone: what a web process sends says nothing about the scheduler."""
+    after_task_publish.connect(note_sent)
+
+
+def note_sent(sender: str = "", **_: Any) -> None:
+    metrics.note(metrics.BEAT, sender)
 
 
 _running: dict[str, tuple[float, Token[str | None]]] = {}
@@ -81,4 +92,6 @@ def note_end(task_id: str, task: Any, state: str | None = None, **_: Any) -> Non
     if started is not None and token is not None:
         request_id.reset(token)
         seconds = time.perf_counter() - started
+        if state == states.FAILURE:
+            metrics.count(metrics.UNEXPECTED, "task")
         metrics.observe(metrics.TASKS, task.name, (state or "ignored").lower(), seconds=seconds)

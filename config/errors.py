@@ -98,7 +98,9 @@ def handle(error: Exception, context: dict[str, Any]) -> HttpResponse:
 def respond(error: BaseException, request: Any) -> HttpResponse:
     """The answer to an exception, wherever it was met. Outages and surprises are logged."""
     problem = translate(error)
+    faults.count(error)
     if isinstance(problem, InternalError):
+        metrics.count(metrics.UNEXPECTED, "request")
         log.error("unexpected_error", exc_info=error)
     elif isinstance(problem, ServiceUnavailable) and problem is not error:
         log.warning("outage", error=type(error).__name__, sqlstate=faults.sqlstate(error))

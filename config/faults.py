@@ -7,6 +7,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from accounts import metrics
+
 # OperationalError covers a lost server, too many connections, a full disk, deadlocks, lock and statement time-outs.
 OUTAGES = (
     OperationalError,
@@ -41,6 +43,12 @@ def sqlstate(error: BaseException) -> str | None:
         if isinstance(candidate, psycopg.Error):
             return candidate.sqlstate
     return None
+
+
+def count(error: BaseException) -> None:
+    """In the metrics, where it came from the database."""
+    if isinstance(error, DatabaseError | InterfaceError | psycopg.Error):
+        metrics.count(metrics.DATABASE_ERRORS, sqlstate(error) or "none")
 
 
 def drop_stale_connection(error: BaseException) -> None:

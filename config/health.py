@@ -143,8 +143,13 @@ def expected_migrations() -> frozenset[tuple[str, str]]:
 
 def look_at_redis() -> State:
     try:
-        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1) as client:
+        with redis_client() as client:
             client.ping()
     except redis.RedisError:
         return "unreachable"
     return "ok"
+
+
+def redis_client() -> redis.Redis:
+    """A connection of its own, which gives up after a second."""
+    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1)

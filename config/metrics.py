@@ -7,7 +7,9 @@ seconds the oldest of that has, and how much was given up. One query that an ind
 import time
 from collections.abc import Callable, Iterable, Iterator
 
+import redis
 import structlog
+from celery import current_app
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpResponse
@@ -20,9 +22,10 @@ from rest_framework.request import Request
 from accounts import metrics
 from accounts.documentation import documented
 from accounts.tiers import PublicEndpoint
-from config.health import look_at_redis
+from config.health import redis_client
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+ALLOWED = "allowed"
 log = structlog.get_logger("metrics")
 
 
@@ -48,7 +51,16 @@ class Counted:
         found = {metric.name: metric for metric in MultiProcessCollector.merge(metrics.files())}  # type: ignore[no-untyped-call]
         for known in metrics.ALL:
             for empty in known.describe():
-                yield found.get(empty.name, empty)
+                yield _from_zero(known, found.get(empty.name, empty))
+
+
+def _from_zero(known: metrics.Metric, family: Metric) -> Metric:
+    """With what is to be seen before it is first counted."""
+    for values in metrics.FROM_ZERO.get(known, ()):
+        labels = dict(zip(known._labelnames, values, strict=True))  # noqa: SLF001
+        if not any(sample.labels == labels for sample in family.samples):
+            family.add_sample(f"{family.name}_total", labels, 0.0)
+    return family
 
 
 class Looked:
@@ -59,23 +71,47 @@ class Looked:
         sessions = _sessions()
         yield _gauge("database_up", "Whether the database answers.", float(sessions is not None))
         yield _gauge("database_answer_seconds", "How long it took to answer.", time.perf_counter() - started)
-        yield _gauge("redis_up", "Whether Redis answers.", float(look_at_redis() == "ok"))
-        connections = GaugeMetricFamily(
-            "database_connections", "Sessions of this database.", labels=["state"]
-        )
-        for state, many in (sessions or {}).items():
-            connections.add_metric([state], many)
-        yield connections
-        yield from _queues() if sessions is not None else ()
+        if sessions is not None:
+            yield from _connections(sessions)
+            yield from _queues()
+        yield from _broker()
+
+
+def _broker() -> Iterator[Metric]:
+    """Whether Redis answers; and what waits there for a worker, or is in the hands of one that has not finished it."""
+    try:
+        with redis_client() as client:
+            lengths = {
+                "waiting": client.llen(current_app.conf.task_default_queue),
+                "taken": client.hlen("unacked"),
+            }
+    except redis.RedisError:
+        lengths = None
+    yield _gauge("redis_up", "Whether Redis answers.", float(lengths is not None))
+    tasks = GaugeMetricFamily("celery_queue_tasks", "Tasks at the broker.", labels=["state"])
+    for state, many in (lengths or {}).items():
+        tasks.add_metric([state], many)
+    yield tasks
+
+
+def _connections(sessions: dict[str, int]) -> Iterator[Metric]:
+    allowed = sessions.pop(ALLOWED)
+    yield _gauge("database_connections_max", "What the server allows, to all databases together.", allowed)
+    open_ones = GaugeMetricFamily("database_connections", "Sessions of this database.", labels=["state"])
+    for state, many in sessions.items():
+        open_ones.add_metric([state], many)
+    yield open_ones
 
 
 def _sessions() -> dict[str, int] | None:
-    """The sessions of this database by state; None where it does not answer."""
+    """The sessions of this database by state, and how many the server allows; None where it does not answer."""
     try:
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT coalesce(state, 'other'), count(*) FROM pg_stat_activity"
                 " WHERE datname = current_database() GROUP BY 1"
+                " UNION ALL SELECT %s, current_setting('max_connections')::int",
+                [ALLOWED],
             )
             return dict(cursor.fetchall())
     except DatabaseError as error:

@@ -44,6 +44,7 @@ class Order:
     user_id: uuid.UUID | None = None
     operation: Operation[CreditTransaction] | None = None
     problem: Problem | None = None
+    kind: str = ""  # what the metrics call it
 
 
 def perform_all(orders: Sequence[Order]) -> list[CreditTransaction | Problem]:
@@ -53,8 +54,8 @@ def perform_all(orders: Sequence[Order]) -> list[CreditTransaction | Problem]:
     ServiceUnavailable, and then nothing was done.
     """
     results = retried(lambda: _perform_all(orders))
-    for result in results:
-        count_operation(result)
+    for order, result in zip(orders, results, strict=True):
+        count_operation(result, kind=order.kind)
     return results
 
 

@@ -23,7 +23,9 @@ def place(*, user_id: uuid.UUID, amount: int, lifetime: timedelta, call: Call) -
 
     Raises UserNotFound, InsufficientCredits, AccountSuspended or AccountFrozen.
     """
-    return perform(user_id, call, placing(amount=amount, lifetime=lifetime, call=call))
+    return perform(
+        user_id, call, placing(amount=amount, lifetime=lifetime, call=call), kind=TransactionType.HOLD
+    )
 
 
 def placing(*, amount: int, lifetime: timedelta, call: Call) -> Operation[CreditTransaction]:
@@ -47,7 +49,7 @@ def capture(*, hold_id: uuid.UUID, amount: int | None, call: Call) -> CreditTran
     Raises HoldNotFound, HoldNotOpen or CaptureExceedsHold.
     """
     hold = find(hold_id, service=call.service)
-    return perform(hold.user_id, call, capturing(hold, amount=amount, call=call))
+    return perform(hold.user_id, call, capturing(hold, amount=amount, call=call), kind="capture")
 
 
 def capturing(hold: CreditLot, *, amount: int | None, call: Call) -> Operation[CreditTransaction]:
@@ -57,7 +59,7 @@ def capturing(hold: CreditLot, *, amount: int | None, call: Call) -> Operation[C
 def release(*, hold_id: uuid.UUID, call: Call) -> CreditTransaction:
     """Gives a hold back to its grants. Raises HoldNotFound or HoldNotOpen."""
     hold = find(hold_id, service=call.service)
-    return perform(hold.user_id, call, releasing(hold, call=call))
+    return perform(hold.user_id, call, releasing(hold, call=call), kind=TransactionType.RELEASE)
 
 
 def releasing(hold: CreditLot, *, call: Call) -> Operation[CreditTransaction]:
@@ -79,7 +81,7 @@ def release_for_staff(*, hold_id: uuid.UUID, reason: str, staff_id: uuid.UUID, k
 
 @transaction.atomic
 def _release_for_staff(hold: CreditLot, call: Call, staff_id: uuid.UUID) -> CreditTransaction:
-    row = perform(hold.user_id, call, releasing(hold, call=call))
+    row = perform(hold.user_id, call, releasing(hold, call=call), kind=TransactionType.RELEASE)
     if not row.replayed:
         detail = {"hold": str(hold.transaction_id), "amount": hold.issued, "service": hold.service}
         audit.record(Event.HOLD_RELEASED, user_id=hold.user_id, actor=f"staff {staff_id}", detail=detail)

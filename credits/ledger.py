@@ -35,7 +35,9 @@ def add(
 
     Raises UserNotFound, BalanceLimit, and ValidationFailed for an expiry that is past or over 100 years away.
     """
-    return perform(user_id, call, adding(amount=amount, call=call, type=type, expires_at=expires_at))
+    return perform(
+        user_id, call, adding(amount=amount, call=call, type=type, expires_at=expires_at), kind=type
+    )
 
 
 def adding(
@@ -64,7 +66,7 @@ def use(*, user_id: uuid.UUID, amount: int | None, call: Call) -> CreditTransact
 
 def use_locked(*, user_id: uuid.UUID, amount: int | None, call: Call) -> CreditTransaction:
     """The same under the lock, for what the one statement leaves: several grants, a repeat, a refusal."""
-    return perform(user_id, call, using(amount=amount, call=call))
+    return perform(user_id, call, using(amount=amount, call=call), kind=TransactionType.USE)
 
 
 def using(*, amount: int | None, call: Call) -> Operation[CreditTransaction]:
@@ -89,7 +91,7 @@ def adjust(*, user_id: uuid.UUID, amount: int, call: Call) -> CreditTransaction:
         return account.post(TransactionType.ADJUSTMENT, account.draw(-amount), call=call)
 
     give = adding(amount=amount, call=call, type=TransactionType.ADJUSTMENT, expires_at=None)
-    return perform(user_id, call, give if amount > 0 else take)
+    return perform(user_id, call, give if amount > 0 else take, kind=TransactionType.ADJUSTMENT)
 
 
 def require_spendable(account: Account) -> None:

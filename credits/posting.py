@@ -79,26 +79,29 @@ def new_lot_ids(*, at_a_time: int = 1) -> Iterator[int]:
         yield from (number for (number,) in reserved)
 
 
-def perform(user_id: uuid.UUID, call: Call, operation: Operation[Posted]) -> Posted | CreditTransaction:
+def perform(
+    user_id: uuid.UUID, call: Call, operation: Operation[Posted], *, kind: str
+) -> Posted | CreditTransaction:
     """Carries out one operation under the user's lock, once per key, and returns the journal row that answers for it.
 
-    Raises UserNotFound, whatever the operation raises, and ServiceUnavailable when the lock cannot be had.
+    Raises UserNotFound, whatever the operation raises, and ServiceUnavailable when the lock cannot be had; `kind`
+    is what the metrics call the operation.
     """
     try:
         posted = retried(lambda: _perform(user_id, call, operation))
     except Problem as problem:
-        count_operation(problem)
+        count_operation(problem, kind=kind)
         raise
-    count_operation(posted)
+    count_operation(posted, kind=kind)
     return posted
 
 
-def count_operation(result: CreditTransaction | Problem | None) -> None:
+def count_operation(result: CreditTransaction | Problem | None, *, kind: str) -> None:
     """In the metrics: what became of an operation under the lock. None did nothing and is not counted."""
     if isinstance(result, Problem):
-        metrics.count(metrics.LEDGER, "refused", "locked", result.default_code)
+        metrics.count(metrics.LEDGER, kind, "locked", result.default_code)
     elif result is not None:
-        metrics.count(metrics.LEDGER, result.type, "locked", "replayed" if result.replayed else "ok")
+        metrics.count(metrics.LEDGER, kind, "locked", "replayed" if result.replayed else "ok")
 
 
 def _perform(user_id: uuid.UUID, call: Call, operation: Operation[Posted]) -> Posted | CreditTransaction:

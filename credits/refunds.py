@@ -23,7 +23,7 @@ def refund(
     use = CreditTransaction.objects.filter(pk=transaction_id).first()
     if use is None or (own_only and use.service != call.service):
         raise TransactionNotFound
-    return perform(use.user_id, call, refunding(use, amount=amount, call=call))
+    return perform(use.user_id, call, refunding(use, amount=amount, call=call), kind=TransactionType.REFUND)
 
 
 def refunding(use: CreditTransaction, *, amount: int | None, call: Call) -> Operation[CreditTransaction]:
@@ -66,7 +66,7 @@ def charge_back(
         made = CreditTransaction(pk=granted_by)
         return account.post(TransactionType.CHARGEBACK, moves, call=call, refund_of=made)
 
-    return perform(user_id, call, take)
+    return perform(user_id, call, take, kind=TransactionType.CHARGEBACK)
 
 
 def restore(
@@ -88,7 +88,7 @@ def restore(
             TransactionType.CHARGEBACK, moves, call=call, refund_of=CreditTransaction(pk=granted_by)
         )
 
-    return perform(user_id, call, give_back)
+    return perform(user_id, call, give_back, kind="restore")
 
 
 def _take_elsewhere(account: Account, amount: int) -> list[Move]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from accounts import metrics
 from credits.models import UserCredit
 from credits.posting import LEDGER_NOW, sweep_user
 
@@ -36,6 +37,7 @@ def sweep(users: Sequence[uuid.UUID]) -> Iterator[Swept]:
         try:
             sweep_user(user_id)
         except Exception as error:  # whatever it is, the credits of the others are due too
+            metrics.count(metrics.UNEXPECTED, "sweep")
             log.error("sweep_failed", user_id=str(user_id), exc_info=error)
             yield Swept(user_id, type(error).__name__)
         else:

@@ -59,5 +59,6 @@ def verify_ledger_nightly(
         if checked.users and time.monotonic() > until:
             verify_ledger_nightly.delay(str(checked.users[-1]), users, transactions, findings)
             return
+    verify.note(findings=findings)
     report = log.error if findings else log.info
     report("ledger_verified", users=users, transactions=transactions, findings=findings)

@@ -10,18 +10,26 @@ from pathlib import Path
 
 import pytest
 import yaml
+from celery import signals
 from django.conf import settings
-from django.db import OperationalError
+from django.db import DatabaseError, OperationalError, connection, transaction
+from django.http import HttpRequest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from accounts import metrics
 from accounts.models import EventDelivery, EventSubscription, OutboxMessage, ServiceEvent
+from config import background, errors
 from config import metrics as page
+from credits import tasks
 from tests.fixtures import PASSWORD
 
 ROOT = Path(__file__).resolve().parent.parent
 DASHBOARD, ALERTS = ROOT / "deploy/grafana/dashboard.json", ROOT / "deploy/prometheus/alerts.yml"
-WORDS = set(re.findall(r"\w+", "by sum rate max min increase topk histogram_quantile and or absent up"))
+WORDS = set(
+    re.findall(
+        r"\w+", "by sum rate max min min_over_time increase topk histogram_quantile and or up time vector"
+    )
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -69,6 +77,19 @@ class TestCounting:
         assert grown("http_problems_total", code="rate_limited", **login) == 2
         assert grown("throttled_total", limit="login_failures") == 2
         assert grown("tokens_issued_total", by="sign_in") == 0
+        assert grown("logins_total", way="password", result="invalid_credentials") == 5
+        assert grown("logins_total", way="password", result="rate_limited") == 2
+        assert grown("logins_total", result="ok") == 0
+
+    def test_what_raises_an_alert_is_there_before_it_happens(self, internal):
+        """Or its first time would be where the series begins, which is no increase."""
+        text = scrape(internal)
+        for series in (
+            'unexpected_errors_total{of="request"}',
+            'database_errors_total{sqlstate="53100"}',
+            'logins_total{result="ok",way="password"}',
+        ):
+            assert re.search(rf"^{re.escape(series)} ", text, re.MULTILINE)
 
     def test_the_ledger_by_path(self, internal, service_key, verified_user):
         client = internal.with_key(service_key())
@@ -92,7 +113,7 @@ class TestCounting:
         assert grown(type="bonus", path="locked", result="ok") == 1
         assert grown(type="use", path="fast", result="ok") == 1
         assert grown(type="use", path="locked", result="replayed") == 1
-        assert grown(type="refused", result="insufficient_credits") == 1
+        assert grown(type="use", path="locked", result="insufficient_credits") == 1
 
     def test_queues_and_stores(self, internal):
         receiver = EventSubscription.objects.create(name="shop", url="https://shop.test/", enabled=False)
@@ -105,6 +126,39 @@ class TestCounting:
         )
         assert value(text, "queue_waiting", queue="inbox") == 0
         assert value(text, "database_up") == value(text, "redis_up") == 1
+        assert 0 < value(text, "database_connections") < value(text, "database_connections_max")
+        assert 'celery_queue_tasks{state="waiting"}' in text
+
+    def test_whether_the_ledger_adds_up(self, internal):
+        tasks.verify_ledger_nightly()
+        text = scrape(internal)
+        age = time.time() - value(text, "ledger_verified_timestamp_seconds", result="right")
+        assert -1 < age < 10
+        assert value(text, "ledger_verified_timestamp_seconds", result="wrong") == 0
+
+    def test_errors_of_the_database_and_those_that_nobody_foresaw(self, internal):
+        before = scrape(internal)
+        with pytest.raises(DatabaseError) as caught, transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT 1/0")
+        errors.respond(caught.value, HttpRequest())
+        after = scrape(internal)
+        for name, labels in (
+            ("database_errors_total", {"sqlstate": "22012"}),
+            ("unexpected_errors_total", {"of": "request"}),
+        ):
+            assert value(after, name, **labels) - value(before, name, **labels) == 1
+
+    def test_what_the_scheduler_sends_and_nobody_else(self, internal):
+        signals.after_task_publish.send(sender="a.web.process")
+        signals.beat_init.send(sender=None)
+        try:
+            signals.after_task_publish.send(sender="of.the.schedule")
+        finally:
+            signals.after_task_publish.disconnect(background.note_sent)
+        text = scrape(internal)
+        name = "celery_beat_last_sent_timestamp_seconds"
+        assert 'task="a.web.process"' not in text
+        assert -1 < time.time() - value(text, name, task="of.the.schedule") < 10
 
     def test_a_database_that_is_away_costs_its_own_lines_only(self, internal, monkeypatch):
         class Away:
@@ -127,6 +181,7 @@ child = os.fork()
 for _ in range(1000):
     metrics.count(metrics.TOKENS, "test")
     metrics.observe(metrics.TASKS, "a", "b", seconds=0.3)
+    metrics.note(metrics.BEAT, "a")
 if not child:
     metrics.recorder.write()
     os._exit(0)
@@ -148,7 +203,19 @@ class TestProcesses:
         assert [sample.value for sample in found["tokens_issued"].samples] == [4000]
         buckets = {s.labels.get("le"): s.value for s in found["celery_task_duration_seconds"].samples}
         assert (buckets["0.25"], buckets["0.5"], buckets["+Inf"]) == (0, 4000, 4000)
+        (latest,) = found["celery_beat_last_sent_timestamp_seconds"].samples
+        assert 0 < time.time() - latest.value < 120
         assert len(list(tmp_path.glob("*.lock"))) <= 2
+
+    def test_a_number_that_belongs_to_another_user_is_passed_over(self, tmp_path, settings, monkeypatch):
+        """Such as that of a command that root has run."""
+        settings.METRICS_DIR = tmp_path
+        (tmp_path / "0.lock").touch()
+        monkeypatch.setattr(os, "access", lambda path, mode: path.name != "0.lock")
+        slot = metrics.Slot()
+        slot.take()
+        assert slot.number == "1"
+        slot.forget()
 
     def test_counting_costs_microseconds(self):
         metrics.recorder.write()
@@ -178,7 +245,7 @@ class TestNames:
 
     def test_labels_that_are_asked_for_exist(self):
         known = {label for metric in metrics.ALL for label in metric._labelnames}
-        known |= {"le", "queue", "state", "job"}
+        known |= {"le", "queue", "state", "job", "instance"}
         for expression in _expressions():
             asked = set(re.findall(r"(\w+)=~?\"", expression))
             asked |= {

@@ -10,7 +10,7 @@ import jwt
 import pytest
 from django.db.models.functions import Now
 
-from accounts import erasure
+from accounts import erasure, metrics
 from accounts.models import Session, User
 from accounts.tests.conftest import PASSWORD, outcome, post
 from accounts.tests.google_steps import begin, id_token, link, parameters, sign_in
@@ -163,6 +163,37 @@ def test_lets_in_whom_the_account_allows(world: World, way: str, state: str) -> 
     assert status == (
         "deleted" if state == "erased" else "active" if expected == IN else fields.get("status", "active")
     )
+
+
+# What a sign-in that succeeds is in the metrics; a refresh is none.
+COUNTED: dict[str, list[tuple[str, str]]] = {
+    "login": [("password", "ok")],
+    "login/mfa": [("mfa", "ok")],
+    "passkey/login": [("passkey", "ok")],
+    "refresh": [],
+    "google/callback": [("google", "ok")],
+    "google/callback by GET": [("google", "ok")],
+    "google/token": [("google", "ok")],
+    "exchange": [("google", "exchange_required"), ("exchange", "ok")],
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_is_counted_by_way_and_result(world: World, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    come, counted = WAYS[way](world), []
+    monkeypatch.setattr(metrics, "count", lambda metric, *labels: counted.append((metric, labels)))
+    come()
+    suspend(world.ada)
+    refused = come().json()["code"]
+    expected = [*COUNTED[way], *COUNTED[way][:-1]]
+    expected += [(name, refused) for name, _ in COUNTED[way][-1:]]
+    if way == "login/mfa":
+        expected[-1] = ("mfa", "mfa_token_invalid")
+    assert [labels for metric, labels in counted if metric is metrics.LOGINS] == expected
+
+
+def suspend(user: User) -> None:
+    User.objects.filter(pk=user.pk).update(status="suspended")
 
 
 @pytest.mark.parametrize("way", AMR)

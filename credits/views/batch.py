@@ -1,6 +1,7 @@
 """Up to a thousand operations in one request and one commit."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
@@ -20,7 +21,7 @@ from credits import batch, holds, ledger, prices, refunds
 from credits.batch import Order
 from credits.calls import Call
 from credits.errors import HoldNotFound, TransactionNotFound
-from credits.models import CreditLot, CreditTransaction, FeaturePrice
+from credits.models import CreditLot, CreditTransaction, FeaturePrice, TransactionType
 from credits.views.answers import TRANSACTION, USER, HoldAnswer, TransactionAnswer, transaction_answer
 from credits.views.holds import placed_answer, settled_answer, with_placing
 from credits.views.requests import (
@@ -216,12 +217,13 @@ def make_call_of(operation: Operation, service: str, index: int) -> Call:
 
 
 def _order(operation: Operation, call: Call, known: Known) -> Order:
+    kind = operation.type if isinstance(operation, Add) else _KINDS[type(operation)]
     if known.credential.scopes.isdisjoint(operation.scopes):
-        return Order(call, problem=ScopeMissing())
+        return Order(call, problem=ScopeMissing(), kind=kind)
     try:
-        return _ORDERS[type(operation)](operation, call, known)
+        return replace(_ORDERS[type(operation)](operation, call, known), kind=kind)
     except Problem as problem:
-        return Order(call, problem=problem)
+        return Order(call, problem=problem, kind=kind)
 
 
 def _use(operation: Use, call: Call, known: Known) -> Order:
@@ -260,6 +262,13 @@ def _refund(operation: Refund, call: Call, known: Known) -> Order:
     return Order(call, use.user_id, refunds.refunding(use, amount=operation.amount, call=call))
 
 
+_KINDS: dict[type[Operation], str] = {
+    Use: TransactionType.USE,
+    Hold: TransactionType.HOLD,
+    Capture: "capture",
+    Release: TransactionType.RELEASE,
+    Refund: TransactionType.REFUND,
+}
 _ORDERS: dict[type[Operation], Callable[[Any, Call, Known], Order]] = {
     Use: _use,
     Add: _add,

@@ -44,6 +44,8 @@ class Command(BaseCommand):
             else self._all(after=options["after"], parallel=max(options["parallel"], 1))
         )
         findings = [finding for part in checked for finding in part.findings]
+        if user is None and options["after"] is None:
+            verify.note(findings=len(findings))
         if against:
             findings += self._compare(against)
         self._report(checked, findings, as_json=options["json"])
