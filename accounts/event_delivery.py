@@ -2,7 +2,8 @@
 
 Rows are the truth. An event is written in the transaction of its cause (accounts/events.py); here, after its commit, it
 gets a place in the feed and a delivery row for each subscription that wants it. One process at a time does this, by a
-lease that ends by itself; its threads only talk to receivers. What is killed, or lost by the broker, is found again.
+lease that ends with its connection to the database, or else by itself; its threads only talk to receivers. What is
+killed, or lost by the broker, is found again.
 
 A delivery that fails is repeated, later and later, and holds back its user's later events for this subscription and
 nobody else's; after its last try it is a dead letter, and they go on. A receiver that fails several times in a row is
@@ -38,11 +39,15 @@ LOOK_EVERY = 0.2  # seconds
 
 log = structlog.get_logger("events")
 
+# The connection of a killed process is closed by its kernel, and its backend ends: nobody waits for the lease then. A
+# backend's number that is taken anew, or that of an unknown one (NULL lists all), only means to wait.
 TAKE = """
-INSERT INTO accounts_eventdispatch AS dispatch (id, holder, held_until)
-VALUES (1, %(holder)s::uuid, clock_timestamp() + %(lease)s * interval '1 second')
-ON CONFLICT (id) DO UPDATE SET holder = excluded.holder, held_until = excluded.held_until
+INSERT INTO accounts_eventdispatch AS dispatch (id, holder, held_until, backend)
+VALUES (1, %(holder)s::uuid, clock_timestamp() + %(lease)s * interval '1 second', pg_backend_pid())
+ON CONFLICT (id) DO UPDATE
+SET holder = excluded.holder, held_until = excluded.held_until, backend = excluded.backend
 WHERE dispatch.holder = excluded.holder OR dispatch.held_until IS NULL OR dispatch.held_until <= clock_timestamp()
+    OR NOT EXISTS (SELECT FROM pg_stat_get_activity(dispatch.backend))
 RETURNING id
 """
 
@@ -108,7 +113,7 @@ def _run(until: float) -> int:
             cursor.execute(MAKE_HEADS_DUE)
         return Dispatch(holder, until).run()
     finally:
-        EventDispatch.objects.filter(holder=holder).update(holder=None, held_until=None)
+        EventDispatch.objects.filter(holder=holder).update(holder=None, held_until=None, backend=None)
 
 
 def _take(holder: UUID) -> bool:

@@ -77,16 +77,19 @@ class Registry:
 
     def _live(self) -> dict[bytes, ServiceCredential]:
         if time.monotonic() - self._read_at > REFRESH_SECONDS:
-            with self._lock:
-                if time.monotonic() - self._read_at > REFRESH_SECONDS:
-                    self._read()
+            self._read()
         return self._by_digest
 
     def _read(self) -> None:
+        """By each thread that finds them old: one that waited for another's reading would wait for its connection too,
+        and behind a database that is silent the last of four would learn of it after four time-outs.
+        """
         started = time.monotonic()  # what is revoked while we read is seen by the next reading
         credentials = [*from_environment(settings.INTERNAL_API_KEYS), *_from_database()]
-        self._by_digest = {credential.digest: credential for credential in credentials}
-        self._read_at = started
+        with self._lock:
+            if started > self._read_at:
+                self._by_digest = {credential.digest: credential for credential in credentials}
+                self._read_at = started
 
     def _record_use(self, key_id: str) -> None:
         now = time.monotonic()

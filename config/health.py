@@ -127,11 +127,16 @@ class Prober:
         return "ok", "ok" if self._migrated else "behind"
 
 
+_OF_DJANGO = frozenset({"context", "cursor_factory", "prepare_threshold"})  # the rest is libpq's
+
+
 def connection_parameters() -> dict[str, Any]:
-    """A connection of its own: a request's may be in use, and a fresh one tells the truth about the server."""
+    """A connection of its own: a request's may be in use, and a fresh one tells the truth about the server.
+
+    It goes where a request's would: to a server that takes writes, where several are named.
+    """
     parameters: dict[str, Any] = connection.get_connection_params()
-    named = ("dbname", "user", "password", "host", "port", "sslmode", "sslrootcert", "service")
-    chosen = {name: parameters[name] for name in named if name in parameters}
+    chosen = {name: value for name, value in parameters.items() if name not in _OF_DJANGO}
     return {**chosen, "connect_timeout": 2, "options": "-c statement_timeout=2000", "autocommit": True}
 
 

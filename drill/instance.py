@@ -59,13 +59,16 @@ class Person:
 class Instance:
     """What the faults act on: its processes by name, its database, its addresses."""
 
-    def __init__(self, directory: Path, *, mail_port: int, with_google: bool = False) -> None:
+    def __init__(
+        self, directory: Path, *, mail_port: int, with_google: bool = False, **environment: str
+    ) -> None:
         self.directory = directory / "var"
         self.directory.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700)
         self.ports = {name: free_port() for name in (*PORTS, RECEIVER)}
         self.log_path = directory / "server.log"
         self._mail_port = mail_port
         self._options = [fake_stripe_child.OPTION, *([fake_google_child.OPTION] if with_google else [])]
+        self._environment = environment
         self._supervisor: subprocess.Popen[bytes] | None = None
 
     # Life
@@ -119,10 +122,11 @@ class Instance:
     # Addresses
 
     def _addresses(self) -> dict[str, str]:
-        """Where mails and events go: to the drill."""
+        """Where mails and events go: to the drill. And what else was said of this instance."""
         return {
             "EMAIL_URL": f"smtp://127.0.0.1:{self._mail_port}",
             "EVENT_WEBHOOK_HOSTS": f"127.0.0.1:{self.ports[RECEIVER]}=127.0.0.0/8",
+            **self._environment,
         }
 
     def answers(self, listener: str, path: str) -> bool:
@@ -155,9 +159,12 @@ class Instance:
 
     # Its database, and manage.py
 
+    def database_url(self, role: str) -> str:
+        return Postgres(self.directory).url(role)
+
     @contextlib.contextmanager
     def database(self, role: str = SUPERUSER) -> Iterator[psycopg.Connection[Any]]:
-        with psycopg.connect(Postgres(self.directory).url(role), autocommit=True) as connection:
+        with psycopg.connect(self.database_url(role), autocommit=True) as connection:
             yield connection
 
     def accepts_database_connections(self) -> bool:
@@ -218,17 +225,27 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def instance(*, mail_port: int, with_google: bool = False) -> Iterator[Instance]:
+def instance(
+    kind: type[Instance] = Instance, *, mail_port: int, with_google: bool = False, **environment: str
+) -> Iterator[Instance]:
     """Starts one and ends it; its files are removed unless DRILL_KEEP is set."""
-    directory = Path(tempfile.mkdtemp(prefix="drill-"))
-    directory.chmod(0o711 if os.geteuid() == 0 else 0o700)  # PostgreSQL's user must be able to pass through
-    running = Instance(directory, mail_port=mail_port, with_google=with_google)
+    with directory() as place:
+        running = kind(place, mail_port=mail_port, with_google=with_google, **environment)
+        try:
+            running.start()
+            yield running
+        finally:
+            running.stop()
+
+
+@contextlib.contextmanager
+def directory() -> Iterator[Path]:
+    made = Path(tempfile.mkdtemp(prefix="drill-"))
+    made.chmod(0o711 if os.geteuid() == 0 else 0o700)  # PostgreSQL's user must be able to pass through
     try:
-        running.start()
-        yield running
+        yield made
     finally:
-        running.stop()
         if os.environ.get("DRILL_KEEP"):
-            print(f"Kept: {directory}")
+            print(f"Kept: {made}")
         else:
-            shutil.rmtree(directory, ignore_errors=True)
+            shutil.rmtree(made, ignore_errors=True)

@@ -17,6 +17,7 @@ import full_disk  # noqa: E402
 import killed_database  # noqa: E402
 import killed_web  # noqa: E402
 import logins  # noqa: E402
+import lost_primary  # noqa: E402
 import lost_valkey  # noqa: E402
 import mail_faults  # noqa: E402
 import migrations  # noqa: E402
@@ -57,6 +58,7 @@ FAULTS: dict[str, Fault] = {
     "F20": logins.a_hundred_at_once,
     "F21": mail_faults.always_raises,
     "F21e": event_deliveries.worker_killed,
+    "F22": lost_primary.standby_promoted,
 }
 
 

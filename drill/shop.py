@@ -11,7 +11,6 @@ from tests.fake_stripe.control import Control
 from traffic import Traffic
 
 Json = dict[str, Any]
-BACK = "http://127.0.0.1/back"
 PACK, SUBSCRIPTION = "pack_small", "sub_basic"  # plans, and look-up keys of the fake's prices
 
 
@@ -20,6 +19,7 @@ class Shop:
 
     def __init__(self, instance: Instance) -> None:
         self.traffic = Traffic(instance)
+        self._back = f"http://127.0.0.1:{instance.ports['stripe']}/back"
         self.stripe = Control(
             f"http://127.0.0.1:{instance.ports['stripe']}", webhook_secret=fake_stripe_child.WEBHOOK_SECRET
         )
@@ -28,7 +28,7 @@ class Shop:
             raise SystemExit(f"The plans could not be made:\n{said[-2000:]}")
 
     def order(self, person: Person, plan: str, *, key: str, caller: Caller | None = None) -> Answer:
-        body = {"user_id": person.id, "plan": plan, "success_url": BACK, "cancel_url": BACK}
+        body = {"user_id": person.id, "plan": plan, "success_url": self._back, "cancel_url": self._back}
         sender = caller or self.traffic.caller()
         return sender.post("/v1/billing/checkout-sessions", body, {"Idempotency-Key": key})
 

@@ -1,7 +1,11 @@
 """Without the database every call is refused as an outage, never as a bug: 503 and when to come back."""
 
+import socket
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -18,6 +22,7 @@ ROUTES = [
     for route in surface()
     if route.view is not None and route.note not in {"docs", "metrics", "staff", "health"}
 ]
+TIME_OUT = 3.0  # seconds, of a connection (config/settings/base.py)
 # They answer from the process alone, or refuse what the documented example sends before they look anything up.
 NEEDS_NO_DATABASE = {
     "GET /.well-known/jwks.json",
@@ -72,3 +77,26 @@ def test_a_lost_database_is_a_503(
     else:
         assert (answer.status_code, answer.json()["code"]) == (503, "service_unavailable")
         assert answer.headers["Retry-After"]
+
+
+def test_behind_a_silent_database_nobody_waits_for_more_than_one_time_out(
+    service_key: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four calls of services at once, each with a connection of its own to open, as after a restart."""
+    key, answers = service_key(), []
+
+    def call() -> None:
+        started = time.monotonic()
+        answer = ListenerClient("internal").with_key(key).get(f"/v1/credits/balance?user_id={uuid4()}")
+        answers.append((answer.status_code, time.monotonic() - started))
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setitem(connection.settings_dict, "HOST", "127.0.0.1")
+        monkeypatch.setitem(connection.settings_dict, "PORT", str(silent.getsockname()[1]))
+        threads = [threading.Thread(target=call) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert [status for status, _ in answers] == [503] * 4
+    assert max(seconds for _, seconds in answers) < 2 * TIME_OUT

@@ -148,6 +148,8 @@ class TestOtherSettings:
             ("DATABASE_URL", "sqlite:///auth.db"),
             ("DATABASE_URL", "postgresql://auth_app@/auth?host=/var/tmp/auth-service-postgres"),
             ("DATABASE_URL", f"postgresql://auth_app@/auth?host={ROOT}/var/postgres"),
+            ("DATABASE_URL", "postgresql://auth_app@/auth?host=/run/postgresql,/tmp/postgres"),
+            ("DATABASE_URL", "postgresql://auth_app@one:x,two:5432/auth"),
             ("REDIS_URL", None),
             ("REDIS_URL", f"unix://{ROOT}/var/valkey/socket?db=0"),
             ("REDIS_URL", "unix:///tmp/socket"),

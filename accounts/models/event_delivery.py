@@ -87,11 +87,15 @@ class EventDelivery(models.Model):
 
 
 class EventDispatch(models.Model):
-    """One row: which process is sending events now, and until when it may be taken for alive."""
+    """One row: which process is sending events now, and until when it may be taken for alive.
+
+    `backend` is PostgreSQL's process for its connection: when that is gone, so is the sender.
+    """
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     holder = models.UUIDField(null=True)
     held_until = models.DateTimeField(null=True)
+    backend = models.IntegerField(null=True)
 
     class Meta:
         constraints = (models.CheckConstraint(condition=Q(id=1), name="event_dispatch_one_row"),)

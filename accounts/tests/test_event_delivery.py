@@ -7,6 +7,7 @@ from datetime import timedelta
 from ipaddress import ip_network
 from uuid import uuid4
 
+import psycopg
 import pytest
 from django.contrib.auth.models import Group
 from django.core.management import call_command
@@ -24,6 +25,7 @@ from accounts.models import AuditEvent, EventDelivery, EventDispatch, EventSubsc
 from accounts.tests.receivers import Receiver
 from accounts.tests.strangers import closed_port, silent_port
 from accounts.tests.test_admin import sign_in
+from config import health
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ADA, BOB = uuid4(), uuid4()
@@ -287,6 +289,16 @@ class TestFaults:
         assert EventDelivery.objects.get().last_error == "HTTP 302"
 
 
+def _sent_within(seconds):
+    """PostgreSQL takes a moment to see that a client has left."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if event_delivery.send_events():
+            return True
+        time.sleep(0.02)
+    return False
+
+
 class TestKilled:
     def test_what_a_killed_process_had_in_hand_is_sent_after_its_lease(self, subscribe):
         receiver = Receiver()
@@ -303,6 +315,21 @@ class TestKilled:
             EventDispatch.objects.update(held_until=Now())
             event_delivery.send_events()
         assert numbers(receiver) == [1, 2]
+
+    def test_nobody_waits_for_the_lease_of_one_whose_connection_is_gone(self, subscribe):
+        receiver = Receiver()
+        with receiver.running() as port:
+            subscribe(port)
+            emit(n=1)
+            with psycopg.connect(**health.connection_parameters()) as other:
+                EventDispatch.objects.create(
+                    holder=uuid4(),
+                    held_until=Now() + timedelta(hours=1),
+                    backend=other.info.backend_pid,
+                )
+                assert event_delivery.send_events() == 0
+            assert _sent_within(5)
+        assert numbers(receiver) == [1]
 
     def test_runs_at_once_send_each_event_once(self, subscribe):
         receiver = Receiver()

@@ -112,8 +112,11 @@ _CONNECTION = {"CONN_MAX_AGE": None, "DISABLE_SERVER_SIDE_CURSORS": False}
 
 def _database(variable: str, url: str, session_options: str) -> dict[str, object]:
     database = postgres(variable, url)
+    several = "," in str(database["HOST"])
     database["OPTIONS"] = {
-        "connect_timeout": 3,
+        "connect_timeout": 2
+        if several
+        else 3,  # for each of them: one that swallows packets is not waited for longer
         "tcp_user_timeout": 5000,
         "application_name": f"auth {LISTENER}",  # in pg_stat_activity and PostgreSQL's log (docs/decisions/0020)
         "server_side_binding": True,

@@ -119,22 +119,51 @@ def _key_entry(variable: str, part: str, algorithm: str | None) -> KeyEntry:
 
 
 def postgres(variable: str, url: str) -> dict[str, Any]:
-    """Django's database settings from a PostgreSQL URL; `?host=/directory` names a Unix socket."""
-    parts = urlsplit(url)
+    """Django's database settings from a PostgreSQL URL; `?host=/directory` names a Unix socket.
+
+    Several servers (`//a:5432,b:5432/name`, or `?host=a,b&port=5432,5433`) are tried in their order, as libpq has it
+    (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-MULTIPLE-HOSTS). Only one that takes writes is
+    used, unless `target_session_attrs` says otherwise: nobody can serve from a standby that was not promoted.
+    """
+    try:
+        parts = urlsplit(url)
+        query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        hosts, ports = _servers(variable, query.pop("host", ""), query.pop("port", ""), parts.netloc)
+    except ValueError:
+        raise refuse(variable, "is no URL.") from None
     if parts.scheme not in {"postgres", "postgresql"} or not parts.path.strip("/"):
         raise refuse(
             variable, "must be a postgresql:// URL with a database name; no other database is supported."
         )
-    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    only_writable = {"target_session_attrs": "read-write"} if len(hosts) > 1 else {}
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
-        "HOST": query.pop("host", None) or parts.hostname or "",
-        "PORT": query.pop("port", None) or (str(parts.port) if parts.port else ""),
-        "OPTIONS": dict(query),
+        "HOST": ",".join(hosts),
+        "PORT": ",".join(ports),
+        "OPTIONS": {**only_writable, **query},
     }
+
+
+_SERVER = re.compile(r"(?:\[(?P<address>[^]]+)\]|(?P<name>[^:\[\]]*))(?::(?P<port>[0-9]*))?")
+
+
+def _servers(variable: str, host: str, port: str, netloc: str) -> tuple[list[str], list[str]]:
+    """Hosts, and as many ports or one for all or none. What the query says goes before what stands behind the `//`."""
+    written = [_SERVER.fullmatch(one) for one in netloc.rpartition("@")[2].split(",")]
+    if not all(written):
+        raise refuse(variable, "has a malformed host or port.")
+    hosts = (
+        host.split(",") if host else [unquote(one["address"] or one["name"] or "") for one in written if one]
+    )
+    ports = port.split(",") if port else [one["port"] or "" for one in written if one]
+    if len(hosts) > 1 and not all(hosts):
+        raise refuse(variable, "names several servers, and one of them has no host.")
+    if len(ports) not in {1, len(hosts)} or not all(one.isdecimal() or not one for one in ports):
+        raise refuse(variable, "needs one port for all hosts, or one for each.")
+    return hosts, [one or "5432" for one in ports] if any(ports) else []
 
 
 def celery_broker(url: str) -> str:

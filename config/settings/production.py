@@ -50,7 +50,8 @@ for variable, address in (
         raise refuse(variable, "must be an https:// address: what comes from there is believed.")
 if any(issuer.startswith("http://") for issuer in GOOGLE_ISSUERS):
     raise refuse("GOOGLE_ISSUERS", "names a provider without https, which is for development and tests only.")
-refuse_embedded("DATABASE_URL", str(DATABASES["default"]["HOST"]), var_dir=VAR_DIR)
+for host in str(DATABASES["default"]["HOST"]).split(","):
+    refuse_embedded("DATABASE_URL", host, var_dir=VAR_DIR)
 refuse_embedded("REDIS_URL", REDIS_URL.partition("unix://")[2], var_dir=VAR_DIR)
 refuse_own_machine("EVENT_WEBHOOK_HOSTS", EVENT_WEBHOOK_HOSTS)
 vars().update(env.email_url("EMAIL_URL"))

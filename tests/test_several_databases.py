@@ -1,0 +1,126 @@
+"""DATABASE_URL may name a primary and its standbys: whichever of them takes writes is the database."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
+
+from config import health
+from config.settings.base import _database
+from config.settings.environment import postgres
+from tests.listeners import ListenerClient
+
+WRITABLE = {"target_session_attrs": "read-write"}
+
+
+class TestUrl:
+    @pytest.mark.parametrize(
+        ("url", "hosts", "ports", "options"),
+        [
+            ("postgresql://app:word@a:5432,b:5433/auth", "a,b", "5432,5433", WRITABLE),
+            ("postgresql://app@a,b:5433/auth", "a,b", "5432,5433", WRITABLE),
+            ("postgresql://app@a,b,c/auth", "a,b,c", "", WRITABLE),
+            ("postgresql://app@/auth?host=a,b&port=5432,5433", "a,b", "5432,5433", WRITABLE),
+            ("postgresql://app@/auth?host=a,b&port=6432", "a,b", "6432", WRITABLE),
+            ("postgresql://app@/auth?host=/run/one,/run/two", "/run/one,/run/two", "", WRITABLE),
+            (
+                "postgresql://app@a,b/auth?target_session_attrs=any&sslmode=require",
+                "a,b",
+                "",
+                {"target_session_attrs": "any", "sslmode": "require"},
+            ),
+            ("postgresql://app@[fd00::1]:5432/auth", "fd00::1", "5432", {}),
+            ("postgresql://app@a/auth", "a", "", {}),
+            ("postgresql://app@/auth?host=/run/postgresql", "/run/postgresql", "", {}),
+        ],
+    )
+    def test_is_read_as_libpq_reads_it(
+        self, url: str, hosts: str, ports: str, options: dict[str, str]
+    ) -> None:
+        found = postgres("DATABASE_URL", url)
+        assert (found["HOST"], found["PORT"], found["OPTIONS"]) == (hosts, ports, options)
+        assert (found["NAME"], found["USER"]) == ("auth", "app")
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "postgresql://app@a:x/auth",
+            "postgresql://app@a:1:2/auth",
+            "postgresql://app@a,,b/auth",
+            "postgresql://app@[fd00::1/auth",
+            "postgresql://app@/auth?host=a,b,c&port=5432,5433",
+            "postgresql://app@/auth?host=a&port=5432,5433",
+        ],
+    )
+    def test_a_malformed_one_is_refused_by_the_name_of_its_variable(self, url: str) -> None:
+        with pytest.raises(ImproperlyConfigured, match=r"^DATABASE_URL ") as refusal:
+            postgres("DATABASE_URL", url)
+        assert url not in str(refusal.value)
+
+    def test_the_password_may_hold_what_separates_hosts(self) -> None:
+        found = postgres("DATABASE_URL", "postgresql://app:a%2Cb%40c@one,two/auth")
+        assert (found["PASSWORD"], found["HOST"]) == ("a,b@c", "one,two")
+
+    def test_two_silent_servers_are_waited_for_no_longer_than_four_seconds(self) -> None:
+        assert _database("DATABASE_URL", "postgresql://app@a,b/auth", "")["OPTIONS"]["connect_timeout"] == 2  # type: ignore[index]
+
+
+@pytest.fixture
+def several(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The first is away, the second is the tests' own."""
+    connection.close()
+    url = f"postgresql://app@/auth?host=/nowhere,{connection.settings_dict['HOST']}"
+    named = postgres("DATABASE_URL", url)
+    monkeypatch.setitem(connection.settings_dict, "HOST", named["HOST"])
+    options = {**connection.settings_dict["OPTIONS"], **named["OPTIONS"]}
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", options)
+    health.prober.cache_clear()
+    yield
+    connection.close()
+    health.prober.cache_clear()
+
+
+@pytest.fixture
+def demote() -> Iterator[Callable[[bool], None]]:
+    """Until it is promoted, new sessions only read: to libpq the same as a standby's. Sessions that are open end."""
+    name, host = connection.settings_dict["NAME"], connection.settings_dict["HOST"]
+
+    def only_reads(wanted: bool) -> None:
+        with psycopg.connect(
+            host=host, dbname="postgres", user=connection.settings_dict["USER"], autocommit=True
+        ) as other:
+            value = "on" if wanted else "off"
+            other.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = {value}')
+            other.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", (name,)
+            )
+
+    yield only_reads
+    only_reads(False)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestServing:
+    def test_the_next_one_serves_while_the_first_is_away(
+        self, several: None, public: ListenerClient, make_user: Any
+    ) -> None:
+        user = make_user()
+        assert public.get(f"/v1/auth/users/{user.pk}").status_code == 200
+        assert public.get("/readyz").status_code == 200
+
+    def test_a_standby_is_no_database_until_it_is_promoted(
+        self, demote: Callable[[bool], None], several: None, public: ListenerClient, make_user: Any
+    ) -> None:
+        user = make_user()
+        demote(True)
+        refused = public.get(f"/v1/auth/users/{user.pk}")
+        assert (refused.status_code, refused.json()["code"]) == (503, "service_unavailable")
+        assert refused.headers["Retry-After"]
+        answer = public.get("/readyz")
+        assert (answer.status_code, answer.json()["checks"]["database"]) == (503, "unreachable")
+        demote(False)
+        assert public.get("/readyz").status_code == 200
+        assert public.get(f"/v1/auth/users/{user.pk}").status_code == 200
