@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from functools import cache
 from itertools import islice
@@ -19,6 +19,8 @@ import stripe
 import structlog
 from django.conf import settings
 
+from accounts.errors import ServiceUnavailable
+from accounts.slots import Slots
 from billing.errors import (
     BillingFailed,
     BillingRejected,
@@ -60,7 +62,28 @@ def _seconds_left() -> float:
 
 
 class BoundedClient(stripe.RequestsClient):
-    """Stripe's HTTP client with an end: the time-out of a socket starts again with each byte, the deadline does not."""
+    """Stripe's HTTP client with an end: the time-out of a socket starts again with each byte, the deadline does not.
+
+    And with places: while Stripe is silent each call holds a thread, and whoever finds no place is refused at once. The
+    threads that are left serve those who need no Stripe.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._slots = Slots(
+            running=settings.STRIPE_CONCURRENCY,
+            waiting=settings.STRIPE_QUEUE,
+            patience=settings.STRIPE_PATIENCE,
+        )
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._slots.one())
+            except ServiceUnavailable as error:
+                raise stripe.APIConnectionError("too many wait for it") from error  # type: ignore[no-untyped-call]
+            yield
 
     @property
     def _timeout(self) -> tuple[float, float]:
@@ -80,7 +103,7 @@ class BoundedClient(stripe.RequestsClient):
         *,
         _usage: list[str] | None = None,
     ) -> tuple[Any, int, Mapping[str, str]]:
-        with within():
+        with within(), self._place():
             raw, status, answered = self.request_stream(method, url, headers, post_data)
             try:
                 body = b"".join(_pieces(raw))

@@ -12,7 +12,7 @@ import pytest
 from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
@@ -25,7 +25,6 @@ from accounts.models import AuditEvent, EventDelivery, EventDispatch, EventSubsc
 from accounts.tests.receivers import Receiver
 from accounts.tests.strangers import closed_port, silent_port
 from accounts.tests.test_admin import sign_in
-from config import health
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ADA, BOB = uuid4(), uuid4()
@@ -289,6 +288,11 @@ class TestFaults:
         assert EventDelivery.objects.get().last_error == "HTTP 302"
 
 
+def _address():
+    names = {"host": "HOST", "port": "PORT", "user": "USER", "dbname": "NAME"}
+    return {name: connection.settings_dict[setting] for name, setting in names.items()}
+
+
 def _sent_within(seconds):
     """PostgreSQL takes a moment to see that a client has left."""
     until = time.monotonic() + seconds
@@ -321,7 +325,7 @@ class TestKilled:
         with receiver.running() as port:
             subscribe(port)
             emit(n=1)
-            with psycopg.connect(**health.connection_parameters()) as other:
+            with psycopg.connect(**_address()) as other:
                 EventDispatch.objects.create(
                     holder=uuid4(),
                     held_until=Now() + timedelta(hours=1),

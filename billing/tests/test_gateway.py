@@ -1,6 +1,7 @@
 """The gateway against a Stripe that fails in every way (F7), and the versions that must agree."""
 
 import time
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -31,6 +32,52 @@ class TestVersions:
         assert sdk.api_base == stripe.url
         assert isinstance(sdk.default_http_client, stripe_client.BoundedClient)
         assert sdk.max_network_retries == 0
+
+
+@pytest.fixture
+def two_places(settings, stripe):
+    """As in one process of a listener with four threads."""
+    settings.STRIPE_CONCURRENCY, settings.STRIPE_QUEUE, settings.STRIPE_PATIENCE = 2, 1, 0.3
+    stripe_client._http_client.cache_clear()
+    stripe_client.configure()
+    yield
+    stripe_client._http_client.cache_clear()
+    stripe_client.configure()
+
+
+class TestPlaces:
+    def calls(self, number: int) -> list[tuple[bool, float]]:
+        """Of so many at the same moment: whether each was answered, and after how many seconds."""
+        found: list[tuple[bool, float]] = []
+
+        def call() -> None:
+            started, answered = time.monotonic(), True
+            try:
+                with stripe_client.within(3):
+                    gateway.list_prices()
+            except BillingUnavailable:
+                answered = False
+            found.append((answered, time.monotonic() - started))
+
+        threads = [Thread(target=call) for _ in range(number)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return found
+
+    def test_silence_holds_no_more_threads_than_there_are_places(self, stripe, two_places):
+        stripe.fault(black_hole=True, delay=60, times=10)
+        found = self.calls(8)
+        assert [answered for answered, _ in found] == [False] * 8
+        assert sum(seconds > 2 for _, seconds in found) == 2
+
+    def test_and_gives_them_back(self, stripe, two_places):
+        stripe.fault(status=500, times=4)
+        for _ in range(4):
+            with pytest.raises(BillingUnavailable):
+                gateway.list_prices()
+        assert [answered for answered, _ in self.calls(2)] == [True, True]
 
 
 class TestFailures:

@@ -624,6 +624,11 @@ STRIPE_API_VERSION = "2026-08-26.dahlia"
 STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="").rstrip("/")  # of a fake Stripe, outside production
 if STRIPE_API_BASE:
     STRIPE_API_HOST = STRIPE_API_BASE  # dj-stripe's name for it
+# Per process: calls of Stripe at once, requests that may wait for one (each holds a thread), and for how many seconds;
+# else 503. Half of WEB_THREADS: a Stripe that is silent for eight seconds leaves the other half to those who need none.
+STRIPE_CONCURRENCY = integer("STRIPE_CONCURRENCY", default=2)
+STRIPE_QUEUE = integer("STRIPE_QUEUE", default=1)
+STRIPE_PATIENCE = env.float("STRIPE_PATIENCE", default=1.5)
 # Where Checkout and the portal may send people back to, besides FRONTEND_URL.
 BILLING_RETURN_HOSTS = env.list("BILLING_RETURN_HOSTS", default=[])
 BILLING_WEBHOOK_LISTENER = env.str("BILLING_WEBHOOK_LISTENER", default="public")

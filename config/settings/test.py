@@ -42,6 +42,7 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
     "accounts.imported_hashes.PlainBCrypt",
 ]
+STRIPE_CONCURRENCY = 32  # one process stands for many
 EVENT_WEBHOOK_PLAIN_HTTP = True
 _metrics = tempfile.TemporaryDirectory(prefix="metrics-")
 METRICS_DIR = Path(_metrics.name)
