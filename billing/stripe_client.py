@@ -69,7 +69,7 @@ class BoundedClient(stripe.RequestsClient):
     """
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._slots = Slots(
             running=settings.STRIPE_CONCURRENCY,
             waiting=settings.STRIPE_QUEUE,

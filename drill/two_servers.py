@@ -110,7 +110,14 @@ class Pair:
         cluster = self.standby.cluster
         source = f"host=127.0.0.1 port={self.primary.port} user={SUPERUSER} application_name={STANDBY}"
         options = ["--write-recovery-conf", "--checkpoint=fast", "--wal-method=stream", "--no-password"]
-        command = [cluster.programs / "pg_basebackup", "--dbname", source, "--pgdata", cluster.data, *options]
+        command: list[str | Path] = [
+            cluster.programs / "pg_basebackup",
+            "--dbname",
+            source,
+            "--pgdata",
+            cluster.data,
+            *options,
+        ]
         done = run_as(cluster.account, command)
         if done.returncode:
             raise SystemExit(f"The standby could not be made:\n{done.stderr}")
