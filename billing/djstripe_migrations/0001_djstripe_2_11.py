@@ -12,6 +12,14 @@ from django.conf import settings
 from django.db import migrations, models
 
 
+def lock_users_last(apps, schema_editor):
+    """A foreign key locks the table that it leads to against writes until the transaction ends, and users are there
+    already: theirs is added after the hundreds of others, not in the midst of them. Written by hand.
+    """
+    users = apps.get_model(settings.AUTH_USER_MODEL)._meta.db_table
+    schema_editor.deferred_sql.sort(key=lambda statement: statement.references_table(users))
+
+
 class Migration(migrations.Migration):
 
     initial = True
@@ -1273,4 +1281,5 @@ class Migration(migrations.Migration):
                 'unique_together': {('id', 'livemode')},
             },
         ),
+        migrations.RunPython(lock_users_last, migrations.RunPython.noop),
     ]
