@@ -26,8 +26,12 @@ APPLICATION = ("web", "internal", "admin", "worker", "beat")
 def standby_promoted(_instance: Instance, sink: MailSink, verdict: Verdict) -> None:
     """kill -9 of all of the primary under spends with keys; pg_promote() at its standby; nothing else is touched."""
     with pair() as servers:
-        urls = {"DATABASE_URL": servers.url(SERVING), "DATABASE_MIGRATE_URL": servers.url(OWNER)}
-        with instance(OnTwoServers, mail_port=sink.port, **urls) as running:
+        with instance(
+            OnTwoServers,
+            mail_port=sink.port,
+            DATABASE_URL=servers.url(SERVING),
+            DATABASE_MIGRATE_URL=servers.url(OWNER),
+        ) as running:
             _lose_primary(running, servers, sink, verdict)
 
 
