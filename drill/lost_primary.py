@@ -25,14 +25,16 @@ APPLICATION = ("web", "internal", "admin", "worker", "beat")
 
 def standby_promoted(_instance: Instance, sink: MailSink, verdict: Verdict) -> None:
     """kill -9 of all of the primary under spends with keys; pg_promote() at its standby; nothing else is touched."""
-    with pair() as servers:
-        with instance(
+    with (
+        pair() as servers,
+        instance(
             OnTwoServers,
             mail_port=sink.port,
             DATABASE_URL=servers.url(SERVING),
             DATABASE_MIGRATE_URL=servers.url(OWNER),
-        ) as running:
-            _lose_primary(running, servers, sink, verdict)
+        ) as running,
+    ):
+        _lose_primary(running, servers, sink, verdict)
 
 
 def _lose_primary(running: Instance, servers: Pair, sink: MailSink, verdict: Verdict) -> None:
