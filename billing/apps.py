@@ -11,3 +11,4 @@ class BillingConfig(AppConfig):
         checks.leave_out_those_of_unused_tables()
         stripe_client.configure()
         mirror.keep_the_key_out_of_the_database()
+        mirror.keep_client_secrets_out_of_the_database()

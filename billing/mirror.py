@@ -3,6 +3,7 @@
 It is told of an event after the event was settled, and may fail: it is asked again later.
 """
 
+import json
 from typing import Any
 
 import structlog
@@ -41,6 +42,20 @@ def keep_the_key_out_of_the_database() -> None:
     """dj-stripe finds the account that owns an object by storing the API key in plain text. We have one account, and
     the column may be null."""
     StripeModel._find_owner_account = classmethod(_no_owner)  # noqa: SLF001
+
+
+def keep_client_secrets_out_of_the_database() -> None:
+    """dj-stripe keeps each object as Stripe sent it; with its client secret anyone confirms somebody's payment."""
+    record = StripeModel._stripe_object_to_record.__func__  # noqa: SLF001
+
+    def without_secrets(cls: type[StripeModel], data: Any, *arguments: Any, **options: Any) -> dict[str, Any]:
+        plain = (
+            json.loads(str(data)) if hasattr(data, "to_dict") else data
+        )  # as it does itself with the SDK's objects
+        made: dict[str, Any] = record(cls, stripe_shapes.without_client_secrets(plain), *arguments, **options)
+        return made
+
+    StripeModel._stripe_object_to_record = classmethod(without_secrets)  # noqa: SLF001
 
 
 def _no_owner(cls: type[StripeModel], data: Any, api_key: Any = None, livemode: Any = None) -> None:

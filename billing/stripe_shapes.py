@@ -81,6 +81,16 @@ def client_secret(subscription: Object) -> str:
     return str((confirmation.get("client_secret") if is_waiting else None) or pending or "")
 
 
+def without_client_secrets(item: Any) -> Any:
+    """The same object, wherever in it they stand. Stripe nests a dozen levels."""
+    if isinstance(item, dict):
+        return {
+            name: None if name == "client_secret" else without_client_secrets(inner)
+            for name, inner in item.items()
+        }
+    return [without_client_secrets(inner) for inner in item] if isinstance(item, list) else item
+
+
 def invoice_paid_at(invoice: Object) -> datetime | None:
     transitions = invoice.get("status_transitions") or {}
     return moment(transitions.get("paid_at") or invoice.get("created"))

@@ -83,7 +83,7 @@ class SoftPasskey:
         )
 
     def _data(self, lies: dict[str, Any], more: FLAG = NO_FLAG, made: bytes = b"") -> AuthenticatorData:
-        rp_id = lies.get("rp_id", relying_party.name())
+        rp_id = lies["rp_id"] if "rp_id" in lies else relying_party.name()
         flags = lies.get("flags", FLAG.UP | FLAG.UV) | more
         name = hashlib.sha256(rp_id.encode()).digest()
         data: AuthenticatorData = AuthenticatorData.create(name, flags, self.sign_count, made)
@@ -93,7 +93,7 @@ class SoftPasskey:
         data = {
             "type": lies.get("type", kind),
             "challenge": lies.get("challenge", challenge),
-            "origin": lies.get("origin", next(iter(relying_party.origins()))),
+            "origin": lies["origin"] if "origin" in lies else next(iter(relying_party.origins())),
             "crossOrigin": lies.get("cross_origin", False),
         }
         return json.dumps(data).encode()

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext, override_settings
+from djstripe.models import Event, SetupIntent
 
-from billing import intake, urls
+from billing import intake, stripe_client, urls
 from billing.models import InboxEvent
 from billing.tests.conftest import SECRET, WEBHOOK, event, signature
 from tests.fake_stripe.bad_bodies import JUNK
@@ -48,6 +49,37 @@ class TestWebhook:
         assert json.loads(row.body) == sent
         assert int(row.created.timestamp()) == sent["created"]
         assert row.done_at is None
+
+    @pytest.mark.parametrize("indent", [None, 2])
+    def test_a_client_secret_is_not_kept(self, deliver, indent):
+        intent = {
+            "object": "setup_intent",
+            "id": "seti_1",
+            "client_secret": "seti_1_secret_x",
+            "usage": "off_session",
+        }
+        sent = event("setup_intent.created", {**intent, "latest_charge": {"client_secret": "pi_secret_y"}})
+        assert deliver(raw=json.dumps(sent, indent=indent).encode()).status_code == 200
+        body = InboxEvent.objects.get().body or ""
+        assert "secret_" not in body
+        kept = json.loads(body)["data"]["object"]
+        assert kept == {**intent, "client_secret": None, "latest_charge": {"client_secret": None}}
+
+    def test_nor_is_it_mirrored(self):
+        intent = {
+            "object": "setup_intent",
+            "id": "seti_1",
+            "client_secret": "seti_1_secret_x",
+            "livemode": False,
+        }
+        for model, item in (
+            (SetupIntent, intent),
+            (SetupIntent, stripe_client.as_sdk_has_it(intent)),
+            (Event, event("setup_intent.created", intent)),
+        ):
+            record = model._stripe_object_to_record(item)
+            assert record["id"]
+            assert "seti_1_secret" not in repr(record)
 
     def test_any_of_several_secrets_signs(self, public, settings):
         settings.STRIPE_WEBHOOK_SECRETS = [SECRET, OTHER]
