@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -68,7 +68,7 @@ class OrderPages:
         permission, title, form_class, done = self.order_kinds[verb]
         if not request.user.has_perm(permission):
             raise PermissionDenied
-        subject = get_object_or_404(self.model, pk=pk)
+        subject = get_object_or_404(self.model, pk=self._key(pk))
         form = form_class(request.POST or None, initial={"order_id": uuid.uuid4()})
         if form.is_valid() and _carry_out(request, subject, form, done):
             return HttpResponseRedirect(_page_of(subject))
@@ -81,6 +81,13 @@ class OrderPages:
             "form": form,
         }
         return TemplateResponse(request, "admin/billing/order.html", context)
+
+    def _key(self, pk: str) -> Any:
+        """Raises Http404 for what no row of the model can be known by, such as letters where they are numbered."""
+        try:
+            return self.model._meta.pk.to_python(pk)  # noqa: SLF001
+        except ValidationError:
+            raise Http404 from None
 
 
 def _carry_out(request: HttpRequest, subject: Any, form: ReasonForm, done: Done) -> bool:
