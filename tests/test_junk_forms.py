@@ -27,7 +27,7 @@ from tests.listeners import ListenerClient
 from tests.surface import surface
 
 pytestmark = pytest.mark.django_db
-EXAMPLES = int(os.environ.get("FUZZ_FORMS", "40"))
+EXAMPLES = int(os.environ.get("FUZZ_FORMS", "25"))
 TRACES = re.compile(r"Traceback|psycopg|SELECT |/site-packages/|django\.(?:db|core|utils|http)")
 
 TEXTS = [
