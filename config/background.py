@@ -14,6 +14,7 @@ from celery.exceptions import Ignore
 from celery.signals import after_task_publish, beat_init, before_task_publish, task_postrun, task_prerun
 
 from accounts import metrics
+from accounts.errors import ServiceUnavailable
 from config import faults
 from config.logging import request_id
 
@@ -52,13 +53,18 @@ class ServiceTask(Task):  # type: ignore[type-arg]
             result = super().__call__(*args, **options)
         except Exception as error:
             faults.count(error)
-            if self.request.is_eager or not faults.is_outage(error):
+            if self.request.is_eager or not _is_outage(error):
                 raise
             faults.drop_stale_connection(error)
             outage.met(self.name, error)
             raise Ignore from None
         outage.over()
         return result
+
+
+def _is_outage(error: Exception) -> bool:
+    """Also what a request would answer 503 with: Stripe or Google does not answer."""
+    return faults.is_outage(error) or getattr(error, "status_code", None) == ServiceUnavailable.status_code
 
 
 @before_task_publish.connect

@@ -10,6 +10,7 @@ from celery.app.trace import build_tracer
 from django.db import OperationalError
 
 from accounts import metrics
+from billing.errors import BillingUnavailable
 from config import background
 from config.logging import NotScheduled, request_id
 
@@ -22,6 +23,11 @@ def fail():
 @shared_task(name="tests.succeed")
 def succeed():
     return request_id.get()
+
+
+@shared_task(name="tests.fail_at_stripe")
+def fail_at_stripe():
+    raise BillingUnavailable
 
 
 @shared_task(name="tests.break")
@@ -58,6 +64,16 @@ def test_an_outage_is_one_line_without_a_traceback_and_then_its_end(capsys, capl
     assert found[0]["task"] == "tests.fail"
     assert not any("traceback" in line for line in found)
     assert not any(record.exc_info for record in caplog.records)
+
+
+@pytest.mark.parametrize("task", [fail, fail_at_stripe])
+def test_an_outage_is_no_unexpected_error(task, monkeypatch):
+    counted = []
+    monkeypatch.setattr(metrics, "count", lambda metric, *labels: counted.append((metric, labels)))
+    work(task)
+    assert (metrics.UNEXPECTED, ("task",)) not in counted
+    work(break_down)
+    assert (metrics.UNEXPECTED, ("task",)) in counted
 
 
 def test_any_other_failure_has_its_traceback(caplog):

@@ -67,6 +67,14 @@ def test_every_process_has_a_unit_and_a_container():
         assert services[name]["cap_drop"] == ["ALL"]
 
 
+def test_each_listener_has_a_socket_that_a_restart_leaves_open():
+    for name, port in (("web", 8000), ("internal", 8001), ("admin", 8002)):
+        socket = (DEPLOY / "systemd" / f"auth-{name}.socket").read_text()
+        assert f"ListenStream=127.0.0.1:{port}\n" in socket
+        assert "PartOf" not in socket
+        assert f"Requires=auth-{name}.socket\n" in (DEPLOY / "systemd" / f"auth-{name}.service").read_text()
+
+
 def test_only_the_proxy_is_published_and_it_reaches_the_public_listener_alone():
     services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -30,6 +31,8 @@ WORDS = set(
         r"\w+", "by sum rate max min min_over_time increase topk histogram_quantile and or up time vector"
     )
 )
+
+PROMTOOL = shutil.which("promtool")
 
 pytestmark = pytest.mark.django_db
 
@@ -261,6 +264,16 @@ class TestNames:
         assert names == sections
         pages = [rule["annotations"]["runbook"] for rule in _rules()]
         assert pages == [f"docs/alerts.md#{name.lower()}" for name in names]
+
+    @pytest.mark.skipif(
+        shutil.which("promtool") is None, reason="needs promtool, which comes with Prometheus"
+    )
+    @pytest.mark.parametrize(
+        "arguments", [("check", "config", "prometheus.yml"), ("test", "rules", "alerts_test.yml")]
+    )
+    def test_prometheus_understands_them_and_they_fire(self, arguments):
+        done = subprocess.run([PROMTOOL, *arguments], cwd=ALERTS.parent, capture_output=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
 
     def test_it_is_on_the_internal_listener_only(self, public, admin_site):
         assert public.get("/metrics").status_code == admin_site.get("/metrics").status_code == 404
