@@ -32,7 +32,7 @@ WORDS = set(
     )
 )
 
-PROMTOOL = shutil.which("promtool")
+PROMTOOL = shutil.which("promtool") or ""
 
 pytestmark = pytest.mark.django_db
 
