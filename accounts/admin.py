@@ -8,12 +8,13 @@ from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern
+from django.utils.text import Truncator
 
-from accounts import dead_letters, mails, user_page, user_search
+from accounts import dead_letters, devices, mails, user_page, user_search
 from accounts.audit import Event
 from accounts.event_admin import DeliveryPages
 from accounts.key_admin import KeyPages
-from accounts.lists import OfUsersAdmin, OneOf, ReadOnlyAdmin, as_id
+from accounts.lists import OfUsersAdmin, OneOf, ReadOnlyAdmin, as_id, user_by_id, words
 from accounts.models import (
     AccountDay,
     AddressChange,
@@ -34,15 +35,18 @@ from accounts.models import (
 from accounts.staff_role_pages import RolePages
 from accounts.subscription_pages import SubscriptionPages
 from accounts.user_action_pages import ActionPages
+from accounts.user_page import MOST_DEVICE
 
 __all__ = ["ReadOnlyAdmin"]
+
+MOST_DETAIL = 120
 
 
 @admin.register(User)
 class UserAdmin(ActionPages, RolePages, ReadOnlyAdmin):
     """The page behind a row is everything about that user: accounts/user_page.py."""
 
-    list_display = ("email", "display_name", "status", "is_verified", "is_staff", "created_at")
+    list_display = ("email", "display_name", "status", "is_verified", "staff", "created_at")
     list_filter = ("status", ("email_verified_at", admin.EmptyFieldListFilter), "is_staff")
     search_fields = ("email",)  # that there is a search; what it finds: get_search_results
     search_help_text = user_search.HELP
@@ -61,6 +65,10 @@ class UserAdmin(ActionPages, RolePages, ReadOnlyAdmin):
     @admin.display(boolean=True, description="verified")
     def is_verified(self, user: User) -> bool:
         return user.email_verified
+
+    @admin.display(description="staff")
+    def staff(self, user: User) -> str:
+        return "staff" if user.is_staff else ""
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **options: Any) -> HttpResponse:
         if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request):
@@ -90,9 +98,14 @@ class EndReasons(OneOf):
 
 @admin.register(Session)
 class SessionAdmin(OfUsersAdmin):
-    list_display = ("user", "created_at", "last_used_at", "ended_at", "end_reason", "ip", "user_agent")
+    list_display = ("user", "created_at", "last_used_at", "ended_at", "end_reason", "address", "device")
     list_filter = (("ended_at", admin.EmptyFieldListFilter), EndReasons)
     exclude = ("current_jti", "previous_jti")
+    address = words("ip", "from")
+
+    @admin.display(description="device")
+    def device(self, session: Session) -> str:
+        return devices.describe(session.user_agent) or session.user_agent[:MOST_DEVICE]
 
 
 @admin.register(PendingRegistration)
@@ -107,7 +120,7 @@ class MailTokenAdmin(OfUsersAdmin):
 
     list_display = (
         "user",
-        "purpose",
+        "what_for",
         "email",
         "created_at",
         "expires_at",
@@ -116,6 +129,7 @@ class MailTokenAdmin(OfUsersAdmin):
         "code_tries",
     )
     list_filter = ("purpose",)
+    what_for = words("purpose")
 
 
 class Kinds(OneOf):
@@ -138,8 +152,9 @@ class MailStates(OneOf):
 
 @admin.register(OutboxMessage)
 class OutboxMessageAdmin(OfUsersAdmin):
-    list_display = ("kind", "user", "created_at", "sent_at", "dead_at", "attempts", "last_error")
+    list_display = ("mail", "user", "created_at", "sent_at", "dead_at", "attempts", "last_error")
     list_filter = (MailStates, Kinds)
+    mail = words("kind", "mail")
     actions = ("send_again",)
 
     def has_send_mails_permission(self, request: HttpRequest) -> bool:
@@ -174,7 +189,7 @@ class EventDeliveryAdmin(DeliveryPages, ReadOnlyAdmin):
     list_display = (
         "event",
         "subscription",
-        "user_id",
+        "person",
         "attempts",
         "due_at",
         "delivered_at",
@@ -187,6 +202,8 @@ class EventDeliveryAdmin(DeliveryPages, ReadOnlyAdmin):
         "subscription",
     )
     search_fields = ("user_id__exact",)
+    search_help_text = "The whole id of a user"
+    person = user_by_id
     list_select_related = ("subscription", "event")
     ordering = ("-id",)
     actions = ("send_again",)
@@ -203,10 +220,19 @@ class EventTypes(OneOf):
 class AuditEventAdmin(OfUsersAdmin):
     """What happened to whom; searching for a member of staff finds what they did, too."""
 
-    list_display = ("created_at", "type", "user", "actor", "ip")
+    list_display = ("created_at", "what", "user", "by", "address", "about")
     list_filter = (EventTypes,)
-    search_help_text = f"{user_search.HELP}. Of staff also what they did to others"
+    what, address = words("type", "what"), words("ip", "from")
+    search_help_text = "A user; of staff, what they did, too"
     ordering = ("-id",)
+
+    @admin.display(description="by")
+    def by(self, event: AuditEvent) -> str:
+        return user_page.actor_link(event.actor)
+
+    @admin.display(description="detail")
+    def about(self, event: AuditEvent) -> str:
+        return Truncator(user_page.detail_of(event)).chars(MOST_DETAIL)
 
     def found(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
         users = user_search.ids(term)
@@ -228,7 +254,8 @@ class FactorResetAdmin(OfUsersAdmin):
 class ServiceEventAdmin(ReadOnlyAdmin):
     """The feed for neighbour services, newest first."""
 
-    list_display = ("position", "type", "user_id", "created_at")
+    list_display = ("position", "type", "person", "created_at")
+    person = user_by_id
     search_fields = ("user_id",)
     search_help_text = "A whole type, or a position"
     ordering = ("-position",)
@@ -280,9 +307,13 @@ class SigningKeyUseAdmin(ReadOnlyAdmin):
 class AccountDayAdmin(ReadOnlyAdmin):
     """What the first page's plots are drawn from."""
 
-    list_display = ("day", "measure", "count", "final", "counted_at")
+    list_display = ("day", "measure", "count", "state", "counted_at")
     list_filter = ("measure",)
     ordering = ("-day", "measure")
+
+    @admin.display(description="state")
+    def state(self, day: AccountDay) -> str:
+        return "final" if day.final else "still counted"
 
 
 def _actor(request: HttpRequest) -> str:

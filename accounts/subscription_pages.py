@@ -56,7 +56,13 @@ class NewSubscriptionForm(forms.Form):
             return None
 
 
-class RotateForm(ReasonForm):
+class OrderForm(ReasonForm):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["reason"].help_text = "Stays in the audit log"
+
+
+class RotateForm(OrderForm):
     """`newest` is the secret's mark as the page was opened, so that sending the form twice rotates once."""
 
     newest = forms.CharField(max_length=16, widget=forms.HiddenInput)
@@ -146,7 +152,7 @@ class SubscriptionPages:
     def order_page(self, request: HttpRequest, *, verb: str) -> HttpResponse:
         self._only_managers(request)
         chosen = _chosen(request)
-        form = ReasonForm(request.POST or None)
+        form = OrderForm(request.POST or None)
         if request.method == "POST" and chosen and form.is_valid():
             said = _carry_out(verb, chosen, actor=_actor(request), reason=form.cleaned_data["reason"])
             messages.success(request, said)

@@ -22,6 +22,8 @@ from accounts.models import (
 from accounts.sections import Section, Table, collect, link, listed, time
 
 MOST_ROWS = 10
+METHOD_WORDS = {"pwd": "password", "otp": "code", "pop": "passkey", "google": "Google"}
+FACTOR_WORDS = {"totp": "authenticator app", "passkey": "passkey", "recovery_code": "recovery codes"}
 MOST_DEVICE = 60
 
 
@@ -71,7 +73,7 @@ def sessions_section(*, request: HttpRequest, user: User) -> Section:
             (
                 link(row.last_used_at, "accounts_session_change", row.pk),
                 time(row.created_at),
-                ", ".join(row.methods),
+                methods_of(row),
                 row.ip,
                 row.user_agent[:MOST_DEVICE],
                 _end(row, is_live=row.pk in live, may_end=may_end),
@@ -88,6 +90,11 @@ def sessions_section(*, request: HttpRequest, user: User) -> Section:
         links=[("All sessions", listed("accounts_session", user=user.pk))],
         wide=True,
     )
+
+
+def methods_of(session: Session) -> str:
+    """How they signed in, in words; `mfa` only says that there were two."""
+    return ", ".join(METHOD_WORDS.get(name, name) for name in session.methods if name != factors.MFA)
 
 
 def _end(row: Session, *, is_live: bool, may_end: bool) -> str:
@@ -159,7 +166,7 @@ def activity_section(*, request: HttpRequest, user: User) -> Section:
                 row.type.replace("_", " "),
                 actor_link(row.actor),
                 row.ip,
-                ", ".join(f"{name}: {value}" for name, value in row.detail.items()),
+                detail_of(row),
             )
             for row in rows
         ],
@@ -169,6 +176,14 @@ def activity_section(*, request: HttpRequest, user: User) -> Section:
         tables=[table],
         links=[("All activity", listed("accounts_auditevent", user=user.pk))],
         wide=True,
+    )
+
+
+def detail_of(event: AuditEvent) -> str:
+    """Names and values as words, a list of values as its members."""
+    return ", ".join(
+        f"{name.replace('_', ' ')}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
+        for name, value in event.detail.items()
     )
 
 
@@ -185,7 +200,7 @@ def sign_in_section(*, request: HttpRequest, user: User) -> Section:
         rows=[
             *([("password", "", "")] if user.has_usable_password() else []),
             *(
-                (factors.NAMES[row.type], time(row.created_at), time(row.last_used_at))
+                (FACTOR_WORDS[factors.NAMES[row.type]], time(row.created_at), time(row.last_used_at))
                 for row in _factors(user)
             ),
             *(("Google", time(row.date_joined), time(row.last_login)) for row in _google(user)),

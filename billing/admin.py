@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from accounts import audit, user_search
+from accounts import audit
 from accounts.audit import Event
 from accounts.lists import OfUsersAdmin, OneOf, PageOfUser, ReadOnlyAdmin
 from accounts.models import User
@@ -76,7 +76,7 @@ class PlanAdmin(ModelAdmin):  # type: ignore[misc]
 class BillingAdmin(OfUsersAdmin):
     """Rows of a user, found by who that is or by a whole id of Stripe."""
 
-    search_help_text = f"{user_search.HELP}, or a whole id of Stripe"
+    search_help_text = "A user, or a whole id of Stripe"
     stripe_ids: ClassVar[tuple[str, ...]] = ()  # columns, each with an index
 
     def found(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:

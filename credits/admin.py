@@ -13,7 +13,6 @@ from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts import user_search
 from accounts.lists import OfUsersAdmin, PageOfUser, ReadOnlyAdmin
 from accounts.models import User
 from credits import journal_pages, overview, user_page
@@ -136,9 +135,15 @@ class CreditTransactionAdmin(LedgerAdmin):
     when, moved = moment("at"), amount("amount", signed=True)
     owned, set_aside = amount("balance"), amount("held")
     list_filter = ("type", ByService)
-    search_help_text = f"{user_search.HELP}; of a transaction; a whole reference"
+    search_help_text = "A user, a transaction's id, a reference"
     date_hierarchy = "at"
-    exclude = ("salt", "digest", "text_digest", "hash")
+    exclude = ("salt", "digest", "text_digest", "hash", "lots")
+    readonly_fields = ("grants_and_holds",)
+
+    @admin.display(description="grants and holds")
+    def grants_and_holds(self, row: CreditTransaction) -> str:
+        """What each gave or got, by its number."""
+        return ", ".join(f"no. {lot} {credits:+,}" for lot, credits in row.lots) or "none"
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[JournalList]:
         return JournalList

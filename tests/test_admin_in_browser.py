@@ -20,8 +20,18 @@ from django.core.wsgi import get_wsgi_application
 from django.test import override_settings
 from django.utils import timezone
 
-from accounts import days, roles
-from accounts.models import AuditEvent, OutboxMessage, ServiceEvent, Session, User
+from accounts import days, key_management, roles
+from accounts.models import (
+    AuditEvent,
+    EventDelivery,
+    EventSubscription,
+    OutboxMessage,
+    ServiceEvent,
+    Session,
+    User,
+)
+from billing.models import BillingAccount, CustomerChange, CustomerLink, InboxEvent, Payment, Plan
+from config import admin_navigation
 from credits import days as credit_days
 from credits import holds, ledger
 from credits.calls import Call
@@ -99,10 +109,43 @@ def ada(boss: User) -> User:
         kind="verify_email", user=user, dead_at=now, attempts=8, last_error="550 no such user"
     )
     OutboxMessage.objects.create(kind="purchase", user=user)
-    ServiceEvent.objects.create(type="user.registered", user_id=user.pk, position=1)
+    event = ServiceEvent.objects.create(type="user.registered", user_id=user.pk, position=1)
+    subscription = EventSubscription.objects.create(name="shop", url="https://shop.example/events")
+    EventDelivery.objects.create(
+        event=event, subscription=subscription, user_id=user.pk, position=1, dead_at=now, last_error="503"
+    )
+    key_management.create(service="images", scopes=["credits:use"], actor="test")
+    sell(user)
     days.summarize()
     credit_days.summarize()
     return user
+
+
+def sell(user: User) -> None:
+    """A subscription that is paid, with a refund, and an event of Stripe that was given up."""
+    now = timezone.now()
+    plan = Plan.objects.create(
+        code="basic", name="Basic", kind="subscription", credits=1000, amount=990, currency="eur",
+        interval="month", stripe_price="price_basic",
+    )  # fmt: skip
+    BillingAccount.objects.create(
+        user=user,
+        status="active",
+        subscription="sub_1",
+        plan=plan,
+        current_period_end=now + timedelta(days=9),
+    )
+    CustomerLink.objects.create(user=user, customer="cus_1")
+    for number, kept in enumerate((990, 490, 990)):
+        Payment.objects.create(
+            id=f"in_1QvXyzRatherLongIdOfStripe{number}", user=user, settled_at=now, kind="subscription", plan=plan,
+            quantity=1, credits=1000, paid=990, kept=kept, currency="eur", paid_at=now - timedelta(days=number),
+        )  # fmt: skip
+    InboxEvent.objects.create(
+        event_id="evt_1QvXyzRatherLongIdOfStripe", type="customer.subscription.updated", created=now, livemode=False,
+        customer="cus_1", body="{}", attempts=9, dead_at=now, last_error="Unsettleable unknown_price",
+    )  # fmt: skip
+    CustomerChange.objects.create(user=user, kind="email")
 
 
 @pytest.fixture
@@ -123,6 +166,7 @@ def pages_of(user: User) -> dict[str, str]:
     credit = f"/admin/credits/usercredit/{user.pk}"
     row = CreditTransaction.objects.filter(user=user).first()
     session = Session.objects.filter(user=user).first()
+    subscription, payment = EventSubscription.objects.get(), Payment.objects.latest("paid_at")
     assert row is not None
     assert session is not None
     lists = {
@@ -144,6 +188,13 @@ def pages_of(user: User) -> dict[str, str]:
         "credits-adjust": f"{credit}/adjust/",
         "billing-of-user": f"/admin/billing/billingaccount/{user.pk}/change/",
         "transaction": f"/admin/credits/credittransaction/{row.pk}/change/",
+        "subscription-pause": f"/admin/accounts/eventsubscription/order/pause?subscription={subscription.pk}",
+        "subscription-rotate": f"/admin/accounts/eventsubscription/order/rotate?subscription={subscription.pk}",
+        "subscription-new": "/admin/accounts/eventsubscription/new/",
+        "payment": f"/admin/billing/payment/{payment.pk}/change/",
+        "payment-refund": f"/admin/billing/payment/{payment.pk}/order/refund/",
+        "event-replay": f"/admin/billing/inboxevent/{InboxEvent.objects.get().pk}/order/replay/",
+        "nothing-found": "/admin/accounts/user/?q=nobody.at.all",
         "key-new": "/admin/accounts/servicekey/new/",
         "price": "/admin/credits/featureprice/image.1024/change/",
         "price-remove": "/admin/credits/featureprice/image.1024/delete/",
@@ -196,6 +247,25 @@ def test_every_page_fits_and_nothing_complains(browser, server, ada, cookies, wi
     assert complaints == []
 
 
+def test_the_side_names_every_list_once(boss) -> None:
+    named = [model for models in admin_navigation.GROUPS.values() for model in models]
+    assert sorted(named) == sorted(model._meta.label for model in admin.site._registry)
+
+
+def test_no_address_is_cut_on_a_phone(browser, server, ada, cookies) -> None:
+    complaints: list[str] = []
+    page = opened_page(browser, cookies, WIDTHS["phone"], complaints)
+    for path in ("accounts/user", "accounts/session", "credits/credittransaction", "billing/payment"):
+        page.goto(f"{server}/admin/{path}/")
+        cut = page.evaluate(
+            """[...document.querySelectorAll("#result_list td, #result_list th")]
+                .filter(cell => cell.getBoundingClientRect().right > innerWidth
+                    || cell.scrollWidth > cell.clientWidth + 1)
+                .map(cell => cell.innerText)"""
+        )
+        assert cut == [], path
+
+
 def picture(name: str, width: str) -> Path:
     directory = Path(settings.BASE_DIR) / "var" / "pictures" / "admin"
     directory.mkdir(parents=True, exist_ok=True)
@@ -206,7 +276,9 @@ def test_support_helps_a_user_on_a_phone(browser, server, ada, cookies) -> None:
     """Finds the user by part of the address, signs them out, and reads who did it."""
     complaints: list[str] = []
     page = opened_page(browser, cookies, WIDTHS["phone"], complaints)
-    page.goto(f"{server}/admin/accounts/user/?q=lovelace")
+    page.goto(f"{server}/admin/")
+    page.fill("[type=search][name=q]", "lovelace")
+    page.click("text=Find")
     page.click("#result_list a")
     page.wait_for_url(re.compile(str(ada.pk)))
     page.click("text=Sign out everywhere…")

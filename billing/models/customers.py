@@ -53,6 +53,7 @@ class BillingAccount(models.Model):
                 condition=Q(status="none") | ~Q(subscription=""), name="billing_status_has_subscription"
             ),
         )
+        indexes = (models.Index(fields=["-changed_at", "-user"], name="billing_account_newest"),)
 
     def __str__(self) -> str:
         return f"{self.user_id}: {self.status}"

@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from celery.schedules import crontab
+from django.templatetags.static import static
 
 from config.settings.environment import (
     boolean,
@@ -485,6 +486,7 @@ EVENT_DELIVERY_DELAYS = [5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800]
 
 # ---------------------------------------------------------------- text, time, files
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = "config.formats"
 MAIL_LANGUAGES = [
     "en",
     "de",
@@ -599,7 +601,12 @@ UNFOLD = {
     "SHOW_BACK_BUTTON": True,
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "accounts.first_page.context",
-    "SIDEBAR": {"show_search": True, "show_all_applications": False},
+    "SIDEBAR": {
+        "show_search": True,
+        "show_all_applications": False,
+        "navigation": "config.admin_navigation.groups",
+    },
+    "STYLES": [lambda request: static("accounts/lists.css")],
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": SERVICE_NAME,

@@ -35,6 +35,23 @@ SAMPLE: dict[str, Any] = {
     "least": "",
     "min_length": 12,
     "faults": [],
+    # What an event about money stores: accounts/mails.py.
+    "detail": {
+        "amount": 1990,
+        "currency": "eur",
+        "refunded": 500,
+        "disputed": 1990,
+        "credits": 1000,
+        "quantity": 1,
+        "name": "Basic",
+        "status": "active",
+        "cancel_at_period_end": True,
+        "current_period_end": "2026-12-21T14:05:00+00:00",
+        "trial_end": "2026-12-14T14:05:00+00:00",
+        "last4": "4242",
+        "exp_month": 3,
+        "exp_year": 2027,
+    },
 }
 
 

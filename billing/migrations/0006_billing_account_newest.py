@@ -1,0 +1,17 @@
+"""What the admin lists, the beginning of an index; made beside whatever is being written."""
+
+from django.contrib.postgres.operations import AddIndexConcurrently
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    atomic = False
+
+    dependencies = [("billing", "0005_admin_lists")]
+
+    operations = [
+        AddIndexConcurrently(
+            model_name="billingaccount",
+            index=models.Index(fields=["-changed_at", "-user"], name="billing_account_newest"),
+        ),
+    ]
