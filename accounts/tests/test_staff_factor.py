@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
+from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 
+from accounts import staff_sessions
 from accounts.models import AuditEvent, User
 from accounts.tests.conftest import outcome
 from accounts.tests.test_admin import first_step, post
@@ -35,6 +37,29 @@ def is_in(client: ListenerClient) -> bool:
 
 def second_step(client: ListenerClient, code: str, **headers: Any) -> Any:
     return post(client, "/admin/factor/", {"code": code}, **headers)
+
+
+class TestSessions:
+    def test_a_dump_of_them_signs_nobody_in(self, admin_site, boss, secret):
+        first_step(admin_site, EMAIL)
+        second_step(admin_site, code_of(secret))
+        cookie = admin_site.cookies["sessionid"].value
+        (stored,) = Session.objects.values_list("session_key", flat=True)
+        assert cookie not in stored
+        thief = ListenerClient("admin")
+        for key in (stored, staff_sessions.stored_key(stored)):
+            thief.cookies["sessionid"] = key
+            assert not is_in(thief)
+        assert is_in(admin_site)
+
+    def test_signing_out_leaves_none(self, admin_site, boss, secret):
+        first_step(admin_site, EMAIL)
+        second_step(admin_site, code_of(secret))
+        old = admin_site.cookies["sessionid"].value
+        post(admin_site, "/admin/logout/", {})
+        assert not Session.objects.exists()
+        admin_site.cookies["sessionid"] = old
+        assert not is_in(admin_site)
 
 
 class TestSecondStep:

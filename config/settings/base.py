@@ -590,6 +590,7 @@ STAFF_ROLES = {
     ],
     "auditor": ["accounts.view_*", "credits.view_*", "billing.view_*"],
 }
+SESSION_ENGINE = "accounts.staff_sessions"
 SESSION_COOKIE_AGE = 12 * 3600  # the admin's; the API has no cookie
 SESSION_COOKIE_HTTPONLY = True
 CSRF_COOKIE_HTTPONLY = True
