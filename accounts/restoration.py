@@ -1,75 +1,43 @@
 """After a backup was restored: what had ended since it was made must not live again.
 
-A backup knows nothing of what came after it. `manage.py tombstones` writes what must never come back, in ids only, to a
-file that is kept beside the backups and written far more often; `manage.py after_restore FILE` brings the restored
-database up to it, before any process serves from it. What the file cannot tell is ended for everybody: sessions, mailed
-links, and mails that waited.
+A backup knows nothing of what came after it. `manage.py after_restore FILE` brings the restored database up to the file
+that `manage.py tombstones` wrote last (accounts/tombstones.py), before any process serves from it. What the file cannot
+tell is ended for everybody: sessions, mailed links, and mails that waited.
 """
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
+from django.contrib.auth.models import Group
 from django.db import transaction
-from django.db.models import F, Max
+from django.db.models import F
 from django.db.models.functions import Now
-from django.utils import timezone
 
-from accounts import erasure, key_management, mail_tokens, mails, outbox, status
+from accounts import (
+    deletion,
+    erasure,
+    factor_resets,
+    factors,
+    key_management,
+    mail_tokens,
+    mails,
+    outbox,
+    staff_sessions,
+    status,
+)
 from accounts.audit import Event
-from accounts.models import AuditEvent, MailToken, OutboxMessage, ServiceEvent, ServiceKey, Session, User
+from accounts.client import Client
+from accounts.models import AuditEvent, MailToken, OutboxMessage, ServiceEvent, Session, User
+from accounts.tombstones import CODES_CHANGED, NEW_PASSWORD, WAY_REMOVED
 
 Status = User.Status
 ACTOR = "restore"
-REMEMBERED = timedelta(days=90)  # of new passwords: no backup that is older is restored into service
-NEW_PASSWORD = (Event.PASSWORD_CHANGED, Event.PASSWORD_RESET, Event.EMAIL_CHANGE_UNDONE)
 FEED_GAP = 10**9  # more events than come between two backups
-
-
-class TombstonesUnreadable(Exception):
-    """The file is not one that `manage.py tombstones` wrote, or not to its end."""
-
-
-# ---------------------------------------------------------------- before
-
-
-def tombstones() -> Iterator[dict[str, Any]]:
-    """What must stay ended, as rows of the file. No address, no name; the last row says how many there are."""
-    count = 0
-    for row in _rows():
-        count += 1
-        yield row
-    yield {"kind": "end", "rows": count, "at": timezone.now()}
-
-
-def _rows() -> Iterator[dict[str, Any]]:
-    for kind, state in (("erased", Status.DELETED), ("suspended", Status.SUSPENDED)):
-        for user_id in User.objects.filter(status=state).values_list("pk", flat=True).iterator():
-            yield {"kind": kind, "user": user_id}
-    for key_id in ServiceKey.objects.exclude(revoked_at=None).values_list("pk", flat=True):
-        yield {"kind": "revoked", "key": key_id}
-    changed = AuditEvent.objects.filter(type__in=NEW_PASSWORD, created_at__gt=Now() - REMEMBERED)
-    latest = changed.exclude(user=None).values("user").annotate(at=Max("created_at")).order_by()
-    for row in latest.iterator():
-        yield {"kind": "new_password", "user": row["user"], "at": row["at"]}
-
-
-def read(lines: Iterable[str]) -> list[dict[str, Any]]:
-    """The rows of a file. Raises TombstonesUnreadable."""
-    try:
-        rows = [json.loads(line) for line in lines]
-        *rows, end = rows
-        if end["kind"] != "end" or end["rows"] != len(rows):
-            raise TombstonesUnreadable("The file is not complete: its last line does not fit the others.")
-    except (ValueError, KeyError, TypeError) as error:
-        raise TombstonesUnreadable("This is not a file that `manage.py tombstones` wrote.") from error
-    return rows
-
-
-# ---------------------------------------------------------------- after
 
 
 def after_restore(rows: Iterable[dict[str, Any]]) -> Counter[str]:
@@ -78,6 +46,9 @@ def after_restore(rows: Iterable[dict[str, Any]]) -> Counter[str]:
     ended["sessions"] = Session.objects.filter(ended_at=None).update(
         ended_at=Now(), end_reason=Session.EndReason.LOGOUT_ALL
     )
+    ended["admin_sessions"] = staff_sessions.SessionStore.get_model_class().objects.all().delete()[0]
+    # Their owner may have objected since, and the link to object by is void now.
+    ended["factor_resets"] = factor_resets.open_ones().update(cancelled_at=Now())
     ended.update(_end_mails())
     for row in rows:
         ended[row["kind"]] += _APPLY[row["kind"]](row)
@@ -131,7 +102,7 @@ def _revoke(row: dict[str, Any]) -> bool:
 def _void_password(row: dict[str, Any]) -> bool:
     """A password that its owner has replaced since, perhaps because somebody knew it, opens nothing again."""
     user = User.objects.select_for_update(no_key=True).filter(pk=UUID(row["user"])).first()
-    if user is None or user.email is None or _is_known(row):
+    if user is None or user.email is None or _is_known(row, NEW_PASSWORD):
         return False
     user.set_unusable_password()
     User.objects.filter(pk=user.pk).update(password=user.password, token_version=F("token_version") + 1)
@@ -140,13 +111,68 @@ def _void_password(row: dict[str, Any]) -> bool:
     return True
 
 
-def _is_known(row: dict[str, Any]) -> bool:
-    """Whether the backup was made after the change."""
-    since = AuditEvent.objects.filter(user_id=row["user"], type__in=NEW_PASSWORD)
+@transaction.atomic
+def _remove_ways_in(row: dict[str, Any]) -> bool:
+    """Factors and linked accounts that were removed since, perhaps because they were lost or a stranger's."""
+    if _is_known(row, WAY_REMOVED):
+        return False
+    user_id = UUID(row["user"])
+    User.objects.select_for_update(no_key=True).filter(pk=user_id).first()
+    back = factors.of(user_id).exclude(pk__in=row["factors"])
+    linked = SocialAccount.objects.filter(user=user_id).exclude(pk__in=row["google"])
+    return bool(back.delete()[0] + linked.delete()[0])
+
+
+@transaction.atomic
+def _void_recovery_codes(row: dict[str, Any]) -> bool:
+    """Of the backup's codes one was used since, or all were replaced: their owner makes new ones."""
+    if _is_known(row, CODES_CHANGED):
+        return False
+    return bool(factors.of(UUID(row["user"]), Authenticator.Type.RECOVERY_CODES).delete()[0])
+
+
+@transaction.atomic
+def _keep_account(row: dict[str, Any]) -> bool:
+    """Who has taken a deletion back since is not erased at the end of its grace."""
+    user = User.objects.select_for_update(no_key=True).filter(pk=UUID(row["user"])).first()
+    if user is None or _is_known(row, [Event.DELETION_CANCELLED]):
+        return False
+    return deletion.cancel(user, client=Client(None, ""))
+
+
+@transaction.atomic
+def _demote(row: dict[str, Any]) -> int:
+    """Takes what staff has lost since. Who has become staff since is made staff anew."""
+    kept = {UUID(one["user"]): one for one in row["users"]}
+    return sum(_take_away(user, kept.get(user.pk)) for user in User.objects.filter(is_staff=True))
+
+
+def _take_away(user: User, kept: dict[str, Any] | None) -> bool:
+    lost_roles = Group.objects.filter(user=user).exclude(name__in=kept["roles"] if kept else ())
+    lost = bool(lost_roles) or kept is None or (user.is_superuser and not kept["is_superuser"])
+    user.groups.remove(*lost_roles)
+    user.is_staff = kept is not None
+    user.is_superuser = user.is_superuser and kept is not None and kept["is_superuser"]
+    user.save(update_fields=["is_staff", "is_superuser"])
+    return lost
+
+
+def _is_known(row: dict[str, Any], types: Iterable[Event]) -> bool:
+    """Whether the backup was made after it."""
+    since = AuditEvent.objects.filter(user_id=row["user"], type__in=types)
     return since.filter(created_at__gte=datetime.fromisoformat(row["at"])).exists()
 
 
-_APPLY = {"erased": _erase, "suspended": _suspend, "revoked": _revoke, "new_password": _void_password}
+_APPLY: dict[str, Callable[[dict[str, Any]], int]] = {
+    "erased": _erase,
+    "suspended": _suspend,
+    "revoked": _revoke,
+    "new_password": _void_password,
+    "ways_in": _remove_ways_in,
+    "recovery_codes": _void_recovery_codes,
+    "kept": _keep_account,
+    "staff": _demote,
+}
 
 
 def _leave_a_gap() -> None:

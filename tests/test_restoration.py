@@ -4,14 +4,29 @@ import json
 from io import StringIO
 
 import pytest
+from allauth.socialaccount.models import SocialAccount
 from django.core.management import CommandError, call_command
 from django.db import transaction
 
-from accounts import deletion, erasure, events, key_management, password_change, restoration, status
+from accounts import (
+    deletion,
+    erasure,
+    events,
+    factor_changes,
+    factor_resets,
+    factor_sign_in,
+    factors,
+    google_accounts,
+    key_management,
+    password_change,
+    roles,
+    status,
+    tombstones,
+)
 from accounts.client import Client
 from accounts.models import MailToken, OutboxMessage, ServiceEvent, ServiceKey, Session, User
 from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, deliver_mails, outcome, post
-from tests.fixtures import issue_access_token
+from tests.fixtures import give_app, issue_access_token, staff_session
 
 pytestmark = pytest.mark.django_db
 HERE = Client("127.0.0.1", "")
@@ -130,6 +145,107 @@ def test_a_password_that_the_backup_knows_stays(public, make_user, backup):
     assert post(public, "login", email=user.email, password=OTHER_PASSWORD).status_code == 200
 
 
+class TestWaysIn:
+    def test_a_factor_and_a_link_removed_since_are_removed(self, make_user, backup):
+        user, other = make_user("lost@example.com"), make_user("other@example.com")
+        for one in (user, other):
+            give_app(one)
+            issue_access_token(one)
+            SocialAccount.objects.create(user=one, provider="google", uid=str(one.pk))
+        made = backup()
+        session = Session.objects.get(user=user)
+        factor_changes.remove_totp(session, client=HERE)
+        google_accounts.unlink(session, client=HERE)
+        made.restore()
+        assert factors.names_of(user.pk) == ["totp", "recovery_code"]
+
+        assert made.apply()["ways_in"] == 1
+
+        assert factors.names_of(user.pk) == []
+        assert list(SocialAccount.objects.values_list("user_id", flat=True)) == [other.pk]
+        assert factors.names_of(other.pk) == ["totp", "recovery_code"]
+        assert made.apply()["ways_in"] == 0
+
+    def test_what_was_added_after_the_removal_and_is_in_the_backup_stays(self, make_user, backup):
+        user = make_user()
+        give_app(user)
+        issue_access_token(user)
+        factor_changes.remove_totp(Session.objects.get(user=user), client=HERE)
+        give_app(user)
+        made = backup()
+        made.restore()
+        assert made.apply()["ways_in"] == 0
+        assert factors.names_of(user.pk) == ["totp", "recovery_code"]
+
+    def test_a_recovery_code_that_was_used_opens_nothing_again(self, make_user, backup):
+        user = make_user()
+        give_app(user)
+        made = backup()
+        factor_sign_in.note_use(user, factors.of(user.pk, "recovery_codes").get(), client=HERE)
+        made.restore()
+        assert made.apply()["recovery_codes"] == 1
+        assert factors.names_of(user.pk) == ["totp"]
+
+    def test_a_reset_of_factors_is_not_applied(self, make_user, backup, settings):
+        user = make_user()
+        give_app(user)
+        factor_resets.request(user_id=user.pk, reason="Says so.", actor="test")
+        made = backup()
+        factor_resets.cancel(user_id=user.pk, actor="test")
+        made.restore()
+        assert made.apply()["factor_resets"] == 1
+        assert not factor_resets.open_ones().exists()
+
+
+class TestStaff:
+    def test_have_no_more_than_at_the_end(self, make_user, backup):
+        roles.sync()
+        gone, fewer, same = (make_user(f"{name}@example.com") for name in ("gone", "fewer", "same"))
+        boss = make_user("boss@example.com", is_staff=True, is_superuser=True)
+        for user in (gone, fewer, same):
+            roles.assign(
+                user_id=user.pk, roles=["support", "finance"], is_staff=True, reason="x", actor="test"
+            )
+        made = backup()
+        roles.assign(user_id=gone.pk, roles=[], is_staff=False, reason="x", actor="test")
+        roles.assign(user_id=fewer.pk, roles=["support"], is_staff=True, reason="x", actor="test")
+        User.objects.filter(pk=boss.pk).update(is_superuser=False)
+        made.restore()
+
+        assert made.apply()["staff"] == 3
+
+        found = {user.email.partition("@")[0]: user for user in User.objects.all()}
+        assert {name: user.is_staff for name, user in found.items()} == {
+            "gone": False, "fewer": True, "same": True, "boss": True,
+        }  # fmt: skip
+        assert not found["boss"].is_superuser
+        assert {name: sorted(user.groups.values_list("name", flat=True)) for name, user in found.items()} == {
+            "gone": [], "fewer": ["support"], "same": ["finance", "support"], "boss": [],
+        }  # fmt: skip
+        assert made.apply()["staff"] == 0
+
+    def test_sign_in_again(self, make_user, backup):
+        client = staff_session(make_user(is_staff=True, is_superuser=True))
+        made = backup()
+        made.restore()
+        assert client.get("/admin/").status_code == 200
+        assert made.apply()["admin_sessions"] == 1
+        assert client.get("/admin/").status_code == 302
+
+
+def test_who_has_stayed_is_not_erased(make_user, backup):
+    user = make_user()
+    issue_access_token(user)
+    deletion.request(Session.objects.get(user=user), client=HERE)
+    made = backup()
+    deletion.cancel(User.objects.get(pk=user.pk), client=HERE)
+    made.restore()
+    assert made.apply()["kept"] == 1
+    user.refresh_from_db()
+    assert (user.status, user.deletes_at) == ("active", None)
+    assert made.apply()["kept"] == 0
+
+
 def test_positions_that_readers_have_seen_are_not_given_again(user, backup):
     events.emit("user.verified", user_id=user.pk, data={})
     events.give_positions()
@@ -146,7 +262,7 @@ def test_positions_that_readers_have_seen_are_not_given_again(user, backup):
 
 def test_half_a_file_and_another_file_are_refused_before_anything_is_done(user, tmp_path):
     issue_access_token(user)
-    rows = [json.dumps(row, default=str) for row in restoration.tombstones()]
+    rows = [json.dumps(row, default=str) for row in tombstones.rows()]
     for text in ("", "\n".join(rows[:-1]), '{"kind": "end", "rows": 3}\n', "no json\n", "[]\n"):
         file = tmp_path / "file"
         file.write_text(text)

@@ -1,4 +1,4 @@
-"""Makes a restored database safe to serve from (docs/operations/restore.md)."""
+"""Makes a restored database safe to serve from (docs/operations/backup.md)."""
 
 import json
 from pathlib import Path
@@ -6,14 +6,15 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from accounts import restoration
+from accounts import restoration, tombstones
 
 
 class Command(BaseCommand):
     help = (
         "Ends every session, mailed link and waiting mail of a restored database, and applies the file of "
         "`manage.py tombstones`: erased users are erased, revoked keys revoked, suspended users suspended, replaced "
-        "passwords void. Run it before any process serves. Safe to repeat."
+        "passwords void, removed factors and linked accounts removed, former staff demoted. Run it before any process "
+        "serves. Safe to repeat."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -29,7 +30,7 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(dict(ended)))
             return
         for what, count in ended.items():
-            self.stdout.write(f"{what:<14}{count:>10,} ended")
+            self.stdout.write(f"{what:<15}{count:>10,} ended")
         self.stdout.write(
             "Now: manage.py verify_ledger; manage.py reconcile_stripe --since (the time of the backup)."
         )
@@ -43,6 +44,6 @@ class Command(BaseCommand):
             return []
         try:
             with Path(options["tombstones"]).open(encoding="utf-8") as lines:
-                return restoration.read(lines)
-        except (OSError, restoration.TombstonesUnreadable) as error:
+                return tombstones.read(lines)
+        except (OSError, tombstones.TombstonesUnreadable) as error:
             raise CommandError(str(error)) from error

@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 from django.core.management.base import BaseCommand, CommandParser
 
-from accounts import restoration
+from accounts import tombstones
 
 
 class Command(BaseCommand):
     help = (
-        "Writes the ids of erased and suspended users, of revoked keys and of users with a new password, a JSON line "
-        "each. Keep the file beside the backups and write it every few minutes."
+        "Writes, a JSON line each, the ids of erased and suspended users, of revoked keys, of users with a new "
+        "password or a way in fewer, and of all staff. Keep the file beside the backups and write it every few minutes."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -24,13 +24,13 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["file"] is None:
-            for row in restoration.tombstones():
+            for row in tombstones.rows():
                 sys.stdout.buffer.write(msgspec.json.encode(row) + b"\n")
             return
         target = Path(options["file"])
         unfinished = target.with_name(f"{target.name}.{os.getpid()}")
         with unfinished.open("wb") as output:
-            output.writelines(msgspec.json.encode(row) + b"\n" for row in restoration.tombstones())
+            output.writelines(msgspec.json.encode(row) + b"\n" for row in tombstones.rows())
             output.flush()
             os.fsync(output.fileno())
         unfinished.replace(target)
