@@ -35,6 +35,7 @@ from accounts.models import (
     User,
 )
 from accounts.reservations import UNDO_LIFETIME
+from accounts.staff_sessions import SessionStore
 
 CHUNK = 500
 SECONDS_OF_A_RUN = 60.0
@@ -119,6 +120,11 @@ def _sessions(before: Any) -> Rows:
     return Session.objects.filter(Q(ended_at__lt=before) | Q(current_expires_at__lt=before))
 
 
+def _admin_sessions(before: Any) -> Rows:
+    rows: Rows = SessionStore.get_model_class().objects.filter(expire_date__lt=before)
+    return rows
+
+
 def _mail_tokens(before: Any) -> Rows:
     return MailToken.objects.filter(
         Q(used_at__lt=before) | Q(voided_at__lt=before) | Q(expires_at__lt=before)
@@ -196,6 +202,7 @@ RULES: dict[str, Rule] = {
     "unverified_users": _unverified_users,
     "registrations": _registrations,
     "sessions": _sessions,
+    "admin_sessions": _admin_sessions,
     "mail_tokens": _mail_tokens,
     "address_changes": _address_changes,
     "sent_mails": _sent_mails,

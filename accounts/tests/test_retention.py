@@ -11,6 +11,7 @@ import pytest
 from allauth.mfa.models import Authenticator
 from django.apps import apps
 from django.conf import settings
+from django.contrib.sessions.models import Session as AdminSession
 from django.core.management import call_command
 from django.utils import timezone
 
@@ -49,6 +50,10 @@ def unverified_user(make_user, at):
     user = make_user(verified=False)
     User.objects.filter(pk=user.pk).update(created_at=at)
     return user
+
+
+def admin_session(make_user, at):
+    return AdminSession.objects.create(session_key=uuid4().hex, session_data="", expire_date=at)
 
 
 def registration(make_user, at):
@@ -192,6 +197,7 @@ ROWS = {
     "unverified_users": unverified_user,
     "registrations": registration,
     "sessions": session,
+    "admin_sessions": admin_session,
     "mail_tokens": mail_token,
     "address_changes": address_change,
     "sent_mails": sent_mail,

@@ -362,6 +362,7 @@ RETENTION = {
     "unverified_users": timedelta(days=30),  # without credits and without a live session; from registration
     "registrations": timedelta(days=30),  # confirmed or void
     "sessions": timedelta(days=90),  # ended, or not used until they ran out
+    "admin_sessions": timedelta(0),
     "mail_tokens": timedelta(days=30),  # used, void or expired
     "address_changes": timedelta(days=30),  # that cannot be undone any more
     "sent_mails": timedelta(days=30),
