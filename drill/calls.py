@@ -60,8 +60,15 @@ class Answer:
 class Caller:
     """One client: a connection of its own, opened again when it broke, and an address of its own for the limits."""
 
-    def __init__(self, port: int, headers: Mapping[str, str] | None = None, *, address: str = "") -> None:
-        self._port = port
+    def __init__(
+        self,
+        port: int,
+        headers: Mapping[str, str] | None = None,
+        *,
+        address: str = "",
+        host: str = "127.0.0.1",
+    ) -> None:
+        self._host, self._port = host, port
         self.own_address = address or random_address()
         self._headers = {"X-Forwarded-For": self.own_address, **(headers or {})}
         self._connection: http.client.HTTPConnection | None = None
@@ -86,7 +93,7 @@ class Caller:
         self, method: str, path: str, body: object, headers: Mapping[str, str]
     ) -> tuple[http.client.HTTPResponse, bytes]:
         if self._connection is None:
-            self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
+            self._connection = http.client.HTTPConnection(self._host, self._port, timeout=PATIENCE)
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         typed = {} if data is None else {"Content-Type": "application/json"}
         self._connection.request(method, path, data, {**typed, **headers})

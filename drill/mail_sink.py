@@ -1,4 +1,4 @@
-"""A mail server on loopback that keeps what it gets and misbehaves as told (RFC 5321, as much as smtplib speaks)."""
+"""A mail server that keeps what it gets and misbehaves as told (RFC 5321, as much as smtplib speaks)."""
 
 import contextlib
 import socket
@@ -31,10 +31,12 @@ class Mail:
     to: str
     at: float
     text: str = ""
+    sender: str = ""  # the host that brought it
 
 
 class MailSink:
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1") -> None:
+        self._address = address
         self.mails: list[Mail] = []
         self.sending = threading.Event()  # somebody is in the middle of a message
         self.behaviour = Behaviour()
@@ -69,7 +71,9 @@ class MailSink:
         class Session(socketserver.StreamRequestHandler):
             def handle(self) -> None:
                 with contextlib.suppress(OSError):
-                    Conversation(sink, self.rfile.readline, self.wfile.write).run()
+                    Conversation(
+                        sink, self.rfile.readline, self.wfile.write, sender=self.client_address[0]
+                    ).run()
 
         class Server(socketserver.ThreadingTCPServer):
             allow_reuse_address = True
@@ -77,7 +81,7 @@ class MailSink:
             block_on_close = False
             address_family = socket.AF_INET
 
-        self._server = Server(("127.0.0.1", port), Session)
+        self._server = Server((self._address, port), Session)
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         return int(self._server.server_address[1])
 
@@ -96,8 +100,10 @@ class MailSink:
 class Conversation:
     """One connection, command by command."""
 
-    def __init__(self, sink: MailSink, readline: Callable[[], bytes], write: Callable[[bytes], Any]) -> None:
-        self._sink, self._readline, self._write = sink, readline, write
+    def __init__(
+        self, sink: MailSink, readline: Callable[[], bytes], write: Callable[[bytes], Any], *, sender: str
+    ) -> None:
+        self._sink, self._readline, self._write, self._sender = sink, readline, write, sender
 
     def run(self) -> None:
         if self._sink.behaviour.silent:
@@ -140,7 +146,8 @@ class Conversation:
         message = message_from_bytes(raw, policy=modern)
         body = message.get_body(("plain",))
         text = body.get_content() if body is not None else ""
-        self._sink.mails.append(Mail(str(message["Message-ID"]), str(message["To"]), time.monotonic(), text))
+        identity, to = str(message["Message-ID"]), str(message["To"])
+        self._sink.mails.append(Mail(identity, to, time.monotonic(), text, self._sender))
 
     def _say(self, line: bytes) -> None:
         self._write(line + b"\r\n")

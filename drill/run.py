@@ -23,6 +23,7 @@ import mail_faults  # noqa: E402
 import migrations  # noqa: E402
 import restarts  # noqa: E402
 import restored_backup  # noqa: E402
+import several_hosts  # noqa: E402
 import slow_clients  # noqa: E402
 import storm  # noqa: E402
 import stripe_events  # noqa: E402
@@ -67,6 +68,7 @@ FAULTS: dict[str, Fault] = {
     "F21": mail_faults.always_raises,
     "F21e": event_deliveries.worker_killed,
     "F22": lost_primary.standby_promoted,
+    "F23": several_hosts.stores_apps_and_jobs,
 }
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
@@ -63,6 +64,25 @@ class TestUrl:
     def test_the_password_may_hold_what_separates_hosts(self) -> None:
         found = postgres("DATABASE_URL", "postgresql://app:a%2Cb%40c@one,two/auth")
         assert (found["PASSWORD"], found["HOST"]) == ("a,b@c", "one,two")
+
+    @pytest.mark.parametrize("hosts", ["a", "a,b"])
+    def test_a_server_that_falls_silent_is_given_up_after_two_seconds(self, hosts: str) -> None:
+        """Without keepalives whoever has sent its statement and waits would do so for two hours (tcp(7))."""
+        options: Any = _database("DATABASE_URL", f"postgresql://app@{hosts}/auth", "")["OPTIONS"]
+        silence = {
+            "connect_timeout": 2,
+            "keepalives_idle": 1,
+            "keepalives_interval": 1,
+            "tcp_user_timeout": 2000,
+        }
+        assert {name: options[name] for name in silence} == silence
+
+    def test_the_server_gives_up_a_silent_client_before_others_give_up_its_rows(self) -> None:
+        said = str(settings.DATABASES["default"]["OPTIONS"]["options"])
+        chosen = dict(one.split("=") for one in said.split("-c ") if one)
+        chosen = {name: value.strip() for name, value in chosen.items()}
+        assert (chosen["tcp_keepalives_idle"], chosen["tcp_keepalives_interval"]) == ("1", "1")
+        assert int(chosen["tcp_user_timeout"]) < 1000 * int(chosen["lock_timeout"].removesuffix("s"))
 
     def test_two_silent_servers_are_waited_for_no_longer_than_four_seconds(self) -> None:
         assert _database("DATABASE_URL", "postgresql://app@a,b/auth", "")["OPTIONS"]["connect_timeout"] == 2  # type: ignore[index]

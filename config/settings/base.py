@@ -108,21 +108,27 @@ if not DATABASE_URL:
 _SESSION_OPTIONS = (
     "-c timezone=UTC -c statement_timeout=10s -c lock_timeout=3s -c idle_in_transaction_session_timeout=10s"
 )
+# A host that is cut off or loses its power says no goodbye. Both ends ask each other every second that they say nothing
+# and give up after two: here a thread waits no longer for its answer, there the rows of an open transaction are free
+# again before the other hosts' lock_timeout. A slow statement is not concerned: the kernel answers for it.
+_SILENCE_MILLISECONDS = 2000
+_LOST_CLIENT = (
+    f"-c tcp_keepalives_idle=1 -c tcp_keepalives_interval=1 -c tcp_user_timeout={_SILENCE_MILLISECONDS}"
+)
 _CONNECTION = {"CONN_MAX_AGE": None, "DISABLE_SERVER_SIDE_CURSORS": False}
 
 
 def _database(variable: str, url: str, session_options: str) -> dict[str, object]:
     database = postgres(variable, url)
-    several = "," in str(database["HOST"])
     database["OPTIONS"] = {
-        "connect_timeout": 2
-        if several
-        else 3,  # for each of them: one that swallows packets is not waited for longer
-        "tcp_user_timeout": 5000,
+        "connect_timeout": 2,  # for each of several: one that swallows packets is not waited for longer
+        "keepalives_idle": 1,
+        "keepalives_interval": 1,
+        "tcp_user_timeout": _SILENCE_MILLISECONDS,
         "application_name": f"auth {LISTENER}",  # in pg_stat_activity and PostgreSQL's log (docs/decisions/0020)
         "server_side_binding": True,
         "prepare_threshold": 5,
-        "options": session_options,
+        "options": f"{session_options} {_LOST_CLIENT}",
         **database["OPTIONS"],
     }
     return {**database, **_CONNECTION}
