@@ -20,8 +20,9 @@ from traffic import Operation, add, at_once, use
 BALANCE, USES, TWINS = 100, 200, 30
 WRONG = 5  # passwords, before an account is closed to an address (RATE_LIMITS, login_failures)
 CUT = 10.0  # seconds
+CALLERS = 6  # fewer than a listener has threads: a call beyond them waits for a thread besides
 # With its link the host forgets its neighbours' addresses: for 3 s the kernel asks for them and holds packets back.
-REFUSED_WITHIN = 3.25
+REFUSED_WITHIN = 3.5
 BACK_WITHIN, REVOKED_WITHIN = 5.0, 1.0
 REVOKED_AT = "SELECT extract(epoch FROM revoked_at)::float8 FROM accounts_servicekey WHERE id = %s"
 
@@ -188,7 +189,9 @@ class _Drill:
     def cut_off(self) -> None:
         watch = Watch()
         self._watch(watch)
-        loads = [load.running(self.spend_or_add, clients=8, per_second=30) for load in self.loads.values()]
+        loads = [
+            load.running(self.spend_or_add, clients=CALLERS, per_second=30) for load in self.loads.values()
+        ]
         with loads[0], loads[1]:
             time.sleep(3)
             self.first.cut(STORES)

@@ -78,7 +78,8 @@ class TestUrl:
         assert {name: options[name] for name in silence} == silence
 
     def test_the_server_gives_up_a_silent_client_before_others_give_up_its_rows(self) -> None:
-        said = str(settings.DATABASES["default"]["OPTIONS"]["options"])
+        database: Any = settings.DATABASES["default"]
+        said = str(database["OPTIONS"]["options"])
         chosen = dict(one.split("=") for one in said.split("-c ") if one)
         chosen = {name: value.strip() for name, value in chosen.items()}
         assert (chosen["tcp_keepalives_idle"], chosen["tcp_keepalives_interval"]) == ("1", "1")
