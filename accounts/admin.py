@@ -14,7 +14,7 @@ from accounts import dead_letters, devices, mails, user_page, user_search
 from accounts.audit import Event
 from accounts.event_admin import DeliveryPages
 from accounts.key_admin import KeyPages
-from accounts.lists import OfUsersAdmin, OneOf, ReadOnlyAdmin, as_id, user_by_id, words
+from accounts.lists import OfUsersAdmin, OneOf, ReadOnlyAdmin, as_id, counted, user_by_id, words
 from accounts.models import (
     AccountDay,
     AddressChange,
@@ -32,6 +32,7 @@ from accounts.models import (
     SigningKeyUse,
     User,
 )
+from accounts.sections import link
 from accounts.staff_role_pages import RolePages
 from accounts.subscription_pages import SubscriptionPages
 from accounts.user_action_pages import ActionPages
@@ -223,12 +224,21 @@ class AuditEventAdmin(OfUsersAdmin):
     list_display = ("created_at", "what", "user", "by", "address", "about")
     list_filter = (EventTypes,)
     what, address = words("type", "what"), words("ip", "from")
+    fields = ("created_at", "what", "user", "actor_page", "address", "user_agent", "session_id", "detail")
+    readonly_fields = ("what", "actor_page", "address")
     search_help_text = "A user; of staff, what they did, too"
     ordering = ("-id",)
 
     @admin.display(description="by")
     def by(self, event: AuditEvent) -> str:
         return user_page.actor_link(event.actor)
+
+    @admin.display(description="by")
+    def actor_page(self, event: AuditEvent) -> str:
+        """On the page of one event: which member of staff."""
+        kind, _, pk = event.actor.partition(" ")
+        staff = User.objects.filter(pk=as_id(pk)).first() if kind == "staff" else None
+        return link(str(staff), "accounts_user_change", pk) if staff else event.actor or "the user"
 
     @admin.display(description="detail")
     def about(self, event: AuditEvent) -> str:
@@ -307,7 +317,8 @@ class SigningKeyUseAdmin(ReadOnlyAdmin):
 class AccountDayAdmin(ReadOnlyAdmin):
     """What the first page's plots are drawn from."""
 
-    list_display = ("day", "measure", "count", "state", "counted_at")
+    list_display = ("day", "measure", "number", "state", "counted_at")
+    number = counted("count")
     list_filter = ("measure",)
     ordering = ("-day", "measure")
 

@@ -83,13 +83,14 @@ def _keep(token_id: UUID, client: Client) -> User:
 
 
 @transaction.atomic
-def cancel(*, user_id: UUID, actor: str) -> None:
+def cancel(*, user_id: UUID, actor: str, reason: str = "") -> None:
     """Staff take it back. Raises ResetRefused."""
     user = factors.locked(user_id)
     if not _cancel(user_id):
         raise ResetRefused("There is no reset under way for this user.")
     _void_link(user)
-    audit.record(Event.FACTOR_RESET_CANCELLED, user_id=user.pk, actor=actor)
+    detail = {"reason": reason.strip()} if reason.strip() else {}
+    audit.record(Event.FACTOR_RESET_CANCELLED, user_id=user.pk, actor=actor, detail=detail)
 
 
 def apply_due() -> int:

@@ -23,7 +23,7 @@ from accounts import key_management
 from accounts.key_management import LONGEST_LIFE_DAYS, IssuedKey, KeyRefused
 from accounts.models import ServiceKey
 from accounts.service_keys import SCOPES
-from accounts.user_action_pages import ReasonForm
+from accounts.user_action_pages import OrderForm
 
 
 class NewKeyForm(forms.Form):
@@ -105,7 +105,7 @@ class KeyPages:
         if not self.has_manage_keys_permission(request):
             raise PermissionDenied
         keys = list(ServiceKey.objects.filter(pk__in=request.GET.getlist("key")).select_related("service"))
-        form = ReasonForm(request.POST or None)
+        form = OrderForm(request.POST or None)
         if request.method == "POST" and form.is_valid() and keys:
             reason, actor = form.cleaned_data["reason"], f"staff {request.user.pk}"
             ended = sum(key_management.revoke(key_id=key.pk, actor=actor, reason=reason) for key in keys)

@@ -15,11 +15,13 @@ from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
+from unfold.views import ChangeList
 
 from accounts import user_search
 from accounts.models import User
 
 MOST_COUNTED = 5000
+MADE = "created_at"
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]
@@ -32,6 +34,15 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]
         return counted
 
 
+class RowsList(ChangeList):  # type: ignore[misc]
+    """Offers to show all only where something is left out: by a search or a filter."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if not self.query and not self.get_filters_params():
+            self.full_result_count = self.result_count
+
+
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
     """Shows and searches; adds, changes and deletes nothing, whoever is signed in."""
 
@@ -41,6 +52,15 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
     list_per_page = 50
     list_before_template = "admin/capped.html"
     most_counted, most_found = MOST_COUNTED, user_search.MOST_FOUND  # of which that template tells
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> list[Any]:
+        """With the time that a row was made, which Django leaves out because no form may edit it."""
+        names = list(super().get_fields(request, obj))
+        has_time = any(field.name == MADE for field in self.opts.fields)
+        return [MADE, *names] if has_time and MADE not in names else names
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
+        return RowsList
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -140,6 +160,17 @@ def words(name: str, heading: str = "") -> Callable[[Any, Any], str]:
     @admin.display(description=heading or name.replace("_", " "))
     def column(self: Any, row: Any) -> str:
         return str(getattr(row, name) or "").replace("_", " ")
+
+    return column
+
+
+def counted(name: str, heading: str = "") -> Callable[[Any, Any], str]:
+    """A column of numbers as people read them: 12,345; nothing where there is none."""
+
+    @admin.display(description=heading or name.replace("_", " "))
+    def column(self: Any, row: Any) -> str:
+        number = getattr(row, name)
+        return "" if number is None else f"{number:,}"
 
     return column
 

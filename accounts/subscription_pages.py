@@ -24,7 +24,7 @@ from accounts import event_subscriptions, status
 from accounts.event_subscriptions import Issued, SubscriptionRefused
 from accounts.lists import as_id
 from accounts.models import EventSubscription
-from accounts.user_action_pages import ReasonForm
+from accounts.user_action_pages import OrderForm
 
 
 class NewSubscriptionForm(forms.Form):
@@ -54,12 +54,6 @@ class NewSubscriptionForm(forms.Form):
         except SubscriptionRefused as refusal:
             self.add_error(None, ValidationError(str(refusal)))
             return None
-
-
-class OrderForm(ReasonForm):
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.fields["reason"].help_text = "Stays in the audit log"
 
 
 class RotateForm(OrderForm):

@@ -28,6 +28,14 @@ class ReasonForm(forms.Form):
     )
 
 
+class OrderForm(ReasonForm):
+    """Of what belongs to no user."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["reason"].help_text = "Stays in the audit log"
+
+
 class ActionPages:
     """Mixed into the admin of users."""
 

@@ -88,7 +88,7 @@ def remove_factors(*, user_id: UUID, reason: str, actor: str) -> None:
 
 @transaction.atomic
 def keep_factors(*, user_id: UUID, reason: str, actor: str) -> None:
-    factor_resets.cancel(user_id=user_id, actor=actor)
+    factor_resets.cancel(user_id=user_id, actor=actor, reason=reason)
 
 
 REFUSALS: tuple[type[Exception], ...] = (ActionRefused, status.StatusRefused, factor_resets.ResetRefused)

@@ -180,10 +180,11 @@ def activity_section(*, request: HttpRequest, user: User) -> Section:
 
 
 def detail_of(event: AuditEvent) -> str:
-    """Names and values as words, a list of values as its members."""
+    """Names and values as words, a list of values as its members; nothing of what there is none of."""
     return ", ".join(
         f"{name.replace('_', ' ')}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
         for name, value in event.detail.items()
+        if value not in (None, "")
     )
 
 

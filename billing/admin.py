@@ -19,7 +19,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from accounts import audit
 from accounts.audit import Event
-from accounts.lists import OfUsersAdmin, OneOf, PageOfUser, ReadOnlyAdmin
+from accounts.lists import OfUsersAdmin, OneOf, PageOfUser, ReadOnlyAdmin, counted
 from accounts.models import User
 from billing import inbox, money, order_pages, overview, user_page
 from billing.models import BillingAccount, CustomerChange, CustomerLink, InboxEvent, Payment, Plan, Revenue
@@ -44,7 +44,8 @@ class PlanAdmin(ModelAdmin):  # type: ignore[misc]
     """Superusers edit plans, with a reason. A change re-prices no payment that was seen before."""
 
     form = PlanForm
-    list_display = ("code", "name", "kind", "credits", "price", "interval", "trial_days", "active")
+    list_display = ("code", "name", "kind", "worth", "price", "interval", "trial_days", "active")
+    worth = counted("credits")
     list_filter = ("kind", "active")
     search_fields = ("code", "name", "stripe_price")
     ordering = ("code",)
@@ -107,6 +108,7 @@ class BillingAccountAdmin(PageOfUser, OrderPages, BillingAdmin):
     page_permissions: ClassVar = {
         "may_refund": "billing.refund_payment",
         "may_cancel": "billing.end_subscription",
+        "may_replay": "billing.replay_event",
     }
     order_kinds: ClassVar = {
         "cancel": ("billing.end_subscription", "Cancel a subscription", CancelForm, order_pages.cancel)
@@ -131,10 +133,16 @@ class Currencies(OneOf):
 
 @admin.register(Payment)
 class PaymentAdmin(OrderPages, BillingAdmin):
-    list_display = ("id", "person", "kind", "plan", "quantity", "credits", "amount", "left", "paid_at")
+    list_display = ("id", "person", "kind", "plan", "worth", "amount", "left", "paid_at")
+    worth = counted("credits")
     list_filter = ("kind", "plan", Currencies)
     list_select_related = ("user", "plan")
     stripe_ids = ("id", "payment_intent", "subscription")
+    fields = (
+        "created_at", "user", "kind", "plan", "quantity", "worth", "expires_at", "amount", "left", "contested",
+        "paid_at", "settled_at", "id", "payment_intent", "subscription", "granted_by", "version",
+    )  # fmt: skip
+    readonly_fields = ("worth", "amount", "left", "contested")
     order_kinds: ClassVar = {
         "refund": ("billing.refund_payment", "Refund a payment", RefundForm, order_pages.refund),
         "settle": ("billing.refund_payment", "Settle a payment again", ReasonForm, order_pages.settle_again),
@@ -150,6 +158,10 @@ class PaymentAdmin(OrderPages, BillingAdmin):
     @admin.display(description="kept")
     def left(self, payment: Payment) -> str:
         return money.written(payment.kept or 0, payment.currency) if payment.currency else ""
+
+    @admin.display(description="disputed")
+    def contested(self, payment: Payment) -> str:
+        return money.written(payment.disputed, payment.currency) if payment.currency else ""
 
 
 class EventTypes(OneOf):
@@ -188,6 +200,11 @@ class InboxEventAdmin(OrderPages, ReadOnlyAdmin):
         term = search_term.strip()
         found = queryset.filter(Q(event_id=term) | Q(customer=term)) if term else queryset
         return found, False
+
+    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+        """With the way to do it again for whoever may."""
+        may = request.user.has_perm("billing.replay_event")
+        return tuple(name for name in super().get_list_display(request) if may or name != "again")
 
     @admin.display(description="")
     def again(self, event: InboxEvent) -> str:

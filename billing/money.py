@@ -13,9 +13,25 @@ THOUSANDTHS = frozenset(["bhd", "jod", "kwd", "omr", "tnd"])
 
 def written(amount: int, currency: str) -> str:
     """`12.50 EUR`, as the language of the moment writes numbers."""
-    places = decimals(currency)
-    value = Decimal(amount).scaleb(-places)
-    return f"{formats.number_format(value, decimal_pos=places, force_grouping=True)} {currency.upper()}"
+    value = formats.number_format(
+        amount_of(amount, currency), decimal_pos=decimals(currency), force_grouping=True
+    )
+    return f"{value} {currency.upper()}"
+
+
+def amount_of(units: int, currency: str) -> Decimal:
+    """1250 of EUR is 12.50."""
+    return Decimal(units).scaleb(-decimals(currency))
+
+
+def smallest_units(amount: Decimal, currency: str) -> int:
+    """12.50 of EUR is 1250, as Stripe counts."""
+    return int(amount.scaleb(decimals(currency)))
+
+
+def counted(number: int) -> str:
+    """`12,500`, as the language of the moment writes numbers."""
+    return str(formats.number_format(number, force_grouping=True))
 
 
 def decimals(currency: str) -> int:

@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from unfold.widgets import (
-    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminDecimalFieldWidget,
     UnfoldAdminTextInputWidget,
     UnfoldBooleanSwitchWidget,
 )
@@ -33,14 +33,38 @@ class ReasonForm(forms.Form):
     )
     order_id = forms.UUIDField(widget=forms.HiddenInput)
 
+    def __init__(self, *args: Any, subject: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.subject = subject
+
 
 class RefundForm(ReasonForm):
-    amount = forms.IntegerField(
-        min_value=1,
-        required=False,
-        widget=UnfoldAdminIntegerFieldWidget,
-        help_text="In the currency's smallest unit (cents). Empty: all that is left.",
-    )
+    """Asks in the payment's currency; what is asked becomes its smallest unit, in which Stripe counts.
+
+    That no more is given back than is left is for the browser to say and for Stripe to hold: an order that is sent
+    twice finds less left the second time, and is right all the same.
+    """
+
+    field_order = ("amount", "reason", "order_id")
+
+    def __init__(self, *args: Any, subject: Payment, **options: Any) -> None:
+        super().__init__(*args, subject=subject, **options)
+        left = money.amount_of(subject.kept or 0, subject.currency)
+        smallest = money.amount_of(1, subject.currency)
+        self.fields["amount"] = forms.DecimalField(
+            required=False,
+            min_value=smallest,
+            decimal_places=money.decimals(subject.currency),
+            max_digits=15,
+            label=f"Amount in {subject.currency.upper()}",
+            help_text=f"Empty: all that is left, {money.written(subject.kept or 0, subject.currency)}.",
+            widget=UnfoldAdminDecimalFieldWidget(attrs={"max": str(left), "inputmode": "decimal"}),
+        )
+        self.order_fields(self.field_order)
+
+    def clean_amount(self) -> int | None:
+        given = self.cleaned_data["amount"]
+        return None if given is None else money.smallest_units(given, self.subject.currency)
 
 
 class CancelForm(ReasonForm):
@@ -69,7 +93,7 @@ class OrderPages:
         if not request.user.has_perm(permission):
             raise PermissionDenied
         subject = get_object_or_404(self.model, pk=self._key(pk))
-        form = form_class(request.POST or None, initial={"order_id": uuid.uuid4()})
+        form = form_class(request.POST or None, initial={"order_id": uuid.uuid4()}, subject=subject)
         if form.is_valid() and _carry_out(request, subject, form, done):
             return HttpResponseRedirect(_page_of(subject))
         context = {
@@ -78,6 +102,7 @@ class OrderPages:
             "opts": self.model._meta,  # noqa: SLF001
             "subject": subject,
             "about": _about(subject),
+            "back": _page_of(subject),
             "form": form,
         }
         return TemplateResponse(request, "admin/billing/order.html", context)
@@ -99,7 +124,7 @@ def _carry_out(request: HttpRequest, subject: Any, form: ReasonForm, done: Done)
     except Unsettleable as error:
         form.add_error(None, f"No plan has the price that was paid: {error}")
         return False
-    messages.success(request, "Done.")
+    messages.success(request, "Done: it is in the audit log, and what it changes shows below.")
     return True
 
 
@@ -112,8 +137,11 @@ def _page_of(subject: Any) -> str:
 
 def _about(subject: Any) -> dict[str, str]:
     if isinstance(subject, Payment):
-        kept = money.written(subject.kept or 0, subject.currency) if subject.currency else ""
-        return {"Payment": subject.pk, "User": str(subject.user), "Kept": kept}
+        paid, left = (
+            money.written(amount or 0, subject.currency) if subject.currency else "none"
+            for amount in (subject.paid, subject.kept)
+        )
+        return {"Payment": subject.pk, "User": str(subject.user), "Paid": paid, "Left to refund": left}
     if isinstance(subject, BillingAccount):
         return {"Subscription": subject.subscription, "User": str(subject.user), "Status": subject.status}
     return {"Event": subject.event_id, "Type": subject.type, "Error": subject.last_error}

@@ -98,9 +98,9 @@ class GrantAdmin(LotAdmin):
     given, lost, taken_back = amount("issued"), amount("expired"), amount("charged_back")
     until = moment("expires_at")
     list_filter = ("source",)
-    readonly_fields = ("left",)
+    readonly_fields = ("given", "left", "lost", "taken_back")
     fields = (
-        "user", "source", "priority", "issued", "left", "expired", "charged_back", "expires_at", "created_at",
+        "user", "source", "priority", "given", "left", "lost", "taken_back", "expires_at", "created_at",
         "transaction", "service",
     )  # fmt: skip
 
@@ -113,12 +113,18 @@ class HoldAdmin(ReleasePages, LotAdmin):
     until, placed = moment("expires_at"), moment("created_at")
     list_filter = ("status",)
     actions = ("release",)
+    readonly_fields = ("set_aside", "taken", "drawn_from")
     fields = (
-        "user", "issued", "captured", "status", "expires_at", "created_at", "transaction", "service", "drawn",
+        "user", "set_aside", "taken", "status", "expires_at", "created_at", "transaction", "service", "drawn_from",
     )  # fmt: skip
 
     def get_urls(self) -> list[URLPattern]:
         return [*self.release_urls(), *super().get_urls()]
+
+    @admin.display(description="drawn from")
+    def drawn_from(self, hold: Hold) -> str:
+        """How much of which grants, by their numbers."""
+        return ", ".join(f"grant no. {lot}: {credits:,}" for lot, credits in hold.drawn or [])
 
     def has_release_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("credits.release_hold")

@@ -14,9 +14,9 @@ from django.contrib import admin
 from django.db import connection
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from unfold.views import ChangeList
 
 from accounts import user_search
+from accounts.lists import RowsList
 from credits.models import CreditDay, CreditTransaction
 
 SLACK = timedelta(
@@ -54,7 +54,7 @@ class ByService(admin.SimpleListFilter):
         return queryset.filter(service=self.value()) if self.value() else queryset
 
 
-class JournalList(ChangeList):  # type: ignore[misc]
+class JournalList(RowsList):
     """Where a day, month or year is asked for, the primary key finds it."""
 
     def get_queryset(self, request: HttpRequest, *args: Any) -> QuerySet[CreditTransaction]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.conf import settings
@@ -32,10 +33,10 @@ from accounts.models import (
 )
 from billing.models import BillingAccount, CustomerChange, CustomerLink, InboxEvent, Payment, Plan
 from config import admin_navigation
+from credits import adjustments, holds, ledger
 from credits import days as credit_days
-from credits import holds, ledger
 from credits.calls import Call
-from credits.models import CreditTransaction, FeaturePrice
+from credits.models import AdjustmentRequest, CreditTransaction, FeaturePrice, Hold
 from tests.fixtures import give_app, issue_access_token, staff_session
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -99,6 +100,14 @@ def ada(boss: User) -> User:
         user_id=user.pk, amount=50, lifetime=timedelta(hours=1), call=Call(service="images", key="hold")
     )
     FeaturePrice.objects.create(feature="image.1024", credits=12)
+    clerk = User.objects.create_user("clerk@example.com", is_staff=True)
+    adjustments.request(
+        request_id=uuid4(),
+        user_id=user.pk,
+        amount=2 * settings.CREDITS_APPROVAL_LIMIT,
+        reason=SCRIPT,
+        staff_id=clerk.pk,
+    )
     for type_ in ("registered", "signed_in", "sign_in_failed", "email_verified", "suspended", "reactivated"):
         AuditEvent.objects.create(
             user=user, type=type_, ip="198.51.100.7", detail={"reason": f"because {SCRIPT}"}
@@ -169,6 +178,12 @@ def pages_of(user: User) -> dict[str, str]:
     subscription, payment = EventSubscription.objects.get(), Payment.objects.latest("paid_at")
     assert row is not None
     assert session is not None
+    audit, mail, hold = (
+        AuditEvent.objects.latest("pk"),
+        OutboxMessage.objects.latest("created_at"),
+        Hold.objects.get(kind="hold"),
+    )
+    asked = AdjustmentRequest.objects.get()
     lists = {
         f"list-{model._meta.model_name}": f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
         for model in admin.site._registry
@@ -194,6 +209,10 @@ def pages_of(user: User) -> dict[str, str]:
         "payment": f"/admin/billing/payment/{payment.pk}/change/",
         "payment-refund": f"/admin/billing/payment/{payment.pk}/order/refund/",
         "event-replay": f"/admin/billing/inboxevent/{InboxEvent.objects.get().pk}/order/replay/",
+        "audit-event": f"/admin/accounts/auditevent/{audit.pk}/change/",
+        "mail": f"/admin/accounts/outboxmessage/{mail.pk}/change/",
+        "hold": f"/admin/credits/hold/{hold.pk}/change/",
+        "adjustment-to-approve": f"/admin/credits/adjustmentrequest/{asked.pk}/change/",
         "nothing-found": "/admin/accounts/user/?q=nobody.at.all",
         "key-new": "/admin/accounts/servicekey/new/",
         "price": "/admin/credits/featureprice/image.1024/change/",

@@ -1,7 +1,8 @@
 """Roles of staff: who may open which page of the admin and who may do what. The tables are the whole of it."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
+from uuid import uuid4
 
 import pytest
 from django.contrib import admin
@@ -10,7 +11,7 @@ from django.core.management import call_command
 
 from accounts import roles
 from accounts.models import AuditEvent, FactorReset, OutboxMessage, Session, User
-from billing.models import Plan
+from billing.models import BillingAccount, InboxEvent, Payment, Plan
 from credits import ledger
 from credits.calls import Call
 from credits.models import AdjustmentRequest, CreditTransaction, FeaturePrice
@@ -192,6 +193,41 @@ class TestRoles:
         assert not Group.objects.get(name="support").permissions.filter(codename="adjust_credits").exists()
 
 
+class TestOrdersOfBilling:
+    """Who may ask Stripe for what; those who may not change nothing, by the page or by a forged form."""
+
+    ORDERS: ClassVar = {
+        "payment/{payment}/order/refund/": "finance",
+        "payment/{payment}/order/settle/": "finance",
+        "billingaccount/{user}/order/cancel/": "finance",
+        "inboxevent/{event}/order/replay/": "operator",
+    }
+
+    @pytest.mark.parametrize("role", ROLES)
+    def test_are_of_whom_the_table_says(self, of_role, ada, role) -> None:
+        now = ada.created_at
+        payment = Payment.objects.create(
+            id="in_1", user=ada, settled_at=now, kind="proration", quantity=1, credits=0, paid=990, kept=990,
+            currency="eur", paid_at=now,
+        )  # fmt: skip
+        event = InboxEvent.objects.create(
+            event_id="evt_1", type="x", created=now, livemode=False, dead_at=now
+        )
+        BillingAccount.objects.create(user=ada, status="active", subscription="sub_1")
+        client, before = of_role(role), state()
+        for order, who in self.ORDERS.items():
+            path = "/admin/billing/" + order.format(payment=payment.pk, user=ada.pk, event=event.pk)
+            may = role in who.split()
+            assert client.get(path).status_code == (200 if may else 403), path
+            if not may:
+                assert post(client, path, {"reason": "x", "order_id": str(uuid4())}).status_code == 403, path
+        assert state() == before
+        listed = client.get("/admin/billing/inboxevent/").content.decode()
+        assert ("Carry out again" in listed) == (role == "operator")
+        event.refresh_from_db()
+        assert event.dead_at is not None
+
+
 class TestStaffRows:
     def test_are_the_superusers_with_a_reason(self, of_role, ada) -> None:
         boss, path = of_role("superuser"), f"/admin/accounts/user/{ada.pk}/roles"
@@ -298,6 +334,7 @@ class TestActions:
         assert post(support, f"{base}/keep-factors", {"reason": "found them"}).status_code == 302
         reset.refresh_from_db()
         assert reset.cancelled_at is not None
+        assert AuditEvent.objects.get(type="second_factor_reset_cancelled").detail == {"reason": "found them"}
 
     def test_prices_need_a_reason(self, of_role, ada) -> None:
         boss = of_role("superuser")

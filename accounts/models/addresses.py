@@ -72,6 +72,7 @@ class MailToken(models.Model):
     voided_at = models.DateTimeField(null=True)
 
     class Meta:
+        verbose_name = "mailed link"
         indexes = (
             models.Index(
                 fields=["user", "purpose"],

@@ -30,6 +30,7 @@ class EventSubscription(models.Model):
     rests_until = models.DateTimeField(null=True, blank=True, editable=False)  # its receiver is away
 
     class Meta:
+        verbose_name = "webhook"
         constraints = (
             models.CheckConstraint(
                 condition=Q(name__regex=r"^[a-z][a-z0-9_-]{0,39}$"), name="event_subscription_name_form"
@@ -57,7 +58,8 @@ class EventDelivery(models.Model):
     last_error = models.CharField(max_length=200, blank=True, default="")
 
     class Meta:
-        verbose_name_plural = "event deliveries"
+        verbose_name = "webhook delivery"
+        verbose_name_plural = "webhook deliveries"
         indexes = (
             models.Index(
                 fields=["subscription", "due_at"],

@@ -111,6 +111,8 @@ class FactorReset(models.Model):
     cancelled_at = models.DateTimeField(null=True)
 
     class Meta:
+        verbose_name = "removal of factors"
+        verbose_name_plural = "removals of factors"
         indexes = (
             models.Index(
                 fields=["applies_at"],

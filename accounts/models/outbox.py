@@ -32,6 +32,7 @@ class OutboxMessage(models.Model):
     last_error = models.CharField(max_length=500, blank=True, default="")
 
     class Meta:
+        verbose_name = "mail"
         indexes = (
             models.Index(
                 fields=["due_at"],
@@ -72,6 +73,8 @@ class ServiceEvent(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
+        verbose_name = "event for services"
+        verbose_name_plural = "events for services"
         indexes = (
             models.Index(fields=["id"], condition=Q(position__isnull=True), name="event_without_position"),
             models.Index(fields=["type", "position"], name="event_by_type"),

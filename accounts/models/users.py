@@ -138,6 +138,7 @@ class PendingRegistration(models.Model):
     voided_at = models.DateTimeField(null=True)
 
     class Meta:
+        verbose_name = "registration"
         indexes = (
             models.Index(
                 fields=["user"],

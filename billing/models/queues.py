@@ -37,6 +37,8 @@ class InboxEvent(Queued):
     mirrored_at = models.DateTimeField(null=True)  # dj-stripe has had it
 
     class Meta:
+        verbose_name = "event from Stripe"
+        verbose_name_plural = "events from Stripe"
         permissions = (("replay_event", "Can have given up events carried out again"),)
         constraints = (
             models.CheckConstraint(
@@ -76,6 +78,8 @@ class CustomerChange(Queued):
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
+        verbose_name = "change for Stripe"
+        verbose_name_plural = "changes for Stripe"
         constraints = (
             models.CheckConstraint(
                 condition=Q(kind="end_subscription") & ~Q(subscription="")

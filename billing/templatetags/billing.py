@@ -18,6 +18,11 @@ def money_of(detail: Any, name: str = "amount") -> str:
 
 
 @register.filter
+def counted(number: int) -> str:
+    return money.counted(number)
+
+
+@register.filter
 def moment_of(text: str | None) -> datetime | None:
     """A moment that was stored in JSON."""
     return datetime.fromisoformat(text) if text else None

@@ -10,6 +10,7 @@ from django.utils import timezone
 from accounts.models import AuditEvent, User
 from billing import customers, lifecycle, settle
 from billing.models import InboxEvent, Payment, Plan
+from billing.order_pages import RefundForm
 from billing.tests.conftest import Buyer
 from credits.tests.admin_pages import page, post, signed_in
 
@@ -60,7 +61,7 @@ def test_a_refund_takes_the_credits_back_and_is_audited(site, viewer, bought, bu
     assert stripe.count("refund") == 0
     same = str(uuid.uuid4())
     for _ in range(2):
-        assert order(site, path, amount="500", order_id=same).status_code == 302
+        assert order(site, path, amount="5.00", order_id=same).status_code == 302
     assert stripe.count("refund") == 1
     assert buyer.balance == 375
     assert order(site, path).status_code == 302
@@ -68,6 +69,33 @@ def test_a_refund_takes_the_credits_back_and_is_audited(site, viewer, bought, bu
     assert order(site, path).status_code == 200
     kinds = AuditEvent.objects.filter(user=buyer.id).values_list("type", flat=True)
     assert set(kinds) >= {"purchased", "refund_ordered", "payment_refunded"}
+
+
+def test_a_refund_is_asked_for_in_the_payments_currency(site, bought, stripe):
+    path = f"{B}/payment/{bought.pk}/order/refund/"
+    shown = page(site, path)
+    assert "Amount in EUR" in shown
+    assert "all that is left, 20.00 EUR" in shown
+    assert f"{B}/billingaccount/{bought.user_id}/change/" in shown
+    for amount in ("0", "-1", "1.234", "a lot"):
+        assert order(site, path, amount=amount).status_code == 200, amount
+    assert stripe.count("refund") == 0
+    assert order(site, path, amount="1.25").status_code == 302
+    bought.refresh_from_db()
+    assert bought.kept == 2000 - 125
+    assert "all that is left, 18.75 EUR" in page(site, path)
+
+
+@pytest.mark.parametrize(
+    ("currency", "given", "units"), [("jpy", "5", 5), ("kwd", "0.005", 5), ("eur", "5", 500)]
+)
+def test_what_is_given_counts_in_the_smallest_unit(currency, given, units):
+    form = RefundForm(
+        {"amount": given, "reason": "asked", "order_id": str(uuid.uuid4())},
+        subject=Payment(kept=10_000, currency=currency),
+    )
+    assert form.is_valid(), form.errors
+    assert form.cleaned_data["amount"] == units
 
 
 def test_settling_again_posts_nothing_twice(site, bought, buyer):

@@ -607,6 +607,7 @@ UNFOLD = {
     "SITE_URL": None,
     "SITE_SYMBOL": "shield_person",
     "SHOW_BACK_BUTTON": True,
+    "SHOW_HISTORY": False,  # what staff did is in the audit events
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "accounts.first_page.context",
     "SIDEBAR": {

@@ -17,6 +17,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WIDTHS = {"desk": (760, 2), "phone": (360, 5)}  # of one mail, and how many stand side by side
 HEIGHT = 880
+PLACE = (
+    Path(os.environ.get("VAR_DIR") or ROOT / "var").resolve() / "pictures"
+)  # the test settings have a VAR_DIR too
 LINK = "https://auth.example/v1/auth/a-page?token=" + "Q2hlY2sgdGhlIHdpZHRoIG9mIGxvbmcgbGlua3M" * 2
 SAMPLE: dict[str, Any] = {
     "service": "Auth Service",
@@ -62,11 +65,10 @@ def main(languages: list[str]) -> int:
     if browser is None:
         print("There is no Chromium here: apt-get install chromium.")
         return 1
-    directory = Path(os.environ.get("VAR_DIR") or ROOT / "var").resolve() / "pictures"
-    directory.mkdir(parents=True, exist_ok=True)
+    PLACE.mkdir(parents=True, exist_ok=True)
     for language in languages or settings.MAIL_LANGUAGES:
         for name, (width, columns) in WIDTHS.items():
-            print(take(browser, directory / f"{language}-{name}", [*texts(language)], width, columns))
+            print(take(browser, PLACE / f"{language}-{name}", [*texts(language)], width, columns))
     return 0
 
 

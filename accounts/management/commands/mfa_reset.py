@@ -40,7 +40,7 @@ class Command(BaseCommand):
 
     def _carry_out(self, user: User, actor: str, options: dict[str, Any]) -> None:
         if options["cancel"]:
-            factor_resets.cancel(user_id=user.pk, actor=actor)
+            factor_resets.cancel(user_id=user.pk, actor=actor, reason=options["reason"])
             self.stdout.write(
                 json.dumps({"user_id": str(user.pk), "cancelled": True})
                 if options["as_json"]
