@@ -164,13 +164,15 @@ def words(name: str, heading: str = "") -> Callable[[Any, Any], str]:
     return column
 
 
-def counted(name: str, heading: str = "") -> Callable[[Any, Any], str]:
-    """A column of numbers as people read them: 12,345; nothing where there is none."""
+def counted(name: str, *, signed: bool = False) -> Callable[[Any, Any], str]:
+    """A column of numbers as people read them: 12,345, or signed +12,345; nothing where there is none."""
 
-    @admin.display(description=heading or name.replace("_", " "))
+    @admin.display(description=name.replace("_", " "))
     def column(self: Any, row: Any) -> str:
         number = getattr(row, name)
-        return "" if number is None else f"{number:,}"
+        if number is None:
+            return ""
+        return f"{number:+,}" if signed and number else f"{number:,}"
 
     return column
 

@@ -13,12 +13,12 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
-    UnfoldAdminTextInputWidget,
     UnfoldBooleanSwitchWidget,
 )
 
-from accounts import roles, status
+from accounts import roles
 from accounts.models import User
+from accounts.user_action_pages import reason_field
 from accounts.user_actions import ActionRefused
 
 
@@ -31,11 +31,7 @@ class RolesForm(forms.Form):
         choices=[(role, role) for role in settings.STAFF_ROLES],
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
     )
-    reason = forms.CharField(
-        max_length=status.LONGEST_REASON,
-        widget=UnfoldAdminTextInputWidget,
-        help_text="Stays in the audit log",
-    )
+    reason = reason_field()
 
 
 class RolePages:

@@ -20,11 +20,11 @@ from django.views.decorators.debug import sensitive_variables
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from accounts import event_subscriptions, status
+from accounts import event_subscriptions
 from accounts.event_subscriptions import Issued, SubscriptionRefused
 from accounts.lists import as_id
 from accounts.models import EventSubscription
-from accounts.user_action_pages import OrderForm
+from accounts.user_action_pages import OrderForm, reason_field
 
 
 class NewSubscriptionForm(forms.Form):
@@ -39,11 +39,7 @@ class NewSubscriptionForm(forms.Form):
         widget=UnfoldAdminTextInputWidget,
         help_text="Such as credits.low, user.deleted. Empty: all",
     )
-    reason = forms.CharField(
-        max_length=status.LONGEST_REASON,
-        widget=UnfoldAdminTextInputWidget,
-        help_text="Stays in the audit log",
-    )
+    reason = reason_field()
 
     def subscribe(self, actor: str) -> Issued | None:
         if not self.is_valid():

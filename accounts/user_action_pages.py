@@ -20,20 +20,20 @@ from accounts.user_actions import ACTIONS, END_SESSION, REFUSALS, Action
 from accounts.user_page import may_act_on
 
 
-class ReasonForm(forms.Form):
-    reason = forms.CharField(
-        max_length=status.LONGEST_REASON,
-        widget=UnfoldAdminTextInputWidget,
-        help_text="Stays in the audit log until the user is erased",
+def reason_field(help_text: str = "Stays in the audit log") -> forms.CharField:
+    return forms.CharField(
+        max_length=status.LONGEST_REASON, widget=UnfoldAdminTextInputWidget, help_text=help_text
     )
 
 
-class OrderForm(ReasonForm):
+class ReasonForm(forms.Form):
+    reason = reason_field("Stays in the audit log until the user is erased")
+
+
+class OrderForm(forms.Form):
     """Of what belongs to no user."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.fields["reason"].help_text = "Stays in the audit log"
+    reason = reason_field()
 
 
 class ActionPages:

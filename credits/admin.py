@@ -13,11 +13,11 @@ from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts.lists import OfUsersAdmin, PageOfUser, ReadOnlyAdmin
+from accounts.lists import OfUsersAdmin, PageOfUser, ReadOnlyAdmin, counted
 from accounts.models import User
 from credits import journal_pages, overview, user_page
 from credits.adjustment_pages import AdjustmentPages, DecisionPages
-from credits.columns import amount, moment
+from credits.columns import moment
 from credits.hold_pages import ReleasePages
 from credits.journal_pages import ByService, JournalList
 from credits.models import (
@@ -62,8 +62,8 @@ class UserCreditAdmin(PageOfUser, AdjustmentPages, LedgerAdmin):
 
     list_display = ("user", "owned", "set_aside", "owing", "spendable", "blocked", "last")
     list_filter = (Owing,)
-    owned, set_aside, owing = amount("balance"), amount("held"), amount("debt")
-    spendable, last = amount("available"), moment("at")
+    owned, set_aside, owing = counted("balance"), counted("held"), counted("debt")
+    spendable, last = counted("available"), moment("at")
     page_title, page_template = "Credits", "admin/credits/usercredit/page.html"
     page_permissions: ClassVar = {
         "may_adjust": "credits.adjust_credits",
@@ -95,7 +95,7 @@ class LotAdmin(LedgerAdmin):
 class GrantAdmin(LotAdmin):
     kind = CreditLot.Kind.GRANT
     list_display = ("id", "person", "source", "given", "left", "lost", "taken_back", "until", "service")
-    given, lost, taken_back = amount("issued"), amount("expired"), amount("charged_back")
+    given, lost, taken_back = counted("issued"), counted("expired"), counted("charged_back")
     until = moment("expires_at")
     list_filter = ("source",)
     readonly_fields = ("given", "left", "lost", "taken_back")
@@ -109,7 +109,7 @@ class GrantAdmin(LotAdmin):
 class HoldAdmin(ReleasePages, LotAdmin):
     kind = CreditLot.Kind.HOLD
     list_display = ("id", "person", "set_aside", "taken", "status", "until", "service", "placed")
-    set_aside, taken = amount("issued"), amount("captured")
+    set_aside, taken = counted("issued"), counted("captured")
     until, placed = moment("expires_at"), moment("created_at")
     list_filter = ("status",)
     actions = ("release",)
@@ -138,8 +138,8 @@ class HoldAdmin(ReleasePages, LotAdmin):
 @admin.register(CreditTransaction)
 class CreditTransactionAdmin(LedgerAdmin):
     list_display = ("when", "person", "type", "moved", "owned", "set_aside", "service", "description")
-    when, moved = moment("at"), amount("amount", signed=True)
-    owned, set_aside = amount("balance"), amount("held")
+    when, moved = moment("at"), counted("amount", signed=True)
+    owned, set_aside = counted("balance"), counted("held")
     list_filter = ("type", ByService)
     search_help_text = "A user, a transaction's id, a reference"
     date_hierarchy = "at"
@@ -173,7 +173,7 @@ class CreditTransactionAdmin(LedgerAdmin):
 @admin.register(AdjustmentRequest)
 class AdjustmentRequestAdmin(DecisionPages, LedgerAdmin):
     list_display = ("asked", "person", "moved", "reason", "requested_by", "decision", "decided_by", "decided")
-    asked, decided, moved = moment("requested_at"), moment("decided_at"), amount("amount", signed=True)
+    asked, decided, moved = moment("requested_at"), moment("decided_at"), counted("amount", signed=True)
     list_filter = ("decision",)
     list_select_related = ("user", "requested_by", "decided_by")
     ordering = ("-requested_at",)

@@ -7,17 +7,6 @@ from django.contrib import admin
 from django.utils.html import format_html
 
 
-def amount(name: str, *, signed: bool = False) -> Callable[[Any, Any], str]:
-    """A column of credits: 12,345 or +12,345."""
-
-    @admin.display(description=name.replace("_", " "))
-    def column(self: Any, row: Any) -> str:
-        credits = getattr(row, name)
-        return f"{credits:+,}" if signed and credits else f"{credits:,}"
-
-    return column
-
-
 def moment(name: str) -> Callable[[Any, Any], str | None]:
     """A column of times, of one width."""
 

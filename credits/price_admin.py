@@ -11,7 +11,8 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from accounts import audit
 from accounts.audit import Event
-from credits.columns import amount, moment
+from accounts.lists import counted
+from credits.columns import moment
 from credits.models import FeaturePrice
 
 LONGEST_REASON = 500
@@ -30,7 +31,7 @@ class FeaturePriceAdmin(ModelAdmin):  # type: ignore[misc]
     form = PriceForm
     delete_confirmation_template = "admin/credits/featureprice/remove.html"
     list_display = ("feature", "price", "description", "changed")
-    price, changed = amount("credits"), moment("changed_at")
+    price, changed = counted("credits"), moment("changed_at")
     search_fields = ("feature", "description")
     ordering = ("feature",)
 

@@ -7,10 +7,9 @@ import socket
 import time
 from functools import partial
 
-from calls import Answer
 from instance import Instance, Person, instance
 from mail_sink import MailSink
-from people import Span, Watch, await_mails, bearer, caller, login, register, register_many
+from people import Span, Watch, await_mails, bearer, caller, enrol, login, register_many
 from postgres import OWNER, SERVING
 from reckoning import Verdict, reckon
 from traffic import Operation, Traffic, add, use
@@ -82,17 +81,11 @@ def _watch(watch: Watch, running: Instance, people: list[Person], registered: li
     device, services = caller(running), Traffic(running).caller()
     session = bearer(login(running, people[0]))
 
-    def enrol() -> Answer:
-        email, answer = register(running, within=0)
-        if answer.done:
-            registered.append(email)
-        return answer
-
     watch.every(
         0.2, "balance", lambda: services.get(f"/v1/credits/balance?user_id={random.choice(people).id}")
     )
     watch.every(0.3, "status", lambda: device.get("/v1/auth/me/status", session))
-    watch.every(1.0, "register", enrol)
+    watch.every(1.0, "register", lambda: enrol(running, registered))
     watch.every(0.5, "livez", lambda: caller(running).get("/livez"))
 
 

@@ -15,7 +15,7 @@ from calls import Answer, Caller
 from instance import Instance, Person
 from lost_valkey import flush
 from mail_sink import MailSink
-from people import Watch, await_mails, bearer, caller, login, register
+from people import Watch, await_mails, bearer, caller, enrol, login
 from reckoning import Verdict, reckon
 from shop import PACK, Shop
 from traffic import Operation, Traffic, add, hold, use
@@ -104,18 +104,12 @@ def _watch(watch: Watch, instance: Instance, shop: Shop, people: list[Person], r
     services, seller, device = shop.traffic.caller(), shop.traffic.caller(), caller(instance)
     session = bearer(login(instance, people[0]))
 
-    def enrol() -> Answer:
-        email, answer = register(instance, within=0)
-        if answer.done:
-            registered.append(email)
-        return answer
-
     watch.every(
         0.2, "balance", lambda: services.get(f"/v1/credits/balance?user_id={random.choice(people).id}")
     )
     watch.every(0.5, "status", lambda: device.get("/v1/auth/me/status", session))
     watch.every(2.0, "login", lambda: login(instance, random.choice(people)))
-    watch.every(4.0, "register", enrol)
+    watch.every(4.0, "register", lambda: enrol(instance, registered))
     watch.every(3.0, "order", partial(_order, shop, people[1], seller))
 
 
