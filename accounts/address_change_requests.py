@@ -7,8 +7,9 @@ and the old address the same notice, in every arm.
 from django.db import transaction
 from django.db.models.functions import Now
 
-from accounts import mail_tokens, outbox, reservations
-from accounts.mail_tokens import Purpose
+from accounts.identity import address_claims
+from accounts.mail import outbox, tokens
+from accounts.mail.tokens import Purpose
 from accounts.models import AddressChange, OutboxMessage, User
 
 REQUESTED = "email_change_requested"
@@ -25,11 +26,9 @@ def resolve(message: OutboxMessage) -> None:
     if user is None or change is None or not is_alive(change, user):
         return
     _end_older(change)
-    link = mail_tokens.issue(Purpose.CHANGE_EMAIL, user_id=user.pk, email=change.new_email, change=change)
+    link = tokens.issue(Purpose.CHANGE_EMAIL, user_id=user.pk, email=change.new_email, change=change)
     outbox.enqueue(TAKEN if is_taken(change) else CONFIRM, user_id=user.pk, token=link)
-    message.token = mail_tokens.issue(
-        Purpose.UNDO_EMAIL, user_id=user.pk, email=change.old_email, change=change
-    )
+    message.token = tokens.issue(Purpose.UNDO_EMAIL, user_id=user.pk, email=change.old_email, change=change)
     message.kind, message.requested_email = NOTICE, ""
     message.save(update_fields=["kind", "token", "requested_email"])
 
@@ -50,7 +49,7 @@ def is_alive(change: AddressChange, user: User) -> bool:
 def is_taken(change: AddressChange) -> bool:
     """Whether the new address is somebody else's: confirmed, or to be had back by who had it a week ago."""
     holders = User.objects.filter(email=change.new_email, email_verified_at__isnull=False)
-    return holders.exclude(pk=change.user_id).exists() or reservations.is_reserved(
+    return holders.exclude(pk=change.user_id).exists() or address_claims.is_reserved(
         change.new_email, other_than=change.user_id
     )
 

@@ -2,8 +2,9 @@
 
 from django.db.models.functions import Now
 
-from accounts import audit, mail_tokens, sessions
+from accounts import audit, sessions
 from accounts.audit import Event
+from accounts.mail import tokens
 from accounts.models import PendingRegistration, User
 
 
@@ -16,5 +17,5 @@ def strip(holder: User) -> None:
     PendingRegistration.objects.filter(user=holder, confirmed_at=None, voided_at=None).update(
         voided_at=Now(), password="", display_name=""
     )
-    mail_tokens.void_all(user_id=holder.pk)
+    tokens.void_all(user_id=holder.pk)
     audit.record(Event.ADDRESS_LOST, user_id=holder.pk)

@@ -22,7 +22,7 @@ class FactorTables(AppConfig):
 
 
 class SocialTables(AppConfig):
-    """With the registry of providers, which accounts/google_client.py reads."""
+    """With the registry of providers, which accounts/google/client.py reads."""
 
     name = "allauth.socialaccount"
     label = "socialaccount"

@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from accounts.client import Client
+from accounts.kit.client import Client
 from accounts.models import AuditEvent
 
 

@@ -20,8 +20,8 @@ from accounts.errors import (
     SessionRevoked,
 )
 from accounts.models import Session, User
-from accounts.service_keys import ServiceCredential, registry
-from accounts.tokens import SessionAccessToken
+from accounts.service_keys.registry import ServiceCredential, registry
+from accounts.sessions.tokens import SessionAccessToken
 
 
 def get_current_user(request: Request) -> User:

@@ -14,8 +14,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register, run_checks
 from django.core.exceptions import ImproperlyConfigured
 
-from accounts.service_keys import from_environment
-from accounts.tokens import ALGORITHMS, RingEntry
+from accounts.service_keys.registry import from_environment
+from accounts.sessions.tokens import ALGORITHMS, RingEntry
 
 TAG = "service_settings"
 SHORTEST_PASSWORD = 8  # NIST SP 800-63B-4, 3.1.1.2: the least that a verifier may ask for

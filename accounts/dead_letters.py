@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models.functions import Now
 
-from accounts import outbox
+from accounts.mail import outbox
 from accounts.models import AuditEvent, OutboxMessage
 
 

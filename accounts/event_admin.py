@@ -6,7 +6,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from accounts import event_subscriptions
+from accounts.events import subscriptions
 from accounts.models import EventDelivery
 
 
@@ -19,7 +19,7 @@ class DeliveryPages:
     @admin.action(description="Send again", permissions=["send_mails"])
     def send_again(self, request: HttpRequest, chosen: QuerySet[EventDelivery]) -> None:
         ids = list(chosen.values_list("pk", flat=True))
-        revived = event_subscriptions.send_again(ids, actor=_actor(request))
+        revived = subscriptions.send_again(ids, actor=_actor(request))
         kind = messages.SUCCESS if revived else messages.WARNING
         self.message_user(
             request, f"{revived} will be sent again. Open ones are under way by themselves.", kind

@@ -1,7 +1,7 @@
 """What must happen in other apps when something happens to an account: dotted paths in settings.ACCOUNT_HOOKS.
 
 Each is called with keywords, in the transaction of its cause: all of it happens, or nothing does. Callers hold the
-user's row and touch rows of other apps before they change its address (see accounts/address_change.py).
+user's row and touch rows of other apps before they change its address (see accounts/identity/address_change.py).
 
 block_spending(user_id, reason), unblock_spending(user_id, reason)
 remove_sign_in_methods(user_id, since)   what opens the account beside the password and was added since then

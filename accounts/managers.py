@@ -7,7 +7,7 @@ from django.contrib.auth.base_user import BaseUserManager
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from accounts import email_address
+from accounts.kit import email_address
 
 if TYPE_CHECKING:
     from accounts.models import User

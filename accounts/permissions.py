@@ -5,9 +5,9 @@ from typing import Any
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from accounts import reauthentication
 from accounts.authentication import get_current_active_user, get_current_user, get_internal_service
 from accounts.errors import ScopeMissing
+from accounts.sign_in import reauthentication
 
 
 class Deny(BasePermission):

@@ -6,7 +6,7 @@ from rest_framework.request import Request
 
 if TYPE_CHECKING:
     from accounts.models import Session, User
-    from accounts.service_keys import ServiceCredential
+    from accounts.service_keys.registry import ServiceCredential
 
     class PublicRequest(Request):
         """`data` is an instance of the view's Body."""

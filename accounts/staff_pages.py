@@ -9,10 +9,11 @@ from django.utils.safestring import mark_safe
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 
-from accounts import factors, staff_factor
-from accounts.client import client_of
+from accounts import factors
+from accounts.admin import sign_in
 from accounts.errors import InvalidCredentials, MFATokenInvalid, Problem, TokenInvalid
-from accounts.factor_proofs import FactorWrong
+from accounts.factors.proofs import FactorWrong
+from accounts.kit.client import client_of
 
 WRONG = "This is not right, or was used before. Use the newest code."
 LONGEST = 20_000
@@ -35,7 +36,7 @@ class FactorPages:
         try:
             if request.method == "POST":
                 sent = {name: request.POST.get(name, "")[:LONGEST] for name in ("code", "credential")}
-                return HttpResponseRedirect(staff_factor.finish(request, **sent))
+                return HttpResponseRedirect(sign_in.finish(request, **sent))
         except FactorWrong:
             problem = WRONG
         except MFATokenInvalid:
@@ -46,11 +47,11 @@ class FactorPages:
 
     def _ask(self, request: HttpRequest, problem: str | None) -> HttpResponse:
         try:
-            token = staff_factor.waiting(request)
+            token = sign_in.waiting(request)
         except MFATokenInvalid:
             return HttpResponseRedirect(reverse("admin:login"))
         names = factors.names_of(token.user_id)
-        options = staff_factor.passkey_options(token) if "passkey" in names else ""
+        options = sign_in.passkey_options(token) if "passkey" in names else ""
         context = {"title": "Second step", "problem": problem, "names": names, "options": options}
         return self._page(request, "admin/accounts/factor.html", context)
 
@@ -60,11 +61,11 @@ class FactorPages:
         text = str(request.POST.get("token") or request.GET.get("token") or "")
         context: dict[str, Any] = {"title": "Second factor", "token": text}
         try:
-            _, user = staff_factor.enrolling(text)
+            _, user = sign_in.enrolling(text)
             if request.method == "POST" and "password" in request.POST:
                 context["shown"] = self._begin(request, user)
             elif request.method == "POST":
-                context["codes"] = staff_factor.confirm(request, text, request.POST.get("code", "")[:64])
+                context["codes"] = sign_in.confirm(request, text, request.POST.get("code", "")[:64])
         except FactorWrong:
             context |= {"problem": WRONG, "retry": True}
         except (TokenInvalid, InvalidCredentials) as refusal:
@@ -74,12 +75,12 @@ class FactorPages:
         return self._page(request, "admin/accounts/enrol.html", context)
 
     def _begin(self, request: HttpRequest, user: Any) -> dict[str, str]:
-        from accounts.staff_site import staff_member  # the site mixes this class in
+        from accounts.admin.site import staff_member  # the site mixes this class in
 
         staff = staff_member(
             email=user.email, password=request.POST.get("password", "")[:1024], client=client_of(request)
         )
-        shown = staff_factor.show(request, staff)
+        shown = sign_in.show(request, staff)
         picture = shown.qr_svg[shown.qr_svg.index("<svg") :]
         return {"secret": shown.secret, "picture": mark_safe(picture)}  # noqa: S308 -- drawn by us
 

@@ -16,10 +16,10 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from accounts import roles
+from accounts.admin import roles
+from accounts.admin.actions import ActionRefused
 from accounts.models import User
 from accounts.user_action_pages import reason_field
-from accounts.user_actions import ActionRefused
 
 
 class RolesForm(forms.Form):

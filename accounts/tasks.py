@@ -4,7 +4,12 @@ from uuid import UUID
 
 from celery import shared_task
 
-from accounts import days, delivery, erasure, event_delivery, factor_resets, outbox, retention, throttles
+from accounts.events import dispatch
+from accounts.factors import resets
+from accounts.identity import erasure
+from accounts.kit import throttles
+from accounts.mail import delivery, outbox
+from accounts.upkeep import days, retention
 
 
 @shared_task(soft_time_limit=delivery.SECONDS_TO_SEND, time_limit=delivery.LEASE.seconds - 1)
@@ -19,7 +24,7 @@ def relay_outbox() -> None:
 
 @shared_task
 def send_events() -> None:
-    event_delivery.send_events()
+    dispatch.send_events()
 
 
 @shared_task
@@ -34,7 +39,7 @@ def erase_closed_accounts() -> None:
 
 @shared_task
 def apply_factor_resets() -> None:
-    factor_resets.apply_due()
+    resets.apply_due()
 
 
 @shared_task

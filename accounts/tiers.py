@@ -18,9 +18,10 @@ from rest_framework.request import Request
 from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
-from accounts import limit_headers, permissions, shapes
+from accounts import permissions
 from accounts.authentication import ApiKeyAuthentication, JWTSessionAuthentication
 from accounts.errors import IdempotencyKeyInvalid, IdempotencyKeyRequired
+from accounts.kit import limit_headers, shapes
 
 METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -42,7 +43,7 @@ class Endpoint(APIView):
 
     `Body` names the shape of POST, PUT and PATCH; `request.data` is then an instance of it, checked before the handler
     runs. `Query` names the query parameters; `self.query(request)` gives an instance. Each handler is decorated with
-    `accounts.documentation.documented`: config/openapi.py makes the OpenAPI document of that, Body and Query.
+    `accounts.kit.documentation.documented`: config/openapi.py makes the OpenAPI document of that, Body and Query.
     `mark` says what the endpoint table shows beside the tier, such as `refresh token`, `signature`, `health`, `docs`.
     """
 
@@ -59,7 +60,7 @@ class Endpoint(APIView):
     raw_body: ClassVar[bool] = False
     # Answers with tokens or personal data are not kept by caches (RFC 9111, 5.2.2.5).
     no_store: ClassVar[bool] = True
-    # By method: the rules of settings.RATE_LIMITS whose standing each answer tells (accounts/limit_headers.py).
+    # By method: the rules of settings.RATE_LIMITS whose standing each answer tells (accounts/kit/limit_headers.py).
     limits: ClassVar[dict[str, tuple[str, ...]]] = {}
     body_limit: ClassVar[int | None] = None  # bytes; None: the setting BODY_LIMIT
     throttle_classes: Sequence[Any] = ()

@@ -14,10 +14,11 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from accounts import status, user_actions
+from accounts.admin import actions
+from accounts.admin.actions import ACTIONS, END_SESSION, REFUSALS, Action
+from accounts.admin.user_page import may_act_on
+from accounts.identity import status
 from accounts.models import User
-from accounts.user_actions import ACTIONS, END_SESSION, REFUSALS, Action
-from accounts.user_page import may_act_on
 
 
 def reason_field(help_text: str = "Stays in the audit log") -> forms.CharField:
@@ -86,7 +87,7 @@ class ActionPages:
     def buttons(self, request: HttpRequest, person: User) -> list[tuple[str, str]]:
         return [
             (f"{ACTIONS[verb].button}…", reverse(f"admin:accounts_user_{page_name(verb)}", args=[person.pk]))
-            for verb in user_actions.offered(person)
+            for verb in actions.offered(person)
             if may_act_on(request, person, ACTIONS[verb].permission)
         ]
 

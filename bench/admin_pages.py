@@ -97,7 +97,7 @@ def main() -> None:
     import django
 
     django.setup()
-    from accounts import days
+    from accounts.upkeep import days
     from credits import days as credit_days
 
     days.summarize()

@@ -15,8 +15,8 @@ from databases import user_id  # noqa: E402
 from load import USERS  # noqa: E402
 
 from credits import ledger  # noqa: E402
-from credits.batch import Order, perform_all  # noqa: E402
-from credits.calls import Call  # noqa: E402
+from credits.ledger.batch import Order, perform_all  # noqa: E402
+from credits.ledger.calls import Call  # noqa: E402
 
 CREDITS = 10**9
 

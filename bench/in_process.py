@@ -36,13 +36,13 @@ from rest_framework.request import Request  # noqa: E402
 from rest_framework.response import Response  # noqa: E402
 
 from accounts import sessions  # noqa: E402
-from accounts.client import Client  # noqa: E402
+from accounts.kit.client import Client  # noqa: E402
 from accounts.models import User  # noqa: E402
 from accounts.tiers import InternalEndpoint, PublicEndpoint  # noqa: E402
 from config.urls import internal  # noqa: E402
 from credits import ledger  # noqa: E402
-from credits.calls import Call, request_bytes  # noqa: E402
-from credits.spending import SPEND  # noqa: E402
+from credits.ledger.calls import Call, request_bytes  # noqa: E402
+from credits.ledger.spending import SPEND  # noqa: E402
 from credits.views.journal import UseCredits  # noqa: E402
 from deploy import gunicorn  # noqa: E402
 

@@ -6,9 +6,10 @@ class BillingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from billing import checks, mirror, stripe_client
+        from billing import checks
+        from billing.stripe import mirror, sdk
 
         checks.leave_out_those_of_unused_tables()
-        stripe_client.configure()
+        sdk.configure()
         mirror.keep_the_key_out_of_the_database()
         mirror.keep_client_secrets_out_of_the_database()

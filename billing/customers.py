@@ -10,10 +10,10 @@ from django.db import IntegrityError, transaction
 
 from accounts.errors import UserNotFound
 from accounts.models import User
-from billing import gateway
 from billing.errors import BillingFailed, BillingUnavailable
 from billing.models import CustomerLink
-from billing.stripe_shapes import Object
+from billing.stripe import gateway
+from billing.stripe.shapes import Object
 
 KEYS = 3
 SECONDS_OF_A_KEY = 3600

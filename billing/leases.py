@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 
 from billing.models import CustomerChange, InboxEvent
 
-LEASE_SECONDS = 60  # longer than one row may take: billing/inbox.py
+LEASE_SECONDS = 60  # longer than one row may take: billing/stripe_sync/inbox.py
 TRIES = 8
 FIRST_DELAY = 10.0
 LONGEST_DELAY = 6 * 3600.0  # all tries together: about ten hours

@@ -7,16 +7,18 @@ import uuid
 
 from accounts import audit
 from accounts.audit import Event
-from billing import gateway, inbox, lifecycle, settle, stripe_client
 from billing.models import BillingAccount, InboxEvent, Payment
-from billing.stripe_shapes import ENDED_SUBSCRIPTIONS
+from billing.settlement import lifecycle, settle
+from billing.stripe import gateway, sdk
+from billing.stripe.shapes import ENDED_SUBSCRIPTIONS
+from billing.stripe_sync import inbox
 
 
 def refund(payment: Payment, *, amount: int | None, reason: str, actor: str, order_id: uuid.UUID) -> None:
     """All that is kept, or part of it; the same order refunds once. Raises what the gateway raises."""
     detail = {"payment": payment.pk, "amount": amount, "currency": payment.currency, "reason": reason}
     audit.record(Event.REFUND_ORDERED, user_id=payment.user_id, actor=actor, detail=detail)
-    with stripe_client.within():
+    with sdk.within():
         gateway.create_refund(
             payment_intent=payment.payment_intent,
             amount=amount,
@@ -36,7 +38,7 @@ def settle_again(payment: Payment, *, reason: str, actor: str) -> None:
 def cancel(account: BillingAccount, *, at_once: bool, reason: str, actor: str) -> None:
     detail = {"subscription": account.subscription, "at_once": at_once, "reason": reason}
     audit.record(Event.CANCELLATION_ORDERED, user_id=account.pk, actor=actor, detail=detail)
-    with stripe_client.within():
+    with sdk.within():
         found = gateway.retrieve_subscription(account.subscription)
         if found["status"] not in ENDED_SUBSCRIPTIONS:
             if at_once:

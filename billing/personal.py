@@ -11,8 +11,9 @@ from djstripe.models import Charge, Dispute, Event, Refund
 from djstripe.models import Customer as MirroredCustomer
 
 from accounts.models import User
-from billing import changes, customers
+from billing import customers
 from billing.models import BillingAccount, CustomerChange, CustomerLink, InboxEvent, Payment, Request
+from billing.stripe_sync import changes
 
 # ---------------------------------------------------------------- what happens to an account
 

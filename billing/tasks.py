@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import structlog
 from celery import shared_task
 
-from billing import changes, expiring_cards, inbox, reconcile
+from billing.settlement import expiring_cards
+from billing.stripe_sync import changes, inbox, reconcile
 
 log = structlog.get_logger("billing")
 

@@ -7,7 +7,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from accounts import metrics
+from accounts.kit import metrics
 
 # OperationalError covers a lost server, too many connections, a full disk, deadlocks, lock and statement time-outs.
 OUTAGES = (

@@ -19,8 +19,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from rest_framework.request import Request
 
-from accounts import metrics
-from accounts.documentation import documented
+from accounts.kit import metrics
+from accounts.kit.documentation import documented
 from accounts.tiers import PublicEndpoint
 from config.health import redis_client
 

@@ -13,7 +13,7 @@ from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.functional import SimpleLazyObject
 
-from accounts import metrics
+from accounts.kit import metrics
 from config.errors import BadRequestProblem, BodyTooLarge, BodyUnreadable, answer
 from config.logging import request_id
 

@@ -19,7 +19,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ComponentRegistry, ResolvedComponent
 
 from accounts import errors
-from accounts.documentation import Operation
+from accounts.kit.documentation import Operation
 from config.errors import BodyTooLarge, MalformedJSON, UnsupportedMediaType
 from config.paging import DEFAULT_LIMIT, LARGEST_LIMIT
 

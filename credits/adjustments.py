@@ -17,9 +17,9 @@ from accounts.audit import Event
 from accounts.errors import UserNotFound
 from accounts.models import User
 from credits import ledger
-from credits.calls import Call, request_bytes
+from credits.ledger.calls import Call, request_bytes
+from credits.ledger.posting import retried
 from credits.models import AdjustmentRequest, CreditTransaction
-from credits.posting import retried
 
 Decision = AdjustmentRequest.Decision
 

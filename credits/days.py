@@ -10,9 +10,9 @@ from datetime import UTC, date, datetime
 
 from django.db import connection, transaction
 
-from accounts.days import DAY, PATIENCE, STRAGGLING, open_days
+from accounts.upkeep.days import DAY, PATIENCE, STRAGGLING, open_days
+from credits.ledger.posting import ledger_time
 from credits.models import CreditDay, CreditTransaction, TransactionType
-from credits.posting import ledger_time
 
 RANKED_DAYS = 30
 RANKED_USERS = 20

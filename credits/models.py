@@ -1,8 +1,8 @@
 """What a user has: three tables and one lock.
 
 `UserCredit` is the one row that is ever locked. `CreditLot` are the grants and holds that its balance is made of.
-`CreditTransaction` is the append-only journal, and the idempotency record. Only credits/ledger.py and its kin write
-here; constraints and triggers (migration 0002) refuse what no correct writer would do.
+`CreditTransaction` is the append-only journal, and the idempotency record. Only credits/ledger/verbs.py and its kin
+write here; constraints and triggers (migration 0002) refuse what no correct writer would do.
 """
 
 from collections.abc import Callable

@@ -8,7 +8,8 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 
 from accounts.models import User
-from credits import balance, export
+from credits import export
+from credits.ledger import balance
 from credits.models import AdjustmentRequest, CreditTransaction
 from credits.views.answers import BalanceAnswer, TransactionAnswer, balance_answer, transaction_answer
 

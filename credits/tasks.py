@@ -9,7 +9,8 @@ import uuid
 import structlog
 from celery import shared_task
 
-from credits import days, sweeping, verify
+from credits import days
+from credits.ledger import sweeping, verify
 
 log = structlog.get_logger("ledger")
 SWEEPING_SECONDS = 25

@@ -12,7 +12,7 @@ import psycopg
 
 import dev_env
 import procfile
-from accounts.key_format import generate
+from accounts.service_keys.form import generate
 from calls import Caller
 from deploy.new_environment import new_environment
 from instance import ROOT, SERVICE, Instance, clean_environment

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from fido2.cose import ES256
 from fido2.webauthn import Aaguid, AttestationObject, AttestedCredentialData, AuthenticatorData
 
-from accounts import relying_party
+from accounts.factors import relying_party
 
 FLAG = AuthenticatorData.FLAG
 NO_FLAG = FLAG(0)

@@ -13,10 +13,12 @@ from django.conf import settings
 from django.test import override_settings
 from django.utils import timezone
 
-from accounts import field_encryption, key_format, staff_factor
+from accounts.admin import sign_in
+from accounts.kit import sealing
 from accounts.models import Service, ServiceKey, Session, User
-from accounts.service_keys import SCOPES, registry
-from accounts.tokens import SessionAccessToken
+from accounts.service_keys import form
+from accounts.service_keys.registry import SCOPES, registry
+from accounts.sessions.tokens import SessionAccessToken
 from tests.listeners import ListenerClient
 
 PASSWORD = "correct horse battery staple"
@@ -78,9 +80,9 @@ def access_token(db: None) -> Callable[[User], str]:
 def give_app(user: User) -> str:
     """An authenticator app that the user has had for a while; its secret."""
     secret = b32encode(token_bytes(20)).decode()
-    sealed = field_encryption.seal(secret, context=f"mfa.seed:{user.pk}")
+    sealed = sealing.seal(secret, context=f"mfa.seed:{user.pk}")
     Authenticator.objects.create(user=user, type="totp", data={"secret": sealed})
-    seed = field_encryption.seal(token_bytes(40).hex(), context=f"mfa.seed:{user.pk}")
+    seed = sealing.seal(token_bytes(40).hex(), context=f"mfa.seed:{user.pk}")
     Authenticator.objects.create(user=user, type="recovery_codes", data={"seed": seed, "used_mask": 0})
     return secret
 
@@ -92,7 +94,7 @@ def staff_session(user: User) -> ListenerClient:
     session = client.session
     if not Authenticator.objects.filter(user=user, type="totp").exists():
         give_app(user)
-    session[staff_factor.FACTOR] = Authenticator.objects.get(user=user, type="totp").pk
+    session[sign_in.FACTOR] = Authenticator.objects.get(user=user, type="totp").pk
     session.save()
     return client
 
@@ -116,7 +118,7 @@ def service_key(db: None) -> Iterator[Callable[..., str]]:
     """`service_key("shop", "credits:use")`: the text of a live key; without scopes it has all of them."""
 
     def make(name: str = "shop", *scopes: str) -> str:
-        key = key_format.generate("test")
+        key = form.generate("test")
         service, _ = Service.objects.get_or_create(name=name)
         ServiceKey.objects.create(
             id=key.id, service=service, digest=key.digest, scopes=list(scopes or sorted(SCOPES))

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from accounts import key_format
 from accounts.models import User
+from accounts.service_keys import form
 from tests.fixtures import issue_access_token
 from tests.surface import Route
 
@@ -32,7 +32,7 @@ def api_key(text: str) -> dict[str, str]:
 
 def well_formed_but_unknown_key() -> str:
     """Right form, right checksum, never issued."""
-    return key_format.generate("test").text
+    return form.generate("test").text
 
 
 def example_body(route: Route) -> Any:

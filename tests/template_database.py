@@ -18,7 +18,7 @@ from django.db.backends.base.operations import BaseDatabaseOperations
 from pytest_django.plugin import DjangoDbBlocker
 
 import schema
-from accounts.database_roles import grant_to_serving_role
+from accounts.upkeep.database_roles import grant_to_serving_role
 
 LOCK = 4711  # of pg_advisory_lock: one worker makes the template, the others wait
 OWNER, SERVING = "auth_owner", "auth_app"

@@ -9,10 +9,11 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.utils import timezone
 
-from accounts import erasure, retention, status
+from accounts.identity import erasure, status
 from accounts.models import AuditEvent, MailToken, OutboxMessage, Session, User
 from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, deliver_mails, link_in, outcome, post
-from credits import verify
+from accounts.upkeep import retention
+from credits.ledger import verify
 from credits.models import CreditTransaction, UserCredit
 from tests.fixtures import issue_access_token
 

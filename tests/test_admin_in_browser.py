@@ -21,7 +21,7 @@ from django.core.wsgi import get_wsgi_application
 from django.test import override_settings
 from django.utils import timezone
 
-from accounts import days, key_management, roles
+from accounts.admin import roles
 from accounts.models import (
     AuditEvent,
     EventDelivery,
@@ -31,11 +31,14 @@ from accounts.models import (
     Session,
     User,
 )
+from accounts.service_keys import issuing
+from accounts.upkeep import days
 from billing.models import BillingAccount, CustomerChange, CustomerLink, InboxEvent, Payment, Plan
 from config import admin_navigation
-from credits import adjustments, holds, ledger
+from credits import adjustments, ledger
 from credits import days as credit_days
-from credits.calls import Call
+from credits.ledger import holds
+from credits.ledger.calls import Call
 from credits.models import AdjustmentRequest, CreditTransaction, FeaturePrice, Hold
 from tests.fixtures import give_app, issue_access_token, staff_session
 
@@ -123,7 +126,7 @@ def ada(boss: User) -> User:
     EventDelivery.objects.create(
         event=event, subscription=subscription, user_id=user.pk, position=1, dead_at=now, last_error="503"
     )
-    key_management.create(service="images", scopes=["credits:use"], actor="test")
+    issuing.create(service="images", scopes=["credits:use"], actor="test")
     sell(user)
     days.summarize()
     credit_days.summarize()

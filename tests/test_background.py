@@ -9,7 +9,7 @@ from celery import current_app, shared_task
 from celery.app.trace import build_tracer
 from django.db import OperationalError
 
-from accounts import metrics
+from accounts.kit import metrics
 from billing.errors import BillingUnavailable
 from config import background
 from config.logging import NotScheduled, request_id

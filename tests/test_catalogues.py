@@ -25,7 +25,7 @@ def test_the_texts_are_found() -> None:
     """In templates and modules: the check below is not one of nothing."""
     found = catalogues.messages()
     assert len(found) > 130
-    assert "accounts/mails.py" in found["Confirm your e-mail address"]
+    assert "accounts/mail/kinds.py" in found["Confirm your e-mail address"]
     assert "templates/pages/verify_email.html" in found["Confirm your e-mail address"]
     assert (
         "templates/mail/verify_email.txt" in found["The links are valid for %(hours)s hours and work once."]

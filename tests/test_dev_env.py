@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import dev_env
-from accounts.key_format import key_id
+from accounts.service_keys.form import key_id
 
 
 def test_is_made_with_fresh_secrets_for_its_owner_only(tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from django.urls import URLPattern, URLResolver
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from accounts import roles
+from accounts.admin import roles
 from accounts.models import ServiceEvent, Session, User
 from credits import ledger
-from credits.calls import Call
+from credits.ledger.calls import Call
 from credits.models import FeaturePrice
 from tests.fixtures import give_app, issue_access_token, staff_session
 from tests.listeners import ListenerClient

@@ -20,8 +20,8 @@ from django.test import override_settings
 from joserfc import jwt as second_library
 from joserfc.jwk import KeySet
 
-from accounts import key_use, tokens
 from accounts.models import Session, SigningKeyUse, User
+from accounts.sessions import key_use, tokens
 from accounts.tests.conftest import code_in, deliver_mails, link_in
 from config.settings.environment import key_ring, secrets_list
 from tests.fixtures import PASSWORD, staff_session

@@ -17,7 +17,7 @@ from django.db import DatabaseError, OperationalError, connection, transaction
 from django.http import HttpRequest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from accounts import metrics
+from accounts.kit import metrics
 from accounts.models import EventDelivery, EventSubscription, OutboxMessage, ServiceEvent
 from config import background, errors
 from config import metrics as page

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from accounts.key_format import generate
+from accounts.service_keys.form import generate
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 10

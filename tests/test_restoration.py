@@ -8,24 +8,17 @@ from allauth.socialaccount.models import SocialAccount
 from django.core.management import CommandError, call_command
 from django.db import transaction
 
-from accounts import (
-    deletion,
-    erasure,
-    events,
-    factor_changes,
-    factor_resets,
-    factor_sign_in,
-    factors,
-    google_accounts,
-    key_management,
-    password_change,
-    roles,
-    status,
-    tombstones,
-)
-from accounts.client import Client
+from accounts import events, factors
+from accounts.admin import roles
+from accounts.factors import changes, resets
+from accounts.google import accounts
+from accounts.identity import deletion, erasure, status
+from accounts.kit.client import Client
 from accounts.models import MailToken, OutboxMessage, ServiceEvent, ServiceKey, Session, User
+from accounts.service_keys import issuing
+from accounts.sign_in import by_factor, password_change
 from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, deliver_mails, outcome, post
+from accounts.upkeep import tombstones
 from tests.fixtures import give_app, issue_access_token, staff_session
 
 pytestmark = pytest.mark.django_db
@@ -93,9 +86,9 @@ def test_sessions_links_and_waiting_mails_of_the_backup_are_over(public, make_us
 
 
 def test_keys_revoked_since_are_revoked(internal, backup, user):
-    issued = key_management.create(service="shop", scopes=["users:read"], actor="test")
+    issued = issuing.create(service="shop", scopes=["users:read"], actor="test")
     made = backup()
-    key_management.revoke(key_id=issued.id, actor="test")
+    issuing.revoke(key_id=issued.id, actor="test")
     made.restore()
     assert ServiceKey.objects.get(pk=issued.id).revoked_at is None
 
@@ -154,8 +147,8 @@ class TestWaysIn:
             SocialAccount.objects.create(user=one, provider="google", uid=str(one.pk))
         made = backup()
         session = Session.objects.get(user=user)
-        factor_changes.remove_totp(session, client=HERE)
-        google_accounts.unlink(session, client=HERE)
+        changes.remove_totp(session, client=HERE)
+        accounts.unlink(session, client=HERE)
         made.restore()
         assert factors.names_of(user.pk) == ["totp", "recovery_code"]
 
@@ -170,7 +163,7 @@ class TestWaysIn:
         user = make_user()
         give_app(user)
         issue_access_token(user)
-        factor_changes.remove_totp(Session.objects.get(user=user), client=HERE)
+        changes.remove_totp(Session.objects.get(user=user), client=HERE)
         give_app(user)
         made = backup()
         made.restore()
@@ -181,7 +174,7 @@ class TestWaysIn:
         user = make_user()
         give_app(user)
         made = backup()
-        factor_sign_in.note_use(user, factors.of(user.pk, "recovery_codes").get(), client=HERE)
+        by_factor.note_use(user, factors.of(user.pk, "recovery_codes").get(), client=HERE)
         made.restore()
         assert made.apply()["recovery_codes"] == 1
         assert factors.names_of(user.pk) == ["totp"]
@@ -189,12 +182,12 @@ class TestWaysIn:
     def test_a_reset_of_factors_is_not_applied(self, make_user, backup, settings):
         user = make_user()
         give_app(user)
-        factor_resets.request(user_id=user.pk, reason="Says so.", actor="test")
+        resets.request(user_id=user.pk, reason="Says so.", actor="test")
         made = backup()
-        factor_resets.cancel(user_id=user.pk, actor="test")
+        resets.cancel(user_id=user.pk, actor="test")
         made.restore()
         assert made.apply()["factor_resets"] == 1
-        assert not factor_resets.open_ones().exists()
+        assert not resets.open_ones().exists()
 
 
 class TestStaff:
@@ -252,7 +245,7 @@ def test_positions_that_readers_have_seen_are_not_given_again(user, backup):
     made = backup()
     for _ in range(5):
         events.emit("user.verified", user_id=user.pk, data={})
-    seen = max(event.position or 0 for event in events.feed())
+    seen = max(event.position or 0 for event in events.in_order())
     made.restore()
     made.apply()
     events.emit("user.verified", user_id=user.pk, data={})

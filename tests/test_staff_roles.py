@@ -9,11 +9,11 @@ from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.core.management import call_command
 
-from accounts import roles
+from accounts.admin import roles
 from accounts.models import AuditEvent, FactorReset, OutboxMessage, Session, User
 from billing.models import BillingAccount, InboxEvent, Payment, Plan
 from credits import ledger
-from credits.calls import Call
+from credits.ledger.calls import Call
 from credits.models import AdjustmentRequest, CreditTransaction, FeaturePrice
 from tests.fixtures import give_app, issue_access_token, staff_session
 from tests.listeners import ListenerClient

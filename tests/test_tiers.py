@@ -12,7 +12,7 @@ from django.test import AsyncClient, override_settings
 from django.utils import timezone
 
 from accounts.models import User
-from accounts.service_keys import SCOPES
+from accounts.service_keys.registry import SCOPES
 from tests.listeners import ListenerClient
 from tests.principals import api_key, bearer, passing_headers, path_of, well_formed_but_unknown_key
 from tests.surface import LISTENERS, METHODS, Route, routes_of, surface

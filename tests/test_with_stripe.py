@@ -7,7 +7,7 @@ import pytest
 
 import fake_stripe_child
 import serve
-from billing import return_urls
+from billing.shop import return_urls
 from greeting import greeting
 from tests.fake_stripe.catalogue import SEEDED
 

@@ -13,7 +13,7 @@ from accounts.models.users import PendingRegistration, User
 class AddressChange(models.Model):
     """One change of a user's address: asked for, perhaps confirmed, perhaps undone.
 
-    While it can be undone (accounts/address_change.py) nobody else gets the old address confirmed.
+    While it can be undone (accounts/identity/address_change.py) nobody else gets the old address confirmed.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -44,7 +44,7 @@ class AddressChange(models.Model):
 class MailToken(models.Model):
     """The right to do one thing once, proved by a mailed link or code.
 
-    Neither link nor code is stored: both are HMACs of this row's id (accounts/mail_tokens.py).
+    Neither link nor code is stored: both are HMACs of this row's id (accounts/mail/tokens.py).
     """
 
     class Purpose(models.TextChoices):

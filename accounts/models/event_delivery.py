@@ -1,4 +1,4 @@
-"""Who is told of events by webhook, and what each has been told (accounts/event_delivery.py does it)."""
+"""Who is told of events by webhook, and what each has been told (accounts/events/dispatch.py does it)."""
 
 import uuid
 
@@ -21,7 +21,7 @@ class EventSubscription(models.Model):
     name = models.CharField(max_length=40, unique=True)
     url = models.CharField(max_length=500)
     types = ArrayField(models.CharField(max_length=48), default=list, blank=True)  # none: all types
-    # One or two sealed texts: the first is the newest, each signs (accounts/event_subscriptions.py).
+    # One or two sealed texts: the first is the newest, each signs (accounts/events/subscriptions.py).
     secrets = models.JSONField(default=list, editable=False)
     position = models.BigIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)

@@ -21,7 +21,7 @@ class TOTPEnrolment(models.Model):
     user = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="+")
     # The one that asked, and alone may confirm; null: a member of staff, by a one-time link.
     session = models.ForeignKey(Session, models.CASCADE, null=True, related_name="+")
-    secret = models.TextField()  # sealed: accounts/field_encryption.py
+    secret = models.TextField()  # sealed: accounts/kit/sealing.py
     expires_at = models.DateTimeField()
 
     def __str__(self) -> str:

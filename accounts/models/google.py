@@ -19,7 +19,7 @@ class SpentProof(models.Model):
 
 
 class ExchangeCode(models.Model):
-    """The right to fetch the tokens of one sign-in, once. The code itself is not stored (accounts/exchange.py)."""
+    """The right to fetch the tokens of one sign-in, once; the code is not stored (accounts/sign_in/exchange.py)."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="exchange_codes")

@@ -61,8 +61,9 @@ class OutboxMessage(models.Model):
 class ServiceEvent(models.Model):
     """Something that neighbour services want to know, written in the transaction in which it happened.
 
-    `position` is its place in the feed. It is given after the commit, by one hand at a time (accounts/events.py), so a
-    reader who has seen a position has seen all before it, however late their transactions committed.
+    `position` is its place in the feed. It is given after the commit, by one hand at a time
+    (accounts/events/feed.py), so a reader who has seen a position has seen all before it, however late their
+    transactions committed.
     """
 
     id = models.BigAutoField(primary_key=True)

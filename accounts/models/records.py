@@ -41,7 +41,7 @@ class AuditEvent(models.Model):
 
 
 class AccountDay(models.Model):
-    """What one day (UTC) came to, for plots. accounts/days.py counts it; a day that is final is not counted again."""
+    """What one day (UTC) came to, for plots. accounts/upkeep/days.py counts it, a final day once."""
 
     class Measure(models.TextChoices):
         REGISTERED = "registered"
@@ -65,7 +65,7 @@ class AccountDay(models.Model):
 
 
 class RateLimitWindow(models.Model):
-    """The hits of one limit on one subject while Redis is down (accounts/throttles.py). Keys are keyed hashes."""
+    """The hits of one limit on one subject while Redis is down (accounts/kit/throttles.py). Keys are keyed hashes."""
 
     key = models.CharField(max_length=96, primary_key=True)
     hits = ArrayField(
@@ -79,7 +79,7 @@ class RateLimitWindow(models.Model):
 
 
 class SigningKeyUse(models.Model):
-    """Until when a key of a ring has signed tokens, to within minutes (accounts/key_use.py). No secret, no person."""
+    """Until when a key has signed tokens, to within minutes (accounts/sessions/key_use.py). No secret, no person."""
 
     ring = models.CharField(max_length=32)
     kid = models.CharField(max_length=200)

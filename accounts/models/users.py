@@ -36,7 +36,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         DELETED = "deleted"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    # Stored as accounts.email_address.normalize gives it; null once erased or lost to a verified newcomer.
+    # Stored as accounts.kit.email_address.normalize gives it; null once erased or lost to a verified newcomer.
     email = models.CharField(max_length=254, unique=True, null=True, blank=True)
     email_verified_at = models.DateTimeField(null=True, blank=True)
     display_name = models.CharField(max_length=100, blank=True, default="")

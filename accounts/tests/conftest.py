@@ -19,8 +19,9 @@ from django.core import mail
 from django.core.mail import EmailMultiAlternatives
 from django.db import connection
 
-from accounts import delivery, google_network, google_tokens
 from accounts.errors import Problem
+from accounts.google import id_tokens, network
+from accounts.mail import delivery
 from accounts.models import OutboxMessage
 from accounts.tests.hashers import CheapBCryptSHA256
 from tests.fake_google import providers
@@ -170,8 +171,8 @@ def _in_place_of_google(provider: Provider, settings: Any) -> Iterator[None]:
 
 def forget_google() -> None:
     """Keys that were fetched, and that it did not answer."""
-    google_tokens.keys.cache_clear()
-    google_network.rest.end()
+    id_tokens.keys.cache_clear()
+    network.rest.end()
 
 
 @pytest.fixture

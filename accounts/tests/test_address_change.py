@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 from django.db.models.functions import Now
 
-from accounts import address_change, reservations
-from accounts.client import Client
+from accounts.identity import address_change, address_claims
+from accounts.kit.client import Client
 from accounts.models import (
     AddressChange,
     AuditEvent,
@@ -382,9 +382,9 @@ class TestReservation:
         assert message.subject == "This address is still reserved"
         assert "token=" not in message.message().as_string()
         newcomer = User.objects.get(email=OLD)
-        from accounts import mail_tokens
+        from accounts.mail import tokens
 
-        link = mail_tokens.link_token(MailToken.objects.get(user=newcomer))
+        link = tokens.link_token(MailToken.objects.get(user=newcomer))
         assert outcome(post(public, "verify-email", token=link)) == (400, "token_invalid")
 
     def test_undo_takes_it_from_who_registered_it(self, public, ada, moved, register, sign_in):
@@ -404,9 +404,9 @@ class TestReservation:
         assert post(public, "confirm-email-change", token=link_in(mails[OLD])).json() == {"email": OLD}
 
     def test_it_ends_after_seven_days(self, ada, moved):
-        assert reservations.is_reserved(OLD, other_than=uuid4())
+        assert address_claims.is_reserved(OLD, other_than=uuid4())
         AddressChange.objects.update(confirmed_at=Now() - timedelta(days=7))
-        assert not reservations.is_reserved(OLD, other_than=uuid4())
+        assert not address_claims.is_reserved(OLD, other_than=uuid4())
 
 
 @pytest.mark.django_db

@@ -10,8 +10,9 @@ from django.contrib import admin
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from accounts import key_format, throttles, user_search
-from accounts.lists import ReadOnlyAdmin
+from accounts.admin import user_search
+from accounts.admin.lists import ReadOnlyAdmin
+from accounts.kit import throttles
 from accounts.models import (
     AuditEvent,
     MailToken,
@@ -22,7 +23,8 @@ from accounts.models import (
     UsedTOTPStep,
     User,
 )
-from accounts.service_keys import Registry
+from accounts.service_keys import form
+from accounts.service_keys.registry import Registry
 from tests.authenticators import code_of
 from tests.fixtures import PASSWORD, give_app, issue_access_token
 from tests.listeners import ListenerClient
@@ -352,7 +354,7 @@ class TestServiceKeys:
         assert not ServiceKey.objects.exists()
 
     def test_is_revoked(self, signed_in: ListenerClient) -> None:
-        made = key_format.generate("test")
+        made = form.generate("test")
         service = Service.objects.create(name="shop")
         ServiceKey.objects.create(id=made.id, service=service, digest=made.digest, scopes=["credits:read"])
         fields = {"action": "revoke", "_selected_action": [made.id]}

@@ -11,7 +11,8 @@ from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from accounts import checks, key_format
+from accounts import checks
+from accounts.service_keys import form
 
 
 def found(*, deploy: bool = False) -> set[str]:
@@ -107,7 +108,7 @@ class TestInternalApiKeys:
         assert found() == {"accounts.E007"}
 
     def test_one_key_for_two_services(self, settings: Settings) -> None:
-        text = key_format.generate("test").text
+        text = form.generate("test").text
         settings.INTERNAL_API_KEYS = f"shop={text};till={text}"
         assert found() == {"accounts.E008"}
 

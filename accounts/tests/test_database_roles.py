@@ -5,8 +5,8 @@ from django.core.management import CommandError, call_command
 from django.db import ProgrammingError, connection, transaction
 from pytest_django import Settings
 
-from accounts.database_roles import grant_to_serving_role
 from accounts.models import Service
+from accounts.upkeep.database_roles import grant_to_serving_role
 
 pytestmark = pytest.mark.django_db
 

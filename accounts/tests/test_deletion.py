@@ -6,9 +6,10 @@ import pytest
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from accounts import deletion, erasure, sessions
-from accounts.client import Client
+from accounts import sessions
 from accounts.errors import SessionRevoked
+from accounts.identity import deletion, erasure
+from accounts.kit.client import Client
 from accounts.models import AuditEvent, Session, User
 from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, at_once, deliver_mails, outcome, post
 from tests.fixtures import issue_access_token

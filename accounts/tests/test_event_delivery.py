@@ -17,10 +17,12 @@ from django.db.models import F
 from django.db.models.functions import Now
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from accounts import event_addresses, event_delivery, event_sending, event_subscriptions, events, roles
-from accounts.event_addresses import AddressRefused
-from accounts.event_sending import Outcome
-from accounts.event_subscriptions import SubscriptionRefused
+from accounts import events
+from accounts.admin import roles
+from accounts.events import addresses, dispatch, sending, subscriptions
+from accounts.events.addresses import AddressRefused
+from accounts.events.sending import Outcome
+from accounts.events.subscriptions import SubscriptionRefused
 from accounts.models import AuditEvent, EventDelivery, EventDispatch, EventSubscription, ServiceEvent
 from accounts.tests.receivers import Receiver
 from accounts.tests.strangers import closed_port, silent_port
@@ -38,7 +40,7 @@ def subscribe(settings, monkeypatch):
 
     def make(port, *, name="shop", types=(), host="127.0.0.1", scheme="http"):
         settings.EVENT_WEBHOOK_HOSTS = {**settings.EVENT_WEBHOOK_HOSTS, f"{host}:{port}": LOOPBACK}
-        return event_subscriptions.create(
+        return subscriptions.create(
             name=name, url=f"{scheme}://{host}:{port}/in?a=1", types=types, actor="test"
         ).secret
 
@@ -74,7 +76,7 @@ class TestSending:
         with receiver.running() as port:
             secret = subscribe(port)
             emit(n=1)
-            assert event_delivery.send_events() == 1
+            assert dispatch.send_events() == 1
         headers, body = receiver.tried[0]
         assert Webhook(secret).verify(body, headers) == receiver.received[0]
         with pytest.raises(WebhookVerificationError):
@@ -90,14 +92,14 @@ class TestSending:
             subscribe(port, types=["credits.low"])
             emit(n=1)
             emit(type="credits.low", n=2)
-            event_delivery.send_events()
+            dispatch.send_events()
         assert numbers(receiver) == [2]
 
     def test_it_leaves_by_itself_after_the_commit_and_not_without_it(self, subscribe, monkeypatch):
         receiver = Receiver()
         with receiver.running() as port:
             subscribe(port)
-            monkeypatch.setattr(events, "_send_task", event_delivery.send_events)
+            monkeypatch.setattr(events, "_send_task", dispatch.send_events)
             emit(n=1)
             with transaction.atomic():
                 events.emit("user.verified", user_id=ADA, data={"n": 2})
@@ -109,30 +111,30 @@ class TestSending:
         with receiver.running() as port:
             subscribe(port)
             emit(n=1)
-            event_delivery.send_events()
+            dispatch.send_events()
             emit(n=2)
             make_due()
-            assert event_delivery.send_events() == 0
+            assert dispatch.send_events() == 0
             assert len(receiver.tried) == 1
             assert EventSubscription.objects.get().enabled is False
             told = AuditEvent.objects.get(type="event_subscription_gone")
             assert (told.actor, told.detail["subscription"]) == ("receiver", "shop")
             receiver.answer = lambda event: 200
-            event_subscriptions.change(name="shop", actor="test", enabled=True)
+            subscriptions.change(name="shop", actor="test", enabled=True)
             make_due()
-            event_delivery.send_events()
+            dispatch.send_events()
         assert numbers(receiver) == [1, 2]
 
     def test_a_secret_rotates_without_a_failed_delivery(self, subscribe):
         receiver = Receiver()
         with receiver.running() as port:
             old = subscribe(port)
-            new = event_subscriptions.rotate(name="shop", actor="test").secret
+            new = subscriptions.rotate(name="shop", actor="test").secret
             emit(n=1)
-            event_delivery.send_events()
-            event_subscriptions.retire(name="shop", actor="test")
+            dispatch.send_events()
+            subscriptions.retire(name="shop", actor="test")
             emit(n=2)
-            event_delivery.send_events()
+            dispatch.send_events()
         (both, first), (only_new, second) = receiver.tried
         Webhook(old).verify(first, both)
         Webhook(new).verify(first, both)
@@ -150,11 +152,11 @@ class TestSending:
         receiver = Receiver()
         with receiver.running() as port:
             subscribe(port)
-            event_subscriptions.change(name="shop", enabled=False, actor="test")
+            subscriptions.change(name="shop", enabled=False, actor="test")
             emit(n=1)
-            assert event_delivery.send_events() == 0
-            event_subscriptions.change(name="shop", enabled=True, actor="test")
-            event_delivery.send_events()
+            assert dispatch.send_events() == 0
+            subscriptions.change(name="shop", enabled=True, actor="test")
+            dispatch.send_events()
         assert numbers(receiver) == [1]
 
 
@@ -167,7 +169,7 @@ class TestOrder:
             for number in range(8):
                 for person in people:
                     emit(person, n=number)
-            event_delivery.send_events()
+            dispatch.send_events()
         assert all(numbers(receiver, person) == list(range(8)) for person in people)
 
     def test_a_failed_one_holds_back_its_user_here_and_nobody_else(self, subscribe):
@@ -179,12 +181,12 @@ class TestOrder:
             for number in (1, 2):
                 emit(ADA, n=number)
             emit(BOB, n=3)
-            event_delivery.send_events()
+            dispatch.send_events()
             assert (numbers(picky), numbers(picky, BOB)) == ([], [3])
             assert (numbers(other), numbers(other, BOB)) == ([1, 2], [3])
             picky.answer = lambda event: 200
             make_due()
-            event_delivery.send_events()
+            dispatch.send_events()
         assert numbers(picky) == [1, 2]
 
 
@@ -198,17 +200,17 @@ class TestFaults:
             emit(n=2)
             for tries in (1, 2, 3):
                 make_due()
-                event_delivery.send_events()
+                dispatch.send_events()
                 first = EventDelivery.objects.order_by("position")[0]
                 assert (first.attempts, first.dead_at is not None) == (tries, tries == 3)
                 assert (first.last_status, first.last_error) == (500, "HTTP 500")
             make_due()  # three failures in a row: the receiver rests
-            event_delivery.send_events()
+            dispatch.send_events()
             assert numbers(picky) == [2]
 
             picky.answer = lambda event: 200
             call_command("event_subscription", "send-again", "shop")
-            event_delivery.send_events()
+            dispatch.send_events()
         assert numbers(picky) == [2, 1]
         assert AuditEvent.objects.filter(type="events_sent_again").count() == 1
 
@@ -217,7 +219,7 @@ class TestFaults:
         emit(n=1)
         for delay in settings.EVENT_DELIVERY_DELAYS[:3]:
             make_due()
-            event_delivery.send_events()
+            dispatch.send_events()
             row = EventDelivery.objects.annotate(left=F("due_at") - Now()).get()
             assert timedelta(seconds=delay - 2) < row.left <= timedelta(seconds=delay)
             assert row.last_error == "ConnectionRefusedError"
@@ -226,9 +228,9 @@ class TestFaults:
         subscribe(closed_port())
         for _ in range(20):
             emit(uuid4(), n=1)
-        assert event_delivery.send_events() < 10
+        assert dispatch.send_events() < 10
         assert EventSubscription.objects.get().rests_until is not None
-        assert event_delivery.send_events() <= 1
+        assert dispatch.send_events() <= 1
 
     def test_and_gets_all_of_it_when_it_is_back(self, subscribe):
         port = closed_port()
@@ -237,12 +239,12 @@ class TestFaults:
         for number in range(3):
             for person in people:
                 emit(person, n=number)
-        event_delivery.send_events()
+        dispatch.send_events()
         receiver = Receiver()
         with receiver.running(port=port):
             for _ in range(3):
                 make_due()
-                event_delivery.send_events()
+                dispatch.send_events()
         assert all(numbers(receiver, person) == [0, 1, 2] for person in people)
 
     @pytest.mark.parametrize("fault", ["silent", "endless"])
@@ -252,10 +254,10 @@ class TestFaults:
         with silent_port() as silent, endless.running() as port:
             subscribe(silent if fault == "silent" else port)
             emit(n=1)
-            event = events.feed().get()
+            event = events.in_order().get()
             url = EventSubscription.objects.get().url
             started = time.monotonic()
-            outcome = event_sending.send(event, url=url, secrets=["whsec_" + "A" * 43 + "="], seconds=0.3)
+            outcome = sending.send(event, url=url, secrets=["whsec_" + "A" * 43 + "="], seconds=0.3)
             assert time.monotonic() - started < 1.5
             endless.endless = False
         assert outcome == Outcome(error="TimeoutError")
@@ -283,7 +285,7 @@ class TestFaults:
             outside.location = f"http://127.0.0.1:{port}/"
             subscribe(other)
             emit(n=1)
-            event_delivery.send_events()
+            dispatch.send_events()
         assert inside.tried == []
         assert EventDelivery.objects.get().last_error == "HTTP 302"
 
@@ -297,7 +299,7 @@ def _sent_within(seconds):
     """PostgreSQL takes a moment to see that a client has left."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        if event_delivery.send_events():
+        if dispatch.send_events():
             return True
         time.sleep(0.02)
     return False
@@ -310,14 +312,14 @@ class TestKilled:
             subscribe(port)
             emit(n=1)
             emit(n=2)
-            event_delivery.fan_out()
+            dispatch.fan_out()
             EventDispatch.objects.create(holder=uuid4(), held_until=Now() + timedelta(seconds=20))
             EventDelivery.objects.update(
                 due_at=None
             )  # killed between the end of one and the release of the next
-            assert event_delivery.send_events() == 0
+            assert dispatch.send_events() == 0
             EventDispatch.objects.update(held_until=Now())
-            event_delivery.send_events()
+            dispatch.send_events()
         assert numbers(receiver) == [1, 2]
 
     def test_nobody_waits_for_the_lease_of_one_whose_connection_is_gone(self, subscribe):
@@ -331,7 +333,7 @@ class TestKilled:
                     held_until=Now() + timedelta(hours=1),
                     backend=other.info.backend_pid,
                 )
-                assert event_delivery.send_events() == 0
+                assert dispatch.send_events() == 0
             assert _sent_within(5)
         assert numbers(receiver) == [1]
 
@@ -365,15 +367,15 @@ class TestKilled:
             thread.start()
             written.wait(5)
             emit(n=2)
-            event_delivery.send_events()
+            dispatch.send_events()
             go.set()
             thread.join()
-            event_delivery.send_events()
+            dispatch.send_events()
         assert (numbers(receiver), numbers(receiver, BOB)) == ([2], [1])
 
 
 def _run_and_close():
-    event_delivery.send_events()
+    dispatch.send_events()
     _close()
 
 
@@ -406,16 +408,16 @@ class TestAddresses:
     )
     def test_only_https_to_listed_hosts(self, settings, url):
         settings.EVENT_WEBHOOK_HOSTS = {"shop.test:443": ()}
-        event_addresses.parse("https://SHOP.test/in?x=1")
+        addresses.parse("https://SHOP.test/in?x=1")
         with pytest.raises(AddressRefused):
-            event_addresses.parse(url)
+            addresses.parse(url)
         with pytest.raises(SubscriptionRefused):
-            event_subscriptions.create(name="shop", url=url, types=(), actor="test")
+            subscriptions.create(name="shop", url=url, types=(), actor="test")
 
     def test_production_takes_no_plain_http(self, settings):
         settings.EVENT_WEBHOOK_HOSTS, settings.EVENT_WEBHOOK_PLAIN_HTTP = {"127.0.0.1:80": LOOPBACK}, False
         with pytest.raises(AddressRefused):
-            event_addresses.parse("http://127.0.0.1/")
+            addresses.parse("http://127.0.0.1/")
 
     @pytest.mark.parametrize(
         "address",
@@ -427,41 +429,41 @@ class TestAddresses:
     )  # fmt: skip
     def test_a_listed_host_that_lies_inside_gets_nothing(self, settings, monkeypatch, address):
         settings.EVENT_WEBHOOK_HOSTS = {"shop.test:443": ()}
-        monkeypatch.setattr(event_addresses, "resolve", lambda host, port: ["93.184.215.14", address])
+        monkeypatch.setattr(addresses, "resolve", lambda host, port: ["93.184.215.14", address])
         with pytest.raises(AddressRefused):
-            event_addresses.pin(event_addresses.parse("https://shop.test/"))
+            addresses.pin(addresses.parse("https://shop.test/"))
 
     def test_a_private_network_that_is_listed_with_the_host_is_allowed(self, settings, monkeypatch):
         settings.EVENT_WEBHOOK_HOSTS = {"shop.test:443": (ip_network("10.1.0.0/16"),)}
-        target = event_addresses.parse("https://shop.test/")
-        monkeypatch.setattr(event_addresses, "resolve", lambda host, port: ["10.1.2.3"])
-        assert event_addresses.pin(target) == "10.1.2.3"
-        monkeypatch.setattr(event_addresses, "resolve", lambda host, port: ["10.2.2.3"])
+        target = addresses.parse("https://shop.test/")
+        monkeypatch.setattr(addresses, "resolve", lambda host, port: ["10.1.2.3"])
+        assert addresses.pin(target) == "10.1.2.3"
+        monkeypatch.setattr(addresses, "resolve", lambda host, port: ["10.2.2.3"])
         with pytest.raises(AddressRefused):
-            event_addresses.pin(target)
+            addresses.pin(target)
 
     def test_a_name_that_is_bound_anew_is_asked_for_once(self, subscribe, monkeypatch):
         """The first answer is judged and connected to; the second, which leads elsewhere, is never asked for."""
         right, wrong = Receiver(), Receiver()
         answers = [["127.0.0.1"], ["127.0.0.2"], ["127.0.0.2"]]
-        monkeypatch.setattr(event_addresses, "resolve", lambda host, port: answers.pop(0))
+        monkeypatch.setattr(addresses, "resolve", lambda host, port: answers.pop(0))
         with right.running() as port, wrong.running():
             subscribe(port, host="shop.test")
             emit(n=1)
-            event_delivery.send_events()
+            dispatch.send_events()
         assert (numbers(right), len(answers)) == ([1], 2)
         assert right.tried[0][0]["host"] == f"shop.test:{port}"
 
     def test_tls_is_checked_against_the_name(self, subscribe, settings, monkeypatch, certificate_for):
         server, trusting = certificate_for("shop.test")
-        monkeypatch.setattr(event_sending, "tls", lambda: trusting)
-        monkeypatch.setattr(event_addresses, "resolve", lambda host, port: ["127.0.0.1"])
+        monkeypatch.setattr(sending, "tls", lambda: trusting)
+        monkeypatch.setattr(addresses, "resolve", lambda host, port: ["127.0.0.1"])
         receiver = Receiver()
         with receiver.running(server) as port:
             subscribe(port, host="shop.test", scheme="https")
             subscribe(port, name="other", host="other.test", scheme="https")
             emit(n=1)
-            event_delivery.send_events()
+            dispatch.send_events()
         assert numbers(receiver) == [1]
         failed = EventDelivery.objects.get(subscription__name="other")
         assert failed.last_error == "SSLCertVerificationError"

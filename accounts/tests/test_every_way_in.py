@@ -10,7 +10,8 @@ import jwt
 import pytest
 from django.db.models.functions import Now
 
-from accounts import erasure, metrics
+from accounts.identity import erasure
+from accounts.kit import metrics
 from accounts.models import Session, User
 from accounts.tests.conftest import PASSWORD, outcome, post
 from accounts.tests.google_steps import begin, id_token, link, parameters, sign_in

@@ -9,7 +9,8 @@ from allauth.mfa.models import Authenticator
 from django.core.management import CommandError, call_command
 from django.db.models.functions import Now
 
-from accounts import erasure, tasks
+from accounts import tasks
+from accounts.identity import erasure
 from accounts.models import FactorReset, MFAToken, User
 from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, deliver_mails, link_in, outcome, post
 from accounts.tests.test_factors import enrol

@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.models.functions import Now
 
-from accounts import field_encryption, throttles
+from accounts.kit import sealing, throttles
 from accounts.models import AuditEvent, MFAToken, Session, TOTPEnrolment, UsedTOTPStep, User
 from accounts.tests.conftest import PASSWORD, at_once, deliver_mails, outcome, post
 from tests.authenticators import code_of, next_code, wrong_code
@@ -113,7 +113,7 @@ class TestEnrolment:
         assert app["secret"] not in stored
         assert not any(code in stored for code in app["recovery_codes"])
         totp = Authenticator.objects.get(type="totp")
-        assert field_encryption.open(totp.data["secret"], context=f"mfa.seed:{ada.pk}") == app["secret"]
+        assert sealing.open(totp.data["secret"], context=f"mfa.seed:{ada.pk}") == app["secret"]
 
     def test_seeds_move_to_a_new_key(self, client, app, public, settings):
         old = settings.FIELD_ENCRYPTION_KEYS

@@ -11,9 +11,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
-from accounts import field_encryption, sealed_columns
-from accounts.field_encryption import SealedTextUnreadable
+from accounts.kit import sealing
+from accounts.kit.sealing import SealedTextUnreadable
 from accounts.models import AuditEvent, Service
+from accounts.upkeep import sealed_columns
 
 SEED = "JBSWY3DPEHPK3PXP"
 CONTEXT = "accounts.Factor.secret:1"
@@ -53,29 +54,29 @@ COLUMNS = {
 class TestSealing:
     @pytest.mark.parametrize("text", [SEED, "", "ü∑" * 500, "sealed1:fe1:AAAA"])
     def test_what_was_sealed_opens_and_cannot_be_read(self, text: str) -> None:
-        sealed = field_encryption.seal(text, context=CONTEXT)
-        assert field_encryption.open(sealed, context=CONTEXT) == text
+        sealed = sealing.seal(text, context=CONTEXT)
+        assert sealing.open(sealed, context=CONTEXT) == text
         raw = base64.urlsafe_b64decode(sealed.rpartition(":")[2])
         assert not text or (text not in sealed and text.encode() not in raw)
 
     def test_the_same_text_is_never_sealed_alike(self) -> None:
-        assert len({field_encryption.seal(SEED, context=CONTEXT) for _ in range(100)}) == 100
+        assert len({sealing.seal(SEED, context=CONTEXT) for _ in range(100)}) == 100
 
     def test_it_opens_in_its_own_place_only(self) -> None:
-        sealed = field_encryption.seal(SEED, context=CONTEXT)
+        sealed = sealing.seal(SEED, context=CONTEXT)
         for other in ("", "accounts.Factor.secret:2", "accounts.Factor.secret:1 "):
             with pytest.raises(SealedTextUnreadable):
-                field_encryption.open(sealed, context=other)
+                sealing.open(sealed, context=other)
 
     def test_every_flipped_bit_is_noticed(self) -> None:
-        form, kid, encoded = field_encryption.seal(SEED, context=CONTEXT).split(":")
+        form, kid, encoded = sealing.seal(SEED, context=CONTEXT).split(":")
         raw = base64.urlsafe_b64decode(encoded)
         for place in range(len(raw) * 8):
             flipped = bytearray(raw)
             flipped[place // 8] ^= 1 << place % 8
             text = f"{form}:{kid}:{base64.urlsafe_b64encode(bytes(flipped)).decode()}"
             with pytest.raises(SealedTextUnreadable):
-                field_encryption.open(text, context=CONTEXT)
+                sealing.open(text, context=CONTEXT)
 
     @pytest.mark.parametrize(
         "text",
@@ -97,29 +98,29 @@ class TestSealing:
     )
     def test_what_is_not_sealed_is_refused(self, text: str) -> None:
         with pytest.raises(SealedTextUnreadable):
-            field_encryption.open(text, context=CONTEXT)
+            sealing.open(text, context=CONTEXT)
 
     def test_one_key_id_with_other_material_opens_nothing(self) -> None:
         with ring(OLD):
-            sealed = field_encryption.seal(SEED, context=CONTEXT)
+            sealed = sealing.seal(SEED, context=CONTEXT)
         with ring(key(OLD.kid)), pytest.raises(SealedTextUnreadable):
-            field_encryption.open(sealed, context=CONTEXT)
+            sealing.open(sealed, context=CONTEXT)
 
 
 class TestRotation:
     def test_all_keys_open_and_the_first_seals(self) -> None:
         with ring(OLD):
-            before = field_encryption.seal(SEED, context=CONTEXT)
+            before = sealing.seal(SEED, context=CONTEXT)
         with ring(OLD, NEW):  # every process learns of the new key before the first one uses it
-            assert field_encryption.key_id(field_encryption.seal(SEED, context=CONTEXT)) == OLD.kid
+            assert sealing.key_id(sealing.seal(SEED, context=CONTEXT)) == OLD.kid
         with ring(NEW, OLD):
-            after = field_encryption.seal(SEED, context=CONTEXT)
-            assert field_encryption.open(before, context=CONTEXT) == SEED
-        assert field_encryption.key_id(after) == NEW.kid
+            after = sealing.seal(SEED, context=CONTEXT)
+            assert sealing.open(before, context=CONTEXT) == SEED
+        assert sealing.key_id(after) == NEW.kid
         with ring(OLD, NEW):  # a process that has not been restarted yet
-            assert field_encryption.open(after, context=CONTEXT) == SEED
+            assert sealing.open(after, context=CONTEXT) == SEED
         with ring(NEW), pytest.raises(SealedTextUnreadable, match=OLD.kid):
-            field_encryption.open(before, context=CONTEXT)
+            sealing.open(before, context=CONTEXT)
 
 
 @pytest.mark.django_db
@@ -132,10 +133,10 @@ class TestReencrypting:
     def sealed_rows(self) -> tuple[Service, AuditEvent]:
         with ring(OLD):
             service = Service.objects.create(name="shop")
-            service.description = field_encryption.seal(SEED, context=context_of_service(service))
+            service.description = sealing.seal(SEED, context=context_of_service(service))
             service.save()
             event = AuditEvent.objects.create(type="test")
-            sealed = field_encryption.seal(SEED, context=context_of_event(event))
+            sealed = sealing.seal(SEED, context=context_of_event(event))
             event.detail = {"plain": "as it was", "deep": [{"secret": sealed}]}
             event.save()
         return service, event
@@ -158,9 +159,9 @@ class TestReencrypting:
         service.refresh_from_db()
         event.refresh_from_db()
         with ring(NEW):
-            assert field_encryption.open(service.description, context=context_of_service(service)) == SEED
+            assert sealing.open(service.description, context=context_of_service(service)) == SEED
             inner = event.detail["deep"][0]["secret"]
-            assert field_encryption.open(inner, context=context_of_event(event)) == SEED
+            assert sealing.open(inner, context=context_of_event(event)) == SEED
         assert event.detail["plain"] == "as it was"
         assert Service.objects.get(name="other").description == "not sealed"
 

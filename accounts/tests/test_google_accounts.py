@@ -9,9 +9,9 @@ import pytest
 from allauth.socialaccount.models import SocialAccount
 from django.db.models.functions import Now
 
-from accounts import erasure
-from accounts import google as sign_in_with_google
+from accounts.identity import erasure
 from accounts.models import AuditEvent, Session, User
+from accounts.sign_in import by_google as sign_in_with_google
 from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, deliver_mails, link_in, outcome, post
 from accounts.tests.google_steps import begin, id_token, link, parameters, rows, sign_in, sign_in_by_token
 from tests.fixtures import issue_access_token

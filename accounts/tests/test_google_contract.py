@@ -1,4 +1,4 @@
-"""What accounts/google_client.py expects of allauth: an upgrade that changes it fails here, not at a sign-in."""
+"""What accounts/google/client.py expects of allauth: an upgrade that changes it fails here, not at a sign-in."""
 
 import inspect
 from importlib.metadata import version
@@ -10,7 +10,7 @@ from allauth.socialaccount.models import SocialAccount
 from allauth.socialaccount.providers.oauth2.client import OAuth2Client
 from django.conf import settings
 
-from accounts import google_client
+from accounts.google import client
 
 ROOT = Path(settings.BASE_DIR)
 
@@ -37,8 +37,8 @@ def test_the_client_takes_what_we_give_it():
 
 def test_apps_come_from_the_settings_without_a_query():
     assert set(inspect.signature(adapter._build_apps_from_settings).parameters) == {"provider", "client_id"}
-    assert google_client.web_client_id() == "web.apps.test"
-    assert google_client.provider_name() == "https://accounts.google.com"
+    assert client.web_client_id() == "web.apps.test"
+    assert client.provider_name() == "https://accounts.google.com"
 
 
 def test_no_tokens_of_google_are_kept_and_no_address_opens_an_account():

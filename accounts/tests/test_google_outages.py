@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from accounts import google_network
+from accounts.google import network
 from accounts.tests.conftest import PASSWORD, at_once, forget_google, outcome, post
 from accounts.tests.google_steps import begin, id_token, rows
 from accounts.tests.strangers import closed_port, silent_port
@@ -68,7 +68,7 @@ class TestTokenEndpoint:
         before = google.order()["tokens"]
         answer, seconds = come_back(public, google)
         assert (answer, seconds < 1, google.order()["tokens"]) == (AWAY, True, before)
-        google_network.rest.end()
+        network.rest.end()
         brought = google.authorize(begin(public), "600")
         assert post(public, "google/callback", **brought).status_code == 200
 
@@ -101,12 +101,12 @@ class TestKeys:
             settings.GOOGLE_JWKS_URL = f"https://127.0.0.1:{port}/keys"
             assert self.token(public, google) == AWAY
             settings.GOOGLE_TOKEN_URL = f"https://127.0.0.1:{port}/token"
-            google_network.rest.end()
+            network.rest.end()
             assert come_back(public, google)[0] == AWAY
 
     def test_those_that_are_known_go_on(self, public, google, settings):
         assert post(public, "google/token", id_token=id_token(public, google, "601")).status_code == 200
-        google_network.rest.begin()
+        network.rest.begin()
         assert post(public, "google/token", id_token=id_token(public, google, "602")).status_code == 200
 
 
@@ -135,7 +135,7 @@ def test_few_threads_wait_for_it_and_passwords_go_on(google, settings, make_user
     crowd.join()
     assert {answer for answer, _ in answers} == {AWAY}
     assert max(seconds for _, seconds in answers) < 5
-    assert sum(seconds > 2 for _, seconds in answers) <= google_network.AT_ONCE + 1
+    assert sum(seconds > 2 for _, seconds in answers) <= network.AT_ONCE + 1
 
 
 class impostor:  # noqa: N801  used as a function

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.db.models.functions import Now
 
-from accounts import google_state
+from accounts.google import state as google_state
 from accounts.models import SpentProof
 from accounts.tests.conftest import outcome, post
 from accounts.tests.google_steps import begin, nonce, parameters, rows, sign_in, spent

@@ -2,8 +2,8 @@
 
 import pytest
 
-from accounts import throttles
 from accounts.errors import RateLimited
+from accounts.kit import throttles
 from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, outcome, statements
 
 EMAIL = "ada@example.com"

@@ -6,7 +6,7 @@ import pytest
 from django.conf import settings
 from django.urls import URLResolver, get_resolver
 
-from accounts import throttles
+from accounts.kit import throttles
 from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, post
 
 EMAIL = "ada@example.com"

@@ -8,19 +8,20 @@ import pytest
 from django.conf import settings
 
 import catalogues
-from accounts import audit, mail_tokens, mails
+from accounts import audit
 from accounts.audit import Event
-from accounts.client import Client
+from accounts.kit.client import Client
+from accounts.mail import kinds, tokens
 from accounts.models import OutboxMessage
 
 LATER = datetime(2026, 12, 7, 14, 5, tzinfo=UTC)
 STRANGE = "Click <b>here</b> evil.example"
 
 
-WITHOUT_LINK = {mails.EMAIL_CHANGE_TAKEN, mails.ADDRESS_RESERVED}
+WITHOUT_LINK = {kinds.EMAIL_CHANGE_TAKEN, kinds.ADDRESS_RESERVED}
 
 
-@pytest.fixture(params=[*mails.KINDS, *mails.NOTICES])
+@pytest.fixture(params=[*kinds.KINDS, *kinds.NOTICES])
 def kind(request):
     return request.param
 
@@ -34,19 +35,19 @@ def language():
 def mail(kind, language, make_user):
     user = make_user(
         "ada@example.com",
-        verified=kind in mails.NOTICES,
+        verified=kind in kinds.NOTICES,
         display_name=STRANGE,
         locale=language,
         deletes_at=LATER,
     )
-    if kind in mails.NOTICES:
+    if kind in kinds.NOTICES:
         client = Client("192.0.2.1", f"{STRANGE} Firefox Windows")
         event = audit.record(Event.SIGNED_IN, user_id=user.pk, client=client)
         about = {"event": event, "requested_email": user.email}
     else:
-        purpose = mail_tokens.Purpose.VERIFY if kind == mails.VERIFY_EMAIL else mail_tokens.Purpose.RESET
-        about = {"token": mail_tokens.issue(purpose, user_id=user.pk, email=user.email)}
-    return mails.compose(OutboxMessage.objects.create(kind=kind, user=user, **about))
+        purpose = tokens.Purpose.VERIFY if kind == kinds.VERIFY_EMAIL else tokens.Purpose.RESET
+        about = {"token": tokens.issue(purpose, user_id=user.pk, email=user.email)}
+    return kinds.compose(OutboxMessage.objects.create(kind=kind, user=user, **about))
 
 
 @pytest.mark.django_db
@@ -57,7 +58,7 @@ class TestEveryKind:
         links = set(re.findall(r"https://[^\s\"<]+", html))
         assert links == set(re.findall(r"https://\S+", mail.body))
         with_token = {link.partition("?")[0].rpartition("/")[2] for link in links if "token=" in link}
-        assert len(with_token) == (0 if kind in mails.NOTICES or kind in WITHOUT_LINK else len(links))
+        assert len(with_token) == (0 if kind in kinds.NOTICES or kind in WITHOUT_LINK else len(links))
         assert all(link.startswith("https://auth.test/v1/auth/") for link in links if "w3.org" not in link)
 
     def test_loads_nothing_and_leaves_no_tag_unfilled(self, mail):

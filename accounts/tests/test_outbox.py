@@ -12,9 +12,10 @@ from django.core import mail
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from accounts import delivery, mail_requests, mail_tokens, mails, outbox
+from accounts.identity import mail_requests
+from accounts.kit.nudge import Publisher
+from accounts.mail import delivery, kinds, outbox, tokens
 from accounts.models import MailToken, OutboxMessage
-from accounts.publishing import Publisher
 from accounts.tests.conftest import PASSWORD, at_once, post
 from accounts.tests.strangers import MailServer, closed_port, silent_port
 
@@ -29,8 +30,8 @@ def message(make_user):
 def write(user):
     """A row that nobody has handed over: the process died after its commit."""
     with transaction.atomic():
-        token = mail_tokens.issue(mail_tokens.Purpose.VERIFY, user_id=user.pk, email=user.email)
-        return OutboxMessage.objects.create(kind=mails.VERIFY_EMAIL, user=user, token=token)
+        token = tokens.issue(tokens.Purpose.VERIFY, user_id=user.pk, email=user.email)
+        return OutboxMessage.objects.create(kind=kinds.VERIFY_EMAIL, user=user, token=token)
 
 
 @pytest.fixture(autouse=True)
@@ -134,7 +135,7 @@ class TestSending:
     def test_a_repeat_carries_the_same_message_id_and_link(self, message):
         """Killed between the mail server's answer and our note of it."""
         delivery._take(message.pk)
-        composed = mails.compose(OutboxMessage.objects.get(pk=message.pk))
+        composed = kinds.compose(OutboxMessage.objects.get(pk=message.pk))
         assert composed is not None
         composed.send()
 
@@ -287,6 +288,6 @@ def test_no_link_and_no_code_is_stored(register):
         )
         dump = cursor.fetchone()[0]
     token = MailToken.objects.get()
-    for secret in (mail_tokens.link_token(token), mail_tokens.code(token)):
+    for secret in (tokens.link_token(token), tokens.code(token)):
         assert secret in message.body
         assert secret not in dump

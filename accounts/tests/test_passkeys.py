@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from django.db import connection
 from django.db.models.functions import Now
 
-from accounts import relying_party
+from accounts.factors import relying_party
 from accounts.models import AuditEvent, PasskeyChallenge, Session, User
 from accounts.tests.conftest import PASSWORD, at_once, deliver_mails, outcome, post
 from accounts.tests.test_factors import enrol, first_step, grow_old, second_step

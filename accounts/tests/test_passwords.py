@@ -6,10 +6,10 @@ import pytest
 from django.db.models.functions import Now
 from django.test import override_settings
 
-from accounts import password_reset
-from accounts.client import Client
 from accounts.errors import ServiceUnavailable
+from accounts.kit.client import Client
 from accounts.models import AuditEvent, MailToken, OutboxMessage, PendingRegistration, Session, User
+from accounts.sign_in import password_reset
 from accounts.tests.conftest import (
     OTHER_PASSWORD,
     PASSWORD,

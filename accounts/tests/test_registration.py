@@ -8,8 +8,9 @@ import pytest
 from django.db.models.functions import Now
 from django.test import override_settings
 
-from accounts import mail_tokens, signup
-from accounts.client import Client
+from accounts.identity import signup
+from accounts.kit.client import Client
+from accounts.mail import tokens as mail_tokens
 from accounts.models import AuditEvent, MailToken, OutboxMessage, PendingRegistration, Session, User
 from accounts.tests.conftest import (
     OTHER_PASSWORD,

@@ -15,7 +15,8 @@ from django.contrib.sessions.models import Session as AdminSession
 from django.core.management import call_command
 from django.utils import timezone
 
-from accounts import events, mail_tokens, retention
+from accounts import events
+from accounts.mail import tokens
 from accounts.models import (
     AddressChange,
     AuditEvent,
@@ -36,6 +37,7 @@ from accounts.models import (
     UsedTOTPStep,
     User,
 )
+from accounts.upkeep import retention
 from tests.fixtures import issue_access_token
 
 pytestmark = pytest.mark.django_db
@@ -70,7 +72,7 @@ def session(make_user, at):
 
 def mail_token(make_user, at):
     user = make_user()
-    token = mail_tokens.issue(mail_tokens.Purpose.RESET, user_id=user.pk, email=user.email)
+    token = tokens.issue(tokens.Purpose.RESET, user_id=user.pk, email=user.email)
     MailToken.objects.filter(pk=token.pk).update(used_at=at)
     return token
 
@@ -281,11 +283,11 @@ def test_neighbours_learn_of_users_who_are_purged(make_user):
 def test_the_feed_goes_on_where_it_was(make_user):
     for _ in range(3):
         events.emit("user.verified", user_id=make_user().pk, data={})
-    last = list(events.feed())[-1].position
+    last = list(events.in_order())[-1].position
     ServiceEvent.objects.update(created_at=ago("events", DAY))
     assert retention.purge()["events"] == 2
     events.emit("user.verified", user_id=make_user().pk, data={})
-    assert list(events.feed())[-1].position == (last or 0) + 1
+    assert list(events.in_order())[-1].position == (last or 0) + 1
 
 
 def test_goes_in_chunks_and_stops_in_time(make_user, monkeypatch):

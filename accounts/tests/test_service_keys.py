@@ -16,10 +16,12 @@ from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
-from accounts import key_format, key_management, service_keys
-from accounts.key_management import IssuedKey, KeyRefused
 from accounts.models import AuditEvent, Service, ServiceKey
-from accounts.service_keys import SCOPES, Registry
+from accounts.service_keys import form as key_format
+from accounts.service_keys import issuing
+from accounts.service_keys import registry as service_keys
+from accounts.service_keys.issuing import IssuedKey, KeyRefused
+from accounts.service_keys.registry import SCOPES, Registry
 
 pytestmark = pytest.mark.django_db
 
@@ -31,9 +33,7 @@ def registry() -> Registry:
 
 
 def issue(name: str = "shop", *, scopes: list[str] | None = None, days: int | None = None) -> IssuedKey:
-    return key_management.create(
-        service=name, scopes=scopes or ["credits:read"], actor="test", expires_in_days=days
-    )
+    return issuing.create(service=name, scopes=scopes or ["credits:read"], actor="test", expires_in_days=days)
 
 
 def command(*arguments: str) -> str:
@@ -128,7 +128,7 @@ class TestRotate:
     def test_refuses_a_service_without_a_live_key(self) -> None:
         with pytest.raises(CommandError, match="no live key"):
             command("rotate", "shop")
-        key_management.revoke(key_id=issue().id, actor="test")
+        issuing.revoke(key_id=issue().id, actor="test")
         with pytest.raises(CommandError, match="no live key"):
             command("rotate", "shop")
 
@@ -166,7 +166,7 @@ class TestList:
     def test_tells_the_state_of_each_and_no_secret(self, settings: Settings) -> None:
         settings.INTERNAL_API_KEYS = f"demo={key_format.generate('test').text}:users:read"
         texts = [issue(name).text for name in ("live", "revoked", "expired")]
-        key_management.revoke(key_id=ServiceKey.objects.get(service_id="revoked").pk, actor="test")
+        issuing.revoke(key_id=ServiceKey.objects.get(service_id="revoked").pk, actor="test")
         ServiceKey.objects.filter(service_id="expired").update(expires_at=Now())
         rows = json.loads(command("list", "--json"))
         states = {row["service"]: row["state"] for row in rows}
@@ -307,7 +307,7 @@ class TestLiveProcesses:
         issued = issue()
         self.texts.append(issued.text)
         wait_for(lambda: any(accepted for _, _, accepted in answers))
-        key_management.revoke(key_id=issued.id, actor="test")
+        issuing.revoke(key_id=issued.id, actor="test")
         revoked = time.monotonic()
         wait_for(lambda: answers[-1][0] > revoked + 1.1)
         assert not [at for at, _, accepted in answers if accepted and at > revoked + 1]
@@ -317,12 +317,12 @@ class TestLiveProcesses:
         wait_for(lambda: True, seconds=0.6)
         self.texts.append(old.text)
         wait_for(lambda: len(answers) > 20)
-        new = key_management.rotate(service="shop", actor="test")
+        new = issuing.rotate(service="shop", actor="test")
         wait_for(
             lambda: False, seconds=0.6
         )  # a process may not know the new key for half a second: README says so
         self.texts[:] = [new.text]
-        key_management.revoke(key_id=old.id, actor="test")
+        issuing.revoke(key_id=old.id, actor="test")
         wait_for(lambda: sum(text == new.text for _, text, _ in answers) > 100)
         assert all(accepted for _, _, accepted in answers)
 

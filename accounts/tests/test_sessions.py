@@ -12,8 +12,10 @@ from django.db.models.functions import Now
 from django.http import HttpResponse
 from django.test import override_settings
 
-from accounts import devices, sessions, status
-from accounts.client import Client
+from accounts import sessions
+from accounts.identity import status
+from accounts.kit import devices
+from accounts.kit.client import Client
 from accounts.models import AuditEvent, Session
 from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, deliver_mails, link_in, outcome, post
 from tests.listeners import ListenerClient

@@ -27,8 +27,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from accounts import status, tokens
+from accounts.identity import status
 from accounts.models import Session, User
+from accounts.sessions import tokens
 from accounts.tests.conftest import at_once
 from tests.listeners import ListenerClient
 

@@ -9,9 +9,11 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.test import override_settings
 
-from accounts import login, sessions
-from accounts.client import Client
+from accounts import sessions
+from accounts.kit.client import Client
 from accounts.models import AuditEvent, Session, User
+from accounts.sessions.tokens import SessionRefreshToken
+from accounts.sign_in import by_password
 from accounts.tests.conftest import (
     OTHER_PASSWORD,
     PASSWORD,
@@ -23,7 +25,6 @@ from accounts.tests.conftest import (
     steady_headers,
 )
 from accounts.tests.hashers import CheapBCryptSHA256
-from accounts.tokens import SessionRefreshToken
 
 EMAIL = "ada@example.com"
 CLIENT = Client("192.0.2.1", "test")
@@ -221,7 +222,7 @@ class TestLoginAtOnce:
     )
     def test_of_200_wrong_tries_at_most_five_are_evaluated(self, ada):
         def guess(number):
-            return login.sign_in(
+            return by_password.sign_in(
                 email=EMAIL, password=f"guess number {number}", cancel_deletion=False, client=CLIENT
             )
 
@@ -235,7 +236,7 @@ class TestLoginAtOnce:
         User.objects.update(password=hasher.encode(PASSWORD, hasher.salt(), iterations=1000))
 
         def enter(number):
-            return login.sign_in(email=EMAIL, password=PASSWORD, cancel_deletion=False, client=CLIENT)
+            return by_password.sign_in(email=EMAIL, password=PASSWORD, cancel_deletion=False, client=CLIENT)
 
         results = at_once(2, enter)
         assert Session.objects.count() == 2

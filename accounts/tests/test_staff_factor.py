@@ -9,8 +9,8 @@ from allauth.mfa.models import Authenticator
 from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 
-from accounts import staff_sessions
 from accounts.models import AuditEvent, User
+from accounts.sessions import of_staff
 from accounts.tests.conftest import outcome
 from accounts.tests.test_admin import first_step, post
 from tests.authenticators import code_of, next_code, wrong_code
@@ -47,7 +47,7 @@ class TestSessions:
         (stored,) = Session.objects.values_list("session_key", flat=True)
         assert cookie not in stored
         thief = ListenerClient("admin")
-        for key in (stored, staff_sessions.stored_key(stored)):
+        for key in (stored, of_staff.stored_key(stored)):
             thief.cookies["sessionid"] = key
             assert not is_in(thief)
         assert is_in(admin_site)

@@ -9,7 +9,8 @@ from django.contrib.auth.models import Permission
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from accounts import status, throttles
+from accounts.identity import status
+from accounts.kit import throttles
 from accounts.models import AuditEvent, ServiceEvent, User
 from accounts.tests.conftest import PASSWORD, outcome, post
 from accounts.tests.test_admin import post as post_form

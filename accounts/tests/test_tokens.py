@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from django.conf import settings
 from django.test import override_settings
 
-from accounts import tokens
+from accounts.sessions import tokens
 from accounts.tests.conftest import PASSWORD, outcome, statements
 
 EMAIL = "ada@example.com"

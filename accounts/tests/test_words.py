@@ -10,9 +10,12 @@ from django.contrib.auth import password_validation
 from django.core.mail.message import sanitize_address
 from django.test import RequestFactory
 
-from accounts import client, common_passwords, email_address, passwords, profile
+from accounts import passwords
 from accounts.errors import ServiceUnavailable
-from accounts.slots import Slots
+from accounts.identity import profile
+from accounts.kit import client, email_address
+from accounts.kit.slots import Slots
+from accounts.passwords import common
 
 
 class TestEmailAddress:
@@ -71,15 +74,15 @@ class TestEmailAddress:
 
 class TestPasswords:
     def test_the_list_is_long_and_of_long_ones(self):
-        listed = common_passwords.load()
+        listed = common.load()
         assert len(listed) >= 3000
-        assert all(len(one) >= common_passwords.SHORTEST for one in listed)
+        assert all(len(one) >= common.SHORTEST for one in listed)
 
     def test_it_holds_every_long_one_of_djangos(self):
         source = f"{password_validation.__file__.rpartition('/')[0]}/common-passwords.txt.gz"
         with gzip.open(source, "rt", encoding="utf-8") as lines:
             long = {line.strip().casefold() for line in lines if 12 <= len(line.strip()) <= 24}
-        assert {one for one in long if one.isprintable()} <= common_passwords.load()
+        assert {one for one in long if one.isprintable()} <= common.load()
 
     @pytest.mark.parametrize(
         "password",

@@ -8,8 +8,11 @@ import jwt
 from django.conf import settings
 from django.test import override_settings
 
-from accounts import exchange, factor_resets, mail_tokens, staff_factor
+from accounts.admin import sign_in
+from accounts.factors import resets
+from accounts.mail import tokens
 from accounts.models import AddressChange, MailToken, PendingRegistration, Session, User
+from accounts.sign_in import exchange
 from accounts.tests.conftest import PASSWORD, post
 from accounts.tests.google_steps import begin, nonce, parameters
 from accounts.tests.test_tokens import encoded, signed
@@ -43,7 +46,7 @@ class Holders:
         registration = PendingRegistration.objects.create(
             user=self.newcomer, founding=True, password=self.newcomer.password
         )
-        return mail_tokens.issue(
+        return tokens.issue(
             Purpose.VERIFY, user_id=self.newcomer.pk, email="new@example.com", registration=registration
         )
 
@@ -55,15 +58,15 @@ class Holders:
         )
 
     def of_change(self, purpose: Purpose, email: str) -> str:
-        token = mail_tokens.issue(purpose, user_id=self.ada.pk, email=email, change=self.change)
-        return mail_tokens.link_token(token)
+        token = tokens.issue(purpose, user_id=self.ada.pk, email=email, change=self.change)
+        return tokens.link_token(token)
 
     def cancel_link(self) -> str:
-        factor_resets.request(user_id=self.bert.pk, reason="lost", actor="test")
-        return mail_tokens.link_token(MailToken.objects.get(purpose=Purpose.KEEP_FACTORS))
+        resets.request(user_id=self.bert.pk, reason="lost", actor="test")
+        return tokens.link_token(MailToken.objects.get(purpose=Purpose.KEEP_FACTORS))
 
     def enrolment_link(self) -> str:
-        return parameters(staff_factor.make_link(self.dora, actor="test"))["token"]
+        return parameters(sign_in.make_link(self.dora, actor="test"))["token"]
 
     # Of second factors
 
@@ -119,7 +122,7 @@ class Holders:
         return KINDS[kind](self)
 
     def link(self, purpose: Purpose) -> str:
-        return mail_tokens.link_token(mail_tokens.issue(purpose, user_id=self.ada.pk, email=EMAIL))
+        return tokens.link_token(tokens.issue(purpose, user_id=self.ada.pk, email=EMAIL))
 
 
 def relabelled(token: str, kind: str, ring: Any) -> str:
@@ -146,9 +149,9 @@ KINDS: dict[str, Callable[[Holders], str]] = {
     "refresh signed as access": lambda holders: relabelled(
         holders.pair["refresh_token"], "at+jwt", settings.JWT_KEYS
     ),
-    "verify link": lambda holders: mail_tokens.link_token(holders.verify),
-    "refuse link": lambda holders: mail_tokens.link_token(holders.verify, use=mail_tokens.REFUSE),
-    "code": lambda holders: mail_tokens.code(holders.verify),
+    "verify link": lambda holders: tokens.link_token(holders.verify),
+    "refuse link": lambda holders: tokens.link_token(holders.verify, use=tokens.REFUSE),
+    "code": lambda holders: tokens.code(holders.verify),
     "reset link": lambda holders: holders.link(Purpose.RESET),
     "change link": lambda holders: holders.of_change(Purpose.CHANGE_EMAIL, "ada@example.org"),
     "undo link": lambda holders: holders.of_change(Purpose.UNDO_EMAIL, EMAIL),

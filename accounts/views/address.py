@@ -7,10 +7,11 @@ from django.conf import settings
 from django.http import HttpResponse
 from rest_framework.response import Response
 
-from accounts import address_change, tiers
-from accounts.client import Client, client_of
-from accounts.documentation import documented
+from accounts import tiers
 from accounts.errors import Problem, RateLimited, ServiceUnavailable, TokenInvalid, ValidationFailed
+from accounts.identity import address_change
+from accounts.kit.client import Client, client_of
+from accounts.kit.documentation import documented
 from accounts.models import User
 from accounts.requests import PublicRequest, UserRequest
 from accounts.tiers import PublicEndpoint, VerifiedEndpoint

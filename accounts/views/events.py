@@ -3,8 +3,8 @@
 from rest_framework.response import Response
 
 from accounts import events, tiers
-from accounts.documentation import documented
 from accounts.events import EventAnswer, event_answer
+from accounts.kit.documentation import documented
 from accounts.requests import ServiceRequest
 from accounts.tiers import InternalEndpoint
 
@@ -34,7 +34,7 @@ class Events(InternalEndpoint):
         """
         types = sorted(filter(None, (self.query(request).types or "").split(",")))
         page: Response = self.pages.page(
-            events.feed(types),
+            events.in_order(types),
             request,
             order=("position",),
             bound_to={"types": types},

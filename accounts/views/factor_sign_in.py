@@ -5,9 +5,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 from rest_framework.response import Response
 
-from accounts import factor_sign_in, tiers
-from accounts.client import client_of
-from accounts.documentation import documented
+from accounts import tiers
 from accounts.errors import (
     AccountSuspended,
     DeletionPending,
@@ -18,7 +16,10 @@ from accounts.errors import (
     ServiceUnavailable,
     ValidationFailed,
 )
+from accounts.kit.client import client_of
+from accounts.kit.documentation import documented
 from accounts.requests import PublicRequest
+from accounts.sign_in import by_factor
 from accounts.tiers import PublicEndpoint
 from accounts.views.answers import TOKENS_EXAMPLE, Tokens, tokens
 
@@ -69,7 +70,7 @@ class LoginMFA(PublicEndpoint):
         body = request.data
         if (body.code is None) == (body.credential is None):
             raise ValidationFailed(ONE_PROOF)
-        pair = factor_sign_in.finish(
+        pair = by_factor.finish(
             mfa_token=body.mfa_token, code=body.code, credential=body.credential, client=client_of(request)
         )
         return Response(tokens(pair))
@@ -98,7 +99,7 @@ class PasskeySignInOptions(PublicEndpoint):
         """PublicKeyCredentialRequestOptionsJSON for navigator.credentials.get; its challenge lives five minutes and is
         used once. Without `mfa_token` it is for signing in by the passkey alone, or for `reauthenticate`.
         """
-        return Response(factor_sign_in.options_for(request.data.mfa_token, client=client_of(request)))
+        return Response(by_factor.options_for(request.data.mfa_token, client=client_of(request)))
 
 
 class PasskeyLogin(PublicEndpoint):
@@ -119,7 +120,7 @@ class PasskeyLogin(PublicEndpoint):
     )
     def post(self, request: PublicRequest) -> Response:
         """A passkey that has verified its user is both factors at once: no password, no second step."""
-        pair = factor_sign_in.by_passkey(
+        pair = by_factor.by_passkey(
             credential=request.data.credential,
             cancel_deletion=request.data.cancel_deletion,
             client=client_of(request),

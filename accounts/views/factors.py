@@ -7,9 +7,7 @@ import msgspec
 from msgspec import Meta
 from rest_framework.response import Response
 
-from accounts import factor_changes, factors, mfa, tiers
-from accounts.client import client_of
-from accounts.documentation import documented
+from accounts import factors, tiers
 from accounts.errors import (
     EnrolmentCodeWrong,
     FactorNotFound,
@@ -21,6 +19,10 @@ from accounts.errors import (
     TOTPAlreadyEnabled,
     ValidationFailed,
 )
+from accounts.factors import changes
+from accounts.factors import totp as mfa
+from accounts.kit.client import client_of
+from accounts.kit.documentation import documented
 from accounts.requests import UserRequest
 from accounts.tiers import VerifiedEndpoint
 
@@ -128,12 +130,12 @@ class TOTP(FactorEndpoint):
         """Answers a new secret, to be shown as a QR code. It counts once `confirm` has seen a code of it, within 15
         minutes and from this session; until then nothing changes.
         """
-        return Response(Enrolment(**factor_changes.begin_totp(request.auth)._asdict()))
+        return Response(Enrolment(**changes.begin_totp(request.auth)._asdict()))
 
     @documented("Remove the authenticator app", status=204, problems=(FactorNotFound,))
     def delete(self, request: UserRequest) -> Response:
         """Without another factor the account has none any more, and its recovery codes are void."""
-        factor_changes.remove_totp(request.auth, client=client_of(request))
+        changes.remove_totp(request.auth, client=client_of(request))
         return Response(status=204)
 
 
@@ -152,7 +154,7 @@ class ConfirmTOTP(FactorEndpoint):
     )
     def post(self, request: UserRequest) -> Response:
         """From now on signing in takes a second step. The recovery codes of a first factor are shown this once."""
-        codes = factor_changes.confirm_totp(request.auth, request.data.code, client=client_of(request))
+        codes = changes.confirm_totp(request.auth, request.data.code, client=client_of(request))
         return Response(RecoveryCodes(codes))
 
 
@@ -167,7 +169,7 @@ class NewRecoveryCodes(FactorEndpoint):
     )
     def post(self, request: UserRequest) -> Response:
         """Ten new codes, shown this once; all older ones are void."""
-        codes = factor_changes.renew_recovery_codes(request.auth, client=client_of(request))
+        codes = changes.renew_recovery_codes(request.auth, client=client_of(request))
         return Response(RecoveryCodes(codes))
 
 
@@ -182,7 +184,7 @@ class PasskeyOptions(FactorEndpoint):
     )
     def post(self, request: UserRequest) -> Response:
         """PublicKeyCredentialCreationOptionsJSON for navigator.credentials.create; its challenge lives five minutes."""
-        return Response(factor_changes.passkey_options(request.auth))
+        return Response(changes.passkey_options(request.auth))
 
 
 class Passkeys(FactorEndpoint):
@@ -200,7 +202,7 @@ class Passkeys(FactorEndpoint):
     )
     def post(self, request: UserRequest) -> Response:
         """It signs in by itself and serves as second factor. The recovery codes of a first factor are shown once."""
-        added = factor_changes.add_passkey(
+        added = changes.add_passkey(
             request.auth, request.data.credential, name=request.data.name, client=client_of(request)
         )
         return Response(NewPasskey(passkey=_passkey(added.row), recovery_codes=added.recovery_codes), 201)
@@ -210,7 +212,7 @@ class OnePasskey(FactorEndpoint):
     @documented("Remove a passkey", status=204, problems=(FactorNotFound,))
     def delete(self, request: UserRequest, passkey_id: int) -> Response:
         """Another user's is unknown. With the last factor the recovery codes are void."""
-        factor_changes.remove_passkey(request.auth, passkey_id, client=client_of(request))
+        changes.remove_passkey(request.auth, passkey_id, client=client_of(request))
         return Response(status=204)
 
 

@@ -10,9 +10,7 @@ from django.http.response import HttpResponseBase
 from msgspec import UNSET, Meta, UnsetType
 from rest_framework.response import Response
 
-from accounts import exchange, google, google_accounts, google_state, tiers
-from accounts.client import client_of
-from accounts.documentation import documented
+from accounts import tiers
 from accounts.errors import (
     AccountSuspended,
     DeletionPending,
@@ -21,8 +19,9 @@ from accounts.errors import (
     ServiceUnavailable,
     TokenInvalid,
 )
-from accounts.google import Returned
-from accounts.google_errors import (
+from accounts.google import accounts
+from accounts.google import state as google_state
+from accounts.google.errors import (
     AccountExists,
     GoogleAccountTaken,
     GoogleAlreadyLinked,
@@ -35,8 +34,12 @@ from accounts.google_errors import (
     OAuthDenied,
     StateInvalid,
 )
+from accounts.kit.client import client_of
+from accounts.kit.documentation import documented
 from accounts.requests import PublicRequest, UserRequest
 from accounts.sessions import TokenPair
+from accounts.sign_in import by_google, exchange
+from accounts.sign_in.by_google import Returned
 from accounts.tiers import PublicEndpoint, VerifiedEndpoint
 from accounts.views.answers import ID_TOKEN_EXAMPLE, TOKENS_EXAMPLE, Tokens, tokens
 
@@ -89,7 +92,7 @@ class GoogleLogin(PublicEndpoint):
         A page that calls this by `fetch` sends `credentials: "include"`; with `?redirect=1` a plain link will do.
         """
         query = self.query(request)
-        begun = google.begin_sign_in(
+        begun = by_google.begin_sign_in(
             binding=binding_of(request), cancel_deletion=query.cancel_deletion, client=client_of(request)
         )
         if query.redirect:
@@ -126,9 +129,9 @@ class GoogleCallback(PublicEndpoint):
         returned = Returned(query.state, query.code, query.error, binding_of(request) or "")
         if not settings.FRONTEND_URL:
             return Response(finish(request, returned))
-        state = google.use_state(returned, client=client_of(request))
+        state = by_google.use_state(returned, client=client_of(request))
         try:
-            code = google.finish_for_front_end(state, returned, client=client_of(request))
+            code = by_google.finish_for_front_end(state, returned, client=client_of(request))
         except Problem as problem:
             return to_front_end(error=problem.default_code)
         return to_front_end(code=code) if code is not None else to_front_end(google_linked="true")
@@ -180,7 +183,7 @@ class GoogleNonce(PublicEndpoint):
     )
     def post(self, request: PublicRequest) -> Response:
         """For clients that talk to Google themselves (One Tap, native apps): the ID token must carry it."""
-        return Response(Nonce(google.nonce(client=client_of(request))))
+        return Response(Nonce(by_google.nonce(client=client_of(request))))
 
 
 class GoogleToken(PublicEndpoint):
@@ -203,7 +206,7 @@ class GoogleToken(PublicEndpoint):
         After a refusal that the account is the reason of, such as `deletion_pending`, the next try needs a new one.
         """
         body = request.data
-        pair = google.sign_in_by_token(
+        pair = by_google.sign_in_by_token(
             body.id_token, cancel_deletion=body.cancel_deletion, client=client_of(request)
         )
         return Response(tokens(pair))
@@ -230,9 +233,9 @@ class GoogleLink(VerifiedEndpoint):
         From then on the Google account opens this one, whatever its address. The owner gets a mail.
         """
         if request.data.id_token is not None:
-            google.link_by_token(request.auth, request.data.id_token, client=client_of(request))
+            by_google.link_by_token(request.auth, request.data.id_token, client=client_of(request))
             return Response(LinkAnswer(google_linked=True))
-        begun = google.begin_link(request.auth, binding=binding_of(request))
+        begun = by_google.begin_link(request.auth, binding=binding_of(request))
         return bind(Response(LinkAnswer(begun.authorization_url)), begun.binding)
 
 
@@ -242,13 +245,15 @@ class GoogleUnlink(VerifiedEndpoint):
     @documented("Unlink Google", status=204, problems=(LastLoginMethod,))
     def post(self, request: UserRequest) -> Response:
         """Refused where nothing else opens the account. The owner gets a mail."""
-        google_accounts.unlink(request.auth, client=client_of(request))
+        accounts.unlink(request.auth, client=client_of(request))
         return Response(status=204)
 
 
 def finish(request: PublicRequest, returned: Returned) -> Tokens | Linked:
     client = client_of(request)
-    pair: TokenPair | None = google.finish(google.use_state(returned, client=client), returned, client=client)
+    pair: TokenPair | None = by_google.finish(
+        by_google.use_state(returned, client=client), returned, client=client
+    )
     return tokens(pair) if pair is not None else Linked()
 
 

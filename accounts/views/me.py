@@ -7,10 +7,11 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from rest_framework.response import Response
 
-from accounts import deletion, profile, tiers
-from accounts.client import client_of
-from accounts.documentation import documented
+from accounts import tiers
 from accounts.errors import ValidationFailed
+from accounts.identity import deletion, profile
+from accounts.kit.client import client_of
+from accounts.kit.documentation import documented
 from accounts.requests import UserRequest
 from accounts.tiers import AuthenticatedEndpoint, VerifiedEndpoint
 from accounts.views import answers

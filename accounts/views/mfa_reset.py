@@ -3,9 +3,9 @@
 from django.conf import settings
 from django.http import HttpResponse
 
-from accounts import factor_resets
-from accounts.documentation import documented
 from accounts.errors import RateLimited, TokenInvalid
+from accounts.factors import resets
+from accounts.kit.documentation import documented
 from accounts.requests import PublicRequest
 from accounts.views.address import Address, LinkEndpoint
 from accounts.views.answers import EMAIL, LINK_EXAMPLE
@@ -31,4 +31,4 @@ class CancelMFAReset(LinkEndpoint):
     )
     def post(self, request: PublicRequest) -> HttpResponse:
         """Cancels the removal of every second factor that staff were asked for. A form is answered with a page."""
-        return self.answer(request, factor_resets.keep, done="mfa_reset_cancelled")
+        return self.answer(request, resets.keep, done="mfa_reset_cancelled")

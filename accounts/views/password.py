@@ -8,9 +8,7 @@ from django.utils import translation
 from msgspec import Meta
 from rest_framework.response import Response
 
-from accounts import password_change, password_reset, tiers
-from accounts.client import client_of
-from accounts.documentation import documented
+from accounts import tiers
 from accounts.errors import (
     Problem,
     RateLimited,
@@ -20,7 +18,10 @@ from accounts.errors import (
     TokenInvalid,
     ValidationFailed,
 )
+from accounts.kit.client import client_of
+from accounts.kit.documentation import documented
 from accounts.requests import PublicRequest, UserRequest
+from accounts.sign_in import password_change, password_reset
 from accounts.tiers import PublicEndpoint, VerifiedEndpoint
 from accounts.views.answers import EMAIL, LINK_EXAMPLE, Detail
 from accounts.views.pages import is_form, language_of, page, refusal, words_for

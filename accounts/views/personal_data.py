@@ -8,11 +8,13 @@ from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.response import Response
 
-from accounts import audit, export, throttles
+from accounts import audit
 from accounts.audit import Event
-from accounts.client import client_of
-from accounts.documentation import documented
 from accounts.errors import RateLimited
+from accounts.identity import export
+from accounts.kit import throttles
+from accounts.kit.client import client_of
+from accounts.kit.documentation import documented
 from accounts.models import AuditEvent
 from accounts.requests import UserRequest
 from accounts.tiers import VerifiedEndpoint

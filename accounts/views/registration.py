@@ -8,10 +8,11 @@ from django.http import HttpResponse
 from msgspec import Meta
 from rest_framework.response import Response
 
-from accounts import refused_registration, signup, tiers
-from accounts.client import client_of
-from accounts.documentation import documented
+from accounts import tiers
 from accounts.errors import Problem, RateLimited, ServiceUnavailable, TokenInvalid, ValidationFailed
+from accounts.identity import refused_registration, signup
+from accounts.kit.client import client_of
+from accounts.kit.documentation import documented
 from accounts.models import User
 from accounts.requests import PublicRequest
 from accounts.tiers import PublicEndpoint

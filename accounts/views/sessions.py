@@ -8,9 +8,7 @@ import msgspec
 from msgspec import Meta
 from rest_framework.response import Response
 
-from accounts import reauthentication, sessions, tiers
-from accounts.client import client_of
-from accounts.documentation import documented
+from accounts import sessions, tiers
 from accounts.errors import (
     RateLimited,
     ReauthenticationFailed,
@@ -18,8 +16,11 @@ from accounts.errors import (
     SessionNotFound,
     ValidationFailed,
 )
+from accounts.kit.client import client_of
+from accounts.kit.documentation import documented
 from accounts.models import Session
 from accounts.requests import UserRequest
+from accounts.sign_in import reauthentication
 from accounts.tiers import AuthenticatedEndpoint
 
 

@@ -5,9 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 from rest_framework.response import Response
 
-from accounts import login, sessions, tiers
-from accounts.client import client_of
-from accounts.documentation import documented
+from accounts import sessions, tiers
 from accounts.errors import (
     AccountSuspended,
     DeletionPending,
@@ -19,7 +17,10 @@ from accounts.errors import (
     RefreshTokenReused,
     ServiceUnavailable,
 )
+from accounts.kit.client import client_of
+from accounts.kit.documentation import documented
 from accounts.requests import PublicRequest, UserRequest
+from accounts.sign_in import by_password
 from accounts.tiers import AuthenticatedEndpoint, PublicEndpoint
 from accounts.views.answers import EMAIL, TOKENS_EXAMPLE, Tokens, tokens
 
@@ -44,7 +45,7 @@ class Login(PublicEndpoint):
     def post(self, request: PublicRequest) -> Response:
         """Opens a session on a new device. The state of an account is told only with its right password."""
         body = request.data
-        pair = login.sign_in(
+        pair = by_password.sign_in(
             email=body.email,
             password=body.password,
             cancel_deletion=body.cancel_deletion,

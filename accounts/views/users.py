@@ -8,10 +8,11 @@ from django.db.models import QuerySet
 from msgspec import Meta
 from rest_framework.response import Response
 
-from accounts import email_address, throttles, tiers
-from accounts.client import client_ip, network
-from accounts.documentation import documented
+from accounts import tiers
 from accounts.errors import RateLimited, UserNotFound, ValidationFailed
+from accounts.kit import email_address, throttles
+from accounts.kit.client import client_ip, network
+from accounts.kit.documentation import documented
 from accounts.models import User
 from accounts.requests import PublicRequest, ServiceRequest
 from accounts.tiers import InternalEndpoint, PublicEndpoint

@@ -24,7 +24,7 @@ class CustomerLink(models.Model):
 
 
 class BillingAccount(models.Model):
-    """How a user stands: follows the subscription as Stripe has it (billing/lifecycle.py). No row: `none`."""
+    """A user's billing status: follows the subscription (billing/settlement/lifecycle.py). No row: `none`."""
 
     class Status(models.TextChoices):
         NONE = "none"

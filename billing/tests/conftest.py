@@ -12,10 +12,13 @@ from uuid import uuid4
 import pytest
 
 from accounts.models import User
-from billing import customers, gateway, inbox, intake, stripe_client, stripe_shapes
+from billing import customers
 from billing.models import Plan
-from credits import ledger, verify
-from credits.calls import Call
+from billing.stripe import gateway, sdk, shapes
+from billing.stripe_sync import inbox, intake
+from credits import ledger
+from credits.ledger import verify
+from credits.ledger.calls import Call
 from credits.models import CreditTransaction, UserCredit
 from tests.fake_stripe.control import Control
 from tests.listeners import ListenerClient
@@ -77,7 +80,7 @@ def stripe(fake_stripe: Control, settings: Any) -> Iterator[Control]:
     """The fake Stripe, which this process now takes for the real one."""
     settings.STRIPE_SECRET_KEY = "sk_test_of_the_tests"
     settings.STRIPE_API_BASE = fake_stripe.url
-    stripe_client.configure()
+    sdk.configure()
     yield fake_stripe
     fake_stripe.clear_faults()
 
@@ -129,7 +132,7 @@ class Buyer:
     def charge_of(self, session: Json) -> str:
         intent = (
             session["payment_intent"]
-            or stripe_shapes.invoice_payment_intents(gateway.retrieve_invoice(session["invoice"]))[0]
+            or shapes.invoice_payment_intents(gateway.retrieve_invoice(session["invoice"]))[0]
         )
         return str(gateway.retrieve_payment_intent(intent)["latest_charge"]["id"])
 

@@ -8,9 +8,10 @@ from django.contrib.auth.models import Permission
 from django.utils import timezone
 
 from accounts.models import AuditEvent, User
-from billing import customers, lifecycle, settle
+from billing import customers
+from billing.admin.orders import RefundForm
 from billing.models import InboxEvent, Payment, Plan
-from billing.order_pages import RefundForm
+from billing.settlement import lifecycle, settle
 from billing.tests.conftest import Buyer
 from credits.tests.admin_pages import page, post, signed_in
 

@@ -8,9 +8,11 @@ import pytest
 import stripe as sdk
 from djstripe.settings import djstripe_settings
 
-from billing import customers, gateway, stripe_client
+from billing import customers
 from billing.errors import BillingRejected, BillingUnavailable, PaymentFailed, StripeObjectMissing
 from billing.models import CustomerLink
+from billing.stripe import gateway
+from billing.stripe import sdk as stripe_client
 
 pytestmark = pytest.mark.django_db
 LONGEST = 10.0

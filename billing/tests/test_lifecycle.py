@@ -3,8 +3,9 @@
 import pytest
 
 from accounts.models import ServiceEvent
-from billing import gateway, lifecycle
 from billing.models import BillingAccount
+from billing.settlement import lifecycle
+from billing.stripe import gateway
 from billing.tests.conftest import carry_out
 from credits.errors import AccountFrozen
 from credits.models import UserCredit

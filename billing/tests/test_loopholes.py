@@ -9,20 +9,13 @@ from django.utils import timezone
 from djstripe.models import Dispute
 
 from accounts.models import ServiceEvent, User
-from billing import (
-    customers,
-    gateway,
-    inbox,
-    personal,
-    pictures,
-    plan_sync,
-    reconcile,
-    settle,
-    stripe_client,
-    stripe_shapes,
-)
+from billing import customers, personal
 from billing.errors import BillingUnavailable
 from billing.models import BillingAccount, CustomerChange, InboxEvent, Payment, Plan
+from billing.settlement import settle
+from billing.shop import plan_sync
+from billing.stripe import gateway, sdk, shapes, snapshots
+from billing.stripe_sync import inbox, reconcile
 from billing.tests.conftest import carry_out, event, receive
 from credits.models import CreditLot, UserCredit
 from tests.test_account_hooks import dump
@@ -44,7 +37,7 @@ class TestTrials:
     ):
         session = buyer.buy(plans["pro"], trial=True)
         stripe.advance(seconds=60)
-        early = stripe_client.client().v1.subscriptions.update(session["subscription"], {"trial_end": "now"})
+        early = sdk.client().v1.subscriptions.update(session["subscription"], {"trial_end": "now"})
         assert early.status == "active"
         carry_out(stripe.events())
         assert [amount for _, amount in buyer.journal] in ([50, 1000], [1000, 50])
@@ -52,7 +45,7 @@ class TestTrials:
     def test_one_that_staff_prolong_gives_its_credits_once(self, stripe, plans, buyer):
         invoice = buyer.buy(plans["pro"], trial=True)["invoice"]
         carry_out(stripe.events())
-        again = replace(pictures.take(invoice), period_end=timezone.now() + timedelta(days=30))
+        again = replace(snapshots.take(invoice), period_end=timezone.now() + timedelta(days=30))
         second = settle.apply("in_of_the_longer_trial", buyer.id, 0, again)
         assert second is not None
         assert (second.kind, second.credits) == ("trial", 0)
@@ -61,8 +54,8 @@ class TestTrials:
 
     def test_a_bank_account_is_known_again_like_a_card(self):
         debit = {"type": "sepa_debit", "sepa_debit": {"fingerprint": "of the account"}}
-        assert stripe_shapes.fingerprint(debit) == "of the account"
-        assert stripe_shapes.fingerprint({"type": "paypal", "paypal": {"payer_id": "x"}}) == ""
+        assert shapes.fingerprint(debit) == "of the account"
+        assert shapes.fingerprint({"type": "paypal", "paypal": {"payer_id": "x"}}) == ""
 
 
 class TestOneMoneyUnderTwoNames:
@@ -72,7 +65,7 @@ class TestOneMoneyUnderTwoNames:
         session = buyer.buy(plans["large"])
         paid = settle.settle_session(session["id"])
         assert paid is not None
-        picture = pictures.take(paid.pk)
+        picture = snapshots.take(paid.pk)
         assert picture.payment_intent == paid.pk
 
         twin = settle.apply("in_made_later", buyer.id, 0, picture)
@@ -105,7 +98,7 @@ class TestChangesOfPlan:
 
     def test_to_and_fro_between_intervals(self, stripe, plans, buyer):
         product = gateway.list_prices()[0]["product"]["id"]
-        yearly = stripe_client.client().v1.prices.create({
+        yearly = sdk.client().v1.prices.create({
             "product": product, "unit_amount": 9000, "currency": "eur", "recurring": {"interval": "year"},
         })  # fmt: skip
         Plan.objects.create(
@@ -154,7 +147,7 @@ class TestCustomers:
         self, stripe, buyer, make_user
     ):
         victim, thief = buyer, make_user()
-        stripe_client.client().v1.customers.update(victim.customer, {"metadata": {"user_id": str(thief.pk)}})
+        sdk.client().v1.customers.update(victim.customer, {"metadata": {"user_id": str(thief.pk)}})
         customer = customers.ensure(thief.pk)
         assert customer != victim.customer
         assert customers.user_of(victim.customer) == victim.id
@@ -177,14 +170,14 @@ class TestReconciliation:
         self, stripe, plans, buyer, monkeypatch
     ):
         broken, whole = buyer.buy(plans["basic"])["invoice"], buyer.buy(plans["basic"])["invoice"]
-        take = pictures.take
+        take = snapshots.take
 
         def stumble(payment):
             if payment == broken:
                 raise KeyError("currency")
             return take(payment)
 
-        monkeypatch.setattr(pictures, "take", stumble)
+        monkeypatch.setattr(snapshots, "take", stumble)
         now = timezone.now()
         found = {row.payment: row for row in reconcile.reconcile(start=now - timedelta(hours=1), end=now)}
         assert (found[broken].problem, found[whole].due) == ("KeyError", 200)
@@ -202,10 +195,8 @@ class TestErasure:
         session = buyer.buy(plans["small"])
         charge = buyer.charge_of(session)
         stripe.dispute(charge)
-        card = stripe_client.client().v1.payment_methods.attach("pm_card_visa", {"customer": buyer.customer})
-        stripe_client.client().v1.payment_methods.update(
-            card.id, {"billing_details": {"name": "Ada of the Canary"}}
-        )
+        card = sdk.client().v1.payment_methods.attach("pm_card_visa", {"customer": buyer.customer})
+        sdk.client().v1.payment_methods.update(card.id, {"billing_details": {"name": "Ada of the Canary"}})
         gateway.detach_payment_method(card.id)
         carry_out(stripe.events())
         assert "Ada of the Canary" in dump()

@@ -3,7 +3,8 @@
 import pytest
 
 from accounts.models import ServiceEvent
-from billing import gateway, inbox
+from billing.stripe import gateway
+from billing.stripe_sync import inbox
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -7,10 +7,12 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from accounts import address_change, erasure, hooks
+from accounts import hooks
+from accounts.identity import address_change, erasure
 from accounts.models import AddressChange, User
-from billing import changes, gateway, inbox, stripe_client
 from billing.models import CustomerChange, CustomerLink, InboxEvent, Payment, Plan, Request
+from billing.stripe import gateway, sdk
+from billing.stripe_sync import changes, inbox
 from billing.tests.conftest import carry_out, receive
 from tests.fixtures import issue_access_token
 from tests.test_account_hooks import dump
@@ -112,7 +114,7 @@ class TestSyncPlans:
 
     @pytest.fixture
     def priced(self, stripe):
-        update = stripe_client.client().v1.prices.update
+        update = sdk.client().v1.prices.update
         update("price_pack_small", params={"metadata": {"credits": "100", "credits_expire_days": "30"}})
         update("price_sub_pro", params={"metadata": {"credits": "1000", "trial_days": "14", "plan": "pro"}})
         return stripe
@@ -140,13 +142,11 @@ class TestSyncPlans:
         assert (old.stripe_price, old.active) == ("price_of_last_year", False)
 
     def test_a_number_that_is_none_is_named(self, priced):
-        stripe_client.client().v1.prices.update("price_pack_small", params={"metadata": {"credits": "many"}})
+        sdk.client().v1.prices.update("price_pack_small", params={"metadata": {"credits": "many"}})
         assert "a number that is none" in self.run()
 
     def test_events_never_touch_plans(self, priced, plans):
-        stripe_client.client().v1.prices.update(
-            "price_pack_small", params={"metadata": {"credits": "999999"}}
-        )
+        sdk.client().v1.prices.update("price_pack_small", params={"metadata": {"credits": "999999"}})
         receive(priced.events())
         inbox.work()
         assert Plan.objects.get(code="small").credits == 100

@@ -6,12 +6,15 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from billing import gateway, inbox, leases, pictures, settle, stripe_client
+from billing import leases
 from billing.models import InboxEvent, Payment, Plan
-from billing.settle import RENEWAL_GRACE
+from billing.settlement import settle
+from billing.settlement.settle import RENEWAL_GRACE
+from billing.stripe import gateway, sdk, snapshots
+from billing.stripe_sync import inbox
 from billing.tests.conftest import carry_out, event, receive
-from credits import holds
-from credits.calls import Call
+from credits.ledger import holds
+from credits.ledger.calls import Call
 from credits.models import CreditLot, UserCredit
 
 pytestmark = pytest.mark.django_db
@@ -196,7 +199,7 @@ class TestSubscription:
         session = buyer.buy(plans["basic"])
         subscription = gateway.retrieve_subscription(session["subscription"])
         item = subscription["items"]["data"][0]["id"]
-        stripe_client.client().v1.subscriptions.update(
+        sdk.client().v1.subscriptions.update(
             subscription["id"],
             {"items": [{"id": item, "price": "price_sub_pro"}], "proration_behavior": "always_invoice"},
         )
@@ -224,7 +227,7 @@ class TestStaleness:
         session = buyer.buy(plans["small"])
         carry_out(stripe.events())
         intent = session["payment_intent"]
-        version, stale = settle.version_of(intent), pictures.take(intent)
+        version, stale = settle.version_of(intent), snapshots.take(intent)
         stripe.refund(buyer.charge_of(session))
         settle.settle(intent)
         assert buyer.balance == 0
@@ -233,7 +236,7 @@ class TestStaleness:
 
     def test_nor_when_the_later_look_found_nothing_new(self, stripe, plans, buyer):
         intent = buyer.buy(plans["small"])["payment_intent"]
-        version, picture = settle.version_of(intent), pictures.take(intent)
+        version, picture = settle.version_of(intent), snapshots.take(intent)
         settle.settle(intent)
         settle.settle(intent)
         assert settle.apply(intent, buyer.id, version, picture) is None

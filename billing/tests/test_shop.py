@@ -8,8 +8,9 @@ import pytest
 from django.db import connection
 
 from accounts.models import ServiceEvent, User
-from billing import expiring_cards, mirror
 from billing.models import BillingAccount, CustomerLink, Payment, Request
+from billing.settlement import expiring_cards
+from billing.stripe import mirror
 from billing.tests.calls import RETURN, Shop, refused
 from billing.tests.conftest import carry_out
 from tests.listeners import ListenerClient

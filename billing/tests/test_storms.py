@@ -15,8 +15,9 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
-from billing import gateway, inbox, reconcile
 from billing.models import BillingAccount, InboxEvent, Payment
+from billing.stripe import gateway
+from billing.stripe_sync import inbox, reconcile
 from billing.tests.conftest import WEBHOOK, Buyer, carry_out, receive, signature
 from credits.models import CreditLot, UserCredit
 from tests.listeners import ListenerClient

@@ -10,7 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from billing.models import CustomerLink, Request, RequestAttempt
-from billing.requests import STRIPE_REMEMBERS
+from billing.shop.requests import STRIPE_REMEMBERS
 from billing.tests.calls import RETURN, Shop, refused
 from billing.tests.conftest import carry_out
 

@@ -6,9 +6,11 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 
-from billing import changes, gateway, trial
 from billing.errors import TrialUsed
 from billing.models import CustomerChange, Payment, TrialClaim
+from billing.settlement import trial
+from billing.stripe import gateway
+from billing.stripe_sync import changes
 from billing.tests.conftest import carry_out
 
 CARD = "fingerprint-of-a-card"

@@ -10,8 +10,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext, override_settings
 from djstripe.models import Event, SetupIntent
 
-from billing import intake, stripe_client, urls
+from billing import urls
 from billing.models import InboxEvent
+from billing.stripe import sdk
+from billing.stripe_sync import intake
 from billing.tests.conftest import SECRET, WEBHOOK, event, signature
 from tests.fake_stripe.bad_bodies import JUNK
 from tests.listeners import ListenerClient
@@ -74,7 +76,7 @@ class TestWebhook:
         }
         for model, item in (
             (SetupIntent, intent),
-            (SetupIntent, stripe_client.as_sdk_has_it(intent)),
+            (SetupIntent, sdk.as_sdk_has_it(intent)),
             (Event, event("setup_intent.created", intent)),
         ):
             record = model._stripe_object_to_record(item)

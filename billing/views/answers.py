@@ -7,9 +7,9 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from rest_framework.response import Response
 
-from billing import trial
 from billing.models import BillingAccount, Plan
-from billing.requests import Outcome
+from billing.settlement import trial
+from billing.shop.requests import Outcome
 from credits.views.answers import USER, BalanceAnswer
 
 

@@ -10,7 +10,7 @@ from msgspec import Meta
 from accounts.requests import ServiceRequest
 from accounts.tiers import Query, idempotency_key
 from billing.errors import BillingObjectNotFound
-from billing.requests import Order
+from billing.shop.requests import Order
 
 SCOPES = {"GET": "billing:read", "POST": "billing:write", "DELETE": "billing:write"}
 

@@ -5,11 +5,10 @@ from uuid import UUID
 from rest_framework.response import Response
 
 from accounts import tiers
-from accounts.documentation import documented
 from accounts.errors import AccountSuspended, UserNotFound
+from accounts.kit.documentation import documented
 from accounts.requests import ServiceRequest
 from accounts.tiers import InternalEndpoint
-from billing import checkout, payment_methods, return_urls
 from billing.errors import (
     AlreadySubscribed,
     BillingObjectNotFound,
@@ -18,6 +17,7 @@ from billing.errors import (
     PlanNotFound,
 )
 from billing.models import Plan
+from billing.shop import checkout, payment_methods, return_urls
 from billing.views.answers import (
     PACK,
     SESSION,

@@ -8,11 +8,10 @@ from django.db.models import QuerySet
 from rest_framework.response import Response
 
 from accounts import tiers
-from accounts.documentation import documented
 from accounts.errors import AccountSuspended, UserNotFound
+from accounts.kit.documentation import documented
 from accounts.requests import ServiceRequest
 from accounts.tiers import InternalEndpoint
-from billing import payment_methods, standing, subscriptions, trial
 from billing.errors import (
     AlreadySubscribed,
     BillingObjectNotFound,
@@ -23,6 +22,8 @@ from billing.errors import (
     PlanNotFound,
     TrialUsed,
 )
+from billing.settlement import trial
+from billing.shop import payment_methods, standing, subscriptions
 from billing.views.answers import (
     CARD,
     INVOICE,
@@ -36,7 +37,7 @@ from billing.views.answers import (
     outcome,
 )
 from billing.views.asked import SCOPES, OfUser, PaymentMethodId, PlanCode, order_of, stripe_id
-from credits import balance
+from credits.ledger import balance
 from credits.views.answers import USER, balance_answer
 
 OF_STRIPE = (BillingUnavailable, BillingRejected)

@@ -5,11 +5,11 @@ from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.documentation import documented
 from accounts.errors import NotFound
+from accounts.kit.documentation import documented
 from accounts.tiers import Endpoint, InternalEndpoint, PublicEndpoint
-from billing import intake
 from billing.errors import EventInvalid, SignatureInvalid
+from billing.stripe_sync import intake
 
 
 class Received(msgspec.Struct):

@@ -89,12 +89,13 @@ LEDGER_DIGEST_KEYS = secrets_list("LEDGER_DIGEST_KEYS")
 FIELD_ENCRYPTION_KEYS = key_ring("FIELD_ENCRYPTION_KEYS", algorithm="A256GCM")
 # Columns of texts sealed with them: app.Model.column and the function that gives the context of a row.
 SEALED_COLUMNS: dict[str, str] = {
-    "mfa.Authenticator.data": "accounts.mfa_adapter.context_of",
-    "accounts.TOTPEnrolment.secret": "accounts.mfa_adapter.context_of",
-    "billing.Request.answer": "billing.requests.answer_context",
-    "accounts.EventSubscription.secrets": "accounts.event_subscriptions.context_of_secrets",
+    "mfa.Authenticator.data": "accounts.factors.adapter.context_of",
+    "accounts.TOTPEnrolment.secret": "accounts.factors.adapter.context_of",
+    "billing.Request.answer": "billing.shop.requests.answer_context",
+    "accounts.EventSubscription.secrets": "accounts.events.subscriptions.context_of_secrets",
 }
-# name=key[:scope,scope...];...   The keys themselves are checked where they are read: accounts/service_keys.py.
+# name=key[:scope,scope...];...   The keys themselves are checked where they are read:
+# accounts/service_keys/registry.py.
 INTERNAL_API_KEYS = env.str("INTERNAL_API_KEYS", default="")
 
 # ---------------------------------------------------------------- PostgreSQL, the only database
@@ -139,7 +140,7 @@ DATABASES = {"default": _database("DATABASE_URL", DATABASE_URL, _SESSION_OPTIONS
 MIGRATION_DATABASE = _database(
     "DATABASE_MIGRATE_URL", DATABASE_MIGRATE_URL, "-c timezone=UTC -c lock_timeout=3s"
 )
-# The role that serves gets its privileges at each migrate (accounts/database_roles.py): rows, and no DDL.
+# The role that serves gets its privileges at each migrate (accounts/upkeep/database_roles.py): rows, and no DDL.
 SERVING_ROLE = str(DATABASES["default"]["USER"])
 APPEND_ONLY_TABLES = ["credits_credittransaction"]
 READ_ONLY_TABLES = ["django_migrations"]
@@ -278,7 +279,7 @@ LOGGING = {
 # ---------------------------------------------------------------- metrics
 # Where the processes of this host count: one directory for those that /metrics of this host is to show.
 METRICS_DIR = Path(env.str("METRICS_DIR", default=str(VAR_DIR / "metrics")))
-METRICS_COLLECTORS = ["accounts.queues.standings", "billing.queues.standings"]
+METRICS_COLLECTORS = ["accounts.upkeep.queues.standings", "billing.queues.standings"]
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "no-referrer"
@@ -291,7 +292,7 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.BCryptSHA256PasswordHasher",
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
-    "accounts.imported_hashes.PlainBCrypt",
+    "accounts.passwords.imported.PlainBCrypt",
 ]
 PASSWORD_MIN_LENGTH = integer("PASSWORD_MIN_LENGTH", default=12)
 PASSWORD_MAX_LENGTH = 256
@@ -323,7 +324,7 @@ RECENT_SIGN_IN = timedelta(minutes=5)
 DELETION_GRACE = timedelta(days=14)  # in which a closed account can be had back by signing in
 
 # ---------------------------------------------------------------- second factors (allauth's own names)
-MFA_ADAPTER = "accounts.mfa_adapter.SealingAdapter"
+MFA_ADAPTER = "accounts.factors.adapter.SealingAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_TOTP_TOLERANCE = 1  # one step of 30 s each way
 MFA_RECOVERY_CODE_COUNT = 10
@@ -339,17 +340,17 @@ WEBAUTHN_ORIGINS = env.list("WEBAUTHN_ORIGINS", default=[])
 
 # What happens in other apps with an account, in the same transaction: dotted paths (accounts/hooks.py says when).
 ACCOUNT_HOOKS = {
-    "block_spending": ["credits.states.block"],
-    "unblock_spending": ["credits.states.unblock"],
+    "block_spending": ["credits.ledger.states.block"],
+    "unblock_spending": ["credits.ledger.states.unblock"],
     "remove_sign_in_methods": [
         "accounts.factors.remove_since",
-        "accounts.google_accounts.remove_added_since",
+        "accounts.google.accounts.remove_added_since",
     ],
     "close": ["billing.personal.close"],
     "address_changed": ["billing.personal.address_changed"],
     "erase": [
         "accounts.factors.erase",
-        "accounts.google_accounts.erase",
+        "accounts.google.accounts.erase",
         "credits.personal.erase",
         "billing.personal.erase",
     ],
@@ -358,12 +359,13 @@ ACCOUNT_HOOKS = {
 # Sections of GET /v1/auth/me/export that other apps fill: each called with `user_id`, gives what JSON can hold.
 ACCOUNT_EXPORTS = {
     "second_factors": "accounts.factors.export",
-    "google_accounts": "accounts.google_accounts.exported",
+    "google_accounts": "accounts.google.accounts.exported",
     "credit_balance": "credits.personal.balances",
     "credit_transactions": "credits.personal.transactions",
     "subscriptions": "billing.personal.subscriptions",
 }
-# How long what is kept is kept, counted from its end (docs/retention.md). accounts/retention.py has a rule for each.
+# How long what is kept is kept, counted from its end (docs/retention.md). accounts/upkeep/retention.py has a rule for
+# each.
 RETENTION = {
     "unverified_users": timedelta(days=30),  # without credits and without a live session; from registration
     "registrations": timedelta(days=30),  # confirmed or void
@@ -413,7 +415,7 @@ GOOGLE_TOKEN_URL = env.str("GOOGLE_TOKEN_URL", default="https://oauth2.googleapi
 GOOGLE_JWKS_URL = env.str("GOOGLE_JWKS_URL", default="https://www.googleapis.com/oauth2/v3/certs")
 # Spellings of one issuer. The first is what linked accounts are kept under.
 GOOGLE_ISSUERS = env.list("GOOGLE_ISSUERS", default=["https://accounts.google.com", "accounts.google.com"])
-SOCIALACCOUNT_ADAPTER = "accounts.google_client.Adapter"
+SOCIALACCOUNT_ADAPTER = "accounts.google.client.Adapter"
 SOCIALACCOUNT_STORE_TOKENS = False
 SOCIALACCOUNT_PROVIDERS = {
     "google": {
@@ -525,24 +527,25 @@ TEMPLATES = [
 # Where staff reach it: what the links of manage.py staff_enrol begin with, and passkeys may be used from.
 ADMIN_BASE_URL = env.str("ADMIN_BASE_URL", default="").rstrip("/")
 ADMIN_MODELS_OF = ["accounts", "credits", "billing"]  # no page for the models of packages
-# Sections of the first page and of a user's page, with the permission that each needs (accounts/sections.py). Called
-# with `request` and `today`, or `request` and `user`.
+# Sections of the first page and of a user's page, with the permission that each needs (accounts/admin/sections.py).
+# Called with `request` and `today`, or `request` and `user`.
 ADMIN_FIRST_PAGE = {
-    "accounts.first_page.people": "accounts.view_accountday",
-    "credits.overview.section": "credits.view_creditday",
-    "billing.sections.revenue": "billing.view_revenue",
-    "accounts.first_page.queues": "accounts.view_outboxmessage",
+    "accounts.admin.first_page.people": "accounts.view_accountday",
+    "credits.admin.overview.section": "credits.view_creditday",
+    "billing.admin.sections.revenue": "billing.view_revenue",
+    "accounts.admin.first_page.queues": "accounts.view_outboxmessage",
 }
 ADMIN_USER_PAGE = {
-    "credits.user_page.section": "credits.view_usercredit",
-    "billing.sections.of_user": "billing.view_billingaccount",
-    "accounts.user_page.sessions_section": "accounts.view_session",
-    "accounts.user_page.sign_in_section": "accounts.view_user",
-    "accounts.user_page.mails_section": "accounts.view_outboxmessage",
-    "accounts.user_page.addresses_section": "accounts.view_addresschange",
-    "accounts.user_page.activity_section": "accounts.view_auditevent",
+    "credits.admin.user_page.section": "credits.view_usercredit",
+    "billing.admin.sections.of_user": "billing.view_billingaccount",
+    "accounts.admin.user_page.sessions_section": "accounts.view_session",
+    "accounts.admin.user_page.sign_in_section": "accounts.view_user",
+    "accounts.admin.user_page.mails_section": "accounts.view_outboxmessage",
+    "accounts.admin.user_page.addresses_section": "accounts.view_addresschange",
+    "accounts.admin.user_page.activity_section": "accounts.view_auditevent",
 }
-# Django groups, kept so by accounts/roles.py: permissions, with * for any letters. What is the superuser's is in none.
+# Django groups, kept so by accounts/admin/roles.py: permissions, with * for any letters. What is the superuser's is
+# in none.
 STAFF_ROLES = {
     "support": [
         "accounts.view_user",
@@ -597,7 +600,7 @@ STAFF_ROLES = {
     ],
     "auditor": ["accounts.view_*", "credits.view_*", "billing.view_*"],
 }
-SESSION_ENGINE = "accounts.staff_sessions"
+SESSION_ENGINE = "accounts.sessions.of_staff"
 SESSION_COOKIE_AGE = 12 * 3600  # the admin's; the API has no cookie
 SESSION_COOKIE_HTTPONLY = True
 CSRF_COOKIE_HTTPONLY = True
@@ -609,7 +612,7 @@ UNFOLD = {
     "SHOW_BACK_BUTTON": True,
     "SHOW_HISTORY": False,  # what staff did is in the audit events
     "SHOW_VIEW_ON_SITE": False,
-    "DASHBOARD_CALLBACK": "accounts.first_page.context",
+    "DASHBOARD_CALLBACK": "accounts.admin.first_page.context",
     "SIDEBAR": {
         "show_search": True,
         "show_all_applications": False,

@@ -40,7 +40,7 @@ PASSWORD_HASHERS = [
     "accounts.tests.hashers.CheapBCryptSHA256",
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
-    "accounts.imported_hashes.PlainBCrypt",
+    "accounts.passwords.imported.PlainBCrypt",
 ]
 STRIPE_CONCURRENCY = 32  # one process stands for many
 EVENT_WEBHOOK_PLAIN_HTTP = True

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from accounts import service_keys
 from accounts.models import User
-from credits import verify
-from credits.calls import Call, request_bytes
+from accounts.service_keys import registry
+from credits.ledger import verify
+from credits.ledger.calls import Call, request_bytes
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def call() -> Callable[..., Call]:
 @pytest.fixture
 def keys_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """No reading of the key table in the middle of a test that counts statements."""
-    monkeypatch.setattr(service_keys, "REFRESH_SECONDS", 3600)
+    monkeypatch.setattr(registry, "REFRESH_SECONDS", 3600)
 
 
 READ_SETTING = """

@@ -8,7 +8,8 @@ from django.contrib import admin
 from django.utils import timezone
 
 from accounts.models import AuditEvent, User
-from credits import adjustments, days, holds, ledger, refunds
+from credits import adjustments, days, ledger
+from credits.ledger import holds, refunds
 from credits.models import (
     AdjustmentRequest,
     CreditLot,

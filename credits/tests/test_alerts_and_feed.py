@@ -11,8 +11,9 @@ from django.db import connection, transaction
 
 from accounts import events
 from accounts.models import ServiceEvent, User
-from credits import ledger, refunds, states
+from credits import ledger
 from credits.errors import AccountFrozen, AccountSuspended, InsufficientCredits
+from credits.ledger import refunds, states
 from credits.models import CreditTransaction
 from credits.tests.test_views import TRANSACTIONS, USE, add, post, problem
 
@@ -151,12 +152,12 @@ def test_the_feed_never_skips_a_late_commit():
     late.start()
     written.wait(10)
     events.emit("early", user_id=user.pk, data={})
-    seen = list(events.feed().values_list("position", "type"))
+    seen = list(events.in_order().values_list("position", "type"))
     go_on.set()
     late.join()
 
     assert [type_ for _, type_ in seen] == ["early"]
-    assert list(events.feed().filter(position__gt=seen[-1][0]).values_list("type", flat=True)) == ["late"]
+    assert list(events.in_order().filter(position__gt=seen[-1][0]).values_list("type", flat=True)) == ["late"]
 
 
 @pytest.mark.django_db

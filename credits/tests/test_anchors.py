@@ -8,7 +8,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
 from accounts.models import User
-from credits import anchors, ledger, verify
+from credits import ledger
+from credits.ledger import anchors, verify
 from credits.models import CreditTransaction
 
 pytestmark = [pytest.mark.django_db, pytest.mark.broken_on_purpose]

@@ -10,9 +10,10 @@ from django.db.models import F
 
 from accounts.errors import UserNotFound
 from accounts.models import AuditEvent, User
-from credits import adjustments, ledger, verify
+from credits import adjustments, ledger
 from credits.adjustments import DecisionRefused
 from credits.errors import InsufficientCredits
+from credits.ledger import verify
 from credits.models import AdjustmentRequest, CreditTransaction, UserCredit
 
 Decision = AdjustmentRequest.Decision

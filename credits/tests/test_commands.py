@@ -10,7 +10,8 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from accounts.models import AuditEvent, User
-from credits import ledger, posting, sweeping
+from credits import ledger
+from credits.ledger import posting, sweeping
 from credits.models import AdjustmentRequest, CreditTransaction, UserCredit
 
 pytestmark = pytest.mark.django_db

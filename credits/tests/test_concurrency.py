@@ -9,8 +9,9 @@ from django.db import connection
 
 from accounts.errors import Problem
 from accounts.models import User
-from credits import holds, ledger, refunds, verify
-from credits.calls import Call, request_bytes
+from credits import ledger
+from credits.ledger import holds, refunds, verify
+from credits.ledger.calls import Call, request_bytes
 from credits.models import CreditTransaction, UserCredit
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -7,7 +7,8 @@ from django.db import connection
 from structlog.testing import capture_logs
 
 from accounts.models import User
-from credits import days, ledger, posting, sweeping, tasks
+from credits import days, ledger, tasks
+from credits.ledger import posting, sweeping
 from credits.models import CreditDay, CreditTransaction, TopUser
 
 pytestmark = pytest.mark.django_db
@@ -157,7 +158,7 @@ class TestTasks:
 
     def test_verify_goes_on_in_another_task_when_its_time_is_over(self, call, monkeypatch):
         monkeypatch.setattr(tasks, "VERIFYING_SECONDS", -1)
-        monkeypatch.setattr("credits.verify.CHUNK", 2)
+        monkeypatch.setattr("credits.ledger.verify.CHUNK", 2)
         for number in range(5):
             user = User.objects.create_user(f"person{number}@example.test")
             ledger.add(user_id=user.pk, amount=100, call=call())

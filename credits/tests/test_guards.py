@@ -9,11 +9,12 @@ import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from accounts.models import User
-from credits import holds, ledger, verify
-from credits.calls import Call
+from credits import ledger
+from credits.ledger import holds, verify
+from credits.ledger.calls import Call
+from credits.ledger.posting import ledger_time
+from credits.ledger.spending import spend_open_grant
 from credits.models import CreditTransaction, UserCredit
-from credits.posting import ledger_time
-from credits.spending import spend_open_grant
 
 
 def execute(sql, *parameters):

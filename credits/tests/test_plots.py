@@ -8,9 +8,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from accounts import plots
+from accounts.admin import plots
 from credits import ledger
-from credits.past_balances import balance_over_time
+from credits.ledger.past_balances import balance_over_time
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 

@@ -21,10 +21,11 @@ from hypothesis.stateful import (
 
 from accounts.errors import Problem
 from accounts.models import User
-from credits import balance, holds, ledger, refunds, verify
-from credits.calls import Call
+from credits import ledger
+from credits.ledger import balance, holds, refunds, verify
+from credits.ledger.calls import Call
+from credits.ledger.posting import sweep_user
 from credits.models import CreditLot, CreditTransaction
-from credits.posting import sweep_user
 from credits.tests.conftest import Clock
 from credits.tests.model import NEVER, Napkin, Refused
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from credits import balance, holds, ledger, refunds
+from credits import ledger
 from credits.errors import (
     CaptureExceedsHold,
     HoldNotFound,
@@ -12,6 +12,7 @@ from credits.errors import (
     InsufficientCredits,
     RefundExceedsUse,
 )
+from credits.ledger import balance, holds, refunds
 from credits.models import CreditLot, CreditTransaction, UserCredit
 
 pytestmark = pytest.mark.django_db

@@ -6,11 +6,11 @@ import msgspec
 from rest_framework.response import Response
 
 from accounts import tiers
-from accounts.documentation import documented
 from accounts.errors import UserNotFound
+from accounts.kit.documentation import documented
 from accounts.requests import ServiceRequest
 from accounts.tiers import InternalEndpoint
-from credits import states
+from credits.ledger import states
 from credits.views.answers import USER
 from credits.views.requests import Credits
 

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from rest_framework.response import Response
 
-from credits.balance import Balance
+from credits.ledger.balance import Balance
 from credits.models import CreditLot, CreditTransaction, TransactionType
 
 

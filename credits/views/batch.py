@@ -12,15 +12,16 @@ from msgspec import UNSET, Meta, UnsetType
 from rest_framework.response import Response
 
 from accounts import tiers
-from accounts.documentation import documented
 from accounts.errors import Problem, ScopeMissing, ValidationFailed
+from accounts.kit.documentation import documented
 from accounts.requests import ServiceRequest
-from accounts.service_keys import ServiceCredential
+from accounts.service_keys.registry import ServiceCredential
 from accounts.tiers import InternalEndpoint
-from credits import batch, holds, ledger, prices, refunds
-from credits.batch import Order
-from credits.calls import Call
+from credits import ledger, prices
 from credits.errors import HoldNotFound, TransactionNotFound
+from credits.ledger import batch, holds, refunds
+from credits.ledger.batch import Order
+from credits.ledger.calls import Call
 from credits.models import CreditLot, CreditTransaction, FeaturePrice, TransactionType
 from credits.views.answers import TRANSACTION, USER, HoldAnswer, TransactionAnswer, transaction_answer
 from credits.views.holds import placed_answer, settled_answer, with_placing

@@ -9,11 +9,10 @@ from django.db.models import Q, QuerySet
 from rest_framework.response import Response
 
 from accounts import tiers
-from accounts.documentation import documented
 from accounts.errors import UserNotFound
+from accounts.kit.documentation import documented
 from accounts.requests import ServiceRequest
 from accounts.tiers import InternalEndpoint
-from credits import holds
 from credits.errors import (
     AccountFrozen,
     AccountSuspended,
@@ -22,8 +21,9 @@ from credits.errors import (
     HoldNotOpen,
     InsufficientCredits,
 )
+from credits.ledger import holds
+from credits.ledger.posting import LEDGER_NOW
 from credits.models import CreditLot, CreditTransaction
-from credits.posting import LEDGER_NOW
 from credits.views.answers import CAPTURED, HOLD, RELEASED, USER, HoldAnswer, answer, hold_answer
 from credits.views.requests import Credits, Description, Metadata, Reference, Seconds, call_of
 

@@ -12,11 +12,11 @@ from django.http.response import HttpResponseBase
 from rest_framework.response import Response
 
 from accounts import tiers
-from accounts.documentation import documented
 from accounts.errors import UserNotFound
+from accounts.kit.documentation import documented
 from accounts.requests import ServiceRequest
 from accounts.tiers import InternalEndpoint
-from credits import balance, export, ledger, prices, refunds
+from credits import export, ledger, prices
 from credits.errors import (
     AccountFrozen,
     AccountSuspended,
@@ -27,6 +27,7 @@ from credits.errors import (
     TransactionNotFound,
     TransactionNotRefundable,
 )
+from credits.ledger import balance, refunds
 from credits.models import CreditTransaction, TransactionType
 from credits.views.answers import (
     ADDED,

@@ -11,7 +11,7 @@ from msgspec import Meta
 from accounts.errors import ValidationFailed
 from accounts.requests import ServiceRequest
 from accounts.tiers import idempotency_key
-from credits.calls import Call, request_bytes
+from credits.ledger.calls import Call, request_bytes
 
 METADATA_BYTES = 4096
 

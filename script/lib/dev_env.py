@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from accounts.key_format import generate
+from accounts.service_keys.form import generate
 
 HEADING = "# Secrets of this development instance, made by script/server; remove a line to renew it.\n"
 

@@ -38,7 +38,7 @@ SAMPLE: dict[str, Any] = {
     "least": "",
     "min_length": 12,
     "faults": [],
-    # What an event about money stores: accounts/mails.py.
+    # What an event about money stores: accounts/mail/kinds.py.
     "detail": {
         "amount": 1990,
         "currency": "eur",
@@ -77,10 +77,10 @@ def texts(language: str) -> Iterator[str]:
     from django.template.loader import render_to_string
     from django.utils import translation
 
-    from accounts import mails
+    from accounts.mail import kinds
 
     with translation.override(language):
-        for kind, about in {**mails.KINDS, **mails.NOTICES}.items():
+        for kind, about in {**kinds.KINDS, **kinds.NOTICES}.items():
             yield render_to_string(f"mail/{kind}.html", {**SAMPLE, "subject": str(about.subject)})
         for path in sorted((ROOT / "templates" / "pages").glob("*.html")):
             if path.name != "base.html":

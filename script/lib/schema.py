@@ -8,7 +8,7 @@ WHAT_MIGRATE_DEPENDS_ON = (
     "*/*migrations/*.py",
     "*/management/commands/*.py",
     "*/apps.py",
-    "accounts/database_roles.py",
+    "accounts/upkeep/database_roles.py",
     "config/settings/*.py",
     "requirements.txt",
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from accounts import restoration, tombstones
+from accounts.upkeep import restoration, tombstones
 
 
 class Command(BaseCommand):

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from accounts import staff_factor
+from accounts.admin import sign_in
 from accounts.models import AuditEvent, User
 
 
@@ -20,7 +20,7 @@ class Command(BaseCommand):
         existing = User.objects.by_email(email).first()
         if existing is None:
             user = create_first_admin(email=email, password=password)
-            link = staff_factor.make_link(user, actor="manage.py ensure_admin")
+            link = sign_in.make_link(user, actor="manage.py ensure_admin")
             self.stdout.write(f"Created the superuser {email}. Add the second factor, once, here: {link}")
         elif existing.is_superuser:
             self.stdout.write(f"{email} is a superuser already; nothing was changed.")

@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Count, Q
 
-from accounts import event_subscriptions
-from accounts.event_subscriptions import Issued, SubscriptionRefused
+from accounts.events import subscriptions
+from accounts.events.subscriptions import Issued, SubscriptionRefused
 from accounts.models import EventSubscription
 
 ACTOR = "manage.py"
@@ -45,25 +45,25 @@ class Command(BaseCommand):
             raise CommandError(str(refusal)) from refusal
 
     def _create(self, *, name: str, url: str, types: str, **_: Any) -> None:
-        self._show(event_subscriptions.create(name=name, url=url, types=_split(types), actor=ACTOR))
+        self._show(subscriptions.create(name=name, url=url, types=_split(types), actor=ACTOR))
 
     def _rotate(self, *, name: str, **_: Any) -> None:
-        self._show(event_subscriptions.rotate(name=name, actor=ACTOR))
+        self._show(subscriptions.rotate(name=name, actor=ACTOR))
         self.stderr.write(f"The one before signs too, until `event_subscription retire {name}`.")
 
     def _retire(self, *, name: str, **_: Any) -> None:
-        changed = event_subscriptions.retire(name=name, actor=ACTOR)
+        changed = subscriptions.retire(name=name, actor=ACTOR)
         self.stdout.write("One secret signs now." if changed else "There was one secret only.")
 
     def _change(
         self, *, name: str, url: str | None, types: str | None, enabled: bool | None, **_: Any
     ) -> None:
         wanted = None if types is None else _split(types)
-        event_subscriptions.change(name=name, url=url, types=wanted, enabled=enabled, actor=ACTOR)
+        subscriptions.change(name=name, url=url, types=wanted, enabled=enabled, actor=ACTOR)
         self._list()
 
     def _send_again(self, *, name: str, **_: Any) -> None:
-        revived = event_subscriptions.send_again(event_subscriptions.dead_of(name), actor=ACTOR)
+        revived = subscriptions.send_again(subscriptions.dead_of(name), actor=ACTOR)
         self.stdout.write(f"{revived} will be sent again.")
 
     def _list(self, **_: Any) -> None:

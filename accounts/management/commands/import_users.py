@@ -1,12 +1,12 @@
-"""Imports users of another system from a file (accounts/imports.py says what a line holds)."""
+"""Imports users of another system from a file (accounts/identity/imports.py says what a line holds)."""
 
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from accounts import imports
-from accounts.progress import Progress
+from accounts.identity import imports
+from accounts.kit.progress import Progress
 
 SHOWN = 20
 

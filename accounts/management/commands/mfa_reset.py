@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from accounts import factor_resets
-from accounts.factor_resets import ResetRefused
+from accounts.factors import resets as factor_resets
+from accounts.factors.resets import ResetRefused
 from accounts.models import FactorReset, User
 
 

@@ -10,8 +10,8 @@ from django.core.management.base import CommandError
 from django.core.management.commands import migrate
 from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connections
 
-from accounts import roles
-from accounts.database_roles import grant_to_serving_role
+from accounts.admin import roles
+from accounts.upkeep.database_roles import grant_to_serving_role
 
 
 class Command(migrate.Command):

@@ -5,8 +5,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
-from accounts import retention
-from accounts.progress import Progress
+from accounts.kit.progress import Progress
+from accounts.upkeep import retention
 
 AN_HOUR = 3600.0
 

@@ -6,9 +6,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from accounts import sealed_columns
-from accounts.progress import Progress
-from accounts.sealed_columns import Outcome
+from accounts.kit.progress import Progress
+from accounts.upkeep import sealed_columns
+from accounts.upkeep.sealed_columns import Outcome
 
 
 class Command(BaseCommand):

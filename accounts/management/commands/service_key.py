@@ -9,10 +9,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from accounts import key_management
-from accounts.key_management import IssuedKey, KeyRefused
 from accounts.models import ServiceKey
-from accounts.service_keys import SCOPES, from_environment, live_keys
+from accounts.service_keys import issuing
+from accounts.service_keys.issuing import IssuedKey, KeyRefused
+from accounts.service_keys.registry import SCOPES, from_environment, live_keys
 
 ACTOR = "manage.py"
 COLUMNS = ("service", "id", "state", "expires_at", "last_used_at", "scopes")
@@ -51,13 +51,13 @@ class Command(BaseCommand):
         self, *, name: str, scopes: str, another: bool, expires_in_days: int | None, as_json: bool, **_: Any
     ) -> None:
         wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
-        issued = key_management.create(
+        issued = issuing.create(
             service=name, scopes=wanted, actor=ACTOR, expires_in_days=expires_in_days, another=another
         )
         self._show(issued, as_json=as_json)
 
     def _rotate(self, *, name: str, expires_in_days: int | None, as_json: bool, **_: Any) -> None:
-        issued = key_management.rotate(service=name, actor=ACTOR, expires_in_days=expires_in_days)
+        issued = issuing.rotate(service=name, actor=ACTOR, expires_in_days=expires_in_days)
         self._show(issued, as_json=as_json)
         if not as_json:
             self.stderr.write(
@@ -65,7 +65,7 @@ class Command(BaseCommand):
             )
 
     def _revoke(self, *, id: str, as_json: bool, **_: Any) -> None:
-        changed = key_management.revoke(key_id=id, actor=ACTOR)
+        changed = issuing.revoke(key_id=id, actor=ACTOR)
         if as_json:
             self._json({"id": id, "revoked": True, "changed": changed})
         else:

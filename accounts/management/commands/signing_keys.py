@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from accounts import signing_keys
-from accounts.signing_keys import Ring, RingKey
+from accounts.upkeep import key_rotation
+from accounts.upkeep.key_rotation import Ring, RingKey
 
 COLUMNS = ("variable", "kid", "algorithm", "makes", "needed")
 
@@ -28,9 +28,9 @@ class Command(BaseCommand):
         new = actions.add_parser("new", help="one fresh key, as it stands in its variable")
         plan = actions.add_parser("plan", help="the environment of each step of a rotation, with a fresh key")
         for subparser in (new, plan):
-            subparser.add_argument("variable", choices=signing_keys.rings())
+            subparser.add_argument("variable", choices=key_rotation.rings())
             subparser.add_argument(
-                "--algorithm", choices=signing_keys.ALGORITHMS, help="for JWT_KEYS; else HS256"
+                "--algorithm", choices=key_rotation.ALGORITHMS, help="for JWT_KEYS; else HS256"
             )
             subparser.add_argument("--kid", default="", help="its id; the day, if none is given")
         for subparser in (listing, check, new, plan):
@@ -40,11 +40,11 @@ class Command(BaseCommand):
         getattr(self, f"_{action}")(as_json=as_json, **options)
 
     def _list(self, *, as_json: bool, **_: Any) -> None:
-        keys = signing_keys.entries()
+        keys = key_rotation.entries()
         self._show([key._asdict() for key in keys], _table(keys), as_json=as_json)
 
     def _check(self, *, as_json: bool, **_: Any) -> None:
-        older = [key for key in signing_keys.entries() if not key.makes]
+        older = [key for key in key_rotation.entries() if not key.makes]
         lines = [_verdict(key) for key in older] or [
             "There is one key in each ring: no rotation is under way."
         ]
@@ -57,8 +57,8 @@ class Command(BaseCommand):
         self._show({"variable": options["variable"], "entry": entry}, entry, as_json=as_json)
 
     def _plan(self, *, as_json: bool, **options: Any) -> None:
-        ring = signing_keys.rings()[options["variable"]]
-        steps = signing_keys.plan(ring, _entry(**options))
+        ring = key_rotation.rings()[options["variable"]]
+        steps = key_rotation.plan(ring, _entry(**options))
         text = "\n\n".join(f"# {number}. {step.when}\n{step.line}" for number, step in enumerate(steps, 1))
         self._show([step._asdict() for step in steps], text, as_json=as_json)
 
@@ -71,9 +71,9 @@ def _add_json(parser: ArgumentParser) -> None:
 
 
 def _entry(*, variable: str, algorithm: str | None, kid: str, **_: Any) -> str:
-    ring = signing_keys.rings()[variable]
+    ring = key_rotation.rings()[variable]
     _check_choice(ring, algorithm, kid)
-    return signing_keys.new_entry(ring, algorithm or (ring.algorithms or ("",))[0], kid=kid)
+    return key_rotation.new_entry(ring, algorithm or (ring.algorithms or ("",))[0], kid=kid)
 
 
 def _check_choice(ring: Ring, algorithm: str | None, kid: str) -> None:
@@ -83,13 +83,13 @@ def _check_choice(ring: Ring, algorithm: str | None, kid: str) -> None:
         raise CommandError(f"The secrets of {ring.variable} have no ids.")
     if set(kid) & set(":;\"'$`\\ ") or not kid.isprintable():
         raise CommandError("An id has no colon, semicolon, quote, dollar or space.")
-    if kid in {key.kid for key in signing_keys.entries() if key.variable == ring.variable}:
+    if kid in {key.kid for key in key_rotation.entries() if key.variable == ring.variable}:
         raise CommandError(f"{ring.variable} has a key {kid}. An id is never used again for another key.")
 
 
 def _verdict(key: RingKey) -> str:
     if not key.algorithm:
-        return f"{key.variable} {key.kid}: goes {signing_keys.rings()[key.variable].retire}"
+        return f"{key.variable} {key.kid}: goes {key_rotation.rings()[key.variable].retire}"
     return f"{key.variable} {key.kid}: " + (f"still needed: {key.needed}" if key.needed else "may go")
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts import roles
+from accounts.admin import roles
 
 
 class Command(BaseCommand):

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from django.core.management.base import BaseCommand, CommandParser
 
-from accounts import tombstones
+from accounts.upkeep import tombstones
 
 
 class Command(BaseCommand):

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from accounts import status
+from accounts.identity import status
 from accounts.models import User
 
 VERBS = {"suspend": status.suspend, "reactivate": status.reactivate}

@@ -11,8 +11,9 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from accounts.errors import Problem
-from billing import reconcile, stripe_client
-from billing.reconcile import Difference
+from billing.stripe import sdk
+from billing.stripe_sync import reconcile
+from billing.stripe_sync.reconcile import Difference
 
 UNITS = {"h": "hours", "d": "days"}
 
@@ -44,7 +45,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *, since: datetime, dry_run: bool, **options: Any) -> None:
-        if not stripe_client.is_configured():
+        if not sdk.is_configured():
             raise CommandError("STRIPE_SECRET_KEY is not set.")
         try:
             found = list(reconcile.reconcile(start=since, end=timezone.now(), dry_run=dry_run))

@@ -7,7 +7,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import IntegrityError
 
 from accounts.errors import Problem
-from billing import plan_sync, stripe_client
+from billing.shop import plan_sync
+from billing.stripe import sdk
 
 
 class Command(BaseCommand):
@@ -20,7 +21,7 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="only say what would change")
 
     def handle(self, *, dry_run: bool, **options: Any) -> None:
-        if not stripe_client.is_configured():
+        if not sdk.is_configured():
             raise CommandError("STRIPE_SECRET_KEY is not set.")
         try:
             proposals = plan_sync.proposals()

@@ -13,10 +13,11 @@ from accounts import audit
 from accounts.audit import Event
 from accounts.errors import Problem
 from accounts.models import User
-from credits import balance, ledger
-from credits.calls import Call, request_bytes
-from credits.command_line import named_user
+from credits import ledger
 from credits.errors import explained
+from credits.ledger import balance
+from credits.ledger.calls import Call, request_bytes
+from credits.management.arguments import named_user
 from credits.models import CreditTransaction
 
 

@@ -13,13 +13,14 @@ import msgspec
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.errors import Problem, ValidationFailed
+from accounts.kit.progress import Progress
 from accounts.models import User
-from accounts.progress import Progress
-from credits import balance, export
-from credits.command_line import moment, named_user
+from credits import export
 from credits.errors import explained
+from credits.ledger import balance
+from credits.ledger.posting import ledger_time
+from credits.management.arguments import moment, named_user
 from credits.models import CreditTransaction, TransactionType
-from credits.posting import ledger_time
 from credits.templatetags.credit_amounts import signed
 from credits.views.answers import balance_answer, transaction_answer
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts.progress import Progress
-from credits import sweeping
-from credits.sweeping import Swept
+from accounts.kit.progress import Progress
+from credits.ledger import sweeping
+from credits.ledger.sweeping import Swept
 
 
 class Command(BaseCommand):

@@ -8,9 +8,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from accounts.kit.progress import Progress
 from accounts.models import User
-from accounts.progress import Progress
-from credits import anchors, verify
+from credits.ledger import anchors, verify
 
 
 class Command(BaseCommand):

@@ -38,7 +38,7 @@ function showStanding({ credits, subscription: current, account_status }) {
   find("subscription").textContent = is ? wordsOf(current) : "None.";
   show(find("subscription-cancel"), Boolean(is) && !current.cancel_at_period_end);
   show(find("subscription-resume"), Boolean(is) && current.cancel_at_period_end);
-  show(find("portal"), account_status !== "none" || credits.balance > 0);
+  show(find("portal"), account_status !== "none" || credits.ledger.balance > 0);
 }
 
 function wordsOf({ plan, status, cancel_at_period_end: ends, current_period_end: until }) {

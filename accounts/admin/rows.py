@@ -1,0 +1,342 @@
+"""Accounts in the admin. What must be true is shown and not edited; what staff may do is an action of its own."""
+
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern
+from django.utils.text import Truncator
+
+from accounts import dead_letters
+from accounts.admin import user_page, user_search
+from accounts.admin.events import SubscriptionPages
+from accounts.admin.lists import (
+    OfUsersAdmin,
+    OneOf,
+    ReadOnlyAdmin,
+    as_id,
+    counted,
+    user_by_id,
+    words,
+)
+from accounts.admin.sections import link
+from accounts.admin.service_keys import KeyPages
+from accounts.admin.user_page import MOST_DEVICE
+from accounts.audit import Event
+from accounts.event_admin import DeliveryPages
+from accounts.kit import devices
+from accounts.mail import kinds
+from accounts.models import (
+    AccountDay,
+    AddressChange,
+    AuditEvent,
+    EventDelivery,
+    EventSubscription,
+    FactorReset,
+    MailToken,
+    OutboxMessage,
+    PendingRegistration,
+    Service,
+    ServiceEvent,
+    ServiceKey,
+    Session,
+    SigningKeyUse,
+    User,
+)
+from accounts.staff_role_pages import RolePages
+from accounts.user_action_pages import ActionPages
+
+__all__ = ["ReadOnlyAdmin"]
+
+MOST_DETAIL = 120
+
+
+@admin.register(User)
+class UserAdmin(ActionPages, RolePages, ReadOnlyAdmin):
+    """The page behind a row is everything about that user: accounts/admin/user_page.py."""
+
+    list_display = ("email", "display_name", "status", "is_verified", "staff", "created_at")
+    list_filter = ("status", ("email_verified_at", admin.EmptyFieldListFilter), "is_staff")
+    search_fields = ("email",)  # that there is a search; what it finds: get_search_results
+    search_help_text = user_search.HELP
+    ordering = ("-created_at", "-id")
+    exclude = ("password",)
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*self.action_urls(), *self.role_urls(), *super().get_urls()]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        return (user_search.narrow(queryset, term) if term else queryset), False
+
+    @admin.display(boolean=True, description="verified")
+    def is_verified(self, user: User) -> bool:
+        return user.email_verified
+
+    @admin.display(description="staff")
+    def staff(self, user: User) -> str:
+        return "staff" if user.is_staff else ""
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **options: Any) -> HttpResponse:
+        if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request):
+            raise PermissionDenied
+        person = User.objects.filter(pk=as_id(object_id)).first()
+        if person is None:
+            raise Http404
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "User",
+            "subtitle": str(person),
+            "opts": self.model._meta,  # noqa: SLF001 -- Django's documented name
+            "buttons": [*self.buttons(request, person), *self.role_buttons(request, person)],
+            **user_page.context(request, person),
+        }
+        return TemplateResponse(request, "admin/accounts/user/page.html", context)
+
+
+class EndReasons(OneOf):
+    title, parameter_name, values = "end", "end_reason", tuple(Session.EndReason.values)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """The index has ended ones only."""
+        rows = super().queryset(request, queryset)
+        return rows.filter(ended_at__isnull=False) if self.value() else rows
+
+
+@admin.register(Session)
+class SessionAdmin(OfUsersAdmin):
+    list_display = ("user", "created_at", "last_used_at", "ended_at", "end_reason", "address", "device")
+    list_filter = (("ended_at", admin.EmptyFieldListFilter), EndReasons)
+    exclude = ("current_jti", "previous_jti")
+    address = words("ip", "from")
+
+    @admin.display(description="device")
+    def device(self, session: Session) -> str:
+        return devices.describe(session.user_agent) or session.user_agent[:MOST_DEVICE]
+
+
+@admin.register(PendingRegistration)
+class PendingRegistrationAdmin(OfUsersAdmin):
+    list_display = ("user", "display_name", "created_at", "confirmed_at", "voided_at")
+    exclude = ("password",)
+
+
+@admin.register(MailToken)
+class MailTokenAdmin(OfUsersAdmin):
+    """Neither link nor code is in the row: staff can see that one was sent, and not what it was."""
+
+    list_display = (
+        "user",
+        "what_for",
+        "email",
+        "created_at",
+        "expires_at",
+        "used_at",
+        "voided_at",
+        "code_tries",
+    )
+    list_filter = ("purpose",)
+    what_for = words("purpose")
+
+
+class Kinds(OneOf):
+    title, parameter_name, values = "kind", "kind", tuple(sorted({*kinds.KINDS, *kinds.NOTICES}))
+
+
+class MailStates(OneOf):
+    """Each has an index of its own."""
+
+    title, parameter_name, values = "state", "ended", ("waiting", "dead", "sent")
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        chosen = {
+            "waiting": Q(sent_at__isnull=True, dead_at__isnull=True),
+            "dead": Q(dead_at__isnull=False),
+            "sent": Q(sent_at__isnull=False),
+        }
+        return queryset.filter(chosen.get(str(self.value()), Q()))
+
+
+@admin.register(OutboxMessage)
+class OutboxMessageAdmin(OfUsersAdmin):
+    list_display = ("mail", "user", "created_at", "sent_at", "dead_at", "attempts", "last_error")
+    list_filter = (MailStates, Kinds)
+    mail = words("kind", "mail")
+    actions = ("send_again",)
+
+    def has_send_mails_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("accounts.send_mails")
+
+    @admin.action(description="Send dead ones again", permissions=["send_mails"])
+    def send_again(self, request: HttpRequest, chosen: QuerySet[OutboxMessage]) -> None:
+        revived = dead_letters.send_again(chosen.values_list("pk", flat=True), actor=_actor(request))
+        kind = messages.SUCCESS if revived else messages.WARNING
+        self.message_user(request, f"{revived} will be sent again. Only dead messages can be.", kind)
+
+
+@admin.register(EventSubscription)
+class EventSubscriptionAdmin(SubscriptionPages, ReadOnlyAdmin):
+    list_display = ("name", "url", "wanted", "enabled", "failures_in_a_row", "rests_until")
+    search_fields = ("name", "url")
+    ordering = ("name",)
+    exclude = ("secrets",)
+    actions = ("pause", "resume", "rotate", "retire")
+    actions_list: ClassVar = ("subscribe",)
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*self.subscription_urls(), *super().get_urls()]
+
+    @admin.display(description="types")
+    def wanted(self, subscription: EventSubscription) -> str:
+        return ", ".join(subscription.types) or "all"
+
+
+@admin.register(EventDelivery)
+class EventDeliveryAdmin(DeliveryPages, ReadOnlyAdmin):
+    list_display = (
+        "event",
+        "subscription",
+        "person",
+        "attempts",
+        "due_at",
+        "delivered_at",
+        "dead_at",
+        "last_error",
+    )
+    list_filter = (
+        ("dead_at", admin.EmptyFieldListFilter),
+        ("delivered_at", admin.EmptyFieldListFilter),
+        "subscription",
+    )
+    search_fields = ("user_id__exact",)
+    search_help_text = "The whole id of a user"
+    person = user_by_id
+    list_select_related = ("subscription", "event")
+    ordering = ("-id",)
+    actions = ("send_again",)
+
+
+OTHER_EVENTS = ("mail_sent_again", "service_key_created", "service_key_rotated", "service_key_revoked")
+
+
+class EventTypes(OneOf):
+    title, parameter_name, values = "type", "type", tuple(sorted({*Event, *OTHER_EVENTS}))
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(OfUsersAdmin):
+    """What happened to whom; searching for a member of staff finds what they did, too."""
+
+    list_display = ("created_at", "what", "user", "by", "address", "about")
+    list_filter = (EventTypes,)
+    what, address = words("type", "what"), words("ip", "from")
+    fields = ("created_at", "what", "user", "actor_page", "address", "user_agent", "session_id", "detail")
+    readonly_fields = ("what", "actor_page", "address")
+    search_help_text = "A user; of staff, what they did, too"
+    ordering = ("-id",)
+
+    @admin.display(description="by")
+    def by(self, event: AuditEvent) -> str:
+        return user_page.actor_link(event.actor)
+
+    @admin.display(description="by")
+    def actor_page(self, event: AuditEvent) -> str:
+        """On the page of one event: which member of staff."""
+        kind, _, pk = event.actor.partition(" ")
+        staff = User.objects.filter(pk=as_id(pk)).first() if kind == "staff" else None
+        return link(str(staff), "accounts_user_change", pk) if staff else event.actor or "the user"
+
+    @admin.display(description="detail")
+    def about(self, event: AuditEvent) -> str:
+        return Truncator(user_page.detail_of(event)).chars(MOST_DETAIL)
+
+    def found(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        users = user_search.ids(term)
+        staff = User.objects.filter(pk__in=users, is_staff=True).values_list("pk", flat=True)
+        return rows.filter(Q(user_id__in=users) | Q(actor__in=[f"staff {pk}" for pk in staff]))
+
+
+@admin.register(AddressChange)
+class AddressChangeAdmin(OfUsersAdmin):
+    list_display = ("user", "old_email", "new_email", "created_at", "confirmed_at", "ended_at")
+
+
+@admin.register(FactorReset)
+class FactorResetAdmin(OfUsersAdmin):
+    list_display = ("user", "created_at", "applies_at", "applied_at", "cancelled_at", "actor", "reason")
+
+
+@admin.register(ServiceEvent)
+class ServiceEventAdmin(ReadOnlyAdmin):
+    """The feed for neighbour services, newest first."""
+
+    list_display = ("position", "type", "person", "created_at")
+    person = user_by_id
+    search_fields = ("user_id",)
+    search_help_text = "A whole type, or a position"
+    ordering = ("-position",)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        is_position = term.isdecimal() and len(term) < 19
+        return queryset.filter(Q(position=int(term)) if is_position else Q(type=term)), False
+
+
+@admin.register(Service)
+class ServiceAdmin(ReadOnlyAdmin):
+    list_display = ("name", "description", "created_at", "disabled_at")
+    search_fields = ("name",)
+    ordering = ("name",)
+
+
+@admin.register(ServiceKey)
+class ServiceKeyAdmin(KeyPages, ReadOnlyAdmin):
+    list_display = ("id", "service", "scope_list", "created_at", "expires_at", "revoked_at", "last_used_at")
+    list_filter = ("service", ("revoked_at", admin.EmptyFieldListFilter))
+    search_fields = ("id", "service__name")
+    list_select_related = ("service",)
+    ordering = ("service", "-created_at")
+    actions = ("revoke",)
+    actions_list: ClassVar = ("create_key",)
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*self.key_urls(), *super().get_urls()]
+
+    @admin.display(description="scopes")
+    def scope_list(self, key: ServiceKey) -> str:
+        return ", ".join(key.scopes)
+
+
+@admin.register(SigningKeyUse)
+class SigningKeyUseAdmin(ReadOnlyAdmin):
+    """Until when a key of a ring has signed: what tells whether it can be taken away."""
+
+    list_display = ("ring", "kid", "last_signed_at")
+    ordering = ("ring", "kid")
+
+
+@admin.register(AccountDay)
+class AccountDayAdmin(ReadOnlyAdmin):
+    """What the first page's plots are drawn from."""
+
+    list_display = ("day", "measure", "number", "state", "counted_at")
+    number = counted("count")
+    list_filter = ("measure",)
+    ordering = ("-day", "measure")
+
+    @admin.display(description="state")
+    def state(self, day: AccountDay) -> str:
+        return "final" if day.final else "still counted"
+
+
+def _actor(request: HttpRequest) -> str:
+    return f"staff {request.user.pk}"

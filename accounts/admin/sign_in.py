@@ -1,0 +1,166 @@
+"""The admin's second step. Until it is taken nobody is signed in: the session knows which half sign-in it waits for.
+
+Staff without a factor get one by a one-time link of `manage.py staff_enrol` and their password, and in no other way.
+"""
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth import login as django_login
+from django.db import transaction
+from django.http import HttpRequest
+from django.urls import reverse
+
+from accounts import audit, factors
+from accounts.audit import Event
+from accounts.errors import MFATokenInvalid, TokenInvalid
+from accounts.factors import changes, proofs, totp
+from accounts.factors import passkeys as passkey_rows
+from accounts.kit.client import Client, client_of
+from accounts.mail import tokens
+from accounts.mail.tokens import Purpose
+from accounts.models import MFAToken, User
+from accounts.sign_in import admission, by_factor, half_sign_ins
+
+HALF, NEXT, FACTOR, ENROLLING = "half_sign_in", "half_sign_in_next", "factor", "enrolling"
+LISTENER = {"listener": "admin"}
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+class LinkRefused(Exception):
+    """No link can be made; the text says why."""
+
+
+def begin(request: HttpRequest, user: User, *, next_page: str) -> None:
+    """The password was right."""
+    token = half_sign_ins.begin(user, methods=["pwd"], cancel_deletion=False, door=MFAToken.Door.ADMIN)
+    request.session.cycle_key()
+    request.session[HALF], request.session[NEXT] = str(token.pk), next_page
+
+
+def waiting(request: HttpRequest) -> MFAToken:
+    """The half sign-in of this browser. Raises MFATokenInvalid."""
+    text = request.session.get(HALF)
+    token = half_sign_ins.live(door=MFAToken.Door.ADMIN).filter(pk=UUID(text)).first() if text else None
+    if token is None or not half_sign_ins.is_of(token, token.user):
+        raise MFATokenInvalid
+    return token
+
+
+def passkey_options(token: MFAToken) -> str:
+    return json.dumps(passkey_rows.second_factor_options(token))
+
+
+@admission.counted("admin")
+def finish(request: HttpRequest, *, code: str, credential: str) -> str:
+    """Signs in; where to go next. Raises MFATokenInvalid, FactorWrong, RateLimited."""
+    token = waiting(request)
+    client = client_of(request)
+    proof = by_factor.proof_of(
+        token, code=code, credential=_parsed(credential) if credential else None, client=client
+    )
+
+    def attempt() -> tuple[User, int] | None:
+        if not half_sign_ins.count_try(token):
+            raise MFATokenInvalid
+        return _take(token, proof, client)
+
+    user, factor_id = proofs.judged(token.user, attempt, client=client)
+    next_page = str(request.session.get(NEXT) or reverse("admin:index"))
+    let_in(request, user, factor_id)
+    return next_page
+
+
+@transaction.atomic
+def _take(token: MFAToken, proof: by_factor.Proof, client: Client) -> tuple[User, int] | None:
+    user = factors.locked(token.user_id)
+    row = proof(user)
+    if row is None:
+        return None
+    if not (user.is_staff and user.is_active) or not half_sign_ins.use(token, user):
+        raise MFATokenInvalid
+    by_factor.note_use(user, row, client=client)
+    return user, row.pk
+
+
+def let_in(request: HttpRequest, user: User, factor_id: int) -> None:
+    """A session of a new name, which lasts as long as the factor that opened it."""
+    request.session.cycle_key()
+    for name in (HALF, NEXT, ENROLLING):
+        request.session.pop(name, None)
+    django_login(request, user, backend=BACKEND)
+    request.session[FACTOR] = factor_id
+    audit.record(Event.SIGNED_IN, user_id=user.pk, client=client_of(request), detail=LISTENER)
+
+
+def passed(request: HttpRequest) -> bool:
+    """Whether this session has shown a factor that its user still has; asked once per request."""
+    if not hasattr(request, "_factor_passed"):
+        factor_id, user = request.session.get(FACTOR), request.user
+        found = isinstance(user, User) and factors.of(user.pk).filter(pk=factor_id or 0).exists()
+        request._factor_passed = found  # type: ignore[attr-defined]  # noqa: SLF001 -- a note of ours
+    return bool(request._factor_passed)  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+# ---------------------------------------------------------------- the first factor
+
+
+@transaction.atomic
+def make_link(user: User, *, actor: str) -> str:
+    """A link that works once, within 24 hours, with the password. Raises LinkRefused."""
+    if not (user.is_staff and user.is_active and user.email):
+        raise LinkRefused("Only active staff with an address can enrol.")
+    if user.mfa_enabled:
+        raise LinkRefused("There is a second factor already; who has lost it needs `manage.py mfa_reset`.")
+    token = tokens.issue(Purpose.STAFF_ENROL, user_id=user.pk, email=user.email)
+    audit.record(Event.STAFF_LINK_MADE, user_id=user.pk, actor=actor)
+    path = f"/admin/enrol/?{urlencode({'token': tokens.link_token(token)})}"
+    return f"{settings.ADMIN_BASE_URL}{path}"
+
+
+def enrolling(text: str) -> tuple[UUID, User]:
+    """Whose link it is. It is not used up. Raises TokenInvalid."""
+    token_id = tokens.id_from_link(text, Purpose.STAFF_ENROL)
+    user = tokens.holder(token_id, Purpose.STAFF_ENROL) if token_id else None
+    if token_id is None or user is None or user.mfa_enabled or not (user.is_staff and user.is_active):
+        raise TokenInvalid
+    return token_id, user
+
+
+def show(request: HttpRequest, user: User) -> totp.Shown:
+    """The password was right as well: the secret, for this browser."""
+    request.session.cycle_key()
+    request.session[ENROLLING] = str(user.pk)
+    return totp.begin_totp(user, session_id=None)
+
+
+def confirm(request: HttpRequest, text: str, code: str) -> list[str]:
+    """Uses the link up, and signs in; the recovery codes. Raises TokenInvalid, FactorWrong, RateLimited."""
+    token_id, user = enrolling(text)
+    if request.session.get(ENROLLING) != str(user.pk):
+        raise TokenInvalid
+    client = client_of(request)
+
+    @transaction.atomic
+    def attempt() -> list[str] | None:
+        held = factors.locked(user.pk)
+        codes = changes.confirm_first_totp(held, code, client=client)
+        if codes is not None and not tokens.use(token_id, Purpose.STAFF_ENROL):
+            raise TokenInvalid
+        return codes
+
+    codes = proofs.judged(user, attempt, client=client, is_own=False)
+    let_in(request, user, factors.of(user.pk, factors.Type.TOTP).get().pk)
+    return codes
+
+
+def _parsed(credential: str) -> dict[str, Any]:
+    """What is no JSON object proves nothing, like an empty one."""
+    try:
+        value = json.loads(credential)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}

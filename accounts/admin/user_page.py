@@ -1,0 +1,288 @@
+"""Everything about one user, as staff see it: the sections of accounts; other apps add theirs (settings)."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse
+
+from accounts import factors, sessions
+from accounts.admin.sections import Section, Table, collect, link, listed, time
+from accounts.factors import resets as factor_resets
+from accounts.models import (
+    AddressChange,
+    AuditEvent,
+    FactorReset,
+    OutboxMessage,
+    PendingRegistration,
+    Session,
+    User,
+)
+
+MOST_ROWS = 10
+METHOD_WORDS = {"pwd": "password", "otp": "code", "pop": "passkey", "google": "Google"}
+FACTOR_WORDS = {"totp": "authenticator app", "passkey": "passkey", "recovery_code": "recovery codes"}
+MOST_DEVICE = 60
+
+
+def context(request: HttpRequest, user: User) -> dict[str, Any]:
+    """Bounded, whatever the user has."""
+    return {
+        "person": user,
+        "figures": _figures(user),
+        "warnings": list(_warnings(user)),
+        "sections": collect(settings.ADMIN_USER_PAGE, request, user=user),
+    }
+
+
+def _figures(user: User) -> dict[str, str]:
+    shown = {
+        "Status": user.get_status_display(),
+        "Address": f"verified {user.email_verified_at:%Y-%m-%d}"
+        if user.email_verified_at
+        else "not verified",
+        "Since": f"{user.created_at:%Y-%m-%d}",
+        "Name": user.display_name or "none",
+        "Locale": f"{user.locale}, {user.timezone}",
+        "Active sessions": str(sessions.live_of(user.pk).count()),
+    }
+    if user.is_staff:
+        roles = ", ".join(user.groups.values_list("name", flat=True))
+        shown["Staff"] = "superuser" if user.is_superuser else roles or "without a role"
+    return shown
+
+
+def _warnings(user: User) -> Iterable[str]:
+    if user.deletes_at:
+        yield f"The account is closed and will be erased at {time(user.deletes_at)} UTC."
+    if user.status == User.Status.DELETED:
+        yield "This account was erased: what is left of it is what must be proved."
+    for reset in factor_resets.open_ones().filter(user=user):
+        yield f"Every second factor goes at {time(reset.applies_at)} UTC unless the owner objects: {reset.reason}"
+
+
+def sessions_section(*, request: HttpRequest, user: User) -> Section:
+    may_end = may_act_on(request, user, "accounts.end_sessions")
+    rows = Session.objects.filter(user=user).order_by("-last_used_at")[:MOST_ROWS]
+    live = set(sessions.live_of(user.pk).values_list("pk", flat=True))
+    table = Table(
+        columns=("Last used", "Signed in", "By", "From", "Device", "End"),
+        rows=[
+            (
+                link(row.last_used_at, "accounts_session_change", row.pk),
+                time(row.created_at),
+                methods_of(row),
+                row.ip,
+                row.user_agent[:MOST_DEVICE],
+                _end(row, is_live=row.pk in live, may_end=may_end),
+            )
+            for row in rows
+        ],
+        empty="Never signed in.",
+    )
+    everywhere = ("Sign out everywhere…", reverse("admin:accounts_user_sign_out", args=[user.pk]))
+    return Section(
+        title="Sessions",
+        tables=[table],
+        actions=[everywhere] if may_end and live else [],
+        links=[("All sessions", listed("accounts_session", user=user.pk))],
+        wide=True,
+    )
+
+
+def methods_of(session: Session) -> str:
+    """How they signed in, in words; `mfa` only says that there were two."""
+    return ", ".join(METHOD_WORDS.get(name, name) for name in session.methods if name != factors.MFA)
+
+
+def _end(row: Session, *, is_live: bool, may_end: bool) -> str:
+    if row.ended_at:
+        return f"{time(row.ended_at)} {row.get_end_reason_display()}"
+    if not is_live:
+        return "ran out"
+    return link("End…", "accounts_user_end_session", row.user_id, row.pk) if may_end else ""
+
+
+def may_act_on(request: HttpRequest, person: User, permission: str) -> bool:
+    """With the permission, of whom one may see; on staff only a superuser; never on oneself."""
+    staff = request.user
+    if not isinstance(staff, User) or staff.pk == person.pk:
+        return False
+    if not staff.has_perms(["accounts.view_user", permission]):
+        return False
+    return staff.is_superuser or not person.is_staff
+
+
+def mails_section(*, request: HttpRequest, user: User) -> Section:
+    rows = OutboxMessage.objects.filter(user=user).order_by("-created_at")[:MOST_ROWS]
+    table = Table(
+        columns=("Written", "Mail", "State", "Tries", "Error"),
+        rows=[
+            (
+                link(row.created_at, "accounts_outboxmessage_change", row.pk),
+                row.kind.replace("_", " "),
+                mail_state(row),
+                row.attempts,
+                row.last_error,
+            )
+            for row in rows
+        ],
+        numbers=frozenset({"Tries"}),
+    )
+    actions = []
+    if may_act_on(request, user, "accounts.send_mails") and user.email:
+        offered = ["mail_reset"] if user.email_verified else ["mail_verification", "mail_reset"]
+        words = {"mail_verification": "Send verification…", "mail_reset": "Send a reset link…"}
+        actions = [(words[name], reverse(f"admin:accounts_user_{name}", args=[user.pk])) for name in offered]
+        dead = [str(row.pk) for row in rows if row.dead_at]
+        if dead:
+            actions.append(
+                ("Send dead ones again…", reverse("admin:accounts_user_revive_mails", args=[user.pk]))
+            )
+    return Section(
+        title="Mails",
+        tables=[table],
+        actions=actions,
+        links=[("All mails", listed("accounts_outboxmessage", user=user.pk))],
+        wide=True,
+    )
+
+
+def mail_state(row: OutboxMessage) -> str:
+    if row.sent_at:
+        return f"sent {time(row.sent_at)}"
+    return f"given up {time(row.dead_at)}" if row.dead_at else f"waits until {time(row.due_at)}"
+
+
+def activity_section(*, request: HttpRequest, user: User) -> Section:
+    rows = AuditEvent.objects.filter(user=user).order_by("-created_at", "-id")[: 2 * MOST_ROWS]
+    table = Table(
+        columns=("At", "What", "By", "From", "Detail"),
+        rows=[
+            (
+                link(row.created_at, "accounts_auditevent_change", row.pk),
+                row.type.replace("_", " "),
+                actor_link(row.actor),
+                row.ip,
+                detail_of(row),
+            )
+            for row in rows
+        ],
+    )
+    return Section(
+        title="Activity",
+        tables=[table],
+        links=[("All activity", listed("accounts_auditevent", user=user.pk))],
+        wide=True,
+    )
+
+
+def detail_of(event: AuditEvent) -> str:
+    """Names and values as words, a list of values as its members; nothing of what there is none of."""
+    return ", ".join(
+        f"{name.replace('_', ' ')}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
+        for name, value in event.detail.items()
+        if value not in (None, "")
+    )
+
+
+def actor_link(actor: str) -> str:
+    """Who did it, when not the user: a member of staff by their page."""
+    kind, _, pk = actor.partition(" ")
+    return link("staff", "accounts_user_change", pk) if kind == "staff" and pk else actor
+
+
+def sign_in_section(*, request: HttpRequest, user: User) -> Section:
+    """Shows that there are factors and links, and never what they hold."""
+    table = Table(
+        columns=("Way in", "Since", "Last used"),
+        rows=[
+            *([("password", "", "")] if user.has_usable_password() else []),
+            *(
+                (FACTOR_WORDS[factors.NAMES[row.type]], time(row.created_at), time(row.last_used_at))
+                for row in _factors(user)
+            ),
+            *(("Google", time(row.date_joined), time(row.last_login)) for row in _google(user)),
+        ],
+        empty="None: a reset by mail is the only way in.",
+    )
+    resets = FactorReset.objects.filter(user=user).order_by("-created_at")[:MOST_ROWS]
+    promised = Table(
+        title="Removals of all factors",
+        columns=("Asked", "By", "Reason", "State"),
+        rows=[
+            (
+                link(row.created_at, "accounts_factorreset_change", row.pk),
+                row.actor,
+                row.reason,
+                reset_state(row),
+            )
+            for row in resets
+        ],
+    )
+    return Section(
+        title="Ways to sign in",
+        tables=[table, *([promised] if resets else [])],
+        actions=_factor_actions(request, user),
+        wide=True,
+    )
+
+
+def _factors(user: User) -> Iterable[Authenticator]:
+    rows: Iterable[Authenticator] = factors.of(user.pk).order_by("created_at")
+    return rows
+
+
+def _google(user: User) -> Iterable[SocialAccount]:
+    rows: Iterable[SocialAccount] = SocialAccount.objects.filter(user=user).order_by("pk")
+    return rows
+
+
+def _factor_actions(request: HttpRequest, user: User) -> list[tuple[str, str]]:
+    if not may_act_on(request, user, "accounts.reset_factors"):
+        return []
+    if factor_resets.open_ones().filter(user=user).exists():
+        return [("Keep the factors…", reverse("admin:accounts_user_keep_factors", args=[user.pk]))]
+    if not user.mfa_enabled:
+        return []
+    return [("Remove all factors in 72 h…", reverse("admin:accounts_user_remove_factors", args=[user.pk]))]
+
+
+def reset_state(row: FactorReset) -> str:
+    if row.applied_at:
+        return f"done {time(row.applied_at)}"
+    return f"cancelled {time(row.cancelled_at)}" if row.cancelled_at else f"due {time(row.applies_at)}"
+
+
+def addresses_section(*, request: HttpRequest, user: User) -> Section | None:
+    changes = AddressChange.objects.filter(user=user).order_by("-created_at")[:MOST_ROWS]
+    registrations = PendingRegistration.objects.filter(user=user).order_by("-created_at")[:MOST_ROWS]
+    tables = [
+        Table(
+            title="Changes of address",
+            columns=("Asked", "From", "To", "Confirmed", "Ended"),
+            rows=[
+                (
+                    time(row.created_at),
+                    row.old_email,
+                    row.new_email,
+                    time(row.confirmed_at),
+                    time(row.ended_at),
+                )
+                for row in changes
+            ],
+        ),
+        Table(
+            title="Registrations",
+            columns=("At", "Name", "Confirmed", "Void"),
+            rows=[
+                (time(row.created_at), row.display_name, time(row.confirmed_at), time(row.voided_at))
+                for row in registrations
+            ],
+        ),
+    ]
+    shown = [table for table in tables if table.rows]
+    return Section(title="Addresses", tables=shown, wide=True) if shown else None

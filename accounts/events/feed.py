@@ -1,0 +1,119 @@
+"""Events for neighbour services: written where they happen, read as a feed in the order of their commits.
+
+An event's id is given before its transaction commits, so ids may become visible out of order. Positions are given to
+events that are already committed, under one lock: a feed by position never skips a late commit.
+accounts/events/dispatch.py sends them by webhook.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from celery import current_app
+from django.db import connection, transaction
+from django.db.models import QuerySet
+
+from accounts.kit.nudge import Publisher
+from accounts.models import ServiceEvent
+
+SECONDS_TO_GATHER = 0.1  # in which a process sends one word for all its events
+
+ONE_HAND = 7_305_411  # the advisory lock under which positions are given; any number that nothing else uses
+
+GIVE_POSITIONS = """
+WITH last AS (SELECT coalesce(max(position), 0) AS position FROM accounts_serviceevent),
+fresh AS (
+    SELECT id, row_number() OVER (ORDER BY id) AS place FROM accounts_serviceevent WHERE position IS NULL
+)
+UPDATE accounts_serviceevent AS event SET position = last.position + fresh.place
+FROM fresh, last WHERE event.id = fresh.id
+"""
+
+EMIT_IF = """
+INSERT INTO accounts_serviceevent (type, user_id, data)
+SELECT %(type)s, %(user_id)s, '{}'::jsonb WHERE %(wanted)s::boolean
+"""
+
+
+def emit(type: str, *, user_id: UUID, data: dict[str, Any]) -> None:
+    """Records an event in the caller's transaction: it exists if, and only if, what it reports does."""
+    emit_all([ServiceEvent(type=type, user_id=user_id, data=data)])
+
+
+def emit_all(happened: Sequence[ServiceEvent]) -> None:
+    """The same for any number of them, in their order, with one statement; for none, nothing."""
+    if happened:
+        ServiceEvent.objects.bulk_create(happened)
+        wake_on_commit()
+
+
+def emit_if(wanted: bool, type: str, *, user_id: UUID) -> None:  # noqa: FBT001 -- reads as a sentence
+    """The same as one statement that is sent either way: whether it writes a row, its sender's timing does not tell."""
+    with connection.cursor() as cursor:
+        cursor.execute(EMIT_IF, {"wanted": wanted, "type": type, "user_id": user_id})
+    wake_on_commit()
+
+
+class EventAnswer(msgspec.Struct):
+    """Something that happened to a user."""
+
+    id: int
+    type: str
+    created_at: datetime
+    user_id: UUID
+    data: dict[str, Any]
+
+
+def event_answer(event: ServiceEvent) -> EventAnswer:
+    """What neighbours get, in the feed as by webhook."""
+    return EventAnswer(event.position or 0, event.type, event.created_at, event.user_id, event.data)
+
+
+def in_order(types: list[str] | None = None) -> QuerySet[ServiceEvent]:
+    """All events that were committed before now, by position, oldest first."""
+    give_positions()
+    events = ServiceEvent.objects.filter(position__isnull=False).order_by("position")
+    return events.filter(type__in=types) if types else events
+
+
+def give_positions() -> None:
+    """Puts committed events into the feed. Costs one index look-up where there are none."""
+    if not has_unplaced():
+        return
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ONE_HAND])
+        cursor.execute(GIVE_POSITIONS)
+
+
+def has_unplaced() -> bool:
+    return ServiceEvent.objects.filter(position__isnull=True).exists()
+
+
+# ---------------------------------------------------------------- by webhook, soon
+
+
+def wake_on_commit() -> None:
+    transaction.on_commit(wake, robust=True)
+
+
+def wake() -> None:
+    """Has the worker look for something to send, soon. Never raises and never waits: the scheduler does it too."""
+    if current_app.conf.task_always_eager:
+        _send_task()
+    else:
+        waker.put(None)
+
+
+def _send_task() -> None:
+    current_app.send_task("accounts.tasks.send_events", expires=60)
+
+
+def _gather_and_send(_: None) -> None:
+    time.sleep(SECONDS_TO_GATHER)
+    _send_task()
+
+
+waker: Publisher[None] = Publisher(_gather_and_send, name="event-waker", most=1)

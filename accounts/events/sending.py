@@ -1,0 +1,115 @@
+"""One POST of one event, by the Standard Webhooks scheme (www.standardwebhooks.com), to an address that was judged.
+
+Whatever the receiver does, this ends within five seconds, follows no redirect and reads the head of the answer only.
+"""
+
+import contextlib
+import http.client
+import socket
+import ssl
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import msgspec
+from standardwebhooks.webhooks import Webhook
+
+from accounts.events import addresses
+from accounts.events.addresses import AddressRefused, Target
+from accounts.events.feed import event_answer
+from accounts.models import ServiceEvent
+
+SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of it: the receiver's status, or why there is none."""
+
+    status: int | None = None
+    error: str = ""
+
+    @property
+    def delivered(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
+
+
+def send(event: ServiceEvent, *, url: str, secrets: Sequence[str], seconds: float = SECONDS) -> Outcome:
+    """Raises nothing: what is wrong is the outcome."""
+    body = msgspec.json.encode(event_answer(event)).decode()
+    try:
+        target = addresses.parse(url)
+        status = _post(target, body.encode(), headers=signed(event, body, secrets), seconds=seconds)
+    except AddressRefused as refusal:
+        return Outcome(error=str(refusal))
+    except (OSError, http.client.HTTPException) as error:
+        return Outcome(error=type(error).__name__)
+    return Outcome(status, "" if 200 <= status < 300 else f"HTTP {status}")
+
+
+def signed(event: ServiceEvent, body: str, secrets: Sequence[str]) -> dict[str, str]:
+    """The headers of this sending. The id is the event's for ever; each secret signs, so that secrets rotate."""
+    now = datetime.now(UTC)
+    message = f"evt_{event.position}"
+    signatures = [Webhook(secret).sign(message, now, body) for secret in secrets]
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": "auth-service-events",
+        "webhook-id": message,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": " ".join(signatures),
+    }
+
+
+def _post(target: Target, body: bytes, *, headers: dict[str, str], seconds: float) -> int:
+    connection = PinnedConnection(target, addresses.pin(target), seconds)
+    clock = threading.Timer(seconds, connection.cut)
+    clock.start()
+    try:
+        connection.request("POST", target.path, body, headers)
+        status = connection.getresponse().status  # its body is nobody's business
+    except (OSError, http.client.HTTPException):
+        if connection.was_cut:
+            raise TimeoutError from None
+        raise
+    finally:
+        clock.cancel()
+        connection.close()
+    if connection.was_cut:  # in the midst of the headers, which end without an error then
+        raise TimeoutError
+    return status
+
+
+class PinnedConnection(http.client.HTTPConnection):
+    """Speaks to one address in the name of a host: no look-up, no proxy, no redirect."""
+
+    sock: Any
+
+    def __init__(self, target: Target, address: str, seconds: float) -> None:
+        super().__init__(target.host, target.port, timeout=seconds)
+        self._target, self._address = target, address
+        self.was_cut = False
+        self._wire: socket.socket | None = None  # `sock` is gone once an answer has begun
+
+    def connect(self) -> None:
+        self.sock = self._wire = socket.create_connection((self._address, self._target.port), self.timeout)
+        if self._target.tls:
+            self.sock = self._wire = tls().wrap_socket(
+                self.sock, server_hostname=self._target.host, do_handshake_on_connect=False
+            )
+            self.sock.do_handshake()
+
+    def cut(self) -> None:
+        """From another thread: whatever is being waited for, it has lasted too long."""
+        self.was_cut = True
+        if self._wire is not None:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(self._wire, socket.SHUT_RDWR)
+
+
+@cache
+def tls() -> ssl.SSLContext:
+    return ssl.create_default_context()

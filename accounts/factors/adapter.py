@@ -1,0 +1,51 @@
+"""What allauth's models ask of us: how seeds are sealed, and what an authenticator app shows.
+
+A sealed seed opens for its own user only. allauth passes no user along, so whoever reads or makes a seed says whose it
+is: `with seeds_of(user_id): ...`. Outside of that nothing is sealed or opened.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+from uuid import UUID
+
+from allauth.mfa.adapter import DefaultMFAAdapter
+from django.conf import settings
+
+from accounts.kit import sealing
+from accounts.models import User
+
+_owner: ContextVar[UUID] = ContextVar("owner_of_seeds")
+
+
+@contextmanager
+def seeds_of(user_id: UUID) -> Iterator[None]:
+    token = _owner.set(user_id)
+    try:
+        yield
+    finally:
+        _owner.reset(token)
+
+
+def context_of(row: Any) -> str:
+    """Of a row whose seed is sealed: the setting SEALED_COLUMNS names this function."""
+    return _context(row.user_id)
+
+
+def _context(user_id: UUID) -> str:
+    return f"mfa.seed:{user_id}"
+
+
+class SealingAdapter(DefaultMFAAdapter):  # type: ignore[misc]
+    def encrypt(self, text: str) -> str:
+        return sealing.seal(text, context=_context(_owner.get()))
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return sealing.open(encrypted_text, context=_context(_owner.get()))
+
+    def get_totp_label(self, user: User) -> str:
+        return user.email or str(user.pk)
+
+    def get_totp_issuer(self) -> str:
+        return str(settings.SERVICE_NAME)

@@ -1,0 +1,124 @@
+"""Adding and removing second factors: each change under the user's row, audited and mailed in its own transaction.
+
+Each raises SessionRevoked where its session has ended meanwhile.
+"""
+
+from typing import Any, NamedTuple
+
+from allauth.mfa.models import Authenticator
+from django.db import transaction
+
+from accounts import audit, live_sessions
+from accounts.audit import Event
+from accounts.errors import EnrolmentCodeWrong, MFANotEnabled, StaffEnrolmentRequired, ValidationFailed
+from accounts.factors import passkeys, proofs, totp
+from accounts.factors import rows as factors
+from accounts.factors.proofs import FactorWrong
+from accounts.identity import profile
+from accounts.kit import throttles
+from accounts.kit.client import Client
+from accounts.mail import kinds
+from accounts.models import Session, User
+
+Type = Authenticator.Type
+UNNAMED = "Passkey"
+
+
+class Added(NamedTuple):
+    """A new factor; with the first one of an account the recovery codes, shown this once."""
+
+    row: Any
+    recovery_codes: list[str]
+
+
+def begin_totp(session: Session) -> totp.Shown:
+    """Raises TOTPAlreadyEnabled, StaffEnrolmentRequired, RateLimited."""
+    _refuse_first_of_staff(session.user)
+    throttles.take(throttles.hit("factor_changes", str(session.user_id)))
+    return totp.begin_totp(session.user, session_id=session.pk)
+
+
+def confirm_totp(session: Session, code: str, *, client: Client) -> list[str]:
+    """The recovery codes, where it is the account's first factor. Raises EnrolmentCodeWrong, RateLimited."""
+
+    @transaction.atomic
+    def attempt() -> list[str] | None:
+        user = live_sessions.hold_user(session)
+        if not totp.confirm_totp(user, code, session_id=session.pk):
+            return None
+        return _added(session, Type.TOTP, client)
+
+    try:
+        return proofs.judged(session.user, attempt, client=client, session_id=session.pk, is_own=False)
+    except FactorWrong as error:
+        raise EnrolmentCodeWrong from error
+
+
+def confirm_first_totp(user: User, code: str, *, client: Client) -> list[str] | None:
+    """The same for staff, who enrol by a one-time link; None: the code is wrong. Called with the user's row held."""
+    if not totp.confirm_totp(user, code, session_id=None):
+        return None
+    codes = totp.make_recovery_codes(user)
+    factors.announce_added(user, Type.TOTP, first=True, client=client)
+    return codes
+
+
+@transaction.atomic
+def remove_totp(session: Session, *, client: Client) -> None:
+    """Raises FactorNotFound."""
+    live_sessions.hold_user(session)
+    factors.remove(session, factors.of(session.user_id, Type.TOTP), client=client)
+
+
+@transaction.atomic
+def renew_recovery_codes(session: Session, *, client: Client) -> list[str]:
+    """Ten new ones; the old ones are void. Raises MFANotEnabled, RateLimited."""
+    throttles.take(throttles.hit("factor_changes", str(session.user_id)))
+    user = live_sessions.hold_user(session)
+    if not factors.of(user.pk, *factors.OWN).exists():
+        raise MFANotEnabled
+    codes = totp.make_recovery_codes(user)
+    event = audit.record(Event.RECOVERY_CODES_MADE, user_id=user.pk, session_id=session.pk, client=client)
+    kinds.notify(kinds.RECOVERY_CODES_MADE, user=user, event=event)
+    return codes
+
+
+def passkey_options(session: Session) -> dict[str, Any]:
+    """Raises PasskeyLimit, StaffEnrolmentRequired, RateLimited."""
+    _refuse_first_of_staff(session.user)
+    throttles.take(throttles.hit("factor_changes", str(session.user_id)))
+    return passkeys.registration_options(session)
+
+
+@transaction.atomic
+def add_passkey(session: Session, credential: dict[str, Any], *, name: str, client: Client) -> Added:
+    """Raises PasskeyRefused, PasskeyLimit, ValidationFailed."""
+    label = profile.clean_text(name) or UNNAMED
+    wrong = profile.faults(display_name=label)
+    if wrong:
+        raise ValidationFailed(*(("name", code, detail) for _, code, detail in wrong))
+    live_sessions.hold_user(session)
+    row = passkeys.register(session, credential, name=label)
+    return Added(row, _added(session, Type.WEBAUTHN, client))
+
+
+@transaction.atomic
+def remove_passkey(session: Session, passkey_id: int, *, client: Client) -> None:
+    """Raises FactorNotFound."""
+    live_sessions.hold_user(session)
+    rows = factors.of(session.user_id, Type.WEBAUTHN).filter(pk=passkey_id)
+    factors.remove(session, rows, client=client)
+
+
+def _refuse_first_of_staff(user: User) -> None:
+    if user.is_staff and not user.mfa_enabled:
+        raise StaffEnrolmentRequired
+
+
+def _added(session: Session, kind: str, client: Client) -> list[str]:
+    """The session has just shown the new factor, so it counts as proved on it."""
+    first = not factors.of(session.user_id, Type.RECOVERY_CODES).exists()
+    codes = totp.make_recovery_codes(session.user) if first else []
+    factors.prove_on(session, kind)
+    factors.announce_added(session.user, kind, first=first, client=client, session_id=session.pk)
+    return codes

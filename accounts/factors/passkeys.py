@@ -1,0 +1,161 @@
+"""Passkeys of an account: registered, used to sign in or as the second factor, removed.
+
+A counter that runs backwards means that two copies of a key are about (WebAuthn, 6.1.1): that answer is refused,
+audited and mailed, and the key stays, for its owner to judge. Keys that are synchronised count nothing, and are not
+judged.
+"""
+
+import base64
+from typing import Any
+from uuid import UUID
+
+from allauth.mfa.models import Authenticator
+from django.db import IntegrityError, connection, transaction
+from django.db.models.fields.json import KT
+from django.db.models.functions import Now
+from fido2.webauthn import AttestedCredentialData, RegistrationResponse
+
+from accounts import audit
+from accounts.audit import Event
+from accounts.errors import PasskeyLimit, PasskeyRefused
+from accounts.factors import rows as factors
+from accounts.factors import webauthn
+from accounts.factors.webauthn import CeremonyRefused, Purpose
+from accounts.kit.client import Client
+from accounts.mail import kinds
+from accounts.models import MFAToken, Session, User
+
+Type = Authenticator.Type
+MOST = 20
+
+# One statement judges and moves the counter, so that of two copies used at once one is seen to be late.
+_COUNT = """
+UPDATE mfa_authenticator
+SET data = jsonb_set(data, '{sign_count}', to_jsonb(%(count)s::bigint)), last_used_at = clock_timestamp()
+WHERE id = %(id)s
+  AND ((data->>'sign_count')::bigint < %(count)s::bigint OR (data->>'sign_count')::bigint = 0 AND %(count)s::bigint = 0)
+RETURNING id
+"""
+
+
+def registration_options(session: Session) -> dict[str, Any]:
+    known = [one.credential_id for one in credentials(session.user_id).values()]
+    if len(known) >= MOST:
+        raise PasskeyLimit
+    challenge = webauthn.ask(Purpose.REGISTER, session=session)
+    return webauthn.creation_options(session.user, challenge, known)
+
+
+def register(session: Session, credential: dict[str, Any], *, name: str) -> Authenticator:
+    """A new passkey of the session's user, whose row is held. Raises PasskeyRefused, PasskeyLimit."""
+    try:
+        data, challenge = webauthn.check_registration(credential)
+    except CeremonyRefused as error:
+        raise PasskeyRefused from error
+    made = data.credential_data
+    if made is None or _is_known(made.credential_id):
+        raise PasskeyRefused
+    if factors.of(session.user_id, Type.WEBAUTHN).count() >= MOST:
+        raise PasskeyLimit
+    if not webauthn.use(challenge, Purpose.REGISTER, session=session):
+        raise PasskeyRefused
+    kept = {part: credential[part] for part in ("id", "rawId", "response", "type") if part in credential}
+    kept["id"] = kept["rawId"] = _text(made.credential_id)
+    kept["response"] = {
+        part: credential["response"][part] for part in ("clientDataJSON", "attestationObject")
+    }
+    return _store(session.user_id, {"name": name, "credential": kept, "sign_count": data.counter})
+
+
+def _store(user_id: UUID, data: dict[str, Any]) -> Authenticator:
+    try:
+        with transaction.atomic():
+            row: Authenticator = Authenticator.objects.create(
+                user_id=user_id, type=Type.WEBAUTHN, data=data, created_at=Now()
+            )
+    except IntegrityError as error:  # somebody else's since a moment ago
+        raise PasskeyRefused from error
+    row.refresh_from_db()
+    return row
+
+
+def second_factor_options(token: MFAToken) -> dict[str, Any]:
+    known = [one.credential_id for one in credentials(token.user_id).values()]
+    challenge = webauthn.ask(Purpose.SECOND_FACTOR, mfa_token=token)
+    return webauthn.request_options(Purpose.SECOND_FACTOR, challenge, known)
+
+
+def sign_in_options() -> dict[str, Any]:
+    return webauthn.request_options(Purpose.SIGN_IN, webauthn.ask(Purpose.SIGN_IN), [])
+
+
+def owner(credential: dict[str, Any]) -> User | None:
+    """Whose passkey the answer claims to be by."""
+    try:
+        handle = webauthn.user_handle(credential)
+    except CeremonyRefused:
+        return None
+    if handle is None or len(handle) != 16:
+        return None
+    user: User | None = User.objects.filter(pk=UUID(bytes=handle)).first()
+    return user
+
+
+def use(
+    user_id: UUID, credential: dict[str, Any], *, client: Client, mfa_token: MFAToken | None = None
+) -> Authenticator | None:
+    """The passkey of this user that gave the answer, to a challenge of this sign-in; None: it proves nothing.
+
+    Without a half sign-in it must have verified its user. Called with the user's row held.
+    """
+    purpose = Purpose.SIGN_IN if mfa_token is None else Purpose.SECOND_FACTOR
+    known = credentials(user_id)
+    try:
+        answer = webauthn.check_assertion(purpose, credential, list(known.values()))
+    except CeremonyRefused:
+        return None
+    if not webauthn.use(answer.challenge, purpose, mfa_token=mfa_token):
+        return None
+    pk = next(pk for pk, one in known.items() if one.credential_id == answer.credential_id)
+    row: Authenticator = factors.of(user_id).get(pk=pk)
+    if not _count(row, answer.sign_count):
+        _report_copy(user_id, row, client)
+        return None
+    return row
+
+
+def credentials(user_id: UUID) -> dict[int, AttestedCredentialData]:
+    """The public keys of the user's passkeys, by the id of their rows."""
+    rows = factors.of(user_id, Type.WEBAUTHN).order_by("pk")
+    return {row.pk: _public_key(row) for row in rows}
+
+
+def _public_key(row: Authenticator) -> AttestedCredentialData:
+    response = RegistrationResponse.from_dict(row.data["credential"]).response
+    data: AttestedCredentialData | None = response.attestation_object.auth_data.credential_data
+    if data is None:
+        raise ValueError(f"passkey {row.pk} has no public key")
+    return data
+
+
+def _is_known(credential_id: bytes) -> bool:
+    passkeys = Authenticator.objects.filter(type=Type.WEBAUTHN)
+    same = passkeys.alias(known=KT("data__credential__id")).filter(known=_text(credential_id))
+    return bool(same.exists())
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _count(row: Authenticator, sign_count: int) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT, {"id": row.pk, "count": sign_count})
+        return cursor.fetchone() is not None
+
+
+def _report_copy(user_id: UUID, row: Authenticator, client: Client) -> None:
+    event = audit.record(
+        Event.PASSKEY_COPIED, user_id=user_id, client=client, detail={"factor": "passkey", "row": row.pk}
+    )
+    kinds.notify(kinds.PASSKEY_COPIED, user=User.objects.get(pk=user_id), event=event)

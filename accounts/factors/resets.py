@@ -1,0 +1,131 @@
+"""Help for who has lost every factor: staff promise to remove them, and the account's owner has time to object.
+
+The promise is kept FACTOR_RESET_DELAY (72 h) later. A mail says so at once, with a link that cancels it, and another
+when it is done. Whoever has talked staff into it has neither the mailbox nor the password by that.
+"""
+
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from accounts import audit, sessions
+from accounts.audit import Event
+from accounts.errors import TokenInvalid
+from accounts.factors import rows
+from accounts.kit import throttles
+from accounts.kit.client import Client, network
+from accounts.mail import kinds, outbox, tokens
+from accounts.mail.tokens import Purpose
+from accounts.models import FactorReset, MailToken, User
+
+LONGEST_REASON = 500
+
+
+class ResetRefused(Exception):
+    """It is not possible; the text says why."""
+
+
+def open_ones() -> QuerySet[FactorReset]:
+    return FactorReset.objects.filter(applied_at=None, cancelled_at=None)
+
+
+@transaction.atomic
+def request(*, user_id: UUID, reason: str, actor: str) -> FactorReset:
+    """Begins the delay and mails the owner. Raises ResetRefused."""
+    user = rows.locked(user_id)
+    _check(user, reason)
+    reset = FactorReset.objects.create(
+        user=user,
+        reason=reason.strip(),
+        actor=actor,
+        email=user.email or "",
+        applies_at=Now() + settings.FACTOR_RESET_DELAY,
+    )
+    reset.refresh_from_db()
+    audit.record(
+        Event.FACTOR_RESET_REQUESTED, user_id=user.pk, actor=actor, detail={"reason": reason.strip()}
+    )
+    token = tokens.issue(Purpose.KEEP_FACTORS, user_id=user.pk, email=user.email or "")
+    outbox.enqueue(kinds.FACTOR_RESET_STARTED, user_id=user.pk, token=token)
+    return reset
+
+
+def _check(user: User, reason: str) -> None:
+    if not reason.strip() or len(reason) > LONGEST_REASON:
+        raise ResetRefused(f"A reason is needed, of {LONGEST_REASON} characters at most.")
+    if not user.email_verified:
+        raise ResetRefused("The address is not verified: nobody could be told.")
+    if not user.mfa_enabled:
+        raise ResetRefused("The account has no second factor.")
+    if open_ones().filter(user=user).exists():
+        raise ResetRefused("A reset is under way already.")
+
+
+def keep(text: str, *, client: Client) -> User:
+    """The owner objects, by the mailed link. Raises TokenInvalid, RateLimited."""
+    throttles.take(throttles.hit("cancel_mfa_reset", network(client.ip)))
+    token_id = tokens.id_from_link(text, Purpose.KEEP_FACTORS)
+    if token_id is None:
+        raise TokenInvalid
+    return _keep(token_id, client)
+
+
+@transaction.atomic
+def _keep(token_id: UUID, client: Client) -> User:
+    token = MailToken.objects.filter(pk=token_id).first()
+    if token is None:
+        raise TokenInvalid
+    user = rows.locked(token.user_id)
+    if not tokens.use(token_id, Purpose.KEEP_FACTORS) or not _cancel(user.pk):
+        raise TokenInvalid
+    audit.record(Event.FACTOR_RESET_CANCELLED, user_id=user.pk, client=client)
+    return user
+
+
+@transaction.atomic
+def cancel(*, user_id: UUID, actor: str, reason: str = "") -> None:
+    """Staff take it back. Raises ResetRefused."""
+    user = rows.locked(user_id)
+    if not _cancel(user_id):
+        raise ResetRefused("There is no reset under way for this user.")
+    _void_link(user)
+    detail = {"reason": reason.strip()} if reason.strip() else {}
+    audit.record(Event.FACTOR_RESET_CANCELLED, user_id=user.pk, actor=actor, detail=detail)
+
+
+def apply_due() -> int:
+    """Keeps what was promised, each in a transaction of its own. How many it were."""
+    due = open_ones().filter(applies_at__lte=Now()).order_by("applies_at")
+    return sum(_apply(user_id) for user_id in list(due.values_list("user", flat=True)[:100]))
+
+
+@transaction.atomic
+def _apply(user_id: UUID) -> bool:
+    """Every factor goes and every session ends; the password stays, and is now all that opens the account."""
+    user = rows.locked(user_id)
+    reset = open_ones().filter(user=user_id, applies_at__lte=Now()).first()
+    if reset is None:
+        return False
+    if user.email != reset.email or user.status == User.Status.DELETED:
+        _cancel(user_id)
+        return False
+    FactorReset.objects.filter(pk=reset.pk).update(applied_at=Now())
+    rows.erase_factors(user_id)
+    sessions.end_all(user_id, reason=sessions.EndReason.FACTORS_RESET)
+    _void_link(user)
+    event = audit.record(Event.FACTOR_RESET_APPLIED, user_id=user_id, actor=reset.actor)
+    kinds.notify(kinds.FACTOR_RESET_DONE, user=user, event=event)
+    return True
+
+
+def _cancel(user_id: UUID) -> bool:
+    return open_ones().filter(user=user_id).update(cancelled_at=Now()) == 1
+
+
+def _void_link(user: User) -> None:
+    MailToken.objects.filter(user=user, purpose=Purpose.KEEP_FACTORS, used_at=None, voided_at=None).update(
+        voided_at=Now()
+    )

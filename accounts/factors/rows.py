@@ -1,0 +1,135 @@
+"""The second factors of an account: an authenticator app, passkeys, and the recovery codes that stand in for them.
+
+The rows are allauth's Authenticator. Recovery codes are no factor of their own: they come with the first one and die
+with the last. Whoever changes anything here holds the user's row.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from allauth.mfa.models import Authenticator
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+
+from accounts import audit
+from accounts.audit import Event
+from accounts.errors import FactorNotFound
+from accounts.kit.client import Client
+from accounts.mail import kinds
+from accounts.models import FactorReset, MFAToken, PasskeyChallenge, Session, TOTPEnrolment, User
+
+Type = Authenticator.Type
+OWN = (Type.TOTP, Type.WEBAUTHN)
+# What clients call them.
+NAMES = {Type.TOTP: "totp", Type.WEBAUTHN: "passkey", Type.RECOVERY_CODES: "recovery_code"}
+# RFC 8176: what each adds to the methods of a session. A factor beside another makes `mfa`.
+METHODS = {Type.TOTP: "otp", Type.WEBAUTHN: "pop", Type.RECOVERY_CODES: "otp"}
+MFA = "mfa"
+
+
+def of(user_id: UUID, *types: str) -> QuerySet[Any]:
+    rows: QuerySet[Any] = Authenticator.objects.filter(user_id=user_id)
+    return rows.filter(type__in=types) if types else rows
+
+
+def names_of(user_id: UUID) -> list[str]:
+    """What the account can be asked for, by the clients' names; empty: it has no second factor."""
+    found = set(of(user_id).values_list("type", flat=True))
+    return [name for kind, name in NAMES.items() if kind in found]
+
+
+def locked(user_id: UUID) -> User:
+    """The user as the database has it, held until the transaction ends: everything about factors goes in turn."""
+    user: User = User.objects.select_for_update(no_key=True).get(pk=user_id)
+    return user
+
+
+def with_factor(methods: list[str], kind: str) -> list[str]:
+    """The methods of a session that has proved this factor as well."""
+    return list(dict.fromkeys([*methods, METHODS[Type(kind)], MFA]))
+
+
+def prove_on(session: Session, kind: str) -> None:
+    """The session has shown a factor: what sensitive calls ask of an account that has one."""
+    methods = with_factor(session.methods, kind)
+    Session.objects.filter(pk=session.pk, ended_at=None).update(methods=methods)
+
+
+def announce_added(
+    user: User, kind: str, *, first: bool, client: Client, session_id: UUID | None = None
+) -> None:
+    """Audited and mailed, in the transaction of the change."""
+    event = audit.record(
+        Event.FACTOR_ADDED,
+        user_id=user.pk,
+        session_id=session_id,
+        client=client,
+        detail={"factor": NAMES[Type(kind)]},
+    )
+    kinds.notify(kinds.MFA_ENABLED if first else kinds.FACTOR_ADDED, user=user, event=event)
+
+
+def remove(session: Session, rows: QuerySet[Any], *, client: Client) -> None:
+    """Removes one factor; with the last one the recovery codes. Raises FactorNotFound."""
+    user = session.user
+    kind = rows.values_list("type", flat=True).first()
+    if kind is None:
+        raise FactorNotFound
+    rows.delete()
+    last = not of(user.pk, *OWN).exists()
+    if last:
+        of(user.pk).delete()
+    event = audit.record(
+        Event.FACTOR_REMOVED,
+        user_id=user.pk,
+        session_id=session.pk,
+        client=client,
+        detail={"factor": NAMES[Type(kind)]},
+    )
+    kinds.notify(kinds.MFA_DISABLED if last else kinds.FACTOR_REMOVED, user=user, event=event)
+
+
+# ---------------------------------------------------------------- what accounts/hooks.py calls
+
+
+def remove_since(user_id: UUID, *, since: datetime) -> None:
+    """What somebody else may have added is gone: factors, new recovery codes, half sign-ins, a promised reset."""
+    removed = of(user_id).filter(created_at__gte=since).delete()[0]
+    if not of(user_id, *OWN).exists():
+        removed += of(user_id).delete()[0]
+    _forget_what_is_under_way(user_id)
+    FactorReset.objects.filter(
+        user=user_id, applied_at=None, cancelled_at=None, created_at__gte=since
+    ).update(cancelled_at=Now())
+    if removed:
+        audit.record(Event.FACTOR_REMOVED, user_id=user_id, detail={"factor": "all_since"})
+
+
+def erase_factors(user_id: UUID) -> None:
+    """All of them, and what is under way with them."""
+    of(user_id).delete()
+    _forget_what_is_under_way(user_id)
+
+
+def erase(user_id: UUID) -> None:
+    erase_factors(user_id)
+    FactorReset.objects.filter(user=user_id).delete()
+
+
+def _forget_what_is_under_way(user_id: UUID) -> None:
+    TOTPEnrolment.objects.filter(user=user_id).delete()
+    PasskeyChallenge.objects.filter(Q(session__user=user_id) | Q(mfa_token__user=user_id)).delete()
+    MFAToken.objects.filter(user=user_id).delete()
+
+
+def export(user_id: UUID) -> Iterator[dict[str, Any]]:
+    """Which there are, and since when; never a seed or a key."""
+    for row in of(user_id).order_by("pk"):
+        yield {
+            "type": NAMES[Type(row.type)],
+            "name": row.data.get("name", ""),
+            "created_at": row.created_at,
+            "last_used_at": row.last_used_at,
+        }

@@ -1,0 +1,159 @@
+"""What ties the steps of a sign-in with Google together: a signed state, a nonce, PKCE, and the browser it began in.
+
+Nothing is stored when a sign-in begins. What comes back is spent by a row in PostgreSQL, so it is used once, whichever
+processes it comes to at the same time. Times are the database's.
+"""
+
+import base64
+import hashlib
+import re
+import secrets
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from django.core.signing import BadSignature, Signer
+from django.db import connection, transaction
+from django.utils.crypto import constant_time_compare, salted_hmac
+
+from accounts.google.errors import IdTokenInvalid, StateInvalid
+from accounts.google.id_tokens import LEEWAY, Identity
+
+STATE_SECONDS = 600
+NONCE_SECONDS = 600
+LONGEST_STATE = 2048
+_BINDING = re.compile(r"[A-Za-z0-9_-]{43}")
+
+_NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
+_SPEND = """
+INSERT INTO accounts_spentproof (digest, expires_at) VALUES (%s, to_timestamp(%s))
+ON CONFLICT DO NOTHING
+"""
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """What Google brings back from the browser unread. It is signed, not secret."""
+
+    id: str
+    purpose: Literal["sign_in", "link"]
+    browser: str  # hash of the binding cookie
+    began_at: int
+    cancel_deletion: bool = False
+    # Of a link: the session that asked. It dies with it.
+    user_id: UUID | None = None
+    session_id: UUID | None = None
+    token_version: int = 0
+
+    @property
+    def nonce(self) -> str:
+        return _derived("nonce", self.id)
+
+    @property
+    def code_verifier(self) -> str:
+        """RFC 7636. Only we can make it of the id, which anyone may see."""
+        return _derived("verifier", self.id)
+
+    @property
+    def code_challenge(self) -> str:
+        return _base64url(hashlib.sha256(self.code_verifier.encode()).digest())
+
+    def sealed(self) -> str:
+        return _signer("state").sign(_base64url(msgspec.json.encode(self)))
+
+
+def new(purpose: Literal["sign_in", "link"], *, binding: str, **fields: Any) -> State:
+    return State(
+        id=secrets.token_urlsafe(16), purpose=purpose, browser=_hash(binding), began_at=int(now()), **fields
+    )
+
+
+def new_binding() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def is_binding(text: str) -> bool:
+    """Whether it may be one of ours: a cookie can hold anything, line breaks too."""
+    return _BINDING.fullmatch(text) is not None
+
+
+def use_state(text: str, *, binding: str) -> State:
+    """The state, once, in the browser where it began. Raises StateInvalid."""
+    state = _read(text)
+    if not constant_time_compare(_hash(binding), state.browser):
+        raise StateInvalid
+    expires_at = state.began_at + STATE_SECONDS
+    if expires_at <= now() or not _spend(_hash(f"state:{state.id}"), expires_at):
+        raise StateInvalid
+    return state
+
+
+def _read(text: str) -> State:
+    try:
+        if len(text) > LONGEST_STATE:
+            raise StateInvalid
+        encoded = _signer("state").unsign(text)
+        return msgspec.json.decode(base64.urlsafe_b64decode(encoded + "=="), type=State)
+    except (BadSignature, ValueError) as error:
+        raise StateInvalid from error
+
+
+# ---------------------------------------------------------------- nonces of clients that talk to Google themselves
+
+
+def new_nonce() -> str:
+    """For one ID token, within ten minutes. Signed with its time."""
+    return _signer("nonce").sign(f"{secrets.token_urlsafe(16)}.{int(now())}").replace(":", ".")
+
+
+def use_token(identity: Identity) -> None:
+    """Spends the nonce, which must be ours and fresh, and the ID token with it. Raises IdTokenInvalid."""
+    body, _, signature = identity.nonce.rpartition(".")
+    try:
+        began_at = int(_signer("nonce").unsign(f"{body}:{signature}").rpartition(".")[2])
+    except (BadSignature, ValueError) as error:
+        raise IdTokenInvalid from error
+    expires_at = began_at + NONCE_SECONDS
+    if expires_at <= now():
+        raise IdTokenInvalid
+    with transaction.atomic():
+        if not _spend(_hash(f"nonce:{identity.nonce}"), expires_at):
+            raise IdTokenInvalid
+        spend_token(identity)
+
+
+def spend_token(identity: Identity) -> None:
+    """Raises IdTokenInvalid where the token was used before."""
+    if not _spend(_hash(f"id_token:{identity.digest}"), identity.expires_at + LEEWAY):
+        raise IdTokenInvalid
+
+
+# ---------------------------------------------------------------- steps
+
+
+def now() -> float:
+    with connection.cursor() as cursor:
+        cursor.execute(_NOW)
+        return float(cursor.fetchone()[0])
+
+
+def _spend(digest: str, expires_at: float) -> bool:
+    """True for exactly one caller, however many try at once."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SPEND, [digest, float(expires_at)])
+        return bool(cursor.rowcount == 1)
+
+
+def _signer(use: str) -> Signer:
+    return Signer(salt=f"accounts.google.{use}", algorithm="sha256")
+
+
+def _derived(use: str, text: str) -> str:
+    return _base64url(salted_hmac(f"accounts.google.{use}", text, algorithm="sha256").digest())
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _base64url(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

@@ -1,0 +1,1 @@
+"""How a user comes to be, is reached and is closed."""

@@ -1,0 +1,195 @@
+"""The address of an account: changed with the consent of the new mailbox, taken back by the old one.
+
+A stolen session can ask for a change, and then change password and address again. So the notice to the old address
+carries a link that outlives all of it: it cancels the change, or undoes it and all later ones for seven days after.
+Until then the old address is reserved (accounts/identity/address_claims.py).
+
+Locks: the user's row first, as everywhere; then rows of other apps (accounts/hooks.py); only then the address itself,
+whose UPDATE waits for everyone who refers to the row.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TypeVar
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from accounts import address_change_requests, address_loss, audit, events, hooks, sessions
+from accounts.audit import Event
+from accounts.errors import ServiceUnavailable, TokenInvalid, ValidationFailed
+from accounts.identity import address_claims, deletion
+from accounts.kit import email_address, throttles
+from accounts.kit.client import Client, network
+from accounts.mail import kinds, outbox, tokens
+from accounts.mail.tokens import Purpose
+from accounts.models import AddressChange, MailToken, Session, User
+
+TRIES_WHEN_ADDRESS_IS_REGISTERED = 3
+METHODS_UNDER_SUSPICION = timedelta(
+    days=7
+)  # before the change: the owner was told of each, and may have missed it
+
+Result = TypeVar("Result")
+
+
+def request(session: Session, *, new_email: str, client: Client) -> None:
+    """Asks for another address. Raises ValidationFailed, RateLimited.
+
+    The same rows whoever has the new address; the worker finds out whom to write to.
+    """
+    user = session.user
+    throttles.take(throttles.hit("change_email", str(user.pk)))
+    wrong = email_address.faults(new_email, field="new_email")
+    if wrong:
+        raise ValidationFailed(*wrong)
+    address = email_address.parse(new_email)
+    if address == user.email:
+        raise ValidationFailed(("new_email", "unchanged", "This is the account's address already."))
+    with transaction.atomic():
+        AddressChange.objects.create(
+            user=user, session_id=session.pk, old_email=user.email or "", new_email=address
+        )
+        audit.record(Event.EMAIL_CHANGE_REQUESTED, user_id=user.pk, session_id=session.pk, client=client)
+        outbox.enqueue(address_change_requests.REQUESTED, user_id=user.pk, requested_email=address)
+
+
+def confirm(text: str, *, client: Client) -> User:
+    """Makes the new address the account's, by the link mailed to it, and ends every session.
+
+    Raises TokenInvalid (also when the session that asked has ended, or the address was taken meanwhile), RateLimited.
+    """
+    throttles.take(throttles.hit("confirm_email_change", network(client.ip)))
+    token_id = _token_id(text, Purpose.CHANGE_EMAIL)
+    return _again_if_registered(lambda: _confirm(token_id, client))
+
+
+def undo(text: str, *, client: Client) -> User:
+    """Cancels a change or takes it back, with everything that was changed since, by the link mailed to the old address.
+
+    Ways to sign in that were added since, or in the week before, are removed. Every session ends, the password is void
+    and a reset is mailed, a pending deletion is cancelled.
+    Raises TokenInvalid, RateLimited.
+    """
+    throttles.take(throttles.hit("undo_email_change", network(client.ip)))
+    token_id = _token_id(text, Purpose.UNDO_EMAIL)
+    return _again_if_registered(lambda: _undo(token_id, client))
+
+
+def _token_id(text: str, purpose: Purpose) -> UUID:
+    token_id = tokens.id_from_link(text, purpose)
+    if token_id is None:
+        raise TokenInvalid
+    return token_id
+
+
+def _again_if_registered(attempt: Callable[[], Result]) -> Result:
+    """Somebody may register the address between our look-up and our UPDATE; the next look-up sees them."""
+    for _ in range(TRIES_WHEN_ADDRESS_IS_REGISTERED):
+        try:
+            return attempt()
+        except IntegrityError:
+            continue
+    raise ServiceUnavailable
+
+
+@transaction.atomic
+def _confirm(token_id: UUID, client: Client) -> User:
+    change = _change_of(token_id)
+    user, holder = _lock(change.user_id, change.new_email)
+    change = _change_of(token_id)  # as it is under the lock
+    if not address_change_requests.is_alive(change, user) or address_change_requests.is_taken(change):
+        raise TokenInvalid
+    if not tokens.use(token_id, Purpose.CHANGE_EMAIL):
+        raise TokenInvalid
+    _move(user, change.new_email, holder=holder)
+    hooks.address_changed(user.pk)
+    sessions.end_all(user.pk, reason=sessions.EndReason.EMAIL)
+    tokens.void_all(user_id=user.pk)
+    AddressChange.objects.filter(pk=change.pk).update(confirmed_at=Now())
+    _tell_old_address(change)
+    audit.record(Event.EMAIL_CHANGED, user_id=user.pk, client=client)
+    events.emit("user.email_changed", user_id=user.pk, data={})
+    return user
+
+
+def _tell_old_address(change: AddressChange) -> None:
+    """The notice's link again, which now has seven days from today."""
+    link = MailToken.objects.filter(
+        change=change, purpose=Purpose.UNDO_EMAIL, used_at=None, voided_at=None
+    ).first()
+    if link is None:
+        return
+    MailToken.objects.filter(pk=link.pk).update(expires_at=Now() + address_claims.UNDO_LIFETIME)
+    outbox.enqueue(kinds.EMAIL_CHANGED, user_id=change.user_id, token=link)
+
+
+@transaction.atomic
+def _undo(token_id: UUID, client: Client) -> User:
+    change = _change_of(token_id)
+    user, holder = _lock(change.user_id, change.old_email)
+    if user.status == User.Status.DELETED or not tokens.use(token_id, Purpose.UNDO_EMAIL):
+        raise TokenInvalid
+    hooks.remove_sign_in_methods(user.pk, since=_trusted_until(change, user))
+    deletion.cancel(user, client=client)
+    moved = user.email != change.old_email
+    user.set_unusable_password()
+    _move(user, change.old_email, holder=holder)
+    if moved:
+        hooks.address_changed(user.pk)
+    sessions.end_all(user.pk, reason=sessions.EndReason.EMAIL)
+    _end_since(change)
+    _mail_reset(user)
+    audit.record(Event.EMAIL_CHANGE_UNDONE, user_id=user.pk, client=client)
+    if moved:
+        events.emit("user.email_changed", user_id=user.pk, data={})
+    return user
+
+
+def _trusted_until(change: AddressChange, user: User) -> datetime:
+    """A thief may have added ways in before asking for the change. That with which the account began stays."""
+    return max(user.created_at, change.created_at - METHODS_UNDER_SUSPICION)
+
+
+def _end_since(change: AddressChange) -> None:
+    """This change and all later ones are over, with every right that was mailed since. Older undos stay."""
+    since = AddressChange.objects.filter(user=change.user_id, created_at__gte=change.created_at)
+    MailToken.objects.filter(change__in=since, used_at=None, voided_at=None).update(voided_at=Now())
+    since.filter(ended_at=None).update(ended_at=Now())
+    tokens.void_all(user_id=change.user_id)
+
+
+def _mail_reset(user: User) -> None:
+    link = tokens.issue(Purpose.RESET, user_id=user.pk, email=user.email or "")
+    outbox.enqueue(kinds.ADDRESS_RESTORED, user_id=user.pk, token=link)
+
+
+# ---------------------------------------------------------------- rows
+
+
+def _change_of(token_id: UUID) -> AddressChange:
+    change = AddressChange.objects.select_related("session").filter(mail_tokens=token_id).first()
+    if change is None:
+        raise TokenInvalid
+    return change
+
+
+def _lock(user_id: UUID, email: str) -> tuple[User, User | None]:
+    """The user and whoever else holds the address, locked in the order of their ids, so that no two of us deadlock."""
+    rows = User.objects.select_for_update(no_key=True).filter(Q(pk=user_id) | Q(email=email)).order_by("pk")
+    found = {row.pk: row for row in rows}
+    user = found.pop(user_id, None)
+    if user is None:
+        raise TokenInvalid
+    return user, next((row for row in found.values() if row.email == email), None)
+
+
+def _move(user: User, email: str, *, holder: User | None) -> None:
+    """Gives the user the address, proved by a link just now; who held it unproved loses it."""
+    if holder is not None:
+        address_loss.strip(holder)
+    user.email, user.email_verified_at = email, Now()
+    user.save(update_fields=["email", "email_verified_at", "password"])
+    user.refresh_from_db()

@@ -1,0 +1,54 @@
+"""Leaving: an account is closed at once, erased after its grace (accounts/identity/erasure.py), and kept by signing in.
+
+During the grace nobody finds the user, no token is live and no credits can be spent; the address stays reserved.
+"""
+
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models.functions import Now
+
+from accounts import audit, hooks, sessions
+from accounts.audit import Event
+from accounts.errors import SessionRevoked
+from accounts.kit.client import Client
+from accounts.mail import kinds, tokens
+from accounts.models import Session, User
+
+Status = User.Status
+
+
+@transaction.atomic
+def request(session: Session, *, client: Client) -> datetime:
+    """Closes the account of the session's user. Returns when it will be erased.
+
+    Raises SessionRevoked where the account was closed or suspended, or all its sessions ended, a moment ago.
+    """
+    waiting = User.objects.filter(
+        pk=session.user_id, status=Status.ACTIVE, token_version=session.user.token_version
+    )
+    if not waiting.update(status=Status.PENDING_DELETION, deletes_at=Now() + settings.DELETION_GRACE):
+        raise SessionRevoked
+    user = User.objects.get(pk=session.user_id)
+    sessions.end_all(user.pk, reason=sessions.EndReason.DELETED)
+    tokens.void_all(user_id=user.pk)
+    hooks.block_spending(user.pk, reason=hooks.DELETION)
+    hooks.close(user.pk)
+    event = audit.record(Event.DELETION_REQUESTED, user_id=user.pk, session_id=session.pk, client=client)
+    kinds.notify(kinds.DELETION_SCHEDULED, user=user, event=event)
+    deletes_at: datetime = user.deletes_at
+    return deletes_at
+
+
+def cancel(user: User, *, client: Client) -> bool:
+    """Keeps the account, where its deletion is pending and its password is still the one `user` has.
+
+    Called inside the caller's transaction. False: there was nothing to cancel.
+    """
+    waiting = User.objects.filter(pk=user.pk, status=Status.PENDING_DELETION, password=user.password)
+    if not waiting.update(status=Status.ACTIVE, deletes_at=None):
+        return False
+    hooks.unblock_spending(user.pk, reason=hooks.DELETION)
+    audit.record(Event.DELETION_CANCELLED, user_id=user.pk, client=client)
+    return True

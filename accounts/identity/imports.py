@@ -1,0 +1,121 @@
+"""Taking over users of another system, with the hashes of their passwords. One JSON object a line:
+
+    {"email": "ada@example.com", "password_hash": "$2b$12$...", "email_verified": true, "display_name": "Ada"}
+
+An address that has a user already is left alone; so a run that was cut short is simply repeated.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+import msgspec
+from django.contrib.auth.hashers import make_password
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import events, passwords
+from accounts.audit import Event
+from accounts.identity import profile
+from accounts.kit import email_address
+from accounts.models import AuditEvent, ServiceEvent, User
+from accounts.passwords import imported as imported_hashes
+
+AT_ONCE = 500
+ACTOR = "manage.py import_users"
+
+
+class Line(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    email: str
+    password_hash: str | None = None  # without one the user asks for a password by mail
+    email_verified: bool = False
+    display_name: str = ""
+    locale: str = "en"
+    timezone: str = "UTC"
+
+
+@dataclass
+class Report:
+    """What became of the lines. `refused` are their numbers, from 1, with the reason."""
+
+    imported: int = 0
+    present: int = 0
+    refused: list[tuple[int, str]] = field(default_factory=list)
+
+
+class Refused(ValueError):
+    """The line is not imported; the text says why."""
+
+
+def run(lines: Iterable[bytes], *, dry_run: bool) -> Iterator[Report]:
+    """Imports batch by batch, each in a transaction; yields the report so far after each."""
+    report, numbered = Report(), enumerate(lines, 1)
+    while batch := list(islice(numbered, AT_ONCE)):
+        users: dict[str, User] = {}
+        for number, line in batch:
+            try:
+                user = read(line)
+            except Refused as reason:
+                report.refused.append((number, str(reason)))
+                continue
+            if user is not None:
+                report.present += (user.email or "") in users
+                users.setdefault(user.email or "", user)
+        _store(users, report, dry_run=dry_run)
+        yield report
+
+
+def read(line: bytes) -> User | None:
+    """The user that a line describes, not stored; None for an empty line. Raises Refused."""
+    if not line.strip():
+        return None
+    try:
+        wanted = msgspec.json.decode(line, type=Line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refused(str(error)) from error
+    name = profile.clean_text(wanted.display_name)
+    faults = [
+        *email_address.faults(wanted.email),
+        *profile.faults(display_name=name, locale=wanted.locale, timezone=wanted.timezone),
+    ]
+    if faults or "\0" in line.decode() or "\\u0000" in line.decode():
+        raise Refused("; ".join(f"{field_name}: {detail}" for field_name, _, detail in faults) or "NUL")
+    return User(
+        email=email_address.parse(wanted.email),
+        password=_stored_hash(wanted.password_hash),
+        email_verified_at=timezone.now() if wanted.email_verified else None,
+        display_name=name,
+        locale=wanted.locale,
+        timezone=wanted.timezone,
+    )
+
+
+def _stored_hash(text: str | None) -> str:
+    if text is None:
+        return make_password(None)
+    stored = imported_hashes.as_stored(text)
+    if len(stored) > 128 or not passwords.usable(stored):
+        raise Refused("password_hash: of a kind or a cost that is not accepted.")
+    return stored
+
+
+@transaction.atomic
+def _store(users: dict[str, User], report: Report, *, dry_run: bool) -> None:
+    present = set(User.objects.filter(email__in=users).values_list("email", flat=True))
+    fresh = [user for email, user in users.items() if email not in present]
+    if not dry_run:
+        User.objects.bulk_create(fresh, ignore_conflicts=True)
+        made = set(User.objects.filter(pk__in=[user.pk for user in fresh]).values_list("pk", flat=True))
+        fresh = [user for user in fresh if user.pk in made]
+        AuditEvent.objects.bulk_create(
+            [AuditEvent(user=user, type=Event.USER_IMPORTED, actor=ACTOR) for user in fresh]
+        )
+        events.emit_all([event for user in fresh for event in _news_of(user)])
+    report.imported += len(fresh)
+    report.present += len(users) - len(fresh)
+
+
+def _news_of(user: User) -> Iterator[ServiceEvent]:
+    yield ServiceEvent(type="user.registered", user_id=user.pk)
+    if user.email_verified:
+        yield ServiceEvent(type="user.verified", user_id=user.pk)

@@ -1,0 +1,58 @@
+"""What was asked for an address, which may be anybody's or nobody's. Who it belongs to is found out by the worker.
+
+So the one who asks gets the same answer for the same work in every arm: one row is written, and no user is looked up.
+"""
+
+from collections.abc import Callable
+
+from django.db import transaction
+
+from accounts import address_change_requests
+from accounts.mail import tokens
+from accounts.mail.tokens import Purpose
+from accounts.models import MailToken, OutboxMessage, PendingRegistration, User
+
+VERIFICATION_REQUESTED = "verification_requested"
+RESET_REQUESTED = "password_reset_requested"
+
+
+def resolve(message: OutboxMessage) -> None:
+    """Turns a request for an address into the mail for its user, once; a repeat finds that mail."""
+    if message.kind == address_change_requests.REQUESTED:
+        address_change_requests.resolve(message)
+    if message.kind not in _ANSWERS:
+        return
+    kind, issue = _ANSWERS[message.kind]
+    with transaction.atomic():
+        user = (
+            User.objects.select_for_update(no_key=True)
+            .exclude(status=User.Status.DELETED)
+            .filter(email=message.requested_email)
+            .first()
+        )
+        token = None if user is None else issue(user)
+        if token is None:
+            return
+        message.kind, message.user, message.token, message.requested_email = kind, user, token, ""
+        message.save(update_fields=["kind", "user", "token", "requested_email"])
+
+
+def _verification(user: User) -> MailToken | None:
+    """None where the address is verified already."""
+    if user.email_verified:
+        return None
+    waiting = PendingRegistration.objects.filter(user=user, confirmed_at=None, voided_at=None)
+    newest = waiting.order_by("-created_at").first()
+    return tokens.issue(Purpose.VERIFY, user_id=user.pk, email=user.email or "", registration=newest)
+
+
+def _reset(user: User) -> MailToken:
+    """Whatever the state of the account: who owns the mailbox may always choose the password."""
+    return tokens.issue(Purpose.RESET, user_id=user.pk, email=user.email or "")
+
+
+# The mail that answers each kind of request, and what makes its token.
+_ANSWERS: dict[str, tuple[str, Callable[[User], MailToken | None]]] = {
+    VERIFICATION_REQUESTED: ("verify_email", _verification),
+    RESET_REQUESTED: ("password_reset_link", _reset),
+}

@@ -1,0 +1,190 @@
+"""Registration and the confirmation of its address.
+
+Nobody learns here whether an address is taken: every registration makes the same statements in the same order, one
+hash and one mail. Who typed which password is unknown until the mailbox's owner confirms: until then registrations of
+one address stand side by side.
+"""
+
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from accounts import audit, events, passwords, sessions
+from accounts.audit import Event
+from accounts.errors import Fault, ServiceUnavailable, TokenInvalid, ValidationFailed
+from accounts.identity import address_claims, mail_requests, profile
+from accounts.kit import email_address, throttles
+from accounts.kit.client import Client, network
+from accounts.mail import kinds, outbox, tokens
+from accounts.mail.tokens import Purpose
+from accounts.models import PendingRegistration, User
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registration:
+    """What somebody asks for, in stored form, the password hashed."""
+
+    email: str
+    password: str
+    display_name: str
+    locale: str
+
+
+def register(*, email: str, password: str, display_name: str, locale: str, client: Client) -> None:
+    """Registers the address, or, where it has a verified owner, tells them that somebody tried.
+
+    Raises ValidationFailed, RateLimited, or ServiceUnavailable when too many passwords are being hashed.
+    """
+    throttles.take(throttles.hit("register", network(client.ip)))
+    name = profile.clean_text(display_name)
+    wrong = _faults(email, password, name, locale)
+    if wrong:
+        raise ValidationFailed(*wrong)
+    hashed = passwords.make_hash(password)
+    _store(
+        Registration(email=email_address.parse(email), password=hashed, display_name=name, locale=locale),
+        client,
+    )
+
+
+def _faults(email: str, password: str, name: str, locale: str) -> list[Fault]:
+    return [
+        *email_address.faults(email),
+        *passwords.faults(password, known=(email, name)),
+        *profile.faults(display_name=name, locale=locale),
+    ]
+
+
+@transaction.atomic
+def _store(wanted: Registration, client: Client) -> None:
+    """The same statements whoever has the address. Only their values differ."""
+    new_id = uuid4()
+    holder = _holder(wanted, new_id)
+    taken = holder.email_verified
+    registration = PendingRegistration.objects.create(
+        user=holder,
+        founding=holder.pk == new_id,
+        password="" if taken else wanted.password,
+        display_name=wanted.display_name,
+        locale=wanted.locale,
+    )
+    purpose = Purpose.RESET if taken else Purpose.VERIFY
+    token = tokens.issue(purpose, user_id=holder.pk, email=wanted.email, registration=registration)
+    outbox.enqueue(kinds.ADDRESS_TAKEN if taken else kinds.VERIFY_EMAIL, user_id=holder.pk, token=token)
+    audit.record(Event.REGISTRATION_OF_TAKEN if taken else Event.REGISTERED, user_id=holder.pk, client=client)
+    events.emit_if(registration.founding, "user.registered", user_id=holder.pk)
+
+
+def _holder(wanted: Registration, new_id: UUID) -> User:
+    """The user row of the address, ours if there was none; locked, so that no confirmation happens meanwhile."""
+    row = User(
+        id=new_id,
+        email=wanted.email,
+        password=wanted.password,
+        display_name=wanted.display_name,
+        locale=wanted.locale,
+    )
+    User.objects.bulk_create([row], ignore_conflicts=True)
+    holder: User | None = User.objects.select_for_update(no_key=True).filter(email=wanted.email).first()
+    if holder is None:
+        raise ServiceUnavailable  # the address was given up between the two statements
+    return holder
+
+
+# ---------------------------------------------------------------- confirmation
+
+
+def confirm_by_link(text: str, *, client: Client) -> User:
+    """Raises TokenInvalid for a link that is unknown, used, expired or void; RateLimited."""
+    throttles.take(throttles.hit("verify_email", network(client.ip)))
+    token_id = tokens.id_from_link(text, Purpose.VERIFY)
+    if token_id is None:
+        raise TokenInvalid
+    return _confirm(token_id, client)
+
+
+def confirm_by_code(*, email: str, code: str, client: Client) -> User:
+    """The same with the code that the mail shows: 15 minutes, five tries."""
+    address = email_address.normalize(email)
+    throttles.take(throttles.hit("verify_email", network(client.ip)), throttles.hit("mail_codes", address))
+    token_id = tokens.id_from_code(code, email=address, purpose=Purpose.VERIFY)
+    if token_id is None:
+        raise TokenInvalid
+    return _confirm(token_id, client)
+
+
+@transaction.atomic
+def _confirm(token_id: UUID, client: Client) -> User:
+    user = _locked_user_of(token_id)
+    if (
+        user is None
+        or user.email_verified
+        or address_claims.is_reserved(user.email or "", other_than=user.pk)
+    ):
+        raise TokenInvalid
+    if not tokens.use(token_id, Purpose.VERIFY):
+        raise TokenInvalid
+    registration = PendingRegistration.objects.filter(mail_tokens=token_id).first()
+    waiting = list(PendingRegistration.objects.filter(user=user, confirmed_at=None, voided_at=None))
+    if _is_contested(registration, waiting):
+        _settle_contest(user, client)
+    else:
+        _settle(user, registration, client)
+    events.emit("user.verified", user_id=user.pk, data={})
+    return user
+
+
+def _locked_user_of(token_id: UUID) -> User | None:
+    """The user whom the link was mailed to, while they still have that address."""
+    users = User.objects.select_for_update(no_key=True, of=("self",))
+    user: User | None = users.filter(mail_tokens=token_id, mail_tokens__email=F("email")).first()
+    return user
+
+
+def _is_contested(registration: PendingRegistration | None, waiting: list[PendingRegistration]) -> bool:
+    """Whether somebody else than the one who now confirms may know the account's password."""
+    if registration is None:
+        return bool(waiting)
+    return [one.pk for one in waiting] != [registration.pk] or not registration.founding
+
+
+def _settle(user: User, registration: PendingRegistration | None, client: Client) -> None:
+    """One registration: its password and sessions stay."""
+    user.email_verified_at = Now()
+    user.save(update_fields=["email_verified_at"])
+    if registration is not None:
+        PendingRegistration.objects.filter(pk=registration.pk).update(confirmed_at=Now(), password="")
+    audit.record(Event.EMAIL_VERIFIED, user_id=user.pk, client=client)
+
+
+def _settle_contest(user: User, client: Client) -> None:
+    """Several: the address is verified, and nothing that any of them typed opens it. Its owner chooses a password."""
+    user.email_verified_at = Now()
+    user.display_name = ""
+    user.set_unusable_password()
+    user.save(update_fields=["email_verified_at", "display_name", "password"])
+    sessions.end_all(user.pk, reason=sessions.EndReason.ADDRESS_CONTESTED)
+    PendingRegistration.objects.filter(user=user, confirmed_at=None, voided_at=None).update(
+        voided_at=Now(), password="", display_name=""
+    )
+    tokens.void_all(user_id=user.pk)
+    token = tokens.issue(Purpose.RESET, user_id=user.pk, email=user.email or "")
+    outbox.enqueue(kinds.ADDRESS_CONTESTED, user_id=user.pk, token=token)
+    audit.record(Event.ADDRESS_CONTESTED, user_id=user.pk, client=client)
+
+
+def request_verification(*, email: str) -> None:
+    """Asks for another mail. Raises ValidationFailed, RateLimited.
+
+    One row, whoever the address belongs to; the worker finds out whether there is anyone to write to.
+    """
+    wrong = email_address.faults(email)
+    if wrong:
+        raise ValidationFailed(*wrong)
+    address = email_address.normalize(email)
+    throttles.take(throttles.hit("resend_verification", email_address.mailbox(address)))
+    with transaction.atomic():
+        outbox.enqueue(mail_requests.VERIFICATION_REQUESTED, requested_email=address)

@@ -1,0 +1,47 @@
+"""Suspending and reactivating a user, by staff or from the command line, always with a reason."""
+
+from uuid import UUID
+
+from django.db import transaction
+
+from accounts import audit, events, hooks, sessions
+from accounts.audit import Event
+from accounts.mail import tokens
+from accounts.models import User
+
+Status = User.Status
+LONGEST_REASON = 500
+
+
+class StatusRefused(Exception):
+    """The change is not possible; the text says why."""
+
+
+@transaction.atomic
+def suspend(*, user_id: UUID, reason: str, actor: str) -> None:
+    """Ends every session and blocks spending, from the next request on. Raises StatusRefused."""
+    _change(user_id, reason, from_=Status.ACTIVE, to=Status.SUSPENDED)
+    sessions.end_all(user_id, reason=sessions.EndReason.SUSPENDED)
+    tokens.void_all(user_id=user_id)
+    hooks.block_spending(user_id, reason=hooks.SUSPENDED)
+    audit.record(Event.SUSPENDED, user_id=user_id, actor=actor, detail={"reason": reason})
+    events.emit("user.suspended", user_id=user_id, data={})
+
+
+@transaction.atomic
+def reactivate(*, user_id: UUID, reason: str, actor: str) -> None:
+    """Lets the user sign in and spend again; ended sessions stay ended. Raises StatusRefused."""
+    _change(user_id, reason, from_=Status.SUSPENDED, to=Status.ACTIVE)
+    hooks.unblock_spending(user_id, reason=hooks.SUSPENDED)
+    audit.record(Event.REACTIVATED, user_id=user_id, actor=actor, detail={"reason": reason})
+    events.emit("user.reactivated", user_id=user_id, data={})
+
+
+def _change(user_id: UUID, reason: str, *, from_: Status, to: Status) -> None:
+    if not reason.strip() or len(reason) > LONGEST_REASON:
+        raise StatusRefused(f"A reason is needed, of {LONGEST_REASON} characters at most.")
+    if User.objects.filter(pk=user_id, status=from_).update(status=to):
+        return
+    user = User.objects.filter(pk=user_id).first()
+    now = "unknown" if user is None else user.get_status_display().lower()
+    raise StatusRefused(f"Only a user who is {from_.label.lower()} can be; this one is {now}.")

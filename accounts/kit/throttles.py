@@ -1,0 +1,282 @@
+"""One atomic limiter for everything that may be tried only so often. The rules are the setting RATE_LIMITS.
+
+A limit is a sliding window: the times of the last hits of one subject. A hit is counted before the work it guards is
+done, in one step that all processes share: a script in Redis or, while Redis does not answer, one statement in
+PostgreSQL. Subjects (addresses, IPs) are kept as keyed hashes only.
+"""
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, NamedTuple, TypeVar
+
+import redis
+from django.conf import settings
+from django.db import connection
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from accounts.errors import RateLimited
+from accounts.kit import limit_headers, metrics
+from accounts.kit.limit_headers import Standing
+
+Answer = TypeVar("Answer")
+
+MICROSECONDS = 1_000_000
+LONGEST_DELAY = 3600 * MICROSECONDS
+REDIS_PATIENCE = 0.2  # seconds that one request waits for Redis
+REDIS_REST = 5.0  # seconds in which nobody asks a Redis that has failed; then a thread tries
+
+# KEYS: one per limit; ARGV of each: allowed hits, window, hits without delay, first delay (microseconds; 0: none).
+# Stops at the first limit that is reached. Answers {0, 0, and of each limit: hits that are left, microseconds until the
+# oldest one ceases to count}, or {the number of that limit, the microseconds until it has room again}.
+_TAKE = """
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local answer = {0, 0}
+for i, key in ipairs(KEYS) do
+  local allowed, window = tonumber(ARGV[4 * i - 3]), tonumber(ARGV[4 * i - 2])
+  local free, delay = tonumber(ARGV[4 * i - 1]), tonumber(ARGV[4 * i])
+  local oldest = tonumber(redis.call('LINDEX', key, 0) or now)
+  while oldest <= now - window do
+    redis.call('LPOP', key)
+    oldest = tonumber(redis.call('LINDEX', key, 0) or now)
+  end
+  local count = redis.call('LLEN', key)
+  if count >= allowed then
+    return {i, oldest + window - now}
+  end
+  if delay > 0 and count >= free then
+    local wait = math.min(delay * 2 ^ math.floor((count - free) / free), 3600000000)
+    local room_at = tonumber(redis.call('LINDEX', key, -1)) + wait
+    if room_at > now then
+      return {i, room_at - now}
+    end
+  end
+  redis.call('RPUSH', key, string.format('%.0f', now))
+  redis.call('PEXPIRE', key, math.ceil(window / 1000))
+  answer[2 * i + 1] = allowed - count - 1
+  answer[2 * i + 2] = tonumber(redis.call('LINDEX', key, 0)) + window - now
+end
+return answer
+"""
+
+_TAKE_IN_POSTGRESQL = """
+INSERT INTO accounts_ratelimitwindow AS kept (key, hits, allowed, expires_at)
+VALUES (
+  %(key)s, ARRAY[(extract(epoch FROM clock_timestamp()) * 1000000)::bigint], TRUE,
+  clock_timestamp() + %(window)s::bigint * interval '1 microsecond'
+)
+ON CONFLICT (key) DO UPDATE SET (hits, allowed, expires_at) = (
+  SELECT CASE WHEN fits THEN live || now ELSE live END, fits,
+         clock_timestamp() + %(window)s::bigint * interval '1 microsecond'
+  FROM (SELECT now, live, cardinality(live) < %(allowed)s::bigint AND (
+                 %(delay)s::bigint = 0 OR cardinality(live) < %(free)s::bigint
+                 OR live[cardinality(live)] + least(%(delay)s::bigint * power(
+                      2, (cardinality(live) - %(free)s::bigint) / %(free)s::bigint), 3600000000) <= now) AS fits
+        FROM (SELECT now, ARRAY(SELECT hit FROM unnest(kept.hits) AS hit WHERE hit > now - %(window)s::bigint) AS live
+              FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now) AS clock) AS lived
+       ) AS judged
+)
+RETURNING allowed, hits, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+"""
+
+_GIVE_BACK_IN_POSTGRESQL = """
+UPDATE accounts_ratelimitwindow SET hits = trim_array(hits, 1) WHERE key = %s AND cardinality(hits) > 0
+"""
+
+
+_FORGET_IN_POSTGRESQL = "DELETE FROM accounts_ratelimitwindow WHERE key = ANY(%s)"
+
+
+class Taken(NamedTuple):
+    """Where all hits were counted: for each, how many more its limit allows, and the microseconds until its oldest hit
+    ceases to count. Else the place of the one that was refused, and the microseconds to wait.
+    """
+
+    standings: Sequence[tuple[int, int]] = ()
+    refused: int = -1
+    wait: int = 0
+
+
+class Hit(NamedTuple):
+    """One try under one rule of RATE_LIMITS, by or on the subject."""
+
+    rule: str
+    subject: Sequence[str]
+
+    @property
+    def key(self) -> str:
+        digest = hashlib.blake2b(key=settings.SECRET_KEY.encode()[:64], digest_size=24)
+        digest.update("\0".join((self.rule, *self.subject)).encode())
+        return f"{settings.RATE_LIMITS_NAMESPACE}:{digest.hexdigest()}"
+
+    @property
+    def allowed(self) -> int:
+        return int(settings.RATE_LIMITS[self.rule][0]) * settings.RATE_LIMITS_FACTOR
+
+    @property
+    def window(self) -> int:
+        """In microseconds."""
+        return int(settings.RATE_LIMITS[self.rule][1]) * MICROSECONDS
+
+    @property
+    def free(self) -> int:
+        """How many come before each must wait for the last; then, and after as many again, the wait doubles."""
+        rule = settings.RATE_LIMITS[self.rule]
+        return int(rule[2]) * settings.RATE_LIMITS_FACTOR if len(rule) > 2 else 0
+
+    @property
+    def delay(self) -> int:
+        """The first wait, in microseconds; 0: none."""
+        rule = settings.RATE_LIMITS[self.rule]
+        return int(rule[3]) * MICROSECONDS if len(rule) > 2 else 0
+
+    def wait(self, hits: list[int], now: int) -> int:
+        """Microseconds until one more is allowed; what the script in Redis computes."""
+        if len(hits) >= self.allowed:
+            return hits[0] + self.window - now
+        doubled: int = self.delay * 2 ** ((len(hits) - self.free) // self.free)
+        return hits[-1] + min(doubled, LONGEST_DELAY) - now
+
+
+def hit(rule: str, *subject: str) -> Hit:
+    return Hit(rule, subject)
+
+
+def take(*hits: Hit) -> int | None:
+    """Counts the hits, in order. Raises RateLimited at the first whose limit is reached; that one is not counted.
+
+    Returns how many more the limit of the last one allows.
+    """
+    if not hits:
+        return None
+    taken = _in_redis(hits, lambda: _take_in_redis(hits)) or _take_in_postgresql(hits)
+    if taken.refused >= 0:
+        wait = _seconds(taken.wait)
+        limit_headers.note(hits[taken.refused].rule, Standing(0, wait))
+        metrics.count(metrics.THROTTLED, hits[taken.refused].rule)
+        raise RateLimited(retry_after=wait)
+    for one, (left, reset) in zip(hits, taken.standings, strict=True):
+        limit_headers.note(one.rule, Standing(left, _seconds(reset)))
+    return taken.standings[-1][0]
+
+
+def _seconds(microseconds: int) -> int:
+    return -(-microseconds // MICROSECONDS)
+
+
+def give_back(*hits: Hit) -> None:
+    """What turned out not to count: a right password after all."""
+    if not hits:
+        return
+    for one in hits:
+        limit_headers.note_return(one.rule)
+    if _in_redis(hits, lambda: [_redis().rpop(one.key) for one in hits]) is not None:
+        return
+    with connection.cursor() as cursor:
+        for one in hits:
+            cursor.execute(_GIVE_BACK_IN_POSTGRESQL, [one.key])
+
+
+def forget(*hits: Hit) -> None:
+    """Starts the limits of these subjects afresh."""
+    if _in_redis(hits, lambda: _redis().delete(*(one.key for one in hits))) is not None:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(_FORGET_IN_POSTGRESQL, [[one.key for one in hits]])
+
+
+def purge() -> int:
+    """Deletes what has run out of PostgreSQL; Redis does so by itself."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM accounts_ratelimitwindow WHERE expires_at < clock_timestamp()")
+        return int(cursor.rowcount)
+
+
+class Breaker:
+    """Keeps a Redis that is down or silent from costing each request its patience."""
+
+    def __init__(self) -> None:
+        self._next_try = 0.0
+
+    def closed(self) -> bool:
+        """Whether this request asks Redis. While Redis is away none does: a thread finds out whether it is back."""
+        if not self._next_try:
+            return True
+        if time.monotonic() >= self._next_try:
+            self.failed()  # until there is an answer nobody else asks
+            threading.Thread(target=self._look, name="redis-back", daemon=True).start()
+        return False
+
+    def _look(self) -> None:
+        try:
+            _redis().ping()
+        except redis.RedisError:
+            self.failed()
+        else:
+            self.worked()
+
+    def failed(self) -> None:
+        self._next_try = time.monotonic() + REDIS_REST
+
+    def worked(self) -> None:
+        self._next_try = 0.0
+
+
+breaker = Breaker()
+
+
+def _in_redis(hits: Sequence[Hit], command: Callable[[], Answer]) -> Answer | None:
+    """What Redis answers; None: it rests or does not answer, and PostgreSQL has to do.
+
+    PostgreSQL alone counts what settings.DURABLE_RATE_LIMITS names: what Redis forgets would be tries given back.
+    """
+    if not breaker.closed() or any(one.rule in settings.DURABLE_RATE_LIMITS for one in hits):
+        return None
+    try:
+        answer = command()
+    except redis.RedisError:
+        breaker.failed()
+        return None
+    breaker.worked()
+    return answer
+
+
+def _take_in_redis(hits: Sequence[Hit]) -> Taken:
+    arguments = [number for one in hits for number in (one.allowed, one.window, one.free, one.delay)]
+    place, wait, *standings = _script()(keys=[one.key for one in hits], args=arguments)
+    if place:
+        return Taken(refused=place - 1, wait=max(wait, 1))
+    return Taken(list(zip(standings[::2], standings[1::2], strict=True)))
+
+
+def _take_in_postgresql(hits: Sequence[Hit]) -> Taken:
+    standings = []
+    with connection.cursor() as cursor:
+        for place, one in enumerate(hits):
+            values = {name: getattr(one, name) for name in ("key", "allowed", "window", "free", "delay")}
+            cursor.execute(_TAKE_IN_POSTGRESQL, values)
+            allowed, kept, now = cursor.fetchone()
+            if not allowed:
+                return Taken(refused=place, wait=max(one.wait(kept, now), 1))
+            standings.append((one.allowed - len(kept), kept[0] + one.window - now))
+    return Taken(standings)
+
+
+@cache
+def _redis() -> Any:
+    """One retry on a connection that was closed meanwhile; none on silence."""
+    return redis.Redis.from_url(
+        settings.REDIS_URL,
+        socket_timeout=REDIS_PATIENCE,
+        socket_connect_timeout=REDIS_PATIENCE,
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+    )
+
+
+@cache
+def _script() -> Any:
+    return _redis().register_script(_TAKE)

@@ -1,0 +1,175 @@
+"""Sends what the outbox holds: each message at least once, with the same Message-ID however often.
+
+A worker takes a message by a lease that ends by itself, so one that is killed delays its message by seconds. What fails
+is tried again, later and later, and is a dead letter after eight tries; a mail server that is away is nobody's fault
+and costs no try, but after a day the message is dead all the same: its links have expired.
+"""
+
+import smtplib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from enum import Enum
+from uuid import UUID
+
+import structlog
+from billiard.exceptions import SoftTimeLimitExceeded
+from django.db import connection
+from django.db.models import F
+from django.db.models.functions import Now
+
+from accounts.errors import RateLimited
+from accounts.kit import throttles
+from accounts.mail import kinds
+from accounts.models import OutboxMessage
+
+LEASE = timedelta(seconds=20)
+SECONDS_TO_SEND = 15  # the task's soft limit: within the lease, so that no second worker joins in
+TRIES = 8
+GIVE_UP_AFTER = timedelta(days=1)
+FIRST_DELAY, LONGEST_DELAY = 5.0, 120.0
+LONGEST_DELAY_OF_OUTAGE = 60.0
+REST_OF_MAIL_SERVER = 5.0  # seconds without a new try by this process after the server was found away
+
+log = structlog.get_logger(__name__)
+
+_TAKE = """
+UPDATE accounts_outboxmessage
+SET leased_until = clock_timestamp() + %(lease)s * interval '1 second', attempts = attempts + 1
+WHERE id = (
+  SELECT id FROM accounts_outboxmessage
+  WHERE id = %(id)s AND sent_at IS NULL AND dead_at IS NULL
+    AND (leased_until IS NULL OR leased_until <= clock_timestamp())
+  FOR UPDATE SKIP LOCKED)
+RETURNING clock_timestamp() - created_at
+"""
+
+
+class Failure(Enum):
+    """Whose fault it was."""
+
+    SERVER_AWAY = "server_away"
+    REFUSED_FOR_GOOD = "refused_for_good"
+    THIS_MESSAGE = "this_message"
+
+
+_server_rests_until = 0.0
+
+
+def deliver(message_id: UUID) -> None:
+    """Sends one message, unless it is sent, dead, or in another worker's hands. Raises nothing that sending raised."""
+    age = _take(message_id)
+    if age is None:
+        return
+    message = OutboxMessage.objects.select_related("user", "token", "token__registration", "event").get(
+        pk=message_id
+    )
+    if time.monotonic() < _server_rests_until:
+        _put_off(message, seconds=REST_OF_MAIL_SERVER, reason="the mail server was away a moment ago")
+        return
+    try:
+        reason = _send(message)
+    except Exception as error:  # noqa: BLE001  one message must never stop the others, whatever is wrong with it
+        _failed(message, error, age)
+    else:
+        _finish(message, reason)
+
+
+def _take(message_id: UUID) -> timedelta | None:
+    """The message's age, where it is ours now."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE, {"lease": LEASE.total_seconds(), "id": message_id})
+        row = cursor.fetchone()
+    return None if row is None else row[0]
+
+
+def _send(message: OutboxMessage) -> str:
+    """Empty when sent; else why nothing was to be sent."""
+    mail = kinds.compose(message)
+    if mail is None:
+        return "nothing to send"
+    try:
+        with _budget(message):
+            mail.send()
+    except RateLimited:
+        return "over the mailbox's hourly budget"
+    return ""
+
+
+@contextmanager
+def _budget(message: OutboxMessage) -> Iterator[None]:
+    """Mails that anyone can cause are counted per mailbox once they are sent; security notices are not (bar: mails)."""
+    budget = (
+        [throttles.hit("mails_by_strangers", kinds.mailbox_of(message))]
+        if kinds.is_by_strangers(message)
+        else []
+    )
+    throttles.take(*budget)
+    try:
+        yield
+    except BaseException:
+        throttles.give_back(*budget)
+        raise
+
+
+def _finish(message: OutboxMessage, reason: str) -> None:
+    _update(message, sent_at=Now(), leased_until=None, requested_email="", last_error=reason)
+
+
+def _failed(message: OutboxMessage, error: Exception, age: timedelta) -> None:
+    failure = judge(error)
+    reason = _describe(error)
+    log.warning(
+        "mail_not_sent", message=str(message.pk), kind=message.kind, reason=reason, tries=message.attempts
+    )
+    if failure is Failure.SERVER_AWAY and age < GIVE_UP_AFTER:
+        global _server_rests_until  # noqa: PLW0603  one per process, as the connection is
+        _server_rests_until = time.monotonic() + REST_OF_MAIL_SERVER
+        seconds = min(max(age.total_seconds() / 2, FIRST_DELAY), LONGEST_DELAY_OF_OUTAGE)
+        _put_off(message, seconds=seconds, reason=reason)
+    elif failure is Failure.THIS_MESSAGE and message.attempts < TRIES:
+        seconds = min(FIRST_DELAY * 2 ** (message.attempts - 1), LONGEST_DELAY)
+        _update(message, due_at=_in(seconds), leased_until=None, last_error=reason)
+    else:
+        _update(message, dead_at=Now(), leased_until=None, last_error=reason)
+
+
+def _put_off(message: OutboxMessage, *, seconds: float, reason: str) -> None:
+    """Later, and this was no try."""
+    _update(message, due_at=_in(seconds), leased_until=None, attempts=F("attempts") - 1, last_error=reason)
+
+
+def _update(message: OutboxMessage, **values: object) -> None:
+    OutboxMessage.objects.filter(pk=message.pk, sent_at=None, dead_at=None).update(**values)
+
+
+def _in(seconds: float) -> object:
+    return Now() + timedelta(seconds=seconds)
+
+
+def judge(error: Exception) -> Failure:
+    """RFC 5321, 4.2.1: 4xx may pass later, 5xx will not. Before the envelope it is the server's fault."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return _by_code(min(code for code, _ in error.recipients.values()))
+    if isinstance(error, smtplib.SMTPAuthenticationError | smtplib.SMTPConnectError | smtplib.SMTPHeloError):
+        return Failure.SERVER_AWAY
+    if isinstance(error, smtplib.SMTPResponseException):
+        return _by_code(error.smtp_code)
+    if isinstance(error, smtplib.SMTPServerDisconnected | OSError | SoftTimeLimitExceeded):
+        return (
+            Failure.THIS_MESSAGE if isinstance(error, smtplib.SMTPNotSupportedError) else Failure.SERVER_AWAY
+        )
+    return Failure.THIS_MESSAGE
+
+
+def _by_code(code: int) -> Failure:
+    return Failure.REFUSED_FOR_GOOD if code >= 500 else Failure.SERVER_AWAY
+
+
+def _describe(error: Exception) -> str:
+    """The kind of error and the server's code, never its text: servers repeat addresses."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return f"{type(error).__name__} {min(code for code, _ in error.recipients.values())}"
+    code = getattr(error, "smtp_code", "")
+    return f"{type(error).__name__} {code}".strip()

@@ -1,0 +1,224 @@
+"""The mails: which kinds there are, what each shows, and when there is nothing left to send.
+
+A mail never carries text that a stranger typed: no display name, no user agent. Subjects are ours alone. Links begin
+with FRONTEND_URL, else PUBLIC_BASE_URL, whatever host a request named.
+"""
+
+from dataclasses import dataclass
+from email.utils import parseaddr
+from typing import Any
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.template.loader import render_to_string
+from django.utils import translation
+from django.utils.translation import gettext_lazy as _
+
+from accounts.identity import address_claims, mail_requests
+from accounts.kit import devices, email_address
+from accounts.mail import outbox, tokens
+from accounts.models import AuditEvent, MailToken, OutboxMessage, User
+
+VERIFY_EMAIL = "verify_email"
+ADDRESS_TAKEN = "address_taken"
+ADDRESS_CONTESTED = "address_contested"
+PASSWORD_RESET_LINK = "password_reset_link"  # noqa: S105
+EMAIL_CHANGE_NOTICE = "email_change_notice"
+EMAIL_CHANGE_CONFIRM = "email_change_confirm"
+EMAIL_CHANGE_TAKEN = "email_change_taken"
+EMAIL_CHANGED = "email_changed"
+ADDRESS_RESTORED = "address_restored"
+ADDRESS_RESERVED = "address_reserved"
+FACTOR_RESET_STARTED = "factor_reset_started"
+# Security notices: about something that has happened, to the verified address, never held back by a budget.
+NEW_DEVICE = "new_device"
+REFRESH_REUSED = "refresh_reused"
+PASSWORD_CHANGED = "password_changed"  # noqa: S105
+PASSWORD_WAS_RESET = "password_was_reset"  # noqa: S105
+PROOFS_EXHAUSTED = "proofs_exhausted"
+DELETION_SCHEDULED = "deletion_scheduled"
+MFA_ENABLED = "mfa_enabled"
+MFA_DISABLED = "mfa_disabled"
+FACTOR_ADDED = "factor_added"
+FACTOR_REMOVED = "factor_removed"
+RECOVERY_CODE_USED = "recovery_code_used"
+RECOVERY_CODES_MADE = "recovery_codes_made"
+FACTORS_GUESSED = "factors_guessed"
+PASSKEY_COPIED = "passkey_copied"
+FACTOR_RESET_DONE = "factor_reset_done"
+GOOGLE_LINKED = "google_linked"
+GOOGLE_UNLINKED = "google_unlinked"
+# Notices about money: what the event's `detail` says was paid, given back or is about to end.
+PURCHASE = "purchase"
+RENEWAL = "renewal"
+PAYMENT_FAILED = "payment_failed"
+REFUND = "refund"
+DISPUTE = "dispute"
+TRIAL_ENDING = "trial_ending"
+CANCELLATION = "cancellation"
+CARD_EXPIRING = "card_expiring"
+
+BILLING_PAGE = "billing"  # the front end's; we have none
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of mail: its subject, the page its link leads to, and whether a stranger can cause it."""
+
+    subject: Any  # lazily translated
+    page: str
+    by_strangers: bool
+
+
+KINDS = {
+    VERIFY_EMAIL: Kind(_("Confirm your e-mail address"), "verify-email", by_strangers=True),
+    ADDRESS_TAKEN: Kind(_("You already have an account"), "password-reset", by_strangers=True),
+    ADDRESS_CONTESTED: Kind(_("Choose your password"), "password-reset", by_strangers=False),
+    PASSWORD_RESET_LINK: Kind(_("Choose a new password"), "password-reset", by_strangers=True),
+    EMAIL_CHANGE_NOTICE: Kind(
+        _("Your e-mail address is to be changed"), "undo-email-change", by_strangers=False
+    ),
+    EMAIL_CHANGE_CONFIRM: Kind(
+        _("Confirm your new e-mail address"), "confirm-email-change", by_strangers=True
+    ),
+    EMAIL_CHANGE_TAKEN: Kind(_("This address cannot be used"), "confirm-email-change", by_strangers=True),
+    EMAIL_CHANGED: Kind(_("Your e-mail address was changed"), "undo-email-change", by_strangers=False),
+    ADDRESS_RESTORED: Kind(_("Your address is back"), "password-reset", by_strangers=False),
+    FACTOR_RESET_STARTED: Kind(
+        _("Your second factor will be removed"), "cancel-mfa-reset", by_strangers=False
+    ),
+    ADDRESS_RESERVED: Kind(_("This address is still reserved"), "verify-email", by_strangers=True),
+}
+RESET_PAGE = "password-reset-request"
+NOTICES = {
+    NEW_DEVICE: Kind(_("New sign-in to your account"), "password-reset-request", by_strangers=False),
+    REFRESH_REUSED: Kind(_("We have ended a session"), "password-reset-request", by_strangers=False),
+    PASSWORD_CHANGED: Kind(_("Your password was changed"), "password-reset-request", by_strangers=False),
+    PASSWORD_WAS_RESET: Kind(_("You have a new password"), "password-reset-request", by_strangers=False),
+    DELETION_SCHEDULED: Kind(_("Your account will be deleted"), "password-reset-request", by_strangers=False),
+    GOOGLE_LINKED: Kind(_("Google opens your account now"), "password-reset-request", by_strangers=False),
+    GOOGLE_UNLINKED: Kind(_("Google was unlinked"), "password-reset-request", by_strangers=False),
+    PROOFS_EXHAUSTED: Kind(
+        _("Somebody is guessing your password"), "password-reset-request", by_strangers=False
+    ),
+    MFA_ENABLED: Kind(_("Signing in takes two steps now"), RESET_PAGE, by_strangers=False),
+    MFA_DISABLED: Kind(_("Signing in takes one step again"), RESET_PAGE, by_strangers=False),
+    FACTOR_ADDED: Kind(_("You have another second factor"), RESET_PAGE, by_strangers=False),
+    FACTOR_REMOVED: Kind(_("A second factor was removed"), RESET_PAGE, by_strangers=False),
+    RECOVERY_CODE_USED: Kind(_("A recovery code was used"), RESET_PAGE, by_strangers=False),
+    RECOVERY_CODES_MADE: Kind(_("You have new recovery codes"), RESET_PAGE, by_strangers=False),
+    FACTORS_GUESSED: Kind(_("Somebody is guessing your second factor"), RESET_PAGE, by_strangers=False),
+    PASSKEY_COPIED: Kind(_("One of your passkeys may have been copied"), RESET_PAGE, by_strangers=False),
+    FACTOR_RESET_DONE: Kind(_("Your second factor has been removed"), RESET_PAGE, by_strangers=False),
+    PURCHASE: Kind(_("Thank you for your purchase"), BILLING_PAGE, by_strangers=False),
+    RENEWAL: Kind(_("Your subscription was renewed"), BILLING_PAGE, by_strangers=False),
+    PAYMENT_FAILED: Kind(_("Your payment has failed"), BILLING_PAGE, by_strangers=False),
+    REFUND: Kind(_("Your payment was refunded"), BILLING_PAGE, by_strangers=False),
+    DISPUTE: Kind(_("Your payment is disputed"), BILLING_PAGE, by_strangers=False),
+    TRIAL_ENDING: Kind(_("Your trial is about to end"), BILLING_PAGE, by_strangers=False),
+    CANCELLATION: Kind(_("Your subscription ends"), BILLING_PAGE, by_strangers=False),
+    CARD_EXPIRING: Kind(_("Your card is about to expire"), BILLING_PAGE, by_strangers=False),
+}
+
+# What would confirm an address. While somebody else may take that one back, its mailbox is told so instead.
+OPENING = frozenset({VERIFY_EMAIL, PASSWORD_RESET_LINK})
+
+
+def notify(kind: str, *, user: User, event: AuditEvent) -> None:
+    """Tells the user what has happened, in the transaction of what it is.
+
+    Only at a verified address: an unverified one may be a stranger's, whom anyone could then flood.
+    """
+    if user.email and user.email_verified:
+        outbox.enqueue(kind, user_id=user.pk, event=event, requested_email=user.email)
+
+
+def compose(message: OutboxMessage) -> EmailMultiAlternatives | None:
+    """The mail of an outbox row, the same however often; None where there is nobody, or no need, to write to."""
+    mail_requests.resolve(message)
+    if message.kind in NOTICES:
+        return _compose_notice(message)
+    token = message.token
+    if token is None or token.used_at or token.voided_at:
+        return None
+    if message.kind in OPENING and address_claims.is_reserved(token.email, other_than=token.user_id):
+        message.kind = ADDRESS_RESERVED
+    return _render(message, KINDS[message.kind], to=token.email, context=_about_token(message, token))
+
+
+def is_by_strangers(message: OutboxMessage) -> bool:
+    return message.kind in KINDS and KINDS[message.kind].by_strangers
+
+
+def mailbox_of(message: OutboxMessage) -> str:
+    return email_address.mailbox(message.token.email if message.token else message.requested_email)
+
+
+def page_address(page: str) -> str:
+    """Where the front end has its page of that name, or else ours, at the path of the endpoint."""
+    return f"{settings.FRONTEND_URL or settings.PUBLIC_BASE_URL + '/v1/auth'}/{page}"
+
+
+def notice_link(kind: Kind) -> str:
+    """Empty where only a front end would have the page, and there is none."""
+    return page_address(kind.page) if kind.page != BILLING_PAGE or settings.FRONTEND_URL else ""
+
+
+def link(page: str, token: MailToken, *, use: str = tokens.LINK) -> str:
+    return f"{page_address(page)}?{urlencode({'token': tokens.link_token(token, use=use)})}"
+
+
+def language_of(user: User | None) -> str:
+    return user.locale if user is not None and user.locale in settings.MAIL_LANGUAGES else "en"
+
+
+def _refuse_link(token: MailToken) -> str:
+    """Empty where no registration is behind it that could be refused."""
+    return link("refuse-registration", token, use=tokens.REFUSE) if token.registration_id else ""
+
+
+def _about_token(message: OutboxMessage, token: MailToken) -> dict[str, Any]:
+    return {
+        "link": link(KINDS[message.kind].page, token),
+        "refuse_link": _refuse_link(token),
+        "code": tokens.code(token),
+        "hours": int(tokens.LIFETIMES[tokens.Purpose(token.purpose)].total_seconds() // 3600),
+    }
+
+
+def _compose_notice(message: OutboxMessage) -> EmailMultiAlternatives | None:
+    """The time and the place are the event's; the device is named in our words, from a short list."""
+    event, kind = message.event, NOTICES[message.kind]
+    if event is None or not message.requested_email:
+        return None
+    with translation.override(language_of(message.user)):
+        context = {
+            "link": notice_link(kind),
+            "detail": event.detail,
+            "at": event.created_at,
+            "ip": event.ip,
+            "device": devices.describe(event.user_agent),
+            "deletes_at": message.user.deletes_at if message.user else None,
+        }
+    return _render(message, kind, to=message.requested_email, context=context)
+
+
+def _render(
+    message: OutboxMessage, kind: Kind, *, to: str, context: dict[str, Any]
+) -> EmailMultiAlternatives:
+    with translation.override(language_of(message.user)):
+        everywhere = {"service": settings.SERVICE_NAME, "subject": str(kind.subject), **context}
+        mail = EmailMultiAlternatives(
+            subject=str(kind.subject),
+            body=render_to_string(f"mail/{message.kind}.txt", everywhere),
+            to=[to],
+            headers={"Message-ID": _message_id(message), "Auto-Submitted": "auto-generated"},
+        )
+        mail.attach_alternative(render_to_string(f"mail/{message.kind}.html", everywhere), "text/html")
+    return mail
+
+
+def _message_id(message: OutboxMessage) -> str:
+    domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"
+    return f"<{message.pk}@{domain}>"

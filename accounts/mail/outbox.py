@@ -1,0 +1,73 @@
+"""What must leave the house: a row per mail, in the transaction that causes it, so that neither is without the other.
+
+The web process hands the row's id to Celery after commit, in a thread of its own: a broker that is down or silent costs
+no request anything. What is not handed over, or not finished, the relay finds (accounts.tasks.relay_outbox).
+"""
+
+from datetime import timedelta
+from functools import partial
+from uuid import UUID
+
+from celery import current_app
+from django.db import connection, transaction
+
+from accounts.kit.nudge import Publisher
+from accounts.models import AuditEvent, MailToken, OutboxMessage
+
+HAND_OVER_AGAIN = timedelta(seconds=15)  # after which the relay takes an id that it handed over for lost
+RELAYED_AT_ONCE = 500
+WAITING_TO_BE_PUBLISHED = 1000
+
+# SKIP LOCKED: relays that run at the same time share the work instead of waiting for one another.
+_DUE = """
+UPDATE accounts_outboxmessage SET due_at = clock_timestamp() + %(again)s * interval '1 second'
+WHERE id IN (
+  SELECT id FROM accounts_outboxmessage
+  WHERE sent_at IS NULL AND dead_at IS NULL AND due_at <= clock_timestamp()
+    AND (leased_until IS NULL OR leased_until <= clock_timestamp())
+  ORDER BY due_at LIMIT %(most)s FOR UPDATE SKIP LOCKED)
+RETURNING id
+"""
+
+
+def enqueue(
+    kind: str,
+    *,
+    user_id: UUID | None = None,
+    token: MailToken | None = None,
+    event: AuditEvent | None = None,
+    requested_email: str = "",
+) -> OutboxMessage:
+    """Writes the row; it leaves after commit, or never."""
+    message = OutboxMessage.objects.create(
+        kind=kind, user_id=user_id, token=token, event=event, requested_email=requested_email
+    )
+    transaction.on_commit(partial(publish, message.pk), robust=True)
+    return message
+
+
+def publish(message_id: UUID) -> None:
+    """Hands the id to Celery, soon. Never raises and never waits."""
+    if current_app.conf.task_always_eager:
+        _send_task(message_id)
+    else:
+        publisher.put(message_id)
+
+
+def relay() -> int:
+    """Hands over what is due and was not handed over, was lost on the way, or failed and has waited long enough."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DUE, {"again": HAND_OVER_AGAIN.total_seconds(), "most": RELAYED_AT_ONCE})
+        due = [row[0] for row in cursor.fetchall()]
+    for message_id in due:
+        _send_task(message_id)
+    return len(due)
+
+
+def _send_task(message_id: UUID) -> None:
+    from accounts.tasks import deliver  # the tasks import this module
+
+    deliver.delay(str(message_id))
+
+
+publisher: Publisher[UUID] = Publisher(_send_task, name="outbox-publisher", most=WAITING_TO_BE_PUBLISHED)

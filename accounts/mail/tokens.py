@@ -1,0 +1,165 @@
+"""The links and codes that mails carry. Neither is stored: both are an HMAC of their row's id and purpose.
+
+So no dump of the database, the queue or the outbox opens anything; a mail that is rendered again carries the same link;
+and MAIL_TOKEN_KEYS rotates: the first key makes them, all of them verify.
+"""
+
+import base64
+import hashlib
+import hmac
+import re
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import F
+from django.db.models.functions import Now
+
+from accounts.models import AddressChange, MailToken, PendingRegistration, User
+
+Purpose = MailToken.Purpose
+
+LIFETIMES = {
+    Purpose.VERIFY: timedelta(hours=24),
+    Purpose.RESET: timedelta(minutes=60),
+    Purpose.CHANGE_EMAIL: timedelta(hours=1),
+    Purpose.UNDO_EMAIL: timedelta(days=7),
+    Purpose.KEEP_FACTORS: timedelta(days=4),  # longer than FACTOR_RESET_DELAY: void when that is over
+    Purpose.STAFF_ENROL: timedelta(hours=24),
+}
+CODE_LIFETIMES = {Purpose.VERIFY: timedelta(minutes=15)}
+NO_CODE = timedelta(0)  # expired as it is made
+CODE_TRIES = 5
+CODE_LENGTH = 8
+CODE_ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"  # 20 letters: no vowels, so no words
+
+# What a link may be used for: what its purpose says, or, in the mail about a registration, to refuse that one.
+LINK = "link"
+REFUSE = "refuse"
+
+_ID_BYTES = 16
+_LINK_FORM = re.compile(r"[A-Za-z0-9_-]{64}")  # 16 bytes of id and 32 of HMAC
+
+# The user's row is locked first, as everywhere (accounts/identity/signup.py), so that tries and uses cannot deadlock.
+_COUNT_TRY = """
+UPDATE accounts_mailtoken SET code_tries = code_tries + 1
+WHERE user_id = (SELECT id FROM accounts_user WHERE email = %s FOR NO KEY UPDATE)
+  AND purpose = %s AND used_at IS NULL AND voided_at IS NULL
+  AND code_expires_at > clock_timestamp() AND code_tries < %s
+RETURNING id
+"""
+
+_USE = """
+UPDATE accounts_mailtoken SET used_at = clock_timestamp()
+WHERE id = %s AND purpose = %s AND used_at IS NULL AND voided_at IS NULL AND expires_at > clock_timestamp()
+RETURNING id
+"""
+
+
+def issue(
+    purpose: Purpose,
+    *,
+    user_id: UUID,
+    email: str,
+    registration: PendingRegistration | None = None,
+    change: AddressChange | None = None,
+) -> MailToken:
+    """A new right. The newest wins: older ones for the same purpose and the same registration or change are void.
+
+    Registrations of one address stand side by side, and so do their links: a stranger's voids nobody else's. So do the
+    rights to undo several changes of one address.
+    """
+    MailToken.objects.filter(
+        user_id=user_id,
+        purpose=purpose,
+        registration=registration,
+        change=change,
+        used_at=None,
+        voided_at=None,
+    ).update(voided_at=Now())
+    return MailToken.objects.create(
+        user_id=user_id,
+        purpose=purpose,
+        email=email,
+        registration=registration,
+        change=change,
+        expires_at=Now() + LIFETIMES[purpose],
+        code_expires_at=Now() + CODE_LIFETIMES.get(purpose, NO_CODE),
+    )
+
+
+def void_all(*, user_id: UUID) -> None:
+    """On a change of password or address. Only the rights to undo a change, and to keep one's factors, outlive it."""
+    MailToken.objects.filter(user_id=user_id, used_at=None, voided_at=None).exclude(
+        purpose__in=[Purpose.UNDO_EMAIL, Purpose.KEEP_FACTORS]
+    ).update(voided_at=Now())
+
+
+def use(token_id: UUID, purpose: Purpose) -> bool:
+    """Uses the token up: True for exactly one caller, however many try at once."""
+    with connection.cursor() as cursor:
+        cursor.execute(_USE, [token_id, purpose])
+        return cursor.fetchone() is not None
+
+
+def holder(token_id: UUID, purpose: Purpose) -> User | None:
+    """Whom a live token was mailed to, if they still have that address. It is not used up."""
+    user: User | None = User.objects.filter(
+        mail_tokens=token_id,
+        mail_tokens__purpose=purpose,
+        mail_tokens__email=F("email"),
+        mail_tokens__used_at=None,
+        mail_tokens__voided_at=None,
+        mail_tokens__expires_at__gt=Now(),
+    ).first()
+    return user
+
+
+def link_token(token: MailToken, *, use: str = LINK) -> str:
+    """What the link carries: the row's id and its HMAC, 256 bits that only we can make."""
+    proof = _proof(settings.MAIL_TOKEN_KEYS[0], use, token.purpose, token.pk)
+    return base64.urlsafe_b64encode(token.pk.bytes + proof).decode()
+
+
+def code(token: MailToken) -> str:
+    """What the mail shows for typing: 20^8 possibilities, 5 tries."""
+    return _code(settings.MAIL_TOKEN_KEYS[0], token.purpose, token.pk)
+
+
+def id_from_link(text: str, purpose: Purpose, *, use: str = LINK) -> UUID | None:
+    """The id of the row that a genuine link names, None for any other text. Says nothing about whether it is live."""
+    if not _LINK_FORM.fullmatch(text):
+        return None
+    raw = base64.urlsafe_b64decode(text)
+    token_id, proof = UUID(bytes=raw[:_ID_BYTES]), raw[_ID_BYTES:]
+    proofs = [_proof(key, use, purpose, token_id) for key in settings.MAIL_TOKEN_KEYS]
+    return token_id if any(hmac.compare_digest(proof, one) for one in proofs) else None
+
+
+def id_from_code(text: str, *, email: str, purpose: Purpose) -> UUID | None:
+    """The id of the live row whose code this is. The try is counted, and kept, before anything is compared."""
+    typed = re.sub(r"[\s-]", "", text.upper()).encode()
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT_TRY, [email, purpose, CODE_TRIES])
+        candidates = [row[0] for row in cursor.fetchall()]
+    matches = [
+        token_id
+        for token_id in candidates
+        for key in settings.MAIL_TOKEN_KEYS
+        if hmac.compare_digest(typed, _code(key, purpose, token_id).encode())
+    ]
+    return matches[0] if matches else None
+
+
+def _proof(key: str, form: str, purpose: str, token_id: UUID) -> bytes:
+    return hmac.digest(key.encode(), f"{form}:{purpose}:{token_id}".encode(), hashlib.sha256)
+
+
+def _code(key: str, purpose: str, token_id: UUID) -> str:
+    """Base 20 digits of 256 bits: the bias is below 2^-220."""
+    number, letters = int.from_bytes(_proof(key, "code", purpose, token_id)), ""
+    for _ in range(CODE_LENGTH):
+        number, digit = divmod(number, len(CODE_ALPHABET))
+        letters += CODE_ALPHABET[digit]
+    return letters

@@ -1,0 +1,13 @@
+"""Passwords: which are good enough, and how they are hashed and compared."""
+
+from accounts.passwords.hashing import (
+    MOST_COMPOSED,
+    canonical,
+    faults,
+    make_hash,
+    require_room,
+    usable,
+    verify,
+)
+
+__all__ = ["MOST_COMPOSED", "canonical", "faults", "make_hash", "require_room", "usable", "verify"]

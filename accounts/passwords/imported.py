@@ -1,0 +1,54 @@
+"""Password hashes that other systems made: which are taken over, at what cost at most, and how they are written here.
+
+They are compared as they are and replaced at the next sign-in (accounts/passwords/hashing.py). The ceilings bound
+what a sign-in can cost; a hash is text from elsewhere.
+"""
+
+import re
+from typing import Any
+
+from django.contrib.auth.hashers import BCryptPasswordHasher
+
+# What Django's own hashers do today, and some more: OWASP Password Storage Cheat Sheet, 2026.
+MOST_BCRYPT_ROUNDS = 14
+MOST_ARGON2 = {"memory_cost": 256 * 1024, "time_cost": 10, "parallelism": 8}  # KiB, passes, lanes
+MOST_PBKDF2_ITERATIONS = 2_000_000
+BYTES_THAT_BCRYPT_READS = 72
+
+_BCRYPT = re.compile(r"\$2[abxy]\$(\d\d)\$[./A-Za-z0-9]{53}")
+_ARGON2 = re.compile(r"\$argon2(?:id|i|d)\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+")
+
+
+class PlainBCrypt(BCryptPasswordHasher):
+    """bcrypt over the password itself, as most systems have it: it reads 72 bytes, and this library refuses more."""
+
+    def encode(self, password: str, salt: Any) -> str:
+        cut = password.encode()[:BYTES_THAT_BCRYPT_READS].decode(errors="surrogateescape")
+        return super().encode(_Bytes(cut), salt)
+
+
+class _Bytes(str):
+    """Text that gives back the very bytes it was cut to, half a character included."""
+
+    __slots__ = ()
+
+    def encode(self, encoding: str = "utf-8", errors: str = "surrogateescape") -> bytes:
+        return super().encode(encoding, errors)
+
+
+def as_stored(text: str) -> str:
+    """The hash as our hashers write it: `$2b$12$...` and `$argon2id$...` get their algorithm's name in front."""
+    if _BCRYPT.fullmatch(text):
+        return f"bcrypt${text}"
+    if _ARGON2.fullmatch(text):
+        return f"argon2{text}"
+    return text
+
+
+def is_too_dear(algorithm: str, decoded: dict[str, Any]) -> bool:
+    """Whether comparing with it would cost more than a sign-in may; `decoded` is what the hasher reads from it."""
+    if algorithm.startswith("bcrypt"):
+        return int(decoded["work_factor"]) > MOST_BCRYPT_ROUNDS
+    if algorithm == "argon2":
+        return any(int(decoded[name]) > most for name, most in MOST_ARGON2.items())
+    return int(decoded.get("iterations", 0)) > MOST_PBKDF2_ITERATIONS

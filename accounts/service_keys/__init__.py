@@ -1,0 +1,1 @@
+"""API keys of other services: their form, how they are issued, and the registry that checks them."""

@@ -1,0 +1,134 @@
+"""Making, rotating and revoking the keys of services: what the admin and `manage.py service_key` call.
+
+Each change writes its audit row in the same transaction. The text of a key exists only in the answer to its maker.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models.functions import Now
+
+from accounts.models import AuditEvent, Service, ServiceKey
+from accounts.service_keys import form
+from accounts.service_keys.registry import NAME_FORM, SCOPES, from_environment, live_keys
+
+LONGEST_LIFE_DAYS = 3650
+
+
+class KeyRefused(Exception):
+    """The request for a key, a rotation or a revocation breaks a rule; the message says which, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedKey:
+    """A key just made. `text` is shown once and kept nowhere."""
+
+    service: str
+    id: str
+    text: str
+    scopes: list[str]
+    expires_at: datetime | None
+
+
+@transaction.atomic
+def create(
+    *,
+    service: str,
+    scopes: Collection[str],
+    actor: str,
+    expires_in_days: int | None = None,
+    another: bool = False,
+    reason: str = "",
+) -> IssuedKey:
+    """The first key of a new service, or, when asked for, another one of a service that exists.
+
+    A name stays with its service for ever, since history and idempotency keys belong to it: a name that is in use is
+    refused without `another`, that of a retired service always.
+    """
+    _check_name(service)
+    owner = _service(service, another=another)
+    return _issue(owner, _checked(scopes), actor, expires_in_days, event="service_key_created", reason=reason)
+
+
+@transaction.atomic
+def rotate(*, service: str, actor: str, expires_in_days: int | None = None) -> IssuedKey:
+    """A new key with the scopes of the live ones, which stay live until they are revoked: no request fails between."""
+    live = list(live_keys().filter(service_id=service).order_by("-created_at"))
+    if not live:
+        raise KeyRefused(f"The service {service!r} has no live key in the database to rotate.")
+    if len({frozenset(key.scopes) for key in live}) > 1:
+        raise KeyRefused(
+            f"The live keys of {service!r} have different scopes: use `create --another --scopes ...` instead."
+        )
+    return _issue(live[0].service, live[0].scopes, actor, expires_in_days, event="service_key_rotated")
+
+
+@transaction.atomic
+def revoke(*, key_id: str, actor: str, reason: str = "") -> bool:
+    """Ends a key for good; every process refuses it within a second. False when it was revoked before."""
+    if not ServiceKey.objects.filter(pk=key_id).exists():
+        raise KeyRefused(
+            f"There is no key {key_id!r} in the database; keys of INTERNAL_API_KEYS end by removing them."
+        )
+    if not ServiceKey.objects.filter(pk=key_id, revoked_at__isnull=True).update(revoked_at=Now()):
+        return False
+    key = ServiceKey.objects.get(pk=key_id)
+    _audit("service_key_revoked", key, actor, reason)
+    return True
+
+
+def _check_name(name: str) -> None:
+    if name in Service.RESERVED:
+        raise KeyRefused(f"{name!r} is reserved: the product itself writes under this name.")
+    if not NAME_FORM.fullmatch(name):
+        raise KeyRefused(
+            f"{name!r} is no name of a service: a to z first, then up to 39 of a-z, 0-9, - and _."
+        )
+
+
+def _service(name: str, *, another: bool) -> Service:
+    service, new = Service.objects.get_or_create(name=name)
+    if service.disabled_at is not None:
+        raise KeyRefused(f"The service {name!r} was retired. Names are never used again: choose another one.")
+    known = not new or name in {
+        credential.service for credential in from_environment(settings.INTERNAL_API_KEYS)
+    }
+    if known and not another:
+        raise KeyRefused(
+            f"The service {name!r} exists. `rotate` replaces its key, `create --another` adds one to it."
+        )
+    return service
+
+
+def _checked(scopes: Collection[str]) -> list[str]:
+    unknown = sorted(set(scopes) - SCOPES)
+    if unknown:
+        raise KeyRefused(f"Unknown scope {', '.join(unknown)}. The scopes are {', '.join(sorted(SCOPES))}.")
+    if not scopes:
+        raise KeyRefused(f"A key without a scope opens nothing. The scopes are {', '.join(sorted(SCOPES))}.")
+    return sorted(set(scopes))
+
+
+def _issue(
+    service: Service, scopes: list[str], actor: str, days: int | None, *, event: str, reason: str = ""
+) -> IssuedKey:
+    if days is not None and not 1 <= days <= LONGEST_LIFE_DAYS:
+        raise KeyRefused(f"A key lives 1 to {LONGEST_LIFE_DAYS} days, or without an end.")
+    made = form.generate(settings.ENVIRONMENT)
+    expires_at = Now() + timedelta(days=days) if days is not None else None
+    key = ServiceKey.objects.create(
+        id=made.id, service=service, digest=made.digest, scopes=scopes, expires_at=expires_at
+    )
+    key.refresh_from_db(fields=["expires_at"])
+    _audit(event, key, actor, reason)
+    return IssuedKey(service.name, made.id, made.text, scopes, key.expires_at)
+
+
+def _audit(event: str, key: ServiceKey, actor: str, reason: str) -> None:
+    detail = {"service": key.service_id, "key": key.pk, "scopes": key.scopes}
+    if reason:
+        detail["reason"] = reason
+    AuditEvent.objects.create(type=event, actor=actor, detail=detail)

@@ -1,0 +1,140 @@
+"""Which services hold which keys, and what each key may do.
+
+Keys come from the environment (INTERNAL_API_KEYS) and from the database. Each process holds the live ones in memory by
+their SHA-256 and reads the table again every half second, so that a request costs no query and a revoked key is refused
+everywhere within a second.
+"""
+
+import hmac
+import re
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+
+from accounts.models import Service, ServiceKey
+from accounts.service_keys import form
+
+SCOPES = frozenset(
+    {
+        "users:read",
+        "tokens:introspect",
+        "credits:read",
+        "credits:add",
+        "credits:use",
+        "credits:refund",
+        "billing:read",
+        "billing:write",
+        "billing:webhook",
+        "events:read",
+    }
+)
+NAME_FORM = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+REFRESH_SECONDS = 0.5
+LAST_USE_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceCredential:
+    """Who calls: the service's name, which owns idempotency keys and holds, and the scopes of the key it used."""
+
+    service: str
+    scopes: frozenset[str]
+    key_id: str
+    digest: bytes
+    from_database: bool
+
+
+class Registry:
+    """The live keys of this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.clear()
+
+    def clear(self) -> None:
+        self._by_digest: dict[bytes, ServiceCredential] = {}
+        self._read_at = float("-inf")
+        self._last_use: dict[str, float] = {}
+
+    def find(self, text: str) -> ServiceCredential | None:
+        """The credential of a live key, else None: for unknown, wrong, revoked and expired keys alike."""
+        if form.key_id(text) is None:
+            return None
+        digest = form.digest(text)
+        credential = self._live().get(digest)
+        if credential is None or not hmac.compare_digest(credential.digest, digest):
+            return None
+        if credential.from_database:
+            self._record_use(credential.key_id)
+        return credential
+
+    def _live(self) -> dict[bytes, ServiceCredential]:
+        if time.monotonic() - self._read_at > REFRESH_SECONDS:
+            self._read()
+        return self._by_digest
+
+    def _read(self) -> None:
+        """By each thread that finds them old: one that waited for another's reading would wait for its connection too,
+        and behind a database that is silent the last of four would learn of it after four time-outs.
+        """
+        started = time.monotonic()  # what is revoked while we read is seen by the next reading
+        credentials = [*from_environment(settings.INTERNAL_API_KEYS), *_from_database()]
+        with self._lock:
+            if started > self._read_at:
+                self._by_digest = {credential.digest: credential for credential in credentials}
+                self._read_at = started
+
+    def _record_use(self, key_id: str) -> None:
+        now = time.monotonic()
+        if now - self._last_use.get(key_id, float("-inf")) < LAST_USE_SECONDS:
+            return
+        self._last_use[key_id] = now
+        a_minute_ago = Now() - timedelta(seconds=LAST_USE_SECONDS)  # other processes record uses too
+        recorded_before = Q(last_used_at__isnull=True) | Q(last_used_at__lte=a_minute_ago)
+        ServiceKey.objects.filter(recorded_before, pk=key_id).update(last_used_at=Now())
+
+
+registry = Registry()
+
+
+def live_keys() -> QuerySet[ServiceKey]:
+    """The keys in the database that open something now."""
+    unexpired = Q(expires_at__isnull=True) | Q(expires_at__gt=Now())
+    return ServiceKey.objects.filter(unexpired, revoked_at__isnull=True, service__disabled_at__isnull=True)
+
+
+def _from_database() -> Iterator[ServiceCredential]:
+    for key_id, service, digest, scopes in live_keys().values_list("id", "service_id", "digest", "scopes"):
+        yield ServiceCredential(service, frozenset(scopes), key_id, bytes(digest), from_database=True)
+
+
+def from_environment(value: str) -> Iterator[ServiceCredential]:
+    """`name=key[:scope,scope...];...`; a key without scopes has all of them.
+
+    Raises ImproperlyConfigured for a bad name, key or scope, by the number of the entry: what looks like a name may be
+    the key itself.
+    """
+    entries = list(filter(None, (piece.strip() for piece in value.split(";"))))
+    for number, entry in enumerate(entries, start=1):
+        name, _, rest = entry.partition("=")
+        text, colon, scope_list = rest.partition(":")
+        key_id = form.key_id(text)
+        if key_id is None:
+            raise _malformed(number, "its key is malformed; name=key[:scope,scope...] is expected")
+        if name in Service.RESERVED or not NAME_FORM.fullmatch(name):
+            raise _malformed(number, "its name cannot be that of a service")
+        scopes = frozenset(scope_list.split(",")) if colon else SCOPES
+        if scopes - SCOPES:
+            raise _malformed(number, "it has an empty or unknown scope")
+        yield ServiceCredential(name, scopes, key_id, form.digest(text), from_database=False)
+
+
+def _malformed(number: int, reason: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(f"INTERNAL_API_KEYS, entry {number}: {reason}.")

@@ -1,0 +1,31 @@
+"""Sessions: one signed-in device each. What the rest of the service asks of them."""
+
+from accounts.sessions.lineage import (
+    EndReason,
+    TokenPair,
+    end,
+    end_all,
+    end_one,
+    end_others,
+    live_of,
+    open_session,
+    read,
+    rotate,
+    sign_out_everywhere,
+    sign_out_others,
+)
+
+__all__ = [
+    "EndReason",
+    "TokenPair",
+    "end",
+    "end_all",
+    "end_one",
+    "end_others",
+    "live_of",
+    "open_session",
+    "read",
+    "rotate",
+    "sign_out_everywhere",
+    "sign_out_others",
+]

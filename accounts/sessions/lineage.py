@@ -1,0 +1,340 @@
+"""Sessions: one signed-in device each, with one live refresh token. Truth is the row; every change is one statement.
+
+All times are the database's clock, so hosts may disagree about the time. Where a transaction touches the user's row and
+sessions, the user's row comes first: no two of them can deadlock.
+"""
+
+import uuid
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F, QuerySet
+from django.db.models.functions import Now
+from rest_framework_simplejwt.exceptions import TokenError
+
+from accounts import audit
+from accounts.audit import Event
+from accounts.errors import (
+    RefreshSessionRevoked,
+    RefreshTokenExpired,
+    RefreshTokenInvalid,
+    RefreshTokenReused,
+    ServiceUnavailable,
+    SessionNotFound,
+)
+from accounts.kit import devices, metrics, throttles
+from accounts.kit.client import Client
+from accounts.mail import kinds
+from accounts.models import Session, User
+from accounts.sessions import key_use
+from accounts.sessions.tokens import SessionAccessToken, SessionRefreshToken
+
+EndReason = Session.EndReason
+
+# The user's row is locked and compared with what the caller judged: a password change, suspension or sign-out
+# everywhere that came in between leaves no row to insert for, and one that comes later finds the session.
+_OPEN = """
+INSERT INTO accounts_session (
+  id, user_id, current_jti, current_issued_at, current_expires_at, expires_at, methods, ip, user_agent, end_reason)
+SELECT %(id)s, judged.id, %(jti)s, now, now + LEAST(%(idle)s, %(absolute)s), now + %(absolute)s,
+       %(methods)s::varchar[], %(ip)s::inet, %(user_agent)s::text, ''
+FROM (
+  SELECT id FROM accounts_user
+  WHERE id = %(user_id)s AND status = 'active' AND password = %(password)s AND token_version = %(token_version)s
+  FOR SHARE
+) AS judged, (SELECT statement_timestamp() AS now) AS clock
+RETURNING id, user_id, current_jti, current_issued_at, current_expires_at, authenticated_at, methods,
+  EXISTS (SELECT FROM accounts_session AS earlier WHERE earlier.user_id = accounts_session.user_id) AND NOT (
+    EXISTS (SELECT FROM accounts_session AS earlier WHERE earlier.user_id = accounts_session.user_id
+              AND regexp_replace(earlier.user_agent, %(versions)s::text, '', 'g') = %(likeness)s::text)
+    AND EXISTS (SELECT FROM accounts_session AS earlier WHERE earlier.user_id = accounts_session.user_id
+                  AND coalesce(earlier.ip <<= network(set_masklen(%(ip)s::inet, %(near)s::int)), TRUE)))
+"""
+
+_ROTATE = """
+UPDATE accounts_session AS session SET
+  previous_jti = session.current_jti, current_jti = %(successor)s, rotated_at = now, last_used_at = now,
+  current_issued_at = now, current_expires_at = LEAST(now + %(idle)s, session.expires_at),
+  ip = %(ip)s::inet, user_agent = %(user_agent)s::text
+FROM accounts_user AS owner, (SELECT clock_timestamp() AS now) AS clock
+WHERE session.id = %(id)s AND session.user_id = %(user_id)s AND session.current_jti = %(jti)s
+  AND session.ended_at IS NULL AND session.expires_at > now AND session.current_expires_at > now
+  AND owner.id = session.user_id AND owner.status = 'active' AND owner.token_version = %(token_version)s
+RETURNING session.id, session.user_id, session.current_jti, session.current_issued_at, session.current_expires_at,
+          session.authenticated_at, session.methods
+"""
+# What a request needs of its session; the rest is read when somebody asks for it.
+_SESSION_COLUMNS = ["id", "user_id", "authenticated_at", "ended_at", "methods"]
+_USER_COLUMNS = [field.attname for field in User._meta.concrete_fields]  # noqa: SLF001  Django's documented name
+_READ = """
+SELECT extract(epoch FROM clock_timestamp())::float8, session.expires_at > clock_timestamp(),
+  EXISTS (SELECT FROM mfa_authenticator AS factor WHERE factor.user_id = owner.id),
+  EXISTS (SELECT FROM socialaccount_socialaccount AS google WHERE google.user_id = owner.id), {columns}
+FROM accounts_session AS session JOIN accounts_user AS owner ON owner.id = session.user_id
+WHERE session.id = %s AND session.user_id = %s
+""".format(  # noqa: S608  names of columns only
+    columns=", ".join(
+        [*(f"session.{name}" for name in _SESSION_COLUMNS), *(f"owner.{name}" for name in _USER_COLUMNS)]
+    )
+)
+_RETURNED = (
+    "id",
+    "user_id",
+    "current_jti",
+    "current_issued_at",
+    "current_expires_at",
+    "authenticated_at",
+    "methods",
+)
+
+
+class TokenPair(NamedTuple):
+    """What a sign-in or a refresh answers: two tokens and their lifetimes in seconds."""
+
+    access_token: str
+    refresh_token: str
+    expires_in: int
+    refresh_expires_in: int
+
+
+class Reading(NamedTuple):
+    """A session with its user as the database has them at `now`, in seconds since 1970 of its clock."""
+
+    now: float
+    lasts: bool  # its 90 days are not over
+    session: Session
+
+    def is_live(self, *, token_version: int) -> bool:
+        """Neither ended nor over, of an active user who has not signed out everywhere since the token was made."""
+        user = self.session.user
+        return (
+            self.lasts
+            and self.session.ended_at is None
+            and user.is_active
+            and user.token_version == token_version
+        )
+
+
+def read(session_id: uuid.UUID, user_id: uuid.UUID) -> Reading | None:
+    """The one statement of an authenticated request.
+
+    Written out because it runs with every request: building it with the ORM each time cost more than running it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_READ, [session_id, user_id])
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    now, lasts, mfa_enabled, google_linked, *values = row
+    session = Session.from_db(connection.alias, _SESSION_COLUMNS, values[: len(_SESSION_COLUMNS)])
+    session.read_at = now
+    session.user = User.from_db(connection.alias, _USER_COLUMNS, values[len(_SESSION_COLUMNS) :])
+    session.user.mfa_enabled = mfa_enabled
+    session.user.google_linked = google_linked
+    return Reading(now, lasts, session)
+
+
+def open_session(user: User, *, methods: list[str], client: Client) -> TokenPair | None:
+    """Signs the user in on a new device, audited. None: the account is no longer as `user` says; judge it again.
+
+    `methods` are RFC 8176 values, the claim `amr`.
+    """
+    with transaction.atomic():
+        opened = _insert(user, methods, client)
+        if opened is None:
+            return None
+        session, is_new = opened
+        event = audit.record(Event.SIGNED_IN, user_id=user.pk, session_id=session.pk, client=client)
+        if is_new:
+            kinds.notify(kinds.NEW_DEVICE, user=user, event=event)
+    metrics.count(metrics.TOKENS, "sign_in")
+    return _pair(session, user.token_version, now=session.current_issued_at)
+
+
+def rotate(raw_token: str, *, client: Client) -> TokenPair:
+    """Exchanges a refresh token for its successor.
+
+    For 60 s the superseded token gets the same successor again: parallel callers converge, and an answer that was lost
+    is repeated. Anything older, or later, ends the session (RFC 9700, 4.14.2).
+
+    Raises RateLimited, RefreshTokenInvalid, RefreshTokenExpired, RefreshTokenReused or RefreshSessionRevoked.
+    The end of a reused session is committed before the refusal is raised.
+    """
+    token = _decode(raw_token)
+    throttles.take(throttles.hit("refresh", str(token.session_id)))
+    session = _advance(token, client)
+    if session is not None:
+        metrics.count(metrics.TOKENS, "refresh")
+        return _pair(session, token["tv"], now=session.current_issued_at)
+    session, now = _judge(token)
+    if _repeats(token, session, now):
+        return _pair(session, token["tv"], now=now)
+    if session.current_jti == token.jti:
+        raise ServiceUnavailable  # the account was in between two states; the token is good for the next try
+    _end_reused(session, client)
+    raise RefreshTokenReused
+
+
+def end(session: Session, *, reason: EndReason, client: Client) -> None:
+    """Ends one session, at once."""
+    with transaction.atomic():
+        audit.record(Event.SIGNED_OUT, user_id=session.user_id, session_id=session.pk, client=client)
+        _end(Session.objects.filter(pk=session.pk), reason)
+
+
+def live_of(user_id: uuid.UUID) -> QuerySet[Session]:
+    """Those with a refresh token that would still be taken."""
+    return Session.objects.filter(
+        user_id=user_id, ended_at=None, expires_at__gt=Now(), current_expires_at__gt=Now()
+    )
+
+
+def end_one(session: Session, session_id: uuid.UUID, *, client: Client) -> None:
+    """Ends another session of the same user, or this one. Raises SessionNotFound."""
+    with transaction.atomic():
+        if not _end(live_of(session.user_id).filter(pk=session_id), EndReason.ENDED_BY_USER):
+            raise SessionNotFound
+        audit.record(Event.SESSION_ENDED, user_id=session.user_id, session_id=session_id, client=client)
+
+
+def end_others(session: Session, *, reason: EndReason) -> None:
+    """Ends every session of the user but this one. Called inside the transaction of its cause."""
+    _end(Session.objects.filter(user_id=session.user_id).exclude(pk=session.pk), reason)
+
+
+def sign_out_others(session: Session, *, client: Client) -> None:
+    with transaction.atomic():
+        _lock(session.user_id)
+        end_others(session, reason=EndReason.ENDED_BY_USER)
+        audit.record(
+            Event.OTHER_SESSIONS_ENDED, user_id=session.user_id, session_id=session.pk, client=client
+        )
+
+
+def end_all(user_id: uuid.UUID, *, reason: EndReason) -> None:
+    """Ends every session of the user, at once. Called inside the transaction of its cause."""
+    User.objects.filter(pk=user_id).update(token_version=F("token_version") + 1)
+    _end(Session.objects.filter(user_id=user_id), reason)
+
+
+def sign_out_everywhere(session: Session, *, client: Client) -> None:
+    with transaction.atomic():
+        end_all(session.user_id, reason=EndReason.LOGOUT_ALL)
+        audit.record(
+            Event.SIGNED_OUT_EVERYWHERE, user_id=session.user_id, session_id=session.pk, client=client
+        )
+
+
+# ---------------------------------------------------------------- steps
+
+
+def _lock(user_id: uuid.UUID) -> None:
+    """A sign-in that is under way shares a lock on the user's row: after this it is done, or will wait."""
+    User.objects.select_for_update(no_key=True).get(pk=user_id)
+
+
+def _end(sessions: QuerySet[Session], reason: EndReason) -> bool:
+    """Whether any of them had not ended before."""
+    return sessions.filter(ended_at=None).update(ended_at=Now(), end_reason=reason) > 0
+
+
+def _insert(user: User, methods: list[str], client: Client) -> tuple[Session, bool] | None:
+    """The session, and whether it is on a device that the user, who has had others, was not seen with before."""
+    values = {
+        "id": uuid.uuid4(),
+        "jti": uuid.uuid4(),
+        "user_id": user.pk,
+        "password": user.password,
+        "token_version": user.token_version,
+        "idle": SessionRefreshToken.lifetime,
+        "absolute": settings.SESSION_ABSOLUTE_LIFETIME,
+        "methods": methods,
+        "ip": client.ip,
+        "user_agent": client.user_agent,
+        "versions": devices.VERSIONS,
+        "likeness": devices.likeness(client.user_agent),
+        "near": devices.neighbourhood(client.ip),
+    }
+    row = _run(_OPEN, values)
+    return None if row is None else (_session(row), row[-1])
+
+
+def _decode(raw_token: str) -> SessionRefreshToken:
+    try:
+        return SessionRefreshToken(raw_token.encode())  # type: ignore[arg-type]
+    except TokenError as error:
+        raise RefreshTokenInvalid from error
+
+
+def _advance(token: SessionRefreshToken, client: Client) -> Session | None:
+    """Compare-and-set: of parallel callers with one token exactly one moves the session on."""
+    values = {
+        "id": token.session_id,
+        "user_id": token.user_id,
+        "jti": token.jti,
+        "token_version": token["tv"],
+        "successor": uuid.uuid4(),
+        "idle": SessionRefreshToken.lifetime,
+        "ip": client.ip,
+        "user_agent": client.user_agent,
+    }
+    row = _run(_ROTATE, values)
+    return None if row is None else _session(row)
+
+
+def _judge(token: SessionRefreshToken) -> tuple[Session, datetime]:
+    """Why the session did not move on. Returns it, and the time, where all is well but the token's age."""
+    session = (
+        Session.objects.select_related("user")
+        .annotate(now=Now())
+        .filter(pk=token.session_id, user=token.user_id)
+        .first()
+    )
+    if session is None:
+        raise RefreshSessionRevoked
+    reading = Reading(session.now.timestamp(), session.expires_at > session.now, session)
+    if token["exp"] <= reading.now:
+        raise RefreshTokenExpired
+    if not reading.is_live(token_version=token["tv"]):
+        raise RefreshSessionRevoked
+    return session, session.now
+
+
+def _repeats(token: SessionRefreshToken, session: Session, now: datetime) -> bool:
+    if session.previous_jti != token.jti or session.rotated_at is None:
+        return False
+    return bool(now - session.rotated_at <= settings.REFRESH_GRACE)
+
+
+def _end_reused(session: Session, client: Client) -> None:
+    with transaction.atomic():
+        event = audit.record(
+            Event.REFRESH_REUSED, user_id=session.user_id, session_id=session.pk, client=client
+        )
+        if _end(Session.objects.filter(pk=session.pk), EndReason.REUSE):
+            kinds.notify(kinds.REFRESH_REUSED, user=session.user, event=event)
+
+
+def _run(statement: str, values: dict[str, Any]) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return cursor.fetchone()
+
+
+def _session(row: tuple[Any, ...]) -> Session:
+    return Session(**dict(zip(_RETURNED, row[: len(_RETURNED)], strict=True)))
+
+
+def _pair(session: Session, token_version: int, *, now: datetime) -> TokenPair:
+    access = SessionAccessToken.for_session(session, token_version, now=now)
+    refresh = SessionRefreshToken.for_session(session, token_version)
+    pair = TokenPair(
+        access_token=str(access),
+        refresh_token=str(refresh),
+        expires_in=access["exp"] - access["iat"],
+        refresh_expires_in=max(0, refresh["exp"] - int(now.timestamp())),
+    )
+    key_use.note()
+    return pair

@@ -1,0 +1,133 @@
+"""The second step of a sign-in, and signing in by a passkey alone. Both end in accounts/sign_in/admission.py."""
+
+from collections.abc import Callable
+from typing import Any
+
+from allauth.mfa.models import Authenticator
+from django.conf import settings
+from django.db import transaction
+
+from accounts import audit, factors
+from accounts.audit import Event
+from accounts.errors import MFAInvalidCode, MFATokenInvalid, PasskeyInvalid
+from accounts.factors import passkeys, proofs, totp
+from accounts.factors.proofs import FactorWrong
+from accounts.kit import throttles
+from accounts.kit.client import Client, network
+from accounts.mail import kinds
+from accounts.models import MFAToken, User
+from accounts.sessions import TokenPair
+from accounts.sign_in import admission, half_sign_ins
+
+Type = Authenticator.Type
+# A passkey that has verified its user is possession and knowledge, or a body, at once (RFC 8176).
+PASSKEY_ALONE = ["pop", "user", factors.MFA]
+
+
+@admission.counted("mfa")
+def finish(
+    *, mfa_token: str, code: str | None, credential: dict[str, Any] | None, client: Client
+) -> TokenPair:
+    """Opens the session that the first step was for.
+
+    Raises MFATokenInvalid, MFAInvalidCode, AccountSuspended, DeletionPending, RateLimited, ServiceUnavailable.
+    """
+    throttles.take(throttles.hit("login_mfa", network(client.ip)))
+    token = half_sign_ins.find(mfa_token)
+    if token is None:
+        raise MFATokenInvalid
+
+    def attempt() -> TokenPair | None:
+        if not half_sign_ins.count_try(token):
+            raise MFATokenInvalid
+        return _open(token, proof_of(token, code=code, credential=credential, client=client), client)
+
+    try:
+        return proofs.judged(token.user, attempt, client=client)
+    except FactorWrong as error:
+        raise MFAInvalidCode from error
+
+
+def options_for(mfa_token: str | None, *, client: Client) -> dict[str, Any]:
+    """What a passkey is to sign: for a sign-in of its own, or as the second step. Raises MFATokenInvalid."""
+    throttles.take(throttles.hit("passkey_options", network(client.ip)))
+    if mfa_token is None:
+        return passkeys.sign_in_options()
+    token = half_sign_ins.find(mfa_token)
+    if token is None:
+        raise MFATokenInvalid
+    return passkeys.second_factor_options(token)
+
+
+@admission.counted("passkey")
+def by_passkey(*, credential: dict[str, Any], cancel_deletion: bool, client: Client) -> TokenPair:
+    """Opens a session. Nothing can be guessed here, so nothing is counted per account.
+
+    Raises PasskeyInvalid, AccountSuspended, DeletionPending, RateLimited.
+    """
+    throttles.take(throttles.hit("passkey_login", network(client.ip)))
+    claimed = passkeys.owner(credential)
+    pair = None
+    if claimed is not None and _may_sign_in(claimed):
+        pair = _open_by_passkey(claimed, credential, client, cancel_deletion=cancel_deletion)
+    if pair is None:
+        audit.record(Event.SIGN_IN_FAILED, user_id=None, client=client, detail={"method": "passkey"})
+        raise PasskeyInvalid
+    return pair
+
+
+def note_use(user: User, row: Authenticator, *, client: Client) -> None:
+    """A recovery code is told about: few are left, and it may not have been the owner."""
+    if row.type == Type.RECOVERY_CODES:
+        event = audit.record(Event.RECOVERY_CODE_USED, user_id=user.pk, client=client)
+        kinds.notify(kinds.RECOVERY_CODE_USED, user=user, event=event)
+
+
+# ---------------------------------------------------------------- steps
+
+Proof = Callable[[User], Authenticator | None]
+
+
+def proof_of(
+    token: MFAToken, *, code: str | None, credential: dict[str, Any] | None, client: Client
+) -> Proof:
+    """What was sent, as a question to the user's factors."""
+    if credential is not None:
+        return lambda user: passkeys.use(user.pk, credential, client=client, mfa_token=token)
+    return lambda user: totp.use_code(user.pk, code or "")
+
+
+@transaction.atomic
+def _open(token: MFAToken, proof: Proof, client: Client) -> TokenPair | None:
+    """The factor, the half sign-in and the session: all of it, or none is used up."""
+    user = factors.locked(token.user_id)
+    row = proof(user)
+    if row is None:
+        return None
+    if not half_sign_ins.use(token, user):
+        raise MFATokenInvalid
+    note_use(user, row, client=client)
+    pair = admission.admit(
+        user,
+        methods=factors.with_factor(token.methods, row.type),
+        cancel_deletion=token.cancel_deletion,
+        client=client,
+    )
+    if pair is None:
+        raise MFATokenInvalid  # deleted, or closed a moment ago
+    return pair
+
+
+@transaction.atomic
+def _open_by_passkey(
+    claimed: User, credential: dict[str, Any], client: Client, *, cancel_deletion: bool
+) -> TokenPair | None:
+    user = factors.locked(claimed.pk)
+    if passkeys.use(user.pk, credential, client=client) is None:
+        return None
+    return admission.admit(user, methods=PASSKEY_ALONE, cancel_deletion=cancel_deletion, client=client)
+
+
+def _may_sign_in(user: User) -> bool:
+    """As with a password: accounts/sign_in/by_password.py."""
+    return user.email_verified or not settings.LOGIN_REQUIRES_VERIFIED_EMAIL

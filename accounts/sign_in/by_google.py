@@ -1,0 +1,205 @@
+"""Signing in with Google, and linking a Google account: what each step proves, and what follows from it.
+
+Two ways lead here. The browser's: we send it to Google with a state and get it back with a code. And that of clients
+that talk to Google themselves (One Tap, native apps): they fetch a nonce here and bring an ID token that carries it.
+Either way the ID token is checked by accounts/google/id_tokens.py, and nothing is believed before that.
+"""
+
+from typing import NamedTuple
+
+from django.conf import settings
+
+from accounts import sessions
+from accounts.errors import ServiceUnavailable, SessionRevoked
+from accounts.google import accounts, id_tokens
+from accounts.google import client as google_client
+from accounts.google import state as google_state
+from accounts.google.errors import (
+    GoogleEmailNotVerified,
+    IdTokenInvalid,
+    OAuthCodeInvalid,
+    OAuthDenied,
+    StateInvalid,
+)
+from accounts.google.id_tokens import Identity
+from accounts.google.state import State
+from accounts.kit import throttles
+from accounts.kit.client import Client, network
+from accounts.models import Session, User
+from accounts.sessions import TokenPair
+from accounts.sign_in import admission, exchange
+
+TRIES_WHEN_ACCOUNT_CHANGES = 3
+
+
+class Beginning(NamedTuple):
+    """Where the browser must go, and the secret that its cookie keeps meanwhile."""
+
+    authorization_url: str
+    binding: str
+
+
+class Returned(NamedTuple):
+    """What the browser brought back from Google, or from our own front end."""
+
+    state: str
+    code: str | None
+    error: str | None
+    binding: str
+
+
+def begin_sign_in(*, binding: str | None, cancel_deletion: bool, client: Client) -> Beginning:
+    """Raises GoogleNotConfigured, RateLimited."""
+    google_client.require_configured()
+    throttles.take(throttles.hit("google_begin", network(client.ip)))
+    binding = binding or google_state.new_binding()
+    state = google_state.new("sign_in", binding=binding, cancel_deletion=cancel_deletion)
+    return Beginning(_authorization_url(state), binding)
+
+
+def begin_link(session: Session, *, binding: str | None) -> Beginning:
+    """The link dies with the session. Raises GoogleNotConfigured, RateLimited, GoogleAlreadyLinked."""
+    _prepare_link(session)
+    binding = binding or google_state.new_binding()
+    owner = {
+        "user_id": session.user_id,
+        "session_id": session.pk,
+        "token_version": session.user.token_version,
+    }
+    return Beginning(_authorization_url(google_state.new("link", binding=binding, **owner)), binding)
+
+
+def _authorization_url(state: State) -> str:
+    return google_client.authorization_url(
+        state=state.sealed(), nonce=state.nonce, code_challenge=state.code_challenge
+    )
+
+
+def _prepare_link(session: Session) -> None:
+    google_client.require_configured()
+    throttles.take(throttles.hit("google_link", str(session.user_id)))
+
+
+# ---------------------------------------------------------------- the browser comes back
+
+
+@admission.counted("google", done=None)
+def use_state(returned: Returned, *, client: Client) -> State:
+    """The first step: whether it is one of ours, of this browser, for the first time.
+
+    Raises GoogleNotConfigured, RateLimited, StateInvalid.
+    """
+    google_client.require_configured()
+    throttles.take(throttles.hit("google", network(client.ip)))
+    return google_state.use_state(returned.state, binding=returned.binding)
+
+
+def finish(state: State, returned: Returned, *, client: Client) -> TokenPair | None:
+    """Signs in; None where it was a link, which is made. Raises what the steps below and `admit` say."""
+    if state.purpose == "link":
+        finish_link(state, returned, client=client)
+        return None
+    with admission.counted("google"):
+        identity = _identity_behind(state, returned)
+        return sign_in(identity, cancel_deletion=state.cancel_deletion, client=client)
+
+
+def finish_for_front_end(state: State, returned: Returned, *, client: Client) -> str | None:
+    """The same for a front end of its own: a code for POST /v1/auth/exchange, which then lets them in or not."""
+    if state.purpose == "link":
+        finish_link(state, returned, client=client)
+        return None
+    with admission.counted("google", done="exchange_required"):
+        user = accounts.user_of(_identity_behind(state, returned), client=client)
+        return exchange.issue(user, cancel_deletion=state.cancel_deletion)
+
+
+def finish_link(state: State, returned: Returned, *, client: Client) -> None:
+    """Raises StateInvalid where the session that asked has ended; GoogleAccountTaken, GoogleAlreadyLinked."""
+    identity = _identity_behind(state, returned)
+    if state.session_id is None or state.user_id is None:
+        raise StateInvalid
+    reading = sessions.read(state.session_id, state.user_id)
+    if reading is None or not reading.is_live(token_version=state.token_version):
+        raise StateInvalid
+    try:
+        accounts.link(reading.session, identity, client=client)
+    except SessionRevoked as error:
+        raise StateInvalid from error
+
+
+def _identity_behind(state: State, returned: Returned) -> Identity:
+    """Raises OAuthDenied, OAuthCodeInvalid, IdTokenInvalid, GoogleEmailNotVerified, GoogleUnavailable."""
+    if returned.error is not None:
+        raise OAuthDenied
+    if not returned.code:
+        raise OAuthCodeInvalid
+    raw = google_client.exchange(returned.code, code_verifier=state.code_verifier)
+    if raw is None:
+        raise IdTokenInvalid
+    identity = id_tokens.verify(raw, audiences=[google_client.web_client_id()], now=google_state.now())
+    if identity.nonce != state.nonce:
+        raise IdTokenInvalid
+    google_state.spend_token(identity)
+    return identity
+
+
+# ---------------------------------------------------------------- ID tokens
+
+
+def nonce(*, client: Client) -> str:
+    """Raises GoogleNotConfigured, RateLimited."""
+    google_client.require_configured()
+    throttles.take(throttles.hit("google_begin", network(client.ip)))
+    return google_state.new_nonce()
+
+
+@admission.counted("google")
+def sign_in_by_token(raw: str, *, cancel_deletion: bool, client: Client) -> TokenPair:
+    """Raises GoogleNotConfigured, RateLimited, and what `identify`, `user_of` and `admit` say."""
+    google_client.require_configured()
+    throttles.take(throttles.hit("google", network(client.ip)))
+    return sign_in(identify(raw), cancel_deletion=cancel_deletion, client=client)
+
+
+def link_by_token(session: Session, raw: str, *, client: Client) -> None:
+    """Raises GoogleNotConfigured, RateLimited, and what `identify` and `link` say."""
+    _prepare_link(session)
+    accounts.link(session, identify(raw), client=client)
+
+
+def identify(raw: str) -> Identity:
+    """Whose ID token it is; its nonce and it are used up. Raises IdTokenInvalid, GoogleEmailNotVerified,
+    GoogleUnavailable.
+    """
+    identity = id_tokens.verify(raw, audiences=settings.GOOGLE_CLIENT_IDS, now=google_state.now())
+    google_state.use_token(identity)
+    return identity
+
+
+def is_linked(user: User) -> bool:
+    """Whether the user can prove by Google who they are."""
+    return bool(settings.GOOGLE_CLIENT_IDS) and accounts.is_linked(user)
+
+
+def proves(user: User, raw: str) -> bool:
+    """Whether the ID token is one of the Google account that opens this one. Raises GoogleUnavailable."""
+    try:
+        return accounts.is_of(user, identify(raw))
+    except (IdTokenInvalid, GoogleEmailNotVerified):
+        return False
+
+
+# ---------------------------------------------------------------- letting in
+
+
+def sign_in(identity: Identity, *, cancel_deletion: bool, client: Client) -> TokenPair:
+    """Raises AccountExists, and what `admit` says of the account."""
+    for _ in range(TRIES_WHEN_ACCOUNT_CHANGES):
+        user = accounts.user_of(identity, client=client)
+        pair = admission.admit(
+            user, methods=[exchange.GOOGLE], cancel_deletion=cancel_deletion, client=client
+        )
+        if pair is not None:
+            return pair
+    raise ServiceUnavailable

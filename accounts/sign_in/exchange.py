@@ -1,0 +1,82 @@
+"""Tokens for a front end of its own: the browser brings it a code, which it exchanges once and within a minute.
+
+A sign-in that ends in a redirect must not put tokens into an address. The code is an HMAC of its row's id and stored
+nowhere; it says who has signed in, and the exchange lets them in or not, as any other path
+(accounts/sign_in/admission.py).
+"""
+
+from datetime import timedelta
+from uuid import UUID
+
+from django.core.signing import BadSignature, Signer
+from django.db import connection
+from django.db.models.functions import Now
+from django.utils.crypto import constant_time_compare, salted_hmac
+
+from accounts.errors import TokenInvalid
+from accounts.kit import throttles
+from accounts.kit.client import Client, network
+from accounts.models import ExchangeCode, User
+from accounts.sessions import TokenPair
+from accounts.sign_in import admission
+
+LIFETIME = timedelta(seconds=60)
+GOOGLE = "google"  # the claim `amr` of who came by Google; RFC 8176 has no value for it
+_LONGEST_CODE = 128
+
+_USE = """
+UPDATE accounts_exchangecode SET used_at = clock_timestamp()
+WHERE id = %s AND used_at IS NULL AND expires_at > clock_timestamp()
+RETURNING id
+"""
+
+
+def issue(user: User, *, cancel_deletion: bool) -> str:
+    """A code for who has just signed in with Google."""
+    row = ExchangeCode.objects.create(
+        user=user,
+        cancel_deletion=cancel_deletion,
+        account_state=_state_of(user),
+        expires_at=Now() + LIFETIME,
+    )
+    return _signer().sign(row.pk.hex)
+
+
+@admission.counted("exchange")
+def use(code: str, *, client: Client) -> TokenPair:
+    """Raises TokenInvalid for a code that is unknown, used, expired, or older than a change of password or address;
+    RateLimited; and whatever `admit` says of the account.
+    """
+    throttles.take(throttles.hit("google", network(client.ip)))
+    code_id = _id_in(code)
+    if code_id is None or not _spend(code_id):
+        raise TokenInvalid
+    row = ExchangeCode.objects.select_related("user").get(pk=code_id)
+    if not constant_time_compare(row.account_state, _state_of(row.user)):
+        raise TokenInvalid
+    pair = admission.admit(row.user, methods=[GOOGLE], cancel_deletion=row.cancel_deletion, client=client)
+    if pair is None:
+        raise TokenInvalid  # the account changed in between
+    return pair
+
+
+def _id_in(code: str) -> UUID | None:
+    try:
+        return UUID(hex=_signer().unsign(code)) if len(code) <= _LONGEST_CODE else None
+    except (BadSignature, ValueError):
+        return None
+
+
+def _spend(code_id: UUID) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(_USE, [code_id])
+        return cursor.fetchone() is not None
+
+
+def _state_of(user: User) -> str:
+    text = f"{user.password}\0{user.email}\0{user.token_version}"
+    return salted_hmac("accounts.exchange.state", text, algorithm="sha256").hexdigest()
+
+
+def _signer() -> Signer:
+    return Signer(salt="accounts.exchange", algorithm="sha256")

@@ -1,0 +1,56 @@
+"""A new password for who is signed in: by the old one or, for an account that has none, by a recent sign-in."""
+
+from django.db import transaction
+
+from accounts import audit, passwords, sessions
+from accounts.audit import Event
+from accounts.errors import ServiceUnavailable, ValidationFailed
+from accounts.kit import throttles
+from accounts.kit.client import Client
+from accounts.mail import kinds, tokens
+from accounts.models import Session, User
+from accounts.sign_in import reauthentication
+
+NEEDED = ("current_password", "required", "Send the password that the account has now.")
+
+
+def change(session: Session, *, current_password: str | None, new_password: str, client: Client) -> None:
+    """Stores the password; every other session ends and every mailed link is void, the undo of a change excepted.
+
+    Raises ValidationFailed; ReauthenticationFailed where the old password is wrong, which is counted;
+    ReauthenticationRequired where there is none and the sign-in is old; RateLimited; ServiceUnavailable.
+    """
+    user = session.user
+    throttles.take(throttles.hit("change_password", str(user.pk)))
+    _check(user, current_password, new_password)
+    _prove(session, current_password, client)
+    _store(session, passwords.make_hash(new_password), client)
+
+
+def _check(user: User, current_password: str | None, new_password: str) -> None:
+    known = (user.email or "", user.display_name)
+    wrong = passwords.faults(new_password, known=known, field="new_password")
+    if user.has_usable_password() and current_password is None:
+        wrong.append(NEEDED)
+    if wrong:
+        raise ValidationFailed(*wrong)
+
+
+def _prove(session: Session, current_password: str | None, client: Client) -> None:
+    if session.user.has_usable_password():
+        reauthentication.prove(session, method="password", proof=current_password or "", client=client)
+    else:
+        reauthentication.require_recent(session)
+
+
+@transaction.atomic
+def _store(session: Session, password: str, client: Client) -> None:
+    """A sign-in with the old password that is under way has opened its session, or finds the password changed."""
+    user = session.user
+    judged = User.objects.filter(pk=user.pk, password=user.password, token_version=user.token_version)
+    if not judged.update(password=password):
+        raise ServiceUnavailable  # changed meanwhile; a repeat is judged anew
+    sessions.end_others(session, reason=sessions.EndReason.PASSWORD)
+    tokens.void_all(user_id=user.pk)
+    event = audit.record(Event.PASSWORD_CHANGED, user_id=user.pk, session_id=session.pk, client=client)
+    kinds.notify(kinds.PASSWORD_CHANGED, user=user, event=event)

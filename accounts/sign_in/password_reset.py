@@ -1,0 +1,97 @@
+"""A new password for who owns the mailbox, by a mailed link. It also proves the address.
+
+A reset is how a victim takes an account back: every session ends, every other link is void, and, where the address was
+proved only lately, so are the ways in that somebody else may have added meanwhile.
+"""
+
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from accounts import audit, events, hooks, passwords, sessions
+from accounts.audit import Event
+from accounts.errors import TokenInvalid, ValidationFailed
+from accounts.identity import mail_requests
+from accounts.kit import email_address, throttles
+from accounts.kit.client import Client, network
+from accounts.mail import kinds, outbox, tokens
+from accounts.mail.tokens import Purpose
+from accounts.models import PendingRegistration, User
+
+# Within this time of the address's verification a reset removes the other ways in: a stranger may have had the account
+# before its owner did.
+METHODS_UNDER_SUSPICION = timedelta(days=7)
+
+
+def request(*, email: str) -> None:
+    """Asks for a link. Raises ValidationFailed, RateLimited.
+
+    One row, whoever the address belongs to; the worker finds out whether there is anyone to write to.
+    """
+    wrong = email_address.faults(email)
+    if wrong:
+        raise ValidationFailed(*wrong)
+    address = email_address.normalize(email)
+    throttles.take(throttles.hit("password_reset_request", email_address.mailbox(address)))
+    with transaction.atomic():
+        outbox.enqueue(mail_requests.RESET_REQUESTED, requested_email=address)
+
+
+def reset(*, token: str, new_password: str, client: Client) -> None:
+    """Stores the password and uses the link up.
+
+    Raises TokenInvalid; ValidationFailed, and then the link is still good; RateLimited; ServiceUnavailable.
+    """
+    throttles.take(throttles.hit("password_reset", network(client.ip)))
+    token_id = tokens.id_from_link(token, Purpose.RESET)
+    user = tokens.holder(token_id, Purpose.RESET) if token_id else None
+    if user is None or token_id is None:
+        raise TokenInvalid
+    wrong = passwords.faults(new_password, known=(user.email or "", user.display_name), field="new_password")
+    if wrong:
+        raise ValidationFailed(*wrong)
+    _store(token_id, passwords.make_hash(new_password), client)
+    throttles.forget(throttles.hit("login_account", user.email or ""))
+
+
+@transaction.atomic
+def _store(token_id: UUID, password: str, client: Client) -> None:
+    user = _locked_user_of(token_id)
+    if user is None or not tokens.use(token_id, Purpose.RESET):
+        raise TokenInvalid
+    if _is_under_suspicion(user):
+        _remove_what_others_added(user)
+    if not user.email_verified:
+        events.emit("user.verified", user_id=user.pk, data={})
+    user.password = password
+    user.email_verified_at = user.email_verified_at or Now()
+    user.save(update_fields=["password", "email_verified_at", "display_name"])
+    sessions.end_all(user.pk, reason=sessions.EndReason.PASSWORD)
+    tokens.void_all(user_id=user.pk)
+    event = audit.record(Event.PASSWORD_RESET, user_id=user.pk, client=client)
+    kinds.notify(kinds.PASSWORD_WAS_RESET, user=user, event=event)
+
+
+def _locked_user_of(token_id: UUID) -> User | None:
+    """The user whom the link was mailed to, while they still have that address."""
+    users = User.objects.annotate(now=Now()).select_for_update(no_key=True, of=("self",))
+    user: User | None = users.filter(mail_tokens=token_id, mail_tokens__email=F("email")).first()
+    return user
+
+
+def _is_under_suspicion(user: User) -> bool:
+    now = user.now  # type: ignore[attr-defined]
+    return user.email_verified_at is None or bool(now - user.email_verified_at <= METHODS_UNDER_SUSPICION)
+
+
+def _remove_what_others_added(user: User) -> None:
+    """Other ways in; and what somebody typed who has never proved to own the address."""
+    hooks.remove_sign_in_methods(user.pk, since=user.created_at)
+    if not user.email_verified:
+        user.display_name = ""
+    PendingRegistration.objects.filter(user=user, confirmed_at=None, voided_at=None).update(
+        voided_at=Now(), password="", display_name=""
+    )

@@ -1,0 +1,1 @@
+"""What operators and the clock do: retention, restores, key rotation, counted days."""

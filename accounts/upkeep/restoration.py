@@ -1,0 +1,176 @@
+"""After a backup was restored: what had ended since it was made must not live again.
+
+A backup knows nothing of what came after it. `manage.py after_restore FILE` brings the restored database up to the
+file that `manage.py tombstones` wrote last (accounts/upkeep/tombstones.py), before any process serves from it. What
+the file cannot tell is ended for everybody: sessions, mailed links, and mails that waited.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
+from django.contrib.auth.models import Group
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from accounts import factors
+from accounts.audit import Event
+from accounts.factors import resets
+from accounts.identity import deletion, erasure, status
+from accounts.kit.client import Client
+from accounts.mail import kinds, outbox, tokens
+from accounts.models import AuditEvent, MailToken, OutboxMessage, ServiceEvent, Session, User
+from accounts.service_keys import issuing
+from accounts.sessions import of_staff
+from accounts.upkeep.tombstones import CODES_CHANGED, NEW_PASSWORD, WAY_REMOVED
+
+Status = User.Status
+ACTOR = "restore"
+FEED_GAP = 10**9  # more events than come between two backups
+
+
+def after_restore(rows: Iterable[dict[str, Any]]) -> Counter[str]:
+    """Ends what the restored database holds and must not. Safe to repeat. How many of each were ended."""
+    ended: Counter[str] = Counter()
+    ended["sessions"] = Session.objects.filter(ended_at=None).update(
+        ended_at=Now(), end_reason=Session.EndReason.LOGOUT_ALL
+    )
+    ended["admin_sessions"] = of_staff.SessionStore.get_model_class().objects.all().delete()[0]
+    # Their owner may have objected since, and the link to object by is void now.
+    ended["factor_resets"] = resets.open_ones().update(cancelled_at=Now())
+    ended.update(_end_mails())
+    for row in rows:
+        ended[row["kind"]] += _APPLY[row["kind"]](row)
+    _leave_a_gap()
+    return ended
+
+
+@transaction.atomic
+def _end_mails() -> dict[str, int]:
+    """Links that may have been used since; and the mails that bore them, or were sent since."""
+    links = MailToken.objects.filter(used_at=None, voided_at=None).exclude(
+        purpose=MailToken.Purpose.UNDO_EMAIL
+    )
+    waiting = OutboxMessage.objects.filter(sent_at=None, dead_at=None)
+    return {
+        "links": links.update(voided_at=Now()),
+        "mails": waiting.update(
+            sent_at=Now(), last_error="Restored from a backup: may have been sent before."
+        ),
+    }
+
+
+@transaction.atomic
+def _erase(row: dict[str, Any]) -> bool:
+    """Whatever the backup says of the user: their grace was over."""
+    user_id = UUID(row["user"])
+    User.objects.filter(pk=user_id).exclude(status=Status.DELETED).update(
+        status=Status.PENDING_DELETION, deletes_at=Now()
+    )
+    return erasure.erase(user_id)
+
+
+def _suspend(row: dict[str, Any]) -> bool:
+    try:
+        status.suspend(
+            user_id=UUID(row["user"]), reason="Suspended when the backup was restored.", actor=ACTOR
+        )
+    except status.StatusRefused:  # it is, or nobody is left to suspend
+        return False
+    return True
+
+
+def _revoke(row: dict[str, Any]) -> bool:
+    try:
+        return issuing.revoke(key_id=row["key"], actor=ACTOR)
+    except issuing.KeyRefused:  # it was made after the backup: nobody has it
+        return False
+
+
+@transaction.atomic
+def _void_password(row: dict[str, Any]) -> bool:
+    """A password that its owner has replaced since, perhaps because somebody knew it, opens nothing again."""
+    user = User.objects.select_for_update(no_key=True).filter(pk=UUID(row["user"])).first()
+    if user is None or user.email is None or _is_known(row, NEW_PASSWORD):
+        return False
+    user.set_unusable_password()
+    User.objects.filter(pk=user.pk).update(password=user.password, token_version=F("token_version") + 1)
+    token = tokens.issue(MailToken.Purpose.RESET, user_id=user.pk, email=user.email)
+    outbox.enqueue(kinds.PASSWORD_RESET_LINK, user_id=user.pk, token=token)
+    return True
+
+
+@transaction.atomic
+def _remove_ways_in(row: dict[str, Any]) -> bool:
+    """Factors and linked accounts that were removed since, perhaps because they were lost or a stranger's."""
+    if _is_known(row, WAY_REMOVED):
+        return False
+    user_id = UUID(row["user"])
+    User.objects.select_for_update(no_key=True).filter(pk=user_id).first()
+    back = factors.of(user_id).exclude(pk__in=row["factors"])
+    linked = SocialAccount.objects.filter(user=user_id).exclude(pk__in=row["google"])
+    return bool(back.delete()[0] + linked.delete()[0])
+
+
+@transaction.atomic
+def _void_recovery_codes(row: dict[str, Any]) -> bool:
+    """Of the backup's codes one was used since, or all were replaced: their owner makes new ones."""
+    if _is_known(row, CODES_CHANGED):
+        return False
+    return bool(factors.of(UUID(row["user"]), Authenticator.Type.RECOVERY_CODES).delete()[0])
+
+
+@transaction.atomic
+def _keep_account(row: dict[str, Any]) -> bool:
+    """Who has taken a deletion back since is not erased at the end of its grace."""
+    user = User.objects.select_for_update(no_key=True).filter(pk=UUID(row["user"])).first()
+    if user is None or _is_known(row, [Event.DELETION_CANCELLED]):
+        return False
+    return deletion.cancel(user, client=Client(None, ""))
+
+
+@transaction.atomic
+def _demote(row: dict[str, Any]) -> int:
+    """Takes what staff has lost since. Who has become staff since is made staff anew."""
+    kept = {UUID(one["user"]): one for one in row["users"]}
+    return sum(_take_away(user, kept.get(user.pk)) for user in User.objects.filter(is_staff=True))
+
+
+def _take_away(user: User, kept: dict[str, Any] | None) -> bool:
+    lost_roles = Group.objects.filter(user=user).exclude(name__in=kept["roles"] if kept else ())
+    lost = bool(lost_roles) or kept is None or (user.is_superuser and not kept["is_superuser"])
+    user.groups.remove(*lost_roles)
+    user.is_staff = kept is not None
+    user.is_superuser = user.is_superuser and kept is not None and kept["is_superuser"]
+    user.save(update_fields=["is_staff", "is_superuser"])
+    return lost
+
+
+def _is_known(row: dict[str, Any], types: Iterable[Event]) -> bool:
+    """Whether the backup was made after it."""
+    since = AuditEvent.objects.filter(user_id=row["user"], type__in=types)
+    return since.filter(created_at__gte=datetime.fromisoformat(row["at"])).exists()
+
+
+_APPLY: dict[str, Callable[[dict[str, Any]], int]] = {
+    "erased": _erase,
+    "suspended": _suspend,
+    "revoked": _revoke,
+    "new_password": _void_password,
+    "ways_in": _remove_ways_in,
+    "recovery_codes": _void_recovery_codes,
+    "kept": _keep_account,
+    "staff": _demote,
+}
+
+
+def _leave_a_gap() -> None:
+    """Readers of the feed have seen positions that the backup does not know: those must not be given again."""
+    newest = ServiceEvent.objects.exclude(position=None).order_by("-position").first()
+    if newest is not None:
+        ServiceEvent.objects.filter(pk=newest.pk).update(position=F("position") + FEED_GAP)

@@ -1,0 +1,78 @@
+"""The columns that hold sealed texts (settings.SEALED_COLUMNS), and bringing them under the first key of the ring."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from django.apps import apps
+from django.conf import settings
+from django.db.models import Model, QuerySet
+from django.utils.module_loading import import_string
+
+from accounts.kit import sealing
+from accounts.kit.sealing import SealedTextUnreadable
+
+ROWS_AT_A_TIME = 500
+
+
+class SealedColumn(NamedTuple):
+    """`name` is app.Model.column; `context` gives the context of a row."""
+
+    name: str
+    model: type[Model]
+    column: str
+    context: Callable[[Any], str]
+
+    def all(self) -> QuerySet[Any]:
+        """Every row there is: no manager of the model leaves any out."""
+        return QuerySet(self.model)
+
+    def rows(self) -> Iterator[Any]:
+        """All rows that have a value, without those that come while it runs."""
+        present = self.all().exclude(**{f"{self.column}__isnull": True})
+        return present.order_by("pk").iterator(chunk_size=ROWS_AT_A_TIME)
+
+
+class Outcome(NamedTuple):
+    """Rows that were brought under the first key, and the ids of those that no key of the ring opens."""
+
+    resealed: int
+    unreadable: list[str]
+
+
+def columns() -> list[SealedColumn]:
+    return [_column(name, path) for name, path in settings.SEALED_COLUMNS.items()]
+
+
+def _column(name: str, path: str) -> SealedColumn:
+    model, _, column = name.rpartition(".")
+    return SealedColumn(name, apps.get_model(model), column, import_string(path))
+
+
+def keys_in_use(column: SealedColumn) -> Counter[str]:
+    """How many sealed texts each key has in this column."""
+    return Counter(
+        sealing.key_id(text)
+        for row in column.rows()
+        for text in sealing.sealed_texts(getattr(row, column.column))
+    )
+
+
+def reencrypt(column: SealedColumn, *, on_row: Callable[[], None] = lambda: None) -> Outcome:
+    """Each row by one conditional UPDATE: a value that is written meanwhile wins, under the first key anyway."""
+    resealed, unreadable = 0, []
+    for row in column.rows():
+        value = getattr(row, column.column)
+        try:
+            fresh = sealing.resealed(value, context=column.context(row))
+        except SealedTextUnreadable:
+            unreadable.append(str(row.pk))
+        else:
+            resealed += fresh != value and _replace(column, row, fresh)
+        on_row()
+    return Outcome(resealed, unreadable)
+
+
+def _replace(column: SealedColumn, row: Any, fresh: object) -> int:
+    unchanged = column.all().filter(pk=row.pk, **{column.column: getattr(row, column.column)})
+    return unchanged.update(**{column.column: fresh})

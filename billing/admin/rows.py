@@ -1,0 +1,246 @@
+"""Billing in the admin. What was paid is shown and not edited; what staff may order has a page that asks why."""
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.forms.models import model_to_dict
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from accounts import audit
+from accounts.admin.lists import OfUsersAdmin, OneOf, PageOfUser, ReadOnlyAdmin, counted
+from accounts.audit import Event
+from accounts.models import User
+from billing import money
+from billing.admin import orders, overview, user_page
+from billing.admin.orders import CancelForm, OrderPages, ReasonForm, RefundForm
+from billing.models import BillingAccount, CustomerChange, CustomerLink, InboxEvent, Payment, Plan, Revenue
+from billing.stripe_sync import inbox
+
+
+class PlanForm(forms.ModelForm):  # type: ignore[type-arg]
+    """`reason` goes to the audit log with what was changed."""
+
+    reason = forms.CharField(max_length=300, widget=UnfoldAdminTextInputWidget)
+
+    class Meta:
+        model = Plan
+        fields = (
+            "code", "name", "kind", "credits", "amount", "currency", "interval", "trial_days", "trial_credits",
+            "credits_expire_days", "stripe_price", "active",
+        )  # fmt: skip
+
+
+@admin.register(Plan)
+class PlanAdmin(ModelAdmin):  # type: ignore[misc]
+    """Superusers edit plans, with a reason. A change re-prices no payment that was seen before."""
+
+    form = PlanForm
+    list_display = ("code", "name", "kind", "worth", "price", "interval", "trial_days", "active")
+    worth = counted("credits")
+    list_filter = ("kind", "active")
+    search_fields = ("code", "name", "stripe_price")
+    ordering = ("code",)
+
+    @admin.display(description="price")
+    def price(self, plan: Plan) -> str:
+        return money.written(plan.amount, plan.currency)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return _is_superuser(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Plan | None = None) -> bool:
+        return _is_superuser(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Plan | None = None) -> bool:
+        """A plan that is no longer sold is made inactive: payments name it."""
+        return False
+
+    @transaction.atomic
+    def save_model(self, request: HttpRequest, obj: Plan, form: Any, change: bool) -> None:  # noqa: FBT001 -- Django's signature
+        before = Plan.objects.filter(pk=obj.pk).first()
+        super().save_model(request, obj, form, change)
+        was, now = (model_to_dict(before) if before else {}), model_to_dict(obj)
+        changed = {name: [was.get(name), value] for name, value in now.items() if was.get(name) != value}
+        detail = {"plan": obj.code, "changed": changed, "reason": form.cleaned_data["reason"]}
+        audit.record(Event.PLAN_CHANGED, user_id=None, actor=f"staff {request.user.pk}", detail=detail)
+
+
+class BillingAdmin(OfUsersAdmin):
+    """Rows of a user, found by who that is or by a whole id of Stripe."""
+
+    search_help_text = "A user, or a whole id of Stripe"
+    stripe_ids: ClassVar[tuple[str, ...]] = ()  # columns, each with an index
+
+    def found(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        customer = CustomerLink.objects.filter(customer=term).values_list("user_id", flat=True).first()
+        if customer is not None:
+            return rows.filter(user_id=customer)
+        of_stripe = Q(*((name, term) for name in self.stripe_ids), _connector=Q.OR)
+        if self.stripe_ids and rows.filter(of_stripe).exists():
+            return rows.filter(of_stripe)
+        return super().found(rows, term)
+
+    @admin.display(description="user")
+    def person(self, row: Any) -> SafeString:
+        page = reverse("admin:billing_billingaccount_change", args=[row.user_id])
+        return format_html('<a class="text-primary-600 underline" href="{}">{}</a>', page, row.user)
+
+
+@admin.register(BillingAccount)
+class BillingAccountAdmin(PageOfUser, OrderPages, BillingAdmin):
+    """How users stand. The page behind a row is the user's, and exists for who never bought anything too."""
+
+    list_display = ("user", "status", "plan", "current_period_end", "cancel_at_period_end", "changed_at")
+    list_filter = ("status", "plan", "cancel_at_period_end")
+    list_select_related = ("user", "plan")
+    stripe_ids = ("subscription",)
+    ordering = ("-changed_at",)
+    page_title, page_template = "Billing", "admin/billing/account.html"
+    page_permissions: ClassVar = {
+        "may_refund": "billing.refund_payment",
+        "may_cancel": "billing.end_subscription",
+        "may_replay": "billing.replay_event",
+    }
+    order_kinds: ClassVar = {
+        "cancel": ("billing.end_subscription", "Cancel a subscription", CancelForm, orders.cancel)
+    }
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*self.order_urls(), *super().get_urls()]
+
+    def page_context(self, person: User) -> dict[str, Any]:
+        return user_page.context(person)
+
+
+class Currencies(OneOf):
+    """Of the plans, which are few."""
+
+    title, parameter_name = "currency", "currency"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        names = Plan.objects.order_by("currency").values_list("currency", flat=True).distinct()
+        return [(name, name.upper()) for name in names]
+
+
+@admin.register(Payment)
+class PaymentAdmin(OrderPages, BillingAdmin):
+    list_display = ("id", "person", "kind", "plan", "worth", "amount", "left", "paid_at")
+    worth = counted("credits")
+    list_filter = ("kind", "plan", Currencies)
+    list_select_related = ("user", "plan")
+    stripe_ids = ("id", "payment_intent", "subscription")
+    fields = (
+        "created_at", "user", "kind", "plan", "quantity", "worth", "expires_at", "amount", "left", "contested",
+        "paid_at", "settled_at", "id", "payment_intent", "subscription", "granted_by", "version",
+    )  # fmt: skip
+    readonly_fields = ("worth", "amount", "left", "contested")
+    order_kinds: ClassVar = {
+        "refund": ("billing.refund_payment", "Refund a payment", RefundForm, orders.refund),
+        "settle": ("billing.refund_payment", "Settle a payment again", ReasonForm, orders.settle_again),
+    }
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*self.order_urls(), *super().get_urls()]
+
+    @admin.display(description="paid")
+    def amount(self, payment: Payment) -> str:
+        return money.written(payment.paid or 0, payment.currency) if payment.currency else ""
+
+    @admin.display(description="kept")
+    def left(self, payment: Payment) -> str:
+        return money.written(payment.kept or 0, payment.currency) if payment.currency else ""
+
+    @admin.display(description="disputed")
+    def contested(self, payment: Payment) -> str:
+        return money.written(payment.disputed, payment.currency) if payment.currency else ""
+
+
+class EventTypes(OneOf):
+    """Those that something is done about."""
+
+    title, parameter_name, values = "type", "type", tuple(sorted(inbox.HANDLERS))
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(value, value) for value in self.values]
+
+
+@admin.register(InboxEvent)
+class InboxEventAdmin(OrderPages, ReadOnlyAdmin):
+    """Stripe's events. The body is not shown: it has addresses and names."""
+
+    list_display = ("created", "type", "event_id", "done_at", "dead_at", "attempts", "last_error", "again")
+    list_filter = (
+        ("dead_at", admin.EmptyFieldListFilter),
+        ("done_at", admin.EmptyFieldListFilter),
+        EventTypes,
+    )
+    search_fields = ("event_id",)  # that there is a search; what it finds: get_search_results
+    search_help_text = "The whole id of an event or a customer"
+    ordering = ("-id",)
+    exclude = ("body",)
+    order_kinds: ClassVar = {
+        "replay": ("billing.replay_event", "Carry out an event again", ReasonForm, orders.replay)
+    }
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*self.order_urls(), *super().get_urls()]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        found = queryset.filter(Q(event_id=term) | Q(customer=term)) if term else queryset
+        return found, False
+
+    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+        """With the way to do it again for whoever may."""
+        may = request.user.has_perm("billing.replay_event")
+        return tuple(name for name in super().get_list_display(request) if may or name != "again")
+
+    @admin.display(description="")
+    def again(self, event: InboxEvent) -> str:
+        if event.dead_at is None:
+            return ""
+        page = reverse("admin:billing_inboxevent_order", args=[event.pk, "replay"])
+        return format_html('<a class="text-primary-600 underline" href="{}">Carry out again…</a>', page)
+
+
+@admin.register(CustomerChange)
+class CustomerChangeAdmin(BillingAdmin):
+    list_display = ("person", "kind", "created_at", "done_at", "dead_at", "attempts", "last_error")
+    list_filter = ("kind", ("dead_at", admin.EmptyFieldListFilter))
+    ordering = ("-id",)
+
+
+@admin.register(Revenue)
+class RevenueAdmin(ReadOnlyAdmin):
+    """Its list is a page of plots."""
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Revenue",
+            "subtitle": "the last 30 days",
+            "opts": self.model._meta,  # noqa: SLF001 -- Django's documented name
+            **overview.context(datetime.now(UTC).date()),
+        }
+        return TemplateResponse(request, "admin/billing/overview.html", context)
+
+
+def _is_superuser(request: HttpRequest) -> bool:
+    return bool(getattr(request.user, "is_superuser", False))

@@ -1,0 +1,71 @@
+"""What billing shows on the admin's first page and on a user's page; its own pages have more."""
+
+from datetime import date
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from accounts.admin.sections import Section, Table, link, listed
+from accounts.models import User
+from billing import money
+from billing.admin import overview, user_page
+from billing.models import BillingAccount, Payment
+
+MOST_PAYMENTS = 10
+
+
+def revenue(*, request: HttpRequest, today: date) -> Section:
+    shown = overview.context(today)
+    return Section(
+        title="Revenue",
+        figures=shown["figures"],
+        plots=shown["plots"],
+        links=[("Overview of revenue", reverse("admin:billing_revenue_changelist"))],
+        wide=True,
+    )
+
+
+def of_user(*, request: HttpRequest, user: User) -> Section:
+    shown = user_page.context(user)
+    own_page = reverse("admin:billing_billingaccount_change", args=[user.pk])
+    return Section(
+        title="Subscription and payments",
+        figures=_figures(shown["account"], shown),
+        tables=[_payments(shown["payments"][:MOST_PAYMENTS])],
+        links=[
+            ("All about the billing", own_page),
+            ("All payments", listed("billing_payment", user=user.pk)),
+        ],
+        wide=True,
+    )
+
+
+def _figures(account: BillingAccount | None, shown: dict[str, Any]) -> dict[str, str]:
+    until = account.current_period_end if account else None
+    ends = account is not None and account.cancel_at_period_end
+    return {
+        "Status": account.get_status_display() if account else "none",
+        "Plan": account.plan.name if account and account.plan else "none",
+        "Ends" if ends else "Paid until": f"{until:%Y-%m-%d}" if until else "",
+        "Trial": str(shown["trial"]),
+        "Stored cards": str(len(shown["cards"])),
+    }
+
+
+def _payments(payments: list[Payment]) -> Table:
+    return Table(
+        title="Payments",
+        columns=("At", "What", "Paid", "Kept", "Credits"),
+        rows=[
+            (
+                link(payment.paid_at or payment.created_at, "billing_payment_change", payment.pk),
+                payment.plan.name if payment.plan else payment.kind,
+                money.written(payment.paid or 0, payment.currency) if payment.currency else "not paid",
+                money.written(payment.kept or 0, payment.currency) if payment.currency else "",
+                f"{payment.credits or 0:,}",
+            )
+            for payment in payments
+        ],
+        numbers=frozenset({"Paid", "Kept", "Credits"}),
+    )

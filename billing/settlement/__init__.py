@@ -1,0 +1,1 @@
+"""What a payment or a subscription means for a user."""

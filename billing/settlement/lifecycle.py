@@ -1,0 +1,129 @@
+"""The account's status follows the subscription, as Stripe has it at the moment it is asked: no event decides.
+
+Like a payment (billing/settlement/settle.py): read the version, ask Stripe, lock, start over if somebody was here
+meanwhile. Locks: the account's row, then the balance row.
+"""
+
+import uuid
+from copy import copy
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts import events
+from accounts.errors import UserNotFound
+from billing import customers
+from billing.errors import BillingUnavailable
+from billing.models import BillingAccount, Plan
+from billing.settlement import notices
+from billing.stripe import gateway, sdk, shapes
+from billing.stripe.shapes import ENDED_SUBSCRIPTIONS, Object
+from credits.ledger import states
+
+TRIES = 5
+BLOCKED_BY = "billing"
+Status = BillingAccount.Status
+
+STATUSES = {
+    "trialing": Status.TRIALING,
+    "active": Status.ACTIVE,
+    "past_due": Status.PAST_DUE,
+    "unpaid": Status.PAST_DUE,
+    "paused": Status.PAST_DUE,
+    "canceled": Status.CANCELED,
+    # Never began: the first payment is missing.
+    "incomplete": Status.NONE,
+    "incomplete_expired": Status.NONE,
+}
+
+
+def follow_customer(customer: str) -> BillingAccount | None:
+    """Brings the status up to date of whoever this customer is. None: nobody of ours."""
+    user_id = customers.user_of(customer)
+    return None if user_id is None else follow(user_id)
+
+
+def follow(user_id: uuid.UUID) -> BillingAccount | None:
+    """Raises what the gateway raises. None: the user is no customer."""
+    customer = customers.customer_of(user_id)
+    if customer is None:
+        return None
+    for _ in range(TRIES):
+        version = _version(user_id)
+        with sdk.within():
+            subscriptions = gateway.list_subscriptions(customer=customer)
+        account = _apply(user_id, version, current(subscriptions))
+        if account is not None:
+            return account
+    raise BillingUnavailable
+
+
+def trial_will_end(customer: str) -> None:
+    """Stripe says so some days before: the user is told once."""
+    account = follow_customer(customer)
+    if account is not None:
+        with transaction.atomic():
+            notices.trial_ending(BillingAccount.objects.select_for_update(no_key=True).get(pk=account.pk))
+
+
+def current(subscriptions: list[Object]) -> Object | None:
+    """The one that counts: the newest that has begun and not ended; else that is waiting for its first payment; else
+    the newest that has ended."""
+    ranked = sorted(subscriptions, key=lambda found: (_rank(found["status"]), found["created"], found["id"]))
+    return ranked[-1] if ranked else None
+
+
+def _rank(status: str) -> int:
+    if status in ENDED_SUBSCRIPTIONS:
+        return 1 if status == "canceled" else 0
+    return 2 if status == "incomplete" else 3
+
+
+def status_of(subscription: Object) -> Status:
+    if subscription["status"] in settings.BILLING_FREEZE_ON:
+        return Status.FROZEN
+    return STATUSES.get(subscription["status"], Status.NONE)
+
+
+def _version(user_id: uuid.UUID) -> int:
+    return BillingAccount.objects.filter(pk=user_id).values_list("version", flat=True).first() or 0
+
+
+@transaction.atomic
+def _apply(user_id: uuid.UUID, version: int, subscription: Object | None) -> BillingAccount | None:
+    """None: somebody else was here since `version` was read."""
+    BillingAccount.objects.bulk_create([BillingAccount(pk=user_id)], ignore_conflicts=True)
+    account = BillingAccount.objects.select_for_update(no_key=True).get(pk=user_id)
+    if account.version != version:
+        return None
+    account.version += 1
+    before = copy(account)
+    if subscription is not None:
+        _copy(account, subscription)
+    account.save()
+    if account.status != before.status:
+        _announce(account, before.status)
+    notices.account_changed(account, before)
+    return account
+
+
+def _copy(account: BillingAccount, subscription: Object) -> None:
+    account.status = status_of(subscription)
+    account.subscription, account.stripe_status = subscription["id"], subscription["status"]
+    price = shapes.subscription_price(subscription)
+    account.plan = Plan.objects.filter(stripe_price=price).first()
+    account.current_period_end = shapes.current_period_end(subscription)
+    account.trial_end = shapes.moment(subscription.get("trial_end"))
+    account.cancel_at_period_end = bool(subscription.get("cancel_at_period_end"))
+
+
+def _announce(account: BillingAccount, before: str) -> None:
+    """What a change of status does: spending stops or goes on, and neighbour services read of it."""
+    try:
+        if account.status == Status.FROZEN:
+            states.block(user_id=account.pk, reason=BLOCKED_BY)
+        elif before == Status.FROZEN:
+            states.unblock(user_id=account.pk, reason=BLOCKED_BY)
+    except UserNotFound:
+        return  # erased meanwhile: nobody spends
+    events.emit("billing.status_changed", user_id=account.pk, data={"status": account.status})

@@ -1,0 +1,178 @@
+"""Tells users by mail, and neighbour services by events, what became of a payment or a subscription.
+
+Each is called in the transaction of its cause, once, by whoever found it out (billing/settlement/settle.py,
+billing/settlement/lifecycle.py, billing/stripe_sync/inbox.py). The audit row that it writes is what the mail is
+rendered from, and what the user sees among their activity.
+
+Events: purchase.completed, purchase.refunded, purchase.disputed, purchase.restored; subscription.created,
+subscription.renewed, subscription.changed, subscription.canceled, subscription.payment_failed,
+subscription.trial_ending; card.expiring. docs/billing.md has their fields.
+"""
+
+import uuid
+from typing import Any
+
+from accounts import audit, events
+from accounts.audit import Event
+from accounts.mail import kinds
+from accounts.models import AuditEvent, User
+from billing.models import BillingAccount, Payment
+from billing.stripe.shapes import written
+
+Detail = dict[str, Any]
+Status = BillingAccount.Status
+
+MAILS = {
+    Event.PURCHASED: kinds.PURCHASE,
+    Event.SUBSCRIPTION_RENEWED: kinds.RENEWAL,
+    Event.SUBSCRIPTION_CANCELED: kinds.CANCELLATION,
+    Event.PAYMENT_FAILED: kinds.PAYMENT_FAILED,
+    Event.PAYMENT_REFUNDED: kinds.REFUND,
+    Event.PAYMENT_DISPUTED: kinds.DISPUTE,
+    Event.TRIAL_ENDING: kinds.TRIAL_ENDING,
+    Event.CARD_EXPIRING: kinds.CARD_EXPIRING,
+}
+
+
+# ---------------------------------------------------------------- payments
+
+
+def paid(payment: Payment) -> None:
+    """Settled for the first time. Of a trial's invoice, and of one over a proration, nobody needs to be told."""
+    if payment.kind == Payment.Kind.PACK or (
+        payment.kind == Payment.Kind.SUBSCRIPTION and _is_first(payment)
+    ):
+        events.emit("purchase.completed", user_id=payment.user_id, data=about(payment))
+        _tell(Event.PURCHASED, payment.user_id, about(payment))
+    elif payment.kind == Payment.Kind.SUBSCRIPTION:
+        events.emit("subscription.renewed", user_id=payment.user_id, data=about(payment))
+        _tell(Event.SUBSCRIPTION_RENEWED, payment.user_id, about(payment))
+
+
+def _is_first(payment: Payment) -> bool:
+    """Of its subscription. After a trial the first one that is paid renews what the trial began."""
+    of_subscription = Payment.objects.filter(subscription=payment.subscription, settled_at__isnull=False)
+    periods = of_subscription.filter(kind__in=[Payment.Kind.SUBSCRIPTION, Payment.Kind.TRIAL])
+    return not periods.exclude(pk=payment.pk).exists()
+
+
+def taken_back(payment: Payment, *, refunded_before: int, disputed_before: int) -> None:
+    """What is kept of a payment may have changed: by refunds, by disputes, or back by one that was won."""
+    refunded = payment.refunded - refunded_before
+    disputed = payment.disputed - disputed_before
+    if refunded > 0:
+        detail = {**about(payment), "refunded": refunded}
+        events.emit("purchase.refunded", user_id=payment.user_id, data=detail)
+        _tell(Event.PAYMENT_REFUNDED, payment.user_id, detail)
+    if disputed > 0:
+        detail = {**about(payment), "disputed": disputed}
+        events.emit("purchase.disputed", user_id=payment.user_id, data=detail)
+        _tell(Event.PAYMENT_DISPUTED, payment.user_id, detail)
+    if (restored := -refunded - disputed) > 0:
+        events.emit(
+            "purchase.restored", user_id=payment.user_id, data={**about(payment), "restored": restored}
+        )
+
+
+def about(payment: Payment) -> Detail:
+    """`amount` and `kept` in the currency's smallest unit."""
+    return {
+        "payment": payment.pk,
+        "kind": payment.kind,
+        "plan": payment.plan.code if payment.plan else None,
+        "name": payment.plan.name if payment.plan else None,
+        "quantity": payment.quantity,
+        "credits": payment.credits,
+        "amount": payment.paid,
+        "kept": payment.kept,
+        "currency": payment.currency,
+        "subscription": payment.subscription or None,
+    }
+
+
+# ---------------------------------------------------------------- the subscription
+
+
+def account_changed(account: BillingAccount, before: BillingAccount) -> None:
+    """`before`: the row as it was. Called under its lock, whenever it was looked at: tells what differs, if anything
+    does."""
+    detail = _subscription(account)
+    if _has_begun(account) and (account.subscription != before.subscription or not _has_begun(before)):
+        events.emit("subscription.created", user_id=account.pk, data=detail)
+    elif _has_begun(account) and _settings(account) != _settings(before):
+        events.emit("subscription.changed", user_id=account.pk, data=detail)
+    if account.status in {Status.PAST_DUE, Status.FROZEN} and before.status not in {
+        Status.PAST_DUE,
+        Status.FROZEN,
+    }:
+        events.emit("subscription.payment_failed", user_id=account.pk, data=detail)
+        _tell(Event.PAYMENT_FAILED, account.pk, detail)
+    if account.status == Status.CANCELED and before.status != Status.CANCELED:
+        events.emit("subscription.canceled", user_id=account.pk, data=detail)
+    if _is_told_of_the_end(account, before):
+        _tell(Event.SUBSCRIPTION_CANCELED, account.pk, detail)
+
+
+def _has_begun(account: BillingAccount) -> bool:
+    return account.status not in {Status.NONE, Status.CANCELED}
+
+
+def _settings(account: BillingAccount) -> tuple[Any, ...]:
+    """What the user can choose."""
+    return account.plan_id, account.cancel_at_period_end
+
+
+def _is_told_of_the_end(account: BillingAccount, before: BillingAccount) -> bool:
+    """When it is planned, or when it happens without having been planned."""
+    planned = account.cancel_at_period_end and not before.cancel_at_period_end and _has_begun(account)
+    ended = account.status == Status.CANCELED and _has_begun(before) and not before.cancel_at_period_end
+    return planned or ended
+
+
+def trial_ending(account: BillingAccount) -> None:
+    """Some days before: Stripe says when. Once for each end, by the lock on the account's row that callers hold."""
+    if account.status != Status.TRIALING or account.cancel_at_period_end or account.trial_end is None:
+        return
+    detail = _subscription(account)
+    if not _was_told(Event.TRIAL_ENDING, account.pk, trial_end=detail["trial_end"]):
+        events.emit("subscription.trial_ending", user_id=account.pk, data=detail)
+        _tell(Event.TRIAL_ENDING, account.pk, detail)
+
+
+def card_expiring(account: BillingAccount, *, card: Detail) -> None:
+    """The card that the next payment would be made with. `card`: payment_method, brand, last4, exp_month, exp_year.
+    Once for each card and date, by the lock on the account's row that callers hold."""
+    known = {name: card[name] for name in ("payment_method", "exp_month", "exp_year")}
+    if not _was_told(Event.CARD_EXPIRING, account.pk, **known):
+        events.emit("card.expiring", user_id=account.pk, data=card)
+        _tell(Event.CARD_EXPIRING, account.pk, {**_subscription(account), **card})
+
+
+def _subscription(account: BillingAccount) -> Detail:
+    plan = account.plan
+    return {
+        "subscription": account.subscription,
+        "status": account.status,
+        "plan": plan.code if plan else None,
+        "name": plan.name if plan else None,
+        "amount": plan.amount if plan else None,
+        "currency": plan.currency if plan else None,
+        "current_period_end": written(account.current_period_end),
+        "cancel_at_period_end": account.cancel_at_period_end,
+        "trial_end": written(account.trial_end),
+    }
+
+
+# ---------------------------------------------------------------- telling
+
+
+def _tell(event: Event, user_id: uuid.UUID, detail: Detail) -> None:
+    """Nobody is told of what happens to an account that is gone."""
+    user = User.objects.filter(pk=user_id).exclude(status=User.Status.DELETED).first()
+    if user is not None:
+        row = audit.record(event, user_id=user_id, actor="stripe", detail=detail)
+        kinds.notify(MAILS[event], user=user, event=row)
+
+
+def _was_told(event: Event, user_id: uuid.UUID, **about: Any) -> bool:
+    return AuditEvent.objects.filter(user=user_id, type=event, detail__contains=about).exists()

@@ -1,0 +1,85 @@
+"""One trial for a user, and one for a card, ever: two rows that only one of all attempts can insert.
+
+Who begins a trial claims it first (`claim`), under a name of its own, and tells Stripe that name; settling the trial's
+invoice gives it (`give`). A refusal by Stripe releases the claim, so that it does not cost the trial. In Checkout
+nobody can claim beforehand: there `give` does both.
+"""
+
+import hashlib
+import uuid
+
+from django.conf import settings
+from django.db import transaction
+
+from billing.errors import TrialUsed
+from billing.models import BillingAccount, Payment, TrialClaim
+from credits.ledger.calls import mac_key
+
+ELIGIBLE, USED, IN_TRIAL, HAD_SUBSCRIPTION = "eligible", "trial_used", "in_trial", "had_subscription"
+REASONS = (ELIGIBLE, USED, IN_TRIAL, HAD_SUBSCRIPTION)
+
+
+def eligibility(user_id: uuid.UUID) -> str:
+    """Why this user can have a trial or not. A card may still refuse it."""
+    account = BillingAccount.objects.filter(pk=user_id).first()
+    if account is not None and account.status == BillingAccount.Status.TRIALING:
+        return IN_TRIAL
+    if TrialClaim.objects.filter(
+        kind=TrialClaim.Kind.USER, digest__in=_digests(str(user_id)), given=True
+    ).exists():
+        return USED
+    subscribed = Payment.objects.filter(user=user_id, kind=Payment.Kind.SUBSCRIPTION).exists()
+    return HAD_SUBSCRIPTION if subscribed or (account is not None and account.subscription) else ELIGIBLE
+
+
+@transaction.atomic
+def claim(*, user_id: uuid.UUID, fingerprint: str, holder: str) -> None:
+    """Reserves the trial for `holder`, which may claim again. Raises TrialUsed.
+
+    A claim of the same user that has led to nothing gives way; one with the same card of another user does not.
+    """
+    earlier = _take(TrialClaim.Kind.USER, str(user_id), holder, gives_way=None)
+    if fingerprint:
+        _take(TrialClaim.Kind.CARD, fingerprint, holder, gives_way=earlier)
+
+
+def _take(kind: str, subject: str, holder: str, *, gives_way: str | None) -> str:
+    """Whose claim it was before. `gives_way`: the only other holder whose ungiven claim may be taken over; None: any
+    may."""
+    digests = _digests(subject)
+    if not TrialClaim.objects.filter(kind=kind, digest__in=digests).exists():
+        row = TrialClaim(kind=kind, digest=digests[0], holder=holder)
+        TrialClaim.objects.bulk_create([row], ignore_conflicts=True)
+    held = TrialClaim.objects.select_for_update().filter(kind=kind, digest__in=digests).order_by("pk").first()
+    if held is None:
+        raise TrialUsed
+    before = held.holder
+    if before == holder:
+        return before
+    if held.given or (gives_way is not None and before != gives_way):
+        raise TrialUsed
+    TrialClaim.objects.filter(pk=held.pk).update(holder=holder)
+    return before
+
+
+def give(*, user_id: uuid.UUID, fingerprint: str, holder: str) -> bool:
+    """The trial has begun, in the caller's transaction. False: it was had before, by this user or with this card."""
+    try:
+        claim(user_id=user_id, fingerprint=fingerprint, holder=holder)
+    except TrialUsed:
+        return False
+    TrialClaim.objects.filter(holder=holder).update(given=True)
+    return True
+
+
+def release(*, holder: str) -> None:
+    """Stripe refused: the trial is there for the next attempt."""
+    TrialClaim.objects.filter(holder=holder, given=False).delete()
+
+
+def _digests(subject: str) -> list[bytes]:
+    """Keyed, so that a dump tells nobody which card it was; under every key still configured, newest first."""
+    return [
+        hashlib.blake2b(subject.encode(), digest_size=32, key=mac_key(key), person=b"trial").digest()
+        for key in settings.LEDGER_DIGEST_KEYS
+    ]

@@ -1,0 +1,1 @@
+"""What services ask for: plans, checkout, cards, subscriptions."""

@@ -1,0 +1,128 @@
+"""Checkout: Stripe's page, on which a user buys a pack or begins a subscription; and the portal, where they look after
+both. What is paid there is settled like everything else (billing/settlement/settle.py)."""
+
+import time
+import uuid
+from typing import Any
+
+from django.db.models import Q
+
+from accounts.errors import ValidationFailed
+from billing import customers
+from billing.catalogue import plan_named
+from billing.errors import BillingObjectNotFound, BillingUnavailable, StripeObjectMissing, Unsettleable
+from billing.models import Payment, Plan
+from billing.settlement import lifecycle, settle, trial
+from billing.shop import requests, subscriptions
+from billing.shop.requests import Attempt, Made, Order, Outcome
+from billing.stripe import gateway, mirror, sdk, shapes
+from billing.stripe.shapes import Object
+
+DAY = 24 * 3600
+RECENT = 2 * DAY  # where what an earlier try has made is looked for
+
+
+def create(order: Order, *, plan_code: str, quantity: int, success_url: str, cancel_url: str) -> Outcome:
+    """A session at Stripe, whose page the user is sent to. Raises PlanNotFound, AlreadySubscribed, AccountSuspended."""
+
+    def perform(attempt: Attempt) -> Made:
+        requests.require_active(order.user_id)
+        plan = plan_named(plan_code)
+        if plan.kind == Plan.Kind.SUBSCRIPTION and quantity != 1:
+            raise ValidationFailed(("quantity", "invalid", "Of a subscription there is one."))
+        customer = customers.ensure(order.user_id)
+        if plan.kind == Plan.Kind.SUBSCRIPTION:
+            subscriptions.require_none(customer)
+        session = attempt.find(lambda: _recent(customer)) or gateway.create_checkout_session(
+            customer=customer,
+            mode="payment" if plan.kind == Plan.Kind.PACK else "subscription",
+            price=plan.stripe_price,
+            quantity=quantity,
+            success_url=success_url,
+            cancel_url=cancel_url,
+            metadata=attempt.metadata,
+            trial_days=_trial_days(plan, order.user_id),
+            key=attempt.key,
+        )
+        return answer(session, credited=False), session["id"]
+
+    return requests.carry_out(order, perform)
+
+
+def _recent(customer: str) -> list[Object]:
+    return gateway.list_checkout_sessions(customer=customer, created={"gte": int(time.time()) - RECENT})
+
+
+def _trial_days(plan: Plan, user_id: uuid.UUID) -> int | None:
+    """For those who may have one. Stripe's page says which it is, and the card is judged when it is known."""
+    return plan.trial_days if trial.eligibility(user_id) == trial.ELIGIBLE else None
+
+
+def look_up(*, user_id: uuid.UUID, session_id: str) -> dict[str, Any]:
+    """The session as it is, settled on the spot: for the user who has just paid and waits for the credits.
+
+    Raises BillingObjectNotFound, and BillingUnavailable where neither Stripe nor the mirror can tell.
+    """
+    customer = customers.customer_of(user_id)
+    if customer is None:
+        raise BillingObjectNotFound
+    with sdk.within():
+        try:
+            session = gateway.retrieve_checkout_session(session_id)
+            _require_owner(session, customer)
+            _settle(session, customer)
+        except StripeObjectMissing:
+            raise BillingObjectNotFound from None
+        except BillingUnavailable:
+            session = mirror.checkout_session(session_id) or {}
+            if not session:
+                raise
+            _require_owner(session, customer)
+    return answer(session, credited=_is_credited(session, user_id))
+
+
+def _require_owner(session: Object, customer: str) -> None:
+    if shapes.customer_of(session) != customer:
+        raise BillingObjectNotFound
+
+
+def _settle(session: Object, customer: str) -> None:
+    """What cannot be settled its event will report."""
+    if session.get("status") != "complete":
+        return
+    try:
+        settle.settle_session(session["id"])
+        if session.get("mode") == "subscription":
+            lifecycle.follow_customer(customer)
+    except Unsettleable:
+        return
+
+
+def _is_credited(session: Object, user_id: uuid.UUID) -> bool:
+    ids = [session["id"], shapes.id_of(session.get("invoice"))]
+    intent = shapes.id_of(session.get("payment_intent"))
+    about = Q(pk__in=ids) | (Q(payment_intent=intent) if intent else Q(pk=""))
+    return Payment.objects.filter(about, user=user_id, granted_by__isnull=False).exists()
+
+
+def answer(session: Object, *, credited: bool) -> dict[str, Any]:
+    expires_at = shapes.moment(session.get("expires_at"))
+    return {
+        "id": session["id"],
+        "url": session.get("url"),
+        "expires_at": shapes.written(expires_at),
+        "status": session.get("status"),
+        "credited": credited,
+    }
+
+
+def open_portal(order: Order, *, return_url: str) -> Outcome:
+    """Stripe's page where a user changes cards, sees invoices and cancels."""
+
+    def perform(attempt: Attempt) -> Made:
+        requests.require_active(order.user_id)
+        customer = customers.ensure(order.user_id)
+        made = gateway.create_portal_session(customer=customer, return_url=return_url, key=attempt.key)
+        return {"url": made["url"]}, made["id"]
+
+    return requests.carry_out(order, perform)

@@ -1,0 +1,231 @@
+"""Requests of services that make something at Stripe: service, user and key make it once, whatever goes wrong.
+
+A row per request, and under it one per try. The id of a try is Stripe's idempotency key, the id of the request stands
+in the metadata of what is made. So a try whose answer was lost is repeated under its key; one that Stripe has refused
+is closed, and the next has another; and after a try of which nobody can tell, what has our id in its metadata is looked
+for first (Stripe may have failed after it made it, and keeps its keys for a day only).
+
+No lock is held while Stripe is asked, but a lease: twins wait for its holder, and whoever dies loses it soon.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from django.db import transaction
+from django.db.models.functions import Now
+
+from accounts.errors import AccountSuspended, IdempotencyInProgress, Problem, UserNotFound
+from accounts.kit import sealing
+from accounts.models import User
+from billing.errors import BillingFailed, BillingUnavailable
+from billing.models import BillingAccount, Request, RequestAttempt
+from billing.stripe import sdk
+from billing.stripe.shapes import Object
+from credits.ledger.calls import Call, request_bytes
+
+SECONDS = 8.5  # for all of it: a caller is to have an answer within ten
+PATIENCE = 4.0  # of one twin with the other
+POLL = 0.1
+LEASE = timedelta(seconds=12)
+STRIPE_REMEMBERS = timedelta(hours=23)
+UNKNOWN = "unknown"  # how a try ended that may have made something
+
+Made = tuple[dict[str, Any], str]  # the answer, and the id of the object at Stripe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is asked, by whom, for whom. `fields` are those that were sent, `path` the id in the path, if any."""
+
+    service: str
+    key: str
+    user_id: uuid.UUID
+    operation: str
+    fields: Mapping[str, Any]
+    path: str = ""
+
+    @property
+    def call(self) -> Call:
+        """By its digest a repeat is told from another request under the same key, as in the ledger."""
+        asked = request_bytes(f"billing.{self.operation}", path=self.path, fields=self.fields)
+        return Call(service=self.service, key=self.key, request=asked)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """A try of a request. `is_repeat`: an earlier one may have made something."""
+
+    request_id: uuid.UUID
+    key: str
+    user_id: uuid.UUID
+    is_repeat: bool
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        return {"request": str(self.request_id), "user_id": str(self.user_id)}
+
+    def find(self, list_them: Callable[[], Iterable[Object]]) -> Object | None:
+        """What an earlier try has made."""
+        if not self.is_repeat:
+            return None
+        own = str(self.request_id)
+        return next(
+            (item for item in list_them() if (item.get("metadata") or {}).get("request") == own), None
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    status: int
+    answer: dict[str, Any]
+    replayed: bool = False
+
+
+def carry_out(
+    order: Order, perform: Callable[[Attempt], Made], *, status: int = 201, alone: bool = False
+) -> Outcome:
+    """The first answer again, or `perform`'s. What it refuses does not use the key up.
+
+    `alone`: never beside another such request of the same user, whatever its key.
+    Raises UserNotFound, IdempotencyKeyReused, IdempotencyInProgress, and what `perform` raises.
+    """
+    with sdk.within(SECONDS):
+        begun = _begin_or_wait(order, alone=alone)
+        if isinstance(begun, Outcome):
+            return begun
+        try:
+            made = perform(begun)
+        except Problem as problem:
+            _end(begun, problem)
+            raise
+        except BaseException:
+            _let_go(begun)
+            raise
+    return _keep(begun, made, status)
+
+
+def require_active(user_id: uuid.UUID) -> None:
+    """Who is suspended, or is leaving, buys nothing. Raises UserNotFound, AccountSuspended."""
+    status = User.objects.filter(pk=user_id).values_list("status", flat=True).first()
+    if status is None or status == User.Status.DELETED:
+        raise UserNotFound
+    if status != User.Status.ACTIVE:
+        raise AccountSuspended
+
+
+def answer_context(row: Request) -> str:
+    return f"billing.Request.answer:{row.pk}"
+
+
+# ---------------------------------------------------------------- beginning
+
+
+def _begin_or_wait(order: Order, *, alone: bool) -> Attempt | Outcome:
+    if not User.objects.filter(pk=order.user_id).exclude(status=User.Status.DELETED).exists():
+        raise UserNotFound
+    until = time.monotonic() + PATIENCE
+    while (begun := _begin(order, alone=alone)) is None:
+        if time.monotonic() > until:
+            raise IdempotencyInProgress
+        time.sleep(POLL)
+    return begun
+
+
+@transaction.atomic
+def _begin(order: Order, *, alone: bool) -> Attempt | Outcome | None:
+    """None: somebody else is at it."""
+    if alone and _is_another_at_it(order):
+        return None
+    row = _row(order)
+    if row.status is not None:
+        order.call.require_same_request(bytes(row.digest))
+        return Outcome(row.status, _opened(row), replayed=True)
+    if _is_leased(row):
+        order.call.require_same_request(bytes(row.digest))
+        return None
+    return _attempt(order, row)
+
+
+def _row(order: Order) -> Request:
+    """The request's row, locked."""
+    names = {"service": order.service, "user_id": order.user_id, "key": order.key}
+    fresh = Request(**names, digest=order.call.digest, operation=order.operation)
+    Request.objects.bulk_create([fresh], ignore_conflicts=True)
+    return Request.objects.select_for_update(no_key=True).get(**names)
+
+
+def _is_leased(row: Request) -> bool:
+    return Request.objects.filter(pk=row.pk, leased_until__gt=Now()).exists()
+
+
+def _is_another_at_it(order: Order) -> bool:
+    """Under the lock on the user's account row, so that of two neither misses the other."""
+    BillingAccount.objects.bulk_create([BillingAccount(pk=order.user_id)], ignore_conflicts=True)
+    BillingAccount.objects.select_for_update(no_key=True).get(pk=order.user_id)
+    others = Request.objects.filter(
+        user=order.user_id, operation=order.operation, leased_until__gt=Now()
+    ).exclude(service=order.service, key=order.key)
+    return others.exists()
+
+
+def _attempt(order: Order, row: Request) -> Attempt:
+    unclear = RequestAttempt.objects.filter(request=row, refusal__in=["", UNKNOWN])
+    is_repeat = unclear.exists()
+    if is_repeat:
+        order.call.require_same_request(bytes(row.digest))
+    unclear.filter(closed_at=None, started_at__lt=Now() - STRIPE_REMEMBERS).update(
+        closed_at=Now(), refusal=UNKNOWN
+    )
+    attempt, _ = RequestAttempt.objects.get_or_create(request=row, closed_at=None)
+    Request.objects.filter(pk=row.pk).update(
+        leased_until=Now() + LEASE, digest=order.call.digest, operation=order.operation
+    )
+    return Attempt(request_id=row.pk, key=str(attempt.pk), user_id=order.user_id, is_repeat=is_repeat)
+
+
+# ---------------------------------------------------------------- ending
+
+
+def _end(attempt: Attempt, problem: Problem) -> None:
+    """A refusal closes the try. So does an error of Stripe's own, which it would repeat under the same key; but then
+    nobody knows what it has made. Where Stripe was not reached, the try stays open."""
+    if isinstance(problem, BillingFailed):
+        _close(attempt, refusal=UNKNOWN)
+    elif not isinstance(problem, BillingUnavailable):
+        _close(attempt, refusal=problem.default_code)
+    _let_go(attempt)
+
+
+def _close(attempt: Attempt, *, refusal: str) -> None:
+    RequestAttempt.objects.filter(pk=attempt.key).update(closed_at=Now(), refusal=refusal)
+
+
+def _let_go(attempt: Attempt) -> None:
+    Request.objects.filter(pk=attempt.request_id).update(leased_until=None)
+
+
+@transaction.atomic
+def _keep(attempt: Attempt, made: Made, status: int) -> Outcome:
+    """The answer as it will be repeated: sealed, since it may open a checkout or a payment."""
+    answer, stripe_object = made
+    row = Request(pk=attempt.request_id)
+    text = msgspec.json.encode(answer).decode()
+    Request.objects.filter(pk=row.pk).update(
+        leased_until=None,
+        status=status,
+        stripe_object=stripe_object,
+        answer=sealing.seal(text, context=answer_context(row)),
+    )
+    _close(attempt, refusal="")
+    return Outcome(status, answer)
+
+
+def _opened(row: Request) -> dict[str, Any]:
+    text = sealing.open(str(row.answer), context=answer_context(row))
+    answer: dict[str, Any] = msgspec.json.decode(text)
+    return answer

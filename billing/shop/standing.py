@@ -1,0 +1,74 @@
+"""How a user stands, from our own tables and the mirror: Stripe is not asked."""
+
+import uuid
+from typing import Any
+
+from django.db.models import QuerySet
+from djstripe.models import Invoice, PaymentMethod, Subscription
+
+from accounts.errors import UserNotFound
+from accounts.models import User
+from billing import customers
+from billing.models import BillingAccount
+from billing.stripe import mirror, shapes
+
+NOBODY = ""  # no customer has this id
+
+
+def require_known(user_id: uuid.UUID) -> None:
+    if not User.objects.filter(pk=user_id).exclude(status=User.Status.DELETED).exists():
+        raise UserNotFound
+
+
+def _customer(user_id: uuid.UUID) -> str:
+    """Raises UserNotFound."""
+    customer = customers.customer_of(user_id)
+    if customer is None:
+        require_known(user_id)
+    return customer or NOBODY
+
+
+def payment_methods(user_id: uuid.UUID) -> tuple[QuerySet[PaymentMethod], str]:
+    """And the id of the default one."""
+    customer = _customer(user_id)
+    return mirror.payment_methods(customer), mirror.default_payment_method(customer)
+
+
+def subscriptions(user_id: uuid.UUID) -> QuerySet[Subscription]:
+    return mirror.subscriptions(_customer(user_id))
+
+
+def invoices(user_id: uuid.UUID) -> QuerySet[Invoice]:
+    """Those that were drawn up: a draft is nobody's yet."""
+    return mirror.invoices(_customer(user_id)).exclude(stripe_data__status="draft")
+
+
+def invoice_answer(row: Invoice) -> dict[str, Any]:
+    data = row.stripe_data
+    return {
+        "id": row.id,
+        "number": data.get("number"),
+        "status": data.get("status"),
+        "amount_paid": int(data.get("amount_paid") or 0),
+        "currency": data.get("currency"),
+        "created_at": shapes.written(shapes.moment(data.get("created"))),
+        "hosted_url": data.get("hosted_invoice_url"),
+        "pdf_url": data.get("invoice_pdf"),
+    }
+
+
+def account(user_id: uuid.UUID) -> tuple[str, dict[str, Any] | None]:
+    """The account's status, and its subscription: the current one, or the last."""
+    row = BillingAccount.objects.filter(pk=user_id).select_related("plan").first()
+    if row is None or not row.subscription:
+        return BillingAccount.Status.NONE.value, None
+    subscription = {
+        "id": row.subscription,
+        "plan": row.plan.code if row.plan else None,
+        "status": row.stripe_status,
+        "current_period_end": shapes.written(row.current_period_end),
+        "cancel_at_period_end": row.cancel_at_period_end,
+    }
+    if row.trial_end is not None:
+        subscription["trial_end"] = shapes.written(row.trial_end)
+    return row.status, subscription

@@ -1,0 +1,240 @@
+"""Subscriptions: begun with a stored card, moved to another plan, ended with the period or at once, taken up again.
+
+Stripe keeps them; after each change the account's status follows on the spot, and its event does the same again.
+"""
+
+import uuid
+from typing import Any
+
+import structlog
+
+from accounts.errors import Problem
+from billing import customers
+from billing.catalogue import plan_named
+from billing.errors import (
+    AlreadySubscribed,
+    BillingObjectNotFound,
+    BillingRejected,
+    BillingUnavailable,
+    PaymentFailed,
+    PaymentMethodRequired,
+    StripeObjectMissing,
+    TrialUsed,
+    Unsettleable,
+)
+from billing.models import Plan
+from billing.settlement import lifecycle, settle, trial
+from billing.shop import payment_methods, requests
+from billing.shop.requests import Attempt, Made, Order, Outcome
+from billing.stripe import gateway, mirror, sdk, shapes
+from billing.stripe.shapes import ENDED_SUBSCRIPTIONS, Object
+
+NEEDS_THE_USER = frozenset({"requires_action", "requires_confirmation"})
+
+log = structlog.get_logger("billing")
+
+
+# ---------------------------------------------------------------- beginning
+
+
+def create(order: Order, *, plan_code: str, payment_method: str | None, wants_trial: bool) -> Outcome:
+    """A subscription that is charged at once, or begins with the plan's trial.
+
+    Without a payment method, and where the bank asks the user, it is `incomplete` and has a client secret.
+    Raises PlanNotFound, PaymentMethodRequired, TrialUsed, AlreadySubscribed, PaymentFailed, AccountSuspended.
+    """
+
+    def perform(attempt: Attempt) -> Made:
+        requests.require_active(order.user_id)
+        plan = _subscription_plan(plan_code)
+        has_trial = wants_trial and plan.trial_days is not None
+        fingerprint = _card(order.user_id, payment_method, needed=has_trial)
+        customer = customers.ensure(order.user_id)
+        begun = attempt.find(lambda: gateway.list_subscriptions(customer=customer))
+        if begun is None:
+            require_none(customer)
+            if has_trial:
+                _claim_trial(attempt, fingerprint)
+            begun = _begin(attempt, plan, customer, payment_method, has_trial=has_trial)
+        subscription = _require_paid(begun)
+        _follow(order.user_id, subscription)
+        return answer(subscription, plan=plan.code, with_secret=True), subscription["id"]
+
+    return requests.carry_out(order, perform, alone=True)
+
+
+def _subscription_plan(code: str) -> Plan:
+    return plan_named(code, kind=Plan.Kind.SUBSCRIPTION)
+
+
+def _card(user_id: uuid.UUID, payment_method: str | None, *, needed: bool) -> str:
+    """Its fingerprint. Raises PaymentMethodRequired, BillingObjectNotFound."""
+    if payment_method is None:
+        if needed:
+            raise PaymentMethodRequired
+        return ""
+    return shapes.fingerprint(payment_methods.own(user_id=user_id, payment_method=payment_method))
+
+
+def require_none(customer: str) -> None:
+    """One that has begun is enough; one that waits for its first payment gives way, so that nobody pays both.
+
+    Raises AlreadySubscribed.
+    """
+    for found in gateway.list_subscriptions(customer=customer):
+        if found["status"] == "incomplete":
+            gateway.cancel_subscription(subscription=found["id"])
+        elif found["status"] not in ENDED_SUBSCRIPTIONS:
+            raise AlreadySubscribed
+
+
+def _claim_trial(attempt: Attempt, fingerprint: str) -> None:
+    """Before Stripe is asked, so that of all that want it with one card only one gets there. Raises TrialUsed."""
+    if trial.eligibility(attempt.user_id) != trial.ELIGIBLE:
+        raise TrialUsed
+    trial.claim(user_id=attempt.user_id, fingerprint=fingerprint, holder=str(attempt.request_id))
+
+
+def _begin(
+    attempt: Attempt, plan: Plan, customer: str, payment_method: str | None, *, has_trial: bool
+) -> Object:
+    holder = str(attempt.request_id)
+    try:
+        return gateway.create_subscription(
+            customer=customer,
+            price=plan.stripe_price,
+            payment_method=payment_method,
+            trial_days=plan.trial_days if has_trial else None,
+            metadata={**attempt.metadata, **({"trial_holder": holder} if has_trial else {})},
+            key=attempt.key,
+        )
+    except BillingUnavailable:
+        raise
+    except Problem:
+        trial.release(holder=holder)
+        raise
+
+
+def _require_paid(begun: Object) -> Object:
+    """As it is now: the answer of a repeated call is as old as the first. A declined card leaves nothing behind.
+
+    Raises PaymentFailed.
+    """
+    subscription = gateway.retrieve_begun_subscription(begun["id"])
+    if subscription["status"] in ENDED_SUBSCRIPTIONS:
+        raise PaymentFailed
+    if subscription["status"] == "incomplete" and (declined := _decline(subscription)) is not None:
+        gateway.cancel_subscription(subscription=subscription["id"])
+        raise PaymentFailed(decline_code=declined)
+    return subscription
+
+
+def _decline(subscription: Object) -> str | None:
+    """Why the first payment was refused; None where it waits for the user, or for a card."""
+    intents = shapes.invoice_open_intents(subscription.get("latest_invoice") or {})
+    for intent in map(gateway.retrieve_payment_intent, intents):
+        error = intent.get("last_payment_error") or {}
+        if error and intent["status"] not in NEEDS_THE_USER:
+            return str(error.get("decline_code") or error.get("code") or "declined")
+    return None
+
+
+# ---------------------------------------------------------------- afterwards
+
+
+def change(order: Order, *, subscription_id: str, plan_code: str) -> Outcome:
+    """Another plan, paid for from the next invoice on (`gateway.change_subscription`)."""
+
+    def perform(attempt: Attempt) -> Made:
+        requests.require_active(order.user_id)
+        plan = _subscription_plan(plan_code)
+        found = own(user_id=order.user_id, subscription_id=subscription_id)
+        require_alive(found)
+        if shapes.subscription_price(found) != plan.stripe_price:
+            found = gateway.change_subscription(
+                subscription=subscription_id,
+                item=shapes.subscription_items(found)[0]["id"],
+                price=plan.stripe_price,
+                key=attempt.key,
+            )
+        _follow(order.user_id, found)
+        return answer(found, plan=plan.code), subscription_id
+
+    return requests.carry_out(order, perform, status=200)
+
+
+def cancel(*, user_id: uuid.UUID, subscription_id: str, at_period_end: bool) -> dict[str, Any]:
+    """One that has ended stays as it is."""
+    with sdk.within():
+        found = own(user_id=user_id, subscription_id=subscription_id)
+        if found["status"] not in ENDED_SUBSCRIPTIONS:
+            if at_period_end:
+                found = gateway.set_cancel_at_period_end(subscription=subscription_id, cancel=True)
+            else:
+                found = gateway.cancel_subscription(subscription=subscription_id)
+            _follow(user_id, found)
+    return answer(found)
+
+
+def resume(*, user_id: uuid.UUID, subscription_id: str) -> dict[str, Any]:
+    """Takes a planned end back. What has ended is begun anew instead."""
+    requests.require_active(user_id)
+    with sdk.within():
+        found = own(user_id=user_id, subscription_id=subscription_id)
+        require_alive(found)
+        if found.get("cancel_at_period_end"):
+            found = gateway.set_cancel_at_period_end(subscription=subscription_id, cancel=False)
+        _follow(user_id, found)
+    return answer(found)
+
+
+def own(*, user_id: uuid.UUID, subscription_id: str) -> Object:
+    """One of the user's, as Stripe has it now. Raises BillingObjectNotFound."""
+    customer = customers.customer_of(user_id)
+    if customer is None:
+        raise BillingObjectNotFound
+    try:
+        found = gateway.retrieve_subscription(subscription_id)
+    except StripeObjectMissing:
+        raise BillingObjectNotFound from None
+    if shapes.customer_of(found) != customer:
+        raise BillingObjectNotFound
+    return found
+
+
+def require_alive(found: Object) -> None:
+    if found["status"] in ENDED_SUBSCRIPTIONS:
+        raise BillingRejected("This subscription has ended.", reason="subscription_ended")
+
+
+def _follow(user_id: uuid.UUID, subscription: Object) -> None:
+    """Credits and status without waiting for the event. What fails here the event makes up for."""
+    mirror.store(subscription)
+    try:
+        lifecycle.follow(user_id)
+        if invoice := shapes.id_of(subscription.get("latest_invoice")):
+            settle.settle(invoice)
+    except (Problem, Unsettleable) as error:
+        log.info("subscription_followed_later", reason=type(error).__name__)
+
+
+# ---------------------------------------------------------------- the answer
+
+
+def answer(found: Object, *, plan: str | None = None, with_secret: bool = False) -> dict[str, Any]:
+    secret = shapes.client_secret(found) if with_secret else ""
+    trial_end = shapes.written(shapes.moment(found.get("trial_end")))
+    return {
+        "id": found["id"],
+        "plan": plan or _plan_code(found),
+        "status": found["status"],
+        "current_period_end": shapes.written(shapes.current_period_end(found)),
+        "cancel_at_period_end": bool(found.get("cancel_at_period_end")),
+        **({"trial_end": trial_end} if trial_end else {}),
+        **({"client_secret": secret} if secret else {}),
+    }
+
+
+def _plan_code(found: Object) -> str | None:
+    price = shapes.subscription_price(found)
+    return Plan.objects.filter(stripe_price=price).values_list("code", flat=True).first()

@@ -1,0 +1,1 @@
+"""How Stripe is asked and how its objects are read."""

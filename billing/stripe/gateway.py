@@ -1,0 +1,268 @@
+"""All that Stripe is ever asked, one function for each question.
+
+Each takes and gives plain values, and raises as billing/stripe/sdk.py says. What creates something takes an
+idempotency key: under the same key Stripe makes it once, however often the call is repeated.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from billing.stripe.sdk import PAGE, ask, ask_all, ask_each, client
+from billing.stripe.shapes import Object
+
+Metadata = Mapping[str, str]
+
+
+# ---------------------------------------------------------------- customers
+
+
+def create_customer(*, email: str | None, metadata: Metadata, key: str) -> Object:
+    return ask(client().v1.customers.create, email=email, metadata=metadata, key=key)
+
+
+def update_customer_email(*, customer: str, email: str) -> Object:
+    return ask(client().v1.customers.update, customer, email=email)
+
+
+def delete_customer(*, customer: str) -> Object:
+    """Also ends its subscriptions, at once."""
+    return ask(client().v1.customers.delete, customer)
+
+
+def find_customers(*, user_id: str) -> list[Object]:
+    """Those that we made for this user, by our metadata: for a creation whose answer was lost more than a day ago."""
+    query = f"metadata['user_id']:'{user_id}'"
+    return list(ask(client().v1.customers.search, query=query)["data"])
+
+
+def list_customers(*, email: str) -> list[Object]:
+    """What search will know in a minute, lists know at once."""
+    return ask_all(client().v1.customers.list, email=email)
+
+
+def retrieve_customer(customer: str) -> Object:
+    return ask(client().v1.customers.retrieve, customer)
+
+
+# ---------------------------------------------------------------- checkout, portal, cards
+
+
+def create_checkout_session(
+    *,
+    customer: str,
+    mode: str,
+    price: str,
+    quantity: int,
+    success_url: str,
+    cancel_url: str,
+    metadata: Metadata,
+    key: str,
+    trial_days: int | None = None,
+) -> Object:
+    """`mode`: payment or subscription. A trial asks for a card."""
+    trial = {"trial_period_days": trial_days} if trial_days else {}
+    return ask(
+        client().v1.checkout.sessions.create,
+        customer=customer,
+        mode=mode,
+        line_items=[{"price": price, "quantity": quantity}],
+        success_url=success_url,
+        cancel_url=cancel_url,
+        metadata=metadata,
+        payment_method_collection="always" if trial else None,
+        subscription_data={"metadata": metadata, **trial} if mode == "subscription" else None,
+        payment_intent_data={"metadata": metadata} if mode == "payment" else None,
+        key=key,
+    )
+
+
+def retrieve_checkout_session(session: str) -> Object:
+    """With its line items."""
+    return ask(client().v1.checkout.sessions.retrieve, session, expand=["line_items"])
+
+
+def list_checkout_sessions(
+    *,
+    payment_intent: str | None = None,
+    customer: str | None = None,
+    created: Mapping[str, int] | None = None,
+    most: int | None = PAGE,
+) -> list[Object]:
+    call = client().v1.checkout.sessions.list
+    return ask_all(call, payment_intent=payment_intent, customer=customer, created=created, most=most)
+
+
+def create_portal_session(*, customer: str, return_url: str, key: str) -> Object:
+    return ask(client().v1.billing_portal.sessions.create, customer=customer, return_url=return_url, key=key)
+
+
+def create_setup_intent(*, customer: str, metadata: Metadata, key: str) -> Object:
+    return ask(
+        client().v1.setup_intents.create,
+        customer=customer,
+        usage="off_session",
+        automatic_payment_methods={"enabled": True},
+        metadata=metadata,
+        key=key,
+    )
+
+
+def list_setup_intents(*, customer: str) -> list[Object]:
+    """Newest first."""
+    return ask_all(client().v1.setup_intents.list, customer=customer)
+
+
+def list_payment_methods(*, customer: str) -> list[Object]:
+    return ask_all(client().v1.payment_methods.list, customer=customer)
+
+
+def retrieve_payment_method(payment_method: str) -> Object:
+    return ask(client().v1.payment_methods.retrieve, payment_method)
+
+
+def detach_payment_method(payment_method: str) -> Object:
+    return ask(client().v1.payment_methods.detach, payment_method)
+
+
+def set_default_payment_method(*, customer: str, payment_method: str) -> Object:
+    return ask(
+        client().v1.customers.update, customer, invoice_settings={"default_payment_method": payment_method}
+    )
+
+
+# ---------------------------------------------------------------- subscriptions
+
+
+def create_subscription(
+    *,
+    customer: str,
+    price: str,
+    metadata: Metadata,
+    key: str,
+    payment_method: str | None = None,
+    trial_days: int | None = None,
+) -> Object:
+    """Where the first payment needs the user (3-D Secure), the answer's invoice has a confirmation secret."""
+    return ask(
+        client().v1.subscriptions.create,
+        customer=customer,
+        items=[{"price": price}],
+        metadata=metadata,
+        default_payment_method=payment_method,
+        trial_period_days=trial_days,
+        payment_behavior="default_incomplete" if payment_method is None else "allow_incomplete",
+        payment_settings={"save_default_payment_method": "on_subscription"},
+        expand=["latest_invoice.confirmation_secret", "pending_setup_intent"],
+        key=key,
+    )
+
+
+def retrieve_subscription(subscription: str) -> Object:
+    return ask(client().v1.subscriptions.retrieve, subscription, expand=["default_payment_method"])
+
+
+def retrieve_begun_subscription(subscription: str) -> Object:
+    """With what its first payment still needs."""
+    return ask(
+        client().v1.subscriptions.retrieve,
+        subscription,
+        expand=["latest_invoice.confirmation_secret", "latest_invoice.payments", "pending_setup_intent"],
+    )
+
+
+def list_subscriptions(*, customer: str) -> list[Object]:
+    """All, the ended ones included, newest first."""
+    return ask_all(client().v1.subscriptions.list, customer=customer, status="all")
+
+
+def change_subscription(*, subscription: str, item: str, price: str, key: str) -> Object:
+    """Moves the one item to another price, which counts from the next invoice on; another interval begins at once.
+
+    Nothing is prorated: a period's credits are given whole when it begins, so who got the unused rest of its price back
+    could go up before each renewal and down after it, and have the dear plan's credits for the cheap one's price.
+    """
+    return ask(
+        client().v1.subscriptions.update,
+        subscription,
+        items=[{"id": item, "price": price}],
+        proration_behavior="none",
+        key=key,
+    )
+
+
+def cancel_subscription(*, subscription: str) -> Object:
+    """At once."""
+    return ask(client().v1.subscriptions.cancel, subscription)
+
+
+def set_cancel_at_period_end(*, subscription: str, cancel: bool) -> Object:
+    return ask(client().v1.subscriptions.update, subscription, cancel_at_period_end=cancel)
+
+
+# ---------------------------------------------------------------- what was paid
+
+
+def retrieve_invoice(invoice: str) -> Object:
+    """With its payments."""
+    return ask(client().v1.invoices.retrieve, invoice, expand=["payments"])
+
+
+def list_invoice_lines(invoice: str) -> list[Object]:
+    """All of them; the invoice itself carries the first few."""
+    return list(ask(client().v1.invoices.line_items.list, invoice, limit=PAGE)["data"])
+
+
+def list_invoices(
+    *, customer: str | None = None, created: Mapping[str, int] | None = None, most: int | None = PAGE
+) -> list[Object]:
+    return ask_all(client().v1.invoices.list, customer=customer, created=created, most=most)
+
+
+def invoices_paid_by(*, payment_intent: str) -> list[str]:
+    """The ids of the invoices that a payment intent pays: at most one, mostly."""
+    payment = {"type": "payment_intent", "payment_intent": payment_intent}
+    return [row["invoice"] for row in ask_all(client().v1.invoice_payments.list, payment=payment)]
+
+
+def retrieve_payment_intent(payment_intent: str) -> Object:
+    """With its latest charge: the one that succeeded, if any did."""
+    return ask(client().v1.payment_intents.retrieve, payment_intent, expand=["latest_charge"])
+
+
+def retrieve_charge(charge: str) -> Object:
+    return ask(client().v1.charges.retrieve, charge)
+
+
+def create_refund(*, payment_intent: str, amount: int | None, metadata: Metadata, key: str) -> Object:
+    """All that is left of it, or this much."""
+    return ask(
+        client().v1.refunds.create,
+        payment_intent=payment_intent,
+        amount=amount,
+        metadata=metadata,
+        key=key,
+    )
+
+
+def list_refunds(
+    *, payment_intent: str | None = None, created: Mapping[str, int] | None = None, most: int | None = PAGE
+) -> list[Object]:
+    return ask_all(client().v1.refunds.list, payment_intent=payment_intent, created=created, most=most)
+
+
+def list_disputes(
+    *, payment_intent: str | None = None, created: Mapping[str, int] | None = None, most: int | None = PAGE
+) -> list[Object]:
+    return ask_all(client().v1.disputes.list, payment_intent=payment_intent, created=created, most=most)
+
+
+# ---------------------------------------------------------------- events and prices
+
+
+def each_event(*, created: Mapping[str, int]) -> Iterator[Object]:
+    """Newest first; Stripe keeps 30 days."""
+    return ask_each(client().v1.events.list, limit=PAGE, created=created)
+
+
+def list_prices() -> list[Object]:
+    """The active ones, with their products."""
+    return ask_all(client().v1.prices.list, active=True, expand=["data.product"], most=1000)

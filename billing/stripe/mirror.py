@@ -1,0 +1,114 @@
+"""dj-stripe's tables, kept as copies of Stripe's objects by its own event handlers. Nothing is decided by them.
+
+It is told of an event after the event was settled, and may fail: it is asked again later.
+"""
+
+import json
+from typing import Any
+
+import structlog
+from django.db import transaction
+from django.db.models import QuerySet
+from djstripe.models import Customer, Event, Invoice, PaymentMethod, Session, Subscription
+from djstripe.models.base import StripeModel
+
+from billing.stripe import sdk, shapes
+from billing.stripe.shapes import Object
+
+log = structlog.get_logger("billing")
+MODELS: dict[str, type[StripeModel]] = {
+    "customer": Customer,
+    "payment_method": PaymentMethod,
+    "subscription": Subscription,
+}
+
+# What its handlers do on these is worse than a stale copy: prices take subscriptions along (CASCADE), and a customer is
+# deleted at Stripe once more.
+DESTRUCTIVE = frozenset(
+    {"price.deleted", "product.deleted", "plan.deleted", "customer.deleted", "coupon.deleted"}
+)
+
+
+def mirror(event: dict[str, Any]) -> None:
+    """Lets dj-stripe follow an event: it fetches the object anew and stores it. Raises whatever it raises."""
+    if event["type"] in DESTRUCTIVE:
+        return
+    Event.process(event)
+    if event["type"] == "payment_method.detached":  # it has its holder's name, and no customer to find it by
+        PaymentMethod.objects.filter(id=event["data"]["object"]["id"]).update(stripe_data={}, metadata=None)
+
+
+def keep_the_key_out_of_the_database() -> None:
+    """dj-stripe finds the account that owns an object by storing the API key in plain text. We have one account, and
+    the column may be null."""
+    StripeModel._find_owner_account = classmethod(_no_owner)  # noqa: SLF001
+
+
+def keep_client_secrets_out_of_the_database() -> None:
+    """dj-stripe keeps each object as Stripe sent it; with its client secret anyone confirms somebody's payment."""
+    record = StripeModel._stripe_object_to_record.__func__  # noqa: SLF001
+
+    def without_secrets(cls: type[StripeModel], data: Any, *arguments: Any, **options: Any) -> dict[str, Any]:
+        plain = (
+            json.loads(str(data)) if hasattr(data, "to_dict") else data
+        )  # as it does itself with the SDK's objects
+        made: dict[str, Any] = record(cls, shapes.without_client_secrets(plain), *arguments, **options)
+        return made
+
+    StripeModel._stripe_object_to_record = classmethod(without_secrets)  # noqa: SLF001
+
+
+def _no_owner(cls: type[StripeModel], data: Any, api_key: Any = None, livemode: Any = None) -> None:
+    return None
+
+
+# ---------------------------------------------------------------- what we have just seen ourselves
+
+
+def store(item: Object) -> None:
+    """What a call of ours has changed, before its event comes, so that the next read shows it. Never fails: the event
+    does it again."""
+    try:
+        with transaction.atomic():
+            MODELS[item["object"]].sync_from_stripe_data(sdk.as_sdk_has_it(_without_secrets(item)))
+    except Exception as error:  # noqa: BLE001 -- whatever dj-stripe stumbles over, Stripe has done what was asked
+        log.warning("mirror_not_fresh", object=item.get("object"), reason=type(error).__name__)
+
+
+def _without_secrets(item: Object) -> Object:
+    """What was expanded is an object of its own, and secrets of payments are for their payer only."""
+    kept = {name: value for name, value in item.items() if name != "client_secret"}
+    for name in ("latest_invoice", "pending_setup_intent", "default_payment_method"):
+        if isinstance(kept.get(name), dict):
+            kept[name] = kept[name]["id"]
+    return kept
+
+
+# ---------------------------------------------------------------- reading, also while Stripe is down
+
+
+def payment_methods(customer: str) -> QuerySet[PaymentMethod]:
+    rows: QuerySet[PaymentMethod] = PaymentMethod.objects.filter(customer__id=customer)
+    return rows
+
+
+def default_payment_method(customer: str) -> str:
+    """Of the customer; a subscription may have one of its own."""
+    found = Customer.objects.filter(id=customer).values_list("stripe_data", flat=True).first()
+    settings = (found or {}).get("invoice_settings") or {}
+    return shapes.id_of(settings.get("default_payment_method"))
+
+
+def subscriptions(customer: str) -> QuerySet[Subscription]:
+    rows: QuerySet[Subscription] = Subscription.objects.filter(customer__id=customer)
+    return rows
+
+
+def invoices(customer: str) -> QuerySet[Invoice]:
+    rows: QuerySet[Invoice] = Invoice.objects.filter(customer__id=customer)
+    return rows
+
+
+def checkout_session(session: str) -> Object | None:
+    found: Object | None = Session.objects.filter(id=session).values_list("stripe_data", flat=True).first()
+    return found

@@ -1,0 +1,1 @@
+"""What comes from Stripe and goes to it in the background."""

@@ -1,0 +1,105 @@
+"""What Stripe is to be told about a customer: a row beside its cause, in one transaction, carried out after it.
+
+Each is read anew when it is carried out, so it may be repeated and the last one wins.
+"""
+
+import time
+import uuid
+from functools import partial
+
+import structlog
+from django.db import transaction
+from django.db.models.functions import Now
+
+from accounts.models import User
+from billing import announcements, customers, leases
+from billing.errors import StripeObjectMissing
+from billing.models import CustomerChange, CustomerLink
+from billing.settlement import lifecycle
+from billing.stripe import gateway, sdk
+from billing.stripe.shapes import ENDED_SUBSCRIPTIONS
+
+SECONDS_OF_A_RUN = 30.0
+SECONDS_OF_A_CHANGE = 45.0
+Kind = CustomerChange.Kind
+
+log = structlog.get_logger("billing")
+
+
+def enqueue(kind: CustomerChange.Kind, *, user_id: uuid.UUID, subscription: str = "") -> None:
+    """In the caller's transaction. Nothing for a user who is no customer; once while the same is waiting."""
+    if not CustomerLink.objects.filter(pk=user_id, deleted_at=None).exists():
+        return
+    row = CustomerChange(user_id=user_id, kind=kind, subscription=subscription)
+    CustomerChange.objects.bulk_create([row], ignore_conflicts=True)
+    transaction.on_commit(partial(announcements.announce, "changes"), robust=True)
+
+
+def carry_out(*, seconds: float = SECONDS_OF_A_RUN) -> int:
+    """All that is due, until nothing is left or the time is up. How many."""
+    until = time.monotonic() + seconds
+    done = 0
+    while time.monotonic() < until and (change := leases.claim(CustomerChange, order="due_at, id")):
+        _carry_out(change)
+        done += 1
+    return done
+
+
+def _carry_out(change: CustomerChange) -> None:
+    try:
+        with sdk.within(SECONDS_OF_A_CHANGE):
+            _tell(change)
+    except Exception as error:  # noqa: BLE001 -- whatever goes wrong with one must not keep the others waiting
+        dead = leases.fail(change, error)
+        report = log.error if dead else log.warning
+        report("customer_change_failed", kind=change.kind, dead=dead, reason=leases.describe(error))
+    else:
+        leases.finish(change)
+
+
+def _tell(change: CustomerChange) -> None:
+    """What is gone at Stripe needs no telling."""
+    customer = customers.customer_of(change.user_id)
+    if customer is None:
+        return
+    try:
+        TELL[Kind(change.kind)](change, customer)
+    except StripeObjectMissing:
+        log.info("customer_change_about_nothing", kind=change.kind)
+    if change.kind == Kind.DELETE:
+        CustomerLink.objects.filter(pk=change.user_id).update(deleted_at=Now())
+    elif change.kind != Kind.EMAIL:
+        lifecycle.follow(change.user_id)
+
+
+def _email(change: CustomerChange, customer: str) -> None:
+    email = User.objects.filter(pk=change.user_id).values_list("email", flat=True).first()
+    if email:
+        gateway.update_customer_email(customer=customer, email=email)
+
+
+def _end_at_period(change: CustomerChange, customer: str) -> None:
+    """Unless the user has come back meanwhile."""
+    if not User.objects.filter(pk=change.user_id, status=User.Status.PENDING_DELETION).exists():
+        return
+    for found in gateway.list_subscriptions(customer=customer):
+        if found["status"] not in ENDED_SUBSCRIPTIONS and not found.get("cancel_at_period_end"):
+            gateway.set_cancel_at_period_end(subscription=found["id"], cancel=True)
+
+
+def _end_subscription(change: CustomerChange, customer: str) -> None:
+    found = gateway.retrieve_subscription(change.subscription)
+    if found["status"] not in ENDED_SUBSCRIPTIONS:
+        gateway.cancel_subscription(subscription=change.subscription)
+
+
+def _delete(change: CustomerChange, customer: str) -> None:
+    gateway.delete_customer(customer=customer)
+
+
+TELL = {
+    Kind.EMAIL: _email,
+    Kind.END_AT_PERIOD: _end_at_period,
+    Kind.END_SUBSCRIPTION: _end_subscription,
+    Kind.DELETE: _delete,
+}

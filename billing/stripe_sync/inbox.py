@@ -1,0 +1,179 @@
+"""The events that Stripe delivered, carried out: first what they mean for credits and account status, then the mirror.
+
+No event is believed: it only says what to look at, and the object is fetched. So events may come twice, late, or in any
+order. `HANDLERS` is all that anything is done about; every other type is done at once, without effect.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+import structlog
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from billing import announcements, customers, leases
+from billing.errors import BillingFailed, BillingUnavailable, StripeObjectMissing, Unsettleable
+from billing.models import InboxEvent, Payment, Progress
+from billing.settlement import lifecycle, settle
+from billing.stripe import mirror, sdk, shapes
+from billing.stripe.shapes import Object
+
+SECONDS_OF_A_RUN = 30.0
+SECONDS_OF_AN_EVENT = 45.0  # less than a lease
+PAUSE = timedelta(seconds=15)  # when Stripe fails one event after the other
+AWAY = "stripe_away"
+
+log = structlog.get_logger("billing")
+
+
+# ---------------------------------------------------------------- what to do about what
+
+
+def _invoice(item: Object) -> Payment | None:
+    return settle.settle(item["id"])
+
+
+def _intent(item: Object) -> Payment | None:
+    return settle.settle_payment_intent(item["id"])
+
+
+def _session(item: Object) -> Payment | None:
+    return settle.settle_session(item["id"])
+
+
+def _paid_by_intent(item: Object) -> Payment | None:
+    """A charge, a refund or a dispute: all name the payment intent that they are about."""
+    intent = shapes.id_of(item.get("payment_intent"))
+    return settle.settle_payment_intent(intent) if intent else None
+
+
+def _customer(item: Object) -> None:
+    lifecycle.follow_customer(shapes.customer_of(item))
+
+
+def _trial(item: Object) -> None:
+    lifecycle.trial_will_end(shapes.customer_of(item))
+
+
+# Each gives the payment that it was about, if it was.
+HANDLERS: dict[str, Callable[[Object], Payment | None]] = {
+    "invoice.paid": _invoice,
+    "invoice.payment_succeeded": _invoice,
+    "invoice.payment_failed": _customer,
+    "payment_intent.succeeded": _intent,
+    "checkout.session.completed": _session,
+    "checkout.session.async_payment_succeeded": _session,
+    "charge.refunded": _paid_by_intent,
+    "charge.refund.updated": _paid_by_intent,
+    "refund.created": _paid_by_intent,
+    "refund.updated": _paid_by_intent,
+    "refund.failed": _paid_by_intent,
+    "charge.dispute.created": _paid_by_intent,
+    "charge.dispute.updated": _paid_by_intent,
+    "charge.dispute.closed": _paid_by_intent,
+    "charge.dispute.funds_withdrawn": _paid_by_intent,
+    "charge.dispute.funds_reinstated": _paid_by_intent,
+    "customer.subscription.created": _customer,
+    "customer.subscription.updated": _customer,
+    "customer.subscription.deleted": _customer,
+    "customer.subscription.paused": _customer,
+    "customer.subscription.resumed": _customer,
+    "customer.subscription.trial_will_end": _trial,
+}
+
+
+# ---------------------------------------------------------------- carrying out
+
+
+def work(*, seconds: float = SECONDS_OF_A_RUN) -> int:
+    """Carries out what is due, about in the order of its making, until nothing is left or the time is up. How many.
+
+    Where Stripe does not answer for two in a row the rest waits a little, and so keeps no worker from other work.
+    """
+    if _is_away():
+        return 0
+    until = time.monotonic() + seconds
+    done = failed_in_a_row = 0
+    while time.monotonic() < until and (event := leases.claim(InboxEvent, order="created, id")):
+        failed_in_a_row = 0 if process(event) else failed_in_a_row + 1
+        if failed_in_a_row > 1:
+            _stay_away()
+            break
+        done += 1
+    return done
+
+
+def process(event: InboxEvent) -> bool:
+    """Carries out a claimed event. False where Stripe gave no answer; one that is an error costs no time."""
+    try:
+        with sdk.within(SECONDS_OF_AN_EVENT):
+            _settle(event)
+            erased = bool(event.customer) and customers.is_erased(event.customer)
+            _mirror(event, wanted=not erased)
+    except Exception as error:  # noqa: BLE001 -- whatever goes wrong with one event must not keep the others waiting
+        _put_off(event, error)
+        return isinstance(error, BillingFailed) or not isinstance(error, BillingUnavailable)
+    leases.finish(event, **({"body": None} if erased else {}))
+    return True
+
+
+def _put_off(event: InboxEvent, error: Exception) -> None:
+    dead = leases.fail(event, error, for_good=isinstance(error, Unsettleable))
+    report = log.error if dead else log.warning
+    report(
+        "event_dead" if dead else "event_put_off",
+        type=event.type,
+        id=event.event_id,
+        reason=leases.describe(error),
+    )
+
+
+def _settle(event: InboxEvent) -> None:
+    handle = HANDLERS.get(event.type)
+    if event.settled_at is None and handle is not None and event.body is not None:
+        try:
+            _note_customer(event, handle(json.loads(event.body)["data"]["object"]))
+        except StripeObjectMissing:
+            log.warning("event_about_nothing", type=event.type, id=event.event_id)  # deleted at Stripe since
+    _mark(event, "settled_at")
+
+
+def _note_customer(event: InboxEvent, payment: Payment | None) -> None:
+    """Refunds and disputes do not say whose they are, though a dispute's evidence has name and address."""
+    if payment is not None and not event.customer:
+        event.customer = customers.customer_of(payment.user_id) or ""
+        InboxEvent.objects.filter(pk=event.pk).update(customer=event.customer)
+
+
+def _mirror(event: InboxEvent, *, wanted: bool) -> None:
+    if wanted and event.mirrored_at is None and event.body is not None:
+        mirror.mirror(json.loads(event.body))
+    _mark(event, "mirrored_at")
+
+
+def _mark(event: InboxEvent, column: str) -> None:
+    if getattr(event, column) is None:
+        InboxEvent.objects.filter(pk=event.pk).update(**{column: Now()})
+
+
+def _is_away() -> bool:
+    return Progress.objects.filter(name=AWAY, until__gt=Now()).exists()
+
+
+def _stay_away() -> None:
+    Progress.objects.update_or_create(name=AWAY, defaults={"until": Now() + PAUSE})
+
+
+# ---------------------------------------------------------------- what was given up
+
+
+def dead() -> QuerySet[InboxEvent]:
+    return InboxEvent.objects.filter(dead_at__isnull=False).order_by("created", "id")
+
+
+def replay(event: InboxEvent) -> None:
+    """Gives a dead event another round of tries, from now."""
+    leases.revive(event)
+    announcements.announce("inbox")

@@ -1,0 +1,129 @@
+"""What comes in at the webhook: is it Stripe's, is it fresh, is it an event; then into the inbox, once.
+
+The signature is Stripe's scheme v1 (https://docs.stripe.com/webhooks#verify-manually): HMAC-SHA256 over the time-stamp,
+a dot, and the bytes as they came.
+"""
+
+import hashlib
+import hmac
+import re
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from django.db import connection, transaction
+
+from accounts.kit import shapes
+from billing import announcements
+from billing.errors import EventInvalid, SignatureInvalid
+
+TOLERANCE = 300  # seconds, to both sides
+MOST_SIGNATURES = 20
+DEEPEST = 32  # levels; Stripe's own objects have about a dozen
+LATEST = 253402300799  # the last second of the year 9999
+
+STORE = """
+INSERT INTO billing_inboxevent (event_id, type, created, livemode, customer, body, attempts, last_error)
+VALUES (%s, %s, to_timestamp(%s), %s, %s, %s, 0, '')
+ON CONFLICT (event_id) DO NOTHING RETURNING id
+"""
+
+
+class Data(msgspec.Struct):
+    object: dict[str, Any]
+    previous_attributes: dict[str, Any] | None = None
+
+
+class Envelope(msgspec.Struct, tag_field="object", tag="event"):
+    """What every event has. All else is read when it is settled."""
+
+    id: str
+    type: str
+    created: int
+    livemode: bool
+    data: Data
+
+
+# With it somebody's payment is confirmed; what is done about an event never needs it, and a dump must not have it.
+_CLIENT_SECRET = re.compile(rb'("client_secret"[ \t\r\n]*:[ \t\r\n]*)"[^"\\]*"')
+_decoder = msgspec.json.Decoder(Envelope)
+
+
+def receive(body: bytes, signature: str) -> None:
+    """Stores an event that is Stripe's, of our mode, and new. Raises SignatureInvalid, EventInvalid."""
+    verify(body, signature, secrets=settings.STRIPE_WEBHOOK_SECRETS, now=time.time())
+    store(parse(body), body)
+
+
+def verify(body: bytes, header: str, *, secrets: Sequence[str], now: float) -> None:
+    """Raises SignatureInvalid unless one of the secrets signed these bytes within the tolerance."""
+    timestamp, signatures = _parts(header)
+    if timestamp is None or abs(now - timestamp) > TOLERANCE:
+        raise SignatureInvalid
+    signed = b"%d." % timestamp + body
+    for secret in filter(None, secrets):
+        expected = hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest().encode()
+        if any(hmac.compare_digest(expected, given) for given in signatures):
+            return
+    raise SignatureInvalid
+
+
+def _parts(header: str) -> tuple[int | None, list[bytes]]:
+    """The time-stamp and the signatures of scheme v1. Stripe sends `t=...,v1=...,v1=...,v0=...`."""
+    pairs = [part.partition("=") for part in header.split(",")[: MOST_SIGNATURES + 1]]
+    times = [value for name, _, value in pairs if name == "t"]
+    signatures = [value.encode("utf-8", "replace") for name, _, value in pairs if name == "v1"]
+    well_formed = len(times) == 1 and times[0].isascii() and times[0].isdecimal() and len(times[0]) <= 12
+    return (int(times[0]) if well_formed else None), signatures
+
+
+def parse(body: bytes) -> Envelope:
+    """Raises EventInvalid for what is no event, is too deep, or is of the other mode."""
+    try:
+        envelope = _decoder.decode(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise EventInvalid from error
+    if envelope.livemode != settings.STRIPE_LIVE_MODE:
+        raise EventInvalid("This event is of the other mode.")
+    if not _is_storable(envelope):
+        raise EventInvalid
+    return envelope
+
+
+def _is_storable(envelope: Envelope) -> bool:
+    names = (envelope.id, envelope.type)
+    sizes = 0 < len(envelope.id) <= 255 and 0 < len(envelope.type) <= 100
+    printable = all(name.isascii() and name.isprintable() for name in names)
+    shallow = shapes.is_shallow(envelope.data.object, levels=DEEPEST)
+    return sizes and printable and 0 <= envelope.created <= LATEST and shallow
+
+
+def store(envelope: Envelope, body: bytes) -> bool:
+    """One row per event, whoever delivers it and how often. Whether this was the first time."""
+    row = (
+        envelope.id,
+        envelope.type,
+        envelope.created,
+        envelope.livemode,
+        _customer(envelope.data),
+        _CLIENT_SECRET.sub(rb"\1null", body).decode(),
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(STORE, row)
+        is_new = cursor.fetchone() is not None
+    if is_new:
+        transaction.on_commit(partial(announcements.announce, "inbox"), robust=True)
+    return is_new
+
+
+def _customer(data: Data) -> str:
+    """Whom the event is about, as far as it says so: by this its body is found when they are erased. A card that was
+    taken off names its customer only as what was before."""
+    item, before = data.object, data.previous_attributes or {}
+    named = item.get("id") if item.get("object") == "customer" else item.get("customer")
+    given = named or before.get("customer")
+    text = given.get("id") if isinstance(given, dict) else given
+    return text if isinstance(text, str) and text.isascii() and len(text) <= 255 and "\0" not in text else ""

@@ -1,0 +1,144 @@
+"""The journal in the admin, fast on millions of rows: each list it can show is the beginning of some index.
+
+Without a filter, and by type, rows come in the order of their ids, which follow time; of one user or one service, in
+the order of time. A day is found by the ids that were made around it. Nothing is counted beyond 5,000 rows, and the
+days that have rows are known from the days counted in the background.
+"""
+
+import uuid
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin
+from django.db import connection
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+
+from accounts.admin import user_search
+from accounts.admin.lists import RowsList
+from credits.models import CreditDay, CreditTransaction
+
+SLACK = timedelta(
+    days=1
+)  # between the time of a row and the time in its id: the clocks of database and applications
+LAST_YEAR = 9999
+LEVELS = ("at__year", "at__month", "at__day")
+
+# Each step jumps to the next name in the index (service, at, id): as many steps as services, however many rows.
+SERVICES = """
+WITH RECURSIVE names AS (
+    (SELECT service FROM credits_credittransaction ORDER BY service LIMIT 1)
+    UNION ALL
+    SELECT (SELECT service FROM credits_credittransaction WHERE service > names.service ORDER BY service LIMIT 1)
+    FROM names WHERE names.service IS NOT NULL
+)
+SELECT service FROM names WHERE service IS NOT NULL
+"""
+
+
+def services() -> list[str]:
+    """Those that wrote in the journal."""
+    with connection.cursor() as cursor:
+        cursor.execute(SERVICES)
+        return [name for (name,) in cursor.fetchall()]
+
+
+class ByService(admin.SimpleListFilter):
+    title, parameter_name = "service", "service"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in services()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(service=self.value()) if self.value() else queryset
+
+
+class JournalList(RowsList):
+    """Where a day, month or year is asked for, the primary key finds it."""
+
+    def get_queryset(self, request: HttpRequest, *args: Any) -> QuerySet[CreditTransaction]:
+        rows: QuerySet[CreditTransaction] = super().get_queryset(request, *args)
+        bounds = _bounds(_asked(request))
+        return rows.filter(pk__gte=_first_id(bounds[0]), pk__lt=_first_id(bounds[1])) if bounds else rows
+
+
+def search(rows: QuerySet[CreditTransaction], term: str) -> QuerySet[CreditTransaction]:
+    """By part of a user's address or id, by the id of a transaction, or by a whole reference: each has an index."""
+    found = Q(user_id__in=user_search.ids(term)) | Q(service__in=services(), reference=term)
+    try:
+        identifier = uuid.UUID(term)
+    except ValueError:
+        return rows.filter(found)
+    return rows.filter(found | Q(pk=identifier) | Q(refund_of=identifier))
+
+
+def order(request: HttpRequest) -> tuple[str, ...]:
+    """The order in which an index has what is asked for."""
+    return ("-at", "-id") if request.GET.keys() & {"user", "user__exact", "service"} else ("-id",)
+
+
+def is_no_date(request: HttpRequest) -> bool:
+    """Whether the query asks for a year, month or day that there is not, on which Django would stumble."""
+    return len(_asked(request)) < sum(name in request.GET for name in LEVELS)
+
+
+def hierarchy(request: HttpRequest) -> dict[str, Any]:
+    """Years, months or days with rows, as Django's own date hierarchy shows them; its context and its parameters."""
+    asked = _asked(request)
+    kept = {name: str(text) for name, text in request.GET.items() if name not in (*LEVELS, "p")}
+    shown = {
+        day.timetuple()[: len(asked) + 1] for day in _known_days() if day.timetuple()[: len(asked)] == asked
+    }
+    level = min(len(asked) + 1, len(LEVELS))
+    choices = [
+        {"title": _title(parts), "link": _link(kept, parts) if len(asked) < level else None}
+        for parts in sorted(parts[:level] for parts in shown)
+    ]
+    back = {"link": _link(kept, asked[:-1]), "title": _title(asked[:-1])} if asked else None
+    return {"show": True, "back": back, "choices": choices}
+
+
+def _known_days() -> set[date]:
+    """Days with rows, and today, which may not be counted yet."""
+    counted = CreditDay.objects.filter(count__gt=0).values_list("day", flat=True).distinct()
+    return {*counted, datetime.now(UTC).date()}
+
+
+def _asked(request: HttpRequest) -> tuple[int, ...]:
+    """Year, month and day as far as they are given and are a date."""
+    texts = [request.GET.get(name, "") for name in LEVELS]
+    given = texts.index("") if "" in texts else len(texts)
+    try:
+        parts = tuple(int(text) for text in texts[:given])
+        date(*(*parts, 1, 1, 1)[:3])
+    except (ValueError, OverflowError):
+        return ()
+    return parts if parts and parts[0] < LAST_YEAR else ()
+
+
+def _title(parts: tuple[int, ...]) -> str:
+    if not parts:
+        return "All dates"
+    if len(parts) == 1:
+        return str(parts[0])
+    day = date(parts[0], parts[1], parts[2] if len(parts) == 3 else 1)
+    return f"{day:%B} {day.year}" if len(parts) == 2 else f"{day:%b} {day.day}"
+
+
+def _link(kept: dict[str, str], parts: tuple[int, ...]) -> str:
+    return "?" + urlencode({**kept, **dict(zip(LEVELS, parts, strict=False))})
+
+
+def _bounds(parts: tuple[int, ...]) -> tuple[datetime, datetime] | None:
+    if not parts:
+        return None
+    year, month, day = (*parts, 1, 1)[:3]
+    first = datetime(year, month, day, tzinfo=UTC)
+    longest = {1: 366, 2: 31, 3: 1}[len(parts)]
+    return first - SLACK, first + timedelta(days=longest) + SLACK
+
+
+def _first_id(moment: datetime) -> uuid.UUID:
+    """No UUIDv7 of this moment or later is smaller."""
+    return uuid.UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)

@@ -1,0 +1,209 @@
+"""Credits in the admin. What happened is shown and not edited; what staff may do has a page of its own."""
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+from urllib.parse import urlencode
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from accounts.admin.lists import OfUsersAdmin, PageOfUser, ReadOnlyAdmin, counted
+from accounts.models import User
+from credits.admin import journal, overview, user_page
+from credits.admin.adjustments import AdjustmentPages, DecisionPages
+from credits.admin.holds import ReleasePages
+from credits.admin.journal import ByService, JournalList
+from credits.admin.prices import FeaturePriceAdmin
+from credits.columns import moment
+from credits.models import (
+    AdjustmentRequest,
+    CreditDay,
+    CreditLot,
+    CreditTransaction,
+    Grant,
+    Hold,
+    UserCredit,
+)
+
+__all__ = ["FeaturePriceAdmin"]  # registered by being imported
+
+
+class LedgerAdmin(OfUsersAdmin):
+    """Read-only for everybody, and without a query that grows with the ledger."""
+
+    ordering: Any = None
+
+    @admin.display(description="user")
+    def person(self, row: Any) -> SafeString:
+        """Leads to the page of the user's credits."""
+        page = reverse("admin:credits_usercredit_change", args=[row.user_id])
+        return format_html('<a class="text-primary-600 underline" href="{}">{}</a>', page, row.user)
+
+
+class Owing(admin.SimpleListFilter):
+    title, parameter_name = "debt", "debt"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("1", "In debt")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(debt__gt=0) if self.value() else queryset
+
+
+@admin.register(UserCredit)
+class UserCreditAdmin(PageOfUser, AdjustmentPages, LedgerAdmin):
+    """Balances. The page behind a row is the user's, and exists for users who never had a credit too."""
+
+    list_display = ("user", "owned", "set_aside", "owing", "spendable", "blocked", "last")
+    list_filter = (Owing,)
+    owned, set_aside, owing = counted("balance"), counted("held"), counted("debt")
+    spendable, last = counted("available"), moment("at")
+    page_title, page_template = "Credits", "admin/credits/usercredit/page.html"
+    page_permissions: ClassVar = {
+        "may_adjust": "credits.adjust_credits",
+        "may_release": "credits.release_hold",
+    }
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*self.adjustment_urls(), *super().get_urls()]
+
+    def page_context(self, person: User) -> dict[str, Any]:
+        return user_page.context(person)
+
+
+class LotAdmin(LedgerAdmin):
+    list_select_related = ("user", "user__credit")
+    ordering = ("-id",)
+    kind = ""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().get_queryset(request)
+        return rows.filter(kind=self.kind)
+
+    @admin.display(description="left")
+    def left(self, lot: CreditLot) -> str:
+        return f"{user_page.left_of(lot, getattr(lot.user, 'credit', None)):,}"
+
+
+@admin.register(Grant)
+class GrantAdmin(LotAdmin):
+    kind = CreditLot.Kind.GRANT
+    list_display = ("id", "person", "source", "given", "left", "lost", "taken_back", "until", "service")
+    given, lost, taken_back = counted("issued"), counted("expired"), counted("charged_back")
+    until = moment("expires_at")
+    list_filter = ("source",)
+    readonly_fields = ("given", "left", "lost", "taken_back")
+    fields = (
+        "user", "source", "priority", "given", "left", "lost", "taken_back", "expires_at", "created_at",
+        "transaction", "service",
+    )  # fmt: skip
+
+
+@admin.register(Hold)
+class HoldAdmin(ReleasePages, LotAdmin):
+    kind = CreditLot.Kind.HOLD
+    list_display = ("id", "person", "set_aside", "taken", "status", "until", "service", "placed")
+    set_aside, taken = counted("issued"), counted("captured")
+    until, placed = moment("expires_at"), moment("created_at")
+    list_filter = ("status",)
+    actions = ("release",)
+    readonly_fields = ("set_aside", "taken", "drawn_from")
+    fields = (
+        "user", "set_aside", "taken", "status", "expires_at", "created_at", "transaction", "service", "drawn_from",
+    )  # fmt: skip
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*self.release_urls(), *super().get_urls()]
+
+    @admin.display(description="drawn from")
+    def drawn_from(self, hold: Hold) -> str:
+        """How much of which grants, by their numbers."""
+        return ", ".join(f"grant no. {lot}: {credits:,}" for lot, credits in hold.drawn or [])
+
+    def has_release_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("credits.release_hold")
+
+    @admin.action(description="Release…", permissions=["release"])
+    def release(self, request: HttpRequest, chosen: QuerySet[Hold]) -> HttpResponse:
+        query = urlencode([("hold", pk) for pk in chosen.values_list("pk", flat=True)])
+        return HttpResponseRedirect(f"{reverse('admin:credits_release')}?{query}")
+
+
+@admin.register(CreditTransaction)
+class CreditTransactionAdmin(LedgerAdmin):
+    list_display = ("when", "person", "type", "moved", "owned", "set_aside", "service", "description")
+    when, moved = moment("at"), counted("amount", signed=True)
+    owned, set_aside = counted("balance"), counted("held")
+    list_filter = ("type", ByService)
+    search_help_text = "A user, a transaction's id, a reference"
+    date_hierarchy = "at"
+    exclude = ("salt", "digest", "text_digest", "hash", "lots")
+    readonly_fields = ("grants_and_holds",)
+
+    @admin.display(description="grants and holds")
+    def grants_and_holds(self, row: CreditTransaction) -> str:
+        """What each gave or got, by its number."""
+        return ", ".join(f"no. {lot} {credits:+,}" for lot, credits in row.lots) or "none"
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[JournalList]:
+        return JournalList
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        return journal.order(request)
+
+    def found(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        return journal.search(rows, term)
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if journal.is_no_date(request):
+            return HttpResponseRedirect(request.path)
+        context = {**(extra_context or {}), "hierarchy": journal.hierarchy(request)}
+        response: HttpResponse = super().changelist_view(request, context)
+        return response
+
+
+@admin.register(AdjustmentRequest)
+class AdjustmentRequestAdmin(DecisionPages, LedgerAdmin):
+    list_display = ("asked", "person", "moved", "reason", "requested_by", "decision", "decided_by", "decided")
+    asked, decided, moved = moment("requested_at"), moment("decided_at"), counted("amount", signed=True)
+    list_filter = ("decision",)
+    list_select_related = ("user", "requested_by", "decided_by")
+    ordering = ("-requested_at",)
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*self.decision_urls(), *super().get_urls()]
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **options: Any) -> HttpResponse:
+        if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request):
+            raise PermissionDenied
+        asked = self.get_object(request, object_id)
+        if asked is None:
+            raise Http404
+        return self.decision_page(request, asked)
+
+
+@admin.register(CreditDay)
+class OverviewAdmin(ReadOnlyAdmin):
+    """Its list is a page of plots, so the overview is where all lists are: on the first page and at the side."""
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Credits",
+            "subtitle": "the last 30 days",
+            "opts": self.model._meta,  # noqa: SLF001 -- Django's documented name
+            **overview.context(datetime.now(UTC).date()),
+        }
+        return TemplateResponse(request, "admin/credits/overview.html", context)

@@ -1,0 +1,311 @@
+"""One user's credits in memory: what grants, holds and debt do to one another.
+
+Nothing here writes to the database. credits/ledger/posting.py loads an account under the lock and saves it; reads
+load one without the lock and throw it away, which is how a balance shows what has come due though nobody has posted
+it yet.
+"""
+
+import heapq
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import F, Min, QuerySet
+
+from credits.errors import BalanceLimit, InsufficientCredits
+from credits.identifiers import uuid7, uuid7_of
+from credits.ledger.calls import Call
+from credits.models import BALANCE_LIMIT, CreditLot, CreditTransaction, TransactionType, UserCredit
+
+MICROSECOND = timedelta(microseconds=1)
+FOREVER = datetime.max.replace(tzinfo=UTC)
+# Lower burns first: what was given before what was bought. A refund takes the place of the grant it replaces.
+PRIORITIES = {
+    TransactionType.TRIAL: 10,
+    TransactionType.BONUS: 20,
+    TransactionType.SUBSCRIPTION: 30,
+    TransactionType.ADJUSTMENT: 40,
+    TransactionType.PURCHASE: 50,
+}
+BY_ITSELF = Call(service="system")
+
+JOURNAL_COLUMNS = tuple(field.attname for field in CreditTransaction._meta.concrete_fields)  # noqa: SLF001
+
+# A lot and the signed credits that went in or out of it; None is debt, which counts down from zero.
+Move = tuple[CreditLot | None, int]
+
+
+@dataclass(slots=True)
+class Posting:
+    """A journal row to be: it gets its lot ids and its hash when it is saved."""
+
+    transaction: CreditTransaction
+    moves: list[Move]
+
+
+class Account:
+    """The balance row of one user, the lots that a call touches, and the rows it wants to add to the journal."""
+
+    def __init__(self, row: UserCredit, *, now: datetime, lots: Iterable[CreditLot] | None = None) -> None:
+        """`lots`, where given, are all lots of the user with something in them: then none is looked for later."""
+        self.row = row
+        self.now = now
+        self.complete = lots is not None
+        self.lots: dict[int, CreditLot] = {}
+        self.loaded: dict[int, tuple[Any, ...]] = {}  # what of each lot may change, as the table has it
+        self.created: list[CreditLot] = []
+        self.postings: list[Posting] = []
+        self.debt_before = row.debt
+        self.alerts: list[int] = []  # what was available after each step over the alert's threshold
+        for lot in lots or ():
+            self._remember(lot)
+        if row.open_lot is not None:
+            self.lot(row.open_lot).remaining = row.open_left
+
+    # ------------------------------------------------------------------ lots
+
+    def lot(self, pk: int) -> CreditLot:
+        if pk not in self.lots:
+            self._remember(CreditLot.objects.get(pk=pk, user_id=self.row.user_id))
+        return self.lots[pk]
+
+    def _remember(self, lot: CreditLot) -> CreditLot:
+        """The object that stands for a lot during this call: what was loaded first is the truth."""
+        self.loaded.setdefault(lot.pk, lot.state)
+        return self.lots.setdefault(lot.pk, lot)
+
+    def _elsewhere(self) -> QuerySet[CreditLot]:
+        """Lots with something in them that this call has not loaded yet; not to be asked for when it has them all."""
+        return CreditLot.objects.filter(user_id=self.row.user_id, remaining__gt=0).exclude(
+            pk__in=list(self.lots)
+        )
+
+    def _here(self) -> Iterator[CreditLot]:
+        return (lot for lot in (*self.lots.values(), *self.created) if lot.remaining > 0)
+
+    def live_grants(self) -> Iterator[CreditLot]:
+        """Grants with something left, in burn order."""
+        here = sorted((lot for lot in self._here() if lot.kind == CreditLot.Kind.GRANT), key=burn_order)
+        if self.complete:
+            return iter(here)
+        elsewhere = (
+            self._elsewhere()
+            .filter(kind=CreditLot.Kind.GRANT)
+            .order_by("priority", F("expires_at").asc(nulls_last=True), "id")
+        )
+        return heapq.merge(here, map(self._remember, elsewhere.iterator(chunk_size=20)), key=burn_order)
+
+    def next_due(self) -> datetime | None:
+        """When the next lot runs out, of all that have something in them."""
+        here = [lot.expires_at for lot in self._here() if lot.expires_at]
+        elsewhere = None if self.complete else self._elsewhere().aggregate(due=Min("expires_at"))["due"]
+        return min([*here, *([elsewhere] if elsewhere else [])], default=None)
+
+    # ------------------------------------------------------------------ journal rows
+
+    def post(
+        self,
+        type_: str,
+        moves: list[Move],
+        *,
+        call: Call = BY_ITSELF,
+        at: datetime | None = None,
+        held: int = 0,
+        refund_of: CreditTransaction | None = None,
+        hold: CreditLot | None = None,
+    ) -> CreditTransaction:
+        """Adds a row whose amount is the sum of its moves. Its time is at least a microsecond after the row before."""
+        row = self.row
+        available = row.available
+        row.at = self.moment(at)
+        row.balance += (amount := _total(moves))
+        row.held += held
+        if row.alert_below is not None and row.available < row.alert_below <= available:
+            self.alerts.append(row.available)
+        pk = uuid7_of(row.user_id, row.at) if call is BY_ITSELF else uuid7()
+        self._sign_new_lots(pk)
+        transaction = _new_row(
+            id=pk, user_id=row.user_id, at=row.at, type=type_, amount=amount, balance=row.balance, held=row.held,
+            service=call.service, key=call.key, digest=call.digest, description=call.description,
+            reference=call.reference, metadata=call.metadata, salt=call.salt(),
+            refund_of=refund_of.pk if refund_of else None, hold=hold.transaction_id if hold else None,
+        )  # fmt: skip
+        self.postings.append(Posting(transaction, moves))
+        return transaction
+
+    def _sign_new_lots(self, transaction_id: UUID) -> None:
+        """The lots made for a row bear its id and time."""
+        for lot in self.created:
+            if lot.transaction_id is None:
+                lot.transaction_id, lot.created_at = transaction_id, self.row.at
+
+    def moment(self, at: datetime | None = None) -> datetime:
+        """The time that the next row gets."""
+        return max(at or self.now, self.row.at + MICROSECOND)
+
+    # ------------------------------------------------------------------ giving
+
+    def require_room(self, amount: int) -> None:
+        """Raises BalanceLimit if the balance would grow beyond what every reader of JSON holds exactly."""
+        if self.row.balance + amount > BALANCE_LIMIT:
+            raise BalanceLimit
+
+    def grant(
+        self, amount: int, *, source: str, priority: int, expires_at: datetime | None, call: Call
+    ) -> list[Move]:
+        """Credits that arrive as a grant. They pay debt first; the grant keeps the rest, and the whole as `issued`.
+
+        Raises BalanceLimit.
+        """
+        self.require_room(amount)
+        moves = self._pay_debt(amount)
+        rest = amount - _total(moves)
+        lot = self.new_lot(
+            kind=CreditLot.Kind.GRANT, source=source, priority=priority, issued=amount, remaining=rest,
+            expires_at=expires_at, service=call.service,
+        )  # fmt: skip
+        return [*moves, (lot, rest)] if rest else moves
+
+    def new_lot(self, **fields: Any) -> CreditLot:
+        """A lot that the next posted row makes."""
+        lot = CreditLot(id=self.next_lot_id(), user_id=self.row.user_id, **fields)
+        self.created.append(lot)
+        return lot
+
+    def next_lot_id(self) -> int:
+        """Unsaved lots sort behind all others."""
+        return 2**62 + len(self.created)
+
+    def _pay_debt(self, amount: int) -> list[Move]:
+        paid = min(amount, self.row.debt)
+        self.row.debt -= paid
+        return [(None, paid)] if paid else []
+
+    # ------------------------------------------------------------------ taking
+
+    def require(self, amount: int) -> None:
+        """Raises InsufficientCredits unless this much is available. In debt nothing is."""
+        if self.row.available < amount:
+            raise InsufficientCredits(available=self.row.available, required=amount)
+
+    def draw(self, amount: int) -> list[Move]:
+        """Takes credits out of the live grants in burn order. The caller has made sure that they hold as much."""
+        moves: list[Move] = []
+        for lot in self.live_grants():
+            taken = min(amount, lot.remaining)
+            lot.remaining -= taken
+            moves.append((lot, -taken))
+            amount -= taken
+            if amount == 0:
+                break
+        return moves
+
+    # ------------------------------------------------------------------ coming back
+
+    def give_back(
+        self, returned: Iterable[tuple[CreditLot, int]], *, at: datetime, revive: bool
+    ) -> list[Move]:
+        """Returns credits to the grants they came from, after debt is paid.
+
+        A grant that was charged back whole gets a refund grant in its place, and with `revive` so does one that has
+        expired; without, the credits go into the expired grant and expire at once.
+        """
+        moves: list[Move] = []
+        for lot, credits in returned:
+            moves += (paid := self._pay_debt(credits))
+            rest = credits - _total(paid)
+            if rest:
+                moves.append((self._home(lot, rest, at=at, revive=revive), rest))
+        return moves
+
+    def _home(self, lot: CreditLot, credits: int, *, at: datetime, revive: bool) -> CreditLot:
+        expired = lot.expires_at is not None and lot.expires_at <= at
+        if (revive and expired) or lot.charged_back >= lot.issued - lot.expired > 0:
+            return self.new_lot(
+                kind=CreditLot.Kind.GRANT, source=TransactionType.REFUND, priority=lot.priority, issued=credits,
+                remaining=credits, expires_at=at + settings.REFUND_LIFETIME, service=lot.service,
+            )  # fmt: skip
+        lot.remaining += credits
+        return lot
+
+    def close_hold(self, hold: CreditLot, *, captured: int, status: str, at: datetime) -> list[Move]:
+        """Empties a hold: what is captured is burnt in the order it was drawn, the rest goes back."""
+        moves: list[Move] = [(hold, -hold.remaining)]
+        hold.remaining, hold.captured, hold.status = 0, captured, status
+        returned = []
+        for pk, drawn in hold.drawn or []:
+            burnt = min(drawn, captured)
+            captured -= burnt
+            if burnt:
+                moves += [(self.lot(pk), burnt), (self.lot(pk), -burnt)]
+            if drawn > burnt:
+                returned.append((self.lot(pk), drawn - burnt))
+        return moves + self.give_back(returned, at=at, revive=False)
+
+    # ------------------------------------------------------------------ what happens by itself
+
+    def sweep(self) -> None:
+        """Posts what has come due, each at its own due time.
+
+        Every locked call does this first. So the journal is the same whether a background sweep runs every second or
+        never.
+        """
+        if not self.complete:
+            for lot in self._elsewhere().filter(expires_at__lte=self.now):
+                self._remember(lot)
+        self._post_due(self._here())
+
+    def post_consequences(self) -> None:
+        """Posts what an operation has made due. After a sweep that can only be what its row gave back to a lot."""
+        if self.postings:
+            self._post_due(lot for lot, credits in self.postings[-1].moves if lot is not None and credits > 0)
+
+    def _post_due(self, lots: Iterable[CreditLot]) -> None:
+        """Of these lots those that are due, and what they give back to others that are."""
+        queue = [due_order(lot) for lot in lots if self._is_due(lot)]
+        heapq.heapify(queue)
+        while queue:
+            lot = self._known(heapq.heappop(queue)[1])
+            moves = self._run_out(lot) if lot.remaining else []
+            for other, credits in moves:
+                if other is not None and credits > 0 and self._is_due(other):
+                    heapq.heappush(queue, due_order(other))
+
+    def _known(self, pk: int) -> CreditLot:
+        return self.lots.get(pk) or next(lot for lot in self.created if lot.pk == pk)
+
+    def _is_due(self, lot: CreditLot) -> bool:
+        return lot.expires_at is not None and lot.expires_at <= self.now
+
+    def _run_out(self, lot: CreditLot) -> list[Move]:
+        """A grant expires, or a hold goes back to its grants: at its own time, or right after the last row."""
+        credits, at = lot.remaining, self.moment(lot.expires_at)
+        if lot.kind == CreditLot.Kind.HOLD:
+            moves = self.close_hold(lot, captured=0, status=CreditLot.Status.EXPIRED, at=at)
+            self.post(TransactionType.RELEASE, moves, at=at, held=-credits, hold=lot)
+            return moves
+        lot.remaining = 0
+        lot.expired += credits
+        self.post(TransactionType.EXPIRY, [(lot, -credits)], at=at)
+        return []
+
+
+def burn_order(lot: CreditLot) -> tuple[int, datetime, int]:
+    return lot.priority, lot.expires_at or FOREVER, lot.pk
+
+
+def due_order(lot: CreditLot) -> tuple[datetime, int]:
+    return lot.expires_at or FOREVER, lot.pk
+
+
+def _new_row(**columns: Any) -> CreditTransaction:
+    """A journal row of its columns by name: by position Django takes a third of the time it takes by keyword."""
+    values: Any = [columns.get(name) for name in JOURNAL_COLUMNS]
+    return CreditTransaction(*values)
+
+
+def _total(moves: list[Move]) -> int:
+    return sum(credits for _, credits in moves)

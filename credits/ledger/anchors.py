@@ -1,0 +1,125 @@
+"""Anchors: where every user's chain stood at one time, signed, to be kept where the database's masters cannot reach.
+
+Whoever may do anything in the database can rewrite a chain so that it verifies, or drop a user with all rows. Against
+an anchor from before, both show: the rows it names must still be there, with the hashes they had.
+
+An anchor is text, one JSON object a line: a heading, a line for each user, and totals with the signature of all of it.
+"""
+
+import hashlib
+import hmac
+import json
+from itertools import islice
+from typing import Any, TextIO
+
+from django.conf import settings
+from django.db import connection
+
+from credits.ledger.calls import mac_key
+from credits.ledger.posting import ledger_time
+from credits.ledger.verify import Finding
+from credits.models import UserCredit
+
+KIND = "credits-anchor-1"
+USERS_AT_A_TIME = 1000
+
+ANCHORED_ROWS = """
+SELECT given.user_id, given.place, row.hash
+FROM unnest(%(users)s::uuid[], %(times)s::timestamptz[], %(times)s::text[]) AS given(user_id, at, place)
+LEFT JOIN credits_credittransaction AS row ON row.user_id = given.user_id AND row.at = given.at
+"""
+
+
+class NotAnAnchor(Exception):
+    """The file is not an anchor, is cut short, was altered, or was signed with a key that is not configured."""
+
+
+class _Signature:
+    """A MAC over lines as they go by, under every configured key."""
+
+    def __init__(self) -> None:
+        self._macs = [
+            hashlib.blake2b(key=mac_key(key), digest_size=32, person=b"credits-anchor")
+            for key in settings.LEDGER_DIGEST_KEYS
+        ]
+
+    def add(self, line: str) -> str:
+        for mac in self._macs:
+            mac.update(line.encode())
+        return line
+
+    def value(self) -> str:
+        return self._macs[0].hexdigest()
+
+    def accepts(self, value: str) -> bool:
+        return any(hmac.compare_digest(mac.hexdigest(), value) for mac in self._macs)
+
+
+def write(file: TextIO) -> int:
+    """Writes an anchor of all users. Returns how many there are."""
+    signature, users, balance, held = _Signature(), 0, 0, 0
+    file.write(signature.add(_line({"kind": KIND, "at": ledger_time().isoformat()})))
+    for row in UserCredit.objects.exclude(hash=b"").order_by("pk").iterator(USERS_AT_A_TIME):
+        head = {"user": str(row.pk), "at": row.at.isoformat(), "hash": bytes(row.hash).hex()}
+        file.write(signature.add(_line(head)))
+        users, balance, held = users + 1, balance + row.balance, held + row.held
+    totals = {"users": users, "balance": balance, "held": held}
+    file.write(signature.add(_line(totals)))
+    file.write(_line({"signature": signature.value()}))
+    return users
+
+
+def findings(file: TextIO) -> list[Finding]:
+    """What the ledger lacks, or has otherwise, of an anchor. Raises NotAnAnchor."""
+    _require_whole(file)
+    file.seek(0)
+    file.readline()
+    found: list[Finding] = []
+    while heads := list(islice((_parsed(line) for line in file), USERS_AT_A_TIME)):
+        found += _compare([head for head in heads if "user" in head])
+    return found
+
+
+def _require_whole(file: TextIO) -> None:
+    """Reads the file once for its signature: nothing of a file that was altered is believed."""
+    signature, last = _Signature(), file.readline()
+    if _parsed(last).get("kind") != KIND:
+        raise NotAnAnchor("This is not an anchor of the ledger.")
+    for line in file:
+        signature.add(last)
+        last = line
+    if not signature.accepts(str(_parsed(last).get("signature"))):
+        raise NotAnAnchor("The anchor was cut short, altered, or signed with a key that is not configured.")
+
+
+def _compare(heads: list[dict[str, Any]]) -> list[Finding]:
+    hashes = {head["user"]: head["hash"] for head in heads}
+    parameters = {"users": list(hashes), "times": [head["at"] for head in heads]}
+    with connection.cursor() as cursor:
+        cursor.execute(ANCHORED_ROWS, parameters)
+        rows = cursor.fetchall()
+    return [
+        Finding(user, at, _verdict(hash_)) for user, at, hash_ in rows if _hex(hash_) != hashes[str(user)]
+    ]
+
+
+def _verdict(found: bytes | None) -> str:
+    return "anchored row is gone" if found is None else "rewritten since the anchor"
+
+
+def _hex(value: bytes | None) -> str:
+    return "" if value is None else bytes(value).hex()
+
+
+def _line(fields: dict[str, Any]) -> str:
+    return json.dumps(fields, separators=(",", ":")) + "\n"
+
+
+def _parsed(line: str) -> dict[str, Any]:
+    try:
+        fields = json.loads(line)
+    except ValueError:
+        fields = None
+    if not isinstance(fields, dict):
+        raise NotAnAnchor("A line of the anchor is not what an anchor holds.")
+    return fields

@@ -1,0 +1,135 @@
+"""Reading what a user has, now or at a past instant. Reads lock nothing and write nothing.
+
+What has come due but is not posted yet is reckoned in: an account is swept in memory and thrown away.
+"""
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db import connection
+
+from accounts.errors import UserNotFound, ValidationFailed
+from credits.ledger.account import Account
+from credits.models import CreditTransaction, UserCredit
+
+NOW = """
+SELECT credits_now(), c.user_id, c.balance, c.held, c.debt, c.blocked, c.due_at, expiring.amounts, expiring.times
+FROM accounts_user u
+LEFT JOIN credits_usercredit c ON c.user_id = u.id
+LEFT JOIN LATERAL (
+    SELECT array_agg(amount ORDER BY expires_at) AS amounts, array_agg(expires_at ORDER BY expires_at) AS times FROM (
+        SELECT expires_at, sum(CASE WHEN id = c.open_lot THEN c.open_left ELSE remaining END)::bigint AS amount
+        FROM credits_creditlot
+        WHERE user_id = c.user_id AND kind = 'grant' AND expires_at IS NOT NULL AND (remaining > 0 OR id = c.open_lot)
+        GROUP BY expires_at) AS lots
+    WHERE amount > 0
+) AS expiring ON true
+WHERE u.id = %s AND u.status <> 'deleted'
+"""
+
+DUE = """
+SELECT credits_now(), c.due_at FROM accounts_user u LEFT JOIN credits_usercredit c ON c.user_id = u.id
+WHERE u.id = %s AND u.status <> 'deleted'
+"""
+
+
+@dataclass(slots=True, kw_only=True)
+class Balance:
+    """Credits of one user at one instant. `available` is what could be spent: never negative."""
+
+    user_id: uuid.UUID
+    as_of: datetime
+    balance: int = 0
+    held: int = 0
+    debt: int = 0
+    expiring: list[tuple[int, datetime]] = field(default_factory=list)
+    blocked: list[str] = field(default_factory=list)
+
+    @property
+    def available(self) -> int:
+        return max(0, self.balance - self.held)
+
+
+def current(user_id: uuid.UUID) -> Balance:
+    """The balance now: one statement, unless something has come due. Raises UserNotFound."""
+    with connection.cursor() as cursor:
+        cursor.execute(NOW, [user_id])
+        row = cursor.fetchone()
+    if row is None:
+        raise UserNotFound
+    now, known, balance, held, debt, blocked, due_at, amounts, times = row
+    if known is None:
+        return Balance(user_id=user_id, as_of=now)
+    if due_at is not None and due_at <= now:
+        return _swept(user_id, now)
+    expiring = list(zip(amounts or [], times or [], strict=True))
+    return Balance(
+        user_id=user_id,
+        as_of=now,
+        balance=balance,
+        held=held,
+        debt=debt,
+        expiring=expiring,
+        blocked=sorted(blocked),
+    )
+
+
+def past(user_id: uuid.UUID, at: datetime) -> Balance:
+    """The balance at a past instant. Raises UserNotFound, and ValidationFailed for an instant that is still to come."""
+    present = current(user_id)
+    if at > present.as_of:
+        raise ValidationFailed(("at", "invalid", "This must not be in the future."))
+    row = UserCredit.objects.filter(pk=user_id).first()
+    if row is not None and row.at <= at:
+        return _without_present(_swept(user_id, at))
+    last = CreditTransaction.objects.filter(user_id=user_id, at__lte=at).order_by("-at").first()
+    if last is None:
+        return Balance(user_id=user_id, as_of=at)
+    debt = max(0, last.held - last.balance)
+    return Balance(user_id=user_id, as_of=at, balance=last.balance, held=last.held, debt=debt)
+
+
+def when_due(user_id: uuid.UUID) -> datetime | None:
+    """The time, if something of the user has come due by now, else None. One statement. Raises UserNotFound."""
+    with connection.cursor() as cursor:
+        cursor.execute(DUE, [user_id])
+        row = cursor.fetchone()
+    if row is None:
+        raise UserNotFound
+    now, due_at = row
+    return now if due_at is not None and due_at <= now else None
+
+
+def unposted(user_id: uuid.UUID, now: datetime) -> list[CreditTransaction]:
+    """The journal rows that are due and that the next locked call will post: the same ids and times, no hash yet."""
+    row = UserCredit.objects.filter(pk=user_id, due_at__lte=now).first()
+    if row is None:
+        return []
+    account = Account(row, now=now)
+    account.sweep()
+    return [posting.transaction for posting in account.postings]
+
+
+def _swept(user_id: uuid.UUID, now: datetime) -> Balance:
+    account = Account(UserCredit.objects.get(pk=user_id), now=now)
+    account.sweep()
+    row = account.row
+    return Balance(
+        user_id=user_id, as_of=now, balance=row.balance, held=row.held, debt=row.debt, blocked=sorted(row.blocked),
+        expiring=_expiring(account),
+    )  # fmt: skip
+
+
+def _expiring(account: Account) -> list[tuple[int, datetime]]:
+    amounts: dict[datetime, int] = {}
+    for lot in account.live_grants():
+        if lot.expires_at is not None:
+            amounts[lot.expires_at] = amounts.get(lot.expires_at, 0) + lot.remaining
+    return [(amounts[at], at) for at in sorted(amounts)]
+
+
+def _without_present(balance: Balance) -> Balance:
+    """`expiring` and `blocked` are of now; a past instant has neither."""
+    balance.expiring, balance.blocked = [], []
+    return balance

@@ -1,0 +1,149 @@
+"""Writes locked accounts back: new lots, changed lots, journal rows, balance rows.
+
+One statement each, for any number of users and rows.
+"""
+
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
+from typing import Any
+
+import msgspec
+from django.db import connection
+
+from accounts import events
+from credits.ledger import announcing
+from credits.ledger.account import Account
+from credits.models import CreditLot
+
+# Each takes its rows as one JSON text: one type whatever the sizes, so one prepared statement, and encoded in C.
+UPDATE_LOTS = """
+UPDATE credits_creditlot AS lot SET remaining = given.remaining, expired = given.expired,
+    charged_back = given.charged_back, captured = given.captured, status = given.status
+FROM json_to_recordset(%s::json) AS given(id bigint, remaining bigint, expired bigint, charged_back bigint,
+    captured bigint, status text)
+WHERE lot.id = given.id
+"""
+
+INSERT_TRANSACTIONS = """
+INSERT INTO credits_credittransaction
+    (id, user_id, at, type, amount, balance, held, lots, service, key, digest,
+     description, reference, metadata, salt, refund_of, hold, text_digest, hash)
+SELECT row.id, row.user_id, row.at, row.type, row.amount, row.balance, row.held, row.lots, row.service, row.key,
+    row.digest, row.description, row.reference, row.metadata, row.salt, row.refund_of, row.hold, row.text_digest,
+    credits_chain(row.head, credits_link(row.id, row.user_id, row.at, row.type, row.amount, row.balance, row.held,
+        row.lots, row.service, row.key, row.digest, row.text_digest, row.refund_of, row.hold))
+        OVER (PARTITION BY row.user_id ORDER BY row.at)
+FROM (
+    SELECT decode(given.head, 'base64') AS head, given.id, given.user_id, given.at, given.type, given.amount,
+        given.balance, given.held, given.lots, given.service, given.key, decode(given.digest, 'base64') AS digest,
+        given.description, given.reference, given.metadata, decode(given.salt, 'base64') AS salt, given.refund_of,
+        given.hold, credits_text_digest(decode(given.salt, 'base64'), given.description, given.reference,
+            given.metadata) AS text_digest
+    FROM json_to_recordset(%s::json) AS given(head text, id uuid, user_id uuid, at timestamptz, type text,
+        amount bigint, balance bigint, held bigint, lots jsonb, service text, key text, digest text, description text,
+        reference text, metadata jsonb, salt text, refund_of uuid, hold uuid)
+) AS row
+RETURNING id, hash
+"""
+
+UPDATE_BALANCES = """
+UPDATE credits_usercredit AS row SET balance = given.balance, held = given.held, debt = given.debt,
+    open_lot = given.open_lot, open_left = given.open_left, due_at = given.due_at, at = given.at,
+    hash = decode(given.hash, 'base64')
+FROM json_to_recordset(%s::json) AS given(user_id uuid, balance bigint, held bigint, debt bigint, open_lot bigint,
+    open_left bigint, due_at timestamptz, at timestamptz, hash text)
+WHERE row.user_id = given.user_id
+"""
+
+JOURNAL_COLUMNS = (
+    "id", "user_id", "at", "type", "amount", "balance", "held", "service", "key", "digest",
+    "description", "reference", "metadata", "salt", "refund_of", "hold",
+)  # fmt: skip
+BALANCE_COLUMNS = ("user_id", "balance", "held", "debt", "open_lot", "open_left", "due_at", "at", "hash")
+
+
+def save(accounts: Sequence[Account]) -> None:
+    """Writes what these accounts have become. Each must be locked by this transaction."""
+    for account in accounts:
+        _open_best_grant(account)
+    CreditLot.objects.bulk_create(
+        [_as_stored(lot, account) for account in accounts for lot in account.created]
+    )
+    _update_lots([lot for account in accounts for lot in _changed(account)])
+    _insert_transactions(accounts)
+    _update_balances(accounts)
+    events.emit_all([event for account in accounts for event in announcing.of(account)])
+
+
+def _open_best_grant(account: Account) -> None:
+    """The next to burn moves its remainder into the balance row, where a spend finds it without touching a lot."""
+    best = next(account.live_grants(), None)
+    account.row.open_lot = best.pk if best else None
+    account.row.open_left = best.remaining if best else 0
+    account.row.due_at = account.next_due()
+
+
+def _as_stored(lot: CreditLot, account: Account) -> CreditLot:
+    """The lot as the table holds it: of the open grant nothing remains there."""
+    if lot.pk == account.row.open_lot:
+        lot = copy(lot)
+        lot.remaining = 0
+    return lot
+
+
+def _changed(account: Account) -> Iterator[dict[str, Any]]:
+    """What the table is to hold of the lots that differ from it."""
+    for pk, lot in account.lots.items():
+        remaining, *others = lot.state
+        stored = (0 if pk == account.row.open_lot else remaining, *others)
+        if stored != account.loaded[pk]:
+            yield {"id": pk, **dict(zip(CreditLot.CHANGING, stored, strict=True))}
+
+
+def _update_lots(lots: list[dict[str, Any]]) -> None:
+    if lots:
+        _execute(UPDATE_LOTS, lots)
+
+
+def _insert_transactions(accounts: Sequence[Account]) -> None:
+    """Adds each account's rows to its user's chain, and leaves the hash of the last in the balance row."""
+    rows = [row for account in accounts for row in _journal_rows(account)]
+    if not rows:
+        return
+    hashes = dict(_execute(INSERT_TRANSACTIONS, rows))
+    for account in accounts:
+        for posting in account.postings:
+            account.row.hash = posting.transaction.hash = hashes[posting.transaction.pk]
+
+
+def _journal_rows(account: Account) -> Iterator[dict[str, Any]]:
+    """The account's new rows, oldest first, with their lots by id, as the journal keeps them; 0 is debt.
+
+    The first carries the head of the chain that it continues.
+    """
+    head = {"head": account.row.hash}
+    for posting in account.postings:
+        posting.transaction.lots = [[lot.pk if lot else 0, credits] for lot, credits in posting.moves]
+        yield {**head, **_columns(posting.transaction, JOURNAL_COLUMNS), "lots": posting.transaction.lots}
+        head = {}
+
+
+def _update_balances(accounts: Sequence[Account]) -> None:
+    _execute(UPDATE_BALANCES, [_columns(account.row, BALANCE_COLUMNS) for account in accounts])
+
+
+def _columns(row: Any, names: Iterable[str]) -> dict[str, Any]:
+    """What of the row is not null."""
+    return {name: value for name in names if (value := getattr(row, name)) is not None}
+
+
+def encode(value: Any) -> str | None:
+    """JSON for a jsonb parameter."""
+    return None if value is None else msgspec.json.encode(value).decode()
+
+
+def _execute(statement: str, rows: list[dict[str, Any]]) -> list[tuple[uuid.UUID, bytes]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [encode(rows)])
+        return cursor.fetchall() if cursor.description else []

@@ -1,0 +1,106 @@
+"""The usual spend: one statement, one round trip, no lock held between two of them.
+
+It applies when the open grant covers the amount and nothing else wants to happen: the user is not blocked or in debt,
+nothing is due, no alert is crossed, the key is new. Otherwise it changes nothing and the locked path decides.
+
+Two races end the statement by an error on purpose. A twin with the same key that committed while we waited for the row
+violates the unique key. A grant that ran out while we waited makes `at` null, which the table refuses. Lots are never
+touched here: the statement's snapshot is older than the lock it waited for.
+"""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError, connection, transaction
+from psycopg.types.numeric import Int8
+
+from credits.identifiers import uuid7
+from credits.ledger.calls import Call
+from credits.ledger.saving import encode
+from credits.models import CreditTransaction, TransactionType
+
+SPEND = """
+WITH call AS MATERIALIZED (
+    SELECT credits_now() AS now, %(id)s::uuid AS id, %(amount)s::bigint AS amount, %(service)s::text AS service,
+        %(key)s::text AS key, %(digest)s::bytea AS digest, %(salt)s::bytea AS salt,
+        %(description)s::text AS description, %(reference)s::text AS reference, %(metadata)s::jsonb AS metadata,
+        credits_text_digest(%(salt)s::bytea, %(description)s::text, %(reference)s::text, %(metadata)s::jsonb)
+            AS text_digest
+), account AS (
+    UPDATE credits_usercredit AS row SET
+        balance = row.balance - call.amount,
+        open_left = row.open_left - call.amount,
+        at = greatest(call.now, row.at + interval '1 microsecond'),
+        hash = credits_hash(row.hash, credits_link(
+            call.id, row.user_id, greatest(call.now, row.at + interval '1 microsecond'), 'use',
+            -call.amount, row.balance - call.amount, row.held,
+            jsonb_build_array(jsonb_build_array(row.open_lot, -call.amount)),
+            call.service, call.key, call.digest, call.text_digest, NULL, NULL))
+    FROM call
+    WHERE row.user_id = %(user_id)s::uuid
+        AND row.open_left >= call.amount
+        AND row.blocked = '{}'
+        AND row.debt = 0
+        AND (row.due_at IS NULL OR row.due_at > call.now)
+        AND (row.alert_below IS NULL
+            OR row.balance - row.held - call.amount >= row.alert_below
+            OR row.balance - row.held < row.alert_below)
+        AND NOT EXISTS (
+            SELECT FROM credits_credittransaction AS seen
+            WHERE seen.user_id = row.user_id AND seen.service = call.service AND seen.key = call.key)
+    RETURNING row.user_id, row.at, row.balance, row.held, row.open_lot, row.due_at, row.hash
+)
+INSERT INTO credits_credittransaction
+    (id, user_id, at, type, amount, balance, held, lots, service, key, digest,
+     description, reference, metadata, salt, text_digest, hash)
+SELECT call.id, account.user_id,
+    CASE WHEN account.due_at IS NULL OR account.due_at > credits_now() THEN account.at END,
+    'use', -call.amount, account.balance, account.held,
+    jsonb_build_array(jsonb_build_array(account.open_lot, -call.amount)), call.service, call.key, call.digest,
+    call.description, call.reference, call.metadata, call.salt, call.text_digest, account.hash
+FROM account, call
+RETURNING at, balance, held
+"""
+
+
+def spend_open_grant(*, user_id: uuid.UUID, amount: int, call: Call) -> CreditTransaction | None:
+    """Spends by the one statement, or returns None and has changed nothing."""
+    transaction_id = uuid7()
+    values = {
+        "id": transaction_id,
+        "user_id": user_id,
+        "amount": Int8(amount),  # one type for every size: else each size is a prepared statement of its own
+        "service": call.service,
+        "key": call.key,
+        "digest": call.digest,
+        "salt": call.salt(),
+        "description": call.description,
+        "reference": call.reference,
+        "metadata": encode(call.metadata),
+    }
+    try:
+        row = _execute(values)
+    except IntegrityError:
+        return None
+    if row is None:
+        return None
+    at, balance, held = row
+    return CreditTransaction(
+        id=transaction_id, user_id=user_id, at=at, type=TransactionType.USE, amount=-amount, balance=balance, held=held,
+        service=call.service, key=call.key, description=call.description, reference=call.reference,
+        metadata=call.metadata,
+    )  # fmt: skip
+
+
+def _execute(values: dict[str, Any]) -> tuple[datetime, int, int] | None:
+    if connection.in_atomic_block:
+        with transaction.atomic():  # a savepoint: the error must not end the caller's transaction
+            return _run(values)
+    return _run(values)
+
+
+def _run(values: dict[str, Any]) -> tuple[datetime, int, int] | None:
+    with connection.cursor() as cursor:
+        cursor.execute(SPEND, values)
+        return cursor.fetchone()  # type: ignore[no-any-return]

@@ -1,0 +1,150 @@
+"""Proof that the ledger is what its journal says: sums, lots, debt, order, texts and the hash chain of each user.
+
+All checks of a chunk are one statement, hence one snapshot: it can run beside any load. The chain shows any change
+but that of someone who can rewrite all of it; only an anchor kept elsewhere shows that.
+"""
+
+import uuid
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+from django.db import connection, transaction
+from django.db.models import QuerySet
+
+from accounts.kit import metrics
+from credits.models import UserCredit
+
+CHUNK = 200
+
+FINDINGS = """
+WITH journal AS (
+    SELECT t.*, lag(t.hash, 1, ''::bytea) OVER past AS previous, lag(t.held, 1, 0::bigint) OVER past AS held_before,
+        sum(t.amount) OVER past AS owned, last_value(t.id) OVER (PARTITION BY t.user_id ORDER BY t.at
+            ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) = t.id AS is_last
+    FROM credits_credittransaction t WHERE t.user_id = ANY(%(users)s)
+    WINDOW past AS (PARTITION BY t.user_id ORDER BY t.at)
+), moves AS (
+    SELECT t.user_id, t.id, (move ->> 0)::bigint AS lot, (move ->> 1)::bigint AS credits
+    FROM journal t, LATERAL jsonb_array_elements(t.lots) AS move
+), moved AS (
+    SELECT m.id, sum(m.credits) AS credits, coalesce(sum(m.credits) FILTER (WHERE l.kind = 'hold'), 0) AS held
+    FROM moves m LEFT JOIN credits_creditlot l ON l.id = m.lot GROUP BY m.id
+), lots AS (
+    SELECT user_id, lot, sum(credits) AS credits FROM moves GROUP BY user_id, lot
+), account AS (SELECT * FROM credits_usercredit WHERE user_id = ANY(%(users)s))
+
+SELECT user_id, id::text AS place, 'hash' AS finding FROM journal j WHERE hash <> credits_hash(previous, credits_link(
+    id, user_id, at, type, amount, balance, held, lots, service, key, digest, text_digest, refund_of, hold))
+UNION ALL SELECT user_id, id::text, 'balance' FROM journal WHERE balance <> owned
+UNION ALL SELECT j.user_id, j.id::text, 'lots' FROM journal j LEFT JOIN moved USING (id)
+    WHERE j.amount <> coalesce(moved.credits, 0)
+UNION ALL SELECT j.user_id, j.id::text, 'held' FROM journal j LEFT JOIN moved USING (id)
+    WHERE j.held - j.held_before <> coalesce(moved.held, 0)
+UNION ALL SELECT user_id, id::text, 'text' FROM journal WHERE CASE WHEN salt IS NULL
+    THEN num_nonnulls(description, reference, metadata) > 0
+    ELSE text_digest IS DISTINCT FROM credits_text_digest(salt, description, reference, metadata) END
+UNION ALL SELECT a.user_id, a.user_id::text, 'head'
+    FROM account a LEFT JOIN journal j ON j.user_id = a.user_id AND j.is_last
+    WHERE (a.balance, a.held, a.hash) IS DISTINCT FROM
+        (coalesce(j.balance, 0), coalesce(j.held, 0), coalesce(j.hash, ''::bytea)) OR a.at <> coalesce(j.at, a.at)
+UNION ALL SELECT a.user_id, a.user_id::text, 'debt'
+    FROM account a LEFT JOIN lots ON lots.user_id = a.user_id AND lot = 0
+    WHERE a.debt <> -coalesce(lots.credits, 0)
+UNION ALL SELECT a.user_id, l.id::text, 'lot' FROM account a JOIN credits_creditlot l ON l.user_id = a.user_id
+    LEFT JOIN lots ON lots.lot = l.id AND lots.user_id = a.user_id
+    WHERE coalesce(lots.credits, 0) <> l.remaining + CASE WHEN l.id = a.open_lot THEN a.open_left ELSE 0 END
+UNION ALL SELECT lots.user_id, lots.lot::text, 'unknown lot' FROM lots
+    LEFT JOIN credits_creditlot l ON l.id = lots.lot AND l.user_id = lots.user_id WHERE lots.lot <> 0 AND l.id IS NULL
+"""
+
+WITHOUT_BALANCE = """
+SELECT DISTINCT t.user_id, t.user_id::text, 'no balance row' FROM credits_credittransaction t
+LEFT JOIN credits_usercredit a USING (user_id) WHERE a.user_id IS NULL
+"""
+
+COUNT_ROWS = "SELECT count(*) FROM credits_credittransaction WHERE user_id = ANY(%(users)s)"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that does not add up, and the row or lot where it shows."""
+
+    user_id: uuid.UUID
+    place: str
+    finding: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What one chunk of users came to."""
+
+    users: Sequence[uuid.UUID]
+    transactions: int
+    findings: Sequence[Finding]
+
+
+def verify_user(user_id: uuid.UUID) -> Checked:
+    return _check([user_id])
+
+
+def verify_all(*, after: uuid.UUID | None = None, parallel: int = 1) -> Iterator[Checked]:
+    """Checks every user in the order of ids, a chunk at a time, and last the journal rows without a balance row.
+
+    `after` resumes behind the last user of a chunk that was seen before. `parallel` chunks are checked at once, each
+    on a connection of its own; they are given in order all the same.
+    """
+    chunks = _chunks(after)
+    yield from map(_check, chunks) if parallel == 1 else _in_parallel(chunks, parallel)
+    yield Checked([], 0, _findings(WITHOUT_BALANCE, []))
+
+
+def note(*, findings: int) -> None:
+    """For the metrics: all of the ledger was verified just now."""
+    metrics.note(metrics.LEDGER_VERIFIED, "wrong" if findings else "right")
+
+
+def count_users(*, after: uuid.UUID | None = None) -> int:
+    return _users_behind(after).count()
+
+
+def _chunks(after: uuid.UUID | None) -> Iterator[list[uuid.UUID]]:
+    while users := list(_users_behind(after).values_list("pk", flat=True)[:CHUNK]):
+        yield users
+        after = users[-1]
+
+
+def _users_behind(after: uuid.UUID | None) -> QuerySet[UserCredit]:
+    rows = UserCredit.objects.order_by("pk")
+    return rows if after is None else rows.filter(pk__gt=after)
+
+
+def _in_parallel(chunks: Iterator[list[uuid.UUID]], workers: int) -> Iterator[Checked]:
+    with ThreadPoolExecutor(workers) as threads:
+        waiting = deque(threads.submit(_check_and_close, users) for users in islice(chunks, 2 * workers))
+        while waiting:
+            yield waiting.popleft().result()
+            waiting.extend(threads.submit(_check_and_close, users) for users in islice(chunks, 1))
+
+
+def _check_and_close(users: list[uuid.UUID]) -> Checked:
+    try:
+        return _check(users)
+    finally:
+        connection.close()
+
+
+def _check(users: list[uuid.UUID]) -> Checked:
+    with connection.cursor() as cursor:
+        cursor.execute(COUNT_ROWS, {"users": users})
+        transactions = cursor.fetchone()[0]
+    return Checked(users, transactions, _findings(FINDINGS, users))
+
+
+def _findings(query: str, users: list[uuid.UUID]) -> list[Finding]:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = 0")  # a user with millions of rows takes its time
+        cursor.execute(query, {"users": users})
+        return [Finding(*row) for row in cursor.fetchall()]
