@@ -14,6 +14,7 @@ from accounts import tiers
 from accounts.errors import (
     AccountSuspended,
     DeletionPending,
+    MFARequired,
     Problem,
     RateLimited,
     ServiceUnavailable,
@@ -45,7 +46,7 @@ from accounts.views.answers import ID_TOKEN_EXAMPLE, TOKENS_EXAMPLE, Tokens, tok
 
 FRONT_END_PAGE = "google"
 OF_THE_TOKEN = (IdTokenInvalid, GoogleEmailNotVerified, GoogleUnavailable, RateLimited, GoogleNotConfigured)
-OF_SIGNING_IN = (AccountExists, AccountSuspended, DeletionPending, ServiceUnavailable)
+OF_SIGNING_IN = (AccountExists, MFARequired, AccountSuspended, DeletionPending, ServiceUnavailable)
 OF_LINKING = (GoogleAccountTaken, GoogleAlreadyLinked)
 OF_THE_CALLBACK = (StateInvalid, OAuthCodeInvalid, OAuthDenied, *OF_THE_TOKEN, *OF_SIGNING_IN, *OF_LINKING)
 SECRET_EXAMPLE = "lFNTAVYnBzdkS3N4bXhMZw"  # noqa: S105
@@ -165,7 +166,7 @@ class Exchange(PublicEndpoint):
         answer=Tokens,
         example=TOKENS_EXAMPLE,
         body_example={"code": f"0b6f1c1e6c524d0b8f0e1f4b1f0a9c77:{SECRET_EXAMPLE}"},
-        problems=(TokenInvalid, AccountSuspended, DeletionPending, RateLimited),
+        problems=(TokenInvalid, MFARequired, AccountSuspended, DeletionPending, RateLimited),
     )
     def post(self, request: PublicRequest) -> Response:
         """The code that the callback gave to the front end: good once, for 60 seconds."""

@@ -10,6 +10,7 @@ from accounts.errors import (
     AccountSuspended,
     DeletionPending,
     InvalidCredentials,
+    MFARequired,
     RateLimited,
     RefreshSessionRevoked,
     RefreshTokenExpired,
@@ -40,7 +41,14 @@ class Login(PublicEndpoint):
         answer=Tokens,
         example=TOKENS_EXAMPLE,
         body_example={"email": EMAIL, "password": "a sentence that only I know"},
-        problems=(InvalidCredentials, AccountSuspended, DeletionPending, RateLimited, ServiceUnavailable),
+        problems=(
+            InvalidCredentials,
+            MFARequired,
+            AccountSuspended,
+            DeletionPending,
+            RateLimited,
+            ServiceUnavailable,
+        ),
     )
     def post(self, request: PublicRequest) -> Response:
         """Opens a session on a new device. The state of an account is told only with its right password."""

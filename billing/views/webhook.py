@@ -27,7 +27,7 @@ class ReceiveEvent(Endpoint):
         "Receive a Stripe event",
         answer=Received,
         example={"received": True},
-        problems=(SignatureInvalid, EventInvalid),
+        problems=(SignatureInvalid, EventInvalid, NotFound),
     )
     def post(self, request: Request) -> Response:
         """For Stripe only: signed by one of the endpoint's secrets (`Stripe-Signature`), at most five minutes ago. The
