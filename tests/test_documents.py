@@ -14,6 +14,11 @@ PATH = re.compile(
     r"`((?:accounts|attack|bench|billing|config|credits|deploy|docs|drill|locale|script|templates|tests)"
     r"/[\w./*-]*\w)(?=[`: ])"
 )
+DECISIONS = ROOT / "docs" / "decisions"
+RECORD = re.compile(
+    r"# (\d+)\. (.+)\n\n- Date: (\d{4}-\d\d-\d\d)\n"
+    r"- State: (Accepted|Amended(?: by \[\d{4}\]\(\S+\))?|Superseded by \[\d{4}\]\(\S+\))\n\n"
+)
 NOT_FOR_OPERATORS = {"DJANGO_SETTINGS_MODULE"}
 
 
@@ -38,6 +43,25 @@ def test_every_line_of_the_specification_is_shown() -> None:
 def test_every_file_that_is_named_exists(document: Path) -> None:
     named = [path for path in PATH.findall(document.read_text()) if not list(ROOT.glob(path))]
     assert named == []
+
+
+def test_the_index_of_decisions_is_what_the_records_say() -> None:
+    listed = [
+        tuple(cell.strip() for cell in line.split("|")[1:6])
+        for line in (DECISIONS / "README.md").read_text().splitlines()
+        if line.startswith("| [")
+    ]
+    assert [row[:4] for row in listed] == [_heading(path) for path in sorted(DECISIONS.glob("0*.md"))]
+    assert all(line for *_, line in listed)
+
+
+def _heading(record: Path) -> tuple[str, str, str, str]:
+    """What the index says of a record: its number as a link, its title, state and date."""
+    found = RECORD.match(record.read_text())
+    assert found, record.name
+    number, title, date, state = found.groups()
+    assert record.name.startswith(f"{int(number):04}-"), record.name
+    return f"[{record.name[:4]}]({record.name})", title, state, date
 
 
 def test_every_setting_is_in_the_readme() -> None:
