@@ -48,8 +48,8 @@ def cells(part: str) -> Iterator[list[str]]:
             yield [cell.strip() for cell in line.strip("|").split(" |")]
 
 
-def section(title: str, *, level: str = "##") -> str:
-    found = re.search(rf"^{level} {title}\n(.*?)(?=^## |\Z)", contract(), re.MULTILINE | re.DOTALL)
+def section(title: str) -> str:
+    found = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", contract(), re.MULTILINE | re.DOTALL)
     assert found, title
     return found[1]
 
