@@ -99,7 +99,7 @@ def _send(message: OutboxMessage) -> str:
 
 @contextmanager
 def _budget(message: OutboxMessage) -> Iterator[None]:
-    """Mails that anyone can cause are counted per mailbox once they are sent; security notices are not (bar: mails)."""
+    """Mails that anyone can cause are counted per mailbox once they are sent; security notices are not."""
     budget = (
         [throttles.hit("mails_by_strangers", kinds.mailbox_of(message))]
         if kinds.is_by_strangers(message)

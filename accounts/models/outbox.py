@@ -11,7 +11,7 @@ from accounts.models.users import User
 
 
 class OutboxMessage(models.Model):
-    """A mail (later: an event) that must leave, written in the transaction of its cause. Holds ids, never a secret."""
+    """A mail that must leave, written in the transaction of its cause. Holds ids, never a secret."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=48)

@@ -437,7 +437,7 @@ REFUND_LIFETIME = timedelta(days=30)  # of what comes back to a grant that is go
 # What one admin may adjust on a day (UTC) without a second person, as the sum of the amounts without their signs.
 CREDITS_APPROVAL_LIMIT = integer("CREDITS_APPROVAL_LIMIT", default=10_000)
 
-# ---------------------------------------------------------------- limits (docs: README, bar: OWASP ASVS 6.3.1)
+# ---------------------------------------------------------------- limits (OWASP ASVS 6.3.1)
 # Every rule is (how many, in how many seconds) of a sliding window; the factor raises all of them, for load runs. Two
 # more numbers: (free, delay) after `free` hits each must wait `delay` seconds for the last one, after as many again
 # twice as long, and so on up to an hour.
