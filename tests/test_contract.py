@@ -245,6 +245,5 @@ def _event_types(tree: ast.AST) -> Iterator[str]:
             getattr(call.func, "attr", ""),
         }:
             values = [*call.args, *(keyword.value for keyword in call.keywords)]
-            for value in values:
-                if isinstance(value, ast.Constant) and _EVENT.fullmatch(f"`{value.value}`"):
-                    yield str(value.value)
+            texts = [value.value for value in values if isinstance(value, ast.Constant)]
+            yield from (text for text in texts if isinstance(text, str) and _EVENT.fullmatch(f"`{text}`"))
