@@ -59,7 +59,7 @@ class _Drill:
         self.all.operations += self.loads[self.first.name].operations
         reckon(self.verdict, self.all)
 
-    def require(self, condition: bool, failure: str) -> None:  # noqa: FBT001
+    def require(self, condition: bool, failure: str) -> None:
         self.verdict.require(condition, failure)
 
     def note(self, text: str) -> None:

@@ -10,7 +10,7 @@ from instance import Instance
 from mail_sink import MailSink
 from report import Report
 
-TABLE = Path(__file__).resolve().parents[1] / "tests" / "endpoints.txt"
+TABLE = Path(__file__).resolve().parents[3] / "tests" / "endpoints.txt"
 AN_ID = "00000000-0000-4000-8000-000000000000"
 FORGED = {
     "X-Original-URL": "{path}",

@@ -1,10 +1,10 @@
-"""Gives each user of the bench 10^9 credits, as the service does it: a program for bench/databases.py."""
+"""Gives each user of the bench 10^9 credits, as the service does it: a program for databases.py."""
 
 import sys
 import uuid
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT), str(ROOT / "script" / "lib")]
 
 import django  # noqa: E402

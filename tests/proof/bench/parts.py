@@ -53,7 +53,7 @@ def use(size: Size) -> Iterator[Figure]:
 
 
 def rivals(size: Size) -> Iterator[Figure]:
-    """`use` at 8 connections, beside the two rivals of bench/rivals."""
+    """`use` at 8 connections, beside the two services in rivals/."""
     install_rivals()
     with ExitStack() as servers:
         served = [

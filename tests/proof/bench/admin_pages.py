@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT), str(ROOT / "script" / "lib")]
 
 import many_users  # noqa: E402
@@ -124,7 +124,7 @@ def _pages() -> list[str]:
 
     session = Session.objects.select_related("user").order_by("-created_at")[1000]
     user = session.user
-    lists = [f"/admin/{model._meta.app_label}/{model._meta.model_name}/" for model in pages.site._registry]  # noqa: SLF001
+    lists = [f"/admin/{model._meta.app_label}/{model._meta.model_name}/" for model in pages.site._registry]
     own = [
         f"/admin/accounts/user/{user.pk}/change/",
         f"/admin/accounts/user/{user.pk}/suspend",

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "script" / "lib"), str(ROOT / "drill")]
+ROOT = Path(__file__).resolve().parents[3]
+sys.path[:0] = [str(ROOT), str(ROOT / "script" / "lib"), str(ROOT / "tests" / "proof" / "drill")]
 
 import bad_headers  # noqa: E402
 import canaries  # noqa: E402

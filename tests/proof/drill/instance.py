@@ -25,7 +25,7 @@ import fake_stripe_child
 from postgres import SERVING, SUPERUSER, Postgres
 from processes import die_with_parent
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 LISTENERS = {"web": "PORT", "internal": "INTERNAL_PORT", "admin": "ADMIN_PORT"}
 PORTS = {**LISTENERS, "stripe": fake_stripe_child.PORT, "google": fake_google_child.PORT}
 RECEIVER = "receiver"  # where a drill may listen for events

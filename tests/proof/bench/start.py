@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT), str(ROOT / "script" / "lib")]
 
 import dev_env  # noqa: E402
@@ -50,7 +50,7 @@ def measure(supervisor: Supervisor, directory: Path, arguments: list[str]) -> in
         "PGBENCH": str(postgres.programs / "pgbench"),
     }
     with subprocess.Popen(
-        [sys.executable, "bench/measure.py", *arguments],
+        [sys.executable, "tests/proof/bench/measure.py", *arguments],
         cwd=ROOT,
         env=environment,
         stdin=subprocess.DEVNULL,

@@ -24,7 +24,7 @@ from django.conf import settings
 DATABASE = urlsplit(os.environ["DATABASE_URL"])
 
 settings.configure(
-    SECRET_KEY="for the bench, on loopback",  # noqa: S106
+    SECRET_KEY="for the bench, on loopback",
     ALLOWED_HOSTS=["127.0.0.1"],
     ROOT_URLCONF="drf_orm",
     DATABASES={

@@ -34,7 +34,7 @@ class Verdict:
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def require(self, condition: bool, failure: str) -> None:  # noqa: FBT001
+    def require(self, condition: bool, failure: str) -> None:
         if not condition:
             self.failures.append(failure)
 

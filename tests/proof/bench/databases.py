@@ -18,7 +18,7 @@ from load import USERS
 
 from schema import fingerprint
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 SMALL, LARGE, TEMPLATE = "auth", "auth_large", "auth_template"
 SMALL_ROWS = 10_000
 HOT_USER = 1  # whose journal is long in the large database
@@ -126,7 +126,7 @@ def make_template() -> None:
     subprocess.run(migrate, env=environment, cwd=ROOT, check=True)
     with connected(TEMPLATE) as connection:
         connection.execute(MAKE_USERS)
-    give = [sys.executable, str(ROOT / "bench" / "grants.py")]
+    give = [sys.executable, str(ROOT / "tests" / "proof" / "bench" / "grants.py")]
     subprocess.run(give, env=environment, cwd=ROOT, check=True)
     administer(f"COMMENT ON DATABASE {TEMPLATE} IS '{fingerprint()}'")
 

@@ -14,7 +14,7 @@ class Report:
     def line(self, *cells: object) -> None:
         self.lines.append(tuple(str(cell) for cell in cells))
 
-    def require(self, condition: bool, fault: str) -> None:  # noqa: FBT001
+    def require(self, condition: bool, fault: str) -> None:
         if not condition and fault not in self.faults:
             self.faults.append(fault)
 

@@ -1,4 +1,4 @@
-"""A program for bench/inside.py: calls the application of one listener ($LISTENER) in process, and prints JSON.
+"""A program for inside.py: calls the application of one listener ($LISTENER) in process, and prints JSON.
 
 The profile is a ladder: a plain Django view under the listener's middleware, an empty view of the framework, one that
 asks for a key, one that reads the body, and `use` itself. The difference of two rungs is what the upper one adds; the
@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT), str(ROOT / "script" / "lib")]
 
 from django.core.wsgi import get_wsgi_application  # noqa: E402
