@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    ROOT / "tests" / "proof" / "README.md",
+]
 VARIABLE = re.compile(
     r"""(?:env\.\w+|secret|secrets_list|key_ring|integer|boolean|environ\.get)\(\s*"([A-Z][A-Z_]+)\""""
 )
