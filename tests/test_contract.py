@@ -157,7 +157,7 @@ def _is_ours(kind: type[Problem]) -> bool:
 
 
 def listed_problems() -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
-    """Those of any call, and those of single calls."""
+    """Return the codes of any call, and those of single calls."""
     of_any, of_single = section("Problem codes").split("Single calls may be refused")
     return _listed(of_any), _listed(of_single)
 
@@ -210,7 +210,7 @@ def _shape_rows(listener: str) -> Iterator[list[str]]:
 
 
 def _health_shapes(listener: str) -> set[str]:
-    """Those of the public listener, which the others share."""
+    """Return the codes of the public listener, which the others share."""
     return set() if listener == "public" else {"LiveAnswer", "ReadyAnswer"}
 
 

@@ -60,7 +60,7 @@ def test_the_index_of_decisions_is_what_the_records_say() -> None:
 
 
 def _heading(record: Path) -> tuple[str, str, str, str]:
-    """What the index says of a record: its number as a link, its title, state and date."""
+    """Return the line of a record in the index: its number as a link, its title, state and date."""
     found = RECORD.match(record.read_text())
     assert found, record.name
     number, title, date, state = found.groups()

@@ -1,1 +1,1 @@
-"""Pages for staff, and the toolkit that the pages of all three apps are made of. Imports nothing here: the site comes first."""
+"""Pages for staff, and the toolkit for the pages of all three apps. Imports nothing here: the site is made first."""

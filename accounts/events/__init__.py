@@ -1,4 +1,4 @@
-"""Events for other services. What the rest of this one asks of them: to record one, and to read them in order."""
+"""Events for other services: recorded in the transaction of their cause, read in the order of their commits."""
 
 from accounts.events.feed import (
     EventAnswer,

@@ -1,4 +1,4 @@
-"""Second factors. What the rest of the service asks of them; each kind has its own module beside this one."""
+"""Second factors: the rows that all kinds share. Each kind has a module of its own beside this one."""
 
 from accounts.factors.rows import (
     MFA,

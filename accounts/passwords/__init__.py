@@ -1,4 +1,4 @@
-"""Passwords: which are good enough, and how they are hashed and compared."""
+"""Passwords: the rules that a new one must pass, and how they are hashed and compared."""
 
 from accounts.passwords.hashing import (
     MOST_COMPOSED,

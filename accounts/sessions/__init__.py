@@ -1,4 +1,4 @@
-"""Sessions: one signed-in device each. What the rest of the service asks of them."""
+"""Sessions: one signed-in device each, with one live refresh token. Opened, rotated, read and ended here."""
 
 from accounts.sessions.lineage import (
     EndReason,

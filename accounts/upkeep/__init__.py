@@ -1,1 +1,1 @@
-"""What operators and the clock do: retention, restores, key rotation, counted days."""
+"""Work of operators and of the clock: retention, restores, key rotation, counted days."""

@@ -1,1 +1,1 @@
-"""What a payment or a subscription means for a user."""
+"""Settlement: turns payments and subscriptions into credits and a billing status."""

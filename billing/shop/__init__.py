@@ -1,1 +1,1 @@
-"""What services ask for: plans, checkout, cards, subscriptions."""
+"""Calls that services make: plans, checkout, cards, subscriptions."""

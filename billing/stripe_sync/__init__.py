@@ -1,1 +1,1 @@
-"""What comes from Stripe and goes to it in the background."""
+"""Background exchange with Stripe: deliveries that come in, changes that go out, reconciliation."""

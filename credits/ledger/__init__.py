@@ -1,4 +1,4 @@
-"""The ledger: `ledger.use(...)`. Its verbs; holds, refunds and batches have modules of their own beside this one."""
+"""The ledger and its verbs: `ledger.use(...)`. Holds, refunds and batches have modules of their own here."""
 
 from credits.ledger.verbs import add, adding, adjust, use, use_locked, using
 
