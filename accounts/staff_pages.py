@@ -11,9 +11,10 @@ from django.views.decorators.debug import sensitive_variables
 
 from accounts import factors
 from accounts.admin import sign_in
-from accounts.errors import InvalidCredentials, MFATokenInvalid, Problem, TokenInvalid
+from accounts.errors import InvalidCredentials, MFATokenInvalid, TokenInvalid
 from accounts.factors.proofs import FactorWrong
 from accounts.kit.client import client_of
+from accounts.kit.problems import Problem
 
 WRONG = "This is not right, or was used before. Use the newest code."
 LONGEST = 20_000

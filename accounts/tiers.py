@@ -7,7 +7,7 @@ InternalEndpoint        API key with the view's scope, on the internal listener
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 from django.http import HttpRequest, HttpResponse
@@ -20,10 +20,33 @@ from rest_framework.views import APIView
 
 from accounts import permissions
 from accounts.authentication import ApiKeyAuthentication, JWTSessionAuthentication
-from accounts.errors import IdempotencyKeyInvalid, IdempotencyKeyRequired
 from accounts.kit import limit_headers, shapes
+from accounts.kit.problems import IdempotencyKeyInvalid, IdempotencyKeyRequired
 
 METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+# The request as the handlers of each tier have it, for the type checker: at run time it is the framework's.
+if TYPE_CHECKING:
+    from accounts.models import Session, User
+    from accounts.service_keys.registry import ServiceCredential
+
+    class PublicRequest(Request):
+        """`data` is an instance of the view's Body."""
+
+        data: Any
+
+    class UserRequest(PublicRequest):
+        """A request of the tiers Authenticated and Verified: the user, and the session that the token belongs to."""
+
+        user: User
+        auth: Session
+
+    class ServiceRequest(PublicRequest):
+        """A request of the tier Internal Service."""
+
+        auth: ServiceCredential
+else:
+    PublicRequest = UserRequest = ServiceRequest = Request
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

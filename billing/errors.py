@@ -1,4 +1,4 @@
-"""What billing answers instead, all of them `accounts.errors.Problem`s; and what settling finds that nobody can settle.
+"""Refusals of billing, all of them a `Problem` of accounts/kit/problems.py, and findings that nobody can settle.
 
 BillingUnavailable 503       Stripe cannot be reached, fails or is not configured; the same call with the same key again
 +-- BillingFailed            it answered with an error of its own, which it repeats under the same key
@@ -14,7 +14,7 @@ Unsettleable (no Problem: nobody asked)
 +-- UnknownPrice             no plan has this price
 """
 
-from accounts.errors import NotFound, Problem
+from accounts.kit.problems import NotFound, Problem
 
 
 class BillingUnavailable(Problem):

@@ -13,8 +13,8 @@ from celery import Task, states
 from celery.exceptions import Ignore
 from celery.signals import after_task_publish, beat_init, before_task_publish, task_postrun, task_prerun
 
-from accounts.errors import ServiceUnavailable
 from accounts.kit import metrics
+from accounts.kit.problems import ServiceUnavailable
 from config import faults
 from config.logging import request_id
 

@@ -12,8 +12,8 @@ from django.template.loader import render_to_string
 from django.urls import get_urlconf
 from rest_framework.request import Request
 
-from accounts.errors import Problem, title
 from accounts.kit.documentation import documented
+from accounts.kit.problems import Problem, title
 from accounts.tiers import PublicEndpoint
 from config.openapi import openapi
 

@@ -16,8 +16,8 @@ from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 from rest_framework import exceptions
 
-from accounts.errors import NotFound, Problem, RateLimited, ServiceUnavailable
 from accounts.kit import metrics
+from accounts.kit.problems import NotFound, Problem, RateLimited, ServiceUnavailable
 from config import faults
 
 CONTENT_TYPE = "application/problem+json"

@@ -14,8 +14,8 @@ from django.db.migrations.loader import MigrationLoader
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.errors import ServiceUnavailable
 from accounts.kit.documentation import documented
+from accounts.kit.problems import ServiceUnavailable
 from accounts.tiers import PublicEndpoint
 
 PATIENCE = 2.5  # seconds for all checks of a request together

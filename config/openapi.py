@@ -19,6 +19,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ComponentRegistry, ResolvedComponent
 
 from accounts import errors
+from accounts.kit import problems
 from accounts.kit.documentation import Operation
 from config.errors import BodyTooLarge, MalformedJSON, UnsupportedMediaType
 from config.paging import DEFAULT_LIMIT, LARGEST_LIMIT
@@ -50,24 +51,24 @@ _TOKEN_PROBLEMS = (
     errors.AccessTokenExpired,
     errors.SessionRevoked,
 )
-PROBLEMS_OF_TIER: dict[str, tuple[type[errors.Problem], ...]] = {
+PROBLEMS_OF_TIER: dict[str, tuple[type[problems.Problem], ...]] = {
     "public": (),
     "authenticated": _TOKEN_PROBLEMS,
     "verified": (*_TOKEN_PROBLEMS, errors.EmailNotVerified),
     "internal": (errors.ApiKeyMissing, errors.ApiKeyInvalid, errors.ScopeMissing),
 }
 _BODY_PROBLEMS = (
-    errors.ValidationFailed,
-    errors.UnknownField,
+    problems.ValidationFailed,
+    problems.UnknownField,
     MalformedJSON,
     BodyTooLarge,
     UnsupportedMediaType,
 )
 _KEY_PROBLEMS = (
-    errors.IdempotencyKeyRequired,
-    errors.IdempotencyKeyInvalid,
-    errors.IdempotencyInProgress,
-    errors.IdempotencyKeyReused,
+    problems.IdempotencyKeyRequired,
+    problems.IdempotencyKeyInvalid,
+    problems.IdempotencyInProgress,
+    problems.IdempotencyKeyReused,
 )
 UNKNOWN = {"field": "colour", "code": "unknown_field", "detail": "This call has no such field."}
 TOO_SMALL = {"field": "amount", "code": "too_small", "detail": "Expected `int` >= 1."}
@@ -252,7 +253,7 @@ class Described:
     def refusals(self) -> dict[str, Any]:
         """Grouped by status, with one example for each code."""
         by_status: dict[str, dict[str, Any]] = defaultdict(dict)
-        for problem in dict.fromkeys(self.problems()):
+        for problem in dict.fromkeys(self.kinds_of_problem()):
             example = {"value": example_of(problem)}
             by_status[str(problem.status_code)][problem.default_code] = example
         schema = self.components.schema_of(ProblemDocument, name="Problem")
@@ -269,21 +270,21 @@ class Described:
         names = {**(RETRY_AFTER if status in {"429", "503"} else {}), **self.limit_headers()}
         return {"headers": headers_of(names)} if names else {}
 
-    def problems(self) -> Iterator[type[errors.Problem]]:
+    def kinds_of_problem(self) -> Iterator[type[problems.Problem]]:
         yield from PROBLEMS_OF_TIER[self.view.tier]
         if self.view.is_sensitive(self.method):
             yield errors.ReauthenticationRequired
         if self.has_body:
             yield from _BODY_PROBLEMS
         if self.has_query or self.described.paged:
-            yield errors.ValidationFailed
+            yield problems.ValidationFailed
         if self.described.paged:
-            yield errors.CursorInvalid
+            yield problems.CursorInvalid
         if self.described.idempotent:
             yield from _KEY_PROBLEMS
         yield from self.described.problems
         if self.view.mark != "health":
-            yield errors.ServiceUnavailable
+            yield problems.ServiceUnavailable
 
 
 IDEMPOTENCY_KEY = {
@@ -331,13 +332,13 @@ def page_of(item: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def example_of(problem: type[errors.Problem]) -> dict[str, Any]:
+def example_of(problem: type[problems.Problem]) -> dict[str, Any]:
     """A problem document as the service would send it. A class with fields of its own gives them as `example`."""
     fields = dict(getattr(problem, "example", {}))
-    if issubclass(problem, errors.ValidationFailed):
-        fields["errors"] = [UNKNOWN if issubclass(problem, errors.UnknownField) else TOO_SMALL]
+    if issubclass(problem, problems.ValidationFailed):
+        fields["errors"] = [UNKNOWN if issubclass(problem, problems.UnknownField) else TOO_SMALL]
     made = problem.__new__(problem)
-    errors.Problem.__init__(made, **fields)
+    problems.Problem.__init__(made, **fields)
     return made.document(EXAMPLE_REQUEST_ID)
 
 

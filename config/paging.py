@@ -17,7 +17,7 @@ from django.utils.crypto import constant_time_compare
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.errors import CursorInvalid, ValidationFailed
+from accounts.kit.problems import CursorInvalid, ValidationFailed
 
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 100

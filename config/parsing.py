@@ -17,8 +17,8 @@ from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 
-from accounts.errors import ValidationFailed
 from accounts.kit import shapes
+from accounts.kit.problems import ValidationFailed
 from config.errors import BodyUnreadable, MalformedJSON
 
 DEEPEST = 32  # levels of nesting

@@ -1,4 +1,4 @@
-"""Every refusal of the ledger, all of them `accounts.errors.Problem`s. A refused call leaves its key unused.
+"""Every refusal of the ledger, all of them `accounts.kit.problems.Problem`s. A refused call leaves its key unused.
 
 InsufficientCredits 402      available, required
 SpendingBlocked 403
@@ -10,7 +10,7 @@ HoldNotOpen, CaptureExceedsHold 409
 RefundExceedsUse, TransactionNotRefundable 409
 """
 
-from accounts.errors import NotFound, Problem
+from accounts.kit.problems import NotFound, Problem
 
 
 class InsufficientCredits(Problem):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from accounts.errors import ValidationFailed
+from accounts.kit.problems import ValidationFailed
 from credits.models import FeaturePrice
 
 

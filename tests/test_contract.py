@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
-from accounts.errors import Problem
+from accounts.kit.problems import Problem
 from config.docs import all_problems
 from config.openapi import openapi
 from tests.surface import LISTENERS, routes_of

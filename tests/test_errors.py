@@ -19,7 +19,8 @@ from django.http import Http404
 from kombu.exceptions import OperationalError as BrokerError
 from rest_framework import exceptions
 
-from accounts.errors import ApiKeyMissing, NotAuthenticated, Problem, RateLimited
+from accounts.errors import ApiKeyMissing, NotAuthenticated
+from accounts.kit.problems import Problem, RateLimited
 from config.docs import all_problems
 from tests.listeners import ListenerClient
 from tests.sample import Fails

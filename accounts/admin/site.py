@@ -19,9 +19,10 @@ from unfold.sites import UnfoldAdminSite
 from accounts import audit, passwords
 from accounts.admin import sign_in
 from accounts.audit import Event
-from accounts.errors import InvalidCredentials, RateLimited, ServiceUnavailable
+from accounts.errors import InvalidCredentials
 from accounts.kit import email_address
 from accounts.kit.client import Client, client_of
+from accounts.kit.problems import RateLimited, ServiceUnavailable
 from accounts.models import User
 from accounts.sign_in import admission, by_password
 from accounts.staff_pages import FactorPages

@@ -10,13 +10,14 @@ from django.db import transaction
 
 from accounts import audit, live_sessions
 from accounts.audit import Event
-from accounts.errors import EnrolmentCodeWrong, MFANotEnabled, StaffEnrolmentRequired, ValidationFailed
+from accounts.errors import EnrolmentCodeWrong, MFANotEnabled, StaffEnrolmentRequired
 from accounts.factors import passkeys, proofs, totp
 from accounts.factors import rows as factors
 from accounts.factors.proofs import FactorWrong
 from accounts.identity import profile
 from accounts.kit import throttles
 from accounts.kit.client import Client
+from accounts.kit.problems import ValidationFailed
 from accounts.mail import kinds
 from accounts.models import Session, User
 

@@ -1,6 +1,6 @@
 """The refusals of signing in with Google; the tree is that of accounts/errors.py."""
 
-from accounts.errors import NotFound, Problem, ServiceUnavailable, Unauthenticated
+from accounts.kit.problems import NotFound, Problem, ServiceUnavailable, Unauthenticated
 
 
 class GoogleNotConfigured(NotFound):

@@ -13,8 +13,8 @@ import structlog
 from jwt.exceptions import PyJWKClientError, PyJWKSetError
 from requests import RequestException
 
-from accounts.errors import ServiceUnavailable
 from accounts.google.errors import GoogleUnavailable
+from accounts.kit.problems import ServiceUnavailable
 from accounts.kit.slots import Slots
 
 AT_ONCE = 2  # questions to Google of one process

@@ -19,10 +19,11 @@ from django.db.models.functions import Now
 
 from accounts import address_change_requests, address_loss, audit, events, hooks, sessions
 from accounts.audit import Event
-from accounts.errors import ServiceUnavailable, TokenInvalid, ValidationFailed
+from accounts.errors import TokenInvalid
 from accounts.identity import address_claims, deletion
 from accounts.kit import email_address, throttles
 from accounts.kit.client import Client, network
+from accounts.kit.problems import ServiceUnavailable, ValidationFailed
 from accounts.mail import kinds, outbox, tokens
 from accounts.mail.tokens import Purpose
 from accounts.models import AddressChange, MailToken, Session, User

@@ -10,8 +10,8 @@ from django.db import transaction
 
 from accounts import audit, passwords
 from accounts.audit import Event
-from accounts.errors import Fault, ValidationFailed
 from accounts.kit.client import Client
+from accounts.kit.problems import Fault, ValidationFailed
 from accounts.models import User
 
 LONGEST_NAME = 100

@@ -14,10 +14,11 @@ from django.db.models.functions import Now
 
 from accounts import audit, events, passwords, sessions
 from accounts.audit import Event
-from accounts.errors import Fault, ServiceUnavailable, TokenInvalid, ValidationFailed
+from accounts.errors import TokenInvalid
 from accounts.identity import address_claims, mail_requests, profile
 from accounts.kit import email_address, throttles
 from accounts.kit.client import Client, network
+from accounts.kit.problems import Fault, ServiceUnavailable, ValidationFailed
 from accounts.mail import kinds, outbox, tokens
 from accounts.mail.tokens import Purpose
 from accounts.models import PendingRegistration, User

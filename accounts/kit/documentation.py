@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from accounts.errors import Problem
+from accounts.kit.problems import Problem
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 

@@ -5,7 +5,7 @@ import unicodedata
 
 import idna
 
-from accounts.errors import Fault
+from accounts.kit.problems import Fault
 
 LONGEST_ADDRESS = 254  # RFC 5321, 4.5.3.1.3
 LONGEST_LOCAL_PART = 64  # octets: RFC 5321, 4.5.3.1.1

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, get_args
 
 import msgspec
 
-from accounts.errors import UnknownField, ValidationFailed
+from accounts.kit.problems import UnknownField, ValidationFailed
 
 Shape = TypeVar("Shape")
 Fault = tuple[str, str, str]  # field, code, detail: one entry of `errors`

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from accounts.errors import ServiceUnavailable
+from accounts.kit.problems import ServiceUnavailable
 
 
 class Slots:

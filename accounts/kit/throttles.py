@@ -18,9 +18,9 @@ from django.db import connection
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from accounts.errors import RateLimited
 from accounts.kit import limit_headers, metrics
 from accounts.kit.limit_headers import Standing
+from accounts.kit.problems import RateLimited
 
 Answer = TypeVar("Answer")
 

@@ -19,8 +19,8 @@ from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
 
-from accounts.errors import RateLimited
 from accounts.kit import throttles
+from accounts.kit.problems import RateLimited
 from accounts.mail import kinds
 from accounts.models import OutboxMessage
 

@@ -21,11 +21,11 @@ from accounts.errors import (
     RefreshTokenExpired,
     RefreshTokenInvalid,
     RefreshTokenReused,
-    ServiceUnavailable,
     SessionNotFound,
 )
 from accounts.kit import devices, metrics, throttles
 from accounts.kit.client import Client
+from accounts.kit.problems import ServiceUnavailable
 from accounts.mail import kinds
 from accounts.models import Session, User
 from accounts.sessions import key_use

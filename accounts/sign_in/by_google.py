@@ -10,7 +10,7 @@ from typing import NamedTuple
 from django.conf import settings
 
 from accounts import sessions
-from accounts.errors import ServiceUnavailable, SessionRevoked
+from accounts.errors import SessionRevoked
 from accounts.google import accounts, id_tokens
 from accounts.google import client as google_client
 from accounts.google import state as google_state
@@ -25,6 +25,7 @@ from accounts.google.id_tokens import Identity
 from accounts.google.state import State
 from accounts.kit import throttles
 from accounts.kit.client import Client, network
+from accounts.kit.problems import ServiceUnavailable
 from accounts.models import Session, User
 from accounts.sessions import TokenPair
 from accounts.sign_in import admission, exchange

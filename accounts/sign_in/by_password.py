@@ -11,9 +11,10 @@ from django.conf import settings
 
 from accounts import audit, passwords
 from accounts.audit import Event
-from accounts.errors import InvalidCredentials, MFARequired, RateLimited, ServiceUnavailable
+from accounts.errors import InvalidCredentials, MFARequired
 from accounts.kit import email_address, throttles
 from accounts.kit.client import Client, network
+from accounts.kit.problems import RateLimited, ServiceUnavailable
 from accounts.kit.throttles import Hit
 from accounts.models import Session, User
 from accounts.sessions import TokenPair

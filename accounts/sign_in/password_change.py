@@ -4,9 +4,9 @@ from django.db import transaction
 
 from accounts import audit, passwords, sessions
 from accounts.audit import Event
-from accounts.errors import ServiceUnavailable, ValidationFailed
 from accounts.kit import throttles
 from accounts.kit.client import Client
+from accounts.kit.problems import ServiceUnavailable, ValidationFailed
 from accounts.mail import kinds, tokens
 from accounts.models import Session, User
 from accounts.sign_in import reauthentication

@@ -19,8 +19,8 @@ from django.core import mail
 from django.core.mail import EmailMultiAlternatives
 from django.db import connection
 
-from accounts.errors import Problem
 from accounts.google import id_tokens, network
+from accounts.kit.problems import Problem
 from accounts.mail import delivery
 from accounts.models import OutboxMessage
 from accounts.tests.hashers import CheapBCryptSHA256

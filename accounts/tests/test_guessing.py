@@ -2,8 +2,8 @@
 
 import pytest
 
-from accounts.errors import RateLimited
 from accounts.kit import throttles
+from accounts.kit.problems import RateLimited
 from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, outcome, statements
 
 EMAIL = "ada@example.com"

@@ -6,8 +6,8 @@ import pytest
 from django.db.models.functions import Now
 from django.test import override_settings
 
-from accounts.errors import ServiceUnavailable
 from accounts.kit.client import Client
+from accounts.kit.problems import ServiceUnavailable
 from accounts.models import AuditEvent, MailToken, OutboxMessage, PendingRegistration, Session, User
 from accounts.sign_in import password_reset
 from accounts.tests.conftest import (

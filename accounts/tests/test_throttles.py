@@ -6,8 +6,8 @@ import pytest
 from django.db import connection
 from django.test import override_settings
 
-from accounts.errors import RateLimited
 from accounts.kit import throttles
+from accounts.kit.problems import RateLimited
 from accounts.models import RateLimitWindow
 from accounts.tests.conftest import at_once, statements
 from accounts.tests.strangers import closed_port, silent_port

@@ -11,9 +11,9 @@ from django.core.mail.message import sanitize_address
 from django.test import RequestFactory
 
 from accounts import passwords
-from accounts.errors import ServiceUnavailable
 from accounts.identity import profile
 from accounts.kit import client, email_address
+from accounts.kit.problems import ServiceUnavailable
 from accounts.kit.slots import Slots
 from accounts.passwords import common
 

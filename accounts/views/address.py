@@ -8,13 +8,13 @@ from django.http import HttpResponse
 from rest_framework.response import Response
 
 from accounts import tiers
-from accounts.errors import Problem, RateLimited, ServiceUnavailable, TokenInvalid, ValidationFailed
+from accounts.errors import TokenInvalid
 from accounts.identity import address_change
 from accounts.kit.client import Client, client_of
 from accounts.kit.documentation import documented
+from accounts.kit.problems import Problem, RateLimited, ServiceUnavailable, ValidationFailed
 from accounts.models import User
-from accounts.requests import PublicRequest, UserRequest
-from accounts.tiers import PublicEndpoint, VerifiedEndpoint
+from accounts.tiers import PublicEndpoint, PublicRequest, UserRequest, VerifiedEndpoint
 from accounts.views.answers import EMAIL, LINK_EXAMPLE, Detail
 from accounts.views.pages import is_form, page, refusal
 

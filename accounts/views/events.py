@@ -5,8 +5,7 @@ from rest_framework.response import Response
 from accounts import events, tiers
 from accounts.events import EventAnswer, event_answer
 from accounts.kit.documentation import documented
-from accounts.requests import ServiceRequest
-from accounts.tiers import InternalEndpoint
+from accounts.tiers import InternalEndpoint, ServiceRequest
 
 
 class Events(InternalEndpoint):

@@ -6,21 +6,12 @@ from msgspec import Meta
 from rest_framework.response import Response
 
 from accounts import tiers
-from accounts.errors import (
-    AccountSuspended,
-    DeletionPending,
-    MFAInvalidCode,
-    MFATokenInvalid,
-    PasskeyInvalid,
-    RateLimited,
-    ServiceUnavailable,
-    ValidationFailed,
-)
+from accounts.errors import AccountSuspended, DeletionPending, MFAInvalidCode, MFATokenInvalid, PasskeyInvalid
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
-from accounts.requests import PublicRequest
+from accounts.kit.problems import RateLimited, ServiceUnavailable, ValidationFailed
 from accounts.sign_in import by_factor
-from accounts.tiers import PublicEndpoint
+from accounts.tiers import PublicEndpoint, PublicRequest
 from accounts.views.answers import TOKENS_EXAMPLE, Tokens, tokens
 
 ASSERTION_EXAMPLE = {

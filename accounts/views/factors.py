@@ -14,17 +14,15 @@ from accounts.errors import (
     MFANotEnabled,
     PasskeyLimit,
     PasskeyRefused,
-    RateLimited,
     StaffEnrolmentRequired,
     TOTPAlreadyEnabled,
-    ValidationFailed,
 )
 from accounts.factors import changes
 from accounts.factors import totp as mfa
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
-from accounts.requests import UserRequest
-from accounts.tiers import VerifiedEndpoint
+from accounts.kit.problems import RateLimited, ValidationFailed
+from accounts.tiers import UserRequest, VerifiedEndpoint
 
 AT = "2026-11-23T10:00:00Z"
 PASSKEY_EXAMPLE = {"id": 7, "name": "My phone", "created_at": AT, "last_used_at": None}

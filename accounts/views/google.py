@@ -11,15 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from rest_framework.response import Response
 
 from accounts import tiers
-from accounts.errors import (
-    AccountSuspended,
-    DeletionPending,
-    MFARequired,
-    Problem,
-    RateLimited,
-    ServiceUnavailable,
-    TokenInvalid,
-)
+from accounts.errors import AccountSuspended, DeletionPending, MFARequired, TokenInvalid
 from accounts.google import accounts
 from accounts.google import state as google_state
 from accounts.google.errors import (
@@ -37,11 +29,11 @@ from accounts.google.errors import (
 )
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
-from accounts.requests import PublicRequest, UserRequest
+from accounts.kit.problems import Problem, RateLimited, ServiceUnavailable
 from accounts.sessions import TokenPair
 from accounts.sign_in import by_google, exchange
 from accounts.sign_in.by_google import Returned
-from accounts.tiers import PublicEndpoint, VerifiedEndpoint
+from accounts.tiers import PublicEndpoint, PublicRequest, UserRequest, VerifiedEndpoint
 from accounts.views.answers import ID_TOKEN_EXAMPLE, TOKENS_EXAMPLE, Tokens, tokens
 
 FRONT_END_PAGE = "google"

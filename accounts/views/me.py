@@ -8,12 +8,11 @@ from msgspec import UNSET, Meta, UnsetType
 from rest_framework.response import Response
 
 from accounts import tiers
-from accounts.errors import ValidationFailed
 from accounts.identity import deletion, profile
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
-from accounts.requests import UserRequest
-from accounts.tiers import AuthenticatedEndpoint, VerifiedEndpoint
+from accounts.kit.problems import ValidationFailed
+from accounts.tiers import AuthenticatedEndpoint, UserRequest, VerifiedEndpoint
 from accounts.views import answers
 
 

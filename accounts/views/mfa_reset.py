@@ -3,10 +3,11 @@
 from django.conf import settings
 from django.http import HttpResponse
 
-from accounts.errors import RateLimited, TokenInvalid
+from accounts.errors import TokenInvalid
 from accounts.factors import resets
 from accounts.kit.documentation import documented
-from accounts.requests import PublicRequest
+from accounts.kit.problems import RateLimited
+from accounts.tiers import PublicRequest
 from accounts.views.address import Address, LinkEndpoint
 from accounts.views.answers import EMAIL, LINK_EXAMPLE
 from accounts.views.pages import page

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_noop
 from django.utils.translation.trans_real import parse_accept_lang_header
 from rest_framework.request import Request
 
-from accounts.errors import Problem
+from accounts.kit.problems import Problem
 
 FORM = "application/x-www-form-urlencoded"
 

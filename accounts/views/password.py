@@ -9,20 +9,12 @@ from msgspec import Meta
 from rest_framework.response import Response
 
 from accounts import tiers
-from accounts.errors import (
-    Problem,
-    RateLimited,
-    ReauthenticationFailed,
-    ReauthenticationRequired,
-    ServiceUnavailable,
-    TokenInvalid,
-    ValidationFailed,
-)
+from accounts.errors import ReauthenticationFailed, ReauthenticationRequired, TokenInvalid
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
-from accounts.requests import PublicRequest, UserRequest
+from accounts.kit.problems import Problem, RateLimited, ServiceUnavailable, ValidationFailed
 from accounts.sign_in import password_change, password_reset
-from accounts.tiers import PublicEndpoint, VerifiedEndpoint
+from accounts.tiers import PublicEndpoint, PublicRequest, UserRequest, VerifiedEndpoint
 from accounts.views.answers import EMAIL, LINK_EXAMPLE, Detail
 from accounts.views.pages import is_form, language_of, page, refusal, words_for
 

@@ -10,14 +10,13 @@ from rest_framework.response import Response
 
 from accounts import audit
 from accounts.audit import Event
-from accounts.errors import RateLimited
 from accounts.identity import export
 from accounts.kit import throttles
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
+from accounts.kit.problems import RateLimited
 from accounts.models import AuditEvent
-from accounts.requests import UserRequest
-from accounts.tiers import VerifiedEndpoint
+from accounts.tiers import UserRequest, VerifiedEndpoint
 from accounts.views import answers
 
 

@@ -9,13 +9,13 @@ from msgspec import Meta
 from rest_framework.response import Response
 
 from accounts import tiers
-from accounts.errors import Problem, RateLimited, ServiceUnavailable, TokenInvalid, ValidationFailed
+from accounts.errors import TokenInvalid
 from accounts.identity import refused_registration, signup
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
+from accounts.kit.problems import Problem, RateLimited, ServiceUnavailable, ValidationFailed
 from accounts.models import User
-from accounts.requests import PublicRequest
-from accounts.tiers import PublicEndpoint
+from accounts.tiers import PublicEndpoint, PublicRequest
 from accounts.views.answers import EMAIL, LINK_EXAMPLE, Detail
 from accounts.views.pages import is_form, page, refusal
 

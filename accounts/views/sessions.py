@@ -9,19 +9,13 @@ from msgspec import Meta
 from rest_framework.response import Response
 
 from accounts import sessions, tiers
-from accounts.errors import (
-    RateLimited,
-    ReauthenticationFailed,
-    ServiceUnavailable,
-    SessionNotFound,
-    ValidationFailed,
-)
+from accounts.errors import ReauthenticationFailed, SessionNotFound
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
+from accounts.kit.problems import RateLimited, ServiceUnavailable, ValidationFailed
 from accounts.models import Session
-from accounts.requests import UserRequest
 from accounts.sign_in import reauthentication
-from accounts.tiers import AuthenticatedEndpoint
+from accounts.tiers import AuthenticatedEndpoint, UserRequest
 
 
 class SessionAnswer(msgspec.Struct, kw_only=True):

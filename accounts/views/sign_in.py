@@ -11,18 +11,16 @@ from accounts.errors import (
     DeletionPending,
     InvalidCredentials,
     MFARequired,
-    RateLimited,
     RefreshSessionRevoked,
     RefreshTokenExpired,
     RefreshTokenInvalid,
     RefreshTokenReused,
-    ServiceUnavailable,
 )
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
-from accounts.requests import PublicRequest, UserRequest
+from accounts.kit.problems import RateLimited, ServiceUnavailable
 from accounts.sign_in import by_password
-from accounts.tiers import AuthenticatedEndpoint, PublicEndpoint
+from accounts.tiers import AuthenticatedEndpoint, PublicEndpoint, PublicRequest, UserRequest
 from accounts.views.answers import EMAIL, TOKENS_EXAMPLE, Tokens, tokens
 
 

@@ -9,11 +9,10 @@ from rest_framework.response import Response
 
 from accounts import tiers
 from accounts.authentication import authenticate_access_token
-from accounts.errors import Unauthenticated
 from accounts.kit.documentation import documented
-from accounts.requests import PublicRequest, ServiceRequest
+from accounts.kit.problems import Unauthenticated
 from accounts.sessions.tokens import access_backend
-from accounts.tiers import InternalEndpoint, PublicEndpoint
+from accounts.tiers import InternalEndpoint, PublicEndpoint, PublicRequest, ServiceRequest
 from accounts.views.answers import TOKENS_EXAMPLE, USER_ID
 
 

@@ -9,13 +9,13 @@ from msgspec import Meta
 from rest_framework.response import Response
 
 from accounts import tiers
-from accounts.errors import RateLimited, UserNotFound, ValidationFailed
+from accounts.errors import UserNotFound
 from accounts.kit import email_address, throttles
 from accounts.kit.client import client_ip, network
 from accounts.kit.documentation import documented
+from accounts.kit.problems import RateLimited, ValidationFailed
 from accounts.models import User
-from accounts.requests import PublicRequest, ServiceRequest
-from accounts.tiers import InternalEndpoint, PublicEndpoint
+from accounts.tiers import InternalEndpoint, PublicEndpoint, PublicRequest, ServiceRequest
 from accounts.views import answers
 
 

@@ -17,7 +17,7 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from accounts.errors import Problem
+from accounts.kit.problems import Problem
 from billing import money, orders
 from billing.errors import Unsettleable
 from billing.models import BillingAccount, InboxEvent, Payment

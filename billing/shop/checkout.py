@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import Q
 
-from accounts.errors import ValidationFailed
+from accounts.kit.problems import ValidationFailed
 from billing import customers
 from billing.catalogue import plan_named
 from billing.errors import BillingObjectNotFound, BillingUnavailable, StripeObjectMissing, Unsettleable

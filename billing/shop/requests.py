@@ -19,8 +19,9 @@ import msgspec
 from django.db import transaction
 from django.db.models.functions import Now
 
-from accounts.errors import AccountSuspended, IdempotencyInProgress, Problem, UserNotFound
+from accounts.errors import AccountSuspended, UserNotFound
 from accounts.kit import sealing
+from accounts.kit.problems import IdempotencyInProgress, Problem
 from accounts.models import User
 from billing.errors import BillingFailed, BillingUnavailable
 from billing.models import BillingAccount, Request, RequestAttempt

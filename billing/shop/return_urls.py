@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from accounts.errors import ValidationFailed
+from accounts.kit.problems import ValidationFailed
 
 LONGEST = 2000
 # What browsers and parsers understand differently is refused: backslashes, spaces, control characters, anything that is

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from accounts.errors import Problem
+from accounts.kit.problems import Problem
 from billing import customers
 from billing.catalogue import plan_named
 from billing.errors import (

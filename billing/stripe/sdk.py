@@ -19,7 +19,7 @@ import stripe
 import structlog
 from django.conf import settings
 
-from accounts.errors import ServiceUnavailable
+from accounts.kit.problems import ServiceUnavailable
 from accounts.kit.slots import Slots
 from billing.errors import (
     BillingFailed,

@@ -16,7 +16,7 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.errors import Problem
+from accounts.kit.problems import Problem
 from accounts.models import User
 from billing import announcements, customers, leases
 from billing.errors import EventInvalid

@@ -7,8 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from accounts.requests import ServiceRequest
-from accounts.tiers import Query, idempotency_key
+from accounts.tiers import Query, ServiceRequest, idempotency_key
 from billing.errors import BillingObjectNotFound
 from billing.shop.requests import Order
 

@@ -10,8 +10,7 @@ from rest_framework.response import Response
 from accounts import tiers
 from accounts.errors import AccountSuspended, UserNotFound
 from accounts.kit.documentation import documented
-from accounts.requests import ServiceRequest
-from accounts.tiers import InternalEndpoint
+from accounts.tiers import InternalEndpoint, ServiceRequest
 from billing.errors import (
     AlreadySubscribed,
     BillingObjectNotFound,

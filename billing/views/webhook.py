@@ -5,8 +5,8 @@ from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.errors import NotFound
 from accounts.kit.documentation import documented
+from accounts.kit.problems import NotFound
 from accounts.tiers import Endpoint, InternalEndpoint, PublicEndpoint
 from billing.errors import EventInvalid, SignatureInvalid
 from billing.stripe_sync import intake

@@ -11,7 +11,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget
 
-from accounts.errors import Problem
+from accounts.kit.problems import Problem
 from accounts.models import User
 from credits import adjustments
 from credits.adjustments import DecisionRefused

@@ -12,7 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from accounts.errors import Problem
+from accounts.kit.problems import Problem
 from credits.ledger import holds
 from credits.models import CreditLot, Hold
 from credits.staff import staff_id

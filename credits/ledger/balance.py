@@ -9,7 +9,8 @@ from datetime import datetime
 
 from django.db import connection
 
-from accounts.errors import UserNotFound, ValidationFailed
+from accounts.errors import UserNotFound
+from accounts.kit.problems import ValidationFailed
 from credits.ledger.account import Account
 from credits.models import CreditTransaction, UserCredit
 

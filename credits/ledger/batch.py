@@ -10,7 +10,8 @@ from datetime import datetime
 from django.db import transaction
 from psycopg.types.numeric import Int8
 
-from accounts.errors import Problem, UserNotFound
+from accounts.errors import UserNotFound
+from accounts.kit.problems import Problem
 from credits.ledger.calls import Call
 from credits.ledger.posting import (
     LockedAccount,

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from django.conf import settings
 
-from accounts.errors import IdempotencyKeyReused
+from accounts.kit.problems import IdempotencyKeyReused
 
 SALT_BYTES = 16
 

@@ -15,8 +15,9 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import DateTimeField, Func
 from psycopg import errors as postgres_errors
 
-from accounts.errors import Problem, ServiceUnavailable, UserNotFound
+from accounts.errors import UserNotFound
 from accounts.kit import metrics
+from accounts.kit.problems import Problem, ServiceUnavailable
 from credits.ledger.account import Account
 from credits.ledger.calls import Call
 from credits.ledger.saving import save

@@ -10,8 +10,8 @@ A verb is `perform`ed with an operation: what it does to an account once the loc
 import uuid
 from datetime import datetime, timedelta
 
-from accounts.errors import ValidationFailed
 from accounts.kit import metrics
+from accounts.kit.problems import ValidationFailed
 from credits.errors import AccountFrozen, AccountSuspended, FeatureNotFound
 from credits.ledger.account import PRIORITIES, Account
 from credits.ledger.calls import Call

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from accounts.errors import Problem
+from accounts.kit.problems import Problem
 from accounts.models import User
 from credits import ledger
 from credits.ledger import holds, refunds, verify

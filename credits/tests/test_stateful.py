@@ -19,7 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from accounts.errors import Problem
+from accounts.kit.problems import Problem
 from accounts.models import User
 from credits import ledger
 from credits.ledger import balance, holds, refunds, verify

@@ -8,8 +8,7 @@ from rest_framework.response import Response
 from accounts import tiers
 from accounts.errors import UserNotFound
 from accounts.kit.documentation import documented
-from accounts.requests import ServiceRequest
-from accounts.tiers import InternalEndpoint
+from accounts.tiers import InternalEndpoint, ServiceRequest
 from credits.ledger import states
 from credits.views.answers import USER
 from credits.views.requests import Credits

@@ -12,11 +12,11 @@ from msgspec import UNSET, Meta, UnsetType
 from rest_framework.response import Response
 
 from accounts import tiers
-from accounts.errors import Problem, ScopeMissing, ValidationFailed
+from accounts.errors import ScopeMissing
 from accounts.kit.documentation import documented
-from accounts.requests import ServiceRequest
+from accounts.kit.problems import Problem, ValidationFailed
 from accounts.service_keys.registry import ServiceCredential
-from accounts.tiers import InternalEndpoint
+from accounts.tiers import InternalEndpoint, ServiceRequest
 from credits import ledger, prices
 from credits.errors import HoldNotFound, TransactionNotFound
 from credits.ledger import batch, holds, refunds

@@ -11,8 +11,7 @@ from rest_framework.response import Response
 from accounts import tiers
 from accounts.errors import UserNotFound
 from accounts.kit.documentation import documented
-from accounts.requests import ServiceRequest
-from accounts.tiers import InternalEndpoint
+from accounts.tiers import InternalEndpoint, ServiceRequest
 from credits.errors import (
     AccountFrozen,
     AccountSuspended,

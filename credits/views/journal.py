@@ -14,8 +14,7 @@ from rest_framework.response import Response
 from accounts import tiers
 from accounts.errors import UserNotFound
 from accounts.kit.documentation import documented
-from accounts.requests import ServiceRequest
-from accounts.tiers import InternalEndpoint
+from accounts.tiers import InternalEndpoint, ServiceRequest
 from credits import export, ledger, prices
 from credits.errors import (
     AccountFrozen,

@@ -8,9 +8,8 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from accounts.errors import ValidationFailed
-from accounts.requests import ServiceRequest
-from accounts.tiers import idempotency_key
+from accounts.kit.problems import ValidationFailed
+from accounts.tiers import ServiceRequest, idempotency_key
 from credits.ledger.calls import Call, request_bytes
 
 METADATA_BYTES = 4096

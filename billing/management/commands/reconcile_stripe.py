@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from accounts.errors import Problem
+from accounts.kit.problems import Problem
 from billing.stripe import sdk
 from billing.stripe_sync import reconcile
 from billing.stripe_sync.reconcile import Difference

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import IntegrityError
 
-from accounts.errors import Problem
+from accounts.kit.problems import Problem
 from billing.shop import plan_sync
 from billing.stripe import sdk
 

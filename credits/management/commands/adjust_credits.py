@@ -11,7 +11,7 @@ from django.db import transaction
 
 from accounts import audit
 from accounts.audit import Event
-from accounts.errors import Problem
+from accounts.kit.problems import Problem
 from accounts.models import User
 from credits import ledger
 from credits.errors import explained

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import msgspec
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts.errors import Problem, ValidationFailed
+from accounts.kit.problems import Problem, ValidationFailed
 from accounts.kit.progress import Progress
 from accounts.models import User
 from credits import export

@@ -1,0 +1,120 @@
+"""Refusals that any service has: the base of all of them, and those of the HTTP floor.
+
+    Problem                      any refusal: a status, a stable code, a sentence for people, optional fields
+    +-- Unauthenticated 401      with the challenge of its tier
+    +-- NotFound 404
+    +-- RateLimited 429, ServiceUnavailable 503
+    +-- ValidationFailed 400     one entry for each field
+    +-- IdempotencyKey... 400, 409, 422; CursorInvalid 400
+
+The handler that settings name renders each as RFC 9457 `application/problem+json`.
+"""
+
+from typing import Any
+
+from rest_framework.exceptions import APIException
+
+Fault = tuple[str, str, str]  # field, code, sentence: one entry of a `validation_error`
+
+
+def title(code: str) -> str:
+    return code.replace("_", " ").capitalize()
+
+
+class Problem(APIException):
+    """A refusal. `extra` holds the fields that the contract adds to the problem document."""
+
+    status_code = 400
+    default_code = "bad_request"
+    default_detail = "The request cannot be carried out."
+    retry_after: int | None = None
+
+    def __init__(self, detail: str | None = None, *, retry_after: int | None = None, **extra: Any) -> None:
+        super().__init__(detail)
+        self.extra = extra
+        if retry_after is not None:
+            self.retry_after = retry_after
+
+    def document(self, request_id: str | None) -> dict[str, Any]:
+        """The problem document (RFC 9457). `type` leads to the entry for the code on the page of problems."""
+        code = self.default_code
+        fields = {
+            "type": f"/docs/problems#{code}",
+            "title": title(code),
+            "status": self.status_code,
+            "code": code,
+            "detail": str(self.detail),
+            "request_id": request_id,
+        }
+        return {**fields, **self.extra, **fields}
+
+
+class Unauthenticated(Problem):
+    """401; the challenge of the tier goes out as `WWW-Authenticate` (RFC 9110, 11.6.1)."""
+
+    status_code = 401
+    challenge = 'Bearer realm="api"'
+
+
+class NotFound(Problem):
+    status_code = 404
+    default_code = "not_found"
+    default_detail = "There is nothing at this address."
+
+
+class RateLimited(Problem):
+    status_code = 429
+    default_code = "rate_limited"
+    default_detail = "Too many attempts. Try again later."
+
+
+class ServiceUnavailable(Problem):
+    status_code = 503
+    default_code = "service_unavailable"
+    default_detail = "The service cannot answer just now. Try again."
+    retry_after = 1
+
+
+class ValidationFailed(Problem):
+    """400 `validation_error`; `errors` lists {"field", "code", "detail"}."""
+
+    default_code = "validation_error"
+    default_detail = "The request has invalid fields."
+
+    def __init__(self, *errors: Fault) -> None:
+        super().__init__(
+            errors=[{"field": field, "code": code, "detail": detail} for field, code, detail in errors]
+        )
+
+
+class UnknownField(ValidationFailed):
+    default_code = "unknown_field"
+    default_detail = "The request has a field that this call does not know."
+
+
+class IdempotencyKeyRequired(Problem):
+    default_code = "idempotency_key_required"
+    default_detail = "This call needs an Idempotency-Key header, so that it can be repeated safely."
+
+
+class IdempotencyKeyInvalid(Problem):
+    default_code = "idempotency_key_invalid"
+    default_detail = "The Idempotency-Key must be 1 to 255 printable ASCII characters."
+
+
+class IdempotencyKeyReused(Problem):
+    status_code = 422
+    default_code = "idempotency_key_reused"
+    default_detail = "This Idempotency-Key was used for another request. Use a new key for a new request."
+
+
+class IdempotencyInProgress(Problem):
+    status_code = 409
+    default_code = "idempotency_in_progress"
+    default_detail = "A request with this Idempotency-Key is being carried out. Repeat it in a moment."
+    retry_after = 1
+
+
+class CursorInvalid(Problem):
+    default_code = "cursor_invalid"
+    default_detail = "The cursor is not one that this list, with these filters, has given out."
