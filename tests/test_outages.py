@@ -22,7 +22,7 @@ ROUTES = [
     for route in surface()
     if route.view is not None and route.note not in {"docs", "metrics", "staff", "health"}
 ]
-TIME_OUT = 3.0  # seconds, of a connection (config/settings/base.py)
+TIME_OUT = 3.0  # seconds, of a connection (config/settings/database.py)
 # They answer from the process alone, or refuse what the documented example sends before they look anything up.
 NEEDS_NO_DATABASE = {
     "GET /.well-known/jwks.json",

@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
 from config import health
-from config.settings.base import _database
+from config.settings.database import _database
 from config.settings.environment import postgres
 from tests.listeners import ListenerClient
 

@@ -1,0 +1,103 @@
+"""Configures the admin: its address, its pages, and what each role of staff may do."""
+
+from django.templatetags.static import static
+
+from config.settings.environment import env
+from config.settings.service import SERVICE_NAME
+
+# Where staff reach it: what the links of manage.py staff_enrol begin with, and passkeys may be used from.
+ADMIN_BASE_URL = env.str("ADMIN_BASE_URL", default="").rstrip("/")
+ADMIN_MODELS_OF = ["accounts", "credits", "billing"]  # no page for the models of packages
+# Sections of the first page and of a user's page, with the permission that each needs (accounts/admin/sections.py).
+# Called with `request` and `today`, or `request` and `user`.
+ADMIN_FIRST_PAGE = {
+    "accounts.admin.first_page.people": "accounts.view_accountday",
+    "credits.admin.overview.section": "credits.view_creditday",
+    "billing.admin.sections.revenue": "billing.view_revenue",
+    "accounts.admin.first_page.queues": "accounts.view_outboxmessage",
+}
+ADMIN_USER_PAGE = {
+    "credits.admin.user_page.section": "credits.view_usercredit",
+    "billing.admin.sections.of_user": "billing.view_billingaccount",
+    "accounts.admin.user_page.sessions_section": "accounts.view_session",
+    "accounts.admin.user_page.sign_in_section": "accounts.view_user",
+    "accounts.admin.user_page.mails_section": "accounts.view_outboxmessage",
+    "accounts.admin.user_page.addresses_section": "accounts.view_addresschange",
+    "accounts.admin.user_page.activity_section": "accounts.view_auditevent",
+}
+# Django groups, kept so by accounts/admin/roles.py: permissions, with * for any letters. What is the superuser's is
+# in none.
+STAFF_ROLES = {
+    "support": [
+        "accounts.view_user",
+        "accounts.view_session",
+        "accounts.view_pendingregistration",
+        "accounts.view_mailtoken",
+        "accounts.view_outboxmessage",
+        "accounts.view_auditevent",
+        "accounts.view_addresschange",
+        "accounts.view_factorreset",
+        "accounts.view_accountday",
+        "accounts.change_status",
+        "accounts.end_sessions",
+        "accounts.reset_factors",
+        "accounts.send_mails",
+        "credits.view_usercredit",
+        "credits.view_credittransaction",
+        "credits.view_grant",
+        "credits.view_hold",
+        "credits.view_featureprice",
+        "credits.release_hold",
+        "billing.view_billingaccount",
+        "billing.view_payment",
+        "billing.view_plan",
+    ],
+    "finance": [
+        "accounts.view_user",
+        "credits.view_*",
+        "credits.adjust_credits",
+        "credits.approve_adjustment",
+        "credits.release_hold",
+        "billing.view_*",
+        "billing.refund_payment",
+        "billing.end_subscription",
+    ],
+    "operator": [
+        "accounts.view_accountday",
+        "accounts.view_outboxmessage",
+        "accounts.view_mailtoken",
+        "accounts.view_serviceevent",
+        "accounts.view_eventsubscription",
+        "accounts.view_eventdelivery",
+        "accounts.view_service",
+        "accounts.view_servicekey",
+        "accounts.view_signingkeyuse",
+        "accounts.send_mails",
+        "credits.view_creditday",
+        "credits.view_featureprice",
+        "billing.view_inboxevent",
+        "billing.view_customerchange",
+        "billing.replay_event",
+    ],
+    "auditor": ["accounts.view_*", "credits.view_*", "billing.view_*"],
+}
+SESSION_ENGINE = "accounts.sessions.of_staff"
+SESSION_COOKIE_AGE = 12 * 3600  # the admin's; the API has no cookie
+SESSION_COOKIE_HTTPONLY = True
+CSRF_COOKIE_HTTPONLY = True
+UNFOLD = {
+    "SITE_TITLE": SERVICE_NAME,
+    "SITE_HEADER": SERVICE_NAME,
+    "SITE_URL": None,
+    "SITE_SYMBOL": "shield_person",
+    "SHOW_BACK_BUTTON": True,
+    "SHOW_HISTORY": False,  # what staff did is in the audit events
+    "SHOW_VIEW_ON_SITE": False,
+    "DASHBOARD_CALLBACK": "accounts.admin.first_page.context",
+    "SIDEBAR": {
+        "show_search": True,
+        "show_all_applications": False,
+        "navigation": "config.admin_navigation.groups",
+    },
+    "STYLES": [lambda request: static("accounts/lists.css")],
+}

@@ -1,0 +1,33 @@
+"""Configures sign-in with Google, or with any OpenID provider in its place."""
+
+from config.settings.environment import env
+
+# Client ids of the web client, which takes part in redirects, and then of others (native apps): the audiences.
+GOOGLE_CLIENT_IDS = env.list("GOOGLE_CLIENT_ID", default=[])
+GOOGLE_CLIENT_SECRET = env.str("GOOGLE_CLIENT_SECRET", default="")
+GOOGLE_REDIRECT_URI = env.str(
+    "GOOGLE_REDIRECT_URI", default=""
+)  # else our own callback below PUBLIC_BASE_URL
+GOOGLE_AUTHORIZATION_URL = env.str(
+    "GOOGLE_AUTHORIZATION_URL", default="https://accounts.google.com/o/oauth2/v2/auth"
+)
+GOOGLE_TOKEN_URL = env.str("GOOGLE_TOKEN_URL", default="https://oauth2.googleapis.com/token")
+GOOGLE_JWKS_URL = env.str("GOOGLE_JWKS_URL", default="https://www.googleapis.com/oauth2/v3/certs")
+# Spellings of one issuer. The first is what linked accounts are kept under.
+GOOGLE_ISSUERS = env.list("GOOGLE_ISSUERS", default=["https://accounts.google.com", "accounts.google.com"])
+SOCIALACCOUNT_ADAPTER = "accounts.google.client.Adapter"
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_PROVIDERS = {
+    "google": {
+        "APPS": [
+            {
+                "client_id": client_id,
+                "secret": GOOGLE_CLIENT_SECRET,
+                "provider_id": GOOGLE_ISSUERS[0],
+            }
+            for client_id in GOOGLE_CLIENT_IDS[:1]
+        ],
+        "SCOPE": ["openid", "email", "profile"],
+        "AUTH_PARAMS": {"prompt": "select_account"},
+    }
+}

@@ -1,0 +1,37 @@
+"""Names the functions by which the apps take part in each other's work, as dotted paths."""
+
+# What happens in other apps with an account, in the same transaction: dotted paths (accounts/hooks.py says when).
+ACCOUNT_HOOKS = {
+    "block_spending": ["credits.ledger.states.block"],
+    "unblock_spending": ["credits.ledger.states.unblock"],
+    "remove_sign_in_methods": [
+        "accounts.factors.remove_since",
+        "accounts.google.accounts.remove_added_since",
+    ],
+    "close": ["billing.personal.close"],
+    "address_changed": ["billing.personal.address_changed"],
+    "erase": [
+        "accounts.factors.erase",
+        "accounts.google.accounts.erase",
+        "credits.personal.erase",
+        "billing.personal.erase",
+    ],
+    "owners": ["credits.personal.owners", "billing.personal.owners"],
+}
+# Sections of GET /v1/auth/me/export that other apps fill: each called with `user_id`, gives what JSON can hold.
+ACCOUNT_EXPORTS = {
+    "second_factors": "accounts.factors.export",
+    "google_accounts": "accounts.google.accounts.exported",
+    "credit_balance": "credits.personal.balances",
+    "credit_transactions": "credits.personal.transactions",
+    "subscriptions": "billing.personal.subscriptions",
+}
+# Columns of texts sealed with FIELD_ENCRYPTION_KEYS: app.Model.column and the function that gives the context of a row.
+SEALED_COLUMNS: dict[str, str] = {
+    "mfa.Authenticator.data": "accounts.factors.adapter.context_of",
+    "accounts.TOTPEnrolment.secret": "accounts.factors.adapter.context_of",
+    "billing.Request.answer": "billing.shop.requests.answer_context",
+    "accounts.EventSubscription.secrets": "accounts.events.subscriptions.context_of_secrets",
+}
+# Read at each /metrics of the internal listener.
+METRICS_COLLECTORS = ["accounts.upkeep.queues.standings", "billing.queues.standings"]

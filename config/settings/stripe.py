@@ -1,0 +1,30 @@
+"""Configures Stripe and billing."""
+
+from config.settings.environment import env, integer, refuse
+
+# Without a key the service runs, and what needs Stripe answers 503 billing_unavailable.
+STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
+STRIPE_LIVE_MODE = STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_"))
+# `new;old`: any of them may have signed an event. Without one the webhook does not exist.
+STRIPE_WEBHOOK_SECRETS = [part for part in env.str("STRIPE_WEBHOOK_SECRETS", default="").split(";") if part]
+# The version that the SDK, dj-stripe and we speak; to be raised with them, and in the endpoint at Stripe.
+STRIPE_API_VERSION = "2026-08-26.dahlia"
+STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="").rstrip("/")  # of a fake Stripe, outside production
+if STRIPE_API_BASE:
+    STRIPE_API_HOST = STRIPE_API_BASE  # dj-stripe's name for it
+# Per process: calls of Stripe at once, requests that may wait for one (each holds a thread), and for how many seconds;
+# else 503. Half of WEB_THREADS: a Stripe that is silent for eight seconds leaves the other half to those who need none.
+STRIPE_CONCURRENCY = integer("STRIPE_CONCURRENCY", default=2)
+STRIPE_QUEUE = integer("STRIPE_QUEUE", default=1)
+STRIPE_PATIENCE = env.float("STRIPE_PATIENCE", default=1.5)
+# Where Checkout and the portal may send people back to, besides FRONTEND_URL.
+BILLING_RETURN_HOSTS = env.list("BILLING_RETURN_HOSTS", default=[])
+BILLING_WEBHOOK_LISTENER = env.str("BILLING_WEBHOOK_LISTENER", default="public")
+if BILLING_WEBHOOK_LISTENER not in {"public", "internal"}:
+    raise refuse("BILLING_WEBHOOK_LISTENER", "must be public or internal.")
+# In these states of a subscription nothing may be spent; the account's status is then `frozen`.
+BILLING_FREEZE_ON = env.list("BILLING_FREEZE_ON", default=["unpaid"])
+
+# dj-stripe mirrors Stripe's objects; its webhook views are not routed (docs/decisions/).
+DJSTRIPE_FOREIGN_KEY_TO_FIELD = "id"
+DJSTRIPE_SUBSCRIBER_CUSTOMER_KEY = None
