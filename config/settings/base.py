@@ -196,13 +196,8 @@ EVENT_DELIVERY_DELAYS = [5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800]
 # ---------------------------------------------------------------- text, time, files
 LANGUAGE_CODE = "en"
 FORMAT_MODULE_PATH = "config.formats"
-MAIL_LANGUAGES = [
-    "en",
-    "de",
-    "es",
-    "fr",
-    "it",
-]  # those that mails and pages speak (locale/); all others read English
+# Those that mails and pages speak (locale/); all others read English.
+MAIL_LANGUAGES = ["en", "de", "es", "fr", "it"]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 LANGUAGES = [("en", "English"), ("it", "Italiano"), ("de", "Deutsch"), ("fr", "Français"), ("es", "Español")]
 USE_TZ = True

@@ -5,9 +5,8 @@ from config.settings.environment import env
 # Client ids of the web client, which takes part in redirects, and then of others (native apps): the audiences.
 GOOGLE_CLIENT_IDS = env.list("GOOGLE_CLIENT_ID", default=[])
 GOOGLE_CLIENT_SECRET = env.str("GOOGLE_CLIENT_SECRET", default="")
-GOOGLE_REDIRECT_URI = env.str(
-    "GOOGLE_REDIRECT_URI", default=""
-)  # else our own callback below PUBLIC_BASE_URL
+# Without one it is our own callback below PUBLIC_BASE_URL.
+GOOGLE_REDIRECT_URI = env.str("GOOGLE_REDIRECT_URI", default="")
 GOOGLE_AUTHORIZATION_URL = env.str(
     "GOOGLE_AUTHORIZATION_URL", default="https://accounts.google.com/o/oauth2/v2/auth"
 )
@@ -20,11 +19,7 @@ SOCIALACCOUNT_STORE_TOKENS = False
 SOCIALACCOUNT_PROVIDERS = {
     "google": {
         "APPS": [
-            {
-                "client_id": client_id,
-                "secret": GOOGLE_CLIENT_SECRET,
-                "provider_id": GOOGLE_ISSUERS[0],
-            }
+            {"client_id": client_id, "secret": GOOGLE_CLIENT_SECRET, "provider_id": GOOGLE_ISSUERS[0]}
             for client_id in GOOGLE_CLIENT_IDS[:1]
         ],
         "SCOPE": ["openid", "email", "profile"],

@@ -19,10 +19,8 @@ RATE_LIMITS = {
     "password_reset_request": (3, 3600),  # per mailbox
     "password_reset": (30, 60),  # reset links tried, per address of the client
     "refuse_registration": (30, 60),  # links tried, per address of the client
-    "wrong_proofs": (
-        10,
-        900,
-    ),  # wrong passwords and codes of somebody signed in, per account, whatever the call
+    # Wrong passwords and codes of somebody who is signed in, per account, whatever the call.
+    "wrong_proofs": (10, 900),
     # Wrong second factors in a row per account, whatever the door: 10, then a pause of 15 minutes, and so on.
     "wrong_factors": (100, 7 * 86400, 10, 900),
     "login_mfa": (30, 60),  # second steps tried, per address of the client

@@ -2,66 +2,36 @@
 
 from celery.schedules import crontab
 
+
+def _every(seconds: int, task: str) -> dict[str, object]:
+    """Return the entry of a task whose run is dropped if the next one is due before it has begun."""
+    return {"task": task, "schedule": float(seconds), "options": {"expires": seconds}}
+
+
+def _hourly(minute: int, task: str) -> dict[str, object]:
+    return {"task": task, "schedule": crontab(minute=minute), "options": {"expires": 3600}}
+
+
+def _daily(hour: int, minute: int, task: str) -> dict[str, object]:
+    """Return the entry of a task that runs once a day, at a time of UTC, however late it begins."""
+    return {"task": task, "schedule": crontab(hour=hour, minute=minute)}
+
+
 CELERY_BEAT_SCHEDULE = {
-    "relay-outbox": {"task": "accounts.tasks.relay_outbox", "schedule": 5.0, "options": {"expires": 5}},
-    "send-events": {"task": "accounts.tasks.send_events", "schedule": 5.0, "options": {"expires": 5}},
-    "purge-rate-limits": {
-        "task": "accounts.tasks.purge_rate_limits",
-        "schedule": 600.0,
-        "options": {"expires": 600},
-    },
-    "erase-closed-accounts": {
-        "task": "accounts.tasks.erase_closed_accounts",
-        "schedule": 600.0,
-        "options": {"expires": 600},
-    },
-    "apply-factor-resets": {
-        "task": "accounts.tasks.apply_factor_resets",
-        "schedule": 60.0,
-        "options": {"expires": 60},
-    },
-    "purge": {"task": "accounts.tasks.purge", "schedule": crontab(minute=40), "options": {"expires": 3600}},
-    "summarize-account-days": {
-        "task": "accounts.tasks.summarize_days",
-        "schedule": 120.0,
-        "options": {"expires": 120},
-    },
-    "sweep-due-credits": {
-        "task": "credits.tasks.sweep_due_credits",
-        "schedule": 30.0,
-        "options": {"expires": 30},
-    },
-    "summarize-credit-days": {
-        "task": "credits.tasks.summarize_days",
-        "schedule": 60.0,
-        "options": {"expires": 60},
-    },
-    "rank-credit-users": {
-        "task": "credits.tasks.rank_users",
-        "schedule": 300.0,
-        "options": {"expires": 300},
-    },
-    "work-stripe-inbox": {"task": "billing.tasks.work_inbox", "schedule": 5.0, "options": {"expires": 5}},
-    "carry-out-customer-changes": {
-        "task": "billing.tasks.carry_out_changes",
-        "schedule": 15.0,
-        "options": {"expires": 15},
-    },
-    "reconcile-stripe-events": {
-        "task": "billing.tasks.reconcile_events",
-        "schedule": 600.0,
-        "options": {"expires": 600},
-    },
-    "reconcile-stripe-nightly": {
-        "task": "billing.tasks.reconcile_nightly",
-        "schedule": crontab(hour=2, minute=10),
-    },
-    "tell-of-expiring-cards": {
-        "task": "billing.tasks.tell_of_expiring_cards",
-        "schedule": crontab(hour=9, minute=40),
-    },
-    "verify-ledger": {
-        "task": "credits.tasks.verify_ledger_nightly",
-        "schedule": crontab(hour=3, minute=20),
-    },
+    "relay-outbox": _every(5, "accounts.tasks.relay_outbox"),
+    "send-events": _every(5, "accounts.tasks.send_events"),
+    "purge-rate-limits": _every(600, "accounts.tasks.purge_rate_limits"),
+    "erase-closed-accounts": _every(600, "accounts.tasks.erase_closed_accounts"),
+    "apply-factor-resets": _every(60, "accounts.tasks.apply_factor_resets"),
+    "purge": _hourly(40, "accounts.tasks.purge"),
+    "summarize-account-days": _every(120, "accounts.tasks.summarize_days"),
+    "sweep-due-credits": _every(30, "credits.tasks.sweep_due_credits"),
+    "summarize-credit-days": _every(60, "credits.tasks.summarize_days"),
+    "rank-credit-users": _every(300, "credits.tasks.rank_users"),
+    "work-stripe-inbox": _every(5, "billing.tasks.work_inbox"),
+    "carry-out-customer-changes": _every(15, "billing.tasks.carry_out_changes"),
+    "reconcile-stripe-events": _every(600, "billing.tasks.reconcile_events"),
+    "reconcile-stripe-nightly": _daily(2, 10, "billing.tasks.reconcile_nightly"),
+    "tell-of-expiring-cards": _daily(9, 40, "billing.tasks.tell_of_expiring_cards"),
+    "verify-ledger": _daily(3, 20, "credits.tasks.verify_ledger_nightly"),
 }
