@@ -7,6 +7,8 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
+from config.settings.environment import integer
+
 
 class NoAccessLog(Logger):  # type: ignore[misc]
     """RequestFloor writes one line for each request. gunicorn's own would be made up, and then shown to nobody."""
@@ -16,8 +18,8 @@ class NoAccessLog(Logger):  # type: ignore[misc]
 
 logger_class = NoAccessLog
 worker_class = "deploy.ready_worker.ReadyWorker" if hasattr(select, "epoll") else "gthread"
-workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-threads = int(os.environ.get("WEB_THREADS", "4"))
+workers = integer("WEB_CONCURRENCY", default=2, least=1)
+threads = integer("WEB_THREADS", default=4, least=1)
 timeout = 30  # a worker whose loop has not moved for this long is replaced
 keepalive = 75  # seconds: longer than clients' pools keep a connection, so that the client ends it and loses no request
 graceful_timeout = 15  # what an open request gets to finish

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from config.settings.admin import *  # noqa: F403
 from config.settings.database import *  # noqa: F403
-from config.settings.environment import boolean, celery_broker, env, integer, refuse, webhook_hosts
+from config.settings.environment import boolean, celery_broker, decimal, env, integer, refuse, webhook_hosts
 from config.settings.google import *  # noqa: F403
 from config.settings.hooks import *  # noqa: F403
 from config.settings.keys import *  # noqa: F403
@@ -134,12 +134,12 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
     "accounts.passwords.imported.PlainBCrypt",
 ]
-PASSWORD_MIN_LENGTH = integer("PASSWORD_MIN_LENGTH", default=12)
 PASSWORD_MAX_LENGTH = 256
+PASSWORD_MIN_LENGTH = integer("PASSWORD_MIN_LENGTH", default=12, least=8, most=PASSWORD_MAX_LENGTH)
 # Per process: hashes at once, requests that may wait for one (each holds a thread), and for how many seconds; else 503.
-PASSWORD_HASHING_CONCURRENCY = env.int("PASSWORD_HASHING_CONCURRENCY", default=2)
-PASSWORD_HASHING_QUEUE = env.int("PASSWORD_HASHING_QUEUE", default=1)
-PASSWORD_HASHING_PATIENCE = env.float("PASSWORD_HASHING_PATIENCE", default=1.5)
+PASSWORD_HASHING_CONCURRENCY = integer("PASSWORD_HASHING_CONCURRENCY", default=2, least=1)
+PASSWORD_HASHING_QUEUE = integer("PASSWORD_HASHING_QUEUE", default=1)
+PASSWORD_HASHING_PATIENCE = decimal("PASSWORD_HASHING_PATIENCE", default=1.5)
 LOGIN_REQUIRES_VERIFIED_EMAIL = boolean("LOGIN_REQUIRES_VERIFIED_EMAIL", default=False)
 
 # simplejwt's settings are the one source of lifetimes, algorithm and claims.

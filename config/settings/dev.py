@@ -2,17 +2,16 @@
 
 from config.settings.base import *  # noqa: F403
 from config.settings.base import BASE_DIR, GOOGLE_REDIRECT_URI, LISTENER, VAR_DIR
-from config.settings.environment import env
+from config.settings.environment import env, port
 
 ENVIRONMENT = "dev"
 DEBUG = False  # error answers are the product's own, here too
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
-PUBLIC_BASE_URL = env.str(
-    "PUBLIC_BASE_URL", default=f"http://127.0.0.1:{env.int('PORT', default=8000)}"
-).rstrip("/")
-ADMIN_BASE_URL = env.str(
-    "ADMIN_BASE_URL", default=f"http://localhost:{env.int('ADMIN_PORT', default=8002)}"
-).rstrip("/")
+_PORT = port("PORT", default=8000)
+_INTERNAL_PORT = port("INTERNAL_PORT", default=8001)
+_ADMIN_PORT = port("ADMIN_PORT", default=8002)
+PUBLIC_BASE_URL = env.str("PUBLIC_BASE_URL", default=f"http://127.0.0.1:{_PORT}").rstrip("/")
+ADMIN_BASE_URL = env.str("ADMIN_BASE_URL", default=f"http://localhost:{_ADMIN_PORT}").rstrip("/")
 DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", default="Auth Service <no-reply@localhost.test>")
 
 EMAIL_BACKEND = "config.mail.FileBackend"
@@ -28,10 +27,10 @@ if LISTENER == "public":
     ROOT_URLCONF = "config.demo.urls"
 STATICFILES_DIRS = [BASE_DIR / "config" / "demo" / "static"]
 # Its shop asks the internal listener as any service would, by the key of dev.env.
-DEMO_INTERNAL_URL = f"http://127.0.0.1:{env.int('INTERNAL_PORT', default=8001)}"
+DEMO_INTERNAL_URL = f"http://127.0.0.1:{_INTERNAL_PORT}"
 DEMO_API_KEY = env.str("INTERNAL_API_KEY", default="")
 # A page of the front end's own, which posts what Google sent: at localhost, as all of /demo (config/demo/page.py).
-GOOGLE_REDIRECT_URI = GOOGLE_REDIRECT_URI or f"http://localhost:{env.int('PORT', default=8000)}/demo/google"
+GOOGLE_REDIRECT_URI = GOOGLE_REDIRECT_URI or f"http://localhost:{_PORT}/demo/google"
 # Files of the page may be edited while it is served.
 WHITENOISE_AUTOREFRESH = True
 WHITENOISE_MAX_AGE = 0

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import math
 import re
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -16,6 +17,7 @@ env = environ.Env()
 
 MINIMUM_SECRET_BYTES = 32
 DEFAULT_LOOKING = ("changeme", "change-me", "django-insecure", "secret-key", "example", "password")
+HIGHEST_PORT = 65535
 
 _seen: dict[str, str] = {}
 
@@ -58,11 +60,31 @@ def boolean(variable: str, *, default: bool) -> bool:
     return _WORDS.get(word, default)
 
 
-def integer(variable: str, *, default: int) -> int:
-    try:
-        return int(env.str(variable, default="") or default)
-    except ValueError:
-        raise refuse(variable, "must be a whole number.") from None
+_WHOLE, _DECIMAL = re.compile(r"-?[0-9]{1,18}"), re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?")
+
+
+def integer(variable: str, *, default: int, least: int = 0, most: float = math.inf) -> int:
+    """Return the whole number that the variable holds, or the default where it is empty or not set."""
+    return int(_number(variable, _WHOLE, "a whole number", default=default, least=least, most=most))
+
+
+def decimal(variable: str, *, default: float, least: float = 0, most: float = math.inf) -> float:
+    """Return the number that the variable holds, such as 1.5, or the default where it is empty or not set."""
+    return float(_number(variable, _DECIMAL, "a number such as 1.5", default=default, least=least, most=most))
+
+
+def port(variable: str, *, default: int) -> int:
+    return integer(variable, default=default, least=1, most=HIGHEST_PORT)
+
+
+def _number(
+    variable: str, form: re.Pattern[str], what: str, *, default: float, least: float, most: float
+) -> str:
+    text = env.str(variable, default="").strip() or str(default)
+    if not form.fullmatch(text) or not least <= float(text) <= most:
+        bounds = f"{least} or more" if most == math.inf else f"from {least} to {most}"
+        raise refuse(variable, f"must be {what}, {bounds}.")
+    return text
 
 
 def refuse_embedded(variable: str, socket: str, *, var_dir: Path) -> None:
@@ -176,7 +198,6 @@ def celery_broker(url: str) -> str:
 
 
 Network = IPv4Network | IPv6Network
-HIGHEST_PORT = 65535
 _OWN_MACHINE = [
     ip_network(one) for one in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "::/127", "fe80::/10")
 ]

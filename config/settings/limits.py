@@ -5,7 +5,7 @@ from config.settings.environment import integer
 # Every rule is (how many, in how many seconds) of a sliding window; the factor raises all of them, for load runs. Two
 # more numbers: (free, delay) after `free` hits each must wait `delay` seconds for the last one, after as many again
 # twice as long, and so on up to an hour.
-RATE_LIMITS_FACTOR = integer("RATE_LIMITS_FACTOR", default=1)
+RATE_LIMITS_FACTOR = integer("RATE_LIMITS_FACTOR", default=1, least=1)
 RATE_LIMITS_NAMESPACE = "limit"  # of their keys in Redis
 DURABLE_RATE_LIMITS = {"wrong_factors"}  # counted in PostgreSQL alone
 RATE_LIMITS = {

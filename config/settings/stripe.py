@@ -1,6 +1,6 @@
 """Configures Stripe and billing."""
 
-from config.settings.environment import env, integer, refuse
+from config.settings.environment import decimal, env, integer, refuse
 
 # Without a key the service runs, and what needs Stripe answers 503 billing_unavailable.
 STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
@@ -14,9 +14,9 @@ if STRIPE_API_BASE:
     STRIPE_API_HOST = STRIPE_API_BASE  # dj-stripe's name for it
 # Per process: calls of Stripe at once, requests that may wait for one (each holds a thread), and for how many seconds;
 # else 503. Half of WEB_THREADS: a Stripe that is silent for eight seconds leaves the other half to those who need none.
-STRIPE_CONCURRENCY = integer("STRIPE_CONCURRENCY", default=2)
+STRIPE_CONCURRENCY = integer("STRIPE_CONCURRENCY", default=2, least=1)
 STRIPE_QUEUE = integer("STRIPE_QUEUE", default=1)
-STRIPE_PATIENCE = env.float("STRIPE_PATIENCE", default=1.5)
+STRIPE_PATIENCE = decimal("STRIPE_PATIENCE", default=1.5)
 # Where Checkout and the portal may send people back to, besides FRONTEND_URL.
 BILLING_RETURN_HOSTS = env.list("BILLING_RETURN_HOSTS", default=[])
 BILLING_WEBHOOK_LISTENER = env.str("BILLING_WEBHOOK_LISTENER", default="public")
