@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path, PurePath
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import environ
+import psycopg
 from django.core.exceptions import ImproperlyConfigured
+from psycopg.conninfo import conninfo_to_dict
 
 env = environ.Env()
 
@@ -141,51 +143,52 @@ def _key_entry(variable: str, part: str, algorithm: str | None) -> KeyEntry:
 
 
 def postgres(variable: str, url: str) -> dict[str, Any]:
-    """Django's database settings from a PostgreSQL URL; `?host=/directory` names a Unix socket.
+    """Return Django's settings for the PostgreSQL that a URL names, as libpq reads it.
 
-    Several servers (`//a:5432,b:5432/name`, or `?host=a,b&port=5432,5433`) are tried in their order, as libpq has it
-    (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-MULTIPLE-HOSTS). Only one that takes writes is
-    used, unless `target_session_attrs` says otherwise: nobody can serve from a standby that was not promoted.
+    `?host=/directory` names a Unix socket. Several servers (`//a:5432,b:5432/name`) are tried in their order
+    (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING). Only one that takes writes is used,
+    unless `target_session_attrs` says otherwise: nobody can serve from a standby that was not promoted.
     """
-    try:
-        parts = urlsplit(url)
-        query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-        hosts, ports = _servers(variable, query.pop("host", ""), query.pop("port", ""), parts.netloc)
-    except ValueError:
-        raise refuse(variable, "is no URL.") from None
-    if parts.scheme not in {"postgres", "postgresql"} or not parts.path.strip("/"):
-        raise refuse(
-            variable, "must be a postgresql:// URL with a database name; no other database is supported."
-        )
-    only_writable = {"target_session_attrs": "read-write"} if len(hosts) > 1 else {}
+    said = _conninfo(variable, url.strip())
+    host = said.pop("host", "")
+    servers = (said.get("hostaddr") or host).split(",")
+    only_writable = {"target_session_attrs": "read-write"} if len(servers) > 1 else {}
     return {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": unquote(parts.path.lstrip("/")),
-        "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
-        "HOST": ",".join(hosts),
-        "PORT": ",".join(ports),
-        "OPTIONS": {**only_writable, **query},
+        "NAME": said.pop("dbname"),
+        "USER": said.pop("user", ""),
+        "PASSWORD": said.pop("password", ""),
+        "HOST": host,
+        "PORT": _ports(variable, said.pop("port", ""), servers),
+        "OPTIONS": {**only_writable, **said},
     }
 
 
-_SERVER = re.compile(r"(?:\[(?P<address>[^]]+)\]|(?P<name>[^:\[\]]*))(?::(?P<port>[0-9]*))?")
+def _conninfo(variable: str, url: str) -> dict[str, Any]:
+    try:
+        said: dict[str, Any] = dict(conninfo_to_dict(url))
+    except (psycopg.ProgrammingError, UnicodeError):  # libpq's words repeat the password
+        raise refuse(
+            variable,
+            "is not a valid URL. Write %25 for a % in the user or password, and only options of libpq after the ?.",
+        ) from None
+    if not url.startswith(("postgres://", "postgresql://")) or not said.get("dbname"):
+        raise refuse(
+            variable, "must be a postgresql:// URL with a database name; no other database is supported."
+        )
+    if "@" in said.get("host", ""):  # libpq ends the password at the first one: the host would show its rest
+        raise refuse(variable, "has an @ in its host. Write %40 for one in the user or password.")
+    return said
 
 
-def _servers(variable: str, host: str, port: str, netloc: str) -> tuple[list[str], list[str]]:
-    """Hosts, and as many ports or one for all or none. What the query says goes before what stands behind the `//`."""
-    written = [_SERVER.fullmatch(one) for one in netloc.rpartition("@")[2].split(",")]
-    if not all(written):
-        raise refuse(variable, "has a malformed host or port.")
-    hosts = (
-        host.split(",") if host else [unquote(one["address"] or one["name"] or "") for one in written if one]
-    )
-    ports = port.split(",") if port else [one["port"] or "" for one in written if one]
-    if len(hosts) > 1 and not all(hosts):
+def _ports(variable: str, port: str, servers: list[str]) -> str:
+    """Return one port for all servers, one for each, or none where each has the default."""
+    ports = port.split(",")
+    if len(servers) > 1 and not all(servers):
         raise refuse(variable, "names several servers, and one of them has no host.")
-    if len(ports) not in {1, len(hosts)} or not all(one.isdecimal() or not one for one in ports):
-        raise refuse(variable, "needs one port for all hosts, or one for each.")
-    return hosts, [one or "5432" for one in ports] if any(ports) else []
+    if len(ports) not in {1, len(servers)} or not all(_is_port(one) for one in ports if one):
+        raise refuse(variable, f"needs one port from 1 to {HIGHEST_PORT} for all hosts, or one for each.")
+    return ",".join(one or "5432" for one in ports) if any(ports) else ""
 
 
 def celery_broker(url: str) -> str:
@@ -213,17 +216,21 @@ def webhook_hosts(variable: str) -> dict[str, tuple[Network, ...]]:
         place, _, networks = entry.partition("=")
         host, colon, port = place.lower().rpartition(":")
         name, number = (host, port) if colon else (port, "443")
-        if not _HOST.fullmatch(name) or not _PORT.fullmatch(number) or int(number) > HIGHEST_PORT:
+        if not _HOST.fullmatch(name) or not _is_port(number):
             raise refuse(variable, "is malformed: host[:port][=network|network],... is expected.")
         entries[f"{name}:{int(number)}"] = _networks(variable, networks)
     return entries
+
+
+def _is_port(text: str) -> bool:
+    return bool(_PORT.fullmatch(text)) and int(text) <= HIGHEST_PORT
 
 
 def _networks(variable: str, text: str) -> tuple[Network, ...]:
     try:
         return tuple(ip_network(part.strip()) for part in text.split("|") if part.strip())
     except ValueError:
-        raise refuse(variable, "has a network that is none, such as 10.1.0.0/16.") from None
+        raise refuse(variable, "contains an invalid network; expected something like 10.1.0.0/16.") from None
 
 
 def refuse_own_machine(variable: str, hosts: dict[str, tuple[Network, ...]]) -> None:
