@@ -141,7 +141,11 @@ class TestCounting:
 
     def test_errors_of_the_database_and_those_that_nobody_foresaw(self, internal):
         before = scrape(internal)
-        with pytest.raises(DatabaseError) as caught, transaction.atomic(), connection.cursor() as cursor:
+        with (
+            pytest.raises(DatabaseError, match="division by zero") as caught,
+            transaction.atomic(),
+            connection.cursor() as cursor,
+        ):
             cursor.execute("SELECT 1/0")
         errors.respond(caught.value, HttpRequest())
         after = scrape(internal)

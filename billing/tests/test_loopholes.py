@@ -72,7 +72,7 @@ class TestOneMoneyUnderTwoNames:
 
         assert twin == paid
         assert [kind for kind, _ in buyer.journal] == ["purchase"]
-        with pytest.raises(IntegrityError), transaction.atomic():
+        with pytest.raises(IntegrityError, match="payment_once_per_intent"), transaction.atomic():
             Payment.objects.filter(pk="in_made_later").update(payment_intent=paid.pk)
 
 

@@ -244,18 +244,18 @@ class TestStaleness:
 
 class TestConstraints:
     def test_a_grant_without_a_settlement_is_refused(self, plans, user):
-        with pytest.raises(IntegrityError), transaction.atomic():
+        with pytest.raises(IntegrityError, match="payment_frozen_whole"), transaction.atomic():
             Payment.objects.create(pk="in_1", user=user, credits=5)
 
     def test_more_kept_than_paid_is_refused(self, plans, user):
-        with pytest.raises(IntegrityError), transaction.atomic():
+        with pytest.raises(IntegrityError, match="payment_frozen_whole"), transaction.atomic():
             Payment.objects.create(
                 pk="in_1", user=user, kind="pack", plan=plans["small"], credits=5, quantity=1, paid=5, kept=6,
                 currency="eur", settled_at=timezone.now(), paid_at=timezone.now(),
             )  # fmt: skip
 
     def test_credits_without_a_plan_are_refused(self, user):
-        with pytest.raises(IntegrityError), transaction.atomic():
+        with pytest.raises(IntegrityError, match="payment_credits_come_from_a_plan"), transaction.atomic():
             Payment.objects.create(
                 pk="in_1", user=user, kind="pack", credits=5, quantity=1, paid=5, kept=5,
                 currency="eur", settled_at=timezone.now(), paid_at=timezone.now(),

@@ -188,19 +188,25 @@ class TestDatabase:
     """What no code of ours could get past."""
 
     @pytest.mark.parametrize(
-        "change",
+        ("constraint", "change"),
         [
-            {"decision": "approved", "decided_by": F("requested_by"), "decided_at": F("requested_at")},
-            {"decision": "refused", "decided_by": F("requested_by"), "decided_at": F("requested_at")},
-            {"decision": "approved"},
-            {"transaction": uuid.uuid4()},
-            {"amount": 0},
+            (
+                "adjustment_not_decided_by_its_asker",
+                {"decision": "approved", "decided_by": F("requested_by"), "decided_at": F("requested_at")},
+            ),
+            (
+                "adjustment_not_decided_by_its_asker",
+                {"decision": "refused", "decided_by": F("requested_by"), "decided_at": F("requested_at")},
+            ),
+            ("adjustment_decided_by_somebody", {"decision": "approved"}),
+            ("adjustment_posted_only_if_agreed", {"transaction": uuid.uuid4()}),
+            ("adjustment_not_zero", {"amount": 0}),
         ],
     )
-    def test_refuses(self, person, limit, change):
+    def test_refuses(self, person, limit, constraint, change):
         made = ask(person, someone("staff"), 5000)
 
-        with pytest.raises(IntegrityError), transaction.atomic():
+        with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
             AdjustmentRequest.objects.filter(pk=made.pk).update(**change)
 
 

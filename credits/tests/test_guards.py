@@ -57,20 +57,20 @@ class TestJournal:
 @pytest.mark.django_db
 class TestConstraints:
     @pytest.mark.parametrize(
-        "change",
+        ("change", "constraint"),
         [
-            "balance = -1",
-            "held = 101",
-            "held = -1",
-            "debt = 1",
-            "open_left = 101",
-            "balance = 9007199254740992",
+            ("balance = -1", "credit_no_overdraft"),
+            ("held = 101", "credit_no_overdraft"),
+            ("held = -1", "credit_held_not_negative"),
+            ("debt = 1", "credit_debt_only_when_nothing_is_left"),
+            ("open_left = 101", "credit_open_within_live"),
+            ("balance = 9007199254740992", "credit_balance_limit"),
         ],
     )
-    def test_a_balance_row_that_cannot_be_is_refused(self, person, call, change):
+    def test_a_balance_row_that_cannot_be_is_refused(self, person, call, change, constraint):
         ledger.add(user_id=person.pk, amount=100, call=call())
 
-        with pytest.raises(IntegrityError):
+        with pytest.raises(IntegrityError, match=constraint):
             execute(f"UPDATE credits_usercredit SET {change}")
 
 
