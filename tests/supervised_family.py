@@ -20,10 +20,12 @@ def stop(number, frame):
         time.sleep(1.5)
     note("stopped")
     sys.exit(0)
+def refuse(number, frame):
+    note("was asked to stop")
 if manner == "fails":
     print("this is why", flush=True)
     sys.exit(3)
-signal.signal(signal.SIGTERM, signal.SIG_IGN if manner == "stubborn" else stop)
+signal.signal(signal.SIGTERM, refuse if manner == "stubborn" else stop)
 if manner == "parent":
     heir = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     (directory / f"{name}.heir").write_text(str(heir.pid))
@@ -39,9 +41,9 @@ def child(directory: Path, name: str, manner: str) -> Child:
         name,
         [sys.executable, "-c", CHILD, str(directory), name, manner],
         store=name == "store",
-        grace=30.0 if manner == "stubborn" else 5.0,
+        grace=300.0 if manner == "stubborn" else 30.0,
         ready=(directory / f"{name}.pid").exists,
-        ready_within=5.0,
+        ready_within=60.0,
     )
 
 

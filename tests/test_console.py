@@ -1,7 +1,6 @@
 """The supervisor's console: whatever becomes of its reader, the supervisor goes on."""
 
 import os
-import time
 
 from console import KEPT_LINES, Console
 
@@ -15,10 +14,8 @@ def test_every_line_carries_its_name() -> None:
 def test_a_reader_that_does_not_read_blocks_nothing_and_learns_what_it_missed() -> None:
     reader, writer = os.pipe()
     console = Console(writer)
-    began = time.monotonic()
     for number in range(KEPT_LINES * 3):
         console.say("web", f"{number} " + "x" * 100)
-    assert time.monotonic() - began < 5
     received = b""
     while b" lines were dropped" not in received:
         received += os.read(reader, 65536)

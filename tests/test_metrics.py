@@ -22,6 +22,7 @@ from accounts.models import EventDelivery, EventSubscription, OutboxMessage, Ser
 from config import background, errors
 from config import metrics as page
 from credits import tasks
+from tests.effort import effort
 from tests.fixtures import PASSWORD
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -133,10 +134,11 @@ class TestCounting:
         assert 'celery_queue_tasks{state="waiting"}' in text
 
     def test_whether_the_ledger_adds_up(self, internal):
+        started = time.time()
         tasks.verify_ledger_nightly()
         text = scrape(internal)
-        age = time.time() - value(text, "ledger_verified_timestamp_seconds", result="right")
-        assert -1 < age < 10
+        verified = value(text, "ledger_verified_timestamp_seconds", result="right")
+        assert started - 1 < verified < time.time() + 1
         assert value(text, "ledger_verified_timestamp_seconds", result="wrong") == 0
 
     def test_errors_of_the_database_and_those_that_nobody_foresaw(self, internal):
@@ -158,6 +160,7 @@ class TestCounting:
     def test_what_the_scheduler_sends_and_nobody_else(self, internal):
         signals.after_task_publish.send(sender="a.web.process")
         signals.beat_init.send(sender=None)
+        started = time.time()
         try:
             signals.after_task_publish.send(sender="of.the.schedule")
         finally:
@@ -165,7 +168,7 @@ class TestCounting:
         text = scrape(internal)
         name = "celery_beat_last_sent_timestamp_seconds"
         assert 'task="a.web.process"' not in text
-        assert -1 < time.time() - value(text, name, task="of.the.schedule") < 10
+        assert started - 1 < value(text, name, task="of.the.schedule") < time.time() + 1
 
     def test_a_database_that_is_away_costs_its_own_lines_only(self, internal, monkeypatch):
         class Away:
@@ -193,13 +196,16 @@ if not child:
     metrics.recorder.write()
     os._exit(0)
 os.waitpid(child, 0)
-time.sleep(1.5)  # what the thread has written outlives a kill
-os.kill(os.getpid(), 9)
+while metrics.recorder.records:
+    time.sleep(0.1)
+with metrics.recorder._writing:  # what the thread has written outlives a kill
+    os.kill(os.getpid(), 9)
 """
 
 
 class TestProcesses:
     def test_forks_kills_and_successors_add_up_in_few_files(self, tmp_path, settings):
+        started = time.time()
         for _ in range(2):
             done = subprocess.run(
                 [sys.executable, "-c", PROGRAM, str(tmp_path)], env=os.environ, cwd=ROOT, check=False
@@ -211,7 +217,7 @@ class TestProcesses:
         buckets = {s.labels.get("le"): s.value for s in found["celery_task_duration_seconds"].samples}
         assert (buckets["0.25"], buckets["0.5"], buckets["+Inf"]) == (0, 4000, 4000)
         (latest,) = found["celery_beat_last_sent_timestamp_seconds"].samples
-        assert 0 < time.time() - latest.value < 120
+        assert started - 1 < latest.value < time.time() + 1
         assert len(list(tmp_path.glob("*.lock"))) <= 2
 
     def test_a_number_that_belongs_to_another_user_is_passed_over(self, tmp_path, settings, monkeypatch):
@@ -224,18 +230,17 @@ class TestProcesses:
         assert slot.number == "1"
         slot.forget()
 
-    def test_counting_costs_microseconds(self):
+    def test_counting_costs_little_of_the_cheapest_request(self, public):
         metrics.recorder.write()
-        rounds = []
-        for _ in range(5):
-            started = time.process_time()
+
+        def count():
             for _ in range(2000):
                 metrics.observe(
                     metrics.REQUESTS, "internal", "POST", "/v1/x", "internal", "201", seconds=0.004
                 )
             metrics.recorder.write()
-            rounds.append((time.process_time() - started) / 2000 * 1e6)
-        assert min(rounds) < 10
+
+        assert effort(count) / 2000 < effort(lambda: public.get("/livez")) / 20
 
 
 class TestNames:

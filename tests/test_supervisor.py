@@ -4,23 +4,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from processes import LINUX, started_at
+from tests.waiting import PATIENCE, eventually
 
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE = 10.0
-
-
-def eventually(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {PATIENCE} s"
-        time.sleep(0.02)
 
 
 def is_gone(pid: int) -> bool:
@@ -110,7 +102,7 @@ class TestEnd:
         eventually(family.is_up, "up")
         web = family.pid("web")
         family.signal(signal.SIGINT)
-        time.sleep(0.2)
+        eventually(lambda: "web was asked to stop" in family.events(), "the first signal")
         assert not is_gone(web)
         family.signal(signal.SIGINT)
         status, _ = family.wait()

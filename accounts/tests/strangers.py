@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 
 @contextmanager
@@ -16,6 +16,17 @@ def silent_port() -> Iterator[int]:
 def closed_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+def connections_to(silent: socket.socket) -> int:
+    """Accept and count those that came to a server since it began to listen."""
+    silent.settimeout(0)
+    count = 0
+    with suppress(BlockingIOError), ExitStack() as accepted:
+        while True:
+            accepted.enter_context(silent.accept()[0])
+            count += 1
+    return count
 
 
 class MailServer:

@@ -1,8 +1,10 @@
-"""Google down, slow, rude, or with another's certificate: 503 within five seconds, and nobody else notices."""
+"""Google down, slow, rude, or with another's certificate: 503 within five seconds, and nobody else notices.
+
+That the seconds are few is asserted of the settings; here, that they end the wait for a Google that never answers.
+"""
 
 import ssl
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -12,62 +14,68 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from accounts.google import network
+from accounts.google import client as google_client
+from accounts.google import id_tokens, network
 from accounts.tests.conftest import PASSWORD, at_once, forget_google, outcome, post
 from accounts.tests.google_steps import begin, id_token, rows
 from accounts.tests.strangers import closed_port, silent_port
 from tests.listeners import ListenerClient
+from tests.waiting import eventually
 
 AWAY = (503, "google_unavailable")
 
 
 def come_back(client, google):
-    """The answer of the callback, and how long it took. Nothing may have changed."""
+    """Return the answer of the callback. Nothing may have changed."""
     brought = google.authorize(begin(client), "600")
-    before, started = rows(), time.monotonic()
+    before = rows()
     answer = post(client, "google/callback", **brought)
     assert answer.status_code != 503 or answer["Retry-After"]
     assert rows() == before
-    return outcome(answer), time.monotonic() - started
+    return outcome(answer)
+
+
+def test_each_question_ends_within_five_seconds():
+    assert google_client.SECONDS_FOR_CODE + id_tokens.SECONDS_FOR_KEYS < 5
 
 
 @pytest.mark.django_db
 class TestTokenEndpoint:
     def test_down(self, public, google, settings):
         settings.GOOGLE_TOKEN_URL = f"http://127.0.0.1:{closed_port()}/token"
-        assert come_back(public, google)[0] == AWAY
+        assert come_back(public, google) == AWAY
 
     def test_silent(self, public, google, settings):
         with silent_port() as port:
             settings.GOOGLE_TOKEN_URL = f"http://127.0.0.1:{port}/token"
-            answer, seconds = come_back(public, google)
-        assert (answer, seconds < 5) == (AWAY, True)
+            assert come_back(public, google) == AWAY
 
     def test_slow(self, public, google):
-        google.order(delay=6)
-        answer, seconds = come_back(public, google)
-        assert (answer, seconds < 5) == (AWAY, True)
+        google.order(delay=6)  # then it would be a success
+        assert come_back(public, google) == AWAY
 
     @pytest.mark.parametrize("status", [500, 502, 429, 302])
     def test_failing(self, public, google, status):
         google.order(status=status)
-        assert come_back(public, google)[0] == AWAY
+        assert come_back(public, google) == AWAY
 
     @pytest.mark.parametrize("error", ["redirect_uri_mismatch", "unauthorized_client", "invalid_client"])
     def test_a_code_made_elsewhere_stops_nobody_else(self, public, google, error):
         google.order(status=400, error=error)
-        assert come_back(public, google)[0] == AWAY
+        assert come_back(public, google) == AWAY
         google.order()
         brought = google.authorize(begin(public), "600")
         assert post(public, "google/callback", **brought).status_code == 200
 
-    def test_afterwards_it_is_not_asked_for_a_while_and_then_again(self, public, google, settings):
+    def test_afterwards_it_is_not_asked_for_a_while_and_then_again(
+        self, public, google, settings, monkeypatch
+    ):
+        monkeypatch.setattr(network, "REST", 3600)
         good, settings.GOOGLE_TOKEN_URL = settings.GOOGLE_TOKEN_URL, f"http://127.0.0.1:{closed_port()}/token"
         come_back(public, google)
         settings.GOOGLE_TOKEN_URL = good
         before = google.order()["tokens"]
-        answer, seconds = come_back(public, google)
-        assert (answer, seconds < 1, google.order()["tokens"]) == (AWAY, True, before)
+        assert (come_back(public, google), google.order()["tokens"]) == (AWAY, before)
         network.rest.end()
         brought = google.authorize(begin(public), "600")
         assert post(public, "google/callback", **brought).status_code == 200
@@ -77,10 +85,9 @@ class TestTokenEndpoint:
 class TestKeys:
     def token(self, public, google):
         forget_google()
-        before, started = rows(), time.monotonic()
+        before = rows()
         answer = post(public, "google/token", id_token=id_token(public, google, "600"))
         assert rows() == before
-        assert time.monotonic() - started < 5
         return outcome(answer)
 
     def test_down(self, public, google, settings):
@@ -102,7 +109,7 @@ class TestKeys:
             assert self.token(public, google) == AWAY
             settings.GOOGLE_TOKEN_URL = f"https://127.0.0.1:{port}/token"
             network.rest.end()
-            assert come_back(public, google)[0] == AWAY
+            assert come_back(public, google) == AWAY
 
     def test_those_that_are_known_go_on(self, public, google, settings):
         assert post(public, "google/token", id_token=id_token(public, google, "601")).status_code == 200
@@ -111,31 +118,25 @@ class TestKeys:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_few_threads_wait_for_it_and_passwords_go_on(google, settings, make_user):
+def test_few_threads_wait_for_it_and_passwords_go_on(google, settings, make_user, monkeypatch):
     make_user("ada@example.com", password=PASSWORD)
     clients = [ListenerClient("public") for _ in range(8)]
     brought = [google.authorize(begin(client), "600") for client in clients]
-    google.order(delay=4)
+    monkeypatch.setattr(google_client, "SECONDS_FOR_CODE", 3600)  # until the port is closed, that is
+    answers = []
 
     def come(number):
-        started = time.monotonic()
-        return outcome(
-            post(clients[number], "google/callback", **brought[number])
-        ), time.monotonic() - started
+        answers.append(outcome(post(clients[number], "google/callback", **brought[number])))
 
-    answers = []
-    crowd = threading.Thread(target=lambda: answers.extend(at_once(8, come)))
-    crowd.start()
-    time.sleep(0.5)
-    started = time.monotonic()
-    assert (
-        post(ListenerClient("public"), "login", email="ada@example.com", password=PASSWORD).status_code == 200
-    )
-    assert time.monotonic() - started < 2
+    crowd = threading.Thread(target=at_once, args=(8, come))
+    with silent_port() as port:
+        settings.GOOGLE_TOKEN_URL = f"http://127.0.0.1:{port}/token"
+        crowd.start()
+        eventually(lambda: len(answers) == 8 - network.AT_ONCE, "the answers to those who found no place")
+        login = post(ListenerClient("public"), "login", email="ada@example.com", password=PASSWORD)
+        assert (login.status_code, len(answers)) == (200, 8 - network.AT_ONCE)
     crowd.join()
-    assert {answer for answer, _ in answers} == {AWAY}
-    assert max(seconds for _, seconds in answers) < 5
-    assert sum(seconds > 2 for _, seconds in answers) <= network.AT_ONCE + 1
+    assert answers == [AWAY] * 8
 
 
 class impostor:  # noqa: N801  used as a function

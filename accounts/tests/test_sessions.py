@@ -3,7 +3,6 @@
 from datetime import timedelta
 from threading import Event as Signal
 from threading import Thread
-from time import monotonic
 from uuid import uuid4
 
 import pytest
@@ -19,6 +18,7 @@ from accounts.kit.client import Client
 from accounts.models import AuditEvent, Session
 from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, deliver_mails, link_in, outcome, post
 from tests.listeners import ListenerClient
+from tests.waiting import eventually
 
 EMAIL = "ada@example.com"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -262,11 +262,11 @@ def test_no_request_that_starts_after_the_answer_is_accepted(way, public, ada, s
     threads = [Thread(target=hammer) for _ in range(8)]
     for thread in threads:
         thread.start()
-    wait_until(lambda: len(accepted_before) > 16)
+    eventually(lambda: len(accepted_before) > 16)
     token = victim if way == "logout" else ender
     answer = WAYS_OUT[way](public.with_token(token["access_token"]), victim_id)
     answered.set()
-    wait_until(lambda: len(started_after) > 40)
+    eventually(lambda: len(started_after) > 40)
     stop.set()
     for thread in threads:
         thread.join()
@@ -274,13 +274,6 @@ def test_no_request_that_starts_after_the_answer_is_accepted(way, public, ada, s
     assert 200 in accepted_before
     assert set(started_after) == {401}
     assert post(public, "refresh", refresh_token=victim["refresh_token"]).status_code == 401
-
-
-def wait_until(condition, seconds=10.0):
-    end = monotonic() + seconds
-    while not condition():
-        assert monotonic() < end
-        Signal().wait(0.005)
 
 
 @pytest.mark.django_db

@@ -4,6 +4,7 @@ import gzip
 import threading
 import time
 import unicodedata
+from functools import partial
 
 import pytest
 from django.contrib.auth import password_validation
@@ -16,6 +17,7 @@ from accounts.kit import client, email_address
 from accounts.kit.problems import ServiceUnavailable
 from accounts.kit.slots import Slots
 from accounts.passwords import common
+from tests.effort import effort
 
 
 class TestEmailAddress:
@@ -47,11 +49,13 @@ class TestEmailAddress:
             assert not set(address) & set('\r\n\0 ,;:<>()[]\\"\u2028\u2029')
 
     def test_hostile_lengths_are_quick(self):
-        started = time.monotonic()
-        for text in ("a" * 60_000, "a@" + "b" * 60_000, "@" * 60_000, "a@" + "ü." * 30_000, "\ufdfa" * 250):
+        def refuse(text):
             with pytest.raises(email_address.InvalidEmail):
                 email_address.parse(text)
-        assert time.monotonic() - started < 0.5
+
+        ordinary = effort(lambda: email_address.parse("ada.lovelace@bücher.example"))
+        for text in ("a" * 60_000, "a@" + "b" * 60_000, "@" * 60_000, "a@" + "ü." * 30_000, "\ufdfa" * 250):
+            assert effort(partial(refuse, text)) < 50 * ordinary
 
     @pytest.mark.parametrize(
         "local", ["=?utf-8?q?ada?=", "=?us-ascii?q?=61da?=", "x=?utf-8?q?a.b?=", "=?UTF-8?B?YWRh?="]
@@ -100,11 +104,16 @@ class TestPasswords:
     def test_a_flood_of_accents_is_not_put_in_order(self):
         """Normalizing sorts them by insertion: 30,000 took two seconds in which the process answered nobody."""
         flood = "a" + "\u0301\u0316" * 15_000
-        started = time.monotonic()
-        assert [code for _, code, _ in passwords.faults(flood, known=())] == ["password_too_long"]
-        assert passwords.canonical(flood) == flood
-        assert [code for _, code, _ in profile.faults(display_name=profile.clean_text(flood))] == ["too_long"]
-        assert time.monotonic() - started < 0.2
+
+        def refuse():
+            assert [code for _, code, _ in passwords.faults(flood, known=())] == ["password_too_long"]
+            assert passwords.canonical(flood) == flood
+            assert [code for _, code, _ in profile.faults(display_name=profile.clean_text(flood))] == [
+                "too_long"
+            ]
+
+        sorting_a_third = effort(lambda: unicodedata.normalize("NFC", flood[:10_000]))
+        assert effort(refuse) < sorting_a_third / 10
 
     def test_the_longest_password_counts_composed(self):
         written_apart = unicodedata.normalize("NFD", "\u1f82") * 256
@@ -132,18 +141,19 @@ class TestPasswords:
         waited = time.monotonic() - started
         done.set()
         holder.join()
-        assert 0.1 < waited < 1
+        assert waited > 0.1  # and it came to an end while the other still had the slot
         assert refusal.value.retry_after == 1
         with slots.one():
             pass
 
     def test_only_so_many_wait(self):
-        slots = Slots(running=1, waiting=0, patience=30)
+        patience = 60
+        slots = Slots(running=1, waiting=0, patience=patience)
         with slots.one():
             started = time.monotonic()
             with pytest.raises(ServiceUnavailable), slots.one():
                 pass
-            assert time.monotonic() - started < 0.1
+            assert time.monotonic() - started < patience
 
     def test_whether_there_is_room_is_asked_without_taking_it(self):
         slots = Slots(running=1, waiting=0, patience=30)

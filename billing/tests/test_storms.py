@@ -52,20 +52,19 @@ class TestOneEventManyTimes:
     def test_100_in_parallel_then_100_in_a_row(self, stripe, plans, buyer, webhook_secret):
         buyer.buy(plans["small"])
         body = json.dumps(stripe.events("payment_intent.succeeded")[0]).encode()
-        seconds: list[float] = []
 
         def deliver(_: int) -> int:
-            started = time.monotonic()
             answer = ListenerClient("public").raw(
                 "POST", WEBHOOK, body, HTTP_STRIPE_SIGNATURE=signature(body)
             )
-            seconds.append(time.monotonic() - started)
             return int(answer.status_code)
 
         parallel = [status for _ in range(5) for status in at_once(20, deliver)]
+        asked = len(stripe.requests())
         in_a_row = [deliver(0) for _ in range(100)]
         assert set(parallel + in_a_row) == {200}
-        assert sorted(seconds)[int(len(seconds) * 0.95)] < 1
+        # Nobody waits for Stripe. How long it takes is measured by the drill.
+        assert len(stripe.requests()) == asked
         inbox.work()
         assert InboxEvent.objects.count() == 1
         assert buyer.journal == [("purchase", 100)]

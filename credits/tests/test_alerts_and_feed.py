@@ -16,6 +16,7 @@ from credits.errors import AccountFrozen, AccountSuspended, InsufficientCredits
 from credits.ledger import refunds, states
 from credits.models import CreditTransaction
 from credits.tests.test_views import TRANSACTIONS, USE, add, post, problem
+from tests.waiting import PATIENCE
 
 ALERTS, EVENTS = "/v1/credits/alerts", "/v1/events"
 
@@ -144,13 +145,13 @@ def test_the_feed_never_skips_a_late_commit():
             with transaction.atomic():
                 events.emit("late", user_id=user.pk, data={})
                 written.set()
-                go_on.wait(10)
+                go_on.wait(PATIENCE)
         finally:
             connection.close()
 
     late = threading.Thread(target=commit_late)
     late.start()
-    written.wait(10)
+    assert written.wait(PATIENCE)
     events.emit("early", user_id=user.pk, data={})
     seen = list(events.in_order().values_list("position", "type"))
     go_on.set()

@@ -1,7 +1,6 @@
 """What the database itself refuses: rewriting history, money out of nothing, spending past an expiry."""
 
 import threading
-import time
 import uuid
 from datetime import timedelta
 
@@ -15,6 +14,7 @@ from credits.ledger.calls import Call
 from credits.ledger.posting import ledger_time
 from credits.ledger.spending import spend_open_grant
 from credits.models import CreditTransaction, UserCredit
+from tests.waiting import eventually
 
 
 def execute(sql, *parameters):
@@ -119,7 +119,7 @@ class TestLockWait:
     @pytest.mark.parametrize("holder_changes_the_row", [True, False])
     def test_never_outlives_an_expiry(self, holder_changes_the_row):
         user = User.objects.create_user("waiter@example.test")
-        expires_at = ledger_time() + timedelta(seconds=1)
+        expires_at = ledger_time() + timedelta(seconds=2)
         ledger.add(user_id=user.pk, amount=100, expires_at=expires_at, call=Call(service="shop"))
         results = []
         waiter = threading.Thread(target=lambda: results.append(in_own_connection(try_to_spend, user.pk)))
@@ -129,11 +129,20 @@ class TestLockWait:
             waiter.start()
             if holder_changes_the_row:
                 UserCredit.objects.filter(pk=user.pk).update(alert_below=None, open_left=row.open_left)
-            time.sleep(1.3)
+            eventually(somebody_waits_for_us, "the wait for the row")
+            eventually(lambda: ledger_time() > expires_at, "the expiry")
         waiter.join()
 
         assert results == [None]
         assert not CreditTransaction.objects.filter(type="use").exists()
+
+
+def somebody_waits_for_us():
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+        )
+        return cursor.fetchone() is not None
 
 
 def try_to_spend(user_id: uuid.UUID):
