@@ -62,7 +62,7 @@ def running(*, seconds: float) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def patient_server() -> Iterator[Server]:
-    """Whoever is answered here was not answered because somebody else had been cut."""
+    """Cut nobody for a minute: whoever is answered here was not answered because somebody else had been cut."""
     with running(seconds=2 * PATIENCE) as server:
         yield server
 
@@ -112,7 +112,7 @@ def is_closed(connection: socket.socket) -> bool:
 
 
 def slow_ones(client: Client) -> list[socket.socket]:
-    """Twenty who send no more than the head, twenty who send half of it, and twenty who say nothing."""
+    """Connect twenty who send no more than the head, twenty who send half of it, and twenty who say nothing."""
     head_only = [client() for _ in range(20)]
     for slow in head_only:
         slow.sendall(b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12")
