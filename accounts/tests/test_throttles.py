@@ -92,6 +92,7 @@ class TestBothStores:
         throttles.take(hit)
         with pytest.raises(RateLimited) as refusal:
             throttles.take(hit)
+        assert refusal.value.retry_after is not None
         assert 60 - (time.monotonic() - started) <= refusal.value.retry_after <= 60
 
     def test_the_window_slides(self, store):
