@@ -186,7 +186,7 @@ import os, sys, time
 import django; django.setup()
 from django.conf import settings
 settings.METRICS_DIR = sys.argv[1]
-from accounts import metrics
+from accounts.kit import metrics
 child = os.fork()
 for _ in range(1000):
     metrics.count(metrics.TOKENS, "test")

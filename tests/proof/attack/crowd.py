@@ -22,12 +22,13 @@ import json
 import bcrypt
 from django.contrib.auth.hashers import make_password
 from django.db.models.functions import Now
-from accounts import imported_hashes, throttles
-from accounts.email_address import mailbox
+from accounts.kit import throttles
+from accounts.passwords import imported
+from accounts.kit.email_address import mailbox
 from accounts.models import User
 tag, count, password, states = {arguments!r}
 ours = make_password(password)
-theirs = imported_hashes.as_stored(bcrypt.hashpw(password.encode(), bcrypt.gensalt(10)).decode())
+theirs = imported.as_stored(bcrypt.hashpw(password.encode(), bcrypt.gensalt(10)).decode())
 def one(state, number):
     gone = state == "deleted"
     return User(

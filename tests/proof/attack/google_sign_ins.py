@@ -23,7 +23,7 @@ MADE_UP = ("", "x", ":", "x:y", "e30:AAAA", "A" * 3000, "\u00e9")
 TOO_OLD = 601  # seconds
 _AGED = """
 import json
-from accounts import google_state
+from accounts.google import state as google_state
 now, made = google_state.now, []
 for age in {ages!r}:
     google_state.now = lambda: now() - age

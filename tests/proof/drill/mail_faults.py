@@ -31,7 +31,7 @@ send_again(list(OutboxMessage.objects.filter(dead_at__isnull=False).values_list(
 """
 RELAY = """
 import time
-from accounts import outbox
+from accounts.mail import outbox
 until = time.monotonic() + 25
 while time.monotonic() < until:
     outbox.relay()

@@ -73,7 +73,7 @@ def _end(instance: Instance, ended: Ended) -> None:
     _expect(202, caller(instance).send("DELETE", "/v1/auth/me", None, session))
     with instance.database() as superuser:
         superuser.execute("UPDATE accounts_user SET deletes_at = now() WHERE id = %s", (ended.erased.id,))
-    _must(instance, "shell", "-v0", "-c", "from accounts import erasure; erasure.erase_due()")
+    _must(instance, "shell", "-v0", "-c", "from accounts.identity import erasure; erasure.erase_due()")
 
 
 def _expect(status: int, answer: Answer) -> None:
