@@ -3,8 +3,9 @@
 from django.db import models
 from django.db.models import Q
 
-from billing.models.sizes import STRIPE_ID
+from billing.errors import PlanNotFound
 
+STRIPE_ID = 255  # the longest that Stripe promises, of columns that hold an id of its
 LARGEST_GRANT = 10**12
 
 
@@ -74,3 +75,11 @@ class Plan(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+
+def plan_named(code: str, *, kind: Plan.Kind | None = None) -> Plan:
+    """One that is sold, and of this kind. Raises PlanNotFound."""
+    plan = Plan.objects.filter(code=code, active=True).first()
+    if plan is None or (kind is not None and plan.kind != kind):
+        raise PlanNotFound
+    return plan

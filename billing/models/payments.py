@@ -5,8 +5,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from billing.models.catalogue import Plan
-from billing.models.sizes import STRIPE_ID
+from billing.models.catalogue import STRIPE_ID, Plan
 
 
 class Payment(models.Model):

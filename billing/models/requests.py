@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from billing.models.sizes import STRIPE_ID
+from billing.models.catalogue import STRIPE_ID
 
 
 class Request(models.Model):

@@ -9,9 +9,9 @@ from django.db.models import Q
 
 from accounts.kit.problems import ValidationFailed
 from billing import customers
-from billing.catalogue import plan_named
 from billing.errors import BillingObjectNotFound, BillingUnavailable, StripeObjectMissing, Unsettleable
 from billing.models import Payment, Plan
+from billing.models.catalogue import plan_named
 from billing.settlement import lifecycle, settle, trial
 from billing.shop import requests, subscriptions
 from billing.shop.requests import Attempt, Made, Order, Outcome

@@ -10,7 +10,6 @@ import structlog
 
 from accounts.kit.problems import Problem
 from billing import customers
-from billing.catalogue import plan_named
 from billing.errors import (
     AlreadySubscribed,
     BillingObjectNotFound,
@@ -23,6 +22,7 @@ from billing.errors import (
     Unsettleable,
 )
 from billing.models import Plan
+from billing.models.catalogue import plan_named
 from billing.settlement import lifecycle, settle, trial
 from billing.shop import payment_methods, requests
 from billing.shop.requests import Attempt, Made, Order, Outcome
