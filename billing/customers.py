@@ -5,13 +5,15 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 
 from django.db import IntegrityError, transaction
 
 from accounts.errors import UserNotFound
 from accounts.models import User
+from billing import announcements
 from billing.errors import BillingFailed, BillingUnavailable
-from billing.models import CustomerLink
+from billing.models import CustomerChange, CustomerLink
 from billing.stripe import gateway
 from billing.stripe.shapes import Object
 
@@ -82,3 +84,12 @@ def _link(user: User, customer: str) -> str:
             raise BillingUnavailable from error
         return known
     return customer
+
+
+def enqueue(kind: CustomerChange.Kind, *, user_id: uuid.UUID, subscription: str = "") -> None:
+    """In the caller's transaction. Nothing for a user who is no customer; once while the same is waiting."""
+    if not CustomerLink.objects.filter(pk=user_id, deleted_at=None).exists():
+        return
+    row = CustomerChange(user_id=user_id, kind=kind, subscription=subscription)
+    CustomerChange.objects.bulk_create([row], ignore_conflicts=True)
+    transaction.on_commit(partial(announcements.announce, "changes"), robust=True)

@@ -13,18 +13,17 @@ from djstripe.models import Customer as MirroredCustomer
 from accounts.models import User
 from billing import customers
 from billing.models import BillingAccount, CustomerChange, CustomerLink, InboxEvent, Payment, Request
-from billing.stripe_sync import changes
 
 # ---------------------------------------------------------------- what happens to an account
 
 
 def close(*, user_id: uuid.UUID) -> None:
     """The account is being closed: its subscription ends with the period. Who comes back resumes it themselves."""
-    changes.enqueue(CustomerChange.Kind.END_AT_PERIOD, user_id=user_id)
+    customers.enqueue(CustomerChange.Kind.END_AT_PERIOD, user_id=user_id)
 
 
 def address_changed(*, user_id: uuid.UUID) -> None:
-    changes.enqueue(CustomerChange.Kind.EMAIL, user_id=user_id)
+    customers.enqueue(CustomerChange.Kind.EMAIL, user_id=user_id)
 
 
 def erase(*, user_id: uuid.UUID) -> None:
@@ -38,7 +37,7 @@ def erase(*, user_id: uuid.UUID) -> None:
         return
     _erase_mirror(customer)
     InboxEvent.objects.filter(customer=customer).update(body=None)
-    changes.enqueue(CustomerChange.Kind.DELETE, user_id=user_id)
+    customers.enqueue(CustomerChange.Kind.DELETE, user_id=user_id)
 
 
 def _erase_mirror(customer: str) -> None:

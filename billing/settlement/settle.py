@@ -23,7 +23,6 @@ from billing.models import CustomerChange, Payment, Plan
 from billing.settlement import notices, trial
 from billing.stripe import gateway, sdk, shapes, snapshots
 from billing.stripe.snapshots import Picture
-from billing.stripe_sync import changes
 from credits import ledger
 from credits.ledger import refunds
 from credits.ledger.calls import Call, request_bytes
@@ -183,7 +182,7 @@ def _freeze_trial(payment: Payment, plan: Plan, picture: Picture) -> None:
         if _trials_before(payment).exists():
             payment.credits = 0
     else:
-        changes.enqueue(
+        customers.enqueue(
             CustomerChange.Kind.END_SUBSCRIPTION, user_id=payment.user_id, subscription=picture.subscription
         )
 

@@ -4,15 +4,12 @@ Each is read anew when it is carried out, so it may be repeated and the last one
 """
 
 import time
-import uuid
-from functools import partial
 
 import structlog
-from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts.models import User
-from billing import announcements, customers, leases
+from billing import customers, leases
 from billing.errors import StripeObjectMissing
 from billing.models import CustomerChange, CustomerLink
 from billing.settlement import lifecycle
@@ -24,15 +21,6 @@ SECONDS_OF_A_CHANGE = 45.0
 Kind = CustomerChange.Kind
 
 log = structlog.get_logger("billing")
-
-
-def enqueue(kind: CustomerChange.Kind, *, user_id: uuid.UUID, subscription: str = "") -> None:
-    """In the caller's transaction. Nothing for a user who is no customer; once while the same is waiting."""
-    if not CustomerLink.objects.filter(pk=user_id, deleted_at=None).exists():
-        return
-    row = CustomerChange(user_id=user_id, kind=kind, subscription=subscription)
-    CustomerChange.objects.bulk_create([row], ignore_conflicts=True)
-    transaction.on_commit(partial(announcements.announce, "changes"), robust=True)
 
 
 def carry_out(*, seconds: float = SECONDS_OF_A_RUN) -> int:

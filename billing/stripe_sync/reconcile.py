@@ -23,7 +23,7 @@ from billing.errors import EventInvalid
 from billing.models import BillingAccount, CustomerChange, CustomerLink, Payment, Progress
 from billing.settlement import lifecycle, settle
 from billing.stripe import gateway, sdk, shapes, snapshots
-from billing.stripe_sync import changes, intake
+from billing.stripe_sync import intake
 
 EVENTS = "events"
 OVERLAP = timedelta(minutes=10)  # events may show up late in the list
@@ -121,7 +121,7 @@ def forget_erased() -> None:
     """Users who are erased here and, since Stripe could not be told or they came in between, not yet there."""
     erased = CustomerLink.objects.filter(user__status=User.Status.DELETED, deleted_at=None)
     for user_id in list(erased.values_list("pk", flat=True)):
-        changes.enqueue(CustomerChange.Kind.DELETE, user_id=user_id)
+        customers.enqueue(CustomerChange.Kind.DELETE, user_id=user_id)
 
 
 def follow_overdue() -> int:
