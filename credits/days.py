@@ -1,4 +1,4 @@
-"""What each day came to, counted from the journal in the background, so that no page has to read millions of rows.
+"""Count what each day came to from the journal, in the background, so that no page has to read millions of rows.
 
 A day is counted again and again until it is final: over for a while, and nothing left that is due within it. Since a
 sweep posts each expiry at its own due time, a row can still be added to a past day as long as somebody's `due_at` lies
@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from django.db import connection, transaction
 
 from accounts.upkeep.days import DAY, PATIENCE, STRAGGLING, open_days
-from credits.ledger.posting import ledger_time
+from credits.ledger import clock
 from credits.models import CreditDay, CreditTransaction, TransactionType
 
 RANKED_DAYS = 30
@@ -42,8 +42,8 @@ WHERE type = 'use' AND at >= %s GROUP BY user_id ORDER BY 2 DESC, 1 LIMIT %s
 
 
 def summarize() -> int:
-    """Counts every day that is not final yet, today among them, each in a transaction of its own. How many it did."""
-    now = ledger_time()
+    """Count every day that is not final yet, today among them, each in a transaction of its own. Returns how many."""
+    now = clock.now()
     return sum(_count(day, now) for day in open_days(CreditDay, first=_first_day, now=now))
 
 
@@ -61,7 +61,7 @@ def _count(day: date, now: datetime) -> int:
         cursor.execute(PATIENCE)
         cursor.execute(
             SOMETHING_DUE, [end]
-        )  # before counting: what is posted meanwhile is then counted, or not final
+        )  # before counting: what is posted while it counts is then counted, or not final
         final = end + STRAGGLING <= now and not cursor.fetchone()[0]
         types = list(TransactionType)
         cursor.execute(COUNT_DAY, {"day": day, "start": start, "end": end, "types": types, "final": final})
@@ -70,8 +70,8 @@ def _count(day: date, now: datetime) -> int:
 
 @transaction.atomic
 def rank_users() -> None:
-    """Counts anew who used most in the last 30 days."""
-    since = ledger_time() - RANKED_DAYS * DAY
+    """Count again who used most in the last 30 days."""
+    since = clock.now() - RANKED_DAYS * DAY
     with connection.cursor() as cursor:
         cursor.execute(PATIENCE)
         cursor.execute(

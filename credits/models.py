@@ -1,11 +1,12 @@
-"""What a user has: three tables and one lock.
+"""The credits of users: three tables and one lock.
 
 `UserCredit` is the one row that is ever locked. `CreditLot` are the grants and holds that its balance is made of.
-`CreditTransaction` is the append-only journal, and the idempotency record. Only credits/ledger/verbs.py and its kin
+`CreditTransaction` is the append-only journal, and the idempotency record. Only the modules of credits/ledger
 write here; constraints and triggers (migration 0002) refuse what no correct writer would do.
 """
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
 
@@ -19,6 +20,7 @@ from django.db.models.functions import Now
 from credits.identifiers import uuid7
 
 BALANCE_LIMIT = 2**53 - 1  # what every JSON reader holds exactly (RFC 8259, 6)
+FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
 class TransactionType(models.TextChoices):
@@ -97,13 +99,14 @@ class UserCredit(models.Model):
 
 
 class CreditLot(models.Model):
-    """A grant, or a hold. Live grants are drawn by (priority, expiry, id)."""
+    """A grant, or a hold. Live grants are drawn in the order they burn: by priority, expiry and id."""
 
     class Kind(models.TextChoices):
         GRANT = "grant"
         HOLD = "hold"
 
     CHANGING = ("remaining", "expired", "charged_back", "captured", "status")
+    BURN_ORDER = ("priority", F("expires_at").asc(nulls_last=True), "id")  # of rows; of objects, `burn_order`
 
     class Status(models.TextChoices):
         OPEN = "open"
@@ -173,9 +176,13 @@ class CreditLot(models.Model):
     def __str__(self) -> str:
         return f"{self.kind} {self.pk}"
 
+    def burn_order(self) -> tuple[int, datetime, int]:
+        """Return the key by which lots sort as BURN_ORDER has them."""
+        return self.priority, self.expires_at or FOREVER, self.pk
+
     @property
     def state(self) -> tuple[Any, ...]:
-        """What of a lot may change."""
+        """The columns of a lot that may change."""
         return _state_of_lot(self)
 
 

@@ -37,7 +37,6 @@ from billing.models import BillingAccount, CustomerChange, CustomerLink, InboxEv
 from config import admin_navigation
 from credits import adjustments, ledger
 from credits import days as credit_days
-from credits.ledger import holds
 from credits.ledger.calls import Call
 from credits.models import AdjustmentRequest, CreditTransaction, FeaturePrice, Hold
 from tests.fixtures import give_app, issue_access_token, staff_session
@@ -99,7 +98,7 @@ def ada(boss: User) -> User:
             call=Call(service="shop", description=f"pack {number} {SCRIPT}"),
         )
         ledger.use(user_id=user.pk, amount=300, call=Call(service="images", key=f"k{number}"))
-    holds.place(
+    ledger.hold(
         user_id=user.pk, amount=50, lifetime=timedelta(hours=1), call=Call(service="images", key="hold")
     )
     FeaturePrice.objects.create(feature="image.1024", credits=12)

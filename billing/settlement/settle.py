@@ -24,7 +24,6 @@ from billing.settlement import notices, trial
 from billing.stripe import gateway, sdk, shapes, snapshots
 from billing.stripe.snapshots import Picture
 from credits import ledger
-from credits.ledger import refunds
 from credits.ledger.calls import Call, request_bytes
 from credits.models import CreditTransaction, TransactionType
 
@@ -235,7 +234,7 @@ def _correct(payment: Payment, difference: int) -> None:
     if not difference or payment.granted_by is None:
         return
     payment.version += 1
-    verb = refunds.restore if difference > 0 else refunds.charge_back
+    verb = ledger.restore if difference > 0 else ledger.charge_back
     verb(
         user_id=payment.user_id,
         granted_by=payment.granted_by,

@@ -13,7 +13,7 @@ from billing.settlement.settle import RENEWAL_GRACE
 from billing.stripe import gateway, sdk, snapshots
 from billing.stripe_sync import inbox
 from billing.tests.conftest import carry_out, event, receive
-from credits.ledger import holds
+from credits import ledger
 from credits.ledger.calls import Call
 from credits.models import CreditLot, UserCredit
 
@@ -151,14 +151,14 @@ class TestDisputes:
         session = buyer.buy(plans["small"])
         carry_out(stripe.events())
         buyer.use(60)
-        hold = holds.place(
+        hold = ledger.hold(
             user_id=buyer.id, amount=20, lifetime=timedelta(minutes=15), call=Call(service="shop", key="h")
         )
         stripe.dispute(buyer.charge_of(session))
         carry_out(stripe.events("charge.dispute.created", "charge.dispute.funds_withdrawn"))
         row = UserCredit.objects.get()
         assert (row.balance, row.held, row.debt) == (-60, 20, 80)
-        holds.capture(hold_id=hold.pk, amount=20, call=Call(service="shop", key="c"))
+        ledger.capture(hold_id=hold.pk, amount=20, call=Call(service="shop", key="c"))
         assert buyer.balance == -80
         assert buyer.verifies()
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -105,7 +105,7 @@ def _live_grants(row: UserCredit) -> Iterator[Grant]:
     live = Grant.objects.filter(
         Q(remaining__gt=0) | Q(pk=row.open_lot), user_id=row.pk, kind=CreditLot.Kind.GRANT
     )
-    for lot in live.order_by("priority", F("expires_at").asc(nulls_last=True), "id")[:MOST_LOTS]:
+    for lot in live.order_by(*CreditLot.BURN_ORDER)[:MOST_LOTS]:
         lot.remaining = left_of(lot, row)
         if lot.remaining:
             yield lot

@@ -1,5 +1,20 @@
-"""The ledger and its verbs: `ledger.use(...)`. Holds, refunds and batches have modules of their own here."""
+"""The ledger and its verbs, one word each: `ledger.use(...)`.
 
-from credits.ledger.verbs import add, adding, adjust, use, use_locked, using
+add          give credits as a grant
+use          spend credits
+adjust       correct a balance, up or down
+hold         set credits aside
+capture      spend what a hold set aside
+release      give a hold back
+refund       give back a use
+charge_back  take back a grant
+restore      undo a chargeback
 
-__all__ = ["add", "adding", "adjust", "use", "use_locked", "using"]
+Alone a verb is `ledger.use(...)`; as one step of a batch, and under a lock that is already held, the same word is an
+operation: `operations.use(...)`. What happens by itself when its time comes (a grant expires, a hold is released) is a
+sweep.
+"""
+
+from credits.ledger.verbs import add, adjust, capture, charge_back, hold, refund, release, restore, use
+
+__all__ = ["add", "adjust", "capture", "charge_back", "hold", "refund", "release", "restore", "use"]

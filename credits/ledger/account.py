@@ -8,20 +8,19 @@ it yet.
 import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import F, Min, QuerySet
+from django.db.models import Min, QuerySet
 
 from credits.errors import BalanceLimit, InsufficientCredits
 from credits.identifiers import uuid7, uuid7_of
 from credits.ledger.calls import Call
-from credits.models import BALANCE_LIMIT, CreditLot, CreditTransaction, TransactionType, UserCredit
+from credits.models import BALANCE_LIMIT, FOREVER, CreditLot, CreditTransaction, TransactionType, UserCredit
 
 MICROSECOND = timedelta(microseconds=1)
-FOREVER = datetime.max.replace(tzinfo=UTC)
 # Lower burns first: what was given before what was bought. A refund takes the place of the grant it replaces.
 PRIORITIES = {
     TransactionType.TRIAL: 10,
@@ -32,7 +31,7 @@ PRIORITIES = {
 }
 BY_ITSELF = Call(service="system")
 
-JOURNAL_COLUMNS = tuple(field.attname for field in CreditTransaction._meta.concrete_fields)  # noqa: SLF001
+_BY_POSITION = tuple(field.attname for field in CreditTransaction._meta.concrete_fields)  # noqa: SLF001
 
 # A lot and the signed credits that went in or out of it; None is debt, which counts down from zero.
 Move = tuple[CreditLot | None, int]
@@ -73,12 +72,12 @@ class Account:
         return self.lots[pk]
 
     def _remember(self, lot: CreditLot) -> CreditLot:
-        """The object that stands for a lot during this call: what was loaded first is the truth."""
+        """Return the object that stands for a lot during this call: what was loaded first is the truth."""
         self.loaded.setdefault(lot.pk, lot.state)
         return self.lots.setdefault(lot.pk, lot)
 
     def _elsewhere(self) -> QuerySet[CreditLot]:
-        """Lots with something in them that this call has not loaded yet; not to be asked for when it has them all."""
+        """Return the lots with something in them that this call has not loaded. Do not ask when it has them all."""
         return CreditLot.objects.filter(user_id=self.row.user_id, remaining__gt=0).exclude(
             pk__in=list(self.lots)
         )
@@ -87,19 +86,19 @@ class Account:
         return (lot for lot in (*self.lots.values(), *self.created) if lot.remaining > 0)
 
     def live_grants(self) -> Iterator[CreditLot]:
-        """Grants with something left, in burn order."""
-        here = sorted((lot for lot in self._here() if lot.kind == CreditLot.Kind.GRANT), key=burn_order)
+        """Return the grants with something left, in burn order."""
+        here = sorted(
+            (lot for lot in self._here() if lot.kind == CreditLot.Kind.GRANT), key=CreditLot.burn_order
+        )
         if self.complete:
             return iter(here)
-        elsewhere = (
-            self._elsewhere()
-            .filter(kind=CreditLot.Kind.GRANT)
-            .order_by("priority", F("expires_at").asc(nulls_last=True), "id")
+        elsewhere = self._elsewhere().filter(kind=CreditLot.Kind.GRANT).order_by(*CreditLot.BURN_ORDER)
+        return heapq.merge(
+            here, map(self._remember, elsewhere.iterator(chunk_size=20)), key=CreditLot.burn_order
         )
-        return heapq.merge(here, map(self._remember, elsewhere.iterator(chunk_size=20)), key=burn_order)
 
     def next_due(self) -> datetime | None:
-        """When the next lot runs out, of all that have something in them."""
+        """Return when the next lot runs out, of all that have something in them."""
         here = [lot.expires_at for lot in self._here() if lot.expires_at]
         elsewhere = None if self.complete else self._elsewhere().aggregate(due=Min("expires_at"))["due"]
         return min([*here, *([elsewhere] if elsewhere else [])], default=None)
@@ -117,7 +116,7 @@ class Account:
         refund_of: CreditTransaction | None = None,
         hold: CreditLot | None = None,
     ) -> CreditTransaction:
-        """Adds a row whose amount is the sum of its moves. Its time is at least a microsecond after the row before."""
+        """Add a row whose amount is the sum of its moves. Its time is at least a microsecond after the row before."""
         row = self.row
         available = row.available
         row.at = self.moment(at)
@@ -137,26 +136,26 @@ class Account:
         return transaction
 
     def _sign_new_lots(self, transaction_id: UUID) -> None:
-        """The lots made for a row bear its id and time."""
+        """Give the lots made for a row its id and time."""
         for lot in self.created:
             if lot.transaction_id is None:
                 lot.transaction_id, lot.created_at = transaction_id, self.row.at
 
     def moment(self, at: datetime | None = None) -> datetime:
-        """The time that the next row gets."""
+        """Return the time that the next row gets."""
         return max(at or self.now, self.row.at + MICROSECOND)
 
     # ------------------------------------------------------------------ giving
 
     def require_room(self, amount: int) -> None:
-        """Raises BalanceLimit if the balance would grow beyond what every reader of JSON holds exactly."""
+        """Raise BalanceLimit if the balance would grow beyond what every reader of JSON holds exactly."""
         if self.row.balance + amount > BALANCE_LIMIT:
             raise BalanceLimit
 
     def grant(
         self, amount: int, *, source: str, priority: int, expires_at: datetime | None, call: Call
     ) -> list[Move]:
-        """Credits that arrive as a grant. They pay debt first; the grant keeps the rest, and the whole as `issued`.
+        """Take in credits as a grant. They pay debt first; the grant keeps the rest, and the whole as `issued`.
 
         Raises BalanceLimit.
         """
@@ -170,13 +169,13 @@ class Account:
         return [*moves, (lot, rest)] if rest else moves
 
     def new_lot(self, **fields: Any) -> CreditLot:
-        """A lot that the next posted row makes."""
+        """Make a lot that belongs to the row that is posted next."""
         lot = CreditLot(id=self.next_lot_id(), user_id=self.row.user_id, **fields)
         self.created.append(lot)
         return lot
 
     def next_lot_id(self) -> int:
-        """Unsaved lots sort behind all others."""
+        """Return an id for a lot that is not saved: it sorts behind all others."""
         return 2**62 + len(self.created)
 
     def _pay_debt(self, amount: int) -> list[Move]:
@@ -187,12 +186,12 @@ class Account:
     # ------------------------------------------------------------------ taking
 
     def require(self, amount: int) -> None:
-        """Raises InsufficientCredits unless this much is available. In debt nothing is."""
+        """Raise InsufficientCredits unless this much is available. In debt nothing is."""
         if self.row.available < amount:
             raise InsufficientCredits(available=self.row.available, required=amount)
 
     def draw(self, amount: int) -> list[Move]:
-        """Takes credits out of the live grants in burn order. The caller has made sure that they hold as much."""
+        """Take credits out of the live grants in burn order. The caller has made sure that they hold as much."""
         moves: list[Move] = []
         for lot in self.live_grants():
             taken = min(amount, lot.remaining)
@@ -208,7 +207,7 @@ class Account:
     def give_back(
         self, returned: Iterable[tuple[CreditLot, int]], *, at: datetime, revive: bool
     ) -> list[Move]:
-        """Returns credits to the grants they came from, after debt is paid.
+        """Return credits to the grants they came from, after debt is paid.
 
         A grant that was charged back whole gets a refund grant in its place, and with `revive` so does one that has
         expired; without, the credits go into the expired grant and expire at once.
@@ -232,7 +231,7 @@ class Account:
         return lot
 
     def close_hold(self, hold: CreditLot, *, captured: int, status: str, at: datetime) -> list[Move]:
-        """Empties a hold: what is captured is burnt in the order it was drawn, the rest goes back."""
+        """Empty a hold: what is captured is burnt in the order it was drawn, the rest goes back."""
         moves: list[Move] = [(hold, -hold.remaining)]
         hold.remaining, hold.captured, hold.status = 0, captured, status
         returned = []
@@ -248,7 +247,7 @@ class Account:
     # ------------------------------------------------------------------ what happens by itself
 
     def sweep(self) -> None:
-        """Posts what has come due, each at its own due time.
+        """Post what has come due, each at its own due time.
 
         Every locked call does this first. So the journal is the same whether a background sweep runs every second or
         never.
@@ -259,12 +258,12 @@ class Account:
         self._post_due(self._here())
 
     def post_consequences(self) -> None:
-        """Posts what an operation has made due. After a sweep that can only be what its row gave back to a lot."""
+        """Post what an operation has made due. After a sweep that can only be what its row gave back to a lot."""
         if self.postings:
             self._post_due(lot for lot, credits in self.postings[-1].moves if lot is not None and credits > 0)
 
     def _post_due(self, lots: Iterable[CreditLot]) -> None:
-        """Of these lots those that are due, and what they give back to others that are."""
+        """Post those of these lots that are due, and what they give back to others that are."""
         queue = [due_order(lot) for lot in lots if self._is_due(lot)]
         heapq.heapify(queue)
         while queue:
@@ -281,7 +280,7 @@ class Account:
         return lot.expires_at is not None and lot.expires_at <= self.now
 
     def _run_out(self, lot: CreditLot) -> list[Move]:
-        """A grant expires, or a hold goes back to its grants: at its own time, or right after the last row."""
+        """Expire a grant, or give a hold back to its grants: at its own time, or right after the last row."""
         credits, at = lot.remaining, self.moment(lot.expires_at)
         if lot.kind == CreditLot.Kind.HOLD:
             moves = self.close_hold(lot, captured=0, status=CreditLot.Status.EXPIRED, at=at)
@@ -293,17 +292,13 @@ class Account:
         return []
 
 
-def burn_order(lot: CreditLot) -> tuple[int, datetime, int]:
-    return lot.priority, lot.expires_at or FOREVER, lot.pk
-
-
 def due_order(lot: CreditLot) -> tuple[datetime, int]:
     return lot.expires_at or FOREVER, lot.pk
 
 
 def _new_row(**columns: Any) -> CreditTransaction:
-    """A journal row of its columns by name: by position Django takes a third of the time it takes by keyword."""
-    values: Any = [columns.get(name) for name in JOURNAL_COLUMNS]
+    """Make a journal row of its columns by name. By position Django takes a third of the time it takes by keyword."""
+    values: Any = [columns.get(name) for name in _BY_POSITION]
     return CreditTransaction(*values)
 
 

@@ -15,8 +15,8 @@ from typing import Any, TextIO
 from django.conf import settings
 from django.db import connection
 
+from credits.ledger import clock
 from credits.ledger.calls import mac_key
-from credits.ledger.posting import ledger_time
 from credits.ledger.verify import Finding
 from credits.models import UserCredit
 
@@ -56,9 +56,9 @@ class _Signature:
 
 
 def write(file: TextIO) -> int:
-    """Writes an anchor of all users. Returns how many there are."""
+    """Write an anchor of all users. Returns how many there are."""
     signature, users, balance, held = _Signature(), 0, 0, 0
-    file.write(signature.add(_line({"kind": KIND, "at": ledger_time().isoformat()})))
+    file.write(signature.add(_line({"kind": KIND, "at": clock.now().isoformat()})))
     for row in UserCredit.objects.exclude(hash=b"").order_by("pk").iterator(USERS_AT_A_TIME):
         head = {"user": str(row.pk), "at": row.at.isoformat(), "hash": bytes(row.hash).hex()}
         file.write(signature.add(_line(head)))
@@ -70,7 +70,7 @@ def write(file: TextIO) -> int:
 
 
 def findings(file: TextIO) -> list[Finding]:
-    """What the ledger lacks, or has otherwise, of an anchor. Raises NotAnAnchor."""
+    """Return what the ledger lacks of an anchor, or has otherwise. Raises NotAnAnchor."""
     _require_whole(file)
     file.seek(0)
     file.readline()
@@ -81,7 +81,7 @@ def findings(file: TextIO) -> list[Finding]:
 
 
 def _require_whole(file: TextIO) -> None:
-    """Reads the file once for its signature: nothing of a file that was altered is believed."""
+    """Read the file once for its signature: nothing of a file that was altered is believed."""
     signature, last = _Signature(), file.readline()
     if _parsed(last).get("kind") != KIND:
         raise NotAnAnchor("This is not an anchor of the ledger.")

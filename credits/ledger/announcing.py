@@ -1,4 +1,4 @@
-"""What neighbour services are told of a change to a user's credits, in the transaction that makes it.
+"""Tell other services of a change to a user's credits, in the transaction that makes it.
 
 credits.added    credits arrived: `type` says how (purchase, bonus, refund, ...)
 credits.expired  a grant ran out with something left in it
@@ -15,7 +15,7 @@ from credits.models import CreditTransaction, TransactionType
 
 
 def of(account: Account) -> Iterator[ServiceEvent]:
-    """The events of an account that is being saved: those of its rows in their order, then its state."""
+    """Yield the events of an account that is being saved: those of its rows in their order, then its state."""
     for posting in account.postings:
         row = posting.transaction
         if row.amount > 0:

@@ -1,4 +1,4 @@
-"""Reading what a user has, now or at a past instant. Reads lock nothing and write nothing.
+"""Read what a user has, now or at a past instant. Reads lock nothing and write nothing.
 
 What has come due but is not posted yet is reckoned in: an account is swept in memory and thrown away.
 """
@@ -14,7 +14,7 @@ from accounts.kit.problems import ValidationFailed
 from credits.ledger.account import Account
 from credits.models import CreditTransaction, UserCredit
 
-NOW = """
+CURRENT = """
 SELECT credits_now(), c.user_id, c.balance, c.held, c.debt, c.blocked, c.due_at, expiring.amounts, expiring.times
 FROM accounts_user u
 LEFT JOIN credits_usercredit c ON c.user_id = u.id
@@ -53,9 +53,9 @@ class Balance:
 
 
 def current(user_id: uuid.UUID) -> Balance:
-    """The balance now: one statement, unless something has come due. Raises UserNotFound."""
+    """Return the balance now: one statement, unless something has come due. Raises UserNotFound."""
     with connection.cursor() as cursor:
-        cursor.execute(NOW, [user_id])
+        cursor.execute(CURRENT, [user_id])
         row = cursor.fetchone()
     if row is None:
         raise UserNotFound
@@ -77,7 +77,7 @@ def current(user_id: uuid.UUID) -> Balance:
 
 
 def past(user_id: uuid.UUID, at: datetime) -> Balance:
-    """The balance at a past instant. Raises UserNotFound, and ValidationFailed for an instant that is still to come."""
+    """Return the balance at a past instant. Raises UserNotFound, and ValidationFailed for an instant still to come."""
     present = current(user_id)
     if at > present.as_of:
         raise ValidationFailed(("at", "invalid", "This must not be in the future."))
@@ -92,7 +92,7 @@ def past(user_id: uuid.UUID, at: datetime) -> Balance:
 
 
 def when_due(user_id: uuid.UUID) -> datetime | None:
-    """The time, if something of the user has come due by now, else None. One statement. Raises UserNotFound."""
+    """Return the time, if something of the user has come due by now, else None. One statement. Raises UserNotFound."""
     with connection.cursor() as cursor:
         cursor.execute(DUE, [user_id])
         row = cursor.fetchone()
@@ -103,7 +103,7 @@ def when_due(user_id: uuid.UUID) -> datetime | None:
 
 
 def unposted(user_id: uuid.UUID, now: datetime) -> list[CreditTransaction]:
-    """The journal rows that are due and that the next locked call will post: the same ids and times, no hash yet."""
+    """Return the rows that are due and that the next locked call will post: the same ids and times, no hash yet."""
     row = UserCredit.objects.filter(pk=user_id, due_at__lte=now).first()
     if row is None:
         return []
@@ -131,6 +131,6 @@ def _expiring(account: Account) -> list[tuple[int, datetime]]:
 
 
 def _without_present(balance: Balance) -> Balance:
-    """`expiring` and `blocked` are of now; a past instant has neither."""
+    """Drop `expiring` and `blocked`: they are of now, and a past instant has neither."""
     balance.expiring, balance.blocked = [], []
     return balance

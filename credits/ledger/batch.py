@@ -12,12 +12,11 @@ from psycopg.types.numeric import Int8
 
 from accounts.errors import UserNotFound
 from accounts.kit.problems import Problem
-from credits.ledger.calls import Call
+from credits.ledger import clock
 from credits.ledger.posting import (
     LockedAccount,
     Operation,
     count_operation,
-    ledger_time,
     lock_all,
     new_lot_ids,
     retried,
@@ -38,40 +37,50 @@ KeyOfUser = tuple[uuid.UUID, str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """One operation of a batch, for one user, under one key; or the problem that it is refused with unseen."""
+class Step:
+    """One operation of a batch, for one user, under one key."""
 
-    call: Call
-    user_id: uuid.UUID | None = None
-    operation: Operation[CreditTransaction] | None = None
-    problem: Problem | None = None
-    kind: str = ""  # what the metrics call it
+    user_id: uuid.UUID
+    operation: Operation[CreditTransaction]
+
+    @property
+    def kind(self) -> str:
+        return self.operation.kind
 
 
-def perform_all(orders: Sequence[Order]) -> list[CreditTransaction | Problem]:
-    """Carries out the orders and gives for each its journal row, or the problem that refused it alone.
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A step that was refused before the ledger saw it; `kind` is what the metrics call it."""
+
+    kind: str
+    problem: Problem
+
+
+def perform_all(steps: Sequence[Step | Refusal]) -> list[CreditTransaction | Problem]:
+    """Carry out the steps and return for each its journal row, or the problem that refused it alone.
 
     A key that was used before, in another request or earlier in the list, gets its first answer. Raises
     ServiceUnavailable, and then nothing was done.
     """
-    results = retried(lambda: _perform_all(orders))
-    for order, result in zip(orders, results, strict=True):
-        count_operation(result, kind=order.kind)
+    results = retried(lambda: _perform_all(steps))
+    for step, result in zip(steps, results, strict=True):
+        count_operation(result, kind=step.kind)
     return results
 
 
-def _perform_all(orders: Sequence[Order]) -> list[CreditTransaction | Problem]:
+def _perform_all(steps: Sequence[Step | Refusal]) -> list[CreditTransaction | Problem]:
+    seen = [step for step in steps if isinstance(step, Step)]
     with transaction.atomic():
-        rows = lock_all(sorted({order.user_id for order in orders if order.user_id and order.operation}))
-        accounts = _load(rows, now=ledger_time())
-        answered = _answered_before(orders)
-        results = [_carry_out(order, accounts, answered) for order in orders]
+        rows = lock_all(sorted({step.user_id for step in seen}))
+        accounts = _load(rows, now=clock.now())
+        answered = _answered_before(seen)
+        results = [_carry_out(step, accounts, answered) for step in steps]
         save(list(accounts.values()))
         return results
 
 
 def _load(rows: Sequence[UserCredit], *, now: datetime) -> dict[uuid.UUID, LockedAccount]:
-    """The accounts with all their lots, which one query reads (in the open one nothing remains), swept."""
+    """Return the accounts, swept, with all their lots, which one query reads (in the open one nothing remains)."""
     lots: dict[uuid.UUID, list[CreditLot]] = defaultdict(list)
     open_lots = [Int8(row.open_lot) for row in rows if row.open_lot]
     for lot in CreditLot.objects.raw(LOTS, [[row.pk for row in rows], open_lots]):
@@ -83,45 +92,47 @@ def _load(rows: Sequence[UserCredit], *, now: datetime) -> dict[uuid.UUID, Locke
     return accounts
 
 
-def _answered_before(orders: Sequence[Order]) -> dict[KeyOfUser, CreditTransaction]:
-    """The journal rows of the keys that were used before."""
+def _answered_before(steps: Sequence[Step]) -> dict[KeyOfUser, CreditTransaction]:
+    """Return the journal rows of the keys that were used before."""
     keys = [
-        {"user_id": order.user_id, "service": order.call.service, "key": order.call.key}
-        for order in orders
-        if order.user_id
+        {"user_id": step.user_id, "service": step.operation.call.service, "key": step.operation.call.key}
+        for step in steps
     ]
     found = CreditTransaction.objects.raw(SEEN, [encode(keys)])
     return {(row.user_id, row.service, row.key): row for row in found}
 
 
 def _carry_out(
-    order: Order, accounts: dict[uuid.UUID, LockedAccount], answered: dict[KeyOfUser, CreditTransaction]
+    step: Step | Refusal,
+    accounts: dict[uuid.UUID, LockedAccount],
+    answered: dict[KeyOfUser, CreditTransaction],
 ) -> CreditTransaction | Problem:
+    if isinstance(step, Refusal):
+        return step.problem
     try:
-        return _answer(order, accounts, answered)
+        return _answer(step, accounts, answered)
     except Problem as problem:
         return problem
 
 
 def _answer(
-    order: Order, accounts: dict[uuid.UUID, LockedAccount], answered: dict[KeyOfUser, CreditTransaction]
+    step: Step, accounts: dict[uuid.UUID, LockedAccount], answered: dict[KeyOfUser, CreditTransaction]
 ) -> CreditTransaction:
-    if order.problem or order.operation is None or order.user_id is None:
-        raise order.problem or UserNotFound
-    key = (order.user_id, order.call.service, order.call.key)
+    call = step.operation.call
+    key = (step.user_id, call.service, call.key)
     if found := answered.get(key):
-        order.call.require_same_request(bytes(found.digest or b""))
+        call.require_same_request(bytes(found.digest or b""))
         return replay_of(found)
-    account = accounts.get(order.user_id)
+    account = accounts.get(step.user_id)
     if account is None:
         raise UserNotFound
-    row = answered[key] = order.operation(account)
+    row = answered[key] = step.operation.apply(account)
     account.post_consequences()
     return row
 
 
 def replay_of(row: CreditTransaction) -> CreditTransaction:
-    """The same row as the answer to a repeat."""
+    """Return the same row as the answer to a repeat."""
     again = copy(row)
     again.replayed = True
     return again

@@ -1,4 +1,4 @@
-"""The lock. Every change that the one statement of credits/ledger/spending.py cannot make goes through `perform`.
+"""The lock. Every change that credits/ledger/one_statement.py cannot make goes through `perform`.
 
 The order never changes: lock the balance row, look the key up, sweep, operate, post its consequences, save. A repeated
 key is therefore answered before any state is judged, and a refused call leaves nothing behind.
@@ -8,22 +8,22 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from django.db import OperationalError, connection, transaction
-from django.db.models import DateTimeField, Func
 from psycopg import errors as postgres_errors
 
 from accounts.errors import UserNotFound
 from accounts.kit import metrics
 from accounts.kit.problems import Problem, ServiceUnavailable
+from credits.ledger import clock
 from credits.ledger.account import Account
 from credits.ledger.calls import Call
 from credits.ledger.saving import save
 from credits.models import CreditLot, CreditTransaction, UserCredit
 
-LEDGER_NOW = Func(function="credits_now", output_field=DateTimeField())
 RETRIES = 5
 RETRIED = (
     postgres_errors.DeadlockDetected,
@@ -34,7 +34,16 @@ RETRIED = (
 Result = TypeVar("Result")
 # What an operation posts: its journal row, or for some None, when there is nothing to do.
 Posted = TypeVar("Posted", CreditTransaction, CreditTransaction | None)
-Operation = Callable[[Account], Posted]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(Generic[Posted]):
+    """What a verb does to an account whose lock is held, for whom; `kind` is what the metrics call it."""
+
+    kind: str
+    call: Call
+    apply: Callable[[Account], Posted]
+
 
 CREATE_ROWS = """
 INSERT INTO credits_usercredit (user_id, balance, held, debt, blocked, open_left, at, hash)
@@ -80,58 +89,55 @@ def new_lot_ids(*, at_a_time: int = 1) -> Iterator[int]:
         yield from (number for (number,) in reserved)
 
 
-def perform(
-    user_id: uuid.UUID, call: Call, operation: Operation[Posted], *, kind: str
-) -> Posted | CreditTransaction:
-    """Carries out one operation under the user's lock, once per key, and returns the journal row that answers for it.
+def perform(user_id: uuid.UUID, operation: Operation[Posted]) -> Posted | CreditTransaction:
+    """Carry out one operation under the user's lock, once per key, and return the journal row that answers for it.
 
-    Raises UserNotFound, whatever the operation raises, and ServiceUnavailable when the lock cannot be had; `kind`
-    is what the metrics call the operation.
+    Raises UserNotFound, whatever the operation raises, and ServiceUnavailable when the lock cannot be had.
     """
     try:
-        posted = retried(lambda: _perform(user_id, call, operation))
+        posted = retried(lambda: _perform(user_id, operation))
     except Problem as problem:
-        count_operation(problem, kind=kind)
+        count_operation(problem, kind=operation.kind)
         raise
-    count_operation(posted, kind=kind)
+    count_operation(posted, kind=operation.kind)
     return posted
 
 
 def count_operation(result: CreditTransaction | Problem | None, *, kind: str) -> None:
-    """In the metrics: what became of an operation under the lock. None did nothing and is not counted."""
+    """Count in the metrics what became of an operation under the lock. None did nothing and is left out."""
     if isinstance(result, Problem):
         metrics.count(metrics.LEDGER, kind, "locked", result.default_code)
     elif result is not None:
         metrics.count(metrics.LEDGER, kind, "locked", "replayed" if result.replayed else "ok")
 
 
-def _perform(user_id: uuid.UUID, call: Call, operation: Operation[Posted]) -> Posted | CreditTransaction:
+def _perform(user_id: uuid.UUID, operation: Operation[Posted]) -> Posted | CreditTransaction:
     with transaction.atomic():
         row = lock(user_id)
-        if replayed := find_replay(user_id, call):
+        if replayed := find_replay(user_id, operation.call):
             return replayed
-        account = LockedAccount(row, now=ledger_time())
+        account = LockedAccount(row, now=clock.now())
         account.sweep()
-        posted = operation(account)
+        posted = operation.apply(account)
         account.post_consequences()
         save([account])
         return posted
 
 
 def sweep_user(user_id: uuid.UUID) -> None:
-    """Posts what has come due for a user, and nothing else."""
+    """Post what has come due for a user, and nothing else."""
     retried(lambda: _sweep_user(user_id))
 
 
 def _sweep_user(user_id: uuid.UUID) -> None:
     with transaction.atomic():
-        account = LockedAccount(lock(user_id), now=ledger_time())
+        account = LockedAccount(lock(user_id), now=clock.now())
         account.sweep()
         save([account])
 
 
 def lock(user_id: uuid.UUID) -> UserCredit:
-    """The balance row, locked until the transaction ends; made if the user has none yet. Raises UserNotFound."""
+    """Return the balance row, locked until the transaction ends; made if the user has none yet. Raises UserNotFound."""
     rows = lock_all([user_id])
     if not rows:
         raise UserNotFound
@@ -139,7 +145,7 @@ def lock(user_id: uuid.UUID) -> UserCredit:
 
 
 def lock_all(user_ids: Sequence[uuid.UUID]) -> list[UserCredit]:
-    """The balance rows of those users that exist, locked in the order of their ids, so that nobody deadlocks."""
+    """Return the balance rows of the users that exist, locked in the order of their ids, so that nobody deadlocks."""
     started = time.perf_counter()
     found = list(UserCredit.objects.raw(LOCK, [list(user_ids)]))
     waited = time.perf_counter() - started
@@ -152,7 +158,7 @@ def lock_all(user_ids: Sequence[uuid.UUID]) -> list[UserCredit]:
 
 
 def find_replay(user_id: uuid.UUID, call: Call) -> CreditTransaction | None:
-    """The row that this key made before. Raises IdempotencyKeyReused if it was for another request."""
+    """Return the row that this key made before. Raises IdempotencyKeyReused if it was for another request."""
     if call.key is None:
         return None
     found = CreditTransaction.objects.filter(user_id=user_id, service=call.service, key=call.key).first()
@@ -162,16 +168,8 @@ def find_replay(user_id: uuid.UUID, call: Call) -> CreditTransaction | None:
     return found
 
 
-def ledger_time() -> datetime:
-    """The ledger's clock, read after the lock was had."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT credits_now()")
-        now: datetime = cursor.fetchone()[0]
-        return now
-
-
 def retried(operation: Callable[[], Result]) -> Result:
-    """Repeats an operation that lost against others (deadlock, lock time-out), then gives up with a 503.
+    """Repeat what lost against others (deadlock, lock time-out), then give up with a 503.
 
     Inside a transaction of the caller nothing is repeated: only the caller can start over.
     """

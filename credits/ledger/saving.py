@@ -1,4 +1,4 @@
-"""Writes locked accounts back: new lots, changed lots, journal rows, balance rows.
+"""Write locked accounts back: new lots, changed lots, journal rows, balance rows.
 
 One statement each, for any number of users and rows.
 """
@@ -64,7 +64,7 @@ BALANCE_COLUMNS = ("user_id", "balance", "held", "debt", "open_lot", "open_left"
 
 
 def save(accounts: Sequence[Account]) -> None:
-    """Writes what these accounts have become. Each must be locked by this transaction."""
+    """Write what these accounts have become. Each must be locked by this transaction."""
     for account in accounts:
         _open_best_grant(account)
     CreditLot.objects.bulk_create(
@@ -77,7 +77,7 @@ def save(accounts: Sequence[Account]) -> None:
 
 
 def _open_best_grant(account: Account) -> None:
-    """The next to burn moves its remainder into the balance row, where a spend finds it without touching a lot."""
+    """Move the remainder of the next grant to burn into the balance row, where a use finds it without a lot."""
     best = next(account.live_grants(), None)
     account.row.open_lot = best.pk if best else None
     account.row.open_left = best.remaining if best else 0
@@ -85,7 +85,7 @@ def _open_best_grant(account: Account) -> None:
 
 
 def _as_stored(lot: CreditLot, account: Account) -> CreditLot:
-    """The lot as the table holds it: of the open grant nothing remains there."""
+    """Return the lot as the table holds it: of the open grant nothing remains there."""
     if lot.pk == account.row.open_lot:
         lot = copy(lot)
         lot.remaining = 0
@@ -93,7 +93,7 @@ def _as_stored(lot: CreditLot, account: Account) -> CreditLot:
 
 
 def _changed(account: Account) -> Iterator[dict[str, Any]]:
-    """What the table is to hold of the lots that differ from it."""
+    """Yield what the table is to hold of the lots that differ from it."""
     for pk, lot in account.lots.items():
         remaining, *others = lot.state
         stored = (0 if pk == account.row.open_lot else remaining, *others)
@@ -107,7 +107,7 @@ def _update_lots(lots: list[dict[str, Any]]) -> None:
 
 
 def _insert_transactions(accounts: Sequence[Account]) -> None:
-    """Adds each account's rows to its user's chain, and leaves the hash of the last in the balance row."""
+    """Add each account's rows to its user's chain, and leaves the hash of the last in the balance row."""
     rows = [row for account in accounts for row in _journal_rows(account)]
     if not rows:
         return
@@ -118,7 +118,7 @@ def _insert_transactions(accounts: Sequence[Account]) -> None:
 
 
 def _journal_rows(account: Account) -> Iterator[dict[str, Any]]:
-    """The account's new rows, oldest first, with their lots by id, as the journal keeps them; 0 is debt.
+    """Yield the account's new rows, oldest first, with their lots by id, as the journal keeps them; 0 is debt.
 
     The first carries the head of the chain that it continues.
     """
@@ -134,12 +134,12 @@ def _update_balances(accounts: Sequence[Account]) -> None:
 
 
 def _columns(row: Any, names: Iterable[str]) -> dict[str, Any]:
-    """What of the row is not null."""
+    """Return those of the row's columns that are not null."""
     return {name: value for name in names if (value := getattr(row, name)) is not None}
 
 
 def encode(value: Any) -> str | None:
-    """JSON for a jsonb parameter."""
+    """Return JSON for a jsonb parameter."""
     return None if value is None else msgspec.json.encode(value).decode()
 
 

@@ -1,4 +1,4 @@
-"""What is set on a balance and is no journal row: reasons that block spending, and the alert's threshold."""
+"""Set what a balance has beside its journal: reasons that block spending, and the threshold of the alert."""
 
 import uuid
 
@@ -8,12 +8,12 @@ from credits.ledger.posting import lock, retried
 
 
 def block(*, user_id: uuid.UUID, reason: str) -> None:
-    """Stops spending and new holds, until `unblock` with the same reason. Reasons add up. Raises UserNotFound."""
+    """Stop spending and new holds, until `unblock` with the same reason. Reasons add up. Raises UserNotFound."""
     retried(lambda: _set_blocked(user_id, reason, blocked=True))
 
 
 def unblock(*, user_id: uuid.UUID, reason: str) -> None:
-    """Takes one reason away; others stay. Raises UserNotFound."""
+    """Take one reason away; others stay. Raises UserNotFound."""
     retried(lambda: _set_blocked(user_id, reason, blocked=False))
 
 
@@ -26,8 +26,8 @@ def _set_blocked(user_id: uuid.UUID, reason: str, *, blocked: bool) -> None:
 
 
 def set_alert(*, user_id: uuid.UUID, threshold: int | None) -> None:
-    """From now on each time the available credits fall from the threshold or above to below it, one event
-    `credits.low` says so. None: no more. Raises UserNotFound.
+    """From now on, send one event `credits.low` each time the available credits fall below the threshold. None: no
+    more. Raises UserNotFound.
     """
     retried(lambda: _set_alert(user_id, threshold))
 

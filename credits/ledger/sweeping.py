@@ -1,4 +1,4 @@
-"""Posting what has come due for users who do nothing: expiries and holds that run out.
+"""Post what has come due for users who do nothing: expiries and holds that run out.
 
 Nobody's balance depends on it, since every call and every read reckons what is due. It makes the journal, and the
 events that follow from it, punctual for idle users.
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import structlog
 
 from accounts.kit import metrics
-from credits.ledger.posting import LEDGER_NOW, sweep_user
+from credits.ledger import clock
+from credits.ledger.posting import sweep_user
 from credits.models import UserCredit
 
 log = structlog.get_logger("ledger")
@@ -26,13 +27,13 @@ class Swept:
 
 
 def due_users(limit: int) -> list[uuid.UUID]:
-    """Users for whom something is due, longest first."""
-    rows = UserCredit.objects.filter(due_at__lte=LEDGER_NOW).order_by("due_at")
+    """Return the users for whom something is due, longest first."""
+    rows = UserCredit.objects.filter(due_at__lte=clock.NOW).order_by("due_at")
     return list(rows.values_list("pk", flat=True)[:limit])
 
 
 def sweep(users: Sequence[uuid.UUID]) -> Iterator[Swept]:
-    """Posts what is due for these users, each in a transaction of its own. One that fails holds up nobody else."""
+    """Post what is due for these users, each in a transaction of its own. One that fails holds up nobody else."""
     for user_id in users:
         try:
             sweep_user(user_id)
@@ -45,5 +46,5 @@ def sweep(users: Sequence[uuid.UUID]) -> Iterator[Swept]:
 
 
 def sweep_due(limit: int = 1000) -> int:
-    """Posts what is due for up to `limit` users. Returns for how many it did."""
+    """Post what is due for up to `limit` users. Returns how many users it swept."""
     return sum(swept.error is None for swept in sweep(due_users(limit)))

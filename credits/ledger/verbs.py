@@ -1,106 +1,102 @@
-"""The verbs of the ledger, of which credits/ledger/holds.py and credits/ledger/refunds.py hold the rest.
+"""The ledger's verbs, each carried out alone, in a transaction of its own.
 
 Amounts are whole credits, positive; the verb decides the sign. The same service, user and key does a thing once: the
 repeat gets the first answer, marked `replayed`, before expiry, price or status are looked at.
-
-A verb is `perform`ed with an operation: what it does to an account once the lock is had and the key is new. Batches
-(credits/ledger/batch.py) carry out the same operations.
 """
 
-import uuid
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from accounts.kit import metrics
-from accounts.kit.problems import ValidationFailed
-from credits.errors import AccountFrozen, AccountSuspended, FeatureNotFound
-from credits.ledger.account import PRIORITIES, Account
+from credits.errors import TransactionNotFound
+from credits.ledger import holds, one_statement, operations
 from credits.ledger.calls import Call
-from credits.ledger.posting import Operation, perform
-from credits.ledger.spending import spend_open_grant
+from credits.ledger.posting import perform
 from credits.models import CreditTransaction, TransactionType
-
-LONGEST_LIFE = timedelta(days=36525)  # 100 years
-SUSPENDING = frozenset({"suspended", "deletion"})  # the reasons that accounts gives; all others are billing's
 
 
 def add(
     *,
-    user_id: uuid.UUID,
+    user_id: UUID,
     amount: int,
     call: Call,
     type: str = TransactionType.BONUS,
     expires_at: datetime | None = None,
 ) -> CreditTransaction:
-    """Gives credits as a new grant, which burns in the order of its type until `expires_at`.
+    """Give credits as a new grant, which burns in the order of its type until `expires_at`.
 
     Raises UserNotFound, BalanceLimit, and ValidationFailed for an expiry that is past or over 100 years away.
     """
-    return perform(
-        user_id, call, adding(amount=amount, call=call, type=type, expires_at=expires_at), kind=type
-    )
+    return perform(user_id, operations.add(amount=amount, call=call, type=type, expires_at=expires_at))
 
 
-def adding(
-    *, amount: int, call: Call, type: str, expires_at: datetime | None
-) -> Operation[CreditTransaction]:
-    def give(account: Account) -> CreditTransaction:
-        _require_future(expires_at, account.now)
-        moves = account.grant(
-            amount, source=type, priority=PRIORITIES[TransactionType(type)], expires_at=expires_at, call=call
-        )
-        return account.post(type, moves, call=call)
+def use(*, user_id: UUID, amount: int | None, call: Call) -> CreditTransaction:
+    """Spend credits; `amount` is None for a feature without a price.
 
-    return give
-
-
-def use(*, user_id: uuid.UUID, amount: int | None, call: Call) -> CreditTransaction:
-    """Spends credits; `amount` is None for a feature without a price.
-
+    Most uses are one statement. What it leaves goes through the lock: several grants, a repeat, a refusal.
     Raises UserNotFound, FeatureNotFound, InsufficientCredits, AccountSuspended or AccountFrozen.
     """
-    spent = amount and spend_open_grant(user_id=user_id, amount=amount, call=call)
-    if spent:
+    used = amount and one_statement.use(user_id=user_id, amount=amount, call=call)
+    if used:
         metrics.count(metrics.LEDGER, "use", "fast", "ok")
-    return spent or use_locked(user_id=user_id, amount=amount, call=call)
+    return used or perform(user_id, operations.use(amount=amount, call=call))
 
 
-def use_locked(*, user_id: uuid.UUID, amount: int | None, call: Call) -> CreditTransaction:
-    """The same under the lock, for what the one statement leaves: several grants, a repeat, a refusal."""
-    return perform(user_id, call, using(amount=amount, call=call), kind=TransactionType.USE)
-
-
-def using(*, amount: int | None, call: Call) -> Operation[CreditTransaction]:
-    def spend(account: Account) -> CreditTransaction:
-        if amount is None:
-            raise FeatureNotFound
-        require_spendable(account)
-        account.require(amount)
-        return account.post(TransactionType.USE, account.draw(amount), call=call)
-
-    return spend
-
-
-def adjust(*, user_id: uuid.UUID, amount: int, call: Call) -> CreditTransaction:
-    """Corrects a balance by a signed amount; the reason is the call's description. Takes no more than is available.
+def adjust(*, user_id: UUID, amount: int, call: Call) -> CreditTransaction:
+    """Correct a balance by a signed amount; the reason is the call's description. Takes no more than is available.
 
     Raises UserNotFound, BalanceLimit or InsufficientCredits.
     """
-
-    def take(account: Account) -> CreditTransaction:
-        account.require(-amount)
-        return account.post(TransactionType.ADJUSTMENT, account.draw(-amount), call=call)
-
-    give = adding(amount=amount, call=call, type=TransactionType.ADJUSTMENT, expires_at=None)
-    return perform(user_id, call, give if amount > 0 else take, kind=TransactionType.ADJUSTMENT)
+    return perform(user_id, operations.adjust(amount=amount, call=call))
 
 
-def require_spendable(account: Account) -> None:
-    """Raises AccountSuspended or AccountFrozen while there is a reason to block spending."""
-    if not account.row.blocked:
-        return
-    raise AccountSuspended if SUSPENDING & set(account.row.blocked) else AccountFrozen
+def hold(*, user_id: UUID, amount: int, lifetime: timedelta, call: Call) -> CreditTransaction:
+    """Set credits aside until they are captured, released, or the lifetime is over. The row's id is the hold's.
+
+    Raises UserNotFound, InsufficientCredits, AccountSuspended or AccountFrozen.
+    """
+    return perform(user_id, operations.hold(amount=amount, lifetime=lifetime, call=call))
 
 
-def _require_future(expires_at: datetime | None, now: datetime) -> None:
-    if expires_at is not None and not now < expires_at <= now + LONGEST_LIFE:
-        raise ValidationFailed(("expires_at", "invalid", "This must be in the future, within 100 years."))
+def capture(*, hold_id: UUID, amount: int | None, call: Call) -> CreditTransaction:
+    """Spend a hold, or `amount` of it; the rest returns to its grants. Credits held in time may be captured though
+    their grant has expired, and whatever has blocked the user since.
+
+    Raises HoldNotFound, HoldNotOpen or CaptureExceedsHold.
+    """
+    found = holds.find(hold_id, service=call.service)
+    return perform(found.user_id, operations.capture(found, amount=amount, call=call))
+
+
+def release(*, hold_id: UUID, call: Call) -> CreditTransaction:
+    """Give a hold back to its grants. Raises HoldNotFound or HoldNotOpen."""
+    found = holds.find(hold_id, service=call.service)
+    return perform(found.user_id, operations.release(found, call=call))
+
+
+def refund(
+    *, transaction_id: UUID, amount: int | None, call: Call, own_only: bool = False
+) -> CreditTransaction:
+    """Give back a use or a capture, or part of it, to the grants it was drawn from, last drawn first.
+
+    Without `amount` all that is left of it. All refunds of a use together never exceed it. `own_only` narrows to what
+    the calling service used. Raises TransactionNotFound, TransactionNotRefundable or RefundExceedsUse.
+    """
+    used = CreditTransaction.objects.filter(pk=transaction_id).first()
+    if used is None or (own_only and used.service != call.service):
+        raise TransactionNotFound
+    return perform(used.user_id, operations.refund(used, amount=amount, call=call))
+
+
+def charge_back(*, user_id: UUID, granted_by: UUID, amount: int, call: Call) -> CreditTransaction | None:
+    """Take back a grant: its own remainder, then other live grants in burn order, and the rest becomes debt.
+
+    At most what was issued less what expired and what was taken before; None, and no row, when that is nothing. Open
+    holds are honoured. `granted_by` is the journal row that made the grant.
+    """
+    return perform(user_id, operations.charge_back(granted_by=granted_by, amount=amount, call=call))
+
+
+def restore(*, user_id: UUID, granted_by: UUID, amount: int, call: Call) -> CreditTransaction | None:
+    """Undo a chargeback: what was taken goes back to where it was taken from, after debt, last taken first."""
+    return perform(user_id, operations.restore(granted_by=granted_by, amount=amount, call=call))

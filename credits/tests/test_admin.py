@@ -9,7 +9,6 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, User
 from credits import adjustments, days, ledger
-from credits.ledger import holds, refunds
 from credits.models import (
     AdjustmentRequest,
     CreditLot,
@@ -42,7 +41,7 @@ def rich(person, call):
     ledger.add(user_id=person.pk, amount=100, call=call(), expires_at=timezone.now() + timedelta(days=3))
     ledger.add(user_id=person.pk, amount=500, call=call(), type="purchase")
     ledger.use(user_id=person.pk, amount=30, call=call(description=SCRIPT, reference="order-7"))
-    holds.place(user_id=person.pk, amount=40, lifetime=timedelta(hours=1), call=call())
+    ledger.hold(user_id=person.pk, amount=40, lifetime=timedelta(hours=1), call=call())
     return person
 
 
@@ -199,7 +198,7 @@ class TestPageOfAUser:
     def test_shows_debt(self, site, person, call):
         grant = ledger.add(user_id=person.pk, amount=100, call=call())
         ledger.use(user_id=person.pk, amount=70, call=call())
-        refunds.charge_back(user_id=person.pk, granted_by=grant.pk, amount=100, call=call())
+        ledger.charge_back(user_id=person.pk, granted_by=grant.pk, amount=100, call=call())
 
         text = page(site, balance_page(person))
 
@@ -414,9 +413,9 @@ class TestReleasing:
         assert AuditEvent.objects.count() == 1
 
     def test_several_each_stand_alone(self, site, rich, call):
-        second = holds.place(user_id=rich.pk, amount=5, lifetime=timedelta(hours=1), call=call())
-        holds.release(hold_id=second.pk, call=call())
-        third = holds.place(user_id=rich.pk, amount=6, lifetime=timedelta(hours=1), call=call())
+        second = ledger.hold(user_id=rich.pk, amount=5, lifetime=timedelta(hours=1), call=call())
+        ledger.release(hold_id=second.pk, call=call())
+        third = ledger.hold(user_id=rich.pk, amount=6, lifetime=timedelta(hours=1), call=call())
 
         self.release(site, *Hold.objects.filter(kind="hold"))
 

@@ -13,7 +13,7 @@ from accounts import events
 from accounts.models import ServiceEvent, User
 from credits import ledger
 from credits.errors import AccountFrozen, AccountSuspended, InsufficientCredits
-from credits.ledger import refunds, states
+from credits.ledger import states
 from credits.models import CreditTransaction
 from credits.tests.test_views import TRANSACTIONS, USE, add, post, problem
 from tests.waiting import PATIENCE
@@ -86,7 +86,7 @@ class TestEventsOfTheLedger:
         clock.advance(hours=2)
         bought = ledger.add(user_id=person.pk, amount=100, call=call(), type="purchase")
         ledger.use(user_id=person.pk, amount=60, call=call())
-        charged = refunds.charge_back(user_id=person.pk, granted_by=bought.pk, amount=100, call=call())
+        charged = ledger.charge_back(user_id=person.pk, granted_by=bought.pk, amount=100, call=call())
         ledger.add(user_id=person.pk, amount=70, call=call())
 
         told = [(event.type, event.data) for event in ServiceEvent.objects.order_by("id")]

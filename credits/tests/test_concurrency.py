@@ -10,7 +10,7 @@ from django.db import connection
 from accounts.kit.problems import Problem
 from accounts.models import User
 from credits import ledger
-from credits.ledger import holds, refunds, verify
+from credits.ledger import verify
 from credits.ledger.calls import Call, request_bytes
 from credits.models import CreditTransaction, UserCredit
 
@@ -72,12 +72,12 @@ def test_a_first_grant_from_20_sides_makes_one_balance_row(user):
 
 def test_a_hold_captured_and_released_20_times_at_once_settles_once(user):
     ledger.add(user_id=user.pk, amount=100, call=keyed("add"))
-    hold = holds.place(user_id=user.pk, amount=40, lifetime=timedelta(hours=1), call=keyed("hold")).pk
+    hold = ledger.hold(user_id=user.pk, amount=40, lifetime=timedelta(hours=1), call=keyed("hold")).pk
 
     captures = [
-        lambda n=n: holds.capture(hold_id=hold, amount=30, call=keyed(f"c{n}")).type for n in range(10)
+        lambda n=n: ledger.capture(hold_id=hold, amount=30, call=keyed(f"c{n}")).type for n in range(10)
     ]
-    releases = [lambda n=n: holds.release(hold_id=hold, call=keyed(f"r{n}")).type for n in range(10)]
+    releases = [lambda n=n: ledger.release(hold_id=hold, call=keyed(f"r{n}")).type for n in range(10)]
     results = at_once(captures + releases)
 
     assert results.count("hold_not_open") == 19
@@ -90,7 +90,7 @@ def test_refunds_of_one_use_from_12_clients_never_exceed_it(user):
 
     results = at_once(
         [
-            lambda n=n: refunds.refund(transaction_id=use, amount=10, call=keyed(f"f{n}")).amount
+            lambda n=n: ledger.refund(transaction_id=use, amount=10, call=keyed(f"f{n}")).amount
             for n in range(12)
         ]
     )

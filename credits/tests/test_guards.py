@@ -9,10 +9,8 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from accounts.models import User
 from credits import ledger
-from credits.ledger import holds, verify
+from credits.ledger import clock, one_statement, verify
 from credits.ledger.calls import Call
-from credits.ledger.posting import ledger_time
-from credits.ledger.spending import spend_open_grant
 from credits.models import CreditTransaction, UserCredit
 from tests.waiting import eventually
 
@@ -103,8 +101,8 @@ class TestVerify:
 
     def test_finds_nothing_where_nothing_was_changed(self, person, call):
         ledger.add(user_id=person.pk, amount=100, call=call(description="a gift"))
-        hold = holds.place(user_id=person.pk, amount=5, lifetime=timedelta(hours=1), call=call())
-        holds.capture(hold_id=hold.pk, amount=3, call=call())
+        hold = ledger.hold(user_id=person.pk, amount=5, lifetime=timedelta(hours=1), call=call())
+        ledger.capture(hold_id=hold.pk, amount=3, call=call())
 
         checked = list(verify.verify_all())
 
@@ -119,7 +117,7 @@ class TestLockWait:
     @pytest.mark.parametrize("holder_changes_the_row", [True, False])
     def test_never_outlives_an_expiry(self, holder_changes_the_row):
         user = User.objects.create_user("waiter@example.test")
-        expires_at = ledger_time() + timedelta(seconds=2)
+        expires_at = clock.now() + timedelta(seconds=2)
         ledger.add(user_id=user.pk, amount=100, expires_at=expires_at, call=Call(service="shop"))
         results = []
         waiter = threading.Thread(target=lambda: results.append(in_own_connection(try_to_spend, user.pk)))
@@ -130,7 +128,7 @@ class TestLockWait:
             if holder_changes_the_row:
                 UserCredit.objects.filter(pk=user.pk).update(alert_below=None, open_left=row.open_left)
             eventually(somebody_waits_for_us, "the wait for the row")
-            eventually(lambda: ledger_time() > expires_at, "the expiry")
+            eventually(lambda: clock.now() > expires_at, "the expiry")
         waiter.join()
 
         assert results == [None]
@@ -146,7 +144,7 @@ def somebody_waits_for_us():
 
 
 def try_to_spend(user_id: uuid.UUID):
-    return spend_open_grant(user_id=user_id, amount=10, call=Call(service="shop"))
+    return one_statement.use(user_id=user_id, amount=10, call=Call(service="shop"))
 
 
 def in_own_connection(function, *arguments):

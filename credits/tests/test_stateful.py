@@ -22,9 +22,9 @@ from hypothesis.stateful import (
 from accounts.kit.problems import Problem
 from accounts.models import User
 from credits import ledger
-from credits.ledger import balance, holds, refunds, verify
+from credits.ledger import balance, operations, verify
 from credits.ledger.calls import Call
-from credits.ledger.posting import sweep_user
+from credits.ledger.posting import perform, sweep_user
 from credits.models import CreditLot, CreditTransaction
 from credits.tests.conftest import Clock
 from credits.tests.model import NEVER, Napkin, Refused
@@ -94,8 +94,9 @@ class Life(RuleBasedStateMachine):
     @rule(amount=AMOUNTS)
     def use(self, amount):
         def verb(user_id, call):
-            spend = ledger.use_locked if user_id == self.by_lock else ledger.use
-            return spend(user_id=user_id, amount=amount, call=call)
+            if user_id == self.by_lock:
+                return perform(user_id, operations.use(amount=amount, call=call))
+            return ledger.use(user_id=user_id, amount=amount, call=call)
 
         self.on_all(lambda: self.napkin.use(amount), verb)
 
@@ -103,7 +104,7 @@ class Life(RuleBasedStateMachine):
     def place_hold(self, amount, life):
         self.on_all(
             lambda: self.napkin.hold(amount, life),
-            lambda user_id, call: holds.place(
+            lambda user_id, call: ledger.hold(
                 user_id=user_id, amount=amount, lifetime=timedelta(seconds=life), call=call
             ),
         )
@@ -118,8 +119,8 @@ class Life(RuleBasedStateMachine):
         def verb(user_id, call):
             hold_id = self.nth(user_id, number, kind="hold").transaction_id
             if captured == 0:
-                return holds.release(hold_id=hold_id, call=call)
-            return holds.capture(hold_id=hold_id, amount=captured, call=call)
+                return ledger.release(hold_id=hold_id, call=call)
+            return ledger.capture(hold_id=hold_id, amount=captured, call=call)
 
         self.on_all(lambda: self.napkin.close(hold, captured), verb)
 
@@ -129,7 +130,7 @@ class Life(RuleBasedStateMachine):
         number = data.draw(st.integers(0, len(self.napkin.uses) - 1))
         self.on_all(
             lambda: self.napkin.refund(self.napkin.uses[number], amount),
-            lambda user_id, call: refunds.refund(
+            lambda user_id, call: ledger.refund(
                 transaction_id=self.rows(user_id, type="use")[number].pk, amount=amount, call=call
             ),
         )
@@ -139,7 +140,7 @@ class Life(RuleBasedStateMachine):
     def chargeback(self, data, amount, won):
         number = data.draw(st.integers(0, len(self.napkin.grants) - 1))
         grant = self.napkin.grants[number]
-        verb = refunds.restore if won else refunds.charge_back
+        verb = ledger.restore if won else ledger.charge_back
 
         def charge(user_id, call):
             lots = CreditLot.objects.filter(

@@ -12,7 +12,7 @@ from credits.errors import (
     InsufficientCredits,
     RefundExceedsUse,
 )
-from credits.ledger import balance, holds, refunds
+from credits.ledger import balance
 from credits.models import CreditLot, CreditTransaction, UserCredit
 
 pytestmark = pytest.mark.django_db
@@ -77,8 +77,8 @@ class TestExpiry:
 class TestHold:
     def test_captured_in_part_the_rest_returns(self, person, call):
         ledger.add(user_id=person.pk, amount=100, call=call())
-        hold = holds.place(user_id=person.pk, amount=40, lifetime=HOUR, call=call())
-        holds.capture(hold_id=hold.pk, amount=25, call=call())
+        hold = ledger.hold(user_id=person.pk, amount=40, lifetime=HOUR, call=call())
+        ledger.capture(hold_id=hold.pk, amount=25, call=call())
 
         assert journal(person) == [("bonus", 100, 100, 0), ("hold", 0, 100, 40), ("use", -25, 75, 0)]
         lot = CreditLot.objects.get(kind="hold")
@@ -86,26 +86,26 @@ class TestHold:
 
     def test_is_settled_once_and_only_by_its_own_service(self, person, call):
         ledger.add(user_id=person.pk, amount=100, call=call())
-        hold = holds.place(user_id=person.pk, amount=40, lifetime=HOUR, call=call())
+        hold = ledger.hold(user_id=person.pk, amount=40, lifetime=HOUR, call=call())
 
         with pytest.raises(CaptureExceedsHold):
-            holds.capture(hold_id=hold.pk, amount=41, call=call())
+            ledger.capture(hold_id=hold.pk, amount=41, call=call())
         with pytest.raises(HoldNotFound):
-            holds.release(hold_id=hold.pk, call=call(service="other"))
-        holds.release(hold_id=hold.pk, call=call("r"))
-        assert holds.release(hold_id=hold.pk, call=call("r")).replayed
+            ledger.release(hold_id=hold.pk, call=call(service="other"))
+        ledger.release(hold_id=hold.pk, call=call("r"))
+        assert ledger.release(hold_id=hold.pk, call=call("r")).replayed
         with pytest.raises(HoldNotOpen):
-            holds.capture(hold_id=hold.pk, amount=None, call=call())
+            ledger.capture(hold_id=hold.pk, amount=None, call=call())
 
         assert journal(person) == [("bonus", 100, 100, 0), ("hold", 0, 100, 40), ("release", 0, 100, 0)]
 
     def test_expires_by_itself(self, person, call, clock):
         ledger.add(user_id=person.pk, amount=50, call=call())
-        hold = holds.place(user_id=person.pk, amount=50, lifetime=HOUR, call=call())
+        hold = ledger.hold(user_id=person.pk, amount=50, lifetime=HOUR, call=call())
         clock.advance(hours=1)
 
         with pytest.raises(HoldNotOpen):
-            holds.capture(hold_id=hold.pk, amount=None, call=call())
+            ledger.capture(hold_id=hold.pk, amount=None, call=call())
         ledger.use(user_id=person.pk, amount=50, call=call())
 
         assert journal(person)[2:] == [("release", 0, 50, 0), ("use", -50, 0, 0)]
@@ -115,10 +115,10 @@ class TestHold:
         self, person, call, clock
     ):
         ledger.add(user_id=person.pk, amount=100, expires_at=clock.now + HOUR, call=call())
-        hold = holds.place(user_id=person.pk, amount=60, lifetime=5 * HOUR, call=call())
+        hold = ledger.hold(user_id=person.pk, amount=60, lifetime=5 * HOUR, call=call())
         clock.advance(hours=2)
 
-        captured = holds.capture(hold_id=hold.pk, amount=45, call=call())
+        captured = ledger.capture(hold_id=hold.pk, amount=45, call=call())
 
         assert journal(person) == [
             ("bonus", 100, 100, 0),
@@ -137,7 +137,7 @@ class TestHold:
         """Alike in all but the microsecond: such rows once had the same id, and the user could not be swept."""
         ledger.add(user_id=person.pk, amount=100, expires_at=clock.now + timedelta(seconds=5), call=call())
         for _ in range(3):
-            holds.place(user_id=person.pk, amount=10, lifetime=timedelta(seconds=9), call=call())
+            ledger.hold(user_id=person.pk, amount=10, lifetime=timedelta(seconds=9), call=call())
         clock.advance(minutes=1)
 
         assert balance.current(person.pk).available == 0
@@ -155,11 +155,11 @@ class TestHold:
 
     def test_refund_of_a_capture_whose_grant_has_expired_opens_a_new_grant(self, person, call, clock):
         ledger.add(user_id=person.pk, amount=100, expires_at=clock.now + HOUR, call=call())
-        hold = holds.place(user_id=person.pk, amount=60, lifetime=5 * HOUR, call=call())
+        hold = ledger.hold(user_id=person.pk, amount=60, lifetime=5 * HOUR, call=call())
         clock.advance(hours=2)
-        captured = holds.capture(hold_id=hold.pk, amount=45, call=call())
+        captured = ledger.capture(hold_id=hold.pk, amount=45, call=call())
 
-        refunds.refund(transaction_id=captured.pk, amount=20, call=call())
+        ledger.refund(transaction_id=captured.pk, amount=20, call=call())
 
         grant = CreditLot.objects.get(user=person, source="refund")
         assert (grant.issued, grant.priority) == (20, 20)
@@ -174,12 +174,12 @@ class TestRefund:
         bonus, purchase = CreditLot.objects.filter(user=person).order_by("id")
         use = ledger.use(user_id=person.pk, amount=15, call=call())
 
-        first = refunds.refund(transaction_id=use.pk, amount=6, call=call())
-        rest = refunds.refund(transaction_id=use.pk, amount=None, call=call())
+        first = ledger.refund(transaction_id=use.pk, amount=6, call=call())
+        rest = ledger.refund(transaction_id=use.pk, amount=None, call=call())
 
         assert (first.lots, rest.lots) == ([[purchase.pk, 5], [bonus.pk, 1]], [[bonus.pk, 9]])
         with pytest.raises(RefundExceedsUse):
-            refunds.refund(transaction_id=use.pk, amount=1, call=call())
+            ledger.refund(transaction_id=use.pk, amount=1, call=call())
         assert balance.current(person.pk).balance == 20
 
 
@@ -187,23 +187,23 @@ class TestChargeback:
     def test_takes_what_is_left_and_makes_the_rest_debt_while_holds_are_honoured(self, person, call):
         bought = ledger.add(user_id=person.pk, amount=100, type="purchase", call=call())
         ledger.use(user_id=person.pk, amount=60, call=call())
-        hold = holds.place(user_id=person.pk, amount=20, lifetime=HOUR, call=call())
+        hold = ledger.hold(user_id=person.pk, amount=20, lifetime=HOUR, call=call())
 
-        refunds.charge_back(user_id=person.pk, granted_by=bought.pk, amount=100, call=call())
+        ledger.charge_back(user_id=person.pk, granted_by=bought.pk, amount=100, call=call())
         assert (journal(person)[-1], debt(person)) == (("chargeback", -100, -60, 20), 80)
 
         with pytest.raises(InsufficientCredits):
             ledger.use(user_id=person.pk, amount=1, call=call())
         with pytest.raises(InsufficientCredits):
-            holds.place(user_id=person.pk, amount=1, lifetime=HOUR, call=call())
+            ledger.hold(user_id=person.pk, amount=1, lifetime=HOUR, call=call())
 
-        holds.capture(hold_id=hold.pk, amount=15, call=call())
+        ledger.capture(hold_id=hold.pk, amount=15, call=call())
         assert (journal(person)[-1], debt(person)) == (("use", -15, -75, 0), 75)
 
     def test_what_arrives_in_debt_pays_it_first(self, person, call):
         bought = ledger.add(user_id=person.pk, amount=100, type="purchase", call=call())
         ledger.use(user_id=person.pk, amount=100, call=call())
-        refunds.charge_back(user_id=person.pk, granted_by=bought.pk, amount=100, call=call())
+        ledger.charge_back(user_id=person.pk, granted_by=bought.pk, amount=100, call=call())
 
         arrived = ledger.add(user_id=person.pk, amount=130, type="purchase", call=call())
 
@@ -218,8 +218,8 @@ class TestChargeback:
         ledger.use(user_id=person.pk, amount=30, call=call())
         clock.advance(hours=2)
 
-        first = refunds.charge_back(user_id=person.pk, granted_by=bought.pk, amount=100, call=call())
-        second = refunds.charge_back(user_id=person.pk, granted_by=bought.pk, amount=100, call=call())
+        first = ledger.charge_back(user_id=person.pk, granted_by=bought.pk, amount=100, call=call())
+        second = ledger.charge_back(user_id=person.pk, granted_by=bought.pk, amount=100, call=call())
 
         assert first is not None
         assert (first.amount, second, debt(person)) == (-30, None, 30)
@@ -228,25 +228,25 @@ class TestChargeback:
         bought = ledger.add(user_id=person.pk, amount=100, type="purchase", call=call())
         ledger.add(user_id=person.pk, amount=50, type="bonus", call=call())
         ledger.use(user_id=person.pk, amount=90, call=call())
-        refunds.charge_back(user_id=person.pk, granted_by=bought.pk, amount=100, call=call())
+        ledger.charge_back(user_id=person.pk, granted_by=bought.pk, amount=100, call=call())
         assert debt(person) == 40
 
-        refunds.restore(user_id=person.pk, granted_by=bought.pk, amount=100, call=call())
+        ledger.restore(user_id=person.pk, granted_by=bought.pk, amount=100, call=call())
 
         assert (journal(person)[-1], debt(person)) == (("chargeback", 100, 60, 0), 0)
         assert balance.current(person.pk).available == 60
 
     def test_won_twice_gives_back_what_was_taken_last(self, person, call, clock):
         bought = ledger.add(user_id=person.pk, amount=100, type="purchase", call=call())
-        refunds.charge_back(user_id=person.pk, granted_by=bought.pk, amount=50, call=call())
-        refunds.restore(user_id=person.pk, granted_by=bought.pk, amount=50, call=call())
+        ledger.charge_back(user_id=person.pk, granted_by=bought.pk, amount=50, call=call())
+        ledger.restore(user_id=person.pk, granted_by=bought.pk, amount=50, call=call())
         ledger.use(user_id=person.pk, amount=100, call=call())
         ledger.add(
             user_id=person.pk, amount=80, type="bonus", expires_at=clock.now + timedelta(days=1), call=call()
         )
-        refunds.charge_back(user_id=person.pk, granted_by=bought.pk, amount=50, call=call())
+        ledger.charge_back(user_id=person.pk, granted_by=bought.pk, amount=50, call=call())
 
-        refunds.restore(user_id=person.pk, granted_by=bought.pk, amount=50, call=call())
+        ledger.restore(user_id=person.pk, granted_by=bought.pk, amount=50, call=call())
 
         left = balance.current(person.pk).expiring
         assert [credits for credits, _ in left] == [80]
@@ -254,10 +254,10 @@ class TestChargeback:
     def test_credits_released_to_a_grant_charged_back_whole_come_as_a_refund(self, person, call, clock):
         bought = ledger.add(user_id=person.pk, amount=100, type="purchase", call=call())
         ledger.add(user_id=person.pk, amount=200, type="purchase", call=call())
-        hold = holds.place(user_id=person.pk, amount=40, lifetime=HOUR, call=call())
-        refunds.charge_back(user_id=person.pk, granted_by=bought.pk, amount=100, call=call())
+        hold = ledger.hold(user_id=person.pk, amount=40, lifetime=HOUR, call=call())
+        ledger.charge_back(user_id=person.pk, granted_by=bought.pk, amount=100, call=call())
 
-        holds.release(hold_id=hold.pk, call=call())
+        ledger.release(hold_id=hold.pk, call=call())
 
         returned = CreditLot.objects.get(user=person, source="refund")
         assert (returned.issued, returned.priority) == (40, 50)

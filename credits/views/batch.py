@@ -1,7 +1,6 @@
 """Up to a thousand operations in one request and one commit."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
@@ -17,12 +16,13 @@ from accounts.kit.documentation import documented
 from accounts.kit.problems import Problem, ValidationFailed
 from accounts.service_keys.registry import ServiceCredential
 from accounts.tiers import InternalEndpoint, ServiceRequest
-from credits import ledger, prices
+from credits import prices
 from credits.errors import HoldNotFound, TransactionNotFound
-from credits.ledger import batch, holds, refunds
-from credits.ledger.batch import Order
+from credits.ledger import batch, operations
+from credits.ledger.batch import Refusal, Step
 from credits.ledger.calls import Call
-from credits.models import CreditLot, CreditTransaction, FeaturePrice, TransactionType
+from credits.ledger.holds import DEFAULT_LIFETIME
+from credits.models import CreditLot, CreditTransaction, FeaturePrice
 from credits.views.answers import TRANSACTION, USER, HoldAnswer, TransactionAnswer, transaction_answer
 from credits.views.holds import placed_answer, settled_answer, with_placing
 from credits.views.requests import (
@@ -41,14 +41,14 @@ from credits.views.requests import (
 Key = Annotated[str, Meta(pattern=r"\A[\x20-\x7e]{1,255}\Z", description="Belongs to this operation alone.")]
 
 
-class Operation(msgspec.Struct, tag_field="op", forbid_unknown_fields=True, kw_only=True, frozen=True):
+class Entry(msgspec.Struct, tag_field="op", forbid_unknown_fields=True, kw_only=True, frozen=True):
     """One entry of the list: the fields of the single call, and its key."""
 
     scopes: ClassVar[tuple[str, ...]]
     idempotency_key: Key
 
 
-class Use(Operation, tag="use", frozen=True):
+class Use(Entry, tag="use", frozen=True):
     scopes = ("credits:use",)
     user_id: UUID
     amount: Credits | None = None
@@ -59,7 +59,7 @@ class Use(Operation, tag="use", frozen=True):
     metadata: Metadata | None = None
 
 
-class Add(Operation, tag="add", frozen=True):
+class Add(Entry, tag="add", frozen=True):
     scopes = ("credits:add",)
     user_id: UUID
     amount: Credits
@@ -70,17 +70,17 @@ class Add(Operation, tag="add", frozen=True):
     metadata: Metadata | None = None
 
 
-class Hold(Operation, tag="hold", frozen=True):
+class Hold(Entry, tag="hold", frozen=True):
     scopes = ("credits:use",)
     user_id: UUID
     amount: Credits
-    expires_in: Seconds = int(holds.DEFAULT_LIFETIME.total_seconds())
+    expires_in: Seconds = int(DEFAULT_LIFETIME.total_seconds())
     description: Description | None = None
     reference: Reference | None = None
     metadata: Metadata | None = None
 
 
-class Capture(Operation, tag="capture", frozen=True):
+class Capture(Entry, tag="capture", frozen=True):
     scopes = ("credits:use",)
     hold_id: UUID
     amount: Credits | None = None
@@ -89,12 +89,12 @@ class Capture(Operation, tag="capture", frozen=True):
     metadata: Metadata | None = None
 
 
-class Release(Operation, tag="release", frozen=True):
+class Release(Entry, tag="release", frozen=True):
     scopes = ("credits:use",)
     hold_id: UUID
 
 
-class Refund(Operation, tag="refund", frozen=True):
+class Refund(Entry, tag="refund", frozen=True):
     scopes = ("credits:refund", "credits:add")
     transaction_id: UUID
     amount: Credits | None = None
@@ -102,7 +102,7 @@ class Refund(Operation, tag="refund", frozen=True):
 
 
 class Result(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What became of one operation: the status that the single call answers with, and its answer."""
+    """The outcome of one operation: the status that the single call answers with, and its answer."""
 
     status: int
     replayed: bool
@@ -153,32 +153,29 @@ class Batch(InternalEndpoint):
 
         A fault of form in any of them refuses the whole request with 400, and nothing is done.
         """
-        operations = request.data.operations
-        rows = batch.perform_all(orders_of(operations, request.auth))
+        rows = batch.perform_all(steps_of(request.data.operations, request.auth))
         holds_by_id = _holds_of(rows)
         request_id = getattr(request, "request_id", None)
         return Response(BatchAnswer([_result(row, holds_by_id, request_id) for row in rows]))
 
 
-def orders_of(operations: Sequence[Operation], credential: ServiceCredential) -> list[Order]:
-    """What the ledger is to do for each operation: found are its user, its price, its hold or its use."""
-    known = Known(operations, credential)
+def steps_of(entries: Sequence[Entry], credential: ServiceCredential) -> list[Step | Refusal]:
+    """Return what the ledger is to do for each entry, with its user, its price, its hold or its use found."""
+    known = Known(entries, credential)
     return [
-        _order(operation, make_call_of(operation, credential.service, index), known)
-        for index, operation in enumerate(operations)
+        _step(entry, make_call_of(entry, credential.service, index), known)
+        for index, entry in enumerate(entries)
     ]
 
 
 class Known:
-    """What operations refer to, read by one query for each kind."""
+    """The rows that entries refer to, read by one query for each kind."""
 
-    def __init__(self, operations: Sequence[Any], credential: ServiceCredential) -> None:
+    def __init__(self, entries: Sequence[Any], credential: ServiceCredential) -> None:
         self.credential = credential
-        hold_ids = {operation.hold_id for operation in operations if isinstance(operation, Capture | Release)}
-        use_ids = {operation.transaction_id for operation in operations if isinstance(operation, Refund)}
-        features = {
-            operation.feature for operation in operations if isinstance(operation, Use) and operation.feature
-        }
+        hold_ids = {entry.hold_id for entry in entries if isinstance(entry, Capture | Release)}
+        use_ids = {entry.transaction_id for entry in entries if isinstance(entry, Refund)}
+        features = {entry.feature for entry in entries if isinstance(entry, Use) and entry.feature}
         own_holds = CreditLot.objects.filter(kind=CreditLot.Kind.HOLD, service=credential.service)
         self.holds = (
             {hold.transaction_id: hold for hold in own_holds.filter(transaction__in=hold_ids)}
@@ -201,13 +198,13 @@ class Known:
         return use
 
 
-def make_call_of(operation: Operation, service: str, index: int) -> Call:
-    """The same call as the single request makes, so that either repeats the other."""
-    fields = {name: value for name, value in sent(operation).items() if name != "idempotency_key"}
+def make_call_of(entry: Entry, service: str, index: int) -> Call:
+    """Return the same call as the single request makes, so that either repeats the other."""
+    fields = {name: value for name, value in sent(entry).items() if name != "idempotency_key"}
     path = str(fields.pop("hold_id", ""))
-    name = str(operation.__struct_config__.tag)
+    name = str(entry.__struct_config__.tag)
     try:
-        return make_call(service, operation.idempotency_key, name, fields, path=path)
+        return make_call(service, entry.idempotency_key, name, fields, path=path)
     except ValidationFailed as fault:
         raise ValidationFailed(
             *(
@@ -217,60 +214,49 @@ def make_call_of(operation: Operation, service: str, index: int) -> Call:
         ) from fault
 
 
-def _order(operation: Operation, call: Call, known: Known) -> Order:
-    kind = operation.type if isinstance(operation, Add) else _KINDS[type(operation)]
-    if known.credential.scopes.isdisjoint(operation.scopes):
-        return Order(call, problem=ScopeMissing(), kind=kind)
+def _step(entry: Entry, call: Call, known: Known) -> Step | Refusal:
+    kind = entry.type if isinstance(entry, Add) else str(entry.__struct_config__.tag)
+    if known.credential.scopes.isdisjoint(entry.scopes):
+        return Refusal(kind, ScopeMissing())
     try:
-        return replace(_ORDERS[type(operation)](operation, call, known), kind=kind)
+        return _STEPS[type(entry)](entry, call, known)
     except Problem as problem:
-        return Order(call, problem=problem, kind=kind)
+        return Refusal(kind, problem)
 
 
-def _use(operation: Use, call: Call, known: Known) -> Order:
+def _use(entry: Use, call: Call, known: Known) -> Step:
     amount = prices.amount_of(
-        amount=operation.amount, feature=operation.feature, quantity=operation.quantity, known=known.prices
+        amount=entry.amount, feature=entry.feature, quantity=entry.quantity, known=known.prices
     )
-    return Order(call, operation.user_id, ledger.using(amount=amount, call=call))
+    return Step(entry.user_id, operations.use(amount=amount, call=call))
 
 
-def _add(operation: Add, call: Call, known: Known) -> Order:
-    adding = ledger.adding(
-        amount=operation.amount, call=call, type=operation.type, expires_at=operation.expires_at
-    )
-    return Order(call, operation.user_id, adding)
+def _add(entry: Add, call: Call, known: Known) -> Step:
+    added = operations.add(amount=entry.amount, call=call, type=entry.type, expires_at=entry.expires_at)
+    return Step(entry.user_id, added)
 
 
-def _hold(operation: Hold, call: Call, known: Known) -> Order:
-    lifetime = timedelta(seconds=operation.expires_in)
-    return Order(
-        call, operation.user_id, holds.placing(amount=operation.amount, lifetime=lifetime, call=call)
-    )
+def _hold(entry: Hold, call: Call, known: Known) -> Step:
+    lifetime = timedelta(seconds=entry.expires_in)
+    return Step(entry.user_id, operations.hold(amount=entry.amount, lifetime=lifetime, call=call))
 
 
-def _capture(operation: Capture, call: Call, known: Known) -> Order:
-    hold = known.hold(operation.hold_id)
-    return Order(call, hold.user_id, holds.capturing(hold, amount=operation.amount, call=call))
+def _capture(entry: Capture, call: Call, known: Known) -> Step:
+    hold = known.hold(entry.hold_id)
+    return Step(hold.user_id, operations.capture(hold, amount=entry.amount, call=call))
 
 
-def _release(operation: Release, call: Call, known: Known) -> Order:
-    hold = known.hold(operation.hold_id)
-    return Order(call, hold.user_id, holds.releasing(hold, call=call))
+def _release(entry: Release, call: Call, known: Known) -> Step:
+    hold = known.hold(entry.hold_id)
+    return Step(hold.user_id, operations.release(hold, call=call))
 
 
-def _refund(operation: Refund, call: Call, known: Known) -> Order:
-    use = known.use(operation.transaction_id)
-    return Order(call, use.user_id, refunds.refunding(use, amount=operation.amount, call=call))
+def _refund(entry: Refund, call: Call, known: Known) -> Step:
+    use = known.use(entry.transaction_id)
+    return Step(use.user_id, operations.refund(use, amount=entry.amount, call=call))
 
 
-_KINDS: dict[type[Operation], str] = {
-    Use: TransactionType.USE,
-    Hold: TransactionType.HOLD,
-    Capture: "capture",
-    Release: TransactionType.RELEASE,
-    Refund: TransactionType.REFUND,
-}
-_ORDERS: dict[type[Operation], Callable[[Any, Call, Known], Order]] = {
+_STEPS: dict[type[Entry], Callable[[Any, Call, Known], Step]] = {
     Use: _use,
     Add: _add,
     Hold: _hold,
@@ -281,7 +267,7 @@ _ORDERS: dict[type[Operation], Callable[[Any, Call, Known], Order]] = {
 
 
 def _holds_of(rows: Sequence[CreditTransaction | Problem]) -> dict[UUID, CreditLot]:
-    """The holds that the rows placed or settled, with the rows that placed them."""
+    """Return the holds that the rows placed or settled, with the rows that placed them."""
     ids = {row.hold for row in rows if isinstance(row, CreditTransaction) and row.hold}
     return {hold.transaction_id: hold for hold in with_placing().filter(transaction__in=ids)} if ids else {}
 

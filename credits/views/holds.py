@@ -12,6 +12,7 @@ from accounts import tiers
 from accounts.errors import UserNotFound
 from accounts.kit.documentation import documented
 from accounts.tiers import InternalEndpoint, ServiceRequest
+from credits import ledger
 from credits.errors import (
     AccountFrozen,
     AccountSuspended,
@@ -20,8 +21,8 @@ from credits.errors import (
     HoldNotOpen,
     InsufficientCredits,
 )
-from credits.ledger import holds
-from credits.ledger.posting import LEDGER_NOW
+from credits.ledger import clock
+from credits.ledger.holds import DEFAULT_LIFETIME
 from credits.models import CreditLot, CreditTransaction
 from credits.views.answers import CAPTURED, HOLD, RELEASED, USER, HoldAnswer, answer, hold_answer
 from credits.views.requests import Credits, Description, Metadata, Reference, Seconds, call_of
@@ -35,7 +36,7 @@ class Holds(InternalEndpoint):
     class Body(tiers.Body):
         user_id: UUID
         amount: Credits
-        expires_in: Seconds = int(holds.DEFAULT_LIFETIME.total_seconds())
+        expires_in: Seconds = int(DEFAULT_LIFETIME.total_seconds())
         description: Description | None = None
         reference: Reference | None = None
         metadata: Metadata | None = None
@@ -56,7 +57,7 @@ class Holds(InternalEndpoint):
     def post(self, request: ServiceRequest) -> Response:
         """Sets credits aside for a piece of work whose cost is not known yet. `expires_in` is in seconds."""
         body = request.data
-        placed = holds.place(
+        placed = ledger.hold(
             user_id=body.user_id,
             amount=body.amount,
             lifetime=timedelta(seconds=body.expires_in),
@@ -116,7 +117,7 @@ class CaptureHold(InternalEndpoint):
     def post(self, request: ServiceRequest, hold_id: UUID) -> Response:
         """Spends what is held, or `amount` of it, and returns the rest. Only by the service that placed the hold."""
         call = call_of(request, "capture", path=hold_id)
-        settled = holds.capture(hold_id=hold_id, amount=request.data.amount, call=call)
+        settled = ledger.capture(hold_id=hold_id, amount=request.data.amount, call=call)
         return _settled(settled)
 
 
@@ -132,7 +133,7 @@ class ReleaseHold(InternalEndpoint):
     )
     def post(self, request: ServiceRequest, hold_id: UUID) -> Response:
         """Returns what is held. Only by the service that placed the hold."""
-        settled = holds.release(hold_id=hold_id, call=call_of(request, "release", path=hold_id))
+        settled = ledger.release(hold_id=hold_id, call=call_of(request, "release", path=hold_id))
         return _settled(settled)
 
 
@@ -159,7 +160,7 @@ def current_answer(hold: Any) -> HoldAnswer:
 
 def with_placing() -> QuerySet[Any]:
     """Holds with the row that placed them, and whether their time is over though nobody has posted it."""
-    over = Q(status=Status.OPEN, expires_at__lte=LEDGER_NOW)
+    over = Q(status=Status.OPEN, expires_at__lte=clock.NOW)
     return (
         CreditLot.objects.filter(kind=CreditLot.Kind.HOLD)
         .select_related("transaction")

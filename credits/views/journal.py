@@ -26,7 +26,7 @@ from credits.errors import (
     TransactionNotFound,
     TransactionNotRefundable,
 )
-from credits.ledger import balance, refunds
+from credits.ledger import balance
 from credits.models import CreditTransaction, TransactionType
 from credits.views.answers import (
     ADDED,
@@ -174,7 +174,7 @@ class RefundCredits(InternalEndpoint):
         With the scope `credits:refund` a service refunds what it used itself, with `credits:add` any use.
         """
         body = request.data
-        refunded = refunds.refund(
+        refunded = ledger.refund(
             transaction_id=body.transaction_id,
             amount=body.amount,
             own_only="credits:add" not in request.auth.scopes,

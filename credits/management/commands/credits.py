@@ -17,8 +17,7 @@ from accounts.kit.progress import Progress
 from accounts.models import User
 from credits import export
 from credits.errors import explained
-from credits.ledger import balance
-from credits.ledger.posting import ledger_time
+from credits.ledger import balance, clock
 from credits.management.arguments import moment, named_user
 from credits.models import CreditTransaction, TransactionType
 from credits.templatetags.credit_amounts import signed
@@ -93,10 +92,8 @@ class Command(BaseCommand):
         rows = _history(user, **options)
         total = _matching(user, **options).count()
         with _opened(output, self.stdout) as file, Progress("transactions", total=total) as progress:
-            counted = _counted(rows, progress)
-            lines = (
-                (f"{_json(transaction_answer(row))}\n" for row in counted) if json else export.lines(counted)
-            )
+            shown = _with_progress(rows, progress)
+            lines = (f"{_json(transaction_answer(row))}\n" for row in shown) if json else export.lines(shown)
             for line in lines:
                 file.write(line)
         if output:
@@ -115,7 +112,7 @@ def _add_filters(parser: ArgumentParser) -> None:
 
 def _history(user: User, **options: Any) -> Iterator[CreditTransaction]:
     """Newest first, with what has come due and is not posted yet."""
-    due = balance.unposted(user.pk, ledger_time())
+    due = balance.unposted(user.pk, clock.now())
     unposted = [row for row in reversed(due) if _matches(row, **options)]
     return chain(unposted, export.newest_first(_matching(user, **options), order=("-at",)))
 
@@ -160,7 +157,7 @@ def _json(answer: msgspec.Struct) -> str:
     return msgspec.json.encode(answer).decode()
 
 
-def _counted(rows: Iterable[CreditTransaction], progress: Progress) -> Iterator[CreditTransaction]:
+def _with_progress(rows: Iterable[CreditTransaction], progress: Progress) -> Iterator[CreditTransaction]:
     for row in rows:
         yield row
         progress.add()

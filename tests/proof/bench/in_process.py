@@ -42,7 +42,7 @@ from accounts.tiers import InternalEndpoint, PublicEndpoint  # noqa: E402
 from config.urls import internal  # noqa: E402
 from credits import ledger  # noqa: E402
 from credits.ledger.calls import Call, request_bytes  # noqa: E402
-from credits.ledger.spending import SPEND  # noqa: E402
+from credits.ledger.one_statement import STATEMENT  # noqa: E402
 from credits.views.journal import UseCredits  # noqa: E402
 from deploy import gunicorn  # noqa: E402
 
@@ -163,7 +163,7 @@ def run_statement() -> None:
     texts = dict.fromkeys(("salt", "description", "reference", "metadata"))
     with connection.cursor() as cursor:
         cursor.execute(
-            SPEND,
+            STATEMENT,
             {
                 **texts, "id": uuid.uuid4(), "user_id": USER, "amount": Int8(1), "service": "bench",
                 "key": uuid.uuid4().hex, "digest": b"0" * 32,

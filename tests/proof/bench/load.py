@@ -75,6 +75,6 @@ def pgbench(database: str, *, connections: int, seconds: int, users: int = USERS
 
 def spend_statement() -> str:
     """The statement that the service runs, character for character but for the values."""
-    from credits.ledger.spending import SPEND
+    from credits.ledger.one_statement import STATEMENT
 
-    return re.sub(r"%\((\w+)\)s", lambda match: PGBENCH_VALUES.get(match[1], "NULL"), SPEND).strip()
+    return re.sub(r"%\((\w+)\)s", lambda match: PGBENCH_VALUES.get(match[1], "NULL"), STATEMENT).strip()

@@ -1,4 +1,4 @@
-"""The usual spend: one statement, one round trip, no lock held between two of them.
+"""The usual use: one statement, one round trip, no lock held between two of them.
 
 It applies when the open grant covers the amount and nothing else wants to happen: the user is not blocked or in debt,
 nothing is due, no alert is crossed, the key is new. Otherwise it changes nothing and the locked path decides.
@@ -20,7 +20,7 @@ from credits.ledger.calls import Call
 from credits.ledger.saving import encode
 from credits.models import CreditTransaction, TransactionType
 
-SPEND = """
+STATEMENT = """
 WITH call AS MATERIALIZED (
     SELECT credits_now() AS now, %(id)s::uuid AS id, %(amount)s::bigint AS amount, %(service)s::text AS service,
         %(key)s::text AS key, %(digest)s::bytea AS digest, %(salt)s::bytea AS salt,
@@ -64,8 +64,8 @@ RETURNING at, balance, held
 """
 
 
-def spend_open_grant(*, user_id: uuid.UUID, amount: int, call: Call) -> CreditTransaction | None:
-    """Spends by the one statement, or returns None and has changed nothing."""
+def use(*, user_id: uuid.UUID, amount: int, call: Call) -> CreditTransaction | None:
+    """Use credits of the open grant, or return None and change nothing."""
     transaction_id = uuid7()
     values = {
         "id": transaction_id,
@@ -102,5 +102,5 @@ def _execute(values: dict[str, Any]) -> tuple[datetime, int, int] | None:
 
 def _run(values: dict[str, Any]) -> tuple[datetime, int, int] | None:
     with connection.cursor() as cursor:
-        cursor.execute(SPEND, values)
+        cursor.execute(STATEMENT, values)
         return cursor.fetchone()  # type: ignore[no-any-return]
