@@ -22,7 +22,7 @@ from billing.errors import BillingUnavailable, UnknownPrice
 from billing.models import CustomerChange, Payment, Plan
 from billing.settlement import notices, trial
 from billing.stripe import gateway, sdk, shapes, snapshots
-from billing.stripe.snapshots import Picture
+from billing.stripe.snapshots import Snapshot
 from credits import ledger
 from credits.ledger.calls import Call, request_bytes
 from credits.models import CreditTransaction, TransactionType
@@ -50,12 +50,12 @@ def settle(payment_id: str) -> Payment | None:
     for _ in range(TRIES):
         version = version_of(payment_id)
         with sdk.within(SECONDS):
-            picture = snapshots.take(payment_id)
-        user_id = customers.user_of(picture.customer)
+            snapshot = snapshots.take(payment_id)
+        user_id = customers.user_of(snapshot.customer)
         if user_id is None:
             log.info("payment_of_a_stranger", payment=payment_id)
             return None
-        settled = apply(payment_id, user_id, version, picture)
+        settled = apply(payment_id, user_id, version, snapshot)
         if settled is not None:
             return settled
     raise BillingUnavailable
@@ -95,7 +95,7 @@ def version_of(payment_id: str) -> int:
 
 
 @transaction.atomic
-def apply(payment_id: str, user_id: uuid.UUID, version: int, picture: Picture) -> Payment | None:
+def apply(payment_id: str, user_id: uuid.UUID, version: int, snapshot: Snapshot) -> Payment | None:
     """None: somebody else was here since `version` was read."""
     Payment.objects.bulk_create([Payment(pk=payment_id, user_id=user_id)], ignore_conflicts=True)
     payment = Payment.objects.select_for_update(no_key=True).get(pk=payment_id)
@@ -103,13 +103,13 @@ def apply(payment_id: str, user_id: uuid.UUID, version: int, picture: Picture) -
         return None
     payment.version += 1
     is_new = payment.settled_at is None
-    if is_new and (twin := _paid_by_the_same(payment, picture)):
+    if is_new and (twin := _paid_by_the_same(payment, snapshot)):
         return twin
-    if is_new and picture.paid:
-        _freeze(payment, picture)
+    if is_new and snapshot.paid:
+        _freeze(payment, snapshot)
     if payment.settled_at is not None:
         refunded, disputed = (0, 0) if is_new else (payment.refunded, payment.disputed)
-        _take_over(payment, picture)
+        _take_over(payment, snapshot)
         _post_difference(payment)
         if is_new:
             notices.paid(payment)
@@ -118,46 +118,46 @@ def apply(payment_id: str, user_id: uuid.UUID, version: int, picture: Picture) -
     return payment
 
 
-def _paid_by_the_same(payment: Payment, picture: Picture) -> Payment | None:
+def _paid_by_the_same(payment: Payment, snapshot: Snapshot) -> Payment | None:
     """Stripe may attach a payment intent that was settled by itself to an invoice later: it was paid once all the same.
 
     Two at the same moment meet in the constraint `payment_once_per_intent`, and the later one is tried again.
     """
-    if not picture.payment_intent:
+    if not snapshot.payment_intent:
         return None
-    return Payment.objects.filter(payment_intent=picture.payment_intent).exclude(pk=payment.pk).first()
+    return Payment.objects.filter(payment_intent=snapshot.payment_intent).exclude(pk=payment.pk).first()
 
 
-def _take_over(payment: Payment, picture: Picture) -> None:
+def _take_over(payment: Payment, snapshot: Snapshot) -> None:
     """What is kept now. Of what was refunded and disputed both, the dispute counts."""
     paid = payment.paid or 0
-    payment.kept = min(picture.kept, paid)
-    payment.disputed = min(picture.disputed, paid - payment.kept)
+    payment.kept = min(snapshot.kept, paid)
+    payment.disputed = min(snapshot.disputed, paid - payment.kept)
 
 
-def _freeze(payment: Payment, picture: Picture) -> None:
+def _freeze(payment: Payment, snapshot: Snapshot) -> None:
     """What was bought, for how much, and what it gives: whatever staff make of the plan later."""
     payment.settled_at = timezone.now()
-    payment.paid, payment.currency, payment.paid_at = picture.amount, picture.currency, picture.paid_at
-    payment.payment_intent, payment.subscription = picture.payment_intent, picture.subscription
+    payment.paid, payment.currency, payment.paid_at = snapshot.amount, snapshot.currency, snapshot.paid_at
+    payment.payment_intent, payment.subscription = snapshot.payment_intent, snapshot.subscription
     payment.quantity, payment.credits = 1, 0
-    if picture.is_proration:
+    if snapshot.is_proration:
         payment.kind = Payment.Kind.PRORATION
         return
-    plan, quantity = plan_of(picture)
+    plan, quantity = plan_of(snapshot)
     payment.plan, payment.quantity = plan, quantity
-    if picture.trial_end is not None:
-        _freeze_trial(payment, plan, picture)
+    if snapshot.trial_end is not None:
+        _freeze_trial(payment, plan, snapshot)
         return
     payment.kind = Payment.Kind(plan.kind)
     payment.credits = plan.credits * quantity
-    payment.expires_at = _expiry(plan, picture)
+    payment.expires_at = _expiry(plan, snapshot)
 
 
-def plan_of(picture: Picture) -> tuple[Plan, int]:
+def plan_of(snapshot: Snapshot) -> tuple[Plan, int]:
     """The one plan that was bought, and how many. Raises UnknownPrice where there is doubt."""
     quantities: dict[str, int] = {}
-    for price, quantity in picture.bought:
+    for price, quantity in snapshot.bought:
         quantities[price] = quantities.get(price, 0) + quantity
     plans = list(Plan.objects.filter(stripe_price__in=quantities))
     if len(quantities) != 1 or len(plans) != 1:
@@ -165,24 +165,24 @@ def plan_of(picture: Picture) -> tuple[Plan, int]:
     return plans[0], quantities[plans[0].stripe_price]
 
 
-def _expiry(plan: Plan, picture: Picture) -> datetime | None:
+def _expiry(plan: Plan, snapshot: Snapshot) -> datetime | None:
     if plan.credits_expire_days is not None:
-        return picture.paid_at + timedelta(days=plan.credits_expire_days)
-    if plan.kind == Plan.Kind.SUBSCRIPTION and picture.period_end is not None:
-        return picture.period_end + RENEWAL_GRACE
+        return snapshot.paid_at + timedelta(days=plan.credits_expire_days)
+    if plan.kind == Plan.Kind.SUBSCRIPTION and snapshot.period_end is not None:
+        return snapshot.period_end + RENEWAL_GRACE
     return None
 
 
-def _freeze_trial(payment: Payment, plan: Plan, picture: Picture) -> None:
+def _freeze_trial(payment: Payment, plan: Plan, snapshot: Snapshot) -> None:
     """In Checkout the card is known only now: a second trial with it ends here, without credits."""
-    payment.kind, payment.expires_at = Payment.Kind.TRIAL, picture.trial_end
-    if trial.give(user_id=payment.user_id, fingerprint=picture.fingerprint, holder=picture.trial_holder):
+    payment.kind, payment.expires_at = Payment.Kind.TRIAL, snapshot.trial_end
+    if trial.give(user_id=payment.user_id, fingerprint=snapshot.fingerprint, holder=snapshot.trial_holder):
         payment.credits = plan.credits if plan.trial_credits is None else plan.trial_credits
         if _trials_before(payment).exists():
             payment.credits = 0
     else:
         customers.enqueue(
-            CustomerChange.Kind.END_SUBSCRIPTION, user_id=payment.user_id, subscription=picture.subscription
+            CustomerChange.Kind.END_SUBSCRIPTION, user_id=payment.user_id, subscription=snapshot.subscription
         )
 
 

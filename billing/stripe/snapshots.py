@@ -1,6 +1,6 @@
 """What Stripe says about one payment, fetched now: whether it is paid, what of it is left, what it bought.
 
-A picture is made of several calls, so it may be older than it looks. billing/settlement/settle.py sees to it that an
+A snapshot is made of several calls, so it may be older than it looks. billing/settlement/settle.py sees to it that an
 old one never undoes what a newer one did.
 """
 
@@ -15,7 +15,7 @@ from billing.stripe.shapes import Object
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
+class Snapshot:
     """`bought` are prices and quantities; empty for an invoice that only moves money between periods."""
 
     customer: str
@@ -40,7 +40,7 @@ class Picture:
         return max(0, self.amount - self.refunded - self.disputed)
 
 
-def take(payment_id: str) -> Picture:
+def take(payment_id: str) -> Snapshot:
     """Of an invoice, a payment intent or a checkout session, by its id. Raises what the gateway raises."""
     if payment_id.startswith("in_"):
         return _of_invoice(gateway.retrieve_invoice(payment_id))
@@ -49,12 +49,12 @@ def take(payment_id: str) -> Picture:
     return _of_session(gateway.retrieve_checkout_session(payment_id))
 
 
-def _of_invoice(invoice: Object) -> Picture:
+def _of_invoice(invoice: Object) -> Snapshot:
     lines = _lines(invoice)
     intents = shapes.invoice_payment_intents(invoice)
     lost = [_lost(gateway.retrieve_payment_intent(intent)) for intent in intents]
     bought = tuple(shapes.bought(lines))
-    picture = Picture(
+    snapshot = Snapshot(
         customer=shapes.customer_of(invoice),
         paid=invoice["status"] == "paid",
         amount=int(invoice["amount_paid"]),
@@ -69,7 +69,7 @@ def _of_invoice(invoice: Object) -> Picture:
         period_end=shapes.moment(shapes.period_of(lines)[1] or None),
     )
     # A trial's invoice is over nothing, but so is one that a coupon or a balance has paid.
-    return _with_trial(picture, lines) if picture.subscription and not picture.amount else picture
+    return _with_trial(snapshot, lines) if snapshot.subscription and not snapshot.amount else snapshot
 
 
 def _lines(invoice: Object) -> list[Object]:
@@ -79,15 +79,15 @@ def _lines(invoice: Object) -> list[Object]:
     )
 
 
-def _with_trial(picture: Picture, lines: list[Object]) -> Picture:
-    subscription = gateway.retrieve_subscription(picture.subscription)
+def _with_trial(snapshot: Snapshot, lines: list[Object]) -> Snapshot:
+    subscription = gateway.retrieve_subscription(snapshot.subscription)
     if not shapes.is_trial(subscription, lines):
-        return picture
+        return snapshot
     metadata = subscription.get("metadata") or {}
     return replace(
-        picture,
-        trial_end=picture.period_end,  # as it was planned when it began
-        trial_holder=str(metadata.get("trial_holder") or picture.subscription),
+        snapshot,
+        trial_end=snapshot.period_end,  # as it was planned when it began
+        trial_holder=str(metadata.get("trial_holder") or snapshot.subscription),
         fingerprint=shapes.fingerprint(_card(subscription)),
     )
 
@@ -102,12 +102,12 @@ def _card(subscription: Object) -> Any:
     return gateway.retrieve_payment_method(default) if default else None
 
 
-def _of_payment_intent(intent: Object) -> Picture:
+def _of_payment_intent(intent: Object) -> Snapshot:
     sessions = gateway.list_checkout_sessions(payment_intent=intent["id"])
     session = gateway.retrieve_checkout_session(sessions[0]["id"]) if sessions else {}
     charge = _charge(intent)
     refunded, disputed = _lost(intent)
-    return Picture(
+    return Snapshot(
         customer=shapes.customer_of(intent),
         paid=intent["status"] == "succeeded",
         amount=int(intent.get("amount_received") or 0),
@@ -120,10 +120,10 @@ def _of_payment_intent(intent: Object) -> Picture:
     )
 
 
-def _of_session(session: Object) -> Picture:
+def _of_session(session: Object) -> Snapshot:
     """One that nothing had to be paid for: it has neither an invoice nor a payment intent."""
     free = session.get("payment_status") == "no_payment_required" and session.get("mode") == "payment"
-    return Picture(
+    return Snapshot(
         customer=shapes.customer_of(session),
         paid=free and session.get("status") == "complete",
         amount=0,

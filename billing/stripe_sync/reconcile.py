@@ -207,12 +207,12 @@ def _settle(payment_id: str) -> tuple[UUID | None, int]:
 
 def _preview(payment_id: str) -> tuple[UUID | None, int]:
     """What settling would come to: it is done, and rolled back."""
-    picture = snapshots.take(payment_id)
-    user_id = customers.user_of(picture.customer)
+    snapshot = snapshots.take(payment_id)
+    user_id = customers.user_of(snapshot.customer)
     if user_id is None:
         return None, 0
     with transaction.atomic():
-        payment = settle.apply(payment_id, user_id, settle.version_of(payment_id), picture)
+        payment = settle.apply(payment_id, user_id, settle.version_of(payment_id), snapshot)
         posted = 0 if payment is None else settle.posted(payment)
         transaction.set_rollback(True)
     return user_id, posted

@@ -65,10 +65,10 @@ class TestOneMoneyUnderTwoNames:
         session = buyer.buy(plans["large"])
         paid = settle.settle_session(session["id"])
         assert paid is not None
-        picture = snapshots.take(paid.pk)
-        assert picture.payment_intent == paid.pk
+        snapshot = snapshots.take(paid.pk)
+        assert snapshot.payment_intent == paid.pk
 
-        twin = settle.apply("in_made_later", buyer.id, 0, picture)
+        twin = settle.apply("in_made_later", buyer.id, 0, snapshot)
 
         assert twin == paid
         assert [kind for kind, _ in buyer.journal] == ["purchase"]

@@ -236,10 +236,10 @@ class TestStaleness:
 
     def test_nor_when_the_later_look_found_nothing_new(self, stripe, plans, buyer):
         intent = buyer.buy(plans["small"])["payment_intent"]
-        version, picture = settle.version_of(intent), snapshots.take(intent)
+        version, snapshot = settle.version_of(intent), snapshots.take(intent)
         settle.settle(intent)
         settle.settle(intent)
-        assert settle.apply(intent, buyer.id, version, picture) is None
+        assert settle.apply(intent, buyer.id, version, snapshot) is None
 
 
 class TestConstraints:
