@@ -14,7 +14,7 @@ from billing.models import Payment, Plan
 from billing.models.catalogue import plan_named
 from billing.settlement import lifecycle, settle, trial
 from billing.shop import requests, subscriptions
-from billing.shop.requests import Attempt, Made, Order, Outcome
+from billing.shop.requests import Attempt, Instruction, Made, Outcome
 from billing.stripe import gateway, mirror, sdk, shapes
 from billing.stripe.shapes import Object
 
@@ -22,15 +22,17 @@ DAY = 24 * 3600
 RECENT = 2 * DAY  # where what an earlier try has made is looked for
 
 
-def create(order: Order, *, plan_code: str, quantity: int, success_url: str, cancel_url: str) -> Outcome:
+def create(
+    instruction: Instruction, *, plan_code: str, quantity: int, success_url: str, cancel_url: str
+) -> Outcome:
     """A session at Stripe, whose page the user is sent to. Raises PlanNotFound, AlreadySubscribed, AccountSuspended."""
 
     def perform(attempt: Attempt) -> Made:
-        requests.require_active(order.user_id)
+        requests.require_active(instruction.user_id)
         plan = plan_named(plan_code)
         if plan.kind == Plan.Kind.SUBSCRIPTION and quantity != 1:
             raise ValidationFailed(("quantity", "invalid", "Of a subscription there is one."))
-        customer = customers.ensure(order.user_id)
+        customer = customers.ensure(instruction.user_id)
         if plan.kind == Plan.Kind.SUBSCRIPTION:
             subscriptions.require_none(customer)
         session = attempt.find(lambda: _recent(customer)) or gateway.create_checkout_session(
@@ -41,12 +43,12 @@ def create(order: Order, *, plan_code: str, quantity: int, success_url: str, can
             success_url=success_url,
             cancel_url=cancel_url,
             metadata=attempt.metadata,
-            trial_days=_trial_days(plan, order.user_id),
+            trial_days=_trial_days(plan, instruction.user_id),
             key=attempt.key,
         )
         return answer(session, credited=False), session["id"]
 
-    return requests.carry_out(order, perform)
+    return requests.carry_out(instruction, perform)
 
 
 def _recent(customer: str) -> list[Object]:
@@ -116,13 +118,13 @@ def answer(session: Object, *, credited: bool) -> dict[str, Any]:
     }
 
 
-def open_portal(order: Order, *, return_url: str) -> Outcome:
+def open_portal(instruction: Instruction, *, return_url: str) -> Outcome:
     """Stripe's page where a user changes cards, sees invoices and cancels."""
 
     def perform(attempt: Attempt) -> Made:
-        requests.require_active(order.user_id)
-        customer = customers.ensure(order.user_id)
+        requests.require_active(instruction.user_id)
+        customer = customers.ensure(instruction.user_id)
         made = gateway.create_portal_session(customer=customer, return_url=return_url, key=attempt.key)
         return {"url": made["url"]}, made["id"]
 
-    return requests.carry_out(order, perform)
+    return requests.carry_out(instruction, perform)

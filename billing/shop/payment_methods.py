@@ -6,24 +6,24 @@ from typing import Any
 from billing import customers
 from billing.errors import BillingObjectNotFound, StripeObjectMissing
 from billing.shop import requests
-from billing.shop.requests import Attempt, Made, Order, Outcome
+from billing.shop.requests import Attempt, Instruction, Made, Outcome
 from billing.stripe import gateway, mirror, sdk, shapes
 from billing.stripe.shapes import Object
 
 
-def begin_setup(order: Order) -> Outcome:
+def begin_setup(instruction: Instruction) -> Outcome:
     """A setup intent: with its client secret a front end stores a card without charging it."""
 
     def perform(attempt: Attempt) -> Made:
-        requests.require_active(order.user_id)
-        customer = customers.ensure(order.user_id)
+        requests.require_active(instruction.user_id)
+        customer = customers.ensure(instruction.user_id)
         intent = attempt.find(lambda: gateway.list_setup_intents(customer=customer))
         intent = intent or gateway.create_setup_intent(
             customer=customer, metadata=attempt.metadata, key=attempt.key
         )
         return {"id": intent["id"], "client_secret": intent["client_secret"]}, intent["id"]
 
-    return requests.carry_out(order, perform)
+    return requests.carry_out(instruction, perform)
 
 
 def own(*, user_id: uuid.UUID, payment_method: str) -> Object:

@@ -40,8 +40,8 @@ Made = tuple[dict[str, Any], str]  # the answer, and the id of the object at Str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What is asked, by whom, for whom. `fields` are those that were sent, `path` the id in the path, if any."""
+class Instruction:
+    """A service's wish for one user. `fields` are those that were sent, `path` the id in the path, if any."""
 
     service: str
     key: str
@@ -88,7 +88,7 @@ class Outcome:
 
 
 def carry_out(
-    order: Order, perform: Callable[[Attempt], Made], *, status: int = 201, alone: bool = False
+    instruction: Instruction, perform: Callable[[Attempt], Made], *, status: int = 201, alone: bool = False
 ) -> Outcome:
     """The first answer again, or `perform`'s. What it refuses does not use the key up.
 
@@ -96,7 +96,7 @@ def carry_out(
     Raises UserNotFound, IdempotencyKeyReused, IdempotencyInProgress, and what `perform` raises.
     """
     with sdk.within(SECONDS):
-        begun = _begin_or_wait(order, alone=alone)
+        begun = _begin_or_wait(instruction, alone=alone)
         if isinstance(begun, Outcome):
             return begun
         try:
@@ -126,11 +126,11 @@ def answer_context(row: Request) -> str:
 # ---------------------------------------------------------------- beginning
 
 
-def _begin_or_wait(order: Order, *, alone: bool) -> Attempt | Outcome:
-    if not User.objects.filter(pk=order.user_id).exclude(status=User.Status.DELETED).exists():
+def _begin_or_wait(instruction: Instruction, *, alone: bool) -> Attempt | Outcome:
+    if not User.objects.filter(pk=instruction.user_id).exclude(status=User.Status.DELETED).exists():
         raise UserNotFound
     until = time.monotonic() + PATIENCE
-    while (begun := _begin(order, alone=alone)) is None:
+    while (begun := _begin(instruction, alone=alone)) is None:
         if time.monotonic() > until:
             raise IdempotencyInProgress
         time.sleep(POLL)
@@ -138,24 +138,24 @@ def _begin_or_wait(order: Order, *, alone: bool) -> Attempt | Outcome:
 
 
 @transaction.atomic
-def _begin(order: Order, *, alone: bool) -> Attempt | Outcome | None:
+def _begin(instruction: Instruction, *, alone: bool) -> Attempt | Outcome | None:
     """None: somebody else is at it."""
-    if alone and _is_another_at_it(order):
+    if alone and _is_another_at_it(instruction):
         return None
-    row = _row(order)
+    row = _row(instruction)
     if row.status is not None:
-        order.call.require_same_request(bytes(row.digest))
+        instruction.call.require_same_request(bytes(row.digest))
         return Outcome(row.status, _opened(row), replayed=True)
     if _is_leased(row):
-        order.call.require_same_request(bytes(row.digest))
+        instruction.call.require_same_request(bytes(row.digest))
         return None
-    return _attempt(order, row)
+    return _attempt(instruction, row)
 
 
-def _row(order: Order) -> Request:
+def _row(instruction: Instruction) -> Request:
     """The request's row, locked."""
-    names = {"service": order.service, "user_id": order.user_id, "key": order.key}
-    fresh = Request(**names, digest=order.call.digest, operation=order.operation)
+    names = {"service": instruction.service, "user_id": instruction.user_id, "key": instruction.key}
+    fresh = Request(**names, digest=instruction.call.digest, operation=instruction.operation)
     Request.objects.bulk_create([fresh], ignore_conflicts=True)
     return Request.objects.select_for_update(no_key=True).get(**names)
 
@@ -164,29 +164,29 @@ def _is_leased(row: Request) -> bool:
     return Request.objects.filter(pk=row.pk, leased_until__gt=Now()).exists()
 
 
-def _is_another_at_it(order: Order) -> bool:
+def _is_another_at_it(instruction: Instruction) -> bool:
     """Under the lock on the user's account row, so that of two neither misses the other."""
-    BillingAccount.objects.bulk_create([BillingAccount(pk=order.user_id)], ignore_conflicts=True)
-    BillingAccount.objects.select_for_update(no_key=True).get(pk=order.user_id)
+    BillingAccount.objects.bulk_create([BillingAccount(pk=instruction.user_id)], ignore_conflicts=True)
+    BillingAccount.objects.select_for_update(no_key=True).get(pk=instruction.user_id)
     others = Request.objects.filter(
-        user=order.user_id, operation=order.operation, leased_until__gt=Now()
-    ).exclude(service=order.service, key=order.key)
+        user=instruction.user_id, operation=instruction.operation, leased_until__gt=Now()
+    ).exclude(service=instruction.service, key=instruction.key)
     return others.exists()
 
 
-def _attempt(order: Order, row: Request) -> Attempt:
+def _attempt(instruction: Instruction, row: Request) -> Attempt:
     unclear = RequestAttempt.objects.filter(request=row, refusal__in=["", UNKNOWN])
     is_repeat = unclear.exists()
     if is_repeat:
-        order.call.require_same_request(bytes(row.digest))
+        instruction.call.require_same_request(bytes(row.digest))
     unclear.filter(closed_at=None, started_at__lt=Now() - STRIPE_REMEMBERS).update(
         closed_at=Now(), refusal=UNKNOWN
     )
     attempt, _ = RequestAttempt.objects.get_or_create(request=row, closed_at=None)
     Request.objects.filter(pk=row.pk).update(
-        leased_until=Now() + LEASE, digest=order.call.digest, operation=order.operation
+        leased_until=Now() + LEASE, digest=instruction.call.digest, operation=instruction.operation
     )
-    return Attempt(request_id=row.pk, key=str(attempt.pk), user_id=order.user_id, is_repeat=is_repeat)
+    return Attempt(request_id=row.pk, key=str(attempt.pk), user_id=instruction.user_id, is_repeat=is_repeat)
 
 
 # ---------------------------------------------------------------- ending

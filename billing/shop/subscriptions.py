@@ -25,7 +25,7 @@ from billing.models import Plan
 from billing.models.catalogue import plan_named
 from billing.settlement import lifecycle, settle, trial
 from billing.shop import payment_methods, requests
-from billing.shop.requests import Attempt, Made, Order, Outcome
+from billing.shop.requests import Attempt, Instruction, Made, Outcome
 from billing.stripe import gateway, mirror, sdk, shapes
 from billing.stripe.shapes import ENDED_SUBSCRIPTIONS, Object
 
@@ -37,7 +37,9 @@ log = structlog.get_logger("billing")
 # ---------------------------------------------------------------- beginning
 
 
-def create(order: Order, *, plan_code: str, payment_method: str | None, wants_trial: bool) -> Outcome:
+def create(
+    instruction: Instruction, *, plan_code: str, payment_method: str | None, wants_trial: bool
+) -> Outcome:
     """A subscription that is charged at once, or begins with the plan's trial.
 
     Without a payment method, and where the bank asks the user, it is `incomplete` and has a client secret.
@@ -45,11 +47,11 @@ def create(order: Order, *, plan_code: str, payment_method: str | None, wants_tr
     """
 
     def perform(attempt: Attempt) -> Made:
-        requests.require_active(order.user_id)
+        requests.require_active(instruction.user_id)
         plan = _subscription_plan(plan_code)
         has_trial = wants_trial and plan.trial_days is not None
-        fingerprint = _card(order.user_id, payment_method, needed=has_trial)
-        customer = customers.ensure(order.user_id)
+        fingerprint = _card(instruction.user_id, payment_method, needed=has_trial)
+        customer = customers.ensure(instruction.user_id)
         begun = attempt.find(lambda: gateway.list_subscriptions(customer=customer))
         if begun is None:
             require_none(customer)
@@ -57,10 +59,10 @@ def create(order: Order, *, plan_code: str, payment_method: str | None, wants_tr
                 _claim_trial(attempt, fingerprint)
             begun = _begin(attempt, plan, customer, payment_method, has_trial=has_trial)
         subscription = _require_paid(begun)
-        _follow(order.user_id, subscription)
+        _follow(instruction.user_id, subscription)
         return answer(subscription, plan=plan.code, with_secret=True), subscription["id"]
 
-    return requests.carry_out(order, perform, alone=True)
+    return requests.carry_out(instruction, perform, alone=True)
 
 
 def _subscription_plan(code: str) -> Plan:
@@ -142,13 +144,13 @@ def _decline(subscription: Object) -> str | None:
 # ---------------------------------------------------------------- afterwards
 
 
-def change(order: Order, *, subscription_id: str, plan_code: str) -> Outcome:
+def change(instruction: Instruction, *, subscription_id: str, plan_code: str) -> Outcome:
     """Another plan, paid for from the next invoice on (`gateway.change_subscription`)."""
 
     def perform(attempt: Attempt) -> Made:
-        requests.require_active(order.user_id)
+        requests.require_active(instruction.user_id)
         plan = _subscription_plan(plan_code)
-        found = own(user_id=order.user_id, subscription_id=subscription_id)
+        found = own(user_id=instruction.user_id, subscription_id=subscription_id)
         require_alive(found)
         if shapes.subscription_price(found) != plan.stripe_price:
             found = gateway.change_subscription(
@@ -157,10 +159,10 @@ def change(order: Order, *, subscription_id: str, plan_code: str) -> Outcome:
                 price=plan.stripe_price,
                 key=attempt.key,
             )
-        _follow(order.user_id, found)
+        _follow(instruction.user_id, found)
         return answer(found, plan=plan.code), subscription_id
 
-    return requests.carry_out(order, perform, status=200)
+    return requests.carry_out(instruction, perform, status=200)
 
 
 def cancel(*, user_id: uuid.UUID, subscription_id: str, at_period_end: bool) -> dict[str, Any]:

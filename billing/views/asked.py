@@ -1,4 +1,4 @@
-"""What the billing endpoints ask for: the types of their fields, the ids in their paths, and the orders."""
+"""The billing endpoints' side of a request: the types of their fields, the ids in their paths, and the instructions."""
 
 import re
 from typing import Annotated, Any
@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from accounts.tiers import Query, ServiceRequest, idempotency_key
 from billing.errors import BillingObjectNotFound
-from billing.shop.requests import Order
+from billing.shop.requests import Instruction
 
 SCOPES = {"GET": "billing:read", "POST": "billing:write", "DELETE": "billing:write"}
 
@@ -37,11 +37,11 @@ def stripe_id(text: str) -> str:
     return text
 
 
-def order_of(request: ServiceRequest, operation: str, *, path: str = "") -> Order:
-    """The order that a request with an Idempotency-Key gives. Null counts as not sent."""
+def instruction_of(request: ServiceRequest, operation: str, *, path: str = "") -> Instruction:
+    """Return the instruction that a request with an Idempotency-Key gives. Null counts as not sent."""
     body: Any = request.data
     fields = {name: value for name, value in msgspec.structs.asdict(body).items() if value is not None}
-    return Order(
+    return Instruction(
         service=request.auth.service,
         key=idempotency_key(request),
         user_id=body.user_id,

@@ -27,7 +27,7 @@ from billing.views.answers import (
     outcome,
     plan_answer,
 )
-from billing.views.asked import SCOPES, OfUser, PlanCode, Quantity, Url, order_of, stripe_id
+from billing.views.asked import SCOPES, OfUser, PlanCode, Quantity, Url, instruction_of, stripe_id
 from credits.views.answers import USER
 
 OF_EVERY_ORDER = (UserNotFound, AccountSuspended, BillingUnavailable, BillingRejected)
@@ -78,7 +78,7 @@ class CheckoutSessions(InternalEndpoint):
         return_urls.check(success_url=body.success_url, cancel_url=body.cancel_url)
         return outcome(
             checkout.create(
-                order_of(request, "checkout"),
+                instruction_of(request, "checkout"),
                 plan_code=body.plan,
                 quantity=body.quantity or 1,
                 success_url=body.success_url,
@@ -122,7 +122,9 @@ class PortalSessions(InternalEndpoint):
     def post(self, request: ServiceRequest) -> Response:
         """Stripe's page where the user changes cards, sees invoices and cancels. The address works for some minutes."""
         return_urls.check(return_url=request.data.return_url)
-        return outcome(checkout.open_portal(order_of(request, "portal"), return_url=request.data.return_url))
+        return outcome(
+            checkout.open_portal(instruction_of(request, "portal"), return_url=request.data.return_url)
+        )
 
 
 class SetupIntents(InternalEndpoint):
@@ -142,4 +144,4 @@ class SetupIntents(InternalEndpoint):
     )
     def post(self, request: ServiceRequest) -> Response:
         """With the client secret a front end stores a card by Stripe.js, without charging it."""
-        return outcome(payment_methods.begin_setup(order_of(request, "setup")))
+        return outcome(payment_methods.begin_setup(instruction_of(request, "setup")))

@@ -35,7 +35,7 @@ from billing.views.answers import (
     SubscriptionAnswer,
     outcome,
 )
-from billing.views.asked import SCOPES, OfUser, PaymentMethodId, PlanCode, order_of, stripe_id
+from billing.views.asked import SCOPES, OfUser, PaymentMethodId, PlanCode, instruction_of, stripe_id
 from credits.ledger import balance
 from credits.views.answers import USER, balance_answer
 
@@ -145,7 +145,7 @@ class Subscriptions(ListOfUser):
         body = request.data
         return outcome(
             subscriptions.create(
-                order_of(request, "subscribe"),
+                instruction_of(request, "subscribe"),
                 plan_code=body.plan,
                 payment_method=body.payment_method,
                 wants_trial=body.trial is not False,
@@ -175,7 +175,9 @@ class ChangeSubscription(InternalEndpoint):
         path = stripe_id(subscription_id)
         return outcome(
             subscriptions.change(
-                order_of(request, "change", path=path), subscription_id=path, plan_code=request.data.plan
+                instruction_of(request, "change", path=path),
+                subscription_id=path,
+                plan_code=request.data.plan,
             )
         )
 
