@@ -29,8 +29,8 @@ def smallest_units(amount: Decimal, currency: str) -> int:
     return int(amount.scaleb(decimals(currency)))
 
 
-def counted(number: int) -> str:
-    """`12,500`, as the language of the moment writes numbers."""
+def grouped(number: int) -> str:
+    """Return `12,500`, as the language of the moment writes numbers."""
     return str(formats.number_format(number, force_grouping=True))
 
 

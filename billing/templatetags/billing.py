@@ -18,8 +18,8 @@ def money_of(detail: Any, name: str = "amount") -> str:
 
 
 @register.filter
-def counted(number: int) -> str:
-    return money.counted(number)
+def grouped(number: int) -> str:
+    return money.grouped(number)
 
 
 @register.filter

@@ -11,7 +11,7 @@ from accounts.kit.documentation import documented
 from accounts.tiers import InternalEndpoint, ServiceRequest
 from credits.ledger import states
 from credits.views.answers import USER
-from credits.views.requests import Credits
+from credits.views.asked import Credits
 
 
 class AlertAnswer(msgspec.Struct):

@@ -24,8 +24,7 @@ from credits.ledger.calls import Call
 from credits.ledger.holds import DEFAULT_LIFETIME
 from credits.models import CreditLot, CreditTransaction, FeaturePrice
 from credits.views.answers import TRANSACTION, USER, HoldAnswer, TransactionAnswer, transaction_answer
-from credits.views.holds import placed_answer, settled_answer, with_placing
-from credits.views.requests import (
+from credits.views.asked import (
     Credits,
     Description,
     Feature,
@@ -37,6 +36,7 @@ from credits.views.requests import (
     make_call,
     sent,
 )
+from credits.views.holds import placed_answer, settled_answer, with_placing
 
 Key = Annotated[str, Meta(pattern=r"\A[\x20-\x7e]{1,255}\Z", description="Belongs to this operation alone.")]
 

@@ -25,7 +25,7 @@ from credits.ledger import clock
 from credits.ledger.holds import DEFAULT_LIFETIME
 from credits.models import CreditLot, CreditTransaction
 from credits.views.answers import CAPTURED, HOLD, RELEASED, USER, HoldAnswer, answer, hold_answer
-from credits.views.requests import Credits, Description, Metadata, Reference, Seconds, call_of
+from credits.views.asked import Credits, Description, Metadata, Reference, Seconds, call_of
 
 Status = CreditLot.Status
 

@@ -39,7 +39,7 @@ from credits.views.answers import (
     balance_answer,
     transaction_answer,
 )
-from credits.views.requests import (
+from credits.views.asked import (
     Credits,
     Description,
     Feature,

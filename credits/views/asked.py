@@ -1,4 +1,4 @@
-"""What the credits endpoints ask for: the types of their fields, and the call that a request makes on the ledger."""
+"""The credits endpoints' side of a request: the types of its fields, and the call that it makes on the ledger."""
 
 from collections.abc import Mapping
 from datetime import datetime
