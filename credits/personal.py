@@ -9,9 +9,9 @@ from django.db.models import Q, QuerySet
 
 from accounts.models import User
 from credits import export
+from credits.answers import BalanceAnswer, TransactionAnswer, balance_answer, transaction_answer
 from credits.ledger import balance
 from credits.models import AdjustmentRequest, CreditTransaction
-from credits.views.answers import BalanceAnswer, TransactionAnswer, balance_answer, transaction_answer
 
 
 def erase(*, user_id: uuid.UUID) -> None:

@@ -10,7 +10,8 @@ from rest_framework.response import Response
 from billing.models import BillingAccount, Plan
 from billing.settlement import trial
 from billing.shop.requests import Outcome
-from credits.views.answers import USER, BalanceAnswer
+from credits.answers import BalanceAnswer
+from credits.views.examples import USER
 
 
 class PlanAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -28,7 +28,7 @@ from billing.views.answers import (
     plan_answer,
 )
 from billing.views.asked import SCOPES, OfUser, PlanCode, Quantity, Url, instruction_of, stripe_id
-from credits.views.answers import USER
+from credits.views.examples import USER
 
 OF_EVERY_ORDER = (UserNotFound, AccountSuspended, BillingUnavailable, BillingRejected)
 

@@ -36,8 +36,9 @@ from billing.views.answers import (
     outcome,
 )
 from billing.views.asked import SCOPES, OfUser, PaymentMethodId, PlanCode, instruction_of, stripe_id
+from credits.answers import balance_answer
 from credits.ledger import balance
-from credits.views.answers import USER, balance_answer
+from credits.views.examples import USER
 
 OF_STRIPE = (BillingUnavailable, BillingRejected)
 

@@ -10,8 +10,8 @@ from accounts.errors import UserNotFound
 from accounts.kit.documentation import documented
 from accounts.tiers import InternalEndpoint, ServiceRequest
 from credits.ledger import states
-from credits.views.answers import USER
 from credits.views.asked import Credits
+from credits.views.examples import USER
 
 
 class AlertAnswer(msgspec.Struct):

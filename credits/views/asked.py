@@ -1,4 +1,4 @@
-"""The credits endpoints' side of a request: the types of its fields, and the call that it makes on the ledger."""
+"""What the credits endpoints share: the types of fields, the call on the ledger, the answer to a keyed call."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Meta
+from rest_framework.response import Response
 
 from accounts.kit.problems import ValidationFailed
 from accounts.tiers import ServiceRequest, idempotency_key
@@ -49,3 +50,8 @@ def make_call(service: str, key: str, operation: str, fields: Mapping[str, Any],
         reference=fields.get("reference"),
         metadata=fields.get("metadata"),
     )
+
+
+def answer(payload: Any, *, status: int, replayed: bool) -> Response:
+    """Answer a keyed call; an answer that was given before says so."""
+    return Response(payload, status=status, headers={"Idempotency-Replayed": "true"} if replayed else None)

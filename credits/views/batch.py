@@ -17,13 +17,13 @@ from accounts.kit.problems import Problem, ValidationFailed
 from accounts.service_keys.registry import ServiceCredential
 from accounts.tiers import InternalEndpoint, ServiceRequest
 from credits import prices
+from credits.answers import HoldAnswer, TransactionAnswer, transaction_answer
 from credits.errors import HoldNotFound, TransactionNotFound
 from credits.ledger import batch, operations
 from credits.ledger.batch import Refusal, Step
 from credits.ledger.calls import Call
 from credits.ledger.holds import DEFAULT_LIFETIME
 from credits.models import CreditLot, CreditTransaction, FeaturePrice
-from credits.views.answers import TRANSACTION, USER, HoldAnswer, TransactionAnswer, transaction_answer
 from credits.views.asked import (
     Credits,
     Description,
@@ -36,6 +36,7 @@ from credits.views.asked import (
     make_call,
     sent,
 )
+from credits.views.examples import TRANSACTION, USER
 from credits.views.holds import placed_answer, settled_answer, with_placing
 
 Key = Annotated[str, Meta(pattern=r"\A[\x20-\x7e]{1,255}\Z", description="Belongs to this operation alone.")]

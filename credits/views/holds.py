@@ -13,6 +13,7 @@ from accounts.errors import UserNotFound
 from accounts.kit.documentation import documented
 from accounts.tiers import InternalEndpoint, ServiceRequest
 from credits import ledger
+from credits.answers import HoldAnswer, hold_answer
 from credits.errors import (
     AccountFrozen,
     AccountSuspended,
@@ -24,8 +25,8 @@ from credits.errors import (
 from credits.ledger import clock
 from credits.ledger.holds import DEFAULT_LIFETIME
 from credits.models import CreditLot, CreditTransaction
-from credits.views.answers import CAPTURED, HOLD, RELEASED, USER, HoldAnswer, answer, hold_answer
-from credits.views.asked import Credits, Description, Metadata, Reference, Seconds, call_of
+from credits.views.asked import Credits, Description, Metadata, Reference, Seconds, answer, call_of
+from credits.views.examples import CAPTURED, HOLD, RELEASED, USER
 
 Status = CreditLot.Status
 

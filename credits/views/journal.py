@@ -16,6 +16,7 @@ from accounts.errors import UserNotFound
 from accounts.kit.documentation import documented
 from accounts.tiers import InternalEndpoint, ServiceRequest
 from credits import export, ledger, prices
+from credits.answers import BalanceAnswer, TransactionAnswer, balance_answer, transaction_answer
 from credits.errors import (
     AccountFrozen,
     AccountSuspended,
@@ -28,17 +29,6 @@ from credits.errors import (
 )
 from credits.ledger import balance
 from credits.models import CreditTransaction, TransactionType
-from credits.views.answers import (
-    ADDED,
-    REFUNDED,
-    TRANSACTION,
-    USER,
-    BalanceAnswer,
-    TransactionAnswer,
-    answer,
-    balance_answer,
-    transaction_answer,
-)
 from credits.views.asked import (
     Credits,
     Description,
@@ -47,8 +37,10 @@ from credits.views.asked import (
     Moment,
     Quantity,
     Reference,
+    answer,
     call_of,
 )
+from credits.views.examples import ADDED, REFUNDED, TRANSACTION, USER
 
 
 class CreditBalance(InternalEndpoint):

@@ -16,12 +16,12 @@ from accounts.kit.problems import Problem, ValidationFailed
 from accounts.kit.progress import Progress
 from accounts.models import User
 from credits import export
+from credits.answers import balance_answer, transaction_answer
 from credits.errors import explained
 from credits.ledger import balance, clock
 from credits.management.arguments import moment, named_user
 from credits.models import CreditTransaction, TransactionType
 from credits.templatetags.credit_amounts import signed
-from credits.views.answers import balance_answer, transaction_answer
 
 
 class Command(BaseCommand):
