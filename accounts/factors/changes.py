@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from allauth.mfa.models import Authenticator
 from django.db import transaction
 
-from accounts import audit, live_sessions
+from accounts import audit, sessions
 from accounts.audit import Event
 from accounts.errors import EnrolmentCodeWrong, MFANotEnabled, StaffEnrolmentRequired
 from accounts.factors import passkeys, proofs, totp
@@ -44,7 +44,7 @@ def confirm_totp(session: Session, code: str, *, client: Client) -> list[str]:
 
     @transaction.atomic
     def attempt() -> list[str] | None:
-        user = live_sessions.hold_user(session)
+        user = sessions.hold_user(session)
         if not totp.confirm_totp(user, code, session_id=session.pk):
             return None
         return _added(session, Type.TOTP, client)
@@ -67,7 +67,7 @@ def confirm_first_totp(user: User, code: str, *, client: Client) -> list[str] | 
 @transaction.atomic
 def remove_totp(session: Session, *, client: Client) -> None:
     """Raises FactorNotFound."""
-    live_sessions.hold_user(session)
+    sessions.hold_user(session)
     factors.remove(session, factors.of(session.user_id, Type.TOTP), client=client)
 
 
@@ -75,7 +75,7 @@ def remove_totp(session: Session, *, client: Client) -> None:
 def renew_recovery_codes(session: Session, *, client: Client) -> list[str]:
     """Ten new ones; the old ones are void. Raises MFANotEnabled, RateLimited."""
     throttles.take(throttles.hit("factor_changes", str(session.user_id)))
-    user = live_sessions.hold_user(session)
+    user = sessions.hold_user(session)
     if not factors.of(user.pk, *factors.OWN).exists():
         raise MFANotEnabled
     codes = totp.make_recovery_codes(user)
@@ -98,7 +98,7 @@ def add_passkey(session: Session, credential: dict[str, Any], *, name: str, clie
     wrong = profile.faults(display_name=label)
     if wrong:
         raise ValidationFailed(*(("name", code, detail) for _, code, detail in wrong))
-    live_sessions.hold_user(session)
+    sessions.hold_user(session)
     row = passkeys.register(session, credential, name=label)
     return Added(row, _added(session, Type.WEBAUTHN, client))
 
@@ -106,7 +106,7 @@ def add_passkey(session: Session, credential: dict[str, Any], *, name: str, clie
 @transaction.atomic
 def remove_passkey(session: Session, passkey_id: int, *, client: Client) -> None:
     """Raises FactorNotFound."""
-    live_sessions.hold_user(session)
+    sessions.hold_user(session)
     rows = factors.of(session.user_id, Type.WEBAUTHN).filter(pk=passkey_id)
     factors.remove(session, rows, client=client)
 

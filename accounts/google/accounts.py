@@ -12,7 +12,7 @@ from allauth.socialaccount.models import SocialAccount
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
-from accounts import address_loss, audit, events, factors, live_sessions
+from accounts import address_loss, audit, events, factors, sessions
 from accounts.audit import Event
 from accounts.google import client as google_client
 from accounts.google.errors import (
@@ -94,7 +94,7 @@ def link(session: Session, identity: Identity, *, client: Client) -> None:
 
     Raises GoogleAccountTaken, GoogleAlreadyLinked; SessionRevoked where the session has ended meanwhile.
     """
-    user = live_sessions.hold_user(session)
+    user = sessions.hold_user(session)
     account = _rows().filter(uid=identity.subject).first()
     if account is not None and account.user_id == user.pk:
         return
@@ -114,7 +114,7 @@ def link(session: Session, identity: Identity, *, client: Client) -> None:
 @transaction.atomic
 def unlink(session: Session, *, client: Client) -> None:
     """Without a link nothing happens. Raises SessionRevoked; LastLoginMethod where nothing else opens the account."""
-    user = live_sessions.hold_user(session)
+    user = sessions.hold_user(session)
     if not is_linked(user):
         return
     if not _has_another_way_in(user):

@@ -1,19 +1,16 @@
 """Sessions: one signed-in device each, with one live refresh token. Opened, rotated, read and ended here."""
 
-from accounts.sessions.lineage import (
+from accounts.sessions.ending import (
     EndReason,
-    TokenPair,
     end,
     end_all,
     end_one,
     end_others,
-    live_of,
-    open_session,
-    read,
-    rotate,
     sign_out_everywhere,
     sign_out_others,
 )
+from accounts.sessions.lineage import TokenPair, open_session, rotate
+from accounts.sessions.reading import hold_user, live_of, read
 
 __all__ = [
     "EndReason",
@@ -22,6 +19,7 @@ __all__ = [
     "end_all",
     "end_one",
     "end_others",
+    "hold_user",
     "live_of",
     "open_session",
     "read",

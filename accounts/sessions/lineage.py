@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from rest_framework_simplejwt.exceptions import TokenError
 
@@ -21,7 +20,6 @@ from accounts.errors import (
     RefreshTokenExpired,
     RefreshTokenInvalid,
     RefreshTokenReused,
-    SessionNotFound,
 )
 from accounts.kit import devices, metrics, throttles
 from accounts.kit.client import Client
@@ -29,9 +27,9 @@ from accounts.kit.problems import ServiceUnavailable
 from accounts.mail import kinds
 from accounts.models import Session, User
 from accounts.sessions import key_use
+from accounts.sessions.ending import EndReason, _end
+from accounts.sessions.reading import Reading
 from accounts.sessions.tokens import SessionAccessToken, SessionRefreshToken
-
-EndReason = Session.EndReason
 
 # The user's row is locked and compared with what the caller judged: a password change, suspension or sign-out
 # everywhere that came in between leaves no row to insert for, and one that comes later finds the session.
@@ -65,20 +63,6 @@ WHERE session.id = %(id)s AND session.user_id = %(user_id)s AND session.current_
 RETURNING session.id, session.user_id, session.current_jti, session.current_issued_at, session.current_expires_at,
           session.authenticated_at, session.methods
 """
-# What a request needs of its session; the rest is read when somebody asks for it.
-_SESSION_COLUMNS = ["id", "user_id", "authenticated_at", "ended_at", "methods"]
-_USER_COLUMNS = [field.attname for field in User._meta.concrete_fields]  # noqa: SLF001  Django's documented name
-_READ = """
-SELECT extract(epoch FROM clock_timestamp())::float8, session.expires_at > clock_timestamp(),
-  EXISTS (SELECT FROM mfa_authenticator AS factor WHERE factor.user_id = owner.id),
-  EXISTS (SELECT FROM socialaccount_socialaccount AS google WHERE google.user_id = owner.id), {columns}
-FROM accounts_session AS session JOIN accounts_user AS owner ON owner.id = session.user_id
-WHERE session.id = %s AND session.user_id = %s
-""".format(  # noqa: S608  names of columns only
-    columns=", ".join(
-        [*(f"session.{name}" for name in _SESSION_COLUMNS), *(f"owner.{name}" for name in _USER_COLUMNS)]
-    )
-)
 _RETURNED = (
     "id",
     "user_id",
@@ -97,43 +81,6 @@ class TokenPair(NamedTuple):
     refresh_token: str
     expires_in: int
     refresh_expires_in: int
-
-
-class Reading(NamedTuple):
-    """A session with its user as the database has them at `now`, in seconds since 1970 of its clock."""
-
-    now: float
-    lasts: bool  # its 90 days are not over
-    session: Session
-
-    def is_live(self, *, token_version: int) -> bool:
-        """Neither ended nor over, of an active user who has not signed out everywhere since the token was made."""
-        user = self.session.user
-        return (
-            self.lasts
-            and self.session.ended_at is None
-            and user.is_active
-            and user.token_version == token_version
-        )
-
-
-def read(session_id: uuid.UUID, user_id: uuid.UUID) -> Reading | None:
-    """The one statement of an authenticated request.
-
-    Written out because it runs with every request: building it with the ORM each time cost more than running it.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(_READ, [session_id, user_id])
-        row = cursor.fetchone()
-    if row is None:
-        return None
-    now, lasts, mfa_enabled, google_linked, *values = row
-    session = Session.from_db(connection.alias, _SESSION_COLUMNS, values[: len(_SESSION_COLUMNS)])
-    session.read_at = now
-    session.user = User.from_db(connection.alias, _USER_COLUMNS, values[len(_SESSION_COLUMNS) :])
-    session.user.mfa_enabled = mfa_enabled
-    session.user.google_linked = google_linked
-    return Reading(now, lasts, session)
 
 
 def open_session(user: User, *, methods: list[str], client: Client) -> TokenPair | None:
@@ -177,67 +124,7 @@ def rotate(raw_token: str, *, client: Client) -> TokenPair:
     raise RefreshTokenReused
 
 
-def end(session: Session, *, reason: EndReason, client: Client) -> None:
-    """Ends one session, at once."""
-    with transaction.atomic():
-        audit.record(Event.SIGNED_OUT, user_id=session.user_id, session_id=session.pk, client=client)
-        _end(Session.objects.filter(pk=session.pk), reason)
-
-
-def live_of(user_id: uuid.UUID) -> QuerySet[Session]:
-    """Those with a refresh token that would still be taken."""
-    return Session.objects.filter(
-        user_id=user_id, ended_at=None, expires_at__gt=Now(), current_expires_at__gt=Now()
-    )
-
-
-def end_one(session: Session, session_id: uuid.UUID, *, client: Client) -> None:
-    """Ends another session of the same user, or this one. Raises SessionNotFound."""
-    with transaction.atomic():
-        if not _end(live_of(session.user_id).filter(pk=session_id), EndReason.ENDED_BY_USER):
-            raise SessionNotFound
-        audit.record(Event.SESSION_ENDED, user_id=session.user_id, session_id=session_id, client=client)
-
-
-def end_others(session: Session, *, reason: EndReason) -> None:
-    """Ends every session of the user but this one. Called inside the transaction of its cause."""
-    _end(Session.objects.filter(user_id=session.user_id).exclude(pk=session.pk), reason)
-
-
-def sign_out_others(session: Session, *, client: Client) -> None:
-    with transaction.atomic():
-        _lock(session.user_id)
-        end_others(session, reason=EndReason.ENDED_BY_USER)
-        audit.record(
-            Event.OTHER_SESSIONS_ENDED, user_id=session.user_id, session_id=session.pk, client=client
-        )
-
-
-def end_all(user_id: uuid.UUID, *, reason: EndReason) -> None:
-    """Ends every session of the user, at once. Called inside the transaction of its cause."""
-    User.objects.filter(pk=user_id).update(token_version=F("token_version") + 1)
-    _end(Session.objects.filter(user_id=user_id), reason)
-
-
-def sign_out_everywhere(session: Session, *, client: Client) -> None:
-    with transaction.atomic():
-        end_all(session.user_id, reason=EndReason.LOGOUT_ALL)
-        audit.record(
-            Event.SIGNED_OUT_EVERYWHERE, user_id=session.user_id, session_id=session.pk, client=client
-        )
-
-
 # ---------------------------------------------------------------- steps
-
-
-def _lock(user_id: uuid.UUID) -> None:
-    """A sign-in that is under way shares a lock on the user's row: after this it is done, or will wait."""
-    User.objects.select_for_update(no_key=True).get(pk=user_id)
-
-
-def _end(sessions: QuerySet[Session], reason: EndReason) -> bool:
-    """Whether any of them had not ended before."""
-    return sessions.filter(ended_at=None).update(ended_at=Now(), end_reason=reason) > 0
 
 
 def _insert(user: User, methods: list[str], client: Client) -> tuple[Session, bool] | None:

@@ -1,0 +1,84 @@
+"""Reading a session: the one statement of an authenticated request, which sessions are live, and holding one that is.
+
+What changes the ways into an account happens while the session that asked still lives, or not at all. A request that
+was let in may take seconds, to ask Google say. What ends its session meanwhile (an undo, a new password, a sign-out
+everywhere) also takes back what a thief has added, and must not be overtaken by it.
+"""
+
+import uuid
+from typing import NamedTuple
+
+from django.db import connection
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from accounts.errors import SessionRevoked
+from accounts.models import Session, User
+
+# What a request needs of its session; the rest is read when somebody asks for it.
+_SESSION_COLUMNS = ["id", "user_id", "authenticated_at", "ended_at", "methods"]
+_USER_COLUMNS = [field.attname for field in User._meta.concrete_fields]  # noqa: SLF001  Django's documented name
+_READ = """
+SELECT extract(epoch FROM clock_timestamp())::float8, session.expires_at > clock_timestamp(),
+  EXISTS (SELECT FROM mfa_authenticator AS factor WHERE factor.user_id = owner.id),
+  EXISTS (SELECT FROM socialaccount_socialaccount AS google WHERE google.user_id = owner.id), {columns}
+FROM accounts_session AS session JOIN accounts_user AS owner ON owner.id = session.user_id
+WHERE session.id = %s AND session.user_id = %s
+""".format(  # noqa: S608  names of columns only
+    columns=", ".join(
+        [*(f"session.{name}" for name in _SESSION_COLUMNS), *(f"owner.{name}" for name in _USER_COLUMNS)]
+    )
+)
+
+
+class Reading(NamedTuple):
+    """A session with its user as the database has them at `now`, in seconds since 1970 of its clock."""
+
+    now: float
+    lasts: bool  # its 90 days are not over
+    session: Session
+
+    def is_live(self, *, token_version: int) -> bool:
+        """Neither ended nor over, of an active user who has not signed out everywhere since the token was made."""
+        user = self.session.user
+        return (
+            self.lasts
+            and self.session.ended_at is None
+            and user.is_active
+            and user.token_version == token_version
+        )
+
+
+def read(session_id: uuid.UUID, user_id: uuid.UUID) -> Reading | None:
+    """The one statement of an authenticated request.
+
+    Written out because it runs with every request: building it with the ORM each time cost more than running it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_READ, [session_id, user_id])
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    now, lasts, mfa_enabled, google_linked, *values = row
+    session = Session.from_db(connection.alias, _SESSION_COLUMNS, values[: len(_SESSION_COLUMNS)])
+    session.read_at = now
+    session.user = User.from_db(connection.alias, _USER_COLUMNS, values[len(_SESSION_COLUMNS) :])
+    session.user.mfa_enabled = mfa_enabled
+    session.user.google_linked = google_linked
+    return Reading(now, lasts, session)
+
+
+def live_of(user_id: uuid.UUID) -> QuerySet[Session]:
+    """Those with a refresh token that would still be taken."""
+    return Session.objects.filter(
+        user_id=user_id, ended_at=None, expires_at__gt=Now(), current_expires_at__gt=Now()
+    )
+
+
+def hold_user(session: Session) -> User:
+    """The session's user as the database has it, held until the transaction ends. Raises SessionRevoked."""
+    user: User = User.objects.select_for_update(no_key=True).get(pk=session.user_id)
+    lives = Session.objects.filter(pk=session.pk, ended_at=None).exists()
+    if not lives or not user.is_active or user.token_version != session.user.token_version:
+        raise SessionRevoked
+    return user
