@@ -21,7 +21,7 @@ TAKEN = "email_change_taken"
 @transaction.atomic
 def resolve(message: OutboxMessage) -> None:
     """Turns the request into the notice, once, and adds the other mail; where the change has died, into nothing."""
-    user = User.objects.select_for_update(no_key=True).filter(pk=message.user_id).first()
+    user = User.objects.locked().filter(pk=message.user_id).first()
     change = None if user is None else _newest(message)
     if user is None or change is None or not is_alive(change, user):
         return

@@ -1,7 +1,5 @@
 """What happens to an account whose address turns out to be somebody else's: nothing opens it any more."""
 
-from django.db.models.functions import Now
-
 from accounts import audit, sessions
 from accounts.audit import Event
 from accounts.mail import tokens
@@ -14,8 +12,6 @@ def strip(holder: User) -> None:
     holder.set_unusable_password()
     holder.save(update_fields=["email", "email_verified_at", "password"])
     sessions.end_all(holder.pk, reason=sessions.EndReason.ADDRESS_CONTESTED)
-    PendingRegistration.objects.filter(user=holder, confirmed_at=None, voided_at=None).update(
-        voided_at=Now(), password="", display_name=""
-    )
+    PendingRegistration.objects.filter(user=holder).void()
     tokens.void_all(user_id=holder.pk)
     audit.record(Event.ADDRESS_LOST, user_id=holder.pk)

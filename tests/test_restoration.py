@@ -14,7 +14,7 @@ from accounts.factors import changes, resets
 from accounts.google import accounts
 from accounts.identity import deletion, erasure, status
 from accounts.kit.client import Client
-from accounts.models import MailToken, OutboxMessage, ServiceEvent, ServiceKey, Session, User
+from accounts.models import FactorReset, MailToken, OutboxMessage, ServiceEvent, ServiceKey, Session, User
 from accounts.service_keys import issuing
 from accounts.sign_in import by_factor, password_change
 from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, deliver_mails, outcome, post
@@ -187,7 +187,7 @@ class TestWaysIn:
         resets.cancel(user_id=user.pk, actor="test")
         made.restore()
         assert made.apply()["factor_resets"] == 1
-        assert not resets.open_ones().exists()
+        assert not FactorReset.objects.open().exists()
 
 
 class TestStaff:

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models.functions import Now
 
-from accounts import audit, dead_letters, factors, sessions
+from accounts import audit, dead_letters, sessions
 from accounts.audit import Event
 from accounts.factors import resets
 from accounts.identity import mail_requests, status
@@ -37,7 +37,7 @@ class Action:
 @transaction.atomic
 def sign_out(*, user_id: UUID, reason: str, actor: str) -> None:
     """Ends every session, at once."""
-    factors.locked(user_id)
+    User.objects.locked().get(pk=user_id)
     sessions.end_all(user_id, reason=Session.EndReason.ENDED_BY_STAFF)
     audit.record(Event.SIGNED_OUT_EVERYWHERE, user_id=user_id, actor=actor, detail={"reason": reason})
 
@@ -45,7 +45,7 @@ def sign_out(*, user_id: UUID, reason: str, actor: str) -> None:
 @transaction.atomic
 def end_session(*, user_id: UUID, reason: str, actor: str, target: UUID) -> None:
     """Ends one session, at once. Raises ActionRefused."""
-    factors.locked(user_id)
+    User.objects.locked().get(pk=user_id)
     chosen = sessions.live_of(user_id).filter(pk=target)
     if not chosen.update(ended_at=Now(), end_reason=Session.EndReason.ENDED_BY_STAFF):
         raise ActionRefused("This session is over already.")
@@ -65,7 +65,7 @@ def mail_reset(*, user_id: UUID, reason: str, actor: str) -> None:
 @transaction.atomic
 def _order_mail(kind: str, user_id: UUID, reason: str, actor: str) -> None:
     """The same request that the user could have made. Raises ActionRefused."""
-    user = factors.locked(user_id)
+    user = User.objects.locked().get(pk=user_id)
     if not user.email:
         raise ActionRefused("This user has no address.")
     if kind == mail_requests.VERIFICATION_REQUESTED and user.email_verified:

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.contrib.auth.models import Group, Permission
 from django.db import transaction
 
-from accounts import audit, factors
+from accounts import audit
 from accounts.admin.actions import ActionRefused
 from accounts.audit import Event
 from accounts.models import User
@@ -51,7 +51,7 @@ def assign(*, user_id: UUID, roles: Iterable[str], is_staff: bool, reason: str, 
 
     Who is no longer staff is out of the admin at the next request, and so is who lacks the permission of a page.
     """
-    user = factors.locked(user_id)
+    user = User.objects.locked().get(pk=user_id)
     wanted = sorted(set(roles))
     _check(user, wanted, is_staff=is_staff)
     User.objects.filter(pk=user_id).update(is_staff=is_staff)

@@ -76,7 +76,7 @@ def finish(request: HttpRequest, *, code: str, credential: str) -> str:
 
 @transaction.atomic
 def _take(token: MFAToken, proof: by_factor.Proof, client: Client) -> tuple[User, int] | None:
-    user = factors.locked(token.user_id)
+    user = User.objects.locked().get(pk=token.user_id)
     row = proof(user)
     if row is None:
         return None
@@ -146,7 +146,7 @@ def confirm(request: HttpRequest, text: str, code: str) -> list[str]:
 
     @transaction.atomic
     def attempt() -> list[str] | None:
-        held = factors.locked(user.pk)
+        held = User.objects.locked().get(pk=user.pk)
         codes = changes.confirm_first_totp(held, code, client=client)
         if codes is not None and not tokens.use(token_id, Purpose.STAFF_ENROL):
             raise TokenInvalid

@@ -11,7 +11,6 @@ from django.urls import reverse
 
 from accounts import factors, sessions
 from accounts.admin.sections import Section, Table, collect, link, listed, time
-from accounts.factors import resets as factor_resets
 from accounts.models import (
     AddressChange,
     AuditEvent,
@@ -60,7 +59,7 @@ def _warnings(user: User) -> Iterable[str]:
         yield f"The account is closed and will be erased at {time(user.deletes_at)} UTC."
     if user.status == User.Status.DELETED:
         yield "This account was erased: what is left of it is what must be proved."
-    for reset in factor_resets.open_ones().filter(user=user):
+    for reset in FactorReset.objects.open().filter(user=user):
         yield f"Every second factor goes at {time(reset.applies_at)} UTC unless the owner objects: {reset.reason}"
 
 
@@ -244,7 +243,7 @@ def _google(user: User) -> Iterable[SocialAccount]:
 def _factor_actions(request: HttpRequest, user: User) -> list[tuple[str, str]]:
     if not may_act_on(request, user, "accounts.reset_factors"):
         return []
-    if factor_resets.open_ones().filter(user=user).exists():
+    if FactorReset.objects.open().filter(user=user).exists():
         return [("Keep the factors…", reverse("admin:accounts_user_keep_factors", args=[user.pk]))]
     if not user.mfa_enabled:
         return []

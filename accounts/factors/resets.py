@@ -8,7 +8,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from accounts import audit, sessions
@@ -28,14 +27,10 @@ class ResetRefused(Exception):
     """It is not possible; the text says why."""
 
 
-def open_ones() -> QuerySet[FactorReset]:
-    return FactorReset.objects.filter(applied_at=None, cancelled_at=None)
-
-
 @transaction.atomic
 def request(*, user_id: UUID, reason: str, actor: str) -> FactorReset:
     """Begins the delay and mails the owner. Raises ResetRefused."""
-    user = rows.locked(user_id)
+    user = User.objects.locked().get(pk=user_id)
     _check(user, reason)
     reset = FactorReset.objects.create(
         user=user,
@@ -60,7 +55,7 @@ def _check(user: User, reason: str) -> None:
         raise ResetRefused("The address is not verified: nobody could be told.")
     if not user.mfa_enabled:
         raise ResetRefused("The account has no second factor.")
-    if open_ones().filter(user=user).exists():
+    if FactorReset.objects.open().filter(user=user).exists():
         raise ResetRefused("A reset is under way already.")
 
 
@@ -78,7 +73,7 @@ def _keep(token_id: UUID, client: Client) -> User:
     token = MailToken.objects.filter(pk=token_id).first()
     if token is None:
         raise TokenInvalid
-    user = rows.locked(token.user_id)
+    user: User = User.objects.locked().get(pk=token.user_id)
     if not tokens.use(token_id, Purpose.KEEP_FACTORS) or not _cancel(user.pk):
         raise TokenInvalid
     audit.record(Event.FACTOR_RESET_CANCELLED, user_id=user.pk, client=client)
@@ -88,7 +83,7 @@ def _keep(token_id: UUID, client: Client) -> User:
 @transaction.atomic
 def cancel(*, user_id: UUID, actor: str, reason: str = "") -> None:
     """Staff take it back. Raises ResetRefused."""
-    user = rows.locked(user_id)
+    user = User.objects.locked().get(pk=user_id)
     if not _cancel(user_id):
         raise ResetRefused("There is no reset under way for this user.")
     _void_link(user)
@@ -98,15 +93,15 @@ def cancel(*, user_id: UUID, actor: str, reason: str = "") -> None:
 
 def apply_due() -> int:
     """Keeps what was promised, each in a transaction of its own. How many it were."""
-    due = open_ones().filter(applies_at__lte=Now()).order_by("applies_at")
+    due = FactorReset.objects.due().order_by("applies_at")
     return sum(_apply(user_id) for user_id in list(due.values_list("user", flat=True)[:100]))
 
 
 @transaction.atomic
 def _apply(user_id: UUID) -> bool:
     """Every factor goes and every session ends; the password stays, and is now all that opens the account."""
-    user = rows.locked(user_id)
-    reset = open_ones().filter(user=user_id, applies_at__lte=Now()).first()
+    user = User.objects.locked().get(pk=user_id)
+    reset = FactorReset.objects.due().filter(user=user_id).first()
     if reset is None:
         return False
     if user.email != reset.email or user.status == User.Status.DELETED:
@@ -122,10 +117,8 @@ def _apply(user_id: UUID) -> bool:
 
 
 def _cancel(user_id: UUID) -> bool:
-    return open_ones().filter(user=user_id).update(cancelled_at=Now()) == 1
+    return FactorReset.objects.filter(user=user_id).cancel() == 1
 
 
 def _void_link(user: User) -> None:
-    MailToken.objects.filter(user=user, purpose=Purpose.KEEP_FACTORS, used_at=None, voided_at=None).update(
-        voided_at=Now()
-    )
+    MailToken.objects.filter(user=user, purpose=Purpose.KEEP_FACTORS).void()

@@ -1,7 +1,7 @@
 """The second factors of an account: an authenticator app, passkeys, and the recovery codes that stand in for them.
 
 The rows are allauth's Authenticator. Recovery codes are no factor of their own: they come with the first one and die
-with the last. Whoever changes anything here holds the user's row.
+with the last. Whoever changes anything here holds the user's row (User.objects.locked), so it goes in turn.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,6 @@ from uuid import UUID
 
 from allauth.mfa.models import Authenticator
 from django.db.models import Q, QuerySet
-from django.db.models.functions import Now
 
 from accounts import audit
 from accounts.audit import Event
@@ -40,12 +39,6 @@ def names_of(user_id: UUID) -> list[str]:
     return [name for kind, name in NAMES.items() if kind in found]
 
 
-def locked(user_id: UUID) -> User:
-    """The user as the database has it, held until the transaction ends: everything about factors goes in turn."""
-    user: User = User.objects.select_for_update(no_key=True).get(pk=user_id)
-    return user
-
-
 def with_factor(methods: list[str], kind: str) -> list[str]:
     """The methods of a session that has proved this factor as well."""
     return list(dict.fromkeys([*methods, METHODS[Type(kind)], MFA]))
@@ -54,7 +47,7 @@ def with_factor(methods: list[str], kind: str) -> list[str]:
 def prove_on(session: Session, kind: str) -> None:
     """The session has shown a factor: what sensitive calls ask of an account that has one."""
     methods = with_factor(session.methods, kind)
-    Session.objects.filter(pk=session.pk, ended_at=None).update(methods=methods)
+    Session.objects.unended().filter(pk=session.pk).update(methods=methods)
 
 
 def announce_added(
@@ -100,9 +93,7 @@ def remove_since(user_id: UUID, *, since: datetime) -> None:
     if not of(user_id, *OWN).exists():
         removed += of(user_id).delete()[0]
     _forget_what_is_under_way(user_id)
-    FactorReset.objects.filter(
-        user=user_id, applied_at=None, cancelled_at=None, created_at__gte=since
-    ).update(cancelled_at=Now())
+    FactorReset.objects.filter(user=user_id, created_at__gte=since).cancel()
     if removed:
         audit.record(Event.FACTOR_REMOVED, user_id=user_id, detail={"factor": "all_since"})
 

@@ -60,7 +60,7 @@ def _known(identity: Identity) -> User | None:
 @transaction.atomic
 def _create(identity: Identity, client: Client) -> User:
     """A new id, always: who had the address without proving it loses it and keeps the rest."""
-    holder = User.objects.select_for_update(no_key=True).filter(email=identity.email).first()
+    holder = User.objects.locked().filter(email=identity.email).first()
     if (holder is not None and holder.email_verified) or address_claims.is_reserved(identity.email):
         raise AccountExists
     if holder is not None:

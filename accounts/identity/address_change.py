@@ -118,9 +118,7 @@ def _confirm(token_id: UUID, client: Client) -> User:
 
 def _tell_old_address(change: AddressChange) -> None:
     """The notice's link again, which now has seven days from today."""
-    link = MailToken.objects.filter(
-        change=change, purpose=Purpose.UNDO_EMAIL, used_at=None, voided_at=None
-    ).first()
+    link = MailToken.objects.unspent().filter(change=change, purpose=Purpose.UNDO_EMAIL).first()
     if link is None:
         return
     MailToken.objects.filter(pk=link.pk).update(expires_at=Now() + address_claims.UNDO_LIFETIME)
@@ -157,7 +155,7 @@ def _trusted_until(change: AddressChange, user: User) -> datetime:
 def _end_since(change: AddressChange) -> None:
     """This change and all later ones are over, with every right that was mailed since. Older undos stay."""
     since = AddressChange.objects.filter(user=change.user_id, created_at__gte=change.created_at)
-    MailToken.objects.filter(change__in=since, used_at=None, voided_at=None).update(voided_at=Now())
+    MailToken.objects.filter(change__in=since).void()
     since.filter(ended_at=None).update(ended_at=Now())
     tokens.void_all(user_id=change.user_id)
 
@@ -179,7 +177,7 @@ def _change_of(token_id: UUID) -> AddressChange:
 
 def _lock(user_id: UUID, email: str) -> tuple[User, User | None]:
     """The user and whoever else holds the address, locked in the order of their ids, so that no two of us deadlock."""
-    rows = User.objects.select_for_update(no_key=True).filter(Q(pk=user_id) | Q(email=email)).order_by("pk")
+    rows = User.objects.locked().filter(Q(pk=user_id) | Q(email=email)).order_by("pk")
     found = {row.pk: row for row in rows}
     user = found.pop(user_id, None)
     if user is None:

@@ -36,9 +36,7 @@ def erase_due() -> int:
 @transaction.atomic
 def erase(user_id: UUID) -> bool:
     """Erases one user whose grace is over; False where they have signed in again meanwhile."""
-    due = User.objects.select_for_update(no_key=True).filter(
-        pk=user_id, status=User.Status.PENDING_DELETION, deletes_at__lte=Now()
-    )
+    due = User.objects.locked().filter(pk=user_id, status=User.Status.PENDING_DELETION, deletes_at__lte=Now())
     user = due.first()
     if user is None:
         return False

@@ -25,7 +25,7 @@ def resolve(message: OutboxMessage) -> None:
     kind, issue = _ANSWERS[message.kind]
     with transaction.atomic():
         user = (
-            User.objects.select_for_update(no_key=True)
+            User.objects.locked()
             .exclude(status=User.Status.DELETED)
             .filter(email=message.requested_email)
             .first()
@@ -41,7 +41,7 @@ def _verification(user: User) -> MailToken | None:
     """None where the address is verified already."""
     if user.email_verified:
         return None
-    waiting = PendingRegistration.objects.filter(user=user, confirmed_at=None, voided_at=None)
+    waiting = PendingRegistration.objects.waiting().filter(user=user)
     newest = waiting.order_by("-created_at").first()
     return tokens.issue(Purpose.VERIFY, user_id=user.pk, email=user.email or "", registration=newest)
 

@@ -7,7 +7,6 @@ mistake: until then such an account is the stranger's who chose its password.
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
 from django.db.models.functions import Now
 
 from accounts import audit, sessions
@@ -32,8 +31,7 @@ def refuse(text: str, *, client: Client) -> None:
 
 @transaction.atomic
 def _refuse(token_id: UUID, client: Client) -> None:
-    users = User.objects.select_for_update(no_key=True, of=("self",))
-    user: User | None = users.filter(mail_tokens=token_id, mail_tokens__email=F("email")).first()
+    user: User | None = User.objects.locked().mailed(token_id).first()
     tokens = MailToken.objects.filter(pk=token_id, registration__isnull=False, voided_at=None)
     token = tokens.filter(expires_at__gt=Now()).first()
     if user is None or token is None or (user.email_verified and token.used_at is None):
@@ -46,7 +44,7 @@ def _refuse(token_id: UUID, client: Client) -> None:
 
 
 def _others_wait(user: User, token: MailToken) -> bool:
-    waiting = PendingRegistration.objects.filter(user=user, confirmed_at=None, voided_at=None)
+    waiting = PendingRegistration.objects.waiting().filter(user=user)
     return waiting.exclude(mail_tokens=token).exists()
 
 
@@ -58,13 +56,8 @@ def _void(user: User, token: MailToken) -> None:
         user.display_name = ""
         user.save(update_fields=["password", "display_name"])
         sessions.end_all(user.pk, reason=sessions.EndReason.ADDRESS_CONTESTED)
-    registration.filter(confirmed_at=None, voided_at=None).update(
-        voided_at=Now(), password="", display_name=""
-    )
-    mine = MailToken.objects.filter(
-        user=user, registration=token.registration_id, used_at=None, voided_at=None
-    )
-    mine.update(voided_at=Now())
+    registration.void()
+    MailToken.objects.filter(user=user, registration=token.registration_id).void()
 
 
 def _erase(user: User) -> None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from django.db import transaction
-from django.db.models import F
 from django.db.models.functions import Now
 
 from accounts import audit, events, passwords, sessions
@@ -89,7 +88,7 @@ def _holder(wanted: Registration, new_id: UUID) -> User:
         locale=wanted.locale,
     )
     User.objects.bulk_create([row], ignore_conflicts=True)
-    holder: User | None = User.objects.select_for_update(no_key=True).filter(email=wanted.email).first()
+    holder: User | None = User.objects.locked().filter(email=wanted.email).first()
     if holder is None:
         raise ServiceUnavailable  # the address was given up between the two statements
     return holder
@@ -119,7 +118,7 @@ def confirm_by_code(*, email: str, code: str, client: Client) -> User:
 
 @transaction.atomic
 def _confirm(token_id: UUID, client: Client) -> User:
-    user = _locked_user_of(token_id)
+    user: User | None = User.objects.locked().mailed(token_id).first()
     if (
         user is None
         or user.email_verified
@@ -129,19 +128,12 @@ def _confirm(token_id: UUID, client: Client) -> User:
     if not tokens.use(token_id, Purpose.VERIFY):
         raise TokenInvalid
     registration = PendingRegistration.objects.filter(mail_tokens=token_id).first()
-    waiting = list(PendingRegistration.objects.filter(user=user, confirmed_at=None, voided_at=None))
+    waiting = list(PendingRegistration.objects.waiting().filter(user=user))
     if _is_contested(registration, waiting):
         _settle_contest(user, client)
     else:
         _settle(user, registration, client)
     events.emit("user.verified", user_id=user.pk, data={})
-    return user
-
-
-def _locked_user_of(token_id: UUID) -> User | None:
-    """The user whom the link was mailed to, while they still have that address."""
-    users = User.objects.select_for_update(no_key=True, of=("self",))
-    user: User | None = users.filter(mail_tokens=token_id, mail_tokens__email=F("email")).first()
     return user
 
 
@@ -168,9 +160,7 @@ def _settle_contest(user: User, client: Client) -> None:
     user.set_unusable_password()
     user.save(update_fields=["email_verified_at", "display_name", "password"])
     sessions.end_all(user.pk, reason=sessions.EndReason.ADDRESS_CONTESTED)
-    PendingRegistration.objects.filter(user=user, confirmed_at=None, voided_at=None).update(
-        voided_at=Now(), password="", display_name=""
-    )
+    PendingRegistration.objects.filter(user=user).void()
     tokens.void_all(user_id=user.pk)
     token = tokens.issue(Purpose.RESET, user_id=user.pk, email=user.email or "")
     outbox.enqueue(kinds.ADDRESS_CONTESTED, user_id=user.pk, token=token)

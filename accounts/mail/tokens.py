@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import F
+from django.db.models import Exists
 from django.db.models.functions import Now
 
 from accounts.models import AddressChange, MailToken, PendingRegistration, User
@@ -41,18 +41,13 @@ REFUSE = "refuse"
 _ID_BYTES = 16
 _LINK_FORM = re.compile(r"[A-Za-z0-9_-]{64}")  # 16 bytes of id and 32 of HMAC
 
-# The user's row is locked first, as everywhere (accounts/identity/signup.py), so that tries and uses cannot deadlock.
+# The user's row is locked first, as everywhere (User.objects.locked), so that tries and uses cannot deadlock.
+# The tokens are MailToken.objects.unspent(), written out because one statement counts the try and says of which.
 _COUNT_TRY = """
 UPDATE accounts_mailtoken SET code_tries = code_tries + 1
 WHERE user_id = (SELECT id FROM accounts_user WHERE email = %s FOR NO KEY UPDATE)
   AND purpose = %s AND used_at IS NULL AND voided_at IS NULL
   AND code_expires_at > clock_timestamp() AND code_tries < %s
-RETURNING id
-"""
-
-_USE = """
-UPDATE accounts_mailtoken SET used_at = clock_timestamp()
-WHERE id = %s AND purpose = %s AND used_at IS NULL AND voided_at IS NULL AND expires_at > clock_timestamp()
 RETURNING id
 """
 
@@ -71,13 +66,8 @@ def issue(
     rights to undo several changes of one address.
     """
     MailToken.objects.filter(
-        user_id=user_id,
-        purpose=purpose,
-        registration=registration,
-        change=change,
-        used_at=None,
-        voided_at=None,
-    ).update(voided_at=Now())
+        user_id=user_id, purpose=purpose, registration=registration, change=change
+    ).void()
     return MailToken.objects.create(
         user_id=user_id,
         purpose=purpose,
@@ -91,28 +81,19 @@ def issue(
 
 def void_all(*, user_id: UUID) -> None:
     """On a change of password or address. Only the rights to undo a change, and to keep one's factors, outlive it."""
-    MailToken.objects.filter(user_id=user_id, used_at=None, voided_at=None).exclude(
-        purpose__in=[Purpose.UNDO_EMAIL, Purpose.KEEP_FACTORS]
-    ).update(voided_at=Now())
+    outliving = [Purpose.UNDO_EMAIL, Purpose.KEEP_FACTORS]
+    MailToken.objects.filter(user_id=user_id).exclude(purpose__in=outliving).void()
 
 
 def use(token_id: UUID, purpose: Purpose) -> bool:
     """Uses the token up: True for exactly one caller, however many try at once."""
-    with connection.cursor() as cursor:
-        cursor.execute(_USE, [token_id, purpose])
-        return cursor.fetchone() is not None
+    return MailToken.objects.live().filter(pk=token_id, purpose=purpose).update(used_at=Now()) == 1
 
 
 def holder(token_id: UUID, purpose: Purpose) -> User | None:
     """Whom a live token was mailed to, if they still have that address. It is not used up."""
-    user: User | None = User.objects.filter(
-        mail_tokens=token_id,
-        mail_tokens__purpose=purpose,
-        mail_tokens__email=F("email"),
-        mail_tokens__used_at=None,
-        mail_tokens__voided_at=None,
-        mail_tokens__expires_at__gt=Now(),
-    ).first()
+    live = MailToken.objects.live().filter(pk=token_id, purpose=purpose)
+    user: User | None = User.objects.mailed(token_id).filter(Exists(live)).first()
     return user
 
 

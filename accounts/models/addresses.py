@@ -1,6 +1,7 @@
 """Changes of address, and the rights that mailed links and codes give."""
 
 import uuid
+from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models import Q
@@ -41,6 +42,19 @@ class AddressChange(models.Model):
         return f"address change {self.pk}"
 
 
+class MailTokenQuerySet(models.QuerySet["MailToken"]):
+    def unspent(self) -> Self:
+        """Neither used nor void; their time may be over."""
+        return self.filter(used_at=None, voided_at=None)
+
+    def live(self) -> Self:
+        """Whose links would still be taken; a code's time ends earlier."""
+        return self.unspent().filter(expires_at__gt=Now())
+
+    def void(self) -> int:
+        return self.unspent().update(voided_at=Now())
+
+
 class MailToken(models.Model):
     """The right to do one thing once, proved by a mailed link or code.
 
@@ -70,6 +84,8 @@ class MailToken(models.Model):
     code_tries = models.PositiveSmallIntegerField(default=0)
     used_at = models.DateTimeField(null=True)
     voided_at = models.DateTimeField(null=True)
+
+    objects: ClassVar[MailTokenQuerySet] = MailTokenQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         verbose_name = "mailed link"

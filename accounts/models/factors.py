@@ -4,6 +4,7 @@ What may happen once (a code's step, a challenge, a half sign-in) is a row here:
 """
 
 import uuid
+from typing import ClassVar, Self
 
 from allauth.mfa.models import Authenticator
 from django.contrib.postgres.fields import ArrayField
@@ -42,8 +43,16 @@ class UsedTOTPStep(models.Model):
         return f"step {self.step} of {self.authenticator_id}"
 
 
+class MFATokenQuerySet(models.QuerySet["MFAToken"]):
+    def live(self) -> Self:
+        """Half sign-ins that can still be finished, as far as their own row says."""
+        return self.filter(used_at=None, expires_at__gt=Now(), tries__lt=MFAToken.TRIES)
+
+
 class MFAToken(models.Model):
     """A sign-in that lacks only its second factor. The token is random; its SHA-256 alone is kept."""
+
+    TRIES = 5
 
     class Door(models.TextChoices):
         API = "api"
@@ -61,6 +70,8 @@ class MFAToken(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField(db_index=True)
     used_at = models.DateTimeField(null=True)
+
+    objects: ClassVar[MFATokenQuerySet] = MFATokenQuerySet.as_manager()  # type: ignore[assignment]
 
     def __str__(self) -> str:
         return f"half sign-in {self.pk}"
@@ -97,6 +108,18 @@ class PasskeyChallenge(models.Model):
         return f"challenge {self.pk}"
 
 
+class FactorResetQuerySet(models.QuerySet["FactorReset"]):
+    def open(self) -> Self:
+        """Promises that are neither kept nor cancelled."""
+        return self.filter(applied_at=None, cancelled_at=None)
+
+    def due(self) -> Self:
+        return self.open().filter(applies_at__lte=Now())
+
+    def cancel(self) -> int:
+        return self.open().update(cancelled_at=Now())
+
+
 class FactorReset(models.Model):
     """Staff's promise to remove every factor of somebody who has lost them all, kept after a delay."""
 
@@ -109,6 +132,8 @@ class FactorReset(models.Model):
     applies_at = models.DateTimeField()
     applied_at = models.DateTimeField(null=True)
     cancelled_at = models.DateTimeField(null=True)
+
+    objects: ClassVar[FactorResetQuerySet] = FactorResetQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         verbose_name = "removal of factors"

@@ -1,5 +1,7 @@
 """Neighbour services and their keys."""
 
+from typing import ClassVar, Self
+
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -29,6 +31,16 @@ class Service(models.Model):
         return self.name
 
 
+class ServiceKeyQuerySet(models.QuerySet["ServiceKey"]):
+    def unrevoked(self) -> Self:
+        return self.filter(revoked_at=None)
+
+    def live(self) -> Self:
+        """Keys that open something now."""
+        unexpired = Q(expires_at__isnull=True) | Q(expires_at__gt=Now())
+        return self.unrevoked().filter(unexpired, service__disabled_at=None)
+
+
 class ServiceKey(models.Model):
     """One credential of a service. Only the SHA-256 of the key is kept; several may be live, so that they rotate."""
 
@@ -40,6 +52,8 @@ class ServiceKey(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects: ClassVar[ServiceKeyQuerySet] = ServiceKeyQuerySet.as_manager()  # type: ignore[assignment]
 
     def __str__(self) -> str:
         return f"{self.service_id} {self.id}"

@@ -1,6 +1,7 @@
 """Signed-in devices."""
 
 import uuid
+from typing import ClassVar, Self
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -8,6 +9,23 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from accounts.models.users import User
+
+
+class SessionQuerySet(models.QuerySet["Session"]):
+    def unended(self) -> Self:
+        """Sessions that nothing has ended; their time may be over."""
+        return self.filter(ended_at=None)
+
+    def live(self) -> Self:
+        """Sessions whose refresh token would still be taken, as far as their own row says.
+
+        The account must be as it was, too: `User.admits`.
+        """
+        return self.unended().filter(expires_at__gt=Now(), current_expires_at__gt=Now())
+
+    def end(self, reason: "Session.EndReason") -> int:
+        """End those that have not ended, at once, and return how many those were."""
+        return self.unended().update(ended_at=Now(), end_reason=reason)
 
 
 class Session(models.Model):
@@ -43,6 +61,8 @@ class Session(models.Model):
     methods = ArrayField(models.CharField(max_length=16), default=list)  # RFC 8176 values, the claim `amr`
     ip = models.GenericIPAddressField(null=True)
     user_agent = models.CharField(max_length=255, blank=True, default="")
+
+    objects: ClassVar[SessionQuerySet] = SessionQuerySet.as_manager()  # type: ignore[assignment]
 
     # When sessions.read read this row, in seconds since 1970 of the database's clock.
     read_at: float

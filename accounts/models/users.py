@@ -8,7 +8,7 @@ from django.contrib.auth.models import AbstractBaseUser, PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.functional import cached_property
@@ -24,6 +24,21 @@ class UserQuerySet(models.QuerySet["User"]):
     def present(self) -> Self:
         """Users other services may see: neither on their way out nor gone."""
         return self.filter(status__in=["active", "suspended"])
+
+    def locked(self) -> Self:
+        """Hold the rows until the transaction ends, against all but new rows that refer to them.
+
+        Where a transaction touches a user's row and others of that user, the user's row comes first.
+        """
+        return self.select_for_update(no_key=True, of=("self",))
+
+    def as_judged(self, user: "User") -> Self:
+        """The user's row while it is as `user` was judged: a new password or a sign-out everywhere leaves none."""
+        return self.filter(pk=user.pk, password=user.password, token_version=user.token_version)
+
+    def mailed(self, token_id: uuid.UUID) -> Self:
+        """Whom this link or code was mailed to, while they still have that address."""
+        return self.filter(mail_tokens=token_id, mail_tokens__email=F("email"))
 
     def by_email(self, email: str) -> Self:
         """The holder of an address in any spelling of it."""
@@ -143,6 +158,10 @@ class User(AbstractBaseUser, PermissionsMixin):
         """Django's word for it; only an active user signs in or holds a live session."""
         return self.status == self.Status.ACTIVE
 
+    def admits(self, token_version: int) -> bool:
+        """Whether tokens of this version open anything: an active user who has not signed out everywhere since."""
+        return self.is_active and self.token_version == token_version
+
     @cached_property
     def mfa_enabled(self) -> bool:
         """Whether there is a second factor. The statement that reads a session has the answer already."""
@@ -158,6 +177,16 @@ class User(AbstractBaseUser, PermissionsMixin):
     @property
     def email_verified(self) -> bool:
         return self.email_verified_at is not None
+
+
+class PendingRegistrationQuerySet(models.QuerySet["PendingRegistration"]):
+    def waiting(self) -> Self:
+        """Registrations that are neither confirmed nor void."""
+        return self.filter(confirmed_at=None, voided_at=None)
+
+    def void(self) -> int:
+        """End those that wait, with all that was typed."""
+        return self.waiting().update(voided_at=Now(), password="", display_name="")
 
 
 class PendingRegistration(models.Model):
@@ -176,6 +205,8 @@ class PendingRegistration(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     confirmed_at = models.DateTimeField(null=True)
     voided_at = models.DateTimeField(null=True)
+
+    objects: ClassVar[PendingRegistrationQuerySet] = PendingRegistrationQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         verbose_name = "registration"

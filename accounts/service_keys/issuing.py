@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 
 from accounts.models import AuditEvent, Service, ServiceKey
 from accounts.service_keys import form
-from accounts.service_keys.registry import NAME_FORM, SCOPES, from_environment, live_keys
+from accounts.service_keys.registry import NAME_FORM, SCOPES, from_environment
 
 LONGEST_LIFE_DAYS = 3650
 
@@ -56,7 +56,7 @@ def create(
 @transaction.atomic
 def rotate(*, service: str, actor: str, expires_in_days: int | None = None) -> IssuedKey:
     """A new key with the scopes of the live ones, which stay live until they are revoked: no request fails between."""
-    live = list(live_keys().filter(service_id=service).order_by("-created_at"))
+    live = list(ServiceKey.objects.live().filter(service_id=service).order_by("-created_at"))
     if not live:
         raise KeyRefused(f"The service {service!r} has no live key in the database to rotate.")
     if len({frozenset(key.scopes) for key in live}) > 1:
@@ -73,7 +73,7 @@ def revoke(*, key_id: str, actor: str, reason: str = "") -> bool:
         raise KeyRefused(
             f"There is no key {key_id!r} in the database; keys of INTERNAL_API_KEYS end by removing them."
         )
-    if not ServiceKey.objects.filter(pk=key_id, revoked_at__isnull=True).update(revoked_at=Now()):
+    if not ServiceKey.objects.unrevoked().filter(pk=key_id).update(revoked_at=Now()):
         return False
     key = ServiceKey.objects.get(pk=key_id)
     _audit("service_key_revoked", key, actor, reason)

@@ -15,7 +15,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from accounts.models import Service, ServiceKey
@@ -104,14 +104,10 @@ class Registry:
 registry = Registry()
 
 
-def live_keys() -> QuerySet[ServiceKey]:
-    """The keys in the database that open something now."""
-    unexpired = Q(expires_at__isnull=True) | Q(expires_at__gt=Now())
-    return ServiceKey.objects.filter(unexpired, revoked_at__isnull=True, service__disabled_at__isnull=True)
-
-
 def _from_database() -> Iterator[ServiceCredential]:
-    for key_id, service, digest, scopes in live_keys().values_list("id", "service_id", "digest", "scopes"):
+    for key_id, service, digest, scopes in ServiceKey.objects.live().values_list(
+        "id", "service_id", "digest", "scopes"
+    ):
         yield ServiceCredential(service, frozenset(scopes), key_id, bytes(digest), from_database=True)
 
 

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
-from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from accounts.models import Session, SigningKeyUse
@@ -45,7 +44,7 @@ def need(ring: str, kid: str) -> Need | None:
         return None
     signed_until = use.last_signed_at + NOTED_EVERY
     if ring == REFRESH:
-        count = _live_sessions().filter(current_issued_at__lte=signed_until).count()
+        count = Session.objects.live().filter(current_issued_at__lte=signed_until).count()
         return Need(sessions=count) if count else None
     until = signed_until + settings.SIMPLE_JWT["ACCESS_TOKEN_LIFETIME"]
     until += timedelta(seconds=settings.SIMPLE_JWT["LEEWAY"])
@@ -76,10 +75,6 @@ def _record(keys: list[tuple[str, str]]) -> None:
         with _lock:
             for key in keys:
                 _noted.pop(key, None)
-
-
-def _live_sessions() -> QuerySet[Session]:
-    return Session.objects.filter(ended_at=None, expires_at__gt=Now(), current_expires_at__gt=Now())
 
 
 def _now() -> datetime:

@@ -27,7 +27,7 @@ from accounts.kit.problems import ServiceUnavailable
 from accounts.mail import kinds
 from accounts.models import Session, User
 from accounts.sessions import key_use
-from accounts.sessions.ending import EndReason, _end
+from accounts.sessions.ending import EndReason
 from accounts.sessions.reading import Reading
 from accounts.sessions.tokens import SessionAccessToken, SessionRefreshToken
 
@@ -51,6 +51,8 @@ RETURNING id, user_id, current_jti, current_issued_at, current_expires_at, authe
                   AND coalesce(earlier.ip <<= network(set_masklen(%(ip)s::inet, %(near)s::int)), TRUE)))
 """
 
+# The session is live and its user admits the token: Session.objects.live() and User.admits, written out because one
+# statement judges and moves on.
 _ROTATE = """
 UPDATE accounts_session AS session SET
   previous_jti = session.current_jti, current_jti = %(successor)s, rotated_at = now, last_used_at = now,
@@ -173,7 +175,7 @@ def _advance(token: SessionRefreshToken, client: Client) -> Session | None:
 
 def _judge(token: SessionRefreshToken) -> tuple[Session, datetime]:
     """Why the session did not move on. Returns it, and the time, where all is well but the token's age."""
-    session = (
+    session: Any = (
         Session.objects.select_related("user")
         .annotate(now=Now())
         .filter(pk=token.session_id, user=token.user_id)
@@ -200,7 +202,7 @@ def _end_reused(session: Session, client: Client) -> None:
         event = audit.record(
             Event.REFRESH_REUSED, user_id=session.user_id, session_id=session.pk, client=client
         )
-        if _end(Session.objects.filter(pk=session.pk), EndReason.REUSE):
+        if Session.objects.filter(pk=session.pk).end(EndReason.REUSE):
             kinds.notify(kinds.REFRESH_REUSED, user=session.user, event=event)
 
 

@@ -9,11 +9,10 @@ import uuid
 from typing import NamedTuple
 
 from django.db import connection
-from django.db.models import QuerySet
-from django.db.models.functions import Now
 
 from accounts.errors import SessionRevoked
 from accounts.models import Session, User
+from accounts.models.sessions import SessionQuerySet
 
 # What a request needs of its session; the rest is read when somebody asks for it.
 _SESSION_COLUMNS = ["id", "user_id", "authenticated_at", "ended_at", "methods"]
@@ -40,13 +39,7 @@ class Reading(NamedTuple):
 
     def is_live(self, *, token_version: int) -> bool:
         """Neither ended nor over, of an active user who has not signed out everywhere since the token was made."""
-        user = self.session.user
-        return (
-            self.lasts
-            and self.session.ended_at is None
-            and user.is_active
-            and user.token_version == token_version
-        )
+        return self.lasts and self.session.ended_at is None and self.session.user.admits(token_version)
 
 
 def read(session_id: uuid.UUID, user_id: uuid.UUID) -> Reading | None:
@@ -68,17 +61,15 @@ def read(session_id: uuid.UUID, user_id: uuid.UUID) -> Reading | None:
     return Reading(now, lasts, session)
 
 
-def live_of(user_id: uuid.UUID) -> QuerySet[Session]:
+def live_of(user_id: uuid.UUID) -> SessionQuerySet:
     """Those with a refresh token that would still be taken."""
-    return Session.objects.filter(
-        user_id=user_id, ended_at=None, expires_at__gt=Now(), current_expires_at__gt=Now()
-    )
+    return Session.objects.live().filter(user_id=user_id)
 
 
 def hold_user(session: Session) -> User:
     """The session's user as the database has it, held until the transaction ends. Raises SessionRevoked."""
-    user: User = User.objects.select_for_update(no_key=True).get(pk=session.user_id)
-    lives = Session.objects.filter(pk=session.pk, ended_at=None).exists()
-    if not lives or not user.is_active or user.token_version != session.user.token_version:
+    user: User = User.objects.locked().get(pk=session.user_id)
+    lives = Session.objects.unended().filter(pk=session.pk).exists()
+    if not lives or not user.admits(session.user.token_version):
         raise SessionRevoked
     return user

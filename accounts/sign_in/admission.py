@@ -71,6 +71,6 @@ def _open(user: User, methods: list[str], password_hash: str | None, client: Cli
 
 def _upgrade(user: User, password: str) -> bool:
     """Stores today's form of the hash, before the session is opened: that shares a lock which this needs alone."""
-    stored: int = User.objects.filter(pk=user.pk, password=user.password).update(password=password)
+    stored: int = User.objects.as_judged(user).update(password=password)
     user.password = password
     return stored == 1

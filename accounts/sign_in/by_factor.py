@@ -100,7 +100,7 @@ def proof_of(
 @transaction.atomic
 def _open(token: MFAToken, proof: Proof, client: Client) -> TokenPair | None:
     """The factor, the half sign-in and the session: all of it, or none is used up."""
-    user = factors.locked(token.user_id)
+    user = User.objects.locked().get(pk=token.user_id)
     row = proof(user)
     if row is None:
         return None
@@ -122,7 +122,7 @@ def _open(token: MFAToken, proof: Proof, client: Client) -> TokenPair | None:
 def _open_by_passkey(
     claimed: User, credential: dict[str, Any], client: Client, *, cancel_deletion: bool
 ) -> TokenPair | None:
-    user = factors.locked(claimed.pk)
+    user = User.objects.locked().get(pk=claimed.pk)
     if passkeys.use(user.pk, credential, client=client) is None:
         return None
     return admission.admit(user, methods=PASSKEY_ALONE, cancel_deletion=cancel_deletion, client=client)

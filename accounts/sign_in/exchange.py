@@ -9,7 +9,6 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.core.signing import BadSignature, Signer
-from django.db import connection
 from django.db.models.functions import Now
 from django.utils.crypto import constant_time_compare, salted_hmac
 
@@ -23,12 +22,6 @@ from accounts.sign_in import admission
 LIFETIME = timedelta(seconds=60)
 GOOGLE = "google"  # the claim `amr` of who came by Google; RFC 8176 has no value for it
 _LONGEST_CODE = 128
-
-_USE = """
-UPDATE accounts_exchangecode SET used_at = clock_timestamp()
-WHERE id = %s AND used_at IS NULL AND expires_at > clock_timestamp()
-RETURNING id
-"""
 
 
 def issue(user: User, *, cancel_deletion: bool) -> str:
@@ -68,9 +61,8 @@ def _id_in(code: str) -> UUID | None:
 
 
 def _spend(code_id: UUID) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(_USE, [code_id])
-        return cursor.fetchone() is not None
+    live = ExchangeCode.objects.filter(pk=code_id, used_at=None, expires_at__gt=Now())
+    return live.update(used_at=Now()) == 1
 
 
 def _state_of(user: User) -> str:

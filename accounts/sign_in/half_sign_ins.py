@@ -9,20 +9,12 @@ import secrets
 from collections.abc import Sequence
 
 from django.conf import settings
-from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from accounts.models import MFAToken, User
 
-TRIES = 5
 PREFIX = "mfa_"
-
-_COUNT_TRY = """
-UPDATE accounts_mfatoken SET tries = tries + 1
-WHERE id = %s AND used_at IS NULL AND expires_at > clock_timestamp() AND tries < %s
-RETURNING id
-"""
 
 
 def issue(user: User, *, methods: Sequence[str], cancel_deletion: bool) -> str:
@@ -56,10 +48,7 @@ def begin(
 
 
 def live(*, door: MFAToken.Door) -> QuerySet[MFAToken]:
-    tokens: QuerySet[MFAToken] = MFAToken.objects.select_related("user").filter(
-        door=door, used_at=None, expires_at__gt=Now(), tries__lt=TRIES
-    )
-    return tokens
+    return MFAToken.objects.live().select_related("user").filter(door=door)
 
 
 def find(text: str) -> MFAToken | None:
@@ -70,9 +59,7 @@ def find(text: str) -> MFAToken | None:
 
 def count_try(token: MFAToken) -> bool:
     """One more try, kept whatever comes of it. False: there is none left, or the token is not live any more."""
-    with connection.cursor() as cursor:
-        cursor.execute(_COUNT_TRY, [token.pk, TRIES])
-        return cursor.fetchone() is not None
+    return MFAToken.objects.live().filter(pk=token.pk).update(tries=F("tries") + 1) == 1
 
 
 def use(token: MFAToken, user: User) -> bool:

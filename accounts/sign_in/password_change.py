@@ -47,8 +47,7 @@ def _prove(session: Session, current_password: str | None, client: Client) -> No
 def _store(session: Session, password: str, client: Client) -> None:
     """A sign-in with the old password that is under way has opened its session, or finds the password changed."""
     user = session.user
-    judged = User.objects.filter(pk=user.pk, password=user.password, token_version=user.token_version)
-    if not judged.update(password=password):
+    if not User.objects.as_judged(user).update(password=password):
         raise ServiceUnavailable  # changed meanwhile; a repeat is judged anew
     sessions.end_others(session, reason=sessions.EndReason.PASSWORD)
     tokens.void_all(user_id=user.pk)

@@ -8,7 +8,6 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
 from django.db.models.functions import Now
 
 from accounts import audit, events, hooks, passwords, sessions
@@ -60,7 +59,7 @@ def reset(*, token: str, new_password: str, client: Client) -> None:
 
 @transaction.atomic
 def _store(token_id: UUID, password: str, client: Client) -> None:
-    user = _locked_user_of(token_id)
+    user: User | None = User.objects.locked().mailed(token_id).annotate(now=Now()).first()
     if user is None or not tokens.use(token_id, Purpose.RESET):
         raise TokenInvalid
     if _is_under_suspicion(user):
@@ -76,13 +75,6 @@ def _store(token_id: UUID, password: str, client: Client) -> None:
     kinds.notify(kinds.PASSWORD_WAS_RESET, user=user, event=event)
 
 
-def _locked_user_of(token_id: UUID) -> User | None:
-    """The user whom the link was mailed to, while they still have that address."""
-    users = User.objects.annotate(now=Now()).select_for_update(no_key=True, of=("self",))
-    user: User | None = users.filter(mail_tokens=token_id, mail_tokens__email=F("email")).first()
-    return user
-
-
 def _is_under_suspicion(user: User) -> bool:
     now = user.now  # type: ignore[attr-defined]
     return user.email_verified_at is None or bool(now - user.email_verified_at <= METHODS_UNDER_SUSPICION)
@@ -93,6 +85,4 @@ def _remove_what_others_added(user: User) -> None:
     hooks.remove_sign_in_methods(user.pk, since=user.created_at)
     if not user.email_verified:
         user.display_name = ""
-    PendingRegistration.objects.filter(user=user, confirmed_at=None, voided_at=None).update(
-        voided_at=Now(), password="", display_name=""
-    )
+    PendingRegistration.objects.filter(user=user).void()

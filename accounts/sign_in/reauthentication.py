@@ -96,7 +96,7 @@ def renew(session: Session, *, method: str, proof: Any, client: Client) -> None:
 def _prove_factor(session: Session, method: FactorMethod, proof: Any, client: Client) -> None:
     @transaction.atomic
     def attempt() -> bool | None:
-        user = factors.locked(session.user_id)
+        user = User.objects.locked().get(pk=session.user_id)
         row = method.shown(user, proof, client)
         if row is None:
             return None
@@ -113,7 +113,7 @@ def _prove_factor(session: Session, method: FactorMethod, proof: Any, client: Cl
 
 @transaction.atomic
 def _renew(session: Session, client: Client) -> None:
-    Session.objects.filter(pk=session.pk, ended_at=None).update(authenticated_at=Now())
+    Session.objects.unended().filter(pk=session.pk).update(authenticated_at=Now())
     audit.record(Event.REAUTHENTICATED, user_id=session.user_id, session_id=session.pk, client=client)
 
 

@@ -116,7 +116,15 @@ PLACES = {
 
 def rows() -> list[Any]:
     """What a token of any kind could open."""
-    models = (User, Session, SocialAccount, Authenticator, FactorReset, MailToken, ExchangeCode)
+    models: tuple[Any, ...] = (
+        User,
+        Session,
+        SocialAccount,
+        Authenticator,
+        FactorReset,
+        MailToken,
+        ExchangeCode,
+    )
     return [list(model.objects.order_by("pk").values()) for model in models]
 
 

@@ -39,7 +39,8 @@ ON CONFLICT (day, measure) DO UPDATE SET count = excluded.count, final = exclude
 WHERE NOT accounts_accountday.final
 """
 
-# Sessions whose refresh token was used within its life; the index of live ones has all that this reads.
+# Session.objects.live(), counted from what the index of unended ones has: those whose refresh token was used within its
+# life. It differs by sessions that reach their absolute end while in use.
 COUNT_SESSIONS = """
 INSERT INTO accounts_accountday (day, measure, count, final, counted_at)
 SELECT %(day)s, 'sessions', count(*), false, clock_timestamp() FROM accounts_session

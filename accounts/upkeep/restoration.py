@@ -20,11 +20,10 @@ from django.db.models.functions import Now
 
 from accounts import factors
 from accounts.audit import Event
-from accounts.factors import resets
 from accounts.identity import deletion, erasure, status
 from accounts.kit.client import Client
 from accounts.mail import kinds, outbox, tokens
-from accounts.models import AuditEvent, MailToken, OutboxMessage, ServiceEvent, Session, User
+from accounts.models import AuditEvent, FactorReset, MailToken, OutboxMessage, ServiceEvent, Session, User
 from accounts.service_keys import issuing
 from accounts.sessions import of_staff
 from accounts.upkeep.tombstones import CODES_CHANGED, NEW_PASSWORD, WAY_REMOVED
@@ -37,12 +36,10 @@ FEED_GAP = 10**9  # more events than come between two backups
 def after_restore(rows: Iterable[dict[str, Any]]) -> Counter[str]:
     """Ends what the restored database holds and must not. Safe to repeat. How many of each were ended."""
     ended: Counter[str] = Counter()
-    ended["sessions"] = Session.objects.filter(ended_at=None).update(
-        ended_at=Now(), end_reason=Session.EndReason.LOGOUT_ALL
-    )
+    ended["sessions"] = Session.objects.end(Session.EndReason.LOGOUT_ALL)
     ended["admin_sessions"] = of_staff.SessionStore.get_model_class().objects.all().delete()[0]
     # Their owner may have objected since, and the link to object by is void now.
-    ended["factor_resets"] = resets.open_ones().update(cancelled_at=Now())
+    ended["factor_resets"] = FactorReset.objects.cancel()
     ended.update(_end_mails())
     for row in rows:
         ended[row["kind"]] += _APPLY[row["kind"]](row)
@@ -53,12 +50,10 @@ def after_restore(rows: Iterable[dict[str, Any]]) -> Counter[str]:
 @transaction.atomic
 def _end_mails() -> dict[str, int]:
     """Links that may have been used since; and the mails that bore them, or were sent since."""
-    links = MailToken.objects.filter(used_at=None, voided_at=None).exclude(
-        purpose=MailToken.Purpose.UNDO_EMAIL
-    )
+    links = MailToken.objects.exclude(purpose=MailToken.Purpose.UNDO_EMAIL)
     waiting = OutboxMessage.objects.filter(sent_at=None, dead_at=None)
     return {
-        "links": links.update(voided_at=Now()),
+        "links": links.void(),
         "mails": waiting.update(
             sent_at=Now(), last_error="Restored from a backup: may have been sent before."
         ),
@@ -95,7 +90,7 @@ def _revoke(row: dict[str, Any]) -> bool:
 @transaction.atomic
 def _void_password(row: dict[str, Any]) -> bool:
     """A password that its owner has replaced since, perhaps because somebody knew it, opens nothing again."""
-    user = User.objects.select_for_update(no_key=True).filter(pk=UUID(row["user"])).first()
+    user = User.objects.locked().filter(pk=UUID(row["user"])).first()
     if user is None or user.email is None or _is_known(row, NEW_PASSWORD):
         return False
     user.set_unusable_password()
@@ -111,7 +106,7 @@ def _remove_ways_in(row: dict[str, Any]) -> bool:
     if _is_known(row, WAY_REMOVED):
         return False
     user_id = UUID(row["user"])
-    User.objects.select_for_update(no_key=True).filter(pk=user_id).first()
+    User.objects.locked().filter(pk=user_id).first()
     back = factors.of(user_id).exclude(pk__in=row["factors"])
     linked = SocialAccount.objects.filter(user=user_id).exclude(pk__in=row["google"])
     return bool(back.delete()[0] + linked.delete()[0])
@@ -128,7 +123,7 @@ def _void_recovery_codes(row: dict[str, Any]) -> bool:
 @transaction.atomic
 def _keep_account(row: dict[str, Any]) -> bool:
     """Who has taken a deletion back since is not erased at the end of its grace."""
-    user = User.objects.select_for_update(no_key=True).filter(pk=UUID(row["user"])).first()
+    user = User.objects.locked().filter(pk=UUID(row["user"])).first()
     if user is None or _is_known(row, [Event.DELETION_CANCELLED]):
         return False
     return deletion.cancel(user, client=Client(None, ""))

@@ -96,7 +96,7 @@ def _announce(user_ids: Iterable[UUID]) -> None:
 
 def _unverified_users(before: Any) -> Rows:
     """Who never confirmed an address, has no credits, and does not come any more. Staff are never among them."""
-    alive = Session.objects.filter(user=OuterRef("pk"), ended_at=None, current_expires_at__gt=Now())
+    alive = Session.objects.live().filter(user=OuterRef("pk"))
     users: Rows = User.objects.filter(
         ~Exists(alive),
         email_verified_at=None,

@@ -27,7 +27,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["user"] is None:
-            self._show(list(factor_resets.open_ones().order_by("applies_at")), as_json=options["as_json"])
+            self._show(list(FactorReset.objects.open().order_by("applies_at")), as_json=options["as_json"])
             return
         user = User.objects.by_id_or_email(options["user"]).first()
         if user is None:

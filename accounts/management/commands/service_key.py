@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from accounts.models import ServiceKey
 from accounts.service_keys import issuing
 from accounts.service_keys.issuing import IssuedKey, KeyRefused
-from accounts.service_keys.registry import SCOPES, from_environment, live_keys
+from accounts.service_keys.registry import SCOPES, from_environment
 
 ACTOR = "manage.py"
 COLUMNS = ("service", "id", "state", "expires_at", "last_used_at", "scopes")
@@ -104,7 +104,7 @@ def _add_json(parser: ArgumentParser) -> None:
 
 
 def _from_database() -> Iterator[dict[str, Any]]:
-    live = set(live_keys().values_list("pk", flat=True))
+    live = set(ServiceKey.objects.live().values_list("pk", flat=True))
     for key in ServiceKey.objects.order_by("service_id", "created_at"):
         yield {
             "service": key.service_id,
