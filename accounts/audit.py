@@ -1,5 +1,9 @@
-"""What happened to an account. A row is written in the transaction of what it reports, or not at all."""
+"""What happened to an account. A row is written in the transaction of what it reports, or not at all.
 
+Nothing else writes these rows, and every type is one of `Event`, those that credits and billing write too.
+"""
+
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -49,9 +53,21 @@ class Event(StrEnum):
     FACTOR_RESET_APPLIED = "second_factor_reset_applied"
     STAFF_LINK_MADE = "staff_enrolment_link_made"
     MAIL_ORDERED = "mail_ordered"
+    MAIL_SENT_AGAIN = "mail_sent_again"
+    SUPERUSER_CREATED = "superuser_created"
     STAFF_CHANGED = "staff_roles_changed"
     SUSPENDED = "suspended"
     REACTIVATED = "reactivated"
+    # What staff does with the keys and webhooks of services.
+    KEY_CREATED = "service_key_created"
+    KEY_ROTATED = "service_key_rotated"
+    KEY_REVOKED = "service_key_revoked"
+    WEBHOOK_CREATED = "event_subscription_created"
+    WEBHOOK_CHANGED = "event_subscription_changed"
+    WEBHOOK_ROTATED = "event_subscription_rotated"
+    WEBHOOK_RETIRED = "event_subscription_retired"
+    WEBHOOK_GONE = "event_subscription_gone"
+    EVENTS_SENT_AGAIN = "events_sent_again"
     # What was paid, as Stripe tells it. `detail` says what for and how much: the mails read it.
     PURCHASED = "purchased"
     SUBSCRIPTION_RENEWED = "subscription_renewed"
@@ -96,4 +112,11 @@ def record(
         ip=ip,
         user_agent=user_agent,
         detail=detail or {},
+    )
+
+
+def record_each(event: Event, *, user_ids: Iterable[UUID], actor: str) -> None:
+    """Record the same of many users, in one statement."""
+    AuditEvent.objects.bulk_create(
+        [AuditEvent(user_id=user_id, type=event, actor=actor) for user_id in user_ids]
     )

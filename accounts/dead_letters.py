@@ -7,8 +7,10 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models.functions import Now
 
+from accounts import audit
+from accounts.audit import Event
 from accounts.mail import outbox
-from accounts.models import AuditEvent, OutboxMessage
+from accounts.models import OutboxMessage
 
 
 @transaction.atomic
@@ -22,8 +24,7 @@ def send_again(message_ids: Iterable[UUID], *, actor: str) -> int:
         OutboxMessage.objects.filter(pk=message.pk).update(
             dead_at=None, attempts=0, due_at=Now(), leased_until=None, last_error=""
         )
-        AuditEvent.objects.create(
-            user_id=message.user_id, type="mail_sent_again", actor=actor, detail={"message": str(message.pk)}
-        )
+        detail = {"message": str(message.pk)}
+        audit.record(Event.MAIL_SENT_AGAIN, user_id=message.user_id, actor=actor, detail=detail)
         transaction.on_commit(partial(outbox.publish, message.pk), robust=True)
     return len(revived)

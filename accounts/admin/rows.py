@@ -221,11 +221,8 @@ class EventDeliveryAdmin(DeliveryPages, ReadOnlyAdmin):
     actions = ("send_again",)
 
 
-OTHER_EVENTS = ("mail_sent_again", "service_key_created", "service_key_rotated", "service_key_revoked")
-
-
 class EventTypes(OneOf):
-    title, parameter_name, values = "type", "type", tuple(sorted({*Event, *OTHER_EVENTS}))
+    title, parameter_name, values = "type", "type", tuple(sorted(Event))
 
 
 @admin.register(AuditEvent)

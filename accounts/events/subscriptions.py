@@ -14,10 +14,12 @@ from django.db import transaction
 from django.db.models import Max
 from django.db.models.functions import Now
 
+from accounts import audit
+from accounts.audit import Event
 from accounts.events import addresses, feed
 from accounts.events.addresses import AddressRefused
 from accounts.kit import sealing
-from accounts.models import AuditEvent, EventDelivery, EventSubscription, ServiceEvent
+from accounts.models import EventDelivery, EventSubscription, ServiceEvent
 
 SECRET_BYTES = 32
 NAME_FORM = re.compile(r"[a-z][a-z0-9_-]{0,39}")
@@ -62,7 +64,7 @@ def create(*, name: str, url: str, types: Collection[str], actor: str, reason: s
     subscription = EventSubscription(name=name, url=_checked_url(url), types=_checked(types), position=last)
     secret = _new_secret(subscription)
     subscription.save(force_insert=True)
-    _audit("event_subscription_created", subscription, actor, reason)
+    _audit(Event.WEBHOOK_CREATED, subscription, actor, reason)
     return Issued(subscription, secret)
 
 
@@ -78,7 +80,7 @@ def rotate(*, name: str, actor: str, reason: str = "", newest: str | None = None
         raise SubscriptionRefused("It has had a new secret since this page was opened.")
     secret = _new_secret(subscription)
     subscription.save(update_fields=["secrets"])
-    _audit("event_subscription_rotated", subscription, actor, reason)
+    _audit(Event.WEBHOOK_ROTATED, subscription, actor, reason)
     return Issued(subscription, secret)
 
 
@@ -90,7 +92,7 @@ def retire(*, name: str, actor: str, reason: str = "") -> bool:
         return False
     subscription.secrets = subscription.secrets[:1]
     subscription.save(update_fields=["secrets"])
-    _audit("event_subscription_retired", subscription, actor, reason)
+    _audit(Event.WEBHOOK_RETIRED, subscription, actor, reason)
     return True
 
 
@@ -114,7 +116,7 @@ def change(
         subscription.enabled = enabled
     subscription.failures_in_a_row, subscription.rests_until = 0, None
     subscription.save(update_fields=["url", "types", "enabled", "failures_in_a_row", "rests_until"])
-    _audit("event_subscription_changed", subscription, actor, reason)
+    _audit(Event.WEBHOOK_CHANGED, subscription, actor, reason)
     feed.wake_on_commit()
     return subscription
 
@@ -123,7 +125,7 @@ def pause_gone(subscription: EventSubscription) -> None:
     """The receiver said 410: it wants no more (Standard Webhooks). Events are kept until staff enable it again."""
     if EventSubscription.objects.filter(pk=subscription.pk, enabled=True).update(enabled=False):
         subscription.enabled = False
-        _audit("event_subscription_gone", subscription, actor="receiver", reason="")
+        _audit(Event.WEBHOOK_GONE, subscription, actor="receiver", reason="")
 
 
 @transaction.atomic
@@ -134,7 +136,7 @@ def send_again(delivery_ids: Iterable[int], *, actor: str) -> int:
         delivered_at=None, dead_at=None, attempts=0, due_at=Now(), last_error="", last_status=None
     )
     if revived:
-        AuditEvent.objects.create(type="events_sent_again", actor=actor, detail={"deliveries": revived})
+        audit.record(Event.EVENTS_SENT_AGAIN, user_id=None, actor=actor, detail={"deliveries": revived})
         feed.wake_on_commit()
     return revived
 
@@ -180,8 +182,8 @@ def _checked(types: Collection[str]) -> list[str]:
     return sorted(set(types))
 
 
-def _audit(event: str, subscription: EventSubscription, actor: str, reason: str) -> None:
+def _audit(event: Event, subscription: EventSubscription, actor: str, reason: str) -> None:
     detail = {"subscription": subscription.name, "types": subscription.types, "enabled": subscription.enabled}
     if reason:
         detail["reason"] = reason
-    AuditEvent.objects.create(type=event, actor=actor, detail=detail)
+    audit.record(event, user_id=None, actor=actor, detail=detail)

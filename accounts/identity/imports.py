@@ -14,11 +14,11 @@ from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import events, passwords
+from accounts import audit, events, passwords
 from accounts.audit import Event
 from accounts.identity import profile
 from accounts.kit import email_address
-from accounts.models import AuditEvent, ServiceEvent, User
+from accounts.models import ServiceEvent, User
 from accounts.passwords import imported as imported_hashes
 
 AT_ONCE = 500
@@ -107,9 +107,7 @@ def _store(users: dict[str, User], report: Report, *, dry_run: bool) -> None:
         User.objects.bulk_create(fresh, ignore_conflicts=True)
         made = set(User.objects.filter(pk__in=[user.pk for user in fresh]).values_list("pk", flat=True))
         fresh = [user for user in fresh if user.pk in made]
-        AuditEvent.objects.bulk_create(
-            [AuditEvent(user=user, type=Event.USER_IMPORTED, actor=ACTOR) for user in fresh]
-        )
+        audit.record_each(Event.USER_IMPORTED, user_ids=[user.pk for user in fresh], actor=ACTOR)
         events.emit_all([event for user in fresh for event in _news_of(user)])
     report.imported += len(fresh)
     report.present += len(users) - len(fresh)

@@ -11,7 +11,9 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
-from accounts.models import AuditEvent, Service, ServiceKey
+from accounts import audit
+from accounts.audit import Event
+from accounts.models import Service, ServiceKey
 from accounts.service_keys import form
 from accounts.service_keys.registry import NAME_FORM, SCOPES, from_environment
 
@@ -50,7 +52,7 @@ def create(
     """
     _check_name(service)
     owner = _service(service, another=another)
-    return _issue(owner, _checked(scopes), actor, expires_in_days, event="service_key_created", reason=reason)
+    return _issue(owner, _checked(scopes), actor, expires_in_days, event=Event.KEY_CREATED, reason=reason)
 
 
 @transaction.atomic
@@ -63,7 +65,7 @@ def rotate(*, service: str, actor: str, expires_in_days: int | None = None) -> I
         raise KeyRefused(
             f"The live keys of {service!r} have different scopes: use `create --another --scopes ...` instead."
         )
-    return _issue(live[0].service, live[0].scopes, actor, expires_in_days, event="service_key_rotated")
+    return _issue(live[0].service, live[0].scopes, actor, expires_in_days, event=Event.KEY_ROTATED)
 
 
 @transaction.atomic
@@ -76,7 +78,7 @@ def revoke(*, key_id: str, actor: str, reason: str = "") -> bool:
     if not ServiceKey.objects.unrevoked().filter(pk=key_id).update(revoked_at=Now()):
         return False
     key = ServiceKey.objects.get(pk=key_id)
-    _audit("service_key_revoked", key, actor, reason)
+    _audit(Event.KEY_REVOKED, key, actor, reason)
     return True
 
 
@@ -113,7 +115,7 @@ def _checked(scopes: Collection[str]) -> list[str]:
 
 
 def _issue(
-    service: Service, scopes: list[str], actor: str, days: int | None, *, event: str, reason: str = ""
+    service: Service, scopes: list[str], actor: str, days: int | None, *, event: Event, reason: str = ""
 ) -> IssuedKey:
     if days is not None and not 1 <= days <= LONGEST_LIFE_DAYS:
         raise KeyRefused(f"A key lives 1 to {LONGEST_LIFE_DAYS} days, or without an end.")
@@ -127,8 +129,8 @@ def _issue(
     return IssuedKey(service.name, made.id, made.text, scopes, key.expires_at)
 
 
-def _audit(event: str, key: ServiceKey, actor: str, reason: str) -> None:
+def _audit(event: Event, key: ServiceKey, actor: str, reason: str) -> None:
     detail = {"service": key.service_id, "key": key.pk, "scopes": key.scopes}
     if reason:
         detail["reason"] = reason
-    AuditEvent.objects.create(type=event, actor=actor, detail=detail)
+    audit.record(event, user_id=None, actor=actor, detail=detail)

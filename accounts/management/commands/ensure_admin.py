@@ -6,8 +6,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
+from accounts import audit
 from accounts.admin import sign_in
-from accounts.models import AuditEvent, User
+from accounts.audit import Event
+from accounts.models import User
+
+ACTOR = "manage.py ensure_admin"
 
 
 class Command(BaseCommand):
@@ -20,7 +24,7 @@ class Command(BaseCommand):
         existing = User.objects.by_email(email).first()
         if existing is None:
             user = create_first_admin(email=email, password=password)
-            link = sign_in.make_link(user, actor="manage.py ensure_admin")
+            link = sign_in.make_link(user, actor=ACTOR)
             self.stdout.write(f"Created the superuser {email}. Add the second factor, once, here: {link}")
         elif existing.is_superuser:
             self.stdout.write(f"{email} is a superuser already; nothing was changed.")
@@ -31,5 +35,5 @@ class Command(BaseCommand):
 @transaction.atomic
 def create_first_admin(*, email: str, password: str) -> User:
     user = User.objects.create_superuser(email, password)
-    AuditEvent.objects.create(user=user, type="superuser_created", actor="manage.py ensure_admin")
+    audit.record(Event.SUPERUSER_CREATED, user_id=user.pk, actor=ACTOR)
     return user
