@@ -8,6 +8,7 @@ remove_sign_in_methods(user_id, since)   what opens the account beside the passw
 close(user_id)                           the account is to be deleted, and may come back
 address_changed(user_id)
 erase(user_id)                           nulls what is personal and keeps what must be proved
+proofs(user)                             names of what proves again who the user is, as far as the account has it
 owners()                                 a query of the ids of users who have something, and are never purged
 """
 
@@ -17,6 +18,8 @@ from uuid import UUID
 
 from django.conf import settings
 from django.utils.module_loading import import_string
+
+from accounts.models import User
 
 DELETION, SUSPENDED = "deletion", "suspended"  # reasons why spending is blocked
 
@@ -43,6 +46,10 @@ def address_changed(user_id: UUID) -> None:
 
 def erase(user_id: UUID) -> None:
     _call("erase", user_id=user_id)
+
+
+def proofs(user: User) -> list[str]:
+    return [name for names in _call("proofs", user=user) for name in names]
 
 
 def owners() -> list[Any]:

@@ -5,9 +5,9 @@ from typing import Any
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from accounts import sessions
 from accounts.authentication import get_current_active_user, get_current_user, get_internal_service
 from accounts.errors import ScopeMissing
-from accounts.sign_in import reauthentication
 
 
 class Deny(BasePermission):
@@ -56,4 +56,4 @@ def _want_recent_sign_in(request: Request, view: Any) -> None:
     """What a sensitive call asks beyond its tier, and after it. Raises ReauthenticationRequired."""
     if view.is_sensitive(request.method):
         session: Any = request.auth
-        reauthentication.require_recent(session)
+        sessions.require_recent(session)

@@ -54,7 +54,7 @@ def passkey_options(token: MFAToken) -> str:
     return json.dumps(passkey_rows.second_factor_options(token))
 
 
-@admission.counted("admin")
+@admission.metered("admin")
 def finish(request: HttpRequest, *, code: str, credential: str) -> str:
     """Signs in; where to go next. Raises MFATokenInvalid, FactorWrong, RateLimited."""
     token = waiting(request)

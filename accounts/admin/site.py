@@ -33,7 +33,7 @@ View = Callable[..., HttpResponse]
 REFERRER_POLICY = "same-origin"
 
 
-@admission.counted("admin", done="mfa_required")
+@admission.metered("admin", done="mfa_required")
 def staff_member(*, email: str, password: str, client: Client) -> User:
     """The active member of staff with this address and password.
 
@@ -41,7 +41,7 @@ def staff_member(*, email: str, password: str, client: Client) -> User:
     Raises InvalidCredentials (whatever is wrong), RateLimited, ServiceUnavailable.
     """
     address = email_address.normalize(email)
-    with by_password.counted(address, client):
+    with by_password.within_limits(address, client):
         user: User | None = User.objects.filter(email=address).first()
         verdict = passwords.verify(password, user.password if user is not None else None)
         if user is None or not verdict.right or not (user.is_staff and user.is_active):

@@ -25,7 +25,7 @@ OWN = (Type.TOTP, Type.WEBAUTHN)
 NAMES = {Type.TOTP: "totp", Type.WEBAUTHN: "passkey", Type.RECOVERY_CODES: "recovery_code"}
 # RFC 8176: what each adds to the methods of a session. A factor beside another makes `mfa`.
 METHODS = {Type.TOTP: "otp", Type.WEBAUTHN: "pop", Type.RECOVERY_CODES: "otp"}
-MFA = "mfa"
+MFA = Session.MFA
 
 
 def of(user_id: UUID, *types: str) -> QuerySet[Any]:

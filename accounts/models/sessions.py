@@ -31,6 +31,8 @@ class SessionQuerySet(models.QuerySet["Session"]):
 class Session(models.Model):
     """One signed-in device: a refresh lineage of one live token, and what its access tokens are checked against."""
 
+    MFA = "mfa"  # among `methods` (RFC 8176): the session has shown a second factor
+
     class EndReason(models.TextChoices):
         LOGOUT = "logout"
         LOGOUT_ALL = "logout_all"

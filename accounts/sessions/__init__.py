@@ -11,6 +11,7 @@ from accounts.sessions.ending import (
 )
 from accounts.sessions.lineage import TokenPair, open_session, rotate
 from accounts.sessions.reading import hold_user, live_of, read
+from accounts.sessions.recency import require_recent
 
 __all__ = [
     "EndReason",
@@ -23,6 +24,7 @@ __all__ = [
     "live_of",
     "open_session",
     "read",
+    "require_recent",
     "rotate",
     "sign_out_everywhere",
     "sign_out_others",

@@ -6,6 +6,7 @@ Passwords, second factors, passkeys and Google each prove it in a module of thei
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from django.conf import settings
 from django.db import transaction
 
 from accounts import factors, sessions
@@ -21,7 +22,7 @@ Status = User.Status
 
 
 @contextmanager
-def counted(way: str, *, done: str | None = "ok") -> Iterator[None]:
+def metered(way: str, *, done: str | None = "ok") -> Iterator[None]:
     """One try to sign in, for the metrics: `done`, or the code of what it was refused with. Around the transaction:
     what is undone at its end was no sign-in. A step that another follows is `done` with that one's name, or with None
     where only its refusals count.
@@ -33,6 +34,16 @@ def counted(way: str, *, done: str | None = "ok") -> Iterator[None]:
         raise
     if done is not None:
         metrics.count(metrics.LOGINS, way, done)
+
+
+def may_sign_in(user: User) -> bool:
+    """Whether the account is known at all to who signs in; asked before anything of theirs is used up.
+
+    Deleted accounts are unknown; where the setting says so, unverified ones are too.
+    """
+    if user.status == Status.DELETED:
+        return False
+    return user.email_verified or not settings.LOGIN_REQUIRES_VERIFIED_EMAIL
 
 
 def admit(

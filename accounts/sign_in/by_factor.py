@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 from allauth.mfa.models import Authenticator
-from django.conf import settings
 from django.db import transaction
 
 from accounts import audit, factors
@@ -24,7 +23,7 @@ Type = Authenticator.Type
 PASSKEY_ALONE = ["pop", "user", factors.MFA]
 
 
-@admission.counted("mfa")
+@admission.metered("mfa")
 def finish(
     *, mfa_token: str, code: str | None, credential: dict[str, Any] | None, client: Client
 ) -> TokenPair:
@@ -59,7 +58,7 @@ def options_for(mfa_token: str | None, *, client: Client) -> dict[str, Any]:
     return passkeys.second_factor_options(token)
 
 
-@admission.counted("passkey")
+@admission.metered("passkey")
 def by_passkey(*, credential: dict[str, Any], cancel_deletion: bool, client: Client) -> TokenPair:
     """Opens a session. Nothing can be guessed here, so nothing is counted per account.
 
@@ -68,7 +67,7 @@ def by_passkey(*, credential: dict[str, Any], cancel_deletion: bool, client: Cli
     throttles.take(throttles.hit("passkey_login", network(client.ip)))
     claimed = passkeys.owner(credential)
     pair = None
-    if claimed is not None and _may_sign_in(claimed):
+    if claimed is not None and admission.may_sign_in(claimed):
         pair = _open_by_passkey(claimed, credential, client, cancel_deletion=cancel_deletion)
     if pair is None:
         audit.record(Event.SIGN_IN_FAILED, user_id=None, client=client, detail={"method": "passkey"})
@@ -126,8 +125,3 @@ def _open_by_passkey(
     if passkeys.use(user.pk, credential, client=client) is None:
         return None
     return admission.admit(user, methods=PASSKEY_ALONE, cancel_deletion=cancel_deletion, client=client)
-
-
-def _may_sign_in(user: User) -> bool:
-    """As with a password: accounts/sign_in/by_password.py."""
-    return user.email_verified or not settings.LOGIN_REQUIRES_VERIFIED_EMAIL

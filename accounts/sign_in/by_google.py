@@ -84,7 +84,7 @@ def _prepare_link(session: Session) -> None:
 # ---------------------------------------------------------------- the browser comes back
 
 
-@admission.counted("google", done=None)
+@admission.metered("google", done=None)
 def use_state(returned: Returned, *, client: Client) -> State:
     """The first step: whether it is one of ours, of this browser, for the first time.
 
@@ -100,7 +100,7 @@ def finish(state: State, returned: Returned, *, client: Client) -> TokenPair | N
     if state.purpose == "link":
         finish_link(state, returned, client=client)
         return None
-    with admission.counted("google"):
+    with admission.metered("google"):
         identity = _identity_behind(state, returned)
         return sign_in(identity, cancel_deletion=state.cancel_deletion, client=client)
 
@@ -110,7 +110,7 @@ def finish_for_front_end(state: State, returned: Returned, *, client: Client) ->
     if state.purpose == "link":
         finish_link(state, returned, client=client)
         return None
-    with admission.counted("google", done="exchange_required"):
+    with admission.metered("google", done="exchange_required"):
         user = accounts.user_of(_identity_behind(state, returned), client=client)
         return exchange.issue(user, cancel_deletion=state.cancel_deletion)
 
@@ -155,7 +155,7 @@ def nonce(*, client: Client) -> str:
     return google_state.new_nonce()
 
 
-@admission.counted("google")
+@admission.metered("google")
 def sign_in_by_token(raw: str, *, cancel_deletion: bool, client: Client) -> TokenPair:
     """Raises GoogleNotConfigured, RateLimited, and what `identify`, `user_of` and `admit` say."""
     google_client.require_configured()

@@ -7,8 +7,6 @@ look-up, one hash, one audit row.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.conf import settings
-
 from accounts import audit, passwords
 from accounts.audit import Event
 from accounts.errors import InvalidCredentials, MFARequired
@@ -20,11 +18,10 @@ from accounts.models import Session, User
 from accounts.sessions import TokenPair
 from accounts.sign_in import admission
 
-Status = User.Status
 TRIES_WHEN_ACCOUNT_CHANGES = 3
 
 
-@admission.counted("password")
+@admission.metered("password")
 def sign_in(*, email: str, password: str, cancel_deletion: bool, client: Client) -> TokenPair:
     """Opens a session.
 
@@ -32,7 +29,7 @@ def sign_in(*, email: str, password: str, cancel_deletion: bool, client: Client)
     """
     passwords.require_room()
     address = email_address.normalize(email)
-    with counted(address, client):
+    with within_limits(address, client):
         for _ in range(TRIES_WHEN_ACCOUNT_CHANGES):
             user, upgrade = _who_knows(address, password, client)
             pair = admission.admit(
@@ -44,7 +41,7 @@ def sign_in(*, email: str, password: str, cancel_deletion: bool, client: Client)
 
 
 @contextmanager
-def counted(address: str, client: Client) -> Iterator[None]:
+def within_limits(address: str, client: Client) -> Iterator[None]:
     """One try of a password, at whichever door: counted before it is looked at, so that parallel ones gain nothing.
 
     Only a wrong password stays counted: a right one, or a try that was never judged, takes its own hits back, no
@@ -104,14 +101,7 @@ def _who_knows(address: str, password: str, client: Client) -> tuple[User, str |
     """The user of the address and password, and the password's new hash where the old one is weak."""
     user = User.objects.filter(email=address).first()
     verdict = passwords.verify(password, user.password if user is not None else None)
-    if user is None or not verdict.right or not _may_sign_in(user):
+    if user is None or not verdict.right or not admission.may_sign_in(user):
         audit.record(Event.SIGN_IN_FAILED, user_id=user.pk if user is not None else None, client=client)
         raise InvalidCredentials
     return user, verdict.upgrade
-
-
-def _may_sign_in(user: User) -> bool:
-    """Deleted accounts are unknown; where the setting says so, unverified ones are too."""
-    if user.status == Status.DELETED:
-        return False
-    return user.email_verified or not settings.LOGIN_REQUIRES_VERIFIED_EMAIL

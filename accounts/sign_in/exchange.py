@@ -35,7 +35,7 @@ def issue(user: User, *, cancel_deletion: bool) -> str:
     return _signer().sign(row.pk.hex)
 
 
-@admission.counted("exchange")
+@admission.metered("exchange")
 def use(code: str, *, client: Client) -> TokenPair:
     """Raises TokenInvalid for a code that is unknown, used, expired, or older than a change of password or address;
     RateLimited; and whatever `admit` says of the account.

@@ -40,7 +40,7 @@ def _prove(session: Session, current_password: str | None, client: Client) -> No
     if session.user.has_usable_password():
         reauthentication.prove(session, method="password", proof=current_password or "", client=client)
     else:
-        reauthentication.require_recent(session)
+        sessions.require_recent(session)
 
 
 @transaction.atomic

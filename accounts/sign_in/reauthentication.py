@@ -1,7 +1,7 @@
-"""Proving again who one is: what sensitive calls ask for, and the ways in which it can be proved.
+"""Proving again who one is, as sensitive calls ask (accounts/sessions/recency.py), and the ways to prove it.
 
 A session counts as recent for RECENT_SIGN_IN after a full sign-in, and after a proof (OWASP ASVS 7.5.3). Where the
-account has a second factor it takes one: a password alone proves nothing then, neither here nor at a sign-in of before.
+account has a second factor it takes one: a password alone proves nothing then, neither here nor at an earlier sign-in.
 Wrong passwords are counted per account, whatever the call, and wrong factors together with those of signing in: a
 stolen session must not become a place to guess either.
 """
@@ -10,13 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts import audit, factors, passwords
 from accounts.audit import Event
-from accounts.errors import ReauthenticationFailed, ReauthenticationRequired
+from accounts.errors import ReauthenticationFailed
 from accounts.factors import passkeys, proofs, totp
 from accounts.factors.proofs import FactorWrong
 from accounts.kit import throttles
@@ -67,19 +66,6 @@ def methods_of(user: User) -> list[str]:
     """What the account can send: only its factors, where it has any."""
     known: Any = FACTORS if user.mfa_enabled else METHODS
     return [name for name, method in known.items() if method.offered(user)]
-
-
-def is_recent(session: Session) -> bool:
-    """By the database's clock, as of the reading of the session."""
-    age = session.read_at - session.authenticated_at.timestamp()
-    return age <= settings.RECENT_SIGN_IN.total_seconds()
-
-
-def require_recent(session: Session) -> None:
-    """Raises ReauthenticationRequired. A factor that was added elsewhere meanwhile is asked for at once."""
-    lacks_factor = session.user.mfa_enabled and factors.MFA not in session.methods
-    if lacks_factor or not is_recent(session):
-        raise ReauthenticationRequired(methods=methods_of(session.user))
 
 
 def renew(session: Session, *, method: str, proof: Any, client: Client) -> None:

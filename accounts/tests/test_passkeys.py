@@ -271,6 +271,14 @@ class TestStates:
         User.objects.update(status="deleted")
         assert outcome(sign_in_by(public, passkey)) == (401, "passkey_invalid")
 
+    def test_a_deleted_user_uses_nothing_up(self, passkey, public):
+        """As with a password: the account is unknown, so nothing of it is looked at."""
+        User.objects.update(status="deleted")
+        before = list(Authenticator.objects.order_by("pk").values())
+        sign_in_by(public, passkey, count=9)
+        assert list(Authenticator.objects.order_by("pk").values()) == before
+        assert PasskeyChallenge.objects.latest("created_at").used_at is None
+
     def test_an_unverified_user_as_with_a_password(self, passkey, public, settings):
         User.objects.update(email_verified_at=None)
         assert sign_in_by(public, passkey).status_code == 200

@@ -8,6 +8,7 @@ ACCOUNT_HOOKS = {
         "accounts.factors.remove_since",
         "accounts.google.accounts.remove_added_since",
     ],
+    "proofs": ["accounts.sign_in.reauthentication.methods_of"],
     "close": ["billing.personal.close"],
     "address_changed": ["billing.personal.address_changed"],
     "erase": [
