@@ -5,7 +5,6 @@ audited and mailed, and the key stays, for its owner to judge. Keys that are syn
 judged.
 """
 
-import base64
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +20,7 @@ from accounts.errors import PasskeyLimit, PasskeyRefused
 from accounts.factors import rows as factors
 from accounts.factors import webauthn
 from accounts.factors.webauthn import CeremonyRefused, Purpose
+from accounts.kit import base64url
 from accounts.kit.client import Client
 from accounts.mail import kinds
 from accounts.models import MFAToken, Session, User
@@ -60,7 +60,7 @@ def register(session: Session, credential: dict[str, Any], *, name: str) -> Auth
     if not webauthn.use(challenge, Purpose.REGISTER, session=session):
         raise PasskeyRefused
     kept = {part: credential[part] for part in ("id", "rawId", "response", "type") if part in credential}
-    kept["id"] = kept["rawId"] = _text(made.credential_id)
+    kept["id"] = kept["rawId"] = base64url.encode(made.credential_id)
     kept["response"] = {
         part: credential["response"][part] for part in ("clientDataJSON", "attestationObject")
     }
@@ -140,12 +140,8 @@ def _public_key(row: Authenticator) -> AttestedCredentialData:
 
 def _is_known(credential_id: bytes) -> bool:
     passkeys = Authenticator.objects.filter(type=Type.WEBAUTHN)
-    same = passkeys.alias(known=KT("data__credential__id")).filter(known=_text(credential_id))
+    same = passkeys.alias(known=KT("data__credential__id")).filter(known=base64url.encode(credential_id))
     return bool(same.exists())
-
-
-def _text(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def _count(row: Authenticator, sign_count: int) -> bool:

@@ -21,6 +21,7 @@ from django.db.models.functions import Now
 from accounts.errors import TOTPAlreadyEnabled
 from accounts.factors import rows
 from accounts.factors.adapter import seeds_of
+from accounts.kit import clock
 from accounts.models import TOTPEnrolment, User
 
 Type = Authenticator.Type
@@ -28,7 +29,6 @@ PERIOD = 30  # seconds of one step
 _CODE = re.compile(r"[0-9]{6}")
 _RECOVERY_CODE = re.compile(r"[0-9]{16}")
 
-_NOW = "SELECT floor(extract(epoch FROM clock_timestamp()) / %s)::bigint"
 # Of parallel callers with one code the second waits for the first, and then inserts nothing.
 _USE_STEP = """
 INSERT INTO accounts_usedtotpstep (authenticator_id, step, used_at) VALUES (%s, %s, clock_timestamp())
@@ -141,9 +141,7 @@ def _digits(code: str) -> str:
 
 def _steps_of(secret: str, digits: str) -> list[int]:
     """The steps near now whose code this is: the step itself and, for clocks that are off, one to each side."""
-    with connection.cursor() as cursor:
-        cursor.execute(_NOW, [PERIOD])
-        now = cursor.fetchone()[0]
+    now = int(clock.now().timestamp()) // PERIOD
     near = range(now - settings.MFA_TOTP_TOLERANCE, now + settings.MFA_TOTP_TOLERANCE + 1)
     return [
         step

@@ -4,7 +4,6 @@ Nothing is stored when a sign-in begins. What comes back is spent by a row in Po
 processes it comes to at the same time. Times are the database's.
 """
 
-import base64
 import hashlib
 import re
 import secrets
@@ -18,13 +17,13 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 
 from accounts.google.errors import IdTokenInvalid, StateInvalid
 from accounts.google.id_tokens import LEEWAY, Identity
+from accounts.kit import base64url, clock
 
 STATE_SECONDS = 600
 NONCE_SECONDS = 600
 LONGEST_STATE = 2048
 _BINDING = re.compile(r"[A-Za-z0-9_-]{43}")
 
-_NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
 _SPEND = """
 INSERT INTO accounts_spentproof (digest, expires_at) VALUES (%s, to_timestamp(%s))
 ON CONFLICT DO NOTHING
@@ -55,10 +54,10 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def code_challenge(self) -> str:
-        return _base64url(hashlib.sha256(self.code_verifier.encode()).digest())
+        return base64url.encode(hashlib.sha256(self.code_verifier.encode()).digest())
 
     def sealed(self) -> str:
-        return _signer("state").sign(_base64url(msgspec.json.encode(self)))
+        return _signer("state").sign(base64url.encode(msgspec.json.encode(self)))
 
 
 def new(purpose: Literal["sign_in", "link"], *, binding: str, **fields: Any) -> State:
@@ -92,7 +91,7 @@ def _read(text: str) -> State:
         if len(text) > LONGEST_STATE:
             raise StateInvalid
         encoded = _signer("state").unsign(text)
-        return msgspec.json.decode(base64.urlsafe_b64decode(encoded + "=="), type=State)
+        return msgspec.json.decode(base64url.decode(encoded.encode()), type=State)
     except (BadSignature, ValueError) as error:
         raise StateInvalid from error
 
@@ -131,9 +130,8 @@ def spend_token(identity: Identity) -> None:
 
 
 def now() -> float:
-    with connection.cursor() as cursor:
-        cursor.execute(_NOW)
-        return float(cursor.fetchone()[0])
+    """Return the database's time, in seconds since 1970."""
+    return clock.now().timestamp()
 
 
 def _spend(digest: str, expires_at: float) -> bool:
@@ -148,12 +146,8 @@ def _signer(use: str) -> Signer:
 
 
 def _derived(use: str, text: str) -> str:
-    return _base64url(salted_hmac(f"accounts.google.{use}", text, algorithm="sha256").digest())
+    return base64url.encode(salted_hmac(f"accounts.google.{use}", text, algorithm="sha256").digest())
 
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _base64url(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

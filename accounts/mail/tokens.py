@@ -4,7 +4,6 @@ So no dump of the database, the queue or the outbox opens anything; a mail that 
 and MAIL_TOKEN_KEYS rotates: the first key makes them, all of them verify.
 """
 
-import base64
 import hashlib
 import hmac
 import re
@@ -16,6 +15,7 @@ from django.db import connection
 from django.db.models import Exists
 from django.db.models.functions import Now
 
+from accounts.kit import base64url
 from accounts.models import AddressChange, MailToken, PendingRegistration, User
 
 Purpose = MailToken.Purpose
@@ -100,7 +100,7 @@ def holder(token_id: UUID, purpose: Purpose) -> User | None:
 def link_token(token: MailToken, *, use: str = LINK) -> str:
     """What the link carries: the row's id and its HMAC, 256 bits that only we can make."""
     proof = _proof(settings.MAIL_TOKEN_KEYS[0], use, token.purpose, token.pk)
-    return base64.urlsafe_b64encode(token.pk.bytes + proof).decode()
+    return base64url.encode(token.pk.bytes + proof)
 
 
 def code(token: MailToken) -> str:
@@ -112,7 +112,7 @@ def id_from_link(text: str, purpose: Purpose, *, use: str = LINK) -> UUID | None
     """The id of the row that a genuine link names, None for any other text. Says nothing about whether it is live."""
     if not _LINK_FORM.fullmatch(text):
         return None
-    raw = base64.urlsafe_b64decode(text)
+    raw = base64url.decode(text.encode())
     token_id, proof = UUID(bytes=raw[:_ID_BYTES]), raw[_ID_BYTES:]
     proofs = [_proof(key, use, purpose, token_id) for key in settings.MAIL_TOKEN_KEYS]
     return token_id if any(hmac.compare_digest(proof, one) for one in proofs) else None

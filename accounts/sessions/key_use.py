@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, transaction
 from django.db.models.functions import Now
 
+from accounts.kit import clock
 from accounts.models import Session, SigningKeyUse
 from accounts.sessions.tokens import access_backend, refresh_backend
 
@@ -48,7 +49,7 @@ def need(ring: str, kid: str) -> Need | None:
         return Need(sessions=count) if count else None
     until = signed_until + settings.SIMPLE_JWT["ACCESS_TOKEN_LIFETIME"]
     until += timedelta(seconds=settings.SIMPLE_JWT["LEEWAY"])
-    return Need(until=until) if until > _now() else None
+    return Need(until=until) if until > clock.now() else None
 
 
 def forget_in_this_process() -> None:
@@ -75,10 +76,3 @@ def _record(keys: list[tuple[str, str]]) -> None:
         with _lock:
             for key in keys:
                 _noted.pop(key, None)
-
-
-def _now() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        now: datetime = cursor.fetchone()[0]
-    return now

@@ -4,7 +4,6 @@ A key id pins one algorithm; the header never chooses (RFC 8725, 3.1). Times are
 from the statement that wrote the session, checking compares with the clock of the statement that read it.
 """
 
-import base64
 import json
 import uuid
 from collections.abc import Iterable
@@ -20,6 +19,7 @@ from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenBackendE
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import AccessToken, Token
 
+from accounts.kit import base64url
 from accounts.models import Session
 
 ALGORITHMS = frozenset({"HS256", "ES256", "EdDSA"})
@@ -57,7 +57,7 @@ class KeyRingBackend(TokenBackend):
         self.signing_kid = next(iter(self.keys))
         self.header_type = header_type
         name = self.keys[self.signing_kid].name
-        self._header = _encoded({"alg": name, "typ": header_type, "kid": self.signing_kid})
+        self._header = _segment({"alg": name, "typ": header_type, "kid": self.signing_kid})
         self._key_of = lru_cache(maxsize=64)(self._judge_header)
         super().__init__(
             name, None, "", api_settings.AUDIENCE, api_settings.ISSUER, None, api_settings.LEEWAY
@@ -65,8 +65,8 @@ class KeyRingBackend(TokenBackend):
 
     def encode(self, payload: dict[str, Any]) -> str:
         key = self.keys[self.signing_kid]
-        signed = self._header + b"." + _encoded({**payload, "iss": self.issuer, "aud": self.audience})
-        return (signed + b"." + _base64url(key.algorithm.sign(signed, key.signing))).decode()
+        signed = f"{self._header}.{_segment({**payload, 'iss': self.issuer, 'aud': self.audience})}"
+        return f"{signed}.{base64url.encode(key.algorithm.sign(signed.encode(), key.signing))}"
 
     def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002  simplejwt calls it so
         """The claims of a token that one of our keys signed. Times are checked by the token, on the database's clock.
@@ -77,9 +77,9 @@ class KeyRingBackend(TokenBackend):
             signed, signature = (token if isinstance(token, bytes) else token.encode()).rsplit(b".", 1)
             header, payload = signed.split(b".", 1)
             key = self._key_of(header)
-            if not key.algorithm.verify(signed, key.verifying, _decoded(signature)):
+            if not key.algorithm.verify(signed, key.verifying, base64url.decode(signature)):
                 raise TokenBackendError("Token has a wrong signature")
-            claims = json.loads(_decoded(payload))
+            claims = json.loads(base64url.decode(payload))
         except (ValueError, RecursionError) as error:
             raise TokenBackendError("Token is malformed") from error
         if (
@@ -95,7 +95,7 @@ class KeyRingBackend(TokenBackend):
 
         The key id chooses the key, the key has its algorithm, and the header must agree (RFC 8725, 3.1).
         """
-        header = json.loads(_decoded(segment))
+        header = json.loads(base64url.decode(segment))
         if not isinstance(header, dict) or set(header) != {"alg", "typ", "kid"}:
             raise TokenBackendError("Token has a foreign header")
         key = self.keys.get(header["kid"]) if isinstance(header["kid"], str) else None
@@ -129,20 +129,8 @@ def _load(entry: RingEntry) -> Key:
     return Key(entry.algorithm, algorithm, private, private.public_key())
 
 
-def _encoded(part: dict[str, Any]) -> bytes:
-    return _base64url(json.dumps(part, separators=(",", ":")).encode())
-
-
-def _base64url(raw: bytes) -> bytes:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=")
-
-
-def _decoded(segment: bytes) -> bytes:
-    """Base64url in its one canonical spelling, so that no two texts are the same token. Raises ValueError."""
-    raw = base64.urlsafe_b64decode(segment + b"=" * (-len(segment) % 4))
-    if _base64url(raw) != segment:
-        raise ValueError("not canonical base64url")
-    return raw
+def _segment(part: dict[str, Any]) -> str:
+    return base64url.encode(json.dumps(part, separators=(",", ":")).encode())
 
 
 @cache

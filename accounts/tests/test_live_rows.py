@@ -78,7 +78,7 @@ class TestSessions:
         advanced = lineage._advance(refresh, NOBODY)
         assert (advanced is not None) == (not ended and time == "within" and admitted)
 
-    @pytest.mark.parametrize(("ended", "time"), product((False, True), TIMES))
+    @pytest.mark.parametrize(("ended", "time"), list(product((False, True), TIMES)))
     def test_the_count_of_a_day_differs_by_those_that_reach_their_end_in_use(self, make_user, ended, time):
         session, _ = opened(make_user())
         rows = Session.objects.filter(pk=session.pk)
@@ -123,7 +123,7 @@ class TestMailTokens:
 
 @pytest.mark.django_db
 class TestHalfSignIns:
-    @pytest.mark.parametrize(("used", "expired", "tried"), product((False, True), repeat=3))
+    @pytest.mark.parametrize(("used", "expired", "tried"), list(product((False, True), repeat=3)))
     def test_one_is_live_until_it_is_used_late_or_tried_too_often(self, make_user, used, expired, tried):
         text = half_sign_ins.issue(make_user(), methods=["pwd"], cancel_deletion=False)
         rows, token = MFAToken.objects.all(), MFAToken.objects.get()

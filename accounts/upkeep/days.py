@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Model
 
+from accounts.kit import clock
 from accounts.models import AccountDay, AuditEvent
 
 DAY = timedelta(days=1)
@@ -51,17 +52,10 @@ ON CONFLICT (day, measure) DO UPDATE SET count = excluded.count, counted_at = ex
 
 def summarize() -> int:
     """Counts every day that is not final yet, today among them, each in a transaction of its own. How many it did."""
-    now = _now()
+    now = clock.now().astimezone(UTC)
     counted = sum(_count(day, now) for day in open_days(AccountDay, first=_first_day, now=now))
     _count_sessions(now.date())
     return counted
-
-
-def _now() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        now: datetime = cursor.fetchone()[0]
-        return now.astimezone(UTC)
 
 
 def open_days(days: type[Model], *, first: Callable[[datetime], date], now: datetime) -> Iterator[date]:

@@ -6,7 +6,6 @@ when nothing made with them is alive. The lines are for a shell or a file that a
 behind `$`, and only the new one is written out.
 """
 
-import base64
 import hashlib
 import secrets
 from datetime import timedelta
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from django.conf import settings
 from django.utils import timezone
 
+from accounts.kit import base64url
 from accounts.mail import tokens
 from accounts.sessions import key_use
 from accounts.upkeep import sealed_columns
@@ -177,7 +177,7 @@ def _free_kid(ring: Ring) -> str:
 
 def _material(algorithm: str) -> str:
     raw = secrets.token_bytes(32) if algorithm in {"HS256", "A256GCM"} else _private_key(algorithm)
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+    return base64url.encode(raw)
 
 
 def _private_key(algorithm: str) -> bytes:

@@ -1,0 +1,15 @@
+"""Base64url without padding, in its one canonical spelling (RFC 4648, 5; RFC 7515, 2)."""
+
+import base64
+
+
+def encode(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def decode(text: bytes) -> bytes:
+    """Return what was encoded. Raises ValueError for any but the canonical spelling: no two texts are the same."""
+    raw = base64.urlsafe_b64decode(text + b"=" * (-len(text) % 4))
+    if encode(raw).encode() != text:
+        raise ValueError("not canonical base64url")
+    return raw
