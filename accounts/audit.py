@@ -1,4 +1,4 @@
-"""What happened to an account. A row is written in the transaction of what it reports, or not at all.
+"""Record what happened to an account. A row is written in the transaction of what it reports, or not at all.
 
 Nothing else writes these rows, and every type is one of `Event`, those that credits and billing write too.
 """
@@ -59,9 +59,9 @@ class Event(StrEnum):
     SUSPENDED = "suspended"
     REACTIVATED = "reactivated"
     # What staff does with the keys and webhooks of services.
-    KEY_CREATED = "service_key_created"
-    KEY_ROTATED = "service_key_rotated"
-    KEY_REVOKED = "service_key_revoked"
+    SERVICE_KEY_CREATED = "service_key_created"
+    SERVICE_KEY_ROTATED = "service_key_rotated"
+    SERVICE_KEY_REVOKED = "service_key_revoked"
     WEBHOOK_CREATED = "event_subscription_created"
     WEBHOOK_CHANGED = "event_subscription_changed"
     WEBHOOK_ROTATED = "event_subscription_rotated"

@@ -83,8 +83,6 @@ WHERE due_at IS NULL AND id IN (
     WHERE delivered_at IS NULL AND dead_at IS NULL ORDER BY subscription_id, user_id, position)
 """
 
-_OPEN = Q(delivered_at__isnull=True, dead_at__isnull=True)
-
 
 def send_events(*, seconds: float = SECONDS_OF_A_RUN) -> int:
     """Sends what is due, until nothing is, or for so many seconds. Returns how many were tried.
@@ -206,7 +204,7 @@ class Dispatch:
             for delivery in self.flying.values()
             if delivery.subscription_id == subscription.pk
         }
-        due = EventDelivery.objects.filter(_OPEN, subscription=subscription, due_at__lte=Now())
+        due = EventDelivery.objects.open().filter(subscription=subscription, due_at__lte=Now())
         for delivery in due.select_related("event", "subscription").order_by("due_at", "position")[
             : room + len(users)
         ]:
@@ -221,7 +219,7 @@ def settle(delivery: EventDelivery, outcome: Outcome) -> None:
     """Writes down what came of a sending, and lets the user's next event go where this one is at its end."""
     delay = None if outcome.delivered else _delay(delivery.attempts)
     ended = outcome.delivered or delay is None
-    EventDelivery.objects.filter(_OPEN, pk=delivery.pk).update(
+    EventDelivery.objects.open().filter(pk=delivery.pk).update(
         attempts=F("attempts") + 1,
         delivered_at=Now() if outcome.delivered else None,
         dead_at=Now() if ended and not outcome.delivered else None,
@@ -240,8 +238,8 @@ def _delay(attempts: int) -> float | None:
 
 
 def _release_next(delivery: EventDelivery) -> None:
-    waiting = EventDelivery.objects.filter(
-        _OPEN, subscription_id=delivery.subscription_id, user_id=delivery.user_id
+    waiting = EventDelivery.objects.open().filter(
+        subscription_id=delivery.subscription_id, user_id=delivery.user_id
     )
     following = waiting.order_by("position").values_list("pk", flat=True).first()
     if following is not None:
@@ -276,5 +274,5 @@ def _note(delivery: EventDelivery, outcome: Outcome) -> None:
 def _something_to_do() -> bool:
     """Whether a run would find work: something due with a receiver that is awake, or an event not handed out yet."""
     awake = Q(subscription__rests_until=None) | Q(subscription__rests_until__lte=Now())
-    due = EventDelivery.objects.filter(_OPEN, awake, subscription__enabled=True, due_at__lte=Now())
+    due = EventDelivery.objects.open().filter(awake, subscription__enabled=True, due_at__lte=Now())
     return due.exists() or feed.has_unplaced()

@@ -1,4 +1,4 @@
-"""Who a user is, and everything that is kept about how they come in.
+"""Hold who a user is, and everything that is kept about how they come in.
 
 Truth lives in PostgreSQL: single use, uniqueness and revocation are constraints and single statements on these tables.
 """

@@ -1,6 +1,7 @@
 """Who is told of events by webhook, and what each has been told (accounts/events/dispatch.py does it)."""
 
 import uuid
+from typing import ClassVar, Self
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -41,6 +42,12 @@ class EventSubscription(models.Model):
         return self.name
 
 
+class EventDeliveryQuerySet(models.QuerySet["EventDelivery"]):
+    def open(self) -> Self:
+        """Leave out what has been delivered or given up."""
+        return self.filter(delivered_at=None, dead_at=None)
+
+
 class EventDelivery(models.Model):
     """One event for one subscription. Of a user's open ones only the oldest has `due_at`: the others wait for it."""
 
@@ -56,6 +63,8 @@ class EventDelivery(models.Model):
     dead_at = models.DateTimeField(null=True, blank=True)
     last_status = models.PositiveSmallIntegerField(null=True, blank=True)
     last_error = models.CharField(max_length=200, blank=True, default="")
+
+    objects: ClassVar[EventDeliveryQuerySet] = EventDeliveryQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         verbose_name = "webhook delivery"

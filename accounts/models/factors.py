@@ -62,7 +62,7 @@ class MFAToken(models.Model):
     user = models.ForeignKey(User, models.CASCADE, related_name="+")
     door = models.CharField(max_length=8, choices=Door.choices)
     digest = models.BinaryField(unique=True)
-    # What was proved already (RFC 8176), of which account: a new password or a sign-out everywhere makes it void.
+    # What was proved already (RFC 8176), of which account: another state of it (User.state) makes it void.
     methods = ArrayField(models.CharField(max_length=16))
     cancel_deletion = models.BooleanField()
     state_digest = models.BinaryField()

@@ -24,9 +24,7 @@ class ExchangeCode(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="exchange_codes")
     cancel_deletion = models.BooleanField()
-    account_state = models.CharField(
-        max_length=64
-    )  # password, address and sessions as they were, as a keyed hash
+    account_state = models.CharField(max_length=64)  # User.state, as it was
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField(db_index=True)
     used_at = models.DateTimeField(null=True)

@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 from django.utils.functional import cached_property
 
 from accounts import passwords
@@ -45,7 +46,7 @@ class UserQuerySet(models.QuerySet["User"]):
         return self.filter(email=email_address.normalize(email))
 
     def by_id_or_email(self, text: str) -> Self:
-        """What a person at a command line types: an id, or an address in any spelling."""
+        """Find what a person at a command line types: an id, or an address in any spelling."""
         try:
             return self.filter(pk=uuid.UUID(text))
         except ValueError:
@@ -65,7 +66,7 @@ class UserManager(BaseUserManager.from_queryset(UserQuerySet)):  # type: ignore[
         )
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        """What Django's own sign-in (the admin's) looks a user up by: the address in any spelling."""
+        """Return whom Django's own sign-in (the admin's) means: the holder of the address in any spelling."""
         user: User = self.by_email(username or "").get()
         return user
 
@@ -159,8 +160,16 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.status == self.Status.ACTIVE
 
     def admits(self, token_version: int) -> bool:
-        """Whether tokens of this version open anything: an active user who has not signed out everywhere since."""
+        """Return whether tokens of this version open anything; a sign-out everywhere since, or a suspension, says no."""
         return self.is_active and self.token_version == token_version
+
+    def state(self) -> bytes:
+        """Return a keyed hash that a new password, another address or a sign-out everywhere changes.
+
+        What was begun with the account as it was keeps it, and is void once it differs.
+        """
+        text = f"{self.password}\0{self.email}\0{self.token_version}"
+        return salted_hmac("accounts.exchange.state", text, algorithm="sha256").digest()
 
     @cached_property
     def mfa_enabled(self) -> bool:

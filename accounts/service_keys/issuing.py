@@ -52,7 +52,9 @@ def create(
     """
     _check_name(service)
     owner = _service(service, another=another)
-    return _issue(owner, _checked(scopes), actor, expires_in_days, event=Event.KEY_CREATED, reason=reason)
+    return _issue(
+        owner, _checked(scopes), actor, expires_in_days, event=Event.SERVICE_KEY_CREATED, reason=reason
+    )
 
 
 @transaction.atomic
@@ -65,7 +67,7 @@ def rotate(*, service: str, actor: str, expires_in_days: int | None = None) -> I
         raise KeyRefused(
             f"The live keys of {service!r} have different scopes: use `create --another --scopes ...` instead."
         )
-    return _issue(live[0].service, live[0].scopes, actor, expires_in_days, event=Event.KEY_ROTATED)
+    return _issue(live[0].service, live[0].scopes, actor, expires_in_days, event=Event.SERVICE_KEY_ROTATED)
 
 
 @transaction.atomic
@@ -78,7 +80,7 @@ def revoke(*, key_id: str, actor: str, reason: str = "") -> bool:
     if not ServiceKey.objects.unrevoked().filter(pk=key_id).update(revoked_at=Now()):
         return False
     key = ServiceKey.objects.get(pk=key_id)
-    _audit(Event.KEY_REVOKED, key, actor, reason)
+    _audit(Event.SERVICE_KEY_REVOKED, key, actor, reason)
     return True
 
 

@@ -32,7 +32,7 @@ class Need(NamedTuple):
 
 
 def note() -> None:
-    """Called when a pair of tokens has been signed. What it writes is no part of the caller's transaction."""
+    """Called when a pair of tokens has been signed. What it writes stands outside the caller's transaction."""
     signing = [(ACCESS, access_backend().signing_kid), (REFRESH, refresh_backend().signing_kid)]
     if due := _due(signing):
         transaction.on_commit(lambda: _record(due))

@@ -32,7 +32,8 @@ from accounts.sessions.reading import Reading
 from accounts.sessions.tokens import SessionAccessToken, SessionRefreshToken
 
 # The user's row is locked and compared with what the caller judged: a password change, suspension or sign-out
-# everywhere that came in between leaves no row to insert for, and one that comes later finds the session.
+# everywhere that came in between leaves no row to insert for, and one that comes later finds the session. It is
+# User.objects.active().as_judged(user), written out because one statement judges and inserts.
 _OPEN = """
 INSERT INTO accounts_session (
   id, user_id, current_jti, current_issued_at, current_expires_at, expires_at, methods, ip, user_agent, end_reason)

@@ -62,7 +62,7 @@ def read(session_id: uuid.UUID, user_id: uuid.UUID) -> Reading | None:
 
 
 def live_of(user_id: uuid.UUID) -> SessionQuerySet:
-    """Those with a refresh token that would still be taken."""
+    """Return those with a refresh token that would still be taken."""
     return Session.objects.live().filter(user_id=user_id)
 
 

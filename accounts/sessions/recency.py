@@ -1,4 +1,4 @@
-"""Whether a session has proved lately who is there: what sensitive calls ask beyond their tier (OWASP ASVS 7.5.3)."""
+"""Check that a session has proved lately who is there, as sensitive calls ask beyond their tier (OWASP ASVS 7.5.3)."""
 
 from django.conf import settings
 
@@ -8,7 +8,7 @@ from accounts.models import Session
 
 
 def require_recent(session: Session) -> None:
-    """Raises ReauthenticationRequired. A factor that was added elsewhere meanwhile is asked for at once."""
+    """Raise ReauthenticationRequired. A factor that was added elsewhere meanwhile is asked for at once."""
     lacks_factor = session.user.mfa_enabled and Session.MFA not in session.methods
     if lacks_factor or not _is_recent(session):
         raise ReauthenticationRequired(methods=hooks.proofs(session.user))

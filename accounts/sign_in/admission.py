@@ -37,7 +37,7 @@ def metered(way: str, *, done: str | None = "ok") -> Iterator[None]:
 
 
 def may_sign_in(user: User) -> bool:
-    """Whether the account is known at all to who signs in; asked before anything of theirs is used up.
+    """Return whether the account is known at all to who signs in; asked before anything of theirs is used up.
 
     Deleted accounts are unknown; where the setting says so, unverified ones are too.
     """

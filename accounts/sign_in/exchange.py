@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.core.signing import BadSignature, Signer
 from django.db.models.functions import Now
-from django.utils.crypto import constant_time_compare, salted_hmac
+from django.utils.crypto import constant_time_compare
 
 from accounts.errors import TokenInvalid
 from accounts.kit import throttles
@@ -29,7 +29,7 @@ def issue(user: User, *, cancel_deletion: bool) -> str:
     row = ExchangeCode.objects.create(
         user=user,
         cancel_deletion=cancel_deletion,
-        account_state=_state_of(user),
+        account_state=user.state().hex(),
         expires_at=Now() + LIFETIME,
     )
     return _signer().sign(row.pk.hex)
@@ -45,7 +45,7 @@ def use(code: str, *, client: Client) -> TokenPair:
     if code_id is None or not _spend(code_id):
         raise TokenInvalid
     row = ExchangeCode.objects.select_related("user").get(pk=code_id)
-    if not constant_time_compare(row.account_state, _state_of(row.user)):
+    if not constant_time_compare(row.account_state, row.user.state().hex()):
         raise TokenInvalid
     pair = admission.admit(row.user, methods=[GOOGLE], cancel_deletion=row.cancel_deletion, client=client)
     if pair is None:
@@ -63,11 +63,6 @@ def _id_in(code: str) -> UUID | None:
 def _spend(code_id: UUID) -> bool:
     live = ExchangeCode.objects.filter(pk=code_id, used_at=None, expires_at__gt=Now())
     return live.update(used_at=Now()) == 1
-
-
-def _state_of(user: User) -> str:
-    text = f"{user.password}\0{user.email}\0{user.token_version}"
-    return salted_hmac("accounts.exchange.state", text, algorithm="sha256").hexdigest()
 
 
 def _signer() -> Signer:

@@ -1,6 +1,6 @@
 """A sign-in between its two steps: what the first one proved, and a token to go on with.
 
-The token lives five minutes, is used once and allows five tries. It is void when the password or the token version has
+The token lives five minutes, is used once and allows five tries. It is void when the account's state has
 changed since: somebody else may have proved it.
 """
 
@@ -41,7 +41,7 @@ def begin(
         digest=digest or secrets.token_bytes(32),
         methods=list(methods),
         cancel_deletion=cancel_deletion,
-        state_digest=_state(user),
+        state_digest=user.state(),
         expires_at=Now() + settings.MFA_TOKEN_LIFETIME,
     )
     return token
@@ -70,12 +70,8 @@ def use(token: MFAToken, user: User) -> bool:
 
 
 def is_of(token: MFAToken, user: User) -> bool:
-    return secrets.compare_digest(bytes(token.state_digest), _state(user))
+    return secrets.compare_digest(bytes(token.state_digest), user.state())
 
 
 def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-
-
-def _state(user: User) -> bytes:
-    return hashlib.sha256(f"{user.pk}\0{user.password}\0{user.token_version}".encode()).digest()

@@ -15,7 +15,9 @@ CREATES = {"create", "bulk_create", "get_or_create", "update_or_create", "save"}
 
 @pytest.fixture(scope="module")
 def trees() -> dict[str, ast.Module]:
-    return {path: ast.parse(source) for path, source in house.working_tree(house.ROOT).items()}
+    """The source without tests and migrations."""
+    found = house.House(house.working_tree(house.ROOT))
+    return {module.path: module.tree for module in found.modules.values()}
 
 
 def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:

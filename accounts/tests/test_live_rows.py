@@ -1,4 +1,4 @@
-"""What counts as live: each named query against a table of truth, and against the SQL that writes it out again."""
+"""Compare each named query of what is live with a table of truth, and with the SQL that writes it out again."""
 
 from datetime import timedelta
 from itertools import product
@@ -28,6 +28,11 @@ TIMES: dict[str, dict[str, Any]] = {
     "within": {},
     "idle": {"last_used_at": Now() - 15 * DAY, "current_expires_at": PAST},
     "over": {"current_expires_at": PAST, "expires_at": PAST},
+}
+CHANGES: dict[str, dict[str, Any]] = {
+    "password": {"password": "another hash"},
+    "address": {"email": "another@example.com"},
+    "signed out everywhere": {"token_version": 1},
 }
 CASES = list(product((False, True), TIMES, (False, True), (False, True)))
 
@@ -135,6 +140,27 @@ class TestHalfSignIns:
         assert rows.live().exists() == live
         assert (half_sign_ins.find(text) == token) == live
         assert half_sign_ins.count_try(token) == live
+
+    @pytest.mark.parametrize("change", CHANGES)
+    def test_one_is_void_once_the_account_has_changed(self, make_user, change):
+        user = make_user("ada@example.com")
+        text = half_sign_ins.issue(user, methods=["pwd"], cancel_deletion=False)
+        assert half_sign_ins.find(text) is not None
+        User.objects.update(**CHANGES[change])
+        assert half_sign_ins.find(text) is None
+        assert not half_sign_ins.use(MFAToken.objects.get(), User.objects.get())
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("change", [*CHANGES, "suspended", "nothing"])
+def test_a_session_opens_for_the_account_as_it_was_judged(make_user, change):
+    user = make_user("ada@example.com")
+    fields = {**CHANGES, "suspended": {"status": User.Status.SUSPENDED}, "nothing": {}}[change]
+    User.objects.filter(pk=user.pk).update(**fields or {"timezone": "UTC"})
+    as_judged = User.objects.active().as_judged(user).exists()
+    assert as_judged == (change in {"address", "nothing"})
+    opens = sessions.open_session(user, methods=["pwd"], client=NOBODY)
+    assert (opens is not None) == as_judged
 
 
 @pytest.mark.django_db

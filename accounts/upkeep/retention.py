@@ -182,7 +182,7 @@ def _dead_events(before: Any) -> Rows:
 def _events(before: Any) -> Rows:
     """Those in the feed but its last, from which the next position is counted, and without an open delivery."""
     last = ServiceEvent.objects.aggregate(last=Max("position"))["last"]
-    waiting = EventDelivery.objects.filter(event=OuterRef("pk"), delivered_at=None, dead_at=None)
+    waiting = EventDelivery.objects.open().filter(event=OuterRef("pk"))
     return ServiceEvent.objects.filter(~Exists(waiting), created_at__lt=before, position__lt=last or 0)
 
 
