@@ -160,7 +160,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.status == self.Status.ACTIVE
 
     def admits(self, token_version: int) -> bool:
-        """Return whether tokens of this version open anything; a sign-out everywhere since, or a suspension, says no."""
+        """Return whether tokens of this version open anything: not after a sign-out everywhere, nor while suspended."""
         return self.is_active and self.token_version == token_version
 
     def state(self) -> bytes:

@@ -222,7 +222,7 @@ class TestFaults:
             make_due()
             started = time.monotonic()
             dispatch.send_events()
-            row = EventDelivery.objects.annotate(left=F("due_at") - Now()).get()
+            row: Any = EventDelivery.objects.annotate(left=F("due_at") - Now()).get()
             passed = timedelta(seconds=time.monotonic() - started)
             assert timedelta(seconds=delay) - passed <= row.left <= timedelta(seconds=delay)
             assert row.last_error == "ConnectionRefusedError"
