@@ -5,6 +5,7 @@ import threading
 import time
 from datetime import timedelta
 from ipaddress import ip_network
+from typing import Any
 from uuid import uuid4
 
 import psycopg
