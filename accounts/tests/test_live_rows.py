@@ -1,4 +1,4 @@
-"""Compare each named query of what is live with a table of truth, and with the SQL that writes it out again."""
+"""Named queries of what is live, each against a table of truth, and against the SQL that writes it out again."""
 
 from datetime import timedelta
 from itertools import product
