@@ -1,4 +1,4 @@
-"""Which Stripe customer a user is. The link is ours: nothing that an event says changes it."""
+"""Know which Stripe customer a user is. The link is ours: nothing that an event says changes it."""
 
 import hashlib
 import time
@@ -26,7 +26,7 @@ def user_of(customer: str) -> uuid.UUID | None:
 
 
 def is_erased(customer: str) -> bool:
-    """Whether this customer was a user who is no more: nothing is kept about them."""
+    """Tell whether this customer was a user who is erased: nothing is kept about them."""
     return CustomerLink.objects.filter(customer=customer, user__status=User.Status.DELETED).exists()
 
 
@@ -35,8 +35,10 @@ def customer_of(user_id: uuid.UUID) -> str | None:
 
 
 def ensure(user_id: uuid.UUID) -> str:
-    """The user's customer at Stripe, made if there is none yet: one, however many ask at once and however often an
-    answer is lost. Raises UserNotFound and what the gateway raises.
+    """Return the user's customer at Stripe, made if there is none yet.
+
+    It stays one, however many ask at once and however often an answer is lost. Raises UserNotFound and what the
+    gateway raises.
     """
     known = customer_of(user_id)
     if known is not None:
@@ -87,7 +89,7 @@ def _link(user: User, customer: str) -> str:
 
 
 def enqueue(kind: CustomerChange.Kind, *, user_id: uuid.UUID, subscription: str = "") -> None:
-    """In the caller's transaction. Nothing for a user who is no customer; once while the same is waiting."""
+    """Queue a change in the caller's transaction, for a user who is a customer; once while the same waits."""
     if not CustomerLink.objects.filter(pk=user_id, deleted_at=None).exists():
         return
     row = CustomerChange(user_id=user_id, kind=kind, subscription=subscription)

@@ -1,4 +1,4 @@
-"""What billing holds about a person, for the accounts app: it calls these by the dotted paths in settings."""
+"""Answer for what billing holds about a person. Accounts asks here: it calls these by the dotted paths in settings."""
 
 import uuid
 from collections.abc import Iterable, Iterator
@@ -27,7 +27,7 @@ def address_changed(*, user_id: uuid.UUID) -> None:
 
 
 def erase(*, user_id: uuid.UUID) -> None:
-    """Nulls what is personal here and in the mirror, and has Stripe delete the customer.
+    """Null what is personal here and in the mirror, and has Stripe delete the customer.
 
     Payments stay with their amounts, and so do the claims on trials: keyed digests of nobody.
     """
@@ -52,7 +52,7 @@ def _erase_mirror(customer: str) -> None:
 
 
 def _mirrors_of_customers() -> Iterator[Any]:
-    """The tables of dj-stripe that refer to a customer."""
+    """Yield the tables of dj-stripe that refer to a customer."""
     for model in apps.get_app_config("djstripe").get_models():
         fields = {field.name: field for field in model._meta.concrete_fields}  # noqa: SLF001
         if isinstance(fields.get("customer"), models.ForeignKey):
@@ -66,7 +66,7 @@ def _blank(rows: QuerySet[Any]) -> None:
 
 
 def owners() -> QuerySet[User, Any]:
-    """The ids of all users who ever bought something, or were about to."""
+    """Return the ids of all users who ever bought something, or were about to."""
     links = CustomerLink.objects.filter(pk=OuterRef("pk"))
     users: QuerySet[User, Any] = User.objects.filter(Exists(links))
     return users.values("pk")
@@ -76,7 +76,7 @@ def owners() -> QuerySet[User, Any]:
 
 
 def subscriptions(*, user_id: uuid.UUID) -> Iterable[dict[str, Any]]:
-    """The account's state, then every payment, newest first."""
+    """Yield the account's state, then every payment, newest first."""
     account = BillingAccount.objects.filter(pk=user_id).select_related("plan").first()
     if account is not None and account.subscription:
         yield {

@@ -31,7 +31,7 @@ class DecisionRefused(Exception):
 def request(
     *, request_id: uuid.UUID, user_id: uuid.UUID, amount: int, reason: str, staff_id: uuid.UUID
 ) -> AdjustmentRequest:
-    """Adjusts a balance, or asks for a second person where the day's limit is passed. The same id does it once.
+    """Adjust a balance, or asks for a second person where the day's limit is passed. The same id does it once.
 
     Raises UserNotFound, BalanceLimit or InsufficientCredits, and DecisionRefused for an id that is another request's.
     """
@@ -59,7 +59,7 @@ def _request(wanted: AdjustmentRequest) -> AdjustmentRequest:
 
 
 def left_today(staff_id: uuid.UUID) -> int:
-    """How many credits this person may still move today without asking anybody."""
+    """Return how many credits this person may still move today without asking anybody."""
     today = AdjustmentRequest.objects.filter(
         requested_by=staff_id, decision=Decision.DIRECT, requested_at__gte=TruncDay(Now(), tzinfo=UTC)
     )
@@ -68,7 +68,7 @@ def left_today(staff_id: uuid.UUID) -> int:
 
 
 def approve(*, request_id: uuid.UUID, staff_id: uuid.UUID) -> CreditTransaction:
-    """Agrees to somebody else's request and posts it, once, whoever else decides at the same moment.
+    """Agree to somebody else's request and post it, once, whoever else decides at the same moment.
 
     Raises DecisionRefused, and what the ledger has against it: then the request stays open.
     """
@@ -85,12 +85,12 @@ def _approve(request_id: uuid.UUID, staff_id: uuid.UUID) -> CreditTransaction:
 
 @transaction.atomic
 def refuse(*, request_id: uuid.UUID, staff_id: uuid.UUID) -> None:
-    """Closes somebody else's request without touching the balance. Raises DecisionRefused."""
+    """Close somebody else's request without touching the balance. Raises DecisionRefused."""
     _record(Event.ADJUSTMENT_REFUSED, _decide(request_id, staff_id, Decision.REFUSED), staff_id)
 
 
 def _decide(request_id: uuid.UUID, staff_id: uuid.UUID, decision: Decision) -> AdjustmentRequest:
-    """The one statement that settles who decided; a second one finds nothing left to decide."""
+    """Decide by one statement, so that a second decision finds nothing left to decide."""
     open_ones = AdjustmentRequest.objects.filter(pk=request_id, decision=Decision.PENDING)
     others = open_ones.exclude(requested_by=staff_id)
     if not others.update(decision=decision, decided_by_id=staff_id, decided_at=Now()):

@@ -52,7 +52,7 @@ class Expiring(msgspec.Struct):
 
 
 class BalanceAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What a user has. `expiring` and `blocked` are left out of a past balance."""
+    """The credits that a user has. `expiring` and `blocked` are left out of a past balance."""
 
     user_id: UUID
     balance: int
@@ -85,7 +85,7 @@ def transaction_answer(row: CreditTransaction) -> TransactionAnswer:
 def hold_answer(
     hold: CreditLot, *, status: str, captured: int, settled: CreditTransaction | None = None
 ) -> HoldAnswer:
-    """The hold as it was left by a call: a repeat of that call says the same, whatever became of the hold since."""
+    """Return the hold as a call left it: a repeat of that call says the same, whatever became of the hold since."""
     placed = hold.transaction
     return HoldAnswer(
         id=hold.transaction_id,

@@ -82,6 +82,6 @@ class TransactionNotRefundable(Problem):
 
 
 def explained(problem: Problem) -> str:
-    """A refusal for people at a page or a terminal: its sentence, and the numbers that go with it."""
+    """Word a refusal for people at a page or a terminal: its sentence, and the numbers that go with it."""
     extra = ", ".join(f"{name} {value}" for name, value in problem.extra.items())
     return f"{problem.detail} ({extra})" if extra else str(problem.detail)

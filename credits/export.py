@@ -1,4 +1,4 @@
-"""The journal as CSV, row by row: the memory it takes does not grow with the history."""
+"""Write the journal as CSV, row by row: the memory it takes does not grow with the history."""
 
 import csv
 import json
@@ -35,7 +35,7 @@ def lines(rows: Iterable[CreditTransaction]) -> Iterator[str]:
 
 
 def newest_first(rows: QuerySet[CreditTransaction], *, order: tuple[str, ...]) -> Iterator[CreditTransaction]:
-    """All rows of a query, a page at a time behind the last one seen: no cursor, no long transaction.
+    """Yield all rows of a query, a page at a time behind the last one seen: no cursor, no long transaction.
 
     `order` is ("-at",) for one user, whose times are unique, else ("-at", "-id").
     """

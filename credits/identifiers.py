@@ -10,12 +10,12 @@ _RANDOM_BITS = 74
 
 
 def uuid7() -> uuid.UUID:
-    """A fresh id."""
+    """Return a fresh id."""
     return _build(time.time_ns() // 1_000_000, secrets.randbits(_RANDOM_BITS))
 
 
 def uuid7_of(user_id: uuid.UUID, at: datetime) -> uuid.UUID:
-    """The id of a row that happens by itself: the same whoever posts it.
+    """Return the id of a row that happens by itself: the same whoever posts it.
 
     No two rows of a user have the same microsecond; anything less would let two of them have the same id.
     """

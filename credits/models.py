@@ -24,7 +24,7 @@ FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
 class TransactionType(models.TextChoices):
-    """What a journal row records. Giving, taking, either sign, and rows that only move credits in and out of holds."""
+    """The kinds of journal rows. Giving, taking, either sign, and rows that only move credits in and out of holds."""
 
     PURCHASE = "purchase"
     SUBSCRIPTION = "subscription"
@@ -94,7 +94,7 @@ class UserCredit(models.Model):
 
     @property
     def available(self) -> int:
-        """What could be spent if nothing were blocked."""
+        """Return what could be spent if nothing were blocked."""
         return max(0, self.balance - self.held)
 
 
@@ -277,7 +277,7 @@ class Hold(CreditLot):
 
 
 class FeaturePrice(models.Model):
-    """What one unit of a feature costs, in credits. A change prices later uses, never one that was made."""
+    """The price of one unit of a feature, in credits. A change prices later uses, never one that was made."""
 
     feature = models.CharField(max_length=100, primary_key=True)
     credits = models.BigIntegerField(help_text="Whole credits for one unit.")
@@ -361,7 +361,7 @@ class AdjustmentRequest(models.Model):
 
 
 class CreditDay(models.Model):
-    """What one type of journal row came to on one day (UTC), for plots. credits/days.py counts it from the journal."""
+    """The sum of one type of journal row on one day (UTC), for plots. credits/days.py counts it from the journal."""
 
     day = models.DateField()
     type = models.CharField(max_length=12, choices=TransactionType.choices)
@@ -380,7 +380,7 @@ class CreditDay(models.Model):
 
 
 class TopUser(models.Model):
-    """Who used most in the last 30 days, as credits/days.py last counted it."""
+    """One of those who used most in the last 30 days, as credits/days.py last counted it."""
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="+")
     used = models.BigIntegerField()

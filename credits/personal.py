@@ -1,4 +1,4 @@
-"""What credits holds about a person, for the accounts app: it calls these by the dotted paths in settings."""
+"""Answer for what credits holds about a person. Accounts asks here: it calls these by the dotted paths in settings."""
 
 import uuid
 from collections.abc import Iterable, Iterator
@@ -15,14 +15,14 @@ from credits.models import AdjustmentRequest, CreditTransaction
 
 
 def erase(*, user_id: uuid.UUID) -> None:
-    """Nulls every text about the user. Amounts, order and chain stay, and still verify."""
+    """Null every text about the user. Amounts, order and chain stay, and still verify."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT credits_erase_texts(%s)", [user_id])
     AdjustmentRequest.objects.filter(user=user_id).update(reason="")
 
 
 def owners() -> QuerySet[User, Any]:
-    """The ids of all users who ever had credits, or were to be given some."""
+    """Return the ids of all users who ever had credits, or were to be given some."""
     some = Q(credit__isnull=False) | Q(adjustment_requests__isnull=False)
     users: QuerySet[User, Any] = User.objects.filter(some)
     return users.values("pk")
@@ -33,6 +33,6 @@ def balances(*, user_id: uuid.UUID) -> Iterable[BalanceAnswer]:
 
 
 def transactions(*, user_id: uuid.UUID) -> Iterator[TransactionAnswer]:
-    """The whole history, newest first, a page at a time."""
+    """Yield the whole history, newest first, a page at a time."""
     rows = CreditTransaction.objects.filter(user=user_id)
     return map(transaction_answer, export.newest_first(rows, order=("-at",)))

@@ -1,4 +1,4 @@
-"""What a feature costs. Admins edit the table; services send `feature` and `quantity` and need not know the price."""
+"""Look up what a feature costs. Admins edit the table; services send `feature` and `quantity`, not the price."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ def amount_of(
     quantity: int | None,
     known: Mapping[str, FeaturePrice] | None = None,
 ) -> int | None:
-    """The credits that a use asks for: None for a feature without a price.
+    """Return the credits that a use asks for: None for a feature without a price.
 
     `known` are prices that were read before. Raises ValidationFailed unless there is either an amount, or a feature
     with a quantity.

@@ -1,4 +1,4 @@
-"""What is sold, who bought it, and what Stripe has told us.
+"""Plans, purchases, and messages from Stripe and to it.
 
 Stripe's own objects are mirrored in dj-stripe's tables, which nothing here refers to: a mirror may lag, be wrong or be
 rebuilt. What decides about credits stands here. Constraints hold what must never be: two customers of one user, two

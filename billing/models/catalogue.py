@@ -1,4 +1,4 @@
-"""What is sold."""
+"""The plans on sale."""
 
 from django.db import models
 from django.db.models import Q
@@ -10,7 +10,7 @@ LARGEST_GRANT = 10**12
 
 
 class Plan(models.Model):
-    """What can be bought: the one place that says how many credits a Stripe price gives. Staff edit it.
+    """Something that can be bought: the one place that says how many credits a Stripe price gives. Staff edit it.
 
     A change holds for payments that are first seen later; those seen before have frozen theirs (`Payment`).
     """
@@ -78,7 +78,7 @@ class Plan(models.Model):
 
 
 def plan_named(code: str, *, kind: Plan.Kind | None = None) -> Plan:
-    """One that is sold, and of this kind. Raises PlanNotFound."""
+    """Return the plan with this code, if it is on sale and of this kind. Raises PlanNotFound."""
     plan = Plan.objects.filter(code=code, active=True).first()
     if plan is None or (kind is not None and plan.kind != kind):
         raise PlanNotFound

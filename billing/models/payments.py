@@ -1,4 +1,4 @@
-"""What was paid, and who has had a trial."""
+"""Payments, and the claims on trials."""
 
 from django.conf import settings
 from django.db import models
@@ -9,7 +9,7 @@ from billing.models.catalogue import STRIPE_ID, Plan
 
 
 class Payment(models.Model):
-    """What was paid once, and the credits it is worth: one row per invoice, or per payment intent that belongs to none
+    """A payment and the credits it is worth: one row per invoice, or per payment intent that belongs to none
     (or, where nothing had to be paid, per checkout session). Its id is theirs.
 
     The first settlement after it was paid freezes plan, credits, expiry and amount. Each posting to the ledger has the
@@ -105,7 +105,7 @@ class Payment(models.Model):
 
     @property
     def refunded(self) -> int:
-        """What refunds took of it."""
+        """Return what refunds took of it."""
         return (self.paid or 0) - (self.kept or 0) - self.disputed
 
 
@@ -118,7 +118,7 @@ class Revenue(Payment):
 
 
 class TrialClaim(models.Model):
-    """That a user, or a card, has had a trial: once, by the key. Keyed digests, which outlive the account.
+    """A mark that a user, or a card, has had a trial: once, by the key. Keyed digests, which outlive the account.
 
     `holder` is what the trial was claimed for: a subscription, or the request that is about to make one. It may claim
     again; nothing else may, once `given`.

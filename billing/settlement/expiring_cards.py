@@ -1,4 +1,4 @@
-"""Who is to be told that the card behind their subscription expires: this month or the next. Reads the mirror."""
+"""Tell users that the card behind their subscription expires: this month or the next. Reads the mirror."""
 
 from datetime import date
 from typing import Any
@@ -16,7 +16,7 @@ LAST_MONTH = 12
 
 
 def tell(today: date) -> None:
-    """Once for each card and date, however often it runs."""
+    """Tell each user once for each card and date, however often it runs."""
     accounts = BillingAccount.objects.filter(status__in=PAYING, cancel_at_period_end=False)
     for user_id in accounts.values_list("pk", flat=True).iterator():
         _tell(user_id, today)
@@ -36,7 +36,7 @@ def _months_left(card: dict[str, Any], today: date) -> int:
 
 
 def _card(account: BillingAccount) -> dict[str, Any] | None:
-    """The subscription's own, or the customer's default."""
+    """Return the subscription's own card, or the customer's default."""
     customer = customers.customer_of(account.pk) or ""
     found = mirror.subscriptions(customer).filter(id=account.subscription).first()
     own = shapes.id_of(found.stripe_data.get("default_payment_method")) if found else ""

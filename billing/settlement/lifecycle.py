@@ -67,8 +67,8 @@ def trial_will_end(customer: str) -> None:
 
 
 def current(subscriptions: list[Object]) -> Object | None:
-    """The one that counts: the newest that has begun and not ended; else that is waiting for its first payment; else
-    the newest that has ended."""
+    """Return the one that counts: the newest that has begun and not ended, else the newest that waits for its first
+    payment, else the newest that has ended."""
     ranked = sorted(subscriptions, key=lambda found: (_rank(found["status"]), found["created"], found["id"]))
     return ranked[-1] if ranked else None
 
@@ -91,7 +91,7 @@ def _version(user_id: uuid.UUID) -> int:
 
 @transaction.atomic
 def _apply(user_id: uuid.UUID, version: int, subscription: Object | None) -> BillingAccount | None:
-    """None: somebody else was here since `version` was read."""
+    """Apply what Stripe says. None: somebody else was here since `version` was read."""
     BillingAccount.objects.bulk_create([BillingAccount(pk=user_id)], ignore_conflicts=True)
     account = BillingAccount.objects.select_for_update(no_key=True).get(pk=user_id)
     if account.version != version:
@@ -118,7 +118,7 @@ def _copy(account: BillingAccount, subscription: Object) -> None:
 
 
 def _announce(account: BillingAccount, before: str) -> None:
-    """What a change of status does: spending stops or goes on, and neighbour services read of it."""
+    """Carry out a change of status: spending stops or goes on, and other services read of it."""
     try:
         if account.status == Status.FROZEN:
             states.block(user_id=account.pk, reason=BLOCKED_BY)

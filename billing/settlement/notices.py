@@ -50,7 +50,7 @@ def paid(payment: Payment) -> None:
 
 
 def _is_first(payment: Payment) -> bool:
-    """Of its subscription. After a trial the first one that is paid renews what the trial began."""
+    """Tell whether it is its subscription's first. After a trial the first paid one renews what the trial began."""
     of_subscription = Payment.objects.filter(subscription=payment.subscription, settled_at__isnull=False)
     periods = of_subscription.filter(kind__in=[Payment.Kind.SUBSCRIPTION, Payment.Kind.TRIAL])
     return not periods.exclude(pk=payment.pk).exists()
@@ -118,7 +118,7 @@ def _has_begun(account: BillingAccount) -> bool:
 
 
 def _settings(account: BillingAccount) -> tuple[Any, ...]:
-    """What the user can choose."""
+    """Return the plans that the user can choose."""
     return account.plan_id, account.cancel_at_period_end
 
 

@@ -1,4 +1,4 @@
-"""Makes the credits of a payment what they are to be. Webhooks, return pages and reconciliation all call it, in any
+"""Make the credits of a payment what they are to be. Webhooks, return pages and reconciliation all call it, in any
 order and any number of times.
 
 `settle` reads the payment's version, asks Stripe, locks the row, and starts over if the version has moved: then
@@ -43,7 +43,7 @@ log = structlog.get_logger("billing")
 
 
 def settle(payment_id: str) -> Payment | None:
-    """Settles an invoice, a payment intent that belongs to none, or a free checkout session. None: not one of ours.
+    """Settle an invoice, a payment intent that belongs to none, or a free checkout session. None: not one of ours.
 
     Raises UnknownPrice, BillingUnavailable, and what else the gateway raises.
     """
@@ -62,13 +62,13 @@ def settle(payment_id: str) -> Payment | None:
 
 
 def settle_payment_intent(payment_intent: str) -> Payment | None:
-    """By way of its invoice, where it pays one."""
+    """Settle it by way of its invoice, where it pays one."""
     payments = [settle(payment) for payment in payments_of_intent(payment_intent)]
     return payments[0]
 
 
 def payments_of_intent(payment_intent: str) -> list[str]:
-    """The ids of the payments that a payment intent pays: its invoices, or else itself."""
+    """Return the ids of the payments that a payment intent pays: its invoices, or else itself."""
     known = Payment.objects.filter(payment_intent=payment_intent).values_list("pk", flat=True).first()
     if known is not None:
         return [known]
@@ -76,7 +76,7 @@ def payments_of_intent(payment_intent: str) -> list[str]:
 
 
 def settle_session(session_id: str) -> Payment | None:
-    """What a checkout session has led to. None: nothing yet, or nothing to pay."""
+    """Settle what a checkout session has led to. None: nothing yet, or nothing to pay."""
     session = gateway.retrieve_checkout_session(session_id)
     if invoice := shapes.id_of(session.get("invoice")):
         return settle(invoice)
@@ -96,7 +96,7 @@ def version_of(payment_id: str) -> int:
 
 @transaction.atomic
 def apply(payment_id: str, user_id: uuid.UUID, version: int, snapshot: Snapshot) -> Payment | None:
-    """None: somebody else was here since `version` was read."""
+    """Take in a snapshot. None: somebody else was here since `version` was read."""
     Payment.objects.bulk_create([Payment(pk=payment_id, user_id=user_id)], ignore_conflicts=True)
     payment = Payment.objects.select_for_update(no_key=True).get(pk=payment_id)
     if payment.version != version:
@@ -119,7 +119,7 @@ def apply(payment_id: str, user_id: uuid.UUID, version: int, snapshot: Snapshot)
 
 
 def _paid_by_the_same(payment: Payment, snapshot: Snapshot) -> Payment | None:
-    """Stripe may attach a payment intent that was settled by itself to an invoice later: it was paid once all the same.
+    """Return the payment that its intent paid before: Stripe may attach an intent, once settled, to an invoice later.
 
     Two at the same moment meet in the constraint `payment_once_per_intent`, and the later one is tried again.
     """
@@ -129,14 +129,14 @@ def _paid_by_the_same(payment: Payment, snapshot: Snapshot) -> Payment | None:
 
 
 def _take_over(payment: Payment, snapshot: Snapshot) -> None:
-    """What is kept now. Of what was refunded and disputed both, the dispute counts."""
+    """Record what is kept now. Where a refund and a dispute overlap, the dispute counts."""
     paid = payment.paid or 0
     payment.kept = min(snapshot.kept, paid)
     payment.disputed = min(snapshot.disputed, paid - payment.kept)
 
 
 def _freeze(payment: Payment, snapshot: Snapshot) -> None:
-    """What was bought, for how much, and what it gives: whatever staff make of the plan later."""
+    """Freeze what was bought, for how much, and what it gives, whatever staff make of the plan later."""
     payment.settled_at = timezone.now()
     payment.paid, payment.currency, payment.paid_at = snapshot.amount, snapshot.currency, snapshot.paid_at
     payment.payment_intent, payment.subscription = snapshot.payment_intent, snapshot.subscription
@@ -155,7 +155,7 @@ def _freeze(payment: Payment, snapshot: Snapshot) -> None:
 
 
 def plan_of(snapshot: Snapshot) -> tuple[Plan, int]:
-    """The one plan that was bought, and how many. Raises UnknownPrice where there is doubt."""
+    """Return the one plan that was bought, and how many. Raises UnknownPrice where there is doubt."""
     quantities: dict[str, int] = {}
     for price, quantity in snapshot.bought:
         quantities[price] = quantities.get(price, 0) + quantity
@@ -174,7 +174,7 @@ def _expiry(plan: Plan, snapshot: Snapshot) -> datetime | None:
 
 
 def _freeze_trial(payment: Payment, plan: Plan, snapshot: Snapshot) -> None:
-    """In Checkout the card is known only now: a second trial with it ends here, without credits."""
+    """Freeze a trial. In Checkout the card is known only now: a second trial with it ends here, without credits."""
     payment.kind, payment.expires_at = Payment.Kind.TRIAL, snapshot.trial_end
     if trial.give(user_id=payment.user_id, fingerprint=snapshot.fingerprint, holder=snapshot.trial_holder):
         payment.credits = plan.credits if plan.trial_credits is None else plan.trial_credits
@@ -187,8 +187,8 @@ def _freeze_trial(payment: Payment, plan: Plan, snapshot: Snapshot) -> None:
 
 
 def _trials_before(payment: Payment) -> QuerySet[Payment]:
-    """Of the same subscription: Stripe makes an invoice of nothing whenever staff prolong a trial. Two are not frozen
-    at once, since `trial.give` locks the claim."""
+    """Return earlier trials of the same subscription: Stripe makes an invoice of nothing whenever staff prolong one.
+    Two are not frozen at once, since `trial.give` locks the claim."""
     of_subscription = Payment.objects.filter(subscription=payment.subscription, kind=Payment.Kind.TRIAL)
     return of_subscription.exclude(pk=payment.pk)
 
@@ -197,13 +197,13 @@ def _trials_before(payment: Payment) -> QuerySet[Payment]:
 
 
 def worth(payment: Payment) -> int:
-    """What a payment is worth now, in credits, rounded down. All of it where nothing had to be paid."""
+    """Return what a payment is worth now, in credits, rounded down. All of it where nothing had to be paid."""
     credits = payment.credits or 0
     return credits * (payment.kept or 0) // payment.paid if payment.paid else credits
 
 
 def _post_difference(payment: Payment) -> None:
-    """First the grant, whole, so that the lots are the same in whatever order events came; then what is too much.
+    """Post the grant first, whole, so that the lots are the same in whatever order events came; then what is too much.
 
     A chargeback takes no more than there is to take, so of credits that have expired less than the difference.
     """
@@ -217,7 +217,7 @@ def _post_difference(payment: Payment) -> None:
 
 
 def _grant(payment: Payment) -> None:
-    """Nothing where there is nothing to give, or where what was bought is over before it was seen."""
+    """Grant what was bought, if it gives credits, or where what was bought is over before it was seen."""
     if not payment.credits or (payment.expires_at and payment.expires_at <= timezone.now()):
         return
     row = ledger.add(
@@ -244,7 +244,7 @@ def _correct(payment: Payment, difference: int) -> None:
 
 
 def posted(payment: Payment) -> int:
-    """What the journal rows of a payment come to."""
+    """Return the sum of a payment's journal rows."""
     rows = CreditTransaction.objects.filter(
         Q(pk=payment.granted_by) | Q(refund_of=payment.granted_by, type=TransactionType.CHARGEBACK),
         user_id=payment.user_id,

@@ -44,8 +44,8 @@ def claim(*, user_id: uuid.UUID, fingerprint: str, holder: str) -> None:
 
 
 def _take(kind: str, subject: str, holder: str, *, gives_way: str | None) -> str:
-    """Whose claim it was before. `gives_way`: the only other holder whose ungiven claim may be taken over; None: any
-    may."""
+    """Return whose claim it was before. `gives_way`: the only other holder whose ungiven claim may be taken over;
+    None: any may."""
     digests = _digests(subject)
     if not TrialClaim.objects.filter(kind=kind, digest__in=digests).exists():
         row = TrialClaim(kind=kind, digest=digests[0], holder=holder)
@@ -63,7 +63,7 @@ def _take(kind: str, subject: str, holder: str, *, gives_way: str | None) -> str
 
 
 def give(*, user_id: uuid.UUID, fingerprint: str, holder: str) -> bool:
-    """The trial has begun, in the caller's transaction. False: it was had before, by this user or with this card."""
+    """Begin the trial, in the caller's transaction. False: it was had before, by this user or with this card."""
     try:
         claim(user_id=user_id, fingerprint=fingerprint, holder=holder)
     except TrialUsed:

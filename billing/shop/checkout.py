@@ -25,7 +25,10 @@ RECENT = 2 * DAY  # where what an earlier try has made is looked for
 def create(
     instruction: Instruction, *, plan_code: str, quantity: int, success_url: str, cancel_url: str
 ) -> Outcome:
-    """A session at Stripe, whose page the user is sent to. Raises PlanNotFound, AlreadySubscribed, AccountSuspended."""
+    """Make a session at Stripe, whose page the user is sent to.
+
+    Raises PlanNotFound, AlreadySubscribed, AccountSuspended.
+    """
 
     def perform(attempt: Attempt) -> Made:
         requests.require_active(instruction.user_id)
@@ -56,12 +59,12 @@ def _recent(customer: str) -> list[Object]:
 
 
 def _trial_days(plan: Plan, user_id: uuid.UUID) -> int | None:
-    """For those who may have one. Stripe's page says which it is, and the card is judged when it is known."""
+    """Return the trial's days for a user who may have one. The card is judged when it is known."""
     return plan.trial_days if trial.eligibility(user_id) == trial.ELIGIBLE else None
 
 
 def look_up(*, user_id: uuid.UUID, session_id: str) -> dict[str, Any]:
-    """The session as it is, settled on the spot: for the user who has just paid and waits for the credits.
+    """Return the session as it is, settled on the spot: for the user who has just paid and waits for the credits.
 
     Raises BillingObjectNotFound, and BillingUnavailable where neither Stripe nor the mirror can tell.
     """
@@ -89,7 +92,7 @@ def _require_owner(session: Object, customer: str) -> None:
 
 
 def _settle(session: Object, customer: str) -> None:
-    """What cannot be settled its event will report."""
+    """Settle a completed session. What cannot be settled, its event will report."""
     if session.get("status") != "complete":
         return
     try:
@@ -119,7 +122,7 @@ def answer(session: Object, *, credited: bool) -> dict[str, Any]:
 
 
 def open_portal(instruction: Instruction, *, return_url: str) -> Outcome:
-    """Stripe's page where a user changes cards, sees invoices and cancels."""
+    """Open Stripe's page where a user changes cards, sees invoices and cancels."""
 
     def perform(attempt: Attempt) -> Made:
         requests.require_active(instruction.user_id)

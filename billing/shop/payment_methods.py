@@ -12,7 +12,7 @@ from billing.stripe.shapes import Object
 
 
 def begin_setup(instruction: Instruction) -> Outcome:
-    """A setup intent: with its client secret a front end stores a card without charging it."""
+    """Make a setup intent: with its client secret a front end stores a card without charging it."""
 
     def perform(attempt: Attempt) -> Made:
         requests.require_active(instruction.user_id)
@@ -27,7 +27,7 @@ def begin_setup(instruction: Instruction) -> Outcome:
 
 
 def own(*, user_id: uuid.UUID, payment_method: str) -> Object:
-    """One of the user's. The mirror answers if it can; what it does not know yet, Stripe does.
+    """Return one of the user's. The mirror answers if it can; what it does not know yet, Stripe does.
 
     Raises BillingObjectNotFound: also for what belongs to somebody else, or to nobody any more.
     """
@@ -53,7 +53,7 @@ def remove(*, user_id: uuid.UUID, payment_method: str) -> None:
 
 
 def make_default(*, user_id: uuid.UUID, payment_method: str) -> dict[str, Any]:
-    """What invoices are paid with from now on. The answer is the payment method."""
+    """Have invoices paid with it from now on, and return it."""
     found = own(user_id=user_id, payment_method=payment_method)
     customer = customers.customer_of(user_id) or ""
     with sdk.within():
@@ -63,7 +63,7 @@ def make_default(*, user_id: uuid.UUID, payment_method: str) -> dict[str, Any]:
 
 
 def answer(found: Object, *, default: str) -> dict[str, Any]:
-    """What is no card has none of a card's fields."""
+    """Return a payment method as it is answered. One that is not a card has none of a card's fields."""
     card = found.get("card") or {}
     return {
         "id": found["id"],

@@ -73,7 +73,7 @@ def _compared(price: str, code: str, fields: dict[str, Any]) -> Proposal:
 
 @transaction.atomic
 def apply(proposal: Proposal) -> None:
-    """A price that takes the place of another leaves that one's plan as it is, under another code: it still renews."""
+    """Carry out a proposal. Where a price replaces another, the old plan stays under another code: it still renews."""
     if proposal.action == "update":
         Plan.objects.filter(stripe_price=proposal.price).update(**(proposal.changes or {}))
     if proposal.action == "replace":

@@ -52,7 +52,7 @@ class Instruction:
 
     @property
     def call(self) -> Call:
-        """By its digest a repeat is told from another request under the same key, as in the ledger."""
+        """Return the call whose digest tells a repeat from another request under the same key, as in the ledger."""
         asked = request_bytes(f"billing.{self.operation}", path=self.path, fields=self.fields)
         return Call(service=self.service, key=self.key, request=asked)
 
@@ -71,7 +71,7 @@ class Attempt:
         return {"request": str(self.request_id), "user_id": str(self.user_id)}
 
     def find(self, list_them: Callable[[], Iterable[Object]]) -> Object | None:
-        """What an earlier try has made."""
+        """Return what an earlier try has made."""
         if not self.is_repeat:
             return None
         own = str(self.request_id)
@@ -90,7 +90,7 @@ class Outcome:
 def carry_out(
     instruction: Instruction, perform: Callable[[Attempt], Made], *, status: int = 201, alone: bool = False
 ) -> Outcome:
-    """The first answer again, or `perform`'s. What it refuses does not use the key up.
+    """Return the first answer again, or `perform`'s. A refusal does not use the key up.
 
     `alone`: never beside another such request of the same user, whatever its key.
     Raises UserNotFound, IdempotencyKeyReused, IdempotencyInProgress, and what `perform` raises.
@@ -111,7 +111,7 @@ def carry_out(
 
 
 def require_active(user_id: uuid.UUID) -> None:
-    """Who is suspended, or is leaving, buys nothing. Raises UserNotFound, AccountSuspended."""
+    """Refuse a user who is suspended or leaving: they buy nothing. Raises UserNotFound, AccountSuspended."""
     status = User.objects.filter(pk=user_id).values_list("status", flat=True).first()
     if status is None or status == User.Status.DELETED:
         raise UserNotFound
@@ -139,7 +139,7 @@ def _begin_or_wait(instruction: Instruction, *, alone: bool) -> Attempt | Outcom
 
 @transaction.atomic
 def _begin(instruction: Instruction, *, alone: bool) -> Attempt | Outcome | None:
-    """None: somebody else is at it."""
+    """Begin a try, or return the answer of an earlier one; None while another process is at it."""
     if alone and _is_another_at_it(instruction):
         return None
     row = _row(instruction)
@@ -153,7 +153,7 @@ def _begin(instruction: Instruction, *, alone: bool) -> Attempt | Outcome | None
 
 
 def _row(instruction: Instruction) -> Request:
-    """The request's row, locked."""
+    """Return the request's row, locked."""
     names = {"service": instruction.service, "user_id": instruction.user_id, "key": instruction.key}
     fresh = Request(**names, digest=instruction.call.digest, operation=instruction.operation)
     Request.objects.bulk_create([fresh], ignore_conflicts=True)
@@ -165,7 +165,7 @@ def _is_leased(row: Request) -> bool:
 
 
 def _is_another_at_it(instruction: Instruction) -> bool:
-    """Under the lock on the user's account row, so that of two neither misses the other."""
+    """Tell whether another such request runs. The lock on the account row lets neither of two miss the other."""
     BillingAccount.objects.bulk_create([BillingAccount(pk=instruction.user_id)], ignore_conflicts=True)
     BillingAccount.objects.select_for_update(no_key=True).get(pk=instruction.user_id)
     others = Request.objects.filter(
@@ -193,8 +193,8 @@ def _attempt(instruction: Instruction, row: Request) -> Attempt:
 
 
 def _end(attempt: Attempt, problem: Problem) -> None:
-    """A refusal closes the try. So does an error of Stripe's own, which it would repeat under the same key; but then
-    nobody knows what it has made. Where Stripe was not reached, the try stays open."""
+    """Close a try that was refused, or met an error of Stripe's own, which it would repeat under the same key. After
+    such an error nobody knows what it has made. Where Stripe was not reached, the try stays open."""
     if isinstance(problem, BillingFailed):
         _close(attempt, refusal=UNKNOWN)
     elif not isinstance(problem, BillingUnavailable):
@@ -212,7 +212,7 @@ def _let_go(attempt: Attempt) -> None:
 
 @transaction.atomic
 def _keep(attempt: Attempt, made: Made, status: int) -> Outcome:
-    """The answer as it will be repeated: sealed, since it may open a checkout or a payment."""
+    """Keep the answer for repeats: sealed, since it may open a checkout or a payment."""
     answer, stripe_object = made
     row = Request(pk=attempt.request_id)
     text = msgspec.json.encode(answer).decode()

@@ -1,4 +1,4 @@
-"""Where Checkout and the portal may send people back to: hosts from a list, so that nobody is led elsewhere by us."""
+"""Check where Checkout and the portal may send people back to: hosts from a list, so that we lead nobody elsewhere."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def check(**urls: str) -> None:
-    """Raises ValidationFailed that names each field whose host is not allowed; plain HTTP only on this machine."""
+    """Raise a ValidationFailed that names each field whose host is not allowed; plain HTTP only on this machine."""
     faults = [
         (field, "url_not_allowed", "Must be an https address at one of BILLING_RETURN_HOSTS.")
         for field, url in urls.items()
@@ -42,7 +42,7 @@ def is_allowed(url: str) -> bool:
 
 
 def _allowed() -> Iterator[tuple[str, int | None]]:
-    """`app.example.com`, `localhost:3000` or `localhost` with any port, and where FRONTEND_URL is."""
+    """Yield the hosts: `app.example.com`, `localhost:3000` or `localhost` with any port, and where FRONTEND_URL is."""
     for entry in settings.BILLING_RETURN_HOSTS:
         parts = urlsplit(f"//{entry}")
         yield parts.hostname or "", parts.port

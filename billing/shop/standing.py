@@ -1,4 +1,4 @@
-"""How a user stands, from our own tables and the mirror: Stripe is not asked."""
+"""Read how a user stands, from our own tables and the mirror. Stripe is not asked."""
 
 import uuid
 from typing import Any
@@ -21,7 +21,7 @@ def require_known(user_id: uuid.UUID) -> None:
 
 
 def _customer(user_id: uuid.UUID) -> str:
-    """Raises UserNotFound."""
+    """Return the user's customer, or NOBODY. Raises UserNotFound."""
     customer = customers.customer_of(user_id)
     if customer is None:
         require_known(user_id)
@@ -29,7 +29,7 @@ def _customer(user_id: uuid.UUID) -> str:
 
 
 def payment_methods(user_id: uuid.UUID) -> tuple[QuerySet[PaymentMethod], str]:
-    """And the id of the default one."""
+    """Return the cards, and the id of the default one."""
     customer = _customer(user_id)
     return mirror.payment_methods(customer), mirror.default_payment_method(customer)
 
@@ -39,7 +39,7 @@ def subscriptions(user_id: uuid.UUID) -> QuerySet[Subscription]:
 
 
 def invoices(user_id: uuid.UUID) -> QuerySet[Invoice]:
-    """Those that were drawn up: a draft is nobody's yet."""
+    """Return the invoices that were drawn up: a draft is nobody's yet."""
     return mirror.invoices(_customer(user_id)).exclude(stripe_data__status="draft")
 
 
@@ -58,7 +58,7 @@ def invoice_answer(row: Invoice) -> dict[str, Any]:
 
 
 def account(user_id: uuid.UUID) -> tuple[str, dict[str, Any] | None]:
-    """The account's status, and its subscription: the current one, or the last."""
+    """Return the account's status, and its subscription: the current one, or the last."""
     row = BillingAccount.objects.filter(pk=user_id).select_related("plan").first()
     if row is None or not row.subscription:
         return BillingAccount.Status.NONE.value, None

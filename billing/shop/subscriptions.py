@@ -40,7 +40,7 @@ log = structlog.get_logger("billing")
 def create(
     instruction: Instruction, *, plan_code: str, payment_method: str | None, wants_trial: bool
 ) -> Outcome:
-    """A subscription that is charged at once, or begins with the plan's trial.
+    """Begin a subscription that is charged at once, or begins with the plan's trial.
 
     Without a payment method, and where the bank asks the user, it is `incomplete` and has a client secret.
     Raises PlanNotFound, PaymentMethodRequired, TrialUsed, AlreadySubscribed, PaymentFailed, AccountSuspended.
@@ -70,7 +70,7 @@ def _subscription_plan(code: str) -> Plan:
 
 
 def _card(user_id: uuid.UUID, payment_method: str | None, *, needed: bool) -> str:
-    """Its fingerprint. Raises PaymentMethodRequired, BillingObjectNotFound."""
+    """Return the card's fingerprint. Raises PaymentMethodRequired, BillingObjectNotFound."""
     if payment_method is None:
         if needed:
             raise PaymentMethodRequired
@@ -79,7 +79,7 @@ def _card(user_id: uuid.UUID, payment_method: str | None, *, needed: bool) -> st
 
 
 def require_none(customer: str) -> None:
-    """One that has begun is enough; one that waits for its first payment gives way, so that nobody pays both.
+    """Refuse a second subscription. One that waits for its first payment gives way, so that nobody pays both.
 
     Raises AlreadySubscribed.
     """
@@ -145,7 +145,7 @@ def _decline(subscription: Object) -> str | None:
 
 
 def change(instruction: Instruction, *, subscription_id: str, plan_code: str) -> Outcome:
-    """Another plan, paid for from the next invoice on (`gateway.change_subscription`)."""
+    """Move to another plan, paid for from the next invoice on (`gateway.change_subscription`)."""
 
     def perform(attempt: Attempt) -> Made:
         requests.require_active(instruction.user_id)
@@ -191,7 +191,7 @@ def resume(*, user_id: uuid.UUID, subscription_id: str) -> dict[str, Any]:
 
 
 def own(*, user_id: uuid.UUID, subscription_id: str) -> Object:
-    """One of the user's, as Stripe has it now. Raises BillingObjectNotFound."""
+    """Return one of the user's, as Stripe has it now. Raises BillingObjectNotFound."""
     customer = customers.customer_of(user_id)
     if customer is None:
         raise BillingObjectNotFound

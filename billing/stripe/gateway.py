@@ -24,18 +24,18 @@ def update_customer_email(*, customer: str, email: str) -> Object:
 
 
 def delete_customer(*, customer: str) -> Object:
-    """Also ends its subscriptions, at once."""
+    """Delete the customer; that also ends its subscriptions, at once."""
     return ask(client().v1.customers.delete, customer)
 
 
 def find_customers(*, user_id: str) -> list[Object]:
-    """Those that we made for this user, by our metadata: for a creation whose answer was lost more than a day ago."""
+    """Find those that we made for this user by our metadata, for a creation whose answer was lost over a day ago."""
     query = f"metadata['user_id']:'{user_id}'"
     return list(ask(client().v1.customers.search, query=query)["data"])
 
 
 def list_customers(*, email: str) -> list[Object]:
-    """What search will know in a minute, lists know at once."""
+    """List customers by address: what search will know in a minute, lists know at once."""
     return ask_all(client().v1.customers.list, email=email)
 
 
@@ -76,7 +76,7 @@ def create_checkout_session(
 
 
 def retrieve_checkout_session(session: str) -> Object:
-    """With its line items."""
+    """Retrieve it with its line items."""
     return ask(client().v1.checkout.sessions.retrieve, session, expand=["line_items"])
 
 
@@ -161,7 +161,7 @@ def retrieve_subscription(subscription: str) -> Object:
 
 
 def retrieve_begun_subscription(subscription: str) -> Object:
-    """With what its first payment still needs."""
+    """Retrieve it with what its first payment still needs."""
     return ask(
         client().v1.subscriptions.retrieve,
         subscription,
@@ -170,7 +170,7 @@ def retrieve_begun_subscription(subscription: str) -> Object:
 
 
 def list_subscriptions(*, customer: str) -> list[Object]:
-    """All, the ended ones included, newest first."""
+    """List all, the ended ones included, newest first."""
     return ask_all(client().v1.subscriptions.list, customer=customer, status="all")
 
 
@@ -190,7 +190,7 @@ def change_subscription(*, subscription: str, item: str, price: str, key: str) -
 
 
 def cancel_subscription(*, subscription: str) -> Object:
-    """At once."""
+    """End it at once."""
     return ask(client().v1.subscriptions.cancel, subscription)
 
 
@@ -202,12 +202,12 @@ def set_cancel_at_period_end(*, subscription: str, cancel: bool) -> Object:
 
 
 def retrieve_invoice(invoice: str) -> Object:
-    """With its payments."""
+    """Retrieve it with its payments."""
     return ask(client().v1.invoices.retrieve, invoice, expand=["payments"])
 
 
 def list_invoice_lines(invoice: str) -> list[Object]:
-    """All of them; the invoice itself carries the first few."""
+    """List all of them; the invoice itself carries the first few."""
     return list(ask(client().v1.invoices.line_items.list, invoice, limit=PAGE)["data"])
 
 
@@ -218,13 +218,13 @@ def list_invoices(
 
 
 def invoices_paid_by(*, payment_intent: str) -> list[str]:
-    """The ids of the invoices that a payment intent pays: at most one, mostly."""
+    """Return the ids of the invoices that a payment intent pays: at most one, mostly."""
     payment = {"type": "payment_intent", "payment_intent": payment_intent}
     return [row["invoice"] for row in ask_all(client().v1.invoice_payments.list, payment=payment)]
 
 
 def retrieve_payment_intent(payment_intent: str) -> Object:
-    """With its latest charge: the one that succeeded, if any did."""
+    """Retrieve it with its latest charge: the one that succeeded, if any did."""
     return ask(client().v1.payment_intents.retrieve, payment_intent, expand=["latest_charge"])
 
 
@@ -233,7 +233,7 @@ def retrieve_charge(charge: str) -> Object:
 
 
 def create_refund(*, payment_intent: str, amount: int | None, metadata: Metadata, key: str) -> Object:
-    """All that is left of it, or this much."""
+    """Refund all that is left of it, or this much."""
     return ask(
         client().v1.refunds.create,
         payment_intent=payment_intent,
@@ -264,5 +264,5 @@ def each_event(*, created: Mapping[str, int]) -> Iterator[Object]:
 
 
 def list_prices() -> list[Object]:
-    """The active ones, with their products."""
+    """List the active ones, with their products."""
     return ask_all(client().v1.prices.list, active=True, expand=["data.product"], most=1000)

@@ -30,7 +30,7 @@ DESTRUCTIVE = frozenset(
 
 
 def mirror(event: dict[str, Any]) -> None:
-    """Lets dj-stripe follow an event: it fetches the object anew and stores it. Raises whatever it raises."""
+    """Let dj-stripe follow an event: it fetches the object again and stores it. Raises whatever it raises."""
     if event["type"] in DESTRUCTIVE:
         return
     Event.process(event)
@@ -39,8 +39,8 @@ def mirror(event: dict[str, Any]) -> None:
 
 
 def keep_the_key_out_of_the_database() -> None:
-    """dj-stripe finds the account that owns an object by storing the API key in plain text. We have one account, and
-    the column may be null."""
+    """Stop dj-stripe from finding the account that owns an object by storing the API key in plain text. We have one
+    account, and the column may be null."""
     StripeModel._find_owner_account = classmethod(_no_owner)  # noqa: SLF001
 
 
@@ -66,8 +66,8 @@ def _no_owner(cls: type[StripeModel], data: Any, api_key: Any = None, livemode: 
 
 
 def store(item: Object) -> None:
-    """What a call of ours has changed, before its event comes, so that the next read shows it. Never fails: the event
-    does it again."""
+    """Store what a call of ours has changed, before its event comes, so that the next read shows it. Never fails:
+    the event does it again."""
     try:
         with transaction.atomic():
             MODELS[item["object"]].sync_from_stripe_data(sdk.as_sdk_has_it(_without_secrets(item)))
@@ -76,7 +76,7 @@ def store(item: Object) -> None:
 
 
 def _without_secrets(item: Object) -> Object:
-    """What was expanded is an object of its own, and secrets of payments are for their payer only."""
+    """Drop secrets, which are for the payer only, and shrink to its id what was expanded: an object of its own."""
     kept = {name: value for name, value in item.items() if name != "client_secret"}
     for name in ("latest_invoice", "pending_setup_intent", "default_payment_method"):
         if isinstance(kept.get(name), dict):
@@ -93,7 +93,7 @@ def payment_methods(customer: str) -> QuerySet[PaymentMethod]:
 
 
 def default_payment_method(customer: str) -> str:
-    """Of the customer; a subscription may have one of its own."""
+    """Return the id of the customer's default; a subscription may have one of its own."""
     found = Customer.objects.filter(id=customer).values_list("stripe_data", flat=True).first()
     settings = (found or {}).get("invoice_settings") or {}
     return shapes.id_of(settings.get("default_payment_method"))

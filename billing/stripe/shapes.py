@@ -20,7 +20,7 @@ def moment(timestamp: int | None) -> datetime | None:
 
 
 def id_of(value: Any) -> str:
-    """The id, whether the object was expanded or not; "" for none."""
+    """Return the id, whether the object was expanded or not; "" for none."""
     return str((value.get("id") if isinstance(value, dict) else value) or "")
 
 
@@ -56,7 +56,7 @@ def invoice_subscription(invoice: Object) -> str:
 
 
 def invoice_payment_intents(invoice: Object) -> list[str]:
-    """Those that paid some of it."""
+    """Return those that paid some of it."""
     payments = (invoice.get("payments") or {}).get("data") or []
     paid = [payment.get("payment") or {} for payment in payments if payment.get("status") == "paid"]
     found = [id_of(payment.get("payment_intent")) for payment in paid]
@@ -64,7 +64,7 @@ def invoice_payment_intents(invoice: Object) -> list[str]:
 
 
 def invoice_open_intents(invoice: Object) -> list[str]:
-    """Those that are to pay it and have not."""
+    """Return those that are to pay it and have not."""
     payments = (invoice.get("payments") or {}).get("data") or []
     waiting = [payment.get("payment") or {} for payment in payments if payment.get("status") == "open"]
     found = [id_of(payment.get("payment_intent")) for payment in waiting]
@@ -72,7 +72,7 @@ def invoice_open_intents(invoice: Object) -> list[str]:
 
 
 def client_secret(subscription: Object) -> str:
-    """With which a front end lets the user confirm the first payment, or store the card for after the trial."""
+    """Return what lets a front end confirm the first payment, or store the card for after the trial."""
     invoice = subscription.get("latest_invoice")
     confirmation = (invoice.get("confirmation_secret") if isinstance(invoice, dict) else None) or {}
     setup = subscription.get("pending_setup_intent")
@@ -115,7 +115,7 @@ def bought(lines: list[Object]) -> Iterator[tuple[str, int]]:
 
 
 def period_of(lines: list[Object]) -> tuple[int, int]:
-    """First start and last end of the lines that buy something, as timestamps; zeros for none."""
+    """Return the first start and last end of the lines that buy something, as timestamps; zeros for none."""
     periods = [line.get("period") or {} for line in lines if not is_proration(line)]
     starts = [period["start"] for period in periods if period.get("start")]
     ends = [period["end"] for period in periods if period.get("end")]
@@ -123,7 +123,7 @@ def period_of(lines: list[Object]) -> tuple[int, int]:
 
 
 def is_trial(subscription: Object, lines: list[Object]) -> bool:
-    """Whether these lines are for a period that begins in the subscription's trial: it may have been ended since."""
+    """Tell if these lines are for a period that begins in the subscription's trial: it may have been ended since."""
     start, end = subscription.get("trial_start"), subscription.get("trial_end")
     first, _ = period_of(lines)
     return bool(start and end and first and start <= first < end)
@@ -133,13 +133,13 @@ def is_trial(subscription: Object, lines: list[Object]) -> bool:
 
 
 def fingerprint(payment_method: Any) -> str:
-    """The same for the same card or bank account number, whoever enters it."""
+    """Return the same text for the same card or bank account number, whoever enters it."""
     method = payment_method if isinstance(payment_method, dict) else {}
     return str((method.get(method.get("type") or "card") or {}).get("fingerprint") or "")
 
 
 def disputed_amount(disputes: list[Object]) -> int:
-    """What disputes keep from us: all that are open or lost."""
+    """Return what disputes keep from us: all that are open or lost."""
     return sum(
         int(dispute["amount"]) for dispute in disputes if dispute.get("status") not in HARMLESS_DISPUTES
     )

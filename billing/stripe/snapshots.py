@@ -1,4 +1,4 @@
-"""What Stripe says about one payment, fetched now: whether it is paid, what of it is left, what it bought.
+"""Fetch what Stripe says now about one payment: whether it is paid, what of it is left, what it bought.
 
 A snapshot is made of several calls, so it may be older than it looks. billing/settlement/settle.py sees to it that an
 old one never undoes what a newer one did.
@@ -41,7 +41,7 @@ class Snapshot:
 
 
 def take(payment_id: str) -> Snapshot:
-    """Of an invoice, a payment intent or a checkout session, by its id. Raises what the gateway raises."""
+    """Take one of an invoice, a payment intent or a checkout session, by its id. Raises what the gateway raises."""
     if payment_id.startswith("in_"):
         return _of_invoice(gateway.retrieve_invoice(payment_id))
     if payment_id.startswith("pi_"):
@@ -93,7 +93,7 @@ def _with_trial(snapshot: Snapshot, lines: list[Object]) -> Snapshot:
 
 
 def _card(subscription: Object) -> Any:
-    """The card that the trial will be paid with when it is over."""
+    """Return the fingerprint of the card that the trial will be paid with when it is over."""
     own = subscription.get("default_payment_method")
     if own:
         return own if isinstance(own, dict) else gateway.retrieve_payment_method(own)
@@ -121,7 +121,7 @@ def _of_payment_intent(intent: Object) -> Snapshot:
 
 
 def _of_session(session: Object) -> Snapshot:
-    """One that nothing had to be paid for: it has neither an invoice nor a payment intent."""
+    """Take one that nothing had to be paid for: it has neither an invoice nor a payment intent."""
     free = session.get("payment_status") == "no_payment_required" and session.get("mode") == "payment"
     return Snapshot(
         customer=shapes.customer_of(session),
@@ -145,7 +145,7 @@ def _charge(intent: Object) -> Object:
 
 
 def _lost(intent: Object) -> tuple[int, int]:
-    """What refunds, and what disputes took back of a payment intent. A refund that failed is not among them."""
+    """Return what refunds and what disputes took back of a payment intent. A refund that failed is not among them."""
     charge = _charge(intent)
     if not charge:
         return 0, 0

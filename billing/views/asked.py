@@ -31,7 +31,7 @@ class OfUser(Query):
 
 
 def stripe_id(text: str) -> str:
-    """An id of Stripe's in a path. What cannot be one is no object. Raises BillingObjectNotFound."""
+    """Return an id of Stripe's from a path. What cannot be one is not found. Raises BillingObjectNotFound."""
     if not _ID.fullmatch(text):
         raise BillingObjectNotFound
     return text

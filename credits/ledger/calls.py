@@ -33,33 +33,33 @@ class Call:
 
     @property
     def digest(self) -> bytes | None:
-        """What the journal keeps of the request: keyed, so that erased texts cannot be guessed from it."""
+        """Return what the journal keeps of the request: keyed, so that erased texts cannot be guessed from it."""
         return None if self.key is None else _keyed(settings.LEDGER_DIGEST_KEYS[0], self.request)
 
     def salt(self) -> bytes | None:
-        """Fresh for each row with texts; without texts there is nothing to protect."""
+        """Return a salt, fresh for each row with texts; without texts there is nothing to protect."""
         if self.description is None and self.reference is None and self.metadata is None:
             return None
         return secrets.token_bytes(SALT_BYTES)
 
     def require_same_request(self, stored: bytes) -> None:
-        """Raises IdempotencyKeyReused unless the stored digest is of this request, under any key still configured."""
+        """Raise IdempotencyKeyReused unless the stored digest is of this request, under any key still configured."""
         candidates = (_keyed(key, self.request) for key in settings.LEDGER_DIGEST_KEYS)
         if not any(hmac.compare_digest(stored, candidate) for candidate in candidates):
             raise IdempotencyKeyReused
 
 
 def request_bytes(operation: str, *, path: str = "", fields: Any) -> bytes:
-    """One form of a request, whatever order its fields were sent in. `fields` leaves out what was not sent."""
+    """Return one form of a request, whatever order its fields were sent in. `fields` leaves out what was not sent."""
     return msgspec.json.encode([operation, path, fields], order="sorted")
 
 
 def _keyed(key: str, request: bytes) -> bytes:
-    """BLAKE2b with a key (RFC 7693, 2.9): a MAC by itself, in a twentieth of the time that HMAC takes here."""
+    """Return BLAKE2b with a key (RFC 7693, 2.9): a MAC by itself, in a twentieth of the time that HMAC takes here."""
     return hashlib.blake2b(request, digest_size=32, key=mac_key(key)).digest()
 
 
 @cache
 def mac_key(key: str) -> bytes:
-    """Of any length, as the 64 bytes that BLAKE2b takes."""
+    """Return a key of any length as the 64 bytes that BLAKE2b takes."""
     return hashlib.sha512(key.encode()).digest()

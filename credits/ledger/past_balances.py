@@ -1,4 +1,4 @@
-"""The balance of one user over time, as few points: what a plot can show, however long the history."""
+"""Read the balance of one user over time, as few points: what a plot can show, however long the history."""
 
 import uuid
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ ORDER BY number
 
 
 def balance_over_time(user_id: uuid.UUID, *, most: int = MOST_POINTS) -> Sequence[tuple[datetime, int]]:
-    """Every balance of the journal, or, where there are more than `most`, that many evenly spread over time.
+    """Return every balance of the journal, or, where there are more than `most`, that many evenly spread over time.
 
     A peak between two of those is not in it; the last balance is.
     """

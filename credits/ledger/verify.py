@@ -1,4 +1,4 @@
-"""Proof that the ledger is what its journal says: sums, lots, debt, order, texts and the hash chain of each user.
+"""Prove that the ledger is what its journal says: sums, lots, debt, order, texts and the hash chain of each user.
 
 All checks of a chunk are one statement, hence one snapshot: it can run beside any load. The chain shows any change
 but that of someone who can rewrite all of it; only an anchor kept elsewhere shows that.
@@ -79,7 +79,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What one chunk of users came to."""
+    """The result for one chunk of users."""
 
     users: Sequence[uuid.UUID]
     transactions: int
@@ -91,7 +91,7 @@ def verify_user(user_id: uuid.UUID) -> Checked:
 
 
 def verify_all(*, after: uuid.UUID | None = None, parallel: int = 1) -> Iterator[Checked]:
-    """Checks every user in the order of ids, a chunk at a time, and last the journal rows without a balance row.
+    """Check every user in the order of ids, a chunk at a time, and last the journal rows without a balance row.
 
     `after` resumes behind the last user of a chunk that was seen before. `parallel` chunks are checked at once, each
     on a connection of its own; they are given in order all the same.
@@ -102,7 +102,7 @@ def verify_all(*, after: uuid.UUID | None = None, parallel: int = 1) -> Iterator
 
 
 def note(*, findings: int) -> None:
-    """For the metrics: all of the ledger was verified just now."""
+    """Note for the metrics that all of the ledger was verified just now."""
     metrics.note(metrics.LEDGER_VERIFIED, "wrong" if findings else "right")
 
 

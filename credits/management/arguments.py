@@ -1,4 +1,4 @@
-"""What the commands of credits share: the user somebody named, moments as people write them."""
+"""Read arguments of the commands of credits: the user somebody named, moments as people write them."""
 
 from argparse import ArgumentTypeError
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from accounts.models import User
 
 
 def named_user(text: str) -> User:
-    """By id or address. Raises CommandError."""
+    """Return a user by id or address. Raises CommandError."""
     found: User | None = User.objects.by_id_or_email(text).first()
     if found is None:
         raise CommandError(f"There is no user {text!r}. Give an id or an address.")

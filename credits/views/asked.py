@@ -1,4 +1,4 @@
-"""What the credits endpoints share: the types of fields, the call on the ledger, the answer to a keyed call."""
+"""The credits endpoints' common parts: the types of fields, the call on the ledger, the answer to a keyed call."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -28,18 +28,18 @@ Seconds = Annotated[int, Meta(ge=1, le=7 * 24 * 3600)]
 
 
 def call_of(request: ServiceRequest, operation: str, *, path: UUID | str = "") -> Call:
-    """The call that a request with an Idempotency-Key makes."""
+    """Return the call that a request with an Idempotency-Key makes."""
     fields = sent(request.data)
     return make_call(request.auth.service, idempotency_key(request), operation, fields, path=str(path))
 
 
 def sent(body: msgspec.Struct) -> dict[str, Any]:
-    """The fields that were sent; null counts as not sent. A repeat is compared by them."""
+    """Return the fields that were sent; null counts as not sent. A repeat is compared by them."""
     return {name: value for name, value in msgspec.structs.asdict(body).items() if value is not None}
 
 
 def make_call(service: str, key: str, operation: str, fields: Mapping[str, Any], *, path: str = "") -> Call:
-    """Raises ValidationFailed for metadata that is too large."""
+    """Make a call. Raises ValidationFailed for metadata that is too large."""
     if "metadata" in fields and len(msgspec.json.encode(fields["metadata"])) > METADATA_BYTES:
         raise ValidationFailed(("metadata", "too_long", "This must be at most 4 KiB of JSON."))
     return Call(

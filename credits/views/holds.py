@@ -144,23 +144,23 @@ def _settled(row: CreditTransaction) -> Response:
 
 
 def placed_answer(hold: CreditLot) -> HoldAnswer:
-    """The hold as it was when it was placed."""
+    """Return the hold as it was when it was placed."""
     return hold_answer(hold, status=Status.OPEN, captured=0)
 
 
 def settled_answer(hold: CreditLot, settled: CreditTransaction) -> HoldAnswer:
-    """The hold as this capture or release left it."""
+    """Return the hold as this capture or release left it."""
     return hold_answer(hold, status=hold.status, captured=hold.captured, settled=settled)
 
 
 def current_answer(hold: Any) -> HoldAnswer:
-    """The hold as it is now: one whose time is over has expired, whether that was posted yet or not."""
+    """Return the hold as it is now: one whose time is over has expired, whether that was posted yet or not."""
     status = Status.EXPIRED if hold.is_over else hold.status
     return hold_answer(hold, status=status, captured=hold.captured)
 
 
 def with_placing() -> QuerySet[Any]:
-    """Holds with the row that placed them, and whether their time is over though nobody has posted it."""
+    """Return holds with the row that placed them, and whether their time is over though nobody has posted it."""
     over = Q(status=Status.OPEN, expires_at__lte=clock.NOW)
     return (
         CreditLot.objects.filter(kind=CreditLot.Kind.HOLD)

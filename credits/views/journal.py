@@ -232,7 +232,7 @@ def _answer(row: CreditTransaction) -> Response:
 
 
 def _journal(query: Any, service: str) -> QuerySet[CreditTransaction]:
-    """The rows that the query asks for."""
+    """Return the rows that the query asks for."""
     rows = CreditTransaction.objects.all()
     if query.user_id is None:
         rows = rows.filter(service=service)
@@ -247,7 +247,7 @@ def _journal(query: Any, service: str) -> QuerySet[CreditTransaction]:
 
 
 def _unposted(query: Any) -> list[CreditTransaction]:
-    """What has come due for the user, matches, and is not in the journal yet: newest first. Raises UserNotFound."""
+    """Return what is due for the user, matches, and is not in the journal yet: newest first. Raises UserNotFound."""
     now = query.user_id and balance.when_due(query.user_id)
     if now is None:
         return []

@@ -81,7 +81,7 @@ class Command(BaseCommand):
 
 
 def _operator() -> str:
-    """The account that the command runs under; in a container that has no name, its number."""
+    """Return the account that the command runs under; in a container that has no name, its number."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
