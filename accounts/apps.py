@@ -13,7 +13,7 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from accounts import checks  # noqa: F401  registers them
+        from accounts import checks, tasks  # noqa: F401  registers both: a nudge finds a task by its name
 
 
 class AccountTables(AppConfig):

@@ -1,7 +1,6 @@
 """Mails that were given up, and their second chance."""
 
 from collections.abc import Iterable
-from functools import partial
 from uuid import UUID
 
 from django.db import transaction
@@ -26,5 +25,5 @@ def send_again(message_ids: Iterable[UUID], *, actor: str) -> int:
         )
         detail = {"message": str(message.pk)}
         audit.record(Event.MAIL_SENT_AGAIN, user_id=message.user_id, actor=actor, detail=detail)
-        transaction.on_commit(partial(outbox.publish, message.pk), robust=True)
+        outbox.postman.tell_on_commit(str(message.pk))
     return len(revived)

@@ -5,13 +5,12 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import partial
 
 from django.db import IntegrityError, transaction
 
 from accounts.errors import UserNotFound
+from accounts.kit.nudge import Nudge
 from accounts.models import User
-from billing import announcements
 from billing.errors import BillingFailed, BillingUnavailable
 from billing.models import CustomerChange, CustomerLink
 from billing.stripe import gateway
@@ -19,6 +18,8 @@ from billing.stripe.shapes import Object
 
 KEYS = 3
 SECONDS_OF_A_KEY = 3600
+
+worker = Nudge("billing.tasks.carry_out_changes", gather=0.1)
 
 
 def user_of(customer: str) -> uuid.UUID | None:
@@ -94,4 +95,4 @@ def enqueue(kind: CustomerChange.Kind, *, user_id: uuid.UUID, subscription: str 
         return
     row = CustomerChange(user_id=user_id, kind=kind, subscription=subscription)
     CustomerChange.objects.bulk_create([row], ignore_conflicts=True)
-    transaction.on_commit(partial(announcements.announce, "changes"), robust=True)
+    worker.tell_on_commit()

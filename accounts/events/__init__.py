@@ -9,8 +9,6 @@ from accounts.events.feed import (
     give_positions,
     has_unplaced,
     in_order,
-    wake,
-    wake_on_commit,
 )
 
 __all__ = [
@@ -22,6 +20,4 @@ __all__ = [
     "give_positions",
     "has_unplaced",
     "in_order",
-    "wake",
-    "wake_on_commit",
 ]

@@ -97,7 +97,7 @@ def send_events(*, seconds: float = SECONDS_OF_A_RUN) -> int:
         if not _something_to_do():
             return tried
         if time.monotonic() >= until:
-            feed.wake()
+            feed.sender.tell()
             return tried
         if _held_by_another():
             return tried

@@ -5,21 +5,20 @@ events that are already committed, under one lock: a feed by position never skip
 accounts/events/dispatch.py sends them by webhook.
 """
 
-import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from celery import current_app
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
-from accounts.kit.nudge import Publisher
+from accounts.kit.nudge import Nudge
 from accounts.models import ServiceEvent
 
-SECONDS_TO_GATHER = 0.1  # in which a process sends one word for all its events
+# One word for all events of a tenth of a second; of no use once the scheduler has said the same many times.
+sender = Nudge("accounts.tasks.send_events", gather=0.1, expires=60)
 
 ONE_HAND = 7_305_411  # the advisory lock under which positions are given; any number that nothing else uses
 
@@ -47,14 +46,14 @@ def emit_all(happened: Sequence[ServiceEvent]) -> None:
     """The same for any number of them, in their order, with one statement; for none, nothing."""
     if happened:
         ServiceEvent.objects.bulk_create(happened)
-        wake_on_commit()
+        sender.tell_on_commit()
 
 
 def emit_if(wanted: bool, type: str, *, user_id: UUID) -> None:  # noqa: FBT001 -- reads as a sentence
     """The same as one statement that is sent either way: whether it writes a row, its sender's timing does not tell."""
     with connection.cursor() as cursor:
         cursor.execute(EMIT_IF, {"wanted": wanted, "type": type, "user_id": user_id})
-    wake_on_commit()
+    sender.tell_on_commit()
 
 
 class EventAnswer(msgspec.Struct):
@@ -90,30 +89,3 @@ def give_positions() -> None:
 
 def has_unplaced() -> bool:
     return ServiceEvent.objects.filter(position__isnull=True).exists()
-
-
-# ---------------------------------------------------------------- by webhook, soon
-
-
-def wake_on_commit() -> None:
-    transaction.on_commit(wake, robust=True)
-
-
-def wake() -> None:
-    """Has the worker look for something to send, soon. Never raises and never waits: the scheduler does it too."""
-    if current_app.conf.task_always_eager:
-        _send_task()
-    else:
-        waker.put(None)
-
-
-def _send_task() -> None:
-    current_app.send_task("accounts.tasks.send_events", expires=60)
-
-
-def _gather_and_send(_: None) -> None:
-    time.sleep(SECONDS_TO_GATHER)
-    _send_task()
-
-
-waker: Publisher[None] = Publisher(_gather_and_send, name="event-waker", most=1)

@@ -117,7 +117,7 @@ def change(
     subscription.failures_in_a_row, subscription.rests_until = 0, None
     subscription.save(update_fields=["url", "types", "enabled", "failures_in_a_row", "rests_until"])
     _audit(Event.WEBHOOK_CHANGED, subscription, actor, reason)
-    feed.wake_on_commit()
+    feed.sender.tell_on_commit()
     return subscription
 
 
@@ -137,7 +137,7 @@ def send_again(delivery_ids: Iterable[int], *, actor: str) -> int:
     )
     if revived:
         audit.record(Event.EVENTS_SENT_AGAIN, user_id=None, actor=actor, detail={"deliveries": revived})
-        feed.wake_on_commit()
+        feed.sender.tell_on_commit()
     return revived
 
 

@@ -1,22 +1,22 @@
 """What must leave the house: a row per mail, in the transaction that causes it, so that neither is without the other.
 
-The web process hands the row's id to Celery after commit, in a thread of its own: a broker that is down or silent costs
-no request anything. What is not handed over, or not finished, the relay finds (accounts.tasks.relay_outbox).
+The worker is told of the row after the commit: a broker that is down or silent costs no request anything. What is not
+handed over, or not finished, the relay finds (accounts.tasks.relay_outbox).
 """
 
 from datetime import timedelta
-from functools import partial
 from uuid import UUID
 
-from celery import current_app
-from django.db import connection, transaction
+from django.db import connection
 
-from accounts.kit.nudge import Publisher
+from accounts.kit import nudge
 from accounts.models import AuditEvent, MailToken, OutboxMessage
 
 HAND_OVER_AGAIN = timedelta(seconds=15)  # after which the relay takes an id that it handed over for lost
 RELAYED_AT_ONCE = 500
-WAITING_TO_BE_PUBLISHED = 1000
+DELIVER = "accounts.tasks.deliver"
+
+postman = nudge.Nudge(DELIVER, most=1000)
 
 # SKIP LOCKED: relays that run at the same time share the work instead of waiting for one another.
 _DUE = """
@@ -42,16 +42,8 @@ def enqueue(
     message = OutboxMessage.objects.create(
         kind=kind, user_id=user_id, token=token, event=event, requested_email=requested_email
     )
-    transaction.on_commit(partial(publish, message.pk), robust=True)
+    postman.tell_on_commit(str(message.pk))
     return message
-
-
-def publish(message_id: UUID) -> None:
-    """Hands the id to Celery, soon. Never raises and never waits."""
-    if current_app.conf.task_always_eager:
-        _send_task(message_id)
-    else:
-        publisher.put(message_id)
 
 
 def relay() -> int:
@@ -60,14 +52,5 @@ def relay() -> int:
         cursor.execute(_DUE, {"again": HAND_OVER_AGAIN.total_seconds(), "most": RELAYED_AT_ONCE})
         due = [row[0] for row in cursor.fetchall()]
     for message_id in due:
-        _send_task(message_id)
+        nudge.send(DELIVER, str(message_id))
     return len(due)
-
-
-def _send_task(message_id: UUID) -> None:
-    from accounts.tasks import deliver  # the tasks import this module
-
-    deliver.delay(str(message_id))
-
-
-publisher: Publisher[UUID] = Publisher(_send_task, name="outbox-publisher", most=WAITING_TO_BE_PUBLISHED)

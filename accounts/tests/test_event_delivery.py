@@ -20,11 +20,12 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from accounts import events
 from accounts.admin import roles
-from accounts.events import addresses, dispatch, sending, subscriptions
+from accounts.events import addresses, dispatch, feed, sending, subscriptions
 from accounts.events.addresses import AddressRefused
 from accounts.events.sending import Outcome
 from accounts.events.subscriptions import SubscriptionRefused
 from accounts.models import AuditEvent, EventDelivery, EventDispatch, EventSubscription, ServiceEvent
+from accounts.tests.brokers import UNREAD, broker_at
 from accounts.tests.receivers import Receiver
 from accounts.tests.strangers import closed_port, silent_port
 from accounts.tests.test_admin import sign_in
@@ -36,9 +37,16 @@ LOOPBACK = (ip_network("127.0.0.0/8"),)
 
 
 @pytest.fixture
-def subscribe(settings, monkeypatch):
-    """`subscribe(port)`: to a receiver at that port of loopback; gives the secret. Nothing is sent by itself."""
-    monkeypatch.setattr(events, "_send_task", lambda: None)
+def broker():
+    """A broker that no worker reads: nothing is sent by itself."""
+    with broker_at(UNREAD) as app:
+        yield app
+        feed.sender._words.join()
+
+
+@pytest.fixture
+def subscribe(settings, broker):
+    """`subscribe(port)`: to a receiver at that port of loopback; gives the secret."""
 
     def make(port, *, name="shop", types=(), host="127.0.0.1", scheme="http"):
         settings.EVENT_WEBHOOK_HOSTS = {**settings.EVENT_WEBHOOK_HOSTS, f"{host}:{port}": LOOPBACK}
@@ -97,11 +105,12 @@ class TestSending:
             dispatch.send_events()
         assert numbers(receiver) == [2]
 
-    def test_it_leaves_by_itself_after_the_commit_and_not_without_it(self, subscribe, monkeypatch):
+    def test_it_leaves_by_itself_after_the_commit_and_not_without_it(self, subscribe, broker):
         receiver = Receiver()
         with receiver.running() as port:
             subscribe(port)
-            monkeypatch.setattr(events, "_send_task", dispatch.send_events)
+            feed.sender._words.join()
+            broker.conf.task_always_eager = True  # the worker's task, at once
             emit(n=1)
             with transaction.atomic():
                 events.emit("user.verified", user_id=ADA, data={"n": 2})

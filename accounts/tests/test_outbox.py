@@ -2,20 +2,19 @@
 
 import smtplib
 import time
-from contextlib import contextmanager
 from contextvars import copy_context
 from datetime import timedelta
 
 import pytest
-from celery import current_app
 from django.core import mail
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from accounts.identity import mail_requests
-from accounts.kit.nudge import Publisher
+from accounts.kit.nudge import Nudge
 from accounts.mail import delivery, kinds, outbox, tokens
 from accounts.models import MailToken, OutboxMessage
+from accounts.tests.brokers import away, broker_at
 from accounts.tests.conftest import PASSWORD, at_once, post
 from accounts.tests.strangers import MailServer, closed_port, silent_port
 
@@ -49,31 +48,6 @@ def mail_server_at(settings):
     return move
 
 
-@contextmanager
-def broker_at(port):
-    """Celery as in production, with its broker at this port."""
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
-    before = {
-        name: app.conf[name] for name in ("broker_url", "task_always_eager", "broker_transport_options")
-    }
-    forget_connections(app)
-    app.conf.update(
-        broker_url=f"redis://127.0.0.1:{port}/0",
-        task_always_eager=False,
-        broker_transport_options={**app.conf.broker_transport_options, "socket_timeout": BROKER_PATIENCE},
-    )
-    try:
-        yield
-    finally:
-        app.conf.update(before)
-        forget_connections(app)
-
-
-def forget_connections(app):
-    app._pool = None
-    app.amqp._producer_pool = None
-
-
 def pass_time(**fields):
     OutboxMessage.objects.update(**dict.fromkeys(fields or ("due_at", "leased_until"), Now()))
 
@@ -97,7 +71,10 @@ class TestHandingOver:
     def test_a_broker_that_is_gone_costs_a_request_nothing(self, public, fault):
         post(public, "register", email="warm@example.com", password=PASSWORD)
         mail.outbox.clear()
-        with silent_port() as silent, broker_at(silent if fault == "silent" else closed_port()):
+        with (
+            silent_port() as silent,
+            broker_at(away(silent if fault == "silent" else closed_port()), patience=BROKER_PATIENCE),
+        ):
             started = time.monotonic()
             for number in range(5):
                 assert (
@@ -111,13 +88,13 @@ class TestHandingOver:
         assert outbox.relay() == 0
 
     def test_a_full_queue_drops_the_id_and_the_relay_has_it(self, message):
-        publisher = Publisher(outbox._send_task, name="full", most=1)
-        publisher._ids.put_nowait((copy_context(), message.pk))
-        publisher.put(message.pk)  # neither waits nor raises
+        postman = Nudge(outbox.DELIVER, most=1)
+        postman._words.put_nowait((copy_context(), (str(message.pk),)))
+        postman._put((str(message.pk),))  # neither waits nor raises
         assert outbox.relay() == 1
 
     def test_the_relay_leaves_alone_what_it_has_just_handed_over(self, message):
-        with broker_at(closed_port()), pytest.raises(Exception, match=r"refused|Error"):
+        with broker_at(away(closed_port())), pytest.raises(Exception, match=r"refused|Error"):
             outbox.relay()
         assert outbox.relay() == 0
         pass_time(due_at=True)

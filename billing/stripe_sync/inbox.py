@@ -13,12 +13,13 @@ import structlog
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from billing import announcements, customers, leases
+from billing import customers, leases
 from billing.errors import BillingFailed, BillingUnavailable, StripeObjectMissing, Unsettleable
 from billing.models import InboxEvent, Payment, Progress
 from billing.settlement import lifecycle, settle
 from billing.stripe import mirror, sdk, shapes
 from billing.stripe.shapes import Object
+from billing.stripe_sync import intake
 
 SECONDS_OF_A_RUN = 30.0
 SECONDS_OF_AN_EVENT = 45.0  # less than a lease
@@ -176,4 +177,4 @@ def dead() -> QuerySet[InboxEvent]:
 def replay(event: InboxEvent) -> None:
     """Gives a dead event another round of tries, from now."""
     leases.revive(event)
-    announcements.announce("inbox")
+    intake.worker.tell()

@@ -9,21 +9,22 @@ import hmac
 import re
 import time
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import msgspec
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 
 from accounts.kit import shapes
-from billing import announcements
+from accounts.kit.nudge import Nudge
 from billing.errors import EventInvalid, SignatureInvalid
 
 TOLERANCE = 300  # seconds, to both sides
 MOST_SIGNATURES = 20
 DEEPEST = 32  # levels; Stripe's own objects have about a dozen
 LATEST = 253402300799  # the last second of the year 9999
+
+worker = Nudge("billing.tasks.work_inbox", gather=0.1)  # a task costs more than taking in an event
 
 STORE = """
 INSERT INTO billing_inboxevent (event_id, type, created, livemode, customer, body, attempts, last_error)
@@ -115,7 +116,7 @@ def store(envelope: Envelope, body: bytes) -> bool:
         cursor.execute(STORE, row)
         is_new = cursor.fetchone() is not None
     if is_new:
-        transaction.on_commit(partial(announcements.announce, "inbox"), robust=True)
+        worker.tell_on_commit()
     return is_new
 
 

@@ -16,9 +16,10 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.kit import nudge
 from accounts.kit.problems import Problem
 from accounts.models import User
-from billing import announcements, customers, leases
+from billing import customers, leases
 from billing.errors import EventInvalid
 from billing.models import BillingAccount, CustomerChange, CustomerLink, Payment, Progress
 from billing.settlement import lifecycle, settle
@@ -74,7 +75,7 @@ def catch_up(*, seconds: float = SECONDS_OF_A_RUN) -> int:
         start = end
     if found:
         log.warning("events_never_delivered", count=found)
-        announcements.announce("inbox")
+        intake.worker.tell()
     return found
 
 
@@ -104,14 +105,12 @@ def _range(start: datetime, end: datetime) -> dict[str, int]:
 
 def nightly() -> None:
     """Hands each hour of the last days to a task of its own, and follows subscriptions that should have moved on."""
-    from billing.tasks import reconcile_window  # the tasks import this module
-
     if not sdk.is_configured():
         return
     now = timezone.now()
     start = now - NIGHTLY_LOOK_BACK
     while start < now:
-        reconcile_window.delay(start.timestamp(), min(start + WINDOW, now).timestamp())
+        nudge.send("billing.tasks.reconcile_window", start.timestamp(), min(start + WINDOW, now).timestamp())
         start += WINDOW
     follow_overdue()
     forget_erased()
