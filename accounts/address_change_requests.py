@@ -8,14 +8,11 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts.identity import address_claims
-from accounts.mail import outbox, tokens
+from accounts.mail import kinds, outbox, tokens
 from accounts.mail.tokens import Purpose
 from accounts.models import AddressChange, OutboxMessage, User
 
 REQUESTED = "email_change_requested"
-NOTICE = "email_change_notice"
-CONFIRM = "email_change_confirm"
-TAKEN = "email_change_taken"
 
 
 @transaction.atomic
@@ -27,9 +24,13 @@ def resolve(message: OutboxMessage) -> None:
         return
     _end_older(change)
     link = tokens.issue(Purpose.CHANGE_EMAIL, user_id=user.pk, email=change.new_email, change=change)
-    outbox.enqueue(TAKEN if is_taken(change) else CONFIRM, user_id=user.pk, token=link)
+    outbox.enqueue(
+        kinds.EMAIL_CHANGE_TAKEN if is_taken(change) else kinds.EMAIL_CHANGE_CONFIRM,
+        user_id=user.pk,
+        token=link,
+    )
     message.token = tokens.issue(Purpose.UNDO_EMAIL, user_id=user.pk, email=change.old_email, change=change)
-    message.kind, message.requested_email = NOTICE, ""
+    message.kind, message.requested_email = kinds.EMAIL_CHANGE_NOTICE, ""
     message.save(update_fields=["kind", "token", "requested_email"])
 
 

@@ -6,7 +6,7 @@ from celery import shared_task
 
 from accounts.events import dispatch
 from accounts.factors import resets
-from accounts.identity import erasure
+from accounts.identity import erasure, mail_requests
 from accounts.kit import throttles
 from accounts.mail import delivery, outbox
 from accounts.upkeep import days, retention
@@ -14,7 +14,7 @@ from accounts.upkeep import days, retention
 
 @shared_task(soft_time_limit=delivery.SECONDS_TO_SEND, time_limit=delivery.LEASE.seconds - 1)
 def deliver(message_id: str) -> None:
-    delivery.deliver(UUID(message_id))
+    delivery.deliver(UUID(message_id), resolve=mail_requests.resolve)
 
 
 @shared_task

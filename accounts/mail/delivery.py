@@ -7,7 +7,7 @@ and costs no try, but after a day the message is dead all the same: its links ha
 
 import smtplib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from enum import Enum
@@ -57,8 +57,11 @@ class Failure(Enum):
 _server_rests_until = 0.0
 
 
-def deliver(message_id: UUID) -> None:
-    """Sends one message, unless it is sent, dead, or in another worker's hands. Raises nothing that sending raised."""
+def deliver(message_id: UUID, *, resolve: Callable[[OutboxMessage], None]) -> None:
+    """Send one message, unless it is sent, dead, or in another worker's hands. Raises nothing that sending raised.
+
+    `resolve` turns what was only a request into the mail that answers it.
+    """
     age = _take(message_id)
     if age is None:
         return
@@ -69,6 +72,7 @@ def deliver(message_id: UUID) -> None:
         _put_off(message, seconds=REST_OF_MAIL_SERVER, reason="the mail server was away a moment ago")
         return
     try:
+        resolve(message)
         reason = _send(message)
     except Exception as error:  # noqa: BLE001  one message must never stop the others, whatever is wrong with it
         _failed(message, error, age)

@@ -15,7 +15,6 @@ from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
-from accounts.identity import address_claims, mail_requests
 from accounts.kit import devices, email_address
 from accounts.mail import outbox, tokens
 from accounts.models import AuditEvent, MailToken, OutboxMessage, User
@@ -121,9 +120,6 @@ NOTICES = {
     CARD_EXPIRING: Kind(_("Your card is about to expire"), BILLING_PAGE, by_strangers=False),
 }
 
-# What would confirm an address. While somebody else may take that one back, its mailbox is told so instead.
-OPENING = frozenset({VERIFY_EMAIL, PASSWORD_RESET_LINK})
-
 
 def notify(kind: str, *, user: User, event: AuditEvent) -> None:
     """Tells the user what has happened, in the transaction of what it is.
@@ -136,14 +132,11 @@ def notify(kind: str, *, user: User, event: AuditEvent) -> None:
 
 def compose(message: OutboxMessage) -> EmailMultiAlternatives | None:
     """The mail of an outbox row, the same however often; None where there is nobody, or no need, to write to."""
-    mail_requests.resolve(message)
     if message.kind in NOTICES:
         return _compose_notice(message)
     token = message.token
     if token is None or token.used_at or token.voided_at:
         return None
-    if message.kind in OPENING and address_claims.is_reserved(token.email, other_than=token.user_id):
-        message.kind = ADDRESS_RESERVED
     return _render(message, KINDS[message.kind], to=token.email, context=_about_token(message, token))
 
 

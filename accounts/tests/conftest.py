@@ -20,6 +20,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.db import connection
 
 from accounts.google import id_tokens, network
+from accounts.identity import mail_requests
 from accounts.kit.problems import Problem
 from accounts.mail import delivery
 from accounts.models import OutboxMessage
@@ -40,7 +41,7 @@ def deliver_mails() -> list[EmailMultiAlternatives]:
     """Sends what waits in the outbox, as the worker would; the mails that have left since the last call."""
     waiting = OutboxMessage.objects.filter(sent_at=None, dead_at=None).order_by("created_at")
     for message_id in waiting.values_list("pk", flat=True):
-        delivery.deliver(message_id)
+        delivery.deliver(message_id, resolve=mail_requests.resolve)
     left = [*mail.outbox]
     mail.outbox.clear()
     return left  # type: ignore[return-value]

@@ -4,6 +4,7 @@ import smtplib
 import time
 from contextvars import copy_context
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.core import mail
@@ -20,6 +21,9 @@ from accounts.tests.strangers import MailServer, closed_port, silent_port
 
 EMAIL = "ada@example.com"
 BROKER_PATIENCE = 60.0  # seconds for which somebody who talks to a silent broker waits
+
+
+deliver = partial(delivery.deliver, resolve=mail_requests.resolve)
 
 
 @pytest.fixture
@@ -110,7 +114,7 @@ class TestHandingOver:
         )
 
     def test_workers_at_once_send_one_mail_once(self, message):
-        at_once(20, lambda _: delivery.deliver(message.pk))
+        at_once(20, lambda _: deliver(message.pk))
         assert len(mail.outbox) == 1
 
 
@@ -123,11 +127,11 @@ class TestSending:
         assert composed is not None
         composed.send()
 
-        delivery.deliver(message.pk)  # still leased by the dead worker
+        deliver(message.pk)  # still leased by the dead worker
         assert len(mail.outbox) == 1
 
         pass_time(leased_until=True)
-        delivery.deliver(message.pk)
+        deliver(message.pk)
         first, second = mail.outbox
         assert (
             first.extra_headers["Message-ID"]
@@ -145,7 +149,7 @@ class TestSending:
     @pytest.mark.parametrize("end", ["used_at", "voided_at"])
     def test_a_link_that_is_spent_is_not_mailed(self, message, end):
         type(message.token).objects.update(**{end: Now()})
-        delivery.deliver(message.pk)
+        deliver(message.pk)
         message.refresh_from_db()
         assert (mail.outbox, message.sent_at is not None, message.last_error) == ([], True, "nothing to send")
 
@@ -153,7 +157,7 @@ class TestSending:
         server = MailServer()
         with server.running() as port:
             mail_server_at(port)
-            delivery.deliver(message.pk)
+            deliver(message.pk)
         assert f"Message-ID: <{message.pk}@auth.test>" in server.received[0]
         message.refresh_from_db()
         assert (message.sent_at is not None, message.attempts) == (True, 1)
@@ -162,7 +166,7 @@ class TestSending:
 @pytest.mark.django_db
 class TestFailing:
     def failed(self, message):
-        delivery.deliver(message.pk)
+        deliver(message.pk)
         message.refresh_from_db()
         return message
 
@@ -211,7 +215,7 @@ class TestFailing:
         assert message.dead_at is not None
         assert delays == sorted(delays)
         assert message.last_error == "ZeroDivisionError"
-        delivery.deliver(message.pk)
+        deliver(message.pk)
         assert OutboxMessage.objects.get().attempts == 8
 
     def test_a_worker_that_is_killed_each_time_is_counted(self, message):
