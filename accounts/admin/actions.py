@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models.functions import Now
 
-from accounts import audit, dead_letters, sessions
+from accounts import audit, sessions
 from accounts.audit import Event
 from accounts.factors import resets
 from accounts.identity import mail_requests, status
@@ -78,7 +78,7 @@ def _order_mail(kind: str, user_id: UUID, reason: str, actor: str) -> None:
 def revive_mails(*, user_id: UUID, reason: str, actor: str) -> None:
     """Sends the user's dead mails again. Raises ActionRefused."""
     dead = OutboxMessage.objects.filter(user=user_id, dead_at__isnull=False)
-    if not dead_letters.send_again(dead.values_list("pk", flat=True), actor=actor):
+    if not outbox.send_again(dead.values_list("pk", flat=True), actor=actor):
         raise ActionRefused("This user has no dead mail.")
     audit.record(
         Event.MAIL_ORDERED, user_id=user_id, actor=actor, detail={"mail": "dead ones", "reason": reason}

@@ -4,11 +4,15 @@ The worker is told of the row after the commit: a broker that is down or silent 
 handed over, or not finished, the relay finds (accounts.tasks.relay_outbox).
 """
 
+from collections.abc import Iterable
 from datetime import timedelta
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models.functions import Now
 
+from accounts import audit
+from accounts.audit import Event
 from accounts.kit import nudge
 from accounts.models import AuditEvent, MailToken, OutboxMessage
 
@@ -54,3 +58,20 @@ def relay() -> int:
     for message_id in due:
         nudge.send(DELIVER, str(message_id))
     return len(due)
+
+
+@transaction.atomic
+def send_again(message_ids: Iterable[UUID], *, actor: str) -> int:
+    """Give those of the messages that were given up all their tries again. Return how many those were."""
+    dead = OutboxMessage.objects.select_for_update(no_key=True).filter(
+        pk__in=message_ids, dead_at__isnull=False
+    )
+    revived = list(dead.order_by("pk"))
+    for message in revived:
+        OutboxMessage.objects.filter(pk=message.pk).update(
+            dead_at=None, attempts=0, due_at=Now(), leased_until=None, last_error=""
+        )
+        detail = {"message": str(message.pk)}
+        audit.record(Event.MAIL_SENT_AGAIN, user_id=message.user_id, actor=actor, detail=detail)
+        postman.tell_on_commit(str(message.pk))
+    return len(revived)
