@@ -12,7 +12,7 @@ from allauth.socialaccount.models import SocialAccount
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
-from accounts import address_loss, audit, events, factors, sessions
+from accounts import audit, events, factors, sessions
 from accounts.audit import Event
 from accounts.google import client as google_client
 from accounts.google.errors import (
@@ -64,7 +64,7 @@ def _create(identity: Identity, client: Client) -> User:
     if (holder is not None and holder.email_verified) or address_claims.is_reserved(identity.email):
         raise AccountExists
     if holder is not None:
-        address_loss.strip(holder)
+        address_claims.strip(holder)
     name = profile.clean_text(identity.name)
     user = User(email=identity.email, email_verified_at=Now())
     user.display_name = "" if profile.faults(display_name=name) else name

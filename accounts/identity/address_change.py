@@ -17,7 +17,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from accounts import address_change_requests, address_loss, audit, events, hooks, sessions
+from accounts import address_change_requests, audit, events, hooks, sessions
 from accounts.audit import Event
 from accounts.errors import TokenInvalid
 from accounts.identity import address_claims, deletion
@@ -188,7 +188,7 @@ def _lock(user_id: UUID, email: str) -> tuple[User, User | None]:
 def _move(user: User, email: str, *, holder: User | None) -> None:
     """Gives the user the address, proved by a link just now; who held it unproved loses it."""
     if holder is not None:
-        address_loss.strip(holder)
+        address_claims.strip(holder)
     user.email, user.email_verified_at = email, Now()
     user.save(update_fields=["email", "email_verified_at", "password"])
     user.refresh_from_db()

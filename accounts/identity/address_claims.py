@@ -1,12 +1,17 @@
-"""Addresses that were changed lately belong to their old owners until the change can no longer be undone."""
+"""Who has a claim to an address: the owner of one that was changed lately, until the change can no longer be undone.
+
+And what becomes of an account whose address turns out to be somebody else's: nothing opens it any more.
+"""
 
 from uuid import UUID
 
 from django.db.models.functions import Now
 
+from accounts import audit, sessions
+from accounts.audit import Event
 from accounts.mail import tokens
 from accounts.mail.tokens import Purpose
-from accounts.models import AddressChange
+from accounts.models import AddressChange, PendingRegistration, User
 
 UNDO_LIFETIME = tokens.LIFETIMES[Purpose.UNDO_EMAIL]
 
@@ -20,3 +25,14 @@ def is_reserved(email: str, *, other_than: UUID | None = None) -> bool:
         ended_at__isnull=True,
     )
     return reserved.exclude(user=other_than).exists() if other_than else reserved.exists()
+
+
+def strip(holder: User) -> None:
+    """Take the address from who never proved it. Called under the lock of the holder's row, for one who has."""
+    holder.email = holder.email_verified_at = None
+    holder.set_unusable_password()
+    holder.save(update_fields=["email", "email_verified_at", "password"])
+    sessions.end_all(holder.pk, reason=sessions.EndReason.ADDRESS_CONTESTED)
+    PendingRegistration.objects.filter(user=holder).void()
+    tokens.void_all(user_id=holder.pk)
+    audit.record(Event.ADDRESS_LOST, user_id=holder.pk)
