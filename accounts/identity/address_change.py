@@ -17,10 +17,10 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from accounts import address_change_requests, audit, events, hooks, sessions
+from accounts import audit, events, hooks, sessions
 from accounts.audit import Event
 from accounts.errors import TokenInvalid
-from accounts.identity import address_claims, deletion
+from accounts.identity import address_claims, deletion, mail_requests
 from accounts.kit import email_address, throttles
 from accounts.kit.client import Client, network
 from accounts.kit.problems import ServiceUnavailable, ValidationFailed
@@ -54,7 +54,7 @@ def request(session: Session, *, new_email: str, client: Client) -> None:
             user=user, session_id=session.pk, old_email=user.email or "", new_email=address
         )
         audit.record(Event.EMAIL_CHANGE_REQUESTED, user_id=user.pk, session_id=session.pk, client=client)
-        outbox.enqueue(address_change_requests.REQUESTED, user_id=user.pk, requested_email=address)
+        outbox.enqueue(mail_requests.CHANGE_REQUESTED, user_id=user.pk, requested_email=address)
 
 
 def confirm(text: str, *, client: Client) -> User:
@@ -101,7 +101,7 @@ def _confirm(token_id: UUID, client: Client) -> User:
     change = _change_of(token_id)
     user, holder = _lock(change.user_id, change.new_email)
     change = _change_of(token_id)  # as it is under the lock
-    if not address_change_requests.is_alive(change, user) or address_change_requests.is_taken(change):
+    if not mail_requests.is_alive(change, user) or mail_requests.is_taken(change):
         raise TokenInvalid
     if not tokens.use(token_id, Purpose.CHANGE_EMAIL):
         raise TokenInvalid
