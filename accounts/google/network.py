@@ -3,7 +3,6 @@
 A provider that is down or slow must cost its own users a quick 503, and everybody else nothing.
 """
 
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -15,10 +14,10 @@ from requests import RequestException
 
 from accounts.google.errors import GoogleUnavailable
 from accounts.kit.problems import ServiceUnavailable
+from accounts.kit.resting import Rest
 from accounts.kit.slots import Slots
 
 AT_ONCE = 2  # questions to Google of one process
-REST = 3.0  # seconds in which nobody asks after it did not answer
 
 Answer = TypeVar("Answer")
 
@@ -37,23 +36,7 @@ class Misconfigured(Outage):
     """
 
 
-class Rest:
-    """Remembers that Google did not answer."""
-
-    def __init__(self) -> None:
-        self._until = 0.0
-
-    def is_over(self) -> bool:
-        return time.monotonic() >= self._until
-
-    def begin(self) -> None:
-        self._until = time.monotonic() + REST
-
-    def end(self) -> None:
-        self._until = 0.0
-
-
-rest = Rest()
+rest = Rest(3.0)
 
 
 def ask(question: Callable[[], Answer], *, seconds: float) -> Answer:

@@ -6,8 +6,6 @@ PostgreSQL. Subjects (addresses, IPs) are kept as keyed hashes only.
 """
 
 import hashlib
-import threading
-import time
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
@@ -21,13 +19,13 @@ from redis.retry import Retry
 from accounts.kit import limit_headers, metrics
 from accounts.kit.limit_headers import Standing
 from accounts.kit.problems import RateLimited
+from accounts.kit.resting import Rest
 
 Answer = TypeVar("Answer")
 
 MICROSECONDS = 1_000_000
 LONGEST_DELAY = 3600 * MICROSECONDS
 REDIS_PATIENCE = 0.2  # seconds that one request waits for Redis
-REDIS_REST = 5.0  # seconds in which nobody asks a Redis that has failed; then a thread tries
 
 # KEYS: one per limit; ARGV of each: allowed hits, window, hits without delay, first delay (microseconds; 0: none).
 # Stops at the first limit that is reached. Answers {0, 0, and of each limit: hits that are left, microseconds until the
@@ -196,37 +194,11 @@ def purge() -> int:
         return int(cursor.rowcount)
 
 
-class Breaker:
-    """Keeps a Redis that is down or silent from costing each request its patience."""
-
-    def __init__(self) -> None:
-        self._next_try = 0.0
-
-    def closed(self) -> bool:
-        """Whether this request asks Redis. While Redis is away none does: a thread finds out whether it is back."""
-        if not self._next_try:
-            return True
-        if time.monotonic() >= self._next_try:
-            self.failed()  # until there is an answer nobody else asks
-            threading.Thread(target=self._look, name="redis-back", daemon=True).start()
-        return False
-
-    def _look(self) -> None:
-        try:
-            _redis().ping()
-        except redis.RedisError:
-            self.failed()
-        else:
-            self.worked()
-
-    def failed(self) -> None:
-        self._next_try = time.monotonic() + REDIS_REST
-
-    def worked(self) -> None:
-        self._next_try = 0.0
+def _ping() -> None:
+    _redis().ping()
 
 
-breaker = Breaker()
+rest = Rest(5.0, probe=_ping)  # no request asks a Redis that is down or silent
 
 
 def _in_redis(hits: Sequence[Hit], command: Callable[[], Answer]) -> Answer | None:
@@ -234,14 +206,14 @@ def _in_redis(hits: Sequence[Hit], command: Callable[[], Answer]) -> Answer | No
 
     PostgreSQL alone counts what settings.DURABLE_RATE_LIMITS names: what Redis forgets would be tries given back.
     """
-    if not breaker.closed() or any(one.rule in settings.DURABLE_RATE_LIMITS for one in hits):
+    if not rest.is_over() or any(one.rule in settings.DURABLE_RATE_LIMITS for one in hits):
         return None
     try:
         answer = command()
     except redis.RedisError:
-        breaker.failed()
+        rest.begin()
         return None
-    breaker.worked()
+    rest.end()
     return answer
 
 

@@ -6,7 +6,6 @@ and costs no try, but after a day the message is dead all the same: its links ha
 """
 
 import smtplib
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -21,6 +20,7 @@ from django.db.models.functions import Now
 
 from accounts.kit import throttles
 from accounts.kit.problems import RateLimited
+from accounts.kit.resting import Rest
 from accounts.mail import kinds
 from accounts.models import OutboxMessage
 
@@ -30,7 +30,6 @@ TRIES = 8
 GIVE_UP_AFTER = timedelta(days=1)
 FIRST_DELAY, LONGEST_DELAY = 5.0, 120.0
 LONGEST_DELAY_OF_OUTAGE = 60.0
-REST_OF_MAIL_SERVER = 5.0  # seconds without a new try by this process after the server was found away
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +53,7 @@ class Failure(Enum):
     THIS_MESSAGE = "this_message"
 
 
-_server_rests_until = 0.0
+rest = Rest(5.0)  # of the mail server: one for a process, as the connection is
 
 
 def deliver(message_id: UUID, *, resolve: Callable[[OutboxMessage], None]) -> None:
@@ -68,8 +67,8 @@ def deliver(message_id: UUID, *, resolve: Callable[[OutboxMessage], None]) -> No
     message = OutboxMessage.objects.select_related("user", "token", "token__registration", "event").get(
         pk=message_id
     )
-    if time.monotonic() < _server_rests_until:
-        _put_off(message, seconds=REST_OF_MAIL_SERVER, reason="the mail server was away a moment ago")
+    if not rest.is_over():
+        _put_off(message, seconds=rest.seconds, reason="the mail server was away a moment ago")
         return
     try:
         resolve(message)
@@ -128,8 +127,7 @@ def _failed(message: OutboxMessage, error: Exception, age: timedelta) -> None:
         "mail_not_sent", message=str(message.pk), kind=message.kind, reason=reason, tries=message.attempts
     )
     if failure is Failure.SERVER_AWAY and age < GIVE_UP_AFTER:
-        global _server_rests_until  # noqa: PLW0603  one per process, as the connection is
-        _server_rests_until = time.monotonic() + REST_OF_MAIL_SERVER
+        rest.begin()
         seconds = min(max(age.total_seconds() / 2, FIRST_DELAY), LONGEST_DELAY_OF_OUTAGE)
         _put_off(message, seconds=seconds, reason=reason)
     elif failure is Failure.THIS_MESSAGE and message.attempts < TRIES:

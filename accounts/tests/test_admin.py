@@ -39,7 +39,7 @@ EDITABLE = {"credits.FeaturePrice", "billing.Plan"}  # by superusers: the test_a
 @pytest.fixture(autouse=True)
 def _no_limit_is_used_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Limits count in PostgreSQL here, so that each test's are rolled back with it."""
-    monkeypatch.setattr(throttles.breaker, "closed", lambda: False)
+    monkeypatch.setattr(throttles.rest, "is_over", lambda: False)
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ class TestTokenEndpoint:
     def test_afterwards_it_is_not_asked_for_a_while_and_then_again(
         self, public, google, settings, monkeypatch
     ):
-        monkeypatch.setattr(network, "REST", 3600)
+        monkeypatch.setattr(network.rest, "seconds", 3600)
         good, settings.GOOGLE_TOKEN_URL = settings.GOOGLE_TOKEN_URL, f"http://127.0.0.1:{closed_port()}/token"
         come_back(public, google)
         settings.GOOGLE_TOKEN_URL = good

@@ -73,10 +73,10 @@ class TestDelays:
     def store(self, request, db, settings):
         settings.RATE_LIMITS = {"row": (100, 3600, 2, 1000), "small": (3, 3600, 2, 0)}
         if request.param == "postgresql":
-            throttles.breaker.failed()
-            throttles.breaker._next_try += 3600
+            throttles.rest.begin()
+            throttles.rest._until += 3600
         yield request.param
-        throttles.breaker.worked()
+        throttles.rest.end()
 
     def waits(self, hit):
         try:

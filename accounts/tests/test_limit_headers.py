@@ -49,10 +49,10 @@ class TestHeaders:
     @pytest.fixture(params=["redis", "postgresql"], autouse=True)
     def store(self, request):
         if request.param == "postgresql":
-            throttles.breaker.failed()
-            throttles.breaker._next_try += 3600
+            throttles.rest.begin()
+            throttles.rest._until += 3600
         yield
-        throttles.breaker.worked()
+        throttles.rest.end()
 
     @pytest.fixture(autouse=True)
     def _ada(self, make_user):

@@ -39,8 +39,8 @@ def write(user):
 
 
 @pytest.fixture(autouse=True)
-def _server_may_be_tried(monkeypatch):
-    monkeypatch.setattr(delivery, "_server_rests_until", 0.0)
+def _server_may_be_tried():
+    delivery.rest.end()
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ class TestCommand:
 class TestAdmin:
     @pytest.fixture(autouse=True)
     def _no_limit_is_used_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(throttles.breaker, "closed", lambda: False)
+        monkeypatch.setattr(throttles.rest, "is_over", lambda: False)
 
     @pytest.fixture
     def boss(self, admin_site: Any, make_user: Callable[..., User]) -> Any:

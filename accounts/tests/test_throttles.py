@@ -41,17 +41,17 @@ def redis_at(settings):
 def forget():
     throttles._redis.cache_clear()
     throttles._script.cache_clear()
-    throttles.breaker.worked()
+    throttles.rest.end()
 
 
 @pytest.fixture(params=["redis", "postgresql"])
 def store(request, db):
     """The same tests on both; while Redis rests, PostgreSQL counts."""
     if request.param == "postgresql":
-        throttles.breaker.failed()
-        throttles.breaker._next_try += 3600
+        throttles.rest.begin()
+        throttles.rest._until += 3600
     yield request.param
-    throttles.breaker.worked()
+    throttles.rest.end()
 
 
 def tries(*hits, times):
@@ -143,7 +143,7 @@ class TestRedisGone:
 
     def test_silent_costs_one_request_its_patience_and_the_others_nothing(self, redis_at, monkeypatch):
         """The others do not ask it, so they cannot wait for it."""
-        monkeypatch.setattr(throttles, "REDIS_REST", 3600)
+        monkeypatch.setattr(throttles.rest, "seconds", 3600)
         with socket.create_server(("127.0.0.1", 0)) as silent:
             redis_at(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
             for number in range(50):
@@ -161,15 +161,15 @@ class TestRedisGone:
             throttles.take(throttles.hit("one", "a"))
             patch.setattr(throttles, "REDIS_PATIENCE", 3600)  # until the port is closed, that is
             throttles._redis.cache_clear()
-            throttles.breaker._next_try -= throttles.REDIS_REST
+            throttles.rest._until -= throttles.rest.seconds
             throttles.take(throttles.hit("one", "b"))
-            (look,) = (thread for thread in threading.enumerate() if thread.name == "redis-back")
+            (look,) = (thread for thread in threading.enumerate() if thread.name == "rest-is-over")
         look.join()  # in vain
         redis_at(good)
-        throttles.breaker.failed()
-        throttles.breaker._next_try -= throttles.REDIS_REST
-        assert not throttles.breaker.closed()
-        eventually(throttles.breaker.closed, "the end of the rest")
+        throttles.rest.begin()
+        throttles.rest._until -= throttles.rest.seconds
+        assert not throttles.rest.is_over()
+        eventually(throttles.rest.is_over, "the end of the rest")
         with statements() as run:
             throttles.take(throttles.hit("one", "c"))
         assert run == []
