@@ -11,11 +11,10 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models.functions import Now
 
-from accounts import audit, sessions
+from accounts import audit, mail, sessions
 from accounts.audit import Event
 from accounts.factors import resets
 from accounts.identity import mail_requests, status
-from accounts.mail import outbox
 from accounts.models import OutboxMessage, Session, User
 
 
@@ -70,7 +69,7 @@ def _order_mail(kind: str, user_id: UUID, reason: str, actor: str) -> None:
         raise ActionRefused("This user has no address.")
     if kind == mail_requests.VERIFICATION_REQUESTED and user.email_verified:
         raise ActionRefused("The address is verified already.")
-    outbox.enqueue(kind, requested_email=user.email)
+    mail.enqueue(kind, requested_email=user.email)
     audit.record(Event.MAIL_ORDERED, user_id=user_id, actor=actor, detail={"mail": kind, "reason": reason})
 
 
@@ -78,7 +77,7 @@ def _order_mail(kind: str, user_id: UUID, reason: str, actor: str) -> None:
 def revive_mails(*, user_id: UUID, reason: str, actor: str) -> None:
     """Sends the user's dead mails again. Raises ActionRefused."""
     dead = OutboxMessage.objects.filter(user=user_id, dead_at__isnull=False)
-    if not outbox.send_again(dead.values_list("pk", flat=True), actor=actor):
+    if not mail.send_again(dead.values_list("pk", flat=True), actor=actor):
         raise ActionRefused("This user has no dead mail.")
     audit.record(
         Event.MAIL_ORDERED, user_id=user_id, actor=actor, detail={"mail": "dead ones", "reason": reason}

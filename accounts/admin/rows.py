@@ -10,6 +10,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern
 from django.utils.text import Truncator
 
+from accounts import mail
 from accounts.admin import user_page, user_search
 from accounts.admin.events import SubscriptionPages
 from accounts.admin.lists import (
@@ -27,7 +28,6 @@ from accounts.admin.user_page import MOST_DEVICE
 from accounts.audit import Event
 from accounts.event_admin import DeliveryPages
 from accounts.kit import devices
-from accounts.mail import kinds, outbox
 from accounts.models import (
     AccountDay,
     AddressChange,
@@ -144,7 +144,7 @@ class MailTokenAdmin(OfUsersAdmin):
 
 
 class Kinds(OneOf):
-    title, parameter_name, values = "kind", "kind", tuple(sorted({*kinds.KINDS, *kinds.NOTICES}))
+    title, parameter_name, values = "kind", "kind", tuple(sorted({*mail.KINDS, *mail.NOTICES}))
 
 
 class MailStates(OneOf):
@@ -173,7 +173,7 @@ class OutboxMessageAdmin(OfUsersAdmin):
 
     @admin.action(description="Send dead ones again", permissions=["send_mails"])
     def send_again(self, request: HttpRequest, chosen: QuerySet[OutboxMessage]) -> None:
-        revived = outbox.send_again(chosen.values_list("pk", flat=True), actor=_actor(request))
+        revived = mail.send_again(chosen.values_list("pk", flat=True), actor=_actor(request))
         kind = messages.SUCCESS if revived else messages.WARNING
         self.message_user(request, f"{revived} will be sent again. Only dead messages can be.", kind)
 

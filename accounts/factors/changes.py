@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from allauth.mfa.models import Authenticator
 from django.db import transaction
 
-from accounts import audit, sessions
+from accounts import audit, mail, sessions
 from accounts.audit import Event
 from accounts.errors import EnrolmentCodeWrong, MFANotEnabled, StaffEnrolmentRequired
 from accounts.factors import passkeys, proofs, totp
@@ -18,7 +18,6 @@ from accounts.identity import profile
 from accounts.kit import throttles
 from accounts.kit.client import Client
 from accounts.kit.problems import ValidationFailed
-from accounts.mail import kinds
 from accounts.models import Session, User
 
 Type = Authenticator.Type
@@ -80,7 +79,7 @@ def renew_recovery_codes(session: Session, *, client: Client) -> list[str]:
         raise MFANotEnabled
     codes = totp.make_recovery_codes(user)
     event = audit.record(Event.RECOVERY_CODES_MADE, user_id=user.pk, session_id=session.pk, client=client)
-    kinds.notify(kinds.RECOVERY_CODES_MADE, user=user, event=event)
+    mail.notify(mail.RECOVERY_CODES_MADE, user=user, event=event)
     return codes
 
 

@@ -14,7 +14,7 @@ from django.db.models.fields.json import KT
 from django.db.models.functions import Now
 from fido2.webauthn import AttestedCredentialData, RegistrationResponse
 
-from accounts import audit
+from accounts import audit, mail
 from accounts.audit import Event
 from accounts.errors import PasskeyLimit, PasskeyRefused
 from accounts.factors import rows as factors
@@ -22,7 +22,6 @@ from accounts.factors import webauthn
 from accounts.factors.webauthn import CeremonyRefused, Purpose
 from accounts.kit import base64url
 from accounts.kit.client import Client
-from accounts.mail import kinds
 from accounts.models import MFAToken, Session, User
 
 Type = Authenticator.Type
@@ -154,4 +153,4 @@ def _report_copy(user_id: UUID, row: Authenticator, client: Client) -> None:
     event = audit.record(
         Event.PASSKEY_COPIED, user_id=user_id, client=client, detail={"factor": "passkey", "row": row.pk}
     )
-    kinds.notify(kinds.PASSKEY_COPIED, user=User.objects.get(pk=user_id), event=event)
+    mail.notify(mail.PASSKEY_COPIED, user=User.objects.get(pk=user_id), event=event)

@@ -10,13 +10,12 @@ from uuid import UUID
 
 from django.db import transaction
 
-from accounts import audit
+from accounts import audit, mail
 from accounts.audit import Event
 from accounts.errors import MFAInvalidCode
 from accounts.kit import throttles
 from accounts.kit.client import Client
 from accounts.kit.throttles import Hit
-from accounts.mail import kinds
 from accounts.models import User
 
 Result = TypeVar("Result")
@@ -63,4 +62,4 @@ def _ends_a_row(wrong: Hit, left: int | None) -> bool:
 def _note(user: User, client: Client, session_id: UUID | None, *, announce: bool) -> None:
     event = audit.record(Event.FACTOR_WRONG, user_id=user.pk, session_id=session_id, client=client)
     if announce:
-        kinds.notify(kinds.FACTORS_GUESSED, user=user, event=event)
+        mail.notify(mail.FACTORS_GUESSED, user=user, event=event)

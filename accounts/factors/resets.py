@@ -10,13 +10,13 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
-from accounts import audit, sessions
+from accounts import audit, mail, sessions
 from accounts.audit import Event
 from accounts.errors import TokenInvalid
 from accounts.factors import rows
 from accounts.kit import throttles
 from accounts.kit.client import Client, network
-from accounts.mail import kinds, outbox, tokens
+from accounts.mail import tokens
 from accounts.mail.tokens import Purpose
 from accounts.models import FactorReset, MailToken, User
 
@@ -44,7 +44,7 @@ def request(*, user_id: UUID, reason: str, actor: str) -> FactorReset:
         Event.FACTOR_RESET_REQUESTED, user_id=user.pk, actor=actor, detail={"reason": reason.strip()}
     )
     token = tokens.issue(Purpose.KEEP_FACTORS, user_id=user.pk, email=user.email or "")
-    outbox.enqueue(kinds.FACTOR_RESET_STARTED, user_id=user.pk, token=token)
+    mail.enqueue(mail.FACTOR_RESET_STARTED, user_id=user.pk, token=token)
     return reset
 
 
@@ -112,7 +112,7 @@ def _apply(user_id: UUID) -> bool:
     sessions.end_all(user_id, reason=sessions.EndReason.FACTORS_RESET)
     _void_link(user)
     event = audit.record(Event.FACTOR_RESET_APPLIED, user_id=user_id, actor=reset.actor)
-    kinds.notify(kinds.FACTOR_RESET_DONE, user=user, event=event)
+    mail.notify(mail.FACTOR_RESET_DONE, user=user, event=event)
     return True
 
 

@@ -12,11 +12,10 @@ from uuid import UUID
 from allauth.mfa.models import Authenticator
 from django.db.models import Q, QuerySet
 
-from accounts import audit
+from accounts import audit, mail
 from accounts.audit import Event
 from accounts.errors import FactorNotFound
 from accounts.kit.client import Client
-from accounts.mail import kinds
 from accounts.models import FactorReset, MFAToken, PasskeyChallenge, Session, TOTPEnrolment, User
 
 Type = Authenticator.Type
@@ -61,7 +60,7 @@ def announce_added(
         client=client,
         detail={"factor": NAMES[Type(kind)]},
     )
-    kinds.notify(kinds.MFA_ENABLED if first else kinds.FACTOR_ADDED, user=user, event=event)
+    mail.notify(mail.MFA_ENABLED if first else mail.FACTOR_ADDED, user=user, event=event)
 
 
 def remove(session: Session, rows: QuerySet[Any], *, client: Client) -> None:
@@ -81,7 +80,7 @@ def remove(session: Session, rows: QuerySet[Any], *, client: Client) -> None:
         client=client,
         detail={"factor": NAMES[Type(kind)]},
     )
-    kinds.notify(kinds.MFA_DISABLED if last else kinds.FACTOR_REMOVED, user=user, event=event)
+    mail.notify(mail.MFA_DISABLED if last else mail.FACTOR_REMOVED, user=user, event=event)
 
 
 # ---------------------------------------------------------------- what accounts/hooks.py calls

@@ -12,7 +12,7 @@ from allauth.socialaccount.models import SocialAccount
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
-from accounts import audit, events, factors, sessions
+from accounts import audit, events, factors, mail, sessions
 from accounts.audit import Event
 from accounts.google import client as google_client
 from accounts.google.errors import (
@@ -24,7 +24,6 @@ from accounts.google.errors import (
 from accounts.google.id_tokens import Identity
 from accounts.identity import address_claims, profile
 from accounts.kit.client import Client
-from accounts.mail import kinds
 from accounts.models import Session, User
 
 TRIES_WHEN_OTHERS_DO_THE_SAME = 3
@@ -108,7 +107,7 @@ def link(session: Session, identity: Identity, *, client: Client) -> None:
     except IntegrityError:
         raise GoogleAccountTaken from None
     event = audit.record(Event.GOOGLE_LINKED, user_id=user.pk, session_id=session.pk, client=client)
-    kinds.notify(kinds.GOOGLE_LINKED, user=user, event=event)
+    mail.notify(mail.GOOGLE_LINKED, user=user, event=event)
 
 
 @transaction.atomic
@@ -121,7 +120,7 @@ def unlink(session: Session, *, client: Client) -> None:
         raise LastLoginMethod
     SocialAccount.objects.filter(user=user).delete()
     event = audit.record(Event.GOOGLE_UNLINKED, user_id=user.pk, session_id=session.pk, client=client)
-    kinds.notify(kinds.GOOGLE_UNLINKED, user=user, event=event)
+    mail.notify(mail.GOOGLE_UNLINKED, user=user, event=event)
 
 
 def _has_another_way_in(user: User) -> bool:

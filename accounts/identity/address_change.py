@@ -17,14 +17,14 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from accounts import audit, events, hooks, sessions
+from accounts import audit, events, hooks, mail, sessions
 from accounts.audit import Event
 from accounts.errors import TokenInvalid
 from accounts.identity import address_claims, deletion, mail_requests
 from accounts.kit import email_address, throttles
 from accounts.kit.client import Client, network
 from accounts.kit.problems import ServiceUnavailable, ValidationFailed
-from accounts.mail import kinds, outbox, tokens
+from accounts.mail import tokens
 from accounts.mail.tokens import Purpose
 from accounts.models import AddressChange, MailToken, Session, User
 
@@ -54,7 +54,7 @@ def request(session: Session, *, new_email: str, client: Client) -> None:
             user=user, session_id=session.pk, old_email=user.email or "", new_email=address
         )
         audit.record(Event.EMAIL_CHANGE_REQUESTED, user_id=user.pk, session_id=session.pk, client=client)
-        outbox.enqueue(mail_requests.CHANGE_REQUESTED, user_id=user.pk, requested_email=address)
+        mail.enqueue(mail_requests.CHANGE_REQUESTED, user_id=user.pk, requested_email=address)
 
 
 def confirm(text: str, *, client: Client) -> User:
@@ -122,7 +122,7 @@ def _tell_old_address(change: AddressChange) -> None:
     if link is None:
         return
     MailToken.objects.filter(pk=link.pk).update(expires_at=Now() + address_claims.UNDO_LIFETIME)
-    outbox.enqueue(kinds.EMAIL_CHANGED, user_id=change.user_id, token=link)
+    mail.enqueue(mail.EMAIL_CHANGED, user_id=change.user_id, token=link)
 
 
 @transaction.atomic
@@ -162,7 +162,7 @@ def _end_since(change: AddressChange) -> None:
 
 def _mail_reset(user: User) -> None:
     link = tokens.issue(Purpose.RESET, user_id=user.pk, email=user.email or "")
-    outbox.enqueue(kinds.ADDRESS_RESTORED, user_id=user.pk, token=link)
+    mail.enqueue(mail.ADDRESS_RESTORED, user_id=user.pk, token=link)
 
 
 # ---------------------------------------------------------------- rows

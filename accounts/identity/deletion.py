@@ -9,11 +9,11 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
-from accounts import audit, hooks, sessions
+from accounts import audit, hooks, mail, sessions
 from accounts.audit import Event
 from accounts.errors import SessionRevoked
 from accounts.kit.client import Client
-from accounts.mail import kinds, tokens
+from accounts.mail import tokens
 from accounts.models import Session, User
 
 Status = User.Status
@@ -36,7 +36,7 @@ def request(session: Session, *, client: Client) -> datetime:
     hooks.block_spending(user.pk, reason=hooks.DELETION)
     hooks.close(user.pk)
     event = audit.record(Event.DELETION_REQUESTED, user_id=user.pk, session_id=session.pk, client=client)
-    kinds.notify(kinds.DELETION_SCHEDULED, user=user, event=event)
+    mail.notify(mail.DELETION_SCHEDULED, user=user, event=event)
     deletes_at: datetime = user.deletes_at
     return deletes_at
 

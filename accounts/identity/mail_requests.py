@@ -8,8 +8,9 @@ from collections.abc import Callable
 from django.db import transaction
 from django.db.models.functions import Now
 
+from accounts import mail
 from accounts.identity import address_claims
-from accounts.mail import kinds, outbox, tokens
+from accounts.mail import tokens
 from accounts.mail.tokens import Purpose
 from accounts.models import AddressChange, MailToken, OutboxMessage, PendingRegistration, User
 
@@ -17,7 +18,7 @@ VERIFICATION_REQUESTED = "verification_requested"
 RESET_REQUESTED = "password_reset_requested"
 CHANGE_REQUESTED = "email_change_requested"
 
-OPENING = frozenset({kinds.VERIFY_EMAIL, kinds.PASSWORD_RESET_LINK})  # what would confirm an address
+OPENING = frozenset({mail.VERIFY_EMAIL, mail.PASSWORD_RESET_LINK})  # what would confirm an address
 
 
 def resolve(message: OutboxMessage) -> None:
@@ -35,7 +36,7 @@ def resolve(message: OutboxMessage) -> None:
         and token is not None
         and address_claims.is_reserved(token.email, other_than=token.user_id)
     ):
-        message.kind = kinds.ADDRESS_RESERVED
+        message.kind = mail.ADDRESS_RESERVED
 
 
 def _answer(message: OutboxMessage, kind: str, issue: Callable[[User], MailToken | None]) -> None:
@@ -69,8 +70,8 @@ def _reset(user: User) -> MailToken:
 
 # The mail that answers each kind of request, and what makes its token.
 _ANSWERS: dict[str, tuple[str, Callable[[User], MailToken | None]]] = {
-    VERIFICATION_REQUESTED: (kinds.VERIFY_EMAIL, _verification),
-    RESET_REQUESTED: (kinds.PASSWORD_RESET_LINK, _reset),
+    VERIFICATION_REQUESTED: (mail.VERIFY_EMAIL, _verification),
+    RESET_REQUESTED: (mail.PASSWORD_RESET_LINK, _reset),
 }
 
 
@@ -90,13 +91,13 @@ def _answer_change(message: OutboxMessage) -> None:
         return
     _end_older(change)
     link = tokens.issue(Purpose.CHANGE_EMAIL, user_id=user.pk, email=change.new_email, change=change)
-    outbox.enqueue(
-        kinds.EMAIL_CHANGE_TAKEN if is_taken(change) else kinds.EMAIL_CHANGE_CONFIRM,
+    mail.enqueue(
+        mail.EMAIL_CHANGE_TAKEN if is_taken(change) else mail.EMAIL_CHANGE_CONFIRM,
         user_id=user.pk,
         token=link,
     )
     message.token = tokens.issue(Purpose.UNDO_EMAIL, user_id=user.pk, email=change.old_email, change=change)
-    message.kind, message.requested_email = kinds.EMAIL_CHANGE_NOTICE, ""
+    message.kind, message.requested_email = mail.EMAIL_CHANGE_NOTICE, ""
     message.save(update_fields=["kind", "token", "requested_email"])
 
 

@@ -11,14 +11,14 @@ from uuid import UUID, uuid4
 from django.db import transaction
 from django.db.models.functions import Now
 
-from accounts import audit, events, passwords, sessions
+from accounts import audit, events, mail, passwords, sessions
 from accounts.audit import Event
 from accounts.errors import TokenInvalid
 from accounts.identity import address_claims, mail_requests, profile
 from accounts.kit import email_address, throttles
 from accounts.kit.client import Client, network
 from accounts.kit.problems import Fault, ServiceUnavailable, ValidationFailed
-from accounts.mail import kinds, outbox, tokens
+from accounts.mail import tokens
 from accounts.mail.tokens import Purpose
 from accounts.models import PendingRegistration, User
 
@@ -73,7 +73,7 @@ def _store(wanted: Registration, client: Client) -> None:
     )
     purpose = Purpose.RESET if taken else Purpose.VERIFY
     token = tokens.issue(purpose, user_id=holder.pk, email=wanted.email, registration=registration)
-    outbox.enqueue(kinds.ADDRESS_TAKEN if taken else kinds.VERIFY_EMAIL, user_id=holder.pk, token=token)
+    mail.enqueue(mail.ADDRESS_TAKEN if taken else mail.VERIFY_EMAIL, user_id=holder.pk, token=token)
     audit.record(Event.REGISTRATION_OF_TAKEN if taken else Event.REGISTERED, user_id=holder.pk, client=client)
     events.emit_if(registration.founding, "user.registered", user_id=holder.pk)
 
@@ -163,7 +163,7 @@ def _settle_contest(user: User, client: Client) -> None:
     PendingRegistration.objects.filter(user=user).void()
     tokens.void_all(user_id=user.pk)
     token = tokens.issue(Purpose.RESET, user_id=user.pk, email=user.email or "")
-    outbox.enqueue(kinds.ADDRESS_CONTESTED, user_id=user.pk, token=token)
+    mail.enqueue(mail.ADDRESS_CONTESTED, user_id=user.pk, token=token)
     audit.record(Event.ADDRESS_CONTESTED, user_id=user.pk, client=client)
 
 
@@ -178,4 +178,4 @@ def request_verification(*, email: str) -> None:
     address = email_address.normalize(email)
     throttles.take(throttles.hit("resend_verification", email_address.mailbox(address)))
     with transaction.atomic():
-        outbox.enqueue(mail_requests.VERIFICATION_REQUESTED, requested_email=address)
+        mail.enqueue(mail_requests.VERIFICATION_REQUESTED, requested_email=address)

@@ -1,1 +1,43 @@
-"""Mails: their kinds, the links and codes in them, the outbox and its delivery."""
+"""Mails: their kinds, the links and codes in them, the outbox and its delivery. `mail.notify(mail.NEW_DEVICE, ...)`."""
+
+from accounts.mail.kinds import ADDRESS_CONTESTED as ADDRESS_CONTESTED
+from accounts.mail.kinds import ADDRESS_RESERVED as ADDRESS_RESERVED
+from accounts.mail.kinds import ADDRESS_RESTORED as ADDRESS_RESTORED
+from accounts.mail.kinds import ADDRESS_TAKEN as ADDRESS_TAKEN
+from accounts.mail.kinds import CANCELLATION as CANCELLATION
+from accounts.mail.kinds import CARD_EXPIRING as CARD_EXPIRING
+from accounts.mail.kinds import DELETION_SCHEDULED as DELETION_SCHEDULED
+from accounts.mail.kinds import DISPUTE as DISPUTE
+from accounts.mail.kinds import EMAIL_CHANGE_CONFIRM as EMAIL_CHANGE_CONFIRM
+from accounts.mail.kinds import EMAIL_CHANGE_NOTICE as EMAIL_CHANGE_NOTICE
+from accounts.mail.kinds import EMAIL_CHANGE_TAKEN as EMAIL_CHANGE_TAKEN
+from accounts.mail.kinds import EMAIL_CHANGED as EMAIL_CHANGED
+from accounts.mail.kinds import FACTOR_ADDED as FACTOR_ADDED
+from accounts.mail.kinds import FACTOR_REMOVED as FACTOR_REMOVED
+from accounts.mail.kinds import FACTOR_RESET_DONE as FACTOR_RESET_DONE
+from accounts.mail.kinds import FACTOR_RESET_STARTED as FACTOR_RESET_STARTED
+from accounts.mail.kinds import FACTORS_GUESSED as FACTORS_GUESSED
+from accounts.mail.kinds import GOOGLE_LINKED as GOOGLE_LINKED
+from accounts.mail.kinds import GOOGLE_UNLINKED as GOOGLE_UNLINKED
+from accounts.mail.kinds import KINDS as KINDS
+from accounts.mail.kinds import MFA_DISABLED as MFA_DISABLED
+from accounts.mail.kinds import MFA_ENABLED as MFA_ENABLED
+from accounts.mail.kinds import NEW_DEVICE as NEW_DEVICE
+from accounts.mail.kinds import NOTICES as NOTICES
+from accounts.mail.kinds import PASSKEY_COPIED as PASSKEY_COPIED
+from accounts.mail.kinds import PASSWORD_CHANGED as PASSWORD_CHANGED
+from accounts.mail.kinds import PASSWORD_RESET_LINK as PASSWORD_RESET_LINK
+from accounts.mail.kinds import PASSWORD_WAS_RESET as PASSWORD_WAS_RESET
+from accounts.mail.kinds import PAYMENT_FAILED as PAYMENT_FAILED
+from accounts.mail.kinds import PROOFS_EXHAUSTED as PROOFS_EXHAUSTED
+from accounts.mail.kinds import PURCHASE as PURCHASE
+from accounts.mail.kinds import RECOVERY_CODE_USED as RECOVERY_CODE_USED
+from accounts.mail.kinds import RECOVERY_CODES_MADE as RECOVERY_CODES_MADE
+from accounts.mail.kinds import REFRESH_REUSED as REFRESH_REUSED
+from accounts.mail.kinds import REFUND as REFUND
+from accounts.mail.kinds import RENEWAL as RENEWAL
+from accounts.mail.kinds import TRIAL_ENDING as TRIAL_ENDING
+from accounts.mail.kinds import VERIFY_EMAIL as VERIFY_EMAIL
+from accounts.mail.kinds import notify as notify
+from accounts.mail.outbox import enqueue as enqueue
+from accounts.mail.outbox import send_again as send_again

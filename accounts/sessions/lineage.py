@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from rest_framework_simplejwt.exceptions import TokenError
 
-from accounts import audit
+from accounts import audit, mail
 from accounts.audit import Event
 from accounts.errors import (
     RefreshSessionRevoked,
@@ -24,7 +24,6 @@ from accounts.errors import (
 from accounts.kit import devices, metrics, throttles
 from accounts.kit.client import Client
 from accounts.kit.problems import ServiceUnavailable
-from accounts.mail import kinds
 from accounts.models import Session, User
 from accounts.sessions import key_use
 from accounts.sessions.ending import EndReason
@@ -98,7 +97,7 @@ def open_session(user: User, *, methods: list[str], client: Client) -> TokenPair
         session, is_new = opened
         event = audit.record(Event.SIGNED_IN, user_id=user.pk, session_id=session.pk, client=client)
         if is_new:
-            kinds.notify(kinds.NEW_DEVICE, user=user, event=event)
+            mail.notify(mail.NEW_DEVICE, user=user, event=event)
     metrics.count(metrics.TOKENS, "sign_in")
     return _pair(session, user.token_version, now=session.current_issued_at)
 
@@ -204,7 +203,7 @@ def _end_reused(session: Session, client: Client) -> None:
             Event.REFRESH_REUSED, user_id=session.user_id, session_id=session.pk, client=client
         )
         if Session.objects.filter(pk=session.pk).end(EndReason.REUSE):
-            kinds.notify(kinds.REFRESH_REUSED, user=session.user, event=event)
+            mail.notify(mail.REFRESH_REUSED, user=session.user, event=event)
 
 
 def _run(statement: str, values: dict[str, Any]) -> Any:

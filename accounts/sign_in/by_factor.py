@@ -6,14 +6,13 @@ from typing import Any
 from allauth.mfa.models import Authenticator
 from django.db import transaction
 
-from accounts import audit, factors
+from accounts import audit, factors, mail
 from accounts.audit import Event
 from accounts.errors import MFAInvalidCode, MFATokenInvalid, PasskeyInvalid
 from accounts.factors import passkeys, proofs, totp
 from accounts.factors.proofs import FactorWrong
 from accounts.kit import throttles
 from accounts.kit.client import Client, network
-from accounts.mail import kinds
 from accounts.models import MFAToken, User
 from accounts.sessions import TokenPair
 from accounts.sign_in import admission, half_sign_ins
@@ -79,7 +78,7 @@ def note_use(user: User, row: Authenticator, *, client: Client) -> None:
     """A recovery code is told about: few are left, and it may not have been the owner."""
     if row.type == Type.RECOVERY_CODES:
         event = audit.record(Event.RECOVERY_CODE_USED, user_id=user.pk, client=client)
-        kinds.notify(kinds.RECOVERY_CODE_USED, user=user, event=event)
+        mail.notify(mail.RECOVERY_CODE_USED, user=user, event=event)
 
 
 # ---------------------------------------------------------------- steps

@@ -2,12 +2,12 @@
 
 from django.db import transaction
 
-from accounts import audit, passwords, sessions
+from accounts import audit, mail, passwords, sessions
 from accounts.audit import Event
 from accounts.kit import throttles
 from accounts.kit.client import Client
 from accounts.kit.problems import ServiceUnavailable, ValidationFailed
-from accounts.mail import kinds, tokens
+from accounts.mail import tokens
 from accounts.models import Session, User
 from accounts.sign_in import reauthentication
 
@@ -52,4 +52,4 @@ def _store(session: Session, password: str, client: Client) -> None:
     sessions.end_others(session, reason=sessions.EndReason.PASSWORD)
     tokens.void_all(user_id=user.pk)
     event = audit.record(Event.PASSWORD_CHANGED, user_id=user.pk, session_id=session.pk, client=client)
-    kinds.notify(kinds.PASSWORD_CHANGED, user=user, event=event)
+    mail.notify(mail.PASSWORD_CHANGED, user=user, event=event)

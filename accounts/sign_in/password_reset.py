@@ -10,14 +10,14 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models.functions import Now
 
-from accounts import audit, events, hooks, passwords, sessions
+from accounts import audit, events, hooks, mail, passwords, sessions
 from accounts.audit import Event
 from accounts.errors import TokenInvalid
 from accounts.identity import mail_requests
 from accounts.kit import email_address, throttles
 from accounts.kit.client import Client, network
 from accounts.kit.problems import ValidationFailed
-from accounts.mail import kinds, outbox, tokens
+from accounts.mail import tokens
 from accounts.mail.tokens import Purpose
 from accounts.models import PendingRegistration, User
 
@@ -37,7 +37,7 @@ def request(*, email: str) -> None:
     address = email_address.normalize(email)
     throttles.take(throttles.hit("password_reset_request", email_address.mailbox(address)))
     with transaction.atomic():
-        outbox.enqueue(mail_requests.RESET_REQUESTED, requested_email=address)
+        mail.enqueue(mail_requests.RESET_REQUESTED, requested_email=address)
 
 
 def reset(*, token: str, new_password: str, client: Client) -> None:
@@ -72,7 +72,7 @@ def _store(token_id: UUID, password: str, client: Client) -> None:
     sessions.end_all(user.pk, reason=sessions.EndReason.PASSWORD)
     tokens.void_all(user_id=user.pk)
     event = audit.record(Event.PASSWORD_RESET, user_id=user.pk, client=client)
-    kinds.notify(kinds.PASSWORD_WAS_RESET, user=user, event=event)
+    mail.notify(mail.PASSWORD_WAS_RESET, user=user, event=event)
 
 
 def _is_under_suspicion(user: User) -> bool:

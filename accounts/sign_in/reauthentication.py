@@ -13,14 +13,13 @@ from typing import Any
 from django.db import transaction
 from django.db.models.functions import Now
 
-from accounts import audit, factors, passwords
+from accounts import audit, factors, mail, passwords
 from accounts.audit import Event
 from accounts.errors import ReauthenticationFailed
 from accounts.factors import passkeys, proofs, totp
 from accounts.factors.proofs import FactorWrong
 from accounts.kit import throttles
 from accounts.kit.client import Client
-from accounts.mail import kinds
 from accounts.models import Session, User
 from accounts.sign_in import by_factor, by_google
 
@@ -127,5 +126,5 @@ def _refuse(session: Session, client: Client, *, last: bool) -> None:
             Event.REAUTHENTICATION_FAILED, user_id=session.user_id, session_id=session.pk, client=client
         )
         if last:
-            kinds.notify(kinds.PROOFS_EXHAUSTED, user=session.user, event=event)
+            mail.notify(mail.PROOFS_EXHAUSTED, user=session.user, event=event)
     raise ReauthenticationFailed

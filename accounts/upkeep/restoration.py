@@ -18,11 +18,11 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from accounts import factors
+from accounts import factors, mail
 from accounts.audit import Event
 from accounts.identity import deletion, erasure, status
 from accounts.kit.client import Client
-from accounts.mail import kinds, outbox, tokens
+from accounts.mail import tokens
 from accounts.models import AuditEvent, FactorReset, MailToken, OutboxMessage, ServiceEvent, Session, User
 from accounts.service_keys import issuing
 from accounts.sessions import of_staff
@@ -96,7 +96,7 @@ def _void_password(row: dict[str, Any]) -> bool:
     user.set_unusable_password()
     User.objects.filter(pk=user.pk).update(password=user.password, token_version=F("token_version") + 1)
     token = tokens.issue(MailToken.Purpose.RESET, user_id=user.pk, email=user.email)
-    outbox.enqueue(kinds.PASSWORD_RESET_LINK, user_id=user.pk, token=token)
+    mail.enqueue(mail.PASSWORD_RESET_LINK, user_id=user.pk, token=token)
     return True
 
 

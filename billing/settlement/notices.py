@@ -12,9 +12,8 @@ subscription.trial_ending; card.expiring. docs/billing.md has their fields.
 import uuid
 from typing import Any
 
-from accounts import audit, events
+from accounts import audit, events, mail
 from accounts.audit import Event
-from accounts.mail import kinds
 from accounts.models import AuditEvent, User
 from billing.models import BillingAccount, Payment
 from billing.stripe.shapes import written
@@ -23,14 +22,14 @@ Detail = dict[str, Any]
 Status = BillingAccount.Status
 
 MAILS = {
-    Event.PURCHASED: kinds.PURCHASE,
-    Event.SUBSCRIPTION_RENEWED: kinds.RENEWAL,
-    Event.SUBSCRIPTION_CANCELED: kinds.CANCELLATION,
-    Event.PAYMENT_FAILED: kinds.PAYMENT_FAILED,
-    Event.PAYMENT_REFUNDED: kinds.REFUND,
-    Event.PAYMENT_DISPUTED: kinds.DISPUTE,
-    Event.TRIAL_ENDING: kinds.TRIAL_ENDING,
-    Event.CARD_EXPIRING: kinds.CARD_EXPIRING,
+    Event.PURCHASED: mail.PURCHASE,
+    Event.SUBSCRIPTION_RENEWED: mail.RENEWAL,
+    Event.SUBSCRIPTION_CANCELED: mail.CANCELLATION,
+    Event.PAYMENT_FAILED: mail.PAYMENT_FAILED,
+    Event.PAYMENT_REFUNDED: mail.REFUND,
+    Event.PAYMENT_DISPUTED: mail.DISPUTE,
+    Event.TRIAL_ENDING: mail.TRIAL_ENDING,
+    Event.CARD_EXPIRING: mail.CARD_EXPIRING,
 }
 
 
@@ -171,7 +170,7 @@ def _tell(event: Event, user_id: uuid.UUID, detail: Detail) -> None:
     user = User.objects.filter(pk=user_id).exclude(status=User.Status.DELETED).first()
     if user is not None:
         row = audit.record(event, user_id=user_id, actor="stripe", detail=detail)
-        kinds.notify(MAILS[event], user=user, event=row)
+        mail.notify(MAILS[event], user=user, event=row)
 
 
 def _was_told(event: Event, user_id: uuid.UUID, **about: Any) -> bool:

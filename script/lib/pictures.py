@@ -77,10 +77,10 @@ def texts(language: str) -> Iterator[str]:
     from django.template.loader import render_to_string
     from django.utils import translation
 
-    from accounts.mail import kinds
+    from accounts import mail
 
     with translation.override(language):
-        for kind, about in {**kinds.KINDS, **kinds.NOTICES}.items():
+        for kind, about in {**mail.KINDS, **mail.NOTICES}.items():
             yield render_to_string(f"mail/{kind}.html", {**SAMPLE, "subject": str(about.subject)})
         for path in sorted((ROOT / "templates" / "pages").glob("*.html")):
             if path.name != "base.html":

@@ -25,7 +25,7 @@ SELECT t.email FROM accounts_outboxmessage m JOIN accounts_mailtoken t ON t.id =
 WHERE m.dead_at IS NOT NULL AND t.email = ANY(%s)
 """
 SEND_AGAIN = """
-from accounts.mail.outbox import send_again
+from accounts.mail import send_again
 from accounts.models import OutboxMessage
 send_again(list(OutboxMessage.objects.filter(dead_at__isnull=False).values_list("pk", flat=True)), actor="drill")
 """
