@@ -12,7 +12,7 @@ from accounts.mail import delivery, outbox
 from accounts.upkeep import days, retention
 
 
-@shared_task(soft_time_limit=delivery.SECONDS_TO_SEND, time_limit=delivery.LEASE.seconds - 1)
+@shared_task(soft_time_limit=delivery.SECONDS_TO_SEND, time_limit=outbox.queue.lease.seconds - 1)
 def deliver(message_id: str) -> None:
     delivery.deliver(UUID(message_id), resolve=mail_requests.resolve)
 

@@ -165,6 +165,10 @@ class MailStates(OneOf):
 class OutboxMessageAdmin(OfUsersAdmin):
     list_display = ("mail", "user", "created_at", "sent_at", "dead_at", "attempts", "last_error")
     list_filter = (MailStates, Kinds)
+    fields = (
+        "kind", "user", "token", "event", "requested_email", "due_at", "leased_until", "attempts", "sent_at",
+        "dead_at", "last_error",
+    )  # fmt: skip
     mail = words("kind", "mail")
     actions = ("send_again",)
 

@@ -3,7 +3,8 @@
 Rows are the truth. An event is written in the transaction of its cause (accounts/events/feed.py); here, after its
 commit, it gets a place in the feed and a delivery row for each subscription that wants it. One process at a time does
 this, by a lease that ends with its connection to the database, or else by itself; its threads only talk to receivers.
-What is killed, or lost by the broker, is found again.
+What is killed, or lost by the broker, is found again. It is not a queue of kit/leases.py, whose workers claim one row
+each: a user's events go one after the other, and how many go to one receiver at once is for one process to see.
 
 A delivery that fails is repeated, later and later, and holds back its user's later events for this subscription and
 nobody else's; after its last try it is a dead letter, and they go on. A receiver that fails several times in a row is

@@ -14,35 +14,19 @@ from uuid import UUID
 
 import structlog
 from billiard.exceptions import SoftTimeLimitExceeded
-from django.db import connection
-from django.db.models import F
-from django.db.models.functions import Now
 
-from accounts.kit import throttles
+from accounts.kit import clock, throttles
 from accounts.kit.problems import RateLimited
 from accounts.kit.resting import Rest
 from accounts.mail import kinds
+from accounts.mail.outbox import queue
 from accounts.models import OutboxMessage
 
-LEASE = timedelta(seconds=20)
 SECONDS_TO_SEND = 15  # the task's soft limit: within the lease, so that no second worker joins in
-TRIES = 8
 GIVE_UP_AFTER = timedelta(days=1)
-FIRST_DELAY, LONGEST_DELAY = 5.0, 120.0
-LONGEST_DELAY_OF_OUTAGE = 60.0
+FIRST_DELAY_OF_OUTAGE, LONGEST_DELAY_OF_OUTAGE = 5.0, 60.0
 
 log = structlog.get_logger(__name__)
-
-_TAKE = """
-UPDATE accounts_outboxmessage
-SET leased_until = clock_timestamp() + %(lease)s * interval '1 second', attempts = attempts + 1
-WHERE id = (
-  SELECT id FROM accounts_outboxmessage
-  WHERE id = %(id)s AND sent_at IS NULL AND dead_at IS NULL
-    AND (leased_until IS NULL OR leased_until <= clock_timestamp())
-  FOR UPDATE SKIP LOCKED)
-RETURNING clock_timestamp() - created_at
-"""
 
 
 class Failure(Enum):
@@ -61,30 +45,21 @@ def deliver(message_id: UUID, *, resolve: Callable[[OutboxMessage], None]) -> No
 
     `resolve` turns what was only a request into the mail that answers it.
     """
-    age = _take(message_id)
-    if age is None:
+    if queue.claim_this(message_id) is None:
         return
     message = OutboxMessage.objects.select_related("user", "token", "token__registration", "event").get(
         pk=message_id
     )
     if not rest.is_over():
-        _put_off(message, seconds=rest.seconds, reason="the mail server was away a moment ago")
+        queue.put_off(message, seconds=rest.seconds, reason="the mail server was away a moment ago")
         return
     try:
         resolve(message)
         reason = _send(message)
     except Exception as error:  # noqa: BLE001  one message must never stop the others, whatever is wrong with it
-        _failed(message, error, age)
+        _failed(message, error)
     else:
-        _finish(message, reason)
-
-
-def _take(message_id: UUID) -> timedelta | None:
-    """The message's age, where it is ours now."""
-    with connection.cursor() as cursor:
-        cursor.execute(_TAKE, {"lease": LEASE.total_seconds(), "id": message_id})
-        row = cursor.fetchone()
-    return None if row is None else row[0]
+        queue.finish(message, leased_until=None, requested_email="", last_error=reason)
 
 
 def _send(message: OutboxMessage) -> str:
@@ -116,38 +91,18 @@ def _budget(message: OutboxMessage) -> Iterator[None]:
         raise
 
 
-def _finish(message: OutboxMessage, reason: str) -> None:
-    _update(message, sent_at=Now(), leased_until=None, requested_email="", last_error=reason)
-
-
-def _failed(message: OutboxMessage, error: Exception, age: timedelta) -> None:
-    failure = judge(error)
-    reason = _describe(error)
+def _failed(message: OutboxMessage, error: Exception) -> None:
+    failure, reason = judge(error), _describe(error)
+    age = clock.now() - message.created_at
     log.warning(
         "mail_not_sent", message=str(message.pk), kind=message.kind, reason=reason, tries=message.attempts
     )
     if failure is Failure.SERVER_AWAY and age < GIVE_UP_AFTER:
         rest.begin()
-        seconds = min(max(age.total_seconds() / 2, FIRST_DELAY), LONGEST_DELAY_OF_OUTAGE)
-        _put_off(message, seconds=seconds, reason=reason)
-    elif failure is Failure.THIS_MESSAGE and message.attempts < TRIES:
-        seconds = min(FIRST_DELAY * 2 ** (message.attempts - 1), LONGEST_DELAY)
-        _update(message, due_at=_in(seconds), leased_until=None, last_error=reason)
+        seconds = min(max(age.total_seconds() / 2, FIRST_DELAY_OF_OUTAGE), LONGEST_DELAY_OF_OUTAGE)
+        queue.put_off(message, seconds=seconds, reason=reason)
     else:
-        _update(message, dead_at=Now(), leased_until=None, last_error=reason)
-
-
-def _put_off(message: OutboxMessage, *, seconds: float, reason: str) -> None:
-    """Later, and this was no try."""
-    _update(message, due_at=_in(seconds), leased_until=None, attempts=F("attempts") - 1, last_error=reason)
-
-
-def _update(message: OutboxMessage, **values: object) -> None:
-    OutboxMessage.objects.filter(pk=message.pk, sent_at=None, dead_at=None).update(**values)
-
-
-def _in(seconds: float) -> object:
-    return Now() + timedelta(seconds=seconds)
+        queue.fail(message, reason, for_good=failure is not Failure.THIS_MESSAGE)
 
 
 def judge(error: Exception) -> Failure:

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from datetime import timedelta
 from uuid import UUID
 
-from django.db import connection, transaction
-from django.db.models.functions import Now
+from django.db import transaction
 
 from accounts import audit
 from accounts.audit import Event
 from accounts.kit import nudge
+from accounts.kit.leases import Queue
 from accounts.models import AuditEvent, MailToken, OutboxMessage
 
 HAND_OVER_AGAIN = timedelta(seconds=15)  # after which the relay takes an id that it handed over for lost
@@ -22,16 +22,15 @@ DELIVER = "accounts.tasks.deliver"
 
 postman = nudge.Nudge(DELIVER, most=1000)
 
-# SKIP LOCKED: relays that run at the same time share the work instead of waiting for one another.
-_DUE = """
-UPDATE accounts_outboxmessage SET due_at = clock_timestamp() + %(again)s * interval '1 second'
-WHERE id IN (
-  SELECT id FROM accounts_outboxmessage
-  WHERE sent_at IS NULL AND dead_at IS NULL AND due_at <= clock_timestamp()
-    AND (leased_until IS NULL OR leased_until <= clock_timestamp())
-  ORDER BY due_at LIMIT %(most)s FOR UPDATE SKIP LOCKED)
-RETURNING id
-"""
+queue = Queue(
+    model=OutboxMessage,
+    order="due_at",
+    lease=timedelta(seconds=20),
+    first_delay=5,
+    growth=2,
+    longest_delay=120,
+    spread=0,
+)
 
 
 def enqueue(
@@ -52,9 +51,7 @@ def enqueue(
 
 def relay() -> int:
     """Hands over what is due and was not handed over, was lost on the way, or failed and has waited long enough."""
-    with connection.cursor() as cursor:
-        cursor.execute(_DUE, {"again": HAND_OVER_AGAIN.total_seconds(), "most": RELAYED_AT_ONCE})
-        due = [row[0] for row in cursor.fetchall()]
+    due = queue.hand_over(most=RELAYED_AT_ONCE, again=HAND_OVER_AGAIN)
     for message_id in due:
         nudge.send(DELIVER, str(message_id))
     return len(due)
@@ -68,9 +65,7 @@ def send_again(message_ids: Iterable[UUID], *, actor: str) -> int:
     )
     revived = list(dead.order_by("pk"))
     for message in revived:
-        OutboxMessage.objects.filter(pk=message.pk).update(
-            dead_at=None, attempts=0, due_at=Now(), leased_until=None, last_error=""
-        )
+        queue.revive(message, last_error="")
         detail = {"message": str(message.pk)}
         audit.record(Event.MAIL_SENT_AGAIN, user_id=message.user_id, actor=actor, detail=detail)
         postman.tell_on_commit(str(message.pk))

@@ -6,11 +6,12 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from accounts.kit.leases import Queued
 from accounts.models.addresses import MailToken
 from accounts.models.users import User
 
 
-class OutboxMessage(models.Model):
+class OutboxMessage(Queued):
     """A mail that must leave, written in the transaction of its cause. Holds ids, never a secret."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -22,12 +23,11 @@ class OutboxMessage(models.Model):
     # What was asked for an address that may belong to nobody, or the one that a notice goes to; cleared when handled.
     requested_email = models.CharField(max_length=254, blank=True, default="")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
-    due_at = models.DateTimeField(db_default=Now())
-    leased_until = models.DateTimeField(null=True, blank=True)  # a worker is at it until then
-    attempts = models.PositiveSmallIntegerField(default=0)
-    sent_at = models.DateTimeField(
-        null=True, blank=True
-    )  # dealt with; `last_error` says why where nothing was sent
+    # Dealt with; `last_error` says why where nothing was sent.
+    sent_at = models.DateTimeField(null=True, blank=True)
+    DONE, done_at = "sent_at", None
+    # As the first migration made them.
+    leased_until = models.DateTimeField(null=True, blank=True)
     dead_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=500, blank=True, default="")
 

@@ -122,7 +122,7 @@ class TestHandingOver:
 class TestSending:
     def test_a_repeat_carries_the_same_message_id_and_link(self, message):
         """Killed between the mail server's answer and our note of it."""
-        delivery._take(message.pk)
+        outbox.queue.claim_this(message.pk)
         composed = kinds.compose(OutboxMessage.objects.get(pk=message.pk))
         assert composed is not None
         composed.send()
@@ -141,10 +141,10 @@ class TestSending:
         assert first.body == second.body
 
     def test_a_lease_is_over_before_half_a_minute(self, message):
-        delivery._take(message.pk)
+        outbox.queue.claim_this(message.pk)
         message.refresh_from_db()
         assert message.leased_until - message.due_at < timedelta(seconds=25)
-        assert timedelta(seconds=delivery.SECONDS_TO_SEND) < delivery.LEASE
+        assert timedelta(seconds=delivery.SECONDS_TO_SEND) < outbox.queue.lease
 
     @pytest.mark.parametrize("end", ["used_at", "voided_at"])
     def test_a_link_that_is_spent_is_not_mailed(self, message, end):
@@ -220,7 +220,7 @@ class TestFailing:
 
     def test_a_worker_that_is_killed_each_time_is_counted(self, message):
         for _ in range(3):
-            delivery._take(message.pk)
+            outbox.queue.claim_this(message.pk)
             pass_time(leased_until=True)
         assert OutboxMessage.objects.get().attempts == 3
 

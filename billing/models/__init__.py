@@ -8,7 +8,7 @@ grants for one payment, two trials with one card.
 from billing.models.catalogue import Plan
 from billing.models.customers import BillingAccount, CustomerLink
 from billing.models.payments import Payment, Revenue, TrialClaim
-from billing.models.queues import CustomerChange, InboxEvent, Progress, Queued
+from billing.models.queues import CustomerChange, InboxEvent, Progress
 from billing.models.requests import Request, RequestAttempt
 
 __all__ = [
@@ -19,7 +19,6 @@ __all__ = [
     "Payment",
     "Plan",
     "Progress",
-    "Queued",
     "Request",
     "RequestAttempt",
     "Revenue",

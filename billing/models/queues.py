@@ -5,21 +5,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from accounts.kit.leases import Queued
 from billing.models.catalogue import STRIPE_ID
-
-
-class Queued(models.Model):
-    """A row that workers carry out: claimed by a lease, tried again later, given up after a number of tries."""
-
-    leased_until = models.DateTimeField(null=True)
-    due_at = models.DateTimeField(db_default=Now())
-    attempts = models.PositiveSmallIntegerField(default=0)
-    done_at = models.DateTimeField(null=True)
-    dead_at = models.DateTimeField(null=True)
-    last_error = models.CharField(max_length=200, blank=True, default="")  # its kind and code, never its text
-
-    class Meta:
-        abstract = True
 
 
 class InboxEvent(Queued):

@@ -8,8 +8,9 @@ import time
 import structlog
 from django.db.models.functions import Now
 
+from accounts.kit.leases import Queue, describe
 from accounts.models import User
-from billing import customers, leases
+from billing import customers
 from billing.errors import StripeObjectMissing
 from billing.models import CustomerChange, CustomerLink
 from billing.settlement import lifecycle
@@ -20,6 +21,8 @@ SECONDS_OF_A_RUN = 30.0
 SECONDS_OF_A_CHANGE = 45.0
 Kind = CustomerChange.Kind
 
+queue = Queue(model=CustomerChange, order="due_at, id")
+
 log = structlog.get_logger("billing")
 
 
@@ -27,7 +30,7 @@ def carry_out(*, seconds: float = SECONDS_OF_A_RUN) -> int:
     """All that is due, until nothing is left or the time is up. How many."""
     until = time.monotonic() + seconds
     done = 0
-    while time.monotonic() < until and (change := leases.claim(CustomerChange, order="due_at, id")):
+    while time.monotonic() < until and (change := queue.claim()):
         _carry_out(change)
         done += 1
     return done
@@ -38,11 +41,11 @@ def _carry_out(change: CustomerChange) -> None:
         with sdk.within(SECONDS_OF_A_CHANGE):
             _tell(change)
     except Exception as error:  # noqa: BLE001 -- whatever goes wrong with one must not keep the others waiting
-        dead = leases.fail(change, error)
+        dead = queue.fail(change, describe(error))
         report = log.error if dead else log.warning
-        report("customer_change_failed", kind=change.kind, dead=dead, reason=leases.describe(error))
+        report("customer_change_failed", kind=change.kind, dead=dead, reason=describe(error))
     else:
-        leases.finish(change)
+        queue.finish(change)
 
 
 def _tell(change: CustomerChange) -> None:

@@ -13,7 +13,8 @@ import structlog
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from billing import customers, leases
+from accounts.kit.leases import Queue, describe
+from billing import customers
 from billing.errors import BillingFailed, BillingUnavailable, StripeObjectMissing, Unsettleable
 from billing.models import InboxEvent, Payment, Progress
 from billing.settlement import lifecycle, settle
@@ -25,6 +26,8 @@ SECONDS_OF_A_RUN = 30.0
 SECONDS_OF_AN_EVENT = 45.0  # less than a lease
 PAUSE = timedelta(seconds=15)  # when Stripe fails one event after the other
 AWAY = "stripe_away"
+
+queue = Queue(model=InboxEvent, order="created, id")
 
 log = structlog.get_logger("billing")
 
@@ -97,7 +100,7 @@ def work(*, seconds: float = SECONDS_OF_A_RUN) -> int:
         return 0
     until = time.monotonic() + seconds
     done = failed_in_a_row = 0
-    while time.monotonic() < until and (event := leases.claim(InboxEvent, order="created, id")):
+    while time.monotonic() < until and (event := queue.claim()):
         failed_in_a_row = 0 if process(event) else failed_in_a_row + 1
         if failed_in_a_row > 1:
             _stay_away()
@@ -116,18 +119,18 @@ def process(event: InboxEvent) -> bool:
     except Exception as error:  # noqa: BLE001 -- whatever goes wrong with one event must not keep the others waiting
         _put_off(event, error)
         return isinstance(error, BillingFailed) or not isinstance(error, BillingUnavailable)
-    leases.finish(event, **({"body": None} if erased else {}))
+    queue.finish(event, **({"body": None} if erased else {}))
     return True
 
 
 def _put_off(event: InboxEvent, error: Exception) -> None:
-    dead = leases.fail(event, error, for_good=isinstance(error, Unsettleable))
+    dead = queue.fail(event, describe(error), for_good=isinstance(error, Unsettleable))
     report = log.error if dead else log.warning
     report(
         "event_dead" if dead else "event_put_off",
         type=event.type,
         id=event.event_id,
-        reason=leases.describe(error),
+        reason=describe(error),
     )
 
 
@@ -176,5 +179,5 @@ def dead() -> QuerySet[InboxEvent]:
 
 def replay(event: InboxEvent) -> None:
     """Gives a dead event another round of tries, from now."""
-    leases.revive(event)
+    queue.revive(event)
     intake.worker.tell()

@@ -17,9 +17,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.kit import nudge
+from accounts.kit.leases import describe
 from accounts.kit.problems import Problem
 from accounts.models import User
-from billing import customers, leases
+from billing import customers
 from billing.errors import EventInvalid
 from billing.models import BillingAccount, CustomerChange, CustomerLink, Payment, Progress
 from billing.settlement import lifecycle, settle
@@ -136,7 +137,7 @@ def _noting(*, user_id: UUID) -> None:
     try:
         lifecycle.follow(user_id)
     except Problem as problem:
-        log.warning("subscription_not_followed", user=str(user_id), reason=leases.describe(problem))
+        log.warning("subscription_not_followed", user=str(user_id), reason=describe(problem))
 
 
 def reconcile(*, start: datetime, end: datetime, dry_run: bool = False) -> Iterator[Difference]:
@@ -188,7 +189,7 @@ def _check(payment_id: str, *, dry_run: bool) -> Difference | None:
     try:
         user_id, after = (_preview if dry_run else _settle)(payment_id)
     except Exception as error:  # noqa: BLE001
-        return Difference(payment=payment_id, posted=before, due=before, problem=leases.describe(error))
+        return Difference(payment=payment_id, posted=before, due=before, problem=describe(error))
     if before == after or user_id is None:
         return None
     return Difference(payment=payment_id, user_id=user_id, posted=before, due=after)

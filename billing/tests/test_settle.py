@@ -6,7 +6,6 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from billing import leases
 from billing.models import InboxEvent, Payment, Plan
 from billing.settlement import settle
 from billing.settlement.settle import RENEWAL_GRACE
@@ -276,19 +275,19 @@ class TestInbox:
     def test_in_the_order_of_their_making(self, stripe, settings):
         later, sooner = event(created=2_000), event(created=1_000)
         receive([later, sooner])
-        first = leases.claim(InboxEvent, order="created, id")
+        first = inbox.queue.claim()
         assert first is not None
         assert first.event_id == sooner["id"]
 
     def test_two_workers_never_have_the_same(self, stripe):
         receive([event()])
-        assert leases.claim(InboxEvent, order="created, id") is not None
-        assert leases.claim(InboxEvent, order="created, id") is None
+        assert inbox.queue.claim() is not None
+        assert inbox.queue.claim() is None
 
     def test_a_worker_that_dies_leaves_it_to_another(self, stripe, plans, buyer):
         buyer.buy(plans["small"])
         receive(stripe.events("payment_intent.succeeded"))
-        leases.claim(InboxEvent, order="created, id")
+        inbox.queue.claim()
         InboxEvent.objects.update(leased_until=timezone.now())
         inbox.work()
         assert buyer.balance == 100
