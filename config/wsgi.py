@@ -16,5 +16,7 @@ tracing.start()
 application = get_wsgi_application()
 
 from accounts.checks import refuse_contradictions  # noqa: E402 -- needs the apps to be loaded
+from config import first_use  # noqa: E402 -- as above
 
 refuse_contradictions()
+first_use.build_shapes()

@@ -60,6 +60,9 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
         return _signer("state").sign(base64url.encode(msgspec.json.encode(self)))
 
 
+_decoder = msgspec.json.Decoder(State)  # made by one thread: see accounts/kit/shapes.py
+
+
 def new(purpose: Literal["sign_in", "link"], *, binding: str, **fields: Any) -> State:
     return State(
         id=secrets.token_urlsafe(16), purpose=purpose, browser=_hash(binding), began_at=int(now()), **fields
@@ -91,7 +94,7 @@ def _read(text: str) -> State:
         if len(text) > LONGEST_STATE:
             raise StateInvalid
         encoded = _signer("state").unsign(text)
-        return msgspec.json.decode(base64url.decode(encoded.encode()), type=State)
+        return _decoder.decode(base64url.decode(encoded.encode()))
     except (BadSignature, ValueError) as error:
         raise StateInvalid from error
 

@@ -34,6 +34,9 @@ class Line(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     timezone: str = "UTC"
 
 
+_decoder = msgspec.json.Decoder(Line)
+
+
 @dataclass
 class Report:
     """What became of the lines. `refused` are their numbers, from 1, with the reason."""
@@ -70,7 +73,7 @@ def read(line: bytes) -> User | None:
     if not line.strip():
         return None
     try:
-        wanted = msgspec.json.decode(line, type=Line)
+        wanted = _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Refused(str(error)) from error
     name = profile.clean_text(wanted.display_name)

@@ -7,6 +7,7 @@ listed at once; inside lists and nested objects the first one is.
 """
 
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from itertools import islice
@@ -18,6 +19,9 @@ from accounts.kit.problems import UnknownField, ValidationFailed
 
 Shape = TypeVar("Shape")
 Fault = tuple[str, str, str]  # field, code, detail: one entry of `errors`
+
+_built: set[Any] = set()
+_building = threading.Lock()
 
 _PATH = re.compile(r" - at (?:`key` in )?`\$?(?P<path>[^`]*)`$")
 _NAMED = re.compile(r"^Object (?:missing required|contains unknown) field `(?P<name>[^`]*)`")
@@ -53,8 +57,22 @@ def is_shallow(value: Any, *, levels: int) -> bool:
     return False
 
 
+def build(shape: Any) -> None:
+    """Have msgspec look at the type now. A process that serves builds what it knows of before requests come.
+
+    msgspec 0.22 does it at the first use, and shows other threads the type half read: they crash the process
+    (docs/upstream/msgspec-race.md). So whatever is met later is built by one thread at a time.
+    """
+    with _building:
+        if shape not in _built:
+            msgspec.json.Decoder(shape)
+            _built.add(shape)
+
+
 def convert(value: Any, shape: type[Shape], *, strict: bool = True) -> Shape:
     """The value as an instance of `shape`. Raises UnknownField or ValidationFailed."""
+    if shape not in _built:
+        build(shape)
     try:
         return msgspec.convert(value, shape, strict=strict)
     except msgspec.ValidationError as error:
