@@ -1,8 +1,9 @@
-"""How gunicorn runs each of the three listeners. WEB_CONCURRENCY and WEB_THREADS size it."""
+"""How gunicorn runs a listener. WEB_CONCURRENCY and WEB_THREADS size it."""
 
 import gc
 import os
-import select
+import socket
+import struct
 from typing import Any
 
 from gunicorn.glogging import Logger
@@ -17,7 +18,7 @@ class NoAccessLog(Logger):  # type: ignore[misc]
 
 
 logger_class = NoAccessLog
-worker_class = "deploy.ready_worker.ReadyWorker" if hasattr(select, "epoll") else "gthread"
+worker_class = "gthread"
 workers = integer("WEB_CONCURRENCY", default=2, least=1)
 threads = integer("WEB_THREADS", default=4, least=1)
 timeout = 30  # a worker whose loop has not moved for this long is replaced
@@ -26,10 +27,11 @@ graceful_timeout = 15  # what an open request gets to finish
 max_requests, max_requests_jitter = 20_000, 2_000  # a leak never grows old; never both workers at once
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # heartbeats touch no disk
 forwarder_headers = ""  # no header becomes SCRIPT_NAME or PATH_INFO: the path is the one that was asked for
+SILENCE = 10  # seconds for which a client may keep a thread waiting for a byte, or for room to send one
 control_socket_disable = True  # one socket file would be shared by every gunicorn of this user
 
 # Its lines in the form of all others (config/logging.py), and without what the requests they are about contained.
-logconfig_dict = {
+logconfig_dict: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "config.logging.JSONFormatter"}},
@@ -49,6 +51,16 @@ logconfig_dict = {
 # The application is imported once, by the master: a start costs half the processor time, and a worker that died is
 # replaced in a moment. So new code takes a new master (restart, or USR2), a HUP is not enough.
 preload_app = True
+
+
+def when_ready(server: Any) -> None:
+    """Have the kernel end what waits for a silent client: a connection takes these options from its listener.
+
+    It is the last resort where no proxy buffers. A client that trickles still keeps a thread (docs/decisions/0021).
+    """
+    for listener in server.LISTENERS:
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            listener.sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", SILENCE, 0))
 
 
 def pre_fork(server: object, worker: object) -> None:

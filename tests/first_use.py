@@ -65,7 +65,7 @@ def of_the_listener() -> list[Use]:
         for route in routes_of(os.environ["LISTENER"])
         if route.view is not None
     ]
-    known = [
+    known: list[tuple[Any, Any]] = [
         (shape, value)
         for view, operation in ((view, getattr(handler, "operation", None)) for view, handler in handlers)
         if operation
@@ -87,7 +87,7 @@ def late_shape() -> tuple[type[msgspec.Struct], dict[str, Any]]:
         for n in range(20)
     ]
     members = [msgspec.defstruct(f"Late{n}", fields, tag=f"late{n}") for n in range(4)]
-    union: Any = members[0] | members[1] | members[2] | members[3]  # type: ignore[operator]
+    union: Any = members[0] | members[1] | members[2] | members[3]
     shape = msgspec.defstruct("Late", [("operations", list[union])])
     return shape, {"operations": [{"type": "late2", **{name: "a" for name, _ in fields}}] * 20}
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 import procfile
@@ -75,29 +76,70 @@ def test_each_listener_has_a_socket_that_a_restart_leaves_open():
         assert f"Requires=auth-{name}.socket\n" in (DEPLOY / "systemd" / f"auth-{name}.service").read_text()
 
 
-def test_only_the_proxy_is_published_and_it_reaches_the_public_listener_alone():
+def test_only_the_proxy_is_published_and_it_reaches_no_internal_listener():
     services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
-    assert published.keys() == {"proxy", "admin"}
-    assert all(port.startswith("127.0.0.1:") for port in published["admin"])
-    beside_the_proxy = [name for name, service in services.items() if "edge" in service.get("networks", [])]
-    assert sorted(beside_the_proxy) == ["proxy", "web"]
-    assert re.findall(r"server ([\w.]+:\d+);", (DEPLOY / "nginx" / "auth.conf").read_text()) == ["web:8000"]
+    assert published == {"proxy": ["443:443", "80:80", "127.0.0.1:8002:8012"]}
+    for network, listener in (("edge", "web"), ("staff", "admin")):
+        there = [name for name, service in services.items() if network in service.get("networks", [])]
+        assert sorted(there) == sorted(["proxy", listener])
+    mounted = {volume.split(":")[0] for volume in services["proxy"]["volumes"] if "nginx/" in volume}
+    assert mounted == {"./nginx/auth-buffered.conf", "./nginx/auth.conf", "./nginx/admin.conf"}
 
 
-def test_a_process_of_the_table_runs_as_it_stands_there(tmp_path):
+@pytest.mark.parametrize(
+    ("file", "listener"), [("auth", "web:8000"), ("admin", "admin:8002"), ("internal", "internal:8001")]
+)
+def test_each_file_of_the_proxy_buffers_and_reaches_one_listener(file, listener):
+    text = (DEPLOY / "nginx" / f"{file}.conf").read_text()
+    assert re.findall(r"server ([\w.]+:\d+);", text) == [listener]
+    assert text.count("proxy_pass") == text.count("include auth-buffered.conf;") == 1
+    assert {"proxy_request_buffering on;", "proxy_buffering on;"} <= set(
+        re.findall(r"^proxy_\w+ \w+;", (DEPLOY / "nginx" / "auth-buffered.conf").read_text(), re.MULTILINE)
+    )
+
+
+def test_the_containers_say_that_a_proxy_buffers():
+    """Their public listener is bound to all addresses, which production refuses without that."""
+    web = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["web"]["environment"]
+    assert (web["BIND"], web["BEHIND_BUFFERING_PROXY"]) == ("0.0.0.0", "true")  # noqa: S104
+
+
+@pytest.mark.parametrize(
+    ("server", "said"),
+    [
+        (
+            "",
+            "internal -m gunicorn config.wsgi:application --config deploy/gunicorn.py --bind 127.0.0.1:9001",
+        ),
+        ("granian", "internal -m deploy.granian_server 127.0.0.1:9001"),
+    ],
+)
+def test_a_process_of_the_table_runs_as_it_stands_there(tmp_path, server, said):
     """With its variables set and expanded; here with programs that only tell."""
-    (tmp_path / "python").write_text('#!/bin/sh\necho "$LISTENER $*"\n')
-    (tmp_path / "python").chmod(0o755)
-    said = subprocess.run(
-        ["/bin/sh", DEPLOY / "process", "internal"],
-        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "INTERNAL_PORT": "9001"},
+    assert tell(tmp_path, "internal", INTERNAL_WEB_SERVER=server, INTERNAL_PORT="9001").stdout == f"{said}\n"
+
+
+def test_a_listener_may_have_a_unix_socket(tmp_path):
+    assert tell(tmp_path, "web", BIND="unix:/run/auth/web").stdout.endswith(" --bind unix:/run/auth/web\n")
+
+
+def test_a_server_that_is_neither_is_refused(tmp_path):
+    done = tell(tmp_path, "web", WEB_SERVER="uvicorn")
+    assert done.returncode == 2
+    assert "WEB_SERVER" in done.stderr
+
+
+def tell(place: Path, process: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    (place / "python").write_text('#!/bin/sh\necho "$LISTENER $*"\n')
+    (place / "python").chmod(0o755)
+    return subprocess.run(
+        ["/bin/sh", DEPLOY / "process", process],
+        env={"PATH": f"{place}:{os.environ['PATH']}", **environment},
         capture_output=True,
         text=True,
-        check=True,
-    ).stdout
-    assert said.startswith("internal -m gunicorn config.wsgi:application")
-    assert said.endswith("--bind 127.0.0.1:9001\n")
+        check=False,
+    )
 
 
 def test_a_name_that_is_not_in_the_table_is_refused():

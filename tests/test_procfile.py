@@ -17,7 +17,7 @@ def test_names_every_process() -> None:
 def test_each_listener_binds_loopback_at_its_own_port_by_default() -> None:
     table = procfile.read(ROOT / "Procfile")
     for name, variable in LISTENERS.items():
-        assert f"BIND:-127.0.0.1}}:${{{variable}:-" in table[name]
+        assert f'BIND:-127.0.0.1}}" "${{{variable}:-' in table[name]
 
 
 def test_variables_are_set_and_expanded() -> None:

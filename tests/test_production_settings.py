@@ -97,6 +97,30 @@ def test_a_whole_environment_starts() -> None:
     assert run(LOAD_SETTINGS, production()) == (0, "")
 
 
+EVERYWHERE = "0.0.0.0"  # noqa: S104 -- what is refused, or behind a proxy
+
+
+class TestBinding:
+    """The public listener is open to the network only behind a proxy that buffers."""
+
+    @pytest.mark.parametrize("address", [EVERYWHERE, "::", "[::]", "192.0.2.7", "auth.internal"])
+    def test_beyond_this_machine(self, address: str) -> None:
+        refused(LOAD_SETTINGS, production(BIND=address), "BEHIND_BUFFERING_PROXY")
+        refused(
+            LOAD_SETTINGS, production(BIND=address, BEHIND_BUFFERING_PROXY="no"), "BEHIND_BUFFERING_PROXY"
+        )
+        assert run(LOAD_SETTINGS, production(BIND=address, BEHIND_BUFFERING_PROXY="true")) == (0, "")
+
+    @pytest.mark.parametrize(
+        "address", ["127.0.0.1", "127.0.0.2", "::1", "[::1]", "localhost", "unix:/run/auth/web"]
+    )
+    def test_on_this_machine(self, address: str) -> None:
+        assert run(LOAD_SETTINGS, production(BIND=address)) == (0, "")
+
+    def test_the_other_listeners_are_bound_as_they_are_told(self) -> None:
+        assert run(LOAD_SETTINGS, production(INTERNAL_BIND=EVERYWHERE, ADMIN_BIND=EVERYWHERE)) == (0, "")
+
+
 class TestSecrets:
     @pytest.mark.parametrize("variable", SECRETS)
     def test_missing(self, variable: str) -> None:

@@ -5,7 +5,7 @@ import binascii
 import math
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -231,6 +231,16 @@ def _networks(variable: str, text: str) -> tuple[Network, ...]:
         return tuple(ip_network(part.strip()) for part in text.split("|") if part.strip())
     except ValueError:
         raise refuse(variable, "contains an invalid network; expected something like 10.1.0.0/16.") from None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens there: a loopback address or a Unix socket."""
+    if host == "localhost" or host.startswith("unix:"):
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def refuse_own_machine(variable: str, hosts: dict[str, tuple[Network, ...]]) -> None:

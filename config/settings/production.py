@@ -18,7 +18,7 @@ from config.settings.base import (
     TRUSTED_PROXY_COUNT,
     VAR_DIR,
 )
-from config.settings.environment import env, refuse, refuse_embedded, refuse_own_machine
+from config.settings.environment import boolean, env, is_loopback, refuse, refuse_embedded, refuse_own_machine
 
 ENVIRONMENT = "live"
 DEBUG = False
@@ -53,6 +53,14 @@ if any(issuer.startswith("http://") for issuer in GOOGLE_ISSUERS):
 for host in str(DATABASES["default"]["HOST"]).split(","):
     refuse_embedded("DATABASE_URL", host, var_dir=VAR_DIR)
 refuse_embedded("REDIS_URL", REDIS_URL.partition("unix://")[2], var_dir=VAR_DIR)
+if not is_loopback(env.str("BIND", default="127.0.0.1")) and not boolean(
+    "BEHIND_BUFFERING_PROXY", default=False
+):
+    raise refuse(
+        "BIND",
+        "opens the public listener to the network. Slow clients would stop it: put a proxy that buffers requests and "
+        "answers in front (deploy/nginx), let nobody else reach it, and set BEHIND_BUFFERING_PROXY=true.",
+    )
 refuse_own_machine("EVENT_WEBHOOK_HOSTS", EVENT_WEBHOOK_HOSTS)
 vars().update(env.email_url("EMAIL_URL"))
 

@@ -49,11 +49,12 @@ def main(chosen: list[str]) -> int:
 
 
 def attack(name: str, running: Instance, sink: MailSink) -> Report:
-    report, started = Report(name), time.monotonic()
+    report, started, before = Report(name), time.monotonic(), len(running.crashes())
     try:
         PARTS[name](running, sink, report)
     except (Exception, SystemExit) as error:  # noqa: BLE001  what breaks one part must not end the others
         report.faults.append(f"{type(error).__name__}: {error}")
+    report.faults += running.crashes()[before:]
     print(report, flush=True)
     print(f"    {time.monotonic() - started:.0f} s", flush=True)
     return report

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from crashes import FAULT_HANDLER, crashes
 from processes import die_with_parent
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -37,13 +38,17 @@ class Server:
 
 
 def ours(database: str, *, listener: str = "internal") -> contextlib.AbstractContextManager[Server]:
-    """A listener as the Procfile has it (two workers of four threads), on that database."""
-    command = [sys.executable, "-m", "gunicorn", "config.wsgi:application", "--config", "deploy/gunicorn.py"]
-    environment = {"LISTENER": listener, "RATE_LIMITS_FACTOR": "1", "DATABASE_URL": database}
+    """A listener as the Procfile has it (two workers of four threads; INTERNAL_WEB_SERVER holds), on that database."""
+    server = os.environ.get("INTERNAL_WEB_SERVER") or "gunicorn"
+    environment = {
+        "LISTENER": listener,
+        "RATE_LIMITS_FACTOR": "1",
+        "DATABASE_URL": database,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "GUNICORN_CMD_ARGS": "--max-requests 0",
+    }
     name = f"{listener}-{database.partition('?')[0].rpartition('/')[2]}"
-    return _server(
-        name, [*command, "--max-requests", "0", "--bind", "127.0.0.1:{port}"], environment, ready="/readyz"
-    )
+    return _server(name, ["sh", "deploy/listen", server, "127.0.0.1", "{port}"], environment, ready="/readyz")
 
 
 def fastapi(database: str) -> contextlib.AbstractContextManager[Server]:
@@ -84,7 +89,7 @@ def _server(
     with log.open("w") as output:
         process = subprocess.Popen(
             [part.format(port=port) for part in command],
-            env={**os.environ, **environment},
+            env={**os.environ, **FAULT_HANDLER, **environment},
             stdout=output,
             stderr=output,
             preexec_fn=die_with_parent(signal.SIGTERM),
@@ -96,6 +101,8 @@ def _server(
     finally:
         process.terminate()
         process.wait(30)
+    if died := crashes([log]):
+        raise SystemExit(f"{name}: a process died, so its figures say nothing: {died}")
 
 
 def _await(url: str, log: Path) -> None:

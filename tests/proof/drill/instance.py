@@ -19,6 +19,7 @@ from typing import Any
 
 import psycopg
 
+import crashes
 import dev_env
 import fake_google_child
 import fake_stripe_child
@@ -78,6 +79,7 @@ class Instance:
         environment = {
             **clean_environment(),
             **{variable: str(self.ports[name]) for name, variable in PORTS.items()},
+            **crashes.FAULT_HANDLER,
             "VAR_DIR": str(self.directory),
             **self._addresses(),
             "TRUSTED_PROXY_COUNT": "1",  # so that each client of the drill has an address of its own
@@ -128,6 +130,10 @@ class Instance:
             "EVENT_WEBHOOK_HOSTS": f"127.0.0.1:{self.ports[RECEIVER]}=127.0.0.0/8",
             **self._environment,
         }
+
+    def crashes(self) -> list[str]:
+        """What its logs, and those beside them, say of processes that died in native code."""
+        return crashes.crashes(sorted(self.log_path.parent.rglob("*.log")))
 
     def answers(self, listener: str, path: str) -> bool:
         with (

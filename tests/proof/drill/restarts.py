@@ -26,7 +26,13 @@ class Listener:
     """A listener as the Procfile has it, but started by the drill: a supervisor would meddle with USR2."""
 
     def __init__(
-        self, instance: Instance, *, name: str = "internal", database: str = DATABASE, **more: str
+        self,
+        instance: Instance,
+        *,
+        name: str = "internal",
+        database: str = DATABASE,
+        server: str = "gunicorn",
+        **more: str,
     ) -> None:
         self.port = free_port()
         self.pidfile = instance.directory / f"drill-{name}-{self.port}.pid"
@@ -38,12 +44,14 @@ class Listener:
             "DATABASE_URL": Postgres(instance.directory).url(database=database),
             "REDIS_URL": Valkey(instance.directory).url,
             "LISTENER": name,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
+            "GUNICORN_CMD_ARGS": f"--pid {self.pidfile}",
+            "PYTHONFAULTHANDLER": "1",
             **more,
         }
-        arguments = ["config.wsgi:application", "--config", "deploy/gunicorn.py", "--pid", str(self.pidfile)]
         with instance.log_path.with_name(f"{name}.log").open("wb") as log:
             self.first = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", *arguments, "--bind", f"127.0.0.1:{self.port}"],
+                ["sh", "deploy/listen", server, "127.0.0.1", str(self.port)],
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -63,6 +71,11 @@ class Listener:
             return int(Path(f"{self.pidfile}{suffix}").read_text())
         except (OSError, ValueError):
             return None
+
+    def children(self) -> set[int]:
+        """The processes that the master has now."""
+        pid = self.first.pid
+        return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
     def end(self) -> None:
         for pid in {self.first.pid, self.pid(), self.pid(".2")} - {None}:
@@ -93,6 +106,27 @@ def rolling(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
     Then SIGTERM alone: what is open is answered, and it exits in 30 s.
     """
     listener = Listener(instance)
+
+    def restarts(traffic: Traffic) -> None:
+        _count_failures(traffic, verdict, "HUP", lambda: _hup(listener))
+        _count_failures(traffic, verdict, "USR2 and TERM", lambda: _replace(instance, listener))
+
+    _restarted(instance, verdict, listener, restarts)
+
+
+def rolling_granian(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
+    """The same with granian, which knows HUP and TERM only."""
+    listener = Listener(instance, server="granian")
+
+    def restarts(traffic: Traffic) -> None:
+        _count_failures(traffic, verdict, "HUP", lambda: _hup_granian(instance, listener))
+
+    _restarted(instance, verdict, listener, restarts)
+
+
+def _restarted(
+    instance: Instance, verdict: Verdict, listener: Listener, restarts: Callable[[Traffic], None]
+) -> None:
     try:
         instance.await_(listener.live, "the listener did not start", within=60)
         traffic = ToListener(instance, listener)
@@ -104,8 +138,7 @@ def rolling(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
 
         with traffic.running(spend, clients=8, per_second=50):
             time.sleep(2)
-            _count_failures(traffic, verdict, "HUP", lambda: _hup(listener))
-            _count_failures(traffic, verdict, "USR2 and TERM", lambda: _replace(instance, listener))
+            restarts(traffic)
         with traffic.running(spend, clients=8, per_second=50):
             time.sleep(1)
             _terminate(instance, listener, verdict)
@@ -139,6 +172,13 @@ def _hup(listener: Listener) -> None:
         time.sleep(3)
 
 
+def _hup_granian(instance: Instance, listener: Listener) -> None:
+    """Once: each worker is replaced in its turn, which takes a while."""
+    before = listener.children()
+    os.kill(listener.first.pid, signal.SIGHUP)
+    instance.await_(lambda: not before & listener.children(), "the workers were not replaced", within=120)
+
+
 def _replace(instance: Instance, listener: Listener) -> None:
     """A second master beside the first, on the same socket; when it serves the first is asked to go."""
     old = listener.pid()
@@ -154,7 +194,13 @@ def _replace(instance: Instance, listener: Listener) -> None:
 
 def _terminate(instance: Instance, listener: Listener, verdict: Verdict) -> None:
     """Whoever has an answer coming gets it; later calls are refused a connection, and are unknown till repeated."""
-    pid = listener.pid() or 0
+    pid = listener.pid() or listener.first.pid
     os.kill(pid, signal.SIGTERM)
-    took = instance.await_(lambda: not Path(f"/proc/{pid}").exists(), "it did not exit", within=GRACE)
+    took = instance.await_(lambda: _is_gone(listener, pid), "it did not exit", within=GRACE)
     verdict.notes.append(f"TERM: gone after {took:.1f} s")
+
+
+def _is_gone(listener: Listener, pid: int) -> bool:
+    return (
+        listener.first.poll() is not None if pid == listener.first.pid else not Path(f"/proc/{pid}").exists()
+    )

@@ -23,6 +23,7 @@ import mail_faults  # noqa: E402
 import migrations  # noqa: E402
 import restarts  # noqa: E402
 import restored_backup  # noqa: E402
+import rude_clients  # noqa: E402
 import several_hosts  # noqa: E402
 import slow_clients  # noqa: E402
 import storm  # noqa: E402
@@ -61,6 +62,7 @@ FAULTS: dict[str, Fault] = {
     "F14": full_disk.no_space_left,
     "F15": slow_clients.slow_and_idle,
     "F16": restarts.rolling,
+    "F16g": restarts.rolling_granian,
     "F17": migrations.a_million_rows,
     "F18": restored_backup.elsewhere,
     "F19": storm.random_faults,
@@ -69,6 +71,8 @@ FAULTS: dict[str, Fault] = {
     "F21e": event_deliveries.worker_killed,
     "F22": lost_primary.standby_promoted,
     "F23": several_hosts.stores_apps_and_jobs,
+    "F24": rude_clients.through_the_proxy,
+    "F24d": rude_clients.without_one,
 }
 
 
@@ -88,7 +92,7 @@ def main(chosen: list[str]) -> int:
 def drill(name: str, fault: Fault, running: Instance, sink: MailSink) -> Verdict:
     """One fault, ended by force when it takes too long."""
     verdict = Verdict(name)
-    started = time.monotonic()
+    started, before = time.monotonic(), len(running.crashes())
     signal.signal(signal.SIGALRM, _give_up)
     signal.alarm(LONGEST or LONGER.get(name, USUALLY_LONGEST))
     try:
@@ -98,6 +102,7 @@ def drill(name: str, fault: Fault, running: Instance, sink: MailSink) -> Verdict
     finally:
         signal.alarm(0)
         sink.behave()
+    verdict.failures += running.crashes()[before:]
     print(verdict, flush=True)
     for line in [*verdict.failures, *verdict.notes, f"{time.monotonic() - started:.0f} s"]:
         print(f"     {line}", flush=True)

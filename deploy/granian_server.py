@@ -1,0 +1,60 @@
+"""Serves a listener with granian, sized and logged by deploy/gunicorn.py: `python -m deploy.granian_server ADDRESS`.
+
+granian's own defaults are not ours: 256 threads a worker (each with a connection to the database), no new worker for
+one that died, HTTP/2 and an asynchronous interface. Its parent never loads the application, its workers each do.
+"""
+
+import gc
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+
+from deploy import gunicorn
+
+CONNECTIONS = 1000  # of one worker, idle ones included: as many as gunicorn's
+LARGEST_HEAD = 64 * 1024
+HEAD_WITHIN = 10  # seconds
+START = 30.0  # seconds that a new worker gets to import the application before an old one ends
+
+
+def server(address: str) -> Any:
+    """Return granian for `host:port` or `unix:/path`."""
+    scheme, _, path = address.partition("unix:")
+    host, _, port = scheme.rpartition(":")
+    place = {"uds": Path(path)} if path else {"address": host.strip("[]"), "port": int(port)}
+    handlers = gunicorn.logconfig_dict["loggers"]["gunicorn.error"]
+    return Granian(
+        "config.wsgi:application",
+        **place,
+        interface=Interfaces.WSGI,
+        http=HTTPModes.http1,
+        websockets=False,
+        workers=gunicorn.workers,
+        blocking_threads=gunicorn.threads,
+        backlog=2048,
+        backpressure=CONNECTIONS,
+        http1_settings=HTTP1Settings(header_read_timeout=HEAD_WITHIN * 1000, max_buffer_size=LARGEST_HEAD),
+        respawn_failed_workers=True,
+        respawn_interval=START,
+        workers_kill_timeout=gunicorn.graceful_timeout,
+        log_dictconfig={**gunicorn.logconfig_dict, "loggers": {"_granian": handlers}},
+    )
+
+
+def load(_target: str) -> Callable[..., Any]:
+    """Return the application, in a worker that has just begun; what the import made stays, as with gunicorn."""
+    from config.wsgi import application
+
+    gc.collect()
+    gc.freeze()
+    gunicorn.post_fork(None, None)
+    return application
+
+
+if __name__ == "__main__":
+    server(sys.argv[1]).serve(target_loader=load)

@@ -1,0 +1,21 @@
+"""Finds processes that died of a signal that nobody sends on purpose: a crash in native code leaves no other trace.
+
+gunicorn, Celery and the supervisor name the signal. granian does not: with PYTHONFAULTHANDLER=1 Python itself says so.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+FAULT_HANDLER = {"PYTHONFAULTHANDLER": "1"}  # for the environment of what is watched
+_CRASH = re.compile(r"\bSIG(?:SEGV|ABRT|BUS|ILL|FPE)\b|Fatal Python error|Segmentation fault")
+
+
+def crashes(logs: Iterable[Path]) -> list[str]:
+    """The lines that tell of one, with the name of their file."""
+    return [
+        f"{log.name}: {line.strip()[:200]}"
+        for log in logs
+        for line in log.read_text(errors="replace").splitlines()
+        if _CRASH.search(line)
+    ]
