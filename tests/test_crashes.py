@@ -5,14 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from crashes import FAULT_HANDLER, crashes
+from tests.waiting import eventually
 
 APPLICATION = """
-import os, signal
-
 def application(environ, start_response):
     start_response("200 OK", [("Content-Length", "0")])
     return [b""]
@@ -44,30 +44,22 @@ def test_of_a_worker(tmp_path, server, number):
             env={**os.environ, **FAULT_HANDLER},
             stdout=output,
             stderr=output,
+            start_new_session=True,
         )
     try:
         os.kill(worker_of(master.pid), number)
-        assert any(found() for found in tries(lambda: crashes([log])))
+        eventually(lambda: crashes([log]))
     finally:
-        master.terminate()
-        master.wait(30)
-
-
-def tries(find):
-    for _ in range(100):
-        yield find
-        time.sleep(0.1)
+        os.killpg(master.pid, signal.SIGKILL)
+        master.wait()
 
 
 def worker_of(master: int) -> int:
-    """Its first child, once that has had time to set itself up."""
-    for _ in range(100):
-        with open(f"/proc/{master}/task/{master}/children") as listed:  # noqa: PTH123
-            if children := listed.read().split():
-                time.sleep(1)
-                return int(children[0])
-        time.sleep(0.1)
-    raise AssertionError("no worker came")
+    """Return its first child, once that has had time to set itself up."""
+    listed = Path(f"/proc/{master}/task/{master}/children")
+    eventually(listed.read_text)
+    time.sleep(1)
+    return int(listed.read_text().split()[0])
 
 
 def test_not_of_one_that_was_killed_on_purpose(tmp_path):
