@@ -1,10 +1,13 @@
-"""Apps: our own, and allauth's for their tables alone; allauth's views, middleware, checks and signals stay out.
+"""Apps: our own, Django's admin with our site, and allauth's for their tables alone.
 
-allauth.account is here because its other apps import its models; no EmailAddress row is ever written (User.email is the
-one truth).
+allauth's views, middleware, checks and signals stay out. allauth.account is here because its other apps import its
+models; no EmailAddress row is ever written (User.email is the one truth).
 """
 
 from django.apps import AppConfig
+from django.contrib import admin
+from django.contrib.admin import apps as admin_apps
+from django.utils.module_loading import autodiscover_modules
 
 
 class AccountsConfig(AppConfig):
@@ -14,6 +17,17 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import checks, tasks  # noqa: F401  registers both: a nudge finds a task by its name
+
+
+class StaffAdminConfig(admin_apps.AdminConfig):
+    """The admin app, with our site in place of Django's."""
+
+    default = False  # Django's says True, and the app named `accounts` has one default
+    default_site = "accounts.admin.site.StaffSite"
+
+    def ready(self) -> None:
+        super().ready()
+        autodiscover_modules("admin.rows", register_to=admin.site)
 
 
 class AccountTables(AppConfig):

@@ -20,11 +20,11 @@ from django.views.decorators.debug import sensitive_variables
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from accounts.admin.actions import OrderForm, reason_field
 from accounts.admin.lists import as_id
 from accounts.events import subscriptions
 from accounts.events.subscriptions import Issued, SubscriptionRefused
-from accounts.models import EventSubscription
-from accounts.user_action_pages import OrderForm, reason_field
+from accounts.models import EventDelivery, EventSubscription
 
 
 class NewSubscriptionForm(forms.Form):
@@ -168,6 +168,22 @@ class SubscriptionPages:
     def _page(self, request: HttpRequest, name: str, **context: Any) -> HttpResponse:
         site = {**self.admin_site.each_context(request), "opts": self.model._meta}  # noqa: SLF001
         return TemplateResponse(request, f"admin/accounts/eventsubscription/{name}.html", {**site, **context})
+
+
+class DeliveryPages:
+    message_user: Any
+
+    def has_send_mails_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("accounts.send_mails"))
+
+    @admin.action(description="Send again", permissions=["send_mails"])
+    def send_again(self, request: HttpRequest, chosen: QuerySet[EventDelivery]) -> None:
+        ids = list(chosen.values_list("pk", flat=True))
+        revived = subscriptions.send_again(ids, actor=_actor(request))
+        kind = messages.SUCCESS if revived else messages.WARNING
+        self.message_user(
+            request, f"{revived} will be sent again. Open ones are under way by themselves.", kind
+        )
 
 
 def _ask(verb: str, chosen: QuerySet[EventSubscription]) -> HttpResponse:

@@ -177,6 +177,17 @@ def counted(name: str, *, signed: bool = False) -> Callable[[Any, Any], str]:
     return column
 
 
+def moment(name: str) -> Callable[[Any, Any], str | None]:
+    """A column of times, of one width."""
+
+    @admin.display(description=name.replace("_", " "))
+    def column(self: Any, row: Any) -> str | None:
+        at = getattr(row, name)
+        return at and format_html('<span class="whitespace-nowrap">{}</span>', f"{at:%Y-%m-%d %H:%M:%S}")
+
+    return column
+
+
 @admin.display(description="user")
 def user_by_id(self: Any, row: Any) -> SafeString:
     """A column that leads to the user of a row that has no more of them than the id."""

@@ -12,7 +12,8 @@ from django.utils.text import Truncator
 
 from accounts import mail
 from accounts.admin import user_page, user_search
-from accounts.admin.events import SubscriptionPages
+from accounts.admin.actions import ActionPages
+from accounts.admin.events import DeliveryPages, SubscriptionPages
 from accounts.admin.lists import (
     OfUsersAdmin,
     OneOf,
@@ -22,11 +23,11 @@ from accounts.admin.lists import (
     user_by_id,
     words,
 )
+from accounts.admin.roles import RolePages
 from accounts.admin.sections import link
 from accounts.admin.service_keys import KeyPages
 from accounts.admin.user_page import MOST_DEVICE
 from accounts.audit import Event
-from accounts.event_admin import DeliveryPages
 from accounts.kit import devices
 from accounts.models import (
     AccountDay,
@@ -45,8 +46,6 @@ from accounts.models import (
     SigningKeyUse,
     User,
 )
-from accounts.staff_role_pages import RolePages
-from accounts.user_action_pages import ActionPages
 
 __all__ = ["ReadOnlyAdmin"]
 

@@ -19,11 +19,11 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
+from accounts.admin.actions import OrderForm
 from accounts.models import ServiceKey
 from accounts.service_keys import issuing
 from accounts.service_keys.issuing import LONGEST_LIFE_DAYS, IssuedKey, KeyRefused
 from accounts.service_keys.registry import SCOPES
-from accounts.user_action_pages import OrderForm
 
 
 class NewKeyForm(forms.Form):

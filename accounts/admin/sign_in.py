@@ -10,28 +10,85 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import login as django_login
+from django.contrib.auth.views import LoginView
+from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.http import HttpRequest
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.safestring import mark_safe
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_variables
+from unfold.forms import AuthenticationForm
 
-from accounts import audit, factors
+from accounts import audit, factors, passwords
 from accounts.audit import Event
-from accounts.errors import MFATokenInvalid, TokenInvalid
+from accounts.errors import InvalidCredentials, MFATokenInvalid, TokenInvalid
 from accounts.factors import changes, proofs, totp
 from accounts.factors import passkeys as passkey_rows
+from accounts.factors.proofs import FactorWrong
+from accounts.kit import email_address
 from accounts.kit.client import Client, client_of
+from accounts.kit.problems import Problem, RateLimited, ServiceUnavailable
 from accounts.mail import tokens
 from accounts.mail.tokens import Purpose
 from accounts.models import MFAToken, User
-from accounts.sign_in import admission, by_factor, half_sign_ins
+from accounts.sign_in import admission, by_factor, by_password, half_sign_ins
 
 HALF, NEXT, FACTOR, ENROLLING = "half_sign_in", "half_sign_in_next", "factor", "enrolling"
 LISTENER = {"listener": "admin"}
 BACKEND = "django.contrib.auth.backends.ModelBackend"
+WRONG = "This is not right, or was used before. Use the newest code."
+LONGEST = 20_000
 
 
 class LinkRefused(Exception):
     """No link can be made; the text says why."""
+
+
+@admission.metered("admin", done="mfa_required")
+def staff_member(*, email: str, password: str, client: Client) -> User:
+    """The active member of staff with this address and password.
+
+    Tries count against the same limits as those at POST /v1/auth/login, so that this door gives nobody more of them.
+    Raises InvalidCredentials (whatever is wrong), RateLimited, ServiceUnavailable.
+    """
+    address = email_address.normalize(email)
+    with by_password.within_limits(address, client):
+        user: User | None = User.objects.filter(email=address).first()
+        verdict = passwords.verify(password, user.password if user is not None else None)
+        if user is None or not verdict.right or not (user.is_staff and user.is_active):
+            user_id = user.pk if user is not None else None
+            audit.record(Event.SIGN_IN_FAILED, user_id=user_id, client=client, detail=LISTENER)
+            raise InvalidCredentials
+        return user
+
+
+class StaffSignInForm(AuthenticationForm):  # type: ignore[misc]
+    """Django's form for the admin, asking `staff_member` instead of the authentication backends."""
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = self.cleaned_data
+        if len(data.get("password", "")) > settings.PASSWORD_MAX_LENGTH or "username" not in data:
+            raise self.get_invalid_login_error()
+        try:
+            self.user_cache = staff_member(
+                email=data["username"], password=data.get("password", ""), client=client_of(self.request)
+            )
+        except InvalidCredentials:
+            raise self.get_invalid_login_error() from None
+        except (RateLimited, ServiceUnavailable) as refusal:
+            self.refusal = refusal
+            raise ValidationError(str(refusal.detail), code=refusal.default_code) from None
+        return data
+
+
+class PasswordStep(LoginView):
+    """Django's sign-in page, which signs nobody in: the second step does."""
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        begin(self.request, form.get_user(), next_page=self.get_success_url())
+        return HttpResponseRedirect(reverse("admin:factor"))
 
 
 def begin(request: HttpRequest, user: User, *, next_page: str) -> None:
@@ -164,3 +221,82 @@ def _parsed(credential: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+# ---------------------------------------------------------------- pages
+
+
+class FactorPages:
+    """Mixed into the site. None of them is behind `admin_view`: that is for who is signed in."""
+
+    each_context: Any
+
+    def factor_urls(self) -> list[URLPattern]:
+        return [
+            path("factor/", never_cache(self.factor_page), name="factor"),
+            path("enrol/", never_cache(self.enrol_page), name="enrol"),
+        ]
+
+    @sensitive_variables()
+    def factor_page(self, request: HttpRequest) -> HttpResponse:
+        problem = None
+        try:
+            if request.method == "POST":
+                sent = {name: request.POST.get(name, "")[:LONGEST] for name in ("code", "credential")}
+                return HttpResponseRedirect(finish(request, **sent))
+        except FactorWrong:
+            problem = WRONG
+        except MFATokenInvalid:
+            return HttpResponseRedirect(reverse("admin:login"))
+        except Problem as refusal:
+            return self._refused(request, refusal)
+        return self._ask(request, problem)
+
+    def _ask(self, request: HttpRequest, problem: str | None) -> HttpResponse:
+        try:
+            token = waiting(request)
+        except MFATokenInvalid:
+            return HttpResponseRedirect(reverse("admin:login"))
+        names = factors.names_of(token.user_id)
+        options = passkey_options(token) if "passkey" in names else ""
+        context = {"title": "Second step", "problem": problem, "names": names, "options": options}
+        return self._page(request, "admin/accounts/factor.html", context)
+
+    @sensitive_variables()
+    def enrol_page(self, request: HttpRequest) -> HttpResponse:
+        """A link that is opened changes nothing; its forms do."""
+        text = str(request.POST.get("token") or request.GET.get("token") or "")
+        context: dict[str, Any] = {"title": "Second factor", "token": text}
+        try:
+            _, user = enrolling(text)
+            if request.method == "POST" and "password" in request.POST:
+                context["shown"] = self._begin(request, user)
+            elif request.method == "POST":
+                context["codes"] = confirm(request, text, request.POST.get("code", "")[:64])
+        except FactorWrong:
+            context |= {"problem": WRONG, "retry": True}
+        except (TokenInvalid, InvalidCredentials) as refusal:
+            context["problem"] = str(refusal.detail)
+        except Problem as refusal:
+            return self._refused(request, refusal)
+        return self._page(request, "admin/accounts/enrol.html", context)
+
+    def _begin(self, request: HttpRequest, user: Any) -> dict[str, str]:
+        staff = staff_member(
+            email=user.email, password=request.POST.get("password", "")[:1024], client=client_of(request)
+        )
+        shown = show(request, staff)
+        picture = shown.qr_svg[shown.qr_svg.index("<svg") :]
+        return {"secret": shown.secret, "picture": mark_safe(picture)}  # noqa: S308 -- drawn by us
+
+    def _refused(self, request: HttpRequest, refusal: Problem) -> HttpResponse:
+        context = {"title": "Second step", "problem": str(refusal.detail), "names": []}
+        response = self._page(request, "admin/accounts/factor.html", context)
+        response.status_code = refusal.status_code
+        response.headers["Retry-After"] = str(refusal.retry_after or 1)
+        return response
+
+    def _page(self, request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+        response = TemplateResponse(request, template, {**self.each_context(request), **context})
+        response.headers["Referrer-Policy"] = "same-origin"
+        return response

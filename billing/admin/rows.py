@@ -113,7 +113,7 @@ class BillingAccountAdmin(PageOfUser, OrderPages, BillingAdmin):
         "may_replay": "billing.replay_event",
     }
     order_kinds: ClassVar = {
-        "cancel": ("billing.end_subscription", "Cancel a subscription", CancelForm, orders.cancel)
+        "cancel": ("billing.end_subscription", "Cancel a subscription", CancelForm, orders.order_cancel)
     }
 
     def get_urls(self) -> list[URLPattern]:
@@ -146,8 +146,8 @@ class PaymentAdmin(OrderPages, BillingAdmin):
     )  # fmt: skip
     readonly_fields = ("worth", "amount", "left", "contested")
     order_kinds: ClassVar = {
-        "refund": ("billing.refund_payment", "Refund a payment", RefundForm, orders.refund),
-        "settle": ("billing.refund_payment", "Settle a payment again", ReasonForm, orders.settle_again),
+        "refund": ("billing.refund_payment", "Refund a payment", RefundForm, orders.order_refund),
+        "settle": ("billing.refund_payment", "Settle a payment again", ReasonForm, orders.order_settle_again),
     }
 
     def get_urls(self) -> list[URLPattern]:
@@ -190,7 +190,7 @@ class InboxEventAdmin(OrderPages, ReadOnlyAdmin):
     ordering = ("-id",)
     exclude = ("body",)
     order_kinds: ClassVar = {
-        "replay": ("billing.replay_event", "Carry out an event again", ReasonForm, orders.replay)
+        "replay": ("billing.replay_event", "Carry out an event again", ReasonForm, orders.order_replay)
     }
 
     def get_urls(self) -> list[URLPattern]:

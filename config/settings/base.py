@@ -50,7 +50,7 @@ TRUSTED_PROXY_COUNT = integer("TRUSTED_PROXY_COUNT", default=0)
 
 _ADMIN_APPS = [
     "unfold.apps.BasicAppConfig",
-    "accounts.staff_app.StaffAdminConfig",
+    "accounts.apps.StaffAdminConfig",
     "django.contrib.sessions",
     "django.contrib.messages",
 ]

@@ -11,6 +11,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget
 
+from accounts.admin.orders import staff_id
 from accounts.kit.problems import Problem
 from accounts.models import User
 from credits import adjustments
@@ -18,7 +19,6 @@ from credits.adjustments import DecisionRefused
 from credits.errors import explained
 from credits.ledger import balance
 from credits.models import AdjustmentRequest
-from credits.staff import staff_id
 
 LARGEST = 10**12
 

@@ -12,10 +12,10 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from accounts.admin.orders import staff_id
 from accounts.kit.problems import Problem
 from credits.ledger import holds
 from credits.models import CreditLot, Hold
-from credits.staff import staff_id
 
 MOST_AT_ONCE = 100
 

@@ -10,9 +10,8 @@ from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from accounts import audit
-from accounts.admin.lists import counted
+from accounts.admin.lists import counted, moment
 from accounts.audit import Event
-from credits.columns import moment
 from credits.models import FeaturePrice
 
 LONGEST_REASON = 500

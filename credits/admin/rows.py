@@ -13,14 +13,13 @@ from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts.admin.lists import OfUsersAdmin, PageOfUser, ReadOnlyAdmin, counted
+from accounts.admin.lists import OfUsersAdmin, PageOfUser, ReadOnlyAdmin, counted, moment
 from accounts.models import User
 from credits.admin import journal, overview, user_page
 from credits.admin.adjustments import AdjustmentPages, DecisionPages
 from credits.admin.holds import ReleasePages
 from credits.admin.journal import ByService, JournalList
 from credits.admin.prices import FeaturePriceAdmin
-from credits.columns import moment
 from credits.models import (
     AdjustmentRequest,
     CreditDay,
