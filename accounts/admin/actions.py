@@ -1,27 +1,20 @@
 """What staff may do to a user: each with a reason, audited, never to themselves, and to other staff only as superuser.
 
-An action is a page that says what will happen and asks why; sending its form does it. The rules are those of the
-functions that commands and the API call too.
+The rules are those of the functions that commands and the API call too.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django import forms
-from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models.functions import Now
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
-from unfold.widgets import UnfoldAdminTextInputWidget
+from django.urls import reverse
 
 from accounts import audit, mail, sessions
+from accounts.admin.orders import Given, Order, OrderForm, reason_field
 from accounts.admin.user_page import may_act_on
 from accounts.audit import Event
 from accounts.factors import resets
@@ -30,23 +23,12 @@ from accounts.models import OutboxMessage, Session, User
 
 
 class ActionRefused(Exception):
-    """It is not possible; the text says why."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Action:
-    """`carry_out` is called with user_id, reason and actor, and with `target` where the action has one."""
-
-    title: str
-    permission: str
-    explanation: str
-    button: str
-    carry_out: Callable[..., None]
+    """The action is not possible; the text says why."""
 
 
 @transaction.atomic
 def sign_out(*, user_id: UUID, reason: str, actor: str) -> None:
-    """Ends every session, at once."""
+    """End every session, at once."""
     User.objects.locked().get(pk=user_id)
     sessions.end_all(user_id, reason=Session.EndReason.ENDED_BY_STAFF)
     audit.record(Event.SIGNED_OUT_EVERYWHERE, user_id=user_id, actor=actor, detail={"reason": reason})
@@ -54,7 +36,7 @@ def sign_out(*, user_id: UUID, reason: str, actor: str) -> None:
 
 @transaction.atomic
 def end_session(*, user_id: UUID, reason: str, actor: str, target: UUID) -> None:
-    """Ends one session, at once. Raises ActionRefused."""
+    """End one session, at once. Raises ActionRefused."""
     User.objects.locked().get(pk=user_id)
     chosen = sessions.live_of(user_id).filter(pk=target)
     if not chosen.update(ended_at=Now(), end_reason=Session.EndReason.ENDED_BY_STAFF):
@@ -74,7 +56,7 @@ def mail_reset(*, user_id: UUID, reason: str, actor: str) -> None:
 
 @transaction.atomic
 def _order_mail(kind: str, user_id: UUID, reason: str, actor: str) -> None:
-    """The same request that the user could have made. Raises ActionRefused."""
+    """Make the request that the user could have made. Raises ActionRefused."""
     user = User.objects.locked().get(pk=user_id)
     if not user.email:
         raise ActionRefused("This user has no address.")
@@ -86,7 +68,7 @@ def _order_mail(kind: str, user_id: UUID, reason: str, actor: str) -> None:
 
 @transaction.atomic
 def revive_mails(*, user_id: UUID, reason: str, actor: str) -> None:
-    """Sends the user's dead mails again. Raises ActionRefused."""
+    """Send the user's dead mails again. Raises ActionRefused."""
     dead = OutboxMessage.objects.filter(user=user_id, dead_at__isnull=False)
     if not mail.send_again(dead.values_list("pk", flat=True), actor=actor):
         raise ActionRefused("This user has no dead mail.")
@@ -104,10 +86,38 @@ def keep_factors(*, user_id: UUID, reason: str, actor: str) -> None:
     resets.cancel(user_id=user_id, actor=actor, reason=reason)
 
 
-REFUSALS: tuple[type[Exception], ...] = (ActionRefused, status.StatusRefused, resets.ResetRefused)
+class UserForm(OrderForm):
+    reason = reason_field("Stays in the audit log until the user is erased")
 
-ACTIONS = {
-    "suspend": Action(
+
+@dataclass(frozen=True, kw_only=True)
+class UserOrder(Order):
+    """`carry_out` is called with user_id, reason and actor, and with whatever else the address and the form have."""
+
+    template: str = "admin/accounts/user/action.html"
+    path: str = "<uuid:user_id>/{verb}"
+    form: type[OrderForm] = UserForm
+    refusals: tuple[type[Exception], ...] = (ActionRefused, status.StatusRefused, resets.ResetRefused)
+
+    def find(self, request: HttpRequest, **where: Any) -> User:
+        return get_object_or_404(User, pk=where["user_id"])
+
+    def allows_on(self, request: HttpRequest, subject: User) -> bool:
+        return may_act_on(request, subject, self.permission)
+
+    def heading(self, subject: User) -> str:
+        return f"{self.title} {subject}"
+
+    def back(self, subject: User) -> str:
+        return reverse("admin:accounts_user_change", args=[subject.pk])
+
+    def do(self, given: Given) -> str:
+        self.carry_out(**given.where, **given.fields, actor=given.actor)
+        return f"{given.subject}: done. It holds from the next request on."
+
+
+ORDERS = {
+    "suspend": UserOrder(
         title="Suspend",
         permission="accounts.change_status",
         explanation="Every session ends at the next request, nothing more can be spent, and signing in is refused "
@@ -115,28 +125,28 @@ ACTIONS = {
         button="Suspend",
         carry_out=status.suspend,
     ),
-    "reactivate": Action(
+    "reactivate": UserOrder(
         title="Reactivate",
         permission="accounts.change_status",
         explanation="The user can sign in and spend again. Sessions that were ended stay ended.",
         button="Reactivate",
         carry_out=status.reactivate,
     ),
-    "sign-out": Action(
+    "sign-out": UserOrder(
         title="Sign out everywhere",
         permission="accounts.end_sessions",
         explanation="Every session ends at the next request, on all devices. The user can sign in again.",
         button="End all sessions",
         carry_out=sign_out,
     ),
-    "mail-verification": Action(
+    "mail-verification": UserOrder(
         title="Send a verification mail to",
         permission="accounts.send_mails",
         explanation="A mail with a new link and code goes to the address; older ones of it are void.",
         button="Send",
         carry_out=mail_verification,
     ),
-    "mail-reset": Action(
+    "mail-reset": UserOrder(
         title="Send a password reset to",
         permission="accounts.send_mails",
         explanation="A mail with a link to choose a new password goes to the address. Until it is used the old "
@@ -144,14 +154,14 @@ ACTIONS = {
         button="Send",
         carry_out=mail_reset,
     ),
-    "revive-mails": Action(
+    "revive-mails": UserOrder(
         title="Send dead mails again to",
         permission="accounts.send_mails",
         explanation="The mails that were given up go back into the queue, with all their tries.",
         button="Send again",
         carry_out=revive_mails,
     ),
-    "remove-factors": Action(
+    "remove-factors": UserOrder(
         title="Remove all second factors of",
         permission="accounts.reset_factors",
         explanation="For somebody who has lost them all and whom you have recognised by other means. A mail says so at "
@@ -159,113 +169,34 @@ ACTIONS = {
         button="Begin the 72 hours",
         carry_out=remove_factors,
     ),
-    "keep-factors": Action(
+    "keep-factors": UserOrder(
         title="Keep the second factors of",
         permission="accounts.reset_factors",
         explanation="The removal that is under way is cancelled.",
         button="Keep the factors",
         carry_out=keep_factors,
     ),
+    "end-session": UserOrder(
+        path="<uuid:user_id>/end-session/<uuid:target>",
+        title="End a session of",
+        permission="accounts.end_sessions",
+        explanation="The device is signed out at its next request. The others stay signed in.",
+        button="End the session",
+        carry_out=end_session,
+    ),
 }
-END_SESSION = Action(
-    title="End a session of",
-    permission="accounts.end_sessions",
-    explanation="The device is signed out at its next request. The others stay signed in.",
-    button="End the session",
-    carry_out=end_session,
-)
 
 
-def offered(user: User) -> list[str]:
-    """Of the actions that stand at the top of a user's page, those that the state of the account allows."""
+def buttons(request: HttpRequest, person: User) -> list[tuple[str, str]]:
+    """Return what stands at the top of a user's page: what the state of the account allows, to whoever may do it."""
+    return [
+        (f"{ORDERS[verb].button}…", reverse(f"admin:accounts_user_{verb}", args=[person.pk]))
+        for verb in _offered(person)
+        if may_act_on(request, person, ORDERS[verb].permission)
+    ]
+
+
+def _offered(user: User) -> list[str]:
     if user.status == User.Status.ACTIVE:
         return ["suspend"]
     return ["reactivate"] if user.status == User.Status.SUSPENDED else []
-
-
-def reason_field(help_text: str = "Stays in the audit log") -> forms.CharField:
-    return forms.CharField(
-        max_length=status.LONGEST_REASON, widget=UnfoldAdminTextInputWidget, help_text=help_text
-    )
-
-
-class ReasonForm(forms.Form):
-    reason = reason_field("Stays in the audit log until the user is erased")
-
-
-class OrderForm(forms.Form):
-    """Of what belongs to no user."""
-
-    reason = reason_field()
-
-
-class ActionPages:
-    """Mixed into the admin of users."""
-
-    admin_site: Any
-    model: Any
-
-    def action_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view
-        pages = [
-            path(
-                f"<uuid:user_id>/{verb}", view(self._page_of(action)), name=f"accounts_user_{page_name(verb)}"
-            )
-            for verb, action in ACTIONS.items()
-        ]
-        end = view(self._page_of(END_SESSION))
-        return [
-            *pages,
-            path("<uuid:user_id>/end-session/<uuid:target>", end, name="accounts_user_end_session"),
-        ]
-
-    def _page_of(self, action: Action) -> Callable[..., HttpResponse]:
-        return partial(self._act, action=action)
-
-    def _act(self, request: HttpRequest, user_id: UUID, *, action: Action, **target: UUID) -> HttpResponse:
-        person = get_object_or_404(User, pk=user_id)
-        if not may_act_on(request, person, action.permission):
-            raise PermissionDenied
-        form = ReasonForm(request.POST or None)
-        back = reverse("admin:accounts_user_change", args=[person.pk])
-        if (
-            request.method == "POST"
-            and form.is_valid()
-            and _carried_out(request, person, action, form, **target)
-        ):
-            messages.success(request, f"{person}: done. It holds from the next request on.")
-            return HttpResponseRedirect(back)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": f"{action.title} {person}",
-            "opts": self.model._meta,  # noqa: SLF001 -- Django's documented name
-            "person": person,
-            "action": action,
-            "form": form,
-            "back": back,
-        }
-        return TemplateResponse(request, "admin/accounts/user/action.html", context)
-
-    def buttons(self, request: HttpRequest, person: User) -> list[tuple[str, str]]:
-        return [
-            (f"{ACTIONS[verb].button}…", reverse(f"admin:accounts_user_{page_name(verb)}", args=[person.pk]))
-            for verb in offered(person)
-            if may_act_on(request, person, ACTIONS[verb].permission)
-        ]
-
-
-def page_name(verb: str) -> str:
-    return verb.replace("-", "_")
-
-
-def _carried_out(
-    request: HttpRequest, person: User, action: Action, form: ReasonForm, **target: UUID
-) -> bool:
-    try:
-        action.carry_out(
-            user_id=person.pk, reason=form.cleaned_data["reason"], actor=f"staff {request.user.pk}", **target
-        )
-    except REFUSALS as refusal:
-        form.add_error(None, str(refusal))
-        return False
-    return True

@@ -1,12 +1,327 @@
-"""Who is signed in to the admin."""
+"""Orders: pages that say what will happen, ask why, do it once and say that it was done.
+
+Each model's pages have a table of them. An entry names its permission, its words, its form and the rule that it calls;
+the rule writes the audit row. A form has an id that is made with it: sent again it changes nothing, and staff are told.
+"""
 
 import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any, ClassVar, cast
 
-from django.http import HttpRequest
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.http import urlencode
+from django.views.decorators.debug import sensitive_variables
+from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+LONGEST_REASON = 500  # what the columns that keep a reason take; the detail of an audit row takes any length
+SENT_BEFORE = "This form was sent before. Nothing was changed this time."
+UNDER_WAY = timedelta(minutes=2)  # longer than any request lasts
+
+# A message for the next page; or the context of a page that is shown at once, such as a secret; or nothing more to say.
+Outcome = str | Mapping[str, Any] | None
+
+
+class SentBefore(Exception):
+    """The form was carried out already, or is being carried out."""
 
 
 def staff_id(request: HttpRequest) -> uuid.UUID:
-    """The id of the member of staff behind a request that the admin's site let in."""
+    """Return the id of the member of staff behind a request that the admin's site let in."""
     pk = request.user.pk
     assert isinstance(pk, uuid.UUID)  # noqa: S101 -- AdminSite.admin_view lets nobody else through
     return pk
+
+
+def actor(request: HttpRequest) -> str:
+    """Return what the audit log calls this member of staff."""
+    return f"staff {staff_id(request)}"
+
+
+def is_superuser(request: HttpRequest) -> bool:
+    return bool(getattr(request.user, "is_superuser", False))
+
+
+# ---------------------------------------------------------------- once
+
+
+@contextmanager
+def once(request: HttpRequest, form_id: uuid.UUID, *, asks_others: bool = False) -> Iterator[None]:
+    """Note that this form was sent, and keep the note unless the block raises. Raises SentBefore.
+
+    The note is a row beside the admin's sessions, which no cookie can name; it goes with the expired ones, and no form
+    outlives its session. It commits with the block. Where that may not be one transaction (`asks_others`: Stripe, or
+    a ledger that repeats what lost a race) the note comes first. If the process dies, it lapses, and the form may be
+    sent again: the block must know by the id what it has done.
+    """
+    rows = cast("Any", request.session).model.objects
+    note, kept = rows.filter(session_key=_key(form_id)), timedelta(seconds=settings.SESSION_COOKIE_AGE)
+    if not asks_others:
+        with transaction.atomic():
+            _take(rows, form_id, kept)
+            yield
+        return
+    _take(rows, form_id, UNDER_WAY)
+    try:
+        yield
+    except BaseException:
+        note.delete()
+        raise
+    note.update(expire_date=timezone.now() + kept)
+
+
+def _take(rows: Any, form_id: uuid.UUID, lasts: timedelta) -> None:
+    """Make the note; while another request makes it, the unique key lets this one wait."""
+    now = timezone.now()
+    row = {"session_data": "", "expire_date": now + lasts}
+    _, made = rows.get_or_create(session_key=_key(form_id), defaults=row)
+    if not made and not rows.filter(session_key=_key(form_id), expire_date__lte=now).update(**row):
+        raise SentBefore
+
+
+def _key(form_id: uuid.UUID) -> str:
+    return f"form-{form_id.hex}"
+
+
+# ---------------------------------------------------------------- forms
+
+
+def reason_field(help_text: str = "Stays in the audit log") -> forms.CharField:
+    return forms.CharField(max_length=LONGEST_REASON, widget=UnfoldAdminTextInputWidget, help_text=help_text)
+
+
+def id_field() -> forms.UUIDField:
+    return forms.UUIDField(required=False, initial=uuid.uuid4, widget=forms.HiddenInput)
+
+
+class OrderForm(forms.Form):
+    """Asks why. A form that was sent without an id counts as one that was never sent before."""
+
+    id_name: ClassVar = "order_id"
+    reason = reason_field()
+    order_id = id_field()
+
+    def __init__(self, *args: Any, subject: Any = None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.subject = subject
+        self.order_fields([name for name in self.fields if name != "reason"])
+
+    def id(self) -> uuid.UUID:
+        return self.cleaned_data[self.id_name] or uuid.uuid4()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What a rule learns of a form that was sent: `fields` has the reason, `where` what the address says."""
+
+    request: HttpRequest
+    subject: Any
+    fields: dict[str, Any]
+    form_id: uuid.UUID
+    where: dict[str, Any]
+
+    @property
+    def actor(self) -> str:
+        return actor(self.request)
+
+
+# ---------------------------------------------------------------- pages
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """An entry of a table. `carry_out` takes what is given; a kind of order may call it in another way (`do`)."""
+
+    title: str
+    carry_out: Callable[..., Any]
+    template: str = "admin/order.html"
+    answer_template: str = ""  # for an outcome that is shown at once
+    permission: str = ""  # without one: superusers alone
+    explanation: str = ""
+    button: str = ""
+    path: str = ""  # below the model's pages; `{verb}` is the key in the table
+    name: str = ""  # of the address, if it is not `<app>_<model>_<verb>`
+    back_to: str = ""
+    form: type[OrderForm] = OrderForm
+    refusals: tuple[type[Exception], ...] = ()
+    asks_others: bool = False
+
+    def find(self, request: HttpRequest, **where: Any) -> Any:
+        """Return what the order is about. Raises Http404."""
+        return None
+
+    def allows(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(self.permission) if self.permission else is_superuser(request)
+
+    def allows_on(self, request: HttpRequest, subject: Any) -> bool:
+        return True
+
+    def is_ready(self, request: HttpRequest, subject: Any) -> bool:
+        """Return whether a valid form is carried out; if not, it is shown again, such as while no row is chosen."""
+        return subject is None or bool(subject)
+
+    def heading(self, subject: Any) -> str:
+        return self.title
+
+    def initial(self, subject: Any) -> dict[str, Any]:
+        return {}
+
+    def context(self, request: HttpRequest, subject: Any, form: OrderForm) -> dict[str, Any]:
+        return {}
+
+    def back(self, subject: Any) -> str:
+        return reverse(f"admin:{self.back_to}")
+
+    def explain(self, refusal: Exception) -> str:
+        return str(refusal)
+
+    def do(self, given: Given) -> Outcome:
+        outcome: Outcome = self.carry_out(given)
+        return outcome
+
+    @sensitive_variables()
+    def answer(self, admin: ModelAdmin, request: HttpRequest, **where: Any) -> HttpResponse:
+        if not self.allows(request):
+            raise PermissionDenied
+        subject = self.find(request, **where)
+        if not self.allows_on(request, subject):
+            raise PermissionDenied
+        form = self.form(request.POST or None, initial=self.initial(subject), subject=subject)
+        show = partial(self._page, admin, request, subject, form)
+        if not (form.is_valid() and self.is_ready(request, subject)):
+            return show()
+        try:
+            outcome = self._do_once(request, subject, form, where)
+        except SentBefore:
+            messages.warning(request, SENT_BEFORE)
+            return HttpResponseRedirect(self.back(subject))
+        except self.refusals as refusal:
+            form.add_error(None, self.explain(refusal))
+            return show()
+        if isinstance(outcome, Mapping):
+            return show(outcome)
+        if outcome:
+            messages.success(request, outcome)
+        return HttpResponseRedirect(self.back(subject))
+
+    @sensitive_variables()
+    def _do_once(self, request: HttpRequest, subject: Any, form: OrderForm, where: dict[str, Any]) -> Outcome:
+        fields = {name: value for name, value in form.cleaned_data.items() if name != form.id_name}
+        given = Given(request=request, subject=subject, fields=fields, form_id=form.id(), where=where)
+        with once(request, given.form_id, asks_others=self.asks_others):
+            return self.do(given)
+
+    @sensitive_variables()
+    def _page(
+        self,
+        admin: ModelAdmin,
+        request: HttpRequest,
+        subject: Any,
+        form: OrderForm,
+        outcome: Mapping[str, Any] | None = None,
+    ) -> HttpResponse:
+        context = {
+            **admin.admin_site.each_context(request),
+            "title": self.heading(subject),
+            "opts": admin.opts,
+            "order": self,
+            "subject": subject,
+            "form": form,
+            "back": self.back(subject),
+            **self.context(request, subject, form),
+            **(outcome or {}),
+        }
+        template = self.answer_template if outcome and self.answer_template else self.template
+        return TemplateResponse(request, template, context)
+
+
+def ask(page: str, parameter: str, chosen: QuerySet[Any]) -> HttpResponse:
+    """Lead from a list to the page of an order, which the query tells the chosen rows: `?<parameter>=<id>` for each."""
+    query = urlencode([(parameter, pk) for pk in chosen.values_list("pk", flat=True)])
+    return HttpResponseRedirect(f"{reverse(f'admin:{page}')}?{query}")
+
+
+class OrderPages(ModelAdmin):  # type: ignore[misc]
+    """Mixed into a model's admin: a page for each entry of `orders` that has a path."""
+
+    orders: ClassVar[Mapping[str, Order]] = {}
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*self.order_urls(), *super().get_urls()]
+
+    def order_urls(self) -> list[URLPattern]:
+        return [
+            path(
+                order.path.format(verb=verb),
+                self.admin_site.admin_view(partial(self.order_page, verb=verb)),
+                name=order.name or f"{self.opts.app_label}_{self.opts.model_name}_{verb.replace('-', '_')}",
+            )
+            for verb, order in self.orders.items()
+            if order.path
+        ]
+
+    def order_page(self, request: HttpRequest, *, verb: str, **where: Any) -> HttpResponse:
+        return self.orders[verb].answer(self, request, **where)
+
+
+class EditedByOrder(ModelAdmin):  # type: ignore[misc]
+    """Rows that superusers add, change and remove by Django's own forms, which have the fields of an order's."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return is_superuser(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return is_superuser(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return is_superuser(request)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Leave out the removal of many at once, which asks for no reason."""
+        return {
+            name: rest for name, rest in super().get_actions(request).items() if name != "delete_selected"
+        }
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, *args: Any, **options: Any
+    ) -> HttpResponse:
+        return self._once(request, partial(super().changeform_view, request, object_id, *args, **options))
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        form = OrderForm(request.POST or None)
+        if request.method == "POST" and self.has_delete_permission(request) and not form.is_valid():
+            messages.error(request, "A reason is needed. Nothing was removed.")
+            return HttpResponseRedirect(request.path)
+        context = {**(extra_context or {}), "form": form}
+        return self._once(request, partial(super().delete_view, request, object_id, context))
+
+    def _once(self, request: HttpRequest, answer: Callable[[], HttpResponse]) -> HttpResponse:
+        """A page that is shown again has changed nothing, so its form may be sent again."""
+        form = OrderForm(request.POST or None)
+        if not form.is_valid():
+            return answer()
+        try:
+            with once(request, form.id()):
+                response = answer()
+                if not isinstance(response, HttpResponseRedirect):
+                    transaction.set_rollback(True)
+                return response
+        except SentBefore:
+            messages.warning(request, SENT_BEFORE)
+            name = f"{self.opts.app_label}_{self.opts.model_name}"
+            return HttpResponseRedirect(reverse(f"admin:{name}_changelist"))

@@ -5,34 +5,32 @@ superusers give roles; what a superuser alone may do (staff, keys, prices, plans
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 from uuid import UUID
 
 from django import forms
 from django.conf import settings
-from django.contrib import messages
 from django.contrib.auth.models import Group, Permission
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.http import HttpRequest
+from django.urls import reverse
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldBooleanSwitchWidget,
 )
 
 from accounts import audit
-from accounts.admin.actions import ActionRefused, reason_field
+from accounts.admin.actions import ActionRefused, UserOrder
+from accounts.admin.orders import OrderForm, reason_field
 from accounts.audit import Event
 from accounts.models import User
 
 
 @transaction.atomic
 def sync() -> dict[str, int]:
-    """Makes the groups; how many permissions each has. Repeating it changes nothing."""
+    """Make the groups; return how many permissions each has. Repeating it changes nothing."""
     known = _known()
     counts = {}
     for role, patterns in settings.STAFF_ROLES.items():
@@ -44,14 +42,14 @@ def sync() -> dict[str, int]:
 
 
 def unknown() -> set[str]:
-    """What the settings grant and does not exist."""
+    """Return what the settings grant that does not exist."""
     names = _known()
     patterns = {one for patterns in settings.STAFF_ROLES.values() for one in patterns}
     return {one for one in patterns if not any(fnmatchcase(name, one) for name in names)}
 
 
 def _known() -> dict[str, int]:
-    """Permissions on models that have pages, by `app.codename`."""
+    """Return the permissions on models that have pages, by `app.codename`."""
     rows = Permission.objects.filter(content_type__app_label__in=settings.ADMIN_MODELS_OF)
     found = rows.values_list("content_type__app_label", "codename", "pk")
     return {f"{app}.{codename}": pk for app, codename, pk in found}
@@ -59,9 +57,9 @@ def _known() -> dict[str, int]:
 
 @transaction.atomic
 def assign(*, user_id: UUID, roles: Iterable[str], is_staff: bool, reason: str, actor: str) -> None:
-    """Gives somebody these roles and no others, or takes them all away. Raises ActionRefused.
+    """Give somebody these roles and no others, or take them all away. Raises ActionRefused.
 
-    Who is no longer staff is out of the admin at the next request, and so is who lacks the permission of a page.
+    It holds from the next request on, also for somebody who is signed in to the admin.
     """
     user = User.objects.locked().get(pk=user_id)
     wanted = sorted(set(roles))
@@ -84,7 +82,7 @@ def _check(user: User, roles: list[str], *, is_staff: bool) -> None:
         raise ActionRefused("Only an active user with a verified address can be staff.")
 
 
-class RolesForm(forms.Form):
+class RolesForm(OrderForm):
     is_staff = forms.BooleanField(
         required=False, widget=UnfoldBooleanSwitchWidget, label="Staff: may sign in here"
     )
@@ -96,51 +94,25 @@ class RolesForm(forms.Form):
     reason = reason_field()
 
 
-class RolePages:
-    """Mixed into the admin of users."""
+@dataclass(frozen=True, kw_only=True)
+class RolesOrder(UserOrder):
+    """For superusers, on others who are still there."""
 
-    admin_site: Any
-    model: Any
+    template: str = "admin/accounts/user/roles.html"
+    form: type[OrderForm] = RolesForm
 
-    def role_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.roles_page)
-        return [path("<uuid:user_id>/roles", view, name="accounts_user_roles")]
+    def allows_on(self, request: HttpRequest, subject: User) -> bool:
+        return request.user.pk != subject.pk and subject.status != User.Status.DELETED
 
-    def role_buttons(self, request: HttpRequest, person: User) -> list[tuple[str, str]]:
-        page = reverse("admin:accounts_user_roles", args=[person.pk])
-        return [("Staff and roles…", page)] if _may_assign(request, person) else []
-
-    def roles_page(self, request: HttpRequest, user_id: UUID) -> HttpResponse:
-        person = get_object_or_404(User, pk=user_id)
-        if not _may_assign(request, person):
-            raise PermissionDenied
-        now = {"is_staff": person.is_staff, "roles": list(person.groups.values_list("name", flat=True))}
-        form = RolesForm(request.POST or None, initial=now)
-        back = reverse("admin:accounts_user_change", args=[person.pk])
-        if request.method == "POST" and form.is_valid() and _assigned(request, person, form):
-            messages.success(request, f"{person}: done. It holds from the next request on.")
-            return HttpResponseRedirect(back)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": f"Staff and roles of {person}",
-            "opts": self.model._meta,  # noqa: SLF001 -- Django's documented name
-            "person": person,
-            "form": form,
-            "back": back,
-        }
-        return TemplateResponse(request, "admin/accounts/user/roles.html", context)
+    def initial(self, subject: User) -> dict[str, Any]:
+        names = list(subject.groups.values_list("name", flat=True))
+        return {"is_staff": subject.is_staff, "roles": names}
 
 
-def _may_assign(request: HttpRequest, person: User) -> bool:
-    """Superusers, of others who are still there."""
-    is_superuser = bool(getattr(request.user, "is_superuser", False))
-    return is_superuser and request.user.pk != person.pk and person.status != User.Status.DELETED
+ORDERS = {"roles": RolesOrder(title="Staff and roles of", button="Save", carry_out=assign)}
 
 
-def _assigned(request: HttpRequest, person: User, form: RolesForm) -> bool:
-    try:
-        assign(user_id=person.pk, actor=f"staff {request.user.pk}", **form.cleaned_data)
-    except ActionRefused as refusal:
-        form.add_error(None, str(refusal))
-        return False
-    return True
+def buttons(request: HttpRequest, person: User) -> list[tuple[str, str]]:
+    page, order = reverse("admin:accounts_user_roles", args=[person.pk]), ORDERS["roles"]
+    may = order.allows(request) and order.allows_on(request, person)
+    return [("Staff and roles…", page)] if may else []

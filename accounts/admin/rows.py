@@ -7,12 +7,10 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import URLPattern
 from django.utils.text import Truncator
 
 from accounts import mail
-from accounts.admin import user_page, user_search
-from accounts.admin.actions import ActionPages
+from accounts.admin import actions, roles, user_page, user_search
 from accounts.admin.events import DeliveryPages, SubscriptionPages
 from accounts.admin.lists import (
     OfUsersAdmin,
@@ -23,7 +21,7 @@ from accounts.admin.lists import (
     user_by_id,
     words,
 )
-from accounts.admin.roles import RolePages
+from accounts.admin.orders import OrderPages, actor
 from accounts.admin.sections import link
 from accounts.admin.service_keys import KeyPages
 from accounts.admin.user_page import MOST_DEVICE
@@ -53,7 +51,7 @@ MOST_DETAIL = 120
 
 
 @admin.register(User)
-class UserAdmin(ActionPages, RolePages, ReadOnlyAdmin):
+class UserAdmin(OrderPages, ReadOnlyAdmin):
     """The page behind a row is everything about that user: accounts/admin/user_page.py."""
 
     list_display = ("email", "display_name", "status", "is_verified", "staff", "created_at")
@@ -62,9 +60,7 @@ class UserAdmin(ActionPages, RolePages, ReadOnlyAdmin):
     search_help_text = user_search.HELP
     ordering = ("-created_at", "-id")
     exclude = ("password",)
-
-    def get_urls(self) -> list[URLPattern]:
-        return [*self.action_urls(), *self.role_urls(), *super().get_urls()]
+    orders: ClassVar = {**actions.ORDERS, **roles.ORDERS}
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -91,7 +87,7 @@ class UserAdmin(ActionPages, RolePages, ReadOnlyAdmin):
             "title": "User",
             "subtitle": str(person),
             "opts": self.model._meta,  # noqa: SLF001 -- Django's documented name
-            "buttons": [*self.buttons(request, person), *self.role_buttons(request, person)],
+            "buttons": [*actions.buttons(request, person), *roles.buttons(request, person)],
             **user_page.context(request, person),
         }
         return TemplateResponse(request, "admin/accounts/user/page.html", context)
@@ -101,7 +97,7 @@ class EndReasons(OneOf):
     title, parameter_name, values = "end", "end_reason", tuple(Session.EndReason.values)
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """The index has ended ones only."""
+        """Ask for ended ones only, since the index has no others."""
         rows = super().queryset(request, queryset)
         return rows.filter(ended_at__isnull=False) if self.value() else rows
 
@@ -176,7 +172,7 @@ class OutboxMessageAdmin(OfUsersAdmin):
 
     @admin.action(description="Send dead ones again", permissions=["send_mails"])
     def send_again(self, request: HttpRequest, chosen: QuerySet[OutboxMessage]) -> None:
-        revived = mail.send_again(chosen.values_list("pk", flat=True), actor=_actor(request))
+        revived = mail.send_again(chosen.values_list("pk", flat=True), actor=actor(request))
         kind = messages.SUCCESS if revived else messages.WARNING
         self.message_user(request, f"{revived} will be sent again. Only dead messages can be.", kind)
 
@@ -189,9 +185,6 @@ class EventSubscriptionAdmin(SubscriptionPages, ReadOnlyAdmin):
     exclude = ("secrets",)
     actions = ("pause", "resume", "rotate", "retire")
     actions_list: ClassVar = ("subscribe",)
-
-    def get_urls(self) -> list[URLPattern]:
-        return [*self.subscription_urls(), *super().get_urls()]
 
     @admin.display(description="types")
     def wanted(self, subscription: EventSubscription) -> str:
@@ -229,7 +222,7 @@ class EventTypes(OneOf):
 
 @admin.register(AuditEvent)
 class AuditEventAdmin(OfUsersAdmin):
-    """What happened to whom; searching for a member of staff finds what they did, too."""
+    """Events by user; searching for a member of staff also finds what they did."""
 
     list_display = ("created_at", "what", "user", "by", "address", "about")
     list_filter = (EventTypes,)
@@ -245,7 +238,7 @@ class AuditEventAdmin(OfUsersAdmin):
 
     @admin.display(description="by")
     def actor_page(self, event: AuditEvent) -> str:
-        """On the page of one event: which member of staff."""
+        """Name the member of staff, on the page of one event."""
         kind, _, pk = event.actor.partition(" ")
         staff = User.objects.filter(pk=as_id(pk)).first() if kind == "staff" else None
         return link(str(staff), "accounts_user_change", pk) if staff else event.actor or "the user"
@@ -272,7 +265,7 @@ class FactorResetAdmin(OfUsersAdmin):
 
 @admin.register(ServiceEvent)
 class ServiceEventAdmin(ReadOnlyAdmin):
-    """The feed for neighbour services, newest first."""
+    """The feed for other services, newest first."""
 
     list_display = ("position", "type", "person", "created_at")
     person = user_by_id
@@ -307,9 +300,6 @@ class ServiceKeyAdmin(KeyPages, ReadOnlyAdmin):
     actions = ("revoke",)
     actions_list: ClassVar = ("create_key",)
 
-    def get_urls(self) -> list[URLPattern]:
-        return [*self.key_urls(), *super().get_urls()]
-
     @admin.display(description="scopes")
     def scope_list(self, key: ServiceKey) -> str:
         return ", ".join(key.scopes)
@@ -317,7 +307,7 @@ class ServiceKeyAdmin(KeyPages, ReadOnlyAdmin):
 
 @admin.register(SigningKeyUse)
 class SigningKeyUseAdmin(ReadOnlyAdmin):
-    """Until when a key of a ring has signed: what tells whether it can be taken away."""
+    """When each key of a ring last signed, which tells whether it can be taken away."""
 
     list_display = ("ring", "kid", "last_signed_at")
     ordering = ("ring", "kid")
@@ -325,7 +315,7 @@ class SigningKeyUseAdmin(ReadOnlyAdmin):
 
 @admin.register(AccountDay)
 class AccountDayAdmin(ReadOnlyAdmin):
-    """What the first page's plots are drawn from."""
+    """The numbers behind the plots of the first page."""
 
     list_display = ("day", "measure", "number", "state", "counted_at")
     number = counted("count")
@@ -335,7 +325,3 @@ class AccountDayAdmin(ReadOnlyAdmin):
     @admin.display(description="state")
     def state(self, day: AccountDay) -> str:
         return "final" if day.final else "still counted"
-
-
-def _actor(request: HttpRequest) -> str:
-    return f"staff {request.user.pk}"

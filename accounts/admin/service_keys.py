@@ -3,13 +3,9 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
-from django.utils.http import urlencode
+from django.http import HttpRequest, HttpResponse
 from django.views.decorators.debug import sensitive_variables
 from unfold.decorators import action
 from unfold.widgets import (
@@ -19,15 +15,23 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from accounts.admin.actions import OrderForm
+from accounts.admin.orders import (
+    Given,
+    Order,
+    OrderForm,
+    OrderPages,
+    ask,
+    is_superuser,
+    reason_field,
+)
 from accounts.models import ServiceKey
 from accounts.service_keys import issuing
 from accounts.service_keys.issuing import LONGEST_LIFE_DAYS, IssuedKey, KeyRefused
 from accounts.service_keys.registry import SCOPES
 
 
-class NewKeyForm(forms.Form):
-    """Shape only; the rules are those of key_management.create, and its refusals show at the top."""
+class NewKeyForm(OrderForm):
+    """Check the shape only; the rules are those of issuing.create, and its refusals show at the top."""
 
     service = forms.CharField(max_length=40, widget=UnfoldAdminTextInputWidget, help_text="a-z, 0-9, - and _")
     scopes = forms.MultipleChoiceField(
@@ -43,79 +47,61 @@ class NewKeyForm(forms.Form):
     another = forms.BooleanField(
         required=False, widget=UnfoldBooleanSwitchWidget, label="One more key for a service that exists"
     )
-    reason = forms.CharField(
-        max_length=500, widget=UnfoldAdminTextInputWidget, help_text="Stays in the audit log"
+    reason = reason_field()
+
+
+@sensitive_variables()
+def _create(given: Given) -> dict[str, IssuedKey]:
+    return {"issued": issuing.create(actor=given.actor, **given.fields)}
+
+
+def _revoke(given: Given) -> str:
+    ended = sum(
+        issuing.revoke(key_id=key.pk, actor=given.actor, reason=given.fields["reason"])
+        for key in given.subject
     )
-
-    issued: IssuedKey | None = None
-
-    def __init__(self, *args: Any, actor: str = "", **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.actor = actor
-
-    def issue(self) -> bool:
-        """Makes the key where the form is valid and no rule forbids it."""
-        if not self.is_valid():
-            return False
-        try:
-            self.issued = issuing.create(actor=self.actor, **self.cleaned_data)
-        except KeyRefused as refusal:
-            self.add_error(None, ValidationError(str(refusal)))
-        return self.issued is not None
+    return f"{ended} revoked. Every process refuses them within a second."
 
 
-class KeyPages:
+class RevokeOrder(Order):
+    def find(self, request: HttpRequest, **where: Any) -> list[ServiceKey]:
+        chosen = ServiceKey.objects.filter(pk__in=request.GET.getlist("key"))
+        return list(chosen.select_related("service"))
+
+
+LIST = "accounts_servicekey_changelist"
+ORDERS: dict[str, Order] = {
+    "new": Order(
+        title="New service key",
+        template="admin/accounts/servicekey/new.html",
+        back_to=LIST,
+        form=NewKeyForm,
+        refusals=(KeyRefused,),
+        carry_out=_create,
+    ),
+    "revoke": RevokeOrder(
+        title="Revoke keys",
+        button="Revoke",
+        template="admin/accounts/servicekey/revoke.html",
+        path="revoke",
+        back_to=LIST,
+        carry_out=_revoke,
+    ),
+}
+
+
+class KeyPages(OrderPages):
     """The pages that make a key and end keys, for superusers."""
 
-    admin_site: Any
-    model: Any
-
-    def key_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.revoke_page)
-        return [path("revoke", view, name="accounts_servicekey_revoke")]
+    orders = ORDERS
 
     def has_manage_keys_permission(self, request: HttpRequest) -> bool:
-        return bool(getattr(request.user, "is_superuser", False))
+        return is_superuser(request)
 
     @action(description="New key", url_path="new", permissions=["manage_keys"], icon="key")  # type: ignore[untyped-decorator]
     def create_key(self, request: HttpRequest) -> HttpResponse:
-        return self._new_key(request)
-
-    @sensitive_variables()
-    def _new_key(self, request: HttpRequest) -> HttpResponse:
-        if not self.has_manage_keys_permission(request):
-            raise PermissionDenied
-        form = NewKeyForm(request.POST or None, actor=f"staff {request.user.pk}")
-        made = request.method == "POST" and form.issue()
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "New service key",
-            "opts": self.model._meta,  # noqa: SLF001 -- Django's documented name
-            "form": form,
-            "issued": form.issued if made else None,
-        }
-        return TemplateResponse(request, "admin/accounts/servicekey/new.html", context)
+        return self.order_page(request, verb="new")
 
     @admin.action(description="Revoke for good…", permissions=["manage_keys"])
     def revoke(self, request: HttpRequest, chosen: QuerySet[ServiceKey]) -> HttpResponse:
-        query = urlencode([("key", pk) for pk in chosen.values_list("pk", flat=True)])
-        return HttpResponseRedirect(f"{reverse('admin:accounts_servicekey_revoke')}?{query}")
-
-    def revoke_page(self, request: HttpRequest) -> HttpResponse:
-        if not self.has_manage_keys_permission(request):
-            raise PermissionDenied
-        keys = list(ServiceKey.objects.filter(pk__in=request.GET.getlist("key")).select_related("service"))
-        form = OrderForm(request.POST or None)
-        if request.method == "POST" and form.is_valid() and keys:
-            reason, actor = form.cleaned_data["reason"], f"staff {request.user.pk}"
-            ended = sum(issuing.revoke(key_id=key.pk, actor=actor, reason=reason) for key in keys)
-            messages.success(request, f"{ended} revoked. Every process refuses them within a second.")
-            return HttpResponseRedirect(reverse("admin:accounts_servicekey_changelist"))
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Revoke keys",
-            "opts": self.model._meta,  # noqa: SLF001 -- Django's documented name
-            "keys": keys,
-            "form": form,
-        }
-        return TemplateResponse(request, "admin/accounts/servicekey/revoke.html", context)
+        return ask("accounts_servicekey_revoke", "key", chosen)

@@ -34,6 +34,36 @@ MakeUser = Callable[..., User]
 
 SCRIPT = "<script>alert(1)</script>"
 EDITABLE = {"credits.FeaturePrice", "billing.Plan"}  # by superusers: the test_admin.py of their apps
+REGISTERED = {
+    "accounts.AccountDay",
+    "accounts.AddressChange",
+    "accounts.AuditEvent",
+    "accounts.EventDelivery",
+    "accounts.EventSubscription",
+    "accounts.FactorReset",
+    "accounts.MailToken",
+    "accounts.OutboxMessage",
+    "accounts.PendingRegistration",
+    "accounts.Service",
+    "accounts.ServiceEvent",
+    "accounts.ServiceKey",
+    "accounts.Session",
+    "accounts.SigningKeyUse",
+    "accounts.User",
+    "billing.BillingAccount",
+    "billing.CustomerChange",
+    "billing.InboxEvent",
+    "billing.Payment",
+    "billing.Plan",
+    "billing.Revenue",
+    "credits.AdjustmentRequest",
+    "credits.CreditDay",
+    "credits.CreditTransaction",
+    "credits.FeaturePrice",
+    "credits.Grant",
+    "credits.Hold",
+    "credits.UserCredit",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -167,8 +197,8 @@ class TestSignIn:
 
 class TestPages:
     def test_are_those_of_our_own_models(self) -> None:
-        assert {model._meta.app_label for model in admin.site._registry} <= {"accounts", "credits", "billing"}
-        assert User in admin.site._registry
+        """By name: a page that is no longer found by the admin is missed here."""
+        assert {model._meta.label for model in admin.site._registry} == REGISTERED
 
     def test_each_opens_and_none_offers_to_add_or_delete(
         self, signed_in: ListenerClient, superuser: User, make_user: MakeUser

@@ -1,26 +1,22 @@
-"""What staff may do with billing, and its pages: what it is about, and why, in the audit log before Stripe is asked.
+"""What staff may do with billing, each with a reason, in the audit log before Stripe is asked.
 
 Refunds and cancellations are Stripe's to carry out; the credits follow at once, as they would with the event.
 """
 
-import uuid
-from collections.abc import Callable
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any
 
 from django import forms
-from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.db.models import Model
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from unfold.widgets import (
-    UnfoldAdminDecimalFieldWidget,
-    UnfoldAdminTextInputWidget,
-    UnfoldBooleanSwitchWidget,
-)
+from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldBooleanSwitchWidget
 
 from accounts import audit
+from accounts.admin import orders
+from accounts.admin.orders import Given, Order, OrderForm
 from accounts.audit import Event
 from accounts.kit.problems import Problem
 from billing import money
@@ -31,30 +27,13 @@ from billing.stripe import gateway, sdk
 from billing.stripe.shapes import ENDED_SUBSCRIPTIONS
 from billing.stripe_sync import inbox
 
-Done = Callable[[Any, dict[str, Any], str], None]
 
-
-class ReasonForm(forms.Form):
-    """`order_id` is made with the form, so that sending it twice orders once."""
-
-    reason = forms.CharField(
-        max_length=300, widget=UnfoldAdminTextInputWidget, help_text="Stays in the audit log"
-    )
-    order_id = forms.UUIDField(widget=forms.HiddenInput)
-
-    def __init__(self, *args: Any, subject: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.subject = subject
-
-
-class RefundForm(ReasonForm):
-    """Asks in the payment's currency; what is asked becomes its smallest unit, in which Stripe counts.
+class RefundForm(OrderForm):
+    """Ask in the payment's currency; what is asked becomes its smallest unit, in which Stripe counts.
 
     That no more is given back than is left is for the browser to say and for Stripe to hold: an order that is sent
     twice finds less left the second time, and is right all the same.
     """
-
-    field_order = ("amount", "reason", "order_id")
 
     def __init__(self, *args: Any, subject: Payment, **options: Any) -> None:
         super().__init__(*args, subject=subject, **options)
@@ -69,14 +48,14 @@ class RefundForm(ReasonForm):
             help_text=f"Empty: all that is left, {money.written(subject.kept or 0, subject.currency)}.",
             widget=UnfoldAdminDecimalFieldWidget(attrs={"max": str(left), "inputmode": "decimal"}),
         )
-        self.order_fields(self.field_order)
+        self.order_fields(["amount"])
 
     def clean_amount(self) -> int | None:
         given = self.cleaned_data["amount"]
         return None if given is None else money.smallest_units(given, self.subject.currency)
 
 
-class CancelForm(ReasonForm):
+class CancelForm(OrderForm):
     at_once = forms.BooleanField(
         required=False,
         widget=UnfoldBooleanSwitchWidget,
@@ -84,57 +63,48 @@ class CancelForm(ReasonForm):
     )
 
 
-class OrderPages:
-    """`<pk>/order/<verb>/` for each of `orders`: verb to permission, title, form and what is done."""
+@dataclass(frozen=True, kw_only=True)
+class BillingOrder(Order):
+    model: type[Model]
+    template: str = "admin/billing/order.html"
+    refusals: tuple[type[Exception], ...] = (Problem, Unsettleable)
+    asks_others: bool = True
 
-    admin_site: Any
-    model: Any
-    order_kinds: ClassVar[dict[str, tuple[str, str, type[ReasonForm], Done]]]
-
-    def order_urls(self) -> list[URLPattern]:
-        name = f"billing_{self.model._meta.model_name}_order"  # noqa: SLF001 -- Django's documented name
-        return [path("<path:pk>/order/<slug:verb>/", self.admin_site.admin_view(self.order_page), name=name)]
-
-    def order_page(self, request: HttpRequest, pk: str, verb: str) -> HttpResponse:
-        if verb not in self.order_kinds:
-            raise PermissionDenied
-        permission, title, form_class, done = self.order_kinds[verb]
-        if not request.user.has_perm(permission):
-            raise PermissionDenied
-        subject = get_object_or_404(self.model, pk=self._key(pk))
-        form = form_class(request.POST or None, initial={"order_id": uuid.uuid4()}, subject=subject)
-        if form.is_valid() and _carry_out(request, subject, form, done):
-            return HttpResponseRedirect(_page_of(subject))
-        context = {
-            **self.admin_site.each_context(request),
-            "title": title,
-            "opts": self.model._meta,  # noqa: SLF001
-            "subject": subject,
-            "about": _about(subject),
-            "back": _page_of(subject),
-            "form": form,
-        }
-        return TemplateResponse(request, "admin/billing/order.html", context)
-
-    def _key(self, pk: str) -> Any:
-        """Raises Http404 for what no row of the model can be known by, such as letters where they are numbered."""
+    def find(self, request: HttpRequest, **where: Any) -> Any:
+        """Return the row. Raises Http404, also for a key that no row can have, such as letters for a number."""
         try:
-            return self.model._meta.pk.to_python(pk)  # noqa: SLF001
+            key = self.model._meta.pk.to_python(where["pk"])  # noqa: SLF001 -- Django's documented name
         except ValidationError:
             raise Http404 from None
+        return get_object_or_404(self.model, pk=key)
+
+    def context(self, request: HttpRequest, subject: Any, form: OrderForm) -> dict[str, Any]:
+        return {"about": _about(subject)}
+
+    def back(self, subject: Any) -> str:
+        return _page_of(subject)
+
+    def explain(self, refusal: Exception) -> str:
+        if isinstance(refusal, Problem):
+            return str(refusal.detail)
+        return f"No plan has the price that was paid: {refusal}"
+
+    def do(self, given: Given) -> str:
+        self.carry_out(given)
+        return "Done: it is in the audit log, and what it changes shows below."
 
 
-def _carry_out(request: HttpRequest, subject: Any, form: ReasonForm, done: Done) -> bool:
-    try:
-        done(subject, form.cleaned_data, f"staff {request.user.pk}")
-    except Problem as problem:
-        form.add_error(None, str(problem.detail))
-        return False
-    except Unsettleable as error:
-        form.add_error(None, f"No plan has the price that was paid: {error}")
-        return False
-    messages.success(request, "Done: it is in the audit log, and what it changes shows below.")
-    return True
+class OrderPages(orders.OrderPages):
+    """`<pk>/order/<verb>/` for each of `orders`."""
+
+    def order_urls(self) -> list[URLPattern]:
+        name = f"billing_{self.opts.model_name}_order"
+        return [path("<path:pk>/order/<slug:verb>/", self.admin_site.admin_view(self.order_page), name=name)]
+
+    def order_page(self, request: HttpRequest, *, verb: str, **where: Any) -> HttpResponse:
+        if verb not in self.orders:
+            raise PermissionDenied
+        return super().order_page(request, verb=verb, **where)
 
 
 def _page_of(subject: Any) -> str:
@@ -156,52 +126,32 @@ def _about(subject: Any) -> dict[str, str]:
     return {"Event": subject.event_id, "Type": subject.type, "Error": subject.last_error}
 
 
-def order_refund(payment: Any, given: dict[str, Any], actor: str) -> None:
-    refund(
-        payment,
-        amount=given["amount"],
-        reason=given["reason"],
-        actor=actor,
-        order_id=given["order_id"],
-    )
-
-
-def order_settle_again(payment: Any, given: dict[str, Any], actor: str) -> None:
-    settle_again(payment, reason=given["reason"], actor=actor)
-
-
-def order_cancel(account: Any, given: dict[str, Any], actor: str) -> None:
-    cancel(account, at_once=given["at_once"], reason=given["reason"], actor=actor)
-
-
-def order_replay(event: Any, given: dict[str, Any], actor: str) -> None:
-    replay(event, reason=given["reason"], actor=actor)
-
-
-def refund(payment: Payment, *, amount: int | None, reason: str, actor: str, order_id: uuid.UUID) -> None:
-    """All that is kept, or part of it; the same order refunds once. Raises what the gateway raises."""
-    detail = {"payment": payment.pk, "amount": amount, "currency": payment.currency, "reason": reason}
-    audit.record(Event.REFUND_ORDERED, user_id=payment.user_id, actor=actor, detail=detail)
+def _refund(given: Given) -> None:
+    """Refund all that is kept, or part of it; the same order refunds once. Raises what the gateway raises."""
+    payment, amount = given.subject, given.fields["amount"]
+    detail = {"payment": payment.pk, "amount": amount, "currency": payment.currency}
+    _record(Event.REFUND_ORDERED, given, payment.user_id, detail)
     with sdk.within():
         gateway.create_refund(
             payment_intent=payment.payment_intent,
             amount=amount,
-            metadata={"order": str(order_id)},
-            key=f"refund-{order_id}",
+            metadata={"order": str(given.form_id)},
+            key=f"refund-{given.form_id}",
         )
         settle.settle(payment.pk)
 
 
-def settle_again(payment: Payment, *, reason: str, actor: str) -> None:
-    """Brings the credits in line with what Stripe says now: where they are, nothing is posted."""
-    detail = {"payment": payment.pk, "reason": reason}
-    audit.record(Event.SETTLEMENT_ORDERED, user_id=payment.user_id, actor=actor, detail=detail)
+def _settle_again(given: Given) -> None:
+    """Bring the credits in line with what Stripe says now: where they are, nothing is posted."""
+    payment = given.subject
+    _record(Event.SETTLEMENT_ORDERED, given, payment.user_id, {"payment": payment.pk})
     settle.settle(payment.pk)
 
 
-def cancel(account: BillingAccount, *, at_once: bool, reason: str, actor: str) -> None:
-    detail = {"subscription": account.subscription, "at_once": at_once, "reason": reason}
-    audit.record(Event.CANCELLATION_ORDERED, user_id=account.pk, actor=actor, detail=detail)
+def _cancel(given: Given) -> None:
+    account, at_once = given.subject, given.fields["at_once"]
+    detail = {"subscription": account.subscription, "at_once": at_once}
+    _record(Event.CANCELLATION_ORDERED, given, account.pk, detail)
     with sdk.within():
         found = gateway.retrieve_subscription(account.subscription)
         if found["status"] not in ENDED_SUBSCRIPTIONS:
@@ -212,8 +162,48 @@ def cancel(account: BillingAccount, *, at_once: bool, reason: str, actor: str) -
         lifecycle.follow(account.pk)
 
 
-def replay(event: InboxEvent, *, reason: str, actor: str) -> None:
-    """Only what was given up: everything else is carried out anyway."""
-    detail = {"event": event.event_id, "type": event.type, "reason": reason}
-    audit.record(Event.EVENT_REPLAYED, user_id=None, actor=actor, detail=detail)
+def _replay(given: Given) -> None:
+    """Carry out again only what was given up: everything else is carried out anyway."""
+    event = given.subject
+    _record(Event.EVENT_REPLAYED, given, None, {"event": event.event_id, "type": event.type})
     inbox.replay(event)
+
+
+def _record(event: Event, given: Given, user_id: Any, detail: dict[str, Any]) -> None:
+    detail = {**detail, "reason": given.fields["reason"]}
+    audit.record(event, user_id=user_id, actor=given.actor, detail=detail)
+
+
+OF_PAYMENTS = {
+    "refund": BillingOrder(
+        title="Refund a payment",
+        permission="billing.refund_payment",
+        model=Payment,
+        form=RefundForm,
+        carry_out=_refund,
+    ),
+    "settle": BillingOrder(
+        title="Settle a payment again",
+        permission="billing.refund_payment",
+        model=Payment,
+        carry_out=_settle_again,
+    ),
+}
+OF_ACCOUNTS = {
+    "cancel": BillingOrder(
+        title="Cancel a subscription",
+        permission="billing.end_subscription",
+        model=BillingAccount,
+        form=CancelForm,
+        carry_out=_cancel,
+    )
+}
+OF_EVENTS = {
+    "replay": BillingOrder(
+        title="Carry out an event again",
+        permission="billing.replay_event",
+        model=InboxEvent,
+        asks_others=False,
+        carry_out=_replay,
+    )
+}

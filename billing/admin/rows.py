@@ -11,27 +11,24 @@ from django.db.models import Q, QuerySet
 from django.forms.models import model_to_dict
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, reverse
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
-from unfold.widgets import UnfoldAdminTextInputWidget
 
 from accounts import audit
 from accounts.admin.lists import OfUsersAdmin, OneOf, PageOfUser, ReadOnlyAdmin, counted
+from accounts.admin.orders import EditedByOrder, OrderForm, actor
 from accounts.audit import Event
 from accounts.models import User
 from billing import money
 from billing.admin import orders, overview, user_page
-from billing.admin.orders import CancelForm, OrderPages, ReasonForm, RefundForm
+from billing.admin.orders import OrderPages
 from billing.models import BillingAccount, CustomerChange, CustomerLink, InboxEvent, Payment, Plan, Revenue
 from billing.stripe_sync import inbox
 
 
-class PlanForm(forms.ModelForm):  # type: ignore[type-arg]
+class PlanForm(forms.ModelForm, OrderForm):  # type: ignore[type-arg]
     """`reason` goes to the audit log with what was changed."""
-
-    reason = forms.CharField(max_length=300, widget=UnfoldAdminTextInputWidget)
 
     class Meta:
         model = Plan
@@ -42,7 +39,7 @@ class PlanForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Plan)
-class PlanAdmin(ModelAdmin):  # type: ignore[misc]
+class PlanAdmin(EditedByOrder):
     """Superusers edit plans, with a reason. A change re-prices no payment that was seen before."""
 
     form = PlanForm
@@ -56,14 +53,8 @@ class PlanAdmin(ModelAdmin):  # type: ignore[misc]
     def price(self, plan: Plan) -> str:
         return money.written(plan.amount, plan.currency)
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return _is_superuser(request)
-
-    def has_change_permission(self, request: HttpRequest, obj: Plan | None = None) -> bool:
-        return _is_superuser(request)
-
     def has_delete_permission(self, request: HttpRequest, obj: Plan | None = None) -> bool:
-        """A plan that is no longer sold is made inactive: payments name it."""
+        """Refuse: payments name the plan. One that is no longer sold is made inactive."""
         return False
 
     @transaction.atomic
@@ -73,11 +64,11 @@ class PlanAdmin(ModelAdmin):  # type: ignore[misc]
         was, now = (model_to_dict(before) if before else {}), model_to_dict(obj)
         changed = {name: [was.get(name), value] for name, value in now.items() if was.get(name) != value}
         detail = {"plan": obj.code, "changed": changed, "reason": form.cleaned_data["reason"]}
-        audit.record(Event.PLAN_CHANGED, user_id=None, actor=f"staff {request.user.pk}", detail=detail)
+        audit.record(Event.PLAN_CHANGED, user_id=None, actor=actor(request), detail=detail)
 
 
 class BillingAdmin(OfUsersAdmin):
-    """Rows of a user, found by who that is or by a whole id of Stripe."""
+    """Rows of a user, found by the user or by a whole id of Stripe."""
 
     search_help_text = "A user, or a whole id of Stripe"
     stripe_ids: ClassVar[tuple[str, ...]] = ()  # columns, each with an index
@@ -99,7 +90,7 @@ class BillingAdmin(OfUsersAdmin):
 
 @admin.register(BillingAccount)
 class BillingAccountAdmin(PageOfUser, OrderPages, BillingAdmin):
-    """How users stand. The page behind a row is the user's, and exists for who never bought anything too."""
+    """The billing status of users. The page behind a row is the user's, and exists even before they buy anything."""
 
     list_display = ("user", "status", "plan", "current_period_end", "cancel_at_period_end", "changed_at")
     list_filter = ("status", "plan", "cancel_at_period_end")
@@ -112,19 +103,14 @@ class BillingAccountAdmin(PageOfUser, OrderPages, BillingAdmin):
         "may_cancel": "billing.end_subscription",
         "may_replay": "billing.replay_event",
     }
-    order_kinds: ClassVar = {
-        "cancel": ("billing.end_subscription", "Cancel a subscription", CancelForm, orders.order_cancel)
-    }
-
-    def get_urls(self) -> list[URLPattern]:
-        return [*self.order_urls(), *super().get_urls()]
+    orders = orders.OF_ACCOUNTS
 
     def page_context(self, person: User) -> dict[str, Any]:
         return user_page.context(person)
 
 
 class Currencies(OneOf):
-    """Of the plans, which are few."""
+    """The currencies of the plans, which are few."""
 
     title, parameter_name = "currency", "currency"
 
@@ -145,13 +131,7 @@ class PaymentAdmin(OrderPages, BillingAdmin):
         "paid_at", "settled_at", "id", "payment_intent", "subscription", "granted_by", "version",
     )  # fmt: skip
     readonly_fields = ("worth", "amount", "left", "contested")
-    order_kinds: ClassVar = {
-        "refund": ("billing.refund_payment", "Refund a payment", RefundForm, orders.order_refund),
-        "settle": ("billing.refund_payment", "Settle a payment again", ReasonForm, orders.order_settle_again),
-    }
-
-    def get_urls(self) -> list[URLPattern]:
-        return [*self.order_urls(), *super().get_urls()]
+    orders = orders.OF_PAYMENTS
 
     @admin.display(description="paid")
     def amount(self, payment: Payment) -> str:
@@ -167,7 +147,7 @@ class PaymentAdmin(OrderPages, BillingAdmin):
 
 
 class EventTypes(OneOf):
-    """Those that something is done about."""
+    """The types that have a handler."""
 
     title, parameter_name, values = "type", "type", tuple(sorted(inbox.HANDLERS))
 
@@ -189,12 +169,7 @@ class InboxEventAdmin(OrderPages, ReadOnlyAdmin):
     search_help_text = "The whole id of an event or a customer"
     ordering = ("-id",)
     exclude = ("body",)
-    order_kinds: ClassVar = {
-        "replay": ("billing.replay_event", "Carry out an event again", ReasonForm, orders.order_replay)
-    }
-
-    def get_urls(self) -> list[URLPattern]:
-        return [*self.order_urls(), *super().get_urls()]
+    orders = orders.OF_EVENTS
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -204,7 +179,7 @@ class InboxEventAdmin(OrderPages, ReadOnlyAdmin):
         return found, False
 
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
-        """With the way to do it again for whoever may."""
+        """Add the link to carry an event out again, for staff who may."""
         may = request.user.has_perm("billing.replay_event")
         return tuple(name for name in super().get_list_display(request) if may or name != "again")
 
@@ -240,7 +215,3 @@ class RevenueAdmin(ReadOnlyAdmin):
             **overview.context(datetime.now(UTC).date()),
         }
         return TemplateResponse(request, "admin/billing/overview.html", context)
-
-
-def _is_superuser(request: HttpRequest) -> bool:
-    return bool(getattr(request.user, "is_superuser", False))

@@ -7,15 +7,17 @@ from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
-from accounts.admin.orders import staff_id
+from accounts.admin.orders import Given, Order, OrderForm, staff_id
 from accounts.kit.problems import Problem
 from accounts.models import User
 from credits import adjustments
 from credits.adjustments import DecisionRefused
+from credits.admin.holds import LedgerForm
 from credits.errors import explained
 from credits.ledger import balance
 from credits.models import AdjustmentRequest
@@ -23,17 +25,13 @@ from credits.models import AdjustmentRequest
 LARGEST = 10**12
 
 
-class AdjustmentForm(forms.Form):
-    """Shape only. `request_id` is made with the form and makes it count once, however often it is sent."""
+class AdjustmentForm(LedgerForm):
+    """Check the shape only."""
 
     amount = forms.IntegerField(
         min_value=-LARGEST, max_value=LARGEST, widget=UnfoldAdminIntegerFieldWidget,
         help_text="Whole credits: 50 gives fifty, -50 takes fifty",
     )  # fmt: skip
-    reason = forms.CharField(
-        max_length=500, widget=UnfoldAdminTextInputWidget, help_text="Stays in the journal for good"
-    )
-    request_id = forms.UUIDField(widget=forms.HiddenInput)
 
     def clean_amount(self) -> int:
         amount: int = self.cleaned_data["amount"]
@@ -42,56 +40,27 @@ class AdjustmentForm(forms.Form):
         return amount
 
 
-class AdjustmentPages:
-    """Of a balance: `<user>/adjust/`."""
+class AdjustmentOrder(Order):
+    """The form is shown again for confirmation, and carried out when it says `confirmed`."""
 
-    admin_site: Any
-    model: Any
+    def find(self, request: HttpRequest, **where: Any) -> User:
+        found: User = get_object_or_404(User.objects.exclude(status=User.Status.DELETED), pk=where["user_id"])
+        return found
 
-    def adjustment_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.adjust)
-        return [path("<uuid:user_id>/adjust/", view, name="credits_adjust")]
+    def is_ready(self, request: HttpRequest, subject: User) -> bool:
+        return "confirmed" in request.POST
 
-    def adjust(self, request: HttpRequest, user_id: uuid.UUID) -> HttpResponse:
-        """A form without `confirmed` is shown again for confirmation; with it, it is carried out."""
-        if not request.user.has_perm("credits.adjust_credits"):
-            raise PermissionDenied
-        person = User.objects.exclude(status=User.Status.DELETED).filter(pk=user_id).first()
-        if person is None:
-            raise Http404
-        form = AdjustmentForm(request.POST or None, initial={"request_id": uuid.uuid4()})
-        confirmed = "confirmed" in request.POST
-        if confirmed and form.is_valid() and self._carried_out(request, person, form):
-            return HttpResponseRedirect(reverse("admin:credits_usercredit_change", args=[person.pk]))
-        return self._form_page(request, person, form, asks=form.is_valid() and not confirmed)
+    def back(self, subject: User) -> str:
+        return reverse("admin:credits_usercredit_change", args=[subject.pk])
 
-    def _carried_out(self, request: HttpRequest, person: User, form: AdjustmentForm) -> bool:
-        try:
-            made = adjustments.request(user_id=person.pk, staff_id=staff_id(request), **form.cleaned_data)
-        except Problem as problem:
-            form.add_error(None, explained(problem))
-            return False
-        except DecisionRefused as refusal:
-            form.add_error(None, str(refusal))
-            return False
-        if made.decision == AdjustmentRequest.Decision.PENDING:
-            told = f"{made.amount:+,} credits wait for a second person: they pass your limit of the day."
-            messages.warning(request, told)
-        else:
-            messages.success(request, f"Adjusted by {made.amount:+,} credits.")
-        return True
+    def explain(self, refusal: Exception) -> str:
+        return explained(refusal) if isinstance(refusal, Problem) else str(refusal)
 
-    def _form_page(
-        self, request: HttpRequest, person: User, form: AdjustmentForm, *, asks: bool
-    ) -> HttpResponse:
-        now, left = balance.current(person.pk), adjustments.left_today(staff_id(request))
+    def context(self, request: HttpRequest, subject: User, form: OrderForm) -> dict[str, Any]:
+        now, left = balance.current(subject.pk), adjustments.left_today(staff_id(request))
+        asks = form.is_valid() and not self.is_ready(request, subject)
         amount = form.cleaned_data["amount"] if asks else 0
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Adjust credits",
-            "opts": self.model._meta,  # noqa: SLF001 -- Django's documented name
-            "person": person,
-            "form": form,
+        return {
             "asks": asks,
             "now": now,
             "after": now.balance + amount,
@@ -99,11 +68,36 @@ class AdjustmentPages:
             "needs_second": abs(amount) > left,
             "too_much": -amount > now.available,
         }
-        return TemplateResponse(request, "admin/credits/usercredit/adjust.html", context)
+
+
+def _adjust(given: Given) -> str | None:
+    made = adjustments.request(
+        user_id=given.subject.pk, staff_id=staff_id(given.request), request_id=given.form_id, **given.fields
+    )
+    if made.decision != AdjustmentRequest.Decision.PENDING:
+        return f"Adjusted by {made.amount:+,} credits."
+    told = f"{made.amount:+,} credits wait for a second person: they pass your limit of the day."
+    messages.warning(given.request, told)
+    return None
+
+
+ORDERS = {
+    "adjust": AdjustmentOrder(
+        title="Adjust credits",
+        permission="credits.adjust_credits",
+        template="admin/credits/usercredit/adjust.html",
+        path="<uuid:user_id>/adjust/",
+        name="credits_adjust",
+        form=AdjustmentForm,
+        refusals=(Problem, DecisionRefused),
+        asks_others=True,
+        carry_out=_adjust,
+    )
+}
 
 
 class DecisionPages:
-    """Of a request: its page, and `<request>/decide/` for whoever may decide."""
+    """The page of a request, and `<request>/decide/` for whoever may decide."""
 
     admin_site: Any
     model: Any

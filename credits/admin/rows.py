@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 from typing import Any, ClassVar
-from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -14,10 +13,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.admin.lists import OfUsersAdmin, PageOfUser, ReadOnlyAdmin, counted, moment
+from accounts.admin.orders import OrderPages, ask
 from accounts.models import User
-from credits.admin import journal, overview, user_page
-from credits.admin.adjustments import AdjustmentPages, DecisionPages
-from credits.admin.holds import ReleasePages
+from credits.admin import adjustments, holds, journal, overview, user_page
+from credits.admin.adjustments import DecisionPages
 from credits.admin.journal import ByService, JournalList
 from credits.admin.prices import FeaturePriceAdmin
 from credits.models import (
@@ -40,7 +39,7 @@ class LedgerAdmin(OfUsersAdmin):
 
     @admin.display(description="user")
     def person(self, row: Any) -> SafeString:
-        """Leads to the page of the user's credits."""
+        """Lead to the page of the user's credits."""
         page = reverse("admin:credits_usercredit_change", args=[row.user_id])
         return format_html('<a class="text-primary-600 underline" href="{}">{}</a>', page, row.user)
 
@@ -56,7 +55,7 @@ class Owing(admin.SimpleListFilter):
 
 
 @admin.register(UserCredit)
-class UserCreditAdmin(PageOfUser, AdjustmentPages, LedgerAdmin):
+class UserCreditAdmin(PageOfUser, OrderPages, LedgerAdmin):
     """Balances. The page behind a row is the user's, and exists for users who never had a credit too."""
 
     list_display = ("user", "owned", "set_aside", "owing", "spendable", "blocked", "last")
@@ -69,8 +68,7 @@ class UserCreditAdmin(PageOfUser, AdjustmentPages, LedgerAdmin):
         "may_release": "credits.release_hold",
     }
 
-    def get_urls(self) -> list[URLPattern]:
-        return [*self.adjustment_urls(), *super().get_urls()]
+    orders = adjustments.ORDERS
 
     def page_context(self, person: User) -> dict[str, Any]:
         return user_page.context(person)
@@ -105,7 +103,7 @@ class GrantAdmin(LotAdmin):
 
 
 @admin.register(Hold)
-class HoldAdmin(ReleasePages, LotAdmin):
+class HoldAdmin(OrderPages, LotAdmin):
     kind = CreditLot.Kind.HOLD
     list_display = ("id", "person", "set_aside", "taken", "status", "until", "service", "placed")
     set_aside, taken = counted("issued"), counted("captured")
@@ -117,12 +115,11 @@ class HoldAdmin(ReleasePages, LotAdmin):
         "user", "set_aside", "taken", "status", "expires_at", "created_at", "transaction", "service", "drawn_from",
     )  # fmt: skip
 
-    def get_urls(self) -> list[URLPattern]:
-        return [*self.release_urls(), *super().get_urls()]
+    orders = holds.ORDERS
 
     @admin.display(description="drawn from")
     def drawn_from(self, hold: Hold) -> str:
-        """How much of which grants, by their numbers."""
+        """Tell how much of which grants, by their numbers."""
         return ", ".join(f"grant no. {lot}: {credits:,}" for lot, credits in hold.drawn or [])
 
     def has_release_permission(self, request: HttpRequest) -> bool:
@@ -130,8 +127,7 @@ class HoldAdmin(ReleasePages, LotAdmin):
 
     @admin.action(description="Release…", permissions=["release"])
     def release(self, request: HttpRequest, chosen: QuerySet[Hold]) -> HttpResponse:
-        query = urlencode([("hold", pk) for pk in chosen.values_list("pk", flat=True)])
-        return HttpResponseRedirect(f"{reverse('admin:credits_release')}?{query}")
+        return ask("credits_release", "hold", chosen)
 
 
 @admin.register(CreditTransaction)
@@ -147,7 +143,7 @@ class CreditTransactionAdmin(LedgerAdmin):
 
     @admin.display(description="grants and holds")
     def grants_and_holds(self, row: CreditTransaction) -> str:
-        """What each gave or got, by its number."""
+        """Tell what each gave or got, by its number."""
         return ", ".join(f"no. {lot} {credits:+,}" for lot, credits in row.lots) or "none"
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[JournalList]:
