@@ -1,4 +1,4 @@
-"""Lists of the admin: read-only, found by an index and counted up to 5,000, whatever millions there are."""
+"""Lists of the admin: read-only, found by an index and counted up to 5,000, even if there are millions of rows."""
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +25,7 @@ MADE = "created_at"
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts up to 5,000 rows: further pages are found by narrowing the list."""
+    """Count up to 5,000 rows: further pages are found by narrowing the list."""
 
     @cached_property
     def count(self) -> int:
@@ -35,7 +35,7 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]
 
 
 class RowsList(ChangeList):  # type: ignore[misc]
-    """Offers to show all only where something is left out: by a search or a filter."""
+    """Offer to show all only where something is left out: by a search or a filter."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -44,7 +44,7 @@ class RowsList(ChangeList):  # type: ignore[misc]
 
 
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
-    """Shows and searches; adds, changes and deletes nothing, whoever is signed in."""
+    """Show and search; add, change and delete nothing, whoever is signed in."""
 
     show_full_result_count = False  # no COUNT over millions of rows
     paginator = CappedPaginator
@@ -54,7 +54,7 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
     most_counted, most_found = MOST_COUNTED, user_search.MOST_FOUND  # of which that template tells
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> list[Any]:
-        """With the time that a row was made, which Django leaves out because no form may edit it."""
+        """Add the time at which a row was made, which Django leaves out because no form may edit it."""
         names = list(super().get_fields(request, obj))
         has_time = any(field.name == MADE for field in self.opts.fields)
         return [MADE, *names] if has_time and MADE not in names else names
@@ -72,7 +72,7 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
         return False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """`?user=<id>` is how a user's page leads to their rows, and filters have their parameters.
+        """Allow `?user=<id>`, by which a user's page leads to their rows, and the parameters of filters.
 
         Nothing else may be asked by a query string: Django would answer `?password__startswith=...`, and so tell a
         hash letter by letter.
@@ -83,7 +83,7 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
         return offered and super().lookup_allowed(lookup, value, request)
 
     def _filters(self) -> Iterator[str]:
-        """What the parameters of the page's filters begin with."""
+        """Yield the beginnings of the parameters of the page's filters."""
         for one in (*self.list_filter, self.date_hierarchy):
             name = one[0] if isinstance(one, tuple | list) else getattr(one, "parameter_name", one)
             if name:
@@ -91,7 +91,7 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
 
 
 class OfUsersAdmin(ReadOnlyAdmin):
-    """Rows that belong to a user and are searched by who that is."""
+    """Rows that belong to a user and are searched by their user."""
 
     search_fields: Any = ("user__email",)  # that there is a search; what it finds: get_search_results
     search_help_text = user_search.HELP
@@ -109,7 +109,7 @@ class OfUsersAdmin(ReadOnlyAdmin):
 
 
 class PageOfUser:
-    """The page behind a row is its user's, shown to who may view the rows; also of a user who has no row yet."""
+    """The page behind a row is its user's, shown to whoever may view the rows, even if the user has no row yet."""
 
     page_title: str
     page_template: str
@@ -143,7 +143,7 @@ def _user(object_id: str) -> User:
 
 
 class OneOf(admin.SimpleListFilter):
-    """A filter by the values that there can be; Django's own reads the whole table to find those that there are."""
+    """A filter by all possible values; Django's own reads the whole table to find those in use."""
 
     values: tuple[str, ...] = ()
 
@@ -155,7 +155,7 @@ class OneOf(admin.SimpleListFilter):
 
 
 def words(name: str, heading: str = "") -> Callable[[Any, Any], str]:
-    """A column of identifiers as people say them: `sign_in_failed` is "sign in failed"."""
+    """Return a column of identifiers as people say them: `sign_in_failed` is "sign in failed"."""
 
     @admin.display(description=heading or name.replace("_", " "))
     def column(self: Any, row: Any) -> str:
@@ -165,7 +165,7 @@ def words(name: str, heading: str = "") -> Callable[[Any, Any], str]:
 
 
 def counted(name: str, *, signed: bool = False) -> Callable[[Any, Any], str]:
-    """A column of numbers as people read them: 12,345, or signed +12,345; nothing where there is none."""
+    """Return a column of numbers as people read them: 12,345, or signed +12,345; empty where there is none."""
 
     @admin.display(description=name.replace("_", " "))
     def column(self: Any, row: Any) -> str:
@@ -178,7 +178,7 @@ def counted(name: str, *, signed: bool = False) -> Callable[[Any, Any], str]:
 
 
 def moment(name: str) -> Callable[[Any, Any], str | None]:
-    """A column of times, of one width."""
+    """Return a column of times, all equally wide."""
 
     @admin.display(description=name.replace("_", " "))
     def column(self: Any, row: Any) -> str | None:
@@ -190,7 +190,7 @@ def moment(name: str) -> Callable[[Any, Any], str | None]:
 
 @admin.display(description="user")
 def user_by_id(self: Any, row: Any) -> SafeString:
-    """A column that leads to the user of a row that has no more of them than the id."""
+    """Lead to the user of a row that has only the user's id."""
     page = reverse("admin:accounts_user_change", args=[row.user_id])
     return format_html('<a class="text-primary-600 underline" href="{}">{}</a>', page, row.user_id)
 

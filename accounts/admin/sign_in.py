@@ -1,4 +1,6 @@
-"""The admin's second step. Until it is taken nobody is signed in: the session knows which half sign-in it waits for.
+"""Signing in to the admin: the password, the second step, and their pages.
+
+Until the second step is taken nobody is signed in: the session knows which half sign-in it waits for.
 
 Staff without a factor get one by a one-time link of `manage.py staff_enrol` and their password, and in no other way.
 """
@@ -48,7 +50,7 @@ class LinkRefused(Exception):
 
 @admission.metered("admin", done="mfa_required")
 def staff_member(*, email: str, password: str, client: Client) -> User:
-    """The active member of staff with this address and password.
+    """Return the active member of staff with this address and password.
 
     Tries count against the same limits as those at POST /v1/auth/login, so that this door gives nobody more of them.
     Raises InvalidCredentials (whatever is wrong), RateLimited, ServiceUnavailable.
@@ -92,14 +94,14 @@ class PasswordStep(LoginView):
 
 
 def begin(request: HttpRequest, user: User, *, next_page: str) -> None:
-    """The password was right."""
+    """Begin the second step: the password was right."""
     token = half_sign_ins.begin(user, methods=["pwd"], cancel_deletion=False, door=MFAToken.Door.ADMIN)
     request.session.cycle_key()
     request.session[HALF], request.session[NEXT] = str(token.pk), next_page
 
 
 def waiting(request: HttpRequest) -> MFAToken:
-    """The half sign-in of this browser. Raises MFATokenInvalid."""
+    """Return the half sign-in of this browser. Raises MFATokenInvalid."""
     text = request.session.get(HALF)
     token = half_sign_ins.live(door=MFAToken.Door.ADMIN).filter(pk=UUID(text)).first() if text else None
     if token is None or not half_sign_ins.is_of(token, token.user):
@@ -113,7 +115,7 @@ def passkey_options(token: MFAToken) -> str:
 
 @admission.metered("admin")
 def finish(request: HttpRequest, *, code: str, credential: str) -> str:
-    """Signs in; where to go next. Raises MFATokenInvalid, FactorWrong, RateLimited."""
+    """Sign in; return where to go next. Raises MFATokenInvalid, FactorWrong, RateLimited."""
     token = waiting(request)
     client = client_of(request)
     proof = by_factor.proof_of(
@@ -144,7 +146,7 @@ def _take(token: MFAToken, proof: by_factor.Proof, client: Client) -> tuple[User
 
 
 def let_in(request: HttpRequest, user: User, factor_id: int) -> None:
-    """A session of a new name, which lasts as long as the factor that opened it."""
+    """Give the session a new key; it lasts as long as the factor that opened it."""
     request.session.cycle_key()
     for name in (HALF, NEXT, ENROLLING):
         request.session.pop(name, None)
@@ -154,7 +156,7 @@ def let_in(request: HttpRequest, user: User, factor_id: int) -> None:
 
 
 def passed(request: HttpRequest) -> bool:
-    """Whether this session has shown a factor that its user still has; asked once per request."""
+    """Return whether this session has shown a factor that its user still has; asked once per request."""
     if not hasattr(request, "_factor_passed"):
         factor_id, user = request.session.get(FACTOR), request.user
         found = isinstance(user, User) and factors.of(user.pk).filter(pk=factor_id or 0).exists()
@@ -167,7 +169,7 @@ def passed(request: HttpRequest) -> bool:
 
 @transaction.atomic
 def make_link(user: User, *, actor: str) -> str:
-    """A link that works once, within 24 hours, with the password. Raises LinkRefused."""
+    """Return a link that works once, within 24 hours, with the password. Raises LinkRefused."""
     if not (user.is_staff and user.is_active and user.email):
         raise LinkRefused("Only active staff with an address can enrol.")
     if user.mfa_enabled:
@@ -179,7 +181,7 @@ def make_link(user: User, *, actor: str) -> str:
 
 
 def enrolling(text: str) -> tuple[UUID, User]:
-    """Whose link it is. It is not used up. Raises TokenInvalid."""
+    """Return whose link it is, without using it up. Raises TokenInvalid."""
     token_id = tokens.id_from_link(text, Purpose.STAFF_ENROL)
     user = tokens.holder(token_id, Purpose.STAFF_ENROL) if token_id else None
     if token_id is None or user is None or user.mfa_enabled or not (user.is_staff and user.is_active):
@@ -188,14 +190,14 @@ def enrolling(text: str) -> tuple[UUID, User]:
 
 
 def show(request: HttpRequest, user: User) -> totp.Shown:
-    """The password was right as well: the secret, for this browser."""
+    """Return the secret for this browser: the password was right as well."""
     request.session.cycle_key()
     request.session[ENROLLING] = str(user.pk)
     return totp.begin_totp(user, session_id=None)
 
 
 def confirm(request: HttpRequest, text: str, code: str) -> list[str]:
-    """Uses the link up, and signs in; the recovery codes. Raises TokenInvalid, FactorWrong, RateLimited."""
+    """Use the link up and sign in; return the recovery codes. Raises TokenInvalid, FactorWrong, RateLimited."""
     token_id, user = enrolling(text)
     if request.session.get(ENROLLING) != str(user.pk):
         raise TokenInvalid
@@ -215,7 +217,7 @@ def confirm(request: HttpRequest, text: str, code: str) -> list[str]:
 
 
 def _parsed(credential: str) -> dict[str, Any]:
-    """What is no JSON object proves nothing, like an empty one."""
+    """Return the JSON object; anything else proves as little as an empty one."""
     try:
         value = json.loads(credential)
     except (ValueError, RecursionError):
@@ -227,7 +229,7 @@ def _parsed(credential: str) -> dict[str, Any]:
 
 
 class FactorPages:
-    """Mixed into the site. None of them is behind `admin_view`: that is for who is signed in."""
+    """Mixed into the site. None of them is behind `admin_view`, which is for people who are signed in."""
 
     each_context: Any
 
@@ -264,7 +266,7 @@ class FactorPages:
 
     @sensitive_variables()
     def enrol_page(self, request: HttpRequest) -> HttpResponse:
-        """A link that is opened changes nothing; its forms do."""
+        """Change nothing when the link is opened; its forms do."""
         text = str(request.POST.get("token") or request.GET.get("token") or "")
         context: dict[str, Any] = {"title": "Second factor", "token": text}
         try:

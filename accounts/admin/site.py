@@ -42,7 +42,7 @@ class StaffSite(FactorPages, UnfoldAdminSite):  # type: ignore[misc]
         return [*self.factor_urls(), *super().get_urls()]
 
     def has_permission(self, request: HttpRequest) -> bool:
-        """Active staff whose session has shown a factor that they still have."""
+        """Return whether this is active staff whose session has shown a factor that they still have."""
         return bool(super().has_permission(request)) and sign_in.passed(request)
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -78,7 +78,7 @@ def _with_referrer(view: View) -> View:
 
 
 def _answer_as_refused(response: HttpResponse, refusal: RateLimited | ServiceUnavailable | None) -> None:
-    """The page says what is wrong to people, status and header to programs: 429 or 503, with Retry-After."""
+    """Tell programs what the page tells people: 429 or 503, with Retry-After."""
     if refusal is not None:
         response.status_code = refusal.status_code
         response.headers["Retry-After"] = str(refusal.retry_after or 1)
