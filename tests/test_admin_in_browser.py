@@ -21,7 +21,6 @@ from django.core.wsgi import get_wsgi_application
 from django.test import override_settings
 from django.utils import timezone
 
-from accounts.admin import roles
 from accounts.models import (
     AuditEvent,
     EventDelivery,
@@ -32,7 +31,7 @@ from accounts.models import (
     User,
 )
 from accounts.service_keys import issuing
-from accounts.upkeep import days
+from accounts.upkeep import days, staff_roles
 from billing.models import BillingAccount, CustomerChange, CustomerLink, InboxEvent, Payment, Plan
 from config import admin_navigation
 from credits import adjustments, ledger
@@ -74,7 +73,7 @@ def server() -> Iterator[str]:
 
 @pytest.fixture
 def boss() -> User:
-    roles.sync()
+    staff_roles.sync()
     return User.objects.create_superuser("boss@example.com")
 
 

@@ -17,8 +17,8 @@ from django.urls import URLPattern, URLResolver
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from accounts.admin import roles
 from accounts.models import ServiceEvent, Session, User
+from accounts.upkeep import staff_roles
 from credits import ledger
 from credits.ledger.calls import Call
 from credits.models import FeaturePrice
@@ -149,7 +149,7 @@ def test_pages_of_mailed_links(public: ListenerClient) -> None:
 @pytest.fixture
 def ada(make_user: Any) -> User:
     """Somebody with a row of most kinds."""
-    roles.sync()
+    staff_roles.sync()
     user: User = make_user("ada@example.com", display_name="<script>alert(1)</script>")
     issue_access_token(user)
     give_app(user)

@@ -18,7 +18,7 @@ from accounts.models import FactorReset, MailToken, OutboxMessage, ServiceEvent,
 from accounts.service_keys import issuing
 from accounts.sign_in import by_factor, password_change
 from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, deliver_mails, outcome, post
-from accounts.upkeep import tombstones
+from accounts.upkeep import staff_roles, tombstones
 from tests.fixtures import give_app, issue_access_token, staff_session
 
 pytestmark = pytest.mark.django_db
@@ -192,7 +192,7 @@ class TestWaysIn:
 
 class TestStaff:
     def test_have_no_more_than_at_the_end(self, make_user, backup):
-        roles.sync()
+        staff_roles.sync()
         gone, fewer, same = (make_user(f"{name}@example.com") for name in ("gone", "fewer", "same"))
         boss = make_user("boss@example.com", is_staff=True, is_superuser=True)
         for user in (gone, fewer, same):

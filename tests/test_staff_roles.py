@@ -9,8 +9,8 @@ from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.core.management import call_command
 
-from accounts.admin import roles
 from accounts.models import AuditEvent, FactorReset, OutboxMessage, Session, User
+from accounts.upkeep import staff_roles
 from billing.models import BillingAccount, InboxEvent, Payment, Plan
 from credits import ledger
 from credits.ledger.calls import Call
@@ -76,7 +76,7 @@ SCRIPT = "<script>alert(1)</script>"
 
 @pytest.fixture(autouse=True)
 def _roles(db: None) -> None:
-    roles.sync()
+    staff_roles.sync()
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def post(client: ListenerClient, path: str, fields: dict[str, Any]) -> Any:
 
 class TestRoles:
     def test_grant_only_what_exists(self) -> None:
-        assert roles.unknown() == set()
+        assert staff_roles.unknown() == set()
 
     @pytest.mark.parametrize("role", ROLES)
     def test_open_their_pages_and_no_others(self, of_role, ada, role) -> None:

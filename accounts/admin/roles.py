@@ -1,18 +1,16 @@
-"""Roles of staff: Django groups, each with exactly the permissions that its work needs (settings.STAFF_ROLES).
+"""Giving roles to people: the order on a user's page. Only superusers give them.
 
-`manage.py migrate` and `manage.py sync_roles` make the groups what the settings say, whatever was changed by hand. Only
-superusers give roles; what a superuser alone may do (staff, keys, prices, plans) is in no role.
+What only a superuser may do (staff, keys, prices, plans) is in no role; accounts/upkeep/staff_roles.py has the roles.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 from uuid import UUID
 
 from django import forms
 from django.conf import settings
-from django.contrib.auth.models import Group, Permission
+from django.contrib.auth.models import Group
 from django.db import transaction
 from django.http import HttpRequest
 from django.urls import reverse
@@ -26,33 +24,6 @@ from accounts.admin.actions import ActionRefused, UserOrder
 from accounts.admin.orders import OrderForm, reason_field
 from accounts.audit import Event
 from accounts.models import User
-
-
-@transaction.atomic
-def sync() -> dict[str, int]:
-    """Make the groups; return how many permissions each has. Repeating it changes nothing."""
-    known = _known()
-    counts = {}
-    for role, patterns in settings.STAFF_ROLES.items():
-        group, _ = Group.objects.get_or_create(name=role)
-        granted = [pk for name, pk in known.items() if any(fnmatchcase(name, one) for one in patterns)]
-        group.permissions.set(granted)
-        counts[role] = len(granted)
-    return counts
-
-
-def unknown() -> set[str]:
-    """Return what the settings grant that does not exist."""
-    names = _known()
-    patterns = {one for patterns in settings.STAFF_ROLES.values() for one in patterns}
-    return {one for one in patterns if not any(fnmatchcase(name, one) for name in names)}
-
-
-def _known() -> dict[str, int]:
-    """Return the permissions on models that have pages, by `app.codename`."""
-    rows = Permission.objects.filter(content_type__app_label__in=settings.ADMIN_MODELS_OF)
-    found = rows.values_list("content_type__app_label", "codename", "pk")
-    return {f"{app}.{codename}": pk for app, codename, pk in found}
 
 
 @transaction.atomic

@@ -7,7 +7,6 @@ Staff without a factor get one by a one-time link of `manage.py staff_enrol` and
 
 import json
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django.conf import settings
@@ -35,17 +34,13 @@ from accounts.kit.problems import Problem, RateLimited, ServiceUnavailable
 from accounts.mail import tokens
 from accounts.mail.tokens import Purpose
 from accounts.models import MFAToken, User
-from accounts.sign_in import admission, by_factor, by_password, half_sign_ins
+from accounts.sign_in import admission, by_factor, by_password, half_sign_ins, staff_enrolment
 
 HALF, NEXT, FACTOR, ENROLLING = "half_sign_in", "half_sign_in_next", "factor", "enrolling"
 LISTENER = {"listener": "admin"}
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 WRONG = "This is not right, or was used before. Use the newest code."
 LONGEST = 20_000
-
-
-class LinkRefused(Exception):
-    """No link can be made; the text says why."""
 
 
 @admission.metered("admin", done="mfa_required")
@@ -167,28 +162,6 @@ def passed(request: HttpRequest) -> bool:
 # ---------------------------------------------------------------- the first factor
 
 
-@transaction.atomic
-def make_link(user: User, *, actor: str) -> str:
-    """Return a link that works once, within 24 hours, with the password. Raises LinkRefused."""
-    if not (user.is_staff and user.is_active and user.email):
-        raise LinkRefused("Only active staff with an address can enrol.")
-    if user.mfa_enabled:
-        raise LinkRefused("There is a second factor already; who has lost it needs `manage.py mfa_reset`.")
-    token = tokens.issue(Purpose.STAFF_ENROL, user_id=user.pk, email=user.email)
-    audit.record(Event.STAFF_LINK_MADE, user_id=user.pk, actor=actor)
-    path = f"/admin/enrol/?{urlencode({'token': tokens.link_token(token)})}"
-    return f"{settings.ADMIN_BASE_URL}{path}"
-
-
-def enrolling(text: str) -> tuple[UUID, User]:
-    """Return whose link it is, without using it up. Raises TokenInvalid."""
-    token_id = tokens.id_from_link(text, Purpose.STAFF_ENROL)
-    user = tokens.holder(token_id, Purpose.STAFF_ENROL) if token_id else None
-    if token_id is None or user is None or user.mfa_enabled or not (user.is_staff and user.is_active):
-        raise TokenInvalid
-    return token_id, user
-
-
 def show(request: HttpRequest, user: User) -> totp.Shown:
     """Return the secret for this browser: the password was right as well."""
     request.session.cycle_key()
@@ -198,7 +171,7 @@ def show(request: HttpRequest, user: User) -> totp.Shown:
 
 def confirm(request: HttpRequest, text: str, code: str) -> list[str]:
     """Use the link up and sign in; return the recovery codes. Raises TokenInvalid, FactorWrong, RateLimited."""
-    token_id, user = enrolling(text)
+    token_id, user = staff_enrolment.enrolling(text)
     if request.session.get(ENROLLING) != str(user.pk):
         raise TokenInvalid
     client = client_of(request)
@@ -270,7 +243,7 @@ class FactorPages:
         text = str(request.POST.get("token") or request.GET.get("token") or "")
         context: dict[str, Any] = {"title": "Second factor", "token": text}
         try:
-            _, user = enrolling(text)
+            _, user = staff_enrolment.enrolling(text)
             if request.method == "POST" and "password" in request.POST:
                 context["shown"] = self._begin(request, user)
             elif request.method == "POST":

@@ -19,7 +19,6 @@ from django.db.models.functions import Now
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from accounts import events
-from accounts.admin import roles
 from accounts.events import addresses, dispatch, feed, sending, subscriptions
 from accounts.events.addresses import AddressRefused
 from accounts.events.sending import Outcome
@@ -29,6 +28,7 @@ from accounts.tests.brokers import UNREAD, broker_at
 from accounts.tests.receivers import Receiver
 from accounts.tests.strangers import closed_port, silent_port
 from accounts.tests.test_admin import sign_in
+from accounts.upkeep import staff_roles
 from tests.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -573,7 +573,7 @@ class TestAdmin:
     @pytest.mark.parametrize("path", ["new/", "order/pause", "order/resume", "order/retire", "order/rotate"])
     def test_other_staff_cannot(self, subscribe, admin_site, make_user, path):
         subscribe(443, host="shop.test", name="first", scheme="https")
-        roles.sync()
+        staff_roles.sync()
         operator = make_user(is_staff=True)
         operator.groups.set(Group.objects.filter(name="operator"))
         assert sign_in(admin_site, operator.email).status_code == 302

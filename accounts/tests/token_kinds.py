@@ -8,11 +8,10 @@ import jwt
 from django.conf import settings
 from django.test import override_settings
 
-from accounts.admin import sign_in
 from accounts.factors import resets
 from accounts.mail import tokens
 from accounts.models import AddressChange, MailToken, PendingRegistration, Session, User
-from accounts.sign_in import exchange
+from accounts.sign_in import exchange, staff_enrolment
 from accounts.tests.conftest import PASSWORD, post
 from accounts.tests.google_steps import begin, nonce, parameters
 from accounts.tests.test_tokens import encoded, signed
@@ -66,7 +65,7 @@ class Holders:
         return tokens.link_token(MailToken.objects.get(purpose=Purpose.KEEP_FACTORS))
 
     def enrolment_link(self) -> str:
-        return parameters(sign_in.make_link(self.dora, actor="test"))["token"]
+        return parameters(staff_enrolment.make_link(self.dora, actor="test"))["token"]
 
     # Of second factors
 

@@ -7,9 +7,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from accounts import audit
-from accounts.admin import sign_in
 from accounts.audit import Event
 from accounts.models import User
+from accounts.sign_in import staff_enrolment
 
 ACTOR = "manage.py ensure_admin"
 
@@ -24,7 +24,7 @@ class Command(BaseCommand):
         existing = User.objects.by_email(email).first()
         if existing is None:
             user = create_first_admin(email=email, password=password)
-            link = sign_in.make_link(user, actor=ACTOR)
+            link = staff_enrolment.make_link(user, actor=ACTOR)
             self.stdout.write(f"Created the superuser {email}. Add the second factor, once, here: {link}")
         elif existing.is_superuser:
             self.stdout.write(f"{email} is a superuser already; nothing was changed.")

@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from django.core.management.commands import migrate
 from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connections
 
-from accounts.admin import roles
+from accounts.upkeep import staff_roles
 from accounts.upkeep.database_roles import grant_to_serving_role
 
 
@@ -45,7 +45,7 @@ class Command(migrate.Command):
     def _sync_roles(self) -> None:
         """Where all tables are there; a migration back to an earlier state has none to keep."""
         if Permission._meta.db_table in connections[DEFAULT_DB_ALIAS].introspection.table_names():  # noqa: SLF001
-            roles.sync()
+            staff_roles.sync()
 
 
 @contextmanager

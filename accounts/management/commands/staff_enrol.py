@@ -5,9 +5,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from accounts.admin import sign_in
-from accounts.admin.sign_in import LinkRefused
 from accounts.models import User
+from accounts.sign_in import staff_enrolment
+from accounts.sign_in.staff_enrolment import LinkRefused
 
 
 class Command(BaseCommand):
@@ -23,6 +23,6 @@ class Command(BaseCommand):
         if user is None:
             raise CommandError(f"There is no user {options['user']}.")
         try:
-            self.stdout.write(sign_in.make_link(user, actor=f"manage.py {getpass.getuser()}"[:64]))
+            self.stdout.write(staff_enrolment.make_link(user, actor=f"manage.py {getpass.getuser()}"[:64]))
         except LinkRefused as refusal:
             raise CommandError(str(refusal)) from refusal
