@@ -181,6 +181,11 @@ class CreditLot(models.Model):
         return self.priority, self.expires_at or FOREVER, self.pk
 
     @property
+    def room(self) -> int:
+        """Return how many credits can come back: of its issue, what is not here, expired or charged back."""
+        return max(0, self.issued - self.expired - self.charged_back - self.remaining)
+
+    @property
     def state(self) -> tuple[Any, ...]:
         """The columns of a lot that may change."""
         return _state_of_lot(self)

@@ -209,26 +209,40 @@ class Account:
     ) -> list[Move]:
         """Return credits to the grants they came from, after debt is paid.
 
-        A grant that was charged back whole gets a refund grant in its place, and with `revive` so does one that has
-        expired; without, the credits go into the expired grant and expire at once.
+        A grant takes no more than it has room for; the rest becomes a refund grant in its place. With `revive` so does
+        all that comes back to an expired grant; without, the credits go into it and expire at once. A refund grant
+        lasts as long as the one in whose place it is, and at least REFUND_LIFETIME.
         """
         moves: list[Move] = []
         for lot, credits in returned:
             moves += (paid := self._pay_debt(credits))
-            rest = credits - _total(paid)
-            if rest:
-                moves.append((self._home(lot, rest, at=at, revive=revive), rest))
+            if rest := credits - _total(paid):
+                moves += self._home(lot, rest, at=at, revive=revive)
         return moves
 
-    def _home(self, lot: CreditLot, credits: int, *, at: datetime, revive: bool) -> CreditLot:
+    def _home(self, lot: CreditLot, credits: int, *, at: datetime, revive: bool) -> list[Move]:
         expired = lot.expires_at is not None and lot.expires_at <= at
-        if (revive and expired) or lot.charged_back >= lot.issued - lot.expired > 0:
-            return self.new_lot(
-                kind=CreditLot.Kind.GRANT, source=TransactionType.REFUND, priority=lot.priority, issued=credits,
-                remaining=credits, expires_at=at + settings.REFUND_LIFETIME, service=lot.service,
-            )  # fmt: skip
-        lot.remaining += credits
-        return lot
+        own = 0 if revive and expired else min(credits, lot.room)
+        lot.remaining += own
+        moves: list[Move] = [(lot, own)] if own else []
+        return [*moves, *self._in_place_of(lot, credits - own, at=at)]
+
+    def repay(self, grant: CreditLot, credits: int, *, at: datetime) -> list[Move]:
+        """Return what a chargeback of this grant had made debt: it pays debt that is left, and the rest is a refund
+        grant, since other grants have paid that part. The grant itself never held it.
+        """
+        paid = self._pay_debt(credits)
+        return [*paid, *self._in_place_of(grant, credits - _total(paid), at=at)]
+
+    def _in_place_of(self, lot: CreditLot, credits: int, *, at: datetime) -> list[Move]:
+        if not credits:
+            return []
+        refund = self.new_lot(
+            kind=CreditLot.Kind.GRANT, source=TransactionType.REFUND, priority=lot.priority, issued=credits,
+            remaining=credits, expires_at=lot.expires_at and max(lot.expires_at, at + settings.REFUND_LIFETIME),
+            service=lot.service,
+        )  # fmt: skip
+        return [(refund, credits)]
 
     def close_hold(self, hold: CreditLot, *, captured: int, status: str, at: datetime) -> list[Move]:
         """Empty a hold: what is captured is burnt in the order it was drawn, the rest goes back."""

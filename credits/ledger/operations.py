@@ -6,6 +6,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
 from django.db.models import Sum
@@ -27,6 +28,7 @@ from credits.ledger.posting import Operation
 from credits.models import CreditLot, CreditTransaction, TransactionType
 
 LONGEST_LIFE = timedelta(days=36525)  # 100 years
+Lot = TypeVar("Lot", CreditLot, CreditLot | None)
 SUSPENDING = frozenset({"suspended", "deletion"})  # the reasons that accounts gives; all others are billing's
 
 # ---------------------------------------------------------------- credits come and go
@@ -162,8 +164,12 @@ def restore(*, granted_by: UUID, amount: int, call: Call) -> Operation[CreditTra
         account.require_room(returning)
         taken = _taken(account, grant)
         grant.charged_back -= returning
-        returned = slice_of(reversed(taken), skip=0, take=returning)
-        moves = account.give_back(returned, at=account.moment(), revive=True)
+        moves: list[Move] = []
+        for lot, credits in slice_of(reversed(taken), skip=0, take=returning):
+            if lot is None:
+                moves += account.repay(grant, credits, at=account.moment())
+            else:
+                moves += account.give_back([(lot, credits)], at=account.moment(), revive=True)
         made = CreditTransaction(pk=granted_by)
         return account.post(TransactionType.CHARGEBACK, moves, call=call, refund_of=made)
 
@@ -211,15 +217,15 @@ def _grant(account: Account, granted_by: UUID) -> CreditLot:
     return account.lot(pk)
 
 
-def _taken(account: Account, grant: CreditLot) -> list[tuple[CreditLot, int]]:
-    """Return what chargebacks of a grant took and nothing has restored, in order. Debt counts as the grant's own."""
+def _taken(account: Account, grant: CreditLot) -> list[Move]:
+    """Return what chargebacks of a grant took and nothing has restored, in order. None is what became debt."""
     rows = CreditTransaction.objects.filter(
         user_id=account.row.user_id, type=TransactionType.CHARGEBACK, refund_of=grant.transaction_id
     ).order_by("at")
-    taken: list[tuple[CreditLot, int]] = []
+    taken: list[Move] = []
     for row in rows:
         if row.amount < 0:
-            taken += [(account.lot(lot) if lot else grant, -credits) for lot, credits in row.lots]
+            taken += [(account.lot(lot) if lot else None, -credits) for lot, credits in row.lots]
         else:
             kept = sum(credits for _, credits in taken) - row.amount
             taken = list(slice_of(taken, skip=0, take=kept))
@@ -240,9 +246,7 @@ def _refunded(account: Account, used: CreditTransaction) -> int:
     return saved + sum(row.amount for row in posted if row.refund_of == used.pk)
 
 
-def slice_of(
-    amounts: Iterable[tuple[CreditLot, int]], *, skip: int, take: int
-) -> Iterator[tuple[CreditLot, int]]:
+def slice_of(amounts: Iterable[tuple[Lot, int]], *, skip: int, take: int) -> Iterator[tuple[Lot, int]]:
     """Yield the part of a list of credits that begins `skip` credits in and is `take` credits long."""
     for lot, credits in amounts:
         skipped = min(skip, credits)

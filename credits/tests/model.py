@@ -1,6 +1,7 @@
 """The ledger as one would write it on a napkin: lists, no database, no lock, no journal. It measures the real one."""
 
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 PRIORITY = {"trial": 10, "bonus": 20, "adjustment": 40, "purchase": 50}
@@ -18,7 +19,12 @@ class Grant:
     left: int
     expired: int = 0
     charged: int = 0
-    taken_from: list[Part] = field(default_factory=list)  # by chargebacks and not restored, in order
+    # By chargebacks and not restored, in order; from None what became debt.
+    taken_from: list[Part] = field(default_factory=list)
+
+    @property
+    def room(self):
+        return self.issued - self.expired - self.charged - self.left
 
 
 @dataclass
@@ -124,12 +130,20 @@ class Napkin:
         for grant, credits in parts:
             paid = min(credits, self.debt)
             self.debt -= paid
-            rest = credits - paid
-            gone = grant.issued - grant.expired > 0 and grant.charged >= grant.issued - grant.expired
-            if rest and (gone or (revive and grant.expires <= at)):
-                self.grants.append(Grant(len(self.grants), grant.priority, at + REFUND_LIFE, rest, rest))
-            else:
-                grant.left += rest
+            back = 0 if revive and grant.expires <= at else min(credits - paid, grant.room)
+            grant.left += back
+            self.replace(grant, credits - paid - back, at)
+
+    def replace(self, grant, credits, at):
+        if credits:
+            expires = max(grant.expires, at + REFUND_LIFE)
+            self.grants.append(Grant(len(self.grants), grant.priority, expires, credits, credits))
+
+    def repay(self, grant, credits):
+        """Others may have paid the debt by now: the grant never held these credits."""
+        paid = min(credits, self.debt)
+        self.debt -= paid
+        self.replace(grant, credits - paid, self.now)
 
     def refund(self, use, amount):
         if not 0 < amount <= use.amount - use.refunded:
@@ -150,7 +164,7 @@ class Napkin:
         parts += self.draw(taken - own)
         if missing := taken - sum(credits for _, credits in parts):
             self.debt += missing
-            parts.append([grant, missing])
+            parts.append([None, missing])
         grant.taken_from += parts
 
     def restore(self, grant, amount):
@@ -160,11 +174,17 @@ class Napkin:
         parts = cut(list(reversed(grant.taken_from)), 0, back)
         grant.taken_from = cut(grant.taken_from, 0, grant.charged - back)
         grant.charged -= back
-        self.come_back(parts, at=self.now, revive=True)
+        for source, credits in parts:
+            if source is None:
+                self.repay(grant, credits)
+            else:
+                self.come_back([[source, credits]], at=self.now, revive=True)
         self.settle_due()
 
 
 def cut(parts, skip, take):
     """`take` credits of a list, after its first `skip`."""
-    credits = [grant for grant, count in parts for _ in range(count)]
-    return [[grant, 1] for grant in credits[skip : skip + take]]
+    ends = list(accumulate(credits for _, credits in parts))
+    spans = zip(parts, [0, *ends], ends, strict=False)
+    inside = [[grant, min(end, skip + take) - max(start, skip)] for (grant, _), start, end in spans]
+    return [part for part in inside if part[1] > 0]

@@ -25,7 +25,7 @@ from credits import ledger
 from credits.ledger import balance, operations, verify
 from credits.ledger.calls import Call
 from credits.ledger.posting import perform, sweep_user
-from credits.models import CreditLot, CreditTransaction
+from credits.models import CreditLot, CreditTransaction, UserCredit
 from credits.tests.conftest import Clock
 from credits.tests.model import NEVER, Napkin, Refused
 
@@ -195,6 +195,34 @@ class Life(RuleBasedStateMachine):
                 self.napkin.debt,
                 self.napkin.available,
             )
+
+    @invariant()
+    def no_grant_holds_more_than_it_can(self):
+        assert all(grant.room >= 0 for grant in self.napkin.grants)
+        for user_id in self.users:
+            assert all(left <= most for left, _, _, most in self.grants(user_id))
+
+    @invariant()
+    def grants_agree_with_the_napkin(self):
+        """Those of whom nothing is due that is not posted: the napkin posts at once."""
+        expected = [(grant.left, grant.expired, grant.charged) for grant in self.napkin.grants]
+        for user_id in self.users:
+            if not balance.unposted(user_id, self.clock.now):
+                assert [grant[:3] for grant in self.grants(user_id)] == expected
+
+    def grants(self, user_id):
+        """Of each grant, by number: what is left of it, expired, charged back, and how much it could hold."""
+        balances = UserCredit.objects.filter(pk=user_id).values_list("open_lot", "open_left")
+        open_lot, open_left = balances.first() or (None, 0)
+        return [
+            (
+                lot.remaining + (open_left if lot.pk == open_lot else 0),
+                lot.expired,
+                lot.charged_back,
+                lot.issued - lot.expired - lot.charged_back,
+            )
+            for lot in CreditLot.objects.filter(user_id=user_id, kind="grant").order_by("pk")
+        ]
 
     @invariant()
     def journals_are_identical(self):

@@ -12,7 +12,7 @@ from credits.errors import (
     InsufficientCredits,
     RefundExceedsUse,
 )
-from credits.ledger import balance
+from credits.ledger import balance, batch, operations
 from credits.models import CreditLot, CreditTransaction, UserCredit
 
 pytestmark = pytest.mark.django_db
@@ -27,6 +27,23 @@ def journal(user):
 
 def debt(user):
     return UserCredit.objects.get(user=user).debt
+
+
+def held_by(user, *lots):
+    """What is left in these lots, wherever it is kept."""
+    credit = UserCredit.objects.get(user=user)
+    return [lot.remaining + (credit.open_left if lot.pk == credit.open_lot else 0) for lot in lots]
+
+
+def overfull(user):
+    """The user's lots that hold more than they can."""
+    lots = list(CreditLot.objects.filter(user=user))
+    held = held_by(user, *lots)
+    return [
+        lot.pk
+        for lot, left in zip(lots, held, strict=True)
+        if left > lot.issued - lot.expired - lot.charged_back
+    ]
 
 
 class TestExpiry:
@@ -262,3 +279,106 @@ class TestChargeback:
         returned = CreditLot.objects.get(user=person, source="refund")
         assert (returned.issued, returned.priority) == (40, 50)
         assert balance.current(person.pk).available == 200
+
+
+class TestCreditsReturnToAGrant:
+    """Whatever comes back, no grant ever holds more than was issued, less what expired and was charged back."""
+
+    @pytest.fixture(autouse=True)
+    def no_grant_is_overfull(self, person):
+        yield
+        assert overfull(person) == []
+
+    def test_a_won_dispute_whose_debt_another_grant_has_paid_makes_a_grant_of_its_own(self, person, call):
+        bought = ledger.add(user_id=person.pk, amount=500, type="purchase", call=call())
+        used = ledger.use(user_id=person.pk, amount=500, call=call())
+        ledger.charge_back(user_id=person.pk, granted_by=bought.pk, amount=500, call=call())
+        ledger.add(user_id=person.pk, amount=2200, type="purchase", call=call())
+
+        won = ledger.restore(user_id=person.pk, granted_by=bought.pk, amount=500, call=call())
+        ledger.refund(transaction_id=used.pk, amount=200, call=call())
+
+        old, new, repaid = CreditLot.objects.filter(user=person).order_by("id")
+        assert won is not None
+        assert won.lots == [[repaid.pk, 500]]
+        assert (repaid.source, repaid.issued, repaid.priority) == ("refund", 500, old.priority)
+        assert repaid.expires_at is None  # as the grant in whose place it is
+        assert held_by(person, old, new, repaid) == [200, 1700, 500]
+        ledger.add(user_id=person.pk, amount=1, type="bonus", call=call())
+        ledger.use(user_id=person.pk, amount=2401, call=call())
+        assert balance.current(person.pk).balance == 0
+
+    def test_a_won_dispute_pays_what_is_still_owed_and_only_the_rest_is_a_grant(self, person, call):
+        bought = ledger.add(user_id=person.pk, amount=500, type="purchase", call=call())
+        used = ledger.use(user_id=person.pk, amount=500, call=call())
+        ledger.charge_back(user_id=person.pk, granted_by=bought.pk, amount=500, call=call())
+        ledger.refund(transaction_id=used.pk, amount=200, call=call())
+
+        won = ledger.restore(user_id=person.pk, granted_by=bought.pk, amount=500, call=call())
+
+        old, repaid = CreditLot.objects.filter(user=person).order_by("id")
+        assert won is not None
+        assert won.lots == [[0, 300], [repaid.pk, 200]]
+        assert (held_by(person, old, repaid), debt(person)) == ([0, 200], 0)
+
+    def test_a_dispute_won_in_parts_gives_back_the_debt_first(self, person, call):
+        bought = ledger.add(user_id=person.pk, amount=500, type="purchase", call=call())
+        ledger.use(user_id=person.pk, amount=300, call=call())
+        ledger.charge_back(user_id=person.pk, granted_by=bought.pk, amount=500, call=call())
+        ledger.add(user_id=person.pk, amount=300, type="purchase", call=call())
+
+        ledger.restore(user_id=person.pk, granted_by=bought.pk, amount=300, call=call())
+        ledger.restore(user_id=person.pk, granted_by=bought.pk, amount=200, call=call())
+
+        old, _, repaid = CreditLot.objects.filter(user=person).order_by("id")
+        assert held_by(person, old, repaid) == [200, 300]
+
+    @pytest.mark.parametrize("ending", ["release", "capture", "expiry", "batch"])
+    def test_a_hold_returns_no_more_than_a_partial_chargeback_left_room_for(
+        self, person, call, clock, ending
+    ):
+        bought = ledger.add(user_id=person.pk, amount=100, type="purchase", call=call())
+        ledger.add(user_id=person.pk, amount=200, type="purchase", call=call())
+        hold = ledger.hold(user_id=person.pk, amount=40, lifetime=HOUR, call=call())
+        ledger.charge_back(user_id=person.pk, granted_by=bought.pk, amount=80, call=call())
+        lot = CreditLot.objects.get(kind="hold")
+
+        if ending == "release":
+            ledger.release(hold_id=hold.pk, call=call())
+        elif ending == "capture":
+            ledger.capture(hold_id=hold.pk, amount=10, call=call())
+        elif ending == "batch":
+            batch.perform_all([batch.Step(person.pk, operations.release(lot, call=call()))])
+        else:
+            clock.advance(hours=1)
+            ledger.add(user_id=person.pk, amount=1, type="bonus", call=call())
+
+        old, _, returned = CreditLot.objects.filter(user=person, kind="grant").order_by("id")[:3]
+        rest = 10 if ending == "capture" else 20
+        assert held_by(person, old, returned) == [20, rest]
+        assert returned.source == "refund"
+
+    def test_a_refund_into_a_grant_charged_back_in_part_fills_it_and_opens_another(self, person, call):
+        bought = ledger.add(user_id=person.pk, amount=100, type="purchase", call=call())
+        used = ledger.use(user_id=person.pk, amount=40, call=call())
+        ledger.add(user_id=person.pk, amount=200, type="purchase", call=call())
+        ledger.charge_back(user_id=person.pk, granted_by=bought.pk, amount=80, call=call())
+
+        refund = ledger.refund(transaction_id=used.pk, amount=40, call=call())
+
+        old, _, rest = CreditLot.objects.filter(user=person).order_by("id")
+        assert refund.lots == [[old.pk, 20], [rest.pk, 20]]
+
+    def test_of_an_expired_grant_only_what_it_has_room_for_expires_with_it(self, person, call, clock):
+        bought = ledger.add(
+            user_id=person.pk, amount=100, type="purchase", expires_at=clock.now + HOUR, call=call()
+        )
+        ledger.add(user_id=person.pk, amount=200, type="purchase", call=call())
+        hold = ledger.hold(user_id=person.pk, amount=40, lifetime=5 * HOUR, call=call())
+        ledger.charge_back(user_id=person.pk, granted_by=bought.pk, amount=80, call=call())
+        clock.advance(hours=2)
+
+        ledger.release(hold_id=hold.pk, call=call())
+
+        old, _, rest = CreditLot.objects.filter(user=person, kind="grant").order_by("id")
+        assert (old.expired, held_by(person, old, rest)) == (20, [0, 20])
