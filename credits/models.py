@@ -144,6 +144,11 @@ class CreditLot(models.Model):
             models.CheckConstraint(
                 condition=Q(remaining__gte=0, remaining__lte=F("issued")), name="lot_remaining_range"
             ),
+            # Of the open grant, a trigger of the balance row judges `open_left` by the same (migration 0007).
+            models.CheckConstraint(
+                condition=Q(remaining__lte=F("issued") - F("expired") - F("charged_back")),
+                name="lot_within_its_issue",
+            ),
             models.CheckConstraint(condition=Q(issued__gt=0), name="lot_issued_positive"),
             models.CheckConstraint(
                 condition=Q(expired__gte=0, charged_back__gte=0, captured__gte=0), name="lot_nothing_negative"

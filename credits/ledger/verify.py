@@ -56,6 +56,8 @@ UNION ALL SELECT a.user_id, a.user_id::text, 'debt'
 UNION ALL SELECT a.user_id, l.id::text, 'lot' FROM account a JOIN credits_creditlot l ON l.user_id = a.user_id
     LEFT JOIN lots ON lots.lot = l.id AND lots.user_id = a.user_id
     WHERE coalesce(lots.credits, 0) <> l.remaining + CASE WHEN l.id = a.open_lot THEN a.open_left ELSE 0 END
+UNION ALL SELECT a.user_id, l.id::text, 'overfull' FROM account a JOIN credits_creditlot l ON l.user_id = a.user_id
+    WHERE l.remaining + CASE WHEN l.id = a.open_lot THEN a.open_left ELSE 0 END > l.issued - l.expired - l.charged_back
 UNION ALL SELECT lots.user_id, lots.lot::text, 'unknown lot' FROM lots
     LEFT JOIN credits_creditlot l ON l.id = lots.lot AND l.user_id = lots.user_id WHERE lots.lot <> 0 AND l.id IS NULL
 """

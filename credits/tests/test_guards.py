@@ -87,6 +87,7 @@ class TestVerify:
             ("UPDATE credits_usercredit SET balance = balance + 1", "head"),
             ("UPDATE credits_usercredit SET open_left = open_left - 1", "lot"),
             ("UPDATE credits_creditlot SET remaining = 1 WHERE remaining = 0", "lot"),
+            ("UPDATE credits_creditlot SET expired = 31", "overfull"),
             ("DELETE FROM credits_usercredit", "no balance row"),
         ],
     )
