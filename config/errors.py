@@ -17,7 +17,7 @@ from django.http.multipartparser import MultiPartParserError
 from rest_framework import exceptions
 
 from accounts.kit import metrics
-from accounts.kit.problems import NotFound, Problem, RateLimited, ServiceUnavailable
+from accounts.kit.problems import InternalError, NotFound, Problem, RateLimited, ServiceUnavailable
 from config import faults
 
 CONTENT_TYPE = "application/problem+json"
@@ -63,12 +63,6 @@ class UnsupportedMediaType(Problem):
     status_code = 415
     default_code = "unsupported_media_type"
     default_detail = "Send `Content-Type: application/json`, in UTF-8."
-
-
-class InternalError(Problem):
-    status_code = 500
-    default_code = "internal_error"
-    default_detail = "Something went wrong on our side. Give the request_id when you report it."
 
 
 _KNOWN: tuple[tuple[type[BaseException], type[Problem]], ...] = (

@@ -123,7 +123,9 @@ PROBLEMS = _counter(
     "code",
 )
 UNEXPECTED = _counter(
-    "unexpected_errors_total", "What nobody foresaw: answers 500, failed tasks and sweeps.", "of"
+    "unexpected_errors_total",
+    "What nobody foresaw: answers 500, failed tasks, sweeps and users of a batch.",
+    "of",
 )
 LOGINS = _counter(
     "logins_total", "Sign-ins by way and result: `ok`, or the code of the refusal.", "way", "result"
@@ -173,7 +175,7 @@ ALL: tuple[Metric, ...] = (
 # of these would otherwise be no increase, and raise no alert.
 FROM_ZERO: dict[Metric, tuple[Labels, ...]] = {
     PROBLEMS: (("/v1/auth/refresh", "refresh_token_reused"),),
-    UNEXPECTED: (("request",), ("task",), ("sweep",)),
+    UNEXPECTED: (("request",), ("task",), ("sweep",), ("batch",)),
     DATABASE_ERRORS: ((DISK_FULL,),),
     LOGINS: (("password", "ok"), ("password", "invalid_credentials")),
     TOKENS: (("sign_in",), ("refresh",)),

@@ -75,6 +75,12 @@ class ServiceUnavailable(Problem):
     retry_after = 1
 
 
+class InternalError(Problem):
+    status_code = 500
+    default_code = "internal_error"
+    default_detail = "Something went wrong on our side. Give the request_id when you report it."
+
+
 class ValidationFailed(Problem):
     """400 `validation_error`; `errors` lists {"field", "code", "detail"}."""
 

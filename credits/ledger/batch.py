@@ -7,11 +7,14 @@ from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import transaction
+import structlog
+from django.db import DataError, IntegrityError, transaction
+from django.db import Error as AnyDatabaseError
 from psycopg.types.numeric import Int8
 
 from accounts.errors import UserNotFound
-from accounts.kit.problems import Problem
+from accounts.kit import metrics
+from accounts.kit.problems import InternalError, Problem
 from credits.ledger import clock
 from credits.ledger.posting import (
     LockedAccount,
@@ -24,6 +27,7 @@ from credits.ledger.posting import (
 from credits.ledger.saving import encode, save
 from credits.models import CreditLot, CreditTransaction, UserCredit
 
+log = structlog.get_logger("ledger")
 LARGEST = 1000
 SEEN = """
 SELECT row.* FROM credits_credittransaction AS row
@@ -59,13 +63,48 @@ class Refusal:
 def perform_all(steps: Sequence[Step | Refusal]) -> list[CreditTransaction | Problem]:
     """Carry out the steps and return for each its journal row, or the problem that refused it alone.
 
-    A key that was used before, in another request or earlier in the list, gets its first answer. Raises
+    A key that was used before, in another request or earlier in the list, gets its first answer. A user whose part
+    fails in a way that nobody expected gets an InternalError for each of their steps, and nobody else notices. Raises
     ServiceUnavailable, and then nothing was done.
     """
-    results = retried(lambda: _perform_all(steps))
+    results = retried(lambda: _contained(steps))
     for step, result in zip(steps, results, strict=True):
         count_operation(result, kind=step.kind)
     return results
+
+
+def _contained(steps: Sequence[Step | Refusal]) -> list[CreditTransaction | Problem]:
+    try:
+        return _perform_all(steps)
+    except Exception as error:
+        if not _may_be_of_one_user(error):
+            raise
+        return _halved(steps, error)
+
+
+def _may_be_of_one_user(error: Exception) -> bool:
+    """Tell a fault of some row or of our code from one of the database, which befalls everybody."""
+    return isinstance(error, IntegrityError | DataError) or not isinstance(error, AnyDatabaseError)
+
+
+@transaction.atomic
+def _halved(steps: Sequence[Step | Refusal], error: Exception) -> list[CreditTransaction | Problem]:
+    """Carry out steps that failed together in two parts, by user, still in one commit; of one user they have failed."""
+    users = sorted({step.user_id for step in steps if isinstance(step, Step)})
+    if not users:
+        raise error
+    if len(users) == 1:
+        metrics.count(metrics.UNEXPECTED, "batch")
+        log.error("batch_user_failed", user_id=str(users[0]), exc_info=error)
+        return [step.problem if isinstance(step, Refusal) else InternalError() for step in steps]
+    upper = {*users[len(users) // 2 :]}
+    in_upper = [isinstance(step, Step) and step.user_id in upper for step in steps]
+    # The lower ids first: everybody locks in that order.
+    parts = {
+        half: iter(_contained([step for step, of in zip(steps, in_upper, strict=True) if of is half]))
+        for half in (False, True)
+    }
+    return [next(parts[half]) for half in in_upper]
 
 
 def _perform_all(steps: Sequence[Step | Refusal]) -> list[CreditTransaction | Problem]:

@@ -3,7 +3,9 @@
 import uuid
 
 import pytest
+from django.db import connection
 
+from credits.ledger import balance
 from credits.models import CreditTransaction, FeaturePrice
 from credits.tests.test_views import ADD, USE, add, post, problem
 
@@ -240,6 +242,43 @@ class TestBatch:
         ]
         again = post(shop, USE, body, key="u")
         assert (again.json(), again["Idempotency-Replayed"]) == (first["transaction"], "true")
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            "UPDATE credits_usercredit SET open_left = 150 WHERE user_id = %s",
+            "UPDATE credits_usercredit SET open_lot = 7 WHERE user_id = %s",
+        ],
+    )
+    def test_a_broken_ledger_of_one_user_is_that_results_own(self, shop, rich, make_user, damage):
+        broken, others = make_user(), [rich, *(make_user() for _ in range(4))]
+        for kind in ("purchase", "bonus"):
+            add(shop, broken, 100, type=kind)
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL session_replication_role = replica")
+            cursor.execute(damage, [broken.pk])
+            cursor.execute("SET LOCAL session_replication_role = DEFAULT")
+        people = [*others[:2], broken, *others[2:], broken]
+        operations = [
+            {
+                "op": "add",
+                "idempotency_key": str(n),
+                "user_id": str(user.pk),
+                "amount": 5,
+                "type": "adjustment",
+            }
+            for n, user in enumerate(people)
+        ]
+        operations[2].update(type="bonus", expires_at="2099-01-01T00:00:00Z")  # burns before the open grant
+        rows = CreditTransaction.objects.filter(user=broken).count()
+
+        answer = shop.post(BATCH, {"operations": [*operations, {**operations[0], "idempotency_key": "0"}]})
+
+        results = answer.json()["results"]
+        assert [row["status"] for row in results] == [201, 201, 500, 201, 201, 201, 500, 201]
+        assert (results[2]["problem"]["code"], results[-1]["replayed"]) == ("internal_error", True)
+        assert [balance.current(user.pk).balance for user in others] == [105, 5, 5, 5, 5]
+        assert CreditTransaction.objects.filter(user=broken).count() == rows
 
     def test_a_missing_scope_is_that_results_own(self, internal, service_key, rich):
         client = internal.with_key(service_key("user-only", "credits:use"))
