@@ -96,6 +96,8 @@ def perform(user_id: uuid.UUID, operation: Operation[Posted]) -> Posted | Credit
     """
     try:
         posted = retried(lambda: _perform(user_id, operation))
+        if isinstance(posted, Problem):
+            raise posted
     except Problem as problem:
         count_operation(problem, kind=operation.kind)
         raise
@@ -111,14 +113,25 @@ def count_operation(result: CreditTransaction | Problem | None, *, kind: str) ->
         metrics.count(metrics.LEDGER, kind, "locked", "replayed" if result.replayed else "ok")
 
 
-def _perform(user_id: uuid.UUID, operation: Operation[Posted]) -> Posted | CreditTransaction:
+def _perform(user_id: uuid.UUID, operation: Operation[Posted]) -> Posted | CreditTransaction | Problem:
+    """Return a refusal instead of raising it, so that the transaction, which has written nothing, ends by COMMIT: after
+    a ROLLBACK psycopg drops every statement that it has prepared on the connection.
+    """
     with transaction.atomic():
-        row = lock(user_id)
-        if replayed := find_replay(user_id, operation.call):
-            return replayed
-        account = LockedAccount(row, now=clock.now())
-        account.sweep()
-        posted = operation.apply(account)
+        rows = lock_all([user_id])
+        if not rows:
+            return UserNotFound()
+        row = rows[0]
+        try:
+            if replayed := find_replay(user_id, operation.call):
+                return replayed
+            account = LockedAccount(row, now=clock.now())
+            account.sweep()
+            posted = operation.apply(account)
+        except Problem as refusal:
+            if not row.hash:  # no journal: the lock may have made the row just now, and it must not stay
+                raise
+            return refusal
         account.post_consequences()
         save([account])
         return posted
