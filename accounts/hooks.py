@@ -7,6 +7,8 @@ block_spending(user_id, reason), unblock_spending(user_id, reason)
 remove_sign_in_methods(user_id, since)   what opens the account beside the password and was added since then
 close(user_id)                           the account is to be deleted, and may come back
 address_changed(user_id)
+forfeits(user_id)                        how many credits the user would lose with the account
+erasure_waits_until(user_id)             the time until which something of the user is not over, or None
 erase(user_id)                           nulls what is personal and keeps what must be proved
 proofs(user)                             names of what proves again who the user is, as far as the account has it
 owners()                                 a query of the ids of users who have something, and are never purged
@@ -42,6 +44,15 @@ def close(user_id: UUID) -> None:
 
 def address_changed(user_id: UUID) -> None:
     _call("address_changed", user_id=user_id)
+
+
+def forfeits(user_id: UUID) -> int:
+    return sum(_call("forfeits", user_id=user_id))
+
+
+def erasure_waits_until(user_id: UUID) -> datetime | None:
+    times = [until for until in _call("erasure_waits_until", user_id=user_id) if until is not None]
+    return max(times, default=None)
 
 
 def erase(user_id: UUID) -> None:

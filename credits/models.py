@@ -37,6 +37,7 @@ class TransactionType(models.TextChoices):
     EXPIRY = "expiry"
     HOLD = "hold"
     RELEASE = "release"
+    FORFEIT = "forfeit"  # what an account had left when it was erased
 
 
 class UserCredit(models.Model):
@@ -61,6 +62,8 @@ class UserCredit(models.Model):
     alert_below = models.BigIntegerField(null=True)
     at = models.DateTimeField()  # of the last journal row: strictly increasing
     hash = models.BinaryField(default=b"")  # of the last journal row: the head of the chain
+
+    closed = False  # True where a lock was asked to tell: the user is erased
 
     class Meta:
         constraints = (

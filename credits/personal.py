@@ -2,20 +2,35 @@
 
 import uuid
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import Max, Q, QuerySet
 
 from accounts.models import User
 from credits import export
 from credits.answers import BalanceAnswer, TransactionAnswer, balance_answer, transaction_answer
-from credits.ledger import balance
-from credits.models import AdjustmentRequest, CreditTransaction
+from credits.ledger import balance, clock
+from credits.ledger.posting import close_user
+from credits.models import AdjustmentRequest, CreditLot, CreditTransaction
+
+
+def forfeits(*, user_id: uuid.UUID) -> int:
+    """Return how many credits the user would lose with the account."""
+    return balance.current(user_id).available
+
+
+def erasure_waits_until(*, user_id: uuid.UUID) -> datetime | None:
+    """Return when the last hold that is open now will have run out. Until then it may be captured."""
+    holds = CreditLot.objects.filter(user=user_id, kind=CreditLot.Kind.HOLD, remaining__gt=0)
+    until: datetime | None = holds.filter(expires_at__gt=clock.NOW).aggregate(last=Max("expires_at"))["last"]
+    return until
 
 
 def erase(*, user_id: uuid.UUID) -> None:
-    """Null every text about the user. Amounts, order and chain stay, and still verify."""
+    """Forfeit what is left and null every text about the user. Amounts, order and chain stay, and still verify."""
+    close_user(user_id)
     with connection.cursor() as cursor:
         cursor.execute("SELECT credits_erase_texts(%s)", [user_id])
     AdjustmentRequest.objects.filter(user=user_id).update(reason="")

@@ -21,13 +21,7 @@ NAMED_FINDINGS = 100
 @shared_task
 def sweep_due_credits() -> int:
     """Posts what has come due for idle users, until nothing is left or the next run is near."""
-    until = time.monotonic() + SWEEPING_SECONDS
-    swept = 0
-    while done := sweeping.sweep_due():
-        swept += done
-        if time.monotonic() > until:
-            break
-    return swept
+    return sweeping.sweep_due(seconds=SWEEPING_SECONDS)
 
 
 @shared_task

@@ -1,6 +1,7 @@
 """What an account's states do to its credits, and what is left of a person who is erased: nothing but numbers."""
 
 import json
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -160,8 +161,9 @@ class TestErasure:
         text = dump()
         assert [canary for canary in CANARIES if canary.casefold() in text.casefold()] == []
         assert list(verify.verify_user(person.pk).findings) == []
-        assert CreditTransaction.objects.filter(user=person.pk).count() == 4
-        assert UserCredit.objects.get(pk=person.pk).balance == 85
+        types = CreditTransaction.objects.filter(user=person.pk).order_by("at").values_list("type", "amount")
+        assert list(types) == [("bonus", 100), *[("use", -5)] * 3, ("forfeit", -85)]
+        assert UserCredit.objects.get(pk=person.pk).balance == 0
         assert AuditEvent.objects.filter(user=person.pk).exists()
         assert not OutboxMessage.objects.filter(user=person.pk).exists()
         assert not MailToken.objects.filter(user=person.pk).exists()
@@ -178,6 +180,50 @@ class TestErasure:
             finally:
                 cursor.execute("RESET ROLE")
         assert not CreditTransaction.objects.filter(description__isnull=False).exists()
+
+    def test_says_what_is_lost_and_loses_what_is_free(self, public, shop, person):
+        body = {"user_id": str(person.pk), "amount": 3, "expires_at": "2099-01-01T00:00:00Z"}
+        shop.post("/v1/credits/add", body, HTTP_IDEMPOTENCY_KEY="expiring")
+        answer = public.with_token(issue_access_token(person)).delete("/v1/auth/me")
+        assert answer.json()["forfeits"] == 103
+        User.objects.filter(pk=person.pk).update(deletes_at=timezone.now())
+
+        assert erasure.erase_due() == 1
+
+        last = CreditTransaction.objects.filter(user=person).latest("at")
+        assert (last.type, last.amount, last.balance) == ("forfeit", -103, 0)
+        assert UserCredit.objects.get(pk=person.pk).due_at is None
+        assert list(verify.verify_user(person.pk).findings) == []
+
+    def test_waits_for_holds_which_can_be_captured(self, public, shop, person):
+        hold = {"user_id": str(person.pk), "amount": 30, "expires_in": 600}
+        placed = shop.post("/v1/credits/holds", hold, HTTP_IDEMPOTENCY_KEY="hold").json()
+        public.with_token(issue_access_token(person)).delete("/v1/auth/me")
+        User.objects.filter(pk=person.pk).update(deletes_at=timezone.now())
+
+        assert erasure.erase_due() == 0
+        person.refresh_from_db()
+        assert person.status == "pending_deletion"
+        assert person.deletes_at.isoformat() == datetime.fromisoformat(placed["expires_at"]).isoformat()
+        path = f"/v1/credits/holds/{placed['id']}/capture"
+        assert shop.post(path, {"amount": 20}, HTTP_IDEMPOTENCY_KEY="capture").status_code == 200
+
+        User.objects.filter(pk=person.pk).update(deletes_at=timezone.now())
+        assert erasure.erase_due() == 1
+        types = CreditTransaction.objects.filter(user=person).order_by("at").values_list("type", "amount")
+        assert list(types) == [("bonus", 100), ("hold", 0), ("use", -20), ("forfeit", -80)]
+
+    @pytest.mark.broken_on_purpose
+    def test_one_who_cannot_be_erased_holds_up_nobody_else(self, person, make_user):
+        other = make_user("other@example.com")
+        UserCredit.objects.filter(pk=person.pk).update(open_lot=7)
+        now = timezone.now()
+        for user, waited in ((person, 2), (other, 1)):
+            due = now - timedelta(days=waited)
+            User.objects.filter(pk=user.pk).update(status="pending_deletion", deletes_at=due)
+
+        assert erasure.erase_due() == 1
+        assert list(User.objects.filter(status="deleted").values_list("pk", flat=True)) == [other.pk]
 
     def test_an_erased_user_is_given_nothing(self, shop, person):
         User.objects.filter(pk=person.pk).update(status="pending_deletion", deletes_at=timezone.now())

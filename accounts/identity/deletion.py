@@ -4,6 +4,7 @@ During the grace nobody finds the user, no token is live and no credits can be s
 """
 
 from datetime import datetime
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db import transaction
@@ -19,9 +20,16 @@ from accounts.models import Session, User
 Status = User.Status
 
 
+class Closed(NamedTuple):
+    """When a closed account will be erased, and how many credits its user loses then."""
+
+    deletes_at: datetime
+    forfeits: int
+
+
 @transaction.atomic
-def request(session: Session, *, client: Client) -> datetime:
-    """Closes the account of the session's user. Returns when it will be erased.
+def request(session: Session, *, client: Client) -> Closed:
+    """Closes the account of the session's user. Returns when it will be erased, and what is lost with it.
 
     Raises SessionRevoked where the account was closed or suspended, or all its sessions ended, a moment ago.
     """
@@ -37,8 +45,7 @@ def request(session: Session, *, client: Client) -> datetime:
     hooks.close(user.pk)
     event = audit.record(Event.DELETION_REQUESTED, user_id=user.pk, session_id=session.pk, client=client)
     mail.notify(mail.DELETION_SCHEDULED, user=user, event=event)
-    deletes_at: datetime = user.deletes_at
-    return deletes_at
+    return Closed(user.deletes_at, hooks.forfeits(user.pk))
 
 
 def cancel(user: User, *, client: Client) -> bool:

@@ -6,12 +6,14 @@ Kept are the ledger with its proof, and that things happened and when. What othe
 
 from uuid import UUID
 
+import structlog
 from django.apps import apps
 from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from accounts import events, hooks, sessions
+from accounts.kit import metrics
 from accounts.models import (
     AddressChange,
     AuditEvent,
@@ -22,23 +24,42 @@ from accounts.models import (
     User,
 )
 
+log = structlog.get_logger("accounts")
 AT_ONCE = 100
 
 
 def erase_due() -> int:
-    """Erases up to AT_ONCE users whose grace is over, each in a transaction of its own. How many it were."""
+    """Erases up to AT_ONCE users whose grace is over, each in a transaction of its own. How many it were.
+
+    One who cannot be erased holds up nobody else.
+    """
     due = User.objects.filter(status=User.Status.PENDING_DELETION, deletes_at__lte=Now()).order_by(
         "deletes_at"
     )
-    return sum(erase(user_id) for user_id in list(due.values_list("pk", flat=True)[:AT_ONCE]))
+    return sum(_erased(user_id) for user_id in list(due.values_list("pk", flat=True)[:AT_ONCE]))
+
+
+def _erased(user_id: UUID) -> bool:
+    try:
+        return erase(user_id, wait=True)
+    except Exception as error:  # whatever it is, the grace of the others is over too
+        metrics.count(metrics.UNEXPECTED, "erasure")
+        log.error("erasure_failed", user_id=str(user_id), exc_info=error)
+        return False
 
 
 @transaction.atomic
-def erase(user_id: UUID) -> bool:
-    """Erases one user whose grace is over; False where they have signed in again meanwhile."""
+def erase(user_id: UUID, *, wait: bool = False) -> bool:
+    """Erases one user whose grace is over; False where they have signed in again meanwhile.
+
+    With `wait` it is put off, and False, while something of theirs is not over: credits on hold may still be captured.
+    """
     due = User.objects.locked().filter(pk=user_id, status=User.Status.PENDING_DELETION, deletes_at__lte=Now())
     user = due.first()
     if user is None:
+        return False
+    if wait and (until := hooks.erasure_waits_until(user.pk)):
+        User.objects.filter(pk=user.pk).update(deletes_at=until)
         return False
     hooks.erase(user.pk)
     email = user.email

@@ -124,7 +124,7 @@ PROBLEMS = _counter(
 )
 UNEXPECTED = _counter(
     "unexpected_errors_total",
-    "What nobody foresaw: answers 500, failed tasks, sweeps and users of a batch.",
+    "What nobody foresaw: answers 500, failed tasks, sweeps, erasures and users of a batch.",
     "of",
 )
 LOGINS = _counter(
@@ -175,7 +175,7 @@ ALL: tuple[Metric, ...] = (
 # of these would otherwise be no increase, and raise no alert.
 FROM_ZERO: dict[Metric, tuple[Labels, ...]] = {
     PROBLEMS: (("/v1/auth/refresh", "refresh_token_reused"),),
-    UNEXPECTED: (("request",), ("task",), ("sweep",), ("batch",)),
+    UNEXPECTED: (("request",), ("task",), ("sweep",), ("batch",), ("erasure",)),
     DATABASE_ERRORS: ((DISK_FULL,),),
     LOGINS: (("password", "ok"), ("password", "invalid_credentials")),
     TOKENS: (("sign_in",), ("refresh",)),

@@ -18,6 +18,7 @@ from accounts.views import answers
 
 class Deletion(msgspec.Struct):
     deletes_at: datetime
+    forfeits: Annotated[int, Meta(description="Credits that are lost when the account is erased.")]
 
 
 class Me(VerifiedEndpoint):
@@ -51,14 +52,14 @@ class Me(VerifiedEndpoint):
         "Delete the own account",
         answer=Deletion,
         status=202,
-        example={"deletes_at": "2026-12-07T10:00:00Z"},
+        example={"deletes_at": "2026-12-07T10:00:00Z", "forfeits": 85},
     )
     def delete(self, request: UserRequest) -> Response:
         """Closes the account at once and erases it after 14 days, unless its owner signs in with `cancel_deletion`.
 
         Every session ends; until then nobody finds the user, nothing can be spent, and the address stays reserved.
         """
-        return Response(Deletion(deletion.request(request.auth, client=client_of(request))), 202)
+        return Response(Deletion(*deletion.request(request.auth, client=client_of(request))), 202)
 
 
 class MyStatus(AuthenticatedEndpoint):

@@ -11,6 +11,8 @@ ACCOUNT_HOOKS = {
     "proofs": ["accounts.sign_in.reauthentication.methods_of"],
     "close": ["billing.personal.close"],
     "address_changed": ["billing.personal.address_changed"],
+    "forfeits": ["credits.personal.forfeits"],
+    "erasure_waits_until": ["credits.personal.erasure_waits_until"],
     "erase": [
         "accounts.factors.erase",
         "accounts.google.accounts.erase",

@@ -202,6 +202,15 @@ class Account:
                 break
         return moves
 
+    def forfeit(self) -> None:
+        """Post the end of all that is free, whenever it would have expired. Holds stay; what they return follows."""
+        moves: list[Move] = [(lot, -lot.remaining) for lot in self.live_grants()]
+        for lot, credits in moves:
+            if lot is not None:
+                lot.remaining, lot.expired = 0, lot.expired - credits
+        if moves:
+            self.post(TransactionType.FORFEIT, moves)
+
     # ------------------------------------------------------------------ coming back
 
     def give_back(

@@ -60,6 +60,14 @@ WHERE row.user_id = ANY(%s) AND owner.status <> 'deleted' ORDER BY row.user_id F
 """
 
 
+# For what happens by itself, to erased users too.
+LOCK_EVEN_CLOSED = """
+SELECT row.*, owner.status = 'deleted' AS closed
+FROM credits_usercredit AS row JOIN accounts_user AS owner ON owner.id = row.user_id
+WHERE row.user_id = %s FOR NO KEY UPDATE OF row
+"""
+
+
 class LockedAccount(Account):
     """An account whose row this transaction holds. New lots get their ids from the table's sequence."""
 
@@ -138,15 +146,23 @@ def _perform(user_id: uuid.UUID, operation: Operation[Posted]) -> Posted | Credi
 
 
 def sweep_user(user_id: uuid.UUID) -> None:
-    """Post what has come due for a user, and nothing else."""
-    retried(lambda: _sweep_user(user_id))
+    """Post what has come due for a user, and nothing else; an erased one forfeits all that is left."""
+    retried(lambda: _sweep_user(user_id, closing=False))
 
 
-def _sweep_user(user_id: uuid.UUID) -> None:
+def close_user(user_id: uuid.UUID) -> None:
+    """Post what has come due for a user who is being erased, and forfeit all that is left."""
+    retried(lambda: _sweep_user(user_id, closing=True))
+
+
+def _sweep_user(user_id: uuid.UUID, *, closing: bool) -> None:
     with transaction.atomic():
-        account = LockedAccount(lock(user_id), now=clock.now())
-        account.sweep()
-        save([account])
+        for row in UserCredit.objects.raw(LOCK_EVEN_CLOSED, [user_id]):
+            account = LockedAccount(row, now=clock.now())
+            account.sweep()
+            if closing or row.closed:
+                account.forfeit()
+            save([account])
 
 
 def lock(user_id: uuid.UUID) -> UserCredit:

@@ -4,11 +4,16 @@ Nobody's balance depends on it, since every call and every read reckons what is 
 events that follow from it, punctual for idle users.
 """
 
+import math
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
+from django.db.models import F
+from django.db.models.fields.tuple_lookups import TupleGreaterThan
 
 from accounts.kit import metrics
 from credits.ledger import clock
@@ -16,6 +21,7 @@ from credits.ledger.posting import sweep_user
 from credits.models import UserCredit
 
 log = structlog.get_logger("ledger")
+Due = tuple[datetime, uuid.UUID]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +32,12 @@ class Swept:
     error: str | None = None
 
 
-def due_users(limit: int) -> list[uuid.UUID]:
-    """Return the users for whom something is due, longest first."""
-    rows = UserCredit.objects.filter(due_at__lte=clock.NOW).order_by("due_at")
-    return list(rows.values_list("pk", flat=True)[:limit])
+def due_users(limit: int, *, after: Due | None = None) -> list[Due]:
+    """Return for whom something is due and since when, longest first."""
+    rows = UserCredit.objects.filter(due_at__lte=clock.NOW)
+    behind = rows if after is None else rows.filter(TupleGreaterThan((F("due_at"), F("pk")), after))
+    found = behind.order_by("due_at", "pk").values_list("due_at", "pk")[:limit]
+    return [(due_at, user_id) for due_at, user_id in found if due_at is not None]
 
 
 def sweep(users: Sequence[uuid.UUID]) -> Iterator[Swept]:
@@ -45,6 +53,15 @@ def sweep(users: Sequence[uuid.UUID]) -> Iterator[Swept]:
             yield Swept(user_id)
 
 
-def sweep_due(limit: int = 1000) -> int:
-    """Post what is due for up to `limit` users. Returns how many users it swept."""
-    return sum(swept.error is None for swept in sweep(due_users(limit)))
+def sweep_due(*, seconds: float = math.inf, at_a_time: int = 1000) -> int:
+    """Post what is due for everybody, until the time is over. Returns how many users it swept.
+
+    It goes on behind those who fail, however many they are.
+    """
+    until, done, last = time.monotonic() + seconds, 0, None
+    while page := due_users(at_a_time, after=last):
+        done += sum(swept.error is None for swept in sweep([user_id for _, user_id in page]))
+        last = page[-1]
+        if time.monotonic() > until:
+            break
+    return done

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from accounts.models import User
 from credits import days, ledger, tasks
 from credits.ledger import posting, sweeping
-from credits.models import CreditDay, CreditTransaction, TopUser
+from credits.models import CreditDay, CreditTransaction, TopUser, UserCredit
 
 pytestmark = pytest.mark.django_db
 
@@ -74,6 +74,22 @@ class TestSummarize:
         assert counted("2030-01-01")["2030-01-01", "expiry"] == (0, 100, 1)
         assert CreditDay.objects.get(day="2030-01-02", type="use").final
 
+    def test_users_erased_by_an_earlier_version_are_swept_and_days_become_final(self, person, call, clock):
+        ledger.add(user_id=person.pk, amount=100, call=call(), expires_at=clock.now + timedelta(hours=5))
+        ledger.add(user_id=person.pk, amount=50, type="purchase", call=call())
+        ledger.hold(user_id=person.pk, amount=30, lifetime=timedelta(days=1), call=call())
+        User.objects.filter(pk=person.pk).update(status="deleted")
+        clock.advance(days=3)
+
+        assert sweeping.sweep_due() == 1
+        days.summarize()
+
+        assert counted()["2030-01-01", "expiry"] == (0, 70, 1)
+        assert counted()["2030-01-02", "expiry"] == (0, 30, 1)
+        assert counted()["2030-01-04", "forfeit"] == (0, 50, 1)
+        assert CreditDay.objects.filter(final=True, day="2030-01-02").exists()
+        assert sum(row.given - row.taken for row in CreditDay.objects.all()) == 0
+
     def test_an_empty_journal(self, clock):
         assert days.summarize() == 1
         assert counted() == {}
@@ -131,6 +147,19 @@ class TestTasks:
 
         assert CreditTransaction.objects.get(type="expiry").user_id == other.pk
         assert {line["user_id"] for line in logs if line["event"] == "sweep_failed"} == {str(person.pk)}
+
+    @pytest.mark.broken_on_purpose
+    def test_those_who_fail_are_not_in_the_way_however_many_they_are(self, call, clock):
+        people = [User.objects.create_user(f"person{n}@example.test") for n in range(4)]
+        for user in people:
+            expires_at = clock.advance(seconds=1) + timedelta(hours=1)
+            ledger.add(user_id=user.pk, amount=100, call=call(), expires_at=expires_at)
+        UserCredit.objects.filter(pk__in=[user.pk for user in people[:3]]).update(open_lot=7)
+        clock.advance(hours=2)
+
+        assert sweeping.sweep_due(at_a_time=2) == 1
+
+        assert CreditTransaction.objects.get(type="expiry").user_id == people[3].pk
 
     def test_verify_says_that_all_is_well(self, person, call):
         ledger.add(user_id=person.pk, amount=100, call=call())

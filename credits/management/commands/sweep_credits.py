@@ -30,7 +30,7 @@ class Command(BaseCommand):
     def handle(self, *, limit: int, dry_run: bool, json: bool, **options: Any) -> None:
         if limit < 1:
             raise CommandError("--limit must be 1 or more.")
-        users = sweeping.due_users(limit)
+        users = [user_id for _, user_id in sweeping.due_users(limit)]
         results: list[Swept] = []
         with Progress("users", total=len(users)) as progress:
             for swept in sweeping.sweep([] if dry_run else users):
