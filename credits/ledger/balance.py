@@ -35,6 +35,19 @@ WHERE u.id = %s AND u.status <> 'deleted'
 """
 
 
+# Of what is due at one instant only the first row has that time, the others follow by a microsecond each. All of them
+# are of that instant: the rows behind it, as long as they happened by themselves and were due by then.
+AT_AN_INSTANT = """
+SELECT balance, held FROM credits_credittransaction WHERE user_id = %(user)s AND at < coalesce((
+    SELECT row.at FROM credits_credittransaction AS row
+    LEFT JOIN credits_creditlot AS lot ON lot.user_id = row.user_id AND lot.id = (row.lots -> 0 ->> 0)::bigint
+    WHERE row.user_id = %(user)s AND row.at > %(at)s AND (row.type IN ('expiry', 'release') AND row.key IS NULL
+        AND row.service = 'system' AND lot.expires_at <= %(at)s) IS NOT TRUE
+    ORDER BY row.at LIMIT 1
+), 'infinity') ORDER BY at DESC LIMIT 1
+"""
+
+
 @dataclass(slots=True, kw_only=True)
 class Balance:
     """Credits of one user at one instant. `available` is what could be spent: never negative."""
@@ -77,18 +90,20 @@ def current(user_id: uuid.UUID) -> Balance:
 
 
 def past(user_id: uuid.UUID, at: datetime) -> Balance:
-    """Return the balance at a past instant. Raises UserNotFound, and ValidationFailed for an instant still to come."""
+    """Return the balance at a past instant, with all that was due at it, whether or not that is posted yet.
+
+    Raises UserNotFound, and ValidationFailed for an instant still to come.
+    """
     present = current(user_id)
     if at > present.as_of:
         raise ValidationFailed(("at", "invalid", "This must not be in the future."))
     row = UserCredit.objects.filter(pk=user_id).first()
     if row is not None and row.at <= at:
         return _without_present(_swept(user_id, at))
-    last = CreditTransaction.objects.filter(user_id=user_id, at__lte=at).order_by("-at").first()
-    if last is None:
-        return Balance(user_id=user_id, as_of=at)
-    debt = max(0, last.held - last.balance)
-    return Balance(user_id=user_id, as_of=at, balance=last.balance, held=last.held, debt=debt)
+    with connection.cursor() as cursor:
+        cursor.execute(AT_AN_INSTANT, {"user": user_id, "at": at})
+        balance, held = cursor.fetchone() or (0, 0)
+    return Balance(user_id=user_id, as_of=at, balance=balance, held=held, debt=max(0, held - balance))
 
 
 def when_due(user_id: uuid.UUID) -> datetime | None:

@@ -78,6 +78,34 @@ class TestExpiry:
         posted = CreditTransaction.objects.get(type="expiry")
         assert (posted.pk, posted.at, posted.amount) == (unposted.pk, unposted.at, -100)
 
+    def test_a_past_balance_is_the_same_before_and_after_what_was_due_is_posted(self, person, call, clock):
+        """Expiries of one instant are posted a microsecond apart; an instant has all that was due at it."""
+        at = clock.now + HOUR
+        for amount in (1, 2, 3):
+            ledger.add(user_id=person.pk, amount=amount, expires_at=at, call=call())
+        ledger.add(user_id=person.pk, amount=70, expires_at=at + timedelta(microseconds=2), call=call())
+        ledger.add(user_id=person.pk, amount=7, type="purchase", call=call())
+        ledger.add(user_id=person.pk, amount=30, type="bonus", expires_at=at - HOUR / 2, call=call())
+        ledger.hold(user_id=person.pk, amount=30, lifetime=HOUR, call=call())
+        clock.advance(hours=2)
+        moments = [at + timedelta(microseconds=n) for n in range(-1, 8)]
+
+        before = [balance.past(person.pk, moment).balance for moment in moments]
+        ledger.use(user_id=person.pk, amount=7, call=call())
+        after = [balance.past(person.pk, moment).balance for moment in moments]
+
+        assert before == after == [113, 77, 77, 7, 7, 7, 7, 7, 7]
+        assert CreditTransaction.objects.filter(type="expiry").count() == 5
+
+    def test_what_a_call_does_at_the_instant_of_an_expiry_is_not_part_of_it(self, person, call, clock):
+        ledger.add(user_id=person.pk, amount=10, expires_at=clock.now + HOUR, call=call())
+        ledger.add(user_id=person.pk, amount=7, type="purchase", call=call())
+        at = clock.advance(hours=1)
+        ledger.use(user_id=person.pk, amount=4, call=call())
+        clock.advance(hours=1)
+
+        assert [balance.past(person.pk, at + timedelta(microseconds=n)).balance for n in (0, 1)] == [7, 3]
+
     def test_what_expires_first_burns_first_within_a_priority(self, person, call, clock):
         ledger.add(user_id=person.pk, amount=10, expires_at=clock.now + 2 * HOUR, call=call())
         ledger.add(user_id=person.pk, amount=10, expires_at=clock.now + HOUR, call=call())
