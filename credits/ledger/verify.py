@@ -1,7 +1,9 @@
 """Prove that the ledger is what its journal says: sums, lots, debt, order, texts and the hash chain of each user.
 
-All checks of a chunk are one statement, hence one snapshot: it can run beside any load. The chain shows any change
-but that of someone who can rewrite all of it; only an anchor kept elsewhere shows that.
+All checks of a chunk are one statement, on one server hence one snapshot: it can run beside any load. Where it is not
+one, half of a commit can be seen; so whoever has a finding is checked again under the lock of their balance, and only
+what is found then is reported. The chain shows any change but that of someone who can rewrite all of it; only an anchor
+kept elsewhere shows that.
 """
 
 import uuid
@@ -15,6 +17,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from accounts.kit import metrics
+from credits.ledger.posting import retried
 from credits.models import UserCredit
 
 CHUNK = 200
@@ -100,7 +103,7 @@ def verify_all(*, after: uuid.UUID | None = None, parallel: int = 1) -> Iterator
     """
     chunks = _chunks(after)
     yield from map(_check, chunks) if parallel == 1 else _in_parallel(chunks, parallel)
-    yield Checked([], 0, _findings(WITHOUT_BALANCE, []))
+    yield Checked([], 0, _findings(WITHOUT_BALANCE, []) and _findings(WITHOUT_BALANCE, []))
 
 
 def note(*, findings: int) -> None:
@@ -142,7 +145,19 @@ def _check(users: list[uuid.UUID]) -> Checked:
     with connection.cursor() as cursor:
         cursor.execute(COUNT_ROWS, {"users": users})
         transactions = cursor.fetchone()[0]
-    return Checked(users, transactions, _findings(FINDINGS, users))
+    suspects = sorted({finding.user_id for finding in _findings(FINDINGS, users)})
+    return Checked(users, transactions, [found for user_id in suspects for found in _under_lock(user_id)])
+
+
+def _under_lock(user_id: uuid.UUID) -> list[Finding]:
+    """Return what is found while nobody can change this user's credits."""
+    return retried(lambda: _locked_findings(user_id))
+
+
+@transaction.atomic
+def _locked_findings(user_id: uuid.UUID) -> list[Finding]:
+    UserCredit.objects.select_for_update(no_key=True).get(pk=user_id)
+    return _findings(FINDINGS, [user_id])
 
 
 def _findings(query: str, users: list[uuid.UUID]) -> list[Finding]:

@@ -112,6 +112,28 @@ class TestVerify:
 
 
 @pytest.mark.django_db(transaction=True)
+class TestVerifyBesideWrites:
+    """Where one statement is not one snapshot, it sees a commit by halves."""
+
+    def test_what_is_half_committed_under_a_lock_is_not_reported(self):
+        user = User.objects.create_user("writer@example.test")
+        ledger.add(user_id=user.pk, amount=100, call=Call(service="shop"))
+        UserCredit.objects.update(open_left=90)  # one half: here it is seen without the other
+        results = []
+        verifier = threading.Thread(
+            target=lambda: results.append(in_own_connection(verify.verify_user, user.pk))
+        )
+
+        with transaction.atomic():
+            UserCredit.objects.update(open_left=100)
+            verifier.start()
+            eventually(somebody_waits_for_us, "the second look")
+        verifier.join()
+
+        assert [list(checked.findings) for checked in results] == [[]]
+
+
+@pytest.mark.django_db(transaction=True)
 class TestLockWait:
     """A spend that waits for the row decides by the time after the wait."""
 
