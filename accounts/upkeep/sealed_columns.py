@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db.models import Model, QuerySet
 from django.utils.module_loading import import_string
 
-from accounts.kit import sealing
+from accounts.kit import pages, sealing
 from accounts.kit.sealing import SealedTextUnreadable
 
 ROWS_AT_A_TIME = 500
@@ -28,9 +28,9 @@ class SealedColumn(NamedTuple):
         return QuerySet(self.model)
 
     def rows(self) -> Iterator[Any]:
-        """All rows that have a value, without those that come while it runs."""
+        """All rows that have a value, in the order of their keys."""
         present = self.all().exclude(**{f"{self.column}__isnull": True})
-        return present.order_by("pk").iterator(chunk_size=ROWS_AT_A_TIME)
+        return pages.by_key(present, at_a_time=ROWS_AT_A_TIME)
 
 
 class Outcome(NamedTuple):

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from accounts import factors
 from accounts.audit import Event
+from accounts.kit import pages
 from accounts.models import AuditEvent, ServiceKey, User
 
 Status = User.Status
@@ -53,8 +54,8 @@ def _rows() -> Iterator[dict[str, Any]]:
 def _ended() -> Iterator[dict[str, Any]]:
     """What is over, whenever that was."""
     for kind, state in (("erased", Status.DELETED), ("suspended", Status.SUSPENDED)):
-        for user_id in User.objects.filter(status=state).values_list("pk", flat=True).iterator():
-            yield {"kind": kind, "user": user_id}
+        for user in pages.by_key(User.objects.filter(status=state).only("pk")):
+            yield {"kind": kind, "user": user.pk}
     for key_id in ServiceKey.objects.exclude(revoked_at=None).values_list("pk", flat=True):
         yield {"kind": "revoked", "key": key_id}
 
@@ -80,7 +81,7 @@ def _latest(types: Iterable[Event]) -> Iterator[tuple[UUID, datetime]]:
     """Users to whom one of these happened, and when it last did."""
     happened = AuditEvent.objects.filter(type__in=types, created_at__gt=Now() - REMEMBERED)
     latest = happened.exclude(user=None).values_list("user").annotate(at=Max("created_at")).order_by()
-    yield from latest.iterator()
+    yield from latest.iterator()  # two columns of what is seldom: all of it at once, since a page would cost as much
 
 
 def _staff() -> Iterator[dict[str, Any]]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db import transaction
 
+from accounts.kit import pages
 from billing import customers
 from billing.models import BillingAccount
 from billing.settlement import notices
@@ -18,8 +19,8 @@ LAST_MONTH = 12
 def tell(today: date) -> None:
     """Tell each user once for each card and date, however often it runs."""
     accounts = BillingAccount.objects.filter(status__in=PAYING, cancel_at_period_end=False)
-    for user_id in accounts.values_list("pk", flat=True).iterator():
-        _tell(user_id, today)
+    for account in pages.by_key(accounts.only("pk")):
+        _tell(account.pk, today)
 
 
 @transaction.atomic

@@ -20,7 +20,9 @@ _SILENCE_MILLISECONDS = 2000
 _LOST_CLIENT = (
     f"-c tcp_keepalives_idle=1 -c tcp_keepalives_interval=1 -c tcp_user_timeout={_SILENCE_MILLISECONDS}"
 )
-_CONNECTION = {"CONN_MAX_AGE": None, "DISABLE_SERVER_SIDE_CURSORS": False}
+# No cursors on the server: behind a pooler that lends a connection for a transaction, the next statement would not find
+# them. Whoever walks over many rows does it page by page.
+_CONNECTION = {"CONN_MAX_AGE": None, "DISABLE_SERVER_SIDE_CURSORS": True}
 
 
 def _database(variable: str, url: str, session_options: str) -> dict[str, object]:

@@ -21,6 +21,7 @@ from credits.ledger.calls import Call
 from credits.models import BALANCE_LIMIT, FOREVER, CreditLot, CreditTransaction, TransactionType, UserCredit
 
 MICROSECOND = timedelta(microseconds=1)
+FIRST_PAGE = 20  # of the grants that a call looks at in burn order
 # Lower burns first: what was given before what was bought. A refund takes the place of the grant it replaces.
 PRIORITIES = {
     TransactionType.TRIAL: 10,
@@ -92,10 +93,18 @@ class Account:
         )
         if self.complete:
             return iter(here)
-        elsewhere = self._elsewhere().filter(kind=CreditLot.Kind.GRANT).order_by(*CreditLot.BURN_ORDER)
-        return heapq.merge(
-            here, map(self._remember, elsewhere.iterator(chunk_size=20)), key=CreditLot.burn_order
-        )
+        return heapq.merge(here, self._other_grants(), key=CreditLot.burn_order)
+
+    def _other_grants(self) -> Iterator[CreditLot]:
+        """Yield the grants that are not loaded yet, in pages that grow: mostly the first few are enough."""
+        size = FIRST_PAGE
+        while page := list(
+            self._elsewhere().filter(kind=CreditLot.Kind.GRANT).order_by(*CreditLot.BURN_ORDER)[:size]
+        ):
+            yield from [self._remember(lot) for lot in page]
+            if len(page) < size:
+                return
+            size *= 10
 
     def next_due(self) -> datetime | None:
         """Return when the next lot runs out, of all that have something in them."""

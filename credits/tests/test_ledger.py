@@ -1,9 +1,13 @@
 """The ledger's verbs as short stories: what each does to balance, grants and journal."""
 
+from datetime import timedelta
+
 import pytest
+from django.db import connection
 
 from credits import ledger
 from credits.errors import InsufficientCredits
+from credits.ledger.account import Account
 from credits.models import CreditLot, CreditTransaction, UserCredit
 
 pytestmark = pytest.mark.django_db
@@ -14,6 +18,36 @@ def journal(user):
         (row.type, row.amount, row.balance)
         for row in CreditTransaction.objects.filter(user=user).order_by("at")
     ]
+
+
+class TestManyGrants:
+    """More than a call loads at once."""
+
+    @pytest.fixture
+    def many(self, person, call, clock):
+        lives = [None, 3, 1, 2]
+        for number in range(45):
+            life = lives[number % 4]
+            expires_at = None if life is None else clock.now + timedelta(hours=life)
+            type_ = "purchase" if number % 3 else "bonus"
+            ledger.add(user_id=person.pk, amount=1, type=type_, expires_at=expires_at, call=call())
+        return person
+
+    def test_burn_in_their_order(self, many, call, monkeypatch):
+        monkeypatch.setattr("credits.ledger.account.FIRST_PAGE", 2)
+        expected = [lot.pk for lot in CreditLot.objects.order_by(*CreditLot.BURN_ORDER)]
+
+        spent = ledger.use(user_id=many.pk, amount=45, call=call())
+
+        assert [lot for lot, _ in spent.lots] == expected
+
+    def test_leave_no_cursor_open_on_the_server(self, many, call, clock):
+        """Behind a pooler that lends a connection for a transaction, the next statement would not find it."""
+        grants = Account(UserCredit.objects.get(pk=many.pk), now=clock.now).live_grants()
+        next(grants), next(grants)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_cursors WHERE name LIKE '_django_curs%%'")
+            assert cursor.fetchone() == (0,)
 
 
 class TestUse:
