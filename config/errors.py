@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import structlog
 from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
@@ -18,9 +17,9 @@ from rest_framework import exceptions
 
 from accounts.kit import metrics
 from accounts.kit.problems import InternalError, NotFound, Problem, RateLimited, ServiceUnavailable
+from accounts.kit.responses import ProblemResponse
 from config import faults
 
-CONTENT_TYPE = "application/problem+json"
 SHORTEST_WAIT = 1  # seconds, where a 429 or 503 does not say
 
 log = structlog.get_logger("errors")
@@ -130,12 +129,7 @@ def answer(problem: Problem, request: Any) -> HttpResponse:
     """The problem document itself, with the headers that its status demands."""
     match = getattr(request, "resolver_match", None)
     metrics.count(metrics.PROBLEMS, f"/{match.route}" if match else "unknown", problem.default_code)
-    response = HttpResponse(
-        msgspec.json.encode(problem.document(getattr(request, "request_id", None))),
-        status=problem.status_code,
-        content_type=CONTENT_TYPE,
-        headers={"Cache-Control": "no-store"},
-    )
+    response = ProblemResponse(problem.document(getattr(request, "request_id", None)), problem.status_code)
     challenge = getattr(problem, "challenge", None)
     if challenge:
         response.headers["WWW-Authenticate"] = challenge

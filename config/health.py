@@ -12,10 +12,10 @@ from django.conf import settings
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from accounts.kit.documentation import documented
 from accounts.kit.problems import ServiceUnavailable
+from accounts.kit.responses import Response
 from accounts.tiers import PublicEndpoint
 
 PATIENCE = 2.5  # seconds for all checks of a request together

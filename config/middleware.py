@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils.functional import SimpleLazyObject
 
 from accounts.kit import metrics
+from accounts.kit.responses import API_POLICY
 from config.errors import BadRequestProblem, BodyTooLarge, BodyUnreadable, answer
 from config.logging import request_id
 
@@ -31,7 +32,6 @@ _MOST_HOSTS = 100
 _NEVER_A_BODY = frozenset({204, 304})
 _CHUNK = 64 * 1024
 
-API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 # django-unfold's Alpine evaluates strings (docs/decisions); only pages of the admin listener get this one.
 ADMIN_POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "

@@ -15,9 +15,9 @@ from django.db.models import F, QuerySet
 from django.db.models.fields.tuple_lookups import TupleGreaterThan, TupleLessThan
 from django.utils.crypto import constant_time_compare
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from accounts.kit.problems import CursorInvalid, ValidationFailed
+from accounts.kit.responses import Response
 
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 100

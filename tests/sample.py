@@ -7,10 +7,10 @@ from django.http import HttpResponse
 from django.urls import path
 from msgspec import Meta
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import tiers
+from accounts.kit.responses import Response
 from accounts.models import AuditEvent
 from accounts.tiers import PublicEndpoint
 from config.urls import handlers

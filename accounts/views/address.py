@@ -5,7 +5,6 @@ from collections.abc import Callable
 import msgspec
 from django.conf import settings
 from django.http import HttpResponse
-from rest_framework.response import Response
 
 from accounts import tiers
 from accounts.errors import TokenInvalid
@@ -13,6 +12,7 @@ from accounts.identity import address_change
 from accounts.kit.client import Client, client_of
 from accounts.kit.documentation import documented
 from accounts.kit.problems import Problem, RateLimited, ServiceUnavailable, ValidationFailed
+from accounts.kit.responses import Response
 from accounts.models import User
 from accounts.tiers import PublicEndpoint, PublicRequest, UserRequest, VerifiedEndpoint
 from accounts.views.answers import EMAIL, LINK_EXAMPLE, Detail

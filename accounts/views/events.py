@@ -1,10 +1,9 @@
 """The feed of events, for services that cannot receive webhooks."""
 
-from rest_framework.response import Response
-
 from accounts import events, tiers
 from accounts.events import EventAnswer, event_answer
 from accounts.kit.documentation import documented
+from accounts.kit.responses import Response
 from accounts.tiers import InternalEndpoint, ServiceRequest
 
 

@@ -3,13 +3,13 @@
 from typing import Annotated, Any
 
 from msgspec import Meta
-from rest_framework.response import Response
 
 from accounts import tiers
 from accounts.errors import AccountSuspended, DeletionPending, MFAInvalidCode, MFATokenInvalid, PasskeyInvalid
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
 from accounts.kit.problems import RateLimited, ServiceUnavailable, ValidationFailed
+from accounts.kit.responses import Response
 from accounts.sign_in import by_factor
 from accounts.tiers import PublicEndpoint, PublicRequest
 from accounts.views.answers import TOKENS_EXAMPLE, Tokens, tokens

@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
-from rest_framework.response import Response
 
 from accounts import factors, tiers
 from accounts.errors import (
@@ -22,6 +21,7 @@ from accounts.factors import totp as mfa
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
 from accounts.kit.problems import RateLimited, ValidationFailed
+from accounts.kit.responses import Response
 from accounts.tiers import UserRequest, VerifiedEndpoint
 
 AT = "2026-11-23T10:00:00Z"

@@ -8,7 +8,6 @@ from django.conf import settings
 from django.http import HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from msgspec import UNSET, Meta, UnsetType
-from rest_framework.response import Response
 
 from accounts import tiers
 from accounts.errors import AccountSuspended, DeletionPending, MFARequired, TokenInvalid
@@ -30,6 +29,7 @@ from accounts.google.errors import (
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
 from accounts.kit.problems import Problem, RateLimited, ServiceUnavailable
+from accounts.kit.responses import Response
 from accounts.sessions import TokenPair
 from accounts.sign_in import by_google, exchange
 from accounts.sign_in.by_google import Returned

@@ -5,13 +5,13 @@ from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
-from rest_framework.response import Response
 
 from accounts import tiers
 from accounts.identity import deletion, profile
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
 from accounts.kit.problems import ValidationFailed
+from accounts.kit.responses import Response
 from accounts.tiers import AuthenticatedEndpoint, UserRequest, VerifiedEndpoint
 from accounts.views import answers
 

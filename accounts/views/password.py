@@ -6,13 +6,13 @@ from django.conf import settings
 from django.http import HttpResponse
 from django.utils import translation
 from msgspec import Meta
-from rest_framework.response import Response
 
 from accounts import tiers
 from accounts.errors import ReauthenticationFailed, ReauthenticationRequired, TokenInvalid
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
 from accounts.kit.problems import Problem, RateLimited, ServiceUnavailable, ValidationFailed
+from accounts.kit.responses import Response
 from accounts.sign_in import password_change, password_reset
 from accounts.tiers import PublicEndpoint, PublicRequest, UserRequest, VerifiedEndpoint
 from accounts.views.answers import EMAIL, LINK_EXAMPLE, Detail

@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from rest_framework.response import Response
 
 from accounts import audit
 from accounts.audit import Event
@@ -15,6 +14,7 @@ from accounts.kit import throttles
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
 from accounts.kit.problems import RateLimited
+from accounts.kit.responses import Response
 from accounts.models import AuditEvent
 from accounts.tiers import UserRequest, VerifiedEndpoint
 from accounts.views import answers

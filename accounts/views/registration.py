@@ -6,7 +6,6 @@ import msgspec
 from django.conf import settings
 from django.http import HttpResponse
 from msgspec import Meta
-from rest_framework.response import Response
 
 from accounts import tiers
 from accounts.errors import TokenInvalid
@@ -14,6 +13,7 @@ from accounts.identity import refused_registration, signup
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
 from accounts.kit.problems import Problem, RateLimited, ServiceUnavailable, ValidationFailed
+from accounts.kit.responses import Response
 from accounts.models import User
 from accounts.tiers import PublicEndpoint, PublicRequest
 from accounts.views.answers import EMAIL, LINK_EXAMPLE, Detail

@@ -6,13 +6,13 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Meta
-from rest_framework.response import Response
 
 from accounts import sessions, tiers
 from accounts.errors import ReauthenticationFailed, SessionNotFound
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
 from accounts.kit.problems import RateLimited, ServiceUnavailable, ValidationFailed
+from accounts.kit.responses import Response
 from accounts.models import Session
 from accounts.sign_in import reauthentication
 from accounts.tiers import AuthenticatedEndpoint, UserRequest

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from msgspec import Meta
-from rest_framework.response import Response
 
 from accounts import sessions, tiers
 from accounts.errors import (
@@ -19,6 +18,7 @@ from accounts.errors import (
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
 from accounts.kit.problems import RateLimited, ServiceUnavailable
+from accounts.kit.responses import Response
 from accounts.sign_in import by_password
 from accounts.tiers import AuthenticatedEndpoint, PublicEndpoint, PublicRequest, UserRequest
 from accounts.views.answers import EMAIL, TOKENS_EXAMPLE, Tokens, tokens

@@ -5,12 +5,12 @@ from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from rest_framework.response import Response
 
 from accounts import tiers
 from accounts.authentication import authenticate_access_token
 from accounts.kit.documentation import documented
 from accounts.kit.problems import Unauthenticated
+from accounts.kit.responses import Response
 from accounts.sessions.tokens import access_backend
 from accounts.tiers import InternalEndpoint, PublicEndpoint, PublicRequest, ServiceRequest
 from accounts.views.answers import TOKENS_EXAMPLE, USER_ID

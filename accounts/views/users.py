@@ -6,7 +6,6 @@ from uuid import UUID
 import msgspec
 from django.db.models import QuerySet
 from msgspec import Meta
-from rest_framework.response import Response
 
 from accounts import tiers
 from accounts.errors import UserNotFound
@@ -14,6 +13,7 @@ from accounts.kit import email_address, throttles
 from accounts.kit.client import client_ip, network
 from accounts.kit.documentation import documented
 from accounts.kit.problems import RateLimited, ValidationFailed
+from accounts.kit.responses import Response
 from accounts.models import User
 from accounts.tiers import InternalEndpoint, PublicEndpoint, PublicRequest, ServiceRequest
 from accounts.views import answers

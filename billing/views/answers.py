@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
-from rest_framework.response import Response
 
+from accounts.kit.responses import Response
 from billing.models import BillingAccount, Plan
 from billing.settlement import trial
 from billing.shop.requests import Outcome

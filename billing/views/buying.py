@@ -2,11 +2,10 @@
 
 from uuid import UUID
 
-from rest_framework.response import Response
-
 from accounts import tiers
 from accounts.errors import AccountSuspended, UserNotFound
 from accounts.kit.documentation import documented
+from accounts.kit.responses import Response
 from accounts.tiers import InternalEndpoint, ServiceRequest
 from billing.errors import (
     AlreadySubscribed,

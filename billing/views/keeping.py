@@ -5,11 +5,11 @@ from uuid import UUID
 
 import msgspec
 from django.db.models import QuerySet
-from rest_framework.response import Response
 
 from accounts import tiers
 from accounts.errors import AccountSuspended, UserNotFound
 from accounts.kit.documentation import documented
+from accounts.kit.responses import Response
 from accounts.tiers import InternalEndpoint, ServiceRequest
 from billing.errors import (
     AlreadySubscribed,

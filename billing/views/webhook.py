@@ -3,10 +3,10 @@
 import msgspec
 from django.conf import settings
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from accounts.kit.documentation import documented
 from accounts.kit.problems import NotFound
+from accounts.kit.responses import Response
 from accounts.tiers import Endpoint, InternalEndpoint, PublicEndpoint
 from billing.errors import EventInvalid, SignatureInvalid
 from billing.stripe_sync import intake

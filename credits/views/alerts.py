@@ -3,11 +3,11 @@
 from uuid import UUID
 
 import msgspec
-from rest_framework.response import Response
 
 from accounts import tiers
 from accounts.errors import UserNotFound
 from accounts.kit.documentation import documented
+from accounts.kit.responses import Response
 from accounts.tiers import InternalEndpoint, ServiceRequest
 from credits.ledger import states
 from credits.views.asked import Credits

@@ -7,9 +7,9 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Meta
-from rest_framework.response import Response
 
 from accounts.kit.problems import ValidationFailed
+from accounts.kit.responses import Response
 from accounts.tiers import ServiceRequest, idempotency_key
 from credits.ledger.calls import Call, request_bytes
 

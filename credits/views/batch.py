@@ -8,12 +8,12 @@ from uuid import UUID
 import msgspec
 from django.conf import settings
 from msgspec import UNSET, Meta, UnsetType
-from rest_framework.response import Response
 
 from accounts import tiers
 from accounts.errors import ScopeMissing
 from accounts.kit.documentation import documented
 from accounts.kit.problems import Problem, ValidationFailed
+from accounts.kit.responses import Response
 from accounts.service_keys.registry import ServiceCredential
 from accounts.tiers import InternalEndpoint, ServiceRequest
 from credits import prices

@@ -6,11 +6,11 @@ from uuid import UUID
 
 import msgspec
 from django.db.models import Q, QuerySet
-from rest_framework.response import Response
 
 from accounts import tiers
 from accounts.errors import UserNotFound
 from accounts.kit.documentation import documented
+from accounts.kit.responses import Response
 from accounts.tiers import InternalEndpoint, ServiceRequest
 from credits import ledger
 from credits.answers import HoldAnswer, hold_answer

@@ -9,11 +9,11 @@ import msgspec
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from rest_framework.response import Response
 
 from accounts import tiers
 from accounts.errors import UserNotFound
 from accounts.kit.documentation import documented
+from accounts.kit.responses import Response
 from accounts.tiers import InternalEndpoint, ServiceRequest
 from credits import export, ledger, prices
 from credits.answers import BalanceAnswer, TransactionAnswer, balance_answer, transaction_answer

@@ -33,10 +33,10 @@ from django.urls import path  # noqa: E402
 from django.views.decorators.csrf import csrf_exempt  # noqa: E402
 from psycopg.types.numeric import Int8  # noqa: E402
 from rest_framework.request import Request  # noqa: E402
-from rest_framework.response import Response  # noqa: E402
 
 from accounts import sessions  # noqa: E402
 from accounts.kit.client import Client  # noqa: E402
+from accounts.kit.responses import Response  # noqa: E402
 from accounts.models import User  # noqa: E402
 from accounts.tiers import InternalEndpoint, PublicEndpoint  # noqa: E402
 from config.urls import internal  # noqa: E402

@@ -1,0 +1,59 @@
+"""Answers in JSON, finished where they are made, with the headers that all of them share made once for the process."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import msgspec
+from django.conf import settings
+from django.http import HttpResponse
+from django.http.response import ResponseHeaders
+
+JSON = "application/json"
+PROBLEM_JSON = "application/problem+json"
+API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+
+
+def _shared(content_type: str) -> ResponseHeaders:
+    """Return what SecurityMiddleware and RequestFloor would add, too: they leave alone what is there."""
+    return ResponseHeaders(
+        {
+            "Content-Type": content_type,
+            "Cache-Control": "no-store",
+            "Content-Security-Policy": API_POLICY,
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": settings.SECURE_REFERRER_POLICY,
+            "Cross-Origin-Opener-Policy": settings.SECURE_CROSS_ORIGIN_OPENER_POLICY,
+        }
+    )
+
+
+class _Headers(ResponseHeaders):
+    """Begin with headers that were checked when they were made: Django would check them again for each answer."""
+
+    def __init__(self, shared: ResponseHeaders) -> None:
+        self._store = dict(shared._store)  # noqa: SLF001 - its own class
+
+
+class Response(HttpResponse):
+    """A payload as JSON, not kept by caches (RFC 9111, 5.2.2.5). None has neither body nor type.
+
+    `Response(answer, status=201, headers={"Idempotency-Replayed": "true"})`
+    """
+
+    shared_headers: ClassVar[ResponseHeaders] = _shared(JSON)
+
+    def __init__(
+        self, payload: Any = None, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(b"" if payload is None else msgspec.json.encode(payload), status=status)
+        self.headers = _Headers(self.shared_headers)
+        if payload is None:
+            del self.headers["Content-Type"]
+        for name, text in (headers or {}).items():
+            self.headers[name] = text
+
+
+class ProblemResponse(Response):
+    """A problem document (RFC 9457)."""
+
+    shared_headers = _shared(PROBLEM_JSON)
