@@ -7,7 +7,8 @@ InternalEndpoint        API key with the view's scope, on the internal listener
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import msgspec
 from django.http import HttpRequest, HttpResponse
@@ -61,6 +62,48 @@ class Query(msgspec.Struct, kw_only=True):
     """Base of a view's query parameters; those it does not name are ignored. Nested in its view as `Query`."""
 
 
+class Parts(NamedTuple):
+    """What an endpoint's requests share, as none of it keeps anything of a request: made once for each class."""
+
+    parsers: list[Any]
+    authenticators: list[Any]
+    permissions: list[Any]
+    negotiator: Any
+
+
+@cache
+def _parts(endpoint: type["Endpoint"]) -> Parts:
+    return Parts(
+        parsers=[parser() for parser in endpoint.parser_classes],
+        authenticators=[kind() for kind in endpoint.authentication_classes],
+        permissions=[kind() for kind in endpoint.permission_classes],
+        negotiator=endpoint.content_negotiation_class(),
+    )
+
+
+class EndpointRequest(Request):
+    """The framework's request, whose body is what its endpoint's parser makes of it: nobody uploads files here.
+
+    An empty body is decoded like any other (as `{}`); the framework would hand the view a bare dict.
+    """
+
+    def __init__(self, request: HttpRequest, endpoint: "Endpoint") -> None:
+        parts = _parts(type(endpoint))
+        super().__init__(
+            request,
+            parts.parsers,
+            parts.authenticators,
+            parts.negotiator,
+            endpoint.get_parser_context(request),
+        )
+        # The framework would look for them here, and then there, each time they are read.
+        self.method, self.META = request.method, request.META
+
+    def _load_data_and_files(self) -> None:
+        parser = self.negotiator.select_parser(self, self.parsers)
+        self._full_data = parser.parse(self._request, self.content_type, self.parser_context)
+
+
 class Endpoint(APIView):
     """What all tiers share.
 
@@ -86,7 +129,17 @@ class Endpoint(APIView):
     # By method: the rules of settings.RATE_LIMITS whose standing each answer tells (accounts/kit/limit_headers.py).
     limits: ClassVar[dict[str, tuple[str, ...]]] = {}
     body_limit: ClassVar[int | None] = None  # bytes; None: the setting BODY_LIMIT
-    throttle_classes: Sequence[Any] = ()
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """As the framework does, without the choices that no endpoint leaves: renderers, versions, throttle classes."""
+        self.args, self.kwargs = args, kwargs
+        self.request = wrapped = EndpointRequest(request, self)
+        try:
+            self.initial(wrapped)
+            response = getattr(self, str(request.method).lower())(wrapped, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - answered, and logged, by the handler that settings name
+            response = self.handle_exception(error)
+        return self.finalize_response(wrapped, response)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """405 comes before the credential is looked at; OPTIONS says what a path knows and changes nothing."""
@@ -96,15 +149,16 @@ class Endpoint(APIView):
             raise MethodNotAllowed(request.method or "")
         if self.limits:
             limit_headers.begin()
-        super().initial(request, *args, **kwargs)
+        self.perform_authentication(request)
+        self.check_permissions(request)
         if request.method in METHODS_WITH_BODY and not self.raw_body:
             _ = request.data  # refused, if it must be, before the handler runs
 
-    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
-        """An empty body is decoded like any other (as `{}`); the framework would hand the view a bare dict."""
-        wrapped = super().initialize_request(request, *args, **kwargs)
-        wrapped._stream = request  # type: ignore[assignment]  # noqa: SLF001
-        return wrapped
+    def get_authenticators(self) -> list[Any]:
+        return _parts(type(self)).authenticators
+
+    def get_permissions(self) -> list[Any]:
+        return _parts(type(self)).permissions
 
     @classmethod
     def is_sensitive(cls, method: str | None) -> bool:
@@ -120,16 +174,10 @@ class Endpoint(APIView):
         """The query parameters as an instance of `self.Query`. Raises ValidationFailed."""
         return shapes.convert_query(request.query_params, self.Query or Query)
 
-    @property
-    def default_response_headers(self) -> dict[str, str]:
-        """None: `Allow` belongs to 405 and OPTIONS, and the framework would send it with every answer."""
-        return {}
-
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
         return HttpResponse(status=204, headers={"Allow": ", ".join(self.allowed_methods)})
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        response = super().finalize_response(request, response, *args, **kwargs)
         if self.no_store:
             response.headers.setdefault("Cache-Control", "no-store")
         if self.limits and (rules := self.limits.get(request.method or "")):
