@@ -1,25 +1,45 @@
-"""A database connection that the server has closed is not used for one request more.
+"""Looks after the thread's database connections before and after each request, in place of Django's own receivers.
 
 Connections are kept for ever (docs/decisions/0003). When PostgreSQL restarts, is failed over or ends a session, each
 thread would learn it from a failed statement: a 503 per thread, long after the server is back. But an idle connection
 has nothing to say: if there is something to read on its socket, that is the server's farewell. To look costs two
 microseconds and no round trip, and no statement has been sent yet, so nothing is ever repeated.
+
+Django connects four receivers for this and more: two that close what is broken or too old, one that forgets the
+queries that DEBUG collects, one that closes caches. The last two have nothing to do here, as there is neither DEBUG nor
+a cache that has something to close, and each looks all connections up by itself (docs/decisions/0024).
 """
 
 import select
+from collections.abc import Iterator
 from typing import Any
 
 from celery.signals import task_prerun
-from django.core.signals import request_started
-from django.db import connections
+from django.core.cache import close_caches
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, connections, reset_queries
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 
 def drop_closed_by_server(**_: Any) -> None:
-    """Closes such connections of this thread; the next statement opens another."""
-    for connection in connections.all(initialized_only=True):
-        if connection.connection is not None and not connection.in_atomic_block and _has_farewell(connection):
+    """Close the connections that the server has closed, are broken or too old; the next statement opens another."""
+    for connection in _open_connections():
+        connection.close_if_unusable_or_obsolete()
+        if connection.connection is not None and _has_farewell(connection):
             connection.close()
+
+
+def drop_unusable(**_: Any) -> None:
+    """Close the connections that a request has left broken or that are too old."""
+    for connection in _open_connections():
+        connection.close_if_unusable_or_obsolete()
+
+
+def _open_connections() -> Iterator[BaseDatabaseWrapper]:
+    for alias in connections:
+        connection = connections[alias]
+        if connection.connection is not None and not connection.in_atomic_block:
+            yield connection
 
 
 def _has_farewell(connection: BaseDatabaseWrapper) -> bool:
@@ -30,5 +50,12 @@ def _has_farewell(connection: BaseDatabaseWrapper) -> bool:
     return bool(poll.poll(0))
 
 
+for signal, receivers in (
+    (request_started, (reset_queries, close_old_connections)),
+    (request_finished, (close_old_connections, close_caches)),
+):
+    for receiver in receivers:
+        signal.disconnect(receiver)
 request_started.connect(drop_closed_by_server)
+request_finished.connect(drop_unusable)
 task_prerun.connect(drop_closed_by_server)
