@@ -2,8 +2,8 @@
 
 import os
 
+import django
 from django.core.exceptions import ImproperlyConfigured
-from django.core.wsgi import get_wsgi_application
 
 from config import tracing
 
@@ -13,10 +13,12 @@ if not os.environ.get("LISTENER"):
     raise ImproperlyConfigured("LISTENER is not set: public, internal or admin.")
 
 tracing.start()
-application = get_wsgi_application()
+django.setup(set_prefix=False)
 
 from accounts.checks import refuse_contradictions  # noqa: E402 -- needs the apps to be loaded
 from config import first_use  # noqa: E402 -- as above
+from config.handlers import ListenerHandler  # noqa: E402 -- needs the settings
 
+application = ListenerHandler()
 refuse_contradictions()
 first_use.build_shapes()

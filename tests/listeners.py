@@ -10,8 +10,10 @@ from django.test.client import ClientHandler
 from django.test.utils import override_settings
 from rest_framework.test import APIClient
 
+from config.handlers import RememberedPaths
 
-class ListenerHandler(ClientHandler):
+
+class ListenerHandler(RememberedPaths, ClientHandler):
     def __init__(self, listener: str, urlconf: str) -> None:
         super().__init__(enforce_csrf_checks=True)
         self.listener, self.urlconf = listener, urlconf
