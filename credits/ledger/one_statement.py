@@ -12,7 +12,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from django.db import IntegrityError, connection, transaction
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection, transaction
 from psycopg.types.numeric import Int8
 
 from credits.identifiers import uuid7
@@ -63,6 +63,8 @@ FROM account, call
 RETURNING at, balance, held
 """
 
+_COLUMNS = tuple(field.attname for field in CreditTransaction._meta.concrete_fields)  # noqa: SLF001 - Django's public name
+
 
 def use(*, user_id: uuid.UUID, amount: int, call: Call) -> CreditTransaction | None:
     """Use credits of the open grant, or return None and change nothing."""
@@ -86,11 +88,19 @@ def use(*, user_id: uuid.UUID, amount: int, call: Call) -> CreditTransaction | N
     if row is None:
         return None
     at, balance, held = row
-    return CreditTransaction(
+    return _stored(
         id=transaction_id, user_id=user_id, at=at, type=TransactionType.USE, amount=-amount, balance=balance, held=held,
         service=call.service, key=call.key, description=call.description, reference=call.reference,
-        metadata=call.metadata,
+        metadata=call.metadata, refund_of=None, hold=None,
     )  # fmt: skip
+
+
+def _stored(**columns: Any) -> CreditTransaction:
+    """Return the row as Django reads one, which takes half the time of making one by keyword. The columns that are not
+    given are read when somebody asks for them.
+    """
+    values = [columns[name] for name in _COLUMNS if name in columns]
+    return CreditTransaction.from_db(DEFAULT_DB_ALIAS, columns, values)
 
 
 def _execute(values: dict[str, Any]) -> tuple[datetime, int, int] | None:
@@ -101,6 +111,13 @@ def _execute(values: dict[str, Any]) -> tuple[datetime, int, int] | None:
 
 
 def _run(values: dict[str, Any]) -> tuple[datetime, int, int] | None:
-    with connection.cursor() as cursor:
+    """Run it on the driver's own cursor, unless somebody watches statements: Django's costs as much again."""
+    database = transaction.get_connection()
+    if database.queries_logged or database.execute_wrappers:
+        cursor = database.cursor()
+    else:
+        database.ensure_connection()
+        cursor = database.create_cursor()
+    with database.wrap_database_errors, cursor:
         cursor.execute(STATEMENT, values)
         return cursor.fetchone()  # type: ignore[no-any-return]
