@@ -7,7 +7,6 @@ InternalEndpoint        API key with the view's scope, on the internal listener
 """
 
 from collections.abc import Sequence
-from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import msgspec
@@ -63,22 +62,12 @@ class Query(msgspec.Struct, kw_only=True):
 
 
 class Parts(NamedTuple):
-    """What an endpoint's requests share, as none of it keeps anything of a request: made once for each class."""
+    """Hold what all requests of an endpoint share. None of it keeps anything of a request."""
 
     parsers: list[Any]
     authenticators: list[Any]
     permissions: list[Any]
     negotiator: Any
-
-
-@cache
-def _parts(endpoint: type["Endpoint"]) -> Parts:
-    return Parts(
-        parsers=[parser() for parser in endpoint.parser_classes],
-        authenticators=[kind() for kind in endpoint.authentication_classes],
-        permissions=[kind() for kind in endpoint.permission_classes],
-        negotiator=endpoint.content_negotiation_class(),
-    )
 
 
 class EndpointRequest(Request):
@@ -87,8 +76,11 @@ class EndpointRequest(Request):
     An empty body is decoded like any other (as `{}`); the framework would hand the view a bare dict.
     """
 
+    negotiator: Any
+    parsers: Any
+
     def __init__(self, request: HttpRequest, endpoint: "Endpoint") -> None:
-        parts = _parts(type(endpoint))
+        parts = endpoint.parts
         super().__init__(
             request,
             parts.parsers,
@@ -98,6 +90,10 @@ class EndpointRequest(Request):
         )
         # The framework would look for them here, and then there, each time they are read.
         self.method, self.META = request.method, request.META
+
+    def authenticate(self) -> None:
+        """Find out who is calling. Raises what the authenticators raise."""
+        self._authenticate()  # type: ignore[attr-defined]
 
     def _load_data_and_files(self) -> None:
         parser = self.negotiator.select_parser(self, self.parsers)
@@ -129,6 +125,16 @@ class Endpoint(APIView):
     # By method: the rules of settings.RATE_LIMITS whose standing each answer tells (accounts/kit/limit_headers.py).
     limits: ClassVar[dict[str, tuple[str, ...]]] = {}
     body_limit: ClassVar[int | None] = None  # bytes; None: the setting BODY_LIMIT
+    parts: ClassVar[Parts]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.parts = Parts(
+            parsers=[parser() for parser in cls.parser_classes],
+            authenticators=[kind() for kind in cls.authentication_classes],
+            permissions=[kind() for kind in cls.permission_classes],
+            negotiator=cls.content_negotiation_class(),
+        )
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """As the framework does, without the choices that no endpoint leaves: renderers, versions, throttle classes."""
@@ -141,7 +147,7 @@ class Endpoint(APIView):
             response = self.handle_exception(error)
         return self.finalize_response(wrapped, response)
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+    def initial(self, request: EndpointRequest) -> None:  # type: ignore[override]
         """405 comes before the credential is looked at; OPTIONS says what a path knows and changes nothing."""
         if request.method == "OPTIONS":
             return
@@ -149,16 +155,16 @@ class Endpoint(APIView):
             raise MethodNotAllowed(request.method or "")
         if self.limits:
             limit_headers.begin()
-        self.perform_authentication(request)
+        request.authenticate()
         self.check_permissions(request)
         if request.method in METHODS_WITH_BODY and not self.raw_body:
             _ = request.data  # refused, if it must be, before the handler runs
 
     def get_authenticators(self) -> list[Any]:
-        return _parts(type(self)).authenticators
+        return self.parts.authenticators
 
     def get_permissions(self) -> list[Any]:
-        return _parts(type(self)).permissions
+        return self.parts.permissions
 
     @classmethod
     def is_sensitive(cls, method: str | None) -> bool:
@@ -177,7 +183,7 @@ class Endpoint(APIView):
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
         return HttpResponse(status=204, headers={"Allow": ", ".join(self.allowed_methods)})
 
-    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+    def finalize_response(self, request: Request, response: Any) -> Any:
         if self.no_store:
             response.headers.setdefault("Cache-Control", "no-store")
         if self.limits and (rules := self.limits.get(request.method or "")):
