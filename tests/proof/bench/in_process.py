@@ -16,6 +16,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -101,14 +102,14 @@ def calls() -> dict[str, Callable[[], object]]:
 
 
 def profile(tries: int) -> dict[str, float]:
-    """Microseconds of processor time, of each part the least of so many tries."""
+    """Microseconds of processor time, of each part the median of so many tries."""
     internal.urlpatterns += [
         path("bench/plain", csrf_exempt(lambda request: HttpResponse(status=201))),
         path("bench/empty", Empty.as_view()),
         path("bench/keyed", Keyed.as_view()),
         path("bench/body", WithBody.as_view()),
     ]
-    plain, empty, keyed, body, whole, spend, driver = least_of(
+    plain, empty, keyed, body, whole, spend, driver = medians(
         tries,
         lambda: use("/bench/plain"),
         lambda: use("/bench/empty"),
@@ -172,17 +173,19 @@ def run_statement() -> None:
         cursor.fetchone()
 
 
-def least_of(tries: int, *calls: Callable[[], object]) -> list[float]:
-    """Microseconds of one call of each, in turn: the least of all tries, as the machine has other things to do."""
-    least = [float("inf")] * len(calls)
-    for attempt in range(tries + 2):
-        for place, one in enumerate(calls):
+def medians(tries: int, *calls: Callable[[], object]) -> list[float]:
+    """Return the microseconds of one call of each, taken in turn: medians, after two tries that fill the caches.
+
+    The least of many tries is what nobody gets: a fifth to a third below the median of the same run.
+    """
+    spent: list[list[float]] = [[] for _ in calls]
+    for _ in range(tries + 2):
+        for one, samples in zip(calls, spent, strict=True):
             started = time.process_time()
             for _ in range(CALLS):
                 one()
-            spent = (time.process_time() - started) / CALLS * 1e6
-            least[place] = min(least[place], spent) if attempt > 1 else least[place]
-    return least
+            samples.append((time.process_time() - started) / CALLS * 1e6)
+    return [median(samples[2:]) for samples in spent]
 
 
 def access_token() -> str:
