@@ -32,4 +32,4 @@ class RememberedPaths:
 
 
 class ListenerHandler(RememberedPaths, WSGIHandler):
-    """What config/wsgi.py serves."""
+    """The WSGI application that config/wsgi.py serves."""

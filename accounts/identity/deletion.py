@@ -21,7 +21,7 @@ Status = User.Status
 
 
 class Closed(NamedTuple):
-    """When a closed account will be erased, and how many credits its user loses then."""
+    """State when a closed account will be erased, and how many credits its user loses then."""
 
     deletes_at: datetime
     forfeits: int
