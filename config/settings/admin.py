@@ -25,7 +25,7 @@ ADMIN_USER_PAGE = {
     "accounts.admin.user_page.addresses_section": "accounts.view_addresschange",
     "accounts.admin.user_page.activity_section": "accounts.view_auditevent",
 }
-# Django groups, kept so by accounts/admin/roles.py: permissions, with * for any letters. What is the superuser's is
+# Django groups, kept so by accounts/upkeep/staff_roles.py: permissions, with * for any letters. What is the superuser's is
 # in none.
 STAFF_ROLES = {
     "support": [
