@@ -204,14 +204,14 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def grants_agree_with_the_napkin(self):
-        """List the users of whom nothing is due that is not posted: the napkin posts at once."""
+        """Compare who has nothing due that is not posted: the napkin posts at once."""
         expected = [(grant.left, grant.expired, grant.charged) for grant in self.napkin.grants]
         for user_id in self.users:
             if not balance.unposted(user_id, self.clock.now):
                 assert [grant[:3] for grant in self.grants(user_id)] == expected
 
     def grants(self, user_id):
-        """Return of each grant, by number: what is left, expired and charged back, and how much it could hold."""
+        """Return what is left of each grant, by number, with what expired, was charged back, and what it could hold."""
         balances = UserCredit.objects.filter(pk=user_id).values_list("open_lot", "open_left")
         open_lot, open_left = balances.first() or (None, 0)
         return [

@@ -30,7 +30,7 @@ def debt(user):
 
 
 def held_by(user, *lots):
-    """Sum what is left in these lots, wherever it is kept."""
+    """Return what is left in these lots, wherever it is kept."""
     credit = UserCredit.objects.get(user=user)
     return [lot.remaining + (credit.open_left if lot.pk == credit.open_lot else 0) for lot in lots]
 
