@@ -85,7 +85,7 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
--- A use only lowers what is left of the same grant: it is not judged, and pays nothing.
+-- A use only lowers what is left of the same grant: the condition is all that it pays.
 CREATE TRIGGER credit_open_within_its_issue AFTER UPDATE ON credits_usercredit FOR EACH ROW
     WHEN (NEW.open_left > OLD.open_left OR NEW.open_lot IS DISTINCT FROM OLD.open_lot)
     EXECUTE FUNCTION credits_open_grant_holds();
