@@ -135,7 +135,7 @@ class Account:
             self.alerts.append(row.available)
         pk = uuid7_of(row.user_id, row.at) if call is BY_ITSELF else uuid7()
         self._sign_new_lots(pk)
-        transaction = _new_row(
+        transaction = new_row(
             id=pk, user_id=row.user_id, at=row.at, type=type_, amount=amount, balance=row.balance, held=row.held,
             service=call.service, key=call.key, digest=call.digest, description=call.description,
             reference=call.reference, metadata=call.metadata, salt=call.salt(),
@@ -328,7 +328,7 @@ def due_order(lot: CreditLot) -> tuple[datetime, int]:
     return lot.expires_at or FOREVER, lot.pk
 
 
-def _new_row(**columns: Any) -> CreditTransaction:
+def new_row(**columns: Any) -> CreditTransaction:
     """Make a journal row of its columns by name. By position Django takes a third of the time it takes by keyword."""
     values: Any = [columns.get(name) for name in _BY_POSITION]
     return CreditTransaction(*values)

@@ -15,12 +15,14 @@ from psycopg.types.numeric import Int8
 from accounts.errors import UserNotFound
 from accounts.kit import metrics
 from accounts.kit.problems import InternalError, Problem
-from credits.ledger import clock
+from credits.ledger import clock, many_uses
+from credits.ledger.many_uses import Use
 from credits.ledger.posting import (
     LockedAccount,
     Operation,
     count_operation,
     lock_all,
+    lock_existing,
     new_lot_ids,
     retried,
 )
@@ -38,6 +40,7 @@ SELECT lot.* FROM credits_creditlot AS lot WHERE lot.user_id = ANY(%s) AND lot.r
 UNION ALL SELECT lot.* FROM credits_creditlot AS lot WHERE lot.id = ANY(%s) AND lot.remaining = 0
 """
 KeyOfUser = tuple[uuid.UUID, str, str | None]
+Outcome = tuple[str, CreditTransaction | Problem]  # the path that the metrics name, and the result
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +70,13 @@ def perform_all(steps: Sequence[Step | Refusal]) -> list[CreditTransaction | Pro
     fails in a way that nobody expected gets an InternalError for each of their steps, and nobody else notices. Raises
     ServiceUnavailable, and then nothing was done.
     """
-    results = retried(lambda: _contained(steps))
-    for step, result in zip(steps, results, strict=True):
-        count_operation(result, kind=step.kind)
-    return results
+    outcomes = retried(lambda: _contained(steps))
+    for step, (path, result) in zip(steps, outcomes, strict=True):
+        count_operation(result, kind=step.kind, path=path)
+    return [result for _, result in outcomes]
 
 
-def _contained(steps: Sequence[Step | Refusal]) -> list[CreditTransaction | Problem]:
+def _contained(steps: Sequence[Step | Refusal]) -> list[Outcome]:
     try:
         return _perform_all(steps)
     except Exception as error:
@@ -88,7 +91,7 @@ def _may_be_of_one_user(error: Exception) -> bool:
 
 
 @transaction.atomic
-def _halved(steps: Sequence[Step | Refusal], error: Exception) -> list[CreditTransaction | Problem]:
+def _halved(steps: Sequence[Step | Refusal], error: Exception) -> list[Outcome]:
     """Carry out steps that failed together in two parts, by user, still in one commit; of one user they have failed."""
     users = sorted({step.user_id for step in steps if isinstance(step, Step)})
     if not users:
@@ -96,7 +99,7 @@ def _halved(steps: Sequence[Step | Refusal], error: Exception) -> list[CreditTra
     if len(users) == 1:
         metrics.count(metrics.UNEXPECTED, "batch")
         log.error("batch_user_failed", user_id=str(users[0]), exc_info=error)
-        return [step.problem if isinstance(step, Refusal) else InternalError() for step in steps]
+        return [("locked", step.problem if isinstance(step, Refusal) else InternalError()) for step in steps]
     upper = {*users[len(users) // 2 :]}
     in_upper = [isinstance(step, Step) and step.user_id in upper for step in steps]
     # The lower ids first: everybody locks in that order.
@@ -107,15 +110,53 @@ def _halved(steps: Sequence[Step | Refusal], error: Exception) -> list[CreditTra
     return [next(parts[half]) for half in in_upper]
 
 
-def _perform_all(steps: Sequence[Step | Refusal]) -> list[CreditTransaction | Problem]:
-    seen = [step for step in steps if isinstance(step, Step)]
+def _perform_all(steps: Sequence[Step | Refusal]) -> list[Outcome]:
     with transaction.atomic():
-        rows = lock_all(sorted({step.user_id for step in seen}))
-        accounts = _load(rows, now=clock.now())
-        answered = _answered_before(seen)
-        results = [_carry_out(step, accounts, answered) for step in steps]
-        save(list(accounts.values()))
-        return results
+        used = _use_together(steps)
+        left = [step for step, row in zip(steps, used, strict=True) if row is None]
+        results = iter(_perform_locked(left) if left else ())
+        return [("fast", row) if row else ("locked", next(results)) for row in used]
+
+
+def _use_together(steps: Sequence[Step | Refusal]) -> list[CreditTransaction | None]:
+    """Return the journal rows of the uses that one statement carried out; None for any other step.
+
+    The rows of all users of the list are locked by this, before any is changed.
+    """
+    apart = _users_apart(steps)
+    uses = {
+        n: Use(step.user_id, step.operation.uses, step.operation.call)
+        for n, step in enumerate(steps)
+        if isinstance(step, Step) and step.operation.uses and step.user_id not in apart
+    }
+    if not uses:
+        return [None] * len(steps)
+    locked = lock_existing(sorted({step.user_id for step in steps if isinstance(step, Step)}))
+    uses = {n: use for n, use in uses.items() if use.user_id in locked}
+    rows = dict(zip(uses, many_uses.use_all(list(uses.values())), strict=True))
+    return [rows.get(n) for n in range(len(steps))]
+
+
+def _users_apart(steps: Sequence[Step | Refusal]) -> set[uuid.UUID]:
+    """Return the users of whom the list has anything but uses, or the same key twice: their order matters."""
+    apart, keys = set(), set()
+    for step in steps:
+        if isinstance(step, Step):
+            key = _key_of(step)
+            if not step.operation.uses or None in key or key in keys:
+                apart.add(step.user_id)
+            keys.add(key)
+    return apart
+
+
+def _perform_locked(steps: Sequence[Step | Refusal]) -> list[CreditTransaction | Problem]:
+    given = [step for step in steps if isinstance(step, Step)]
+    rows = lock_all(sorted({step.user_id for step in given}))
+    accounts = _load(rows, now=clock.now())
+    answered = _answered_before(given)
+    results = [_carry_out(step, accounts, answered) for step in steps]
+    save(list(accounts.values()))
+    return results
 
 
 def _load(rows: Sequence[UserCredit], *, now: datetime) -> dict[uuid.UUID, LockedAccount]:
@@ -157,10 +198,9 @@ def _carry_out(
 def _answer(
     step: Step, accounts: dict[uuid.UUID, LockedAccount], answered: dict[KeyOfUser, CreditTransaction]
 ) -> CreditTransaction:
-    call = step.operation.call
-    key = (step.user_id, call.service, call.key)
+    key = _key_of(step)
     if found := answered.get(key):
-        call.require_same_request(bytes(found.digest or b""))
+        step.operation.call.require_same_request(bytes(found.digest or b""))
         return replay_of(found)
     account = accounts.get(step.user_id)
     if account is None:
@@ -168,6 +208,10 @@ def _answer(
     row = answered[key] = step.operation.apply(account)
     account.post_consequences()
     return row
+
+
+def _key_of(step: Step) -> KeyOfUser:
+    return step.user_id, step.operation.call.service, step.operation.call.key
 
 
 def replay_of(row: CreditTransaction) -> CreditTransaction:

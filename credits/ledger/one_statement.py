@@ -20,7 +20,17 @@ from credits.ledger.calls import Call
 from credits.ledger.saving import encode
 from credits.models import CreditTransaction, TransactionType
 
-STATEMENT = """
+# Of a balance `row` and a `call` of `amount` credits at `now`: whether it takes them and nothing else happens. But for
+# the key, whose look-up depends on how many calls there are.
+FITS = """row.open_left >= call.amount
+        AND row.blocked = '{}'
+        AND row.debt = 0
+        AND (row.due_at IS NULL OR row.due_at > call.now)
+        AND (row.alert_below IS NULL
+            OR row.balance - row.held - call.amount >= row.alert_below
+            OR row.balance - row.held < row.alert_below)"""
+
+STATEMENT = f"""
 WITH call AS MATERIALIZED (
     SELECT credits_now() AS now, %(id)s::uuid AS id, %(amount)s::bigint AS amount, %(service)s::text AS service,
         %(key)s::text AS key, %(digest)s::bytea AS digest, %(salt)s::bytea AS salt,
@@ -39,13 +49,7 @@ WITH call AS MATERIALIZED (
             call.service, call.key, call.digest, call.text_digest, NULL, NULL))
     FROM call
     WHERE row.user_id = %(user_id)s::uuid
-        AND row.open_left >= call.amount
-        AND row.blocked = '{}'
-        AND row.debt = 0
-        AND (row.due_at IS NULL OR row.due_at > call.now)
-        AND (row.alert_below IS NULL
-            OR row.balance - row.held - call.amount >= row.alert_below
-            OR row.balance - row.held < row.alert_below)
+        AND {FITS}
         AND NOT EXISTS (
             SELECT FROM credits_credittransaction AS seen
             WHERE seen.user_id = row.user_id AND seen.service = call.service AND seen.key = call.key)
@@ -61,7 +65,7 @@ SELECT call.id, account.user_id,
     call.description, call.reference, call.metadata, call.salt, call.text_digest, account.hash
 FROM account, call
 RETURNING at, balance, held
-"""
+"""  # noqa: S608  the conditions are a constant
 
 _COLUMNS = tuple(field.attname for field in CreditTransaction._meta.concrete_fields)  # noqa: SLF001 - Django's public name
 

@@ -55,7 +55,7 @@ def use(*, amount: int | None, call: Call) -> Operation[CreditTransaction]:
         account.require(amount)
         return account.post(TransactionType.USE, account.draw(amount), call=call)
 
-    return Operation(TransactionType.USE, call, apply)
+    return Operation(TransactionType.USE, call, apply, uses=amount)
 
 
 def adjust(*, amount: int, call: Call) -> Operation[CreditTransaction]:

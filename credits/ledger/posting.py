@@ -8,6 +8,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -38,11 +39,15 @@ Posted = TypeVar("Posted", CreditTransaction, CreditTransaction | None)
 
 @dataclass(frozen=True, slots=True)
 class Operation(Generic[Posted]):
-    """What a verb does to an account whose lock is held, for whom; `kind` is what the metrics call it."""
+    """What a verb does to an account whose lock is held, for whom; `kind` is what the metrics call it.
+
+    `uses` are the credits of a plain use, which a batch may carry out without `apply` (credits/ledger/many_uses.py).
+    """
 
     kind: str
     call: Call
     apply: Callable[[Account], Posted]
+    uses: int | None = None
 
 
 CREATE_ROWS = """
@@ -54,10 +59,12 @@ ON CONFLICT DO NOTHING
 
 
 # As one array, so that one prepared statement serves any number of users.
-LOCK = """
-SELECT row.* FROM credits_usercredit AS row JOIN accounts_user AS owner ON owner.id = row.user_id
+LOCKED = """
+FROM credits_usercredit AS row JOIN accounts_user AS owner ON owner.id = row.user_id
 WHERE row.user_id = ANY(%s) AND owner.status <> 'deleted' ORDER BY row.user_id FOR NO KEY UPDATE OF row
 """
+LOCK = f"SELECT row.* {LOCKED}"
+LOCK_ONLY = f"SELECT row.user_id {LOCKED}"
 
 
 # For what happens by itself, to erased users too.
@@ -113,12 +120,12 @@ def perform(user_id: uuid.UUID, operation: Operation[Posted]) -> Posted | Credit
     return posted
 
 
-def count_operation(result: CreditTransaction | Problem | None, *, kind: str) -> None:
-    """Count in the metrics what became of an operation under the lock. None did nothing and is left out."""
+def count_operation(result: CreditTransaction | Problem | None, *, kind: str, path: str = "locked") -> None:
+    """Count in the metrics what became of an operation. None did nothing and is left out."""
     if isinstance(result, Problem):
-        metrics.count(metrics.LEDGER, kind, "locked", result.default_code)
+        metrics.count(metrics.LEDGER, kind, path, result.default_code)
     elif result is not None:
-        metrics.count(metrics.LEDGER, kind, "locked", "replayed" if result.replayed else "ok")
+        metrics.count(metrics.LEDGER, kind, path, "replayed" if result.replayed else "ok")
 
 
 def _perform(user_id: uuid.UUID, operation: Operation[Posted]) -> Posted | CreditTransaction | Problem:
@@ -175,15 +182,28 @@ def lock(user_id: uuid.UUID) -> UserCredit:
 
 def lock_all(user_ids: Sequence[uuid.UUID]) -> list[UserCredit]:
     """Return the balance rows of the users that exist, locked in the order of their ids, so that nobody deadlocks."""
-    started = time.perf_counter()
-    found = list(UserCredit.objects.raw(LOCK, [list(user_ids)]))
-    waited = time.perf_counter() - started
-    metrics.observe(metrics.LOCK_WAIT, "user" if len(user_ids) == 1 else "batch", seconds=waited)
+    with _measured_wait(user_ids):
+        found = list(UserCredit.objects.raw(LOCK, [list(user_ids)]))
     if len(found) == len(user_ids):
         return found
     with connection.cursor() as cursor:
         cursor.execute(CREATE_ROWS, [list(user_ids)])
     return list(UserCredit.objects.raw(LOCK, [list(user_ids)]))
+
+
+def lock_existing(user_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+    """Lock the balance rows that exist, as `lock_all` does, and return whose they are."""
+    with _measured_wait(user_ids), connection.cursor() as cursor:
+        cursor.execute(LOCK_ONLY, [list(user_ids)])
+        return {user_id for (user_id,) in cursor.fetchall()}
+
+
+@contextmanager
+def _measured_wait(user_ids: Sequence[uuid.UUID]) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    waited = time.perf_counter() - started
+    metrics.observe(metrics.LOCK_WAIT, "user" if len(user_ids) == 1 else "batch", seconds=waited)
 
 
 def find_replay(user_id: uuid.UUID, call: Call) -> CreditTransaction | None:

@@ -51,8 +51,10 @@ AS $$SELECT current_setting('test.now')::timestamptz$$
 class Clock:
     """The ledger's clock, stopped, in the hands of a test: the one SQL function that every statement reads."""
 
+    START = datetime.fromisoformat("2030-01-01T00:00:00+00:00")
+
     def __init__(self) -> None:
-        self.now = datetime.fromisoformat("2030-01-01T00:00:00+00:00")
+        self.now = self.START
         self._set()
         with connection.cursor() as cursor:
             cursor.execute(READ_SETTING)

@@ -10,7 +10,8 @@ from django.db import connection
 from accounts.kit.problems import Problem
 from accounts.models import User
 from credits import ledger
-from credits.ledger import verify
+from credits.ledger import operations, verify
+from credits.ledger.batch import Step, perform_all
 from credits.ledger.calls import Call, request_bytes
 from credits.models import CreditTransaction, UserCredit
 
@@ -127,3 +128,59 @@ def crowd_job(dice, users, number):
     key = f"{giving}-{amount}-{dice.randrange(10)}" if dice.random() < 0.33 else f"own-{number}"
     verb = ledger.add if giving else ledger.use
     return lambda: verb(user_id=user_id, amount=amount, call=keyed(key, operation=f"{giving}{amount}"))
+
+
+def test_batches_beside_one_another_and_beside_single_calls_lose_nothing():
+    seed = random.randrange(10**6)
+    dice = random.Random(seed)
+    users = [User.objects.create_user(f"batched{n}@example.test").pk for n in range(6)]
+    for user_id in users:
+        ledger.add(user_id=user_id, amount=400, call=keyed("first"))
+    jobs = [batch_job(dice, users, number) for number in range(24)]
+    jobs += [single_job(dice, users, number) for number in range(150)]
+    dice.shuffle(jobs)
+
+    results = [row for rows in at_once(jobs) for row in rows]
+
+    assert "service_unavailable" not in results, f"seed {seed}"
+    posted = {row.pk: row for row in results if isinstance(row, CreditTransaction)}
+    tallies = dict.fromkeys(users, (400, 0))
+    for row in posted.values():
+        balance, held = tallies[row.user_id]
+        tallies[row.user_id] = balance + row.amount, held + (3 if row.type == "hold" else 0)
+    found = {
+        user_id: tuple(rest)
+        for user_id, *rest in UserCredit.objects.values_list("user_id", "balance", "held")
+    }
+    assert found == tallies, f"seed {seed}"
+    assert CreditTransaction.objects.exclude(key="first").count() == len(posted), f"seed {seed}"
+    assert not any(checked.findings for checked in verify.verify_all()), f"seed {seed}"
+
+
+def batch_job(dice, users, number):
+    """Uses of all users in any order; one in ten has a key that other batches have, and some are too large."""
+    steps = []
+    for place in range(40):
+        amount = dice.choice([1, 1, 1, 2, 5, 300])
+        key = f"shared {amount} {dice.randrange(9)}" if dice.random() < 0.1 else f"{number} {place}"
+        call = keyed(key, operation=f"use {amount}")
+        steps.append(Step(dice.choice(users), operations.use(amount=amount, call=call)))
+    return lambda: [
+        result.default_code if isinstance(result, Problem) else result for result in perform_all(steps)
+    ]
+
+
+def single_job(dice, users, number):
+    user_id, call = dice.choice(users), keyed(f"single {number}")
+    if dice.random() < 0.3:
+        return lambda: [
+            attempt(ledger.hold, user_id=user_id, amount=3, lifetime=timedelta(hours=1), call=call)
+        ]
+    return lambda: [attempt(ledger.use, user_id=user_id, amount=1, call=call)]
+
+
+def attempt(verb, **fields):
+    try:
+        return verb(**fields)
+    except Problem as problem:
+        return problem.default_code

@@ -1,0 +1,106 @@
+"""The usual uses of a batch: one statement for all of them, whatever the number of users.
+
+It takes the users for whom all their uses in the list fit, by the conditions of the single use
+(credits/ledger/one_statement.py) over their sum. The uses of any other user it leaves, all of them: the locked path
+carries them out in order. The journal is the same either way.
+"""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+from credits.identifiers import uuid7
+from credits.ledger.account import new_row
+from credits.ledger.calls import Call
+from credits.ledger.one_statement import FITS
+from credits.ledger.saving import encode
+from credits.models import CreditTransaction, TransactionType
+
+# Nothing here may join one common table expression with another: the planner cannot know how many rows they have, takes
+# them for few, and compares each of a thousand with each. So sums come by windows, and users whose keys were seen by a
+# subquery that is hashed (NOT IN; NOT EXISTS would be such a join).
+STATEMENT = f"""
+WITH clock AS MATERIALIZED (SELECT credits_now() AS now),
+given AS MATERIALIZED (
+    SELECT use.id, use.user_id, use.amount, use.service, use.key, decode(use.digest, 'base64') AS digest,
+        use.description, use.reference, use.metadata, decode(use.salt, 'base64') AS salt,
+        row_number() OVER so_far AS number, sum(use.amount) OVER so_far AS running,
+        count(*) OVER of_user AS last, sum(use.amount) OVER of_user AS total
+    FROM ROWS FROM (json_to_recordset(%s::json) AS (id uuid, user_id uuid, amount bigint, service text, key text,
+        digest text, description text, reference text, metadata jsonb, salt text)) WITH ORDINALITY AS use
+    WINDOW so_far AS (PARTITION BY use.user_id ORDER BY use.ordinality), of_user AS (PARTITION BY use.user_id)
+), repeating AS MATERIALIZED (
+    SELECT user_id FROM given JOIN credits_credittransaction USING (user_id, service, key)
+), fitting AS MATERIALIZED (
+    SELECT given.*, row.held, row.hash AS head, (row.balance - given.running)::bigint AS balance,
+        greatest(call.now, row.at + interval '1 microsecond') + (given.number - 1) * interval '1 microsecond' AS at,
+        jsonb_build_array(jsonb_build_array(row.open_lot, -given.amount)) AS lots,
+        CASE WHEN given.salt IS NOT NULL THEN
+            credits_text_digest(given.salt, given.description, given.reference, given.metadata) END AS text_digest
+    FROM given
+    JOIN credits_usercredit AS row USING (user_id)
+    CROSS JOIN LATERAL (SELECT given.total AS amount, clock.now FROM clock) AS call
+    WHERE {FITS}
+        AND given.user_id NOT IN (SELECT user_id FROM repeating)
+), made AS MATERIALIZED (
+    SELECT *, credits_chain(head, credits_link(id, user_id, at, 'use', -amount, balance, held, lots, service, key,
+        digest, text_digest, NULL, NULL)) OVER (PARTITION BY user_id ORDER BY number) AS hash
+    FROM fitting
+), account AS (
+    UPDATE credits_usercredit AS row
+    SET balance = made.balance, open_left = row.open_left - made.total, at = made.at, hash = made.hash
+    FROM made WHERE made.user_id = row.user_id AND made.number = made.last
+)
+INSERT INTO credits_credittransaction
+    (id, user_id, at, type, amount, balance, held, lots, service, key, digest,
+     description, reference, metadata, salt, text_digest, hash)
+SELECT id, user_id, at, 'use', -amount, balance, held, lots, service, key, digest,
+    description, reference, metadata, salt, text_digest, hash
+FROM made
+RETURNING id, at, balance, held
+"""  # noqa: S608  the conditions are a constant
+
+
+class Use(NamedTuple):
+    """A use of a batch. Its key is not None, and no other of the list has it for this user."""
+
+    user_id: uuid.UUID
+    amount: int
+    call: Call
+
+
+def use_all(uses: Sequence[Use]) -> list[CreditTransaction | None]:
+    """Carry out the uses of those users for whom all fit. Return the journal row of each use, or None if it was left.
+
+    This transaction must hold the locks of the balances, from an earlier statement: then this one sees every key that
+    was used.
+    """
+    ids = [uuid7() for _ in uses]
+    with connection.cursor() as cursor:
+        cursor.execute(STATEMENT, [encode(list(map(_columns, ids, uses)))])
+        made = {pk: rest for pk, *rest in cursor.fetchall()}
+    return [_row(pk, use, *made[pk]) if pk in made else None for pk, use in zip(ids, uses, strict=True)]
+
+
+def _columns(pk: uuid.UUID, use: Use) -> dict[str, Any]:
+    call = use.call
+    columns = {
+        "id": pk, "user_id": use.user_id, "amount": use.amount, "service": call.service, "key": call.key,
+        "digest": call.digest,
+    }  # fmt: skip
+    if salt := call.salt():
+        texts = {"description": call.description, "reference": call.reference, "metadata": call.metadata}
+        columns |= {"salt": salt, **texts}
+    return columns
+
+
+def _row(pk: uuid.UUID, use: Use, at: datetime, balance: int, held: int) -> CreditTransaction:
+    call = use.call
+    return new_row(
+        id=pk, user_id=use.user_id, at=at, type=TransactionType.USE, amount=-use.amount, balance=balance, held=held,
+        service=call.service, key=call.key, description=call.description, reference=call.reference,
+        metadata=call.metadata,
+    )  # fmt: skip
