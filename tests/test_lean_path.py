@@ -1,4 +1,4 @@
-"""What requests share is shared by nothing that one of them changes, and no answer lacks what the floor promises."""
+"""The lean path: nothing that requests share is changed by one of them, and no answer lacks what the floor promises."""
 
 import json
 import subprocess
@@ -98,8 +98,9 @@ class TestLine:
     def test_a_refusal_has_one_with_its_request_id_the_second_time_too(
         self, client: ListenerClient, capsys: pytest.CaptureFixture[str], call: str, told: tuple[Any, ...]
     ) -> None:
+        method, path = call.split()
         for request_id in ("first", "second"):
-            client.raw(*call.split(), b"[]", headers={"X-Request-ID": request_id})
+            client.raw(method, path, b"[]", headers={"X-Request-ID": request_id})
             lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
             (line,) = [line for line in lines if line["event"] == "request"]
             assert (line["route"], line["status"], line["tier"]) == told
@@ -137,12 +138,12 @@ class TestRememberedPaths:
     def test_a_path_with_arguments_is_not_remembered(self, client: ListenerClient) -> None:
         for path in ("/echo", "/echo", "/text/one", "/text/two", "/nowhere", "/echo?size=2"):
             client.get(path)
-        handler: RememberedPaths = client.handler
-        assert [path for _, path in handler._matches] == ["/echo"]
+        assert isinstance(client.handler, RememberedPaths)
+        assert [path for _, path in client.handler._matches] == ["/echo"]
 
     def test_a_path_of_another_urlconf_is_another_path(self, client: ListenerClient) -> None:
         assert client.get("/echo").status_code == 200
-        client.handler.urlconf = "config.urls.internal"
+        client.handler.urlconf = "config.urls.internal"  # type: ignore[attr-defined]
         assert client.get("/echo").status_code == 404
 
     def test_a_remembered_one_answers_each_method_and_query_by_itself(self, client: ListenerClient) -> None:

@@ -25,8 +25,8 @@ ADMIN_USER_PAGE = {
     "accounts.admin.user_page.addresses_section": "accounts.view_addresschange",
     "accounts.admin.user_page.activity_section": "accounts.view_auditevent",
 }
-# Django groups, kept so by accounts/upkeep/staff_roles.py: permissions, with * for any letters. What is the superuser's is
-# in none.
+# Django groups, kept so by accounts/upkeep/staff_roles.py: permissions, with * for any letters. What is the superuser's
+# is in none.
 STAFF_ROLES = {
     "support": [
         "accounts.view_user",

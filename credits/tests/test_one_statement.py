@@ -2,13 +2,11 @@
 
 from uuid import uuid4
 
-import psycopg
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
-from config import health
 from credits import ledger
 from credits.ledger import one_statement
 from credits.ledger.calls import Call, request_bytes
@@ -57,8 +55,10 @@ def test_a_lost_connection_is_an_outage_for_django_and_the_next_use_has_another(
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         (pid,) = cursor.fetchone()
-    with psycopg.connect(**health.connection_parameters()) as other:
-        other.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+    other = connections.create_connection("default")
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+    other.close()
     with pytest.raises(OperationalError):
         use(rich)
     assert connection.errors_occurred
