@@ -22,7 +22,8 @@ from credits.models import CreditTransaction, TransactionType
 
 # The planner cannot know how many uses there are and takes them for few: given the choice, it joins tables to them by
 # comparing each with each, a million times for a thousand. It has none: sums come by windows, balances and keys by a
-# look-up for each use (OFFSET 0), users whose keys were seen by a subquery that is hashed (as NOT EXISTS is not).
+# look-up for each use (OFFSET 0), users whose keys were seen by a subquery that is hashed (as NOT EXISTS is not), and
+# balances again by where they are stored (ctid), which stays while they are locked.
 STATEMENT = f"""
 WITH clock AS MATERIALIZED (SELECT credits_now() AS now),
 given AS MATERIALIZED (
@@ -38,13 +39,14 @@ given AS MATERIALIZED (
         SELECT FROM credits_credittransaction AS seen
         WHERE seen.user_id = given.user_id AND seen.service = given.service AND seen.key = given.key OFFSET 0)
 ), fitting AS MATERIALIZED (
-    SELECT given.*, row.held, row.hash AS head, (row.balance - given.running)::bigint AS balance,
+    SELECT given.*, row.stored_at, row.held, row.hash AS head, (row.balance - given.running)::bigint AS balance,
         greatest(call.now, row.at + interval '1 microsecond') + (given.number - 1) * interval '1 microsecond' AS at,
         jsonb_build_array(jsonb_build_array(row.open_lot, -given.amount)) AS lots,
         CASE WHEN given.salt IS NOT NULL THEN
             credits_text_digest(given.salt, given.description, given.reference, given.metadata) END AS text_digest
     FROM given
-    CROSS JOIN LATERAL (SELECT * FROM credits_usercredit WHERE user_id = given.user_id OFFSET 0) AS row
+    CROSS JOIN LATERAL (
+        SELECT ctid AS stored_at, * FROM credits_usercredit WHERE user_id = given.user_id OFFSET 0) AS row
     CROSS JOIN LATERAL (SELECT given.total AS amount, clock.now FROM clock) AS call
     WHERE {FITS}
         AND given.user_id NOT IN (SELECT user_id FROM repeating)
@@ -55,7 +57,7 @@ given AS MATERIALIZED (
 ), balances AS (
     UPDATE credits_usercredit AS row
     SET balance = made.balance, open_left = row.open_left - made.total, at = made.at, hash = made.hash
-    FROM made WHERE made.user_id = row.user_id AND made.number = made.last
+    FROM made WHERE row.ctid = made.stored_at AND row.user_id = made.user_id AND made.number = made.last
 ), journal AS (
     INSERT INTO credits_credittransaction
         (id, user_id, at, type, amount, balance, held, lots, service, key, digest,
