@@ -79,7 +79,7 @@ class Use(NamedTuple):
 
 
 class Made(msgspec.Struct, array_like=True):
-    """What the database adds to the use at this place of the list."""
+    """The values that the database adds to the use at this place of the list."""
 
     place: int
     at: datetime
