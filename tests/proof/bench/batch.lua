@@ -1,4 +1,5 @@
--- wrk: one POST /v1/credits/batch of 1,000 uses per request, each with a key of its own, over the users in turn.
+-- wrk: one POST /v1/credits/batch of 1,000 uses per request, each with a key of its own, over the users in turn. Each
+-- thread has users of its own: the second those behind the first's, and so on.
 -- Prints one line of JSON. An operation that was refused would have a problem in its result: that counts as broken.
 local headers = {
   ["Content-Type"] = "application/json",
@@ -7,18 +8,19 @@ local headers = {
 local users = tonumber(os.getenv("BENCH_USERS"))
 local run, count = os.getenv("BENCH_RUN"), 0
 local operation = '{"op":"use","idempotency_key":"%s","user_id":"00000000-0000-4000-8000-%012x","amount":1}'
-local thread, problems = nil, 0
+local threads = {}
 
-function setup(made)
-  thread = made
+function setup(thread)
+  thread:set("first", #threads * users)
   thread:set("problems", 0)
+  table.insert(threads, thread)
 end
 
 function request()
   local operations = {}
   for n = 1, 1000 do
     count = count + 1
-    operations[n] = string.format(operation, run .. count, count % users + 1)
+    operations[n] = string.format(operation, run .. count, first + count % users + 1)
   end
   return wrk.format("POST", "/v1/credits/batch", headers, '{"operations":[' .. table.concat(operations, ",") .. ']}')
 end
@@ -30,9 +32,13 @@ function response(status, headers, body)
 end
 
 function done(summary, latency, requests)
+  local refused = 0
+  for _, thread in ipairs(threads) do
+    refused = refused + thread:get("problems")
+  end
   io.write(string.format(
     '{"requests":%d,"microseconds":%d,"refused":%d,"broken":%d,"p50":%d,"p99":%d}\n',
-    summary.requests, summary.duration, thread:get("problems"),
+    summary.requests, summary.duration, refused,
     summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout,
     latency:percentile(50), latency:percentile(99)))
 end

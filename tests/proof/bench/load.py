@@ -35,11 +35,24 @@ class Answered:
 
 
 def http(
-    server: Server, *, connections: int, seconds: int, users: int = USERS, script: str = "use.lua"
+    server: Server,
+    *,
+    connections: int,
+    seconds: int,
+    users: int = USERS,
+    script: str = "use.lua",
+    threads: int = 1,
 ) -> Answered:
     """Spends 1 credit of a user by chance, with a fresh key, as often as the connections take. All must be 201."""
     before = server.processor_seconds()
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(HERE / script), server.url]
+    sizes = [
+        f"-t{threads}",
+        f"-c{connections}",
+        f"-d{seconds}s",
+        "--timeout",
+        "30s",
+    ]  # its own: 2 s, a batch or two
+    command = ["wrk", *sizes, "-s", str(HERE / script), server.url]
     environment = {"BENCH_USERS": str(users), "BENCH_RUN": secrets.token_hex(6)}
     done = subprocess.run(
         command,

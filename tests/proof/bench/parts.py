@@ -102,24 +102,25 @@ def hot(size: Size) -> Iterator[Figure]:
 
 
 def batch(size: Size) -> Iterator[Figure]:
-    """Requests of 1,000 uses from 2 connections, over 1,000 users, 50 and one, beside pgbench's single uses."""
+    """Requests of 1,000 uses from 2 connections, over 1,000 users, 50 and one, shared or not, beside pgbench."""
     database = databases.url()
-    spreads = (USERS, 50, 1)
+    shared = [(f"over {USERS:,} users", USERS, 1, 2.5), ("over 50 users", 50, 1, 3), ("of one user", 1, 1, 3)]
+    apart = [("500 users each", USERS // 2, 2, 2.5), ("25 users each", 25, 2, 3), ("one user each", 1, 2, 3)]
+    spreads = [*shared, *apart]  # name, users of each thread of wrk, threads, the ratio that must be
     with ours(database) as server:
         runs: list[Run] = [
-            lambda seconds, users=users: http(  # type: ignore[misc]
-                server, connections=2, seconds=seconds, users=users, script="batch.lua"
+            lambda seconds, users=users, threads=threads: http(  # type: ignore[misc]
+                server, connections=2, seconds=seconds, users=users, script="batch.lua", threads=threads
             )
-            for users in spreads
+            for _, users, threads, _ in spreads
         ]
         direct, *answered = in_turn(
             size, lambda seconds: pgbench(database, connections=8, seconds=seconds), *runs
         )
     yield rate("pgbench, single uses", direct)
-    for users, results in zip(spreads, answered, strict=True):
-        name = f"over {users:,} users" if users > 1 else "of one user"
+    for (name, _, _, must), results in zip(spreads, answered, strict=True):
         yield Figure(name=f"batch {name}", unit="/s", samples=[each.per_second * BATCH for each in results])
-        yield times(f"  against pgbench, {name}", results, direct, factor=BATCH, must=1.5, aim=4)
+        yield times(f"  against pgbench, {name}", results, direct, factor=BATCH, must=must, aim=4)
         spent = [each.server_cpu_us / BATCH for each in results]
         yield Figure(name=f"  server CPU per use, {name}", unit="us", samples=spent)
 
