@@ -177,6 +177,8 @@ class TestOtherSettings:
             ("REDIS_URL", None),
             ("REDIS_URL", f"unix://{ROOT}/var/valkey/socket?db=0"),
             ("REDIS_URL", "unix:///tmp/socket"),
+            ("REDIS_URL", "unix://:word@/tmp/socket"),
+            ("REDIS_URL", "redis://:word#word@redis.internal/0"),
             ("ALLOWED_HOSTS", None),
             ("ALLOWED_HOSTS", "*"),
             ("PUBLIC_BASE_URL", None),

@@ -8,7 +8,16 @@ from pathlib import Path
 
 from config.settings.admin import *  # noqa: F403
 from config.settings.database import *  # noqa: F403
-from config.settings.environment import boolean, celery_broker, decimal, env, integer, refuse, webhook_hosts
+from config.settings.environment import (
+    boolean,
+    celery_broker,
+    decimal,
+    env,
+    integer,
+    redis_url,
+    refuse,
+    webhook_hosts,
+)
 from config.settings.google import *  # noqa: F403
 from config.settings.hooks import *  # noqa: F403
 from config.settings.keys import *  # noqa: F403
@@ -74,13 +83,13 @@ INSTALLED_APPS = [
 ]
 
 # ---------------------------------------------------------------- Redis or Valkey: limits and the queue, never truth
-REDIS_URL = env.str("REDIS_URL", default="")
+REDIS_URL = env.str("REDIS_URL", default="").strip()
 if not REDIS_URL:
     raise refuse(
         "REDIS_URL", "is not set: redis://, rediss:// or unix:///path (script/server starts an embedded one)."
     )
 
-CELERY_BROKER_URL = celery_broker(REDIS_URL)
+CELERY_BROKER_URL = celery_broker(redis_url("REDIS_URL", REDIS_URL))
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path, PurePath
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import environ
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
+from redis.connection import parse_url
 
 env = environ.Env()
 
@@ -191,13 +192,56 @@ def _ports(variable: str, port: str, servers: list[str]) -> str:
     return ",".join(one or "5432" for one in ports) if any(ports) else ""
 
 
+_REDIS_OPTIONS: dict[str, set[str]] = {
+    "redis": set(),
+    "rediss": {"ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname"},
+    "unix": {"db", "username", "password"},
+}
+
+
+def redis_url(variable: str, url: str) -> str:
+    """Return the URL of a Redis if redis-py and Celery read the same in it."""
+    try:
+        _check_redis(url)
+    except ValueError:  # its words repeat the password
+        raise refuse(
+            variable,
+            "must be redis://host:port/0, rediss://host:port/0?ssl_ca_certs=/file or unix:///path?db=0. "
+            "Write %23, %25, %2F and %3F for #, %, / and ? in the password.",
+        ) from None
+    return url
+
+
+def redis_parts(url: str) -> dict[str, Any]:
+    """Return what redis-py reads in a URL: `host` and `port`, or `path`; `db`, `username`, `password`, options."""
+    said: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
+    return said
+
+
+def _check_redis(url: str) -> None:
+    parts, said = urlsplit(url), redis_parts(url)
+    options = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
+    if parts.scheme == "unix":
+        is_place = "path" in said and (parts.hostname, parts.port) == (None, None)
+    else:
+        is_place = re.fullmatch("/?[0-9]*", parts.path) is not None
+    is_check = options.get("ssl_cert_reqs", "required") in {"required", "optional", "none"}
+    if parts.fragment or not (is_place and is_check and options.keys() <= _REDIS_OPTIONS[parts.scheme]):
+        raise ValueError
+
+
 def celery_broker(url: str) -> str:
-    """Celery's name for the Redis URL: `unix://` is `redis+socket://` there."""
-    if not url.startswith("unix://"):
-        return url
-    parts = urlsplit(url)
-    database = parse_qs(parts.query).get("db", ["0"])[0]
-    return f"redis+socket://{parts.path}?virtual_host={database}"
+    """Return Celery's name for the Redis URL: `unix://` is `redis+socket://` there.
+
+    Without `ssl_cert_reqs` redis-py checks the server's certificate, and kombu does not.
+    """
+    said = redis_parts(url)
+    if "path" in said:
+        who = ":".join(quote(said.get(name, ""), safe="") for name in ("username", "password"))
+        return f"redis+socket://{who}@{quote(said['path'])}?virtual_host={said.get('db', 0)}"
+    if url.startswith("rediss://") and "ssl_cert_reqs" not in said:
+        return f"{url}{'&' if '?' in url else '?'}ssl_cert_reqs=required"
+    return url
 
 
 Network = IPv4Network | IPv6Network

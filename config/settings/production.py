@@ -18,7 +18,15 @@ from config.settings.base import (
     TRUSTED_PROXY_COUNT,
     VAR_DIR,
 )
-from config.settings.environment import boolean, env, is_loopback, refuse, refuse_embedded, refuse_own_machine
+from config.settings.environment import (
+    boolean,
+    env,
+    is_loopback,
+    redis_parts,
+    refuse,
+    refuse_embedded,
+    refuse_own_machine,
+)
 
 ENVIRONMENT = "live"
 DEBUG = False
@@ -52,7 +60,7 @@ if any(issuer.startswith("http://") for issuer in GOOGLE_ISSUERS):
     raise refuse("GOOGLE_ISSUERS", "names a provider without https, which is for development and tests only.")
 for host in str(DATABASES["default"]["HOST"]).split(","):
     refuse_embedded("DATABASE_URL", host, var_dir=VAR_DIR)
-refuse_embedded("REDIS_URL", REDIS_URL.partition("unix://")[2], var_dir=VAR_DIR)
+refuse_embedded("REDIS_URL", redis_parts(REDIS_URL).get("path", ""), var_dir=VAR_DIR)
 if not is_loopback(env.str("BIND", default="127.0.0.1")) and not boolean(
     "BEHIND_BUFFERING_PROXY", default=False
 ):
