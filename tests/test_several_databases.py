@@ -120,6 +120,20 @@ class TestUrl:
         assert (chosen["tcp_keepalives_idle"], chosen["tcp_keepalives_interval"]) == ("1", "1")
         assert int(chosen["tcp_user_timeout"]) < 1000 * int(chosen["lock_timeout"].removesuffix("s"))
 
+    def test_options_of_the_url_come_after_ours(self) -> None:
+        """The last word on a setting holds; the time-outs that the URL does not name stay."""
+        url = "postgresql://app@a/auth?options=-c%20work_mem%3D8MB%20-c%20lock_timeout%3D9s"
+        options: Any = _database("DATABASE_URL", url, "-c lock_timeout=3s -c timezone=UTC")["OPTIONS"]
+        said = dict(one.split("=") for one in options["options"].split("-c ") if one)
+        assert {name: value.strip() for name, value in said.items()} == {
+            "timezone": "UTC",
+            "tcp_keepalives_idle": "1",
+            "tcp_keepalives_interval": "1",
+            "tcp_user_timeout": "2000",
+            "work_mem": "8MB",
+            "lock_timeout": "9s",
+        }
+
     def test_two_silent_servers_are_waited_for_no_longer_than_four_seconds(self) -> None:
         assert _database("DATABASE_URL", "postgresql://app@a,b/auth", "")["OPTIONS"]["connect_timeout"] == 2  # type: ignore[index]
 

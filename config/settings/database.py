@@ -27,6 +27,7 @@ _CONNECTION = {"CONN_MAX_AGE": None, "DISABLE_SERVER_SIDE_CURSORS": True}
 
 def _database(variable: str, url: str, session_options: str) -> dict[str, object]:
     database = postgres(variable, url)
+    said = database["OPTIONS"].pop("options", "")
     database["OPTIONS"] = {
         "connect_timeout": 2,  # for each of several: one that swallows packets is not waited for longer
         "keepalives_idle": 1,
@@ -35,7 +36,7 @@ def _database(variable: str, url: str, session_options: str) -> dict[str, object
         "application_name": f"auth {LISTENER}",  # in pg_stat_activity and PostgreSQL's log (docs/decisions/0020)
         "server_side_binding": True,
         "prepare_threshold": 5,
-        "options": f"{session_options} {_LOST_CLIENT}",
+        "options": f"{session_options} {_LOST_CLIENT} {said}".strip(),  # of two words on one setting the last holds
         **database["OPTIONS"],
     }
     return {**database, **_CONNECTION}
