@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from credits.models import CreditTransaction, UserCredit
+from credits.models import CreditLot, CreditTransaction, UserCredit
 
 pytestmark = pytest.mark.django_db
 BALANCE, ADD, USE = "/v1/credits/balance", "/v1/credits/add", "/v1/credits/use"
@@ -102,6 +102,7 @@ class TestAdd:
 
     def test_over_the_largest_balance(self, shop, verified_user):
         add(shop, verified_user, 10**12)
+        CreditLot.objects.update(issued=2**53 - 1)
         UserCredit.objects.update(balance=2**53 - 1, open_left=2**53 - 1)
 
         answer = add(shop, verified_user, 1)
