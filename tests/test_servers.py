@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import socket
 import threading
 import time
 
@@ -77,6 +78,17 @@ class TestFloor:
         answer = ask(listener.port, junk)
         assert not answer or 400 <= status_of(answer) < 500 or status_of(answer) == 501
         assert seconds_of_a_call(listener.port) < SOON
+
+    @pytest.mark.parametrize(
+        "cut", [b"", b"1", b"zz\r\n{}\r\n0\r\n\r\n"], ids=["nothing", "in a size", "no size"]
+    )
+    def test_a_chunked_body_of_which_nothing_came_is_not_an_empty_one(self, listener, cut):
+        with socket.create_connection(("127.0.0.1", listener.port), timeout=20) as connection:
+            connection.sendall(CHUNKED + cut)
+            connection.shutdown(socket.SHUT_WR)
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        assert status_of(answer) == 400
+        assert problem_in(answer)["code"] == "body_unreadable"
 
     def test_who_waits_to_be_asked_for_the_body_is_asked_once(self, listener):
         with connect(listener.port) as connection:
