@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, date, datetime
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -88,6 +89,28 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
             name = one[0] if isinstance(one, tuple | list) else getattr(one, "parameter_name", one)
             if name:
                 yield name
+
+
+class PlotsAdmin(ReadOnlyAdmin):
+    """Show a page of plots of the last 30 days in the place of the list."""
+
+    heading: str
+    plots_template: str
+    plots: Callable[[date], dict[str, Any]]
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "title": self.heading,
+            "subtitle": "the last 30 days",
+            "opts": self.opts,
+            **self.plots(datetime.now(UTC).date()),
+        }
+        return TemplateResponse(request, self.plots_template, context)
 
 
 class OfUsersAdmin(ReadOnlyAdmin):

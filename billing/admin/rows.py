@@ -1,22 +1,19 @@
 """Billing in the admin. What was paid is shown and not edited; what staff may order has a page that asks why."""
 
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.forms.models import model_to_dict
-from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts import audit
-from accounts.admin.lists import OfUsersAdmin, OneOf, PageOfUser, ReadOnlyAdmin, counted
+from accounts.admin.lists import OfUsersAdmin, OneOf, PageOfUser, PlotsAdmin, ReadOnlyAdmin, counted
 from accounts.admin.orders import EditedByOrder, OrderForm, actor
 from accounts.audit import Event
 from accounts.models import User
@@ -199,19 +196,8 @@ class CustomerChangeAdmin(BillingAdmin):
 
 
 @admin.register(Revenue)
-class RevenueAdmin(ReadOnlyAdmin):
-    """Its list is a page of plots."""
+class RevenueAdmin(PlotsAdmin):
+    """Money kept, by currency and day."""
 
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request):
-            raise PermissionDenied
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Revenue",
-            "subtitle": "the last 30 days",
-            "opts": self.model._meta,  # noqa: SLF001 -- Django's documented name
-            **overview.context(datetime.now(UTC).date()),
-        }
-        return TemplateResponse(request, "admin/billing/overview.html", context)
+    heading, plots_template = "Revenue", "admin/billing/overview.html"
+    plots = staticmethod(overview.context)

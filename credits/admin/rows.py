@@ -1,18 +1,16 @@
 """Credits in the admin. What happened is shown and not edited; what staff may do has a page of its own."""
 
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts.admin.lists import OfUsersAdmin, PageOfUser, ReadOnlyAdmin, counted, moment
+from accounts.admin.lists import OfUsersAdmin, PageOfUser, PlotsAdmin, counted, moment
 from accounts.admin.orders import OrderPages, ask
 from accounts.models import User
 from credits.admin import adjustments, holds, journal, overview, user_page
@@ -186,19 +184,8 @@ class AdjustmentRequestAdmin(DecisionPages, LedgerAdmin):
 
 
 @admin.register(CreditDay)
-class OverviewAdmin(ReadOnlyAdmin):
-    """Its list is a page of plots, so the overview is where all lists are: on the first page and at the side."""
+class OverviewAdmin(PlotsAdmin):
+    """The overview is where all lists are: on the first page and at the side."""
 
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request):
-            raise PermissionDenied
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Credits",
-            "subtitle": "the last 30 days",
-            "opts": self.model._meta,  # noqa: SLF001 -- Django's documented name
-            **overview.context(datetime.now(UTC).date()),
-        }
-        return TemplateResponse(request, "admin/credits/overview.html", context)
+    heading, plots_template = "Credits", "admin/credits/overview.html"
+    plots = staticmethod(overview.context)
