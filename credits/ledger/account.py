@@ -9,6 +9,7 @@ import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -54,28 +55,40 @@ class Account:
         self.row = row
         self.now = now
         self.complete = lots is not None
-        self.lots: dict[int, CreditLot] = {}
+        self._given = lots or ()
         self.loaded: dict[int, tuple[Any, ...]] = {}  # what of each lot may change, as the table has it
         self.created: list[CreditLot] = []
         self.postings: list[Posting] = []
         self.debt_before = row.debt
         self.alerts: list[int] = []  # what was available after each step over the alert's threshold
-        for lot in lots or ():
-            self._remember(lot)
-        if row.open_lot is not None:
-            self.lot(row.open_lot).remaining = row.open_left
 
     # ------------------------------------------------------------------ lots
 
+    @cached_property
+    def lots(self) -> dict[int, CreditLot]:
+        """Hold the lots that are loaded: from the first look on the open one too, as a refusal mostly needs none."""
+        lots = {lot.pk: lot for lot in self._given}
+        opened = self.row.open_lot
+        if opened is not None and opened not in lots:
+            lots[opened] = self._stored(opened)
+        self.loaded = {pk: lot.state for pk, lot in lots.items()}
+        if opened is not None:
+            lots[opened].remaining = self.row.open_left
+        return lots
+
     def lot(self, pk: int) -> CreditLot:
         if pk not in self.lots:
-            self._remember(CreditLot.objects.get(pk=pk, user_id=self.row.user_id))
+            self._remember(self._stored(pk))
         return self.lots[pk]
+
+    def _stored(self, pk: int) -> CreditLot:
+        return CreditLot.objects.get(pk=pk, user_id=self.row.user_id)
 
     def _remember(self, lot: CreditLot) -> CreditLot:
         """Return the object that stands for a lot during this call: what was loaded first is the truth."""
+        known = self.lots.setdefault(lot.pk, lot)
         self.loaded.setdefault(lot.pk, lot.state)
-        return self.lots.setdefault(lot.pk, lot)
+        return known
 
     def _elsewhere(self) -> QuerySet[CreditLot]:
         """Return the lots with something in them that this call has not loaded. Do not ask when it has them all."""
@@ -282,8 +295,10 @@ class Account:
         """Post what has come due, each at its own due time.
 
         Every locked call does this first. So the journal is the same whether a background sweep runs every second or
-        never.
+        never. The balance row knows when the next lot runs out, so mostly none is looked at.
         """
+        if self.row.due_at is None or self.row.due_at > self.now:
+            return
         if not self.complete:
             for lot in self._elsewhere().filter(expires_at__lte=self.now):
                 self._remember(lot)

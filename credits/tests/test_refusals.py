@@ -7,12 +7,13 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.kit.problems import Problem
 from accounts.models import User
 from credits import ledger
-from credits.errors import AccountFrozen, AccountSuspended
+from credits.errors import AccountFrozen, AccountSuspended, InsufficientCredits
 from credits.ledger import states
 from credits.ledger.calls import Call, request_bytes
 from credits.models import BALANCE_LIMIT, CreditLot, CreditTransaction, UserCredit
@@ -152,3 +153,11 @@ def test_a_user_who_was_refused_spends_as_before(scene: Scene) -> None:
         scene.use(1000)
     scene.use(70)
     assert UserCredit.objects.get(pk=scene.user).available == 0
+
+
+def test_a_refusal_looks_at_no_grant_while_nothing_is_due() -> None:
+    user = User.objects.create_user("frugal@example.test").pk
+    ledger.add(user_id=user, amount=10, call=call(), expires_at=timezone.now() + FOR_AN_HOUR)
+    with CaptureQueriesContext(connection) as captured, pytest.raises(InsufficientCredits):
+        ledger.use(user_id=user, amount=11, call=call())
+    assert [one["sql"] for one in captured if "credits_creditlot" in one["sql"]] == []
