@@ -117,7 +117,7 @@ class TestCounting:
         assert grown(type="bonus", path="locked", result="ok") == 1
         assert grown(type="use", path="fast", result="ok") == 1
         assert grown(type="use", path="locked", result="replayed") == 1
-        assert grown(type="use", path="locked", result="insufficient_credits") == 1
+        assert grown(type="use", path="fast", result="insufficient_credits") == 1
 
     def test_queues_and_stores(self, internal):
         receiver = EventSubscription.objects.create(name="shop", url="https://shop.test/", enabled=False)

@@ -15,6 +15,7 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection, transaction
 from psycopg.types.numeric import Int8
 
+from credits.errors import InsufficientCredits
 from credits.identifiers import uuid7
 from credits.ledger.calls import Call
 from credits.ledger.saving import encode
@@ -67,6 +68,17 @@ FROM account, call
 RETURNING at, balance, held
 """  # noqa: S608  the conditions are a constant
 
+# What a user has who has too little, as of one instant: nothing has come due, nothing blocks, the key is new.
+SHORT = """
+SELECT greatest(0, row.balance - row.held)
+FROM credits_usercredit AS row JOIN accounts_user AS owner ON owner.id = row.user_id AND owner.status <> 'deleted'
+WHERE row.user_id = %(user_id)s AND row.blocked = '{}' AND (row.due_at IS NULL OR row.due_at > credits_now())
+    AND greatest(0, row.balance - row.held) < %(amount)s
+    AND NOT EXISTS (
+        SELECT FROM credits_credittransaction AS seen
+        WHERE seen.user_id = row.user_id AND seen.service = %(service)s AND seen.key = %(key)s)
+"""
+
 _COLUMNS = tuple(field.attname for field in CreditTransaction._meta.concrete_fields)  # noqa: SLF001 - Django's public name
 
 
@@ -97,6 +109,18 @@ def use(*, user_id: uuid.UUID, amount: int, call: Call) -> CreditTransaction | N
         service=call.service, key=call.key, description=call.description, reference=call.reference,
         metadata=call.metadata, refund_of=None, hold=None,
     )  # fmt: skip
+
+
+def shortfall(*, user_id: uuid.UUID, amount: int, call: Call) -> InsufficientCredits | None:
+    """Return the refusal of a user who has too little, or None where something else may be in the way of a use.
+
+    One read, as true as one under the lock: all of it is of one instant, and a refusal changes nothing.
+    """
+    values = {"user_id": user_id, "amount": Int8(amount), "service": call.service, "key": call.key}
+    with connection.cursor() as cursor:
+        cursor.execute(SHORT, values)
+        row = cursor.fetchone()
+    return InsufficientCredits(available=row[0], required=amount) if row else None
 
 
 def _stored(**columns: Any) -> CreditTransaction:

@@ -7,11 +7,11 @@ repeat gets the first answer, marked `replayed`, before expiry, price or status 
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from accounts.kit import metrics
+from accounts.kit.problems import Problem
 from credits.errors import TransactionNotFound
 from credits.ledger import holds, one_statement, operations
 from credits.ledger.calls import Call
-from credits.ledger.posting import perform
+from credits.ledger.posting import count_operation, perform
 from credits.models import CreditTransaction, TransactionType
 
 
@@ -33,13 +33,19 @@ def add(
 def use(*, user_id: UUID, amount: int | None, call: Call) -> CreditTransaction:
     """Spend credits; `amount` is None for a feature without a price.
 
-    Most uses are one statement. What it leaves goes through the lock: several grants, a repeat, a refusal.
+    Most uses are one statement, and most refusals one more. The rest goes through the lock: several grants, a repeat.
     Raises UserNotFound, FeatureNotFound, InsufficientCredits, AccountSuspended or AccountFrozen.
     """
-    used = amount and one_statement.use(user_id=user_id, amount=amount, call=call)
-    if used:
-        metrics.count(metrics.LEDGER, "use", "fast", "ok")
-    return used or perform(user_id, operations.use(amount=amount, call=call))
+    if amount:
+        done = one_statement.use(user_id=user_id, amount=amount, call=call) or one_statement.shortfall(
+            user_id=user_id, amount=amount, call=call
+        )
+        count_operation(done, kind=TransactionType.USE, path="fast")
+        if isinstance(done, Problem):
+            raise done
+        if done:
+            return done
+    return perform(user_id, operations.use(amount=amount, call=call))
 
 
 def adjust(*, user_id: UUID, amount: int, call: Call) -> CreditTransaction:

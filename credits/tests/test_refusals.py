@@ -155,9 +155,39 @@ def test_a_user_who_was_refused_spends_as_before(scene: Scene) -> None:
     assert UserCredit.objects.get(pk=scene.user).available == 0
 
 
-def test_a_refusal_looks_at_no_grant_while_nothing_is_due() -> None:
-    user = User.objects.create_user("frugal@example.test").pk
-    ledger.add(user_id=user, amount=10, call=call(), expires_at=timezone.now() + FOR_AN_HOUR)
+def test_a_refusal_under_the_lock_looks_at_no_grant_while_nothing_is_due() -> None:
+    user = somebody_with(10)
     with CaptureQueriesContext(connection) as captured, pytest.raises(InsufficientCredits):
-        ledger.use(user_id=user, amount=11, call=call())
+        ledger.adjust(user_id=user, amount=-11, call=call())
     assert [one["sql"] for one in captured if "credits_creditlot" in one["sql"]] == []
+
+
+def test_a_use_of_more_than_there_is_takes_no_lock() -> None:
+    user = somebody_with(10)
+    with CaptureQueriesContext(connection) as captured, pytest.raises(InsufficientCredits) as refusal:
+        ledger.use(user_id=user, amount=11, call=call())
+    assert len(captured) == 2
+    assert refusal.value.extra == {"available": 10, "required": 11}
+
+
+def test_a_repeat_is_answered_though_there_is_too_little_by_now() -> None:
+    user = somebody_with(10)
+    first = ledger.use(user_id=user, amount=7, call=call("once"))
+    again = ledger.use(user_id=user, amount=7, call=call("once"))
+    assert (again.pk, again.replayed) == (first.pk, True)
+
+
+def test_what_a_hold_gives_back_by_itself_can_be_used_at_once() -> None:
+    user = somebody_with(10)
+    placed = ledger.hold(user_id=user, amount=5, lifetime=FOR_AN_HOUR, call=call())
+    past = placed.at + timedelta(microseconds=1)
+    CreditLot.objects.filter(transaction=placed.pk).update(expires_at=past)
+    UserCredit.objects.filter(pk=user).update(due_at=past)
+    assert ledger.use(user_id=user, amount=9, call=call()).balance == 1
+
+
+def somebody_with(amount: int) -> UUID:
+    """Return a user with one grant of credits, which will run out."""
+    user = UUID(str(User.objects.create_user("frugal@example.test").pk))
+    ledger.add(user_id=user, amount=amount, call=call(), expires_at=timezone.now() + FOR_AN_HOUR)
+    return user
