@@ -15,7 +15,8 @@ from django.utils.functional import SimpleLazyObject
 
 from accounts.kit import metrics
 from accounts.kit.responses import API_POLICY
-from config.errors import BadRequestProblem, BodyTooLarge, BodyUnreadable, answer
+from config import peers
+from config.errors import BadRequestProblem, BodyTooLarge, BodyUnreadable, Forbidden, answer
 from config.logging import request_id
 
 log = structlog.get_logger("request")
@@ -47,6 +48,7 @@ class RequestFloor:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
         self.hosts: set[str] = set()  # those that ALLOWED_HOSTS has let in
+        self.peers: peers.Peers = settings.ALLOWED_PEERS.get(settings.LISTENER, ())
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         started = time.perf_counter()
@@ -75,6 +77,8 @@ class RequestFloor:
             return answer(problem, request)
 
     def _refused(self, request: HttpRequest) -> HttpResponseBase | None:
+        if not peers.admits(self.peers, request.META.get("REMOTE_ADDR", "")):
+            return answer(Forbidden("This listener does not answer to that peer."), request)
         if _MALFORMED_PATH.search(request.path_info):
             request.path_info = NOWHERE
         host = request.META.get("HTTP_HOST", "")

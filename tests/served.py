@@ -13,19 +13,29 @@ from pathlib import Path
 from processes import die_with_parent
 
 ROOT = Path(__file__).resolve().parent.parent
+LIVE = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
 class Served:
     """One worker of two threads, so that little is enough to take them all. `log` is what it wrote."""
 
-    def __init__(self, server: str, place: Path, *, listener: str, **environment: str) -> None:
+    def __init__(
+        self, server: str, place: Path, *, listener: str, unix: bool = False, **environment: str
+    ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
+        self.end: int | Path = place / f"{server}.sock" if unix else self.port
         self.log = place / f"{server}-{self.port}.log"
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                ["/bin/sh", "deploy/listen", server, "127.0.0.1", str(self.port)],
+                [
+                    "/bin/sh",
+                    "deploy/listen",
+                    server,
+                    f"unix:{self.end}" if unix else "127.0.0.1",
+                    str(self.port),
+                ],
                 cwd=ROOT,
                 env={
                     **os.environ,
@@ -45,7 +55,7 @@ class Served:
     def _await(self) -> None:
         for _ in range(600):
             with contextlib.suppress(OSError):
-                ask(self.port, b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                ask(self.end, LIVE)
                 return
             assert self.process.poll() is None, self.log.read_text()
             time.sleep(0.1)
@@ -57,21 +67,33 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(server: str, place: Path, *, listener: str = "public", **environment: str) -> Iterator[Served]:
-    running = Served(server, place, listener=listener, **environment)
+def served(
+    server: str, place: Path, *, listener: str = "public", unix: bool = False, **environment: str
+) -> Iterator[Served]:
+    running = Served(server, place, listener=listener, unix=unix, **environment)
     try:
         yield running
     finally:
         running.stop()
 
 
-def connect(port: int, *, patience: float = 10) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=patience)
+def connect(end: int | Path, *, patience: float = 10, of: str = "127.0.0.1") -> socket.socket:
+    """A connection to a port or a Unix socket; `of`: the address of this end."""
+    if isinstance(end, int):
+        return socket.create_connection(("127.0.0.1", end), timeout=patience, source_address=(of, 0))
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(patience)
+    try:
+        connection.connect(str(end))
+    except OSError:
+        connection.close()
+        raise
+    return connection
 
 
-def ask(port: int, request: bytes, *, patience: float = 10) -> bytes:
+def ask(end: int | Path, request: bytes, *, patience: float = 10, of: str = "127.0.0.1") -> bytes:
     """All that comes on a connection of its own until it ends."""
-    with connect(port, patience=patience) as connection:
+    with connect(end, patience=patience, of=of) as connection:
         connection.sendall(request)
         return to_the_end(connection)
 
@@ -87,6 +109,6 @@ def to_the_end(connection: socket.socket) -> bytes:
 def seconds_of_a_call(port: int) -> float:
     """What somebody else waits meanwhile."""
     begun = time.monotonic()
-    answer = ask(port, b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    answer = ask(port, LIVE)
     assert answer.startswith(b"HTTP/1.1 200 "), answer[:100]
     return time.monotonic() - begun

@@ -14,6 +14,7 @@ from config.settings.environment import (
     decimal,
     env,
     integer,
+    peers,
     redis_url,
     refuse,
     webhook_hosts,
@@ -56,6 +57,12 @@ APPEND_SLASH = False
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 # The client's address is the socket's, or the one that this many trusted proxies report, counted from the right.
 TRUSTED_PROXY_COUNT = integer("TRUSTED_PROXY_COUNT", default=0)
+
+# Whose connections are taken, by the socket's address, whatever headers say; of a listener without any: everybody's.
+ALLOWED_PEERS = {
+    "internal": peers("INTERNAL_ALLOWED_PEERS"),
+    "admin": peers("ADMIN_ALLOWED_PEERS"),
+}
 
 _ADMIN_APPS = [
     "unfold.apps.BasicAppConfig",

@@ -16,6 +16,8 @@ from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 from redis.connection import parse_url
 
+from config.peers import UNIX, Peers
+
 env = environ.Env()
 
 MINIMUM_SECRET_BYTES = 32
@@ -275,6 +277,13 @@ def _networks(variable: str, text: str) -> tuple[Network, ...]:
         return tuple(ip_network(part.strip()) for part in text.split("|") if part.strip())
     except ValueError:
         raise refuse(variable, "contains an invalid network; expected something like 10.1.0.0/16.") from None
+
+
+def peers(variable: str) -> Peers:
+    """Return the networks that the variable lists (`10.1.0.0/16,fd00::/8`), and `unix` if it lists Unix sockets."""
+    entries = [part.strip() for part in env.str(variable, default="").split(",") if part.strip()]
+    named = [UNIX] if UNIX in entries else []
+    return (*_networks(variable, "|".join(entry for entry in entries if entry != UNIX)), *named)
 
 
 def is_loopback(host: str) -> bool:
