@@ -38,6 +38,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     browser: str  # hash of the binding cookie
     began_at: int
     cancel_deletion: bool = False
+    front_end_challenge: str = ""  # RFC 7636: of the front end that will exchange the code
     # Of a link: the session that asked. It dies with it.
     user_id: UUID | None = None
     session_id: UUID | None = None
@@ -65,12 +66,21 @@ _decoder = msgspec.json.Decoder(State)  # made by one thread: see accounts/kit/s
 
 def new(purpose: Literal["sign_in", "link"], *, binding: str, **fields: Any) -> State:
     return State(
-        id=secrets.token_urlsafe(16), purpose=purpose, browser=_hash(binding), began_at=int(now()), **fields
+        id=secrets.token_urlsafe(16),
+        purpose=purpose,
+        browser=digest_of(binding),
+        began_at=int(now()),
+        **fields,
     )
 
 
 def new_binding() -> str:
     return secrets.token_urlsafe(32)
+
+
+def digest_of(binding: str) -> str:
+    """Return what is kept of a binding cookie."""
+    return _hash(binding)
 
 
 def is_binding(text: str) -> bool:
@@ -81,7 +91,7 @@ def is_binding(text: str) -> bool:
 def use_state(text: str, *, binding: str) -> State:
     """The state, once, in the browser where it began. Raises StateInvalid."""
     state = _read(text)
-    if not constant_time_compare(_hash(binding), state.browser):
+    if not constant_time_compare(digest_of(binding), state.browser):
         raise StateInvalid
     expires_at = state.began_at + STATE_SECONDS
     if expires_at <= now() or not _spend(_hash(f"state:{state.id}"), expires_at):

@@ -25,6 +25,10 @@ class ExchangeCode(models.Model):
     user = models.ForeignKey(User, models.CASCADE, related_name="exchange_codes")
     cancel_deletion = models.BooleanField()
     account_state = models.CharField(max_length=64)  # User.state, as it was
+    # Who may exchange it: the browser with this binding cookie (its hash) or, where the sign-in began with a challenge,
+    # whoever has the verifier for it (RFC 7636).
+    browser = models.CharField(max_length=64, db_default="")
+    code_challenge = models.CharField(max_length=43, blank=True, db_default="")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField(db_index=True)
     used_at = models.DateTimeField(null=True)

@@ -25,12 +25,13 @@ from accounts.google.id_tokens import Identity
 from accounts.google.state import State
 from accounts.kit import throttles
 from accounts.kit.client import Client, network
-from accounts.kit.problems import ServiceUnavailable
+from accounts.kit.problems import ServiceUnavailable, ValidationFailed
 from accounts.models import Session, User
 from accounts.sessions import TokenPair
 from accounts.sign_in import admission, exchange
 
 TRIES_WHEN_ACCOUNT_CHANGES = 3
+NOT_A_CHALLENGE = ("code_challenge", "invalid", "Send the SHA-256 of the verifier, base64url: 43 characters.")
 
 
 class Beginning(NamedTuple):
@@ -49,12 +50,21 @@ class Returned(NamedTuple):
     binding: str
 
 
-def begin_sign_in(*, binding: str | None, cancel_deletion: bool, client: Client) -> Beginning:
-    """Raises GoogleNotConfigured, RateLimited."""
+def begin_sign_in(
+    *, binding: str | None, cancel_deletion: bool, code_challenge: str | None, client: Client
+) -> Beginning:
+    """Raises GoogleNotConfigured, RateLimited; ValidationFailed for what is not a challenge of RFC 7636."""
+    if code_challenge is not None and not exchange.is_challenge(code_challenge):
+        raise ValidationFailed(NOT_A_CHALLENGE)
     google_client.require_configured()
     throttles.take(throttles.hit("google_begin", network(client.ip)))
     binding = binding or google_state.new_binding()
-    state = google_state.new("sign_in", binding=binding, cancel_deletion=cancel_deletion)
+    state = google_state.new(
+        "sign_in",
+        binding=binding,
+        cancel_deletion=cancel_deletion,
+        front_end_challenge=code_challenge or "",
+    )
     return Beginning(_authorization_url(state), binding)
 
 
@@ -112,7 +122,7 @@ def finish_for_front_end(state: State, returned: Returned, *, client: Client) ->
         return None
     with admission.metered("google", done="exchange_required"):
         user = accounts.user_of(_identity_behind(state, returned), client=client)
-        return exchange.issue(user, cancel_deletion=state.cancel_deletion)
+        return exchange.issue(user, state)
 
 
 def finish_link(state: State, returned: Returned, *, client: Client) -> None:

@@ -3,8 +3,14 @@
 A sign-in that ends in a redirect must not put tokens into an address. The code is an HMAC of its row's id and stored
 nowhere; it says who has signed in, and the exchange lets them in or not, as any other path
 (accounts/sign_in/admission.py).
+
+A code is good only where its sign-in began: else a stranger's code would sign people in to the stranger's account. The
+browser shows its binding cookie; a front end that this cookie does not reach (another site, an app) begins with a code
+challenge and shows the verifier (RFC 7636), which then alone decides.
 """
 
+import hashlib
+import re
 from datetime import timedelta
 from uuid import UUID
 
@@ -13,7 +19,9 @@ from django.db.models.functions import Now
 from django.utils.crypto import constant_time_compare
 
 from accounts.errors import TokenInvalid
-from accounts.kit import throttles
+from accounts.google import state as google_state
+from accounts.google.state import State
+from accounts.kit import base64url, throttles
 from accounts.kit.client import Client, network
 from accounts.models import ExchangeCode, User
 from accounts.sessions import TokenPair
@@ -22,35 +30,60 @@ from accounts.sign_in import admission
 LIFETIME = timedelta(seconds=60)
 GOOGLE = "google"  # the claim `amr` of who came by Google; RFC 8176 has no value for it
 _LONGEST_CODE = 128
+_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7636, 4.2: the method is S256, always
+_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # 4.1
 
 
-def issue(user: User, *, cancel_deletion: bool) -> str:
-    """A code for who has just signed in with Google."""
+def is_challenge(text: str) -> bool:
+    return _CHALLENGE.fullmatch(text) is not None
+
+
+def issue(user: User, state: State) -> str:
+    """Return a code for who has just signed in with Google; it is good where this state began."""
     row = ExchangeCode.objects.create(
         user=user,
-        cancel_deletion=cancel_deletion,
+        cancel_deletion=state.cancel_deletion,
         account_state=user.state().hex(),
+        browser=state.browser,
+        code_challenge=state.front_end_challenge,
         expires_at=Now() + LIFETIME,
     )
     return _signer().sign(row.pk.hex)
 
 
 @admission.metered("exchange")
-def use(code: str, *, client: Client) -> TokenPair:
-    """Raises TokenInvalid for a code that is unknown, used, expired, or older than a change of password or address;
-    RateLimited; and whatever `admit` says of the account.
+def use(code: str, *, binding: str | None, code_verifier: str | None, client: Client) -> TokenPair:
+    """Raises TokenInvalid for a code that is unknown, used, expired, of another browser, or older than a change of
+    password or address; RateLimited; and whatever `admit` says of the account. Another browser does not use it up.
     """
     throttles.take(throttles.hit("google", network(client.ip)))
-    code_id = _id_in(code)
-    if code_id is None or not _spend(code_id):
+    row = _row_of(code)
+    if row is None or not _began_here(row, binding, code_verifier) or not _spend(row.pk):
         raise TokenInvalid
-    row = ExchangeCode.objects.select_related("user").get(pk=code_id)
     if not constant_time_compare(row.account_state, row.user.state().hex()):
         raise TokenInvalid
     pair = admission.admit(row.user, methods=[GOOGLE], cancel_deletion=row.cancel_deletion, client=client)
     if pair is None:
         raise TokenInvalid  # the account changed in between
     return pair
+
+
+def _row_of(code: str) -> ExchangeCode | None:
+    code_id = _id_in(code)
+    return ExchangeCode.objects.select_related("user").filter(pk=code_id).first() if code_id else None
+
+
+def _began_here(row: ExchangeCode, binding: str | None, code_verifier: str | None) -> bool:
+    """A verifier for a sign-in that began without a challenge is refused: somebody took the challenge away."""
+    if row.code_challenge or code_verifier is not None:
+        return constant_time_compare(_challenge_of(code_verifier or ""), row.code_challenge)
+    return binding is not None and constant_time_compare(google_state.digest_of(binding), row.browser)
+
+
+def _challenge_of(verifier: str) -> str:
+    if not _VERIFIER.fullmatch(verifier):
+        return "-"  # no challenge: a row without one is not matched by a verifier that is none
+    return base64url.encode(hashlib.sha256(verifier.encode()).digest())
 
 
 def _id_in(code: str) -> UUID | None:

@@ -60,7 +60,7 @@ class TestLogin:
         assert (cookie["secure"], cookie["httponly"], cookie["samesite"], cookie["path"]) == (
             True, True, "Lax", "/",
         )  # fmt: skip
-        assert (cookie["domain"], cookie["max-age"]) == ("", 600)
+        assert (cookie["domain"], cookie["max-age"]) == ("", 660)
         first = cookie.value
         begin(public)
         assert public.cookies["__Host-google"].value == first  # the other tab goes on
@@ -194,6 +194,41 @@ class TestFrontEnd:
     def test_other_codes(self, public, code):
         assert outcome(post(public, "exchange", code=code)) == (400, "token_invalid")
 
+    def test_only_in_the_browser_where_the_sign_in_began(self, public, google):
+        """A stranger's code, brought to somebody's browser, would sign them in to the stranger's account."""
+        code = self.code(public, google)
+        victim, other = ListenerClient("public"), ListenerClient("public")
+        begin(other)
+        for client in (victim, other):
+            assert outcome(post(client, "exchange", code=code)) == (400, "token_invalid")
+        assert outcome(post(victim, "exchange", code=code, code_verifier="v" * 43)) == (400, "token_invalid")
+        assert not Session.objects.exists()
+        assert post(public, "exchange", code=code).status_code == 200
+
+    def test_with_a_challenge_the_verifier_decides_and_no_cookie(self, public, google):
+        """RFC 7636, appendix B."""
+        verifier, challenge = (
+            "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+            "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+        )
+        code = self.code(public, google, code_challenge=challenge)
+        app = ListenerClient("public")
+        wrong = ["w" * 43, "", verifier[:-1], verifier + "=", challenge, "\u00e9" * 43, verifier * 4]
+        for body in [{}, *({"code_verifier": text} for text in wrong)]:
+            for client in (public, app):
+                assert outcome(post(client, "exchange", code=code, **body)) == (400, "token_invalid")
+        assert post(app, "exchange", code=code, code_verifier=verifier).status_code == 200
+
+    @pytest.mark.parametrize("text", ["", "x", "x" * 42, "x" * 44, "=" * 43, "\u00e9" * 43])
+    def test_other_challenges(self, public, google, text):
+        answer = public.get("/v1/auth/google/login", {"code_challenge": text})
+        assert outcome(answer) == (400, "validation_error")
+
+    def test_a_code_of_the_version_before_opens_nothing(self, public, google):
+        code = self.code(public, google)
+        ExchangeCode.objects.update(browser="")
+        assert outcome(post(public, "exchange", code=code)) == (400, "token_invalid")
+
     def test_learns_why_not(self, public, google, make_user):
         make_user("front@gmail.test")
         assert parameters(self.come_back(public, google)["Location"]) == {"error": "account_exists"}
@@ -266,7 +301,14 @@ class TestAtOnce:
         google.add("543", email="code@gmail.test")
         there = public.get("/v1/auth/google/callback", google.authorize(begin(public), "543"))["Location"]
         code = parameters(there)["code"]
-        answers = at_once(20, lambda _: outcome(post(ListenerClient("public"), "exchange", code=code)))
+        binding = public.cookies["__Host-google"].value
+
+        def exchange(_):
+            client = ListenerClient("public")
+            client.cookies["__Host-google"] = binding
+            return outcome(post(client, "exchange", code=code))
+
+        answers = at_once(20, exchange)
         assert sorted(answers) == [(200, "")] + [(400, "token_invalid")] * 19
 
 

@@ -36,9 +36,9 @@ def by_callback(google, **query):
     return sign_in(ListenerClient("public"), google, "700", **query)
 
 
-def by_get(google, **query):
+def by_get(google, *, client=None, **query):
     google.add("700", email=EMAIL)
-    client = ListenerClient("public")
+    client = client or ListenerClient("public")
     return client.get("/v1/auth/google/callback", google.authorize(begin(client, **query), "700"))
 
 
@@ -49,8 +49,9 @@ def by_token(google, **body):
 
 def by_exchange(google, settings, **query):
     settings.FRONTEND_URL = "https://app.test"
-    code = parameters(by_get(google, **query)["Location"])["code"]
-    return post(ListenerClient("public"), "exchange", code=code)
+    browser = ListenerClient("public")
+    code = parameters(by_get(google, client=browser, **query)["Location"])["code"]
+    return post(browser, "exchange", code=code)
 
 
 PATHS: dict[str, Callable[..., Any]] = {

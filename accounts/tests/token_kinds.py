@@ -9,6 +9,7 @@ from django.conf import settings
 from django.test import override_settings
 
 from accounts.factors import resets
+from accounts.google import state as google_state
 from accounts.mail import tokens
 from accounts.models import AddressChange, MailToken, PendingRegistration, Session, User
 from accounts.sign_in import exchange, staff_enrolment
@@ -136,7 +137,9 @@ def relabelled(token: str, kind: str, ring: Any) -> str:
 
 def exchange_code(holders: Holders) -> str:
     with override_settings(FRONTEND_URL="https://app.test"):
-        return exchange.issue(holders.ada, cancel_deletion=False)
+        begin(holders.public)
+        state = google_state.new("sign_in", binding=holders.public.cookies["__Host-google"].value)
+        return exchange.issue(holders.ada, state)
 
 
 KINDS: dict[str, Callable[[Holders], str]] = {

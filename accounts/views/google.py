@@ -71,6 +71,13 @@ class GoogleLogin(PublicEndpoint):
     class Query(tiers.Query):
         redirect: Annotated[bool, Meta(description="Answer with a redirect to Google.")] = False
         cancel_deletion: CancelDeletion = False
+        code_challenge: Annotated[
+            str | None,
+            Meta(
+                description="RFC 7636, S256: `exchange` then wants the verifier and no cookie, for pages that this "
+                "service's cookie does not reach."
+            ),
+        ] = None
 
     @documented(
         "Begin to sign in with Google",
@@ -86,7 +93,10 @@ class GoogleLogin(PublicEndpoint):
         """
         query = self.query(request)
         begun = by_google.begin_sign_in(
-            binding=binding_of(request), cancel_deletion=query.cancel_deletion, client=client_of(request)
+            binding=binding_of(request),
+            cancel_deletion=query.cancel_deletion,
+            code_challenge=query.code_challenge,
+            client=client_of(request),
         )
         if query.redirect:
             response: HttpResponseBase = HttpResponseRedirect(begun.authorization_url)
@@ -152,6 +162,9 @@ class Exchange(PublicEndpoint):
 
     class Body(tiers.Body):
         code: str
+        code_verifier: Annotated[
+            str | None, Meta(description="Where `google/login` was given a `code_challenge`.")
+        ] = None
 
     @documented(
         "Exchange a code for tokens",
@@ -161,8 +174,16 @@ class Exchange(PublicEndpoint):
         problems=(TokenInvalid, MFARequired, AccountSuspended, DeletionPending, RateLimited),
     )
     def post(self, request: PublicRequest) -> Response:
-        """The code that the callback gave to the front end: good once, for 60 seconds."""
-        return Response(tokens(exchange.use(request.data.code, client=client_of(request))))
+        """The code that the callback gave to the front end: good once, for 60 seconds, and only where the sign-in
+        began: send the cookie that `google/login` set, or the verifier of its `code_challenge`.
+        """
+        pair = exchange.use(
+            request.data.code,
+            binding=binding_of(request),
+            code_verifier=request.data.code_verifier,
+            client=client_of(request),
+        )
+        return Response(tokens(pair))
 
 
 class GoogleNonce(PublicEndpoint):
@@ -274,7 +295,7 @@ def bind(response: HttpResponseBase, binding: str) -> HttpResponseBase:
     response.set_cookie(
         cookie_name(),
         binding,
-        max_age=google_state.STATE_SECONDS,
+        max_age=google_state.STATE_SECONDS + int(exchange.LIFETIME.total_seconds()),
         path="/",
         secure=_is_secure(),
         httponly=True,
