@@ -79,7 +79,9 @@ def authenticate_access_token(raw_token: bytes) -> tuple[User, Session, SessionA
     _check_time(token, reading.now)
     if not reading.is_live(token_version=token["tv"]):
         raise SessionRevoked
-    return reading.session.user, reading.session, token
+    session = reading.session
+    session.proved_at, session.proofs = token["auth_time"], token["amr"]
+    return session.user, session, token
 
 
 def _decode(raw_token: bytes) -> SessionAccessToken:

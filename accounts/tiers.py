@@ -111,8 +111,8 @@ class Endpoint(APIView):
 
     tier: ClassVar[str]
     mark: ClassVar[str] = ""
-    # A sensitive call: the session's sign-in, or its last proof at /v1/auth/reauthenticate, is at most RECENT_SIGN_IN
-    # old. True for all methods of the view, or the names of those it is true for.
+    # A sensitive call: the sign-in, or the proof at /v1/auth/reauthenticate that gave the access token, is at most
+    # RECENT_SIGN_IN old. True for all methods of the view, or the names of those it is true for.
     needs_recent_sign_in: ClassVar[bool | tuple[str, ...]] = False
     Body: ClassVar[type[Body] | None] = None
     Query: ClassVar[type[Query] | None] = None

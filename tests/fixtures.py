@@ -99,6 +99,20 @@ def staff_session(user: User) -> ListenerClient:
     return client
 
 
+def grow_old(client: ListenerClient, *, minutes: int = 6) -> None:
+    """Let the client's sign-in be so long ago, as a refresh would say."""
+    token = SessionAccessToken(client.defaults["HTTP_AUTHORIZATION"].split()[1].encode())
+    session = Session.objects.get(pk=token.session_id)
+    session.created_at = timezone.now() - timedelta(minutes=minutes)
+    session.save(update_fields=["created_at"])
+    take_token(client, str(SessionAccessToken.for_session(session, token["tv"], now=timezone.now())))
+
+
+def take_token(client: ListenerClient, token: str) -> None:
+    """Have the client use another access token from now on."""
+    client.defaults["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+
+
 def issue_access_token(user: User, **session_fields: Any) -> str:
     now = timezone.now()
     lives = {

@@ -95,7 +95,8 @@ with an address of its own: a path that it does not list is an unknown path ther
 | verified | the same, and the address is verified |
 | internal | a service: `X-API-Key`, with the scope that is named |
 
-`recent sign-in`: the sign-in, or the last proof at `POST /v1/auth/reauthenticate`, is at most five minutes old.
+`recent sign-in`: the sign-in, or the proof at `POST /v1/auth/reauthenticate` that gave the access token, is at most
+five minutes old.
 """
 
 

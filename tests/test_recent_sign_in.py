@@ -4,9 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db.models.functions import Now
+from django.utils import timezone
 
-from accounts.models import Session
 from tests.principals import bearer
 from tests.surface import Route, surface
 from tests.test_tiers import ask
@@ -37,8 +36,8 @@ def by_name(route: Route) -> str:
     return f"{route.method} {route.path}"
 
 
-def grow_old() -> None:
-    Session.objects.update(authenticated_at=Now() - timedelta(minutes=5, seconds=1))
+def signed_in(user: Any, **ago: int) -> dict[str, str]:
+    return bearer(user, created_at=timezone.now() - timedelta(**ago))
 
 
 def test_the_table() -> None:
@@ -47,29 +46,23 @@ def test_the_table() -> None:
 
 @pytest.mark.parametrize("route", SENSITIVE, ids=by_name)
 def test_a_sensitive_call_asks_for_it(route: Route, make_user: Any) -> None:
-    headers = bearer(make_user())
-    grow_old()
-    assert ask(route, headers) == (403, "reauthentication_required")
-    Session.objects.update(authenticated_at=Now() - timedelta(minutes=4, seconds=50))
-    assert ask(route, headers)[1] != "reauthentication_required"
+    user = make_user()
+    assert ask(route, signed_in(user, minutes=5, seconds=1)) == (403, "reauthentication_required")
+    assert ask(route, signed_in(user, minutes=4, seconds=50))[1] != "reauthentication_required"
 
 
 @pytest.mark.parametrize("route", SENSITIVE, ids=by_name)
 def test_after_its_tier(route: Route, make_user: Any) -> None:
-    headers = bearer(make_user(verified=False))
-    grow_old()
+    headers = signed_in(make_user(verified=False), minutes=6)
     expected = (403, "email_not_verified" if route.tier == "verified" else "reauthentication_required")
     assert ask(route, headers) == expected
 
 
 @pytest.mark.parametrize("route", ORDINARY, ids=by_name)
 def test_the_others_do_not(route: Route, make_user: Any) -> None:
-    headers = bearer(make_user())
-    grow_old()
-    assert ask(route, headers)[1] != "reauthentication_required"
+    assert ask(route, signed_in(make_user(), minutes=6))[1] != "reauthentication_required"
 
 
 def test_it_says_with_what(public: Any, make_user: Any) -> None:
-    headers = bearer(make_user())
-    grow_old()
+    headers = signed_in(make_user(), minutes=6)
     assert public.delete("/v1/auth/me", headers=headers).json()["methods"] == ["password"]

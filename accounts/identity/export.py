@@ -17,7 +17,7 @@ _PROFILE = (
     "id", "email", "email_verified_at", "display_name", "locale", "timezone", "status", "created_at", "last_login",
 )  # fmt: skip
 _SESSION = (
-    "id", "created_at", "last_used_at", "authenticated_at", "expires_at", "ended_at", "end_reason", "methods", "ip",
+    "id", "created_at", "last_used_at", "expires_at", "ended_at", "end_reason", "methods", "ip",
     "user_agent",
 )  # fmt: skip
 _ACTIVITY = ("type", "created_at", "session_id", "ip", "user_agent")

@@ -55,7 +55,7 @@ class Session(models.Model):
     rotated_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     last_used_at = models.DateTimeField(db_default=Now())
-    # When the person last proved who they are (claim `auth_time`); sensitive calls want it recent.
+    # The version before wrote each proof here; its tokens carry the time themselves. A later version drops it.
     authenticated_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
@@ -68,6 +68,9 @@ class Session(models.Model):
 
     # When sessions.read read this row, in seconds since 1970 of the database's clock.
     read_at: float
+    # Of the access token that asks: when its bearer last proved who they are, and how (claims `auth_time` and `amr`).
+    proved_at: int
+    proofs: list[str]
 
     class Meta:
         indexes = (

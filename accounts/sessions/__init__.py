@@ -9,12 +9,13 @@ from accounts.sessions.ending import (
     sign_out_everywhere,
     sign_out_others,
 )
-from accounts.sessions.lineage import TokenPair, open_session, rotate
+from accounts.sessions.lineage import ProofToken, TokenPair, open_session, proof_token, rotate
 from accounts.sessions.reading import hold_user, live_of, read
-from accounts.sessions.recency import require_recent
+from accounts.sessions.recency import methods_of, require_recent
 
 __all__ = [
     "EndReason",
+    "ProofToken",
     "TokenPair",
     "end",
     "end_all",
@@ -22,7 +23,9 @@ __all__ = [
     "end_others",
     "hold_user",
     "live_of",
+    "methods_of",
     "open_session",
+    "proof_token",
     "read",
     "require_recent",
     "rotate",

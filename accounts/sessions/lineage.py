@@ -21,7 +21,7 @@ from accounts.errors import (
     RefreshTokenInvalid,
     RefreshTokenReused,
 )
-from accounts.kit import devices, metrics, throttles
+from accounts.kit import clock, devices, metrics, throttles
 from accounts.kit.client import Client
 from accounts.kit.problems import ServiceUnavailable
 from accounts.models import Session, User
@@ -43,7 +43,7 @@ FROM (
   WHERE id = %(user_id)s AND status = 'active' AND password = %(password)s AND token_version = %(token_version)s
   FOR SHARE
 ) AS judged, (SELECT statement_timestamp() AS now) AS clock
-RETURNING id, user_id, current_jti, current_issued_at, current_expires_at, authenticated_at, methods,
+RETURNING id, user_id, current_jti, current_issued_at, current_expires_at, created_at, methods,
   EXISTS (SELECT FROM accounts_session AS earlier WHERE earlier.user_id = accounts_session.user_id) AND NOT (
     EXISTS (SELECT FROM accounts_session AS earlier WHERE earlier.user_id = accounts_session.user_id
               AND regexp_replace(earlier.user_agent, %(versions)s::text, '', 'g') = %(likeness)s::text)
@@ -63,7 +63,7 @@ WHERE session.id = %(id)s AND session.user_id = %(user_id)s AND session.current_
   AND session.ended_at IS NULL AND session.expires_at > now AND session.current_expires_at > now
   AND owner.id = session.user_id AND owner.status = 'active' AND owner.token_version = %(token_version)s
 RETURNING session.id, session.user_id, session.current_jti, session.current_issued_at, session.current_expires_at,
-          session.authenticated_at, session.methods
+          session.created_at, session.methods
 """
 _RETURNED = (
     "id",
@@ -71,7 +71,7 @@ _RETURNED = (
     "current_jti",
     "current_issued_at",
     "current_expires_at",
-    "authenticated_at",
+    "created_at",
     "methods",
 )
 
@@ -83,6 +83,13 @@ class TokenPair(NamedTuple):
     refresh_token: str
     expires_in: int
     refresh_expires_in: int
+
+
+class ProofToken(NamedTuple):
+    """Hold what a proof answers: an access token that alone carries it, and its lifetime in seconds."""
+
+    access_token: str
+    expires_in: int
 
 
 def open_session(user: User, *, methods: list[str], client: Client) -> TokenPair | None:
@@ -124,6 +131,15 @@ def rotate(raw_token: str, *, client: Client) -> TokenPair:
         raise ServiceUnavailable  # the account was in between two states; the token is good for the next try
     _end_reused(session, client)
     raise RefreshTokenReused
+
+
+def proof_token(session: Session, *, proofs: list[str]) -> ProofToken:
+    """Return an access token of this session whose bearer has just proved who they are, by these RFC 8176 values."""
+    access = SessionAccessToken.for_session(
+        session, session.user.token_version, now=clock.now(), proofs=proofs
+    )
+    key_use.note()
+    return ProofToken(str(access), access["exp"] - access["iat"])
 
 
 # ---------------------------------------------------------------- steps

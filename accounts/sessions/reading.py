@@ -15,7 +15,7 @@ from accounts.models import Session, User
 from accounts.models.sessions import SessionQuerySet
 
 # What a request needs of its session; the rest is read when somebody asks for it.
-_SESSION_COLUMNS = ["id", "user_id", "authenticated_at", "ended_at", "methods"]
+_SESSION_COLUMNS = ["id", "user_id", "ended_at", "methods"]
 _USER_COLUMNS = [field.attname for field in User._meta.concrete_fields]  # noqa: SLF001  Django's documented name
 _READ = """
 SELECT extract(epoch FROM clock_timestamp())::float8, session.expires_at > clock_timestamp(),

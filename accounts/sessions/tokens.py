@@ -188,11 +188,16 @@ class SessionToken(Token):
 class SessionAccessToken(SessionToken, AccessToken):
     """RFC 9068 access token: lives 60 minutes, checked against its session at every request."""
 
+    numbers = (*SessionToken.numbers, "auth_time")
+
     def get_token_backend(self) -> KeyRingBackend:
         return access_backend()
 
     @classmethod
-    def for_session(cls, session: Session, token_version: int, *, now: datetime) -> Self:
+    def for_session(
+        cls, session: Session, token_version: int, *, now: datetime, proofs: list[str] | None = None
+    ) -> Self:
+        """Return a token of the sign-in or, with `proofs`, of somebody who has just proved who they are by these."""
         issued = int(now.timestamp())
         return cls._of(
             {
@@ -203,8 +208,8 @@ class SessionAccessToken(SessionToken, AccessToken):
                 "iat": issued,
                 "nbf": issued,
                 "exp": issued + int(api_settings.ACCESS_TOKEN_LIFETIME.total_seconds()),
-                "amr": session.methods,
-                "auth_time": int(session.authenticated_at.timestamp()),
+                "amr": session.methods if proofs is None else proofs,
+                "auth_time": issued if proofs is not None else int(session.created_at.timestamp()),
             }
         )
 

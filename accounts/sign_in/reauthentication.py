@@ -1,9 +1,9 @@
 """Proving again who one is, as sensitive calls ask (accounts/sessions/recency.py), and the ways to prove it.
 
-A session counts as recent for RECENT_SIGN_IN after a full sign-in, and after a proof (OWASP ASVS 7.5.3). Where the
-account has a second factor it takes one: a password alone proves nothing then, neither here nor at an earlier sign-in.
-Wrong passwords are counted per account, whatever the call, and wrong factors together with those of signing in: a
-stolen session must not become a place to guess either.
+A full sign-in counts as recent for RECENT_SIGN_IN; a proof gives an access token that does (OWASP ASVS 7.5.3), and
+leaves the session and its other tokens as they were. Where the account has a second factor it takes one: a password
+alone proves nothing then, neither here nor at an earlier sign-in. Wrong passwords are counted per account, whatever the
+call, and wrong factors together with those of signing in: a stolen session must not become a place to guess either.
 """
 
 from collections.abc import Callable
@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
-from django.db.models.functions import Now
 
-from accounts import audit, factors, mail, passwords
+from accounts import audit, factors, mail, passwords, sessions
 from accounts.audit import Event
 from accounts.errors import ReauthenticationFailed
 from accounts.factors import passkeys, proofs, totp
@@ -21,13 +20,14 @@ from accounts.factors.proofs import FactorWrong
 from accounts.kit import throttles
 from accounts.kit.client import Client
 from accounts.models import Session, User
-from accounts.sign_in import by_factor, by_google
+from accounts.sign_in import by_factor, by_google, exchange
 
 
 @dataclass(frozen=True)
 class Method:
-    """One way to prove it. `proves` is asked only where the method is `offered`."""
+    """One way to prove it, and its name in the claim `amr`. `proves` is asked only where the method is `offered`."""
 
+    amr: str
     offered: Callable[[User], bool]
     proves: Callable[[User, Any], bool]
 
@@ -46,8 +46,8 @@ def _knows_password(user: User, password: str) -> bool:
 
 # By the name of the field that carries it.
 METHODS = {
-    "password": Method(offered=User.has_usable_password, proves=_knows_password),
-    "id_token": Method(offered=by_google.is_linked, proves=by_google.proves),
+    "password": Method(amr="pwd", offered=User.has_usable_password, proves=_knows_password),
+    "id_token": Method(amr=exchange.GOOGLE, offered=by_google.is_linked, proves=by_google.proves),
 }
 FACTORS = {
     "code": FactorMethod(
@@ -67,38 +67,39 @@ def methods_of(user: User) -> list[str]:
     return [name for name, method in known.items() if method.offered(user)]
 
 
-def renew(session: Session, *, method: str, proof: Any, client: Client) -> None:
-    """Makes the session count as recent again. Raises ReauthenticationFailed, RateLimited or ServiceUnavailable."""
+def renew(session: Session, *, method: str, proof: Any, client: Client) -> sessions.ProofToken:
+    """Return an access token that counts as recent. Raises ReauthenticationFailed, RateLimited, ServiceUnavailable."""
     if method in FACTORS:
-        _prove_factor(session, FACTORS[method], proof, client)
-        return
-    if session.user.mfa_enabled:
+        proofs_shown = _prove_factor(session, FACTORS[method], proof, client)
+    elif session.user.mfa_enabled:
         raise ReauthenticationFailed
-    prove(session, method=method, proof=proof, client=client)
-    _renew(session, client)
+    else:
+        prove(session, method=method, proof=proof, client=client)
+        _note(session, client)
+        proofs_shown = [*session.methods, METHODS[method].amr]
+    return sessions.proof_token(session, proofs=list(dict.fromkeys(proofs_shown)))
 
 
-def _prove_factor(session: Session, method: FactorMethod, proof: Any, client: Client) -> None:
+def _prove_factor(session: Session, method: FactorMethod, proof: Any, client: Client) -> list[str]:
+    """Return the methods of the session and of the factor that was shown."""
+
     @transaction.atomic
-    def attempt() -> bool | None:
+    def attempt() -> list[str] | None:
         user = User.objects.locked().get(pk=session.user_id)
         row = method.shown(user, proof, client)
         if row is None:
             return None
         by_factor.note_use(user, row, client=client)
-        factors.prove_on(session, row.type)
-        _renew(session, client)
-        return True
+        _note(session, client)
+        return factors.with_factor(session.methods, row.type)
 
     try:
-        proofs.judged(session.user, attempt, client=client, session_id=session.pk)
+        return proofs.judged(session.user, attempt, client=client, session_id=session.pk)
     except FactorWrong as error:
         raise ReauthenticationFailed from error
 
 
-@transaction.atomic
-def _renew(session: Session, client: Client) -> None:
-    Session.objects.unended().filter(pk=session.pk).update(authenticated_at=Now())
+def _note(session: Session, client: Client) -> None:
     audit.record(Event.REAUTHENTICATED, user_id=session.user_id, session_id=session.pk, client=client)
 
 

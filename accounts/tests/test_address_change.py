@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from accounts.identity import address_change, address_claims
 from accounts.kit.client import Client
@@ -90,7 +91,7 @@ class TestChangeEmail:
     def test_a_sign_in_of_long_ago(self, public, ada):
         from tests.fixtures import issue_access_token
 
-        token = issue_access_token(ada, authenticated_at=Now() - timedelta(minutes=6))
+        token = issue_access_token(ada, created_at=timezone.now() - timedelta(minutes=6))
         answer = post(public.with_token(token), "change-email", new_email=NEW)
         assert outcome(answer) == (403, "reauthentication_required")
         assert not AddressChange.objects.exists()

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts import sessions
@@ -38,7 +37,7 @@ class TestDeleteMe:
         assert User.objects.get().status == "active"
 
     def test_a_sign_in_of_long_ago(self, public, ada):
-        token = issue_access_token(ada, authenticated_at=Now() - timedelta(minutes=6))
+        token = issue_access_token(ada, created_at=timezone.now() - timedelta(minutes=6))
         assert outcome(public.with_token(token).delete("/v1/auth/me")) == (403, "reauthentication_required")
         assert User.objects.get().status == "active"
         assert public.with_token(token).get("/v1/auth/me").status_code == 200  # looking is not sensitive

@@ -13,6 +13,7 @@ from accounts.kit import sealing, throttles
 from accounts.models import AuditEvent, MFAToken, Session, TOTPEnrolment, UsedTOTPStep, User
 from accounts.tests.conftest import PASSWORD, at_once, deliver_mails, outcome, post
 from tests.authenticators import code_of, next_code, wrong_code
+from tests.fixtures import grow_old, take_token
 from tests.listeners import ListenerClient
 
 pytestmark = pytest.mark.django_db
@@ -53,10 +54,6 @@ def first_step(public: ListenerClient, *, ip: str = "127.0.0.1", **more: Any) ->
 
 def second_step(public: ListenerClient, token: str, code: str, **headers: Any) -> Any:
     return public.post("/v1/auth/login/mfa", {"mfa_token": token, "code": code}, **headers)
-
-
-def grow_old() -> None:
-    Session.objects.update(authenticated_at=Now() - timedelta(minutes=6))
 
 
 def types_of_events() -> list[str]:
@@ -366,7 +363,7 @@ class TestRemoval:
 
 class TestReauthenticate:
     def test_takes_the_factor_and_no_password(self, app, client):
-        grow_old()
+        grow_old(client)
         refused = client.get("/v1/auth/mfa")
         assert outcome(refused) == (403, "reauthentication_required")
         assert refused.json()["methods"] == ["code"]
@@ -374,7 +371,9 @@ class TestReauthenticate:
         assert outcome(answer) == (403, "reauthentication_failed")
         assert outcome(client.get("/v1/auth/mfa")) == (403, "reauthentication_required")
         code = next_code(app["secret"])
-        assert client.post("/v1/auth/reauthenticate", {"code": code}).status_code == 204
+        proved = client.post("/v1/auth/reauthenticate", {"code": code})
+        assert outcome(client.get("/v1/auth/mfa")) == (403, "reauthentication_required")
+        take_token(client, proved.json()["access_token"])
         assert client.get("/v1/auth/mfa").status_code == 200
         again = client.post("/v1/auth/reauthenticate", {"code": code})
         assert outcome(again) == (403, "reauthentication_failed")
@@ -386,8 +385,10 @@ class TestReauthenticate:
         assert client.get("/v1/auth/mfa").status_code == 200
         assert outcome(other.get("/v1/auth/mfa")) == (403, "reauthentication_required")
         code = next_code(app["secret"])
-        assert other.post("/v1/auth/reauthenticate", {"code": code}).status_code == 204
+        copy = other.with_token(other.defaults["HTTP_AUTHORIZATION"].split()[1])
+        take_token(other, other.post("/v1/auth/reauthenticate", {"code": code}).json()["access_token"])
         assert other.get("/v1/auth/mfa").status_code == 200
+        assert outcome(copy.get("/v1/auth/mfa")) == (403, "reauthentication_required")
 
     def test_a_sign_in_by_both_steps_counts(self, app, public):
         pair = second_step(public, first_step(public), next_code(app["secret"])).json()

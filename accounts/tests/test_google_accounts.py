@@ -14,7 +14,7 @@ from accounts.models import AuditEvent, Session, User
 from accounts.sign_in import by_google as sign_in_with_google
 from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, deliver_mails, link_in, outcome, post
 from accounts.tests.google_steps import begin, id_token, link, parameters, rows, sign_in, sign_in_by_token
-from tests.fixtures import issue_access_token
+from tests.fixtures import grow_old, issue_access_token, take_token
 from tests.listeners import ListenerClient
 
 pytestmark = pytest.mark.django_db
@@ -203,24 +203,23 @@ class TestUnlink:
 
 
 class TestReauthenticate:
-    def stale(self):
-        Session.objects.update(authenticated_at=Now() - timedelta(minutes=6))
-
     def test_by_the_linked_account(self, public, google, ada, client):
         link(ada, google, "700")
-        self.stale()
+        grow_old(client)
         refused = post(client, "google/unlink")
         assert (outcome(refused), refused.json()["methods"]) == (
             (403, "reauthentication_required"), ["password", "id_token"],
         )  # fmt: skip
         text = id_token(public, google, "700")
-        assert post(client, "reauthenticate", id_token=text).status_code == 204
+        proved = post(client, "reauthenticate", id_token=text)
+        assert outcome(post(client, "google/unlink")) == (403, "reauthentication_required")
+        take_token(client, proved.json()["access_token"])
         assert post(client, "google/unlink").status_code == 204
         assert outcome(post(client, "reauthenticate", id_token=text)) == (403, "reauthentication_failed")
 
     def test_by_another_one(self, public, google, ada, client):
         link(ada, google, "700")
-        self.stale()
+        grow_old(client)
         for text in (id_token(public, google, "701"), id_token(public, google, "700", nonce="x"), "x"):
             assert outcome(post(client, "reauthenticate", id_token=text)) == (403, "reauthentication_failed")
         assert outcome(post(client, "google/unlink")) == (403, "reauthentication_required")

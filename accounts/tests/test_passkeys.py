@@ -12,9 +12,9 @@ from django.db.models.functions import Now
 from accounts.factors import relying_party
 from accounts.models import AuditEvent, PasskeyChallenge, Session, User
 from accounts.tests.conftest import PASSWORD, at_once, deliver_mails, outcome, post
-from accounts.tests.test_factors import enrol, first_step, grow_old, second_step
+from accounts.tests.test_factors import enrol, first_step, second_step
 from tests.authenticators import FLAG, SoftPasskey, encoded, next_code
-from tests.fixtures import issue_access_token
+from tests.fixtures import grow_old, issue_access_token, take_token
 from tests.listeners import ListenerClient
 
 pytestmark = pytest.mark.django_db
@@ -334,11 +334,12 @@ class TestAsSecondFactor:
 
 class TestReauthenticate:
     def test_by_the_passkey(self, passkey, client, public):
-        grow_old()
+        grow_old(client)
         refused = client.get("/v1/auth/mfa")
         assert refused.json()["methods"] == ["code", "credential"]
         credential = passkey.sign(options(public))
-        assert client.post("/v1/auth/reauthenticate", {"credential": credential}).status_code == 204
+        proved = client.post("/v1/auth/reauthenticate", {"credential": credential})
+        take_token(client, proved.json()["access_token"])
         assert client.get("/v1/auth/mfa").status_code == 200
         again = client.post("/v1/auth/reauthenticate", {"credential": credential})
         assert outcome(again) == (403, "reauthentication_failed")

@@ -8,7 +8,7 @@ from django.test import override_settings
 
 from accounts.kit.client import Client
 from accounts.kit.problems import ServiceUnavailable
-from accounts.models import AuditEvent, MailToken, OutboxMessage, PendingRegistration, Session, User
+from accounts.models import AuditEvent, MailToken, OutboxMessage, PendingRegistration, User
 from accounts.sign_in import password_reset
 from accounts.tests.conftest import (
     OTHER_PASSWORD,
@@ -22,6 +22,7 @@ from accounts.tests.conftest import (
     statements,
     steady_headers,
 )
+from tests.fixtures import grow_old, take_token
 
 EMAIL = "ada@example.com"
 NEW_PASSWORD = "a third sentence that nobody has typed"
@@ -304,10 +305,11 @@ class TestChangePassword:
 
     def test_a_first_password_needs_a_recent_sign_in(self, signed_in, ada):
         User.objects.update(password="!")
-        Session.objects.update(authenticated_at=Now() - timedelta(minutes=6))
+        fresh = signed_in.defaults["HTTP_AUTHORIZATION"].split()[1]
+        grow_old(signed_in)
         answer = self.change(signed_in, None)
         assert (outcome(answer), answer.json()["methods"]) == ((403, "reauthentication_required"), [])
-        Session.objects.update(authenticated_at=Now())
+        take_token(signed_in, fresh)
         assert self.change(signed_in, None).status_code == 204
         assert User.objects.get().check_password(NEW_PASSWORD)
 

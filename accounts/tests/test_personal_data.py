@@ -4,7 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from django.db.models.functions import Now
+from django.utils import timezone
 
 from accounts.models import AuditEvent
 from accounts.tests.conftest import PASSWORD, outcome, post
@@ -63,7 +63,7 @@ class TestExport:
         assert outcome(public.with_token(access_token(user)).get(self.PATH)) == (403, "email_not_verified")
 
     def test_a_sign_in_of_long_ago(self, public, ada):
-        token = issue_access_token(ada, authenticated_at=Now() - timedelta(minutes=6))
+        token = issue_access_token(ada, created_at=timezone.now() - timedelta(minutes=6))
         assert outcome(public.with_token(token).get(self.PATH)) == (403, "reauthentication_required")
         assert not AuditEvent.objects.exists()
 

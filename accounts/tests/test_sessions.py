@@ -5,25 +5,28 @@ from threading import Event as Signal
 from threading import Thread
 from uuid import uuid4
 
+import jwt
 import pytest
 from django.db import connection
 from django.db.models.functions import Now
 from django.http import HttpResponse
 from django.test import override_settings
+from django.utils import timezone
 
 from accounts import sessions
 from accounts.identity import status
 from accounts.kit import devices
 from accounts.kit.client import Client
 from accounts.models import AuditEvent, Session
+from accounts.sessions.tokens import SessionAccessToken
 from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, deliver_mails, link_in, outcome, post
+from tests.fixtures import grow_old, take_token
 from tests.listeners import ListenerClient
 from tests.waiting import eventually
 
 EMAIL = "ada@example.com"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 CHROME = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/142.0.0.0 Safari/537.36"
-AGE = timedelta(minutes=5, seconds=1)
 
 
 @pytest.fixture
@@ -35,6 +38,10 @@ def ada(make_user):
 def device(public, ada, sign_in):
     """`device()`: a client that is signed in as ada, in a session of its own."""
     return lambda: public.with_token(sign_in(EMAIL)["access_token"])
+
+
+def claims_of(token):
+    return jwt.decode(token, options={"verify_signature": False})
 
 
 def listed(client):
@@ -117,18 +124,58 @@ class TestReauthenticate:
     def test_wants_one_proof(self, device, body):
         assert outcome(post(device(), "reauthenticate", **body)) == (400, "validation_error")
 
-    def test_makes_this_session_recent_and_no_other(self, device):
+    def test_the_token_that_answers_is_recent_and_no_other(self, public, device):
+        """A stolen copy of the access token gains nothing when its owner proves who they are (B2)."""
         other, this = device(), device()
-        Session.objects.update(authenticated_at=Now() - AGE)
-        assert post(this, "reauthenticate", password=PASSWORD).status_code == 204
-        recent = {entry.pk for entry in Session.objects.filter(authenticated_at__gt=Now() - AGE)}
-        assert [str(pk) for pk in recent] == [entry["id"] for entry in listed(this) if entry["current"]]
-        assert other.get("/v1/auth/me").status_code == 200
+        for client in (other, this):
+            grow_old(client)
+        stolen = public.with_token(this.defaults["HTTP_AUTHORIZATION"].split()[1])
+        before = list(Session.objects.order_by("pk").values())
+        answer = post(this, "reauthenticate", password=PASSWORD)
+        assert (answer.status_code, answer["Cache-Control"]) == (200, "no-store")
+        assert set(answer.json()) == {"access_token", "token_type", "expires_in"}
+        take_token(this, answer.json()["access_token"])
+        for client, expected in ((this, 200), (stolen, 403), (other, 403)):
+            assert client.get("/v1/auth/me/export").status_code == expected
+            assert client.get("/v1/auth/me").status_code == 200
+        assert list(Session.objects.order_by("pk").values()) == before
+
+    def test_a_refresh_carries_the_sign_in_and_not_the_proof(self, public, ada, sign_in):
+        pair = sign_in(EMAIL)
+        this = public.with_token(pair["access_token"])
+        grow_old(this)
+        proved = claims_of(post(this, "reauthenticate", password=PASSWORD).json()["access_token"])
+        pair = post(public, "refresh", refresh_token=pair["refresh_token"]).json()
+        refreshed = claims_of(pair["access_token"])
+        assert proved["auth_time"] == proved["iat"]
+        assert (
+            refreshed["auth_time"]
+            == int(Session.objects.get().created_at.timestamp())
+            < proved["auth_time"] - 300
+        )
+        assert outcome(public.with_token(pair["access_token"]).get("/v1/auth/me/export"))[0] == 403
+
+    def test_the_proof_counts_for_five_minutes(self, public, device):
+        this = device()
+        grow_old(this)
+        token = SessionAccessToken(
+            post(this, "reauthenticate", password=PASSWORD).json()["access_token"].encode()
+        )
+        for age, expected in ((295, 200), (302, 403)):
+            token["auth_time"] = int(timezone.now().timestamp()) - age
+            assert public.with_token(str(token)).get("/v1/auth/me/export").status_code == expected
+
+    def test_a_row_that_the_version_before_had_proved(self, public, ada, sign_in):
+        """It wrote the proof to the row: the token that it gave for it lasts, and a refresh brings the sign-in."""
+        pair = sign_in(EMAIL)
+        hour = timezone.now() - timedelta(hours=1)
+        Session.objects.update(created_at=hour, authenticated_at=Now())
+        pair = post(public, "refresh", refresh_token=pair["refresh_token"]).json()
+        assert claims_of(pair["access_token"])["auth_time"] == int(hour.timestamp())
 
     def test_a_wrong_password_is_counted_per_account_and_told(self, device):
         one, two = device(), device()
-        Session.objects.update(authenticated_at=Now() - AGE)
-        before = list(Session.objects.values_list("pk", "authenticated_at"))
+        before = list(Session.objects.order_by("pk").values())
         for number in range(10):
             client = (one, two)[number % 2]
             assert outcome(post(client, "reauthenticate", password=OTHER_PASSWORD)) == (
@@ -138,7 +185,7 @@ class TestReauthenticate:
         answer = post(one, "reauthenticate", password=PASSWORD)
         assert outcome(answer) == (429, "rate_limited")
         assert int(answer["Retry-After"]) in range(850, 901)
-        assert list(Session.objects.values_list("pk", "authenticated_at")) == before
+        assert list(Session.objects.order_by("pk").values()) == before
         assert [message.subject for message in deliver_mails()] == ["Somebody is guessing your password"]
 
     def test_a_right_one_does_not_clear_the_wrong_ones(self, device):

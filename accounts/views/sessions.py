@@ -16,6 +16,7 @@ from accounts.kit.responses import Response
 from accounts.models import Session
 from accounts.sign_in import reauthentication
 from accounts.tiers import AuthenticatedEndpoint, UserRequest
+from accounts.views.answers import TOKENS_EXAMPLE
 
 
 class SessionAnswer(msgspec.Struct, kw_only=True):
@@ -37,6 +38,12 @@ SESSION_EXAMPLE = {
     "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
     "methods": ["pwd"],
 }
+
+
+class ProofToken(msgspec.Struct, kw_only=True):
+    access_token: Annotated[str, Meta(description="It alone carries the proof, for five minutes.")]
+    token_type: str = "Bearer"  # noqa: S105
+    expires_in: Annotated[int, Meta(description="Seconds that the access token lives.")]
 
 
 class Sessions(AuthenticatedEndpoint):
@@ -82,12 +89,15 @@ class Reauthenticate(AuthenticatedEndpoint):
 
     @documented(
         "Prove again who you are",
-        status=204,
+        answer=ProofToken,
+        example={name: TOKENS_EXAMPLE[name] for name in ("access_token", "token_type", "expires_in")},
         body_example={"password": "a sentence that only I know"},
         problems=(ReauthenticationFailed, RateLimited, ServiceUnavailable),
     )
     def post(self, request: UserRequest) -> Response:
-        """This session counts as recent for five minutes, as after a full sign-in. Ten wrong tries bring a pause.
+        """Answers a new access token of this session, which sensitive calls accept for five minutes as after a full
+        sign-in. Other tokens of the session are as before, and a refresh does not carry the proof on. Ten wrong tries
+        bring a pause.
 
         An account with a second factor proves it by one: `code`, or `credential`.
         """
@@ -98,8 +108,8 @@ class Reauthenticate(AuthenticatedEndpoint):
             names = ", ".join(f"`{name}`" for name in (*reauthentication.METHODS, *reauthentication.FACTORS))
             raise ValidationFailed(("password", "required", f"Send exactly one of: {names}."))
         ((method, proof),) = given.items()
-        reauthentication.renew(request.auth, method=method, proof=proof, client=client_of(request))
-        return Response(status=204)
+        proved = reauthentication.renew(request.auth, method=method, proof=proof, client=client_of(request))
+        return Response(ProofToken(**proved._asdict()))
 
 
 def session_answer(session: Session, *, current: bool) -> SessionAnswer:

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from accounts import tiers
+from accounts import sessions, tiers
 from accounts.authentication import authenticate_access_token
 from accounts.kit.documentation import documented
 from accounts.kit.problems import Unauthenticated
@@ -70,7 +70,7 @@ class Introspect(InternalEndpoint):
                 exp=token["exp"],
                 email_verified=user.email_verified,
                 status=user.status,
-                amr=session.methods,
+                amr=sessions.methods_of(session),
             )
         )
 

@@ -32,6 +32,11 @@ export function keepTokens(tokens) {
   store(tokens);
 }
 
+/** Takes the answer of POST /v1/auth/reauthenticate: this access token alone carries the proof, a refresh does not. */
+export function keepAccessToken(proved) {
+  accessToken = proved.access_token;
+}
+
 export function forgetTokens() {
   signIns += 1;
   accessToken = null;

@@ -1,6 +1,6 @@
 // The dialog that a sensitive call opens when the sign-in is older than five minutes.
 
-import { call } from "./api.js";
+import { call, keepAccessToken } from "./api.js";
 import * as passkeys from "./passkeys.js";
 import { toGoogle } from "./sign_in.js";
 import { clearProblem, find, onClick, onSubmit, show } from "./view.js";
@@ -38,7 +38,7 @@ export function ask(methods) {
 }
 
 async function prove(proof) {
-  await call("POST", "/v1/auth/reauthenticate", { body: proof });
+  keepAccessToken(await call("POST", "/v1/auth/reauthenticate", { body: proof }));
   settle.resolve();
   find("prove").close();
 }
