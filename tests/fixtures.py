@@ -101,7 +101,7 @@ def staff_session(user: User) -> ListenerClient:
 
 def grow_old(client: ListenerClient, *, minutes: int = 6) -> None:
     """Let the client's sign-in be so long ago, as a refresh would say."""
-    token = SessionAccessToken(client.defaults["HTTP_AUTHORIZATION"].split()[1].encode())
+    token = SessionAccessToken(client.defaults["HTTP_AUTHORIZATION"].split()[1].encode())  # type: ignore[arg-type]
     session = Session.objects.get(pk=token.session_id)
     session.created_at = timezone.now() - timedelta(minutes=minutes)
     session.save(update_fields=["created_at"])

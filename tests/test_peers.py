@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -25,7 +26,7 @@ def status_of(answer: bytes) -> int:
     [("internal", "INTERNAL_ALLOWED_PEERS"), ("admin", "ADMIN_ALLOWED_PEERS")],
 )
 def test_only_those_listed_are_answered(server: str, listener: str, variable: str, tmp_path: Path) -> None:
-    changes = {variable: "127.0.0.2/32, fd00::/8", "TRUSTED_PROXY_COUNT": "1"}
+    changes: dict[str, Any] = {variable: "127.0.0.2/32, fd00::/8", "TRUSTED_PROXY_COUNT": "1"}
     with served(server, tmp_path, listener=listener, **changes) as running:
         assert status_of(ask(running.port, LIVE, of=LISTED)) == 200
         for request in (LIVE, FORWARDED):
@@ -45,7 +46,7 @@ def test_a_unix_socket_is_listed_by_name(server: str, listed: str, status: int, 
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_the_public_listener_is_for_everybody(server: str, tmp_path: Path) -> None:
-    lists = {"INTERNAL_ALLOWED_PEERS": "192.0.2.0/24", "ADMIN_ALLOWED_PEERS": "192.0.2.0/24"}
+    lists: dict[str, Any] = {"INTERNAL_ALLOWED_PEERS": "192.0.2.0/24", "ADMIN_ALLOWED_PEERS": "192.0.2.0/24"}
     with served(server, tmp_path, listener="public", **lists) as running:
         assert status_of(ask(running.port, LIVE, of=STRANGER)) == 200
 

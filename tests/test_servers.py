@@ -6,6 +6,7 @@ import re
 import socket
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -150,7 +151,7 @@ class TestRudeReaders:
 def test_no_variable_of_the_environment_is_shown(tmp_path, server):
     """granian puts the whole environment into what each request carries: nothing may print that."""
     canary = "canary-4f7c1e"
-    secrets = {"FAVOURITE": canary, "EMAIL_HOST_PASSWORD": canary}
+    secrets: dict[str, Any] = {"FAVOURITE": canary, "EMAIL_HOST_PASSWORD": canary}
     nowhere = f"postgresql://auth_app:{canary}@127.0.0.1:9/auth"
     requests = [
         b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",

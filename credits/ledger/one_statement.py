@@ -116,7 +116,12 @@ def shortfall(*, user_id: uuid.UUID, amount: int, call: Call) -> InsufficientCre
 
     One read, as true as one under the lock: all of it is of one instant, and a refusal changes nothing.
     """
-    values = {"user_id": user_id, "amount": Int8(amount), "service": call.service, "key": call.key}
+    values: dict[str, Any] = {
+        "user_id": user_id,
+        "amount": Int8(amount),
+        "service": call.service,
+        "key": call.key,
+    }
     with connection.cursor() as cursor:
         cursor.execute(SHORT, values)
         row = cursor.fetchone()
