@@ -1,5 +1,7 @@
 """Logs: JSON on stdout, one line per event, each with the id of its request, none with a secret or an address.
 
+LOG_FORMAT=plain writes the same events for a developer's eyes (config/plain_lines.py).
+
 Django calls `configure` with the setting LOGGING (its LOGGING_CONFIG); Celery's own set-up is switched off in
 config/celery.py, so worker and beat log the same way.
 """
@@ -17,6 +19,11 @@ from typing import Any
 import msgspec
 import structlog
 from structlog.typing import EventDict, WrappedLogger
+
+from config import plain_lines
+from config.settings.environment import choice
+
+PLAIN = choice("LOG_FORMAT", among=("json", "plain")) == "plain"
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
@@ -83,7 +90,7 @@ class StdoutLogger:
 
 
 def finish(logger: WrappedLogger, method_name: str, event: EventDict) -> str:
-    """The last step of both ways: time, request id, redaction, JSON."""
+    """The last step of both ways: time, request id, redaction, and the form."""
     first = {"time": datetime.now(UTC), "level": event.pop("level", method_name), "event": event.pop("event")}
     line: dict[str, Any] = {**first, **event}
     if "request_id" not in line and (current := request_id.get()) is not None:
@@ -94,7 +101,7 @@ def finish(logger: WrappedLogger, method_name: str, event: EventDict) -> str:
         line["traceback"] = describe(error)
     if isinstance(line["event"], str):
         line["event"] = redact(line["event"])
-    return msgspec.json.encode(line, enc_hook=str).decode()
+    return plain_lines.write(line) if PLAIN else msgspec.json.encode(line, enc_hook=str).decode()
 
 
 def describe(error: BaseException) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
+from config.logging import PLAIN
 from config.settings.environment import integer
 
 
@@ -45,7 +46,13 @@ logconfig_dict: dict[str, Any] = {
         }
     },
     "root": {"level": "INFO", "handlers": ["stdout"]},
-    "loggers": {"gunicorn.error": {"level": "INFO", "handlers": ["stdout"], "propagate": False}},
+    "loggers": {
+        "gunicorn.error": {
+            "level": "WARNING" if PLAIN else "INFO",
+            "handlers": ["stdout"],
+            "propagate": False,
+        }
+    },
 }
 
 # The application is imported once, by the master: a start costs half the processor time, and a worker that died is

@@ -1,6 +1,7 @@
 """The public listener with /demo. Development settings make this its URLconf; no others name it."""
 
 from django.urls import path
+from django.views.generic import RedirectView
 
 from config.demo import inbox, page, shop
 from config.urls import Routes, public
@@ -13,6 +14,7 @@ handler400, handler403, handler404, handler500 = (
 )
 
 demo: Routes = [
+    path("", RedirectView.as_view(url="/demo")),
     path("demo", page.show),
     path("demo/google", page.show),  # GOOGLE_REDIRECT_URI: the page posts what Google sent to the callback
     path("demo/api/inbox", inbox.read),

@@ -19,6 +19,7 @@ EMAIL_FILE_PATH = VAR_DIR / "mail"
 if env.str("EMAIL_URL", default=""):
     vars().update(env.email_url("EMAIL_URL"))
 
+SILENCED_SYSTEM_CHECKS = ["djstripe.W002"]  # STRIPE_API_HOST is that of the fake here
 WHITENOISE_USE_FINDERS = True
 EVENT_WEBHOOK_PLAIN_HTTP = True
 

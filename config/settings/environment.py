@@ -4,6 +4,7 @@ import base64
 import binascii
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path, PurePath
@@ -80,6 +81,14 @@ def decimal(variable: str, *, default: float, least: float = 0, most: float = ma
 
 def port(variable: str, *, default: int) -> int:
     return integer(variable, default=default, least=1, most=HIGHEST_PORT)
+
+
+def choice(variable: str, *, among: Sequence[str]) -> str:
+    """Return one of the words; the first where the variable is not set."""
+    word = env.str(variable, default="").strip().lower() or among[0]
+    if word not in among:
+        raise refuse(variable, f"must be {' or '.join(among)}.")
+    return word
 
 
 def _number(

@@ -1,5 +1,7 @@
 """Configures logging: JSON lines on standard output, and no line of Django's own about a request."""
 
+from config.logging import PLAIN
+
 # What RequestFloor says about a request is all that is logged of it: Django's own lines would hold the path.
 LOGGING_CONFIG = "config.logging.configure"
 LOGGING = {
@@ -18,6 +20,7 @@ LOGGING = {
         "celery.beat": {"level": "WARNING"},  # that a task is due
         "celery.worker.strategy": {"level": "WARNING"},  # that a task has come
         "celery.app.trace": {"filters": ["not scheduled"]},  # that it is done
+        "celery": {"level": "WARNING" if PLAIN else "INFO"},
         "stripe": {"level": "WARNING"},  # it would log addresses with their queries
     },
 }

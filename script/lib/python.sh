@@ -1,6 +1,13 @@
 # Finds a Python that is new enough and runs a program of script/lib with it: `with_python bootstrap.py serve "$@"`.
 # PYTHON=/path/to/python chooses one by hand; remove .venv to have it made with another.
 
+# The comment at the top of a script is its --help.
+help_if_asked() {
+    case "${1:-}" in -h | --help) ;; *) return 0 ;; esac
+    sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+    exit 0
+}
+
 with_python() {
     program=$(dirname "$0")/lib/$1
     shift
@@ -16,4 +23,11 @@ Install one and run this again. Debian and Ubuntu: apt install python3 python3-v
 elsewhere: https://www.python.org/downloads/. If it is installed under another name: PYTHON=/path/to/python $0
 END
     exit 1
+}
+
+# Runs a program of the repository with the environment that script/test makes: `in_environment script/lib/pictures.py "$@"`.
+in_environment() {
+    cd "$(dirname "$0")/.."
+    [ -x .venv/bin/python ] || { echo "Run script/test once: it makes the environment." >&2; exit 1; }
+    exec .venv/bin/python "$@"
 }

@@ -5,12 +5,15 @@ import os
 import selectors
 import signal
 import subprocess
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 from typing import IO
 
 from console import Console
+from noise import is_noise
 
 PIPE_SIZE = 65536
+KEPT_LINES = 50
 
 
 @dataclass(eq=False)
@@ -20,6 +23,7 @@ class Output:
     name: str
     stream: IO[bytes]
     unfinished: bytes = b""
+    recent: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
 
 
 class Relay:
@@ -69,5 +73,10 @@ class Relay:
             self._selector.unregister(output.stream)
             output.stream.close()
         for line in filter(None, lines):
-            self._console.say(output.name, line.decode(errors="replace"))
+            self._show(output, line.decode(errors="replace"))
         return bool(data)
+
+    def _show(self, output: Output, line: str) -> None:
+        output.recent.append(line)
+        if not is_noise(output.name, line):
+            self._console.say(output.name, line)

@@ -20,7 +20,7 @@ import fake_google_child  # noqa: E402
 import fake_stripe_child  # noqa: E402
 import procfile  # noqa: E402
 import schema  # noqa: E402
-from console import Console  # noqa: E402
+from console import Console, wants_colour  # noqa: E402
 from greeting import greeting  # noqa: E402
 from postgres import OWNER, Postgres  # noqa: E402
 from supervise import Child, Stopped, Supervisor  # noqa: E402
@@ -48,8 +48,8 @@ class Instance:
     with_google: bool = False
 
     @classmethod
-    def here(cls, *, with_stripe: bool = False, with_google: bool = False) -> "Instance":
-        directory = make_variable_directory(Path(os.environ.get("VAR_DIR") or ROOT / "var").resolve())
+    def inside(cls, directory: Path, *, with_stripe: bool = False, with_google: bool = False) -> "Instance":
+        """Write the files of the instance. Whoever calls has the directory's lock: another may be running in it."""
         kept = dev_env.load(directory / "dev.env")
         environment = {**DEFAULT_PORTS, **kept, **os.environ, "VAR_DIR": str(directory)}
         stripe = fake_stripe_child.settings(environment) if with_stripe else {}
@@ -77,12 +77,15 @@ def main(arguments: list[str]) -> int:
     options = (fake_stripe_child.OPTION, fake_google_child.OPTION)
     if unknown := [argument for argument in arguments if argument not in options]:
         raise SystemExit(f"Unknown: {' '.join(unknown)}. There is {' and '.join(options)}.")
-    instance = Instance.here(
-        with_stripe=fake_stripe_child.OPTION in arguments, with_google=fake_google_child.OPTION in arguments
-    )
+    directory = make_variable_directory(Path(os.environ.get("VAR_DIR") or ROOT / "var").resolve())
     console = Console()
-    with sole_use(instance.directory):
-        supervisor = Supervisor(state=instance.directory / "children.json", console=console)
+    with sole_use(directory):
+        instance = Instance.inside(
+            directory,
+            with_stripe=fake_stripe_child.OPTION in arguments,
+            with_google=fake_google_child.OPTION in arguments,
+        )
+        supervisor = Supervisor(state=directory / "children.json", console=console)
         try:
             supervisor.end_leftovers()
             bring_up(instance, supervisor, console)
@@ -132,16 +135,22 @@ def bring_up(instance: Instance, supervisor: Supervisor, console: Console) -> No
         "DJANGO_SETTINGS_MODULE": instance.environment.get("DJANGO_SETTINGS_MODULE", "config.settings.dev"),
         "PATH": f"{Path(sys.executable).parent}:{instance.environment.get('PATH', os.defpath)}",
         "PYTHONUNBUFFERED": "1",
+        "PYTHONWARNINGS": "ignore:You're running the worker",  # as root, which a container of developers is
     }
+    if wants_colour(1):
+        environment.setdefault(
+            "FORCE_COLOR", "1"
+        )  # its pipe is not a terminal, ours is: https://force-color.org
     postgres = start_stores(instance, supervisor, environment)
-    migrate(instance, supervisor, environment, postgres)
+    enrolment = migrate(instance, supervisor, environment, postgres)
     if instance.with_stripe:
         supervisor.start(fake_stripe_child.child(environment))
-        supervisor.run(Child("plans", procfile.argv(SYNC_PLANS), environment, directory=ROOT))
+        supervisor.run(command_of(SYNC_PLANS, "plans", environment))
     if instance.with_google:
         supervisor.start(fake_google_child.child(environment))
     supervisor.start(*(application_process(instance, name, environment) for name in LISTENERS))
-    console.show(greeting(environment, seconds=time.time() - float(environment["STARTED_AT"])))
+    seconds = time.time() - float(environment["STARTED_AT"])
+    console.show(greeting(environment, enrolment=enrolment, seconds=seconds))
     background = [name for name in instance.process_table if name not in {*LISTENERS, "release"}]
     supervisor.start(*(application_process(instance, name, environment) for name in background))
 
@@ -185,17 +194,25 @@ def start_stores(instance: Instance, supervisor: Supervisor, environment: dict[s
 
 def migrate(
     instance: Instance, supervisor: Supervisor, environment: Mapping[str, str], postgres: Postgres | None
-) -> None:
-    """Migrates and makes the first admin, unless that was done with this embedded database before."""
+) -> str:
+    """Migrate and make the first admin, unless that was done with this embedded database before.
+
+    Return the link by which a new admin adds the second factor, or nothing.
+    """
     marker = postgres.home / "migrated" if postgres else None
     fingerprint = f"{schema.fingerprint()} {environment['ADMIN_EMAIL']}"
     if marker and marker.exists() and marker.read_text() == fingerprint:
-        return
-    commands = {"migrate": instance.process_table["release"], "admin": "python manage.py ensure_admin"}
-    for name, command in commands.items():
-        supervisor.run(Child(name, procfile.argv(command), environment, directory=ROOT))
+        return ""
+    supervisor.say("migrating the database ...")
+    supervisor.run(command_of(instance.process_table["release"], "migrate", environment))
+    made = supervisor.run(command_of("python manage.py ensure_admin", "admin", environment))
     if marker:
         marker.write_text(fingerprint)
+    return next((word for line in made for word in line.split() if "/admin/enrol/" in word), "")
+
+
+def command_of(command: str, name: str, environment: Mapping[str, str]) -> Child:
+    return Child(name, procfile.argv(command), environment, directory=ROOT)
 
 
 def application_process(instance: Instance, name: str, environment: Mapping[str, str]) -> Child:

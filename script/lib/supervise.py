@@ -91,8 +91,8 @@ class Supervisor:
         for child in children:
             self._await_ready(child)
 
-    def run(self, child: Child) -> None:
-        """Runs one step to its end. Raises Stopped when it fails."""
+    def run(self, child: Child) -> list[str]:
+        """Runs one step to its end and returns its last lines. Raises Stopped when it fails."""
         self._spawn(child)
         while child.running():
             self._heed_stop_request()
@@ -103,6 +103,7 @@ class Supervisor:
             self._fail(
                 f"{child.name} failed ({describe_end(child.process.returncode)}); its last lines above say why"
             )
+        return list(child.output.recent) if child.output else []
 
     def _spawn(self, child: Child) -> None:
         child.process = subprocess.Popen(

