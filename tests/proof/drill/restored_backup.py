@@ -34,8 +34,9 @@ class Ended:
 def elsewhere(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
     """pg_dump beside 40 spends a second; then a sign-out, a revoked key, an erasure, a new password; restore, serve."""
     people, traffic = instance.people(14), Traffic(instance)
-    traffic.give(people, 10_000)
     spenders, others = people[:10], people[10:]
+    traffic.give(spenders, 10_000)
+    Traffic(instance).give(others, 10_000)  # by itself: who is erased forfeits them, and they would be missed
     ended = _begin(instance, others)
     with traffic.running(lambda: use(random.choice(spenders).id), clients=8, per_second=40):
         time.sleep(3)
