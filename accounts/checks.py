@@ -130,7 +130,7 @@ def numbers(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[Check
     if settings.RATE_LIMITS_FACTOR < 1:
         yield _error(11, "RATE_LIMITS_FACTOR must be 1 or more: it raises the limits and never lowers them.")
     if settings.TRUSTED_PROXY_COUNT < 0:
-        yield _error(12, "TRUSTED_PROXY_COUNT must be 0 or more.")
+        yield _error(12, "The count of trusted proxies must be 0 or more.")
     if settings.LOGIN_REQUIRES_VERIFIED_EMAIL not in {True, False}:
         yield _error(13, "LOGIN_REQUIRES_VERIFIED_EMAIL must be true or false.")
 

@@ -19,6 +19,8 @@ LEDGER_DIGEST_KEYS='{_text()}'
 ALLOWED_HOSTS='{host}'
 PUBLIC_BASE_URL='https://{host}'
 TRUSTED_PROXY_COUNT=1
+ADMIN_TRUSTED_PROXY_COUNT=0
+INTERNAL_TRUSTED_PROXY_COUNT=0
 # CHANGE what follows
 DATABASE_URL='postgresql://auth_app:PASSWORD@db.example.com/auth'
 DATABASE_MIGRATE_URL='postgresql://auth_owner:PASSWORD@db.example.com/auth'

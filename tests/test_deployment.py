@@ -101,6 +101,15 @@ def test_each_file_of_the_proxy_buffers_and_reaches_one_listener(file, listener)
     )
 
 
+def test_the_containers_trust_the_proxy_where_it_stands():
+    """Services reach the internal listener past it: there nobody may say where they come from."""
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    counts = {name: count for name, count in services["web"]["environment"].items() if "PROXY_COUNT" in name}
+    assert counts == {"TRUSTED_PROXY_COUNT": "1", "ADMIN_TRUSTED_PROXY_COUNT": "1"}
+    assert set(services["proxy"]["networks"]) == {"edge", "staff"}
+    assert "ADMIN_TRUSTED_PROXY_COUNT=0\n" in new_environment("auth.example.com")
+
+
 def test_the_containers_say_that_a_proxy_buffers():
     """Their public listener is bound to all addresses, which production refuses without that."""
     web = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["web"]["environment"]

@@ -11,8 +11,15 @@ from django.core.exceptions import ImproperlyConfigured
 ROOT = Path(__file__).resolve().parent.parent
 BASE, DEV, GUNICORN = "config/settings/base.py", "config/settings/dev.py", "deploy/gunicorn.py"
 LIMITS, STRIPE = "config/settings/limits.py", "config/settings/stripe.py"
+PROXIES = {
+    "public": "TRUSTED_PROXY_COUNT",
+    "internal": "INTERNAL_TRUSTED_PROXY_COUNT",
+    "admin": "ADMIN_TRUSTED_PROXY_COUNT",
+}
 READ_BY = {
     "TRUSTED_PROXY_COUNT": BASE,
+    "INTERNAL_TRUSTED_PROXY_COUNT": BASE,
+    "ADMIN_TRUSTED_PROXY_COUNT": BASE,
     "PASSWORD_MIN_LENGTH": BASE,
     "PASSWORD_HASHING_CONCURRENCY": BASE,
     "PASSWORD_HASHING_QUEUE": BASE,
@@ -85,7 +92,6 @@ def test_one_out_of_bounds_is_refused(monkeypatch: pytest.MonkeyPatch, variable:
         ("STRIPE_PATIENCE", " 0.25 ", 0.25),
         ("PASSWORD_MIN_LENGTH", "8", 8),
         ("PASSWORD_MIN_LENGTH", "256", 256),
-        ("TRUSTED_PROXY_COUNT", "2", 2),
         ("CREDITS_APPROVAL_LIMIT", "0", 0),
     ],
 )
@@ -94,6 +100,18 @@ def test_one_within_them_is_read(
 ) -> None:
     monkeypatch.setenv(variable, value)
     assert read(variable)[variable] == number
+
+
+@pytest.mark.parametrize("listener", PROXIES)
+def test_each_listener_has_a_count_of_proxies_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, listener: str
+) -> None:
+    monkeypatch.setattr("config.settings.service.LISTENER", listener)
+    for variable in set(PROXIES.values()) - {PROXIES[listener]}:
+        monkeypatch.setenv(variable, "3")
+    assert runpy.run_path(str(ROOT / BASE))["TRUSTED_PROXY_COUNT"] == 0
+    monkeypatch.setenv(PROXIES[listener], "2")
+    assert runpy.run_path(str(ROOT / BASE))["TRUSTED_PROXY_COUNT"] == 2
 
 
 def test_the_table_above_has_every_number_and_nothing_else_reads_one() -> None:

@@ -22,7 +22,7 @@ def client_of(request: HttpRequest | Request) -> Client:
 
 
 def client_ip(request: HttpRequest | Request) -> str | None:
-    """The socket's address, or the one that TRUSTED_PROXY_COUNT proxies report, counted from the right.
+    """The socket's address, or the one that the trusted proxies of this listener report, from the right.
 
     What stands further left was written by the caller and is never looked at. Fewer entries than proxies means that
     the request went round them: then the socket counts. None on a Unix socket.

@@ -55,8 +55,14 @@ MIDDLEWARE = MIDDLEWARE_BY_LISTENER[LISTENER]
 WSGI_APPLICATION = "config.wsgi.application"
 APPEND_SLASH = False
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
-# The client's address is the socket's, or the one that this many trusted proxies report, counted from the right.
-TRUSTED_PROXY_COUNT = integer("TRUSTED_PROXY_COUNT", default=0)
+# The client's address is the socket's, or the one that this many trusted proxies report, counted from the right. Each
+# listener has a count of its own: a proxy before one says nothing about the others.
+_PROXY_COUNTS = {
+    "public": integer("TRUSTED_PROXY_COUNT", default=0),
+    "internal": integer("INTERNAL_TRUSTED_PROXY_COUNT", default=0),
+    "admin": integer("ADMIN_TRUSTED_PROXY_COUNT", default=0),
+}
+TRUSTED_PROXY_COUNT = _PROXY_COUNTS[LISTENER]
 
 # Whose connections are taken, by the socket's address, whatever headers say; of a listener without any: everybody's.
 ALLOWED_PEERS = {
