@@ -15,7 +15,7 @@ from accounts.audit import Event
 from accounts.errors import TokenInvalid
 from accounts.factors import rows
 from accounts.kit import throttles
-from accounts.kit.client import Client, network
+from accounts.kit.client import Client
 from accounts.mail import tokens
 from accounts.mail.tokens import Purpose
 from accounts.models import FactorReset, MailToken, User
@@ -61,7 +61,7 @@ def _check(user: User, reason: str) -> None:
 
 def keep(text: str, *, client: Client) -> User:
     """The owner objects, by the mailed link. Raises TokenInvalid, RateLimited."""
-    throttles.take(throttles.hit("cancel_mfa_reset", network(client.ip)))
+    throttles.take(*throttles.from_network("cancel_mfa_reset", client.ip))
     token_id = tokens.id_from_link(text, Purpose.KEEP_FACTORS)
     if token_id is None:
         raise TokenInvalid

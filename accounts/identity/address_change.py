@@ -22,7 +22,7 @@ from accounts.audit import Event
 from accounts.errors import TokenInvalid
 from accounts.identity import address_claims, deletion, mail_requests
 from accounts.kit import email_address, throttles
-from accounts.kit.client import Client, network
+from accounts.kit.client import Client
 from accounts.kit.problems import ServiceUnavailable, ValidationFailed
 from accounts.mail import tokens
 from accounts.mail.tokens import Purpose
@@ -62,7 +62,7 @@ def confirm(text: str, *, client: Client) -> User:
 
     Raises TokenInvalid (also when the session that asked has ended, or the address was taken meanwhile), RateLimited.
     """
-    throttles.take(throttles.hit("confirm_email_change", network(client.ip)))
+    throttles.take(*throttles.from_network("confirm_email_change", client.ip))
     token_id = _token_id(text, Purpose.CHANGE_EMAIL)
     return _again_if_registered(lambda: _confirm(token_id, client))
 
@@ -74,7 +74,7 @@ def undo(text: str, *, client: Client) -> User:
     and a reset is mailed, a pending deletion is cancelled.
     Raises TokenInvalid, RateLimited.
     """
-    throttles.take(throttles.hit("undo_email_change", network(client.ip)))
+    throttles.take(*throttles.from_network("undo_email_change", client.ip))
     token_id = _token_id(text, Purpose.UNDO_EMAIL)
     return _again_if_registered(lambda: _undo(token_id, client))
 

@@ -14,7 +14,7 @@ from accounts.audit import Event
 from accounts.errors import TokenInvalid
 from accounts.identity import erasure
 from accounts.kit import throttles
-from accounts.kit.client import Client, network
+from accounts.kit.client import Client
 from accounts.mail import tokens as mail_tokens
 from accounts.mail.tokens import Purpose
 from accounts.models import MailToken, PendingRegistration, User
@@ -22,7 +22,7 @@ from accounts.models import MailToken, PendingRegistration, User
 
 def refuse(text: str, *, client: Client) -> None:
     """Raises TokenInvalid for a link that is unknown, expired or void; RateLimited."""
-    throttles.take(throttles.hit("refuse_registration", network(client.ip)))
+    throttles.take(*throttles.from_network("refuse_registration", client.ip))
     token_id = mail_tokens.id_from_link(text, Purpose.VERIFY, use=mail_tokens.REFUSE)
     if token_id is None:
         raise TokenInvalid

@@ -16,7 +16,7 @@ from accounts.audit import Event
 from accounts.errors import TokenInvalid
 from accounts.identity import address_claims, mail_requests, profile
 from accounts.kit import email_address, throttles
-from accounts.kit.client import Client, network
+from accounts.kit.client import Client
 from accounts.kit.problems import Fault, ServiceUnavailable, ValidationFailed
 from accounts.mail import tokens
 from accounts.mail.tokens import Purpose
@@ -38,7 +38,7 @@ def register(*, email: str, password: str, display_name: str, locale: str, clien
 
     Raises ValidationFailed, RateLimited, or ServiceUnavailable when too many passwords are being hashed.
     """
-    throttles.take(throttles.hit("register", network(client.ip)))
+    throttles.take(*throttles.from_network("register", client.ip))
     name = profile.clean_text(display_name)
     wrong = _faults(email, password, name, locale)
     if wrong:
@@ -99,7 +99,7 @@ def _holder(wanted: Registration, new_id: UUID) -> User:
 
 def confirm_by_link(text: str, *, client: Client) -> User:
     """Raises TokenInvalid for a link that is unknown, used, expired or void; RateLimited."""
-    throttles.take(throttles.hit("verify_email", network(client.ip)))
+    throttles.take(*throttles.from_network("verify_email", client.ip))
     token_id = tokens.id_from_link(text, Purpose.VERIFY)
     if token_id is None:
         raise TokenInvalid
@@ -109,7 +109,7 @@ def confirm_by_link(text: str, *, client: Client) -> User:
 def confirm_by_code(*, email: str, code: str, client: Client) -> User:
     """The same with the code that the mail shows: 15 minutes, five tries."""
     address = email_address.normalize(email)
-    throttles.take(throttles.hit("verify_email", network(client.ip)), throttles.hit("mail_codes", address))
+    throttles.take(*throttles.from_network("verify_email", client.ip), throttles.hit("mail_codes", address))
     token_id = tokens.id_from_code(code, email=address, purpose=Purpose.VERIFY)
     if token_id is None:
         raise TokenInvalid

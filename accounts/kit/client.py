@@ -1,6 +1,6 @@
 """Where a request comes from: the one place that reads X-Forwarded-For."""
 
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 
 from django.conf import settings
@@ -37,14 +37,29 @@ def client_ip(request: HttpRequest | Request) -> str | None:
     return _parse(reported[-proxies]) or peer
 
 
-def network(ip: str | None) -> str:
-    """What a limit per address counts: an IPv4 address, or the /64 that one IPv6 customer has."""
+class Around(NamedTuple):
+    """A network that the client is in, and how many times the tries of one customer it may have."""
+
+    name: str
+    share: float
+
+
+def networks(ip: str | None) -> list[Around]:
+    """What limits by network count (settings.LIMITED_NETWORKS): one customer's first, then the wider ones around it."""
     if ip is None:
-        return "unknown"
-    address = ip_address(ip)
-    if isinstance(address, IPv4Address):
-        return ip
-    return str(IPv6Address(int(address) >> 64 << 64))
+        return [Around("unknown", 1.0)]
+    sizes = settings.LIMITED_NETWORKS[6 if ":" in ip else 4]
+    return [Around(str(within(ip, bits)).removesuffix("/32"), share) for bits, share in sizes]
+
+
+def network(ip: str | None) -> str:
+    """The narrowest of them: an IPv4 address, or the /64 that one IPv6 customer has."""
+    return networks(ip)[0].name
+
+
+def within(ip: str, bits: int) -> IPv4Network | IPv6Network:
+    """The network of so many bits that has the address."""
+    return ip_network(f"{ip}/{bits}", strict=False)
 
 
 def user_agent(request: HttpRequest | Request) -> str:

@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from accounts.kit import limit_headers, metrics
+from accounts.kit.client import networks
 from accounts.kit.limit_headers import Standing
 from accounts.kit.problems import RateLimited
 from accounts.kit.resting import Rest
@@ -104,6 +105,7 @@ class Hit(NamedTuple):
 
     rule: str
     subject: Sequence[str]
+    share: float = 1.0  # of what the rule allows one customer: a wider network may do more
 
     @property
     def key(self) -> str:
@@ -113,7 +115,7 @@ class Hit(NamedTuple):
 
     @property
     def allowed(self) -> int:
-        return int(settings.RATE_LIMITS[self.rule][0]) * settings.RATE_LIMITS_FACTOR
+        return round(settings.RATE_LIMITS[self.rule][0] * self.share) * settings.RATE_LIMITS_FACTOR
 
     @property
     def window(self) -> int:
@@ -144,6 +146,11 @@ def hit(rule: str, *subject: str) -> Hit:
     return Hit(rule, subject)
 
 
+def from_network(rule: str, ip: str | None, *subject: str) -> list[Hit]:
+    """One try from this address, on the subject: a hit on each network that it is in, the narrowest first."""
+    return [Hit(rule, (*subject, around.name), around.share) for around in networks(ip)]
+
+
 def take(*hits: Hit) -> int | None:
     """Counts the hits, in order. Raises RateLimited at the first whose limit is reached; that one is not counted.
 
@@ -157,8 +164,10 @@ def take(*hits: Hit) -> int | None:
         limit_headers.note(hits[taken.refused].rule, Standing(0, wait))
         metrics.count(metrics.THROTTLED, hits[taken.refused].rule)
         raise RateLimited(retry_after=wait)
-    for one, (left, reset) in zip(hits, taken.standings, strict=True):
-        limit_headers.note(one.rule, Standing(left, _seconds(reset)))
+    for one, (left, reset) in zip(reversed(hits), reversed(taken.standings), strict=True):
+        limit_headers.note(
+            one.rule, Standing(left, _seconds(reset))
+        )  # of several networks the narrowest is told
     return taken.standings[-1][0]
 
 
@@ -170,8 +179,8 @@ def give_back(*hits: Hit) -> None:
     """What turned out not to count: a right password after all."""
     if not hits:
         return
-    for one in hits:
-        limit_headers.note_return(one.rule)
+    for rule in {one.rule for one in hits}:
+        limit_headers.note_return(rule)
     if _in_redis(hits, lambda: [_redis().rpop(one.key) for one in hits]) is not None:
         return
     with connection.cursor() as cursor:

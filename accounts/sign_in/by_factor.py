@@ -12,7 +12,7 @@ from accounts.errors import MFAInvalidCode, MFATokenInvalid, PasskeyInvalid
 from accounts.factors import passkeys, proofs, totp
 from accounts.factors.proofs import FactorWrong
 from accounts.kit import throttles
-from accounts.kit.client import Client, network
+from accounts.kit.client import Client
 from accounts.models import MFAToken, User
 from accounts.sessions import TokenPair
 from accounts.sign_in import admission, half_sign_ins
@@ -30,7 +30,7 @@ def finish(
 
     Raises MFATokenInvalid, MFAInvalidCode, AccountSuspended, DeletionPending, RateLimited, ServiceUnavailable.
     """
-    throttles.take(throttles.hit("login_mfa", network(client.ip)))
+    throttles.take(*throttles.from_network("login_mfa", client.ip))
     token = half_sign_ins.find(mfa_token)
     if token is None:
         raise MFATokenInvalid
@@ -48,7 +48,7 @@ def finish(
 
 def options_for(mfa_token: str | None, *, client: Client) -> dict[str, Any]:
     """What a passkey is to sign: for a sign-in of its own, or as the second step. Raises MFATokenInvalid."""
-    throttles.take(throttles.hit("passkey_options", network(client.ip)))
+    throttles.take(*throttles.from_network("passkey_options", client.ip))
     if mfa_token is None:
         return passkeys.sign_in_options()
     token = half_sign_ins.find(mfa_token)
@@ -63,7 +63,7 @@ def by_passkey(*, credential: dict[str, Any], cancel_deletion: bool, client: Cli
 
     Raises PasskeyInvalid, AccountSuspended, DeletionPending, RateLimited.
     """
-    throttles.take(throttles.hit("passkey_login", network(client.ip)))
+    throttles.take(*throttles.from_network("passkey_login", client.ip))
     claimed = passkeys.owner(credential)
     pair = None
     if claimed is not None and admission.may_sign_in(claimed):

@@ -24,7 +24,7 @@ from accounts.google.errors import (
 from accounts.google.id_tokens import Identity
 from accounts.google.state import State
 from accounts.kit import throttles
-from accounts.kit.client import Client, network
+from accounts.kit.client import Client
 from accounts.kit.problems import ServiceUnavailable, ValidationFailed
 from accounts.models import Session, User
 from accounts.sessions import TokenPair
@@ -57,7 +57,7 @@ def begin_sign_in(
     if code_challenge is not None and not exchange.is_challenge(code_challenge):
         raise ValidationFailed(NOT_A_CHALLENGE)
     google_client.require_configured()
-    throttles.take(throttles.hit("google_begin", network(client.ip)))
+    throttles.take(*throttles.from_network("google_begin", client.ip))
     binding = binding or google_state.new_binding()
     state = google_state.new(
         "sign_in",
@@ -101,7 +101,7 @@ def use_state(returned: Returned, *, client: Client) -> State:
     Raises GoogleNotConfigured, RateLimited, StateInvalid.
     """
     google_client.require_configured()
-    throttles.take(throttles.hit("google", network(client.ip)))
+    throttles.take(*throttles.from_network("google", client.ip))
     return google_state.use_state(returned.state, binding=returned.binding)
 
 
@@ -161,7 +161,7 @@ def _identity_behind(state: State, returned: Returned) -> Identity:
 def nonce(*, client: Client) -> str:
     """Raises GoogleNotConfigured, RateLimited."""
     google_client.require_configured()
-    throttles.take(throttles.hit("google_begin", network(client.ip)))
+    throttles.take(*throttles.from_network("google_begin", client.ip))
     return google_state.new_nonce()
 
 
@@ -169,7 +169,7 @@ def nonce(*, client: Client) -> str:
 def sign_in_by_token(raw: str, *, cancel_deletion: bool, client: Client) -> TokenPair:
     """Raises GoogleNotConfigured, RateLimited, and what `identify`, `user_of` and `admit` say."""
     google_client.require_configured()
-    throttles.take(throttles.hit("google", network(client.ip)))
+    throttles.take(*throttles.from_network("google", client.ip))
     return sign_in(identify(raw), cancel_deletion=cancel_deletion, client=client)
 
 

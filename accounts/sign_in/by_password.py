@@ -47,28 +47,28 @@ def within_limits(address: str, client: Client) -> Iterator[None]:
     Only a wrong password stays counted: a right one, or a try that was never judged, takes its own hits back, no
     others; but a right one ends the row of wrong ones of its account.
     """
-    failure = throttles.hit("login_failures", address, network(client.ip))
-    throttles.take(throttles.hit("login", network(client.ip)), failure)
-    in_a_row = _count_in_a_row(address, client, failure)
+    failures = throttles.from_network("login_failures", client.ip, address)
+    throttles.take(*throttles.from_network("login", client.ip), *failures)
+    in_a_row = _count_in_a_row(address, client, failures)
     try:
         yield
     except InvalidCredentials:
         raise
     except MFARequired:
-        _right(address, failure, in_a_row)
+        _right(address, failures, in_a_row)
         raise
     except BaseException:
-        throttles.give_back(failure, in_a_row)
+        throttles.give_back(*failures, in_a_row)
         raise
-    _right(address, failure, in_a_row)
+    _right(address, failures, in_a_row)
 
 
-def _right(address: str, failure: Hit, in_a_row: Hit) -> None:
-    throttles.give_back(failure)
+def _right(address: str, failures: list[Hit], in_a_row: Hit) -> None:
+    throttles.give_back(*failures)
     throttles.forget(_everywhere(address), in_a_row)
 
 
-def _count_in_a_row(address: str, client: Client, failure: Hit) -> Hit:
+def _count_in_a_row(address: str, client: Client, failures: list[Hit]) -> Hit:
     """At most 100 wrong passwords in a row, with growing pauses (NIST SP 800-63B-4, 3.2.2), wherever they come from.
 
     While strangers keep an account in such a pause, its owner gets in all the same from an address that has had a
@@ -83,7 +83,7 @@ def _count_in_a_row(address: str, client: Client, failure: Hit) -> Hit:
                 raise
             throttles.take(here)
         except BaseException:
-            throttles.give_back(failure)
+            throttles.give_back(*failures)
             raise
         return here
     return _everywhere(address)

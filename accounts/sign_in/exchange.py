@@ -22,7 +22,7 @@ from accounts.errors import TokenInvalid
 from accounts.google import state as google_state
 from accounts.google.state import State
 from accounts.kit import base64url, throttles
-from accounts.kit.client import Client, network
+from accounts.kit.client import Client
 from accounts.models import ExchangeCode, User
 from accounts.sessions import TokenPair
 from accounts.sign_in import admission
@@ -56,7 +56,7 @@ def use(code: str, *, binding: str | None, code_verifier: str | None, client: Cl
     """Raises TokenInvalid for a code that is unknown, used, expired, of another browser, or older than a change of
     password or address; RateLimited; and whatever `admit` says of the account. Another browser does not use it up.
     """
-    throttles.take(throttles.hit("google", network(client.ip)))
+    throttles.take(*throttles.from_network("google", client.ip))
     row = _row_of(code)
     if row is None or not _began_here(row, binding, code_verifier) or not _spend(row.pk):
         raise TokenInvalid

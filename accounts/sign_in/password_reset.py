@@ -15,7 +15,7 @@ from accounts.audit import Event
 from accounts.errors import TokenInvalid
 from accounts.identity import mail_requests
 from accounts.kit import email_address, throttles
-from accounts.kit.client import Client, network
+from accounts.kit.client import Client
 from accounts.kit.problems import ValidationFailed
 from accounts.mail import tokens
 from accounts.mail.tokens import Purpose
@@ -45,7 +45,7 @@ def reset(*, token: str, new_password: str, client: Client) -> None:
 
     Raises TokenInvalid; ValidationFailed, and then the link is still good; RateLimited; ServiceUnavailable.
     """
-    throttles.take(throttles.hit("password_reset", network(client.ip)))
+    throttles.take(*throttles.from_network("password_reset", client.ip))
     token_id = tokens.id_from_link(token, Purpose.RESET)
     user = tokens.holder(token_id, Purpose.RESET) if token_id else None
     if user is None or token_id is None:

@@ -208,6 +208,28 @@ class TestLoginLimits:
         assert post(public, "login", email=EMAIL, password=OTHER_PASSWORD).status_code == 401
         assert post(public, "login", email=EMAIL, password=OTHER_PASSWORD).status_code == 429
 
+    @pytest.mark.parametrize(
+        ("one_more", "judged"),
+        [
+            ("2001:db8:1:{n:x}00::1", 50),  # sixty of one /48, each from a /64 of its own
+            ("2001:db8:1:2{n:02x}::1", 40),  # of one /56
+            ("2001:db8:1:2::{n:x}", 30),  # of one /64
+            ("2001:db8:{n:x}::1", 60),  # of sixty customers
+            ("203.0.113.{n}", 60),
+        ],
+    )
+    def test_networks_around_the_address_are_counted_too(self, public, one_more, judged):
+        """Whoever holds a whole network is no crowd."""
+        codes = [
+            public.post(
+                "/v1/auth/login",
+                {"email": f"{n}@example.com", "password": PASSWORD},
+                REMOTE_ADDR=one_more.format(n=n),
+            ).status_code
+            for n in range(60)
+        ]
+        assert codes == [401] * judged + [429] * (60 - judged)
+
     def test_30_a_minute_per_address_of_the_client(self, public):
         codes = [
             post(public, "login", email=f"{n}@example.com", password=PASSWORD).status_code for n in range(32)

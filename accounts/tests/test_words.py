@@ -193,8 +193,24 @@ class TestClient:
         assert client.network(None) == "unknown"
 
     def test_one_ipv6_customer_is_one_subject(self):
-        assert client.network("2001:db8:1:2:3:4:5:6") == client.network("2001:db8:1:2::1") == "2001:db8:1:2::"
+        seen = {client.network(ip) for ip in ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::1")}
+        assert seen == {"2001:db8:1:2::/64"}
         assert client.network("192.0.2.1") == "192.0.2.1"
+
+    @pytest.mark.parametrize(
+        ("ip", "names"),
+        [
+            ("192.0.2.77", ["192.0.2.77", "192.0.2.0/24"]),
+            ("2001:db8:1:2ff::5", ["2001:db8:1:2ff::/64", "2001:db8:1:200::/56", "2001:db8:1::/48"]),
+            (None, ["unknown"]),
+        ],
+    )
+    def test_the_networks_around_a_client_may_do_more_the_wider_they_are(self, ip, names):
+        around = client.networks(ip)
+        assert [one.name for one in around] == names
+        shares = [one.share for one in around]
+        assert shares[0] == 1.0
+        assert shares == sorted(set(shares))
 
     def test_user_agent_is_cut_and_printable(self):
         request = RequestFactory().get("/", HTTP_USER_AGENT="a\x00\r\nb" + "c" * 500)

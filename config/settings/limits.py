@@ -1,43 +1,62 @@
-"""Limits how often things may be tried (OWASP ASVS 6.3.1)."""
+"""Limits how often things may be tried (OWASP ASVS 6.3.1): by network, by account and by mailbox, in one table.
+
+A rule is (how many, in how many seconds) of a sliding window, counted before the work that it guards. Two more numbers,
+(free, delay), are pauses: after `free` hits each must wait `delay` seconds for the last one, after as many again twice
+as long, and so on up to an hour.
+"""
 
 from config.settings.environment import integer
 
-# Every rule is (how many, in how many seconds) of a sliding window; the factor raises all of them, for load runs. Two
-# more numbers: (free, delay) after `free` hits each must wait `delay` seconds for the last one, after as many again
-# twice as long, and so on up to an hour.
-RATE_LIMITS_FACTOR = integer("RATE_LIMITS_FACTOR", default=1, least=1)
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+RATE_LIMITS_FACTOR = integer("RATE_LIMITS_FACTOR", default=1, least=1)  # raises all of them, for load runs
 RATE_LIMITS_NAMESPACE = "limit"  # of their keys in Redis
 DURABLE_RATE_LIMITS = {"wrong_factors"}  # counted in PostgreSQL alone
-RATE_LIMITS = {
-    "login_failures": (5, 300),  # wrong passwords, per account and address of the client
-    # Wrong passwords in a row per account, wherever they come from; the known address of its owner counts by itself.
-    "login_account": (100, 30 * 86400, 10, 30),
-    "login": (30, 60),  # sign-ins tried, per address of the client
-    "register": (20, 3600),  # registrations, per address of the client
-    "refresh": (60, 60),  # per session
-    "resend_verification": (3, 3600),  # per mailbox
-    "password_reset_request": (3, 3600),  # per mailbox
-    "password_reset": (30, 60),  # reset links tried, per address of the client
-    "refuse_registration": (30, 60),  # links tried, per address of the client
-    # Wrong passwords and codes of somebody who is signed in, per account, whatever the call.
-    "wrong_proofs": (10, 900),
-    # Wrong second factors in a row per account, whatever the door: 10, then a pause of 15 minutes, and so on.
-    "wrong_factors": (100, 7 * 86400, 10, 900),
-    "login_mfa": (30, 60),  # second steps tried, per address of the client
-    "passkey_options": (60, 60),  # per address of the client
-    "passkey_login": (30, 60),  # per address of the client
-    "factor_changes": (20, 3600),  # enrolments begun and codes made, per account
-    "cancel_mfa_reset": (30, 60),  # links tried, per address of the client
-    "change_password": (20, 3600),  # per account
-    "verify_email": (60, 60),  # links and codes tried, per address of the client
-    "mail_codes": (20, 86400),  # codes tried, per e-mail address
-    "change_email": (5, 3600),  # per account
-    "confirm_email_change": (30, 60),  # links tried, per address of the client
-    "undo_email_change": (30, 60),  # links tried, per address of the client
-    "export": (5, 3600),  # per account
-    "google_begin": (60, 60),  # sign-ins with Google begun and nonces, per address of the client
-    "google": (30, 60),  # codes and ID tokens of Google tried, per address of the client
-    "google_link": (10, 3600),  # per account
-    "user_lookup": (120, 60),  # public look-ups, per address of the client
-    "mails_by_strangers": (5, 3600),  # mails that anyone can cause, per mailbox; what is over is not sent
+
+# What one customer of a provider has, and the networks around it: each may do so many times as much as that customer.
+# Who is given a whole /48 must not have the tries of 65,536 customers.
+LIMITED_NETWORKS = {
+    4: ((32, 1.0), (24, 4.0)),
+    6: ((64, 1.0), (56, 1.33), (48, 1.67)),
 }
+_BY_NETWORK = {
+    "login": (30, MINUTE),  # sign-ins tried
+    "login_mfa": (30, MINUTE),  # second steps tried
+    "passkey_options": (60, MINUTE),
+    "passkey_login": (30, MINUTE),
+    "google_begin": (60, MINUTE),  # sign-ins with Google begun, and nonces
+    "google": (30, MINUTE),  # codes and ID tokens of Google tried
+    "register": (20, HOUR),
+    "verify_email": (60, MINUTE),  # links and codes tried
+    "refuse_registration": (30, MINUTE),  # links tried
+    "password_reset": (30, MINUTE),  # links tried
+    "confirm_email_change": (30, MINUTE),  # links tried
+    "undo_email_change": (30, MINUTE),  # links tried
+    "cancel_mfa_reset": (30, MINUTE),  # links tried
+    "user_lookup": (120, MINUTE),  # public look-ups
+}
+# By network, of one account: what a stranger does elsewhere uses up nothing of the owner's.
+_BY_NETWORK_AND_ACCOUNT = {
+    "login_failures": (5, 5 * MINUTE),  # wrong passwords
+}
+_BY_ACCOUNT = {
+    # Wrong passwords in a row, wherever they come from; the known address of the owner counts by itself.
+    "login_account": (100, 30 * DAY, 10, 30),
+    # Wrong passwords and codes of somebody who is signed in, whatever the call.
+    "wrong_proofs": (10, 15 * MINUTE),
+    # Wrong second factors in a row, whatever the door: 10, then a pause of 15 minutes, and so on.
+    "wrong_factors": (100, 7 * DAY, 10, 15 * MINUTE),
+    "factor_changes": (20, HOUR),  # enrolments begun and codes made
+    "change_password": (20, HOUR),
+    "change_email": (5, HOUR),
+    "google_link": (10, HOUR),
+    "export": (5, HOUR),
+    "mail_codes": (20, DAY),  # codes tried, per e-mail address
+    "refresh": (60, MINUTE),  # per session
+}
+_BY_MAILBOX = {
+    "resend_verification": (3, HOUR),
+    "password_reset_request": (3, HOUR),
+    "mails_by_strangers": (5, HOUR),  # mails that anyone can cause; what is over is not sent
+}
+RATE_LIMITS = {**_BY_NETWORK, **_BY_NETWORK_AND_ACCOUNT, **_BY_ACCOUNT, **_BY_MAILBOX}
