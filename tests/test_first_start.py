@@ -1,4 +1,4 @@
-"""Show what a newcomer meets: one screen that matters, lines that can be read, and nothing installed that is not needed."""
+"""Show what a newcomer meets: one screen that matters, readable lines, and nothing installed that is not needed."""
 
 import fcntl
 import json
