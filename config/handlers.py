@@ -1,10 +1,17 @@
-"""The handler of a listener's requests: Django's own, which remembers what each fixed path resolves to."""
+"""The handler of a listener's requests: Django's own, which remembers what each fixed path resolves to.
 
+Where people sign in (public, admin) it also has a seat for each request, which those give up who wait for a hash.
+"""
+
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.handlers.wsgi import WSGIHandler
-from django.http import HttpRequest
+from django.http import FileResponse, HttpRequest, StreamingHttpResponse
 from django.urls import ResolverMatch, set_urlconf
+
+from accounts.kit.seats import Seats
+from config.stale_connections import drop_closed_by_server
 
 
 class RememberedPaths:
@@ -33,3 +40,23 @@ class RememberedPaths:
 
 class ListenerHandler(RememberedPaths, WSGIHandler):
     """The WSGI application that config/wsgi.py serves."""
+
+
+class SeatedHandler(ListenerHandler):
+    """Works on so many requests at once; other threads wait for a seat, or for the hash of a password."""
+
+    def __init__(self, seats: int) -> None:
+        self._seats = Seats(seats, refresh=drop_closed_by_server)
+        super().__init__()
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        with self._seats.one():
+            response = super().__call__(environ, start_response)
+        if isinstance(response, StreamingHttpResponse) and not isinstance(response, FileResponse):
+            response.streaming_content = self._seated(response.streaming_content)  # type: ignore[arg-type]
+        return response
+
+    def _seated(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Have whoever sends the chunks, which are rows still to be read, sit as well."""
+        with self._seats.one():
+            yield from chunks

@@ -3,6 +3,7 @@
 import os
 
 import django
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from config import tracing
@@ -17,8 +18,8 @@ django.setup(set_prefix=False)
 
 from accounts.checks import refuse_contradictions  # noqa: E402 -- needs the apps to be loaded
 from config import first_use  # noqa: E402 -- as above
-from config.handlers import ListenerHandler  # noqa: E402 -- needs the settings
+from config.handlers import ListenerHandler, SeatedHandler  # noqa: E402 -- needs the settings
 
-application = ListenerHandler()
+application = SeatedHandler(settings.WEB_THREADS) if settings.HASHES else ListenerHandler()
 refuse_contradictions()
 first_use.build_shapes()

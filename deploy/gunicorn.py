@@ -10,6 +10,7 @@ from gunicorn.glogging import Logger
 
 from config.logging import PLAIN
 from config.settings.environment import integer
+from config.settings.threads import SERVER_THREADS
 
 
 class NoAccessLog(Logger):  # type: ignore[misc]
@@ -21,7 +22,7 @@ class NoAccessLog(Logger):  # type: ignore[misc]
 logger_class = NoAccessLog
 worker_class = "gthread"
 workers = integer("WEB_CONCURRENCY", default=2, least=1)
-threads = integer("WEB_THREADS", default=4, least=1)
+threads = SERVER_THREADS
 timeout = 30  # a worker whose loop has not moved for this long is replaced
 keepalive = 75  # seconds: longer than clients' pools keep a connection, so that the client ends it and loses no request
 graceful_timeout = 15  # what an open request gets to finish

@@ -44,6 +44,7 @@ class Served:
                     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
                     "WEB_CONCURRENCY": "1",
                     "WEB_THREADS": "2",
+                    "PASSWORD_HASHING_QUEUE": "0",
                     **environment,
                 },
                 stdout=output,

@@ -51,9 +51,9 @@ def staff_member(*, email: str, password: str, client: Client) -> User:
     Raises InvalidCredentials (whatever is wrong), RateLimited, ServiceUnavailable.
     """
     address = email_address.normalize(email)
-    with by_password.within_limits(address, client):
+    with by_password.within_limits(address, client) as attempt:
         user: User | None = User.objects.filter(email=address).first()
-        verdict = passwords.verify(password, user.password if user is not None else None)
+        verdict = passwords.verify(password, user.password if user is not None else None, attempt)
         if user is None or not verdict.right or not (user.is_staff and user.is_active):
             user_id = user.pk if user is not None else None
             audit.record(Event.SIGN_IN_FAILED, user_id=user_id, client=client, detail=LISTENER)

@@ -43,11 +43,9 @@ def register(*, email: str, password: str, display_name: str, locale: str, clien
     wrong = _faults(email, password, name, locale)
     if wrong:
         raise ValidationFailed(*wrong)
-    hashed = passwords.make_hash(password)
-    _store(
-        Registration(email=email_address.parse(email), password=hashed, display_name=name, locale=locale),
-        client,
-    )
+    address = email_address.parse(email)
+    hashed = passwords.make_hash(password, passwords.by_stranger(address, client))
+    _store(Registration(email=address, password=hashed, display_name=name, locale=locale), client)
 
 
 def _faults(email: str, password: str, name: str, locale: str) -> list[Fault]:

@@ -1,15 +1,21 @@
-"""Hashing: how passwords are hashed and compared, and how many hashes run at once."""
+"""Hashing: how passwords are hashed and compared, in turns that the whole machine takes."""
 
 import re
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 from argon2.exceptions import InvalidHash
 from django.conf import settings
 from django.contrib.auth.hashers import get_hasher, identify_hasher, is_password_usable
 
-from accounts.kit.slots import Slots
+from accounts.kit import seats
+from accounts.kit.problems import ServiceUnavailable
+from accounts.kit.turns import Turns
 from accounts.passwords import imported
+from accounts.passwords.attempts import Attempt
 from accounts.passwords.policy import canonical
+
+Result = TypeVar("Result")
 
 _BCRYPT_ROUNDS = re.compile(r"bcrypt(?:_sha256)?\$\$2[abxy]\$(\d\d)\$")
 
@@ -21,26 +27,38 @@ class Verdict(NamedTuple):
     upgrade: str | None = None
 
 
-def make_hash(password: str) -> str:
-    """A hash to store. Raises ServiceUnavailable when too many are being made."""
-    with _slots.one():
-        return str(_preferred().encode(canonical(password), _preferred().salt()))
+def make_hash(password: str, attempt: Attempt) -> str:
+    """Return a hash to store. Raises ServiceUnavailable when too many are being made."""
+    text = canonical(password)
+    return _in_turn(lambda: str(_preferred().encode(text, _preferred().salt())), attempt)
 
 
-def verify(password: str, encoded: str | None) -> Verdict:
-    """Compares. Costs one hash of the preferred kind in every arm: nobody there, no password, wrong, right, upgraded.
+def verify(password: str, encoded: str | None, attempt: Attempt) -> Verdict:
+    """Compare. Costs one hash of the preferred kind in every arm: nobody there, no password, wrong, right, upgraded.
 
     Raises ServiceUnavailable when too many are being made.
     """
-    text = canonical(password)
-    with _slots.one():
-        hasher = _hasher_of(encoded)
-        if hasher is None or encoded is None:
-            _preferred().verify(text, _decoy())
-            return Verdict(right=False)
-        if hasher.algorithm == _preferred().algorithm:
-            return _compare(text, encoded)
-        return _compare_foreign(text, encoded, hasher)
+    return _in_turn(lambda: _judge(canonical(password), encoded), attempt)
+
+
+def _in_turn(work: Callable[[], Result], attempt: Attempt) -> Result:
+    """Hash when it is the attempt's turn; who waits holds a thread, but neither a seat nor its connection."""
+    try:
+        with seats.lent():
+            return _turns.do(work, *attempt.sources)
+    except ServiceUnavailable:
+        attempt.give_back()
+        raise
+
+
+def _judge(text: str, encoded: str | None) -> Verdict:
+    hasher = _hasher_of(encoded)
+    if hasher is None or encoded is None:
+        _preferred().verify(text, _decoy())
+        return Verdict(right=False)
+    if hasher.algorithm == _preferred().algorithm:
+        return _compare(text, encoded)
+    return _compare_foreign(text, encoded, hasher)
 
 
 def _compare(text: str, encoded: str) -> Verdict:
@@ -99,16 +117,17 @@ def _decoy(rounds: int | None = None) -> str:
 
 
 def require_room() -> None:
-    """Raises ServiceUnavailable while no further hash would be let in, before anything else is spent on the request.
+    """Raise ServiceUnavailable while no further hash would be let in, before anything else is spent on the request.
 
     Of a hundred sign-ins at once most are refused: a refusal must be quick, or the last of them waits for seconds.
     """
-    _slots.require_room()
+    _turns.require_room()
 
 
-# The other threads go on answering requests.
-_slots = Slots(
+_turns = Turns(
+    lambda: settings.PASSWORD_HASHING_TURNS,
     running=settings.PASSWORD_HASHING_CONCURRENCY,
     waiting=settings.PASSWORD_HASHING_QUEUE,
     patience=settings.PASSWORD_HASHING_PATIENCE,
+    nice=settings.PASSWORD_HASHING_NICE,
 )

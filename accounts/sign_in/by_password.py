@@ -15,6 +15,7 @@ from accounts.kit.client import Client, network
 from accounts.kit.problems import RateLimited, ServiceUnavailable
 from accounts.kit.throttles import Hit
 from accounts.models import Session, User
+from accounts.passwords import Attempt
 from accounts.sessions import TokenPair
 from accounts.sign_in import admission
 
@@ -29,9 +30,9 @@ def sign_in(*, email: str, password: str, cancel_deletion: bool, client: Client)
     """
     passwords.require_room()
     address = email_address.normalize(email)
-    with within_limits(address, client):
+    with within_limits(address, client) as attempt:
         for _ in range(TRIES_WHEN_ACCOUNT_CHANGES):
-            user, upgrade = _who_knows(address, password, client)
+            user, upgrade = _who_knows(address, password, attempt, client)
             pair = admission.admit(
                 user, methods=["pwd"], cancel_deletion=cancel_deletion, client=client, password_hash=upgrade
             )
@@ -41,17 +42,20 @@ def sign_in(*, email: str, password: str, cancel_deletion: bool, client: Client)
 
 
 @contextmanager
-def within_limits(address: str, client: Client) -> Iterator[None]:
+def within_limits(address: str, client: Client) -> Iterator[Attempt]:
     """One try of a password, at whichever door: counted before it is looked at, so that parallel ones gain nothing.
 
-    Only a wrong password stays counted: a right one, or a try that was never judged, takes its own hits back, no
-    others; but a right one ends the row of wrong ones of its account.
+    It is counted twice. As work, right or wrong (accounts/passwords/attempts.py). And as a guess, which only a wrong
+    password stays: a right one, or a try that was never judged, takes its own hits back, no others; but a right one
+    ends the row of wrong ones of its account.
     """
+    throttles.take(*throttles.from_network("login", client.ip))
+    attempt = passwords.by_stranger(address, client)
     failures = throttles.from_network("login_failures", client.ip, address)
-    throttles.take(*throttles.from_network("login", client.ip), *failures)
+    throttles.take(*failures)
     in_a_row = _count_in_a_row(address, client, failures)
     try:
-        yield
+        yield attempt
     except InvalidCredentials:
         raise
     except MFARequired:
@@ -97,10 +101,10 @@ def _was_here(address: str, client: Client) -> bool:
     return Session.objects.filter(user__email=address, ip=client.ip).exists()
 
 
-def _who_knows(address: str, password: str, client: Client) -> tuple[User, str | None]:
+def _who_knows(address: str, password: str, attempt: Attempt, client: Client) -> tuple[User, str | None]:
     """The user of the address and password, and the password's new hash where the old one is weak."""
     user = User.objects.filter(email=address).first()
-    verdict = passwords.verify(password, user.password if user is not None else None)
+    verdict = passwords.verify(password, user.password if user is not None else None, attempt)
     if user is None or not verdict.right or not admission.may_sign_in(user):
         audit.record(Event.SIGN_IN_FAILED, user_id=user.pk if user is not None else None, client=client)
         raise InvalidCredentials

@@ -24,7 +24,8 @@ def change(session: Session, *, current_password: str | None, new_password: str,
     throttles.take(throttles.hit("change_password", str(user.pk)))
     _check(user, current_password, new_password)
     _prove(session, current_password, client)
-    _store(session, passwords.make_hash(new_password), client)
+    attempt = passwords.by_holder(user.email or str(user.pk), client)
+    _store(session, passwords.make_hash(new_password, attempt), client)
 
 
 def _check(user: User, current_password: str | None, new_password: str) -> None:

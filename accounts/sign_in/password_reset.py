@@ -53,7 +53,8 @@ def reset(*, token: str, new_password: str, client: Client) -> None:
     wrong = passwords.faults(new_password, known=(user.email or "", user.display_name), field="new_password")
     if wrong:
         raise ValidationFailed(*wrong)
-    _store(token_id, passwords.make_hash(new_password), client)
+    attempt = passwords.by_holder(user.email or str(user.pk), client)
+    _store(token_id, passwords.make_hash(new_password, attempt), client)
     throttles.forget(throttles.hit("login_account", user.email or ""))
 
 

@@ -29,7 +29,7 @@ class Method:
 
     amr: str
     offered: Callable[[User], bool]
-    proves: Callable[[User, Any], bool]
+    proves: Callable[[User, Any, Client], bool]
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,19 @@ class FactorMethod:
     shown: Callable[[User, Any, Client], Any]
 
 
-def _knows_password(user: User, password: str) -> bool:
-    return passwords.verify(password, user.password).right
+def _knows_password(user: User, password: str, client: Client) -> bool:
+    attempt = passwords.by_holder(user.email or str(user.pk), client)
+    return passwords.verify(password, user.password, attempt).right
 
 
 # By the name of the field that carries it.
 METHODS = {
     "password": Method(amr="pwd", offered=User.has_usable_password, proves=_knows_password),
-    "id_token": Method(amr=exchange.GOOGLE, offered=by_google.is_linked, proves=by_google.proves),
+    "id_token": Method(
+        amr=exchange.GOOGLE,
+        offered=by_google.is_linked,
+        proves=lambda user, token, client: by_google.proves(user, token),
+    ),
 }
 FACTORS = {
     "code": FactorMethod(
@@ -112,7 +117,7 @@ def prove(session: Session, *, method: str, proof: Any, client: Client) -> None:
     wrong = throttles.hit("wrong_proofs", str(user.pk))
     left = throttles.take(wrong)
     try:
-        right = METHODS[method].offered(user) and METHODS[method].proves(user, proof)
+        right = METHODS[method].offered(user) and METHODS[method].proves(user, proof, client)
     except BaseException:
         throttles.give_back(wrong)
         raise

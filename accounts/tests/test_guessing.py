@@ -6,7 +6,10 @@ import pytest
 
 from accounts.kit import throttles
 from accounts.kit.problems import RateLimited
-from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, outcome, statements
+from accounts.mail import tokens
+from accounts.models import User
+from accounts.passwords import hashing
+from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, hashes, outcome, post, statements
 
 EMAIL = "ada@example.com"
 HOME = "198.51.100.7"
@@ -66,6 +69,88 @@ class TestInARow:
             login(public, "203.0.113.1", OTHER_PASSWORD)
         assert login(public, HOME).status_code == 200
         assert login(public, "203.0.113.1").status_code == 429
+
+
+@pytest.mark.django_db
+class TestEveryProofIsCounted:
+    """Whatever has a password hashed is counted per account and network before, right or wrong, at every door."""
+
+    @pytest.fixture
+    def few(self, settings):
+        """`few(account, network)`: so many proofs are allowed, and nothing else is ever too much."""
+
+        def few(of_account, of_network):
+            rules = dict.fromkeys(settings.RATE_LIMITS, (1000, 60))
+            settings.RATE_LIMITS = {
+                **rules,
+                "proofs": (of_network, 60),
+                **dict.fromkeys(("proofs_named", "proofs_held"), (of_account, 300)),
+            }
+
+        return few
+
+    @pytest.fixture(params=["login", "reauthenticate", "password", "register", "password-reset"])
+    def door(self, request, public, make_user, access_token):
+        """`door(account)`: one more right proof of that account; the status."""
+        names = ("ada", "eve", "joe") if request.param != "register" else ()
+        people = {name: access_token(make_user(f"{name}@example.com", password=PASSWORD)) for name in names}
+
+        def reset(account):
+            user = User.objects.get(email=f"{account}@example.com")
+            link = tokens.link_token(tokens.issue(tokens.Purpose.RESET, user_id=user.pk, email=user.email))
+            return post(public, "password-reset", token=link, new_password=PASSWORD)
+
+        def change(account):
+            body = {"current_password": PASSWORD, "new_password": PASSWORD}
+            return public.with_token(people[account]).post("/v1/auth/change-password", body)
+
+        doors = {
+            "login": lambda account: login(public, HOME, email=f"{account}@example.com"),
+            "reauthenticate": lambda account: public.with_token(people[account]).post(
+                "/v1/auth/reauthenticate", {"password": PASSWORD}
+            ),
+            "password": change,
+            "register": lambda account: post(
+                public, "register", email=f"new-{account}@example.com", password=PASSWORD
+            ),
+            "password-reset": reset,
+        }
+        hashed = 2 if request.param == "password" else 1
+        return lambda account: doors[request.param](account).status_code, hashed
+
+    def test_per_account(self, few, door):
+        ask, hashed = door
+        few(2 * hashed, 1000)
+        assert [ask("ada") < 300 for _ in range(2)] == [True, True]
+        with hashes() as made:
+            assert ask("ada") == 429
+        assert made() == 0
+        assert ask("eve") < 300
+
+    def test_per_network(self, few, door):
+        ask, hashed = door
+        few(1000, 2 * hashed)
+        assert [ask(account) < 300 for account in ("ada", "eve")] == [True, True]
+        with hashes() as made:
+            assert ask("joe") == 429
+        assert made() == 0
+
+    def test_who_only_names_an_account_shuts_nobody_else_out(self, few, public, make_user):
+        few(2, 1000)
+        make_user(EMAIL, password=PASSWORD)
+        for _ in range(3):
+            login(public, "203.0.113.1")
+        assert login(public, "203.0.113.1").status_code == 429
+        assert login(public, HOME).status_code == 200
+
+    def test_what_was_not_hashed_is_not_counted(self, few, public, make_user, monkeypatch):
+        few(2, 2)
+        make_user(EMAIL, password=PASSWORD)
+        with monkeypatch.context() as full:
+            full.setattr(hashing._turns, "_patience", -1.0)
+            full.setattr(hashing._turns, "_running", 0)
+            assert [login(public, HOME).status_code for _ in range(4)] == [503] * 4
+        assert login(public, HOME).status_code == 200
 
 
 class TestDelays:

@@ -152,7 +152,7 @@ class TestRegister:
             register(spelling)
         assert User.objects.get().email == "strasse@xn--bcher-kva.example"
 
-    @override_settings(RATE_LIMITS={"register": (3, 3600)})
+    @override_settings(RATE_LIMITS={"register": (3, 3600), "proofs": (9, 60), "proofs_named": (9, 300)})
     def test_is_limited_per_address_of_the_client(self, public):
         for number in range(3):
             assert (

@@ -240,7 +240,11 @@ class TestLoginLimits:
 @pytest.mark.django_db(transaction=True)
 class TestLoginAtOnce:
     @override_settings(
-        RATE_LIMITS={"login": (1000, 60), "login_failures": (5, 300), "login_account": (100, 3600, 10, 30)}
+        RATE_LIMITS={
+            **dict.fromkeys(("login", "proofs", "proofs_named"), (1000, 60)),
+            "login_failures": (5, 300),
+            "login_account": (100, 3600, 10, 30),
+        }
     )
     def test_of_200_wrong_tries_at_most_five_are_evaluated(self, ada):
         def guess(number):

@@ -11,7 +11,6 @@ from config.settings.database import *  # noqa: F403
 from config.settings.environment import (
     boolean,
     celery_broker,
-    decimal,
     env,
     integer,
     peers,
@@ -30,6 +29,7 @@ from config.settings.schedule import *  # noqa: F403
 from config.settings.service import *  # noqa: F403
 from config.settings.service import BASE_DIR, LISTENER, SERVICE_NAME, VAR_DIR
 from config.settings.stripe import *  # noqa: F403
+from config.settings.threads import *  # noqa: F403
 
 # ---------------------------------------------------------------- the listeners
 _API_MIDDLEWARE = [
@@ -158,10 +158,6 @@ PASSWORD_HASHERS = [
 ]
 PASSWORD_MAX_LENGTH = 256
 PASSWORD_MIN_LENGTH = integer("PASSWORD_MIN_LENGTH", default=12, least=8, most=PASSWORD_MAX_LENGTH)
-# Per process: hashes at once, requests that may wait for one (each holds a thread), and for how many seconds; else 503.
-PASSWORD_HASHING_CONCURRENCY = integer("PASSWORD_HASHING_CONCURRENCY", default=2, least=1)
-PASSWORD_HASHING_QUEUE = integer("PASSWORD_HASHING_QUEUE", default=1)
-PASSWORD_HASHING_PATIENCE = decimal("PASSWORD_HASHING_PATIENCE", default=1.5)
 LOGIN_REQUIRES_VERIFIED_EMAIL = boolean("LOGIN_REQUIRES_VERIFIED_EMAIL", default=False)
 
 # simplejwt's settings are the one source of lifetimes, algorithm and claims.

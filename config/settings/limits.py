@@ -20,6 +20,8 @@ LIMITED_NETWORKS = {
     6: ((64, 1.0), (56, 1.33), (48, 1.67)),
 }
 _BY_NETWORK = {
+    # Passwords hashed, right or wrong, at whichever door, before any is (accounts/passwords/attempts.py).
+    "proofs": (60, MINUTE),
     "login": (30, MINUTE),  # sign-ins tried
     "login_mfa": (30, MINUTE),  # second steps tried
     "passkey_options": (60, MINUTE),
@@ -38,6 +40,7 @@ _BY_NETWORK = {
 # By network, of one account: what a stranger does elsewhere uses up nothing of the owner's.
 _BY_NETWORK_AND_ACCOUNT = {
     "login_failures": (5, 5 * MINUTE),  # wrong passwords
+    "proofs_named": (30, 5 * MINUTE),  # passwords hashed for who has only named the account
 }
 _BY_ACCOUNT = {
     # Wrong passwords in a row, wherever they come from; the known address of the owner counts by itself.
@@ -46,6 +49,7 @@ _BY_ACCOUNT = {
     "wrong_proofs": (10, 15 * MINUTE),
     # Wrong second factors in a row, whatever the door: 10, then a pause of 15 minutes, and so on.
     "wrong_factors": (100, 7 * DAY, 10, 15 * MINUTE),
+    "proofs_held": (30, 5 * MINUTE),  # passwords hashed for who holds a session or a mailed link
     "factor_changes": (20, HOUR),  # enrolments begun and codes made
     "change_password": (20, HOUR),
     "change_email": (5, HOUR),

@@ -44,5 +44,8 @@ PASSWORD_HASHERS = [
 ]
 STRIPE_CONCURRENCY = 32  # one process stands for many
 EVENT_WEBHOOK_PLAIN_HTTP = True
-_metrics = tempfile.TemporaryDirectory(prefix="metrics-")
-METRICS_DIR = Path(_metrics.name)
+_own = tempfile.TemporaryDirectory(prefix="test-")  # of each process: none waits for another one's tests
+METRICS_DIR = Path(_own.name)
+PASSWORD_HASHING_TURNS = Path(
+    os.environ.get("PASSWORD_HASHING_TURNS") or f"{_own.name}/password-hashing.json"
+)

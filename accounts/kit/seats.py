@@ -1,0 +1,79 @@
+"""Lets a process work on so many requests at once, whatever threads it has; each seat has a database connection.
+
+A thread that only waits gives its seat up to others (`lent`), and its connection with it. So a listener can have
+threads for everybody who waits for a password to be hashed, and no more connections than before.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from queue import LifoQueue
+
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+class Seats:
+    """The seats of one process. The one left last is taken first: its connection is warm, others stay unopened.
+
+    `refresh` is called by who has just sat down: the connection may have died while nobody sat there.
+    """
+
+    def __init__(self, number: int, *, refresh: Callable[[], None] = lambda: None) -> None:
+        self._refresh = refresh
+        self._free: LifoQueue[BaseDatabaseWrapper] = LifoQueue()
+        for _ in range(number):
+            connection = connections.create_connection(DEFAULT_DB_ALIAS)
+            connection.inc_thread_sharing()  # to one thread after the other
+            self._free.put(connection)
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Wait for a seat; its connection is the thread's inside."""
+        self._take()
+        try:
+            yield
+        finally:
+            self._leave()
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """Give the thread's seat up inside, and wait for one at the end."""
+        self._leave()
+        try:
+            yield
+        finally:
+            self._take()
+
+    def _take(self) -> None:
+        connections[DEFAULT_DB_ALIAS] = self._free.get()
+        _here.seats = self
+        self._refresh()
+
+    def _leave(self) -> None:
+        connection = connections[DEFAULT_DB_ALIAS]
+        _here.seats = None
+        del connections[DEFAULT_DB_ALIAS]
+        try:
+            connection.close_if_unusable_or_obsolete()
+        finally:
+            self._free.put(connection)
+
+
+_here = threading.local()
+
+
+@contextmanager
+def lent() -> Iterator[None]:
+    """Give the thread's seat to others inside; nothing happens in a thread that has none (a worker's, a command's).
+
+    Not within a transaction: that has its connection to the end.
+    """
+    seats: Seats | None = getattr(_here, "seats", None)
+    if seats is None:
+        yield
+        return
+    if connections[DEFAULT_DB_ALIAS].in_atomic_block:
+        raise RuntimeError("A seat cannot be lent within a transaction.")
+    with seats.lent():
+        yield

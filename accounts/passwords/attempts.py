@@ -1,0 +1,43 @@
+"""Counts who has a password hashed, right or wrong, before it is hashed: nothing in this folder hashes without.
+
+A right password costs as much as a wrong one. So one account or one network that is never wrong must not take the
+hashing from everybody else either: its tries are few, and its turns a fair share (accounts/kit/turns.py).
+"""
+
+from typing import NamedTuple
+
+from accounts.kit import throttles
+from accounts.kit.client import Client
+from accounts.kit.throttles import Hit
+
+
+class Attempt(NamedTuple):
+    """One try: what it was counted as, and whose share of the machine's hashing it takes."""
+
+    counted: tuple[Hit, ...]
+    sources: tuple[str, ...]
+
+    def give_back(self) -> None:
+        """Call it when nothing was hashed after all."""
+        throttles.give_back(*self.counted)
+
+
+def by_stranger(address: str, client: Client) -> Attempt:
+    """Count a try of somebody who has only named an account, known or not. Raises RateLimited.
+
+    Counted per account and network: nobody shuts an account's owner out by naming it.
+    """
+    return _count(address, client, throttles.from_network("proofs_named", client.ip, address))
+
+
+def by_holder(account: str, client: Client) -> Attempt:
+    """Count a try of somebody who holds a session or a mailed link of the account. Raises RateLimited."""
+    return _count(account, client, [throttles.hit("proofs_held", account)])
+
+
+def _count(account: str, client: Client, of_account: list[Hit]) -> Attempt:
+    """Count it; its share is that of the widest network that limits know, and that of the account."""
+    of_network = throttles.from_network("proofs", client.ip)
+    counted = (*of_network, *of_account)
+    throttles.take(*counted)
+    return Attempt(counted, (of_network[-1].key, throttles.hit("proofs_held", account).key))
