@@ -17,9 +17,12 @@ tracing.start()
 django.setup(set_prefix=False)
 
 from accounts.checks import refuse_contradictions  # noqa: E402 -- needs the apps to be loaded
+from accounts.passwords import costs  # noqa: E402 -- as above
 from config import first_use  # noqa: E402 -- as above
 from config.handlers import ListenerHandler, SeatedHandler  # noqa: E402 -- needs the settings
 
 application = SeatedHandler(settings.WEB_THREADS) if settings.HASHES else ListenerHandler()
 refuse_contradictions()
 first_use.build_shapes()
+if settings.HASHES:
+    costs.rates()  # measured before anybody waits for it

@@ -2,12 +2,14 @@
 
     {"email": "ada@example.com", "password_hash": "$2b$12$...", "email_verified": true, "display_name": "Ada"}
 
-An address that has a user already is left alone; so a run that was cut short is simply repeated.
+An address that has a user already is left alone; so a run that was cut short is simply repeated. A hash that would
+make its owner's sign-in dearer than others' stays behind: they are imported without a password, and mailed a link.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import NamedTuple
 
 import msgspec
 from django.contrib.auth.hashers import make_password
@@ -16,7 +18,7 @@ from django.utils import timezone
 
 from accounts import audit, events, passwords
 from accounts.audit import Event
-from accounts.identity import profile
+from accounts.identity import dear_hashes, profile
 from accounts.kit import email_address
 from accounts.models import ServiceEvent, User
 from accounts.passwords import imported as imported_hashes
@@ -43,6 +45,7 @@ class Report:
 
     imported: int = 0
     present: int = 0
+    mailed: int = 0  # of those imported: to choose a password
     refused: list[tuple[int, str]] = field(default_factory=list)
 
 
@@ -50,26 +53,34 @@ class Refused(ValueError):
     """The line is not imported; the text says why."""
 
 
+class Newcomer(NamedTuple):
+    """The user that a line describes, not stored, and whether their password stays behind."""
+
+    user: User
+    must_choose: bool
+
+
 def run(lines: Iterable[bytes], *, dry_run: bool) -> Iterator[Report]:
     """Imports batch by batch, each in a transaction; yields the report so far after each."""
     report, numbered = Report(), enumerate(lines, 1)
     while batch := list(islice(numbered, AT_ONCE)):
-        users: dict[str, User] = {}
+        newcomers: dict[str, Newcomer] = {}
         for number, line in batch:
             try:
-                user = read(line)
+                newcomer = read(line)
             except Refused as reason:
                 report.refused.append((number, str(reason)))
                 continue
-            if user is not None:
-                report.present += (user.email or "") in users
-                users.setdefault(user.email or "", user)
-        _store(users, report, dry_run=dry_run)
+            if newcomer is not None:
+                email = newcomer.user.email or ""
+                report.present += email in newcomers
+                newcomers.setdefault(email, newcomer)
+        _store(newcomers, report, dry_run=dry_run)
         yield report
 
 
-def read(line: bytes) -> User | None:
-    """The user that a line describes, not stored; None for an empty line. Raises Refused."""
+def read(line: bytes) -> Newcomer | None:
+    """Return whom a line describes; None for an empty line. Raises Refused."""
     if not line.strip():
         return None
     try:
@@ -83,37 +94,45 @@ def read(line: bytes) -> User | None:
     ]
     if faults or "\0" in line.decode() or "\\u0000" in line.decode():
         raise Refused("; ".join(f"{field_name}: {detail}" for field_name, _, detail in faults) or "NUL")
-    return User(
+    stored = _stored_hash(wanted.password_hash)
+    must_choose = stored is not None and not passwords.is_affordable(stored)
+    user = User(
         email=email_address.parse(wanted.email),
-        password=_stored_hash(wanted.password_hash),
+        password=make_password(None) if stored is None or must_choose else stored,
         email_verified_at=timezone.now() if wanted.email_verified else None,
         display_name=name,
         locale=wanted.locale,
         timezone=wanted.timezone,
     )
+    return Newcomer(user, must_choose)
 
 
-def _stored_hash(text: str | None) -> str:
+def _stored_hash(text: str | None) -> str | None:
     if text is None:
-        return make_password(None)
+        return None
     stored = imported_hashes.as_stored(text)
-    if len(stored) > 128 or not passwords.usable(stored):
-        raise Refused("password_hash: of a kind or a cost that is not accepted.")
+    if len(stored) > 128 or not passwords.is_known(stored):
+        raise Refused("password_hash: of a kind that is not accepted.")
     return stored
 
 
 @transaction.atomic
-def _store(users: dict[str, User], report: Report, *, dry_run: bool) -> None:
-    present = set(User.objects.filter(email__in=users).values_list("email", flat=True))
-    fresh = [user for email, user in users.items() if email not in present]
+def _store(newcomers: dict[str, Newcomer], report: Report, *, dry_run: bool) -> None:
+    present = set(User.objects.filter(email__in=newcomers).values_list("email", flat=True))
+    fresh = [one.user for email, one in newcomers.items() if email not in present]
     if not dry_run:
         User.objects.bulk_create(fresh, ignore_conflicts=True)
         made = set(User.objects.filter(pk__in=[user.pk for user in fresh]).values_list("pk", flat=True))
         fresh = [user for user in fresh if user.pk in made]
         audit.record_each(Event.USER_IMPORTED, user_ids=[user.pk for user in fresh], actor=ACTOR)
         events.emit_all([event for user in fresh for event in _news_of(user)])
+    must_choose = [user for user in fresh if newcomers[user.email or ""].must_choose]
+    if not dry_run:
+        for user in must_choose:
+            dear_hashes.ask_to_choose(user)
     report.imported += len(fresh)
-    report.present += len(users) - len(fresh)
+    report.present += len(newcomers) - len(fresh)
+    report.mailed += len(must_choose)
 
 
 def _news_of(user: User) -> Iterator[ServiceEvent]:

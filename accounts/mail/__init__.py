@@ -27,6 +27,7 @@ from accounts.mail.kinds import NOTICES as NOTICES
 from accounts.mail.kinds import PASSKEY_COPIED as PASSKEY_COPIED
 from accounts.mail.kinds import PASSWORD_CHANGED as PASSWORD_CHANGED
 from accounts.mail.kinds import PASSWORD_RESET_LINK as PASSWORD_RESET_LINK
+from accounts.mail.kinds import PASSWORD_TO_CHOOSE as PASSWORD_TO_CHOOSE
 from accounts.mail.kinds import PASSWORD_WAS_RESET as PASSWORD_WAS_RESET
 from accounts.mail.kinds import PAYMENT_FAILED as PAYMENT_FAILED
 from accounts.mail.kinds import PROOFS_EXHAUSTED as PROOFS_EXHAUSTED

@@ -22,6 +22,7 @@ from accounts.models import AuditEvent, MailToken, OutboxMessage, User
 VERIFY_EMAIL = "verify_email"
 ADDRESS_TAKEN = "address_taken"
 ADDRESS_CONTESTED = "address_contested"
+PASSWORD_TO_CHOOSE = "password_to_choose"  # noqa: S105
 PASSWORD_RESET_LINK = "password_reset_link"  # noqa: S105
 EMAIL_CHANGE_NOTICE = "email_change_notice"
 EMAIL_CHANGE_CONFIRM = "email_change_confirm"
@@ -74,6 +75,7 @@ KINDS = {
     VERIFY_EMAIL: Kind(_("Confirm your e-mail address"), "verify-email", by_strangers=True),
     ADDRESS_TAKEN: Kind(_("You already have an account"), "password-reset", by_strangers=True),
     ADDRESS_CONTESTED: Kind(_("Choose your password"), "password-reset", by_strangers=False),
+    PASSWORD_TO_CHOOSE: Kind(_("Choose your password"), "password-reset", by_strangers=False),
     PASSWORD_RESET_LINK: Kind(_("Choose a new password"), "password-reset", by_strangers=True),
     EMAIL_CHANGE_NOTICE: Kind(
         _("Your e-mail address is to be changed"), "undo-email-change", by_strangers=False

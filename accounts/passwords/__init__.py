@@ -1,7 +1,14 @@
 """Passwords: the rules that a new one must pass, and how they are counted, hashed and compared."""
 
 from accounts.passwords.attempts import Attempt, by_holder, by_stranger
-from accounts.passwords.hashing import make_hash, require_room, usable, verify
+from accounts.passwords.hashing import (
+    is_affordable,
+    is_known,
+    is_too_dear,
+    make_hash,
+    require_room,
+    verify,
+)
 from accounts.passwords.policy import MOST_COMPOSED, canonical, faults
 
 __all__ = [
@@ -11,8 +18,10 @@ __all__ = [
     "by_stranger",
     "canonical",
     "faults",
+    "is_affordable",
+    "is_known",
+    "is_too_dear",
     "make_hash",
     "require_room",
-    "usable",
     "verify",
 ]

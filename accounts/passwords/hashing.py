@@ -1,6 +1,8 @@
 """Hashing: how passwords are hashed and compared, in turns that the whole machine takes."""
 
+import math
 import re
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -11,12 +13,14 @@ from django.contrib.auth.hashers import get_hasher, identify_hasher, is_password
 from accounts.kit import seats
 from accounts.kit.problems import ServiceUnavailable
 from accounts.kit.turns import Turns
-from accounts.passwords import imported
+from accounts.passwords import costs
 from accounts.passwords.attempts import Attempt
 from accounts.passwords.policy import canonical
 
 Result = TypeVar("Result")
 
+# One of ours. Who was taken over is let in by a process that measures a little more, too.
+CEILING, TOLERANCE = 1.0, 1.25
 _BCRYPT_ROUNDS = re.compile(r"bcrypt(?:_sha256)?\$\$2[abxy]\$(\d\d)\$")
 
 
@@ -29,16 +33,16 @@ class Verdict(NamedTuple):
 
 def make_hash(password: str, attempt: Attempt) -> str:
     """Return a hash to store. Raises ServiceUnavailable when too many are being made."""
-    text = canonical(password)
-    return _in_turn(lambda: str(_preferred().encode(text, _preferred().salt())), attempt)
+    return _in_turn(lambda: _encode(canonical(password)), attempt)
 
 
 def verify(password: str, encoded: str | None, attempt: Attempt) -> Verdict:
-    """Compare. Costs one hash of the preferred kind in every arm: nobody there, no password, wrong, right, upgraded.
+    """Compare. Raises ServiceUnavailable when too many are being made.
 
-    Raises ServiceUnavailable when too many are being made.
+    Costs one hash of ours in every arm: nobody there, no password, a hash of ours or of another system, wrong or right;
+    and twice that for a password that normalization changes. Only a right one costs more, where its hash is renewed.
     """
-    return _in_turn(lambda: _judge(canonical(password), encoded), attempt)
+    return _in_turn(lambda: _judge(password, encoded), attempt)
 
 
 def _in_turn(work: Callable[[], Result], attempt: Attempt) -> Result:
@@ -51,69 +55,80 @@ def _in_turn(work: Callable[[], Result], attempt: Attempt) -> Result:
         raise
 
 
-def _judge(text: str, encoded: str | None) -> Verdict:
-    hasher = _hasher_of(encoded)
-    if hasher is None or encoded is None:
-        _preferred().verify(text, _decoy())
-        return Verdict(right=False)
-    if hasher.algorithm == _preferred().algorithm:
-        return _compare(text, encoded)
-    return _compare_foreign(text, encoded, hasher)
+def _judge(password: str, encoded: str | None) -> Verdict:
+    """Try the password as we hash it and, if that differs, as it was typed, which is what most other systems hash.
 
-
-def _compare(text: str, encoded: str) -> Verdict:
-    right = _preferred().verify(text, encoded)
-    if not right:
-        _make_up(text, encoded)
-    outdated = right and _preferred().must_update(encoded)
-    return Verdict(right, _preferred().encode(text, _preferred().salt()) if outdated else None)
-
-
-def _compare_foreign(text: str, encoded: str, hasher: Any) -> Verdict:
-    if hasher.verify(text, encoded):
-        return Verdict(right=True, upgrade=_preferred().encode(text, _preferred().salt()))
-    _make_up(text, encoded)
-    return Verdict(right=False)
-
-
-def _make_up(text: str, encoded: str) -> None:
-    """The work that a wrong password has saved by being compared with a cheaper hash than today's.
-
-    bcrypt's cost doubles with each round: one hash of each from its own to the one before ours make up for the rest
-    exactly. Other kinds are compared on top of a whole hash of ours.
+    Whether a hash came from one of them cannot be told where its kind is ours: so both are tried with any.
     """
-    rounds = _preferred().rounds
+    text, hasher = canonical(password), _hasher_of(encoded, most=TOLERANCE)
+    right = [form for form in dict.fromkeys((text, password)) if _matches(form, encoded or "", hasher)]
+    if not right or encoded is None:
+        return Verdict(right=False)
+    return Verdict(right=True, upgrade=None if text in right and _is_of_today(encoded) else _encode(text))
+
+
+def _is_of_today(encoded: str) -> bool:
+    ours = _preferred()
+    return encoded.startswith(f"{ours.algorithm}$") and not ours.must_update(encoded)
+
+
+def _matches(form: str, encoded: str, hasher: Any | None) -> bool:
+    """Compare for the price of one hash of ours, whatever kind the stored one is."""
+    if hasher is None:
+        _make_up(form, owed=1)
+        return False
+    begun = time.thread_time()
+    right = bool(hasher.verify(form, encoded))
+    seconds = time.thread_time() - begun
     found = _BCRYPT_ROUNDS.match(encoded)
-    for missing in range(int(found[1]), rounds) if found else (rounds,):
-        _preferred().verify(text, _decoy(missing))
+    spent = 2.0 ** (int(found[1]) - _preferred().rounds) if found else seconds / costs.ours_lately()
+    if spent == 1:
+        costs.note_ours(seconds)
+    _make_up(form, owed=1 - spent)
+    return right
 
 
-def usable(encoded: str) -> bool:
-    """Whether passwords can be compared with this hash, at a cost that a sign-in may have."""
-    return _hasher_of(encoded) is not None
+def _make_up(form: str, *, owed: float) -> None:
+    """Do what is left of the work of one hash of ours: bcrypt's doubles with each round, so hashes of fewer add up."""
+    steps = round(owed * 2 ** (_preferred().rounds - costs.LEAST_ROUNDS))
+    for bit in range(max(steps, 0).bit_length()):
+        if steps >> bit & 1:
+            _preferred().verify(form, costs.decoy(costs.LEAST_ROUNDS + bit))
+
+
+def is_known(encoded: str) -> bool:
+    """Return whether passwords can be compared with this hash at all."""
+    return _hasher_of(encoded, most=math.inf) is not None
+
+
+def is_affordable(encoded: str) -> bool:
+    """Return whether comparing with it costs no more than with one of ours: it may be taken over."""
+    return _hasher_of(encoded, most=CEILING) is not None
+
+
+def is_too_dear(encoded: str) -> bool:
+    """Return whether it could be compared with but no sign-in does, for it costs too much."""
+    return is_known(encoded) and _hasher_of(encoded, most=TOLERANCE) is None
+
+
+def _hasher_of(encoded: str | None, *, most: float) -> Any | None:
+    """Return None where there is no password, or a hash that nothing can be compared with at that price."""
+    if not encoded or not is_password_usable(encoded):
+        return None
+    try:
+        hasher = identify_hasher(encoded)
+        cost = costs.of(str(hasher.algorithm), hasher.decode(encoded))
+    except (ValueError, AssertionError, KeyError, InvalidHash):
+        return None
+    return hasher if cost <= most else None
 
 
 def _preferred() -> Any:
     return get_hasher("default")
 
 
-def _hasher_of(encoded: str | None) -> Any | None:
-    """None where there is no password, or a hash that nothing can be compared with."""
-    if not encoded or not is_password_usable(encoded):
-        return None
-    try:
-        hasher = identify_hasher(encoded)
-        decoded = hasher.decode(encoded)
-        too_dear = imported.is_too_dear(str(hasher.algorithm), decoded)
-    except (ValueError, AssertionError, KeyError, InvalidHash):
-        return None
-    return None if too_dear else hasher
-
-
-def _decoy(rounds: int | None = None) -> str:
-    """A well-formed hash that no password is known for."""
-    hasher = _preferred()
-    return f"{hasher.algorithm}$$2b${rounds or hasher.rounds:02d}${'.' * 53}"
+def _encode(text: str) -> str:
+    return str(_preferred().encode(text, _preferred().salt()))
 
 
 def require_room() -> None:

@@ -1,7 +1,7 @@
 """Password hashes that other systems made: which are taken over, at what cost at most, and how they are written here.
 
-They are compared as they are and replaced at the next sign-in (accounts/passwords/hashing.py). The ceilings bound
-what a sign-in can cost; a hash is text from elsewhere.
+They are compared as they are and replaced at the next sign-in (accounts/passwords/hashing.py). One that costs more than
+a hash of ours is not taken over: times would tell who has such an account, and few of them would stop all sign-ins.
 """
 
 import re
@@ -9,10 +9,6 @@ from typing import Any
 
 from django.contrib.auth.hashers import BCryptPasswordHasher
 
-# What Django's own hashers do today, and some more: OWASP Password Storage Cheat Sheet, 2026.
-MOST_BCRYPT_ROUNDS = 14
-MOST_ARGON2 = {"memory_cost": 256 * 1024, "time_cost": 10, "parallelism": 8}  # KiB, passes, lanes
-MOST_PBKDF2_ITERATIONS = 2_000_000
 BYTES_THAT_BCRYPT_READS = 72
 
 _BCRYPT = re.compile(r"\$2[abxy]\$(\d\d)\$[./A-Za-z0-9]{53}")
@@ -43,12 +39,3 @@ def as_stored(text: str) -> str:
     if _ARGON2.fullmatch(text):
         return f"argon2{text}"
     return text
-
-
-def is_too_dear(algorithm: str, decoded: dict[str, Any]) -> bool:
-    """Whether comparing with it would cost more than a sign-in may; `decoded` is what the hasher reads from it."""
-    if algorithm.startswith("bcrypt"):
-        return int(decoded["work_factor"]) > MOST_BCRYPT_ROUNDS
-    if algorithm == "argon2":
-        return any(int(decoded[name]) > most for name, most in MOST_ARGON2.items())
-    return int(decoded.get("iterations", 0)) > MOST_PBKDF2_ITERATIONS

@@ -3,7 +3,11 @@
 import threading
 from typing import Any
 
-from django.contrib.auth.hashers import BCryptSHA256PasswordHasher
+from django.contrib.auth.hashers import (
+    Argon2PasswordHasher,
+    BCryptSHA256PasswordHasher,
+    PBKDF2PasswordHasher,
+)
 
 
 class CheapBCryptSHA256(BCryptSHA256PasswordHasher):
@@ -17,3 +21,13 @@ class CheapBCryptSHA256(BCryptSHA256PasswordHasher):
         with self._lock:
             type(self).made += 1
         return super().encode(password, salt)
+
+
+class CheapArgon2(Argon2PasswordHasher):
+    """Makes hashes that cost less than the cheapest bcrypt: a dearer one is nobody's password."""
+
+    time_cost, memory_cost, parallelism = 1, 64, 8
+
+
+class CheapPBKDF2(PBKDF2PasswordHasher):
+    iterations = 100

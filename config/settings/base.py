@@ -152,7 +152,7 @@ AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.BCryptSHA256PasswordHasher",
-    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "accounts.passwords.argon2_alone.OneThreadArgon2",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
     "accounts.passwords.imported.PlainBCrypt",
 ]

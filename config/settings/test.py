@@ -38,7 +38,7 @@ CELERY_TASK_EAGER_PROPAGATES = True
 # The cheapest cost bcrypt has: the work is asserted by counting calls, not by waiting.
 PASSWORD_HASHERS = [
     "accounts.tests.hashers.CheapBCryptSHA256",
-    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "accounts.passwords.argon2_alone.OneThreadArgon2",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
     "accounts.passwords.imported.PlainBCrypt",
 ]

@@ -32,6 +32,11 @@ class Command(BaseCommand):
         self.stdout.write(
             f"{report.imported} {verb}, {report.present} there already, {len(report.refused)} refused."
         )
+        if report.mailed:
+            asked = "would be" if dry_run else "are"
+            self.stdout.write(
+                f"{report.mailed} of them {asked} asked to choose a password: theirs costs too much."
+            )
         if report.refused:
             raise CommandError(f"{len(report.refused)} lines were refused: mend them and run this again.")
 

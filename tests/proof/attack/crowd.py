@@ -12,6 +12,9 @@ STATES = (
     "pending_deletion",
     "deleted",
     "imported",
+    "imported_pbkdf2",
+    "imported_argon2",
+    "imported_dear",
     "without_password",
     "over_mail_budget",
 )
@@ -20,6 +23,8 @@ ARMS = ("unknown", *STATES)
 _MAKE = """
 import json
 import bcrypt
+from argon2 import PasswordHasher
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.hashers import make_password
 from django.db.models.functions import Now
 from accounts.kit import throttles
@@ -28,12 +33,18 @@ from accounts.kit.email_address import mailbox
 from accounts.models import User
 tag, count, password, states = {arguments!r}
 ours = make_password(password)
-theirs = imported.as_stored(bcrypt.hashpw(password.encode(), bcrypt.gensalt(10)).decode())
+theirs = {{
+    "imported": imported.as_stored(bcrypt.hashpw(password.encode(), bcrypt.gensalt(10)).decode()),
+    "imported_pbkdf2": PBKDF2PasswordHasher().encode(password, "salt", iterations=260_000),
+    "imported_argon2": imported.as_stored(PasswordHasher(2, 19 * 1024, 4).hash(password)),
+    "imported_dear": PBKDF2PasswordHasher().encode(password, "salt", iterations=1_000_000),
+    "without_password": make_password(None),
+}}
 def one(state, number):
     gone = state == "deleted"
     return User(
         email=None if gone else f"{{state}}-{{number}}-{{tag}}@attack.example",
-        password={{"imported": theirs, "without_password": make_password(None)}}.get(state, ours),
+        password=theirs.get(state, ours),
         email_verified_at=None if state == "unverified" or gone else Now(),
         status=state if state in ("suspended", "pending_deletion", "deleted") else "active",
     )

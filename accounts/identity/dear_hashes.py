@@ -1,0 +1,35 @@
+"""Hashes that cost more than one of ours: they stay behind, and their owners are mailed a link to choose a password."""
+
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, make_password
+from django.db import transaction
+
+from accounts import mail, passwords
+from accounts.kit import pages
+from accounts.mail import tokens
+from accounts.mail.tokens import Purpose
+from accounts.models import User
+
+
+def ask_to_choose(user: User) -> None:
+    """Mail the link. Called in the transaction that leaves the password behind."""
+    token = tokens.issue(Purpose.RESET, user_id=user.pk, email=user.email or "")
+    mail.enqueue(mail.PASSWORD_TO_CHOOSE, user_id=user.pk, token=token)
+
+
+def leave_behind(*, dry_run: bool) -> int:
+    """Leave those behind that an earlier version took over and that no sign-in accepts any more. Return how many."""
+    with_password = (
+        User.objects.exclude(email=None)
+        .exclude(password="")
+        .exclude(password__startswith=UNUSABLE_PASSWORD_PREFIX)
+    )
+    dear = (user for user in pages.by_key(with_password) if passwords.is_too_dear(user.password))
+    return sum(dry_run or _leave_behind(user) for user in dear)
+
+
+@transaction.atomic
+def _leave_behind(user: User) -> bool:
+    if User.objects.as_judged(user).update(password=make_password(None)) != 1:
+        return False
+    ask_to_choose(user)
+    return True

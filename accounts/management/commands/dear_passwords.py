@@ -1,0 +1,21 @@
+"""Finds imported hashes that cost more than a sign-in may (docs/decisions/0027-turns-at-hashing.md)."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from accounts.identity import dear_hashes
+
+
+class Command(BaseCommand):
+    help = (
+        "Leaves imported hashes behind that cost more than a sign-in may, and mails their owners a link to choose a "
+        "password. Run it once after an upgrade from a version that accepted them. Safe to repeat."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--dry-run", action="store_true", help="only count them")
+
+    def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
+        found = dear_hashes.leave_behind(dry_run=dry_run)
+        self.stdout.write(f"{found} {'would be' if dry_run else 'are'} asked to choose a password.")
