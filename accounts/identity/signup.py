@@ -5,6 +5,7 @@ hash and one mail. Who typed which password is unknown until the mailbox's owner
 one address stand side by side.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
@@ -21,6 +22,7 @@ from accounts.kit.problems import Fault, ServiceUnavailable, ValidationFailed
 from accounts.mail import tokens
 from accounts.mail.tokens import Purpose
 from accounts.models import PendingRegistration, User
+from accounts.models.users import PendingRegistrationQuerySet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,11 @@ class Registration:
     password: str
     display_name: str
     locale: str
+    after: UUID | None  # the newest of this address when the password was hashed
+
+
+class _Overtaken(Exception):
+    """Another registration of the address was stored since the password was hashed like the newest one's."""
 
 
 def register(*, email: str, password: str, display_name: str, locale: str, client: Client) -> None:
@@ -44,8 +51,19 @@ def register(*, email: str, password: str, display_name: str, locale: str, clien
     if wrong:
         raise ValidationFailed(*wrong)
     address = email_address.parse(email)
-    hashed = passwords.make_hash(password, passwords.by_stranger(address, client))
-    _store(Registration(email=address, password=hashed, display_name=name, locale=locale), client)
+    attempt = passwords.by_stranger(address, client)
+    for is_last in (False, False, True):
+        newest = _waiting(address).first()
+        wanted = Registration(
+            email=address,
+            password=passwords.make_hash(password, attempt, like=newest.password if newest else None),
+            display_name=name,
+            locale=locale,
+            after=newest.pk if newest else None,
+        )
+        with suppress(_Overtaken):
+            _store(wanted, client, is_last=is_last)
+            break
 
 
 def _faults(email: str, password: str, name: str, locale: str) -> list[Fault]:
@@ -56,11 +74,22 @@ def _faults(email: str, password: str, name: str, locale: str) -> list[Fault]:
     ]
 
 
+def _waiting(address: str) -> PendingRegistrationQuerySet:
+    """Return the registrations of an address that nobody has confirmed, the newest first."""
+    return PendingRegistration.objects.waiting().filter(user__email=address).order_by("-created_at", "-id")
+
+
 @transaction.atomic
-def _store(wanted: Registration, client: Client) -> None:
-    """The same statements whoever has the address. Only their values differ."""
+def _store(wanted: Registration, client: Client, *, is_last: bool) -> None:
+    """The same statements whoever has the address. Only their values differ.
+
+    Raises _Overtaken, but not the last time: whoever is overtaken again and again is taken for somebody else.
+    """
     new_id = uuid4()
     holder = _holder(wanted, new_id)
+    newest = _waiting(wanted.email).values_list("pk", flat=True).first()
+    if newest != wanted.after and not is_last:
+        raise _Overtaken
     taken = holder.email_verified
     registration = PendingRegistration.objects.create(
         user=holder,
@@ -136,18 +165,23 @@ def _confirm(token_id: UUID, client: Client) -> User:
 
 
 def _is_contested(registration: PendingRegistration | None, waiting: list[PendingRegistration]) -> bool:
-    """Whether somebody else than the one who now confirms may know the account's password."""
+    """Whether somebody else than the one who now confirms may know the account's password.
+
+    Who registers again with the same password (a double click, an answer that was lost) is not: their hashes are equal.
+    """
     if registration is None:
         return bool(waiting)
-    return [one.pk for one in waiting] != [registration.pk] or not registration.founding
+    are_one = len({one.password for one in waiting}) == 1 and any(one.founding for one in waiting)
+    return registration not in waiting or not are_one
 
 
 def _settle(user: User, registration: PendingRegistration | None, client: Client) -> None:
-    """One registration: its password and sessions stay."""
+    """One registration, or repeats of it: its password and sessions stay."""
     user.email_verified_at = Now()
     user.save(update_fields=["email_verified_at"])
     if registration is not None:
         PendingRegistration.objects.filter(pk=registration.pk).update(confirmed_at=Now(), password="")
+    PendingRegistration.objects.filter(user=user).void()
     audit.record(Event.EMAIL_VERIFIED, user_id=user.pk, client=client)
 
 

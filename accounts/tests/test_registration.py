@@ -1,6 +1,7 @@
 """Registration: every arm alike, several registrations of one address, and the confirmation by link and code."""
 
 import re
+import unicodedata
 from datetime import timedelta
 from typing import Any
 
@@ -25,6 +26,7 @@ from accounts.tests.conftest import (
     statements,
     steady_headers,
 )
+from tests.listeners import ListenerClient
 
 EMAIL = "ada@example.com"
 CLIENT = Client("192.0.2.1", "test")
@@ -171,7 +173,10 @@ ARMS: dict[str, dict[str, Any]] = {
     "suspended": {"status": "suspended"},
     "pending_deletion": {"status": "pending_deletion"},
     "without_password": {"password": None},
+    "registered_before": {},
+    "registered_alike": {},
 }
+FIRST_PASSWORDS = {"registered_before": PASSWORD, "registered_alike": OTHER_PASSWORD}
 
 
 @pytest.mark.django_db
@@ -186,7 +191,10 @@ class TestEveryArmOfRegister:
         )  # whatever is loaded once, now is
         deliver_mails()
         for arm, fields in ARMS.items():
-            if arm != "unknown":
+            if arm in FIRST_PASSWORDS:
+                post(public, "register", email=f"{arm}@example.com", password=FIRST_PASSWORDS[arm])
+                deliver_mails()
+            elif arm != "unknown":
                 make_user(f"{arm}@example.com", **fields)
             with statements() as run, hashes() as made:
                 answer = post(public, "register", email=f"{arm}@example.com", password=OTHER_PASSWORD)
@@ -199,7 +207,7 @@ class TestEveryArmOfRegister:
         status, _, _, run, made, mails = seen[arm]
         assert seen[arm] == seen["unknown"]
         assert (status, made, mails) == (202, 1, 1)
-        verbs = ["INSERT", "SELECT", "INSERT", "UPDATE", *["INSERT"] * 4]
+        verbs = ["SELECT", "INSERT", "SELECT", "SELECT", "INSERT", "UPDATE", *["INSERT"] * 4]
         assert [statement.split()[0] for statement in run] == verbs
 
     def test_the_owner_of_a_taken_address_is_told(self, register, make_user):
@@ -383,6 +391,57 @@ class TestContestedAddress:
 
 
 @pytest.mark.django_db
+class TestRepeatedRegistration:
+    """A double click, or a try after an answer that was lost: who knows the password is one and the same."""
+
+    @pytest.mark.parametrize(("times", "clicked"), [(2, 0), (2, -1), (3, 0), (3, 1)])
+    @pytest.mark.parametrize("by_code", [False, True])
+    def test_any_mail_confirms_and_the_password_opens(self, register, sign_in, times, clicked, *, by_code):
+        public = ListenerClient("public")
+        messages = [register(EMAIL, display_name=f"Ada {number}") for number in range(times)]
+        proofs = [
+            {"email": EMAIL, "code": code_in(one)} if by_code else {"token": link_in(one)} for one in messages
+        ]
+        assert post(public, "verify-email", **proofs[clicked]).status_code == 200
+        assert sign_in(EMAIL)["access_token"]
+        assert User.objects.get().display_name == "Ada 0"
+        assert not PendingRegistration.objects.waiting().exists()
+        assert not PendingRegistration.objects.exclude(password="").exists()
+        for token in {link_in(one) for one in messages if one is not messages[clicked]}:
+            assert outcome(post(public, "verify-email", token=token)) == (400, "token_invalid")
+        assert deliver_mails()[1:] == []
+
+    def test_forms_of_unicode_are_one_password(self, public, register, sign_in):
+        composed = "Zo\u00eb's bicycles over oil"
+        register(EMAIL, composed)
+        message = register(EMAIL, unicodedata.normalize("NFD", composed))
+        assert post(public, "verify-email", token=link_in(message)).status_code == 200
+        assert sign_in(EMAIL, composed)["access_token"]
+
+    @pytest.mark.parametrize(
+        "typed",
+        [
+            (OTHER_PASSWORD, PASSWORD, PASSWORD),
+            (PASSWORD, OTHER_PASSWORD, PASSWORD),
+            (PASSWORD, PASSWORD, OTHER_PASSWORD),
+            (PASSWORD, PASSWORD.upper()),
+        ],
+        ids=["thief first", "thief between", "thief last", "nearly"],
+    )
+    @pytest.mark.parametrize("clicked", [0, -1])
+    def test_beside_another_password_none_opens(self, public, register, typed, clicked):
+        messages = [register(EMAIL, password) for password in typed]
+        assert post(public, "verify-email", token=link_in(messages[clicked])).status_code == 200
+        assert not User.objects.get().has_usable_password()
+
+    def test_hashes_of_strangers_have_salts_of_their_own(self, register):
+        for email in (EMAIL, "eve@example.com"):
+            register(email)
+        first, second = User.objects.values_list("password", flat=True)
+        assert first[:40] != second[:40]
+
+
+@pytest.mark.django_db
 class TestPageOfTheLink:
     def test_opening_changes_nothing(self, public, register):
         token = link_in(register(EMAIL))
@@ -499,6 +558,15 @@ class TestAtOnce:
         assert set(results) <= {None, "service_unavailable"}
         assert (User.objects.count(), PendingRegistration.objects.count()) == (1, made)
         assert PendingRegistration.objects.filter(founding=True).count() == 1
+
+    def test_a_double_click_is_one_registration(self, public, sign_in):
+        def register(_number):
+            signup.register(email=EMAIL, password=PASSWORD, display_name="", locale="en", client=CLIENT)
+
+        assert at_once(2, register) == [None, None]
+        (message, _) = deliver_mails()
+        assert post(public, "verify-email", token=link_in(message)).status_code == 200
+        assert sign_in(EMAIL)["access_token"]
 
     def test_confirming_both_links_at_once_confirms_one(self, register):
         tokens = [link_in(register(EMAIL, PASSWORD)), link_in(register(EMAIL, OTHER_PASSWORD))]
