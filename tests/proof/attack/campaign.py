@@ -11,6 +11,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "script" / "lib"), str(ROOT / "tests" / "p
 import bad_headers  # noqa: E402
 import canaries  # noqa: E402
 import documents  # noqa: E402
+import floods  # noqa: E402
 import forgeries  # noqa: E402
 import google_sign_ins  # noqa: E402
 import guesses  # noqa: E402
@@ -33,6 +34,9 @@ PARTS: dict[str, Part] = {
     "spellings": spellings.paths_of_other_listeners,
     "canaries": canaries.secrets_and_erased_people,
     "documents": documents.made_up_requests,
+    "crowd": floods.twenty_at_once,
+    "account-flood": floods.from_one_account,
+    "network-flood": floods.from_one_network,
     "timing": timing.who_has_an_account,
 }
 
