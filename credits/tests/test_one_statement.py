@@ -1,14 +1,16 @@
 """The one statement of a usual use: what it returns, and what becomes of its connection when it fails."""
 
+from contextlib import nullcontext
 from uuid import uuid4
 
 import pytest
-from django.db import OperationalError, connection, connections, transaction
+from django.db import DataError, OperationalError, connection, connections, transaction
+from django.db.backends.postgresql.base import ServerBindingCursor
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
 from credits import ledger
-from credits.ledger import one_statement
+from credits.ledger import one_statement, verify
 from credits.ledger.calls import Call, request_bytes
 from credits.models import CreditTransaction, UserCredit
 
@@ -34,13 +36,18 @@ def use(user: User, **texts: object) -> CreditTransaction:
     return used
 
 
-@pytest.mark.parametrize("texts", [{}, {"description": "d", "reference": "r", "metadata": {"a": [1]}}])
-def test_returns_the_row_as_the_journal_has_it(rich: User, texts: dict[str, object]) -> None:
-    used = use(rich, **texts)
+@pytest.mark.parametrize("watched", [False, True])
+@pytest.mark.parametrize(
+    "texts", [{}, {"description": "", "reference": "ré", "metadata": {}}, {"metadata": {"a": [1, "ü"]}}]
+)
+def test_returns_the_row_as_the_journal_has_it(rich: User, texts: dict[str, object], watched: bool) -> None:
+    with CaptureQueriesContext(connection) if watched else nullcontext():
+        used = use(rich, **texts)
     stored = CreditTransaction.objects.get(pk=used.pk)
     assert {name: getattr(used, name) for name in COLUMNS} == {
         name: getattr(stored, name) for name in COLUMNS
     }
+    assert list(verify.verify_user(rich.pk).findings) == []
 
 
 def test_is_one_statement_and_the_answer_asks_for_no_other(rich: User) -> None:
@@ -69,6 +76,43 @@ def test_a_lost_connection_is_an_outage_for_django_and_the_next_use_has_another(
 def test_opens_the_connection_if_there_is_none(rich: User) -> None:
     connection.close()
     assert use(rich).balance == 99
+
+
+def test_is_prepared_again_when_the_driver_has_dropped_all_that_was_prepared(rich: User) -> None:
+    use(rich)
+    assert b"credits_use" in prepared()
+    with connection.cursor() as cursor:
+        cursor.execute("DEALLOCATE ALL")  # as after each ROLLBACK
+    assert use(rich).balance == 98
+    assert b"credits_use" in prepared()
+
+
+def prepared() -> set[bytes]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM pg_prepared_statements")
+        return {name.encode() for (name,) in cursor.fetchall()}
+
+
+def test_passes_by_no_cursor_that_somebody_has_put_in_place_of_djangos(rich: User) -> None:
+    """Tracers do."""
+    seen = []
+
+    class Traced(ServerBindingCursor):
+        def execute(self, query: str, *arguments: object, **options: object) -> object:
+            seen.append(query)
+            return super().execute(query, *arguments, **options)
+
+    connection.connection.cursor_factory = Traced
+    use(rich)
+    assert seen == [one_statement.STATEMENT]
+
+
+@pytest.mark.parametrize("text", ["key", "description"])
+def test_a_text_with_a_nul_is_refused_and_not_cut(rich: User, text: str) -> None:
+    cut = Call(**{"service": "shop", "key": "k", "request": b"", text: "a\0b"})
+    with pytest.raises(DataError):
+        one_statement.use(user_id=rich.pk, amount=1, call=cut)
+    assert UserCredit.objects.get(pk=rich.pk).balance == 100
 
 
 def test_a_refused_row_does_not_end_the_transaction_around_it(rich: User) -> None:
