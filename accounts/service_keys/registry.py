@@ -65,9 +65,9 @@ class Registry:
 
     def find(self, text: str) -> ServiceCredential | None:
         """The credential of a live key, else None: for unknown, wrong, revoked and expired keys alike."""
-        if form.key_id(text) is None:
-            return None
         digest = form.digest(text)
+        if digest not in self._by_digest and form.key_id(text) is None:  # a typing error costs no look-up
+            return None
         credential = self._live().get(digest)
         if credential is None or not hmac.compare_digest(credential.digest, digest):
             return None
