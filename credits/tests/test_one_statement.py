@@ -1,6 +1,7 @@
 """The one statement of a usual use: what it returns, and what becomes of its connection when it fails."""
 
 from contextlib import nullcontext
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -100,7 +101,7 @@ def test_passes_by_no_cursor_that_somebody_has_put_in_place_of_djangos(rich: Use
     class Traced(ServerBindingCursor):
         def execute(self, query: str, *arguments: object, **options: object) -> object:
             seen.append(query)
-            return super().execute(query, *arguments, **options)
+            return super().execute(query, *arguments, **options)  # type: ignore[misc]
 
     connection.connection.cursor_factory = Traced
     use(rich)
@@ -109,7 +110,8 @@ def test_passes_by_no_cursor_that_somebody_has_put_in_place_of_djangos(rich: Use
 
 @pytest.mark.parametrize("text", ["key", "description"])
 def test_a_text_with_a_nul_is_refused_and_not_cut(rich: User, text: str) -> None:
-    cut = Call(**{"service": "shop", "key": "k", "request": b"", text: "a\0b"})
+    given: dict[str, Any] = {"service": "shop", "key": "k", "request": b"", text: "a\0b"}
+    cut = Call(**given)
     with pytest.raises(DataError):
         one_statement.use(user_id=rich.pk, amount=1, call=cut)
     assert UserCredit.objects.get(pk=rich.pk).balance == 100
