@@ -106,7 +106,10 @@ class Turns:
 
     def _await_turn(self, ticket: Ticket) -> None:
         while True:
-            place = self._look(ticket)
+            try:
+                place = self._look(ticket)
+            except OSError:
+                place = self._waiting  # somebody keeps the lock, for a while
             if place is None:
                 return
             if time.monotonic() - ticket.arrived > self._patience:

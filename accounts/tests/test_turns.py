@@ -1,5 +1,7 @@
 """Work that the machine does one by one, whatever processes ask for it. Two `Turns` on one file are two processes."""
 
+import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -184,6 +186,17 @@ class TestFaults:
         started = time.monotonic()
         assert make().do(lambda: "in", "b") == "in"
         assert time.monotonic() - started < 4
+
+    def test_who_keeps_the_lock_for_a_while_costs_time_only(self, make, held, tmp_path):
+        end = held("a")
+        with ThreadPoolExecutor(1) as pool, (tmp_path / "turns.json").open("rb") as file:
+            waiting = pool.submit(make().do, lambda: "in", "b")
+            eventually(lambda: len(json.loads(file.seek(0) or file.read())) == 2)
+            fcntl.flock(file, fcntl.LOCK_EX)
+            time.sleep(1.5)
+            fcntl.flock(file, fcntl.LOCK_UN)
+            end.set()
+            assert waiting.result(8) == "in"
 
     @pytest.mark.parametrize("text", [b"", b"[[", b"\0" * 100, b'[["x",["a"],0,1,1e300,true]]'])
     def test_a_torn_file_is_an_empty_one(self, make, tmp_path, text):
