@@ -158,7 +158,7 @@ class TestImport:
         assert User.objects.get(email=EMAIL).password == before
         assert AuditEvent.objects.filter(type="user_imported").count() == 1200
 
-    @pytest.mark.parametrize("text", DEAR_HASHES[:3] + DEAR_HASHES[5:6])
+    @pytest.mark.parametrize("text", DEAR_HASHES[:3] + DEAR_HASHES[5:6], ids=range(4))
     def test_one_that_an_earlier_version_took_over_is_found_and_left_behind(self, public, make_user, text):
         stored = imported.as_stored(text)
         for name, encoded in (("ada", stored), ("eve", HASHES["pbkdf2"]), ("joe", None)):
