@@ -15,10 +15,12 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 
 from deploy import gunicorn
+from deploy.granian_reload import Respawned, Turns
 
 CONNECTIONS = 1000  # of one worker, idle ones included: as many as gunicorn's
 LARGEST_HEAD = 64 * 1024
 HEAD_WITHIN = 10  # seconds
+MOST_LEFT = 64 * 1024  # bytes of a body, as with gunicorn
 START = 30.0  # seconds that a new worker gets to import the application before an old one ends
 
 
@@ -65,11 +67,19 @@ class Chunked:
         return piece
 
 
-def refuse_cut_bodies(application: Callable[..., Any]) -> Callable[..., Any]:
+def attend_bodies(application: Callable[..., Any]) -> Callable[..., Any]:
+    """Refuse bodies that were cut, and read what the application leaves of one: else granian ends the connection
+    without a word, and the client loses the call that it sends next.
+    """
+
     def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        body = environ["wsgi.input"]
         if "HTTP_TRANSFER_ENCODING" in environ:
-            environ["wsgi.input"] = Chunked(environ["wsgi.input"])
-        return application(environ, start_response)
+            environ["wsgi.input"] = Chunked(body)
+        answer = application(environ, start_response)
+        if 0 < int(environ.get("CONTENT_LENGTH") or 0) <= MOST_LEFT:
+            body.read()
+        return answer
 
     return serve
 
@@ -81,8 +91,12 @@ def load(_target: str) -> Callable[..., Any]:
     gc.collect()
     gc.freeze()
     gunicorn.post_fork(None, None)
-    return refuse_cut_bodies(application)
+    return attend_bodies(application)
 
 
 if __name__ == "__main__":
-    server(sys.argv[1]).serve(target_loader=load)
+    granian, turns = server(sys.argv[1]), Turns(gunicorn.workers)
+    granian.respawned_wrks = Respawned(turns)
+    granian.on_startup(turns.attend_end)
+    granian.on_reload(turns.begin)
+    granian.serve(spawn_target=turns.serve, target_loader=load)

@@ -64,7 +64,7 @@ class Served:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(30)
+        self.process.wait(60)  # of which granian spends 30 on a reload that has begun
 
 
 @contextlib.contextmanager

@@ -1,16 +1,21 @@
 """The floor over real sockets, on both servers: what a listener promises whatever a client does."""
 
 import contextlib
+import http.client
 import json
+import os
 import re
+import signal
 import socket
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.served import ask, connect, seconds_of_a_call, served, to_the_end
+from tests.served import LIVE, Served, ask, connect, seconds_of_a_call, served, to_the_end
+from tests.waiting import eventually
 
 SERVERS = ("gunicorn", "granian")
 HEAD = b"Host: x\r\nContent-Type: application/json\r\n"
@@ -91,6 +96,20 @@ class TestFloor:
         assert status_of(answer) == 400
         assert problem_in(answer)["code"] == "body_unreadable"
 
+    def test_a_refusal_that_needs_no_body_does_not_cost_the_connection(self, listener):
+        """The body comes later than its head, as from clients that send them apart."""
+        with connect(listener.port) as connection:
+            for _ in range(3):
+                connection.sendall(b"POST /nowhere HTTP/1.1\r\n" + HEAD + b"Content-Length: 2\r\n\r\n")
+                time.sleep(0.2)
+                connection.sendall(b"{}")
+                answer = b""
+                while not answer.endswith(b"}"):
+                    piece = connection.recv(65536)
+                    assert piece, answer
+                    answer += piece
+                assert status_of(answer) == 404
+
     def test_who_waits_to_be_asked_for_the_body_is_asked_once(self, listener):
         with connect(listener.port) as connection:
             connection.sendall(
@@ -164,3 +183,51 @@ def test_no_variable_of_the_environment_is_shown(tmp_path, server):
     assert b"HTTP/1.1 503 " in said
     assert canary.encode() not in said
     assert canary not in running.log.read_text()
+
+
+def test_a_worker_that_is_replaced_sends_its_clients_elsewhere_before_it_ends(tmp_path):
+    """granian; with gunicorn F16 holds it. A client on whose connection nothing comes any more would lose its call."""
+    with served("granian", tmp_path) as running:
+        client = http.client.HTTPConnection("127.0.0.1", running.port, timeout=SOON)
+        assert not asked_to_leave(client)
+        running.process.send_signal(signal.SIGHUP)
+        eventually(lambda: asked_to_leave(client), "a word that the client must leave")
+        assert seconds_of_a_call(running.port) < SOON
+
+
+def test_a_worker_that_dies_again_and_again_is_replaced(tmp_path):
+    """granian itself would end altogether, healthy workers included."""
+    with served("granian", tmp_path) as running:
+        for _ in range(3):
+            (worker,) = workers(running)
+            os.kill(worker, signal.SIGKILL)
+            eventually(lambda dead=worker: workers(running) - {dead}, "another worker")
+        eventually(lambda: answers(running), "an answer")
+
+
+def test_workers_without_a_parent_end(tmp_path):
+    """They would go on to serve what they have beside those that are started then, on the same port."""
+    with served("granian", tmp_path) as running:
+        assert workers(running)
+        running.process.kill()
+        eventually(lambda: not answers(running), "the end")
+
+
+def workers(running: Served) -> set[int]:
+    pid = running.process.pid
+    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
+def answers(running: Served) -> bool:
+    try:
+        return ask(running.port, LIVE).startswith(b"HTTP/1.1 200 ")
+    except OSError:
+        return False
+
+
+def asked_to_leave(client: http.client.HTTPConnection) -> bool:
+    client.request("GET", "/livez")
+    answer = client.getresponse()
+    answer.read()
+    assert answer.status == 200
+    return answer.will_close

@@ -32,9 +32,10 @@ class Listener:
         name: str = "internal",
         database: str = DATABASE,
         server: str = "gunicorn",
+        port: int = 0,
         **more: str,
     ) -> None:
-        self.port = free_port()
+        self.port = port or free_port()
         self.pidfile = instance.directory / f"drill-{name}-{self.port}.pid"
         environment = {
             **clean_environment(),
@@ -49,7 +50,7 @@ class Listener:
             "PYTHONFAULTHANDLER": "1",
             **more,
         }
-        with instance.log_path.with_name(f"{name}.log").open("wb") as log:
+        with instance.log_path.with_name(f"{name}.log").open("ab" if port else "wb") as log:
             self.first = subprocess.Popen(
                 ["sh", "deploy/listen", server, "127.0.0.1", str(self.port)],
                 cwd=ROOT,
@@ -115,15 +116,21 @@ def rolling(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
 
 
 def rolling_granian(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
-    """The same with granian, which knows HUP and TERM only. What a reload breaks is told, not required: the decision
-    for gunicorn was made by it (docs/decisions/0021). Nothing may be lost or doubled all the same.
-    """
+    """The same with granian: HUP, and another one on the same port, which stays when the first gets TERM."""
     listener = Listener(instance, server="granian")
+    second: list[Listener] = []
 
     def restarts(traffic: Traffic) -> None:
-        _count_failures(traffic, verdict, "HUP", lambda: _hup_granian(instance, listener), most=None)
+        _count_failures(traffic, verdict, "HUP", lambda: _hup_granian(instance, listener))
+        _count_failures(
+            traffic, verdict, "another and TERM", lambda: second.append(_succeed(instance, listener))
+        )
 
-    _restarted(instance, verdict, listener, restarts)
+    try:
+        _restarted(instance, verdict, listener, restarts)
+    finally:
+        for one in second:
+            one.end()
 
 
 def _restarted(
@@ -152,10 +159,8 @@ def _restarted(
     reckon(verdict, settled)
 
 
-def _count_failures(
-    traffic: Traffic, verdict: Verdict, name: str, restart: Callable[[], object], *, most: int | None = 0
-) -> None:
-    """Requests that began from the signal to some seconds after, and failed: `most` may (None: any number)."""
+def _count_failures(traffic: Traffic, verdict: Verdict, name: str, restart: Callable[[], object]) -> None:
+    """Requests that began from the signal to some seconds after: none may fail."""
     begun = time.monotonic()
     restart()
     time.sleep(6)
@@ -166,9 +171,7 @@ def _count_failures(
     verdict.notes.append(
         f"{name}: {len(failed)} of {len(answers)} failed {failed[:5]}, the slowest took {slowest:.2f} s"
     )
-    verdict.require(
-        most is None or len(failed) <= most, f"{name}: {len(failed)} of {len(answers)} requests failed"
-    )
+    verdict.require(not failed, f"{name}: {len(failed)} of {len(answers)} requests failed")
 
 
 def _hup(listener: Listener) -> None:
@@ -183,6 +186,22 @@ def _hup_granian(instance: Instance, listener: Listener) -> None:
     before = listener.children()
     os.kill(listener.first.pid, signal.SIGHUP)
     instance.await_(lambda: not before & listener.children(), "the workers were not replaced", within=120)
+
+
+def _succeed(instance: Instance, first: Listener) -> Listener:
+    """Start another granian on the port of the first, and end the first when both serve."""
+    second = Listener(instance, name="internal", server="granian", port=first.port)
+    instance.await_(lambda: _sockets(first.port) == 4, "the second did not come", within=60)
+    os.kill(first.first.pid, signal.SIGTERM)
+    instance.await_(lambda: first.first.poll() is not None, "the first did not go", within=GRACE)
+    first.first = second.first  # the one that is there from now on
+    return second
+
+
+def _sockets(port: int) -> int:
+    """Count the sockets that listen on the port: one for each of granian's workers."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[1].endswith(f":{port:04X}") and row[3] == "0A" for row in rows)
 
 
 def _replace(instance: Instance, listener: Listener) -> None:

@@ -1,0 +1,131 @@
+"""Replace granian's workers (HUP), and end them (TERM), without breaking a call.
+
+granian ends a worker together with its connections: a client that sends its next request on one of them at that moment
+gets no answer. Here a worker leaves first: it listens no more, so that new connections go to others, and answers what
+still comes on its own with `Connection: close`. At a reload it leaves as soon as its successor listens, and granian
+ends it `respawn_interval` after the successor's start: by then only connections that nobody uses are left. After TERM
+all leave at once, and end two seconds later: whoever has started another granian on the same port loses no call.
+
+What waits to be accepted when a worker leaves, the kernel hands to another one if `net.ipv4.tcp_migrate_req` is 1 and
+resets otherwise: few connections, as they wait for a moment only.
+"""
+
+import multiprocessing
+import os
+import signal
+import socket
+import stat
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from granian import Granian
+
+OPEN = Path("/proc/self/fd")
+PARTING = 2.0  # seconds: for whoever is about to send, as gunicorn's
+Application = Callable[..., Any]
+
+
+class Call:
+    """Tell other processes something, once. Unlike multiprocessing.Event it is whole after one that waits is killed."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = multiprocessing.Pipe(duplex=False)
+
+    def send(self) -> None:
+        if not self.came():
+            self._writer.send_bytes(b".")
+
+    def came(self, *, within: float = 0.0) -> bool:
+        return self._reader.poll(within)  # it stays there for all who look
+
+
+class Turns:
+    """Say who leaves when: a call for each worker, which its successor sends. `listened`: one of them got so far."""
+
+    def __init__(self, workers: int) -> None:
+        self.listened = Call()
+        self._before, self._mine = _calls(workers), _calls(workers)
+
+    def begin(self) -> None:
+        """Begin a reload: called in the parent, before it starts the new workers."""
+        self._before, self._mine = self._mine, _calls(len(self._mine))
+
+    def attend_end(self) -> None:
+        """Have all workers leave at TERM before granian ends them: called in the parent when it has begun."""
+        end: Any = signal.getsignal(signal.SIGTERM)
+
+        def leave(number: int, frame: object) -> None:
+            for call in (*self._before, *self._mine):
+                call.send()
+            threading.Timer(PARTING, end, (number, frame)).start()
+
+        signal.signal(signal.SIGTERM, leave)
+
+    def serve(self, number: int, name: str | None, load: Callable[[], Application], *rest: Any) -> None:
+        """Serve as a worker; granian calls it in the new process, with its number from 1."""
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # not the parent's; granian sets its own when it serves
+        left = threading.Event()
+        if OPEN.exists():  # Linux
+            turn = number - 1, os.getppid(), left
+            threading.Thread(target=self._take_turn, args=turn, daemon=True).start()
+        Granian._spawn_wsgi_worker(number, name, lambda: _parting(load(), left), *rest)  # noqa: SLF001
+
+    def _take_turn(self, index: int, parent: int, left: threading.Event) -> None:
+        """Tell the worker before that this one listens, wait for the one after, and leave."""
+        while not (listeners := _listeners()):
+            time.sleep(0.05)
+        self.listened.send()
+        self._before[index].send()
+        while not self._mine[index].came(within=1.0):
+            if os.getppid() != parent:  # it was killed, and nobody else would ever end this worker
+                os.kill(os.getpid(), signal.SIGTERM)
+        left.set()
+        with socket.socket() as nothing:
+            for listener in listeners:
+                os.dup2(nothing.fileno(), listener)  # closes it; granian goes on waiting there, in vain
+
+
+class Respawned(dict[int, float]):
+    """Keep when each worker was replaced, for granian, which ends itself where one dies twice within 5.5 seconds.
+
+    That is right while none has begun to listen, as nothing will come of it; later those that serve would end too.
+    """
+
+    def __init__(self, turns: Turns) -> None:
+        self._listened = turns.listened
+
+    def get(self, number: int, default: Any = None) -> Any:
+        return default if self._listened.came() else super().get(number, default)
+
+
+def _calls(workers: int) -> list[Call]:
+    return [Call() for _ in range(workers)]
+
+
+def _listeners() -> list[int]:
+    """Return the open files of this process that are sockets which listen. granian tells them to nobody."""
+    return [int(file.name) for file in OPEN.iterdir() if _listens(int(file.name))]
+
+
+def _listens(file: int) -> bool:
+    try:
+        if not stat.S_ISSOCK(os.fstat(file).st_mode):
+            return False
+        with socket.socket(fileno=os.dup(file)) as one:
+            return bool(one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except OSError:  # closed meanwhile, or a socket that cannot listen
+        return False
+
+
+def _parting(application: Application, left: threading.Event) -> Application:
+    def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        if not left.is_set():
+            return application(environ, start_response)
+        return application(
+            environ, lambda status, headers: start_response(status, [*headers, ("Connection", "close")])
+        )
+
+    return serve
