@@ -15,9 +15,11 @@ from django.utils import timezone
 
 from accounts.admin import sign_in
 from accounts.kit import sealing
+from accounts.kit.client import Client
 from accounts.models import Service, ServiceKey, Session, User
 from accounts.service_keys import form
 from accounts.service_keys.registry import SCOPES, registry
+from accounts.sessions import of_staff
 from accounts.sessions.tokens import SessionAccessToken
 from tests.listeners import ListenerClient
 
@@ -95,6 +97,9 @@ def staff_session(user: User) -> ListenerClient:
     if not Authenticator.objects.filter(user=user, type="totp").exists():
         give_app(user)
     session[sign_in.FACTOR] = Authenticator.objects.get(user=user, type="totp").pk
+    session[sign_in.ROW] = str(
+        of_staff.open_row(user, methods=["pwd", "otp", "mfa"], client=Client(None, ""))
+    )
     session.save()
     return client
 

@@ -362,7 +362,8 @@ def state() -> list[Any]:
     rows = [list(model.objects.order_by("pk").values()) for model in models]
     for row in rows[0]:
         row.pop("last_login")
-    return [*rows, AuditEvent.objects.exclude(type="signed_in").count()]
+    sessions = list(Session.objects.exclude(door=Session.Door.ADMIN).order_by("pk").values())
+    return [*rows, sessions, AuditEvent.objects.exclude(type="signed_in").count()]
 
 
 def open_nowhere() -> Any:

@@ -106,7 +106,7 @@ class EndReasons(OneOf):
 class SessionAdmin(OfUsersAdmin):
     list_display = ("user", "created_at", "last_used_at", "ended_at", "end_reason", "address", "device")
     list_filter = (("ended_at", admin.EmptyFieldListFilter), EndReasons)
-    exclude = ("current_jti", "previous_jti")
+    exclude = ("current_jti", "previous_jti", "authenticated_at", "retry_key")
     address = words("ip", "from")
 
     @admin.display(description="device")

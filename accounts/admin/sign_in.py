@@ -34,10 +34,12 @@ from accounts.kit.problems import Problem, RateLimited, ServiceUnavailable
 from accounts.mail import tokens
 from accounts.mail.tokens import Purpose
 from accounts.models import MFAToken, User
+from accounts.sessions import of_staff
+from accounts.sessions.of_staff import LISTENER
 from accounts.sign_in import admission, by_factor, by_password, half_sign_ins, staff_enrolment
 
 HALF, NEXT, FACTOR, ENROLLING = "half_sign_in", "half_sign_in_next", "factor", "enrolling"
-LISTENER = {"listener": "admin"}
+ROW = "session"  # the id of the row that says whether this session lives
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 WRONG = "This is not right, or was used before. Use the newest code."
 LONGEST = 20_000
@@ -117,19 +119,19 @@ def finish(request: HttpRequest, *, code: str, credential: str) -> str:
         token, code=code, credential=_parsed(credential) if credential else None, client=client
     )
 
-    def attempt() -> tuple[User, int] | None:
+    def attempt() -> tuple[User, Any] | None:
         if not half_sign_ins.count_try(token):
             raise MFATokenInvalid
         return _take(token, proof, client)
 
-    user, factor_id = proofs.judged(token.user, attempt, client=client)
+    user, factor = proofs.judged(token.user, attempt, client=client)
     next_page = str(request.session.get(NEXT) or reverse("admin:index"))
-    let_in(request, user, factor_id)
+    let_in(request, user, factor)
     return next_page
 
 
 @transaction.atomic
-def _take(token: MFAToken, proof: by_factor.Proof, client: Client) -> tuple[User, int] | None:
+def _take(token: MFAToken, proof: by_factor.Proof, client: Client) -> tuple[User, Any] | None:
     user = User.objects.locked().get(pk=token.user_id)
     row = proof(user)
     if row is None:
@@ -137,24 +139,42 @@ def _take(token: MFAToken, proof: by_factor.Proof, client: Client) -> tuple[User
     if not (user.is_staff and user.is_active) or not half_sign_ins.use(token, user):
         raise MFATokenInvalid
     by_factor.note_use(user, row, client=client)
-    return user, row.pk
+    return user, row
 
 
-def let_in(request: HttpRequest, user: User, factor_id: int) -> None:
-    """Give the session a new key; it lasts as long as the factor that opened it."""
+def let_in(request: HttpRequest, user: User, factor: Any) -> None:
+    """Give the session a new key; it lasts as long as its row and the factor that opened it.
+
+    Raises MFATokenInvalid where the account has changed since it was judged.
+    """
+    methods = factors.with_factor(["pwd"], factor.type)
+    row_id = of_staff.open_row(user, methods=methods, client=client_of(request))
+    if row_id is None:
+        raise MFATokenInvalid
     request.session.cycle_key()
     for name in (HALF, NEXT, ENROLLING):
         request.session.pop(name, None)
     django_login(request, user, backend=BACKEND)
-    request.session[FACTOR] = factor_id
-    audit.record(Event.SIGNED_IN, user_id=user.pk, client=client_of(request), detail=LISTENER)
+    request.session[FACTOR], request.session[ROW] = factor.pk, str(row_id)
+
+
+def sign_out(request: HttpRequest) -> None:
+    """End the row of this session."""
+    row_id, user = request.session.get(ROW), request.user
+    if row_id and isinstance(user, User):
+        of_staff.sign_out(UUID(row_id), user.pk, client=client_of(request))
 
 
 def passed(request: HttpRequest) -> bool:
-    """Return whether this session has shown a factor that its user still has; asked once per request."""
+    """Return whether this session lives and has shown a factor that its user still has; asked once per request."""
     if not hasattr(request, "_factor_passed"):
-        factor_id, user = request.session.get(FACTOR), request.user
-        found = isinstance(user, User) and factors.of(user.pk).filter(pk=factor_id or 0).exists()
+        factor_id, row_id, user = request.session.get(FACTOR), request.session.get(ROW), request.user
+        found = (
+            isinstance(user, User)
+            and bool(factor_id and row_id)
+            and factors.of(user.pk).filter(pk=factor_id).exists()
+            and of_staff.use(UUID(row_id), user.pk)
+        )
         request._factor_passed = found  # type: ignore[attr-defined]  # noqa: SLF001 -- a note of ours
     return bool(request._factor_passed)  # type: ignore[attr-defined]  # noqa: SLF001
 
@@ -185,7 +205,7 @@ def confirm(request: HttpRequest, text: str, code: str) -> list[str]:
         return codes
 
     codes = proofs.judged(user, attempt, client=client, is_own=False)
-    let_in(request, user, factors.of(user.pk, factors.Type.TOTP).get().pk)
+    let_in(request, user, factors.of(user.pk, factors.Type.TOTP).get())
     return codes
 
 

@@ -66,6 +66,12 @@ class StaffSite(FactorPages, UnfoldAdminSite):  # type: ignore[misc]
         answer: HttpResponse = response
         return answer
 
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if request.method == "POST":
+            sign_in.sign_out(request)
+        response: HttpResponse = super().logout(request, extra_context)
+        return response
+
 
 def _with_referrer(view: View) -> View:
     @wraps(view)

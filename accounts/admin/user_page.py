@@ -94,7 +94,8 @@ def sessions_section(*, request: HttpRequest, user: User) -> Section:
 
 def methods_of(session: Session) -> str:
     """How they signed in, in words; `mfa` only says that there were two."""
-    return ", ".join(METHOD_WORDS.get(name, name) for name in session.methods if name != factors.MFA)
+    names = ", ".join(METHOD_WORDS.get(name, name) for name in session.methods if name != factors.MFA)
+    return f"{names}; the admin" if session.door == Session.Door.ADMIN else names
 
 
 def _end(row: Session, *, is_live: bool, may_end: bool) -> str:

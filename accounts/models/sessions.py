@@ -31,6 +31,10 @@ class SessionQuerySet(models.QuerySet["Session"]):
 class Session(models.Model):
     """One signed-in device: a refresh lineage of one live token, and what its access tokens are checked against."""
 
+    class Door(models.TextChoices):
+        API = "api"
+        ADMIN = "admin"  # a cookie of the admin (accounts/sessions/of_staff.py); there is no token of it
+
     MFA = "mfa"  # among `methods` (RFC 8176): the session has shown a second factor
 
     class EndReason(models.TextChoices):
@@ -49,6 +53,7 @@ class Session(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="sessions")
     current_jti = models.UUIDField()
+    door = models.CharField(max_length=8, choices=Door.choices, default=Door.API, db_default="api")
     current_issued_at = models.DateTimeField()
     current_expires_at = models.DateTimeField()
     previous_jti = models.UUIDField(null=True)

@@ -159,6 +159,11 @@ class User(AbstractBaseUser, PermissionsMixin):
         """Django's word for it; only an active user signs in or holds a live session."""
         return self.status == self.Status.ACTIVE
 
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """Return what a session of the admin is bound to: a sign-out everywhere ends it, as a new password does."""
+        text = f"{self.password}\0{self.token_version}"
+        return salted_hmac("accounts.admin.session", text, secret=secret, algorithm="sha256").hexdigest()
+
     def admits(self, token_version: int) -> bool:
         """Return whether tokens of this version open anything: not after a sign-out everywhere, nor while suspended."""
         return self.is_active and self.token_version == token_version

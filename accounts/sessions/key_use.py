@@ -45,7 +45,8 @@ def need(ring: str, kid: str) -> Need | None:
         return None
     signed_until = use.last_signed_at + NOTED_EVERY
     if ring == REFRESH:
-        count = Session.objects.live().filter(current_issued_at__lte=signed_until).count()
+        with_token = Session.objects.live().filter(door=Session.Door.API)
+        count = with_token.filter(current_issued_at__lte=signed_until).count()
         return Need(sessions=count) if count else None
     until = signed_until + settings.SIMPLE_JWT["ACCESS_TOKEN_LIFETIME"]
     until += timedelta(seconds=settings.SIMPLE_JWT["LEEWAY"])

@@ -5,7 +5,7 @@ sessions, the user's row comes first: no two of them can deadlock.
 """
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -35,8 +35,9 @@ from accounts.sessions.tokens import SessionAccessToken, SessionRefreshToken
 # User.objects.active().as_judged(user), written out because one statement judges and inserts.
 _OPEN = """
 INSERT INTO accounts_session (
-  id, user_id, current_jti, current_issued_at, current_expires_at, expires_at, methods, ip, user_agent, end_reason)
-SELECT %(id)s, judged.id, %(jti)s, now, now + LEAST(%(idle)s, %(absolute)s), now + %(absolute)s,
+  id, user_id, door, current_jti, current_issued_at, current_expires_at, expires_at, methods, ip, user_agent,
+  end_reason)
+SELECT %(id)s, judged.id, %(door)s, %(jti)s, now, now + LEAST(%(idle)s, %(absolute)s), now + %(absolute)s,
        %(methods)s::varchar[], %(ip)s::inet, %(user_agent)s::text, ''
 FROM (
   SELECT id FROM accounts_user
@@ -97,19 +98,40 @@ def open_session(user: User, *, methods: list[str], client: Client) -> TokenPair
 
     `methods` are RFC 8176 values, the claim `amr`.
     """
-    with transaction.atomic():
-        opened = _insert(user, methods, client)
-        if opened is None:
-            return None
-        session, is_new = opened
-        event = audit.record(Event.SIGNED_IN, user_id=user.pk, session_id=session.pk, client=client)
-        if is_new:
-            mail.notify(mail.NEW_DEVICE, user=user, event=event)
+    session = open_at(Session.Door.API, user, methods=methods, client=client)
+    if session is None:
+        return None
     metrics.count(metrics.TOKENS, "sign_in")
     return _pair(session, user.token_version, now=session.current_issued_at)
 
 
-def rotate(raw_token: str, *, client: Client) -> TokenPair:
+@transaction.atomic
+def open_at(
+    door: Session.Door,
+    user: User,
+    *,
+    methods: list[str],
+    client: Client,
+    detail: dict[str, Any] | None = None,
+) -> Session | None:
+    """Insert the session and its audit event; a new device is told to the owner. None: as `open_session` says."""
+    opened = _insert(door, user, methods, client)
+    if opened is None:
+        return None
+    session, is_new = opened
+    _run(
+        _END_OLDEST,
+        {"user_id": user.pk, "most": settings.SESSIONS_PER_USER, "reason": EndReason.TOO_MANY.value},
+    )
+    event = audit.record(
+        Event.SIGNED_IN, user_id=user.pk, session_id=session.pk, client=client, detail=detail
+    )
+    if is_new:
+        mail.notify(mail.NEW_DEVICE, user=user, event=event)
+    return session
+
+
+def rotate(raw_token: str, *, client: Client, key: str | None = None) -> TokenPair:
     """Exchanges a refresh token for its successor.
 
     For 60 s the superseded token gets the same successor again: parallel callers converge, and an answer that was lost
@@ -145,7 +167,9 @@ def proof_token(session: Session, *, proofs: list[str]) -> ProofToken:
 # ---------------------------------------------------------------- steps
 
 
-def _insert(user: User, methods: list[str], client: Client) -> tuple[Session, bool] | None:
+def _insert(
+    door: Session.Door, user: User, methods: list[str], client: Client
+) -> tuple[Session, bool] | None:
     """The session, and whether it is on a device that the user, who has had others, was not seen with before."""
     values = {
         "id": uuid.uuid4(),
@@ -153,10 +177,12 @@ def _insert(user: User, methods: list[str], client: Client) -> tuple[Session, bo
         "user_id": user.pk,
         "password": user.password,
         "token_version": user.token_version,
-        "idle": SessionRefreshToken.lifetime,
-        "absolute": settings.SESSION_ABSOLUTE_LIFETIME,
+        "idle": idle,
+        "absolute": absolute,
+    idle, absolute = _lifetimes(door)
         "methods": methods,
         "ip": client.ip,
+        "door": door,
         "user_agent": client.user_agent,
         "versions": devices.VERSIONS,
         "likeness": devices.likeness(client.user_agent),
@@ -166,11 +192,11 @@ def _insert(user: User, methods: list[str], client: Client) -> tuple[Session, bo
     return None if row is None else (_session(row), row[-1])
 
 
-def _decode(raw_token: str) -> SessionRefreshToken:
-    try:
-        return SessionRefreshToken(raw_token.encode())  # type: ignore[arg-type]
-    except TokenError as error:
-        raise RefreshTokenInvalid from error
+def _lifetimes(door: Session.Door) -> tuple[timedelta, timedelta]:
+    """Return how long a session lasts while nobody uses it, and at most."""
+    if door == Session.Door.ADMIN:
+        return settings.ADMIN_SESSION_IDLE, settings.ADMIN_SESSION_LIFETIME
+    return SessionRefreshToken.lifetime, settings.SESSION_ABSOLUTE_LIFETIME
 
 
 def _advance(token: SessionRefreshToken, client: Client) -> Session | None:

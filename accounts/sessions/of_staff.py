@@ -1,15 +1,30 @@
-"""The admin's sessions. The database has a hash of each key only, so a dump of it signs nobody in (OWASP ASVS 7.2).
+"""The admin's sessions: a cookie of Django's, and a row among the user's other sessions that says whether it lives.
 
-A key is 165 bits of randomness: nobody finds it by trying, and its hash needs no salt.
+So they are listed and ended like the others, whatever ends those, and they are over when nobody uses them. The database
+has a hash of each cookie's key only, so a dump of it signs nobody in (OWASP ASVS 7.2). A key is 165 bits of randomness:
+nobody finds it by trying, and its hash needs no salt.
 """
 
 import hashlib
 from typing import Any
+from uuid import UUID
 
+from django.conf import settings
 from django.contrib.sessions.backends import db
 from django.contrib.sessions.base_session import AbstractBaseSession
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Least, Now
 from django.utils import timezone
 
+from accounts import audit
+from accounts.audit import Event
+from accounts.kit.client import Client
+from accounts.models import Session, User
+from accounts.models.sessions import SessionQuerySet
+from accounts.sessions import ending, lineage
+
+LISTENER = {"listener": "admin"}  # the detail of what is audited there
 COLUMN_BYTES = 20  # 40 hexadecimal digits, as long as Django's column is
 
 
@@ -39,3 +54,28 @@ class SessionStore(db.SessionStore):
 
 def stored_key(key: str) -> str:
     return hashlib.blake2b(key.encode(), digest_size=COLUMN_BYTES).hexdigest()
+
+
+def open_row(user: User, *, methods: list[str], client: Client) -> UUID | None:
+    """Sign in a member of staff; return the id of their session. None: the account is no longer as `user` says."""
+    session = lineage.open_at(Session.Door.ADMIN, user, methods=methods, client=client, detail=LISTENER)
+    return None if session is None else session.pk
+
+
+def use(session_id: UUID, user_id: UUID) -> bool:
+    """Return whether the session still lives; it then lasts for another while."""
+    idle = Least(Now() + settings.ADMIN_SESSION_IDLE, F("expires_at"))
+    used = _live(session_id, user_id).update(last_used_at=Now(), current_expires_at=idle)
+    return bool(used == 1)
+
+
+@transaction.atomic
+def sign_out(session_id: UUID, user_id: UUID, *, client: Client) -> None:
+    """End the session at once, where it has not ended yet."""
+    if _live(session_id, user_id).end(ending.EndReason.LOGOUT):
+        audit.record(Event.SIGNED_OUT, user_id=user_id, session_id=session_id, client=client, detail=LISTENER)
+
+
+def _live(session_id: UUID, user_id: UUID) -> SessionQuerySet:
+    rows = Session.objects.live().filter(pk=session_id, user=user_id)
+    return rows.filter(door=Session.Door.ADMIN)

@@ -68,7 +68,7 @@ class TestSessions:
         assert [entry["id"] for entry in entries] == ids[:2]
         assert [entry["current"] for entry in entries] == [True, False]
         assert set(entries[0]) == {
-            *("id", "current", "created_at", "last_used_at", "ip", "user_agent", "methods")
+            *("id", "current", "admin", "created_at", "last_used_at", "ip", "user_agent", "methods")
         }
         assert (entries[0]["ip"], entries[0]["methods"]) == ("127.0.0.1", ["pwd"])
 

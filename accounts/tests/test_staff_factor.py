@@ -1,6 +1,7 @@
 """The admin's second step: asked of everybody, the first factor enrolled by a one-time link, lost with the factor."""
 
 import re
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
@@ -8,8 +9,13 @@ import pytest
 from allauth.mfa.models import Authenticator
 from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
+from django.db.models import F
+from django.db.models.functions import Now
 
+from accounts.admin import actions, sign_in
+from accounts.identity import status
 from accounts.models import AuditEvent, User
+from accounts.models import Session as SessionRow
 from accounts.sessions import of_staff
 from accounts.tests.conftest import outcome
 from accounts.tests.test_admin import first_step, post
@@ -59,6 +65,94 @@ class TestSessions:
         post(admin_site, "/admin/logout/", {})
         assert not Session.objects.exists()
         admin_site.cookies["sessionid"] = old
+        assert not is_in(admin_site)
+
+
+END_THEM = {
+    "logout-all": lambda client, _: client.post("/v1/auth/logout-all"),
+    "the other sessions": lambda client, _: client.delete("/v1/auth/sessions"),
+    "one session": lambda client, row: client.delete(f"/v1/auth/sessions/{row.pk}"),
+    "another password": lambda client, _: client.post(
+        "/v1/auth/change-password",
+        {"current_password": PASSWORD, "new_password": "another sentence of the boss"},
+    ),
+    "suspension": lambda _, row: status.suspend(user_id=row.user_id, reason="test", actor="test"),
+    "staff": lambda _, row: actions.end_session(
+        user_id=row.user_id, reason="test", actor="test", target=row.pk
+    ),
+}
+
+
+class TestRows:
+    """A session of the admin is one of its user's sessions."""
+
+    @pytest.fixture
+    def row(self, admin_site, boss, secret):
+        first_step(admin_site, EMAIL)
+        second_step(admin_site, code_of(secret))
+        assert is_in(admin_site)
+        return SessionRow.objects.get()
+
+    def test_is_listed(self, row, boss, public):
+        client = public.with_token(issue_access_token(boss, methods=["pwd", "otp", "mfa"]))
+        entries = client.get("/v1/auth/sessions").json()["results"]
+        assert [(entry["id"] == str(row.pk), entry["admin"]) for entry in entries] == [
+            (False, False),
+            (True, True),
+        ]
+        assert (entries[1]["methods"], entries[1]["ip"]) == (["pwd", "otp", "mfa"], "127.0.0.1")
+
+    @pytest.mark.parametrize("way", END_THEM)
+    def test_ends_with_what_ends_the_others(self, way, row, boss, public, admin_site):
+        client = public.with_token(issue_access_token(boss, methods=["pwd", "otp", "mfa"]))
+        answer = END_THEM[way](client, row)
+        assert answer is None or answer.status_code == 204
+        assert not is_in(admin_site)
+        row.refresh_from_db()
+        assert row.ended_at is not None
+
+    def test_the_cookie_is_bound_to_the_version_of_the_tokens(self, row, admin_site):
+        User.objects.update(token_version=F("token_version") + 1)
+        assert not is_in(admin_site)
+
+    def test_is_over_when_nobody_uses_it(self, row, admin_site):
+        assert row.current_expires_at - row.last_used_at == timedelta(minutes=30)
+        SessionRow.objects.update(current_expires_at=Now() + timedelta(minutes=1))
+        assert is_in(admin_site)
+        used = SessionRow.objects.get()
+        assert used.current_expires_at - used.last_used_at == timedelta(minutes=30)
+        SessionRow.objects.update(current_expires_at=Now())
+        assert not is_in(admin_site)
+
+    def test_is_over_after_eight_hours(self, row, admin_site):
+        assert row.expires_at - row.created_at == timedelta(hours=8)
+        SessionRow.objects.update(expires_at=Now() + timedelta(minutes=1))
+        assert is_in(admin_site)
+        used = SessionRow.objects.get()
+        assert used.current_expires_at == used.expires_at
+        SessionRow.objects.update(expires_at=Now())
+        assert not is_in(admin_site)
+
+    def test_signing_out_ends_it(self, row, admin_site):
+        post(admin_site, "/admin/logout/", {})
+        row.refresh_from_db()
+        assert row.end_reason == "logout"
+        assert AuditEvent.objects.filter(type="signed_out", detail={"listener": "admin"}).count() == 1
+
+    def test_a_cookie_of_the_version_before_has_none_and_opens_nothing(self, row, admin_site, boss, secret):
+        session = admin_site.session
+        del session[sign_in.ROW]
+        session.save()
+        assert not is_in(admin_site)
+        first_step(admin_site, EMAIL)
+        second_step(admin_site, next_code(secret))
+        assert is_in(admin_site)
+
+    def test_no_row_of_the_api_opens_the_admin(self, row, boss, admin_site):
+        issue_access_token(boss)
+        session = admin_site.session
+        session[sign_in.ROW] = str(SessionRow.objects.get(door="api").pk)
+        session.save()
         assert not is_in(admin_site)
 
 

@@ -22,6 +22,7 @@ from accounts.views.answers import TOKENS_EXAMPLE
 class SessionAnswer(msgspec.Struct, kw_only=True):
     id: UUID
     current: Annotated[bool, Meta(description="Whether it is the one that asks.")]
+    admin: Annotated[bool, Meta(description="Whether it is one of the admin, which staff have.")]
     created_at: datetime
     last_used_at: datetime
     ip: str | None
@@ -32,6 +33,7 @@ class SessionAnswer(msgspec.Struct, kw_only=True):
 SESSION_EXAMPLE = {
     "id": "0b6f1c1e-6c52-4d0b-8f0e-1f4b1f0a9c77",
     "current": True,
+    "admin": False,
     "created_at": "2026-11-23T10:00:00Z",
     "last_used_at": "2026-11-23T11:30:00Z",
     "ip": "198.51.100.7",
@@ -117,6 +119,7 @@ def session_answer(session: Session, *, current: bool) -> SessionAnswer:
         id=session.pk,
         current=current,
         created_at=session.created_at,
+        admin=session.door == Session.Door.ADMIN,
         last_used_at=session.last_used_at,
         ip=session.ip,
         user_agent=session.user_agent,

@@ -1,5 +1,7 @@
 """Configures the admin: its address, its pages, and what each role of staff may do."""
 
+from datetime import timedelta
+
 from django.templatetags.static import static
 
 from config.settings.environment import env
@@ -82,7 +84,9 @@ STAFF_ROLES = {
     "auditor": ["accounts.view_*", "credits.view_*", "billing.view_*"],
 }
 SESSION_ENGINE = "accounts.sessions.of_staff"
-SESSION_COOKIE_AGE = 12 * 3600  # the admin's; the API has no cookie
+# The admin's: over when nobody uses it, and in any case after a working day. The API has no cookie.
+ADMIN_SESSION_IDLE, ADMIN_SESSION_LIFETIME = timedelta(minutes=30), timedelta(hours=8)
+SESSION_COOKIE_AGE = int(ADMIN_SESSION_LIFETIME.total_seconds())
 SESSION_COOKIE_HTTPONLY = True
 CSRF_COOKIE_HTTPONLY = True
 UNFOLD = {

@@ -184,6 +184,8 @@ DELETION_GRACE = timedelta(days=14)  # in which a closed account can be had back
 # ---------------------------------------------------------------- second factors (allauth's own names)
 MFA_ADAPTER = "accounts.factors.adapter.SealingAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
+# For how long a refresh that was sent with an Idempotency-Key may be repeated with it, until its answer is used.
+REFRESH_RETRY = timedelta(minutes=integer("REFRESH_RETRY_MINUTES", default=10, least=1, most=24 * 60))
 MFA_TOTP_TOLERANCE = 1  # one step of 30 s each way
 MFA_RECOVERY_CODE_COUNT = 10
 MFA_RECOVERY_CODE_DIGITS = 16
