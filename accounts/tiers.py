@@ -155,13 +155,17 @@ class Endpoint(APIView):
             raise MethodNotAllowed(request.method or "")
         if self.limits:
             limit_headers.begin()
-        request.authenticate()
-        self.check_permissions(request)
+        self.admit(request)
         if request.method in METHODS_WITH_BODY and not self.raw_body:
             _ = request.data  # refused, if it must be, before the handler runs
 
     def get_authenticators(self) -> list[Any]:
         return self.parts.authenticators
+    def admit(self, request: EndpointRequest) -> None:
+        """Find out who is calling, and refuse whom the tier does not let in."""
+        request.authenticate()
+        self.check_permissions(request)
+
 
     def get_permissions(self) -> list[Any]:
         return self.parts.permissions

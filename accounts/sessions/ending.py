@@ -11,6 +11,7 @@ from accounts.errors import SessionNotFound
 from accounts.kit.client import Client
 from accounts.models import Session, User
 from accounts.sessions.reading import live_of
+from accounts.sessions.tokens import SessionRefreshToken
 
 EndReason = Session.EndReason
 
@@ -20,6 +21,17 @@ def end(session: Session, *, reason: EndReason, client: Client) -> None:
     with transaction.atomic():
         audit.record(Event.SIGNED_OUT, user_id=session.user_id, session_id=session.pk, client=client)
         Session.objects.filter(pk=session.pk).end(reason)
+
+
+@transaction.atomic
+def end_by_token(raw_token: str, *, client: Client) -> None:
+    """End the session of a refresh token, which may be superseded or expired. Raises RefreshTokenInvalid.
+
+    A session that is over stays as it ended.
+    """
+    token = SessionRefreshToken.parse(raw_token)
+    if Session.objects.filter(pk=token.session_id, user=token.user_id).end(EndReason.LOGOUT):
+        audit.record(Event.SIGNED_OUT, user_id=token.user_id, session_id=token.session_id, client=client)
 
 
 def end_one(session: Session, session_id: uuid.UUID, *, client: Client) -> None:

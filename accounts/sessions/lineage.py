@@ -11,14 +11,12 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
-from rest_framework_simplejwt.exceptions import TokenError
 
 from accounts import audit, mail
 from accounts.audit import Event
 from accounts.errors import (
     RefreshSessionRevoked,
     RefreshTokenExpired,
-    RefreshTokenInvalid,
     RefreshTokenReused,
 )
 from accounts.kit import clock, devices, metrics, throttles
@@ -140,7 +138,7 @@ def rotate(raw_token: str, *, client: Client, key: str | None = None) -> TokenPa
     Raises RateLimited, RefreshTokenInvalid, RefreshTokenExpired, RefreshTokenReused or RefreshSessionRevoked.
     The end of a reused session is committed before the refusal is raised.
     """
-    token = _decode(raw_token)
+    token = SessionRefreshToken.parse(raw_token)
     throttles.take(throttles.hit("refresh", str(token.session_id)))
     session = _advance(token, client)
     if session is not None:

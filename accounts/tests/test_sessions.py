@@ -74,6 +74,32 @@ class TestSessions:
 
 
 @pytest.mark.django_db
+class TestHowMany:
+    @pytest.fixture(autouse=True)
+    def _three(self, settings):
+        settings.SESSIONS_PER_USER = 3
+
+    def test_one_more_ends_the_one_that_was_not_used_for_longest(
+        self, public, device, make_user, access_token
+    ):
+        stranger = public.with_token(access_token(make_user()))
+        first, second, third = device(), device(), device()
+        oldest = Session.objects.filter(user__email=EMAIL).order_by("created_at")[0]
+        Session.objects.filter(pk=oldest.pk).update(last_used_at=Now())
+        fourth = device()
+        assert [one.get("/v1/auth/me").status_code for one in (first, second, third, fourth, stranger)] == [
+            200, 401, 200, 200, 200,
+        ]  # fmt: skip
+        assert Session.objects.exclude(ended_at=None).get().end_reason == "too_many"
+
+    def test_ended_ones_do_not_count(self, device):
+        for _ in range(5):
+            post(device(), "logout")
+        clients = [device() for _ in range(3)]
+        assert [one.get("/v1/auth/me").status_code for one in clients] == [200] * 3
+
+
+@pytest.mark.django_db
 class TestEndOneSession:
     def test_nobody(self, public):
         assert outcome(public.delete(f"/v1/auth/sessions/{uuid4()}")) == (401, "not_authenticated")
@@ -113,6 +139,55 @@ class TestEndOtherSessions:
         assert this.delete("/v1/auth/sessions").status_code == 204
         assert [one.get("/v1/auth/me").status_code for one in others] == [401, 401]
         assert [one.get("/v1/auth/me").status_code for one in (this, stranger)] == [200, 200]
+
+
+@pytest.mark.django_db
+class TestLogoutByRefreshToken:
+    """For an app whose access token has expired; the refresh token decides, and ends its own session only."""
+
+    @pytest.fixture
+    def pairs(self, ada, sign_in):
+        return [sign_in(EMAIL), sign_in(EMAIL)]
+
+    def state(self):
+        return [row.end_reason for row in Session.objects.order_by("created_at")]
+
+    @pytest.mark.parametrize("header", ["nothing", "expired", "junk", "another session's"])
+    def test_ends_its_own_session(self, public, pairs, header):
+        token = SessionAccessToken(pairs[0]["access_token"].encode())
+        token["exp"] -= 4000
+        sent = {"expired": str(token), "junk": "junk", "another session's": pairs[1]["access_token"]}
+        client = public.with_token(sent[header]) if header in sent else public
+        answer = post(client, "logout", refresh_token=pairs[0]["refresh_token"])
+        assert answer.status_code == 204, answer.content
+        assert self.state() == ["logout", ""]
+        assert AuditEvent.objects.filter(type="signed_out").count() == 1
+
+    def test_a_superseded_one_too(self, public, pairs):
+        post(public, "refresh", refresh_token=pairs[0]["refresh_token"])
+        assert post(public, "logout", refresh_token=pairs[0]["refresh_token"]).status_code == 204
+        assert self.state() == ["logout", ""]
+
+    def test_a_session_that_is_over_stays_as_it_ended(self, public, pairs):
+        post(public.with_token(pairs[0]["access_token"]), "logout-all")
+        for _ in range(2):
+            assert post(public, "logout", refresh_token=pairs[0]["refresh_token"]).status_code == 204
+        assert self.state() == ["logout_all"] * 2
+        assert not AuditEvent.objects.filter(type="signed_out").exists()
+
+    def test_no_other_token(self, public, pairs):
+        good = pairs[0]["refresh_token"]
+        for text in ("", "x", good[:-2], good + "x", pairs[0]["access_token"]):
+            client = public.with_token(pairs[0]["access_token"])
+            assert outcome(post(client, "logout", refresh_token=text)) == (401, "refresh_token_invalid")
+        assert outcome(post(public, "logout", refresh_token=7)) == (400, "validation_error")
+        assert self.state() == ["", ""]
+
+    def test_without_it_the_access_token_is_asked_for(self, public, pairs):
+        for body in ({}, {"refresh_token": None}):
+            assert outcome(post(public, "logout", **body)) == (401, "not_authenticated")
+        assert post(public.with_token(pairs[1]["access_token"]), "logout").status_code == 204
+        assert self.state() == ["", "logout"]
 
 
 @pytest.mark.django_db

@@ -1,6 +1,6 @@
 """Signing in, staying signed in, signing out."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta
 
@@ -17,10 +17,17 @@ from accounts.errors import (
 )
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
-from accounts.kit.problems import RateLimited, ServiceUnavailable
+from accounts.kit.problems import IdempotencyKeyInvalid, RateLimited, ServiceUnavailable
 from accounts.kit.responses import Response
 from accounts.sign_in import by_password
-from accounts.tiers import AuthenticatedEndpoint, PublicEndpoint, PublicRequest, UserRequest
+from accounts.tiers import (
+    AuthenticatedEndpoint,
+    EndpointRequest,
+    PublicEndpoint,
+    PublicRequest,
+    UserRequest,
+    optional_idempotency_key,
+)
 from accounts.views.answers import EMAIL, TOKENS_EXAMPLE, Tokens, tokens
 
 
@@ -72,11 +79,13 @@ class Refresh(PublicEndpoint):
         answer=Tokens,
         example=TOKENS_EXAMPLE,
         body_example={"refresh_token": TOKENS_EXAMPLE["refresh_token"]},
+        repeatable=True,
         problems=(
             RefreshTokenInvalid,
             RefreshTokenExpired,
             RefreshTokenReused,
             RefreshSessionRevoked,
+            IdempotencyKeyInvalid,
             RateLimited,
             ServiceUnavailable,
         ),
@@ -84,21 +93,53 @@ class Refresh(PublicEndpoint):
     def post(self, request: PublicRequest) -> Response:
         """Answers new tokens; the old refresh token is used up.
 
-        A repeat within 60 seconds gets the same successor, so a lost answer can be asked for again. Older ones end the
-        session: somebody else has a copy.
+        A repeat within 60 seconds gets the same successor, so a lost answer can be asked for again. With an
+        `Idempotency-Key`, the same for each try with this token, it does for ten minutes or as long as the service is
+        set to, until one of the successor's tokens is used. Other repeats end the session: somebody has a copy.
         """
-        return Response(tokens(sessions.rotate(request.data.refresh_token, client=client_of(request))))
+        pair = sessions.rotate(
+            request.data.refresh_token, key=optional_idempotency_key(request), client=client_of(request)
+        )
+        return Response(tokens(pair))
 
 
 class Logout(AuthenticatedEndpoint):
-    @documented("Sign out", status=204)
+    mark = "refresh token"
+    works_without_factor = True
+
+    class Body(tiers.Body):
+        refresh_token: Annotated[
+            str | None, Meta(description="Instead of an access token, which may have expired.")
+        ] = None
+
+    def admit(self, request: EndpointRequest) -> None:
+        """The refresh token decides where there is one: whatever access token comes along is not looked at."""
+        body: Any = request.data if request.method == "POST" else None
+        if body is None or body.refresh_token is None:
+            super().admit(request)
+
+    @documented(
+        "Sign out",
+        status=204,
+        body_example={"refresh_token": TOKENS_EXAMPLE["refresh_token"]},
+        problems=(RefreshTokenInvalid,),
+    )
     def post(self, request: UserRequest) -> Response:
-        """Ends this session at once."""
-        sessions.end(request.auth, reason=sessions.EndReason.LOGOUT, client=client_of(request))
+        """Ends this session at once: that of the refresh token in the body or, without one, of the access token.
+
+        A refresh token that was superseded or has expired ends its session as well, and no other; a session that is
+        over already is a 204.
+        """
+        if request.data.refresh_token is not None:
+            sessions.end_by_token(request.data.refresh_token, client=client_of(request))
+        else:
+            sessions.end(request.auth, reason=sessions.EndReason.LOGOUT, client=client_of(request))
         return Response(status=204)
 
 
 class LogoutAll(AuthenticatedEndpoint):
+    works_without_factor = True
+
     @documented("Sign out everywhere", status=204)
     def post(self, request: UserRequest) -> Response:
         """Ends every session of the user at once, this one included."""
