@@ -22,6 +22,7 @@ class Event(StrEnum):
     SIGNED_IN = "signed_in"
     SIGN_IN_FAILED = "sign_in_failed"
     REFRESH_REUSED = "refresh_token_reused"
+    REFRESH_REPEATED = "refresh_token_repeated"  # after a minute, with the key of the first try
     SIGNED_OUT = "signed_out"
     SIGNED_OUT_EVERYWHERE = "signed_out_everywhere"
     SESSION_ENDED = "session_ended"

@@ -80,6 +80,7 @@ def authenticate_access_token(raw_token: bytes) -> tuple[User, Session, SessionA
     if not reading.is_live(token_version=token["tv"]):
         raise SessionRevoked
     session = reading.session
+    sessions.note_use_of_successor(session, issued_at=token["iat"])
     session.proved_at, session.proofs = token["auth_time"], token["amr"]
     return session.user, session, token
 

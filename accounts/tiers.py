@@ -239,9 +239,17 @@ class InternalEndpoint(Endpoint):
 
 def idempotency_key(request: Request) -> str:
     """The Idempotency-Key header: 1 to 255 printable ASCII characters, required."""
-    key = request.META.get("HTTP_IDEMPOTENCY_KEY")
+    key = optional_idempotency_key(request)
     if key is None:
         raise IdempotencyKeyRequired
     if not (0 < len(key) <= 255 and key.isascii() and key.isprintable()):
         raise IdempotencyKeyInvalid
+    return key
+
+
+def optional_idempotency_key(request: Request) -> str | None:
+    """Return the header, of the same form, where it was sent."""
+    key = request.META.get("HTTP_IDEMPOTENCY_KEY")
+    if key is None:
+        return None
     return str(key)

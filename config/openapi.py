@@ -202,6 +202,8 @@ class Described:
             yield from PAGE_PARAMETERS
         if self.described.idempotent:
             yield IDEMPOTENCY_KEY
+        if self.described.repeatable:
+            yield RETRY_KEY
 
     def query_parameters(self) -> Iterator[dict[str, Any]]:
         for field in msgspec.structs.fields(self.view.Query):
@@ -294,6 +296,12 @@ IDEMPOTENCY_KEY = {
     "description": "Printable ASCII. The same key with the same request gives the first answer again.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
     "example": "order-4711",
+}
+RETRY_KEY = {
+    **IDEMPOTENCY_KEY,
+    "required": False,
+    "description": "Printable ASCII, random, the same for each try with one token. Keep both before you call.",
+    "example": "Qm9yZWQgYnkgYSBsaWZ0",
 }
 REPLAYED = {
     "Idempotency-Replayed": "`true` where this is the answer that an earlier request with the key got."

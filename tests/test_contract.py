@@ -102,7 +102,7 @@ def served(listener: str, operation: dict[str, Any]) -> dict[str, Any]:
     status = next(status for status in operation["responses"] if status.startswith("2"))
     item, is_list = _answer(operation["responses"][status])
     return {
-        "keyed": any(parameter["name"] == "Idempotency-Key" for parameter in parameters),
+        "keyed": any(one["name"] == "Idempotency-Key" and one["required"] for one in parameters),
         "fields": _query_fields(parameters) | _body_fields(listener, body),
         "takes_forms": FORM in body,
         "status": status,

@@ -20,6 +20,7 @@ class Operation:
     body_example: Any
     problems: tuple[type[Problem], ...]
     idempotent: bool
+    repeatable: bool
     paged: bool
     headers: Mapping[str, str]
 
@@ -33,6 +34,7 @@ def documented(
     body_example: Any = None,
     problems: tuple[type[Problem], ...] = (),
     idempotent: bool = False,
+    repeatable: bool = False,
     paged: bool = False,
     headers: Mapping[str, str] | None = None,
 ) -> Callable[[Handler], Handler]:
@@ -41,8 +43,9 @@ def documented(
     `answer` is the type of the answer (a msgspec Struct or any type that msgspec knows; None: no body) and `example`
     one such answer as JSON; `body_example` one request body. Types of the body, of query parameters and of the path
     come from the view's `Body` and `Query` and from its route. `problems` lists the refusals of this call only: those
-    of its tier, of its body and of every call are added. `idempotent` says that Idempotency-Key is required, `paged`
-    that `answer` is one item of a list with `limit`, `cursor` and `next`. `headers` names answer headers of its own.
+    of its tier, of its body and of every call are added. `idempotent` says that Idempotency-Key is required,
+    `repeatable` that it may be sent, `paged` that `answer` is one item of a list with `limit`, `cursor` and `next`.
+    `headers` names answer headers of its own.
     """
     operation = Operation(
         summary=summary,
@@ -52,6 +55,7 @@ def documented(
         body_example=body_example,
         problems=problems,
         idempotent=idempotent,
+        repeatable=repeatable,
         paged=paged,
         headers=headers or {},
     )

@@ -59,6 +59,10 @@ class Session(models.Model):
     previous_jti = models.UUIDField(null=True)
     rotated_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+    # The HMAC of the key that came with the last rotation, and until when it gets the same successor; null from when
+    # one of the successor's tokens is used.
+    retry_key = models.BinaryField(null=True)
+    retry_until = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(db_default=Now())
     # The version before wrote each proof here; its tokens carry the time themselves. A later version drops it.
     authenticated_at = models.DateTimeField(db_default=Now())

@@ -11,8 +11,8 @@ from accounts.sessions.ending import (
     sign_out_others,
 )
 from accounts.sessions.lineage import ProofToken, TokenPair, open_session, proof_token, rotate
-from accounts.sessions.reading import hold_user, live_of, read
-from accounts.sessions.recency import methods_of, require_recent
+from accounts.sessions.reading import hold_user, live_of, note_use_of_successor, read
+from accounts.sessions.recency import methods_of, require_factor, require_recent, shows_enough
 
 __all__ = [
     "EndReason",
@@ -26,6 +26,7 @@ __all__ = [
     "hold_user",
     "live_of",
     "methods_of",
+    "note_use_of_successor",
     "open_session",
     "proof_token",
     "read",

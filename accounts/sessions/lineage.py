@@ -23,7 +23,7 @@ from accounts.kit import clock, devices, metrics, throttles
 from accounts.kit.client import Client
 from accounts.kit.problems import ServiceUnavailable
 from accounts.models import Session, User
-from accounts.sessions import key_use
+from accounts.sessions import key_use, retry_keys
 from accounts.sessions.ending import EndReason
 from accounts.sessions.reading import Reading
 from accounts.sessions.tokens import SessionAccessToken, SessionRefreshToken
@@ -56,6 +56,7 @@ _ROTATE = """
 UPDATE accounts_session AS session SET
   previous_jti = session.current_jti, current_jti = %(successor)s, rotated_at = now, last_used_at = now,
   current_issued_at = now, current_expires_at = LEAST(now + %(idle)s, session.expires_at),
+  retry_key = %(retry_key)s, retry_until = CASE WHEN %(retry_key)s::bytea IS NOT NULL THEN now + %(retry)s END,
   ip = %(ip)s::inet, user_agent = %(user_agent)s::text
 FROM accounts_user AS owner, (SELECT clock_timestamp() AS now) AS clock
 WHERE session.id = %(id)s AND session.user_id = %(user_id)s AND session.current_jti = %(jti)s
@@ -133,7 +134,8 @@ def rotate(raw_token: str, *, client: Client, key: str | None = None) -> TokenPa
     """Exchanges a refresh token for its successor.
 
     For 60 s the superseded token gets the same successor again: parallel callers converge, and an answer that was lost
-    is repeated. Anything older, or later, ends the session (RFC 9700, 4.14.2).
+    is repeated. Who sent a key with it, which a copy of the token does not tell, may come back with both for
+    REFRESH_RETRY, until the successor is used. Anything else ends the session (RFC 9700, 4.14.2).
 
     Raises RateLimited, RefreshTokenInvalid, RefreshTokenExpired, RefreshTokenReused or RefreshSessionRevoked.
     The end of a reused session is committed before the refusal is raised.
@@ -145,7 +147,8 @@ def rotate(raw_token: str, *, client: Client, key: str | None = None) -> TokenPa
         metrics.count(metrics.TOKENS, "refresh")
         return _pair(session, token["tv"], now=session.current_issued_at)
     session, now = _judge(token)
-    if _repeats(token, session, now):
+    if _repeats(token, session, key, now):
+        _note_late(session, now, client)
         return _pair(session, token["tv"], now=now)
     if session.current_jti == token.jti:
         raise ServiceUnavailable  # the account was in between two states; the token is good for the next try
@@ -197,7 +200,7 @@ def _lifetimes(door: Session.Door) -> tuple[timedelta, timedelta]:
     return SessionRefreshToken.lifetime, settings.SESSION_ABSOLUTE_LIFETIME
 
 
-def _advance(token: SessionRefreshToken, client: Client) -> Session | None:
+def _advance(token: SessionRefreshToken, client: Client, key: str | None = None) -> Session | None:
     """Compare-and-set: of parallel callers with one token exactly one moves the session on."""
     values = {
         "id": token.session_id,
@@ -213,6 +216,8 @@ def _advance(token: SessionRefreshToken, client: Client) -> Session | None:
     return None if row is None else _session(row)
 
 
+        "retry_key": None if key is None else next(retry_keys.digests(key, token)),
+        "retry": settings.REFRESH_RETRY,
 def _judge(token: SessionRefreshToken) -> tuple[Session, datetime]:
     """Why the session did not move on. Returns it, and the time, where all is well but the token's age."""
     session: Any = (
@@ -231,10 +236,22 @@ def _judge(token: SessionRefreshToken) -> tuple[Session, datetime]:
     return session, session.now
 
 
-def _repeats(token: SessionRefreshToken, session: Session, now: datetime) -> bool:
+def _repeats(token: SessionRefreshToken, session: Session, key: str | None, now: datetime) -> bool:
+    """A key other than the one that came with the token is somebody else's, however soon."""
     if session.previous_jti != token.jti or session.rotated_at is None:
         return False
-    return bool(now - session.rotated_at <= settings.REFRESH_GRACE)
+    has_key = key is not None and session.retry_key is not None
+    if key is not None and has_key and not retry_keys.is_of(session, key, token):
+        return False
+    if now - session.rotated_at <= settings.REFRESH_GRACE:
+        return True
+    return has_key and session.retry_until is not None and now <= session.retry_until
+
+
+def _note_late(session: Session, now: datetime, client: Client) -> None:
+    """The owner sees a repeat that only the key explains."""
+    if session.rotated_at is not None and now - session.rotated_at > settings.REFRESH_GRACE:
+        audit.record(Event.REFRESH_REPEATED, user_id=session.user_id, session_id=session.pk, client=client)
 
 
 def _end_reused(session: Session, client: Client) -> None:

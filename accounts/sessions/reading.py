@@ -6,6 +6,7 @@ everywhere) also takes back what a thief has added, and must not be overtaken by
 """
 
 import uuid
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from django.db import connection
@@ -14,8 +15,8 @@ from accounts.errors import SessionRevoked
 from accounts.models import Session, User
 from accounts.models.sessions import SessionQuerySet
 
-# What a request needs of its session; the rest is read when somebody asks for it.
-_SESSION_COLUMNS = ["id", "user_id", "ended_at", "methods"]
+# What a request needs of its session, in the model's order; the rest is read when somebody asks for it.
+_SESSION_COLUMNS = ["id", "user_id", "retry_until", "ended_at", "methods"]
 _USER_COLUMNS = [field.attname for field in User._meta.concrete_fields]  # noqa: SLF001  Django's documented name
 _READ = """
 SELECT extract(epoch FROM clock_timestamp())::float8, session.expires_at > clock_timestamp(),
@@ -59,6 +60,14 @@ def read(session_id: uuid.UUID, user_id: uuid.UUID) -> Reading | None:
     session.user.mfa_enabled = mfa_enabled
     session.user.google_linked = google_linked
     return Reading(now, lasts, session)
+
+
+def note_use_of_successor(session: Session, *, issued_at: int) -> None:
+    """From the first use of a token that the last refresh gave on, nobody gets that refresh's answer again."""
+    if session.retry_until is not None:
+        since = datetime.fromtimestamp(issued_at + 1, UTC)  # a token's time has no fractions of a second
+        given = Session.objects.filter(pk=session.pk, current_issued_at__lt=since)
+        given.filter(retry_until__isnull=False).update(retry_until=None)
 
 
 def live_of(user_id: uuid.UUID) -> SessionQuerySet:

@@ -6,6 +6,8 @@ Each subject has a file; the rest is here.
 from datetime import timedelta
 from pathlib import Path
 
+from corsheaders.defaults import default_headers
+
 from config.settings.admin import *  # noqa: F403
 from config.settings.database import *  # noqa: F403
 from config.settings.environment import (
@@ -137,6 +139,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = LARGE_BODY_LIMIT
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 # The binding cookie of a sign-in with Google, the only one that the API reads, must get through.
 CORS_ALLOW_CREDENTIALS = True
+CORS_ALLOW_HEADERS = (*default_headers, "idempotency-key")
 CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After", "Idempotency-Replayed", "RateLimit-Policy", "RateLimit"]
 
 # ---------------------------------------------------------------- metrics

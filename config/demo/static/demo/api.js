@@ -10,7 +10,11 @@
 //   seconds the use of an older one means theft and ends the session. So never share one between tabs or devices.
 // - localStorage stays after the browser is closed, for whoever comes next.
 
+// - Beside the token lies the Idempotency-Key of its one refresh, kept before the call: an app that was suspended while it
+//   waited for the answer asks with both again, and gets the same successor for ten minutes.
+
 const REFRESH_TOKEN = "demo.refresh_token";
+const REFRESH_KEY = "demo.refresh_key";
 
 let accessToken = null;
 let signIns = 0; // which sign-in of this page the tokens are of
@@ -41,11 +45,17 @@ export function forgetTokens() {
   signIns += 1;
   accessToken = null;
   sessionStorage.removeItem(REFRESH_TOKEN);
+  sessionStorage.removeItem(REFRESH_KEY);
 }
 
 function store(tokens) {
   accessToken = tokens.access_token;
+  sessionStorage.setItem(REFRESH_KEY, randomKey());
   sessionStorage.setItem(REFRESH_TOKEN, tokens.refresh_token);
+}
+
+function randomKey() {
+  return btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16))));
 }
 
 export function hasSession() {
@@ -101,7 +111,8 @@ async function exchange() {
   const signIn = signIns;
   const body = { refresh_token: sessionStorage.getItem(REFRESH_TOKEN) };
   try {
-    const tokens = await send("POST", "/v1/auth/refresh", { body }, null);
+    const key = sessionStorage.getItem(REFRESH_KEY) ?? undefined;
+    const tokens = await send("POST", "/v1/auth/refresh", { body, key }, null);
     if (signIn === signIns) store(tokens); // else somebody has signed out meanwhile: do not bring it back
   } catch (problem) {
     // Only a 401 says that the session is over. After anything else (429, 503, no network) the token is as good as
