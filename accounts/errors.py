@@ -36,6 +36,17 @@ class EmailNotVerified(Problem):
     default_detail = "Verify the e-mail address first; POST /v1/auth/resend-verification sends a new mail."
 
 
+class MFAEnrolmentRequired(Problem):
+    """Where MFA_REQUIRED is set; the calls under /v1/auth/mfa, reauthenticate and signing out work without a factor."""
+
+    status_code = 403
+    default_code = "mfa_enrolment_required"
+    default_detail = (
+        "This account needs a second factor first: POST /v1/auth/mfa/totp or /v1/auth/mfa/passkeys/options. "
+        "Staff get theirs by a one-time link of an operator."
+    )
+
+
 class ApiKeyMissing(Unauthenticated):
     default_code = "api_key_missing"
     default_detail = "Send the service's key in the header X-API-Key."

@@ -2,7 +2,11 @@
 
 A counter that runs backwards means that two copies of a key are about (WebAuthn, 6.1.1): that answer is refused,
 audited and mailed, and the key stays, for its owner to judge. Keys that are synchronised count nothing, and are not
-judged.
+judged. Of one that was made to be backed up, and is, there are copies by design, and a restored one may count from
+nothing: it is let in, audited, and told of once.
+
+One that has never verified its user where something else vouched for them signs nobody in alone: whoever finds it could
+set its PIN (WebAuthn Level 3, 7.2, uvInitialized). It does so once it has verified them as the second step.
 """
 
 from typing import Any
@@ -12,14 +16,14 @@ from allauth.mfa.models import Authenticator
 from django.db import IntegrityError, connection, transaction
 from django.db.models.fields.json import KT
 from django.db.models.functions import Now
-from fido2.webauthn import AttestedCredentialData, RegistrationResponse
+from fido2.webauthn import AttestedCredentialData, AuthenticatorData, RegistrationResponse
 
 from accounts import audit, mail
 from accounts.audit import Event
 from accounts.errors import PasskeyLimit, PasskeyRefused
 from accounts.factors import rows as factors
 from accounts.factors import webauthn
-from accounts.factors.webauthn import CeremonyRefused, Purpose
+from accounts.factors.webauthn import Assertion, CeremonyRefused, Purpose
 from accounts.kit import base64url
 from accounts.kit.client import Client
 from accounts.models import MFAToken, Session, User
@@ -101,11 +105,17 @@ def owner(credential: dict[str, Any]) -> User | None:
 
 
 def use(
-    user_id: UUID, credential: dict[str, Any], *, client: Client, mfa_token: MFAToken | None = None
+    user_id: UUID,
+    credential: dict[str, Any],
+    *,
+    client: Client,
+    mfa_token: MFAToken | None = None,
+    alone: bool = False,
 ) -> Authenticator | None:
     """The passkey of this user that gave the answer, to a challenge of this sign-in; None: it proves nothing.
 
-    Without a half sign-in it must have verified its user. Called with the user's row held.
+    Without a half sign-in it must have verified its user; `alone`: and before this time too. Called with the user's row
+    held.
     """
     purpose = Purpose.SIGN_IN if mfa_token is None else Purpose.SECOND_FACTOR
     known = credentials(user_id)
@@ -117,10 +127,22 @@ def use(
         return None
     pk = next(pk for pk, one in known.items() if one.credential_id == answer.credential_id)
     row: Authenticator = factors.of(user_id).get(pk=pk)
-    if not _count(row, answer.sign_count):
-        _report_copy(user_id, row, client)
+    if alone and not verifies_user(row):
         return None
+    if not _count(row, answer.sign_count) and not _is_restored(row, answer, client):
+        return None
+    if mfa_token is not None and answer.is_user_verified and not verifies_user(row):
+        _note(row, uv_initialized=True)
     return row
+
+
+def verifies_user(row: Authenticator) -> bool:
+    """Return whether the passkey has verified its user when it was made, or later beside another factor."""
+    return bool(row.data.get("uv_initialized")) or _as_made(row).is_user_verified()
+
+
+def any_signs_in_alone(user_id: UUID) -> bool:
+    return any(verifies_user(row) for row in factors.of(user_id, Type.WEBAUTHN))
 
 
 def credentials(user_id: UUID) -> dict[int, AttestedCredentialData]:
@@ -130,10 +152,16 @@ def credentials(user_id: UUID) -> dict[int, AttestedCredentialData]:
 
 
 def _public_key(row: Authenticator) -> AttestedCredentialData:
-    response = RegistrationResponse.from_dict(row.data["credential"]).response
-    data: AttestedCredentialData | None = response.attestation_object.auth_data.credential_data
+    data: AttestedCredentialData | None = _as_made(row).credential_data
     if data is None:
         raise ValueError(f"passkey {row.pk} has no public key")
+    return data
+
+
+def _as_made(row: Authenticator) -> AuthenticatorData:
+    data: AuthenticatorData = RegistrationResponse.from_dict(
+        row.data["credential"]
+    ).response.attestation_object.auth_data
     return data
 
 
@@ -149,8 +177,25 @@ def _count(row: Authenticator, sign_count: int) -> bool:
         return cursor.fetchone() is not None
 
 
-def _report_copy(user_id: UUID, row: Authenticator, client: Client) -> None:
-    event = audit.record(
-        Event.PASSKEY_COPIED, user_id=user_id, client=client, detail={"factor": "passkey", "row": row.pk}
-    )
-    mail.notify(mail.PASSKEY_COPIED, user=User.objects.get(pk=user_id), event=event)
+def _is_restored(row: Authenticator, answer: Assertion, client: Client) -> bool:
+    """Return whether a counter that went back proves nothing. Audited and mailed.
+
+    That it may be backed up it must have said when it was made: a copied key could say so later.
+    """
+    backed_up = answer.is_backed_up and _as_made(row).is_backup_eligible()
+    detail = {"factor": "passkey", "row": row.pk, "backed_up": backed_up}
+    event = audit.record(Event.PASSKEY_COPIED, user_id=row.user_id, client=client, detail=detail)
+    if not (backed_up and row.data.get("counter_told")):
+        mail.notify(mail.PASSKEY_COPIED, user=User.objects.get(pk=row.user_id), event=event)
+    if backed_up:
+        _note(row, sign_count=answer.sign_count, counter_told=True)
+    return backed_up
+
+
+def _note(row: Authenticator, **facts: Any) -> None:
+    """Keep these with the passkey. The user's row is held, so nobody else writes here."""
+    row.refresh_from_db()
+    row.data |= facts
+    row.last_used_at = Now()
+    row.save(update_fields=["data", "last_used_at"])
+    row.refresh_from_db()

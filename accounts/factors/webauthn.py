@@ -42,11 +42,13 @@ class CeremonyRefused(Exception):
 
 
 class Assertion(NamedTuple):
-    """A right answer: which credential, what it counts, and the challenge that it used."""
+    """A right answer: which credential, what it counts, the challenge that it used, and what it says of itself."""
 
     credential_id: bytes
     sign_count: int
     challenge: bytes
+    is_user_verified: bool
+    is_backed_up: bool
 
 
 def ask(
@@ -141,7 +143,14 @@ def check_assertion(
         raise CeremonyRefused from error
     if client_data.cross_origin:
         raise CeremonyRefused
-    return Assertion(used.credential_id, response.response.authenticator_data.counter, client_data.challenge)
+    data = response.response.authenticator_data
+    return Assertion(
+        used.credential_id,
+        data.counter,
+        client_data.challenge,
+        is_user_verified=data.is_user_verified(),
+        is_backed_up=data.is_backed_up(),
+    )
 
 
 def user_handle(credential: dict[str, Any]) -> bytes | None:

@@ -12,8 +12,9 @@ from allauth.socialaccount.models import SocialAccount
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
-from accounts import audit, events, factors, mail, sessions
+from accounts import audit, events, mail, sessions
 from accounts.audit import Event
+from accounts.factors import passkeys
 from accounts.google import client as google_client
 from accounts.google.errors import (
     AccountExists,
@@ -124,8 +125,7 @@ def unlink(session: Session, *, client: Client) -> None:
 
 
 def _has_another_way_in(user: User) -> bool:
-    passkeys = factors.of(user.pk, factors.Type.WEBAUTHN)  # one signs in alone
-    return bool(user.has_usable_password() or passkeys.exists())
+    return bool(user.has_usable_password() or passkeys.any_signs_in_alone(user.pk))
 
 
 def is_linked(user: User) -> bool:

@@ -121,6 +121,6 @@ def _open_by_passkey(
     claimed: User, credential: dict[str, Any], client: Client, *, cancel_deletion: bool
 ) -> TokenPair | None:
     user = User.objects.locked().get(pk=claimed.pk)
-    if passkeys.use(user.pk, credential, client=client) is None:
+    if passkeys.use(user.pk, credential, client=client, alone=True) is None:
         return None
     return admission.admit(user, methods=PASSKEY_ALONE, cancel_deletion=cancel_deletion, client=client)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
 from cryptography.hazmat.primitives.asymmetric import ec
 from django.db import connection
 from django.db.models.functions import Now
@@ -19,6 +20,7 @@ from tests.listeners import ListenerClient
 
 pytestmark = pytest.mark.django_db
 EMAIL = "ada@example.com"
+BACKED_UP = FLAG.UP | FLAG.UV | FLAG.BE | FLAG.BS
 
 
 @pytest.fixture
@@ -254,6 +256,72 @@ class TestCounter:
     def test_of_a_synchronised_key_stays_at_nothing(self, passkey, public):
         for _ in range(3):
             assert sign_in_by(public, passkey, count=0).status_code == 200
+
+    @pytest.fixture
+    def synced(self, client):
+        """A passkey that is backed up, and counts all the same."""
+        return add(client, flags=BACKED_UP)
+
+    @pytest.mark.parametrize("count", [0, 3, 6])
+    def test_of_a_backed_up_key_proves_nothing(self, synced, public, count):
+        assert sign_in_by(public, synced, count=6, flags=BACKED_UP).status_code == 200
+        deliver_mails()
+        for _ in range(3):
+            assert sign_in_by(public, synced, count=count, flags=BACKED_UP).status_code == 200
+        (message,) = deliver_mails()
+        assert message.subject == "One of your passkeys may have been copied"
+        assert "it was let in" in message.body
+        assert AuditEvent.objects.filter(type="passkey_counter_went_back").count() == (3 if count else 1)
+        assert Authenticator.objects.get(type="webauthn").data["sign_count"] == count
+
+    def test_who_says_so_only_now_is_not_believed(self, passkey, public):
+        """Sign these flags, too, with a copy of a key that was never to be backed up."""
+        assert sign_in_by(public, passkey, count=6).status_code == 200
+        assert outcome(sign_in_by(public, passkey, count=3, flags=BACKED_UP)) == (401, "passkey_invalid")
+
+    def test_one_that_is_not_backed_up_now_is_judged(self, synced, public):
+        assert sign_in_by(public, synced, count=6, flags=BACKED_UP).status_code == 200
+        lone = FLAG.UP | FLAG.UV | FLAG.BE
+        assert outcome(sign_in_by(public, synced, count=3, flags=lone)) == (401, "passkey_invalid")
+
+
+class TestNeverVerifiedItsUser:
+    """WebAuthn Level 3, 7.2, uvInitialized: its finder may have set the PIN that it now asks for."""
+
+    @pytest.fixture
+    def touched(self, client):
+        return add(client, flags=FLAG.UP)
+
+    def second(self, public, passkey, **lies):
+        token = first_step(public)
+        credential = passkey.sign(options(public, mfa_token=token), **lies)
+        return public.post("/v1/auth/login/mfa", {"mfa_token": token, "credential": credential})
+
+    def test_does_not_sign_in_alone(self, touched, public):
+        before = Authenticator.objects.get(type="webauthn").data
+        assert outcome(sign_in_by(public, touched, count=3)) == (401, "passkey_invalid")
+        assert Authenticator.objects.get(type="webauthn").data == before
+        assert Session.objects.count() == 1
+
+    def test_is_a_second_factor(self, touched, public):
+        assert self.second(public, touched, flags=FLAG.UP).status_code == 200
+        assert outcome(sign_in_by(public, touched)) == (401, "passkey_invalid")
+
+    def test_is_upgraded_beside_another_factor(self, touched, public):
+        assert self.second(public, touched, count=4).status_code == 200
+        assert Authenticator.objects.get(type="webauthn").data["sign_count"] == 4
+        assert sign_in_by(public, touched, count=5).status_code == 200
+
+    def test_is_not_upgraded_by_proving_it_again(self, touched, client, public):
+        credential = touched.sign(options(public))
+        assert client.post("/v1/auth/reauthenticate", {"credential": credential}).status_code == 200
+        assert outcome(sign_in_by(public, touched)) == (401, "passkey_invalid")
+
+    def test_is_not_the_way_in_that_is_left(self, touched, client, ada):
+        SocialAccount.objects.create(user=ada, provider="google", uid="1")
+        ada.set_unusable_password()
+        ada.save()
+        assert outcome(client.post("/v1/auth/google/unlink")) == (409, "last_login_method")
 
 
 class TestStates:
