@@ -5,6 +5,7 @@ During the grace nobody finds the user, no token is live and no credits can be s
 
 from datetime import datetime
 from typing import NamedTuple
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -39,13 +40,32 @@ def request(session: Session, *, client: Client) -> Closed:
     if not waiting.update(status=Status.PENDING_DELETION, deletes_at=Now() + settings.DELETION_GRACE):
         raise SessionRevoked
     user = User.objects.get(pk=session.user_id)
+    _close(user, session.pk, client)
+    return Closed(user.deletes_at, hooks.forfeits(user.pk))
+
+
+def disown(user: User, *, client: Client) -> None:
+    """Close an account that the owner of its mailbox says is not theirs. Nothing that others chose opens it any more.
+
+    Its mailbox still resets the password, and with it the account is kept. Called with the user's row held.
+    """
+    hooks.remove_sign_in_methods(user.pk, since=user.created_at)
+    user.set_unusable_password()
+    waiting = User.objects.filter(pk=user.pk, status=Status.ACTIVE)
+    if waiting.update(
+        status=Status.PENDING_DELETION, deletes_at=Now() + settings.DELETION_GRACE, password=user.password
+    ):
+        user.refresh_from_db()
+        _close(user, None, client)
+
+
+def _close(user: User, session_id: UUID | None, client: Client) -> None:
     sessions.end_all(user.pk, reason=sessions.EndReason.DELETED)
     tokens.void_all(user_id=user.pk)
     hooks.block_spending(user.pk, reason=hooks.DELETION)
     hooks.close(user.pk)
-    event = audit.record(Event.DELETION_REQUESTED, user_id=user.pk, session_id=session.pk, client=client)
+    event = audit.record(Event.DELETION_REQUESTED, user_id=user.pk, session_id=session_id, client=client)
     mail.notify(mail.DELETION_SCHEDULED, user=user, event=event)
-    return Closed(user.deletes_at, hooks.forfeits(user.pk))
 
 
 def cancel(user: User, *, client: Client) -> bool:

@@ -1,7 +1,8 @@
 """`It was not me`: who owns the mailbox ends a registration that somebody else made with its address.
 
 The link is in the mail that asks for the confirmation, is good as long as that one, and still after it was followed by
-mistake: until then such an account is the stranger's who chose its password.
+mistake: until then such an account is the stranger's who chose its password. One that somebody has used by then is not
+erased on the spot, for a link in a mail is followed by more hands than its owner's: it is closed with the usual grace.
 """
 
 from uuid import UUID
@@ -9,38 +10,54 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models.functions import Now
 
-from accounts import audit, sessions
+from accounts import audit, hooks, sessions
 from accounts.audit import Event
 from accounts.errors import TokenInvalid
-from accounts.identity import erasure
+from accounts.identity import deletion, erasure
 from accounts.kit import throttles
 from accounts.kit.client import Client
 from accounts.mail import tokens as mail_tokens
 from accounts.mail.tokens import Purpose
-from accounts.models import MailToken, PendingRegistration, User
+from accounts.models import MailToken, PendingRegistration, Session, User
 
 
-def refuse(text: str, *, client: Client) -> None:
-    """Raises TokenInvalid for a link that is unknown, expired or void; RateLimited."""
+def refuse(text: str, *, client: Client) -> bool:
+    """End the registration; return whether it was an account in use, which is closed and not yet erased.
+
+    Raises TokenInvalid for a link that is unknown, expired or void, or of an account that is not active; RateLimited.
+    """
     throttles.take(*throttles.from_network("refuse_registration", client.ip))
     token_id = mail_tokens.id_from_link(text, Purpose.VERIFY, use=mail_tokens.REFUSE)
     if token_id is None:
         raise TokenInvalid
-    _refuse(token_id, client)
+    return _refuse(token_id, client)
 
 
 @transaction.atomic
-def _refuse(token_id: UUID, client: Client) -> None:
+def _refuse(token_id: UUID, client: Client) -> bool:
     user: User | None = User.objects.locked().mailed(token_id).first()
     tokens = MailToken.objects.filter(pk=token_id, registration__isnull=False, voided_at=None)
     token = tokens.filter(expires_at__gt=Now()).first()
     if user is None or token is None or (user.email_verified and token.used_at is None):
         raise TokenInvalid
+    if not user.is_active:  # erasing a suspended one would let its owner begin again
+        raise TokenInvalid
     audit.record(Event.REGISTRATION_REFUSED, user_id=user.pk, client=client)
+    if _is_in_use(user):
+        deletion.disown(user, client=client)
+        return True
     if user.email_verified or not _others_wait(user, token):
         _erase(user)
     else:
         _void(user, token)
+    return False
+
+
+def _is_in_use(user: User) -> bool:
+    """Return whether it is more than a registration: it owns something, or was confirmed and has been signed in to."""
+    if any(owners.filter(pk=user.pk).exists() for owners in hooks.owners()):
+        return True
+    return user.email_verified and Session.objects.filter(user=user).exists()
 
 
 def _others_wait(user: User, token: MailToken) -> bool:

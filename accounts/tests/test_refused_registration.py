@@ -4,10 +4,13 @@ import re
 from datetime import timedelta
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from accounts.models import MailToken, PendingRegistration, User
 from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, deliver_mails, link_in, outcome, post
+from tests.fixtures import give_app
 
 EMAIL = "ada@example.com"
 FORM = "application/x-www-form-urlencoded"
@@ -40,9 +43,11 @@ class TestRefuseRegistration:
     @pytest.mark.parametrize("confirmed_by_mistake", [False, True])
     def test_erases_the_account_and_frees_the_address(self, public, register, sign_in, confirmed_by_mistake):
         message = register(EMAIL, OTHER_PASSWORD, display_name="Thief")
-        thief = sign_in(EMAIL, OTHER_PASSWORD)
         if confirmed_by_mistake:
             post(public, "verify-email", token=link_in(message))
+            thief = {"access_token": "none"}
+        else:
+            thief = sign_in(EMAIL, OTHER_PASSWORD)
         assert post(public, "refuse-registration", token=refusal_in(message)).status_code == 204
         user = User.objects.get()
         assert (user.email, user.status, user.display_name) == (None, "deleted", "")
@@ -52,6 +57,49 @@ class TestRefuseRegistration:
         assert outcome(post(public, "refuse-registration", token=refusal_in(message)))[0] == 400
         post(public, "verify-email", token=link_in(register(EMAIL, PASSWORD)))
         sign_in(EMAIL, PASSWORD)
+
+    def test_an_account_in_use_is_closed_with_grace(self, public, register, sign_in):
+        """The mail may be in the hands of somebody else: forwarded, shared, read over a shoulder (B4)."""
+        message = register(EMAIL, OTHER_PASSWORD, display_name="Ada")
+        post(public, "verify-email", token=link_in(message))
+        pair = sign_in(EMAIL, OTHER_PASSWORD)
+        give_app(User.objects.get())
+        assert post(public, "refuse-registration", token=refusal_in(message)).status_code == 204
+        user = User.objects.get()
+        assert (user.email, user.status, user.display_name) == (EMAIL, "pending_deletion", "Ada")
+        assert user.deletes_at - timezone.now() > timedelta(days=13, hours=23)
+        assert public.with_token(pair["access_token"]).get("/v1/auth/me/status").status_code == 401
+        assert outcome(post(public, "login", email=EMAIL, password=OTHER_PASSWORD))[0] == 401
+        assert not Authenticator.objects.exists()
+        (told,) = deliver_mails()
+        assert (told.subject, told.to) == ("Your account will be deleted", [EMAIL])
+        assert outcome(post(public, "refuse-registration", token=refusal_in(message)))[0] == 400
+        post(public, "password-reset-request", email=EMAIL)
+        link = next(link_in(one) for one in deliver_mails() if "password-reset?token=" in one.body)
+        post(public, "password-reset", token=link, new_password=PASSWORD)
+        answer = post(public, "login", email=EMAIL, password=PASSWORD, cancel_deletion=True)
+        assert answer.status_code == 200
+
+    def test_one_that_owns_something_is_closed_too(self, public, register, internal, service_key):
+        message = register(EMAIL, OTHER_PASSWORD)
+        post(public, "verify-email", token=link_in(message))
+        body = {"user_id": str(User.objects.get().pk), "amount": 5, "type": "bonus"}
+        shop = internal.with_key(service_key())
+        added = shop.post("/v1/credits/add", body, headers={"Idempotency-Key": "k"})
+        assert added.status_code == 201, added.content
+        assert post(public, "refuse-registration", token=refusal_in(message)).status_code == 204
+        assert User.objects.get().status == "pending_deletion"
+
+    @pytest.mark.parametrize("confirmed", [False, True])
+    def test_a_suspended_one_is_left_alone(self, public, register, confirmed):
+        """Erased, it could register again and be in."""
+        message = register(EMAIL, OTHER_PASSWORD)
+        if confirmed:
+            post(public, "verify-email", token=link_in(message))
+        User.objects.update(status="suspended")
+        answer = post(public, "refuse-registration", token=refusal_in(message))
+        assert outcome(answer) == (400, "token_invalid")
+        assert (User.objects.get().email, User.objects.get().status) == (EMAIL, "suspended")
 
     @pytest.mark.parametrize("refused", [0, 1])
     def test_of_several_it_ends_one(self, public, register, sign_in, refused):

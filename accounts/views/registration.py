@@ -135,15 +135,20 @@ class RefuseRegistration(PublicEndpoint):
         problems=(TokenInvalid, RateLimited),
     )
     def post(self, request: PublicRequest) -> HttpResponse:
-        """Ends that registration; an account that came of it is erased, and the address is free again."""
+        """Ends that registration; an account that came of it is erased, and the address is free again.
+
+        One that somebody has signed in to, or that owns something, is closed instead and erased after 14 days; a
+        suspended one is left as it is.
+        """
         try:
-            refused_registration.refuse(request.data.token, client=client_of(request))
+            is_closed = refused_registration.refuse(request.data.token, client=client_of(request))
         except Problem as problem:
             if is_form(request):
                 return refusal(request, problem)
             raise
         if is_form(request):
-            return page(request, "registration_refused", service=settings.SERVICE_NAME)
+            done = "account_disowned" if is_closed else "registration_refused"
+            return page(request, done, service=settings.SERVICE_NAME)
         return Response(status=204)
 
 
