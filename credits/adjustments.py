@@ -1,7 +1,8 @@
 """Corrections of balances by staff: alone within a limit a day, with a second person above it.
 
-Each is an AdjustmentRequest, also those that nobody had to agree to: they are what the limit counts. The limit is
-settings.CREDITS_APPROVAL_LIMIT, a day is one of UTC, and what a second person approved does not count against it.
+Never a balance of one's own: neither who asks nor who decides is the one who gets it. Each is an AdjustmentRequest,
+also those that nobody had to agree to: they are what the limit counts. The limit is settings.CREDITS_APPROVAL_LIMIT, a
+day is one of UTC, and what a second person approved does not count against it.
 """
 
 import uuid
@@ -9,7 +10,7 @@ from datetime import UTC
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import F, Q, Sum
 from django.db.models.functions import Abs, Now, TruncDay
 
 from accounts import audit
@@ -22,6 +23,7 @@ from credits.ledger.posting import retried
 from credits.models import AdjustmentRequest, CreditTransaction
 
 Decision = AdjustmentRequest.Decision
+OF_ONES_OWN = "Nobody adjusts a balance of their own."
 
 
 class DecisionRefused(Exception):
@@ -35,6 +37,8 @@ def request(
 
     Raises UserNotFound, BalanceLimit or InsufficientCredits, and DecisionRefused for an id that is another request's.
     """
+    if user_id == staff_id:
+        raise DecisionRefused(OF_ONES_OWN)
     wanted = AdjustmentRequest(
         id=request_id, user_id=user_id, amount=amount, reason=reason, requested_by_id=staff_id
     )
@@ -92,7 +96,10 @@ def refuse(*, request_id: uuid.UUID, staff_id: uuid.UUID) -> None:
 def _decide(request_id: uuid.UUID, staff_id: uuid.UUID, decision: Decision) -> AdjustmentRequest:
     """Decide by one statement, so that a second decision finds nothing left to decide."""
     open_ones = AdjustmentRequest.objects.filter(pk=request_id, decision=Decision.PENDING)
-    others = open_ones.exclude(requested_by=staff_id)
+    for_themselves = Q(user=staff_id) | Q(user=F("requested_by"))
+    if decision == Decision.APPROVED and open_ones.filter(for_themselves).exists():
+        raise DecisionRefused(OF_ONES_OWN)
+    others = open_ones.exclude(requested_by=staff_id).exclude(user=staff_id)
     if not others.update(decision=decision, decided_by_id=staff_id, decided_at=Now()):
         own = open_ones.exists()
         raise DecisionRefused(

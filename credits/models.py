@@ -328,6 +328,8 @@ class AdjustmentRequest(models.Model):
     )
     requested_at = models.DateTimeField(db_default=Now())
     decision = models.CharField(max_length=8, choices=Decision.choices)
+    # Made before nobody could adjust a balance of their own: the migration that added the rule found such rows.
+    before_rule = models.BooleanField(default=False, db_default=False, editable=False)
     decided_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         models.PROTECT,
@@ -350,6 +352,11 @@ class AdjustmentRequest(models.Model):
             models.CheckConstraint(
                 condition=Q(decided_by__isnull=True) | ~Q(decided_by=F("requested_by")),
                 name="adjustment_not_decided_by_its_asker",
+            ),
+            models.CheckConstraint(
+                condition=Q(before_rule=True)
+                | ~Q(user=F("requested_by")) & (Q(decided_by__isnull=True) | ~Q(user=F("decided_by"))),
+                name="adjustment_not_for_oneself",
             ),
             models.CheckConstraint(
                 condition=Q(

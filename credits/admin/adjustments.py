@@ -120,7 +120,7 @@ class DecisionPages:
         return HttpResponseRedirect(reverse("admin:credits_adjustmentrequest_change", args=[request_id]))
 
     def decision_page(self, request: HttpRequest, asked: AdjustmentRequest) -> HttpResponse:
-        own = asked.requested_by_id == staff_id(request)
+        own = staff_id(request) in {asked.requested_by_id, asked.user_id}
         open_ = asked.decision == AdjustmentRequest.Decision.PENDING
         context = {
             **self.admin_site.each_context(request),

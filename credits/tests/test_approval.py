@@ -3,6 +3,7 @@
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -10,7 +11,7 @@ from django.db.models import F
 
 from accounts.errors import UserNotFound
 from accounts.models import AuditEvent, User
-from credits import adjustments, ledger
+from credits import adjustments, ledger, personal
 from credits.adjustments import DecisionRefused
 from credits.errors import InsufficientCredits
 from credits.ledger import verify
@@ -271,3 +272,56 @@ class TestAtOnce:
 
         assert len({one.pk for one in made}) == 1
         assert balance_of(person) == 60
+
+
+@pytest.mark.django_db
+class TestNobodyForThemselves:
+    """Neither who asks nor who agrees is the one who gets it (B5)."""
+
+    def test_nobody_asks_for_themselves(self, person, limit):
+        for amount in (1, 500):
+            with pytest.raises(DecisionRefused):
+                ask(person, person, amount)
+        assert not AdjustmentRequest.objects.exists()
+        assert balance_of(person) == 0
+
+    def test_who_gets_it_does_not_decide(self, person, limit):
+        made = ask(person, someone("staff"), 500)
+        for decide in (adjustments.approve, adjustments.refuse):
+            with pytest.raises(DecisionRefused):
+                decide(request_id=made.pk, staff_id=person.pk)
+        made.refresh_from_db()
+        assert (made.decision, balance_of(person)) == (Decision.PENDING, 0)
+        adjustments.approve(request_id=made.pk, staff_id=someone("other").pk)
+        assert balance_of(person) == 500
+
+    @pytest.mark.parametrize("change", [{"requested_by": F("user")}, {"decided_by": F("user")}])
+    def test_the_database_holds_it(self, person, limit, change):
+        made = ask(person, someone("staff"), 500)
+        adjustments.approve(request_id=made.pk, staff_id=someone("other").pk)
+        with pytest.raises(IntegrityError, match="adjustment_not_for_oneself"), transaction.atomic():
+            AdjustmentRequest.objects.filter(pk=made.pk).update(**change)
+
+    def test_rows_of_the_version_before_are_kept_and_can_be_erased(self, person, limit):
+        rule = next(
+            one for one in AdjustmentRequest._meta.constraints if one.name == "adjustment_not_for_oneself"
+        )
+        with connection.schema_editor() as editor:
+            editor.remove_constraint(AdjustmentRequest, rule)
+        row = {"user": person, "amount": 500, "reason": "mine", "requested_by": person}
+        done = AdjustmentRequest.objects.create(id=uuid.uuid4(), decision=Decision.DIRECT, **row)
+        waiting = AdjustmentRequest.objects.create(id=uuid.uuid4(), decision=Decision.PENDING, **row)
+        ask(person, someone("staff"), 50)
+        migration = import_module("credits.migrations.0009_nobody_adjusts_their_own")
+        with connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            cursor.execute(migration.MARK)
+        with connection.schema_editor() as editor:
+            editor.add_constraint(AdjustmentRequest, rule)
+        assert set(AdjustmentRequest.objects.filter(before_rule=True)) == {done, waiting}
+        other = someone("other")
+        with pytest.raises(DecisionRefused):
+            adjustments.approve(request_id=waiting.pk, staff_id=other.pk)
+        adjustments.refuse(request_id=waiting.pk, staff_id=other.pk)
+        personal.erase(user_id=person.pk)
+        assert not AdjustmentRequest.objects.exclude(reason="").exists()
