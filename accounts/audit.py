@@ -38,6 +38,8 @@ class Event(StrEnum):
     EMAIL_CHANGED = "email_changed"
     EMAIL_CHANGE_UNDONE = "email_change_undone"
     ADDRESS_LOST = "address_lost"
+    CONTESTED = "account_contested"
+    CONTEST_SETTLED = "account_contest_settled"
     GOOGLE_LINKED = "google_linked"
     GOOGLE_UNLINKED = "google_unlinked"
     DELETION_REQUESTED = "deletion_requested"

@@ -156,6 +156,14 @@ class AccountSuspended(Problem):
     default_detail = "This account is suspended."
 
 
+class AccountContested(Problem):
+    """Its old address took it back after somebody had chosen its password by the new one; staff have to decide."""
+
+    status_code = 403
+    default_code = "account_contested"
+    default_detail = "Two mailboxes claim this account. Nothing is bought until staff have decided about it."
+
+
 class DeletionPending(Problem):
     status_code = 403
     default_code = "deletion_pending"

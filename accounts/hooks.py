@@ -23,7 +23,7 @@ from django.utils.module_loading import import_string
 
 from accounts.models import User
 
-DELETION, SUSPENDED = "deletion", "suspended"  # reasons why spending is blocked
+DELETION, SUSPENDED, CONTESTED = "deletion", "suspended", "contested"  # reasons why spending is blocked
 
 
 def block_spending(user_id: UUID, *, reason: str) -> None:

@@ -3,6 +3,7 @@
 InsufficientCredits 402      available, required
 SpendingBlocked 403
 +-- AccountSuspended         suspended, or on its way to deletion
++-- AccountContested         two mailboxes claim it
 +-- AccountFrozen            frozen by billing
 BalanceLimit 409
 FeatureNotFound, TransactionNotFound, HoldNotFound 404
@@ -29,6 +30,13 @@ class SpendingBlocked(Problem):
 class AccountSuspended(SpendingBlocked):
     default_code = "account_suspended"
     default_detail = "This account is suspended or about to be deleted: its credits cannot be spent."
+
+
+class AccountContested(SpendingBlocked):
+    default_code = "account_contested"
+    default_detail = (
+        "Two mailboxes claim this account: its credits cannot be spent until staff have decided about it."
+    )
 
 
 class AccountFrozen(SpendingBlocked):

@@ -18,7 +18,7 @@ from accounts.admin.orders import Given, Order, OrderForm, reason_field
 from accounts.admin.user_page import may_act_on
 from accounts.audit import Event
 from accounts.factors import resets
-from accounts.identity import mail_requests, status
+from accounts.identity import contests, mail_requests, status
 from accounts.models import OutboxMessage, Session, User
 
 
@@ -132,6 +132,14 @@ ORDERS = {
         button="Reactivate",
         carry_out=status.reactivate,
     ),
+    "settle-contest": UserOrder(
+        title="Settle the contest of",
+        permission="accounts.change_status",
+        explanation="For an account that its old address took back after somebody had chosen a password by the new "
+        "one. Look first at what was bought since, and refund or adjust it. Then the user can spend and buy again.",
+        button="Settle the contest",
+        carry_out=contests.settle,
+    ),
     "sign-out": UserOrder(
         title="Sign out everywhere",
         permission="accounts.end_sessions",
@@ -197,6 +205,7 @@ def buttons(request: HttpRequest, person: User) -> list[tuple[str, str]]:
 
 
 def _offered(user: User) -> list[str]:
+    contest = ["settle-contest"] if user.contested_at else []
     if user.status == User.Status.ACTIVE:
-        return ["suspend"]
-    return ["reactivate"] if user.status == User.Status.SUSPENDED else []
+        return [*contest, "suspend"]
+    return [*contest, "reactivate"] if user.status == User.Status.SUSPENDED else contest

@@ -57,6 +57,11 @@ def _figures(user: User) -> dict[str, str]:
 def _warnings(user: User) -> Iterable[str]:
     if user.deletes_at:
         yield f"The account is closed and will be erased at {time(user.deletes_at)} UTC."
+    if user.contested_at:
+        yield (
+            f"Contested since {time(user.contested_at)} UTC: the old address took the account back after somebody had "
+            "chosen a password by the new one. Nothing is spent or bought until you have decided what was bought since."
+        )
     if user.status == User.Status.DELETED:
         yield "This account was erased: what is left of it is what must be proved."
     for reset in FactorReset.objects.open().filter(user=user):

@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 from accounts import audit, events, hooks, mail, sessions
 from accounts.audit import Event
 from accounts.errors import TokenInvalid
-from accounts.identity import address_claims, deletion, mail_requests
+from accounts.identity import address_claims, contests, deletion, mail_requests
 from accounts.kit import email_address, throttles
 from accounts.kit.client import Client
 from accounts.kit.problems import ServiceUnavailable, ValidationFailed
@@ -32,6 +32,7 @@ TRIES_WHEN_ADDRESS_IS_REGISTERED = 3
 METHODS_UNDER_SUSPICION = timedelta(
     days=7
 )  # before the change: the owner was told of each, and may have missed it
+UNDO_DAYS = address_claims.UNDO_LIFETIME.days
 
 Result = TypeVar("Result")
 
@@ -71,12 +72,23 @@ def undo(text: str, *, client: Client) -> User:
     """Cancels a change or takes it back, with everything that was changed since, by the link mailed to the old address.
 
     Ways to sign in that were added since, or in the week before, are removed. Every session ends, the password is void
-    and a reset is mailed, a pending deletion is cancelled.
+    and a reset is mailed, a pending deletion is cancelled. Where the new mailbox had reset the password, nothing is
+    spent or bought until staff have decided (accounts/identity/contests.py).
     Raises TokenInvalid, RateLimited.
     """
     throttles.take(*throttles.from_network("undo_email_change", client.ip))
     token_id = _token_id(text, Purpose.UNDO_EMAIL)
     return _again_if_registered(lambda: _undo(token_id, client))
+
+
+def account_behind(text: str) -> str:
+    """Return the address, masked, of the account that a link to a new one is about; empty: the link is not live."""
+    token_id = tokens.id_from_link(text, Purpose.CHANGE_EMAIL)
+    if token_id is None:
+        return ""
+    live = MailToken.objects.live().filter(pk=token_id, change__isnull=False)
+    token = live.select_related("change").first()
+    return email_address.masked(token.change.old_email) if token is not None and token.change else ""
 
 
 def _token_id(text: str, purpose: Purpose) -> UUID:
@@ -132,6 +144,8 @@ def _undo(token_id: UUID, client: Client) -> User:
     if user.status == User.Status.DELETED or not tokens.use(token_id, Purpose.UNDO_EMAIL):
         raise TokenInvalid
     hooks.remove_sign_in_methods(user.pk, since=_trusted_until(change, user))
+    if contests.is_contest(change):
+        contests.begin(user, client=client)
     deletion.cancel(user, client=client)
     moved = user.email != change.old_email
     user.set_unusable_password()

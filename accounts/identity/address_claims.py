@@ -27,6 +27,14 @@ def is_reserved(email: str, *, other_than: UUID | None = None) -> bool:
     return reserved.exclude(user=other_than).exists() if other_than else reserved.exists()
 
 
+def change_that_can_be_undone(user_id: UUID) -> AddressChange | None:
+    """Return the oldest change of this account's address that its old address may still take back."""
+    confirmed = AddressChange.objects.filter(
+        user=user_id, ended_at=None, confirmed_at__gt=Now() - UNDO_LIFETIME
+    )
+    return confirmed.order_by("confirmed_at").first()
+
+
 def strip(holder: User) -> None:
     """Take the address from who never proved it. Called under the lock of the holder's row, for one who has."""
     holder.email = holder.email_verified_at = None

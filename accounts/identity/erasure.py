@@ -86,6 +86,7 @@ def _erase_person(user: User) -> None:
         is_superuser=False,
         status=User.Status.DELETED,
         deletes_at=None,
+        contested_at=None,
         token_version=F("token_version") + 1,
     )
     user.groups.clear()

@@ -93,3 +93,10 @@ def mailbox(address: str) -> str:
     if domain in {"gmail.com", "googlemail.com"}:
         return f"{local.replace('.', '')}@gmail.com"
     return f"{local}@{domain}"
+
+
+def masked(address: str) -> str:
+    """Return the address as its owner knows it again and nobody else learns it: a***@e***.com."""
+    local, _, domain = address.rpartition("@")
+    name, _, top = domain.rpartition(".")
+    return f"{local[:1]}***@{name[:1]}***.{top}"

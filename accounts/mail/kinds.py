@@ -178,6 +178,9 @@ def _about_token(message: OutboxMessage, token: MailToken) -> dict[str, Any]:
         "link": link(KINDS[message.kind].page, token),
         "refuse_link": _refuse_link(token),
         "code": tokens.code(token),
+        "account": email_address.masked(token.change.old_email if token.change else token.email),
+        "days": tokens.LIFETIMES[tokens.Purpose.UNDO_EMAIL].days,
+        "contested": message.user is not None and message.user.contested_at is not None,
         "hours": int(tokens.LIFETIMES[tokens.Purpose(token.purpose)].total_seconds() // 3600),
     }
 

@@ -100,6 +100,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     timezone = models.CharField(max_length=64, blank=True, default="UTC")
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.ACTIVE)
     deletes_at = models.DateTimeField(null=True, blank=True)
+    # Since when staff have to decide about it (accounts/identity/contests.py); null: it is not contested.
+    contested_at = models.DateTimeField(null=True, blank=True, editable=False)
     # Raised to end every session at once; access tokens carry the value they were made under.
     token_version = models.PositiveIntegerField(default=0)
     is_staff = models.BooleanField(default=False)
@@ -140,6 +142,9 @@ class User(AbstractBaseUser, PermissionsMixin):
                 fields=["status", "-created_at", "-id"], condition=~Q(status="active"), name="user_not_active"
             ),
             models.Index(fields=["-created_at", "-id"], condition=Q(is_staff=True), name="user_staff"),
+            models.Index(
+                fields=["contested_at"], condition=Q(contested_at__isnull=False), name="user_contested"
+            ),
             models.Index(
                 fields=["deletes_at"], condition=Q(deletes_at__isnull=False), name="user_to_be_erased"
             ),

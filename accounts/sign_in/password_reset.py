@@ -4,7 +4,8 @@ A reset is how a victim takes an account back: every session ends, every other l
 proved only lately, so are the ways in that somebody else may have added meanwhile.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import transaction
@@ -13,7 +14,7 @@ from django.db.models.functions import Now
 from accounts import audit, events, hooks, mail, passwords, sessions
 from accounts.audit import Event
 from accounts.errors import TokenInvalid
-from accounts.identity import mail_requests
+from accounts.identity import address_claims, mail_requests
 from accounts.kit import email_address, throttles
 from accounts.kit.client import Client
 from accounts.kit.problems import ValidationFailed
@@ -56,6 +57,30 @@ def reset(*, token: str, new_password: str, client: Client) -> None:
     attempt = passwords.by_holder(user.email or str(user.pk), client)
     _store(token_id, passwords.make_hash(new_password, attempt), client)
     throttles.forget(throttles.hit("login_account", user.email or ""))
+
+
+class Account(NamedTuple):
+    """Say which account a reset is about, masked, and until when which address before may take it back."""
+
+    email: str
+    former: str
+    former_until: datetime | None
+
+
+def account_behind(token: str) -> Account | None:
+    """Return what a live link is about, without using it up: people choose no password for a stranger's account."""
+    token_id = tokens.id_from_link(token, Purpose.RESET)
+    user = tokens.holder(token_id, Purpose.RESET) if token_id else None
+    if user is None:
+        return None
+    change = address_claims.change_that_can_be_undone(user.pk)
+    if change is None or change.confirmed_at is None:
+        return Account(email_address.masked(user.email or ""), "", None)
+    return Account(
+        email_address.masked(user.email or ""),
+        email_address.masked(change.old_email),
+        change.confirmed_at + address_claims.UNDO_LIFETIME,
+    )
 
 
 @transaction.atomic

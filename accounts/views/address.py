@@ -70,7 +70,8 @@ class LinkEndpoint(PublicEndpoint):
                 return refusal(request, problem)
             raise
         if is_form(request):
-            return page(request, done, service=settings.SERVICE_NAME, email=user.email)
+            contested = user.contested_at is not None
+            return page(request, done, service=settings.SERVICE_NAME, email=user.email, contested=contested)
         return Response(Address(user.email or ""))
 
 
@@ -81,7 +82,12 @@ class ConfirmEmailChange(LinkEndpoint):
     def get(self, request: PublicRequest) -> HttpResponse:
         """An HTML page whose button confirms the address. Opening it changes nothing: mail scanners open links."""
         return page(
-            request, "confirm_email_change", service=settings.SERVICE_NAME, token=self.query(request).token
+            request,
+            "confirm_email_change",
+            service=settings.SERVICE_NAME,
+            token=self.query(request).token,
+            account=address_change.account_behind(self.query(request).token),
+            days=address_change.UNDO_DAYS,
         )
 
     @documented(
@@ -120,7 +126,8 @@ class UndoEmailChange(LinkEndpoint):
         """Cancels a change of address, or undoes it up to 7 days later, whatever else was changed since.
 
         Every session ends, ways to sign in that were added since or in the week before are removed, a pending deletion
-        is cancelled; the password is void, and a link for a new one is mailed to the old address. A form is answered
-        with a page.
+        is cancelled; the password is void, and a link for a new one is mailed to the old address. Where the new mailbox
+        had reset the password, nothing is spent or bought until staff have decided (`account_contested`). A form is
+        answered with a page.
         """
         return self.answer(request, address_change.undo, done="address_restored")

@@ -141,6 +141,7 @@ def _form(
         status=status,
         service=settings.SERVICE_NAME,
         token=token,
+        account=password_reset.account_behind(token),
         least=least,
         min_length=settings.PASSWORD_MIN_LENGTH,
         faults=refusals,

@@ -91,6 +91,12 @@ def _reactivate(world: World) -> Prepared:
     return world.of_user("reactivate", world.make_user(status="suspended")), {}
 
 
+@prepare("accounts.User settle-contest")
+def _settle_contest(world: World) -> Prepared:
+    User.objects.filter(pk=world.ada.pk).update(contested_at=timezone.now())
+    return world.of_user("settle-contest"), {}
+
+
 @prepare("accounts.User sign-out")
 def _sign_out(world: World) -> Prepared:
     world.session()

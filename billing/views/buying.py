@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from accounts import tiers
-from accounts.errors import AccountSuspended, UserNotFound
+from accounts.errors import AccountContested, AccountSuspended, UserNotFound
 from accounts.kit.documentation import documented
 from accounts.kit.responses import Response
 from accounts.tiers import InternalEndpoint, ServiceRequest
@@ -29,7 +29,7 @@ from billing.views.answers import (
 from billing.views.asked import SCOPES, OfUser, PlanCode, Quantity, Url, instruction_of, stripe_id
 from credits.views.examples import USER
 
-OF_EVERY_ORDER = (UserNotFound, AccountSuspended, BillingUnavailable, BillingRejected)
+OF_EVERY_ORDER = (UserNotFound, AccountSuspended, AccountContested, BillingUnavailable, BillingRejected)
 
 
 class Plans(InternalEndpoint):

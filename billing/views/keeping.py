@@ -7,7 +7,7 @@ import msgspec
 from django.db.models import QuerySet
 
 from accounts import tiers
-from accounts.errors import AccountSuspended, UserNotFound
+from accounts.errors import AccountContested, AccountSuspended, UserNotFound
 from accounts.kit.documentation import documented
 from accounts.kit.responses import Response
 from accounts.tiers import InternalEndpoint, ServiceRequest
@@ -131,8 +131,8 @@ class Subscriptions(ListOfUser):
         status=201,
         idempotent=True,
         problems=(
-            UserNotFound, AccountSuspended, PlanNotFound, BillingObjectNotFound, PaymentMethodRequired,
-            PaymentFailed, AlreadySubscribed, TrialUsed, *OF_STRIPE,
+            UserNotFound, AccountSuspended, AccountContested, PlanNotFound, BillingObjectNotFound,
+            PaymentMethodRequired, PaymentFailed, AlreadySubscribed, TrialUsed, *OF_STRIPE,
         ),
         body_example={"user_id": USER, "plan": SUBSCRIPTION["plan"], "payment_method": CARD["id"]},
         example=SUBSCRIPTION,
@@ -165,7 +165,10 @@ class ChangeSubscription(InternalEndpoint):
         "Change a subscription",
         answer=SubscriptionAnswer,
         idempotent=True,
-        problems=(UserNotFound, AccountSuspended, PlanNotFound, BillingObjectNotFound, PaymentFailed, *OF_STRIPE),
+        problems=(
+            UserNotFound, AccountSuspended, AccountContested, PlanNotFound, BillingObjectNotFound, PaymentFailed,
+            *OF_STRIPE,
+        ),
         body_example={"user_id": USER, "plan": "studio-yearly"},
         example={**SUBSCRIPTION, "plan": "studio-yearly"},
     )  # fmt: skip
@@ -217,7 +220,7 @@ class ResumeSubscription(InternalEndpoint):
     @documented(
         "Resume a subscription",
         answer=SubscriptionAnswer,
-        problems=(UserNotFound, AccountSuspended, BillingObjectNotFound, *OF_STRIPE),
+        problems=(UserNotFound, AccountSuspended, AccountContested, BillingObjectNotFound, *OF_STRIPE),
         body_example={"user_id": USER},
         example=SUBSCRIPTION,
     )

@@ -11,8 +11,10 @@ from uuid import UUID
 
 from django.db.models import Sum
 
+from accounts import hooks
 from accounts.kit.problems import ValidationFailed
 from credits.errors import (
+    AccountContested,
     AccountFrozen,
     AccountSuspended,
     CaptureExceedsHold,
@@ -29,7 +31,9 @@ from credits.models import CreditLot, CreditTransaction, TransactionType
 
 LONGEST_LIFE = timedelta(days=36525)  # 100 years
 Lot = TypeVar("Lot", CreditLot, CreditLot | None)
-SUSPENDING = frozenset({"suspended", "deletion"})  # the reasons that accounts gives; all others are billing's
+SUSPENDING = frozenset(
+    {hooks.SUSPENDED, hooks.DELETION}
+)  # of accounts, which has CONTESTED too; others are billing's
 
 # ---------------------------------------------------------------- credits come and go
 
@@ -185,10 +189,14 @@ def _require_future(expires_at: datetime | None, now: datetime) -> None:
 
 
 def _require_unblocked(account: Account) -> None:
-    """Raise AccountSuspended or AccountFrozen while there is a reason to block spending."""
-    if not account.row.blocked:
-        return
-    raise AccountSuspended if SUSPENDING & set(account.row.blocked) else AccountFrozen
+    """Raise AccountSuspended, AccountContested or AccountFrozen while there is a reason to block spending."""
+    reasons = set(account.row.blocked)
+    if SUSPENDING & reasons:
+        raise AccountSuspended
+    if hooks.CONTESTED in reasons:
+        raise AccountContested
+    if reasons:
+        raise AccountFrozen
 
 
 def _drawn(moves: list[Move]) -> list[list[int]]:

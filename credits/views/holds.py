@@ -15,6 +15,7 @@ from accounts.tiers import InternalEndpoint, ServiceRequest
 from credits import ledger
 from credits.answers import HoldAnswer, hold_answer
 from credits.errors import (
+    AccountContested,
     AccountFrozen,
     AccountSuspended,
     CaptureExceedsHold,
@@ -51,7 +52,7 @@ class Holds(InternalEndpoint):
         answer=HoldAnswer,
         status=201,
         idempotent=True,
-        problems=(InsufficientCredits, AccountSuspended, AccountFrozen, UserNotFound),
+        problems=(InsufficientCredits, AccountSuspended, AccountContested, AccountFrozen, UserNotFound),
         body_example={"user_id": USER, "amount": 40, "expires_in": 900, "reference": "job-4712"},
         example=HOLD,
     )

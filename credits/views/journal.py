@@ -18,6 +18,7 @@ from accounts.tiers import InternalEndpoint, ServiceRequest
 from credits import export, ledger, prices
 from credits.answers import BalanceAnswer, TransactionAnswer, balance_answer, transaction_answer
 from credits.errors import (
+    AccountContested,
     AccountFrozen,
     AccountSuspended,
     BalanceLimit,
@@ -124,7 +125,14 @@ class UseCredits(InternalEndpoint):
         answer=TransactionAnswer,
         status=201,
         idempotent=True,
-        problems=(InsufficientCredits, AccountSuspended, AccountFrozen, UserNotFound, FeatureNotFound),
+        problems=(
+            InsufficientCredits,
+            AccountSuspended,
+            AccountContested,
+            AccountFrozen,
+            UserNotFound,
+            FeatureNotFound,
+        ),
         body_example={
             "user_id": USER,
             "amount": 30,
