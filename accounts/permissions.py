@@ -29,7 +29,7 @@ class IsAuthenticated(BasePermission):
 
     def has_permission(self, request: Request, view: Any) -> bool:
         get_current_user(request)
-        _want_recent_sign_in(request, view)
+        _want_proofs(request, view)
         return True
 
 
@@ -38,7 +38,7 @@ class IsVerified(BasePermission):
 
     def has_permission(self, request: Request, view: Any) -> bool:
         get_current_active_user(request)
-        _want_recent_sign_in(request, view)
+        _want_proofs(request, view)
         return True
 
 
@@ -52,8 +52,13 @@ class IsInternalService(BasePermission):
         return True
 
 
-def _want_recent_sign_in(request: Request, view: Any) -> None:
-    """What a sensitive call asks beyond its tier, and after it. Raises ReauthenticationRequired."""
+def _want_proofs(request: Request, view: Any) -> None:
+    """Ask what MFA_REQUIRED and a sensitive call want beyond the tier, and after it.
+
+    Raises MFAEnrolmentRequired, ReauthenticationRequired.
+    """
+    session: Any = request.auth
+    if not view.works_without_factor:
+        sessions.require_factor(session)
     if view.is_sensitive(request.method):
-        session: Any = request.auth
         sessions.require_recent(session)

@@ -114,6 +114,8 @@ class Endpoint(APIView):
     # A sensitive call: the sign-in, or the proof at /v1/auth/reauthenticate that gave the access token, is at most
     # RECENT_SIGN_IN old. True for all methods of the view, or the names of those it is true for.
     needs_recent_sign_in: ClassVar[bool | tuple[str, ...]] = False
+    # Where MFA_REQUIRED asks for a second factor: for enrolling one and for signing out.
+    works_without_factor: ClassVar[bool] = False
     Body: ClassVar[type[Body] | None] = None
     Query: ClassVar[type[Query] | None] = None
     # application/x-www-form-urlencoded gives the same Body.

@@ -53,8 +53,8 @@ _TOKEN_PROBLEMS = (
 )
 PROBLEMS_OF_TIER: dict[str, tuple[type[problems.Problem], ...]] = {
     "public": (),
-    "authenticated": _TOKEN_PROBLEMS,
-    "verified": (*_TOKEN_PROBLEMS, errors.EmailNotVerified),
+    "authenticated": (*_TOKEN_PROBLEMS, errors.MFAEnrolmentRequired),
+    "verified": (*_TOKEN_PROBLEMS, errors.EmailNotVerified, errors.MFAEnrolmentRequired),
     "internal": (errors.ApiKeyMissing, errors.ApiKeyInvalid, errors.ScopeMissing),
 }
 _BODY_PROBLEMS = (

@@ -30,8 +30,10 @@ __all__ = [
     "open_session",
     "proof_token",
     "read",
+    "require_factor",
     "require_recent",
     "rotate",
+    "shows_enough",
     "sign_out_everywhere",
     "sign_out_others",
 ]

@@ -7,7 +7,7 @@ nothing when the owner proves who they are, and a refresh brings the time of the
 from django.conf import settings
 
 from accounts import hooks
-from accounts.errors import ReauthenticationRequired
+from accounts.errors import MFAEnrolmentRequired, ReauthenticationRequired
 from accounts.models import Session
 
 
@@ -16,6 +16,22 @@ def require_recent(session: Session) -> None:
     lacks_factor = session.user.mfa_enabled and Session.MFA not in methods_of(session)
     if lacks_factor or not _is_recent(session):
         raise ReauthenticationRequired(methods=hooks.proofs(session.user))
+
+
+def require_factor(session: Session) -> None:
+    """Raise MFAEnrolmentRequired or ReauthenticationRequired where MFA_REQUIRED asks for a factor not shown."""
+    if shows_enough(session):
+        return
+    if not session.user.mfa_enabled:
+        raise MFAEnrolmentRequired
+    raise ReauthenticationRequired(methods=hooks.proofs(session.user))
+
+
+def shows_enough(session: Session) -> bool:
+    """Return whether the session, or the token that asks, has shown the factor that MFA_REQUIRED asks of its user."""
+    if settings.MFA_REQUIRED == "nobody" or (settings.MFA_REQUIRED == "staff" and not session.user.is_staff):
+        return True
+    return session.user.mfa_enabled and Session.MFA in methods_of(session)
 
 
 def methods_of(session: Session) -> list[str]:

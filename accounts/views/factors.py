@@ -84,6 +84,7 @@ class NewPasskey(msgspec.Struct, kw_only=True):
 
 class FactorEndpoint(VerifiedEndpoint):
     needs_recent_sign_in = True
+    works_without_factor = True
 
 
 class MFA(FactorEndpoint):

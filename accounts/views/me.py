@@ -63,6 +63,8 @@ class Me(VerifiedEndpoint):
 
 
 class MyStatus(AuthenticatedEndpoint):
+    works_without_factor = True
+
     @documented(
         "Read the own status",
         answer=answers.Status,

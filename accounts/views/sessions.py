@@ -77,6 +77,7 @@ class OneSession(AuthenticatedEndpoint):
 
 
 class Reauthenticate(AuthenticatedEndpoint):
+    works_without_factor = True
     limits = {"POST": ("wrong_proofs", "wrong_factors")}
 
     class Body(tiers.Body):

@@ -53,13 +53,16 @@ class Introspect(InternalEndpoint):
         body_example={"token": TOKENS_EXAMPLE["access_token"]},
     )
     def post(self, request: ServiceRequest) -> Response:
-        """Whether an access token is live now: its session not ended, its user active (RFC 7662). JSON or a form.
+        """Whether an access token is live now: its session not ended, its user active (RFC 7662), and a second factor
+        shown where `MFA_REQUIRED` asks for one. JSON or a form.
 
         Anything else, refresh tokens included, is `{"active": false}`.
         """
         try:
             user, session, token = authenticate_access_token(request.data.token.encode())
         except Unauthenticated:
+            return Response(Introspection(active=False))
+        if not sessions.shows_enough(session):
             return Response(Introspection(active=False))
         return Response(
             Introspection(
