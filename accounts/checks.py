@@ -143,6 +143,18 @@ def google(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[CheckM
         )
 
 
+@register(TAG)
+def breached_passwords(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[CheckMessage]:
+    """Part of a hash is asked for there: over https in production, and the digits come last."""
+    schemes = {"https"} if settings.ENVIRONMENT == "live" else {"https", "http"}
+    url = settings.BREACHED_PASSWORDS_URL
+    if url and not (_is_base(url, schemes) and url.endswith("/")):
+        yield _error(
+            15,
+            f"BREACHED_PASSWORDS_URL must be {' or '.join(sorted(schemes))}://host/path/, ending with a slash.",
+        )
+
+
 @register(TAG, deploy=True)
 def database_roles(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[CheckMessage]:
     if settings.MIGRATION_DATABASE["USER"] == settings.SERVING_ROLE:

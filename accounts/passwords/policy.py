@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from django.conf import settings
 
 from accounts.kit.problems import Fault
-from accounts.passwords import common
+from accounts.passwords import breached, common
 
 MOST_COMPOSED = 4  # characters that normalization makes one of, at most: Greek capitals with three marks
 
@@ -59,6 +59,8 @@ def faults(password: str, *, known: tuple[str, ...], field: str = "password") ->
                 "This is too close to your address, your name or this service's name.",
             )
         ]
+    if breached.is_breached(text):
+        return [(field, "password_breached", "This password was in a data breach. Choose another one.")]
     return []
 
 

@@ -31,6 +31,7 @@ REFUSALS = {
     "password_too_short": gettext_noop("Use %(number)d characters at least."),
     "password_too_long": gettext_noop("Use %(number)d characters at most."),
     "password_too_common": gettext_noop("This password is on lists that attackers try first."),
+    "password_breached": gettext_noop("This password was in a data breach. Choose another one."),
     "password_too_similar": gettext_noop(
         "This is too close to your address, your name or this service's name."
     ),

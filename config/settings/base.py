@@ -161,6 +161,7 @@ PASSWORD_HASHERS = [
 ]
 PASSWORD_MAX_LENGTH = 256
 PASSWORD_MIN_LENGTH = integer("PASSWORD_MIN_LENGTH", default=12, least=8, most=PASSWORD_MAX_LENGTH)
+BREACHED_PASSWORDS_URL = env.str("BREACHED_PASSWORDS_URL", default="")
 LOGIN_REQUIRES_VERIFIED_EMAIL = boolean("LOGIN_REQUIRES_VERIFIED_EMAIL", default=False)
 
 # simplejwt's settings are the one source of lifetimes, algorithm and claims.

@@ -1,0 +1,81 @@
+"""Look a new password up among breached ones, at a service that learns five hexadecimal digits of its SHA-1 at most.
+
+Off unless BREACHED_PASSWORDS_URL names one (https://haveibeenpwned.com/API/v3#PwnedPasswords is the form). Asked within
+the request that sets the password, for so long; a service that is slow or away refuses nobody. Neither the password nor
+any part of its hash is queued, stored or logged.
+"""
+
+import hashlib
+import ssl
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from urllib.parse import urlsplit
+
+import structlog
+from django.conf import settings
+
+from accounts.kit.problems import ServiceUnavailable
+from accounts.kit.resting import Rest
+from accounts.kit.slots import Slots
+
+SECONDS = 0.3
+AT_ONCE = 4  # questions of one process
+PREFIX = 5  # digits that leave us
+LARGEST = 256 * 1024  # bytes of an answer; with padding they have some 60,000
+
+log = structlog.get_logger(__name__)
+_slots = Slots(running=AT_ONCE, waiting=0, patience=0)
+rest = Rest(3.0)
+
+
+def is_breached(password: str) -> bool:
+    """Return whether the service lists the password, in its canonical form. False as well where it cannot be asked."""
+    if not settings.BREACHED_PASSWORDS_URL or not rest.is_over():
+        return False
+    digest = (
+        hashlib.sha1(password.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest().upper()
+    )
+    try:
+        with _slots.one():
+            listed = _threads().submit(_ask, digest[:PREFIX]).result(timeout=SECONDS)
+    except ServiceUnavailable:
+        return False
+    except (OSError, HTTPException, ValueError) as error:  # TimeoutError is an OSError
+        rest.begin()
+        log.warning("breached_passwords_unavailable", reason=type(error).__name__)
+        return False
+    rest.end()
+    return digest[PREFIX:] in listed
+
+
+def _ask(prefix: str) -> frozenset[str]:
+    """Return the other digits of all hashes that begin so. Rows with a count of 0 are padding."""
+    url = urlsplit(settings.BREACHED_PASSWORDS_URL)
+    connection = _connect(url.scheme, url.hostname or "", url.port)
+    try:
+        headers = {"Add-Padding": "true", "User-Agent": "auth-service", "Connection": "close"}
+        connection.request("GET", f"{url.path}{prefix}", headers=headers)
+        answer = connection.getresponse()
+        text = answer.read(LARGEST).decode("ascii")
+        if answer.status != 200:
+            raise HTTPException(f"status {answer.status}")
+    finally:
+        connection.close()
+    rows = (line.strip().partition(":") for line in text.splitlines())
+    return frozenset(suffix.upper() for suffix, _, count in rows if count.strip("0"))
+
+
+def _connect(scheme: str, host: str, port: int | None) -> HTTPConnection:
+    if scheme == "https":
+        return HTTPSConnection(host, port, timeout=SECONDS, context=ssl.create_default_context())
+    return HTTPConnection(host, port, timeout=SECONDS)
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Names that resolve slowly and answers that drip in are beyond a socket's time-out, so a thread of its own asks.
+
+    Made where it is used: a forked child has none of its parent's threads.
+    """
+    return ThreadPoolExecutor(AT_ONCE + 2, thread_name_prefix="breached")
