@@ -34,6 +34,7 @@ class Identity(NamedTuple):
     nonce: str
     digest: str  # of what was signed: the same token in another spelling has the same one
     expires_at: int
+    auth_time: int | None  # when its user was last asked who they are; told on request only
 
 
 class Keys(PyJWKClient):
@@ -63,6 +64,7 @@ def verify(raw: str, *, audiences: list[str], now: float) -> Identity:
         nonce=nonce,
         digest=hashlib.sha256(raw.rpartition(".")[0].encode()).hexdigest(),
         expires_at=claims["exp"],
+        auth_time=claims.get("auth_time"),
     )
 
 
@@ -99,6 +101,8 @@ def _check_audience(claims: dict[str, Any], audiences: list[str]) -> None:
 
 def _check_time(claims: dict[str, Any], now: float) -> None:
     times = [claims["exp"], claims["iat"], claims.get("nbf", claims["iat"])]
+    if "auth_time" in claims and type(claims["auth_time"]) is not int:
+        raise IdTokenInvalid
     if any(type(one) is not int for one in times):
         raise IdTokenInvalid
     expires_at, *begins = times

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts import factors, sessions
-from accounts.errors import AccountSuspended, DeletionPending, MFARequired
+from accounts.errors import AccountSuspended, DeletionPending, EmailNotVerified, MFARequired
 from accounts.identity import deletion
 from accounts.kit import metrics
 from accounts.kit.client import Client
@@ -44,6 +44,12 @@ def may_sign_in(user: User) -> bool:
     if user.status == Status.DELETED:
         return False
     return user.email_verified or not settings.LOGIN_REQUIRES_VERIFIED_EMAIL
+
+
+def require_verified(user: User) -> None:
+    """Raise EmailNotVerified where the setting asks for it; for who has proved who they are, by Google say."""
+    if settings.LOGIN_REQUIRES_VERIFIED_EMAIL and not user.email_verified:
+        raise EmailNotVerified
 
 
 def admit(

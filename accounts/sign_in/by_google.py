@@ -15,6 +15,7 @@ from accounts.google import accounts, id_tokens
 from accounts.google import client as google_client
 from accounts.google import state as google_state
 from accounts.google.errors import (
+    GoogleAlreadyLinked,
     GoogleEmailNotVerified,
     IdTokenInvalid,
     OAuthCodeInvalid,
@@ -71,6 +72,8 @@ def begin_sign_in(
 def begin_link(session: Session, *, binding: str | None) -> Beginning:
     """The link dies with the session. Raises GoogleNotConfigured, RateLimited, GoogleAlreadyLinked."""
     _prepare_link(session)
+    if accounts.is_linked(session.user):
+        raise GoogleAlreadyLinked
     binding = binding or google_state.new_binding()
     owner = {
         "user_id": session.user_id,
@@ -194,11 +197,23 @@ def is_linked(user: User) -> bool:
 
 
 def proves(user: User, raw: str) -> bool:
-    """Whether the ID token is one of the Google account that opens this one. Raises GoogleUnavailable."""
+    """Whether the ID token is one of the Google account that opens this one, for somebody who is there now.
+
+    That Google gave it a moment ago only says that a browser is signed in there: where the token says when its user was
+    asked (`auth_time`, on request), that must be recent. Raises GoogleUnavailable.
+    """
     try:
-        return accounts.is_of(user, identify(raw))
+        identity = identify(raw)
     except (IdTokenInvalid, GoogleEmailNotVerified):
         return False
+    return accounts.is_of(user, identity) and _was_there_lately(identity)
+
+
+def _was_there_lately(identity: Identity) -> bool:
+    if identity.auth_time is None:
+        return not settings.GOOGLE_PROOF_NEEDS_AUTH_TIME
+    oldest = google_state.now() - settings.RECENT_SIGN_IN.total_seconds() - id_tokens.LEEWAY
+    return identity.auth_time >= oldest
 
 
 # ---------------------------------------------------------------- letting in
@@ -208,6 +223,7 @@ def sign_in(identity: Identity, *, cancel_deletion: bool, client: Client) -> Tok
     """Raises AccountExists, and what `admit` says of the account."""
     for _ in range(TRIES_WHEN_ACCOUNT_CHANGES):
         user = accounts.user_of(identity, client=client)
+        admission.require_verified(user)
         pair = admission.admit(
             user, methods=[exchange.GOOGLE], cancel_deletion=cancel_deletion, client=client
         )

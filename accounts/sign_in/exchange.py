@@ -62,6 +62,7 @@ def use(code: str, *, binding: str | None, code_verifier: str | None, client: Cl
         raise TokenInvalid
     if not constant_time_compare(row.account_state, row.user.state().hex()):
         raise TokenInvalid
+    admission.require_verified(row.user)
     pair = admission.admit(row.user, methods=[GOOGLE], cancel_deletion=row.cancel_deletion, client=client)
     if pair is None:
         raise TokenInvalid  # the account changed in between

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from allauth.socialaccount.models import SocialAccount
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from accounts.identity import erasure
 from accounts.models import AuditEvent, Session, User
@@ -72,6 +73,15 @@ STATES = [
 
 
 class TestStates:
+    @pytest.mark.parametrize("path", PATHS)
+    def test_an_unverified_one_where_the_setting_asks(self, google, settings, make_user, path):
+        settings.LOGIN_REQUIRES_VERIFIED_EMAIL = True
+        user = make_user(EMAIL, verified=False)
+        link(user, google, "700")
+        more = {"settings": settings} if path == "exchange" else {}
+        assert outcome(PATHS[path](google, **more)) == (403, "email_not_verified")
+        assert not Session.objects.exists()
+
     @pytest.mark.parametrize("case", STATES, ids=str)
     @pytest.mark.parametrize("path", PATHS)
     def test_as_a_password_would(self, google, settings, make_user, path, case):
@@ -177,6 +187,7 @@ class TestLink:
         assert again.json() == {"google_linked": True}
         answer = post(client, "google/link", id_token=id_token(public, google, "701"))
         assert outcome(answer) == (409, "google_already_linked")
+        assert outcome(post(client, "google/link")) == (409, "google_already_linked")  # not only after Google
         assert SocialAccount.objects.get().uid == "700"
 
     def test_bad_id_tokens(self, google, client):
@@ -216,6 +227,23 @@ class TestReauthenticate:
         take_token(client, proved.json()["access_token"])
         assert post(client, "google/unlink").status_code == 204
         assert outcome(post(client, "reauthenticate", id_token=text)) == (403, "reauthentication_failed")
+
+    @pytest.mark.parametrize(
+        "case", [(False, None, 200), (True, None, 403), (False, 10, 200), (True, 10, 200), (False, 400, 403)]
+    )
+    def test_who_was_asked_long_ago_proves_nothing(self, public, google, client, settings, case):
+        """A browser that is signed in at Google gives a fresh token to whoever sits before it."""
+        settings.GOOGLE_PROOF_NEEDS_AUTH_TIME, age, expected = case
+        link(User.objects.get(email=EMAIL), google, "700")
+        claims = {} if age is None else {"auth_time": int(timezone.now().timestamp()) - age}
+        answer = post(client, "reauthenticate", id_token=id_token(public, google, "700", **claims))
+        assert answer.status_code == expected
+
+    @pytest.mark.parametrize("junk", ["1795946400", 1.5, True, [], {}])
+    def test_a_time_that_is_not_one(self, public, google, ada, client, junk):
+        link(ada, google, "700")
+        answer = post(client, "reauthenticate", id_token=id_token(public, google, "700", auth_time=junk))
+        assert outcome(answer) == (403, "reauthentication_failed")
 
     def test_by_another_one(self, public, google, ada, client):
         link(ada, google, "700")

@@ -10,7 +10,7 @@ from django.http.response import HttpResponseBase
 from msgspec import UNSET, Meta, UnsetType
 
 from accounts import tiers
-from accounts.errors import AccountSuspended, DeletionPending, MFARequired, TokenInvalid
+from accounts.errors import AccountSuspended, DeletionPending, EmailNotVerified, MFARequired, TokenInvalid
 from accounts.google import accounts
 from accounts.google import state as google_state
 from accounts.google.errors import (
@@ -38,7 +38,14 @@ from accounts.views.answers import ID_TOKEN_EXAMPLE, TOKENS_EXAMPLE, Tokens, tok
 
 FRONT_END_PAGE = "google"
 OF_THE_TOKEN = (IdTokenInvalid, GoogleEmailNotVerified, GoogleUnavailable, RateLimited, GoogleNotConfigured)
-OF_SIGNING_IN = (AccountExists, MFARequired, AccountSuspended, DeletionPending, ServiceUnavailable)
+OF_SIGNING_IN = (
+    AccountExists,
+    MFARequired,
+    EmailNotVerified,
+    AccountSuspended,
+    DeletionPending,
+    ServiceUnavailable,
+)
 OF_LINKING = (GoogleAccountTaken, GoogleAlreadyLinked)
 OF_THE_CALLBACK = (StateInvalid, OAuthCodeInvalid, OAuthDenied, *OF_THE_TOKEN, *OF_SIGNING_IN, *OF_LINKING)
 SECRET_EXAMPLE = "lFNTAVYnBzdkS3N4bXhMZw"  # noqa: S105
@@ -171,7 +178,14 @@ class Exchange(PublicEndpoint):
         answer=Tokens,
         example=TOKENS_EXAMPLE,
         body_example={"code": f"0b6f1c1e6c524d0b8f0e1f4b1f0a9c77:{SECRET_EXAMPLE}"},
-        problems=(TokenInvalid, MFARequired, AccountSuspended, DeletionPending, RateLimited),
+        problems=(
+            TokenInvalid,
+            MFARequired,
+            EmailNotVerified,
+            AccountSuspended,
+            DeletionPending,
+            RateLimited,
+        ),
     )
     def post(self, request: PublicRequest) -> Response:
         """The code that the callback gave to the front end: good once, for 60 seconds, and only where the sign-in

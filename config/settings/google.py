@@ -1,6 +1,6 @@
 """Configures sign-in with Google, or with any OpenID provider in its place."""
 
-from config.settings.environment import env
+from config.settings.environment import boolean, env
 
 # Client ids of the web client, which takes part in redirects, and then of others (native apps): the audiences.
 GOOGLE_CLIENT_IDS = env.list("GOOGLE_CLIENT_ID", default=[])
@@ -14,6 +14,8 @@ GOOGLE_TOKEN_URL = env.str("GOOGLE_TOKEN_URL", default="https://oauth2.googleapi
 GOOGLE_JWKS_URL = env.str("GOOGLE_JWKS_URL", default="https://www.googleapis.com/oauth2/v3/certs")
 # Spellings of one issuer. The first is what linked accounts are kept under.
 GOOGLE_ISSUERS = env.list("GOOGLE_ISSUERS", default=["https://accounts.google.com", "accounts.google.com"])
+# Refuse an ID token as a proof of who is there now if it does not say when its user was last asked (`auth_time`).
+GOOGLE_PROOF_NEEDS_AUTH_TIME = boolean("GOOGLE_PROOF_NEEDS_AUTH_TIME", default=False)
 SOCIALACCOUNT_ADAPTER = "accounts.google.client.Adapter"
 SOCIALACCOUNT_STORE_TOKENS = False
 SOCIALACCOUNT_PROVIDERS = {
