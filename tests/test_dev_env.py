@@ -38,7 +38,16 @@ def test_variables_of_a_later_version_are_added(tmp_path: Path) -> None:
 def test_the_clients_key_opens_the_service_named_demo(tmp_path: Path) -> None:
     values = dev_env.load(tmp_path / "dev.env")
     assert key_id(values["INTERNAL_API_KEY"])
-    assert values["INTERNAL_API_KEYS"] == f"demo={values['INTERNAL_API_KEY']}"
+    assert values["INTERNAL_API_KEYS"] == f"demo={values['INTERNAL_API_KEY']}:*"
+
+
+def test_a_key_of_the_version_before_gets_its_scopes(tmp_path: Path) -> None:
+    path = tmp_path / "dev.env"
+    key = dev_env.load(path)["INTERNAL_API_KEY"]
+    path.write_text(path.read_text().replace(":*", ""))
+    for _ in range(2):
+        assert dev_env.load(path)["INTERNAL_API_KEYS"] == f"demo={key}:*"
+    assert dev_env.parse(path.read_text())["INTERNAL_API_KEYS"] == f"demo={key}:*"
 
 
 def test_a_shell_reads_it_too(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def _from_database() -> Iterator[ServiceCredential]:
 
 
 def from_environment(value: str) -> Iterator[ServiceCredential]:
-    """`name=key[:scope,scope...];...`; a key without scopes has all of them.
+    """`name=key:scope[,scope...];...`, with `*` for all scopes; a key without any is refused: nobody forgets into all.
 
     Raises ImproperlyConfigured for a bad name, key or scope, by the number of the entry: what looks like a name may be
     the key itself.
@@ -120,15 +120,15 @@ def from_environment(value: str) -> Iterator[ServiceCredential]:
     entries = list(filter(None, (piece.strip() for piece in value.split(";"))))
     for number, entry in enumerate(entries, start=1):
         name, _, rest = entry.partition("=")
-        text, colon, scope_list = rest.partition(":")
+        text, _, scope_list = rest.partition(":")
         key_id = form.key_id(text)
         if key_id is None:
-            raise _malformed(number, "its key is malformed; name=key[:scope,scope...] is expected")
+            raise _malformed(number, "its key is malformed; name=key:scope[,scope...] is expected")
         if name in Service.RESERVED or not NAME_FORM.fullmatch(name):
             raise _malformed(number, "its name cannot be that of a service")
-        scopes = frozenset(scope_list.split(",")) if colon else SCOPES
+        scopes = SCOPES if scope_list == "*" else frozenset(scope_list.split(","))
         if scopes - SCOPES:
-            raise _malformed(number, "it has an empty or unknown scope")
+            raise _malformed(number, "it has no scope, or an empty or unknown one")
         yield ServiceCredential(name, scopes, key_id, form.digest(text), from_database=False)
 
 

@@ -103,7 +103,7 @@ class TestCreate:
         assert ServiceKey.objects.filter(service_id="shop").count() == 2
 
     def test_refuses_a_name_that_the_environment_gives_a_key(self, settings: Settings) -> None:
-        settings.INTERNAL_API_KEYS = f"demo={key_format.generate('test').text}"
+        settings.INTERNAL_API_KEYS = f"demo={key_format.generate('test').text}:*"
         with pytest.raises(KeyRefused, match="exists"):
             issue("demo")
         assert nothing_was_made()
@@ -250,9 +250,11 @@ class TestRegistry:
 
 
 class TestEnvironment:
-    def test_a_key_without_scopes_has_all_of_them(self, registry: Registry, settings: Settings) -> None:
+    def test_a_key_has_the_scopes_that_are_named_or_all_by_a_star(
+        self, registry: Registry, settings: Settings
+    ) -> None:
         everything, narrow = key_format.generate("test").text, key_format.generate("test").text
-        settings.INTERNAL_API_KEYS = f"demo={everything}; shop={narrow}:credits:use,credits:read ;"
+        settings.INTERNAL_API_KEYS = f"demo={everything}:*; shop={narrow}:credits:use,credits:read ;"
         credential = registry.find(everything)
         assert credential is not None
         assert (credential.service, credential.scopes) == ("demo", SCOPES)
@@ -269,7 +271,10 @@ class TestEnvironment:
             "Demo={key}",
             "billing={key}",
             "demo={key}:credits:all",
+            "demo={key}",
             "demo={key}:",
+            "demo={key}:*,",
+            "demo={key}:*,credits:use",
             "demo={key}:,",
             "demo={key}:credits:use,",
         ],

@@ -118,7 +118,7 @@ def production_like(environment: Mapping[str, str]) -> Mapping[str, str]:
         **environment,
         **fresh,
         "DJANGO_SETTINGS_MODULE": "config.settings.production",
-        "INTERNAL_API_KEYS": f"check={fresh['INTERNAL_API_KEY']}",
+        "INTERNAL_API_KEYS": f"check={fresh['INTERNAL_API_KEY']}:*",
         "DATABASE_URL": "postgresql://auth_app@database.internal/auth",
         "DATABASE_MIGRATE_URL": "postgresql://auth_owner@database.internal/auth",
         "REDIS_URL": "rediss://redis.internal/0",

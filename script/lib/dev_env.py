@@ -39,9 +39,12 @@ def load(path: Path) -> dict[str, str]:
     text = path.read_text() if path.exists() else HEADING
     values = parse(text)
     added = {name: make() for name, make in MAKERS.items() if name not in values}
-    if "INTERNAL_API_KEYS" not in values:
-        client_key = added.get("INTERNAL_API_KEY") or values["INTERNAL_API_KEY"]
-        added["INTERNAL_API_KEYS"] = f"demo={client_key}"  # a service named demo, with every scope
+    client_key = added.get("INTERNAL_API_KEY") or values["INTERNAL_API_KEY"]
+    if values.get("INTERNAL_API_KEYS") in {
+        None,
+        f"demo={client_key}",
+    }:  # the version before left the scopes away
+        added["INTERNAL_API_KEYS"] = f"demo={client_key}:*"  # a service named demo, with every scope
     if added:
         lines = "".join(f"{name}={shlex.quote(value)}\n" for name, value in added.items())
         replace(path, f"{text.rstrip()}\n{lines}")
