@@ -49,6 +49,7 @@ class Session(models.Model):
         ENDED_BY_USER = "ended_by_user"
         FACTORS_RESET = "factors_reset"
         ENDED_BY_STAFF = "ended_by_staff"
+        TOO_MANY = "too_many"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="sessions")

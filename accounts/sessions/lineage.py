@@ -65,6 +65,13 @@ WHERE session.id = %(id)s AND session.user_id = %(user_id)s AND session.current_
 RETURNING session.id, session.user_id, session.current_jti, session.current_issued_at, session.current_expires_at,
           session.created_at, session.methods
 """
+# Sign-ins of one user at once share a lock on the user's row: what another one ends already is left to it.
+_END_OLDEST = """
+UPDATE accounts_session SET ended_at = clock_timestamp(), end_reason = %(reason)s WHERE id IN (
+  SELECT id FROM accounts_session WHERE user_id = %(user_id)s AND ended_at IS NULL
+  ORDER BY last_used_at DESC OFFSET %(most)s FOR UPDATE SKIP LOCKED)
+RETURNING id
+"""
 _RETURNED = (
     "id",
     "user_id",

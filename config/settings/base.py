@@ -181,6 +181,8 @@ SIMPLE_JWT = {
     "UPDATE_LAST_LOGIN": False,
 }
 SESSION_ABSOLUTE_LIFETIME = timedelta(days=90)
+# Live sessions of one user; a sign-in beyond them ends the one that was not used for longest.
+SESSIONS_PER_USER = integer("SESSIONS_PER_USER", default=100, least=2)
 REFRESH_GRACE = timedelta(seconds=60)
 RECENT_SIGN_IN = timedelta(minutes=5)
 DELETION_GRACE = timedelta(days=14)  # in which a closed account can be had back by signing in
