@@ -17,6 +17,7 @@ import google_sign_ins  # noqa: E402
 import guesses  # noqa: E402
 import second_factors  # noqa: E402
 import spellings  # noqa: E402
+import steps  # noqa: E402
 import timing  # noqa: E402
 import webhook_deliveries  # noqa: E402
 from instance import Instance, instance  # noqa: E402
@@ -28,6 +29,7 @@ PARTS: dict[str, Part] = {
     "guesses": guesses.a_password_from_everywhere,
     "factors": second_factors.a_code_from_everywhere,
     "forgeries": forgeries.access_tokens,
+    "steps": steps.taken_by_others,
     "google": google_sign_ins.what_google_never_said,
     "webhook": webhook_deliveries.what_stripe_never_sent,
     "bad-headers": bad_headers.a_thousand_authorizations,

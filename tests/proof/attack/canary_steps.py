@@ -192,7 +192,7 @@ def staff(instance: Instance, canary: "Canary") -> list[str]:
     person = Pages(instance.ports["admin"], address=random_address())
     kept = dev_env.load(instance.directory / "dev.env")
     email, password = kept["ADMIN_EMAIL"], kept["ADMIN_PASSWORD"]
-    secret = _enrol_staff(instance, canary, person, email=email, password=password)
+    secret = enrol_staff(instance, canary.secrets, person, email=email, password=password)
     person.cookies.clear()
     wrong = {"username": email, "password": canary.password}
     person.get(f"/admin/login/?next=/{canary.password}")
@@ -212,7 +212,9 @@ def staff(instance: Instance, canary: "Canary") -> list[str]:
     return person.refused
 
 
-def _enrol_staff(instance: Instance, canary: "Canary", person: Pages, *, email: str, password: str) -> str:
+def enrol_staff(
+    instance: Instance, secrets_of_it: dict[str, str], person: Pages, *, email: str, password: str
+) -> str:
     """The first factor by the one-time link. Its page shows the secret and the codes, as it must: it is not kept."""
     status, said = instance.manage("staff_enrol", email)
     found = re.search(r"token=([\w.:%-]+)", said)
@@ -225,8 +227,8 @@ def _enrol_staff(instance: Instance, canary: "Canary", person: Pages, *, email: 
         raise SystemExit("The page for staff shows no secret")
     done = person.post("/admin/enrol/", {"token": found[1], "code": code_of(secret[1])})
     codes = re.findall(r"<li>([^<]+)</li>", done)
-    canary.secrets |= {"staff's link": found[1], "staff's TOTP secret": secret[1]}
-    canary.secrets |= {f"staff's recovery code {number}": code for number, code in enumerate(codes)}
+    secrets_of_it |= {"staff's link": found[1], "staff's TOTP secret": secret[1]}
+    secrets_of_it |= {f"staff's recovery code {number}": code for number, code in enumerate(codes)}
     person.refused.clear()
     return secret[1]
 

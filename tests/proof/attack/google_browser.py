@@ -55,6 +55,13 @@ class Browser:
             return self.caller.post(CALLBACK, brought, self._cookies())
         return self.caller.get(f"{CALLBACK}?{urlencode(brought)}", self._cookies())
 
+    def front_end_code(self, brought: dict[str, Any]) -> str:
+        """The code that the callback's redirect brings to a front end."""
+        return parameters(self.come_back(brought).headers["location"])["code"]
+
+    def exchange(self, code: str) -> Answer:
+        return self.caller.post("/v1/auth/exchange", {"code": code}, self._cookies())
+
     def nonce(self) -> str:
         return str(self.caller.post("/v1/auth/google/nonce").body["nonce"])
 
