@@ -161,13 +161,13 @@ class Endpoint(APIView):
         if request.method in METHODS_WITH_BODY and not self.raw_body:
             _ = request.data  # refused, if it must be, before the handler runs
 
-    def get_authenticators(self) -> list[Any]:
-        return self.parts.authenticators
     def admit(self, request: EndpointRequest) -> None:
         """Find out who is calling, and refuse whom the tier does not let in."""
         request.authenticate()
         self.check_permissions(request)
 
+    def get_authenticators(self) -> list[Any]:
+        return self.parts.authenticators
 
     def get_permissions(self) -> list[Any]:
         return self.parts.permissions
@@ -244,8 +244,6 @@ def idempotency_key(request: Request) -> str:
     key = optional_idempotency_key(request)
     if key is None:
         raise IdempotencyKeyRequired
-    if not (0 < len(key) <= 255 and key.isascii() and key.isprintable()):
-        raise IdempotencyKeyInvalid
     return key
 
 
@@ -254,4 +252,6 @@ def optional_idempotency_key(request: Request) -> str | None:
     key = request.META.get("HTTP_IDEMPOTENCY_KEY")
     if key is None:
         return None
+    if not (0 < len(key) <= 255 and key.isascii() and key.isprintable()):
+        raise IdempotencyKeyInvalid
     return str(key)

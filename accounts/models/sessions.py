@@ -53,17 +53,17 @@ class Session(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="sessions")
-    current_jti = models.UUIDField()
     door = models.CharField(max_length=8, choices=Door.choices, default=Door.API, db_default="api")
+    current_jti = models.UUIDField()
     current_issued_at = models.DateTimeField()
     current_expires_at = models.DateTimeField()
     previous_jti = models.UUIDField(null=True)
     rotated_at = models.DateTimeField(null=True)
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
     # The HMAC of the key that came with the last rotation, and until when it gets the same successor; null from when
     # one of the successor's tokens is used.
     retry_key = models.BinaryField(null=True)
     retry_until = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
     last_used_at = models.DateTimeField(db_default=Now())
     # The version before wrote each proof here; its tokens carry the time themselves. A later version drops it.
     authenticated_at = models.DateTimeField(db_default=Now())

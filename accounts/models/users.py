@@ -159,15 +159,15 @@ class User(AbstractBaseUser, PermissionsMixin):
     def check_password(self, raw_password: str | None) -> bool:
         return raw_password is not None and super().check_password(passwords.canonical(raw_password))
 
-    @property
-    def is_active(self) -> bool:  # type: ignore[override]
-        """Django's word for it; only an active user signs in or holds a live session."""
-        return self.status == self.Status.ACTIVE
-
     def _get_session_auth_hash(self, secret: str | None = None) -> str:
         """Return what a session of the admin is bound to: a sign-out everywhere ends it, as a new password does."""
         text = f"{self.password}\0{self.token_version}"
         return salted_hmac("accounts.admin.session", text, secret=secret, algorithm="sha256").hexdigest()
+
+    @property
+    def is_active(self) -> bool:  # type: ignore[override]
+        """Django's word for it; only an active user signs in or holds a live session."""
+        return self.status == self.Status.ACTIVE
 
     def admits(self, token_version: int) -> bool:
         """Return whether tokens of this version open anything: not after a sign-out everywhere, nor while suspended."""

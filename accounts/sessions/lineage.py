@@ -149,7 +149,7 @@ def rotate(raw_token: str, *, client: Client, key: str | None = None) -> TokenPa
     """
     token = SessionRefreshToken.parse(raw_token)
     throttles.take(throttles.hit("refresh", str(token.session_id)))
-    session = _advance(token, client)
+    session = _advance(token, client, key)
     if session is not None:
         metrics.count(metrics.TOKENS, "refresh")
         return _pair(session, token["tv"], now=session.current_issued_at)
@@ -179,18 +179,18 @@ def _insert(
     door: Session.Door, user: User, methods: list[str], client: Client
 ) -> tuple[Session, bool] | None:
     """The session, and whether it is on a device that the user, who has had others, was not seen with before."""
+    idle, absolute = _lifetimes(door)
     values = {
         "id": uuid.uuid4(),
+        "door": door,
         "jti": uuid.uuid4(),
         "user_id": user.pk,
         "password": user.password,
         "token_version": user.token_version,
         "idle": idle,
         "absolute": absolute,
-    idle, absolute = _lifetimes(door)
         "methods": methods,
         "ip": client.ip,
-        "door": door,
         "user_agent": client.user_agent,
         "versions": devices.VERSIONS,
         "likeness": devices.likeness(client.user_agent),
@@ -216,6 +216,8 @@ def _advance(token: SessionRefreshToken, client: Client, key: str | None = None)
         "token_version": token["tv"],
         "successor": uuid.uuid4(),
         "idle": SessionRefreshToken.lifetime,
+        "retry_key": None if key is None else next(retry_keys.digests(key, token)),
+        "retry": settings.REFRESH_RETRY,
         "ip": client.ip,
         "user_agent": client.user_agent,
     }
@@ -223,8 +225,6 @@ def _advance(token: SessionRefreshToken, client: Client, key: str | None = None)
     return None if row is None else _session(row)
 
 
-        "retry_key": None if key is None else next(retry_keys.digests(key, token)),
-        "retry": settings.REFRESH_RETRY,
 def _judge(token: SessionRefreshToken) -> tuple[Session, datetime]:
     """Why the session did not move on. Returns it, and the time, where all is well but the token's age."""
     session: Any = (

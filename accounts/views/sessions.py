@@ -119,8 +119,8 @@ def session_answer(session: Session, *, current: bool) -> SessionAnswer:
     return SessionAnswer(
         id=session.pk,
         current=current,
-        created_at=session.created_at,
         admin=session.door == Session.Door.ADMIN,
+        created_at=session.created_at,
         last_used_at=session.last_used_at,
         ip=session.ip,
         user_agent=session.user_agent,

@@ -184,19 +184,19 @@ SESSION_ABSOLUTE_LIFETIME = timedelta(days=90)
 # Live sessions of one user; a sign-in beyond them ends the one that was not used for longest.
 SESSIONS_PER_USER = integer("SESSIONS_PER_USER", default=100, least=2)
 REFRESH_GRACE = timedelta(seconds=60)
+# For how long a refresh that was sent with an Idempotency-Key may be repeated with it, until its answer is used.
+REFRESH_RETRY = timedelta(minutes=integer("REFRESH_RETRY_MINUTES", default=10, least=1, most=24 * 60))
 RECENT_SIGN_IN = timedelta(minutes=5)
 DELETION_GRACE = timedelta(days=14)  # in which a closed account can be had back by signing in
 
 # ---------------------------------------------------------------- second factors (allauth's own names)
-MFA_ADAPTER = "accounts.factors.adapter.SealingAdapter"
-MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
-# For how long a refresh that was sent with an Idempotency-Key may be repeated with it, until its answer is used.
-REFRESH_RETRY = timedelta(minutes=integer("REFRESH_RETRY_MINUTES", default=10, least=1, most=24 * 60))
-MFA_TOTP_TOLERANCE = 1  # one step of 30 s each way
 # Whose sessions must have shown a second factor before they may do more than enrol one.
 MFA_REQUIRED = env.str("MFA_REQUIRED", default="nobody")
 if MFA_REQUIRED not in {"nobody", "staff", "everybody"}:
     raise refuse("MFA_REQUIRED", "must be nobody, staff or everybody.")
+MFA_ADAPTER = "accounts.factors.adapter.SealingAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
+MFA_TOTP_TOLERANCE = 1  # one step of 30 s each way
 MFA_RECOVERY_CODE_COUNT = 10
 MFA_RECOVERY_CODE_DIGITS = 16
 MFA_TOKEN_LIFETIME = timedelta(minutes=5)  # of a sign-in that lacks only its second factor
