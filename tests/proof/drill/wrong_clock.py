@@ -74,7 +74,7 @@ def one_host(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
 
 def _host(instance: Instance, stack: ExitStack, library: str, seconds: int) -> Host:
     # The monotonic clock is off with the other: libfaketime alone knows which one a sleep until a moment means.
-    fake = {
+    fake: dict[str, Any] = {
         "LD_PRELOAD": library,
         "FAKETIME": f"{seconds:+d}",
         "NO_FAKE_STAT": "1",  # gunicorn looks at a file to see whether a worker lives
