@@ -17,7 +17,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "script" / "lib")]
 
 import many_users  # noqa: E402
 from figures import Figure  # noqa: E402
-from parts import Size  # noqa: E402
+from runs import Size  # noqa: E402
 
 ROUNDS = 5
 MUST_MS = 300

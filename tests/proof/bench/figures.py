@@ -1,15 +1,18 @@
-"""What was measured, beside what is asked for: a small table for people, JSON for programs."""
+"""Keep what was measured beside what is asked for: every round's value, and the row that is kept of it."""
 
-import json
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
+
+import msgspec
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One row: every round's value. `must` and `aim` are lower bounds, or upper ones where less is better."""
+    """One row: every round's value. `must` and `aim` are lower bounds, or upper ones where less is better.
+
+    `rival` marks what something else than the service reached.
+    """
 
     name: str
     unit: str
@@ -17,44 +20,69 @@ class Figure:
     must: float | None = None
     aim: float | None = None
     less_is_better: bool = False
+    rival: bool = False
 
-    @property
-    def reached(self) -> float:
-        return statistics.median(self.samples)
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Keep of a figure what docs/figures.json has: the median, and the spread of the rounds."""
+
+    name: str
+    unit: str
+    reached: float
+    lowest: float
+    highest: float
+    must: float | None = None
+    aim: float | None = None
+    less_is_better: bool = False
+    rival: bool = False
 
     @property
     def verdict(self) -> str:
         if self.must is None:
             return ""
-        if self.aim is not None and self._meets(self.aim):
+        if self.aim is not None and self.relative_to(self.aim) >= 1:
             return "aim"
-        return "must" if self._meets(self.must) else "SHORT"
+        return "must" if self.relative_to(self.must) >= 1 else "SHORT"
 
-    def _meets(self, bound: float) -> bool:
-        return self.reached <= bound if self.less_is_better else self.reached >= bound
+    def relative_to(self, bound: float) -> float:
+        """How far a bound is reached: 1 is the bound itself, more is better, whichever way the figure counts."""
+        return bound / self.reached if self.less_is_better else self.reached / bound
 
 
-def table(figures: Sequence[Figure]) -> str:
+def row(figure: Figure) -> Row:
+    return Row(
+        name=figure.name,
+        unit=figure.unit,
+        reached=_rounded(statistics.median(figure.samples)),
+        lowest=_rounded(min(figure.samples)),
+        highest=_rounded(max(figure.samples)),
+        must=figure.must,
+        aim=figure.aim,
+        less_is_better=figure.less_is_better,
+        rival=figure.rival,
+    )
+
+
+def table(rows: Sequence[Row]) -> str:
     """Medians with the spread of all rounds."""
-    width = max(len(figure.name) for figure in figures)
+    width = max(len(row.name) for row in rows)
     lines = [
         f"{'':{width}}  {'must':>8} {'aim':>8}  {'reached':>9}  {'lowest':>9} {'highest':>9}  {'unit':8} verdict"
     ]
-    for figure in figures:
-        spread = f"{_short(min(figure.samples)):>9} {_short(max(figure.samples)):>9}"
-        bounds = f"{_short(figure.must):>8} {_short(figure.aim):>8}"
+    for row in rows:
+        spread = f"{short(row.lowest):>9} {short(row.highest):>9}"
+        bounds = f"{short(row.must):>8} {short(row.aim):>8}"
         lines.append(
-            f"{figure.name:{width}}  {bounds}  {_short(figure.reached):>9}  {spread}  {figure.unit:8} {figure.verdict}"
+            f"{row.name:{width}}  {bounds}  {short(row.reached):>9}  {spread}  {row.unit:8} {row.verdict}"
         )
     return "\n".join(lines)
 
 
-def write(path: Path, figures: Sequence[Figure], **conditions: object) -> None:
-    rows = [{**asdict(figure), "reached": figure.reached, "verdict": figure.verdict} for figure in figures]
-    path.write_text(json.dumps({**conditions, "figures": rows}, indent=2) + "\n")
-
-
-def _short(value: float | None) -> str:
+def short(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.2f}"
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")

@@ -11,6 +11,7 @@ import gc
 import io
 import json
 import os
+import random
 import sys
 import time
 import uuid
@@ -32,22 +33,21 @@ from django.http import HttpResponse  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 from django.urls import path  # noqa: E402
 from django.views.decorators.csrf import csrf_exempt  # noqa: E402
-from psycopg.types.numeric import Int8  # noqa: E402
 from rest_framework.request import Request  # noqa: E402
+from tokens import access_token  # noqa: E402
 
-from accounts import sessions  # noqa: E402
-from accounts.kit.client import Client  # noqa: E402
 from accounts.kit.responses import Response  # noqa: E402
-from accounts.models import User  # noqa: E402
 from accounts.tiers import InternalEndpoint, PublicEndpoint  # noqa: E402
 from config.urls import internal  # noqa: E402
 from credits import ledger  # noqa: E402
+from credits.ledger import one_statement, operations  # noqa: E402
+from credits.ledger.batch import Step, perform_all  # noqa: E402
 from credits.ledger.calls import Call, request_bytes  # noqa: E402
-from credits.ledger.one_statement import STATEMENT  # noqa: E402
 from credits.views.journal import UseCredits  # noqa: E402
 from deploy import gunicorn  # noqa: E402
 
 CALLS = 50  # of one try
+ACCOUNTS, BULK = 100, 1000
 USER = user_id(2)
 KEY = {"HTTP_X_API_KEY": os.environ["INTERNAL_API_KEY"]}
 USE = json.dumps({"user_id": USER, "amount": 1}).encode()
@@ -89,7 +89,7 @@ def counted(one: Callable[[], object]) -> int:
 
 
 def calls() -> dict[str, Callable[[], object]]:
-    token = access_token()
+    token = access_token(2)
     if os.environ["LISTENER"] == "public":
         bearer = {"HTTP_AUTHORIZATION": f"Bearer {token}"}
         return {"GET /v1/auth/me": lambda: call("GET", "/v1/auth/me", headers=bearer)}
@@ -109,7 +109,7 @@ def profile(tries: int) -> dict[str, float]:
         path("bench/keyed", Keyed.as_view()),
         path("bench/body", WithBody.as_view()),
     ]
-    plain, empty, keyed, body, whole, spend, driver = medians(
+    plain, empty, keyed, body, whole, spend, statement = medians(
         tries,
         lambda: use("/bench/plain"),
         lambda: use("/bench/empty"),
@@ -124,8 +124,8 @@ def profile(tries: int) -> dict[str, float]:
         "DRF": empty - plain,
         "key and scope": keyed - empty,
         "body: parse and check": body - keyed,
-        "ledger: the driver": driver,
-        "ledger: the rest": spend - driver,
+        "ledger: the statement": statement,
+        "ledger: the rest": spend - statement,
         "the answer; caches cold after the wait": whole - body - spend,
         "whole": whole,
     }
@@ -160,17 +160,7 @@ def fresh_call() -> Call:
 
 
 def run_statement() -> None:
-    """The one statement, with values that are ready."""
-    texts = dict.fromkeys(("salt", "description", "reference", "metadata"))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            STATEMENT,
-            {
-                **texts, "id": uuid.uuid4(), "user_id": USER, "amount": Int8(1), "service": "bench",
-                "key": uuid.uuid4().hex, "digest": b"0" * 32,
-            },
-        )  # fmt: skip
-        cursor.fetchone()
+    one_statement.use(user_id=uuid.UUID(USER), amount=1, call=fresh_call())
 
 
 def medians(tries: int, *calls: Callable[[], object]) -> list[float]:
@@ -188,12 +178,40 @@ def medians(tries: int, *calls: Callable[[], object]) -> list[float]:
     return [median(samples[2:]) for samples in spent]
 
 
-def access_token() -> str:
-    user = User.objects.get(pk=USER)
-    pair = sessions.open_session(user, methods=["pwd"], client=Client(ip="127.0.0.1", user_agent="bench"))
-    if pair is None:
-        raise SystemExit("The user of the bench cannot sign in.")
-    return str(pair.access_token)
+def entries(seconds: float) -> dict[str, float]:
+    """Uses of 1 credit per second, over as many users as rivals/hordak_entries.py has accounts."""
+    return {"singly": per_second(singly, seconds), "in_bulk": per_second(in_bulk, seconds)}
+
+
+def per_second(entry: Callable[[], int], seconds: float) -> float:
+    entry()
+    started, count = time.monotonic(), 0
+    while (taken := time.monotonic() - started) < seconds:
+        count += entry()
+    return count / taken
+
+
+def singly() -> int:
+    ledger.use(user_id=somebody(), amount=1, call=fresh_call())
+    return 1
+
+
+def in_bulk() -> int:
+    done = perform_all([Step(somebody(), operations.use(amount=1, call=fresh_call())) for _ in range(BULK)])
+    if problems := [result for result in done if isinstance(result, Exception)]:
+        raise SystemExit(f"{len(problems)} uses were refused: {problems[0]}")
+    return BULK
+
+
+def somebody() -> uuid.UUID:
+    return uuid.UUID(user_id(random.randint(1, ACCOUNTS)))
+
+
+MEASURED: dict[str, Callable[..., Mapping[str, Any]]] = {
+    "statements": statements,
+    "profile": profile,
+    "entries": entries,
+}
 
 
 def main(what: str, *arguments: str) -> None:
@@ -202,7 +220,7 @@ def main(what: str, *arguments: str) -> None:
     gunicorn.post_fork(None, None)  # collections as rare as in a worker
     out = os.dup(1)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123
-        found = statements() if what == "statements" else profile(int(arguments[0]))
+        found = MEASURED[what](*map(int, arguments))
     os.write(out, json.dumps(found).encode())
 
 

@@ -16,7 +16,7 @@ import databases
 from figures import Figure
 from listeners import ours
 from load import http
-from parts import WARM_UP, Size
+from runs import WARM_UP, Size
 
 PROGRAM = Path(__file__).with_name("in_process.py")
 

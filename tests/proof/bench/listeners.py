@@ -9,73 +9,76 @@ import sys
 import time
 import urllib.error
 import urllib.request
-import venv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import rival_installs
+from processor import seconds_of
+from rival_installs import RIVALS
+
 from crashes import FAULT_HANDLER, crashes
 from processes import die_with_parent
 
-TICKS = os.sysconf("SC_CLK_TCK")
 DIRECTORY = Path(os.environ["VAR_DIR"])
-RIVALS = Path(__file__).parent / "rivals"
-REQUIREMENTS = Path(__file__).with_name("requirements.txt")
-RIVALS_ENVIRONMENT = DIRECTORY / "rivals"
+SERVERS = ("granian", "gunicorn")  # which the Procfile can serve a listener by
+START = 180  # seconds that a server gets to start: a loaded machine takes a minute
+RAISED = "100000"  # for the factor of limits: a load comes from one address
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
     name: str
     url: str
-    master: int  # its process; the workers are its children
+    master: int  # its process, which started all others
     log: Path
 
     def processor_seconds(self) -> float:
-        """Of all its workers since they began."""
-        listed = Path(f"/proc/{self.master}/task/{self.master}/children").read_text()
-        return sum(_processor_seconds(int(child)) for child in listed.split())
+        """Return what all its processes have used since they began."""
+        return seconds_of(self.master)
 
 
-def ours(database: str, *, listener: str = "internal") -> contextlib.AbstractContextManager[Server]:
-    """A listener as the Procfile has it (two workers of four threads; INTERNAL_WEB_SERVER holds), on that database."""
-    server = os.environ.get("INTERNAL_WEB_SERVER") or "gunicorn"
+def ours(
+    database: str,
+    *,
+    server: str = "gunicorn",
+    listener: str = "internal",
+    threads: int = 4,
+    factor: str = "1",
+) -> contextlib.AbstractContextManager[Server]:
+    """A listener as the Procfile has it, on that database: two workers, of four threads unless said otherwise."""
     environment = {
         "LISTENER": listener,
-        "RATE_LIMITS_FACTOR": "1",
+        "RATE_LIMITS_FACTOR": factor,
         "DATABASE_URL": database,
+        "WEB_CONCURRENCY": "2",
+        "WEB_THREADS": str(threads),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "GUNICORN_CMD_ARGS": "--max-requests 0",
     }
-    name = f"{listener}-{database.partition('?')[0].rpartition('/')[2]}"
+    name = f"{listener}-{server}-{threads}-{database.partition('?')[0].rpartition('/')[2]}"
     return _server(name, ["sh", "deploy/listen", server, "127.0.0.1", "{port}"], environment, ready="/readyz")
 
 
 def fastapi(database: str) -> contextlib.AbstractContextManager[Server]:
-    command = [str(rival_python()), "-m", "uvicorn", "fastapi_orm:app", "--app-dir", str(RIVALS)]
+    command = [str(rival_installs.python()), "-m", "uvicorn", "fastapi_orm:app", "--app-dir", str(RIVALS)]
     return _server("fastapi", [*command, "--workers", "2", "--port", "{port}"], {"DATABASE_URL": database})
 
 
 def drf(database: str) -> contextlib.AbstractContextManager[Server]:
-    command = [str(rival_python()), "-m", "gunicorn", "drf_orm:application", "--chdir", str(RIVALS)]
+    command = [str(rival_installs.python()), "-m", "gunicorn", "drf_orm:application", "--chdir", str(RIVALS)]
     sizes = ["--workers", "2", "--worker-class", "gthread", "--threads", "4", "--bind", "127.0.0.1:{port}"]
     return _server("drf", [*command, *sizes], {"DATABASE_URL": database})
 
 
-def rival_python() -> Path:
-    return RIVALS_ENVIRONMENT / "bin" / "python"
-
-
-def install_rivals() -> None:
-    """A virtual environment of their own, so that nothing of theirs is beside the service."""
-    record = RIVALS_ENVIRONMENT / "installed.txt"
-    if record.exists() and record.read_bytes() == REQUIREMENTS.read_bytes():
-        return
-    print("Installing what the rivals need (once) ...", flush=True)
-    venv.create(RIVALS_ENVIRONMENT, clear=True, with_pip=True)
-    pip: list[str | Path] = [rival_python(), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--require-hashes", "--requirement", REQUIREMENTS], check=True)
-    record.write_bytes(REQUIREMENTS.read_bytes())
+def better_auth(database: str, *, cookie_cache: bool) -> contextlib.AbstractContextManager[Server]:
+    environment = {
+        "DATABASE_URL": database,
+        "COOKIE_CACHE": str(int(cookie_cache)),
+        "NODE_ENV": "production",
+    }
+    name = f"better-auth-{'cached' if cookie_cache else 'plain'}"
+    return _server(name, [*rival_installs.better_auth(), "{port}"], environment, ready="/api/auth/ok")
 
 
 @contextlib.contextmanager
@@ -107,7 +110,8 @@ def _server(
 
 def _await(url: str, log: Path) -> None:
     """Any answer will do: a rival knows no such path."""
-    for _ in range(600):
+    deadline = time.monotonic() + START
+    while time.monotonic() < deadline:
         try:
             urllib.request.urlopen(url, timeout=2)
             return
@@ -116,8 +120,3 @@ def _await(url: str, log: Path) -> None:
         except OSError:
             time.sleep(0.1)
     raise SystemExit(f"The server did not start; {log} says why.")
-
-
-def _processor_seconds(process: int) -> float:
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS

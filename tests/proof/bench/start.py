@@ -47,6 +47,7 @@ def measure(supervisor: Supervisor, directory: Path, arguments: list[str]) -> in
         "DATABASE_URL": postgres.url(),
         "BENCH_CLUSTER": postgres.url("{role}", "{database}"),
         "REDIS_URL": valkey.url,
+        "BENCH_POSTMASTER": (postgres.data / "postmaster.pid").read_text().split()[0],
         "PGBENCH": str(postgres.programs / "pgbench"),
     }
     with subprocess.Popen(
