@@ -43,6 +43,8 @@ FROM (
   FOR SHARE
 ) AS judged, (SELECT statement_timestamp() AS now) AS clock
 RETURNING id, user_id, current_jti, current_issued_at, current_expires_at, created_at, methods,
+  EXISTS (SELECT FROM accounts_session AS other WHERE other.user_id = accounts_session.user_id
+            AND other.ended_at IS NULL OFFSET %(most)s::int - 1),
   EXISTS (SELECT FROM accounts_session AS earlier WHERE earlier.user_id = accounts_session.user_id) AND NOT (
     EXISTS (SELECT FROM accounts_session AS earlier WHERE earlier.user_id = accounts_session.user_id
               AND regexp_replace(earlier.user_agent, %(versions)s::text, '', 'g') = %(likeness)s::text)
@@ -124,11 +126,9 @@ def open_at(
     opened = _insert(door, user, methods, client)
     if opened is None:
         return None
-    session, is_new = opened
-    _run(
-        _END_OLDEST,
-        {"user_id": user.pk, "most": settings.SESSIONS_PER_USER, "reason": EndReason.TOO_MANY.value},
-    )
+    session, is_new, too_many = opened
+    if too_many:
+        _end_oldest(user)
     event = audit.record(
         Event.SIGNED_IN, user_id=user.pk, session_id=session.pk, client=client, detail=detail
     )
@@ -177,8 +177,10 @@ def proof_token(session: Session, *, proofs: list[str]) -> ProofToken:
 
 def _insert(
     door: Session.Door, user: User, methods: list[str], client: Client
-) -> tuple[Session, bool] | None:
-    """The session, and whether it is on a device that the user, who has had others, was not seen with before."""
+) -> tuple[Session, bool, bool] | None:
+    """Return the session; whether it is on a device that the user, who has had others, was not seen with before; and
+    whether there are too many by now.
+    """
     idle, absolute = _lifetimes(door)
     values = {
         "id": uuid.uuid4(),
@@ -195,9 +197,16 @@ def _insert(
         "versions": devices.VERSIONS,
         "likeness": devices.likeness(client.user_agent),
         "near": devices.neighbourhood(client.ip),
+        "most": settings.SESSIONS_PER_USER,
     }
     row = _run(_OPEN, values)
-    return None if row is None else (_session(row), row[-1])
+    return None if row is None else (_session(row), row[-1], row[-2])
+
+
+def _end_oldest(user: User) -> None:
+    """End those that were not used for longest."""
+    most, reason = settings.SESSIONS_PER_USER, EndReason.TOO_MANY.value
+    _run(_END_OLDEST, {"user_id": user.pk, "most": most, "reason": reason})
 
 
 def _lifetimes(door: Session.Door) -> tuple[timedelta, timedelta]:
