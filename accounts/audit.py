@@ -106,14 +106,14 @@ def record(
     detail: dict[str, Any] | None = None,
 ) -> AuditEvent:
     """`actor` says who did it when not the user. `detail` holds no address, name or secret."""
-    ip, user_agent = client or Client(None, "")
+    seen = client or Client(None, "")
     return AuditEvent.objects.create(
         user_id=user_id,
         type=event,
         session_id=session_id,
         actor=actor,
-        ip=ip,
-        user_agent=user_agent,
+        ip=seen.ip,
+        user_agent=seen.user_agent,
         detail=detail or {},
     )
 

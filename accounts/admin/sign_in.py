@@ -36,7 +36,7 @@ from accounts.mail.tokens import Purpose
 from accounts.models import MFAToken, User
 from accounts.sessions import of_staff
 from accounts.sessions.of_staff import LISTENER
-from accounts.sign_in import admission, by_factor, by_password, half_sign_ins, staff_enrolment
+from accounts.sign_in import admission, by_factor, half_sign_ins, staff_enrolment, tries
 
 HALF, NEXT, FACTOR, ENROLLING = "half_sign_in", "half_sign_in_next", "factor", "enrolling"
 ROW = "session"  # the id of the row that says whether this session lives
@@ -49,16 +49,17 @@ LONGEST = 20_000
 def staff_member(*, email: str, password: str, client: Client) -> User:
     """Return the active member of staff with this address and password.
 
-    Tries count against the same limits as those at POST /v1/auth/login, so that this door gives nobody more of them.
+    Tries have limits of their own: what strangers try at POST /v1/auth/login shuts no staff out of here.
     Raises InvalidCredentials (whatever is wrong), RateLimited, ServiceUnavailable.
     """
     address = email_address.normalize(email)
-    with by_password.within_limits(address, client) as attempt:
+    with tries.counted(address, client, tries.ADMIN) as one:
         user: User | None = User.objects.filter(email=address).first()
-        verdict = passwords.verify(password, user.password if user is not None else None, attempt)
-        if user is None or not verdict.right or not (user.is_staff and user.is_active):
-            user_id = user.pk if user is not None else None
-            audit.record(Event.SIGN_IN_FAILED, user_id=user_id, client=client, detail=LISTENER)
+        verdict = passwords.verify(password, user.password if user is not None else None, one.attempt)
+        if user is None or not verdict.right or not one.opens or not (user.is_staff and user.is_active):
+            if one.pause is None:
+                user_id = user.pk if user is not None else None
+                audit.record(Event.SIGN_IN_FAILED, user_id=user_id, client=client, detail=LISTENER)
             raise InvalidCredentials
         return user
 

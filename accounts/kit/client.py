@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from rest_framework.request import Request
 
 USER_AGENT_LENGTH = 255
+HOME_BITS_IPV4, HOME_BITS_IPV6 = 24, 64
 
 
 class Client(NamedTuple):
@@ -15,14 +16,15 @@ class Client(NamedTuple):
 
     ip: str | None
     user_agent: str
+    device_token: str = ""  # what it says it got at an earlier sign-in; unchecked, and never kept
 
 
-def client_of(request: HttpRequest | Request) -> Client:
-    return Client(client_ip(request), user_agent(request))
+def client_of(request: HttpRequest | Request, *, device_token: str | None = None) -> Client:
+    return Client(client_ip(request), user_agent(request), device_token or "")
 
 
 def client_ip(request: HttpRequest | Request) -> str | None:
-    """The socket's address, or the one that the trusted proxies of this listener report, from the right.
+    """Return the socket's address, or the one that the trusted proxies of this listener report, from the right.
 
     What stands further left was written by the caller and is never looked at. Fewer entries than proxies means that
     the request went round them: then the socket counts. None on a Unix socket.
@@ -38,14 +40,14 @@ def client_ip(request: HttpRequest | Request) -> str | None:
 
 
 class Around(NamedTuple):
-    """A network that the client is in, and how many times the tries of one customer it may have."""
+    """Name a network that the client is in, and say how many times the tries of one customer it may have."""
 
     name: str
     share: float
 
 
 def networks(ip: str | None) -> list[Around]:
-    """What limits by network count (settings.LIMITED_NETWORKS): one customer's first, then the wider ones around it."""
+    """Return what limits by network count (settings.LIMITED_NETWORKS): one customer's first, then the wider ones."""
     if ip is None:
         return [Around("unknown", 1.0)]
     sizes = settings.LIMITED_NETWORKS[6 if ":" in ip else 4]
@@ -53,12 +55,17 @@ def networks(ip: str | None) -> list[Around]:
 
 
 def network(ip: str | None) -> str:
-    """The narrowest of them: an IPv4 address, or the /64 that one IPv6 customer has."""
+    """Return the narrowest of them: an IPv4 address, or the /64 that one IPv6 customer has."""
     return networks(ip)[0].name
 
 
+def home_of(ip: str | None) -> str:
+    """Return the network in which somebody is likely to be again: an IPv4 /24, an IPv6 /64; empty on a Unix socket."""
+    return "" if ip is None else str(within(ip, HOME_BITS_IPV6 if ":" in ip else HOME_BITS_IPV4))
+
+
 def within(ip: str, bits: int) -> IPv4Network | IPv6Network:
-    """The network of so many bits that has the address."""
+    """Return the network of so many bits that has the address."""
     return ip_network(f"{ip}/{bits}", strict=False)
 
 

@@ -41,10 +41,5 @@ def likeness(user_agent: str) -> str:
     return _VERSIONS.sub("", user_agent)
 
 
-def neighbourhood(ip: str | None) -> int:
-    """How many bits of an address say where somebody is: lines change theirs, within what their provider has."""
-    return 48 if ip is not None and ":" in ip else 16
-
-
 def _first(known: tuple[tuple[str, str], ...], text: str) -> str:
     return next((name for sign, name in known if sign in text), "")

@@ -146,9 +146,9 @@ def hit(rule: str, *subject: str) -> Hit:
     return Hit(rule, subject)
 
 
-def from_network(rule: str, ip: str | None, *subject: str) -> list[Hit]:
-    """One try from this address, on the subject: a hit on each network that it is in, the narrowest first."""
-    return [Hit(rule, (*subject, around.name), around.share) for around in networks(ip)]
+def from_network(rule: str, ip: str | None) -> list[Hit]:
+    """Return a hit on each network that the address is in, the narrowest first."""
+    return [Hit(rule, (around.name,), around.share) for around in networks(ip)]
 
 
 def take(*hits: Hit) -> int | None:

@@ -1,6 +1,6 @@
 """Passwords: the rules that a new one must pass, and how they are counted, hashed and compared."""
 
-from accounts.passwords.attempts import Attempt, by_holder, by_stranger
+from accounts.passwords.attempts import Attempt, by_device, by_holder, by_stranger
 from accounts.passwords.hashing import (
     is_affordable,
     is_known,
@@ -14,6 +14,7 @@ from accounts.passwords.policy import MOST_COMPOSED, canonical, faults
 __all__ = [
     "MOST_COMPOSED",
     "Attempt",
+    "by_device",
     "by_holder",
     "by_stranger",
     "canonical",

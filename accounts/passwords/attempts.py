@@ -7,7 +7,7 @@ hashing from everybody else either: its tries are few, and its turns a fair shar
 from typing import NamedTuple
 
 from accounts.kit import throttles
-from accounts.kit.client import Client
+from accounts.kit.client import Client, network
 from accounts.kit.throttles import Hit
 
 
@@ -27,17 +27,24 @@ def by_stranger(address: str, client: Client) -> Attempt:
 
     Counted per account and network: nobody shuts an account's owner out by naming it.
     """
-    return _count(address, client, throttles.from_network("proofs_named", client.ip, address))
+    return _count(address, client, throttles.hit("proofs_named", address, network(client.ip)))
 
 
 def by_holder(account: str, client: Client) -> Attempt:
     """Count a try of somebody who holds a session or a mailed link of the account. Raises RateLimited."""
-    return _count(account, client, [throttles.hit("proofs_held", account)])
+    return _count(account, client, throttles.hit("proofs_held", account))
 
 
-def _count(account: str, client: Client, of_account: list[Hit]) -> Attempt:
+def by_device(account: str) -> Attempt:
+    """Count a try on a device that has a token of the account, by nothing that others share. Raises RateLimited."""
+    counted = throttles.hit("device_login", account)
+    throttles.take(counted)
+    return Attempt((counted,), (counted.key,))
+
+
+def _count(account: str, client: Client, of_account: Hit) -> Attempt:
     """Count it; its share is that of the widest network that limits know, and that of the account."""
     of_network = throttles.from_network("proofs", client.ip)
-    counted = (*of_network, *of_account)
+    counted = (*of_network, of_account)
     throttles.take(*counted)
     return Attempt(counted, (of_network[-1].key, throttles.hit("proofs_held", account).key))

@@ -20,10 +20,10 @@ from accounts.errors import (
     RefreshTokenReused,
 )
 from accounts.kit import clock, devices, metrics, throttles
-from accounts.kit.client import Client
+from accounts.kit.client import Client, home_of
 from accounts.kit.problems import ServiceUnavailable
 from accounts.models import Session, User
-from accounts.sessions import key_use, retry_keys
+from accounts.sessions import device_tokens, key_use, retry_keys
 from accounts.sessions.ending import EndReason
 from accounts.sessions.reading import Reading
 from accounts.sessions.tokens import SessionAccessToken, SessionRefreshToken
@@ -45,11 +45,11 @@ FROM (
 RETURNING id, user_id, current_jti, current_issued_at, current_expires_at, created_at, methods,
   EXISTS (SELECT FROM accounts_session AS other WHERE other.user_id = accounts_session.user_id
             AND other.ended_at IS NULL OFFSET %(most)s::int - 1),
-  EXISTS (SELECT FROM accounts_session AS earlier WHERE earlier.user_id = accounts_session.user_id) AND NOT (
-    EXISTS (SELECT FROM accounts_session AS earlier WHERE earlier.user_id = accounts_session.user_id
-              AND regexp_replace(earlier.user_agent, %(versions)s::text, '', 'g') = %(likeness)s::text)
-    AND EXISTS (SELECT FROM accounts_session AS earlier WHERE earlier.user_id = accounts_session.user_id
-                  AND coalesce(earlier.ip <<= network(set_masklen(%(ip)s::inet, %(near)s::int)), TRUE)))
+  EXISTS (SELECT FROM accounts_session AS earlier WHERE earlier.user_id = accounts_session.user_id)
+  AND NOT EXISTS (
+    SELECT FROM accounts_session AS earlier WHERE earlier.user_id = accounts_session.user_id
+      AND regexp_replace(earlier.user_agent, %(versions)s::text, '', 'g') = %(likeness)s::text
+      AND coalesce(earlier.ip <<= %(home)s::inet, TRUE))
 """
 
 # The session is live and its user admits the token: Session.objects.live() and User.admits, written out because one
@@ -92,6 +92,7 @@ class TokenPair(NamedTuple):
     refresh_token: str
     expires_in: int
     refresh_expires_in: int
+    device_token: str | None = None  # of a sign-in alone
 
 
 class ProofToken(NamedTuple):
@@ -110,7 +111,8 @@ def open_session(user: User, *, methods: list[str], client: Client) -> TokenPair
     if session is None:
         return None
     metrics.count(metrics.TOKENS, "sign_in")
-    return _pair(session, user.token_version, now=session.current_issued_at)
+    pair = _pair(session, user.token_version, now=session.current_issued_at)
+    return pair._replace(device_token=device_tokens.issue(user))
 
 
 @transaction.atomic
@@ -132,7 +134,7 @@ def open_at(
     event = audit.record(
         Event.SIGNED_IN, user_id=user.pk, session_id=session.pk, client=client, detail=detail
     )
-    if is_new:
+    if is_new and device_tokens.device_in(client.device_token, user) is None:
         mail.notify(mail.NEW_DEVICE, user=user, event=event)
     return session
 
@@ -196,7 +198,7 @@ def _insert(
         "user_agent": client.user_agent,
         "versions": devices.VERSIONS,
         "likeness": devices.likeness(client.user_agent),
-        "near": devices.neighbourhood(client.ip),
+        "home": home_of(client.ip) or None,
         "most": settings.SESSIONS_PER_USER,
     }
     row = _run(_OPEN, values)

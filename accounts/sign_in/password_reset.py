@@ -21,6 +21,7 @@ from accounts.kit.problems import ValidationFailed
 from accounts.mail import tokens
 from accounts.mail.tokens import Purpose
 from accounts.models import PendingRegistration, User
+from accounts.sign_in import tries
 
 # Within this time of the address's verification a reset removes the other ways in: a stranger may have had the account
 # before its owner did.
@@ -56,7 +57,7 @@ def reset(*, token: str, new_password: str, client: Client) -> None:
         raise ValidationFailed(*wrong)
     attempt = passwords.by_holder(user.email or str(user.pk), client)
     _store(token_id, passwords.make_hash(new_password, attempt), client)
-    throttles.forget(throttles.hit("login_account", user.email or ""))
+    tries.forget(user.email or "")
 
 
 class Account(NamedTuple):

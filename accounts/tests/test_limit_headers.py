@@ -11,7 +11,16 @@ from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, post
 
 EMAIL = "ada@example.com"
 # Rules of which callers learn nothing but a 429: of somebody else's tries, and of mails that are silently not sent.
-UNSAID = {"login_account", "mails_by_strangers"}
+UNSAID = {
+    "login_account",
+    "known_source",
+    "known_source_in_a_row",
+    "device_login",
+    "admin_login",
+    "admin_login_failures",
+    "admin_login_account",
+    "mails_by_strangers",
+}
 
 
 def views(patterns):

@@ -292,9 +292,10 @@ class TestNewDevice:
             (FIREFOX, "198.51.100.7", False),
             (
                 FIREFOX.replace("140", "141"),
-                "198.51.7.7",
+                "198.51.100.99",
                 False,
-            ),  # updated, and another line of that provider
+            ),  # updated, and another line of that street
+            (FIREFOX, "198.51.7.7", True),  # a thief in the same town has a browser of the same name
             (CHROME, "198.51.100.7", True),
             (FIREFOX, "203.0.113.9", True),
             (FIREFOX, "2001:db8::1", True),
@@ -305,6 +306,24 @@ class TestNewDevice:
         assert deliver_mails() == []
         assert self.sign_in(public, user_agent, ip).status_code == 200
         assert [message.subject for message in deliver_mails()] == ["New sign-in to your account"] * told
+
+    def test_what_was_known_must_be_one_device(self, public, ada):
+        """Not the browser of one sign-in with the place of another."""
+        self.sign_in(public, FIREFOX, "198.51.100.7")
+        self.sign_in(public, CHROME, "203.0.113.9")
+        deliver_mails()
+        self.sign_in(public, FIREFOX, "203.0.113.9")
+        assert len(deliver_mails()) == 1
+
+    def test_is_not_told_of_a_device_that_shows_its_token(self, public, ada, make_user):
+        token = self.sign_in(public, FIREFOX, "198.51.100.7").json()["device_token"]
+        make_user("eve@example.com", password=PASSWORD)
+        foreign = post(public, "login", email="eve@example.com", password=PASSWORD).json()["device_token"]
+        for place, (sent, told) in enumerate(((token, 0), (foreign, 1), ("x", 1))):
+            body = {"email": EMAIL, "password": PASSWORD, "device_token": sent}
+            answer = public.post("/v1/auth/login", body, REMOTE_ADDR=f"203.0.{place}.1")
+            assert answer.status_code == 200
+            assert len(deliver_mails()) == told
 
     def test_the_mail_names_time_place_and_device_in_our_words(self, public, ada):
         self.sign_in(public, FIREFOX, "198.51.100.7")

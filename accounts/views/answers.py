@@ -5,7 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from accounts.models import User
 from accounts.sessions import TokenPair
@@ -30,6 +30,14 @@ class Tokens(msgspec.Struct, kw_only=True):
     refresh_expires_in: Annotated[
         int, Meta(description="Seconds that the refresh token lives if it is not used.")
     ]
+    device_token: Annotated[
+        str | UnsetType,
+        Meta(description="Of a sign-in alone. Keep it when the session ends, and send it with the next one."),
+    ] = UNSET
+
+
+# In the body of what signs in. Kept on the device, it gets its owner in while strangers guess at the account.
+DeviceToken = Annotated[str | None, Meta(description="What the last sign-in on this device answered.")]
 
 
 TOKENS_EXAMPLE = {
@@ -39,10 +47,14 @@ TOKENS_EXAMPLE = {
     "expires_in": 3600,
     "refresh_expires_in": 1209600,
 }
+SIGN_IN_EXAMPLE = {
+    **TOKENS_EXAMPLE,
+    "device_token": "8Zq3hJtq0w1c5nT2xYb7kA.3f0c9b1d5e7a2846c0d9e8f7a6b5c4d3~1vSx2K~kJ3cT0m5XvY...",
+}
 
 
 def tokens(pair: TokenPair) -> Tokens:
-    return Tokens(**pair._asdict())
+    return Tokens(**{name: value for name, value in pair._asdict().items() if value is not None})
 
 
 class Status(msgspec.Struct, kw_only=True):

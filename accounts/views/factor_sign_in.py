@@ -12,7 +12,7 @@ from accounts.kit.problems import RateLimited, ServiceUnavailable, ValidationFai
 from accounts.kit.responses import Response
 from accounts.sign_in import by_factor
 from accounts.tiers import PublicEndpoint, PublicRequest
-from accounts.views.answers import TOKENS_EXAMPLE, Tokens, tokens
+from accounts.views.answers import SIGN_IN_EXAMPLE, DeviceToken, Tokens, tokens
 
 ASSERTION_EXAMPLE = {
     "id": "VpO5...",
@@ -38,11 +38,12 @@ class LoginMFA(PublicEndpoint):
             dict[str, Any] | None,
             Meta(description="A passkey's answer to POST /v1/auth/passkey/options with this `mfa_token`."),
         ] = None
+        device_token: DeviceToken = None
 
     @documented(
         "Sign in: the second step",
         answer=Tokens,
-        example=TOKENS_EXAMPLE,
+        example=SIGN_IN_EXAMPLE,
         body_example={"mfa_token": "mfa_1Qk9...", "code": "492039"},
         problems=(
             MFATokenInvalid,
@@ -62,7 +63,10 @@ class LoginMFA(PublicEndpoint):
         if (body.code is None) == (body.credential is None):
             raise ValidationFailed(ONE_PROOF)
         pair = by_factor.finish(
-            mfa_token=body.mfa_token, code=body.code, credential=body.credential, client=client_of(request)
+            mfa_token=body.mfa_token,
+            code=body.code,
+            credential=body.credential,
+            client=client_of(request, device_token=body.device_token),
         )
         return Response(tokens(pair))
 
@@ -101,11 +105,12 @@ class PasskeyLogin(PublicEndpoint):
         cancel_deletion: Annotated[bool, Meta(description="Keep an account whose deletion is pending.")] = (
             False
         )
+        device_token: DeviceToken = None
 
     @documented(
         "Sign in by a passkey",
         answer=Tokens,
-        example=TOKENS_EXAMPLE,
+        example=SIGN_IN_EXAMPLE,
         body_example={"credential": ASSERTION_EXAMPLE},
         problems=(PasskeyInvalid, AccountSuspended, DeletionPending, RateLimited, ServiceUnavailable),
     )
@@ -114,6 +119,6 @@ class PasskeyLogin(PublicEndpoint):
         pair = by_factor.by_passkey(
             credential=request.data.credential,
             cancel_deletion=request.data.cancel_deletion,
-            client=client_of(request),
+            client=client_of(request, device_token=request.data.device_token),
         )
         return Response(tokens(pair))

@@ -34,7 +34,7 @@ from accounts.sessions import TokenPair
 from accounts.sign_in import by_google, exchange
 from accounts.sign_in.by_google import Returned
 from accounts.tiers import PublicEndpoint, PublicRequest, UserRequest, VerifiedEndpoint
-from accounts.views.answers import ID_TOKEN_EXAMPLE, TOKENS_EXAMPLE, Tokens, tokens
+from accounts.views.answers import ID_TOKEN_EXAMPLE, SIGN_IN_EXAMPLE, DeviceToken, Tokens, tokens
 
 FRONT_END_PAGE = "google"
 OF_THE_TOKEN = (IdTokenInvalid, GoogleEmailNotVerified, GoogleUnavailable, RateLimited, GoogleNotConfigured)
@@ -128,7 +128,7 @@ class GoogleCallback(PublicEndpoint):
     @documented(
         "Come back from Google",
         answer=Tokens,
-        example=TOKENS_EXAMPLE,
+        example=SIGN_IN_EXAMPLE,
         problems=OF_THE_CALLBACK,
     )
     def get(self, request: PublicRequest) -> HttpResponseBase:
@@ -149,7 +149,7 @@ class GoogleCallback(PublicEndpoint):
     @documented(
         "Finish signing in with Google",
         answer=Tokens,
-        example=TOKENS_EXAMPLE,
+        example=SIGN_IN_EXAMPLE,
         body_example={"code": "4/0AVGzR1BqFv7gVn2PU", "state": "eyJpZCI6InZxc2...:kJ3cT0m5XvY"},
         problems=OF_THE_CALLBACK,
     )
@@ -176,7 +176,7 @@ class Exchange(PublicEndpoint):
     @documented(
         "Exchange a code for tokens",
         answer=Tokens,
-        example=TOKENS_EXAMPLE,
+        example=SIGN_IN_EXAMPLE,
         body_example={"code": f"0b6f1c1e6c524d0b8f0e1f4b1f0a9c77:{SECRET_EXAMPLE}"},
         problems=(
             TokenInvalid,
@@ -220,11 +220,12 @@ class GoogleToken(PublicEndpoint):
     class Body(tiers.Body):
         id_token: str
         cancel_deletion: CancelDeletion = False
+        device_token: DeviceToken = None
 
     @documented(
         "Sign in with an ID token",
         answer=Tokens,
-        example=TOKENS_EXAMPLE,
+        example=SIGN_IN_EXAMPLE,
         body_example={"id_token": ID_TOKEN_EXAMPLE},
         problems=(*OF_THE_TOKEN, *OF_SIGNING_IN),
     )
@@ -235,7 +236,9 @@ class GoogleToken(PublicEndpoint):
         """
         body = request.data
         pair = by_google.sign_in_by_token(
-            body.id_token, cancel_deletion=body.cancel_deletion, client=client_of(request)
+            body.id_token,
+            cancel_deletion=body.cancel_deletion,
+            client=client_of(request, device_token=body.device_token),
         )
         return Response(tokens(pair))
 

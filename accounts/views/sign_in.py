@@ -28,7 +28,7 @@ from accounts.tiers import (
     UserRequest,
     optional_idempotency_key,
 )
-from accounts.views.answers import EMAIL, TOKENS_EXAMPLE, Tokens, tokens
+from accounts.views.answers import EMAIL, SIGN_IN_EXAMPLE, TOKENS_EXAMPLE, DeviceToken, Tokens, tokens
 
 
 class Login(PublicEndpoint):
@@ -40,11 +40,12 @@ class Login(PublicEndpoint):
         cancel_deletion: Annotated[bool, Meta(description="Keep an account whose deletion is pending.")] = (
             False
         )
+        device_token: DeviceToken = None
 
     @documented(
         "Sign in",
         answer=Tokens,
-        example=TOKENS_EXAMPLE,
+        example=SIGN_IN_EXAMPLE,
         body_example={"email": EMAIL, "password": "a sentence that only I know"},
         problems=(
             InvalidCredentials,
@@ -56,13 +57,17 @@ class Login(PublicEndpoint):
         ),
     )
     def post(self, request: PublicRequest) -> Response:
-        """Opens a session on a new device. The state of an account is told only with its right password."""
+        """Opens a session on a new device. The state of an account is told only with its right password.
+
+        While strangers guess at the account, its owner gets in from a network where it was seen within 30 days, and
+        with `device_token` from everywhere.
+        """
         body = request.data
         pair = by_password.sign_in(
             email=body.email,
             password=body.password,
             cancel_deletion=body.cancel_deletion,
-            client=client_of(request),
+            client=client_of(request, device_token=body.device_token),
         )
         return Response(tokens(pair))
 

@@ -186,6 +186,7 @@ SESSIONS_PER_USER = integer("SESSIONS_PER_USER", default=100, least=2)
 REFRESH_GRACE = timedelta(seconds=60)
 # For how long a refresh that was sent with an Idempotency-Key may be repeated with it, until its answer is used.
 REFRESH_RETRY = timedelta(minutes=integer("REFRESH_RETRY_MINUTES", default=10, least=1, most=24 * 60))
+DEVICE_TOKEN_LIFETIME = timedelta(days=180)  # longer than a session: who was away for long is known again
 RECENT_SIGN_IN = timedelta(minutes=5)
 DELETION_GRACE = timedelta(days=14)  # in which a closed account can be had back by signing in
 

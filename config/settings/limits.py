@@ -23,6 +23,7 @@ _BY_NETWORK = {
     # Passwords hashed, right or wrong, at whichever door, before any is (accounts/passwords/attempts.py).
     "proofs": (60, MINUTE),
     "login": (30, MINUTE),  # sign-ins tried
+    "admin_login": (30, MINUTE),
     "login_mfa": (30, MINUTE),  # second steps tried
     "passkey_options": (60, MINUTE),
     "passkey_login": (30, MINUTE),
@@ -41,10 +42,20 @@ _BY_NETWORK = {
 _BY_NETWORK_AND_ACCOUNT = {
     "login_failures": (5, 5 * MINUTE),  # wrong passwords
     "proofs_named": (30, 5 * MINUTE),  # passwords hashed for who has only named the account
+    "admin_login_failures": (5, 5 * MINUTE),
+}
+# Wrong passwords from a network where the account was seen within 30 days (/24, /64), while the account pauses, and on
+# a device that has a token of it, always: what others do elsewhere does not count there.
+_BY_KNOWN_SOURCE_AND_ACCOUNT = {
+    "known_source": (5, HOUR),
+    "known_source_in_a_row": (100, 30 * DAY),
 }
 _BY_ACCOUNT = {
-    # Wrong passwords in a row, wherever they come from; the known address of the owner counts by itself.
+    # Wrong passwords in a row, wherever they come from. The admin has a row of its own: nobody shuts staff out of it at
+    # the public listener.
     "login_account": (100, 30 * DAY, 10, 30),
+    "admin_login_account": (100, 30 * DAY, 10, 30),
+    "device_login": (20, MINUTE),  # sign-ins tried on devices that have a token
     # Wrong passwords and codes of somebody who is signed in, whatever the call.
     "wrong_proofs": (10, 15 * MINUTE),
     # Wrong second factors in a row, whatever the door: 10, then a pause of 15 minutes, and so on.
@@ -63,4 +74,10 @@ _BY_MAILBOX = {
     "password_reset_request": (3, HOUR),
     "mails_by_strangers": (5, HOUR),  # mails that anyone can cause; what is over is not sent
 }
-RATE_LIMITS = {**_BY_NETWORK, **_BY_NETWORK_AND_ACCOUNT, **_BY_ACCOUNT, **_BY_MAILBOX}
+RATE_LIMITS = {
+    **_BY_NETWORK,
+    **_BY_NETWORK_AND_ACCOUNT,
+    **_BY_KNOWN_SOURCE_AND_ACCOUNT,
+    **_BY_ACCOUNT,
+    **_BY_MAILBOX,
+}

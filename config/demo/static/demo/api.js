@@ -15,6 +15,7 @@
 
 const REFRESH_TOKEN = "demo.refresh_token";
 const REFRESH_KEY = "demo.refresh_key";
+const DEVICE_TOKEN = "demo.device_token"; // stays: it opens nothing, and gets its owner in while strangers guess
 
 let accessToken = null;
 let signIns = 0; // which sign-in of this page the tokens are of
@@ -34,6 +35,13 @@ export class Problem extends Error {
 export function keepTokens(tokens) {
   signIns += 1;
   store(tokens);
+  if (tokens.device_token) localStorage.setItem(DEVICE_TOKEN, tokens.device_token);
+}
+
+/** What goes along with each sign-in: the token that the last one on this device gave, if there was one. */
+export function thisDevice() {
+  const token = localStorage.getItem(DEVICE_TOKEN);
+  return token === null ? {} : { device_token: token };
 }
 
 /** Takes the answer of POST /v1/auth/reauthenticate: this access token alone carries the proof, a refresh does not. */

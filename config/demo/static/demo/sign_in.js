@@ -1,6 +1,6 @@
 // Registering, confirming the address, and every way in: password, second step, passkey, Google.
 
-import { call, hasSession, keepTokens } from "./api.js";
+import { call, hasSession, keepTokens, thisDevice } from "./api.js";
 import { watch } from "./inbox.js";
 import * as passkeys from "./passkeys.js";
 import { clearProblem, find, onClick, onSubmit, say, show, showProblem } from "./view.js";
@@ -55,13 +55,13 @@ async function askForReset(fields) {
 
 function withPassword(fields, _submitter, extra = {}) {
   const again = () => withPassword(fields, null, { cancel_deletion: true });
-  return finish(call("POST", "/v1/auth/login", { body: { ...fields, ...extra }, anonymous }), again);
+  return finish(call("POST", "/v1/auth/login", { body: { ...fields, ...extra, ...thisDevice() }, anonymous }), again);
 }
 
 async function withPasskey() {
   const ceremony = async (extra) => {
     const options = await call("POST", "/v1/auth/passkey/options", { body: {}, anonymous });
-    const body = { credential: await passkeys.get(options), ...extra };
+    const body = { credential: await passkeys.get(options), ...extra, ...thisDevice() };
     return call("POST", "/v1/auth/passkey/login", { body, anonymous });
   };
   await finish(ceremony({}), () => finish(ceremony({ cancel_deletion: true })));
@@ -108,7 +108,7 @@ export function leaveSecondStep() {
 
 /** Of the authenticator app, or one of the recovery codes. */
 function withCode({ code }) {
-  const body = { mfa_token: halfSignIn, code };
+  const body = { mfa_token: halfSignIn, code, ...thisDevice() };
   return finish(call("POST", "/v1/auth/login/mfa", { body, anonymous }));
 }
 
@@ -116,7 +116,7 @@ async function withPasskeyAsSecondStep() {
   const body = { mfa_token: halfSignIn };
   const options = await call("POST", "/v1/auth/passkey/options", { body, anonymous });
   const credential = await passkeys.get(options);
-  await finish(call("POST", "/v1/auth/login/mfa", { body: { ...body, credential }, anonymous }));
+  await finish(call("POST", "/v1/auth/login/mfa", { body: { ...body, credential, ...thisDevice() }, anonymous }));
 }
 
 // ---------------------------------------------------------------- Google

@@ -1,0 +1,162 @@
+"""Count wrong passwords, before each is looked at, so that parallel tries gain nothing.
+
+A stranger who guesses from everywhere brings an account into a pause that grows (NIST SP 800-63B-4, 3.2.2). Its owner
+gets in all the same: from a network where the account was seen lately, and on a device that has a token of it, wherever
+that is (accounts/sessions/device_tokens.py). Each of those has a few tries of its own, which nobody else can use up.
+
+Whoever tries while the account pauses learns nothing of that: every wrong password, and a right one from elsewhere, is
+judged with the same work and refused with the pause.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.db import connection
+
+from accounts import passwords
+from accounts.errors import InvalidCredentials, MFARequired
+from accounts.kit import throttles
+from accounts.kit.client import Client, home_of, network
+from accounts.kit.problems import RateLimited
+from accounts.kit.throttles import Hit
+from accounts.models import User
+from accounts.passwords import Attempt
+from accounts.sessions import device_tokens
+
+SEEN_FOR_DAYS = 30
+
+# Where an account was seen: at a sign-in or refresh, staff in the admin too.
+_WAS_SEEN = """
+SELECT EXISTS (
+  SELECT FROM accounts_session AS session JOIN accounts_user AS owner ON owner.id = session.user_id
+  WHERE owner.email = %(address)s AND session.ip <<= %(network)s::inet
+    AND session.last_used_at > clock_timestamp() - %(days)s * interval '1 day'
+)
+"""
+
+
+@dataclass(frozen=True)
+class Door:
+    """Name the rules of RATE_LIMITS of one place where passwords are tried. What is tried at one shuts no other."""
+
+    tries: str
+    wrong: str
+    in_a_row: str
+
+
+API = Door("login", "login_failures", "login_account")
+ADMIN = Door("admin_login", "admin_login_failures", "admin_login_account")
+DOORS = (API, ADMIN)
+
+
+@dataclass(frozen=True)
+class Try:
+    """Hold how one try was counted: by `wrong` until it was right, and in the row of `in_a_row`."""
+
+    attempt: Attempt
+    wrong: tuple[Hit, ...]
+    in_a_row: tuple[Hit, ...]
+    pause: RateLimited | None = None  # the refusal of all who are not let in while the account pauses
+    opens: bool = True  # whether a right password lets in
+
+
+@contextmanager
+def counted(address: str, client: Client, door: Door = API) -> Iterator[Try]:
+    """Count one try of a password. Raises RateLimited, in a pause in the place of InvalidCredentials.
+
+    Only a wrong one stays counted: a right one, or a try that was never judged, takes its own hits back, no others; but
+    a right one ends the row of wrong ones of its account.
+    """
+    one = _count(address, client, door)
+    try:
+        yield one
+    except InvalidCredentials:
+        if one.pause is not None:
+            raise one.pause from None
+        raise
+    except MFARequired:
+        _right(one, address, door)
+        raise
+    except BaseException:
+        throttles.give_back(*one.wrong, *one.in_a_row)
+        raise
+    _right(one, address, door)
+
+
+def forget(address: str) -> None:
+    """Start the rows of wrong passwords afresh: the account has a new one, or staff has looked into it."""
+    throttles.forget(*(_everywhere(address, door) for door in DOORS))
+
+
+def _right(one: Try, address: str, door: Door) -> None:
+    throttles.give_back(*one.wrong)
+    throttles.forget(_everywhere(address, door), *one.in_a_row)
+
+
+def _count(address: str, client: Client, door: Door) -> Try:
+    on_device = _by_device(address, client, door)
+    if on_device is not None:
+        return on_device
+    throttles.take(*throttles.from_network(door.tries, client.ip))
+    attempt = passwords.by_stranger(address, client)
+    wrong = (throttles.hit(door.wrong, address, network(client.ip)),)
+    throttles.take(*wrong)
+    try:
+        throttles.take(_everywhere(address, door))
+    except RateLimited as pause:
+        return _in_pause(Try(attempt, wrong, (), pause, opens=False), address, client, door)
+    return Try(attempt, wrong, (_everywhere(address, door),))
+
+
+def _by_device(address: str, client: Client, door: Door) -> Try | None:
+    """Count the try of a device that has a token of this account and tries left, by no limit that others share."""
+    if not device_tokens.is_genuine(client.device_token):
+        return None
+    user = User.objects.filter(email=address).first()
+    device = device_tokens.device_in(client.device_token, user)
+    if device is None:
+        return None
+    own = _own(address, device, door)
+    try:
+        throttles.take(*own)
+        return Try(passwords.by_device(address), (), own)
+    except RateLimited:
+        return None
+
+
+def _in_pause(one: Try, address: str, client: Client, door: Door) -> Try:
+    """Count it as a known network's own, and find out whether it is one: both, whichever it is."""
+    home = home_of(client.ip)
+    own = _own(address, home, door)
+    try:
+        throttles.take(*own)
+    except RateLimited:
+        return one
+    return replace(one, in_a_row=own, opens=_was_seen(address, home))
+
+
+def _own(address: str, source: str, door: Door) -> tuple[Hit, ...]:
+    """Return the hits of what a known network or device may do to the account at this door."""
+    return (
+        throttles.hit("known_source", door.in_a_row, address, source),
+        throttles.hit("known_source_in_a_row", door.in_a_row, address, source),
+    )
+
+
+def _everywhere(address: str, door: Door) -> Hit:
+    return throttles.hit(door.in_a_row, address)
+
+
+def _was_seen(address: str, home: str) -> bool:
+    if not home:
+        return False
+    values: dict[str, Any] = {
+        "address": address,
+        "network": home,
+        "days": SEEN_FOR_DAYS,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_WAS_SEEN, values)
+        return bool(cursor.fetchone()[0])
