@@ -54,6 +54,7 @@ class Event(StrEnum):
     FACTOR_RESET_REQUESTED = "second_factor_reset_requested"
     FACTOR_RESET_CANCELLED = "second_factor_reset_cancelled"
     FACTOR_RESET_APPLIED = "second_factor_reset_applied"
+    PAUSE_LIFTED = "sign_in_pause_lifted"
     STAFF_LINK_MADE = "staff_enrolment_link_made"
     MAIL_ORDERED = "mail_ordered"
     MAIL_SENT_AGAIN = "mail_sent_again"

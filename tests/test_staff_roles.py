@@ -60,6 +60,7 @@ ACTIONS = {
     "accounts/user/{user}/mail-verification": "support",
     "accounts/user/{user}/revive-mails": "support",
     "accounts/user/{user}/remove-factors": "support",
+    "accounts/user/{user}/lift-pause": "support",
     "accounts/user/{user}/keep-factors": "support",
     "accounts/user/{user}/roles": "",
     "accounts/servicekey/new/": "",

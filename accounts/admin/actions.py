@@ -20,6 +20,7 @@ from accounts.audit import Event
 from accounts.factors import resets
 from accounts.identity import contests, mail_requests, status
 from accounts.models import OutboxMessage, Session, User
+from accounts.sign_in import pauses
 
 
 class ActionRefused(Exception):
@@ -176,6 +177,14 @@ ORDERS = {
         "once, with a link that cancels it; 72 hours later every factor goes and every session ends.",
         button="Begin the 72 hours",
         carry_out=remove_factors,
+    ),
+    "lift-pause": UserOrder(
+        title="End the pause of",
+        permission="accounts.reset_factors",
+        explanation="For an owner whom you have recognised by other means, and whom many wrong passwords or codes keep "
+        "out. Every count of them starts afresh, and a mail says so.",
+        button="End the pause",
+        carry_out=pauses.lift,
     ),
     "keep-factors": UserOrder(
         title="Keep the second factors of",

@@ -125,7 +125,7 @@ def finish(request: HttpRequest, *, code: str, credential: str) -> str:
             raise MFATokenInvalid
         return _take(token, proof, client)
 
-    user, factor = proofs.judged(token.user, attempt, client=client)
+    user, factor = proofs.judged(token.user, attempt, client=client, guessable=not credential)
     next_page = str(request.session.get(NEXT) or reverse("admin:index"))
     let_in(request, user, factor)
     return next_page

@@ -249,6 +249,13 @@ def _google(user: User) -> Iterable[SocialAccount]:
 def _factor_actions(request: HttpRequest, user: User) -> list[tuple[str, str]]:
     if not may_act_on(request, user, "accounts.reset_factors"):
         return []
+    return [
+        ("End a pause…", reverse("admin:accounts_user_lift_pause", args=[user.pk])),
+        *_removal_of_factors(user),
+    ]
+
+
+def _removal_of_factors(user: User) -> list[tuple[str, str]]:
     if FactorReset.objects.open().filter(user=user).exists():
         return [("Keep the factors…", reverse("admin:accounts_user_keep_factors", args=[user.pk]))]
     if not user.mfa_enabled:

@@ -1,13 +1,16 @@
 """Wrong second factors: counted per account, whatever the door, and before anything is compared.
 
 Ten bring a pause of fifteen minutes and a mail; each ten more a longer one; a hundred in a row are all there are (NIST
-SP 800-63B-4, 3.2.2). A right password gives none of them back: who guesses factors has it. A right factor does.
+SP 800-63B-4, 3.2.2). A right password gives none of them back: who guesses factors has it. A right factor does. A reset
+of the password ends the pause, once a week, and leaves the count: who has taken the mailbox gains ten tries by it. A
+passkey cannot be guessed: its answers are neither counted nor kept waiting.
 """
 
 from collections.abc import Callable
 from typing import TypeVar
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 
 from accounts import audit, mail
@@ -15,6 +18,7 @@ from accounts.audit import Event
 from accounts.errors import MFAInvalidCode
 from accounts.kit import throttles
 from accounts.kit.client import Client
+from accounts.kit.problems import RateLimited
 from accounts.kit.throttles import Hit
 from accounts.models import User
 
@@ -34,28 +38,58 @@ def judged(
     client: Client,
     session_id: UUID | None = None,
     is_own: bool = True,
+    guessable: bool = True,
 ) -> Result:
     """What the attempt returns; None says that it was wrong. Raises FactorWrong, RateLimited, and what it raises.
 
     `is_own`: the attempt showed a factor that the account has, and so ends the row of wrong ones. Confirming a new one
-    does not: its secret is known to whoever enrols it.
+    does not: its secret is known to whoever enrols it. `guessable`: false of a passkey's answer.
     """
-    wrong = throttles.hit("wrong_factors", str(user.pk))
-    left = throttles.take(wrong)
+    wrong = _in_a_row(user.pk) if guessable else ()
+    left = throttles.take(*wrong)
     try:
         result = attempt()
     except BaseException:
-        throttles.give_back(wrong)
+        throttles.give_back(*wrong)
         raise
     if result is None:
-        _note(user, client, session_id, announce=_ends_a_row(wrong, left))
+        _note(user, client, session_id, announce=_ends_a_row(left))
         raise FactorWrong
-    (throttles.forget if is_own else throttles.give_back)(wrong)
+    if is_own:
+        forget(user.pk)
+    else:
+        throttles.give_back(*wrong)
     return result
 
 
-def _ends_a_row(wrong: Hit, left: int | None) -> bool:
-    return left is not None and (wrong.allowed - left) % wrong.free == 0
+def forget(user_id: UUID) -> None:
+    """Start the count and the pauses afresh."""
+    throttles.forget(*_in_a_row(user_id))
+
+
+def end_pause_after_reset(user_id: UUID) -> None:
+    """End the pause that the account is in, if there was no other such reset within the week; the count stays."""
+    pauses, _ = _in_a_row(user_id)
+    if not throttles.is_delayed(pauses):
+        return
+    try:
+        throttles.take(throttles.hit("pause_ended_by_reset", str(user_id)))
+    except RateLimited:
+        return
+    throttles.forget(pauses)
+
+
+def _in_a_row(user_id: UUID) -> tuple[Hit, Hit]:
+    """Return the hit that brings pauses, and the one of how many there may be at all."""
+    return throttles.hit("factor_pauses", str(user_id)), throttles.hit("wrong_factors", str(user_id))
+
+
+def _ends_a_row(left: int | None) -> bool:
+    """Return whether this was the tenth wrong one, the twentieth and so on."""
+    many, _ = settings.RATE_LIMITS["wrong_factors"]
+    _, _, free, _ = settings.RATE_LIMITS["factor_pauses"]
+    factor = settings.RATE_LIMITS_FACTOR
+    return left is not None and (many * factor - left) % (free * factor) == 0
 
 
 @transaction.atomic

@@ -87,6 +87,7 @@ UPDATE accounts_ratelimitwindow SET hits = trim_array(hits, 1) WHERE key = %s AN
 """
 
 
+_IS_DELAYED = "SELECT FROM accounts_ratelimitwindow WHERE cardinality(hits) >= %s AND key = %s"
 _FORGET_IN_POSTGRESQL = "DELETE FROM accounts_ratelimitwindow WHERE key = ANY(%s)"
 
 
@@ -173,6 +174,13 @@ def take(*hits: Hit) -> int | None:
 
 def _seconds(microseconds: int) -> int:
     return -(-microseconds // MICROSECONDS)
+
+
+def is_delayed(one: Hit) -> bool:
+    """Return whether so many hits of a durable rule count by now that each has to wait for the one before it."""
+    with connection.cursor() as cursor:
+        cursor.execute(_IS_DELAYED, [one.free, one.key])
+        return bool(cursor.fetchone())
 
 
 def give_back(*hits: Hit) -> None:

@@ -29,6 +29,7 @@ from accounts.mail.kinds import PASSWORD_CHANGED as PASSWORD_CHANGED
 from accounts.mail.kinds import PASSWORD_RESET_LINK as PASSWORD_RESET_LINK
 from accounts.mail.kinds import PASSWORD_TO_CHOOSE as PASSWORD_TO_CHOOSE
 from accounts.mail.kinds import PASSWORD_WAS_RESET as PASSWORD_WAS_RESET
+from accounts.mail.kinds import PAUSE_LIFTED as PAUSE_LIFTED
 from accounts.mail.kinds import PAYMENT_FAILED as PAYMENT_FAILED
 from accounts.mail.kinds import PROOFS_EXHAUSTED as PROOFS_EXHAUSTED
 from accounts.mail.kinds import PURCHASE as PURCHASE

@@ -41,7 +41,7 @@ def finish(
         return _open(token, proof_of(token, code=code, credential=credential, client=client), client)
 
     try:
-        return proofs.judged(token.user, attempt, client=client)
+        return proofs.judged(token.user, attempt, client=client, guessable=credential is None)
     except FactorWrong as error:
         raise MFAInvalidCode from error
 

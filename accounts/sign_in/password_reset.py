@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from accounts import audit, events, hooks, mail, passwords, sessions
 from accounts.audit import Event
 from accounts.errors import TokenInvalid
+from accounts.factors import proofs
 from accounts.identity import address_claims, mail_requests
 from accounts.kit import email_address, throttles
 from accounts.kit.client import Client
@@ -58,6 +59,7 @@ def reset(*, token: str, new_password: str, client: Client) -> None:
     attempt = passwords.by_holder(user.email or str(user.pk), client)
     _store(token_id, passwords.make_hash(new_password, attempt), client)
     tries.forget(user.email or "")
+    proofs.end_pause_after_reset(user.pk)
 
 
 class Account(NamedTuple):

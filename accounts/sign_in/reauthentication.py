@@ -38,6 +38,7 @@ class FactorMethod:
 
     offered: Callable[[User], bool]
     shown: Callable[[User, Any, Client], Any]
+    guessable: bool
 
 
 def _knows_password(user: User, password: str, client: Client) -> bool:
@@ -58,10 +59,12 @@ FACTORS = {
     "code": FactorMethod(
         offered=lambda user: factors.of(user.pk, factors.Type.TOTP, factors.Type.RECOVERY_CODES).exists(),
         shown=lambda user, code, client: totp.use_code(user.pk, code),
+        guessable=True,
     ),
     "credential": FactorMethod(
         offered=lambda user: factors.of(user.pk, factors.Type.WEBAUTHN).exists(),
         shown=lambda user, credential, client: passkeys.use(user.pk, credential, client=client),
+        guessable=False,
     ),
 }
 
@@ -99,7 +102,9 @@ def _prove_factor(session: Session, method: FactorMethod, proof: Any, client: Cl
         return factors.with_factor(session.methods, row.type)
 
     try:
-        return proofs.judged(session.user, attempt, client=client, session_id=session.pk)
+        return proofs.judged(
+            session.user, attempt, client=client, session_id=session.pk, guessable=method.guessable
+        )
     except FactorWrong as error:
         raise ReauthenticationFailed from error
 

@@ -11,7 +11,8 @@ from django.db.models.functions import Now
 
 from accounts.kit import sealing, throttles
 from accounts.models import AuditEvent, MFAToken, Session, TOTPEnrolment, UsedTOTPStep, User
-from accounts.tests.conftest import PASSWORD, at_once, deliver_mails, outcome, post
+from accounts.sign_in import pauses
+from accounts.tests.conftest import PASSWORD, at_once, deliver_mails, link_in, outcome, post
 from tests.authenticators import code_of, next_code, wrong_code
 from tests.fixtures import grow_old, take_token
 from tests.listeners import ListenerClient
@@ -283,6 +284,76 @@ class TestGuessing:
             second_step(public, first_step(public), wrong)
         assert second_step(public, first_step(public), next_code(app["secret"])).status_code == 200
         assert outcome(second_step(public, first_step(public), wrong)) == (401, "mfa_invalid_code")
+
+
+class TestEndOfAPause:
+    """Somebody who knows the password has guessed: the owner gets in again (A7)."""
+
+    @pytest.fixture(autouse=True)
+    def _known_for_long(self, app, settings):
+        """A reset removes the factors of an address that was proved lately; and nobody counts the sign-ins here."""
+        User.objects.update(email_verified_at=Now() - timedelta(days=30))
+        many = dict.fromkeys(("login", "proofs", "proofs_named"), (1000, 60))
+        settings.RATE_LIMITS = {**settings.RATE_LIMITS, **many}
+
+    def guess(self, public, app, times=10):
+        wrong = wrong_code(app["secret"])
+        return [outcome(second_step(public, first_step(public), wrong))[1] for _ in range(times)]
+
+    def reset(self, public):
+        deliver_mails()
+        post(public, "password-reset-request", email=EMAIL)
+        link = next(link_in(one) for one in deliver_mails() if "password-reset?" in str(one.body))
+        answer = post(public, "password-reset", token=link, new_password=PASSWORD)
+        assert answer.status_code == 204
+
+    def right(self, public, app):
+        return second_step(public, first_step(public), app["recovery_codes"][0]).status_code
+
+    def test_a_reset_ends_it(self, app, public):
+        self.guess(public, app)
+        assert self.right(public, app) == 429
+        self.reset(public)
+        assert self.right(public, app) == 200
+
+    def test_once_a_week(self, app, public):
+        """A thief of the mailbox must not buy ten guesses with each reset."""
+        self.guess(public, app)
+        self.reset(public)
+        assert self.guess(public, app, 11) == ["mfa_invalid_code"] * 10 + ["rate_limited"]
+        self.reset(public)
+        assert self.right(public, app) == 429
+
+    def test_one_without_a_pause_does_not_use_it_up(self, app, public):
+        self.guess(public, app, 9)
+        self.reset(public)
+        self.guess(public, app, 1)
+        assert self.right(public, app) == 429
+        self.reset(public)
+        assert self.right(public, app) == 200
+
+    def test_the_count_of_a_week_stays(self, app, public, settings):
+        settings.RATE_LIMITS = {**settings.RATE_LIMITS, "wrong_factors": (15, 7 * 86400)}
+        self.guess(public, app)
+        self.reset(public)
+        assert self.guess(public, app, 6) == ["mfa_invalid_code"] * 5 + ["rate_limited"]
+        self.reset(public)
+        assert self.right(public, app) == 429
+
+    def test_staff_end_it_with_a_reason_and_a_mail(self, app, public):
+        self.guess(public, app)
+        for number in range(12):
+            login = {"email": EMAIL, "password": "wrong"}
+            public.post("/v1/auth/login", login, REMOTE_ADDR=f"203.0.{number}.1")
+        deliver_mails()
+        User.objects.filter(email=EMAIL).update(locale="de")
+        pauses.lift(user_id=User.objects.get().pk, reason="seen in the branch", actor="staff 7")
+        assert [message.subject for message in deliver_mails()] == ["Die Anmeldung ist wieder möglich"]
+        event = AuditEvent.objects.get(type="sign_in_pause_lifted")
+        assert (event.actor, event.detail) == ("staff 7", {"reason": "seen in the branch"})
+        token = first_step(public, ip="192.0.2.1")
+        answer = second_step(public, token, app["recovery_codes"][0], REMOTE_ADDR="192.0.2.1")
+        assert answer.status_code == 200
 
 
 @pytest.mark.django_db(transaction=True)

@@ -16,6 +16,8 @@ UNSAID = {
     "known_source",
     "known_source_in_a_row",
     "device_login",
+    "factor_pauses",
+    "pause_ended_by_reset",
     "admin_login",
     "admin_login_failures",
     "admin_login_account",

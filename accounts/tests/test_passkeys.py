@@ -393,11 +393,23 @@ class TestAsSecondFactor:
         answer = public.post("/v1/auth/login/mfa", {"mfa_token": mine, "credential": credential})
         assert outcome(answer) == (401, "mfa_invalid_code")
 
-    def test_wrong_ones_count_with_the_codes(self, passkey, public):
-        for _ in range(10):
-            self.answer(public, first_step(public), passkey, origin="https://evil.example")
-        answer = self.answer(public, first_step(public), passkey)
-        assert outcome(answer) == (429, "rate_limited")
+    def test_wrong_ones_do_not_count_with_the_codes(self, passkey, public):
+        """Nobody guesses a passkey; who sends nonsense must not keep its owner out."""
+        for _ in range(11):
+            answer = self.answer(public, first_step(public), passkey, origin="https://evil.example")
+            assert outcome(answer) == (401, "mfa_invalid_code")
+        assert self.answer(public, first_step(public), passkey).status_code == 200
+
+    def test_a_pause_of_codes_does_not_hold_it_up(self, passkey, client, public):
+        """At the second step, and where it is proved again."""
+        wrong = [
+            public.post("/v1/auth/login/mfa", {"mfa_token": first_step(public), "code": "0" * 16}).status_code
+            for _ in range(11)
+        ]
+        assert wrong == [401] * 10 + [429]
+        credential = passkey.sign(options(public))
+        assert client.post("/v1/auth/reauthenticate", {"credential": credential}).status_code < 300
+        assert self.answer(public, first_step(public), passkey).status_code == 200
 
 
 class TestReauthenticate:

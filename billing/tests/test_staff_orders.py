@@ -124,6 +124,11 @@ def _revive_mails(world: World) -> Prepared:
     return world.of_user("revive-mails"), {}
 
 
+@prepare("accounts.User lift-pause")
+def _lift_pause(world: World) -> Prepared:
+    return world.of_user("lift-pause"), {}
+
+
 @prepare("accounts.User remove-factors")
 def _remove_factors(world: World) -> Prepared:
     give_app(world.ada)

@@ -11,7 +11,11 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 
 RATE_LIMITS_FACTOR = integer("RATE_LIMITS_FACTOR", default=1, least=1)  # raises all of them, for load runs
 RATE_LIMITS_NAMESPACE = "limit"  # of their keys in Redis
-DURABLE_RATE_LIMITS = {"wrong_factors"}  # counted in PostgreSQL alone
+DURABLE_RATE_LIMITS = {
+    "wrong_factors",
+    "factor_pauses",
+    "pause_ended_by_reset",
+}  # counted in PostgreSQL alone
 
 # What one customer of a provider has, and the networks around it: each may do so many times as much as that customer.
 # Who is given a whole /48 must not have the tries of 65,536 customers.
@@ -58,8 +62,10 @@ _BY_ACCOUNT = {
     "device_login": (20, MINUTE),  # sign-ins tried on devices that have a token
     # Wrong passwords and codes of somebody who is signed in, whatever the call.
     "wrong_proofs": (10, 15 * MINUTE),
-    # Wrong second factors in a row, whatever the door: 10, then a pause of 15 minutes, and so on.
-    "wrong_factors": (100, 7 * DAY, 10, 15 * MINUTE),
+    # Wrong second factors in a row, whatever the door; and the pauses: 15 minutes after each ten, then twice as long.
+    "wrong_factors": (100, 7 * DAY),
+    "factor_pauses": (100, 7 * DAY, 10, 15 * MINUTE),
+    "pause_ended_by_reset": (1, 7 * DAY),
     "proofs_held": (30, 5 * MINUTE),  # passwords hashed for who holds a session or a mailed link
     "factor_changes": (20, HOUR),  # enrolments begun and codes made
     "change_password": (20, HOUR),
