@@ -1,5 +1,6 @@
 """Whether this process is alive, and whether it can do its work. No credential, on every listener."""
 
+import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
 from threading import Lock
@@ -19,6 +20,9 @@ from accounts.kit.responses import Response
 from accounts.tiers import PublicEndpoint
 
 PATIENCE = 2.5  # seconds for all checks of a request together
+FRESH = (
+    1.0  # seconds for which a round that was well speaks for others: anybody may ask, as often as they like
+)
 State = Literal["ok", "unreachable", "behind", "unknown"]
 
 
@@ -85,7 +89,8 @@ def prober() -> "Prober":
 class Prober:
     """Runs the checks in a thread of its own, so that a database that swallows packets cannot hold a request.
 
-    While one round hangs no second is started: requests wait for it, each no longer than PATIENCE.
+    While one round hangs no second is started: requests wait for it, each no longer than PATIENCE. Where all was well
+    nobody looks again within FRESH. So the work does not grow with the requests, and no balancer is ever told 429.
     """
 
     def __init__(self) -> None:
@@ -94,8 +99,18 @@ class Prober:
         self._database: Future[tuple[State, State]] | None = None
         self._redis: Future[State] | None = None
         self._migrated = False
+        self._well: tuple[float, Checks] = (0.0, Checks())
 
     def checks(self) -> Checks:
+        until, well = self._well
+        if time.monotonic() < until:
+            return well
+        checks = self._look()
+        if checks == Checks("ok", "ok", "ok"):
+            self._well = (time.monotonic() + FRESH, checks)
+        return checks
+
+    def _look(self) -> Checks:
         with self._lock:
             self._database = self._running(self._database) or self._threads.submit(self._look_at_database)
             self._redis = self._running(self._redis) or self._threads.submit(look_at_redis)

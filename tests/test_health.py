@@ -68,6 +68,18 @@ def test_a_black_hole_is_answered_within_three_seconds(
     assert health.PATIENCE < 3
 
 
+def test_who_asks_again_at_once_costs_no_look(
+    public: ListenerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody may ask: however often, the database is asked once a second."""
+    monkeypatch.setattr(health, "FRESH", 60)
+    assert public.get("/readyz").status_code == 200
+    monkeypatch.setitem(connection.settings_dict, "HOST", "/nowhere")
+    assert [public.get("/readyz").status_code for _ in range(20)] == [200] * 20
+    health.prober()._well = (0.0, health.Checks())  # a second later
+    assert public.get("/readyz").status_code == 503
+
+
 def test_a_missing_migration_is_named(public: ListenerClient, monkeypatch: pytest.MonkeyPatch) -> None:
     known = health.expected_migrations()
     monkeypatch.setattr(health, "expected_migrations", lambda: known | {("accounts", "9999_to_come")})

@@ -64,6 +64,15 @@ class TestMe:
         assert (ada.display_name, ada.timezone, ada.locale) == ("Ada L. 🌒", "Europe/Rome", "en")
         assert AuditEvent.objects.get().detail == {"fields": ["display_name", "timezone"]}
 
+    def test_patch_is_limited(self, ada, public, access_token, settings):
+        assert settings.RATE_LIMITS["change_profile"] == (60, 3600)
+        settings.RATE_LIMITS = {**settings.RATE_LIMITS, "change_profile": (2, 3600)}
+        client = public.with_token(access_token(ada))
+        answers = [client.patch("/v1/auth/me", {"display_name": f"Ada {n}"}) for n in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        ada.refresh_from_db()
+        assert ada.display_name == "Ada 1"
+
     def test_patch_of_nothing_changes_nothing(self, public, ada, access_token):
         assert public.with_token(access_token(ada)).patch("/v1/auth/me", {}).status_code == 200
         assert not AuditEvent.objects.exists()

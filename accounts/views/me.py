@@ -8,9 +8,10 @@ from msgspec import UNSET, Meta, UnsetType
 
 from accounts import tiers
 from accounts.identity import deletion, profile
+from accounts.kit import throttles
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
-from accounts.kit.problems import ValidationFailed
+from accounts.kit.problems import RateLimited, ValidationFailed
 from accounts.kit.responses import Response
 from accounts.tiers import AuthenticatedEndpoint, UserRequest, VerifiedEndpoint
 from accounts.views import answers
@@ -22,6 +23,7 @@ class Deletion(msgspec.Struct):
 
 
 class Me(VerifiedEndpoint):
+    limits = {"PATCH": ("change_profile",)}
     needs_recent_sign_in = ("DELETE",)
 
     class Body(tiers.Body):
@@ -39,10 +41,11 @@ class Me(VerifiedEndpoint):
         answer=answers.Profile,
         example=answers.PROFILE_EXAMPLE,
         body_example={"display_name": "Ada", "timezone": "Europe/Rome"},
-        problems=(ValidationFailed,),
+        problems=(ValidationFailed, RateLimited),
     )
     def patch(self, request: UserRequest) -> Response:
         """Changes the fields that are sent and leaves the others."""
+        throttles.take(throttles.hit("change_profile", str(request.user.pk)))
         fields = {
             name: text for name, text in msgspec.structs.asdict(request.data).items() if text is not UNSET
         }

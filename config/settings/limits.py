@@ -71,6 +71,7 @@ _BY_ACCOUNT = {
     "change_password": (20, HOUR),
     "change_email": (5, HOUR),
     "google_link": (10, HOUR),
+    "change_profile": (60, HOUR),
     "export": (5, HOUR),
     "mail_codes": (20, DAY),  # codes tried, per e-mail address
     "refresh": (60, MINUTE),  # per session
