@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpResponse
 from django.utils.module_loading import import_string
+from kombu.transport.redis import PRIORITY_STEPS, Channel
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -82,7 +83,7 @@ def _broker() -> Iterator[Metric]:
     try:
         with redis_client() as client:
             lengths = {
-                "waiting": client.llen(current_app.conf.task_default_queue),
+                "waiting": sum(client.llen(key) for key in _lists_of(current_app.conf.task_default_queue)),
                 "taken": client.hlen("unacked"),
             }
     except redis.RedisError:
@@ -92,6 +93,11 @@ def _broker() -> Iterator[Metric]:
     for state, many in (lengths or {}).items():
         tasks.add_metric([state], many)
     yield tasks
+
+
+def _lists_of(queue: str) -> list[str]:
+    """Return the lists that a queue is at the broker, one for each priority, by kombu's names for them."""
+    return [queue, *(f"{queue}{Channel.sep}{step}" for step in PRIORITY_STEPS if step)]
 
 
 def _connections(sessions: dict[str, int]) -> Iterator[Metric]:

@@ -18,7 +18,7 @@ from accounts.admin.orders import Given, Order, OrderForm, reason_field
 from accounts.admin.user_page import may_act_on
 from accounts.audit import Event
 from accounts.factors import resets
-from accounts.identity import contests, mail_requests, status
+from accounts.identity import contests, status
 from accounts.models import OutboxMessage, Session, User
 from accounts.sign_in import pauses
 
@@ -48,11 +48,11 @@ def end_session(*, user_id: UUID, reason: str, actor: str, target: UUID) -> None
 
 
 def mail_verification(*, user_id: UUID, reason: str, actor: str) -> None:
-    _order_mail(mail_requests.VERIFICATION_REQUESTED, user_id, reason, actor)
+    _order_mail(mail.VERIFICATION_REQUESTED, user_id, reason, actor)
 
 
 def mail_reset(*, user_id: UUID, reason: str, actor: str) -> None:
-    _order_mail(mail_requests.RESET_REQUESTED, user_id, reason, actor)
+    _order_mail(mail.RESET_REQUESTED, user_id, reason, actor)
 
 
 @transaction.atomic
@@ -61,7 +61,7 @@ def _order_mail(kind: str, user_id: UUID, reason: str, actor: str) -> None:
     user = User.objects.locked().get(pk=user_id)
     if not user.email:
         raise ActionRefused("This user has no address.")
-    if kind == mail_requests.VERIFICATION_REQUESTED and user.email_verified:
+    if kind == mail.VERIFICATION_REQUESTED and user.email_verified:
         raise ActionRefused("The address is verified already.")
     mail.enqueue(kind, requested_email=user.email)
     audit.record(Event.MAIL_ORDERED, user_id=user_id, actor=actor, detail={"mail": kind, "reason": reason})

@@ -10,15 +10,24 @@ from django.db.models.functions import Now
 
 from accounts import mail
 from accounts.identity import address_claims
+from accounts.kit import email_address, throttles
+from accounts.kit.client import Client
 from accounts.mail import tokens
 from accounts.mail.tokens import Purpose
 from accounts.models import AddressChange, MailToken, OutboxMessage, PendingRegistration, User
 
-VERIFICATION_REQUESTED = "verification_requested"
-RESET_REQUESTED = "password_reset_requested"
 CHANGE_REQUESTED = "email_change_requested"
 
 OPENING = frozenset({mail.VERIFY_EMAIL, mail.PASSWORD_RESET_LINK})  # what would confirm an address
+
+
+def count(rule: str, address: str, client: Client) -> None:
+    """Count a request before anything is written: of this network, of this mailbox, and in all. Raises RateLimited."""
+    throttles.take(
+        *throttles.from_network("mail_requests", client.ip),
+        throttles.hit(rule, email_address.mailbox(address)),
+        throttles.hit("mail_requests_in_all"),
+    )
 
 
 def resolve(message: OutboxMessage) -> None:
@@ -70,8 +79,8 @@ def _reset(user: User) -> MailToken:
 
 # The mail that answers each kind of request, and what makes its token.
 _ANSWERS: dict[str, tuple[str, Callable[[User], MailToken | None]]] = {
-    VERIFICATION_REQUESTED: (mail.VERIFY_EMAIL, _verification),
-    RESET_REQUESTED: (mail.PASSWORD_RESET_LINK, _reset),
+    mail.VERIFICATION_REQUESTED: (mail.VERIFY_EMAIL, _verification),
+    mail.RESET_REQUESTED: (mail.PASSWORD_RESET_LINK, _reset),
 }
 
 

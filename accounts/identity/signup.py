@@ -17,7 +17,7 @@ from accounts.audit import Event
 from accounts.errors import TokenInvalid
 from accounts.identity import address_claims, mail_requests, profile
 from accounts.kit import email_address, throttles
-from accounts.kit.client import Client
+from accounts.kit.client import Client, network
 from accounts.kit.problems import Fault, ServiceUnavailable, ValidationFailed
 from accounts.mail import tokens
 from accounts.mail.tokens import Purpose
@@ -136,7 +136,10 @@ def confirm_by_link(text: str, *, client: Client) -> User:
 def confirm_by_code(*, email: str, code: str, client: Client) -> User:
     """The same with the code that the mail shows: 15 minutes, five tries."""
     address = email_address.normalize(email)
-    throttles.take(*throttles.from_network("verify_email", client.ip), throttles.hit("mail_codes", address))
+    throttles.take(
+        *throttles.from_network("verify_email", client.ip),
+        throttles.hit("mail_codes", address, network(client.ip)),
+    )
     token_id = tokens.id_from_code(code, email=address, purpose=Purpose.VERIFY)
     if token_id is None:
         raise TokenInvalid
@@ -199,7 +202,7 @@ def _settle_contest(user: User, client: Client) -> None:
     audit.record(Event.ADDRESS_CONTESTED, user_id=user.pk, client=client)
 
 
-def request_verification(*, email: str) -> None:
+def request_verification(*, email: str, client: Client) -> None:
     """Asks for another mail. Raises ValidationFailed, RateLimited.
 
     One row, whoever the address belongs to; the worker finds out whether there is anyone to write to.
@@ -208,6 +211,6 @@ def request_verification(*, email: str) -> None:
     if wrong:
         raise ValidationFailed(*wrong)
     address = email_address.normalize(email)
-    throttles.take(throttles.hit("resend_verification", email_address.mailbox(address)))
+    mail_requests.count("resend_verification", address, client)
     with transaction.atomic():
-        mail.enqueue(mail_requests.VERIFICATION_REQUESTED, requested_email=address)
+        mail.enqueue(mail.VERIFICATION_REQUESTED, requested_email=address)

@@ -38,8 +38,10 @@ from accounts.mail.kinds import RECOVERY_CODES_MADE as RECOVERY_CODES_MADE
 from accounts.mail.kinds import REFRESH_REUSED as REFRESH_REUSED
 from accounts.mail.kinds import REFUND as REFUND
 from accounts.mail.kinds import RENEWAL as RENEWAL
+from accounts.mail.kinds import RESET_REQUESTED as RESET_REQUESTED
 from accounts.mail.kinds import TRIAL_ENDING as TRIAL_ENDING
+from accounts.mail.kinds import VERIFICATION_REQUESTED as VERIFICATION_REQUESTED
 from accounts.mail.kinds import VERIFY_EMAIL as VERIFY_EMAIL
-from accounts.mail.kinds import notify as notify
 from accounts.mail.outbox import enqueue as enqueue
+from accounts.mail.outbox import notify as notify
 from accounts.mail.outbox import send_again as send_again

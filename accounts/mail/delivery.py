@@ -6,8 +6,7 @@ and costs no try, but after a day the message is dead all the same: its links ha
 """
 
 import smtplib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from enum import Enum
 from uuid import UUID
@@ -54,41 +53,40 @@ def deliver(message_id: UUID, *, resolve: Callable[[OutboxMessage], None]) -> No
         queue.put_off(message, seconds=rest.seconds, reason="the mail server was away a moment ago")
         return
     try:
-        resolve(message)
-        reason = _send(message)
+        reason = _carry_out(message, resolve)
     except Exception as error:  # noqa: BLE001  one message must never stop the others, whatever is wrong with it
         _failed(message, error)
+        return
+    if kinds.is_only_asked_for(message):
+        OutboxMessage.objects.filter(
+            pk=message.pk, sent_at=None
+        ).delete()  # whoever's address it has: it is not kept
+        log.info("mail_request_led_nowhere", message=str(message.pk), kind=message.kind, reason=reason)
     else:
         queue.finish(message, leased_until=None, requested_email="", last_error=reason)
 
 
-def _send(message: OutboxMessage) -> str:
-    """Empty when sent; else why nothing was to be sent."""
-    mail = kinds.compose(message)
-    if mail is None:
-        return "nothing to send"
+def _carry_out(message: OutboxMessage, resolve: Callable[[OutboxMessage], None]) -> str:
+    """Return nothing when it was sent; else why nothing was to be sent.
+
+    Mails that anyone can cause are counted per mailbox, before a link is made: what is not sent voids no older link.
+    """
+    budget = [throttles.hit(rule, kinds.mailbox_of(message)) for rule in kinds.budget(message)]
     try:
-        with _budget(message):
-            mail.send()
+        throttles.take(*budget)
     except RateLimited:
         return "over the mailbox's hourly budget"
-    return ""
-
-
-@contextmanager
-def _budget(message: OutboxMessage) -> Iterator[None]:
-    """Mails that anyone can cause are counted per mailbox once they are sent; security notices are not."""
-    budget = (
-        [throttles.hit("mails_by_strangers", kinds.mailbox_of(message))]
-        if kinds.is_by_strangers(message)
-        else []
-    )
-    throttles.take(*budget)
     try:
-        yield
+        resolve(message)
+        mail = kinds.compose(message)
+        if mail is not None:
+            mail.send()
+            return ""
     except BaseException:
         throttles.give_back(*budget)
         raise
+    throttles.give_back(*budget)
+    return "nothing to send"
 
 
 def _failed(message: OutboxMessage, error: Exception) -> None:

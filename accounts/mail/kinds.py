@@ -16,8 +16,8 @@ from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
 from accounts.kit import devices, email_address
-from accounts.mail import outbox, tokens
-from accounts.models import AuditEvent, MailToken, OutboxMessage, User
+from accounts.mail import tokens
+from accounts.models import MailToken, OutboxMessage, User
 
 VERIFY_EMAIL = "verify_email"
 ADDRESS_TAKEN = "address_taken"
@@ -59,6 +59,11 @@ DISPUTE = "dispute"
 TRIAL_ENDING = "trial_ending"
 CANCELLATION = "cancellation"
 CARD_EXPIRING = "card_expiring"
+
+# What is asked for an address that may be nobody's, and the mail that answers it where it is somebody's.
+VERIFICATION_REQUESTED = "verification_requested"
+RESET_REQUESTED = "password_reset_requested"
+ANSWERED_BY = {VERIFICATION_REQUESTED: VERIFY_EMAIL, RESET_REQUESTED: PASSWORD_RESET_LINK}
 
 BILLING_PAGE = "billing"  # the front end's; we have none
 
@@ -111,27 +116,18 @@ NOTICES = {
     RECOVERY_CODE_USED: Kind(_("A recovery code was used"), RESET_PAGE, by_strangers=False),
     RECOVERY_CODES_MADE: Kind(_("You have new recovery codes"), RESET_PAGE, by_strangers=False),
     FACTORS_GUESSED: Kind(_("Somebody is guessing your second factor"), RESET_PAGE, by_strangers=False),
+    PAUSE_LIFTED: Kind(_("Signing in is possible again"), RESET_PAGE, by_strangers=False),
     PASSKEY_COPIED: Kind(_("One of your passkeys may have been copied"), RESET_PAGE, by_strangers=False),
     FACTOR_RESET_DONE: Kind(_("Your second factor has been removed"), RESET_PAGE, by_strangers=False),
     PURCHASE: Kind(_("Thank you for your purchase"), BILLING_PAGE, by_strangers=False),
     RENEWAL: Kind(_("Your subscription was renewed"), BILLING_PAGE, by_strangers=False),
     PAYMENT_FAILED: Kind(_("Your payment has failed"), BILLING_PAGE, by_strangers=False),
-    PAUSE_LIFTED: Kind(_("Signing in is possible again"), RESET_PAGE, by_strangers=False),
     REFUND: Kind(_("Your payment was refunded"), BILLING_PAGE, by_strangers=False),
     DISPUTE: Kind(_("Your payment is disputed"), BILLING_PAGE, by_strangers=False),
     TRIAL_ENDING: Kind(_("Your trial is about to end"), BILLING_PAGE, by_strangers=False),
     CANCELLATION: Kind(_("Your subscription ends"), BILLING_PAGE, by_strangers=False),
     CARD_EXPIRING: Kind(_("Your card is about to expire"), BILLING_PAGE, by_strangers=False),
 }
-
-
-def notify(kind: str, *, user: User, event: AuditEvent) -> None:
-    """Tells the user what has happened, in the transaction of what it is.
-
-    Only at a verified address: an unverified one may be a stranger's, whom anyone could then flood.
-    """
-    if user.email and user.email_verified:
-        outbox.enqueue(kind, user_id=user.pk, event=event, requested_email=user.email)
 
 
 def compose(message: OutboxMessage) -> EmailMultiAlternatives | None:
@@ -144,8 +140,22 @@ def compose(message: OutboxMessage) -> EmailMultiAlternatives | None:
     return _render(message, KINDS[message.kind], to=token.email, context=_about_token(message, token))
 
 
-def is_by_strangers(message: OutboxMessage) -> bool:
-    return message.kind in KINDS and KINDS[message.kind].by_strangers
+def is_by_strangers(kind: str) -> bool:
+    kind = ANSWERED_BY.get(kind, kind)
+    return kind in KINDS and KINDS[kind].by_strangers
+
+
+def budget(message: OutboxMessage) -> list[str]:
+    """Return the rules of RATE_LIMITS by which its mailbox is spared: none for what no stranger can cause."""
+    if not is_by_strangers(message.kind):
+        return []
+    is_reset = PASSWORD_RESET_LINK in (message.kind, ANSWERED_BY.get(message.kind))
+    return ["mails_by_strangers"] if is_reset else ["mails_but_resets", "mails_by_strangers"]
+
+
+def is_only_asked_for(message: OutboxMessage) -> bool:
+    """Return whether it is a request that led to no mail."""
+    return message.kind not in KINDS and message.kind not in NOTICES
 
 
 def mailbox_of(message: OutboxMessage) -> str:

@@ -14,17 +14,23 @@ from accounts import audit
 from accounts.audit import Event
 from accounts.kit import nudge
 from accounts.kit.leases import Queue
-from accounts.models import AuditEvent, MailToken, OutboxMessage
+from accounts.mail import kinds
+from accounts.models import AuditEvent, MailToken, OutboxMessage, User
 
 HAND_OVER_AGAIN = timedelta(seconds=15)  # after which the relay takes an id that it handed over for lost
 RELAYED_AT_ONCE = 500
 DELIVER = "accounts.tasks.deliver"
 
+# Security notices, and all that no stranger can cause, overtake what anyone can ask for, however many have.
+_LAST = 9  # of the broker's priorities; the first is 0
+_BEHIND = sorted(kind for kind in {*kinds.KINDS, *kinds.ANSWERED_BY} if kinds.is_by_strangers(kind))
+
 postman = nudge.Nudge(DELIVER, most=1000)
+slow_postman = nudge.Nudge(DELIVER, most=1000, priority=_LAST)
 
 queue = Queue(
     model=OutboxMessage,
-    order="due_at",
+    order="kind IN ({}), due_at".format(", ".join(f"'{kind}'" for kind in _BEHIND)),
     lease=timedelta(seconds=20),
     first_delay=5,
     growth=2,
@@ -45,16 +51,33 @@ def enqueue(
     message = OutboxMessage.objects.create(
         kind=kind, user_id=user_id, token=token, event=event, requested_email=requested_email
     )
-    postman.tell_on_commit(str(message.pk))
+    _postman_of(kind).tell_on_commit(str(message.pk))
     return message
+
+
+def notify(kind: str, *, user: User, event: AuditEvent) -> None:
+    """Tell the user what has happened, in the transaction of what it is.
+
+    Only at a verified address: an unverified one may be a stranger's, whom anyone could then flood.
+    """
+    if user.email and user.email_verified:
+        enqueue(kind, user_id=user.pk, event=event, requested_email=user.email)
 
 
 def relay() -> int:
     """Hands over what is due and was not handed over, was lost on the way, or failed and has waited long enough."""
     due = queue.hand_over(most=RELAYED_AT_ONCE, again=HAND_OVER_AGAIN)
-    for message_id in due:
-        nudge.send(DELIVER, str(message_id))
+    for message_id, kind in OutboxMessage.objects.filter(pk__in=due).values_list("pk", "kind"):
+        nudge.send(DELIVER, str(message_id), **_options(kind))
     return len(due)
+
+
+def _options(kind: str) -> dict[str, int]:
+    return {"priority": _LAST} if kinds.is_by_strangers(kind) else {}
+
+
+def _postman_of(kind: str) -> nudge.Nudge:
+    return slow_postman if kinds.is_by_strangers(kind) else postman
 
 
 @transaction.atomic
@@ -68,5 +91,5 @@ def send_again(message_ids: Iterable[UUID], *, actor: str) -> int:
         queue.revive(message, last_error="")
         detail = {"message": str(message.pk)}
         audit.record(Event.MAIL_SENT_AGAIN, user_id=message.user_id, actor=actor, detail=detail)
-        postman.tell_on_commit(str(message.pk))
+        _postman_of(message.kind).tell_on_commit(str(message.pk))
     return len(revived)

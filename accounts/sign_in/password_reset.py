@@ -29,7 +29,7 @@ from accounts.sign_in import tries
 METHODS_UNDER_SUSPICION = timedelta(days=7)
 
 
-def request(*, email: str) -> None:
+def request(*, email: str, client: Client) -> None:
     """Asks for a link. Raises ValidationFailed, RateLimited.
 
     One row, whoever the address belongs to; the worker finds out whether there is anyone to write to.
@@ -38,9 +38,9 @@ def request(*, email: str) -> None:
     if wrong:
         raise ValidationFailed(*wrong)
     address = email_address.normalize(email)
-    throttles.take(throttles.hit("password_reset_request", email_address.mailbox(address)))
+    mail_requests.count("password_reset_request", address, client)
     with transaction.atomic():
-        mail.enqueue(mail_requests.RESET_REQUESTED, requested_email=address)
+        mail.enqueue(mail.RESET_REQUESTED, requested_email=address)
 
 
 def reset(*, token: str, new_password: str, client: Client) -> None:

@@ -14,16 +14,20 @@ def away(port: int) -> str:
 
 
 @contextmanager
-def broker_at(url: str, *, patience: float = 0.5) -> Iterator[Any]:
+def broker_at(url: str, *, patience: float = 0.5, **options: Any) -> Iterator[Any]:
     """Have tasks go to this broker, as in production, whose answer is waited for so many seconds.
 
-    Gives the Celery application.
+    `options` are its transport's. Gives the Celery application.
     """
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     ours = {
         "broker_url": url,
         "task_always_eager": False,
-        "broker_transport_options": {**app.conf.broker_transport_options, "socket_timeout": patience},
+        "broker_transport_options": {
+            **app.conf.broker_transport_options,
+            "socket_timeout": patience,
+            **options,
+        },
     }
     before = {name: app.conf[name] for name in ours}
     _forget_connections(app)

@@ -22,6 +22,8 @@ UNSAID = {
     "admin_login_failures",
     "admin_login_account",
     "mails_by_strangers",
+    "mails_but_resets",
+    "mail_requests_in_all",
 }
 
 

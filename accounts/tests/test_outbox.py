@@ -5,12 +5,15 @@ import time
 from contextvars import copy_context
 from datetime import timedelta
 from functools import partial
+from uuid import uuid4
 
 import pytest
 from django.core import mail
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
+from accounts import audit
+from accounts.audit import Event
 from accounts.identity import mail_requests
 from accounts.kit.nudge import Nudge
 from accounts.mail import delivery, kinds, outbox, tokens
@@ -18,6 +21,7 @@ from accounts.models import MailToken, OutboxMessage
 from accounts.tests.brokers import away, broker_at
 from accounts.tests.conftest import PASSWORD, at_once, post
 from accounts.tests.strangers import MailServer, closed_port, silent_port
+from tests.waiting import eventually
 
 EMAIL = "ada@example.com"
 BROKER_PATIENCE = 60.0  # seconds for which somebody who talks to a silent broker waits
@@ -66,7 +70,7 @@ class TestHandingOver:
     def test_and_not_when_the_transaction_fails(self, make_user):
         user = make_user(EMAIL)
         with transaction.atomic():
-            outbox.enqueue(mail_requests.VERIFICATION_REQUESTED, user_id=user.pk, requested_email=EMAIL)
+            outbox.enqueue(kinds.VERIFICATION_REQUESTED, user_id=user.pk, requested_email=EMAIL)
             transaction.set_rollback(True)
         assert not OutboxMessage.objects.exists()
         assert mail.outbox == []
@@ -96,6 +100,27 @@ class TestHandingOver:
         postman._words.put_nowait((copy_context(), (str(message.pk),)))
         postman._put((str(message.pk),))  # neither waits nor raises
         assert outbox.relay() == 1
+
+    def test_what_a_stranger_cannot_cause_overtakes_what_anyone_can(self, public, make_user, settings):
+        """At the broker, however many wait there; and where the relay has to hand them over (A4)."""
+        user = make_user(EMAIL)
+        prefix = {"global_keyprefix": f"{uuid4()}-"}
+        with broker_at(settings.CELERY_BROKER_URL, patience=5, **prefix) as app:
+            for number in range(20):
+                post(public, "password-reset-request", email=f"{number}@example.com")
+            with transaction.atomic():
+                event = audit.record(Event.PASSWORD_CHANGED, user_id=user.pk)
+                outbox.notify(kinds.PASSWORD_CHANGED, user=user, event=event)
+            notice = str(OutboxMessage.objects.get(user=user).pk)
+            with (
+                app.connection_for_read() as connected,
+                connected.SimpleQueue(app.conf.task_default_queue) as waiting,
+            ):
+                eventually(lambda: waiting.qsize() == 21, "twenty-one words at the broker")
+                assert waiting.get(timeout=5).payload[0] == [notice]
+                waiting.clear()
+        OutboxMessage.objects.filter(user=user).update(due_at=Now())  # the last to come
+        assert [str(key) for key in outbox.queue.hand_over(most=1, again=timedelta(0))] == [notice]
 
     def test_the_relay_leaves_alone_what_it_has_just_handed_over(self, message):
         with broker_at(away(closed_port())), pytest.raises(Exception, match=r"refused|Error"):

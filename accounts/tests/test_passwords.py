@@ -114,6 +114,65 @@ class TestPasswordResetRequest:
         assert outcome(post(public, "password-reset-request", email=EMAIL)) == (429, "rate_limited")
         assert OutboxMessage.objects.count() == 3
 
+    @pytest.mark.parametrize("call", ["password-reset-request", "resend-verification"])
+    def test_one_network_asks_for_sixty_mails_an_hour(self, public, settings, call):
+        """Whosever mailboxes they are (A4)."""
+        assert settings.RATE_LIMITS["mail_requests"] == (60, 3600)
+        settings.RATE_LIMITS = {**settings.RATE_LIMITS, "mail_requests": (3, 3600)}
+        codes = [
+            public.post(
+                f"/v1/auth/{call}", {"email": f"{n}@example.com"}, REMOTE_ADDR="2001:db8:1:2::1"
+            ).status_code
+            for n in range(5)
+        ]
+        assert codes == [202] * 3 + [429] * 2
+        elsewhere = {"REMOTE_ADDR": "2001:db8:2::1"}
+        assert public.post(f"/v1/auth/{call}", {"email": EMAIL}, **elsewhere).status_code == 202
+
+    def test_both_calls_count_together_and_all_networks_have_a_ceiling(self, public, settings):
+        settings.RATE_LIMITS = {**settings.RATE_LIMITS, "mail_requests_in_all": (4, 60)}
+        calls = ["password-reset-request", "resend-verification"] * 3
+        codes = [
+            public.post(
+                f"/v1/auth/{call}", {"email": f"{n}@example.com"}, REMOTE_ADDR=f"198.51.{n}.7"
+            ).status_code
+            for n, call in enumerate(calls)
+        ]
+        assert codes == [202] * 4 + [429] * 2
+
+    @pytest.mark.parametrize(
+        ("call", "email"),
+        [
+            ("password-reset-request", "nobody@example.com"),
+            ("resend-verification", "nobody@example.com"),
+            ("resend-verification", EMAIL),
+        ],
+    )
+    def test_what_leads_to_nothing_leaves_no_row(self, public, ada, call, email):
+        assert post(public, call, email=email).status_code == 202
+        assert deliver_mails() == []
+        assert not OutboxMessage.objects.exists()
+
+    def test_mails_that_strangers_cause_leave_one_place_for_it(self, public, ada):
+        """A stranger registers the address five times: the owner's own link is mailed all the same (A10)."""
+        for number in range(5):
+            body = {"email": EMAIL, "password": f"a sentence of stranger {number}"}
+            assert public.post("/v1/auth/register", body).status_code == 202
+        assert [one.subject for one in deliver_mails()] == ["You already have an account"] * 4
+        post(public, "password-reset-request", email=EMAIL)
+        assert [one.subject for one in deliver_mails()] == ["Choose a new password"]
+
+    def test_one_that_is_not_mailed_voids_no_link(self, public, ada, reset_link):
+        for number in range(5):
+            body = {"email": EMAIL, "password": f"a sentence of stranger {number}"}
+            public.post("/v1/auth/register", body)
+        deliver_mails()
+        link = reset_link()
+        post(public, "password-reset-request", email=EMAIL)
+        assert deliver_mails() == []
+        answer = post(public, "password-reset", token=link, new_password=NEW_PASSWORD)
+        assert answer.status_code == 204
+
     def test_its_page_and_form(self, public, ada):
         page = public.get("/v1/auth/password-reset-request")
         assert 'name="email"' in page.content.decode()

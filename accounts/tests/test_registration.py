@@ -225,8 +225,8 @@ class TestEveryArmOfRegister:
         make_user("ada@gmail.com")
         for address in ("ada@gmail.com", "a.d.a@gmail.com", "ada+x@googlemail.com") * 3:
             assert post(public, "register", email=address, password=PASSWORD).status_code == 202
-        assert len(deliver_mails()) == 5
-        assert OutboxMessage.objects.filter(last_error="over the mailbox's hourly budget").count() == 4
+        assert len(deliver_mails()) == 4  # the fifth of the hour may only be a link for a new password
+        assert OutboxMessage.objects.filter(last_error="over the mailbox's hourly budget").count() == 5
 
 
 @pytest.mark.django_db
@@ -303,6 +303,19 @@ class TestVerifyEmail:
             "token_invalid",
         )
         assert post(public, "verify-email", token=link_in(message)).status_code == 200  # the link lives on
+
+    def test_wrong_codes_of_strangers_leave_the_owner_his(self, public, register):
+        """Twenty a day from one network, for whomever; elsewhere they count for nothing (A10)."""
+        wrong = {"email": EMAIL, "code": "BBBBBBBB"}
+        answers = [
+            public.post("/v1/auth/verify-email", wrong, REMOTE_ADDR="203.0.113.9").status_code
+            for _ in range(21)
+        ]
+        assert answers == [400] * 20 + [429]
+        code = code_in(register(EMAIL))
+        body = {"email": EMAIL, "code": code}
+        assert public.post("/v1/auth/verify-email", body, REMOTE_ADDR="203.0.113.9").status_code == 429
+        assert public.post("/v1/auth/verify-email", body, REMOTE_ADDR="198.51.100.7").status_code == 200
 
     def test_a_code_dies_after_15_minutes(self, public, register):
         code = code_in(register(EMAIL))
@@ -497,7 +510,7 @@ class TestResendVerification:
             make_user(EMAIL, **ARMS[arm])
         assert post(public, "resend-verification", email=EMAIL).status_code == 202
         assert deliver_mails() == []
-        assert OutboxMessage.objects.get().requested_email == ""
+        assert not OutboxMessage.objects.exists()
 
     def test_every_arm_is_the_same(self, public, make_user):
         make_user("verified@example.com")

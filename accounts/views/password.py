@@ -23,7 +23,7 @@ NewPassword = Annotated[str, Meta(description="12 to 256 characters, any; no rul
 
 
 class PasswordResetRequest(PublicEndpoint):
-    limits = {"POST": ("password_reset_request",)}
+    limits = {"POST": ("password_reset_request", "mail_requests")}
     takes_forms = True
 
     class Body(tiers.Body):
@@ -45,7 +45,7 @@ class PasswordResetRequest(PublicEndpoint):
     def post(self, request: PublicRequest) -> HttpResponse:
         """Mails a link that chooses a new password, where the address has an account. The answer is always the same."""
         try:
-            password_reset.request(email=request.data.email)
+            password_reset.request(email=request.data.email, client=client_of(request))
         except Problem as problem:
             if is_form(request):
                 return refusal(request, problem)

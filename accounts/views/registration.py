@@ -153,7 +153,7 @@ class RefuseRegistration(PublicEndpoint):
 
 
 class ResendVerification(PublicEndpoint):
-    limits = {"POST": ("resend_verification",)}
+    limits = {"POST": ("resend_verification", "mail_requests")}
 
     class Body(tiers.Body):
         email: str
@@ -168,5 +168,5 @@ class ResendVerification(PublicEndpoint):
     )
     def post(self, request: PublicRequest) -> Response:
         """Mails a new link and code where the address waits for its confirmation. The answer is always the same."""
-        signup.request_verification(email=request.data.email)
+        signup.request_verification(email=request.data.email, client=client_of(request))
         return Response(RESENT, 202)

@@ -1,4 +1,4 @@
-"""Limits how often things may be tried (OWASP ASVS 6.3.1): by network, by account and by mailbox, in one table.
+"""Limit how often things may be tried (OWASP ASVS 6.3.1): by network, account, mailbox and in all, in one table.
 
 A rule is (how many, in how many seconds) of a sliding window, counted before the work that it guards. Two more numbers,
 (free, delay), are pauses: after `free` hits each must wait `delay` seconds for the last one, after as many again twice
@@ -34,6 +34,7 @@ _BY_NETWORK = {
     "google_begin": (60, MINUTE),  # sign-ins with Google begun, and nonces
     "google": (30, MINUTE),  # codes and ID tokens of Google tried
     "register": (20, HOUR),
+    "mail_requests": (60, HOUR),  # resets and confirmations asked for, of whichever mailbox
     "verify_email": (60, MINUTE),  # links and codes tried
     "refuse_registration": (30, MINUTE),  # links tried
     "password_reset": (30, MINUTE),  # links tried
@@ -42,11 +43,12 @@ _BY_NETWORK = {
     "cancel_mfa_reset": (30, MINUTE),  # links tried
     "user_lookup": (120, MINUTE),  # public look-ups
 }
-# By network, of one account: what a stranger does elsewhere uses up nothing of the owner's.
+# By account and one customer's network, not those around it: neighbours must not use up what is the owner's.
 _BY_NETWORK_AND_ACCOUNT = {
     "login_failures": (5, 5 * MINUTE),  # wrong passwords
     "proofs_named": (30, 5 * MINUTE),  # passwords hashed for who has only named the account
     "admin_login_failures": (5, 5 * MINUTE),
+    "mail_codes": (20, DAY),  # mailed codes tried
 }
 # Wrong passwords from a network where the account was seen within 30 days (/24, /64), while the account pauses, and on
 # a device that has a token of it, always: what others do elsewhere does not count there.
@@ -69,17 +71,21 @@ _BY_ACCOUNT = {
     "proofs_held": (30, 5 * MINUTE),  # passwords hashed for who holds a session or a mailed link
     "factor_changes": (20, HOUR),  # enrolments begun and codes made
     "change_password": (20, HOUR),
+    "change_profile": (60, HOUR),
     "change_email": (5, HOUR),
     "google_link": (10, HOUR),
-    "change_profile": (60, HOUR),
     "export": (5, HOUR),
-    "mail_codes": (20, DAY),  # codes tried, per e-mail address
     "refresh": (60, MINUTE),  # per session
 }
 _BY_MAILBOX = {
     "resend_verification": (3, HOUR),
     "password_reset_request": (3, HOUR),
-    "mails_by_strangers": (5, HOUR),  # mails that anyone can cause; what is over is not sent
+    # Mails that anyone can cause; what is over is not sent. All but links for a new password leave one place free.
+    "mails_by_strangers": (5, HOUR),
+    "mails_but_resets": (4, HOUR),
+}
+_IN_ALL = {
+    "mail_requests_in_all": (600, MINUTE),  # about what one worker sends meanwhile
 }
 RATE_LIMITS = {
     **_BY_NETWORK,
@@ -87,4 +93,5 @@ RATE_LIMITS = {
     **_BY_KNOWN_SOURCE_AND_ACCOUNT,
     **_BY_ACCOUNT,
     **_BY_MAILBOX,
+    **_IN_ALL,
 }
