@@ -16,6 +16,7 @@ import forgeries  # noqa: E402
 import google_sign_ins  # noqa: E402
 import guesses  # noqa: E402
 import second_factors  # noqa: E402
+import shut_doors  # noqa: E402
 import spellings  # noqa: E402
 import steps  # noqa: E402
 import timing  # noqa: E402
@@ -28,6 +29,11 @@ Part = Callable[[Instance, MailSink, Report], None]
 PARTS: dict[str, Part] = {
     "guesses": guesses.a_password_from_everywhere,
     "factors": second_factors.a_code_from_everywhere,
+    "owner-shut-out": shut_doors.an_owner_shut_out,
+    "staff-shut-out": shut_doors.staff_shut_out,
+    "mail-flood": shut_doors.a_flood_of_mails,
+    "whole-network": shut_doors.a_whole_network,
+    "forged-address": shut_doors.a_forged_address,
     "forgeries": forgeries.access_tokens,
     "steps": steps.taken_by_others,
     "google": google_sign_ins.what_google_never_said,

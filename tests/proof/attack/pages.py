@@ -31,6 +31,10 @@ class Pages:
             self.refused.append(_TYPED.sub("", text))
         return text
 
+    def submit(self, path: str, fields: Mapping[str, str]) -> int:
+        """Send a form with the token that its page had; return the status of the answer."""
+        return self.send("POST", path, urlencode(fields).encode(), {"Content-Type": FORM})[0]
+
     def send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> tuple[int, str]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         cookies = "; ".join(f"{name}={text}" for name, text in self.cookies.items())
