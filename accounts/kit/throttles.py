@@ -180,7 +180,7 @@ def is_delayed(one: Hit) -> bool:
     """Return whether so many hits of a durable rule count by now that each has to wait for the one before it."""
     with connection.cursor() as cursor:
         cursor.execute(_IS_DELAYED, [one.free, one.key])
-        return bool(cursor.fetchone())
+        return cursor.fetchone() is not None
 
 
 def give_back(*hits: Hit) -> None:
