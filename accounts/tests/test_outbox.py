@@ -21,7 +21,6 @@ from accounts.models import MailToken, OutboxMessage
 from accounts.tests.brokers import away, broker_at
 from accounts.tests.conftest import PASSWORD, at_once, post
 from accounts.tests.strangers import MailServer, closed_port, silent_port
-from tests.waiting import eventually
 
 EMAIL = "ada@example.com"
 BROKER_PATIENCE = 60.0  # seconds for which somebody who talks to a silent broker waits
@@ -116,7 +115,8 @@ class TestHandingOver:
                 app.connection_for_read() as connected,
                 connected.SimpleQueue(app.conf.task_default_queue) as waiting,
             ):
-                eventually(lambda: waiting.qsize() == 21, "twenty-one words at the broker")
+                for postman in (outbox.slow_postman, outbox.postman):
+                    postman._words.join()  # all words are at the broker
                 assert waiting.get(timeout=5).payload[0] == [notice]
                 waiting.clear()
         OutboxMessage.objects.filter(user=user).update(due_at=Now())  # the last to come
