@@ -99,10 +99,13 @@ def _count(address: str, client: Client, door: Door) -> Try:
     on_device = _by_device(address, client, door)
     if on_device is not None:
         return on_device
-    throttles.take(*throttles.from_network(door.tries, client.ip))
-    attempt = passwords.by_stranger(address, client)
     wrong = (throttles.hit(door.wrong, address, network(client.ip)),)
-    throttles.take(*wrong)
+    throttles.take(*throttles.from_network(door.tries, client.ip), *wrong)
+    try:
+        attempt = passwords.by_stranger(address, client)
+    except RateLimited:
+        throttles.give_back(*wrong)
+        raise
     try:
         throttles.take(_everywhere(address, door))
     except RateLimited as pause:
