@@ -184,6 +184,7 @@ class TestOtherSettings:
             ("PUBLIC_BASE_URL", None),
             ("PUBLIC_BASE_URL", "http://auth.internal"),
             ("FRONTEND_URL", "http://app.internal"),
+            ("DATABASE_URL", "postgres://user:12/x@host"),
             ("EMAIL_URL", None),
             ("MAIL_FROM", None),
             ("RATE_LIMITS_FACTOR", "10"),

@@ -5,6 +5,9 @@ Each subject has a file; the rest is here.
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
+
+from corsheaders.defaults import default_headers
 
 from corsheaders.defaults import default_headers
 
@@ -167,7 +170,7 @@ LOGIN_REQUIRES_VERIFIED_EMAIL = boolean("LOGIN_REQUIRES_VERIFIED_EMAIL", default
 # simplejwt's settings are the one source of lifetimes, algorithm and claims.
 TOKEN_ISSUER = env.str("TOKEN_ISSUER", default="auth-service")
 TOKEN_AUDIENCE = env.str("TOKEN_AUDIENCE", default="ecosystem")
-SIMPLE_JWT = {
+SIMPLE_JWT: dict[str, Any] = {
     "ALGORITHM": JWT_KEYS[0].algorithm,
     "SIGNING_KEY": JWT_KEYS[0].material,
     "ISSUER": TOKEN_ISSUER,

@@ -2,7 +2,7 @@
 
 from config.settings.base import *  # noqa: F403
 from config.settings.base import BASE_DIR, GOOGLE_REDIRECT_URI, LISTENER, VAR_DIR
-from config.settings.environment import env, port
+from config.settings.environment import env, mail_server, port
 
 ENVIRONMENT = "dev"
 DEBUG = False  # error answers are the product's own, here too
@@ -17,7 +17,7 @@ DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", default="Auth Service <no-reply@localh
 EMAIL_BACKEND = "config.mail.FileBackend"
 EMAIL_FILE_PATH = VAR_DIR / "mail"
 if env.str("EMAIL_URL", default=""):
-    vars().update(env.email_url("EMAIL_URL"))
+    vars().update(mail_server("EMAIL_URL"))
 
 SILENCED_SYSTEM_CHECKS = ["djstripe.W002"]  # STRIPE_API_HOST is that of the fake here
 WHITENOISE_USE_FINDERS = True

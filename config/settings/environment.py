@@ -3,15 +3,15 @@
 import base64
 import binascii
 import math
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path, PurePath
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-import environ
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
@@ -19,7 +19,23 @@ from redis.connection import parse_url
 
 from config.peers import UNIX, Peers
 
-env = environ.Env()
+Text = str  # whose names the methods below take
+Texts = list[str]
+
+
+class Environment:
+    """Read the variables of this process as they are: a `$` in one does not lead to another."""
+
+    def str(self, variable: Text, default: Text = "") -> Text:
+        return os.environ.get(variable, default)
+
+    def list(self, variable: Text, default: Sequence[Text] = ()) -> Texts:
+        """Return the parts between commas; the default where the variable is not set."""
+        text = os.environ.get(variable)
+        return [*default] if text is None else [part.strip() for part in text.split(",") if part.strip()]
+
+
+env = Environment()
 
 MINIMUM_SECRET_BYTES = 32
 DEFAULT_LOOKING = ("changeme", "change-me", "django-insecure", "secret-key", "example", "password")
@@ -188,8 +204,12 @@ def _conninfo(variable: str, url: str) -> dict[str, Any]:
         raise refuse(
             variable, "must be a postgresql:// URL with a database name; no other database is supported."
         )
-    if "@" in said.get("host", ""):  # libpq ends the password at the first one: the host would show its rest
-        raise refuse(variable, "has an @ in its host. Write %40 for one in the user or password.")
+    # libpq ends the password at the first @, or the host at the first /: the rest of it would be shown as a place.
+    if "@" in said.get("host", "") or "@" in url.partition("://")[2].partition("/")[2].partition("?")[0]:
+        raise refuse(
+            variable,
+            "has an @ in its host or path. Write %40 and %2F for an @ and a / in the user or password.",
+        )
     return said
 
 
@@ -201,6 +221,44 @@ def _ports(variable: str, port: str, servers: list[str]) -> str:
     if len(ports) not in {1, len(servers)} or not all(_is_port(one) for one in ports if one):
         raise refuse(variable, f"needs one port from 1 to {HIGHEST_PORT} for all hosts, or one for each.")
     return ",".join(one or "5432" for one in ports) if any(ports) else ""
+
+
+# What Django's settings say of each way to an SMTP server.
+_MAIL_SCHEMES: dict[str, dict[str, Any]] = {
+    "smtp": {"EMAIL_USE_TLS": False, "EMAIL_USE_SSL": False},
+    "smtp+tls": {"EMAIL_USE_TLS": True, "EMAIL_USE_SSL": False},
+    "smtps": {"EMAIL_USE_TLS": True, "EMAIL_USE_SSL": False},
+    "smtp+ssl": {"EMAIL_USE_TLS": False, "EMAIL_USE_SSL": True},
+}
+
+
+def mail_server(variable: str) -> dict[str, Any]:
+    """Return Django's settings for the SMTP server that the variable's URL names."""
+    try:
+        return _mail_server(env.str(variable).strip())
+    except ValueError:  # its words repeat the password
+        raise refuse(
+            variable,
+            "must be smtp+tls://user:password@host:587 (or smtp://, smtp+ssl://). "
+            "Write %23, %25, %2F, %3F and %40 for #, %, /, ? and @ in the user or password.",
+        ) from None
+
+
+def _mail_server(url: str) -> dict[str, Any]:
+    parts = urlsplit(url)
+    rest = parts.path.strip("/") or parts.query or parts.fragment
+    if not url.isprintable() or " " in url or rest or not parts.hostname or parts.netloc.count("@") > 1:
+        raise ValueError
+    if parts.scheme not in _MAIL_SCHEMES:
+        raise ValueError
+    return {
+        "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "EMAIL_HOST": parts.hostname,
+        "EMAIL_PORT": parts.port or 25,
+        "EMAIL_HOST_USER": unquote(parts.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
+        **_MAIL_SCHEMES[parts.scheme],
+    }
 
 
 _REDIS_OPTIONS: dict[str, set[str]] = {

@@ -22,6 +22,7 @@ from config.settings.environment import (
     boolean,
     env,
     is_loopback,
+    mail_server,
     redis_parts,
     refuse,
     refuse_embedded,
@@ -70,7 +71,7 @@ if not is_loopback(env.str("BIND", default="127.0.0.1")) and not boolean(
         "answers in front (deploy/nginx), let nobody else reach it, and set BEHIND_BUFFERING_PROXY=true.",
     )
 refuse_own_machine("EVENT_WEBHOOK_HOSTS", EVENT_WEBHOOK_HOSTS)
-vars().update(env.email_url("EMAIL_URL"))
+vars().update(mail_server("EMAIL_URL"))
 
 # A proxy that is trusted with the client's address is trusted to say that TLS ended there; else nobody is.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_COUNT else None
