@@ -1,17 +1,22 @@
 """What all background tasks share: the id of the request that caused them, metrics, and one line for an outage.
 
+A task may be good for so many seconds: they are counted by the broker's clock, whatever the hosts believe the time is.
+
 While the database or the broker is away every task fails, some every five seconds. Tasks only hurry on what rows say
 and the scheduler asks for it again: so an outage is one warning now and then, without a traceback, and no failure.
 """
 
 import time
 from contextvars import Token
+from functools import cache
 from typing import Any
 
+import redis
 import structlog
 from celery import Task, states
 from celery.exceptions import Ignore
 from celery.signals import after_task_publish, beat_init, before_task_publish, task_postrun, task_prerun
+from django.conf import settings
 
 from accounts.kit import metrics
 from accounts.kit.problems import ServiceUnavailable
@@ -20,6 +25,8 @@ from config.logging import request_id
 
 SECONDS_BETWEEN_LINES = 60.0
 HEADER = "request_id"
+VOID_AT = "void_at"
+BROKER_PATIENCE = 1.0  # seconds
 
 log = structlog.get_logger("tasks")
 
@@ -47,8 +54,39 @@ class Outage:
 outage = Outage()
 
 
+@cache
+def _broker() -> Any:
+    return redis.Redis.from_url(
+        settings.REDIS_URL, socket_timeout=BROKER_PATIENCE, socket_connect_timeout=BROKER_PATIENCE
+    )
+
+
+def broker_time() -> float:
+    """Return the broker's time, in seconds since 1970. Raises redis.RedisError."""
+    seconds, microseconds = _broker().time()
+    return float(seconds + microseconds / 1_000_000)
+
+
 class ServiceTask(Task):  # type: ignore[type-arg]
+    def apply_async(
+        self, args: Any = None, kwargs: Any = None, *rest: Any, good_for: float | None = None, **options: Any
+    ) -> Any:
+        """Send the task; a worker that begins it later than `good_for` seconds from now drops it."""
+        if good_for is not None and not self.app.conf.task_always_eager:
+            options["headers"] = {**(options.get("headers") or {}), VOID_AT: broker_time() + good_for}
+        return super().apply_async(args, kwargs, *rest, **options)
+
+    def _is_void(self) -> bool:
+        """Return whether it waited too long. A broker that is silent now stops nothing that it has handed over."""
+        void_at = getattr(self.request, VOID_AT, None)
+        try:
+            return void_at is not None and broker_time() > float(void_at)
+        except redis.RedisError:
+            return False
+
     def __call__(self, *args: Any, **options: Any) -> Any:
+        if self._is_void():
+            raise Ignore
         try:
             result = super().__call__(*args, **options)
         except Exception as error:

@@ -2,14 +2,19 @@
 
 import json
 import logging
+import time
+from typing import Any
 from uuid import uuid4
 
 import pytest
-from celery import current_app, shared_task
+from celery import beat, current_app, shared_task
 from celery.app.trace import build_tracer
+from django.conf import settings
 from django.db import OperationalError
 
 from accounts.kit import metrics
+from accounts.tests.brokers import UNREAD, away, broker_at, received
+from accounts.tests.strangers import closed_port
 from billing.errors import BillingUnavailable
 from config import background
 from config.logging import NotScheduled, request_id
@@ -38,6 +43,7 @@ def break_down():
 @pytest.fixture(autouse=True)
 def _no_outage_yet():
     background.outage.since, background.outage.spoken = None, 0.0
+    metrics.recorder.records.clear()
 
 
 def work(task, **headers):
@@ -99,6 +105,63 @@ def test_tasks_are_counted_by_state():
     work(break_down)
     found = {labels for metric, labels, _ in metrics.recorder.records if metric is metrics.TASKS}
     assert found == {("tests.succeed", "success"), ("tests.break", "failure")}
+
+
+class TestGoodFor:
+    """Beat's tasks are dropped when the next one is due before they have begun: by the broker's clock, and no other."""
+
+    def test_no_scheduled_task_carries_a_time_of_its_host(self):
+        with broker_at(UNREAD) as app:
+            app.loader.import_default_modules()  # as beat does
+            scheduler = beat.Scheduler(app=app, lazy=True)
+            entries: dict[str, Any] = settings.CELERY_BEAT_SCHEDULE
+            for name, entry in entries.items():
+                scheduler.apply_async(scheduler.Entry(name=name, app=app, **entry), advance=False)
+            sent = received(app)
+        assert len(sent) == len(settings.CELERY_BEAT_SCHEDULE)
+        now = background.broker_time()
+        for message in sent:
+            assert (message.headers["expires"], message.headers["eta"]) == (None, None)
+        good_for = {
+            message.headers["task"]: message.headers[background.VOID_AT] - now
+            for message in sent
+            if background.VOID_AT in message.headers
+        }
+        wanted = {
+            entry["task"]: entry["options"]["good_for"] for entry in entries.values() if "options" in entry
+        }
+        assert good_for == pytest.approx(wanted, abs=30)
+        assert good_for["accounts.tasks.relay_outbox"] <= 5
+
+    @pytest.mark.parametrize("off", [-300, 0, 300])
+    def test_a_host_whose_clock_is_off_works_as_the_others(self, monkeypatch, off):
+        with broker_at(UNREAD) as app:
+            succeed.apply_async(good_for=20)  # type: ignore[call-arg]  # ours: config/background.py
+            (message,) = received(app)
+        shown = time.time()
+        monkeypatch.setattr(time, "time", lambda: shown + off)
+        assert work(succeed, void_at=message.headers[background.VOID_AT]).retval is None
+        assert counted() == {"success"}
+
+    def test_one_that_has_waited_longer_is_dropped(self):
+        work(succeed, void_at=background.broker_time() - 1)
+        assert counted() == {"ignored"}
+
+    def test_a_broker_that_is_silent_drops_nothing(self, settings):
+        background._broker.cache_clear()
+        settings.REDIS_URL = away(closed_port())
+        try:
+            work(succeed, void_at=1)
+        finally:
+            background._broker.cache_clear()
+        assert counted() == {"success"}
+
+
+def counted():
+    records = metrics.recorder.records
+    return {
+        labels[1] for metric, labels, _ in records if metric is metrics.TASKS and labels[0] == "tests.succeed"
+    }
 
 
 @pytest.mark.parametrize(

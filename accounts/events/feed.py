@@ -18,7 +18,7 @@ from accounts.kit.nudge import Nudge
 from accounts.models import ServiceEvent
 
 # One word for all events of a tenth of a second; of no use once the scheduler has said the same many times.
-sender = Nudge("accounts.tasks.send_events", gather=0.1, expires=60)
+sender = Nudge("accounts.tasks.send_events", gather=0.1, good_for=60)
 
 ONE_HAND = 7_305_411  # the advisory lock under which positions are given; any number that nothing else uses
 

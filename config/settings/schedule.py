@@ -4,12 +4,15 @@ from celery.schedules import crontab
 
 
 def _every(seconds: int, task: str) -> dict[str, object]:
-    """Return the entry of a task whose run is dropped if the next one is due before it has begun."""
-    return {"task": task, "schedule": float(seconds), "options": {"expires": seconds}}
+    """Return the entry of a task whose run is dropped if the next one is due before it has begun.
+
+    `good_for` is config/background.py's: Celery's own `expires` is a time of one host, and an error on another.
+    """
+    return {"task": task, "schedule": float(seconds), "options": {"good_for": seconds}}
 
 
 def _hourly(minute: int, task: str) -> dict[str, object]:
-    return {"task": task, "schedule": crontab(minute=minute), "options": {"expires": 3600}}
+    return {"task": task, "schedule": crontab(minute=minute), "options": {"good_for": 3600}}
 
 
 def _daily(hour: int, minute: int, task: str) -> dict[str, object]:

@@ -22,6 +22,20 @@ from valkey import Valkey
 GRACE = 30.0
 
 
+def environment_of(instance: Instance, *, database: str = DATABASE) -> dict[str, str]:
+    """Return the environment of a process that the drill starts beside those of the instance."""
+    return {
+        **clean_environment(),
+        **dev_env.load(instance.directory / "dev.env"),
+        "DJANGO_SETTINGS_MODULE": "config.settings.dev",
+        "VAR_DIR": str(instance.directory),
+        "DATABASE_URL": Postgres(instance.directory).url(database=database),
+        "REDIS_URL": Valkey(instance.directory).url,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
+        "PYTHONFAULTHANDLER": "1",
+    }
+
+
 class Listener:
     """A listener as the Procfile has it, but started by the drill: a supervisor would meddle with USR2."""
 
@@ -38,16 +52,9 @@ class Listener:
         self.port = port or free_port()
         self.pidfile = instance.directory / f"drill-{name}-{self.port}.pid"
         environment = {
-            **clean_environment(),
-            **dev_env.load(instance.directory / "dev.env"),
-            "DJANGO_SETTINGS_MODULE": "config.settings.dev",
-            "VAR_DIR": str(instance.directory),
-            "DATABASE_URL": Postgres(instance.directory).url(database=database),
-            "REDIS_URL": Valkey(instance.directory).url,
+            **environment_of(instance, database=database),
             "LISTENER": name,
-            "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
             "GUNICORN_CMD_ARGS": f"--pid {self.pidfile}",
-            "PYTHONFAULTHANDLER": "1",
             **more,
         }
         with instance.log_path.with_name(f"{name}.log").open("ab" if port else "wb") as log:

@@ -2,7 +2,13 @@
 
 import base64
 import json
+import os
+import re
+import signal
+import subprocess
 import time
+import urllib.request
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -10,12 +16,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import procfile
 from calls import Answer, Caller
-from instance import Instance, Person
+from instance import ROOT, Instance, Person
 from mail_sink import MailSink
 from people import bearer
 from reckoning import Verdict, reckon
-from restarts import Listener
+from restarts import Listener, environment_of
 from traffic import Operation, Traffic, add
 
 LIBRARIES = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/local/lib/faketime/libfaketimeMT.so.1")
@@ -23,6 +30,8 @@ SECONDS = 300
 NEAR = 3.0  # seconds by which a time may miss the database's: the call itself takes some
 LIFETIME = 120  # of a hold: less than the clock is off
 TURNS = 40
+WATCHED = 30  # seconds in which beat sends some tasks every five
+COUNTED = re.compile(r'^celery_task_duration_seconds_count\{[^}]*state="(\w+)"[^}]*\} (\S+)$', re.MULTILINE)
 ORDER = "SELECT key, at FROM credits_credittransaction WHERE user_id = %s AND key = ANY(%s) ORDER BY at"
 NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
 EXPIRES = "SELECT extract(epoch FROM expires_at)::float8 FROM credits_creditlot WHERE transaction_id = %s"
@@ -66,22 +75,65 @@ def one_host(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
             _tokens(instance, person, (right, wrong), verdict)
             _holds(instance, traffic, person, (right, wrong), verdict)
             _order(traffic, person, (right, wrong), verdict)
+            _worker(instance, seconds, library, verdict)
         reckon(verdict, traffic)
     verdict.notes.append(
         f"tokens, holds and {2 * TURNS} calls by turns, with clocks {SECONDS} s ahead and behind"
     )
 
 
-def _host(instance: Instance, stack: ExitStack, library: str, seconds: int) -> Host:
-    # The monotonic clock is off with the other: libfaketime alone knows which one a sleep until a moment means.
-    fake: dict[str, Any] = {
+def _fake(library: str, seconds: int) -> dict[str, Any]:
+    """The monotonic clock is off with the other: libfaketime alone knows which one a sleep until a moment means."""
+    return {
         "LD_PRELOAD": library,
         "FAKETIME": f"{seconds:+d}",
         "NO_FAKE_STAT": "1",  # gunicorn looks at a file to see whether a worker lives
     }
-    listeners = [
-        Listener(instance, name=name, **(fake if seconds else {})) for name in ("public", "internal")
-    ]
+
+
+def _worker(instance: Instance, seconds: int, library: str, verdict: Verdict) -> None:
+    """While the right worker stands still, one whose clock is off carries out what beat sends, and drops none of it."""
+    standing = [instance.process("worker"), *instance.workers("worker")]
+    environment = {**environment_of(instance), **_fake(library, seconds)}
+    command = procfile.argv(procfile.read(ROOT / "Procfile")["worker"])
+    for pid in standing:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        with instance.log_path.with_name(f"worker{seconds:+d}.log").open("wb") as log:
+            worker = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        try:
+            begun = _tasks(instance)
+            instance.await_(lambda: _tasks(instance) != begun, "the worker did nothing", within=90)
+            before = _tasks(instance)
+            time.sleep(WATCHED)
+            made = _tasks(instance) - before
+        finally:
+            worker.terminate()
+            worker.wait(30)
+    finally:
+        for pid in standing:
+            os.kill(pid, signal.SIGCONT)
+    verdict.require(
+        made["success"] >= WATCHED / 5 and not made["ignored"], f"a worker {seconds:+d} s off: {dict(made)}"
+    )
+    verdict.notes.append(f"a worker {seconds:+d} s off, for {WATCHED} s: {dict(made)}")
+
+
+def _tasks(instance: Instance) -> Counter[str]:
+    """Tasks by how they ended. One that Celery discards is not among them: so they must be as many as beat sends."""
+    with urllib.request.urlopen(
+        f"http://127.0.0.1:{instance.ports['internal']}/metrics", timeout=5
+    ) as answer:
+        text = answer.read().decode()
+    counts: Counter[str] = Counter()
+    for state, number in COUNTED.findall(text):
+        counts[state] += int(float(number))
+    return counts
+
+
+def _host(instance: Instance, stack: ExitStack, library: str, seconds: int) -> Host:
+    fake = _fake(library, seconds) if seconds else {}
+    listeners = [Listener(instance, name=name, **fake) for name in ("public", "internal")]
     for listener in listeners:
         stack.callback(listener.end)
     for listener in listeners:
