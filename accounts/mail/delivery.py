@@ -1,12 +1,15 @@
 """Sends what the outbox holds: each message at least once, with the same Message-ID however often.
 
 A worker takes a message by a lease that ends by itself, so one that is killed delays its message by seconds. What fails
-is tried again, later and later, and is a dead letter after eight tries; a mail server that is away is nobody's fault
-and costs no try, but after a day the message is dead all the same: its links have expired.
+is tried again, later and later, and is a dead letter after eight tries. What the server puts off (4xx to a recipient or
+a text: greylisting, a full mailbox) is tried again after minutes, and holds up nobody else. A server that is away is
+nobody's fault and costs no try, but after a day the message is dead all the same: its links have expired.
 """
 
 import smtplib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from enum import Enum
 from uuid import UUID
@@ -23,6 +26,7 @@ from accounts.models import OutboxMessage
 
 SECONDS_TO_SEND = 15  # the task's soft limit: within the lease, so that no second worker joins in
 GIVE_UP_AFTER = timedelta(days=1)
+CLOSING = 421
 FIRST_DELAY_OF_OUTAGE, LONGEST_DELAY_OF_OUTAGE = 5.0, 60.0
 
 log = structlog.get_logger(__name__)
@@ -32,10 +36,13 @@ class Failure(Enum):
     """Whose fault it was."""
 
     SERVER_AWAY = "server_away"
+    PUT_OFF = "put_off"
     REFUSED_FOR_GOOD = "refused_for_good"
     THIS_MESSAGE = "this_message"
 
 
+# Servers that greylist want five minutes or more (RFC 6647, 2.1): six hours in all.
+patient = replace(queue, first_delay=60, longest_delay=3600, tries=12)
 rest = Rest(5.0)  # of the mail server: one for a process, as the connection is
 
 
@@ -99,15 +106,19 @@ def _failed(message: OutboxMessage, error: Exception) -> None:
         rest.begin()
         seconds = min(max(age.total_seconds() / 2, FIRST_DELAY_OF_OUTAGE), LONGEST_DELAY_OF_OUTAGE)
         queue.put_off(message, seconds=seconds, reason=reason)
+    elif failure is Failure.PUT_OFF:
+        patient.fail(message, reason)
     else:
         queue.fail(message, reason, for_good=failure is not Failure.THIS_MESSAGE)
 
 
 def judge(error: Exception) -> Failure:
-    """RFC 5321, 4.2.1: 4xx may pass later, 5xx will not. Before the envelope it is the server's fault."""
+    """RFC 5321, 4.2.1: 4xx may pass later, 5xx will not. Until a recipient is named, 4xx is about the server."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return _by_code(min(code for code, _ in error.recipients.values()))
     if isinstance(error, smtplib.SMTPAuthenticationError | smtplib.SMTPConnectError | smtplib.SMTPHeloError):
+        return Failure.SERVER_AWAY
+    if isinstance(error, smtplib.SMTPSenderRefused) and error.smtp_code < 500:
         return Failure.SERVER_AWAY
     if isinstance(error, smtplib.SMTPResponseException):
         return _by_code(error.smtp_code)
@@ -119,7 +130,10 @@ def judge(error: Exception) -> Failure:
 
 
 def _by_code(code: int) -> Failure:
-    return Failure.REFUSED_FOR_GOOD if code >= 500 else Failure.SERVER_AWAY
+    """421 is the server's, whenever it comes: it ends the connection (RFC 5321, 3.8)."""
+    if code >= 500:
+        return Failure.REFUSED_FOR_GOOD
+    return Failure.SERVER_AWAY if code == CLOSING else Failure.PUT_OFF
 
 
 def _describe(error: Exception) -> str:

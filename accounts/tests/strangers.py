@@ -30,9 +30,12 @@ def connections_to(silent: socket.socket) -> int:
 
 
 class MailServer:
-    """A small SMTP server. `answers` overrides what it says to a verb; `received` are the mails it took."""
+    """A small SMTP server. `received` are the mails it took.
 
-    def __init__(self, **answers: str) -> None:
+    `answers` overrides what it says to a verb, always or to lines with a word in them.
+    """
+
+    def __init__(self, **answers: str | dict[str, str]) -> None:
         self.answers = answers
         self.received: list[str] = []
 
@@ -52,17 +55,24 @@ class MailServer:
             with peer, peer.makefile("rw", newline="\r\n", encoding="utf-8") as conversation:
                 self._talk(conversation)
 
+    def _answer(self, verb: str, line: str) -> str:
+        usual = {"DATA": "354 go on", "QUIT": "221 bye"}.get(verb, "250 ok")
+        answer = self.answers.get(verb, usual)
+        if isinstance(answer, dict):
+            return next((said for word, said in answer.items() if word in line), usual)
+        return answer
+
     def _talk(self, conversation: object) -> None:
         say, hear = conversation.write, conversation.readline  # type: ignore[attr-defined]
         say("220 here\n")
         conversation.flush()  # type: ignore[attr-defined]
         while line := hear():
             verb = line.split()[0].upper() if line.split() else ""
-            say(self.answers.get(verb, {"DATA": "354 go on", "QUIT": "221 bye"}.get(verb, "250 ok")) + "\n")
+            say(self._answer(verb, line) + "\n")
             conversation.flush()  # type: ignore[attr-defined]
             if verb == "DATA" and "DATA" not in self.answers:
                 self.received.append("".join(iter(hear, ".\r\n")))
-                say(self.answers.get("END", "250 taken") + "\n")
+                say(self._answer("END", "") + "\n")
                 conversation.flush()  # type: ignore[attr-defined]
             if verb == "QUIT":
                 return

@@ -204,13 +204,55 @@ class TestFailing:
         assert "550" in failed.last_error
         assert EMAIL not in failed.last_error
 
-    @pytest.mark.parametrize("verb", ["MAIL", "RCPT", "DATA", "END"])
-    def test_4xx_waits_and_costs_no_try(self, message, mail_server_at, verb):
-        with MailServer(**{verb: "451 later"}).running() as port:
+    @pytest.mark.parametrize(
+        ("verb", "said"),
+        [("MAIL", "451 later"), *((verb, "421 closing") for verb in ("MAIL", "RCPT", "DATA", "END"))],
+    )
+    def test_a_server_that_cannot_just_now_costs_no_try(self, message, mail_server_at, verb, said):
+        with MailServer(**{verb: said}).running() as port:
             mail_server_at(port)
             failed = self.failed(message)
         assert (failed.dead_at, failed.sent_at, failed.attempts) == (None, None, 0)
         assert failed.due_at > failed.created_at + timedelta(seconds=4)
+        assert not delivery.rest.is_over()
+
+    @pytest.mark.parametrize("verb", ["RCPT", "DATA", "END"])
+    def test_a_4xx_about_one_mail_delays_that_one_alone(self, make_user, message, mail_server_at, verb):
+        with MailServer(**{verb: "451 greylisted"}).running() as port:
+            mail_server_at(port)
+            failed = self.failed(message)
+        assert (failed.dead_at, failed.sent_at, failed.attempts) == (None, None, 1)
+        assert failed.due_at > failed.created_at + timedelta(seconds=40)
+        assert delivery.rest.is_over()
+        with MailServer().running() as port:
+            mail_server_at(port)
+            assert self.failed(write(make_user("bob@example.com", verified=False))).sent_at is not None
+
+    def test_such_a_mail_is_tried_for_hours_and_then_a_dead_letter(self, message, mail_server_at):
+        tried = []
+        with MailServer(RCPT="451 greylisted").running() as port:
+            mail_server_at(port)
+            while message.dead_at is None:
+                self.failed(message)
+                tried.append(round((message.due_at - message.leased_until).total_seconds()))
+        assert (tried[0], tried[-1], len(tried)) == (60, 3600, 12)
+        assert sum(tried[:-1]) > 5 * 3600
+
+    def test_25_greylisted_people_delay_nobody_else(self, make_user, mail_server_at):
+        """All of them are tried first, as one worker would, and then somebody whose server takes the mail."""
+        grey = [write(make_user(f"grey{number}@example.com", verified=False)) for number in range(25)]
+        other = write(make_user("bob@example.com", verified=False))
+        server = MailServer(RCPT={"grey": "450 4.2.0 greylisted, see you later"})
+        with server.running() as port:
+            mail_server_at(port)
+            started = time.monotonic()
+            for one in (*grey, other):
+                deliver(one.pk)
+            assert time.monotonic() - started < 3.0
+        other.refresh_from_db()
+        assert other.sent_at is not None
+        assert [text for text in server.received if "To: bob@example.com" in text]
+        assert set(OutboxMessage.objects.filter(sent_at=None).values_list("attempts", flat=True)) == {1}
 
     @pytest.mark.parametrize("fault", ["closed", "silent"])
     def test_a_server_that_is_away_costs_no_try(self, message, mail_server_at, fault):
@@ -277,10 +319,13 @@ class RaisesForAda(Raises):
         (smtplib.SMTPAuthenticationError(535, b"no"), "SERVER_AWAY"),
         (smtplib.SMTPConnectError(554, b"no"), "SERVER_AWAY"),
         (smtplib.SMTPServerDisconnected(), "SERVER_AWAY"),
-        (smtplib.SMTPDataError(452, b"full"), "SERVER_AWAY"),
+        (smtplib.SMTPDataError(452, b"full"), "PUT_OFF"),
+        (smtplib.SMTPDataError(421, b"closing"), "SERVER_AWAY"),
+        (smtplib.SMTPSenderRefused(451, b"later", "me"), "SERVER_AWAY"),
         (smtplib.SMTPDataError(552, b"full"), "REFUSED_FOR_GOOD"),
         (smtplib.SMTPSenderRefused(553, b"no", "me"), "REFUSED_FOR_GOOD"),
-        (smtplib.SMTPRecipientsRefused({"a": (451, b""), "b": (550, b"")}), "SERVER_AWAY"),
+        (smtplib.SMTPRecipientsRefused({"a": (451, b""), "b": (550, b"")}), "PUT_OFF"),
+        (smtplib.SMTPRecipientsRefused({"a": (421, b"")}), "SERVER_AWAY"),
         (smtplib.SMTPNotSupportedError(), "THIS_MESSAGE"),
         (TimeoutError(), "SERVER_AWAY"),
         (KeyError(), "THIS_MESSAGE"),
