@@ -9,6 +9,8 @@ from django.contrib import admin
 from django.contrib.admin import apps as admin_apps
 from django.utils.module_loading import autodiscover_modules
 
+from accounts.kit import paths
+
 
 class AccountsConfig(AppConfig):
     default = True
@@ -17,6 +19,8 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import checks, tasks  # noqa: F401  registers both: a nudge finds a task by its name
+
+        paths.register()
 
 
 class StaffAdminConfig(admin_apps.AdminConfig):

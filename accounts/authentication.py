@@ -61,6 +61,8 @@ class JWTSessionAuthentication(JWTAuthentication):
 
     def _raw_token(self, request: Request) -> bytes | None:
         header = self.get_header(request)
+        if header and header[:7].lower() == b"bearer ":  # RFC 9110, 11.1: in any case
+            header = b"Bearer " + header[7:]
         try:
             return self.get_raw_token(header) if header is not None else None  # type: ignore[redundant-expr]
         except AuthenticationFailed as error:

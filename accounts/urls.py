@@ -40,7 +40,7 @@ public_urlpatterns = [
     path("v1/auth/logout", sign_in.Logout.as_view()),
     path("v1/auth/logout-all", sign_in.LogoutAll.as_view()),
     path("v1/auth/sessions", sessions.Sessions.as_view()),
-    path("v1/auth/sessions/<uuid:session_id>", sessions.OneSession.as_view()),
+    path("v1/auth/sessions/<id:session_id>", sessions.OneSession.as_view()),
     path("v1/auth/reauthenticate", sessions.Reauthenticate.as_view()),
     path("v1/auth/password-reset-request", password.PasswordResetRequest.as_view()),
     path("v1/auth/password-reset", password.PasswordReset.as_view()),
@@ -59,14 +59,14 @@ public_urlpatterns = [
     path("v1/auth/change-email", address.ChangeEmail.as_view()),
     path("v1/auth/confirm-email-change", address.ConfirmEmailChange.as_view()),
     path("v1/auth/undo-email-change", address.UndoEmailChange.as_view()),
-    path("v1/auth/users/<uuid:user_id>", users.PublicUser.as_view()),
+    path("v1/auth/users/<id:user_id>", users.PublicUser.as_view()),
     path(".well-known/jwks.json", tokens.PublicKeys.as_view()),
 ]
 
 internal_urlpatterns = [
     path("v1/users/lookup", users.LookUpUsers.as_view()),
     path("v1/users/by-email/<path:email>", users.UserByEmail.as_view()),
-    path("v1/users/<uuid:user_id>", users.UserById.as_view()),
+    path("v1/users/<id:user_id>", users.UserById.as_view()),
     path("v1/tokens/introspect", tokens.Introspect.as_view()),
     path("v1/events", events.Events.as_view()),
 ]

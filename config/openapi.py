@@ -26,7 +26,7 @@ from config.paging import DEFAULT_LIMIT, LARGEST_LIMIT
 
 REFERENCE = "#/components/schemas/{name}"
 _CONVERTED = re.compile(r"<(?:(?P<converter>\w+):)?(?P<name>\w+)>")
-_PATH_SHAPES = {"uuid": {"type": "string", "format": "uuid"}, "int": {"type": "integer"}}
+_PATH_SHAPES = {"id": {"type": "string", "format": "uuid"}, "int": {"type": "integer"}}
 
 SECURITY_SCHEMES: dict[str, dict[str, Any]] = {
     "BearerJWT": {

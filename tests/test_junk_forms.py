@@ -177,8 +177,8 @@ def admin_paths(user: User) -> list[str]:
             continue
         model = path.split("/")[3] if path.count("/") > 3 else ""
         real = {"featureprice": "a", "session": session}.get(model, str(user.pk))
-        named = path.replace("<uuid:target>", session).replace("<slug:verb>", "replay")
-        strange = [] if "<uuid" in path else ["_00", "a\0b"] if path.endswith("/change/") else ["x"]
+        named = path.replace("<id:target>", session).replace("<slug:verb>", "replay")
+        strange = [] if "<id" in path else ["_00", "a\0b"] if path.endswith("/change/") else ["x"]
         values = [real, *strange] if "<" in named else [""]
         found.extend(re.sub(r"<[^>]+>", quote(value), named) for value in values)
     return found

@@ -57,7 +57,7 @@ def value(text, name, **labels):
 
 class TestCounting:
     def test_requests_by_route_template_tier_and_status(self, public, internal, verified_user):
-        route = {"route": "/v1/auth/users/<uuid:user_id>", "tier": "public", "listener": settings.LISTENER}
+        route = {"route": "/v1/auth/users/<id:user_id>", "tier": "public", "listener": settings.LISTENER}
         before = scrape(internal)
         public.get(f"/v1/auth/users/{verified_user.pk}")
         after = scrape(internal)

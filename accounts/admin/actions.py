@@ -96,7 +96,7 @@ class UserOrder(Order):
     """`carry_out` is called with user_id, reason and actor, and with whatever else the address and the form have."""
 
     template: str = "admin/accounts/user/action.html"
-    path: str = "<uuid:user_id>/{verb}"
+    path: str = "<id:user_id>/{verb}"
     form: type[OrderForm] = UserForm
     refusals: tuple[type[Exception], ...] = (ActionRefused, status.StatusRefused, resets.ResetRefused)
 
@@ -194,7 +194,7 @@ ORDERS = {
         carry_out=keep_factors,
     ),
     "end-session": UserOrder(
-        path="<uuid:user_id>/end-session/<uuid:target>",
+        path="<id:user_id>/end-session/<id:target>",
         title="End a session of",
         permission="accounts.end_sessions",
         explanation="The device is signed out at its next request. The others stay signed in.",

@@ -86,7 +86,7 @@ ORDERS = {
         title="Adjust credits",
         permission="credits.adjust_credits",
         template="admin/credits/usercredit/adjust.html",
-        path="<uuid:user_id>/adjust/",
+        path="<id:user_id>/adjust/",
         name="credits_adjust",
         form=AdjustmentForm,
         refusals=(Problem, DecisionRefused),
@@ -104,7 +104,7 @@ class DecisionPages:
 
     def decision_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.decide)
-        return [path("<uuid:request_id>/decide/", view, name="credits_decide")]
+        return [path("<id:request_id>/decide/", view, name="credits_decide")]
 
     def decide(self, request: HttpRequest, request_id: uuid.UUID) -> HttpResponse:
         if request.method != "POST" or not request.user.has_perm("credits.approve_adjustment"):
