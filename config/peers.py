@@ -1,4 +1,4 @@
-"""Who may connect to a listener: the peers that its setting lists, by the address of the socket's other end.
+"""Judges who may connect to a listener: the peers that its setting lists, by the address of the socket's other end.
 
 No header is read: behind a proxy the peer is the proxy. A Unix socket has no address and is listed as `unix`.
 """

@@ -19,6 +19,7 @@ from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
 from accounts.admin import user_search
+from accounts.kit import email_address
 from accounts.models import User
 
 MOST_COUNTED = 5000
@@ -183,6 +184,16 @@ def words(name: str, heading: str = "") -> Callable[[Any, Any], str]:
     @admin.display(description=heading or name.replace("_", " "))
     def column(self: Any, row: Any) -> str:
         return str(getattr(row, name) or "").replace("_", " ")
+
+    return column
+
+
+def spelled(name: str, heading: str = "") -> Callable[[Any, Any], str]:
+    """Return a column of addresses as people write them, and as they are stored."""
+
+    @admin.display(description=heading or name.replace("_", " "))
+    def column(self: Any, row: Any) -> str:
+        return email_address.shown(getattr(row, name) or "")
 
     return column
 

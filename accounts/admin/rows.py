@@ -18,6 +18,7 @@ from accounts.admin.lists import (
     ReadOnlyAdmin,
     as_id,
     counted,
+    spelled,
     user_by_id,
     words,
 )
@@ -54,7 +55,8 @@ MOST_DETAIL = 120
 class UserAdmin(OrderPages, ReadOnlyAdmin):
     """The page behind a row is everything about that user: accounts/admin/user_page.py."""
 
-    list_display = ("email", "display_name", "status", "is_verified", "staff", "created_at")
+    list_display = ("address", "display_name", "status", "is_verified", "staff", "created_at")
+    address = spelled("email")
     list_filter = ("status", ("email_verified_at", admin.EmptyFieldListFilter), "is_staff")
     search_fields = ("email",)  # that there is a search; what it finds: get_search_results
     search_help_text = user_search.HELP
@@ -127,7 +129,7 @@ class MailTokenAdmin(OfUsersAdmin):
     list_display = (
         "user",
         "what_for",
-        "email",
+        "to",
         "created_at",
         "expires_at",
         "used_at",
@@ -135,7 +137,7 @@ class MailTokenAdmin(OfUsersAdmin):
         "code_tries",
     )
     list_filter = ("purpose",)
-    what_for = words("purpose")
+    what_for, to = words("purpose"), spelled("email", "to")
 
 
 class Kinds(OneOf):
@@ -255,7 +257,8 @@ class AuditEventAdmin(OfUsersAdmin):
 
 @admin.register(AddressChange)
 class AddressChangeAdmin(OfUsersAdmin):
-    list_display = ("user", "old_email", "new_email", "created_at", "confirmed_at", "ended_at")
+    list_display = ("user", "old", "new", "created_at", "confirmed_at", "ended_at")
+    old, new = spelled("old_email", "from"), spelled("new_email", "to")
 
 
 @admin.register(FactorReset)

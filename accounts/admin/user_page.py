@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from accounts import factors, sessions
 from accounts.admin.sections import Section, Table, collect, link, listed, time
+from accounts.kit import email_address
 from accounts.models import (
     AddressChange,
     AuditEvent,
@@ -279,8 +280,8 @@ def addresses_section(*, request: HttpRequest, user: User) -> Section | None:
             rows=[
                 (
                     time(row.created_at),
-                    row.old_email,
-                    row.new_email,
+                    email_address.shown(row.old_email),
+                    email_address.shown(row.new_email),
                     time(row.confirmed_at),
                     time(row.ended_at),
                 )

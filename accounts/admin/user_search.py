@@ -5,6 +5,7 @@ import uuid
 from django.db.models import Q, QuerySet, TextField, Value
 from django.db.models.functions import Cast
 
+from accounts.kit import email_address
 from accounts.models import User
 from accounts.models.users import SearchParts
 
@@ -31,7 +32,13 @@ def ids(term: str, users: QuerySet[User] | None = None) -> list[uuid.UUID]:
         return _first(newest.filter(of_id))
     if len(term) < INDEXED:
         return _first(newest.filter(email__startswith=term.lower()))
-    return _with_part(newest, term)
+    return [*_with_part(newest, term), *_by_stored_spelling(newest, term)][:MOST_FOUND]
+
+
+def _by_stored_spelling(newest: QuerySet[User], term: str) -> list[uuid.UUID]:
+    """Domains are stored in ASCII: whole labels of `münchen.de` are found by their stored form."""
+    stored = email_address.a_labels(term)
+    return _with_part(newest, stored) if stored != term else []
 
 
 def _with_part(newest: QuerySet[User], term: str) -> list[uuid.UUID]:

@@ -14,8 +14,7 @@ from accounts.errors import EnrolmentCodeWrong, MFANotEnabled, StaffEnrolmentReq
 from accounts.factors import passkeys, proofs, totp
 from accounts.factors import rows as factors
 from accounts.factors.proofs import FactorWrong
-from accounts.identity import profile
-from accounts.kit import throttles
+from accounts.kit import names, throttles
 from accounts.kit.client import Client
 from accounts.kit.problems import ValidationFailed
 from accounts.models import Session, User
@@ -93,10 +92,10 @@ def passkey_options(session: Session) -> dict[str, Any]:
 @transaction.atomic
 def add_passkey(session: Session, credential: dict[str, Any], *, name: str, client: Client) -> Added:
     """Raises PasskeyRefused, PasskeyLimit, ValidationFailed."""
-    label = profile.clean_text(name) or UNNAMED
-    wrong = profile.faults(display_name=label)
+    label = names.clean(name) or UNNAMED
+    wrong = names.fault(label)
     if wrong:
-        raise ValidationFailed(*(("name", code, detail) for _, code, detail in wrong))
+        raise ValidationFailed(("name", *wrong))
     sessions.hold_user(session)
     row = passkeys.register(session, credential, name=label)
     return Added(row, _added(session, Type.WEBAUTHN, client))

@@ -21,7 +21,7 @@ from django.db.models.functions import Now
 from accounts.errors import TOTPAlreadyEnabled
 from accounts.factors import rows
 from accounts.factors.adapter import seeds_of
-from accounts.kit import clock
+from accounts.kit import clock, typed_codes
 from accounts.models import TOTPEnrolment, User
 
 Type = Authenticator.Type
@@ -73,7 +73,7 @@ def confirm_totp(user: User, code: str, *, session_id: UUID | None) -> bool:
     if enrolment is None or rows.of(user.pk, Type.TOTP).exists():
         return False
     with seeds_of(user.pk):
-        step = next(iter(_steps_of(decrypt(enrolment.secret), _digits(code))), None)
+        step = next(iter(_steps_of(decrypt(enrolment.secret), typed_codes.digits(code))), None)
     if step is None:
         return False
     row = Authenticator.objects.create(
@@ -103,7 +103,7 @@ def recovery_codes_left(user_id: UUID) -> int:
 
 def use_code(user_id: UUID, code: str) -> Authenticator | None:
     """The factor whose code this is; it is used up with the transaction. Called with the user's row held."""
-    digits = _digits(code)
+    digits = typed_codes.digits(code)
     if _CODE.fullmatch(digits):
         return _use_totp(user_id, digits)
     if _RECOVERY_CODE.fullmatch(digits):
@@ -133,10 +133,6 @@ def _use_recovery_code(user_id: UUID, digits: str) -> Authenticator | None:
         return None
     rows.of(user_id).filter(pk=row.pk).update(last_used_at=Now())
     return row
-
-
-def _digits(code: str) -> str:
-    return re.sub(r"[ -]", "", code[:64])
 
 
 def _steps_of(secret: str, digits: str) -> list[int]:

@@ -23,7 +23,8 @@ from accounts.google.errors import (
     LastLoginMethod,
 )
 from accounts.google.id_tokens import Identity
-from accounts.identity import address_claims, profile
+from accounts.identity import address_claims
+from accounts.kit import names
 from accounts.kit.client import Client
 from accounts.models import Session, User
 
@@ -65,9 +66,8 @@ def _create(identity: Identity, client: Client) -> User:
         raise AccountExists
     if holder is not None:
         address_claims.strip(holder)
-    name = profile.clean_text(identity.name)
     user = User(email=identity.email, email_verified_at=Now())
-    user.display_name = "" if profile.faults(display_name=name) else name
+    user.display_name = names.taken_over(identity.name)
     user.set_unusable_password()
     user.save(force_insert=True)
     user.refresh_from_db()

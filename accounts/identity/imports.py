@@ -19,7 +19,7 @@ from django.utils import timezone
 from accounts import audit, events, passwords
 from accounts.audit import Event
 from accounts.identity import dear_hashes, profile
-from accounts.kit import email_address
+from accounts.kit import email_address, names
 from accounts.models import ServiceEvent, User
 from accounts.passwords import imported as imported_hashes
 
@@ -87,10 +87,10 @@ def read(line: bytes) -> Newcomer | None:
         wanted = _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Refused(str(error)) from error
-    name = profile.clean_text(wanted.display_name)
+    name, locale = names.clean(wanted.display_name), profile.clean_locale(wanted.locale)
     faults = [
         *email_address.faults(wanted.email),
-        *profile.faults(display_name=name, locale=wanted.locale, timezone=wanted.timezone),
+        *profile.faults(display_name=name, locale=locale, timezone=wanted.timezone),
     ]
     if faults or "\0" in line.decode() or "\\u0000" in line.decode():
         raise Refused("; ".join(f"{field_name}: {detail}" for field_name, _, detail in faults) or "NUL")
@@ -101,7 +101,7 @@ def read(line: bytes) -> Newcomer | None:
         password=make_password(None) if stored is None or must_choose else stored,
         email_verified_at=timezone.now() if wanted.email_verified else None,
         display_name=name,
-        locale=wanted.locale,
+        locale=locale,
         timezone=wanted.timezone,
     )
     return Newcomer(user, must_choose)

@@ -1,6 +1,6 @@
 """What users may say about themselves: display name, locale, time zone."""
 
-import unicodedata
+import re
 import zoneinfo
 from functools import cache
 from typing import Any
@@ -8,21 +8,24 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from accounts import audit, passwords
+from accounts import audit
 from accounts.audit import Event
+from accounts.kit import names
 from accounts.kit.client import Client
 from accounts.kit.problems import Fault, ValidationFailed
 from accounts.models import User
 
-LONGEST_NAME = 100
-# Controls, surrogates, private use, line and paragraph separators; and what turns the direction of a line.
-_UNWANTED_CATEGORIES = frozenset({"Cc", "Cs", "Co", "Cn", "Zl", "Zp"})
-_DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
+LONGEST_TAG = 35  # characters: RFC 5646, 4.4.1
+# BCP 47, and what POSIX makes of it (de_AT.UTF-8).
+_TAG = re.compile(r"[A-Za-z]{1,8}([-_][A-Za-z0-9]{1,8})*([.@][A-Za-z0-9-]{1,12})*")
+_NO_PLACE = frozenset(
+    {"localtime", "Factory", "posixrules"}
+)  # files beside the zones, or a setting of the host
 
 
 def change(user: User, *, client: Client, **fields: str) -> User:
     """Changes the fields given, audited. Raises ValidationFailed."""
-    clean = {name: clean_text(text) if name == "display_name" else text for name, text in fields.items()}
+    clean = {name: _CLEAN.get(name, str)(text) for name, text in fields.items()}
     wrong = faults(**clean)
     if wrong:
         raise ValidationFailed(*wrong)
@@ -37,11 +40,15 @@ def change(user: User, *, client: Client, **fields: str) -> User:
     return user
 
 
-def clean_text(text: str) -> str:
-    """Trimmed and NFC. What no normalization makes short enough is left as it is, for its judge to refuse."""
-    if len(text) > LONGEST_NAME * passwords.MOST_COMPOSED:
+def clean_locale(text: str) -> str:
+    """Return the language of ours that a language tag names, as `de` for `de-AT`; the default for any other language.
+
+    What is not a tag is left as it is, for its judge to refuse.
+    """
+    if len(text) > LONGEST_TAG or not _TAG.fullmatch(text):
         return text
-    return unicodedata.normalize("NFC", text.strip())
+    language = re.split("[-_.@]", text)[0].lower()
+    return language if language in _languages() else settings.LANGUAGE_CODE
 
 
 def faults(**fields: str) -> list[Fault]:
@@ -49,21 +56,14 @@ def faults(**fields: str) -> list[Fault]:
     return [(name, *fault) for name, text in fields.items() if (fault := _JUDGES[name](text))]
 
 
-def _judge_name(text: str) -> tuple[str, str] | None:
-    if len(text) > LONGEST_NAME:
-        return "too_long", f"Use {LONGEST_NAME} characters at most."
-    if any(_is_unwanted(character) for character in text):
-        return "invalid_text", "Control characters are not accepted."
-    return None
-
-
-def _is_unwanted(character: str) -> bool:
-    return unicodedata.category(character) in _UNWANTED_CATEGORIES or character in _DIRECTION_MARKS
-
-
 def _judge_locale(text: str) -> tuple[str, str] | None:
-    known = [code for code, _ in settings.LANGUAGES]
-    return None if text in known else ("invalid_locale", f"Must be one of: {', '.join(known)}.")
+    return (
+        None if text in _languages() else ("invalid_locale", "Must be a language tag, such as de or de-AT.")
+    )
+
+
+def _languages() -> list[str]:
+    return [code for code, _ in settings.LANGUAGES]
 
 
 def _judge_timezone(text: str) -> tuple[str, str] | None:
@@ -74,9 +74,10 @@ def _judge_timezone(text: str) -> tuple[str, str] | None:
     )
 
 
-_JUDGES: dict[str, Any] = {"display_name": _judge_name, "locale": _judge_locale, "timezone": _judge_timezone}
+_CLEAN: dict[str, Any] = {"display_name": names.clean, "locale": clean_locale}
+_JUDGES: dict[str, Any] = {"display_name": names.fault, "locale": _judge_locale, "timezone": _judge_timezone}
 
 
 @cache
 def _timezones() -> frozenset[str]:
-    return frozenset(zoneinfo.available_timezones())
+    return frozenset(zoneinfo.available_timezones()) - _NO_PLACE

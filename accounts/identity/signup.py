@@ -16,7 +16,7 @@ from accounts import audit, events, mail, passwords, sessions
 from accounts.audit import Event
 from accounts.errors import TokenInvalid
 from accounts.identity import address_claims, mail_requests, profile
-from accounts.kit import email_address, throttles
+from accounts.kit import email_address, names, throttles
 from accounts.kit.client import Client, network
 from accounts.kit.problems import Fault, ServiceUnavailable, ValidationFailed
 from accounts.mail import tokens
@@ -46,8 +46,8 @@ def register(*, email: str, password: str, display_name: str, locale: str, clien
     Raises ValidationFailed, RateLimited, or ServiceUnavailable when too many passwords are being hashed.
     """
     throttles.take(*throttles.from_network("register", client.ip))
-    name = profile.clean_text(display_name)
-    wrong = _faults(email, password, name, locale)
+    name, language = names.clean(display_name), profile.clean_locale(locale)
+    wrong = _faults(email, password, name, language)
     if wrong:
         raise ValidationFailed(*wrong)
     address = email_address.parse(email)
@@ -58,7 +58,7 @@ def register(*, email: str, password: str, display_name: str, locale: str, clien
             email=address,
             password=passwords.make_hash(password, attempt, like=newest.password if newest else None),
             display_name=name,
-            locale=locale,
+            locale=language,
             after=newest.pk if newest else None,
         )
         with suppress(_Overtaken):
@@ -144,6 +144,16 @@ def confirm_by_code(*, email: str, code: str, client: Client) -> User:
     if token_id is None:
         raise TokenInvalid
     return _confirm(token_id, client)
+
+
+def confirmed_before(*, token: str | None, email: str | None, code: str | None) -> User | None:
+    """Return whose address this link or code has confirmed already: a button is clicked twice."""
+    if token is not None:
+        user = tokens.user_of_used(token, Purpose.VERIFY)
+    else:
+        address = email_address.normalize(email or "")
+        user = tokens.user_of_used_code(code or "", email=address, purpose=Purpose.VERIFY)
+    return user if user is not None and user.email_verified else None
 
 
 @transaction.atomic

@@ -1,4 +1,8 @@
-"""One address, one form: what makes two spellings the same mailbox, and what counts as an address at all."""
+"""Gives each address one form: what makes two spellings the same mailbox, and what counts as an address at all.
+
+Nothing is folded that may tell two mailboxes apart: of the local part only ASCII capitals (RFC 5321, 2.3.11), of the
+domain what IDNA 2008 itself maps (UTS 46, not transitional): `straße.de` and `strasse.de` have two owners.
+"""
 
 import re
 import unicodedata
@@ -9,63 +13,88 @@ from accounts.kit.problems import Fault
 
 LONGEST_ADDRESS = 254  # RFC 5321, 4.5.3.1.3
 LONGEST_LOCAL_PART = 64  # octets: RFC 5321, 4.5.3.1.1
+LONGEST_TYPED = 2 * LONGEST_ADDRESS  # with what is trimmed; beyond it no work is spent
 
+_SMALL = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 _ATOM = re.compile(r"[0-9a-z!#$%&'*+/=?^_`{|}~-]+")
 # RFC 2047: what sends the mail would decode it, and write to another mailbox than the one that is stored.
 _ENCODED_WORD = re.compile(r"=\?.*\?=")
-# Marks and letters that show nothing (Unicode, Default_Ignorable_Code_Point): two addresses that look the same.
-_UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _LABEL = re.compile(r"[0-9a-z]([0-9a-z-]{0,61}[0-9a-z])?")
-_CATEGORIES_OF_WORDS = frozenset("LMN")  # Unicode letters, marks and numbers
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # the last label of an IPv4 address, as resolvers read one
+# What older versions folded into something else: ss may have been typed as \u00df, and \u03c3 as \u03c2.
+_FOLDED = re.compile("ss|\u03c3")
 
 
 class InvalidEmail(ValueError):
     """The text is not an e-mail address that we would write to."""
 
+    code, detail = "invalid_email", "This is not an e-mail address."
+
+
+class UnsupportedEmail(InvalidEmail):
+    """It may be one, but no mail of ours would reach it: that takes SMTPUTF8 (RFC 6531)."""
+
+    code = "email_not_supported"
+    detail = "Addresses with other letters than a to z before the @ are not supported."
+
 
 def normalize(text: str) -> str:
-    """The stored form: trimmed, NFKC, case-folded, the domain in IDNA. Dots and tags are kept (RFC 5321, 2.3.11)."""
-    if len(text) > LONGEST_ADDRESS:
-        return text  # no address, and too long to spend work on
-    folded = unicodedata.normalize("NFKC", text.strip(" ")).casefold()
-    folded = unicodedata.normalize("NFKC", folded)
-    local, at, domain = folded.rpartition("@")
-    if not at:
-        return folded
+    """Return the stored form: trimmed, ASCII in small letters, the domain in IDNA. Dots and tags are kept.
+
+    What is not an address comes back as something that no user has.
+    """
+    if len(text) > LONGEST_TYPED:
+        return text
+    address = _trimmed(text).translate(_SMALL)
+    local, at, domain = address.rpartition("@")
+    if not at or len(address) > LONGEST_ADDRESS:
+        return address
     try:
         return f"{local}@{idna.encode(domain, uts46=True).decode()}"
     except (idna.IDNAError, UnicodeError):
-        return folded
+        return address
+
+
+def _trimmed(text: str) -> str:
+    """Return it without white space and invisible marks (Cf) around it: they come along when an address is pasted."""
+    begin, end = 0, len(text)
+    while begin < end and _is_blank(text[begin]):
+        begin += 1
+    while begin < end and _is_blank(text[end - 1]):
+        end -= 1
+    return text[begin:end]
+
+
+def _is_blank(character: str) -> bool:
+    return character.isspace() or unicodedata.category(character) == "Cf"
 
 
 def parse(text: str) -> str:
-    """The stored form of a well-formed address. Raises InvalidEmail.
+    """Return the stored form of a well-formed address. Raises InvalidEmail, UnsupportedEmail.
 
     Narrower than RFC 5322: no quoted local part, no address literal, no comment, a domain of two labels at least. So
     nothing that passes can carry a second recipient or a header (CR, LF, NUL, comma, space).
     """
     address = normalize(text)
     local, _, domain = address.rpartition("@")
-    if len(address) > LONGEST_ADDRESS or len(local.encode()) > LONGEST_LOCAL_PART:
+    if len(address) > LONGEST_ADDRESS or len(local.encode(errors="replace")) > LONGEST_LOCAL_PART:
         raise InvalidEmail
     labels = domain.split(".")
-    if len(labels) < 2 or labels[-1].isdigit() or not all(map(_is_label, labels)):
+    if len(labels) < 2 or _NUMBER.fullmatch(labels[-1]) or not all(map(_is_label, labels)):
         raise InvalidEmail
-    if (
-        not all(_is_atom(atom) for atom in local.split("."))
-        or _ENCODED_WORD.search(local)
-        or _UNSEEN.search(local)
-    ):
+    if not local.isascii():
+        raise UnsupportedEmail
+    if not all(_ATOM.fullmatch(atom) for atom in local.split(".")) or _ENCODED_WORD.search(local):
         raise InvalidEmail
     return address
 
 
 def faults(text: str, *, field: str = "email") -> list[Fault]:
-    """The same question, for a `validation_error`."""
+    """Answer the same question for a `validation_error`."""
     try:
         parse(text)
-    except InvalidEmail:
-        return [(field, "invalid_email", "This is not an e-mail address.")]
+    except InvalidEmail as error:
+        return [(field, error.code, error.detail)]
     return []
 
 
@@ -78,16 +107,44 @@ def _is_label(text: str) -> bool:
         return False
 
 
-def _is_atom(text: str) -> bool:
-    ascii_part = "".join(character for character in text if character.isascii())
-    rest = [character for character in text if not character.isascii()]
-    if any(unicodedata.category(character)[0] not in _CATEGORIES_OF_WORDS for character in rest):
-        return False
-    return bool(text) and (not ascii_part or _ATOM.fullmatch(ascii_part) is not None)
+def shown(address: str) -> str:
+    """Return the address as people read it, and its stored form after it where they differ: letters can look alike."""
+    local, at, domain = address.rpartition("@")
+    spelled = ".".join(_spelled(label) for label in domain.split("."))
+    return address if spelled == domain else f"{local}{at}{spelled} ({domain})"
+
+
+def _spelled(label: str) -> str:
+    try:
+        return idna.decode(label) if label.startswith("xn--") else label
+    except idna.IDNAError:
+        return label
+
+
+def a_labels(text: str) -> str:
+    """Return a part of an address, each whole label in its stored form: `@m\u00fcnchen` as `@xn--mnchen-3ya`."""
+    return "".join(map(_a_label, re.split(r"([@.])", text)))
+
+
+def _a_label(text: str) -> str:
+    try:
+        return text if text.isascii() else idna.encode(text, uts46=True).decode()
+    except (idna.IDNAError, UnicodeError):
+        return text
+
+
+def is_ambiguous(stored: str) -> bool:
+    """Return whether an address that a version before 2026-11-28 stored may have been typed otherwise.
+
+    It folded cases before anything else: `stra\u00dfe.de` became `strasse.de`, which is somebody else's.
+    """
+    local, _, domain = stored.rpartition("@")
+    labels = [local, *map(_spelled, domain.split("."))]
+    return not local.isascii() or any(_FOLDED.search(label) for label in labels)
 
 
 def mailbox(address: str) -> str:
-    """What mails are counted by: one mailbox, whatever tag it is written with, and whatever dots at Gmail."""
+    """Return what mails are counted by: one mailbox, whatever tag it is written with, and whatever dots at Gmail."""
     local, _, domain = normalize(address).rpartition("@")
     local = local.partition("+")[0]
     if domain in {"gmail.com", "googlemail.com"}:

@@ -15,7 +15,7 @@ from django.db import connection
 from django.db.models import Exists
 from django.db.models.functions import Now
 
-from accounts.kit import base64url
+from accounts.kit import base64url, typed_codes
 from accounts.models import AddressChange, MailToken, PendingRegistration, User
 
 Purpose = MailToken.Purpose
@@ -120,17 +120,37 @@ def id_from_link(text: str, purpose: Purpose, *, use: str = LINK) -> UUID | None
 
 def id_from_code(text: str, *, email: str, purpose: Purpose) -> UUID | None:
     """The id of the live row whose code this is. The try is counted, and kept, before anything is compared."""
-    typed = re.sub(r"[\s-]", "", text.upper()).encode()
+    typed = typed_codes.letters(text).encode()
     with connection.cursor() as cursor:
         cursor.execute(_COUNT_TRY, [email, purpose, CODE_TRIES])
         candidates = [row[0] for row in cursor.fetchall()]
-    matches = [
-        token_id
-        for token_id in candidates
-        for key in settings.MAIL_TOKEN_KEYS
-        if hmac.compare_digest(typed, _code(key, purpose, token_id).encode())
-    ]
-    return matches[0] if matches else None
+    return next((token_id for token_id in candidates if _is_code(typed, purpose, token_id)), None)
+
+
+def user_of_used(text: str, purpose: Purpose) -> User | None:
+    """Return whose genuine link has done its work before, if they still have the address that it was about."""
+    token_id = id_from_link(text, purpose)
+    if token_id is None:
+        return None
+    used = MailToken.objects.filter(pk=token_id, purpose=purpose, used_at__isnull=False)
+    user: User | None = User.objects.mailed(token_id).filter(Exists(used)).first()
+    return user
+
+
+def user_of_used_code(text: str, *, email: str, purpose: Purpose) -> User | None:
+    """Return the same for a code while it is young. It says no more than the mail did, so no try is counted."""
+    used = MailToken.objects.filter(
+        email=email, purpose=purpose, used_at__isnull=False, code_expires_at__gt=Now()
+    )
+    typed = typed_codes.letters(text).encode()
+    mine = [token for token in used if _is_code(typed, purpose, token.pk)]
+    user: User | None = User.objects.mailed(mine[0].pk).first() if mine else None
+    return user
+
+
+def _is_code(typed: bytes, purpose: str, token_id: UUID) -> bool:
+    codes = (_code(key, purpose, token_id).encode() for key in settings.MAIL_TOKEN_KEYS)
+    return any(hmac.compare_digest(typed, code) for code in codes)
 
 
 def _proof(key: str, form: str, purpose: str, token_id: UUID) -> bytes:

@@ -151,7 +151,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         )
 
     def __str__(self) -> str:
-        return self.email or str(self.pk)
+        return email_address.shown(self.email) if self.email else str(self.pk)
 
     def set_password(self, raw_password: str | None) -> None:
         super().set_password(None if raw_password is None else passwords.canonical(raw_password))

@@ -144,6 +144,9 @@ def refresh_backend() -> KeyRingBackend:
     return KeyRingBackend(settings.REFRESH_TOKEN_KEYS, header_type="rt+jwt")
 
 
+SLOW_CLOCKS = 30  # seconds that another service's clock may be behind ours, and a fresh token be valid there
+
+
 class SessionToken(Token):
     """A token of one session. `verify` checks form; `check_time` checks time, once the database's clock is known."""
 
@@ -207,7 +210,7 @@ class SessionAccessToken(SessionToken, AccessToken):
                 "jti": str(uuid.uuid4()),
                 "tv": token_version,
                 "iat": issued,
-                "nbf": issued,
+                "nbf": issued - SLOW_CLOCKS,
                 "exp": issued + int(api_settings.ACCESS_TOKEN_LIFETIME.total_seconds()),
                 "amr": session.methods if proofs is None else proofs,
                 "auth_time": issued if proofs is not None else int(session.created_at.timestamp()),

@@ -132,7 +132,7 @@ class TestImport:
             '{"email": "ada"}',
             '{"email": "ada@example.com", "is_staff": true}',
             '{"email": "ada@example.com", "display_name": "a\\u0000b"}',
-            '{"email": "ada@example.com", "locale": "xx"}',
+            '{"email": "ada@example.com", "locale": "x!"}',
             '{"email": 1}',
         ],
     )

@@ -84,9 +84,12 @@ class TestMe:
             ({"display_name": "a\nb"}, "invalid_text"),
             ({"display_name": "a\u202eb"}, "invalid_text"),
             ({"display_name": None}, "wrong_type"),
-            ({"locale": "tlh"}, "invalid_locale"),
+            ({"locale": "de;q=1"}, "invalid_locale"),
+            ({"locale": ""}, "invalid_locale"),
             ({"timezone": "Moon/Tranquility"}, "invalid_timezone"),
             ({"timezone": "../../etc/passwd"}, "invalid_timezone"),
+            ({"timezone": "localtime"}, "invalid_timezone"),
+            ({"timezone": "Factory"}, "invalid_timezone"),
             ({"display_name": "Eve", "timezone": ""}, "invalid_timezone"),
         ],
     )

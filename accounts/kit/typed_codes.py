@@ -1,0 +1,34 @@
+"""Reads codes that people type or paste: one form, whatever the keyboard, and whatever came along.
+
+Nothing is guessed: spaces and dashes are dropped, digits of every script are digits, and what is left must be right.
+"""
+
+import unicodedata
+
+LONGEST = 64  # with what is dropped
+_SMALL = str.maketrans("abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_DROPPED = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf", "Pd", "Pc"})
+# Letters for digits, on paper: of codes that have no letters.
+_DIGITS = str.maketrans("OoIl|", "00111")
+
+
+def digits(text: str) -> str:
+    """Return the digits of an app's or a recovery code, in ASCII. Anything else stays, for the code to be wrong."""
+    return "".join(map(_ascii_digit, _plain(text))).translate(_DIGITS)
+
+
+def letters(text: str) -> str:
+    """Return the letters of a mailed code, as capitals."""
+    return _plain(text).translate(_SMALL)
+
+
+def _plain(text: str) -> str:
+    if len(text) > LONGEST:
+        return ""
+    kept = unicodedata.normalize("NFKC", text)
+    return "".join(one for one in kept if unicodedata.category(one) not in _DROPPED and one != "\u2212")
+
+
+def _ascii_digit(character: str) -> str:
+    value = unicodedata.decimal(character, None)
+    return character if value is None else str(value)
