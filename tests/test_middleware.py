@@ -129,6 +129,21 @@ class TestLog:
         assert self.line(capsys)["route"] is None
 
 
+def test_what_monitoring_adds_to_every_call_passes_the_preflight() -> None:
+    wanted = ["authorization", "content-type", "idempotency-key", "x-request-id"]
+    wanted += ["traceparent", "tracestate", "baggage", "sentry-trace"]
+    asked = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
+    with override_settings(CORS_ALLOWED_ORIGINS=["https://app.example"]):
+        headers = {**asked, "Access-Control-Request-Headers": ", ".join(wanted)}
+        answer = ListenerClient("public").options("/v1/auth/login", headers=headers)
+        foreign = ListenerClient("public").options(
+            "/v1/auth/login", headers={**headers, "Origin": "https://x.test"}
+        )
+    assert answer.status_code == 200
+    assert set(wanted) <= set(answer.headers["Access-Control-Allow-Headers"].split(", "))
+    assert "Access-Control-Allow-Origin" not in foreign.headers
+
+
 def test_cors_is_an_exact_list() -> None:
     client = ListenerClient("public")
     with override_settings(CORS_ALLOWED_ORIGINS=["https://app.example"]):

@@ -86,6 +86,8 @@ class StaffSignInForm(AuthenticationForm):  # type: ignore[misc]
 class PasswordStep(LoginView):
     """Django's sign-in page, which signs nobody in: the second step does."""
 
+    next_page = "admin:index"  # where no other page was asked for
+
     def form_valid(self, form: Any) -> HttpResponse:
         begin(self.request, form.get_user(), next_page=self.get_success_url())
         return HttpResponseRedirect(reverse("admin:factor"))

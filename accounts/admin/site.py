@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.core.exceptions import BadRequest
 from django.db.models import Model
 from django.db.models.base import ModelBase
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -36,7 +38,7 @@ class StaffSite(FactorPages, UnfoldAdminSite):  # type: ignore[misc]
         super().register(ours, admin_class, **options)
 
     def admin_view(self, view: View, cacheable: bool = False) -> View:  # noqa: FBT001, FBT002 -- Django's signature
-        return _with_referrer(super().admin_view(view, cacheable))
+        return _without_nul(_with_referrer(super().admin_view(view, cacheable)))
 
     def get_urls(self) -> list[URLPattern]:
         return [*self.factor_urls(), *super().get_urls()]
@@ -81,6 +83,33 @@ def _with_referrer(view: View) -> View:
         return response
 
     return answer
+
+
+def _without_nul(view: View) -> View:
+    """Refuse NUL: no column holds one, and PostgreSQL takes none in a question. Lists answer 400."""
+
+    @wraps(view)
+    def answer(request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
+        if any("\0" in text for name, texts in request.GET.lists() for text in (name, *texts)):
+            raise BadRequest
+        return view(request, *args, **options)
+
+    return answer
+
+
+def stale_form(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer a form whose CSRF token is an older one: it was open while a sign-in in another tab made a new one.
+
+    The pages of signing in begin again, with what they were to lead to. Other pages, and forms from elsewhere, get 403.
+    """
+    signing_in = {reverse(f"admin:{name}") for name in ("login", "factor")}
+    if "incorrect" in reason and request.path in signing_in:
+        asked = request.POST.get(REDIRECT_FIELD_NAME) or request.GET.get(REDIRECT_FIELD_NAME)
+        query = f"?{urlencode({REDIRECT_FIELD_NAME: asked})}" if asked else ""
+        return HttpResponseRedirect(f"{request.path}{query}")
+    response = TemplateResponse(request, "admin/stale.html", {"title": "Open this page again"}, status=403)
+    response.headers["Referrer-Policy"] = REFERRER_POLICY
+    return response.render()
 
 
 def _answer_as_refused(response: HttpResponse, refusal: RateLimited | ServiceUnavailable | None) -> None:

@@ -146,10 +146,14 @@ class TestCallback:
         again = post(public, "google/callback", state=state, code="x")
         assert outcome(again) == (400, "state_invalid")
 
-    def test_a_name_that_is_no_name_is_left_out(self, public, google):
-        google.add("505", email="name@gmail.test", name="\u202e" + "x" * 500)
+    @pytest.mark.parametrize(
+        ("name", "kept"),
+        [("\u202e" + "x" * 500, "x" * 100), ("Ada \U0001fae9", "Ada \U0001fae9"), ("\u3164", "")],
+    )
+    def test_of_a_name_what_can_be_kept_is_kept(self, public, google, name, kept):
+        google.add("505", email="name@gmail.test", name=name)
         assert sign_in(public, google, "505").status_code == 200
-        assert User.objects.get().display_name == ""
+        assert User.objects.get().display_name == kept
 
 
 class TestFrontEnd:
@@ -170,6 +174,28 @@ class TestFrontEnd:
         assert (answer.status_code, there.netloc, there.path) == (303, "app.test", "/google")
         assert set(parameters(answer["Location"])) == {"code"}
         assert not Session.objects.exists()
+
+    @pytest.mark.parametrize("accept", ["", "*/*", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"])
+    @pytest.mark.parametrize("state", [None, "", "foreign", "used", "%00", "x" * 3000])
+    def test_a_state_that_is_not_good_comes_back_to_it_too(self, public, google, state, accept):
+        returned = google.authorize(begin(public), "510")
+        if state == "used":
+            public.get("/v1/auth/google/callback", returned)
+        elif state is None:
+            del returned["state"]
+        else:
+            returned["state"] = "\0" if state == "%00" else state
+        answer = public.get("/v1/auth/google/callback", returned, headers={"Accept": accept})
+        wanted = "validation_error" if state == "%00" else "state_invalid"
+        assert (answer.status_code, answer["Location"]) == (303, f"https://app.test/google?error={wanted}")
+
+    @pytest.mark.parametrize("accept", ["application/json", "application/problem+json, application/json"])
+    def test_a_client_that_reads_json_alone_gets_the_document(self, public, accept):
+        answer = public.get("/v1/auth/google/callback", {"state": "foreign"}, headers={"Accept": accept})
+        assert outcome(answer) == (400, "state_invalid")
+
+    def test_so_does_one_that_posts(self, public):
+        assert outcome(post(public, "google/callback", state="foreign")) == (400, "state_invalid")
 
     def test_exchanges_it_once(self, public, google):
         code = self.code(public, google)
@@ -232,10 +258,6 @@ class TestFrontEnd:
     def test_learns_why_not(self, public, google, make_user):
         make_user("front@gmail.test")
         assert parameters(self.come_back(public, google)["Location"]) == {"error": "account_exists"}
-
-    def test_a_state_that_is_not_ours_is_answered_here(self, public):
-        answer = public.get("/v1/auth/google/callback?state=x&code=x")
-        assert outcome(answer) == (400, "state_invalid")
 
 
 class TestToken:

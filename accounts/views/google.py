@@ -133,18 +133,25 @@ class GoogleCallback(PublicEndpoint):
     )
     def get(self, request: PublicRequest) -> HttpResponseBase:
         """Where Google sends the browser. With FRONTEND_URL a 303 to its page `/google`: with `code`, for POST
-        /v1/auth/exchange; with `google_linked=true`; or with `error`, the code of a problem. Without it, as POST.
+        /v1/auth/exchange; with `google_linked=true`; or with `error`, the code of a problem. A client that accepts
+        JSON and no HTML gets a problem as a document. Without FRONTEND_URL as POST.
         """
-        query = self.query(request)
-        returned = Returned(query.state, query.code, query.error, binding_of(request) or "")
         if not settings.FRONTEND_URL:
-            return Response(finish(request, returned))
-        state = by_google.use_state(returned, client=client_of(request))
+            return Response(finish(request, self._returned(request)))
         try:
-            code = by_google.finish_for_front_end(state, returned, client=client_of(request))
+            returned, client = self._returned(request), client_of(request)
+            code = by_google.finish_for_front_end(
+                by_google.use_state(returned, client=client), returned, client=client
+            )
         except Problem as problem:
+            if wants_document(request):
+                raise
             return to_front_end(error=problem.default_code)
         return to_front_end(code=code) if code is not None else to_front_end(google_linked="true")
+
+    def _returned(self, request: PublicRequest) -> Returned:
+        query = self.query(request)
+        return Returned(query.state, query.code, query.error, binding_of(request) or "")
 
     @documented(
         "Finish signing in with Google",
@@ -286,6 +293,12 @@ def finish(request: PublicRequest, returned: Returned) -> Tokens | Linked:
         by_google.use_state(returned, client=client), returned, client=client
     )
     return tokens(pair) if pair is not None else Linked()
+
+
+def wants_document(request: PublicRequest) -> bool:
+    """Return whether this is a program: browsers that follow Google's redirect accept HTML, or anything."""
+    accepted = request.META.get("HTTP_ACCEPT", "").lower()
+    return "json" in accepted and "html" not in accepted
 
 
 def to_front_end(**parameters: str) -> HttpResponseRedirect:

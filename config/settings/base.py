@@ -142,7 +142,16 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = LARGE_BODY_LIMIT
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 # The binding cookie of a sign-in with Google, the only one that the API reads, must get through.
 CORS_ALLOW_CREDENTIALS = True
-CORS_ALLOW_HEADERS = (*default_headers, "idempotency-key")
+# Beside what browsers' clients send anyway: ids of requests and traces, which SDKs of monitoring add to every call.
+CORS_ALLOW_HEADERS = [
+    *default_headers,
+    "idempotency-key",
+    "x-request-id",
+    "traceparent",
+    "tracestate",
+    "baggage",
+    "sentry-trace",
+]
 CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After", "Idempotency-Replayed", "RateLimit-Policy", "RateLimit"]
 
 # ---------------------------------------------------------------- metrics

@@ -1,0 +1,134 @@
+"""Staff and their browsers send this to the admin: NUL, forms of another tab, addresses in Unicode."""
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.contrib import admin
+
+from accounts.admin import user_search
+from accounts.models import AddressChange, User
+from tests.authenticators import code_of
+from tests.fixtures import PASSWORD, give_app, staff_session
+from tests.listeners import ListenerClient
+
+pytestmark = pytest.mark.django_db
+LOGIN = "/admin/login/"
+VALUES = [
+    "%00", "a%00b", "", "x", "%20", "-1", "0", "true", "9" * 30, "1e400", "NaN", "%ED%A0%80", "%FF", "%F0%9F%98%80",
+    "%E2%80%AE", "2026-02-30", "9999-12-31", "{}", "[]", "%27", "%25", "a" * 3000,
+    "00000000-0000-0000-0000-000000000000",
+]  # fmt: skip
+ALWAYS = [
+    "q",
+    "p",
+    "o",
+    "e",
+    "all",
+    "_facets",
+    "user",
+    "user__exact",
+    "user__id__exact",
+    "is_popup",
+    "_to_field",
+]
+
+
+@pytest.fixture
+def boss(make_user: Any) -> ListenerClient:
+    return staff_session(make_user("boss@example.com", is_staff=True, is_superuser=True))
+
+
+def test_no_value_of_a_parameter_of_a_list_is_a_500(boss: ListenerClient) -> None:
+    asked = []
+    for model in admin.site._registry:
+        path = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+        shown = re.findall(r'href="\?([^"&=]+)', boss.get(path).content.decode())
+        for name in {*shown, *ALWAYS}:
+            for value in VALUES:
+                answer = boss.request(REQUEST_METHOD="GET", PATH_INFO=path, QUERY_STRING=f"{name}={value}")
+                asked.append(answer.status_code)
+                assert answer.status_code in {200, 302, 400}, (path, name, value)
+    assert len(asked) > 5000
+
+
+def test_nul_in_the_name_of_a_parameter_too(boss: ListenerClient) -> None:
+    answer = boss.request(REQUEST_METHOD="GET", PATH_INFO="/admin/accounts/user/", QUERY_STRING="a%00b=1")
+    assert answer.status_code == 400
+
+
+class TestSigningIn:
+    @pytest.fixture
+    def secret(self, make_user: Any) -> str:
+        return give_app(make_user("boss@example.com", is_staff=True, is_superuser=True))
+
+    def sign_in(self, client: ListenerClient, secret: str, page: str = LOGIN, **more: str) -> Any:
+        client.get(page)
+        send(client, page, username="boss@example.com", password=PASSWORD, **more)
+        return send(client, "/admin/factor/", code=code_of(secret))
+
+    def test_without_a_page_that_was_asked_for_ends_at_the_first(self, admin_site, secret):
+        assert self.sign_in(admin_site, secret)["Location"] == "/admin/"
+
+    @pytest.mark.parametrize("elsewhere", ["https://evil.example/", "//evil.example", "/\\evil.example", ""])
+    def test_never_leads_elsewhere(self, admin_site, secret, elsewhere):
+        assert self.sign_in(admin_site, secret, next=elsewhere)["Location"] == "/admin/"
+
+    def test_ends_where_it_was_asked_for(self, admin_site, secret):
+        asked = f"{LOGIN}?next=/admin/accounts/user/"
+        assert self.sign_in(admin_site, secret, asked)["Location"] == "/admin/accounts/user/"
+
+    def test_a_second_tab_comes_back_to_the_form(self, admin_site, secret):
+        admin_site.get(LOGIN)
+        old = admin_site.cookies["csrftoken"].value
+        self.sign_in(admin_site, secret)
+        for page in (LOGIN, "/admin/factor/"):
+            fields = {"username": "boss@example.com", "password": PASSWORD, "next": "/admin/accounts/user/"}
+            answer = admin_site.post(page, {**fields, "csrfmiddlewaretoken": old}, format="multipart")
+            assert (answer.status_code, urlsplit(answer["Location"]).path) == (302, page)
+        assert admin_site.get(answer["Location"]).status_code == 302  # signed in already
+
+    def test_any_other_stale_form_is_refused_with_a_page(self, boss, verified_user):
+        answer = boss.post(
+            f"/admin/accounts/user/{verified_user.pk}/suspend", {"reason": "x"}, format="multipart"
+        )
+        assert answer.status_code == 403
+        assert "Open this page again" in answer.content.decode()
+        assert User.objects.get(pk=verified_user.pk).status == "active"
+
+
+def send(client: ListenerClient, path: str, **fields: str) -> Any:
+    token = client.cookies["csrftoken"].value
+    return client.post(path, {**fields, "csrfmiddlewaretoken": token}, format="multipart")
+
+
+class TestAddressesInUnicode:
+    @pytest.mark.parametrize(
+        "term", ["münchen", "MÜNCHEN.de", "info@münchen.de", "xn--mnchen", "info@xn--mnchen-3ya.de"]
+    )
+    def test_are_found_in_both_spellings(self, make_user, term):
+        ada = make_user("info@xn--mnchen-3ya.de")
+        make_user("info@munchen.de")
+        assert user_search.ids(term) == [ada.pk]
+
+    def test_names_are_found_beside_them(self, make_user):
+        ada, bob = (
+            make_user("info@xn--mnchen-3ya.de"),
+            make_user("bob@example.com", display_name="Bob münchen"),
+        )
+        assert set(user_search.ids("münchen")) == {ada.pk, bob.pk}
+
+    def test_are_shown_in_both(self, boss, make_user):
+        ada = make_user("info@xn--mnchen-3ya.de")
+        AddressChange.objects.create(user=ada, old_email="a@example.com", new_email="b@xn--mnchen-3ya.de")
+        both = "info@münchen.de (xn--mnchen-3ya.de)"
+        for page in (
+            "/admin/accounts/user/",
+            f"/admin/accounts/user/{ada.pk}/change/",
+            "/admin/accounts/addresschange/",
+        ):
+            assert both in boss.get(page).content.decode(), page
+        assert (
+            "b@münchen.de (xn--mnchen-3ya.de)" in boss.get("/admin/accounts/addresschange/").content.decode()
+        )
