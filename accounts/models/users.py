@@ -7,6 +7,7 @@ from django.contrib.auth.base_user import BaseUserManager
 from django.contrib.auth.models import AbstractBaseUser, PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -61,6 +62,12 @@ class UserManager(BaseUserManager.from_queryset(UserQuerySet)):  # type: ignore[
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """Make an account that may do everything. Raises ValidationError: staff are held to the rules of everybody."""
+        wrong = email_address.faults(email)
+        if password is not None:
+            wrong += passwords.faults(password, known=(email,))
+        if wrong:
+            raise ValidationError([detail for _, _, detail in wrong])
         return self.create_user(
             email, password, is_staff=True, is_superuser=True, email_verified_at=timezone.now(), **fields
         )

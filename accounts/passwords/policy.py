@@ -7,8 +7,10 @@ everything else, so that one typed on another keyboard is the same one.
 import re
 import unicodedata
 from collections.abc import Iterator
+from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 
 from accounts.kit.problems import Fault
 from accounts.passwords import breached, common
@@ -67,6 +69,19 @@ def faults(password: str, *, known: tuple[str, ...], field: str = "password") ->
 def _is_common(text: str) -> bool:
     """On the list, or a few characters over and over."""
     if len(text) > common.LONGEST:
+class HeldToPolicy:
+    """Hold what Django's commands set (createsuperuser, changepassword) to the policy: AUTH_PASSWORD_VALIDATORS."""
+
+    def validate(self, password: str, user: Any = None) -> None:
+        known = (user.email or "", user.display_name) if user is not None else ()
+        wrong = faults(password, known=known)
+        if wrong:
+            raise ValidationError([detail for _, _, detail in wrong])
+
+    def get_help_text(self) -> str:
+        return f"Use {settings.PASSWORD_MIN_LENGTH} characters at least."
+
+
         return False
     return text in common.load() or _REPEATED_UNIT.fullmatch(text) is not None
 

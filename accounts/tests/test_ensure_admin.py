@@ -49,3 +49,31 @@ def test_makes_nobody_a_superuser_who_is_not(make_user: Callable[..., User]) -> 
     with pytest.raises(CommandError, match="no superuser"):
         call_command("ensure_admin")
     assert not User.objects.filter(is_superuser=True).exists()
+
+
+@pytest.mark.parametrize("password", ["a", "short one", "aaaaaaaaaaaaaaaa", "boss@example.com", "x" * 257])
+def test_holds_to_the_rules_of_everybody(monkeypatch: pytest.MonkeyPatch, password: str) -> None:
+    monkeypatch.setenv("ADMIN_PASSWORD", password)
+    with pytest.raises(CommandError, match="ADMIN_PASSWORD: ") as refusal:
+        call_command("ensure_admin")
+    assert password not in str(refusal.value).removeprefix("ADMIN_EMAIL or ADMIN_PASSWORD") or password == "a"
+    assert not User.objects.exists()
+
+
+@pytest.mark.parametrize("email", ["boss", "bo ss@example.com", "b\u00f6ss@example.com"])
+def test_wants_an_address_that_mails_reach(monkeypatch: pytest.MonkeyPatch, email: str) -> None:
+    monkeypatch.setenv("ADMIN_EMAIL", email)
+    with pytest.raises(CommandError, match="ADMIN_EMAIL"):
+        call_command("ensure_admin")
+    assert not User.objects.exists()
+
+
+def test_so_do_djangos_own_commands(monkeypatch: pytest.MonkeyPatch, make_user: Callable[..., User]) -> None:
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", "a")
+    with pytest.raises(CommandError, match="Use 12 characters"):
+        call_command("createsuperuser", "--no-input", email="root@example.com")
+    ada = make_user("ada@example.com")
+    monkeypatch.setattr("getpass.getpass", lambda prompt="": "a")
+    with pytest.raises(CommandError, match="Aborting"):
+        call_command("changepassword", "ada@example.com")
+    assert list(User.objects.values_list("password", flat=True)) == [ada.password]

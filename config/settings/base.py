@@ -171,6 +171,7 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
     "accounts.passwords.imported.PlainBCrypt",
 ]
+AUTH_PASSWORD_VALIDATORS = [{"NAME": "accounts.passwords.policy.HeldToPolicy"}]  # of Django's commands alone
 PASSWORD_MAX_LENGTH = 256
 PASSWORD_MIN_LENGTH = integer("PASSWORD_MIN_LENGTH", default=12, least=8, most=PASSWORD_MAX_LENGTH)
 BREACHED_PASSWORDS_URL = env.str("BREACHED_PASSWORDS_URL", default="")

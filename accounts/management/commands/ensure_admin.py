@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
@@ -23,7 +24,10 @@ class Command(BaseCommand):
             raise CommandError("ADMIN_EMAIL and ADMIN_PASSWORD must be set in the environment.")
         existing = User.objects.by_email(email).first()
         if existing is None:
-            user = create_first_admin(email=email, password=password)
+            try:
+                user = create_first_admin(email=email, password=password)
+            except ValidationError as error:
+                raise CommandError(f"ADMIN_EMAIL or ADMIN_PASSWORD: {' '.join(error.messages)}") from None
             link = staff_enrolment.make_link(user, actor=ACTOR)
             self.stdout.write(f"Created the superuser {email}. Add the second factor, once, here: {link}")
         elif existing.is_superuser:
