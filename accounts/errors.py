@@ -6,6 +6,8 @@ Problem
 ...
 """
 
+from django.conf import settings
+
 from accounts.kit.problems import NotFound, Problem, Unauthenticated
 
 
@@ -127,7 +129,7 @@ class PasskeyRefused(Problem):
 class PasskeyLimit(Problem):
     status_code = 409
     default_code = "passkey_limit"
-    default_detail = "The account has 20 passkeys. Remove one first."
+    default_detail = f"The account has {settings.MOST_PASSKEYS} passkeys. Remove one first."
 
 
 class TOTPAlreadyEnabled(Problem):

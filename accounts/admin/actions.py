@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 from django.http import HttpRequest
@@ -19,8 +20,13 @@ from accounts.admin.user_page import may_act_on
 from accounts.audit import Event
 from accounts.factors import resets
 from accounts.identity import contests, status
+from accounts.mail.terms import HOUR, in_units
 from accounts.models import OutboxMessage, Session, User
 from accounts.sign_in import pauses
+
+DELAY = in_units(
+    settings.FACTOR_RESET_DELAY, HOUR
+)  # until the factors of somebody who lost them all are removed
 
 
 class ActionRefused(Exception):
@@ -174,8 +180,8 @@ ORDERS = {
         title="Remove all second factors of",
         permission="accounts.reset_factors",
         explanation="For somebody who has lost them all and whom you have recognised by other means. A mail says so at "
-        "once, with a link that cancels it; 72 hours later every factor goes and every session ends.",
-        button="Begin the 72 hours",
+        f"once, with a link that cancels it; {DELAY} hours later every factor goes and every session ends.",
+        button=f"Begin the {DELAY} hours",
         carry_out=remove_factors,
     ),
     "lift-pause": UserOrder(

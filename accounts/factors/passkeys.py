@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from allauth.mfa.models import Authenticator
+from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models.fields.json import KT
 from django.db.models.functions import Now
@@ -29,7 +30,6 @@ from accounts.kit.client import Client
 from accounts.models import MFAToken, Session, User
 
 Type = Authenticator.Type
-MOST = 20
 
 # One statement judges and moves the counter, so that of two copies used at once one is seen to be late.
 _COUNT = """
@@ -43,7 +43,7 @@ RETURNING id
 
 def registration_options(session: Session) -> dict[str, Any]:
     known = [one.credential_id for one in credentials(session.user_id).values()]
-    if len(known) >= MOST:
+    if len(known) >= settings.MOST_PASSKEYS:
         raise PasskeyLimit
     challenge = webauthn.ask(Purpose.REGISTER, session=session)
     return webauthn.creation_options(session.user, challenge, known)
@@ -58,7 +58,7 @@ def register(session: Session, credential: dict[str, Any], *, name: str) -> Auth
     made = data.credential_data
     if made is None or _is_known(made.credential_id):
         raise PasskeyRefused
-    if factors.of(session.user_id, Type.WEBAUTHN).count() >= MOST:
+    if factors.of(session.user_id, Type.WEBAUTHN).count() >= settings.MOST_PASSKEYS:
         raise PasskeyLimit
     if not webauthn.use(challenge, Purpose.REGISTER, session=session):
         raise PasskeyRefused

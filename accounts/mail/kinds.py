@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.kit import devices, email_address
 from accounts.mail import tokens
+from accounts.mail.terms import terms, terms_of_factors
 from accounts.models import MailToken, OutboxMessage, User
 
 VERIFY_EMAIL = "verify_email"
@@ -191,9 +192,7 @@ def _about_token(message: OutboxMessage, token: MailToken) -> dict[str, Any]:
         "refuse_link": _refuse_link(token),
         "code": tokens.code(token),
         "account": email_address.masked(token.change.old_email if token.change else token.email),
-        "days": tokens.LIFETIMES[tokens.Purpose.UNDO_EMAIL].days,
         "contested": message.user is not None and message.user.contested_at is not None,
-        "hours": int(tokens.LIFETIMES[tokens.Purpose(token.purpose)].total_seconds() // 3600),
     }
 
 
@@ -210,6 +209,7 @@ def _compose_notice(message: OutboxMessage) -> EmailMultiAlternatives | None:
             "ip": event.ip,
             "device": devices.describe(event.user_agent),
             "deletes_at": message.user.deletes_at if message.user else None,
+            **(terms_of_factors() if message.kind == FACTORS_GUESSED else {}),
         }
     return _render(message, kind, to=message.requested_email, context=context)
 
@@ -218,7 +218,7 @@ def _render(
     message: OutboxMessage, kind: Kind, *, to: str, context: dict[str, Any]
 ) -> EmailMultiAlternatives:
     with translation.override(language_of(message.user)):
-        everywhere = {"service": settings.SERVICE_NAME, "subject": str(kind.subject), **context}
+        everywhere = {"service": settings.SERVICE_NAME, "subject": str(kind.subject), **terms(), **context}
         mail = EmailMultiAlternatives(
             subject=str(kind.subject),
             body=render_to_string(f"mail/{message.kind}.txt", everywhere),

@@ -9,9 +9,10 @@ from accounts.passwords.hashing import (
     require_room,
     verify,
 )
-from accounts.passwords.policy import MOST_COMPOSED, canonical, faults
+from accounts.passwords.policy import LENGTHS, MOST_COMPOSED, canonical, faults
 
 __all__ = [
+    "LENGTHS",
     "MOST_COMPOSED",
     "Attempt",
     "by_device",

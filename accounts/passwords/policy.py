@@ -18,6 +18,9 @@ from accounts.passwords import breached, common
 MOST_COMPOSED = 4  # characters that normalization makes one of, at most: Greek capitals with three marks
 
 
+# For the documents of the API.
+LENGTHS = f"{settings.PASSWORD_MIN_LENGTH} to {settings.PASSWORD_MAX_LENGTH} characters, any; no rule of composition."
+
 _SEPARATORS = re.compile(r"[\W_]+")
 
 
@@ -66,9 +69,6 @@ def faults(password: str, *, known: tuple[str, ...], field: str = "password") ->
     return []
 
 
-def _is_common(text: str) -> bool:
-    """On the list, or a few characters over and over."""
-    if len(text) > common.LONGEST:
 class HeldToPolicy:
     """Hold what Django's commands set (createsuperuser, changepassword) to the policy: AUTH_PASSWORD_VALIDATORS."""
 
@@ -82,6 +82,9 @@ class HeldToPolicy:
         return f"Use {settings.PASSWORD_MIN_LENGTH} characters at least."
 
 
+def _is_common(text: str) -> bool:
+    """On the list, or a few characters over and over."""
+    if len(text) > common.LONGEST:
         return False
     return text in common.load() or _REPEATED_UNIT.fullmatch(text) is not None
 

@@ -1,7 +1,7 @@
 """Each kind of mail is rendered: HTML and text say the same, and nothing in it was typed by a stranger."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html import unescape
 
 import pytest
@@ -12,6 +12,7 @@ from accounts import audit
 from accounts.audit import Event
 from accounts.kit.client import Client
 from accounts.mail import kinds, tokens
+from accounts.mail.terms import HOUR, MINUTE, in_units
 from accounts.models import OutboxMessage
 
 LATER = datetime(2026, 12, 7, 14, 5, tzinfo=UTC)
@@ -106,3 +107,93 @@ class TestEveryLanguage:
 
     def test_lines_of_text_are_short(self, mail):
         assert all(len(line) <= 78 or "token=" in line for line in mail.body.splitlines())
+
+
+NUMBER_WORDS = r"\d|\b(quarter|one hour|an hour|three days|seven days|ten times|ten wrong|twenty)\b"
+
+
+class TestNumbers:
+    """How long and how often: what the settings say, in every language."""
+
+    @pytest.fixture(params=["en", *catalogues.LANGUAGES])
+    def language(self, request):
+        return request.param
+
+    @pytest.fixture(autouse=True)
+    def _odd_ones(self, settings, monkeypatch):
+        purposes = tokens.Purpose
+        odd = {
+            purposes.RESET: 41,
+            purposes.CHANGE_EMAIL: 43,
+            purposes.UNDO_EMAIL: 11 * 1440,
+            purposes.VERIFY: 47 * 60,
+        }
+        lasting = {purpose: timedelta(minutes=minutes) for purpose, minutes in odd.items()}
+        monkeypatch.setattr(tokens, "LIFETIMES", {**tokens.LIFETIMES, **lasting})
+        monkeypatch.setattr(tokens, "CODE_LIFETIMES", {purposes.VERIFY: timedelta(minutes=13)})
+        settings.FACTOR_RESET_DELAY = timedelta(hours=37)
+        settings.RATE_LIMITS = {
+            **settings.RATE_LIMITS,
+            "wrong_proofs": (17, 19 * 60),
+            "wrong_factors": (100, 7 * 86400, 23, 29 * 60),
+        }
+
+    @pytest.mark.django_db
+    def test_of_a_mail(self, mail, kind):
+        wanted = {
+            kinds.VERIFY_EMAIL: {"47", "13"},
+            kinds.ADDRESS_TAKEN: {"41"},
+            kinds.ADDRESS_CONTESTED: {"41"},
+            kinds.PASSWORD_RESET_LINK: {"41"},
+            kinds.ADDRESS_RESTORED: {"41"},
+            kinds.EMAIL_CHANGE_CONFIRM: {"43", "11"},
+            kinds.EMAIL_CHANGE_NOTICE: {"11"},
+            kinds.EMAIL_CHANGED: {"11"},
+            kinds.ADDRESS_RESERVED: {"11"},
+            kinds.FACTOR_RESET_STARTED: {"37"},
+            kinds.FACTOR_RESET_DONE: {"37"},
+            kinds.PROOFS_EXHAUSTED: {"17", "19"},
+            kinds.FACTORS_GUESSED: {"23", "29"},
+        }.get(kind, set())
+        odd = {"11", "13", "17", "19", "23", "29", "37", "41", "43", "47"}
+        html = re.sub(
+            r"<style.*?</style>|<[^>]*>|192\.0\.2\.1", " ", mail.alternatives[0][0], flags=re.DOTALL
+        )
+        text = re.sub(r"https://\S+|192\.0\.2\.1", " ", mail.body)
+        times = r"\d{1,2}:\d\d|\d{4}-\d\d-\d\d|\d{1,2}\.? \w+ \d{4}"
+        for shown in (text, html):
+            found = set(re.findall(r"\b\d+\b", re.sub(times, " ", shown)))
+            assert wanted <= found
+            assert not found & (odd - wanted)
+
+    def test_none_is_in_a_text(self):
+        typed = [
+            text
+            for text in catalogues.messages()
+            if re.search(NUMBER_WORDS, re.sub(r"%\(\w+\)\w", "", text), re.IGNORECASE)
+        ]
+        assert typed == []
+
+    @pytest.mark.parametrize(
+        ("duration", "unit", "written"),
+        [
+            (timedelta(hours=72), HOUR, "72"),
+            (timedelta(minutes=90), HOUR, "1.5"),
+            (timedelta(minutes=60), MINUTE, "60"),
+            (timedelta(hours=1), MINUTE, "60"),
+        ],
+    )
+    def test_are_written_short(self, duration, unit, written):
+        assert in_units(duration, unit) == written
+
+
+@pytest.mark.django_db
+def test_pages_tell_the_same_numbers(public, settings, monkeypatch):
+    monkeypatch.setattr(tokens, "CODE_LIFETIMES", {tokens.Purpose.VERIFY: timedelta(minutes=13)})
+    for language, words in (
+        ("en", "valid for 13 minutes"),
+        ("de", "gilt 13 Minuten"),
+        ("fr", "valable 13 minutes"),
+    ):
+        page = public.get("/v1/auth/verify-email", headers={"Accept-Language": language})
+        assert words in page.content.decode()

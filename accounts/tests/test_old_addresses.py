@@ -15,7 +15,7 @@ from accounts.tests.conftest import deliver_mails, link_in, outcome, post
 from tests.fixtures import PASSWORD
 
 pytestmark = pytest.mark.django_db
-BEFORE, AFTER = ("accounts", "0012_words_of_the_admin"), ("accounts", "0013_folded_addresses")
+BEFORE, AFTER = ("accounts", "0017_too_many_sessions"), ("accounts", "0018_folded_addresses")
 
 
 @pytest.fixture

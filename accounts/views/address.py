@@ -1,6 +1,7 @@
 """Another address for the account: asked for, confirmed by the new mailbox, taken back by the old one."""
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import msgspec
 from django.conf import settings
@@ -13,12 +14,16 @@ from accounts.kit.client import Client, client_of
 from accounts.kit.documentation import documented
 from accounts.kit.problems import Problem, RateLimited, ServiceUnavailable, ValidationFailed
 from accounts.kit.responses import Response
+from accounts.mail import tokens
+from accounts.mail.terms import MINUTE, in_units
+from accounts.mail.tokens import Purpose
 from accounts.models import User
 from accounts.tiers import PublicEndpoint, PublicRequest, UserRequest, VerifiedEndpoint
 from accounts.views.answers import EMAIL, LINK_EXAMPLE, Detail
 from accounts.views.pages import is_form, page, refusal
 
-REQUESTED = Detail("We have sent a mail to the new address. Follow the link in it within an hour.")
+WITHIN = in_units(tokens.LIFETIMES[Purpose.CHANGE_EMAIL], MINUTE)
+REQUESTED = Detail(f"We have sent a mail to the new address. Follow the link in it within {WITHIN} minutes.")
 
 
 class ChangeEmail(VerifiedEndpoint):
@@ -53,6 +58,7 @@ class LinkEndpoint(PublicEndpoint):
     """What a mailed link leads to: a page whose button posts the token, or a front end that posts it as JSON."""
 
     takes_forms = True
+    purpose: ClassVar[Purpose]
 
     class Query(tiers.Query):
         token: str = ""
@@ -60,15 +66,22 @@ class LinkEndpoint(PublicEndpoint):
     class Body(tiers.Body):
         token: str
 
+    def _done_before(self, request: PublicRequest) -> User | None:
+        """Return whose link it is that has done its work already: a button is clicked twice."""
+        return tokens.user_of_used(request.data.token, self.purpose)
+
     def answer(self, request: PublicRequest, use: Callable[..., User], *, done: str) -> HttpResponse:
         """Uses the link up. A form is answered with the page `done`, or one that says why not."""
         client: Client = client_of(request)
         try:
             user = use(request.data.token, client=client)
         except Problem as problem:
-            if is_form(request):
+            if not is_form(request):
+                raise
+            before = self._done_before(request) if isinstance(problem, TokenInvalid) else None
+            if before is None:
                 return refusal(request, problem)
-            raise
+            user = before
         if is_form(request):
             contested = user.contested_at is not None
             return page(request, done, service=settings.SERVICE_NAME, email=user.email, contested=contested)
@@ -77,6 +90,7 @@ class LinkEndpoint(PublicEndpoint):
 
 class ConfirmEmailChange(LinkEndpoint):
     limits = {"POST": ("confirm_email_change",)}
+    purpose = Purpose.CHANGE_EMAIL
 
     @documented("Page of the link to the new address", answer=str, example="<!doctype html>...")
     def get(self, request: PublicRequest) -> HttpResponse:
@@ -107,6 +121,7 @@ class ConfirmEmailChange(LinkEndpoint):
 
 class UndoEmailChange(LinkEndpoint):
     limits = {"POST": ("undo_email_change",)}
+    purpose = Purpose.UNDO_EMAIL
 
     @documented("Page of the link to the old address", answer=str, example="<!doctype html>...")
     def get(self, request: PublicRequest) -> HttpResponse:

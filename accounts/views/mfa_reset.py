@@ -7,6 +7,7 @@ from accounts.errors import TokenInvalid
 from accounts.factors import resets
 from accounts.kit.documentation import documented
 from accounts.kit.problems import RateLimited
+from accounts.mail.tokens import Purpose
 from accounts.tiers import PublicRequest
 from accounts.views.address import Address, LinkEndpoint
 from accounts.views.answers import EMAIL, LINK_EXAMPLE
@@ -15,6 +16,7 @@ from accounts.views.pages import page
 
 class CancelMFAReset(LinkEndpoint):
     limits = {"POST": ("cancel_mfa_reset",)}
+    purpose = Purpose.KEEP_FACTORS
 
     @documented("Page of the link that keeps the second factor", answer=str, example="<!doctype html>...")
     def get(self, request: PublicRequest) -> HttpResponse:

@@ -17,6 +17,7 @@ from django.utils.translation.trans_real import parse_accept_lang_header
 from rest_framework.request import Request
 
 from accounts.kit.problems import Problem
+from accounts.mail.terms import terms
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -65,7 +66,7 @@ def page(request: Request, template: str, *, status: int = 200, **context: Any) 
     """The only thing that a page may load is its own style; the only place its form may go to is this service."""
     nonce = secrets.token_urlsafe(16)
     with translation.override(language_of(request)):
-        text = render_to_string(f"pages/{template}.html", {**context, "nonce": nonce})
+        text = render_to_string(f"pages/{template}.html", {**terms(), **context, "nonce": nonce})
     response = HttpResponse(text, status=status)
     response.headers["Content-Security-Policy"] = (
         f"default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"

@@ -7,19 +7,21 @@ from django.http import HttpResponse
 from django.utils import translation
 from msgspec import Meta
 
-from accounts import tiers
+from accounts import passwords, tiers
 from accounts.errors import ReauthenticationFailed, ReauthenticationRequired, TokenInvalid
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
 from accounts.kit.problems import Problem, RateLimited, ServiceUnavailable, ValidationFailed
 from accounts.kit.responses import Response
+from accounts.mail import tokens
+from accounts.mail.tokens import Purpose
 from accounts.sign_in import password_change, password_reset
 from accounts.tiers import PublicEndpoint, PublicRequest, UserRequest, VerifiedEndpoint
 from accounts.views.answers import EMAIL, LINK_EXAMPLE, Detail
 from accounts.views.pages import is_form, language_of, page, refusal, words_for
 
 REQUESTED = Detail("If this address has an account, we have sent a mail to it. Follow the link in it.")
-NewPassword = Annotated[str, Meta(description="12 to 256 characters, any; no rule of composition.")]
+NewPassword = Annotated[str, Meta(description=passwords.LENGTHS)]
 
 
 class PasswordResetRequest(PublicEndpoint):
@@ -90,12 +92,17 @@ class PasswordReset(PublicEndpoint):
                 return _form(request, body.token, status=400, faults=problem.extra["errors"])
             raise
         except Problem as problem:
-            if is_form(request):
-                return refusal(request, problem)
-            raise
+            if not is_form(request):
+                raise
+            again = isinstance(problem, TokenInvalid) and tokens.user_of_used(body.token, Purpose.RESET)
+            return _done(request, again=True) if again else refusal(request, problem)
         if is_form(request):
-            return page(request, "password_was_reset", service=settings.SERVICE_NAME)
+            return _done(request, again=False)
         return Response(status=204)
+
+
+def _done(request: PublicRequest, *, again: bool) -> HttpResponse:
+    return page(request, "password_was_reset", service=settings.SERVICE_NAME, again=again)
 
 
 class ChangePassword(VerifiedEndpoint):

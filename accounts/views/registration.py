@@ -5,20 +5,27 @@ from typing import Annotated
 import msgspec
 from django.conf import settings
 from django.http import HttpResponse
-from msgspec import Meta
+from msgspec import Meta, structs
 
-from accounts import tiers
+from accounts import passwords, tiers
 from accounts.errors import TokenInvalid
 from accounts.identity import refused_registration, signup
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
 from accounts.kit.problems import Problem, RateLimited, ServiceUnavailable, ValidationFailed
 from accounts.kit.responses import Response
+from accounts.mail import tokens as mail_tokens
+from accounts.mail.terms import MINUTE, in_units
+from accounts.mail.tokens import Purpose
 from accounts.models import User
 from accounts.tiers import PublicEndpoint, PublicRequest
 from accounts.views.answers import EMAIL, LINK_EXAMPLE, Detail
 from accounts.views.pages import is_form, page, refusal
 
+OF_CODES = (
+    f"{mail_tokens.CODE_LENGTH} letters, valid for "
+    f"{in_units(mail_tokens.CODE_LIFETIMES[Purpose.VERIFY], MINUTE)} minutes and {mail_tokens.CODE_TRIES} tries."
+)
 REGISTERED = Detail("We have sent a mail to this address. Follow the link in it.")
 RESENT = Detail("If this address waits for its confirmation, we have sent another mail to it.")
 
@@ -28,7 +35,7 @@ class Register(PublicEndpoint):
 
     class Body(tiers.Body):
         email: str
-        password: Annotated[str, Meta(description="12 to 256 characters, any; no rule of composition.")]
+        password: Annotated[str, Meta(description=passwords.LENGTHS)]
         display_name: str = ""
         locale: Annotated[str, Meta(description="Language of the mails.")] = "en"
 
@@ -71,7 +78,7 @@ class VerifyEmail(PublicEndpoint):
     class Body(tiers.Body):
         token: Annotated[str | None, Meta(description="From the link; or else `email` and `code`.")] = None
         email: str | None = None
-        code: Annotated[str | None, Meta(description="8 letters, valid for 15 minutes and 5 tries.")] = None
+        code: Annotated[str | None, Meta(description=OF_CODES)] = None
 
     @documented("Page of the mailed link", answer=str, example="<!doctype html>...")
     def get(self, request: PublicRequest) -> HttpResponse:
@@ -96,11 +103,12 @@ class VerifyEmail(PublicEndpoint):
             return Response(VerifiedEmail(user.email or "", email_verified=True))
         try:
             user = self._confirm(request)
+        except TokenInvalid as problem:
+            before = signup.confirmed_before(**structs.asdict(request.data))
+            return refusal(request, problem) if before is None else _confirmed(request, before, again=True)
         except Problem as problem:
             return refusal(request, problem)
-        return page(
-            request, "email_verified", service=settings.SERVICE_NAME, has_password=user.has_usable_password()
-        )
+        return _confirmed(request, user, again=False)
 
     def _confirm(self, request: PublicRequest) -> User:
         body, client = request.data, client_of(request)
@@ -109,6 +117,13 @@ class VerifyEmail(PublicEndpoint):
         if body.token is None and body.email is not None and body.code is not None:
             return signup.confirm_by_code(email=body.email, code=body.code, client=client)
         raise ValidationFailed(("token", "required", "Send `token`, or `email` and `code`."))
+
+
+def _confirmed(request: PublicRequest, user: User, *, again: bool) -> HttpResponse:
+    has_password = user.has_usable_password()
+    return page(
+        request, "email_verified", service=settings.SERVICE_NAME, has_password=has_password, again=again
+    )
 
 
 class RefuseRegistration(PublicEndpoint):

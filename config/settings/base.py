@@ -9,8 +9,6 @@ from typing import Any
 
 from corsheaders.defaults import default_headers
 
-from corsheaders.defaults import default_headers
-
 from config.settings.admin import *  # noqa: F403
 from config.settings.database import *  # noqa: F403
 from config.settings.environment import (
@@ -215,6 +213,7 @@ MFA_RECOVERY_CODE_COUNT = 10
 MFA_RECOVERY_CODE_DIGITS = 16
 MFA_TOKEN_LIFETIME = timedelta(minutes=5)  # of a sign-in that lacks only its second factor
 TOTP_ENROLMENT_LIFETIME = timedelta(minutes=15)
+MOST_PASSKEYS = 20  # of an account
 PASSKEY_CHALLENGE_LIFETIME = timedelta(minutes=5)
 FACTOR_RESET_DELAY = timedelta(hours=72)
 # Passkeys are bound to one name and a list of pages for good: a new name orphans them all. Both come from where the

@@ -1,19 +1,22 @@
-"""Helps somebody who has lost every second factor: 72 hours of delay, mails, a link that cancels it."""
+"""Helps somebody who has lost every second factor: a delay (FACTOR_RESET_DELAY), mails, a link that cancels it."""
 
 import getpass
 import json
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.factors import resets as factor_resets
 from accounts.factors.resets import ResetRefused
+from accounts.mail.terms import HOUR, in_units
 from accounts.models import FactorReset, User
 
 
 class Command(BaseCommand):
     help = (
-        "Removes every second factor of a user, 72 hours from now. The user is told by mail at once, with a link that "
+        f"Removes every second factor of a user, {in_units(settings.FACTOR_RESET_DELAY, HOUR)} hours from now. "
+        "The user is told by mail at once, with a link that "
         "cancels it, and when it is done. Without a user it lists what is under way."
     )
 

@@ -5,15 +5,17 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from accounts.mail.terms import HOUR, in_units
+from accounts.mail.tokens import LIFETIMES, Purpose
 from accounts.models import User
 from accounts.sign_in import staff_enrolment
 from accounts.sign_in.staff_enrolment import LinkRefused
 
+WITHIN = in_units(LIFETIMES[Purpose.STAFF_ENROL], HOUR)
+
 
 class Command(BaseCommand):
-    help = (
-        "Prints a link that works once, within 24 hours, with the password. Older links of the user are void."
-    )
+    help = f"Prints a link that works once, within {WITHIN} hours, with the password. Older links of the user are void."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("user", help="id or e-mail address")

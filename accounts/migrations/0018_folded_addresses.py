@@ -36,6 +36,6 @@ def spelled(label):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0012_words_of_the_admin")]
+    dependencies = [("accounts", "0017_too_many_sessions")]
 
     operations = [migrations.RunPython(void_links, migrations.RunPython.noop)]

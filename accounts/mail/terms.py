@@ -1,0 +1,39 @@
+"""Tells how long and how often: the numbers in mails and on pages, as the settings have them."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+
+from accounts.kit import throttles
+from accounts.mail import tokens
+from accounts.mail.tokens import Purpose
+
+DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
+
+
+def terms() -> dict[str, Any]:
+    """Return them by the names that templates use; a text that has none of them is not touched by it."""
+    proofs = throttles.hit("wrong_proofs")
+    return {
+        "reset_minutes": in_units(tokens.LIFETIMES[Purpose.RESET], MINUTE),
+        "change_minutes": in_units(tokens.LIFETIMES[Purpose.CHANGE_EMAIL], MINUTE),
+        "undo_days": in_units(tokens.LIFETIMES[Purpose.UNDO_EMAIL], DAY),
+        "code_minutes": in_units(tokens.CODE_LIFETIMES[Purpose.VERIFY], MINUTE),
+        "hours": in_units(tokens.LIFETIMES[Purpose.VERIFY], HOUR),
+        "removal_hours": in_units(settings.FACTOR_RESET_DELAY, HOUR),
+        "wrong": proofs.allowed,
+        "pause_minutes": in_units(timedelta(microseconds=proofs.window), MINUTE),
+    }
+
+
+def terms_of_factors() -> dict[str, Any]:
+    """Return how many wrong second factors in a row bring how long a pause."""
+    factors = throttles.hit("wrong_factors")
+    pause = timedelta(microseconds=factors.delay)
+    return {"wrong": factors.free, "pause_minutes": in_units(pause, MINUTE)}
+
+
+def in_units(duration: timedelta, unit: timedelta) -> str:
+    """Return how many units it lasts, such as 72, or 1.5."""
+    return f"{duration / unit:.1f}".removesuffix(".0")
