@@ -15,11 +15,6 @@ from tests.listeners import ListenerClient
 
 pytestmark = pytest.mark.django_db
 LOGIN = "/admin/login/"
-VALUES = [
-    "%00", "a%00b", "", "x", "%20", "-1", "0", "true", "9" * 30, "1e400", "NaN", "%ED%A0%80", "%FF", "%F0%9F%98%80",
-    "%E2%80%AE", "2026-02-30", "9999-12-31", "{}", "[]", "%27", "%25", "a" * 3000,
-    "00000000-0000-0000-0000-000000000000",
-]  # fmt: skip
 ALWAYS = [
     "q",
     "p",
@@ -41,16 +36,17 @@ def boss(make_user: Any) -> ListenerClient:
 
 
 def test_no_value_of_a_parameter_of_a_list_is_a_500(boss: ListenerClient) -> None:
+    """The values that no column has; tests/test_junk_forms.py makes up others."""
     asked = []
     for model in admin.site._registry:
         path = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
-        shown = re.findall(r'href="\?([^"&=]+)', boss.get(path).content.decode())
-        for name in {*shown, *ALWAYS}:
-            for value in VALUES:
-                answer = boss.request(REQUEST_METHOD="GET", PATH_INFO=path, QUERY_STRING=f"{name}={value}")
-                asked.append(answer.status_code)
-                assert answer.status_code in {200, 302, 400}, (path, name, value)
-    assert len(asked) > 5000
+        shown = set(re.findall(r'href="\?([^"&=]+)', boss.get(path).content.decode()))
+        queries = [f"{name}=a%00b" for name in {*shown, *ALWAYS}] + [f"{name}={'9' * 30}" for name in shown]
+        for query in queries:
+            answer = boss.request(REQUEST_METHOD="GET", PATH_INFO=path, QUERY_STRING=query)
+            asked.append(answer.status_code)
+            assert answer.status_code in ({400} if "%00" in query else {200, 302}), (path, query)
+    assert len(asked) > 300
 
 
 def test_nul_in_the_name_of_a_parameter_too(boss: ListenerClient) -> None:
