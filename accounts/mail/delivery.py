@@ -7,8 +7,7 @@ nobody's fault and costs no try, but after a day the message is dead all the sam
 """
 
 import smtplib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from enum import Enum

@@ -3,6 +3,7 @@
 import base64
 import json
 import time
+from typing import Any
 from uuid import uuid4
 
 import jwt
@@ -163,7 +164,7 @@ class TestForgedTokens:
             assert refused(token)
 
     def test_another_library_verifies_ours_and_we_what_it_writes(self, public, pair, claims):
-        options = {"audience": settings.TOKEN_AUDIENCE, "issuer": settings.TOKEN_ISSUER}
+        options: dict[str, Any] = {"audience": settings.TOKEN_AUDIENCE, "issuer": settings.TOKEN_ISSUER}
         assert jwt.decode(pair["access_token"], KEY.material, ["HS256"], **options) == claims
         theirs = jwt.encode(claims, KEY.material, "HS256", headers={"kid": KEY.kid, "typ": "at+jwt"})
         assert public.with_token(theirs).get("/v1/auth/me").status_code == 200
