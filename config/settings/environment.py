@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import builtins
 import math
 import os
 import re
@@ -19,17 +20,16 @@ from redis.connection import parse_url
 
 from config.peers import UNIX, Peers
 
-Text = str  # whose names the methods below take
-Texts = list[str]
-
 
 class Environment:
     """Read the variables of this process as they are: a `$` in one does not lead to another."""
 
-    def str(self, variable: Text, default: Text = "") -> Text:
+    def str(self, variable: builtins.str, default: builtins.str = "") -> builtins.str:
         return os.environ.get(variable, default)
 
-    def list(self, variable: Text, default: Sequence[Text] = ()) -> Texts:
+    def list(
+        self, variable: builtins.str, default: Sequence[builtins.str] = ()
+    ) -> builtins.list[builtins.str]:
         """Return the parts between commas; the default where the variable is not set."""
         text = os.environ.get(variable)
         return [*default] if text is None else [part.strip() for part in text.split(",") if part.strip()]
