@@ -13,15 +13,18 @@ from tests.fixtures import PASSWORD
 from tests.served import ask, served
 from tests.waiting import eventually
 
-EMAIL = "ada@example.com"
 WAITING, SEATS = 12, 2  # SEATS is what tests/served.py gives a process
-BODY = json.dumps({"email": EMAIL, "password": PASSWORD}).encode()
 LOGIN = (
     b"POST /v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n"
-    b"Content-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
+    b"Content-Length: %d\r\n\r\n%s"
 )
 READY = b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 LOOK_UP = b"GET /v1/auth/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nConnection: close\r\n\r\n"
+
+
+def login(email: str) -> bytes:
+    body = json.dumps({"email": email, "password": PASSWORD}).encode()
+    return LOGIN % (len(body), body)
 
 
 def database_url() -> str:
@@ -45,8 +48,8 @@ def status_of(answer: bytes) -> int:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("server", ["gunicorn", "granian"])
 def test_others_are_answered_while_more_wait_than_there_are_seats(server, tmp_path, make_user, access_token):
-    ada = make_user(EMAIL, password=PASSWORD)
-    look_up = LOOK_UP % access_token(ada).encode()
+    people = [make_user(f"{number}@example.com", password=PASSWORD) for number in range(10)]
+    look_up = LOOK_UP % access_token(people[0]).encode()
     file, end = Path(tmp_path) / "turns.json", threading.Event()
     machine = Turns(lambda: file, running=1, waiting=WAITING, patience=60, nice=0)
     with (
@@ -62,7 +65,7 @@ def test_others_are_answered_while_more_wait_than_there_are_seats(server, tmp_pa
     ):
         holder: Future[object] = pool.submit(machine.do, end.wait, "somebody")
         eventually(lambda: file.exists() and json.loads(file.read_bytes()))
-        asked = [pool.submit(ask, listener.port, LOGIN, patience=120) for _ in range(10)]
+        asked = [pool.submit(ask, listener.port, login(one.email), patience=120) for one in people]
         try:
             eventually(
                 lambda: len(json.loads(file.read_bytes())) == 11 or any(one.done() for one in asked),

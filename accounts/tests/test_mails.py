@@ -144,6 +144,7 @@ class TestNumbers:
             kinds.VERIFY_EMAIL: {"47", "13"},
             kinds.ADDRESS_TAKEN: {"41"},
             kinds.ADDRESS_CONTESTED: {"41"},
+            kinds.PASSWORD_TO_CHOOSE: {"41"},
             kinds.PASSWORD_RESET_LINK: {"41"},
             kinds.ADDRESS_RESTORED: {"41"},
             kinds.EMAIL_CHANGE_CONFIRM: {"43", "11"},

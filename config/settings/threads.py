@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
+from config.settings import service
 from config.settings.environment import decimal, env, integer
-from config.settings.service import LISTENER, VAR_DIR
 
 # Of a process: each has a connection to the database (accounts/kit/seats.py).
 WEB_THREADS = integer("WEB_THREADS", default=4, least=1)
@@ -19,9 +19,9 @@ PASSWORD_HASHING_PATIENCE = decimal("PASSWORD_HASHING_PATIENCE", default=8)
 PASSWORD_HASHING_NICE = 3  # half the processor time of whoever competes for it
 # Containers of one machine that hash share this file.
 PASSWORD_HASHING_TURNS = Path(
-    env.str("PASSWORD_HASHING_TURNS", default=str(VAR_DIR / "password-hashing.json"))
+    env.str("PASSWORD_HASHING_TURNS", default=str(service.VAR_DIR / "password-hashing.json"))
 )
 
 # Everybody who hashes or waits for it may be in one process, and leaves it its WEB_THREADS all the same.
-HASHES = LISTENER in {"public", "admin"}
+HASHES = service.LISTENER in {"public", "admin"}
 SERVER_THREADS = WEB_THREADS + (PASSWORD_HASHING_CONCURRENCY + PASSWORD_HASHING_QUEUE if HASHES else 0)
