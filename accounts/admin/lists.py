@@ -49,6 +49,7 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
     """Show and search; add, change and delete nothing, whoever is signed in."""
 
     show_full_result_count = False  # no COUNT over millions of rows
+    show_facets = admin.ShowFacets.NEVER  # nor one for each choice of a filter
     paginator = CappedPaginator
     sortable_by: Any = ()  # a click on a column would sort millions of rows
     list_per_page = 50

@@ -258,7 +258,9 @@ class TestConfirmEmailChange:
         answer = page(public, "confirm-email-change", token)
         assert answer.status_code == 200
         assert NEW in answer.content.decode()
-        refused = page(public, "confirm-email-change", token)
+        again = page(public, "confirm-email-change", token)
+        assert (again.status_code, again["Content-Type"].split(";")[0]) == (200, "text/html")
+        refused = page(public, "confirm-email-change", "A" * 64)
         assert (refused.status_code, refused["Content-Type"].split(";")[0]) == (400, "text/html")
 
 
@@ -359,7 +361,8 @@ class TestUndoEmailChange:
         token = link_in(change(ada, NEW)[OLD])
         assert token in public.get(f"/v1/auth/undo-email-change?token={token}").content.decode()
         assert OLD in page(public, "undo-email-change", token).content.decode()
-        assert page(public, "undo-email-change", token).status_code == 400
+        assert page(public, "undo-email-change", token).status_code == 200  # a second click finds it done
+        assert page(public, "undo-email-change", "A" * 64).status_code == 400
 
 
 REMEMBERED: list[Any] = []

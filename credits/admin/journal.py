@@ -57,8 +57,10 @@ class ByService(admin.SimpleListFilter):
 class JournalList(RowsList):
     """Where a day, month or year is asked for, the primary key finds it."""
 
-    def get_queryset(self, request: HttpRequest, *args: Any) -> QuerySet[CreditTransaction]:
-        rows: QuerySet[CreditTransaction] = super().get_queryset(request, *args)
+    def get_queryset(
+        self, request: HttpRequest, exclude_parameters: list[str] | None = None
+    ) -> QuerySet[CreditTransaction]:
+        rows: QuerySet[CreditTransaction] = super().get_queryset(request, exclude_parameters)
         bounds = _bounds(_asked(request))
         return rows.filter(pk__gte=_first_id(bounds[0]), pk__lt=_first_id(bounds[1])) if bounds else rows
 
