@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import TypeVar
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 
 from accounts import audit, mail
@@ -86,10 +85,8 @@ def _in_a_row(user_id: UUID) -> tuple[Hit, Hit]:
 
 def _ends_a_row(left: int | None) -> bool:
     """Return whether this was the tenth wrong one, the twentieth and so on."""
-    many, _ = settings.RATE_LIMITS["wrong_factors"]
-    _, _, free, _ = settings.RATE_LIMITS["factor_pauses"]
-    factor = settings.RATE_LIMITS_FACTOR
-    return left is not None and (many * factor - left) % (free * factor) == 0
+    pauses, in_a_row = throttles.hit("factor_pauses"), throttles.hit("wrong_factors")
+    return left is not None and (in_a_row.allowed - left) % pauses.free == 0
 
 
 @transaction.atomic

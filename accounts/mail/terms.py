@@ -29,9 +29,11 @@ def terms() -> dict[str, Any]:
 
 def terms_of_factors() -> dict[str, Any]:
     """Return how many wrong second factors in a row bring how long a pause."""
-    factors = throttles.hit("wrong_factors")
-    pause = timedelta(microseconds=factors.delay)
-    return {"wrong": factors.free, "pause_minutes": in_units(pause, MINUTE)}
+    pauses = throttles.hit("factor_pauses")
+    return {
+        "wrong": pauses.free,
+        "pause_minutes": in_units(timedelta(microseconds=pauses.delay), MINUTE),
+    }
 
 
 def in_units(duration: timedelta, unit: timedelta) -> str:

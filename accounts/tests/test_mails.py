@@ -135,7 +135,7 @@ class TestNumbers:
         settings.RATE_LIMITS = {
             **settings.RATE_LIMITS,
             "wrong_proofs": (17, 19 * 60),
-            "wrong_factors": (100, 7 * 86400, 23, 29 * 60),
+            "factor_pauses": (100, 7 * 86400, 23, 29 * 60),
         }
 
     @pytest.mark.django_db
