@@ -12,7 +12,7 @@ DOCUMENTS = [
     ROOT / "tests" / "proof" / "README.md",
 ]
 VARIABLE = re.compile(
-    r"""(?:env\.\w+|secret|secrets_list|key_ring|integer|decimal|port|boolean|environ\.get)\(\s*"([A-Z][A-Z_]+)\""""
+    r"""(?:env\.\w+|secret|secrets_list|key_ring|integer|decimal|port|boolean|choice|peers|mail_server|environ\.get)\(\s*"([A-Z][A-Z_]+)\""""
 )
 PATH = re.compile(
     r"`((?:accounts|attack|bench|billing|config|credits|deploy|docs|drill|locale|script|templates|tests)"

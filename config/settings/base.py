@@ -14,6 +14,7 @@ from config.settings.database import *  # noqa: F403
 from config.settings.environment import (
     boolean,
     celery_broker,
+    choice,
     env,
     integer,
     peers,
@@ -203,9 +204,7 @@ DELETION_GRACE = timedelta(days=14)  # in which a closed account can be had back
 
 # ---------------------------------------------------------------- second factors (allauth's own names)
 # Whose sessions must have shown a second factor before they may do more than enrol one.
-MFA_REQUIRED = env.str("MFA_REQUIRED", default="nobody")
-if MFA_REQUIRED not in {"nobody", "staff", "everybody"}:
-    raise refuse("MFA_REQUIRED", "must be nobody, staff or everybody.")
+MFA_REQUIRED = choice("MFA_REQUIRED", among=("nobody", "staff", "everybody"))
 MFA_ADAPTER = "accounts.factors.adapter.SealingAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_TOTP_TOLERANCE = 1  # one step of 30 s each way

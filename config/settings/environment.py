@@ -101,9 +101,9 @@ def port(variable: str, *, default: int) -> int:
 
 def choice(variable: str, *, among: Sequence[str]) -> str:
     """Return one of the words; the first where the variable is not set."""
-    word = env.str(variable, default="").strip().lower() or among[0]
+    word = env.str(variable, default=among[0])
     if word not in among:
-        raise refuse(variable, f"must be {' or '.join(among)}.")
+        raise refuse(variable, f"must be {', '.join(among[:-1])} or {among[-1]}.")
     return word
 
 

@@ -1,6 +1,6 @@
 """Configures Stripe and billing."""
 
-from config.settings.environment import decimal, env, integer, refuse
+from config.settings.environment import choice, decimal, env, integer
 
 # Without a key the service runs, and what needs Stripe answers 503 billing_unavailable.
 STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
@@ -19,9 +19,7 @@ STRIPE_QUEUE = integer("STRIPE_QUEUE", default=1)
 STRIPE_PATIENCE = decimal("STRIPE_PATIENCE", default=1.5)
 # Where Checkout and the portal may send people back to, besides FRONTEND_URL.
 BILLING_RETURN_HOSTS = env.list("BILLING_RETURN_HOSTS", default=[])
-BILLING_WEBHOOK_LISTENER = env.str("BILLING_WEBHOOK_LISTENER", default="public")
-if BILLING_WEBHOOK_LISTENER not in {"public", "internal"}:
-    raise refuse("BILLING_WEBHOOK_LISTENER", "must be public or internal.")
+BILLING_WEBHOOK_LISTENER = choice("BILLING_WEBHOOK_LISTENER", among=("public", "internal"))
 # In these states of a subscription nothing may be spent; the account's status is then `frozen`.
 BILLING_FREEZE_ON = env.list("BILLING_FREEZE_ON", default=["unpaid"])
 
