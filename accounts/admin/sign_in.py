@@ -22,8 +22,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 from unfold.forms import AuthenticationForm
 
-from accounts import audit, factors, passwords
-from accounts.audit import Event
+from accounts import factors
 from accounts.errors import InvalidCredentials, MFATokenInvalid, TokenInvalid
 from accounts.factors import changes, proofs, totp
 from accounts.factors import passkeys as passkey_rows
@@ -36,7 +35,7 @@ from accounts.mail.tokens import Purpose
 from accounts.models import MFAToken, User
 from accounts.sessions import of_staff
 from accounts.sessions.of_staff import LISTENER
-from accounts.sign_in import admission, by_factor, half_sign_ins, staff_enrolment, tries
+from accounts.sign_in import admission, by_factor, by_password, half_sign_ins, staff_enrolment, tries
 
 HALF, NEXT, FACTOR, ENROLLING = "half_sign_in", "half_sign_in_next", "factor", "enrolling"
 ROW = "session"  # the id of the row that says whether this session lives
@@ -54,13 +53,9 @@ def staff_member(*, email: str, password: str, client: Client) -> User:
     """
     address = email_address.normalize(email)
     with tries.counted(address, client, tries.ADMIN) as one:
-        user: User | None = User.objects.filter(email=address).first()
-        verdict = passwords.verify(password, user.password if user is not None else None, one.attempt)
-        if user is None or not verdict.right or not one.opens or not (user.is_staff and user.is_active):
-            if one.pause is None:
-                user_id = user.pk if user is not None else None
-                audit.record(Event.SIGN_IN_FAILED, user_id=user_id, client=client, detail=LISTENER)
-            raise InvalidCredentials
+        user, _ = by_password.who_knows(
+            address, password, client, one, may=lambda user: user.is_staff and user.is_active, detail=LISTENER
+        )
         return user
 
 

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from accounts import audit, hooks
 from accounts.audit import Event
-from accounts.identity.status import LONGEST_REASON, StatusRefused
+from accounts.identity.status import StatusRefused, require_reason
 from accounts.kit.client import Client
 from accounts.models import AddressChange, AuditEvent, User
 
@@ -35,8 +35,7 @@ def begin(user: User, *, client: Client) -> None:
 @transaction.atomic
 def settle(*, user_id: UUID, reason: str, actor: str) -> None:
     """Let the user spend and buy again: staff have decided what was bought since. Raises StatusRefused."""
-    if not reason.strip() or len(reason) > LONGEST_REASON:
-        raise StatusRefused(f"A reason is needed, of {LONGEST_REASON} characters at most.")
+    require_reason(reason)
     if not User.objects.filter(pk=user_id, contested_at__isnull=False).update(contested_at=None):
         raise StatusRefused("Nobody contests this account.")
     hooks.unblock_spending(user_id, reason=hooks.CONTESTED)

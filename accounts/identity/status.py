@@ -37,9 +37,14 @@ def reactivate(*, user_id: UUID, reason: str, actor: str) -> None:
     events.emit("user.reactivated", user_id=user_id, data={})
 
 
-def _change(user_id: UUID, reason: str, *, from_: Status, to: Status) -> None:
+def require_reason(reason: str) -> None:
+    """Raise StatusRefused."""
     if not reason.strip() or len(reason) > LONGEST_REASON:
         raise StatusRefused(f"A reason is needed, of {LONGEST_REASON} characters at most.")
+
+
+def _change(user_id: UUID, reason: str, *, from_: Status, to: Status) -> None:
+    require_reason(reason)
     if User.objects.filter(pk=user_id, status=from_).update(status=to):
         return
     user = User.objects.filter(pk=user_id).first()

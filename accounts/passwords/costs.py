@@ -31,10 +31,10 @@ class Rates(NamedTuple):
 @cache
 def rates() -> Rates:
     """Measure in turn and take the least of each: what else ran then is in none of them."""
-    rounds = _ours().rounds
+    rounds = ours().rounds
     small = max(LEAST_ROUNDS, rounds - 4)
     works: dict[str, Callable[[], object]] = {
-        "ours": lambda: _ours().verify("", decoy(small)),
+        "ours": lambda: ours().verify("", decoy(small)),
         "pbkdf2": lambda: hashlib.pbkdf2_hmac("sha256", b"password", b"salt", ITERATIONS),
         "once": lambda: argon2_alone.digest(b"password", b"saltsalt", memory=MEMORY, passes=1),
         "twice": lambda: argon2_alone.digest(b"password", b"saltsalt", memory=MEMORY, passes=2),
@@ -57,7 +57,7 @@ def of(algorithm: str, decoded: dict[str, Any]) -> float:
     """
     if algorithm.startswith("bcrypt"):
         rounds = int(decoded["work_factor"])
-        worth = 2.0 ** (rounds - _ours().rounds) if rounds >= LEAST_ROUNDS else 0.0
+        worth = 2.0 ** (rounds - ours().rounds) if rounds >= LEAST_ROUNDS else 0.0
     elif algorithm == "argon2":
         memory, passes = int(decoded["memory_cost"]), int(decoded["time_cost"])
         worth = memory * (rates().memory + passes * rates().memory_pass) / rates().ours if passes > 0 else 0.0
@@ -68,13 +68,14 @@ def of(algorithm: str, decoded: dict[str, Any]) -> float:
     return worth
 
 
-def _ours() -> Any:
+def ours() -> Any:
+    """Return the hasher of new passwords."""
     return get_hasher("default")
 
 
 def decoy(rounds: int | None = None) -> str:
     """Return a well-formed hash of ours that no password is known for."""
-    hasher = _ours()
+    hasher = ours()
     return f"{hasher.algorithm}$$2b${rounds or hasher.rounds:02d}${'.' * 53}"
 
 

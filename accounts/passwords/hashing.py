@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from argon2.exceptions import InvalidHash
 from django.conf import settings
-from django.contrib.auth.hashers import get_hasher, identify_hasher, is_password_usable
+from django.contrib.auth.hashers import identify_hasher, is_password_usable
 
 from accounts.kit import seats
 from accounts.kit.problems import ServiceUnavailable
@@ -73,7 +73,7 @@ def _judge(password: str, encoded: str | None) -> Verdict:
 
 
 def _is_of_today(encoded: str) -> bool:
-    ours = _preferred()
+    ours = costs.ours()
     return encoded.startswith(f"{ours.algorithm}$") and not ours.must_update(encoded)
 
 
@@ -86,7 +86,7 @@ def _matches(form: str, encoded: str, hasher: Any | None) -> bool:
     right = bool(hasher.verify(form, encoded))
     seconds = time.thread_time() - begun
     found = _BCRYPT_ROUNDS.match(encoded)
-    spent = 2.0 ** (int(found[1]) - _preferred().rounds) if found else seconds / costs.ours_lately()
+    spent = 2.0 ** (int(found[1]) - costs.ours().rounds) if found else seconds / costs.ours_lately()
     if spent == 1:
         costs.note_ours(seconds)
     _make_up(form, owed=1 - spent)
@@ -95,10 +95,10 @@ def _matches(form: str, encoded: str, hasher: Any | None) -> bool:
 
 def _make_up(form: str, *, owed: float) -> None:
     """Do what is left of the work of one hash of ours: bcrypt's doubles with each round, so hashes of fewer add up."""
-    steps = round(owed * 2 ** (_preferred().rounds - costs.LEAST_ROUNDS))
+    steps = round(owed * 2 ** (costs.ours().rounds - costs.LEAST_ROUNDS))
     for bit in range(max(steps, 0).bit_length()):
         if steps >> bit & 1:
-            _preferred().verify(form, costs.decoy(costs.LEAST_ROUNDS + bit))
+            costs.ours().verify(form, costs.decoy(costs.LEAST_ROUNDS + bit))
 
 
 def is_known(encoded: str) -> bool:
@@ -117,7 +117,7 @@ def is_too_dear(encoded: str) -> bool:
 
 
 def _hasher_of(encoded: str | None, *, most: float) -> Any | None:
-    """Return None where there is no password, or a hash that nothing can be compared with at that price."""
+    """Return the hasher; None where there is no password, or comparing with the hash costs more than `most` of ours."""
     if not encoded or not is_password_usable(encoded):
         return None
     try:
@@ -128,12 +128,8 @@ def _hasher_of(encoded: str | None, *, most: float) -> Any | None:
     return hasher if cost <= most else None
 
 
-def _preferred() -> Any:
-    return get_hasher("default")
-
-
 def _encode(text: str, salt: bytes | None = None) -> str:
-    return str(_preferred().encode(text, salt or _preferred().salt()))
+    return str(costs.ours().encode(text, salt or costs.ours().salt()))
 
 
 def require_room() -> None:

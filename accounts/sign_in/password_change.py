@@ -9,7 +9,7 @@ from accounts.kit.client import Client
 from accounts.kit.problems import ServiceUnavailable, ValidationFailed
 from accounts.mail import tokens
 from accounts.models import Session, User
-from accounts.sign_in import reauthentication
+from accounts.sign_in import reauthentication, tries
 
 NEEDED = ("current_password", "required", "Send the password that the account has now.")
 
@@ -24,7 +24,7 @@ def change(session: Session, *, current_password: str | None, new_password: str,
     throttles.take(throttles.hit("change_password", str(user.pk)))
     _check(user, current_password, new_password)
     _prove(session, current_password, client)
-    attempt = passwords.by_holder(user.email or str(user.pk), client)
+    attempt = tries.of_holder(user, client)
     _store(session, passwords.make_hash(new_password, attempt), client)
 
 

@@ -56,7 +56,7 @@ def reset(*, token: str, new_password: str, client: Client) -> None:
     wrong = passwords.faults(new_password, known=(user.email or "", user.display_name), field="new_password")
     if wrong:
         raise ValidationFailed(*wrong)
-    attempt = passwords.by_holder(user.email or str(user.pk), client)
+    attempt = tries.of_holder(user, client)
     _store(token_id, passwords.make_hash(new_password, attempt), client)
     tries.forget(user.email or "")
     proofs.end_pause_after_reset(user.pk)

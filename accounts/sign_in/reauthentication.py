@@ -20,7 +20,7 @@ from accounts.factors.proofs import FactorWrong
 from accounts.kit import throttles
 from accounts.kit.client import Client
 from accounts.models import Session, User
-from accounts.sign_in import by_factor, by_google, exchange
+from accounts.sign_in import by_factor, by_google, exchange, tries
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class FactorMethod:
 
 
 def _knows_password(user: User, password: str, client: Client) -> bool:
-    attempt = passwords.by_holder(user.email or str(user.pk), client)
+    attempt = tries.of_holder(user, client)
     return passwords.verify(password, user.password, attempt).right
 
 

@@ -85,6 +85,11 @@ def counted(address: str, client: Client, door: Door = API) -> Iterator[Try]:
     _right(one, address, door)
 
 
+def of_holder(user: User, client: Client) -> Attempt:
+    """Count a try of who holds a session or a mailed link of this account, known by its address where it has one."""
+    return passwords.by_holder(user.email or str(user.pk), client)
+
+
 def forget(address: str) -> None:
     """Start the rows of wrong passwords afresh: the account has a new one, or staff has looked into it."""
     throttles.forget(*(_everywhere(address, door) for door in DOORS))
