@@ -1,6 +1,7 @@
 """The handler of a listener's requests: Django's own, which remembers what each fixed path resolves to.
 
-Where people sign in (public, admin) it also has a seat for each request, which those give up who wait for a hash.
+Where people sign in (public, admin) it also gives each request a seat, which is free for others while one waits for a
+hash.
 """
 
 from collections.abc import Iterator

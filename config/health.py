@@ -20,9 +20,8 @@ from accounts.kit.responses import Response
 from accounts.tiers import PublicEndpoint
 
 PATIENCE = 2.5  # seconds for all checks of a request together
-FRESH = (
-    1.0  # seconds for which a round that was well speaks for others: anybody may ask, as often as they like
-)
+# Seconds for which a round that was well speaks for others: anybody may ask, as often as they like.
+FRESH = 1.0
 State = Literal["ok", "unreachable", "behind", "unknown"]
 
 

@@ -42,8 +42,8 @@ class Call:
         return self._reader.poll(within)  # it stays there for all who look
 
 
-class Turns:
-    """Say who leaves when: a call for each worker, which its successor sends. `listened`: one of them got so far."""
+class Succession:
+    """Say which worker leaves when: a call for each, which its successor sends. `listened`: one of them got so far."""
 
     def __init__(self, workers: int) -> None:
         self.listened = Call()
@@ -94,8 +94,8 @@ class Respawned(dict[int, float]):
     That is right while none has begun to listen, as nothing will come of it; later those that serve would end too.
     """
 
-    def __init__(self, turns: Turns) -> None:
-        self._listened = turns.listened
+    def __init__(self, succession: Succession) -> None:
+        self._listened = succession.listened
 
     def get(self, number: int, default: Any = None) -> Any:
         return default if self._listened.came() else super().get(number, default)

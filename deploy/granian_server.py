@@ -15,7 +15,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 
 from deploy import gunicorn
-from deploy.granian_reload import Respawned, Turns
+from deploy.granian_reload import Respawned, Succession
 
 CONNECTIONS = 1000  # of one worker, idle ones included: as many as gunicorn's
 LARGEST_HEAD = 64 * 1024
@@ -95,8 +95,8 @@ def load(_target: str) -> Callable[..., Any]:
 
 
 if __name__ == "__main__":
-    granian, turns = server(sys.argv[1]), Turns(gunicorn.workers)
-    granian.respawned_wrks = Respawned(turns)
-    granian.on_startup(turns.attend_end)
-    granian.on_reload(turns.begin)
-    granian.serve(spawn_target=turns.serve, target_loader=load)
+    granian, succession = server(sys.argv[1]), Succession(gunicorn.workers)
+    granian.respawned_wrks = Respawned(succession)
+    granian.on_startup(succession.attend_end)
+    granian.on_reload(succession.begin)
+    granian.serve(spawn_target=succession.serve, target_loader=load)

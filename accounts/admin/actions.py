@@ -24,9 +24,8 @@ from accounts.mail.terms import HOUR, in_units
 from accounts.models import OutboxMessage, Session, User
 from accounts.sign_in import pauses
 
-DELAY = in_units(
-    settings.FACTOR_RESET_DELAY, HOUR
-)  # until the factors of somebody who lost them all are removed
+# Until the factors of somebody who lost them all are removed.
+DELAY = in_units(settings.FACTOR_RESET_DELAY, HOUR)
 
 
 class ActionRefused(Exception):

@@ -18,9 +18,8 @@ from accounts.models import User
 LONGEST_TAG = 35  # characters: RFC 5646, 4.4.1
 # BCP 47, and what POSIX makes of it (de_AT.UTF-8).
 _TAG = re.compile(r"[A-Za-z]{1,8}([-_][A-Za-z0-9]{1,8})*([.@][A-Za-z0-9-]{1,12})*")
-_NO_PLACE = frozenset(
-    {"localtime", "Factory", "posixrules"}
-)  # files beside the zones, or a setting of the host
+# Files beside the zones, or a setting of the host.
+_NO_PLACE = frozenset({"localtime", "Factory", "posixrules"})
 
 
 def change(user: User, *, client: Client, **fields: str) -> User:

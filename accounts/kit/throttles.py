@@ -165,10 +165,9 @@ def take(*hits: Hit) -> int | None:
         limit_headers.note(hits[taken.refused].rule, Standing(0, wait))
         metrics.count(metrics.THROTTLED, hits[taken.refused].rule)
         raise RateLimited(retry_after=wait)
+    # The narrowest of several networks comes first and is told: the last word on a rule holds.
     for one, (left, reset) in zip(reversed(hits), reversed(taken.standings), strict=True):
-        limit_headers.note(
-            one.rule, Standing(left, _seconds(reset))
-        )  # of several networks the narrowest is told
+        limit_headers.note(one.rule, Standing(left, _seconds(reset)))
     return taken.standings[-1][0]
 
 

@@ -64,9 +64,8 @@ def deliver(message_id: UUID, *, resolve: Callable[[OutboxMessage], None]) -> No
         _failed(message, error)
         return
     if kinds.is_only_asked_for(message):
-        OutboxMessage.objects.filter(
-            pk=message.pk, sent_at=None
-        ).delete()  # whoever's address it has: it is not kept
+        # Whoever's address it has: it is not kept.
+        OutboxMessage.objects.filter(pk=message.pk, sent_at=None).delete()
         log.info("mail_request_led_nowhere", message=str(message.pk), kind=message.kind, reason=reason)
     else:
         queue.finish(message, leased_until=None, requested_email="", last_error=reason)

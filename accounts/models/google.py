@@ -25,7 +25,7 @@ class ExchangeCode(models.Model):
     user = models.ForeignKey(User, models.CASCADE, related_name="exchange_codes")
     cancel_deletion = models.BooleanField()
     account_state = models.CharField(max_length=64)  # User.state, as it was
-    # Who may exchange it: the browser with this binding cookie (its hash) or, where the sign-in began with a challenge,
+    # The browser with this binding cookie (its hash) may exchange it or, where the sign-in began with a challenge,
     # whoever has the verifier for it (RFC 7636).
     browser = models.CharField(max_length=64, db_default="")
     code_challenge = models.CharField(max_length=43, blank=True, db_default="")

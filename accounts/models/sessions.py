@@ -33,7 +33,7 @@ class Session(models.Model):
 
     class Door(models.TextChoices):
         API = "api"
-        ADMIN = "admin"  # a cookie of the admin (accounts/sessions/of_staff.py); there is no token of it
+        ADMIN = "admin"  # has a cookie and no token (accounts/sessions/of_staff.py)
 
     MFA = "mfa"  # among `methods` (RFC 8176): the session has shown a second factor
 
@@ -78,7 +78,7 @@ class Session(models.Model):
 
     # When sessions.read read this row, in seconds since 1970 of the database's clock.
     read_at: float
-    # Of the access token that asks: when its bearer last proved who they are, and how (claims `auth_time` and `amr`).
+    # When the bearer of the access token last proved who they are, and how (its claims `auth_time` and `amr`).
     proved_at: int
     proofs: list[str]
 

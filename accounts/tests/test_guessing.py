@@ -124,7 +124,7 @@ class TestInARow:
         assert (seen[0][0], seen[0][1]["code"], seen[0][5]) == (429, "rate_limited", 1)
         assert AuditEvent.objects.count() == before
 
-    def test_neighbours_use_up_nothing_of_the_owners(self, public):
+    def test_neighbours_do_not_use_up_the_owners_tries(self, public):
         """Many of one /24, or of one /48, who guess: another line of it is not refused for them."""
         for number in range(4):
             for _ in range(2):

@@ -11,14 +11,11 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 
 RATE_LIMITS_FACTOR = integer("RATE_LIMITS_FACTOR", default=1, least=1)  # raises all of them, for load runs
 RATE_LIMITS_NAMESPACE = "limit"  # of their keys in Redis
-DURABLE_RATE_LIMITS = {
-    "wrong_factors",
-    "factor_pauses",
-    "pause_ended_by_reset",
-}  # counted in PostgreSQL alone
+# Counted in PostgreSQL alone.
+DURABLE_RATE_LIMITS = {"wrong_factors", "factor_pauses", "pause_ended_by_reset"}
 
 # What one customer of a provider has, and the networks around it: each may do so many times as much as that customer.
-# Who is given a whole /48 must not have the tries of 65,536 customers.
+# A customer with a whole /48 must not get the tries of 65,536.
 LIMITED_NETWORKS = {
     4: ((32, 1.0), (24, 4.0)),
     6: ((64, 1.0), (56, 1.33), (48, 1.67)),

@@ -31,9 +31,8 @@ from credits.models import CreditLot, CreditTransaction, TransactionType
 
 LONGEST_LIFE = timedelta(days=36525)  # 100 years
 Lot = TypeVar("Lot", CreditLot, CreditLot | None)
-SUSPENDING = frozenset(
-    {hooks.SUSPENDED, hooks.DELETION}
-)  # of accounts, which has CONTESTED too; others are billing's
+# Of accounts, which has CONTESTED too; others are billing's.
+SUSPENDING = frozenset({hooks.SUSPENDED, hooks.DELETION})
 
 # ---------------------------------------------------------------- credits come and go
 

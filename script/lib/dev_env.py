@@ -40,10 +40,8 @@ def load(path: Path) -> dict[str, str]:
     values = parse(text)
     added = {name: make() for name, make in MAKERS.items() if name not in values}
     client_key = added.get("INTERNAL_API_KEY") or values["INTERNAL_API_KEY"]
-    if values.get("INTERNAL_API_KEYS") in {
-        None,
-        f"demo={client_key}",
-    }:  # the version before left the scopes away
+    # The version before left the scopes away.
+    if values.get("INTERNAL_API_KEYS") in {None, f"demo={client_key}"}:
         added["INTERNAL_API_KEYS"] = f"demo={client_key}:*"  # a service named demo, with every scope
     if added:
         lines = "".join(f"{name}={shlex.quote(value)}\n" for name, value in added.items())

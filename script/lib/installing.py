@@ -24,11 +24,8 @@ def install(python: Path, lock_files: list[Path]) -> None:
     started = time.monotonic()
     print(f"Installing up to {count} packages into .venv, once ...", flush=True)
     requirements = [word for file in lock_files for word in ("--requirement", str(file))]
-    with_pip = [*pip(python), "install", "--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
-    # What is imported is compiled at its first use; compiling everything now takes nine seconds more.
-    commands = [*uv(python), [*with_pip, "--no-compile", *requirements]]
-    commands[:-1] = [[*command, *requirements] for command in commands[:-1]]
-    if not any(succeeds(command) for command in commands):  # uv has an index of its own, which may not be set
+    # uv has an index of its own, which may not be set: then pip follows.
+    if not any(succeeds([*installer, *requirements]) for installer in (*uv(python), pip(python))):
         sys.exit(explain_failure(lock_files))
     print(f"Installed after {time.monotonic() - started:.0f} s.", flush=True)
 
@@ -42,10 +39,12 @@ def uv(python: Path) -> list[list[str]]:
 
 
 def pip(python: Path) -> list[str]:
-    """Return the pip of the Python we run on; making another takes seconds, but where there is none it has to be."""
-    if has("pip"):
-        return [sys.executable, "-m", "pip", "--python", str(python)]
-    return [str(python), "-m", "pip"]
+    """Return how the pip of the Python we run on installs; making another takes seconds, but where there is none it
+    has to be. What is imported is compiled at its first use: compiling everything now takes nine seconds more.
+    """
+    own = [sys.executable, "-m", "pip", "--python", str(python)] if has("pip") else [str(python), "-m", "pip"]
+    quiet = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--no-compile"]
+    return [*own, "install", *quiet]
 
 
 def has(module: str) -> bool:
