@@ -7,6 +7,7 @@ models; no EmailAddress row is ever written (User.email is the one truth).
 from django.apps import AppConfig
 from django.contrib import admin
 from django.contrib.admin import apps as admin_apps
+from django.db.models.signals import post_save
 from django.utils.module_loading import autodiscover_modules
 
 from accounts.kit import paths
@@ -18,7 +19,9 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from accounts import checks, tasks  # noqa: F401  registers both: a nudge finds a task by its name
+        from accounts import checks, hooks, tasks  # noqa: F401  registers both: a nudge finds a task by its name
+
+        post_save.connect(hooks.saved, sender="accounts.User")
 
         paths.register()
 

@@ -3,6 +3,8 @@
 Each is called with keywords, in the transaction of its cause: all of it happens, or nothing does. Callers hold the
 user's row and touch rows of other apps before they change its address (see accounts/identity/address_change.py).
 
+registered(user_ids)                     they are new, and nobody has anything about them yet
+purged(user_ids)                         they are about to be deleted: nobody said that they own something
 block_spending(user_id, reason), unblock_spending(user_id, reason)
 remove_sign_in_methods(user_id, since)   what opens the account beside the password and was added since then
 close(user_id)                           the account is to be deleted, and may come back
@@ -14,6 +16,7 @@ proofs(user)                             names of what proves again who the user
 owners()                                 a query of the ids of users who have something, and are never purged
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -24,6 +27,20 @@ from django.utils.module_loading import import_string
 from accounts.models import User
 
 DELETION, SUSPENDED, CONTESTED = "deletion", "suspended", "contested"  # reasons why spending is blocked
+
+
+def registered(user_ids: Sequence[UUID]) -> None:
+    _call("registered", user_ids=user_ids)
+
+
+def saved(instance: User, *, created: bool, **_: Any) -> None:
+    """Register whoever is saved alone, as by Google or a command. Django's signal calls this, but not for a bulk."""
+    if created:
+        registered([instance.pk])
+
+
+def purged(user_ids: Sequence[UUID]) -> None:
+    _call("purged", user_ids=user_ids)
 
 
 def block_spending(user_id: UUID, *, reason: str) -> None:

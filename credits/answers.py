@@ -27,6 +27,11 @@ class TransactionAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
     created_at: datetime
     refund_of: UUID | UnsetType = UNSET
     hold_id: UUID | UnsetType = UNSET
+    feature: Annotated[
+        str | UnsetType, Meta(description="Of a use by feature, until the user is erased.")
+    ] = UNSET
+    quantity: int | UnsetType = UNSET
+    unit_price: Annotated[int | UnsetType, Meta(description="The price of one when it was used.")] = UNSET
 
 
 class HoldAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -67,7 +72,7 @@ class BalanceAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
 def transaction_answer(row: CreditTransaction) -> TransactionAnswer:
     return TransactionAnswer(
         id=row.pk,
-        user_id=row.user_id,
+        user_id=row.holder_id,
         type=row.type,
         amount=row.amount,
         balance_after=row.balance,
@@ -79,6 +84,9 @@ def transaction_answer(row: CreditTransaction) -> TransactionAnswer:
         created_at=row.at,
         refund_of=row.refund_of or UNSET if row.type == TransactionType.REFUND else UNSET,
         hold_id=row.hold or UNSET,
+        feature=row.feature or UNSET,
+        quantity=row.quantity or UNSET,
+        unit_price=row.unit_price or UNSET,
     )
 
 
@@ -89,7 +97,7 @@ def hold_answer(
     placed = hold.transaction
     return HoldAnswer(
         id=hold.transaction_id,
-        user_id=hold.user_id,
+        user_id=hold.holder_id,
         status=status,
         amount=hold.issued,
         captured=captured,

@@ -36,8 +36,8 @@ SOMETHING_DUE = "SELECT EXISTS (SELECT FROM credits_usercredit WHERE due_at < %s
 
 RANK_USERS = """
 INSERT INTO credits_topuser (user_id, used, uses, counted_at)
-SELECT user_id, -sum(amount), count(*), credits_now() FROM credits_credittransaction
-WHERE type = 'use' AND at >= %s GROUP BY user_id ORDER BY 2 DESC, 1 LIMIT %s
+SELECT holder_id, -sum(amount), count(*), credits_now() FROM credits_credittransaction
+WHERE type = 'use' AND at >= %s GROUP BY holder_id ORDER BY 2 DESC, 1 LIMIT %s
 """
 
 

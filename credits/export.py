@@ -6,14 +6,13 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC
 from typing import Any
 
-from django.db.models import F, QuerySet
-from django.db.models.fields.tuple_lookups import TupleLessThan
+from django.db.models import QuerySet
 
 from credits.models import CreditTransaction
 
 COLUMNS = (
     "id", "user_id", "type", "amount", "balance_after", "held_after", "description", "reference", "metadata",
-    "service", "created_at", "refund_of", "hold_id",
+    "service", "created_at", "refund_of", "hold_id", "feature", "quantity", "unit_price",
 )  # fmt: skip
 ROWS_AT_A_TIME = 1000
 # What a spreadsheet would take for a formula (OWASP, CSV injection).
@@ -37,28 +36,23 @@ def lines(rows: Iterable[CreditTransaction]) -> Iterator[str]:
 def newest_first(rows: QuerySet[CreditTransaction], *, order: tuple[str, ...]) -> Iterator[CreditTransaction]:
     """Yield all rows of a query, a page at a time behind the last one seen: no cursor, no long transaction.
 
-    `order` is ("-at",) for one user, whose times are unique, else ("-at", "-id").
+    `order` is ("-at",) for one user, whose times are unique, else ("-id",).
     """
     page = list(rows.order_by(*order)[:ROWS_AT_A_TIME])
     while page:
         yield from page
         last = page[-1]
-        page = list(_behind(rows, last, order).order_by(*order)[:ROWS_AT_A_TIME])
-
-
-def _behind(
-    rows: QuerySet[CreditTransaction], last: CreditTransaction, order: tuple[str, ...]
-) -> QuerySet[CreditTransaction]:
-    if len(order) == 1:
-        return rows.filter(at__lt=last.at)
-    return rows.filter(TupleLessThan((F("at"), F("id")), (last.at, last.pk)))
+        name = order[0].removeprefix("-")
+        behind = rows.filter(**{f"{name}__lt": getattr(last, name)})
+        page = list(behind.order_by(*order)[:ROWS_AT_A_TIME])
 
 
 def _cells(row: CreditTransaction) -> list[Any]:
     return [
-        row.pk, row.user_id, row.type, row.amount, row.balance, row.held, _inert(row.description),
+        row.pk, row.holder_id, row.type, row.amount, row.balance, row.held, _inert(row.description),
         _inert(row.reference), _inert(None if row.metadata is None else json.dumps(row.metadata)),
         _inert(row.service), row.at.astimezone(UTC).isoformat().replace("+00:00", "Z"), row.refund_of, row.hold,
+        _inert(row.feature), row.quantity, row.unit_price,
     ]  # fmt: skip
 
 

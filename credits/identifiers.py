@@ -4,8 +4,10 @@ import hashlib
 import secrets
 import time
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+# Between the time of a row and the time in its id: the clocks of database and applications, and a wait for a lock.
+SLACK = timedelta(days=1)
 _RANDOM_BITS = 74
 
 
@@ -14,13 +16,18 @@ def uuid7() -> uuid.UUID:
     return _build(time.time_ns() // 1_000_000, secrets.randbits(_RANDOM_BITS))
 
 
-def uuid7_of(user_id: uuid.UUID, at: datetime) -> uuid.UUID:
+def uuid7_of(holder_id: uuid.UUID, at: datetime) -> uuid.UUID:
     """Return the id of a row that happens by itself: the same whoever posts it.
 
-    No two rows of a user have the same microsecond; anything less would let two of them have the same id.
+    No two rows of a holder have the same microsecond; anything less would let two of them have the same id.
     """
-    digest = hashlib.sha256(f"{user_id}|{at.astimezone(UTC).isoformat()}".encode()).digest()
+    digest = hashlib.sha256(f"{holder_id}|{at.astimezone(UTC).isoformat()}".encode()).digest()
     return _build(int(at.timestamp() * 1000), int.from_bytes(digest[:10]) >> (80 - _RANDOM_BITS))
+
+
+def first_of(moment: datetime) -> uuid.UUID:
+    """Return an id that no id of this moment or later is smaller than."""
+    return uuid.UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)
 
 
 def _build(milliseconds: int, random: int) -> uuid.UUID:

@@ -3,23 +3,29 @@
 `UserCredit` is the one row that is ever locked. `CreditLot` are the grants and holds that its balance is made of.
 `CreditTransaction` is the append-only journal, and the idempotency record. Only the modules of credits/ledger
 write here; constraints and triggers (migration 0002) refuse what no correct writer would do.
+
+All three belong to a holder, who is a user: no foreign key says so, and every statement names them, so the tables may
+be cut by holder. In the database the primary keys of lots and journal are id and holder; Django's admin and relations
+want one column, so here it is `id`, with a constraint of the same name as the key.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
 from django.db.models.functions import Now
 
 from credits.identifiers import uuid7
 
 BALANCE_LIMIT = 2**53 - 1  # what every JSON reader holds exactly (RFC 8259, 6)
+VERSION = 2  # by which rows are chained that are written now
 FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -40,16 +46,28 @@ class TransactionType(models.TextChoices):
     FORFEIT = "forfeit"  # what an account had left when it was erased
 
 
+class KeyHash(models.Func):
+    """Sixteen bytes that stand for a service's key in the index by which it counts once (migration 0011).
+
+    A look-up compares them and the key, and not the service: given that, a planner that takes the journal for small
+    reads all of the service.
+    """
+
+    function = "credits_key_hash"
+    output_field = models.UUIDField()
+
+
 class UserCredit(models.Model):
     """One user's credits: `balance` is owned, `held` set aside by holds, `debt` left owing by a chargeback.
+
+    Whoever has no row here, or a closed one, is nobody to the ledger. Accounts has it made with the user, closed when
+    the user is erased.
 
     What can be spent is balance - held + debt: exactly the live grants. One grant is open: its remainder lives here, in
     `open_left`, so that the usual spend changes this one row and no other.
     """
 
-    user = models.OneToOneField(
-        settings.AUTH_USER_MODEL, models.PROTECT, primary_key=True, related_name="credit"
-    )
+    holder_id = models.UUIDField(primary_key=True)
     balance = models.BigIntegerField(default=0)
     held = models.BigIntegerField(default=0)
     debt = models.BigIntegerField(default=0)
@@ -62,8 +80,7 @@ class UserCredit(models.Model):
     alert_below = models.BigIntegerField(null=True)
     at = models.DateTimeField()  # of the last journal row: strictly increasing
     hash = models.BinaryField(default=b"")  # of the last journal row: the head of the chain
-
-    closed = False  # True where a lock was asked to tell: the user is erased
+    closed_at = models.DateTimeField(null=True)  # since when nobody is served: the user is erased
 
     class Meta:
         constraints = (
@@ -88,12 +105,12 @@ class UserCredit(models.Model):
         )
         indexes = (
             models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="credit_due"),
-            models.Index(fields=["-user"], condition=Q(debt__gt=0), name="credit_in_debt"),
+            models.Index(fields=["-holder_id"], condition=Q(debt__gt=0), name="credit_in_debt"),
         )
         verbose_name = "balance"
 
     def __str__(self) -> str:
-        return f"credits of {self.user_id}"
+        return f"credits of {self.holder_id}"
 
     @property
     def available(self) -> int:
@@ -102,14 +119,15 @@ class UserCredit(models.Model):
 
 
 class CreditLot(models.Model):
-    """A grant, or a hold. Live grants are drawn in the order they burn: by priority, expiry and id."""
+    """A grant, or a hold. Live grants are drawn in the order they burn: by priority, expiry, age and id."""
 
     class Kind(models.TextChoices):
         GRANT = "grant"
         HOLD = "hold"
 
     CHANGING = ("remaining", "expired", "charged_back", "captured", "status")
-    BURN_ORDER = ("priority", F("expires_at").asc(nulls_last=True), "id")  # of rows; of objects, `burn_order`
+    # Of rows; of objects, `burn_order`. Ids of lots that were made on different servers say nothing about their age.
+    BURN_ORDER = ("priority", F("expires_at").asc(nulls_last=True), "created_at", "id")
 
     class Status(models.TextChoices):
         OPEN = "open"
@@ -118,9 +136,7 @@ class CreditLot(models.Model):
         EXPIRED = "expired"
 
     id = models.BigAutoField(primary_key=True)  # 0 stands for debt in the journal's lists
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, related_name="credit_lots", db_index=False
-    )
+    holder_id = models.UUIDField()
     kind = models.CharField(max_length=8, choices=Kind.choices)
     source = models.CharField(max_length=16, choices=TransactionType.choices)
     priority = models.SmallIntegerField(default=0)
@@ -133,8 +149,13 @@ class CreditLot(models.Model):
     expires_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField()
     # The journal row that made it, whose id is a hold's public id. Both are written in one transaction, the lot first.
-    transaction = models.ForeignKey(
-        "CreditTransaction", models.DO_NOTHING, related_name="lots_made", db_constraint=False, db_index=False
+    transaction_id = models.UUIDField()
+    transaction = models.ForeignObject(
+        "CreditTransaction",
+        models.DO_NOTHING,
+        from_fields=("holder_id", "transaction_id"),
+        to_fields=("holder_id", "id"),
+        related_name="lots_made",
     )
     # Of a hold: where it was drawn from, [[lot, credits], ...] in burn order, and how it ended.
     drawn = models.JSONField(null=True)
@@ -161,18 +182,19 @@ class CreditLot(models.Model):
                 | Q(kind="hold", drawn__isnull=False, expires_at__isnull=False),
                 name="lot_hold_knows_its_grants",
             ),
+            models.UniqueConstraint(fields=["holder_id", "id"], name="lot_of_holder"),
             models.UniqueConstraint(
-                fields=["transaction"], condition=Q(kind="hold"), name="lot_hold_public_id"
+                fields=["holder_id", "transaction_id"], condition=Q(kind="hold"), name="lot_of_hold"
             ),
         )
         indexes = (
             models.Index(
-                fields=["user", "priority", "expires_at", "id"],
+                fields=["holder_id", "priority", "expires_at", "created_at", "id"],
                 condition=Q(kind="grant", remaining__gt=0),
-                name="lot_burn_order",
+                name="lot_burns",
             ),
-            models.Index(fields=["user", "expires_at"], condition=Q(remaining__gt=0), name="lot_due"),
-            models.Index(fields=["user", "-id"], name="lot_by_user"),
+            models.Index(fields=["holder_id", "expires_at"], condition=Q(remaining__gt=0), name="lot_due"),
+            models.Index(fields=["id"], name="lot_by_id"),
             models.Index(fields=["source", "-id"], condition=Q(kind="grant"), name="lot_by_source"),
             models.Index(fields=["service", "-id"], condition=Q(kind="hold"), name="lot_holds_of_service"),
             # A service that comes back from a crash asks for its few open ones among all it ever placed.
@@ -184,9 +206,14 @@ class CreditLot(models.Model):
     def __str__(self) -> str:
         return f"{self.kind} {self.pk}"
 
-    def burn_order(self) -> tuple[int, datetime, int]:
-        """Return the key by which lots sort as BURN_ORDER has them."""
-        return self.priority, self.expires_at or FOREVER, self.pk
+    def burn_order(self) -> tuple[int, datetime, datetime, int]:
+        """Return the key by which lots sort as BURN_ORDER has them. One that is being made is the youngest."""
+        return (
+            self.priority,
+            self.expires_at or FOREVER,
+            self.created_at or FOREVER,  # type: ignore[truthy-bool] # none until it is posted
+            self.pk,
+        )
 
     @property
     def room(self) -> int:
@@ -206,18 +233,12 @@ class CreditTransaction(models.Model):
     """One row of the journal: what happened, the balance after it, the lots it moved, its place in the user's chain.
 
     A row with a key is also the record by which a repeat of the same request is answered. Never updated or deleted; the
-    texts can be erased (set to null with their salt), and the chain still holds, for it covers `text_digest`.
+    texts (description, reference, metadata, feature, quantity) can be erased (set to null with their salt), and the
+    chain still holds, for it covers `text_digest`.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    # Without a constraint: UserCredit holds it, and checking it again would cost every spend a second locked row.
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        models.PROTECT,
-        related_name="credit_transactions",
-        db_index=False,
-        db_constraint=False,
-    )
+    holder_id = models.UUIDField()
     at = models.DateTimeField()
     type = models.CharField(max_length=12, choices=TransactionType.choices)
     amount = models.BigIntegerField()  # signed
@@ -233,25 +254,36 @@ class CreditTransaction(models.Model):
     reference = models.CharField(max_length=255, null=True)  # noqa: DJ001
     metadata = models.JSONField(null=True)
     salt = models.BinaryField(null=True)
-    text_digest = models.BinaryField(null=True)  # of salt, description, reference and metadata
+    text_digest = models.BinaryField(null=True)  # of the salt and the texts
     refund_of = models.UUIDField(null=True)
     hold = models.UUIDField(null=True)
     hash = models.BinaryField()
+    version = models.SmallIntegerField(null=True)  # how the chain covers the row; null is the first way
+    unit_price = models.BigIntegerField(
+        null=True
+    )  # of a use by feature and quantity, which are texts: they can be erased
+    feature = models.CharField(max_length=100, null=True)  # noqa: DJ001
+    quantity = models.BigIntegerField(null=True)
 
     replayed = False  # True where this row answers a repeated request
 
     class Meta:
         constraints = (
-            models.UniqueConstraint(fields=["user", "at"], name="transaction_one_at_a_time"),
+            # The id first: rows come in its order, and a public id alone finds its row.
+            models.UniqueConstraint(fields=["id", "holder_id"], name="transaction_of_holder"),
+            models.UniqueConstraint(fields=["holder_id", "at"], name="transaction_one_at_a_time"),
             models.UniqueConstraint(
-                fields=["user", "service", "key"], condition=Q(key__isnull=False), name="transaction_key_once"
+                F("holder_id"),
+                KeyHash("service", "key"),
+                condition=Q(key__isnull=False),
+                name="transaction_once_by_key",
             ),
             models.CheckConstraint(
                 condition=Q(key__isnull=True) | Q(digest__isnull=False), name="transaction_key_has_digest"
             ),
         )
         indexes = (
-            models.Index(fields=["service", "-at", "-id"], name="transaction_by_service"),
+            models.Index(fields=["service", "id"], name="transaction_of_service"),
             models.Index(
                 fields=["service", "reference"],
                 condition=Q(reference__isnull=False),
@@ -272,6 +304,18 @@ class CreditTransaction(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} {self.amount}"
+
+
+def placed_by(ids: Collection[UUID]) -> Q:
+    """Return the condition of holds with these public ids, of the journal rows that placed them."""
+    placed = CreditTransaction.objects.filter(pk__in=ids)
+    return Q(kind=CreditLot.Kind.HOLD, transaction_id__in=ids, holder_id__in=placed.values("holder_id"))
+
+
+def with_key(holder_id: UUID, service: str, key: str) -> models.QuerySet[CreditTransaction]:
+    """Return the row that a service's key made for a holder, if there is one."""
+    hashed = CreditTransaction.objects.alias(key_hash=KeyHash("service", "key"))
+    return hashed.filter(holder_id=holder_id, key=key, key_hash=KeyHash(Value(service), Value(key)))
 
 
 class Grant(CreditLot):

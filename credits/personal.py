@@ -1,7 +1,7 @@
 """Answer for what credits holds about a person. Accounts asks here: it calls these by the dotted paths in settings."""
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,8 +12,18 @@ from accounts.models import User
 from credits import export
 from credits.answers import BalanceAnswer, TransactionAnswer, balance_answer, transaction_answer
 from credits.ledger import balance, clock
-from credits.ledger.posting import close_user
-from credits.models import AdjustmentRequest, CreditLot, CreditTransaction
+from credits.ledger.posting import close_user, open_balances
+from credits.models import AdjustmentRequest, CreditLot, CreditTransaction, UserCredit
+
+
+def registered(*, user_ids: Sequence[uuid.UUID]) -> None:
+    """Make the balances of new users."""
+    open_balances(user_ids)
+
+
+def purged(*, user_ids: Sequence[uuid.UUID]) -> None:
+    """Delete the balances of users who never had anything in them: the database keeps all others."""
+    UserCredit.objects.filter(pk__in=user_ids).delete()
 
 
 def forfeits(*, user_id: uuid.UUID) -> int:
@@ -23,7 +33,7 @@ def forfeits(*, user_id: uuid.UUID) -> int:
 
 def erasure_waits_until(*, user_id: uuid.UUID) -> datetime | None:
     """Return when the last hold that is open now will have run out. Until then it may be captured."""
-    holds = CreditLot.objects.filter(user=user_id, kind=CreditLot.Kind.HOLD, remaining__gt=0)
+    holds = CreditLot.objects.filter(holder_id=user_id, kind=CreditLot.Kind.HOLD, remaining__gt=0)
     until: datetime | None = holds.filter(expires_at__gt=clock.NOW).aggregate(last=Max("expires_at"))["last"]
     return until
 
@@ -37,8 +47,9 @@ def erase(*, user_id: uuid.UUID) -> None:
 
 
 def owners() -> QuerySet[User, Any]:
-    """Return the ids of all users who ever had credits, or were to be given some."""
-    some = Q(credit__isnull=False) | Q(adjustment_requests__isnull=False)
+    """Return the ids of all users who ever had credits, were to be given some, or of whom somebody set something."""
+    used = UserCredit.objects.exclude(hash=b"", blocked=[], alert_below=None)
+    some = Q(pk__in=used.values("pk")) | Q(adjustment_requests__isnull=False)
     users: QuerySet[User, Any] = User.objects.filter(some)
     return users.values("pk")
 
@@ -49,5 +60,5 @@ def balances(*, user_id: uuid.UUID) -> Iterable[BalanceAnswer]:
 
 def transactions(*, user_id: uuid.UUID) -> Iterator[TransactionAnswer]:
     """Yield the whole history, newest first, a page at a time."""
-    rows = CreditTransaction.objects.filter(user=user_id)
+    rows = CreditTransaction.objects.filter(holder_id=user_id)
     return map(transaction_answer, export.newest_first(rows, order=("-at",)))

@@ -1,26 +1,33 @@
 """Look up what a feature costs. Admins edit the table; services send `feature` and `quantity`, not the price."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from accounts.kit.problems import ValidationFailed
 from credits.models import FeaturePrice
 
 
-def amount_of(
+class Charge(NamedTuple):
+    """The credits that a use asks for, None for a feature without a price; and the price of one unit of its feature."""
+
+    amount: int | None
+    unit_price: int | None = None
+
+
+def charge_of(
     *,
     amount: int | None,
     feature: str | None,
     quantity: int | None,
     known: Mapping[str, FeaturePrice] | None = None,
-) -> int | None:
-    """Return the credits that a use asks for: None for a feature without a price.
+) -> Charge:
+    """Return what a use costs. `known` are prices that were read before.
 
-    `known` are prices that were read before. Raises ValidationFailed unless there is either an amount, or a feature
-    with a quantity.
+    Raises ValidationFailed unless there is either an amount, or a feature with a quantity.
     """
     if amount is not None and feature is None and quantity is None:
-        return amount
+        return Charge(amount)
     if amount is not None or feature is None or quantity is None:
         raise ValidationFailed(("amount", "invalid", "Send either `amount`, or `feature` and `quantity`."))
     price = FeaturePrice.objects.filter(pk=feature).first() if known is None else known.get(feature)
-    return price.credits * quantity if price else None
+    return Charge(price.credits * quantity, price.credits) if price else Charge(None)

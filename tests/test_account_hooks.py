@@ -10,16 +10,21 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.utils import timezone
 
-from accounts.identity import erasure, status
+from accounts.google import accounts
+from accounts.google.id_tokens import Identity
+from accounts.identity import erasure, imports, signup, status
+from accounts.kit.client import Client
+from accounts.management.commands import ensure_admin
 from accounts.models import AuditEvent, MailToken, OutboxMessage, Session, User
 from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, deliver_mails, link_in, outcome, post
 from accounts.upkeep import retention
-from credits.ledger import verify
+from credits.ledger import states, verify
 from credits.models import CreditTransaction, UserCredit
 from tests.fixtures import issue_access_token
 
 pytestmark = pytest.mark.django_db
 EMAIL = "canary.address@example.com"
+CLIENT = Client("198.51.100.7", "a browser")
 CANARIES = (
     "canary.address",
     "canary.new",
@@ -54,6 +59,43 @@ def spend(shop: Any, user: User, verb: str, amount: int, key: str) -> Any:
         "metadata": {"note": "canary metadata"},
     }
     return shop.post(f"/v1/credits/{verb}", body, HTTP_IDEMPOTENCY_KEY=key)
+
+
+def by_form() -> None:
+    signup.register(email=EMAIL, password=PASSWORD, display_name="", locale="en", client=CLIENT)
+
+
+def by_google() -> None:
+    identity = Identity("1", EMAIL, "", nonce="", digest="", expires_at=0, auth_time=None)
+    accounts.user_of(identity, client=CLIENT)
+
+
+def by_import() -> None:
+    list(imports.run([json.dumps({"email": EMAIL}).encode()], dry_run=False))
+
+
+def as_superuser() -> None:
+    ensure_admin.create_first_admin(email=EMAIL, password=PASSWORD)
+
+
+@pytest.mark.parametrize("come", [by_form, by_google, by_import, as_superuser])
+def test_whoever_comes_to_be_has_a_balance(come):
+    come()
+    row = UserCredit.objects.get(pk=User.objects.get(email=EMAIL).pk)
+    assert (row.balance, row.closed_at, bytes(row.hash)) == (0, None, b"")
+
+
+def test_whoever_is_purged_leaves_no_balance(make_user):
+    make_user(verified=False)
+    User.objects.update(created_at=timezone.now() - timedelta(days=400))
+    assert retention.purge()["unverified_users"] == 1
+    assert not UserCredit.objects.exists()
+
+
+def test_a_threshold_keeps_a_user_who_was_not_verified(make_user):
+    states.set_alert(user_id=make_user(verified=False).pk, threshold=5)
+    User.objects.update(created_at=timezone.now() - timedelta(days=400))
+    assert retention.purge()["unverified_users"] == 0
 
 
 class TestSpending:
@@ -161,7 +203,9 @@ class TestErasure:
         text = dump()
         assert [canary for canary in CANARIES if canary.casefold() in text.casefold()] == []
         assert list(verify.verify_user(person.pk).findings) == []
-        types = CreditTransaction.objects.filter(user=person.pk).order_by("at").values_list("type", "amount")
+        types = (
+            CreditTransaction.objects.filter(holder_id=person.pk).order_by("at").values_list("type", "amount")
+        )
         assert list(types) == [("bonus", 100), *[("use", -5)] * 3, ("forfeit", -85)]
         assert UserCredit.objects.get(pk=person.pk).balance == 0
         assert AuditEvent.objects.filter(user=person.pk).exists()
@@ -190,7 +234,7 @@ class TestErasure:
 
         assert erasure.erase_due() == 1
 
-        last = CreditTransaction.objects.filter(user=person).latest("at")
+        last = CreditTransaction.objects.filter(holder_id=person.pk).latest("at")
         assert (last.type, last.amount, last.balance) == ("forfeit", -103, 0)
         assert UserCredit.objects.get(pk=person.pk).due_at is None
         assert list(verify.verify_user(person.pk).findings) == []
@@ -210,7 +254,9 @@ class TestErasure:
 
         User.objects.filter(pk=person.pk).update(deletes_at=timezone.now())
         assert erasure.erase_due() == 1
-        types = CreditTransaction.objects.filter(user=person).order_by("at").values_list("type", "amount")
+        types = (
+            CreditTransaction.objects.filter(holder_id=person.pk).order_by("at").values_list("type", "amount")
+        )
         assert list(types) == [("bonus", 100), ("hold", 0), ("use", -20), ("forfeit", -80)]
 
     @pytest.mark.broken_on_purpose

@@ -174,7 +174,7 @@ def pages_of(user: User) -> dict[str, str]:
     """Every page of the admin by the name of its picture."""
     of_user = f"/admin/accounts/user/{user.pk}"
     credit = f"/admin/credits/usercredit/{user.pk}"
-    row = CreditTransaction.objects.filter(user=user).first()
+    row = CreditTransaction.objects.filter(holder_id=user.pk).first()
     session = Session.objects.filter(user=user).first()
     subscription, payment = EventSubscription.objects.get(), Payment.objects.latest("paid_at")
     assert row is not None

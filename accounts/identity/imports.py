@@ -16,7 +16,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import audit, events, passwords
+from accounts import audit, events, hooks, passwords
 from accounts.audit import Event
 from accounts.identity import dear_hashes, profile
 from accounts.kit import email_address, names
@@ -124,6 +124,7 @@ def _store(newcomers: dict[str, Newcomer], report: Report, *, dry_run: bool) -> 
         User.objects.bulk_create(fresh, ignore_conflicts=True)
         made = set(User.objects.filter(pk__in=[user.pk for user in fresh]).values_list("pk", flat=True))
         fresh = [user for user in fresh if user.pk in made]
+        hooks.registered([user.pk for user in fresh])
         audit.record_each(Event.USER_IMPORTED, user_ids=[user.pk for user in fresh], actor=ACTOR)
         events.emit_all([event for user in fresh for event in _news_of(user)])
     must_choose = [user for user in fresh if newcomers[user.email or ""].must_choose]

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from django.db import transaction
 from django.db.models.functions import Now
 
-from accounts import audit, events, mail, passwords, sessions
+from accounts import audit, events, hooks, mail, passwords, sessions
 from accounts.audit import Event
 from accounts.errors import TokenInvalid
 from accounts.identity import address_claims, mail_requests, profile
@@ -118,6 +118,7 @@ def _holder(wanted: Registration, new_id: UUID) -> User:
     holder: User | None = User.objects.locked().filter(email=wanted.email).first()
     if holder is None:
         raise ServiceUnavailable  # the address was given up between the two statements
+    hooks.registered([holder.pk])
     return holder
 
 

@@ -223,7 +223,7 @@ class TestEveryArmOfRegister:
         status, _, _, run, made, mails = seen[arm]
         assert seen[arm] == seen["unknown"]
         assert (status, made, mails) == (202, 1, 1)
-        verbs = ["SELECT", "INSERT", "SELECT", "SELECT", "INSERT", "UPDATE", *["INSERT"] * 4]
+        verbs = ["SELECT", "INSERT", "SELECT", "INSERT", "SELECT", "INSERT", "UPDATE", *["INSERT"] * 4]
         assert [statement.split()[0] for statement in run] == verbs
 
     def test_the_owner_of_a_taken_address_is_told(self, register, make_user):

@@ -4,7 +4,7 @@ docs/retention.md is the table for people. What a rule deletes is over: nothing 
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -84,13 +84,14 @@ def _purge_chunk(rows: Rows) -> int:
     if chosen:
         still = rows.filter(pk__in=chosen)  # judged again: what has changed meanwhile stays
         if rows.model is User:
-            _announce(still.select_for_update(of=("self",)).values_list("pk", flat=True))
+            _part_with(list(still.select_for_update(of=("self",)).values_list("pk", flat=True)))
         still.delete()
     return len(chosen)
 
 
-def _announce(user_ids: Iterable[UUID]) -> None:
-    """Neighbours were told that these users exist."""
+def _part_with(user_ids: Sequence[UUID]) -> None:
+    """Tell the neighbours, who were told that these users exist."""
+    hooks.purged(user_ids)
     events.emit_all([ServiceEvent(type="user.deleted", user_id=user_id) for user_id in user_ids])
 
 

@@ -247,7 +247,7 @@ def posted(payment: Payment) -> int:
     """Return the sum of a payment's journal rows."""
     rows = CreditTransaction.objects.filter(
         Q(pk=payment.granted_by) | Q(refund_of=payment.granted_by, type=TransactionType.CHARGEBACK),
-        user_id=payment.user_id,
+        holder_id=payment.user_id,
     )
     return int(rows.aggregate(total=Sum("amount"))["total"] or 0)
 

@@ -143,7 +143,7 @@ class Buyer:
 
     @property
     def journal(self) -> list[tuple[str, int]]:
-        rows = CreditTransaction.objects.filter(user=self.id).order_by("at")
+        rows = CreditTransaction.objects.filter(holder_id=self.id).order_by("at")
         return [(row.type, row.amount) for row in rows]
 
     def use(self, amount: int) -> None:

@@ -2,6 +2,8 @@
 
 # What happens in other apps with an account, in the same transaction: dotted paths (accounts/hooks.py says when).
 ACCOUNT_HOOKS = {
+    "registered": ["credits.personal.registered"],
+    "purged": ["credits.personal.purged"],
     "block_spending": ["credits.ledger.states.block"],
     "unblock_spending": ["credits.ledger.states.unblock"],
     "remove_sign_in_methods": [

@@ -1,8 +1,8 @@
 """The journal in the admin, fast on millions of rows: each list it can show is the beginning of some index.
 
-Without a filter, and by type, rows come in the order of their ids, which follow time; of one user or one service, in
-the order of time. A day is found by the ids that were made around it. Nothing is counted beyond 5,000 rows, and the
-days that have rows are known from the days counted in the background.
+Rows come in the order of their ids, which follow time; those of one user in the order of time. A day is found by the
+ids that were made around it. Nothing is counted beyond 5,000 rows, and the days that have rows are known from the days
+counted in the background.
 """
 
 import uuid
@@ -17,15 +17,13 @@ from django.http import HttpRequest
 
 from accounts.admin import user_search
 from accounts.admin.lists import RowsList
+from credits.identifiers import SLACK, first_of
 from credits.models import CreditDay, CreditTransaction
 
-SLACK = timedelta(
-    days=1
-)  # between the time of a row and the time in its id: the clocks of database and applications
 LAST_YEAR = 9999
 LEVELS = ("at__year", "at__month", "at__day")
 
-# Each step jumps to the next name in the index (service, at, id): as many steps as services, however many rows.
+# Each step jumps to the next name in the index (service, id): as many steps as services, however many rows.
 SERVICES = """
 WITH RECURSIVE names AS (
     (SELECT service FROM credits_credittransaction ORDER BY service LIMIT 1)
@@ -62,12 +60,12 @@ class JournalList(RowsList):
     ) -> QuerySet[CreditTransaction]:
         rows: QuerySet[CreditTransaction] = super().get_queryset(request, exclude_parameters)
         bounds = _bounds(_asked(request))
-        return rows.filter(pk__gte=_first_id(bounds[0]), pk__lt=_first_id(bounds[1])) if bounds else rows
+        return rows.filter(pk__gte=first_of(bounds[0]), pk__lt=first_of(bounds[1])) if bounds else rows
 
 
 def search(rows: QuerySet[CreditTransaction], term: str) -> QuerySet[CreditTransaction]:
     """By part of a user's address or id, by the id of a transaction, or by a whole reference: each has an index."""
-    found = Q(user_id__in=user_search.ids(term)) | Q(service__in=services(), reference=term)
+    found = Q(holder_id__in=user_search.ids(term)) | Q(service__in=services(), reference=term)
     try:
         identifier = uuid.UUID(term)
     except ValueError:
@@ -77,7 +75,7 @@ def search(rows: QuerySet[CreditTransaction], term: str) -> QuerySet[CreditTrans
 
 def order(request: HttpRequest) -> tuple[str, ...]:
     """The order in which an index has what is asked for."""
-    return ("-at", "-id") if request.GET.keys() & {"user", "user__exact", "service"} else ("-id",)
+    return ("-at",) if request.GET.keys() & {"holder_id", "holder_id__exact"} else ("-id",)
 
 
 def is_no_date(request: HttpRequest) -> bool:
@@ -139,8 +137,3 @@ def _bounds(parts: tuple[int, ...]) -> tuple[datetime, datetime] | None:
     first = datetime(year, month, day, tzinfo=UTC)
     longest = {1: 366, 2: 31, 3: 1}[len(parts)]
     return first - SLACK, first + timedelta(days=longest) + SLACK
-
-
-def _first_id(moment: datetime) -> uuid.UUID:
-    """No UUIDv7 of this moment or later is smaller."""
-    return uuid.UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)

@@ -1,17 +1,20 @@
 """Credits in the admin. What happened is shown and not edited; what staff may do has a page of its own."""
 
 from typing import Any, ClassVar
+from uuid import UUID
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from accounts.admin import user_search
 from accounts.admin.lists import OfUsersAdmin, PageOfUser, PlotsAdmin, counted, moment
 from accounts.admin.orders import OrderPages, ask
+from accounts.admin.sections import link
 from accounts.models import User
 from credits.admin import adjustments, holds, journal, overview, user_page
 from credits.admin.adjustments import DecisionPages
@@ -31,15 +34,34 @@ __all__ = ["FeaturePriceAdmin"]  # registered by being imported
 
 
 class LedgerAdmin(OfUsersAdmin):
-    """Read-only for everybody, and without a query that grows with the ledger."""
+    """Read-only for everybody, and without a query that grows with the ledger. Its rows know their user by id alone."""
 
     ordering: Any = None
+    search_fields: Any = ("holder_id",)
+    list_select_related: Any = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().get_queryset(request)
+        holder = User.objects.filter(pk=OuterRef("holder_id"))
+        named: QuerySet[Any] = rows.annotate(address=Subquery(holder.values("email")[:1]))
+        return named
+
+    def found(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        return rows.filter(holder_id__in=user_search.ids(term))
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Allow `?holder_id=<id>`, by which a user's page leads to their rows."""
+        return lookup in {"holder_id", "holder_id__exact"} or super().lookup_allowed(lookup, value, request)
 
     @admin.display(description="user")
     def person(self, row: Any) -> SafeString:
-        """Lead to the page of the user's credits."""
-        page = reverse("admin:credits_usercredit_change", args=[row.user_id])
-        return format_html('<a class="text-primary-600 underline" href="{}">{}</a>', page, row.user)
+        return _credits_of(row.holder_id, row.address or row.holder_id)
+
+
+def _credits_of(user_id: UUID, name: Any) -> SafeString:
+    """Lead to the page of the user's credits."""
+    page = reverse("admin:credits_usercredit_change", args=[user_id])
+    return format_html('<a class="text-primary-600 underline" href="{}">{}</a>', page, name)
 
 
 class Owing(admin.SimpleListFilter):
@@ -56,7 +78,7 @@ class Owing(admin.SimpleListFilter):
 class UserCreditAdmin(PageOfUser, OrderPages, LedgerAdmin):
     """Balances. The page behind a row is the user's, and exists for users who never had a credit too."""
 
-    list_display = ("user", "owned", "set_aside", "owing", "spendable", "blocked", "last")
+    list_display = ("name", "owned", "set_aside", "owing", "spendable", "blocked", "last")
     list_filter = (Owing,)
     owned, set_aside, owing = counted("balance"), counted("held"), counted("debt")
     spendable, last = counted("available"), moment("at")
@@ -68,22 +90,32 @@ class UserCreditAdmin(PageOfUser, OrderPages, LedgerAdmin):
 
     orders = adjustments.ORDERS
 
+    @admin.display(description="user")
+    def name(self, row: Any) -> str:
+        return row.address or str(row.holder_id)
+
     def page_context(self, person: User) -> dict[str, Any]:
         return user_page.context(person)
 
 
 class LotAdmin(LedgerAdmin):
-    list_select_related = ("user", "user__credit")
     ordering = ("-id",)
     kind = ""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows: QuerySet[Any] = super().get_queryset(request)
-        return rows.filter(kind=self.kind)
+        opened = UserCredit.objects.filter(holder_id=OuterRef("holder_id"), open_lot=OuterRef("pk"))
+        rows: QuerySet[Any] = super().get_queryset(request).filter(kind=self.kind)
+        with_left: QuerySet[Any] = rows.annotate(left_if_open=Subquery(opened.values("open_left")))
+        return with_left
 
     @admin.display(description="left")
-    def left(self, lot: CreditLot) -> str:
-        return f"{user_page.left_of(lot, getattr(lot.user, 'credit', None)):,}"
+    def left(self, lot: Any) -> str:
+        return f"{lot.remaining if lot.left_if_open is None else lot.left_if_open:,}"
+
+    @admin.display(description="transaction")
+    def posting(self, lot: CreditLot) -> SafeString:
+        """Lead to the journal row that made the lot."""
+        return link(str(lot.transaction_id), "credits_credittransaction_change", lot.transaction_id)
 
 
 @admin.register(Grant)
@@ -93,10 +125,10 @@ class GrantAdmin(LotAdmin):
     given, lost, taken_back = counted("issued"), counted("expired"), counted("charged_back")
     until = moment("expires_at")
     list_filter = ("source",)
-    readonly_fields = ("given", "left", "lost", "taken_back")
+    readonly_fields = ("person", "given", "left", "lost", "taken_back", "posting")
     fields = (
-        "user", "source", "priority", "given", "left", "lost", "taken_back", "expires_at", "created_at",
-        "transaction", "service",
+        "person", "source", "priority", "given", "left", "lost", "taken_back", "expires_at", "created_at",
+        "posting", "service",
     )  # fmt: skip
 
 
@@ -108,9 +140,9 @@ class HoldAdmin(OrderPages, LotAdmin):
     until, placed = moment("expires_at"), moment("created_at")
     list_filter = ("status",)
     actions = ("release",)
-    readonly_fields = ("set_aside", "taken", "drawn_from")
+    readonly_fields = ("person", "set_aside", "taken", "drawn_from", "posting")
     fields = (
-        "user", "set_aside", "taken", "status", "expires_at", "created_at", "transaction", "service", "drawn_from",
+        "person", "set_aside", "taken", "status", "expires_at", "created_at", "posting", "service", "drawn_from",
     )  # fmt: skip
 
     orders = holds.ORDERS
@@ -136,8 +168,8 @@ class CreditTransactionAdmin(LedgerAdmin):
     list_filter = ("type", ByService)
     search_help_text = "A user, a transaction's id, a reference"
     date_hierarchy = "at"
-    exclude = ("salt", "digest", "text_digest", "hash", "lots")
-    readonly_fields = ("grants_and_holds",)
+    exclude = ("holder_id", "salt", "digest", "text_digest", "hash", "lots")
+    readonly_fields = ("person", "grants_and_holds")
 
     @admin.display(description="grants and holds")
     def grants_and_holds(self, row: CreditTransaction) -> str:
@@ -164,12 +196,16 @@ class CreditTransactionAdmin(LedgerAdmin):
 
 
 @admin.register(AdjustmentRequest)
-class AdjustmentRequestAdmin(DecisionPages, LedgerAdmin):
+class AdjustmentRequestAdmin(DecisionPages, OfUsersAdmin):
     list_display = ("asked", "person", "moved", "reason", "requested_by", "decision", "decided_by", "decided")
     asked, decided, moved = moment("requested_at"), moment("decided_at"), counted("amount", signed=True)
     list_filter = ("decision",)
     list_select_related = ("user", "requested_by", "decided_by")
     ordering = ("-requested_at",)
+
+    @admin.display(description="user")
+    def person(self, asked: AdjustmentRequest) -> SafeString:
+        return _credits_of(asked.user_id, asked.user)
 
     def get_urls(self) -> list[URLPattern]:
         return [*self.decision_urls(), *super().get_urls()]

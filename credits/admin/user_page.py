@@ -24,7 +24,7 @@ def context(user: User) -> dict[str, Any]:
     """For a user who never had credits too. Bounded, whatever the user has."""
     row = UserCredit.objects.filter(pk=user.pk).first()
     now = balance.current(user.pk) if user.status != User.Status.DELETED else _left_of(user, row)
-    journal = CreditTransaction.objects.filter(user=user)
+    journal = CreditTransaction.objects.filter(holder_id=user.pk)
     return {
         "person": user,
         "now": now,
@@ -59,7 +59,7 @@ def section(*, request: HttpRequest, user: User) -> Section:
         actions=[adjust] if may_adjust else [],
         links=[
             ("All about the credits", own_page),
-            ("All transactions", listed("credits_credittransaction", user=user.pk)),
+            ("All transactions", listed("credits_credittransaction", holder_id=user.pk)),
         ],
         wide=True,
     )
@@ -103,7 +103,7 @@ def _journal(rows: Sequence[CreditTransaction]) -> Table:
 def _live_grants(row: UserCredit) -> Iterator[Grant]:
     """In the order they burn, each with what is `left` of it: of the open one the balance row knows."""
     live = Grant.objects.filter(
-        Q(remaining__gt=0) | Q(pk=row.open_lot), user_id=row.pk, kind=CreditLot.Kind.GRANT
+        Q(remaining__gt=0) | Q(pk=row.open_lot), holder_id=row.pk, kind=CreditLot.Kind.GRANT
     )
     for lot in live.order_by(*CreditLot.BURN_ORDER)[:MOST_LOTS]:
         lot.remaining = left_of(lot, row)
@@ -116,11 +116,11 @@ def left_of(lot: CreditLot, row: UserCredit | None) -> int:
 
 
 def open_holds(user: User) -> QuerySet[Hold]:
-    holds = Hold.objects.filter(user=user, kind=CreditLot.Kind.HOLD, remaining__gt=0)
+    holds = Hold.objects.filter(holder_id=user.pk, kind=CreditLot.Kind.HOLD, remaining__gt=0)
     return holds.order_by("expires_at")[:MOST_LOTS]
 
 
 def _left_of(user: User, row: UserCredit | None) -> Balance:
     """Of an erased user, whom other services no longer see."""
-    row = row or UserCredit(user=user, at=user.created_at)
+    row = row or UserCredit(holder_id=user.pk, at=user.created_at)
     return Balance(user_id=user.pk, as_of=row.at, balance=row.balance, held=row.held, debt=row.debt)

@@ -19,7 +19,15 @@ from django.db.models import Min, QuerySet
 from credits.errors import BalanceLimit, InsufficientCredits
 from credits.identifiers import uuid7, uuid7_of
 from credits.ledger.calls import Call
-from credits.models import BALANCE_LIMIT, FOREVER, CreditLot, CreditTransaction, TransactionType, UserCredit
+from credits.models import (
+    BALANCE_LIMIT,
+    FOREVER,
+    VERSION,
+    CreditLot,
+    CreditTransaction,
+    TransactionType,
+    UserCredit,
+)
 
 MICROSECOND = timedelta(microseconds=1)
 FIRST_PAGE = 20  # of the grants that a call looks at in burn order
@@ -82,7 +90,7 @@ class Account:
         return self.lots[pk]
 
     def _stored(self, pk: int) -> CreditLot:
-        return CreditLot.objects.get(pk=pk, user_id=self.row.user_id)
+        return CreditLot.objects.get(pk=pk, holder_id=self.row.holder_id)
 
     def _remember(self, lot: CreditLot) -> CreditLot:
         """Return the object that stands for a lot during this call: what was loaded first is the truth."""
@@ -92,7 +100,7 @@ class Account:
 
     def _elsewhere(self) -> QuerySet[CreditLot]:
         """Return the lots with something in them that this call has not loaded. Do not ask when it has them all."""
-        return CreditLot.objects.filter(user_id=self.row.user_id, remaining__gt=0).exclude(
+        return CreditLot.objects.filter(holder_id=self.row.holder_id, remaining__gt=0).exclude(
             pk__in=list(self.lots)
         )
 
@@ -146,13 +154,14 @@ class Account:
         row.held += held
         if row.alert_below is not None and row.available < row.alert_below <= available:
             self.alerts.append(row.available)
-        pk = uuid7_of(row.user_id, row.at) if call is BY_ITSELF else uuid7()
+        pk = uuid7_of(row.holder_id, row.at) if call is BY_ITSELF else uuid7()
         self._sign_new_lots(pk)
         transaction = new_row(
-            id=pk, user_id=row.user_id, at=row.at, type=type_, amount=amount, balance=row.balance, held=row.held,
+            id=pk, holder_id=row.holder_id, at=row.at, type=type_, amount=amount, balance=row.balance, held=row.held,
             service=call.service, key=call.key, digest=call.digest, description=call.description,
             reference=call.reference, metadata=call.metadata, salt=call.salt(),
             refund_of=refund_of.pk if refund_of else None, hold=hold.transaction_id if hold else None,
+            unit_price=call.unit_price, feature=call.feature, quantity=call.quantity, version=VERSION,
         )  # fmt: skip
         self.postings.append(Posting(transaction, moves))
         return transaction
@@ -192,7 +201,7 @@ class Account:
 
     def new_lot(self, **fields: Any) -> CreditLot:
         """Make a lot that belongs to the row that is posted next."""
-        lot = CreditLot(id=self.next_lot_id(), user_id=self.row.user_id, **fields)
+        lot = CreditLot(id=self.next_lot_id(), holder_id=self.row.holder_id, **fields)
         self.created.append(lot)
         return lot
 

@@ -25,9 +25,9 @@ KIND = "credits-anchor-1"
 USERS_AT_A_TIME = 1000
 
 ANCHORED_ROWS = """
-SELECT given.user_id, given.place, row.hash
-FROM unnest(%(users)s::uuid[], %(times)s::timestamptz[], %(times)s::text[]) AS given(user_id, at, place)
-LEFT JOIN credits_credittransaction AS row ON row.user_id = given.user_id AND row.at = given.at
+SELECT given.holder_id, given.place, row.hash
+FROM unnest(%(users)s::uuid[], %(times)s::timestamptz[], %(times)s::text[]) AS given(holder_id, at, place)
+LEFT JOIN credits_credittransaction AS row ON row.holder_id = given.holder_id AND row.at = given.at
 """
 
 

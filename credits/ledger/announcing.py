@@ -33,4 +33,4 @@ def _amount(row: CreditTransaction) -> dict[str, Any]:
 
 
 def _event(account: Account, type_: str, **data: Any) -> ServiceEvent:
-    return ServiceEvent(type=type_, user_id=account.row.user_id, data=data)
+    return ServiceEvent(type=type_, user_id=account.row.holder_id, data=data)

@@ -15,33 +15,30 @@ from credits.ledger.account import Account
 from credits.models import CreditTransaction, UserCredit
 
 CURRENT = """
-SELECT credits_now(), c.user_id, c.balance, c.held, c.debt, c.blocked, c.due_at, expiring.amounts, expiring.times
-FROM accounts_user u
-LEFT JOIN credits_usercredit c ON c.user_id = u.id
+SELECT credits_now(), c.balance, c.held, c.debt, c.blocked, c.due_at, expiring.amounts, expiring.times
+FROM credits_usercredit AS c
 LEFT JOIN LATERAL (
     SELECT array_agg(amount ORDER BY expires_at) AS amounts, array_agg(expires_at ORDER BY expires_at) AS times FROM (
         SELECT expires_at, sum(CASE WHEN id = c.open_lot THEN c.open_left ELSE remaining END)::bigint AS amount
         FROM credits_creditlot
-        WHERE user_id = c.user_id AND kind = 'grant' AND expires_at IS NOT NULL AND (remaining > 0 OR id = c.open_lot)
+        WHERE holder_id = c.holder_id AND kind = 'grant' AND expires_at IS NOT NULL
+            AND (remaining > 0 OR id = c.open_lot)
         GROUP BY expires_at) AS lots
     WHERE amount > 0
 ) AS expiring ON true
-WHERE u.id = %s AND u.status <> 'deleted'
+WHERE c.holder_id = %s AND c.closed_at IS NULL
 """
 
-DUE = """
-SELECT credits_now(), c.due_at FROM accounts_user u LEFT JOIN credits_usercredit c ON c.user_id = u.id
-WHERE u.id = %s AND u.status <> 'deleted'
-"""
+DUE = "SELECT credits_now(), due_at FROM credits_usercredit WHERE holder_id = %s AND closed_at IS NULL"
 
 
 # Of what is due at one instant only the first row has that time, the others follow by a microsecond each. All of them
 # are of that instant: the rows behind it, as long as they happened by themselves and were due by then.
 AT_AN_INSTANT = """
-SELECT balance, held FROM credits_credittransaction WHERE user_id = %(user)s AND at < coalesce((
+SELECT balance, held FROM credits_credittransaction WHERE holder_id = %(user)s AND at < coalesce((
     SELECT row.at FROM credits_credittransaction AS row
-    LEFT JOIN credits_creditlot AS lot ON lot.user_id = row.user_id AND lot.id = (row.lots -> 0 ->> 0)::bigint
-    WHERE row.user_id = %(user)s AND row.at > %(at)s AND (row.type IN ('expiry', 'release') AND row.key IS NULL
+    LEFT JOIN credits_creditlot AS lot ON lot.holder_id = row.holder_id AND lot.id = (row.lots -> 0 ->> 0)::bigint
+    WHERE row.holder_id = %(user)s AND row.at > %(at)s AND (row.type IN ('expiry', 'release') AND row.key IS NULL
         AND row.service = 'system' AND lot.expires_at <= %(at)s) IS NOT TRUE
     ORDER BY row.at LIMIT 1
 ), 'infinity') ORDER BY at DESC LIMIT 1
@@ -72,9 +69,7 @@ def current(user_id: uuid.UUID) -> Balance:
         row = cursor.fetchone()
     if row is None:
         raise UserNotFound
-    now, known, balance, held, debt, blocked, due_at, amounts, times = row
-    if known is None:
-        return Balance(user_id=user_id, as_of=now)
+    now, balance, held, debt, blocked, due_at, amounts, times = row
     if due_at is not None and due_at <= now:
         return _swept(user_id, now)
     expiring = list(zip(amounts or [], times or [], strict=True))

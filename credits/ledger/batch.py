@@ -33,11 +33,13 @@ log = structlog.get_logger("ledger")
 LARGEST = 1000
 SEEN = """
 SELECT row.* FROM credits_credittransaction AS row
-JOIN json_to_recordset(%s::json) AS given(user_id uuid, service text, key text) USING (user_id, service, key)
+JOIN json_to_recordset(%s::json) AS given(holder_id uuid, service text, key text) USING (holder_id, key)
+WHERE credits_key_hash(row.service, row.key) = credits_key_hash(given.service, given.key)
 """
 LOTS = """
-SELECT lot.* FROM credits_creditlot AS lot WHERE lot.user_id = ANY(%s) AND lot.remaining > 0
-UNION ALL SELECT lot.* FROM credits_creditlot AS lot WHERE lot.id = ANY(%s) AND lot.remaining = 0
+SELECT lot.* FROM credits_creditlot AS lot WHERE lot.holder_id = ANY(%s) AND lot.remaining > 0
+UNION ALL SELECT lot.* FROM credits_creditlot AS lot
+JOIN unnest(%s::uuid[], %s::bigint[]) AS opened(holder_id, id) USING (holder_id, id) WHERE lot.remaining = 0
 """
 KeyOfUser = tuple[uuid.UUID, str, str | None]
 Outcome = tuple[str, CreditTransaction | Problem]  # the path that the metrics name, and the result
@@ -162,9 +164,10 @@ def _perform_locked(steps: Sequence[Step | Refusal]) -> list[CreditTransaction |
 def _load(rows: Sequence[UserCredit], *, now: datetime) -> dict[uuid.UUID, LockedAccount]:
     """Return the accounts, swept, with all their lots, which one query reads (in the open one nothing remains)."""
     lots: dict[uuid.UUID, list[CreditLot]] = defaultdict(list)
-    open_lots = [Int8(row.open_lot) for row in rows if row.open_lot]
-    for lot in CreditLot.objects.raw(LOTS, [[row.pk for row in rows], open_lots]):
-        lots[lot.user_id].append(lot)
+    opened = [row for row in rows if row.open_lot]
+    holders, open_lots = [row.pk for row in opened], [Int8(row.open_lot or 0) for row in opened]
+    for lot in CreditLot.objects.raw(LOTS, [[row.pk for row in rows], holders, open_lots]):
+        lots[lot.holder_id].append(lot)
     lot_ids = new_lot_ids(at_a_time=50)
     accounts = {row.pk: LockedAccount(row, now=now, lots=lots[row.pk], lot_ids=lot_ids) for row in rows}
     for account in accounts.values():
@@ -175,11 +178,11 @@ def _load(rows: Sequence[UserCredit], *, now: datetime) -> dict[uuid.UUID, Locke
 def _answered_before(steps: Sequence[Step]) -> dict[KeyOfUser, CreditTransaction]:
     """Return the journal rows of the keys that were used before."""
     keys = [
-        {"user_id": step.user_id, "service": step.operation.call.service, "key": step.operation.call.key}
+        {"holder_id": step.user_id, "service": step.operation.call.service, "key": step.operation.call.key}
         for step in steps
     ]
     found = CreditTransaction.objects.raw(SEEN, [encode(keys)])
-    return {(row.user_id, row.service, row.key): row for row in found}
+    return {(row.holder_id, row.service, row.key): row for row in found}
 
 
 def _carry_out(

@@ -14,6 +14,8 @@ from django.conf import settings
 from accounts.kit.problems import IdempotencyKeyReused
 
 SALT_BYTES = 16
+DIGEST_BYTES = 16  # 32 in rows of the first version
+_NO_TEXTS = (None,) * 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,22 +32,26 @@ class Call:
     description: str | None = None
     reference: str | None = None
     metadata: Mapping[str, Any] | None = None
+    feature: str | None = None  # of a use that was asked for by what it buys
+    quantity: int | None = None
+    unit_price: int | None = None
 
     @property
     def digest(self) -> bytes | None:
         """Return what the journal keeps of the request: keyed, so that erased texts cannot be guessed from it."""
-        return None if self.key is None else _keyed(settings.LEDGER_DIGEST_KEYS[0], self.request)
+        return (
+            None if self.key is None else _keyed(settings.LEDGER_DIGEST_KEYS[0], self.request, DIGEST_BYTES)
+        )
 
     def salt(self) -> bytes | None:
         """Return a salt, fresh for each row with texts; without texts there is nothing to protect."""
-        if self.description is None and self.reference is None and self.metadata is None:
-            return None
-        return secrets.token_bytes(SALT_BYTES)
+        texts = (self.description, self.reference, self.metadata, self.feature, self.quantity)
+        return None if texts == _NO_TEXTS else secrets.token_bytes(SALT_BYTES)
 
     def require_same_request(self, stored: bytes) -> None:
         """Raise IdempotencyKeyReused unless the stored digest is of this request, under any key still configured."""
-        candidates = (_keyed(key, self.request) for key in settings.LEDGER_DIGEST_KEYS)
-        if not any(hmac.compare_digest(stored, candidate) for candidate in candidates):
+        candidates = (_keyed(key, self.request, len(stored)) for key in settings.LEDGER_DIGEST_KEYS)
+        if not stored or not any(hmac.compare_digest(stored, candidate) for candidate in candidates):
             raise IdempotencyKeyReused
 
 
@@ -54,9 +60,9 @@ def request_bytes(operation: str, *, path: str = "", fields: Any) -> bytes:
     return msgspec.json.encode([operation, path, fields], order="sorted")
 
 
-def _keyed(key: str, request: bytes) -> bytes:
+def _keyed(key: str, request: bytes, size: int) -> bytes:
     """Return BLAKE2b with a key (RFC 7693, 2.9): a MAC by itself, in a twentieth of the time that HMAC takes here."""
-    return hashlib.blake2b(request, digest_size=32, key=mac_key(key)).digest()
+    return hashlib.blake2b(request, digest_size=size, key=mac_key(key)).digest()
 
 
 @cache

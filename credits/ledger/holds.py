@@ -11,7 +11,7 @@ from credits.errors import HoldNotFound
 from credits.ledger import operations
 from credits.ledger.calls import Call, request_bytes
 from credits.ledger.posting import perform, retried
-from credits.models import CreditLot, CreditTransaction
+from credits.models import CreditLot, CreditTransaction, placed_by
 
 DEFAULT_LIFETIME = timedelta(minutes=15)
 LONGEST_LIFETIME = timedelta(days=7)
@@ -26,7 +26,7 @@ def find(hold_id: uuid.UUID, *, service: str) -> CreditLot:
 
 
 def _find(hold_id: uuid.UUID) -> CreditLot:
-    hold = CreditLot.objects.filter(kind=CreditLot.Kind.HOLD, transaction=hold_id).first()
+    hold = CreditLot.objects.filter(placed_by([hold_id])).first()
     if hold is None:
         raise HoldNotFound
     return hold
@@ -47,8 +47,8 @@ def release_for_staff(*, hold_id: uuid.UUID, reason: str, staff_id: uuid.UUID, k
 
 @transaction.atomic
 def _release_for_staff(hold: CreditLot, call: Call, staff_id: uuid.UUID) -> CreditTransaction:
-    row = perform(hold.user_id, operations.release(hold, call=call))
+    row = perform(hold.holder_id, operations.release(hold, call=call))
     if not row.replayed:
         detail = {"hold": str(hold.transaction_id), "amount": hold.issued, "service": hold.service}
-        audit.record(Event.HOLD_RELEASED, user_id=hold.user_id, actor=f"staff {staff_id}", detail=detail)
+        audit.record(Event.HOLD_RELEASED, user_id=hold.holder_id, actor=f"staff {staff_id}", detail=detail)
     return row

@@ -18,7 +18,7 @@ from credits.ledger.account import new_row
 from credits.ledger.calls import Call
 from credits.ledger.one_statement import FITS
 from credits.ledger.saving import encode
-from credits.models import CreditTransaction, TransactionType
+from credits.models import VERSION, CreditTransaction, TransactionType
 
 # The planner cannot know how many uses there are and takes them for few: given the choice, it joins tables to them by
 # comparing each with each, a million times for a thousand. It has none: sums come by windows, balances and keys by a
@@ -27,43 +27,48 @@ from credits.models import CreditTransaction, TransactionType
 STATEMENT = f"""
 WITH clock AS MATERIALIZED (SELECT credits_now() AS now),
 given AS MATERIALIZED (
-    SELECT use.ordinality, use.id, use.user_id, use.amount, use.service, use.key,
+    SELECT use.ordinality, use.id, use.holder_id, use.amount, use.service, use.key,
         decode(use.digest, 'base64') AS digest, use.description, use.reference, use.metadata,
-        decode(use.salt, 'base64') AS salt, row_number() OVER so_far AS number, sum(use.amount) OVER so_far AS running,
+        use.feature, use.quantity, use.unit_price, decode(use.salt, 'base64') AS salt,
+        row_number() OVER so_far AS number, sum(use.amount) OVER so_far AS running,
         count(*) OVER of_user AS last, sum(use.amount) OVER of_user AS total
-    FROM ROWS FROM (json_to_recordset(%s::json) AS (id uuid, user_id uuid, amount bigint, service text, key text,
-        digest text, description text, reference text, metadata jsonb, salt text)) WITH ORDINALITY AS use
-    WINDOW so_far AS (PARTITION BY use.user_id ORDER BY use.ordinality), of_user AS (PARTITION BY use.user_id)
+    FROM ROWS FROM (json_to_recordset(%s::json) AS (id uuid, holder_id uuid, amount bigint, service text, key text,
+        digest text, description text, reference text, metadata jsonb, salt text, feature text, quantity bigint,
+        unit_price bigint)) WITH ORDINALITY AS use
+    WINDOW so_far AS (PARTITION BY use.holder_id ORDER BY use.ordinality), of_user AS (PARTITION BY use.holder_id)
 ), repeating AS MATERIALIZED (
-    SELECT given.user_id FROM given WHERE EXISTS (
+    SELECT given.holder_id FROM given WHERE EXISTS (
         SELECT FROM credits_credittransaction AS seen
-        WHERE seen.user_id = given.user_id AND seen.service = given.service AND seen.key = given.key OFFSET 0)
+        WHERE seen.holder_id = given.holder_id AND seen.key = given.key
+            AND credits_key_hash(seen.service, seen.key) = credits_key_hash(given.service, given.key) OFFSET 0)
 ), fitting AS MATERIALIZED (
     SELECT given.*, row.stored_at, row.held, row.hash AS head, (row.balance - given.running)::bigint AS balance,
         greatest(call.now, row.at + interval '1 microsecond') + (given.number - 1) * interval '1 microsecond' AS at,
         jsonb_build_array(jsonb_build_array(row.open_lot, -given.amount)) AS lots,
         CASE WHEN given.salt IS NOT NULL THEN
-            credits_text_digest(given.salt, given.description, given.reference, given.metadata) END AS text_digest
+            credits_text_digest(given.salt, given.description, given.reference, given.metadata, given.feature,
+                given.quantity) END AS text_digest
     FROM given
     CROSS JOIN LATERAL (
-        SELECT ctid AS stored_at, * FROM credits_usercredit WHERE user_id = given.user_id OFFSET 0) AS row
+        SELECT ctid AS stored_at, * FROM credits_usercredit WHERE holder_id = given.holder_id OFFSET 0) AS row
     CROSS JOIN LATERAL (SELECT given.total AS amount, clock.now FROM clock) AS call
     WHERE {FITS}
-        AND given.user_id NOT IN (SELECT user_id FROM repeating)
+        AND given.holder_id NOT IN (SELECT holder_id FROM repeating)
 ), made AS MATERIALIZED (
-    SELECT *, credits_chain(head, credits_link(id, user_id, at, 'use', -amount, balance, held, lots, service, key,
-        digest, text_digest, NULL, NULL)) OVER (PARTITION BY user_id ORDER BY number) AS hash
+    SELECT *, credits_chain(head, credits_link(id, holder_id, at, 'use', -amount, balance, held, lots, service, key,
+        digest, text_digest, NULL, NULL, {VERSION}::smallint, unit_price))
+        OVER (PARTITION BY holder_id ORDER BY number) AS hash
     FROM fitting
 ), balances AS (
     UPDATE credits_usercredit AS row
     SET balance = made.balance, open_left = row.open_left - made.total, at = made.at, hash = made.hash
-    FROM made WHERE row.ctid = made.stored_at AND row.user_id = made.user_id AND made.number = made.last
+    FROM made WHERE row.ctid = made.stored_at AND row.holder_id = made.holder_id AND made.number = made.last
 ), journal AS (
     INSERT INTO credits_credittransaction
-        (id, user_id, at, type, amount, balance, held, lots, service, key, digest,
-         description, reference, metadata, salt, text_digest, hash)
-    SELECT id, user_id, at, 'use', -amount, balance, held, lots, service, key, digest,
-        description, reference, metadata, salt, text_digest, hash
+        (id, holder_id, at, type, amount, balance, held, lots, service, key, digest,
+         description, reference, metadata, salt, text_digest, hash, version, unit_price, feature, quantity)
+    SELECT id, holder_id, at, 'use', -amount, balance, held, lots, service, key, digest,
+        description, reference, metadata, salt, text_digest, hash, {VERSION}, unit_price, feature, quantity
     FROM made
 )
 SELECT coalesce(json_agg(json_build_array(ordinality - 1, at, balance, held)), '[]')::text FROM made
@@ -110,19 +115,22 @@ def use_all(uses: Sequence[Use]) -> list[CreditTransaction | None]:
 def _columns(pk: uuid.UUID, use: Use) -> dict[str, Any]:
     call = use.call
     columns = {
-        "id": pk, "user_id": use.user_id, "amount": use.amount, "service": call.service, "key": call.key,
+        "id": pk, "holder_id": use.user_id, "amount": use.amount, "service": call.service, "key": call.key,
         "digest": call.digest,
     }  # fmt: skip
     if salt := call.salt():
-        texts = {"description": call.description, "reference": call.reference, "metadata": call.metadata}
-        columns |= {"salt": salt, **texts}
+        columns |= {
+            "salt": salt, "description": call.description, "reference": call.reference, "metadata": call.metadata,
+            "feature": call.feature, "quantity": call.quantity, "unit_price": call.unit_price,
+        }  # fmt: skip
     return columns
 
 
 def _row(pk: uuid.UUID, use: Use, made: Made) -> CreditTransaction:
     call = use.call
     return new_row(
-        id=pk, user_id=use.user_id, at=made.at, type=TransactionType.USE, amount=-use.amount, balance=made.balance,
+        id=pk, holder_id=use.user_id, at=made.at, type=TransactionType.USE, amount=-use.amount, balance=made.balance,
         held=made.held, service=call.service, key=call.key, description=call.description, reference=call.reference,
-        metadata=call.metadata,
+        metadata=call.metadata, unit_price=call.unit_price, feature=call.feature, quantity=call.quantity,
+        version=VERSION,
     )  # fmt: skip

@@ -26,7 +26,7 @@ from credits.errors import InsufficientCredits
 from credits.identifiers import uuid7
 from credits.ledger.calls import Call
 from credits.ledger.saving import encode
-from credits.models import CreditTransaction, TransactionType
+from credits.models import VERSION, CreditTransaction, TransactionType
 
 # Of a balance `row` and a `call` of `amount` credits at `now`: whether it takes them and nothing else happens. But for
 # the key, whose look-up depends on how many calls there are.
@@ -41,36 +41,40 @@ FITS = """row.open_left >= call.amount
 STATEMENT = f"""
 WITH call AS MATERIALIZED (
     SELECT credits_now() AS now, %(id)s::uuid AS id, %(amount)s::bigint AS amount, %(service)s::text AS service,
-        %(key)s::text AS key, %(digest)s::bytea AS digest, %(salt)s::bytea AS salt,
+        %(key)s::text AS key, credits_key_hash(%(service)s::text, %(key)s::text) AS key_hash,
+        %(digest)s::bytea AS digest, %(salt)s::bytea AS salt,
         %(description)s::text AS description, %(reference)s::text AS reference, %(metadata)s::jsonb AS metadata,
-        credits_text_digest(%(salt)s::bytea, %(description)s::text, %(reference)s::text, %(metadata)s::jsonb)
-            AS text_digest
+        %(feature)s::text AS feature, %(quantity)s::bigint AS quantity, %(unit_price)s::bigint AS unit_price,
+        credits_text_digest(%(salt)s::bytea, %(description)s::text, %(reference)s::text, %(metadata)s::jsonb,
+            %(feature)s::text, %(quantity)s::bigint) AS text_digest
 ), account AS (
     UPDATE credits_usercredit AS row SET
         balance = row.balance - call.amount,
         open_left = row.open_left - call.amount,
         at = greatest(call.now, row.at + interval '1 microsecond'),
         hash = credits_hash(row.hash, credits_link(
-            call.id, row.user_id, greatest(call.now, row.at + interval '1 microsecond'), 'use',
+            call.id, row.holder_id, greatest(call.now, row.at + interval '1 microsecond'), 'use',
             -call.amount, row.balance - call.amount, row.held,
             jsonb_build_array(jsonb_build_array(row.open_lot, -call.amount)),
-            call.service, call.key, call.digest, call.text_digest, NULL, NULL))
+            call.service, call.key, call.digest, call.text_digest, NULL, NULL, {VERSION}::smallint, call.unit_price))
     FROM call
-    WHERE row.user_id = %(user_id)s::uuid
+    WHERE row.holder_id = %(holder_id)s::uuid
         AND {FITS}
         AND NOT EXISTS (
             SELECT FROM credits_credittransaction AS seen
-            WHERE seen.user_id = row.user_id AND seen.service = call.service AND seen.key = call.key)
-    RETURNING row.user_id, row.at, row.balance, row.held, row.open_lot, row.due_at, row.hash
+            WHERE seen.holder_id = row.holder_id AND seen.key = call.key
+                AND credits_key_hash(seen.service, seen.key) = call.key_hash)
+    RETURNING row.holder_id, row.at, row.balance, row.held, row.open_lot, row.due_at, row.hash
 )
 INSERT INTO credits_credittransaction
-    (id, user_id, at, type, amount, balance, held, lots, service, key, digest,
-     description, reference, metadata, salt, text_digest, hash)
-SELECT call.id, account.user_id,
+    (id, holder_id, at, type, amount, balance, held, lots, service, key, digest,
+     description, reference, metadata, salt, text_digest, hash, version, unit_price, feature, quantity)
+SELECT call.id, account.holder_id,
     CASE WHEN account.due_at IS NULL OR account.due_at > credits_now() THEN account.at END,
     'use', -call.amount, account.balance, account.held,
     jsonb_build_array(jsonb_build_array(account.open_lot, -call.amount)), call.service, call.key, call.digest,
-    call.description, call.reference, call.metadata, call.salt, call.text_digest, account.hash
+    call.description, call.reference, call.metadata, call.salt, call.text_digest, account.hash,
+    {VERSION}, call.unit_price, call.feature, call.quantity
 FROM account, call
 RETURNING at, balance, held
 """  # noqa: S608  the conditions are a constant
@@ -78,12 +82,13 @@ RETURNING at, balance, held
 # What a user has who has too little, as of one instant: nothing has come due, nothing blocks, the key is new.
 SHORT = """
 SELECT greatest(0, row.balance - row.held)
-FROM credits_usercredit AS row JOIN accounts_user AS owner ON owner.id = row.user_id AND owner.status <> 'deleted'
-WHERE row.user_id = %(user_id)s AND row.blocked = '{}' AND (row.due_at IS NULL OR row.due_at > credits_now())
-    AND greatest(0, row.balance - row.held) < %(amount)s
+FROM credits_usercredit AS row
+WHERE row.holder_id = %(holder_id)s AND row.closed_at IS NULL AND row.blocked = '{}'
+    AND (row.due_at IS NULL OR row.due_at > credits_now()) AND greatest(0, row.balance - row.held) < %(amount)s
     AND NOT EXISTS (
         SELECT FROM credits_credittransaction AS seen
-        WHERE seen.user_id = row.user_id AND seen.service = %(service)s AND seen.key = %(key)s)
+        WHERE seen.holder_id = row.holder_id AND seen.key = %(key)s
+            AND credits_key_hash(seen.service, seen.key) = credits_key_hash(%(service)s::text, %(key)s::text))
 """
 
 
@@ -91,11 +96,15 @@ def _text(text: str | None) -> bytes | None:
     return None if text is None else text.encode()
 
 
+def _eight_bytes(number: int | None) -> bytes | None:
+    return None if number is None else int(number).to_bytes(8)
+
+
 # The statement for libpq: its parameters by number, each in PostgreSQL's binary form.
 _BINARY: dict[str, Callable[[Any], bytes | None]] = {
     "id": attrgetter("bytes"),
-    "user_id": attrgetter("bytes"),
-    "amount": lambda amount: int(amount).to_bytes(8),
+    "holder_id": attrgetter("bytes"),
+    "amount": _eight_bytes,
     "service": _text,
     "key": _text,
     "digest": lambda digest: digest,  # bytes, as the salt
@@ -105,6 +114,9 @@ _BINARY: dict[str, Callable[[Any], bytes | None]] = {
     "metadata": lambda json: (
         None if json is None else b"\1" + json.encode()
     ),  # the version of jsonb's binary form
+    "feature": _text,
+    "quantity": _eight_bytes,
+    "unit_price": _eight_bytes,
 }
 _FORMATS = [Format.BINARY] * len(_BINARY)
 _NUMBERED = (STATEMENT % {name: f"${number}" for number, name in enumerate(_BINARY, 1)}).encode()
@@ -120,8 +132,8 @@ def use(*, user_id: uuid.UUID, amount: int, call: Call) -> CreditTransaction | N
     transaction_id = uuid7()
     values = {
         "id": transaction_id,
-        "user_id": user_id,
-        "amount": Int8(amount),  # one type for every size: else each size is a prepared statement of its own
+        "holder_id": user_id,
+        "amount": _bigint(amount),
         "service": call.service,
         "key": call.key,
         "digest": call.digest,
@@ -129,6 +141,9 @@ def use(*, user_id: uuid.UUID, amount: int, call: Call) -> CreditTransaction | N
         "description": call.description,
         "reference": call.reference,
         "metadata": encode(call.metadata),
+        "feature": call.feature,
+        "quantity": _bigint(call.quantity),
+        "unit_price": _bigint(call.unit_price),
     }
     try:
         row = _execute(values)
@@ -138,9 +153,10 @@ def use(*, user_id: uuid.UUID, amount: int, call: Call) -> CreditTransaction | N
         return None
     at, balance, held = row
     return _stored(
-        id=transaction_id, user_id=user_id, at=at, type=TransactionType.USE, amount=-amount, balance=balance, held=held,
-        service=call.service, key=call.key, description=call.description, reference=call.reference,
-        metadata=call.metadata, refund_of=None, hold=None,
+        id=transaction_id, holder_id=user_id, at=at, type=TransactionType.USE, amount=-amount, balance=balance,
+        held=held, service=call.service, key=call.key, description=call.description, reference=call.reference,
+        metadata=call.metadata, refund_of=None, hold=None, unit_price=call.unit_price, feature=call.feature,
+        quantity=call.quantity,
     )  # fmt: skip
 
 
@@ -150,7 +166,7 @@ def shortfall(*, user_id: uuid.UUID, amount: int, call: Call) -> InsufficientCre
     One read, as true as one under the lock: all of it is of one instant, and a refusal changes nothing.
     """
     values: dict[str, Any] = {
-        "user_id": user_id,
+        "holder_id": user_id,
         "amount": Int8(amount),
         "service": call.service,
         "key": call.key,
@@ -159,6 +175,11 @@ def shortfall(*, user_id: uuid.UUID, amount: int, call: Call) -> InsufficientCre
         cursor.execute(SHORT, values)
         row = cursor.fetchone()
     return InsufficientCredits(available=row[0], required=amount) if row else None
+
+
+def _bigint(number: int | None) -> Int8 | None:
+    """Return it as one type for every size: else each size is a prepared statement of its own."""
+    return None if number is None else Int8(number)
 
 
 def _stored(**columns: Any) -> CreditTransaction:

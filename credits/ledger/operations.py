@@ -216,7 +216,7 @@ def _take_elsewhere(account: Account, amount: int) -> list[Move]:
 def _grant(account: Account, granted_by: UUID) -> CreditLot:
     """Return the grant that a journal row made for this user. Raises TransactionNotFound."""
     grants = CreditLot.objects.filter(
-        user_id=account.row.user_id, kind=CreditLot.Kind.GRANT, transaction=granted_by
+        holder_id=account.row.holder_id, kind=CreditLot.Kind.GRANT, transaction_id=granted_by
     )
     pk = grants.order_by("pk").values_list("pk", flat=True).first()
     if pk is None:
@@ -227,7 +227,7 @@ def _grant(account: Account, granted_by: UUID) -> CreditLot:
 def _taken(account: Account, grant: CreditLot) -> list[Move]:
     """Return what chargebacks of a grant took and nothing has restored, in order. None is what became debt."""
     rows = CreditTransaction.objects.filter(
-        user_id=account.row.user_id, type=TransactionType.CHARGEBACK, refund_of=grant.transaction_id
+        holder_id=account.row.holder_id, type=TransactionType.CHARGEBACK, refund_of=grant.transaction_id
     ).order_by("at")
     taken: list[Move] = []
     for row in rows:
@@ -247,7 +247,9 @@ def _burnt(used: CreditTransaction) -> list[tuple[int, int]]:
 
 def _refunded(account: Account, used: CreditTransaction) -> int:
     """Return the sum of all refunds of a use so far, with those that this batch has not saved yet."""
-    rows = CreditTransaction.objects.filter(refund_of=used.pk, type=TransactionType.REFUND)
+    rows = CreditTransaction.objects.filter(
+        holder_id=used.holder_id, refund_of=used.pk, type=TransactionType.REFUND
+    )
     saved: int = rows.aggregate(total=Sum("amount"))["total"] or 0
     posted = (posting.transaction for posting in account.postings)
     return saved + sum(row.amount for row in posted if row.refund_of == used.pk)

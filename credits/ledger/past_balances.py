@@ -10,14 +10,14 @@ from credits.models import CreditTransaction
 
 MOST_POINTS = 400
 
-# One look into the index (user, at) for each point: a million rows cost no more than a thousand.
+# One look into the index (holder_id, at) for each point: a million rows cost no more than a thousand.
 SAMPLES = """
 SELECT moment.at, journal.balance
 FROM generate_series(0, %(most)s - 1) AS number
 CROSS JOIN LATERAL (SELECT %(first)s + (%(last)s - %(first)s) * (number::float8 / (%(most)s - 1)) AS at) AS moment
 CROSS JOIN LATERAL (
     SELECT balance FROM credits_credittransaction
-    WHERE user_id = %(user)s AND at <= moment.at ORDER BY at DESC LIMIT 1
+    WHERE holder_id = %(user)s AND at <= moment.at ORDER BY at DESC LIMIT 1
 ) AS journal
 ORDER BY number
 """
@@ -28,7 +28,7 @@ def balance_over_time(user_id: uuid.UUID, *, most: int = MOST_POINTS) -> Sequenc
 
     A peak between two of those is not in it; the last balance is.
     """
-    rows = CreditTransaction.objects.filter(user_id=user_id).order_by("at").values_list("at", "balance")
+    rows = CreditTransaction.objects.filter(holder_id=user_id).order_by("at").values_list("at", "balance")
     all_of_them = list(rows[: most + 1])
     if len(all_of_them) <= most:
         return all_of_them

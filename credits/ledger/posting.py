@@ -23,7 +23,7 @@ from credits.ledger import clock
 from credits.ledger.account import Account
 from credits.ledger.calls import Call
 from credits.ledger.saving import save
-from credits.models import CreditLot, CreditTransaction, UserCredit
+from credits.models import CreditLot, CreditTransaction, UserCredit, with_key
 
 RETRIES = 5
 RETRIED = (
@@ -50,29 +50,24 @@ class Operation(Generic[Posted]):
     uses: int | None = None
 
 
-CREATE_ROWS = """
-INSERT INTO credits_usercredit (user_id, balance, held, debt, blocked, open_left, at, hash)
+OPEN = """
+INSERT INTO credits_usercredit (holder_id, balance, held, debt, blocked, open_left, at, hash)
 SELECT id, 0, 0, 0, '{}', 0, credits_now() - interval '1 microsecond', ''
-FROM accounts_user WHERE id = ANY(%s) AND status <> 'deleted' ORDER BY id
+FROM unnest(%s::uuid[]) AS given(id) ORDER BY id
 ON CONFLICT DO NOTHING
 """
 
-
 # As one array, so that one prepared statement serves any number of users.
 LOCKED = """
-FROM credits_usercredit AS row JOIN accounts_user AS owner ON owner.id = row.user_id
-WHERE row.user_id = ANY(%s) AND owner.status <> 'deleted' ORDER BY row.user_id FOR NO KEY UPDATE OF row
+FROM credits_usercredit AS row
+WHERE row.holder_id = ANY(%s) AND row.closed_at IS NULL ORDER BY row.holder_id FOR NO KEY UPDATE
 """
 LOCK = f"SELECT row.* {LOCKED}"
-LOCK_ONLY = f"SELECT row.user_id {LOCKED}"
+LOCK_ONLY = f"SELECT row.holder_id {LOCKED}"
 
 
 # For what happens by itself, to erased users too.
-LOCK_EVEN_CLOSED = """
-SELECT row.*, owner.status = 'deleted' AS closed
-FROM credits_usercredit AS row JOIN accounts_user AS owner ON owner.id = row.user_id
-WHERE row.user_id = %s FOR NO KEY UPDATE OF row
-"""
+LOCK_EVEN_CLOSED = "SELECT row.* FROM credits_usercredit AS row WHERE row.holder_id = %s FOR NO KEY UPDATE"
 
 
 class LockedAccount(Account):
@@ -136,16 +131,13 @@ def _perform(user_id: uuid.UUID, operation: Operation[Posted]) -> Posted | Credi
         rows = lock_all([user_id])
         if not rows:
             return UserNotFound()
-        row = rows[0]
         try:
             if replayed := find_replay(user_id, operation.call):
                 return replayed
-            account = LockedAccount(row, now=clock.now())
+            account = LockedAccount(rows[0], now=clock.now())
             account.sweep()
             posted = operation.apply(account)
         except Problem as refusal:
-            if not row.hash:  # no journal: the lock may have made the row just now, and it must not stay
-                raise
             return refusal
         account.post_consequences()
         save([account])
@@ -158,7 +150,9 @@ def sweep_user(user_id: uuid.UUID) -> None:
 
 
 def close_user(user_id: uuid.UUID) -> None:
-    """Post what has come due for a user who is being erased, and forfeit all that is left."""
+    """Post what has come due for a user who is being erased, and forfeit all that is left. From now on the ledger
+    does not know this user.
+    """
     retried(lambda: _sweep_user(user_id, closing=True))
 
 
@@ -167,13 +161,21 @@ def _sweep_user(user_id: uuid.UUID, *, closing: bool) -> None:
         for row in UserCredit.objects.raw(LOCK_EVEN_CLOSED, [user_id]):
             account = LockedAccount(row, now=clock.now())
             account.sweep()
-            if closing or row.closed:
+            if closing or row.closed_at:
                 account.forfeit()
             save([account])
+            if closing:
+                UserCredit.objects.filter(pk=user_id).update(closed_at=account.now)
+
+
+def open_balances(user_ids: Sequence[uuid.UUID]) -> None:
+    """Make the balance rows of new users, where there are none. They have nothing in them."""
+    with connection.cursor() as cursor:
+        cursor.execute(OPEN, [list(user_ids)])
 
 
 def lock(user_id: uuid.UUID) -> UserCredit:
-    """Return the balance row, locked until the transaction ends; made if the user has none yet. Raises UserNotFound."""
+    """Return the balance row, locked until the transaction ends. Raises UserNotFound."""
     rows = lock_all([user_id])
     if not rows:
         raise UserNotFound
@@ -183,16 +185,11 @@ def lock(user_id: uuid.UUID) -> UserCredit:
 def lock_all(user_ids: Sequence[uuid.UUID]) -> list[UserCredit]:
     """Return the balance rows of the users that exist, locked in the order of their ids, so that nobody deadlocks."""
     with _measured_wait(user_ids):
-        found = list(UserCredit.objects.raw(LOCK, [list(user_ids)]))
-    if len(found) == len(user_ids):
-        return found
-    with connection.cursor() as cursor:
-        cursor.execute(CREATE_ROWS, [list(user_ids)])
-    return list(UserCredit.objects.raw(LOCK, [list(user_ids)]))
+        return list(UserCredit.objects.raw(LOCK, [list(user_ids)]))
 
 
 def lock_existing(user_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
-    """Lock the balance rows that exist, as `lock_all` does, and return whose they are."""
+    """Lock the balance rows as `lock_all` does, and return whose they are."""
     with _measured_wait(user_ids), connection.cursor() as cursor:
         cursor.execute(LOCK_ONLY, [list(user_ids)])
         return {user_id for (user_id,) in cursor.fetchall()}
@@ -210,7 +207,7 @@ def find_replay(user_id: uuid.UUID, call: Call) -> CreditTransaction | None:
     """Return the row that this key made before. Raises IdempotencyKeyReused if it was for another request."""
     if call.key is None:
         return None
-    found = CreditTransaction.objects.filter(user_id=user_id, service=call.service, key=call.key).first()
+    found = with_key(user_id, call.service, call.key).first()
     if found is not None:
         call.require_same_request(bytes(found.digest or b""))
         found.replayed = True

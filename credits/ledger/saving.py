@@ -20,29 +20,33 @@ from credits.models import CreditLot
 UPDATE_LOTS = """
 UPDATE credits_creditlot AS lot SET remaining = given.remaining, expired = given.expired,
     charged_back = given.charged_back, captured = given.captured, status = given.status
-FROM json_to_recordset(%s::json) AS given(id bigint, remaining bigint, expired bigint, charged_back bigint,
-    captured bigint, status text)
-WHERE lot.id = given.id
+FROM json_to_recordset(%s::json) AS given(holder_id uuid, id bigint, remaining bigint, expired bigint,
+    charged_back bigint, captured bigint, status text)
+WHERE lot.holder_id = given.holder_id AND lot.id = given.id
 """
 
 INSERT_TRANSACTIONS = """
 INSERT INTO credits_credittransaction
-    (id, user_id, at, type, amount, balance, held, lots, service, key, digest,
-     description, reference, metadata, salt, refund_of, hold, text_digest, hash)
-SELECT row.id, row.user_id, row.at, row.type, row.amount, row.balance, row.held, row.lots, row.service, row.key,
+    (id, holder_id, at, type, amount, balance, held, lots, service, key, digest,
+     description, reference, metadata, salt, refund_of, hold, text_digest, version, unit_price, feature, quantity, hash)
+SELECT row.id, row.holder_id, row.at, row.type, row.amount, row.balance, row.held, row.lots, row.service, row.key,
     row.digest, row.description, row.reference, row.metadata, row.salt, row.refund_of, row.hold, row.text_digest,
-    credits_chain(row.head, credits_link(row.id, row.user_id, row.at, row.type, row.amount, row.balance, row.held,
-        row.lots, row.service, row.key, row.digest, row.text_digest, row.refund_of, row.hold))
-        OVER (PARTITION BY row.user_id ORDER BY row.at)
+    row.version, row.unit_price, row.feature, row.quantity,
+    credits_chain(row.head, credits_link(row.id, row.holder_id, row.at, row.type, row.amount, row.balance, row.held,
+        row.lots, row.service, row.key, row.digest, row.text_digest, row.refund_of, row.hold, row.version,
+        row.unit_price))
+        OVER (PARTITION BY row.holder_id ORDER BY row.at)
 FROM (
-    SELECT decode(given.head, 'base64') AS head, given.id, given.user_id, given.at, given.type, given.amount,
+    SELECT decode(given.head, 'base64') AS head, given.id, given.holder_id, given.at, given.type, given.amount,
         given.balance, given.held, given.lots, given.service, given.key, decode(given.digest, 'base64') AS digest,
         given.description, given.reference, given.metadata, decode(given.salt, 'base64') AS salt, given.refund_of,
         given.hold, credits_text_digest(decode(given.salt, 'base64'), given.description, given.reference,
-            given.metadata) AS text_digest
-    FROM json_to_recordset(%s::json) AS given(head text, id uuid, user_id uuid, at timestamptz, type text,
+            given.metadata, given.feature, given.quantity) AS text_digest, given.version, given.unit_price,
+        given.feature, given.quantity
+    FROM json_to_recordset(%s::json) AS given(head text, id uuid, holder_id uuid, at timestamptz, type text,
         amount bigint, balance bigint, held bigint, lots jsonb, service text, key text, digest text, description text,
-        reference text, metadata jsonb, salt text, refund_of uuid, hold uuid)
+        reference text, metadata jsonb, salt text, refund_of uuid, hold uuid, version smallint, unit_price bigint,
+        feature text, quantity bigint)
 ) AS row
 RETURNING id, hash
 """
@@ -51,16 +55,16 @@ UPDATE_BALANCES = """
 UPDATE credits_usercredit AS row SET balance = given.balance, held = given.held, debt = given.debt,
     open_lot = given.open_lot, open_left = given.open_left, due_at = given.due_at, at = given.at,
     hash = decode(given.hash, 'base64')
-FROM json_to_recordset(%s::json) AS given(user_id uuid, balance bigint, held bigint, debt bigint, open_lot bigint,
+FROM json_to_recordset(%s::json) AS given(holder_id uuid, balance bigint, held bigint, debt bigint, open_lot bigint,
     open_left bigint, due_at timestamptz, at timestamptz, hash text)
-WHERE row.user_id = given.user_id
+WHERE row.holder_id = given.holder_id
 """
 
 JOURNAL_COLUMNS = (
-    "id", "user_id", "at", "type", "amount", "balance", "held", "service", "key", "digest",
-    "description", "reference", "metadata", "salt", "refund_of", "hold",
+    "id", "holder_id", "at", "type", "amount", "balance", "held", "service", "key", "digest",
+    "description", "reference", "metadata", "salt", "refund_of", "hold", "version", "unit_price", "feature", "quantity",
 )  # fmt: skip
-BALANCE_COLUMNS = ("user_id", "balance", "held", "debt", "open_lot", "open_left", "due_at", "at", "hash")
+BALANCE_COLUMNS = ("holder_id", "balance", "held", "debt", "open_lot", "open_left", "due_at", "at", "hash")
 
 
 def save(accounts: Sequence[Account]) -> None:
@@ -98,7 +102,7 @@ def _changed(account: Account) -> Iterator[dict[str, Any]]:
         remaining, *others = lot.state
         stored = (0 if pk == account.row.open_lot else remaining, *others)
         if stored != account.loaded[pk]:
-            yield {"id": pk, **dict(zip(CreditLot.CHANGING, stored, strict=True))}
+            yield {"holder_id": lot.holder_id, "id": pk, **dict(zip(CreditLot.CHANGING, stored, strict=True))}
 
 
 def _update_lots(lots: list[dict[str, Any]]) -> None:

@@ -71,13 +71,13 @@ def capture(*, hold_id: UUID, amount: int | None, call: Call) -> CreditTransacti
     Raises HoldNotFound, HoldNotOpen or CaptureExceedsHold.
     """
     found = holds.find(hold_id, service=call.service)
-    return perform(found.user_id, operations.capture(found, amount=amount, call=call))
+    return perform(found.holder_id, operations.capture(found, amount=amount, call=call))
 
 
 def release(*, hold_id: UUID, call: Call) -> CreditTransaction:
     """Give a hold back to its grants. Raises HoldNotFound or HoldNotOpen."""
     found = holds.find(hold_id, service=call.service)
-    return perform(found.user_id, operations.release(found, call=call))
+    return perform(found.holder_id, operations.release(found, call=call))
 
 
 def refund(
@@ -91,7 +91,7 @@ def refund(
     used = CreditTransaction.objects.filter(pk=transaction_id).first()
     if used is None or (own_only and used.service != call.service):
         raise TransactionNotFound
-    return perform(used.user_id, operations.refund(used, amount=amount, call=call))
+    return perform(used.holder_id, operations.refund(used, amount=amount, call=call))
 
 
 def charge_back(*, user_id: UUID, granted_by: UUID, amount: int, call: Call) -> CreditTransaction | None:

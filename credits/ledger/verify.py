@@ -25,52 +25,60 @@ CHUNK = 200
 FINDINGS = """
 WITH journal AS (
     SELECT t.*, lag(t.hash, 1, ''::bytea) OVER past AS previous, lag(t.held, 1, 0::bigint) OVER past AS held_before,
-        sum(t.amount) OVER past AS owned, last_value(t.id) OVER (PARTITION BY t.user_id ORDER BY t.at
+        sum(t.amount) OVER past AS owned, last_value(t.id) OVER (PARTITION BY t.holder_id ORDER BY t.at
             ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) = t.id AS is_last
-    FROM credits_credittransaction t WHERE t.user_id = ANY(%(users)s)
-    WINDOW past AS (PARTITION BY t.user_id ORDER BY t.at)
+    FROM credits_credittransaction t WHERE t.holder_id = ANY(%(users)s)
+    WINDOW past AS (PARTITION BY t.holder_id ORDER BY t.at)
 ), moves AS (
-    SELECT t.user_id, t.id, (move ->> 0)::bigint AS lot, (move ->> 1)::bigint AS credits
+    SELECT t.holder_id, t.id, (move ->> 0)::bigint AS lot, (move ->> 1)::bigint AS credits
     FROM journal t, LATERAL jsonb_array_elements(t.lots) AS move
 ), moved AS (
-    SELECT m.id, sum(m.credits) AS credits, coalesce(sum(m.credits) FILTER (WHERE l.kind = 'hold'), 0) AS held
-    FROM moves m LEFT JOIN credits_creditlot l ON l.id = m.lot GROUP BY m.id
+    SELECT m.holder_id, m.id, sum(m.credits) AS credits,
+        coalesce(sum(m.credits) FILTER (WHERE l.kind = 'hold'), 0) AS held
+    FROM moves m LEFT JOIN credits_creditlot l ON l.holder_id = m.holder_id AND l.id = m.lot
+    GROUP BY m.holder_id, m.id
 ), lots AS (
-    SELECT user_id, lot, sum(credits) AS credits FROM moves GROUP BY user_id, lot
-), account AS (SELECT * FROM credits_usercredit WHERE user_id = ANY(%(users)s))
+    SELECT holder_id, lot, sum(credits) AS credits FROM moves GROUP BY holder_id, lot
+), account AS (SELECT * FROM credits_usercredit WHERE holder_id = ANY(%(users)s))
 
-SELECT user_id, id::text AS place, 'hash' AS finding FROM journal j WHERE hash <> credits_hash(previous, credits_link(
-    id, user_id, at, type, amount, balance, held, lots, service, key, digest, text_digest, refund_of, hold))
-UNION ALL SELECT user_id, id::text, 'balance' FROM journal WHERE balance <> owned
-UNION ALL SELECT j.user_id, j.id::text, 'lots' FROM journal j LEFT JOIN moved USING (id)
+SELECT holder_id, id::text AS place, 'hash' AS finding FROM journal j WHERE hash <> credits_hash(previous, credits_link(
+    id, holder_id, at, type, amount, balance, held, lots, service, key, digest, text_digest, refund_of, hold, version,
+    unit_price))
+UNION ALL SELECT holder_id, id::text, 'balance' FROM journal WHERE balance <> owned
+UNION ALL SELECT holder_id, id::text, 'lots' FROM journal j LEFT JOIN moved USING (holder_id, id)
     WHERE j.amount <> coalesce(moved.credits, 0)
-UNION ALL SELECT j.user_id, j.id::text, 'held' FROM journal j LEFT JOIN moved USING (id)
+UNION ALL SELECT holder_id, id::text, 'held' FROM journal j LEFT JOIN moved USING (holder_id, id)
     WHERE j.held - j.held_before <> coalesce(moved.held, 0)
-UNION ALL SELECT user_id, id::text, 'text' FROM journal WHERE CASE WHEN salt IS NULL
-    THEN num_nonnulls(description, reference, metadata) > 0
-    ELSE text_digest IS DISTINCT FROM credits_text_digest(salt, description, reference, metadata) END
-UNION ALL SELECT a.user_id, a.user_id::text, 'head'
-    FROM account a LEFT JOIN journal j ON j.user_id = a.user_id AND j.is_last
+UNION ALL SELECT holder_id, id::text, 'text' FROM journal WHERE CASE
+    WHEN version IS NULL AND num_nonnulls(unit_price, feature, quantity) > 0 THEN true
+    WHEN salt IS NULL THEN num_nonnulls(description, reference, metadata, feature, quantity) > 0
+    WHEN version IS NULL THEN text_digest IS DISTINCT FROM credits_text_digest(salt, description, reference, metadata)
+    ELSE text_digest IS DISTINCT FROM
+        credits_text_digest(salt, description, reference, metadata, feature, quantity) END
+UNION ALL SELECT a.holder_id, a.holder_id::text, 'head'
+    FROM account a LEFT JOIN journal j ON j.holder_id = a.holder_id AND j.is_last
     WHERE (a.balance, a.held, a.hash) IS DISTINCT FROM
         (coalesce(j.balance, 0), coalesce(j.held, 0), coalesce(j.hash, ''::bytea)) OR a.at <> coalesce(j.at, a.at)
-UNION ALL SELECT a.user_id, a.user_id::text, 'debt'
-    FROM account a LEFT JOIN lots ON lots.user_id = a.user_id AND lot = 0
+UNION ALL SELECT a.holder_id, a.holder_id::text, 'debt'
+    FROM account a LEFT JOIN lots ON lots.holder_id = a.holder_id AND lot = 0
     WHERE a.debt <> -coalesce(lots.credits, 0)
-UNION ALL SELECT a.user_id, l.id::text, 'lot' FROM account a JOIN credits_creditlot l ON l.user_id = a.user_id
-    LEFT JOIN lots ON lots.lot = l.id AND lots.user_id = a.user_id
+UNION ALL SELECT a.holder_id, l.id::text, 'lot' FROM account a JOIN credits_creditlot l ON l.holder_id = a.holder_id
+    LEFT JOIN lots ON lots.lot = l.id AND lots.holder_id = a.holder_id
     WHERE coalesce(lots.credits, 0) <> l.remaining + CASE WHEN l.id = a.open_lot THEN a.open_left ELSE 0 END
-UNION ALL SELECT a.user_id, l.id::text, 'overfull' FROM account a JOIN credits_creditlot l ON l.user_id = a.user_id
+UNION ALL SELECT a.holder_id, l.id::text, 'overfull'
+    FROM account a JOIN credits_creditlot l ON l.holder_id = a.holder_id
     WHERE l.remaining + CASE WHEN l.id = a.open_lot THEN a.open_left ELSE 0 END > l.issued - l.expired - l.charged_back
-UNION ALL SELECT lots.user_id, lots.lot::text, 'unknown lot' FROM lots
-    LEFT JOIN credits_creditlot l ON l.id = lots.lot AND l.user_id = lots.user_id WHERE lots.lot <> 0 AND l.id IS NULL
+UNION ALL SELECT lots.holder_id, lots.lot::text, 'unknown lot' FROM lots
+    LEFT JOIN credits_creditlot l ON l.id = lots.lot AND l.holder_id = lots.holder_id
+    WHERE lots.lot <> 0 AND l.id IS NULL
 """
 
 WITHOUT_BALANCE = """
-SELECT DISTINCT t.user_id, t.user_id::text, 'no balance row' FROM credits_credittransaction t
-LEFT JOIN credits_usercredit a USING (user_id) WHERE a.user_id IS NULL
+SELECT DISTINCT t.holder_id, t.holder_id::text, 'no balance row' FROM credits_credittransaction t
+LEFT JOIN credits_usercredit a USING (holder_id) WHERE a.holder_id IS NULL
 """
 
-COUNT_ROWS = "SELECT count(*) FROM credits_credittransaction WHERE user_id = ANY(%(users)s)"
+COUNT_ROWS = "SELECT count(*) FROM credits_credittransaction WHERE holder_id = ANY(%(users)s)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,33 @@ from accounts.models import User
 from accounts.service_keys import registry
 from credits.ledger import verify
 from credits.ledger.calls import Call, request_bytes
+from credits.tests.by_holder import watched
+
+# Who may ask without a holder, and about whom. A folder's name stands for all in it.
+FAN_OUTS = {
+    "credits/ledger/sweeping.py::due_users": "everybody with something due",
+    "credits/days.py::": "a day of everybody, and who used most",
+    "credits/ledger/verify.py::": "everybody in the order of their ids, and rows without a balance",
+    "accounts/kit/pages.py::by_key": "everybody, for an anchor",
+    "accounts/upkeep/retention.py::": "everybody who owns something",
+    "credits/admin/": "what staff list, and rows by their ids",
+    "accounts/admin/": "what staff list, and rows by their ids",
+    "config/paging.py::page": "a service's rows",
+    "credits/export.py::newest_first": "a service's rows",
+    # A public id, which says whose it is; what follows names the holder.
+    "credits/ledger/holds.py::_find": "a hold",
+    "credits/ledger/verbs.py::refund": "a use",
+    "credits/views/batch.py::__init__": "holds and uses",
+    "credits/views/holds.py::get": "a hold",
+    "credits/views/journal.py::get": "a transaction",
+}
+
+
+@pytest.fixture(autouse=True)
+def _every_statement_names_the_holder() -> Iterator[None]:
+    with watched(FAN_OUTS) as found:
+        yield
+    assert not found
 
 
 @pytest.fixture

@@ -153,7 +153,7 @@ class TestTransactions:
 
         assert "1 result" in page(site, f"{C}/credittransaction/?type__exact=use")
         assert "1 result" in page(site, f"{C}/credittransaction/?service=mall")
-        assert "4 results" in page(site, f"{C}/credittransaction/?user={rich.pk}")
+        assert "4 results" in page(site, f"{C}/credittransaction/?holder_id={rich.pk}")
         everything = page(site, f"{C}/credittransaction/")
         assert str(other) in everything
         assert str(rich) in everything
@@ -420,7 +420,7 @@ class TestReleasing:
         self.release(site, *Hold.objects.filter(kind="hold"))
 
         assert UserCredit.objects.get(pk=rich.pk).held == 0
-        assert Hold.objects.get(transaction=third.pk).status == "released"
+        assert Hold.objects.get(transaction_id=third.pk).status == "released"
 
     def test_needs_a_reason_and_the_permission(self, site, rich):
         hold = Hold.objects.get(kind="hold")

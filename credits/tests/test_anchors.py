@@ -16,18 +16,18 @@ pytestmark = [pytest.mark.django_db, pytest.mark.broken_on_purpose]
 
 REWRITE = """
 UPDATE credits_credittransaction SET amount = 1000, balance = 1000, lots = jsonb_set(lots, '{0,1}', '1000')
-    WHERE user_id = %(user)s;
+    WHERE holder_id = %(user)s;
 UPDATE credits_credittransaction t SET hash = credits_hash(''::bytea, credits_link(
-    id, user_id, at, type, amount, balance, held, lots, service, key, digest, text_digest, refund_of, hold))
-    WHERE user_id = %(user)s;
+    id, holder_id, at, type, amount, balance, held, lots, service, key, digest, text_digest, refund_of, hold, version,
+    unit_price)) WHERE holder_id = %(user)s;
 UPDATE credits_usercredit c SET balance = 1000, open_left = 1000, hash = t.hash
-    FROM credits_credittransaction t WHERE t.user_id = c.user_id AND c.user_id = %(user)s;
-UPDATE credits_creditlot SET issued = 1000 WHERE user_id = %(user)s;
+    FROM credits_credittransaction t WHERE t.holder_id = c.holder_id AND c.holder_id = %(user)s;
+UPDATE credits_creditlot SET issued = 1000 WHERE holder_id = %(user)s;
 """
 DROP = """
-DELETE FROM credits_credittransaction WHERE user_id = %(user)s;
-DELETE FROM credits_creditlot WHERE user_id = %(user)s;
-DELETE FROM credits_usercredit WHERE user_id = %(user)s;
+DELETE FROM credits_credittransaction WHERE holder_id = %(user)s;
+DELETE FROM credits_creditlot WHERE holder_id = %(user)s;
+DELETE FROM credits_usercredit WHERE holder_id = %(user)s;
 """
 
 
@@ -101,7 +101,7 @@ class TestCommand:
         assert f"{person.pk}: rewritten since the anchor" in capsys.readouterr().err
 
     def test_one_user_resuming_and_mistakes(self, anchor, person, tmp_path, capsys):
-        first = CreditTransaction.objects.order_by("user_id")[0].user_id
+        first = CreditTransaction.objects.order_by("holder_id")[0].holder_id
         call_command("verify_ledger", person.email)
         call_command("verify_ledger", "--after", str(first))
         lines = capsys.readouterr().out.splitlines()
@@ -121,7 +121,7 @@ def test_in_parallel_the_same_is_found(call):
     users = [User.objects.create_user(f"p{n}@example.test") for n in range(7)]
     for user in users:
         ledger.add(user_id=user.pk, amount=10, call=call())
-    with_all_powers("UPDATE credits_credittransaction SET amount = 11 WHERE user_id = %(user)s", users[3])
+    with_all_powers("UPDATE credits_credittransaction SET amount = 11 WHERE holder_id = %(user)s", users[3])
     alone = list(verify.verify_all())
     verify.CHUNK, chunk = 2, verify.CHUNK
     try:

@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from accounts import hooks
 from accounts.identity import erasure
 from accounts.kit.problems import Problem
 from accounts.models import ServiceEvent, User
@@ -128,7 +129,7 @@ class Telling:
         return [
             result.document(None)
             if isinstance(result, Problem)
-            else (self.users.index(result.user_id), columns_of(result), result.replayed)
+            else (self.users.index(result.holder_id), columns_of(result), result.replayed)
             for result in results
         ]
 
@@ -146,17 +147,17 @@ def columns_of(row: CreditTransaction) -> tuple[Any, ...]:
     """Return the columns that do not depend on who the user is."""
     return (
         row.at, row.type, row.amount, row.balance, row.held, row.service, row.key, row.description, row.reference,
-        row.metadata,
+        row.metadata, row.version, row.unit_price, row.feature, row.quantity,
     )  # fmt: skip
 
 
 def state_of(user_id: uuid.UUID) -> Any:
     """Return the journal, the lots by their number within the user, the balance and the events."""
     account = UserCredit.objects.filter(pk=user_id).first()
-    lots = list(CreditLot.objects.filter(user_id=user_id).order_by("pk"))
+    lots = list(CreditLot.objects.filter(holder_id=user_id).order_by("pk"))
     number = {lot.pk: nth for nth, lot in enumerate(lots, 1)}
     holds = {lot.transaction_id: nth for nth, lot in enumerate(lots, 1)}
-    rows = list(CreditTransaction.objects.filter(user_id=user_id).order_by("at"))
+    rows = list(CreditTransaction.objects.filter(holder_id=user_id).order_by("at"))
     place = {row.pk: nth for nth, row in enumerate(rows, 1)}
     journal = [
         (
@@ -233,6 +234,7 @@ def use_step(user_id: uuid.UUID, key: str, amount: int = 1) -> Step:
 
 def make_rich(count: int) -> list[uuid.UUID]:
     users = User.objects.bulk_create([User(email=f"{uuid.uuid4()}@example.test") for _ in range(count)])
+    hooks.registered([user.pk for user in users])
     gifts = [Step(user.pk, operations.add(amount=10**6, call=by_hand("gift"))) for user in users]
     rows_of(gifts)
     return [user.pk for user in users]

@@ -115,8 +115,8 @@ def test_a_random_crowd_on_few_users_leaves_what_their_answers_say():
     for row in results:
         if isinstance(row, CreditTransaction) and row.pk not in seen:
             seen.add(row.pk)
-            tallies[row.user_id] += row.amount
-    balances = dict(UserCredit.objects.values_list("user_id", "balance"))
+            tallies[row.holder_id] += row.amount
+    balances = dict(UserCredit.objects.values_list("holder_id", "balance"))
     assert balances == tallies, f"seed {seed}"
     assert not any(checked.findings for checked in verify.verify_all()), f"seed {seed}"
     assert "service_unavailable" not in results, f"seed {seed}"
@@ -146,11 +146,11 @@ def test_batches_beside_one_another_and_beside_single_calls_lose_nothing():
     posted = {row.pk: row for row in results if isinstance(row, CreditTransaction)}
     tallies = dict.fromkeys(users, (400, 0))
     for row in posted.values():
-        balance, held = tallies[row.user_id]
-        tallies[row.user_id] = balance + row.amount, held + (3 if row.type == "hold" else 0)
+        balance, held = tallies[row.holder_id]
+        tallies[row.holder_id] = balance + row.amount, held + (3 if row.type == "hold" else 0)
     found = {
         user_id: tuple(rest)
-        for user_id, *rest in UserCredit.objects.values_list("user_id", "balance", "held")
+        for user_id, *rest in UserCredit.objects.values_list("holder_id", "balance", "held")
     }
     assert found == tallies, f"seed {seed}"
     assert CreditTransaction.objects.exclude(key="first").count() == len(posted), f"seed {seed}"

@@ -78,7 +78,7 @@ class TestSummarize:
         ledger.add(user_id=person.pk, amount=100, call=call(), expires_at=clock.now + timedelta(hours=5))
         ledger.add(user_id=person.pk, amount=50, type="purchase", call=call())
         ledger.hold(user_id=person.pk, amount=30, lifetime=timedelta(days=1), call=call())
-        User.objects.filter(pk=person.pk).update(status="deleted")
+        UserCredit.objects.filter(pk=person.pk).update(closed_at=clock.now)
         clock.advance(days=3)
 
         assert sweeping.sweep_due() == 1
@@ -145,7 +145,7 @@ class TestTasks:
         with capture_logs() as logs:
             assert tasks.sweep_due_credits() == 1
 
-        assert CreditTransaction.objects.get(type="expiry").user_id == other.pk
+        assert CreditTransaction.objects.get(type="expiry").holder_id == other.pk
         assert {line["user_id"] for line in logs if line["event"] == "sweep_failed"} == {str(person.pk)}
 
     @pytest.mark.broken_on_purpose
@@ -159,7 +159,7 @@ class TestTasks:
 
         assert sweeping.sweep_due(at_a_time=2) == 1
 
-        assert CreditTransaction.objects.get(type="expiry").user_id == people[3].pk
+        assert CreditTransaction.objects.get(type="expiry").holder_id == people[3].pk
 
     def test_verify_says_that_all_is_well(self, person, call):
         ledger.add(user_id=person.pk, amount=100, call=call())

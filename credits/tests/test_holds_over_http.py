@@ -5,7 +5,7 @@ import uuid
 import pytest
 from django.db import connection
 
-from credits.ledger import balance
+from credits.ledger import balance, verify
 from credits.models import CreditTransaction, FeaturePrice
 from credits.tests.test_views import ADD, USE, add, post, problem
 
@@ -164,6 +164,28 @@ class TestFeature:
         assert (first.json()["amount"], again.json(), third.json()) == (-21, first.json(), first.json())
         assert problem(post(shop, USE, body)) == (404, "feature_not_found")
 
+    def test_is_kept_with_quantity_and_price_until_the_user_is_erased(self, shop, rich):
+        FeaturePrice.objects.create(feature="picture", credits=7)
+        kept = {"feature": "picture", "quantity": 3, "unit_price": 7}
+        used = post(shop, USE, {"user_id": str(rich.pk), "feature": "picture", "quantity": 3}).json()
+        path = f"/v1/credits/transactions/{used['id']}"
+
+        assert {name: used[name] for name in kept} == kept
+        assert shop.get(path).json() == used
+        rows = shop.get("/v1/credits/transactions", headers={"Accept": "text/csv"}).getvalue().decode()
+        assert "picture,3,7" in rows.splitlines()[1]
+
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT credits_erase_texts(%s)", [rich.pk])
+        assert {name: shop.get(path).json().get(name) for name in kept} == {
+            "feature": None, "quantity": None, "unit_price": 7,
+        }  # fmt: skip
+        assert not verify.verify_user(rich.pk).findings
+
+    def test_is_in_no_other_row(self, shop, rich):
+        used = post(shop, USE, {"user_id": str(rich.pk), "amount": 3}).json()
+        assert not {"feature", "quantity", "unit_price"} & used.keys()
+
     @pytest.mark.parametrize(
         "fields", [{}, {"feature": "a"}, {"quantity": 1}, {"amount": 1, "feature": "a", "quantity": 1}]
     )
@@ -246,8 +268,8 @@ class TestBatch:
     @pytest.mark.parametrize(
         "damage",
         [
-            "UPDATE credits_usercredit SET open_left = 150 WHERE user_id = %s",
-            "UPDATE credits_usercredit SET open_lot = 7 WHERE user_id = %s",
+            "UPDATE credits_usercredit SET open_left = 150 WHERE holder_id = %s",
+            "UPDATE credits_usercredit SET open_lot = 7 WHERE holder_id = %s",
         ],
     )
     def test_a_broken_ledger_of_one_user_is_that_results_own(self, shop, rich, make_user, damage):
@@ -270,7 +292,7 @@ class TestBatch:
             for n, user in enumerate(people)
         ]
         operations[2].update(type="bonus", expires_at="2099-01-01T00:00:00Z")  # burns before the open grant
-        rows = CreditTransaction.objects.filter(user=broken).count()
+        rows = CreditTransaction.objects.filter(holder_id=broken.pk).count()
 
         answer = shop.post(BATCH, {"operations": [*operations, {**operations[0], "idempotency_key": "0"}]})
 
@@ -278,7 +300,7 @@ class TestBatch:
         assert [row["status"] for row in results] == [201, 201, 500, 201, 201, 201, 500, 201]
         assert (results[2]["problem"]["code"], results[-1]["replayed"]) == ("internal_error", True)
         assert [balance.current(user.pk).balance for user in others] == [105, 5, 5, 5, 5]
-        assert CreditTransaction.objects.filter(user=broken).count() == rows
+        assert CreditTransaction.objects.filter(holder_id=broken.pk).count() == rows
 
     def test_a_missing_scope_is_that_results_own(self, internal, service_key, rich):
         client = internal.with_key(service_key("user-only", "credits:use"))

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 def journal(user):
     return [
         (row.type, row.amount, row.balance)
-        for row in CreditTransaction.objects.filter(user=user).order_by("at")
+        for row in CreditTransaction.objects.filter(holder_id=user.pk).order_by("at")
     ]
 
 
@@ -67,9 +67,9 @@ class TestUse:
 
         spent = ledger.use(user_id=person.pk, amount=30, call=call())
 
-        purchase, bonus = CreditLot.objects.filter(user=person).order_by("id")
+        purchase, bonus = CreditLot.objects.filter(holder_id=person.pk).order_by("id")
         assert spent.lots == [[bonus.pk, -20], [purchase.pk, -10]]
-        credit = UserCredit.objects.get(user=person)
+        credit = UserCredit.objects.get(holder_id=person.pk)
         assert (credit.balance, credit.open_lot, credit.open_left) == (40, purchase.pk, 40)
 
     def test_overspending_is_refused_and_leaves_nothing(self, person, call):

@@ -39,7 +39,13 @@ def use(user: User, **texts: object) -> CreditTransaction:
 
 @pytest.mark.parametrize("watched", [False, True])
 @pytest.mark.parametrize(
-    "texts", [{}, {"description": "", "reference": "ré", "metadata": {}}, {"metadata": {"a": [1, "ü"]}}]
+    "texts",
+    [
+        {},
+        {"description": "", "reference": "ré", "metadata": {}},
+        {"metadata": {"a": [1, "ü"]}},
+        {"feature": "picture", "quantity": 1, "unit_price": 1},
+    ],
 )
 def test_returns_the_row_as_the_journal_has_it(rich: User, texts: dict[str, object], watched: bool) -> None:
     with CaptureQueriesContext(connection) if watched else nullcontext():

@@ -53,7 +53,7 @@ class Scene:
 
     def run_out(self) -> None:
         """Give 7 credits whose time has come though nothing has posted it yet."""
-        lot = CreditLot.objects.get(transaction=self.add(7, expires_at=timezone.now() + FOR_AN_HOUR).pk)
+        lot = CreditLot.objects.get(transaction_id=self.add(7, expires_at=timezone.now() + FOR_AN_HOUR).pk)
         past = lot.created_at + timedelta(microseconds=1)
         CreditLot.objects.filter(pk=lot.pk).update(expires_at=past)
         UserCredit.objects.filter(pk=self.user).update(due_at=past)
@@ -181,7 +181,7 @@ def test_what_a_hold_gives_back_by_itself_can_be_used_at_once() -> None:
     user = somebody_with(10)
     placed = ledger.hold(user_id=user, amount=5, lifetime=FOR_AN_HOUR, call=call())
     past = placed.at + timedelta(microseconds=1)
-    CreditLot.objects.filter(transaction=placed.pk).update(expires_at=past)
+    CreditLot.objects.filter(transaction_id=placed.pk).update(expires_at=past)
     UserCredit.objects.filter(pk=user).update(due_at=past)
     assert ledger.use(user_id=user, amount=9, call=call()).balance == 1
 

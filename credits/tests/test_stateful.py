@@ -75,10 +75,10 @@ class Life(RuleBasedStateMachine):
             self.replayable.append((key, verb))
 
     def rows(self, user_id, **filters):
-        return list(CreditTransaction.objects.filter(user_id=user_id, **filters).order_by("at"))
+        return list(CreditTransaction.objects.filter(holder_id=user_id, **filters).order_by("at"))
 
     def nth(self, user_id, number, **filters):
-        return CreditLot.objects.filter(user_id=user_id, **filters).order_by("pk")[number]
+        return CreditLot.objects.filter(holder_id=user_id, **filters).order_by("pk")[number]
 
     @rule(amount=AMOUNTS, kind=st.sampled_from(["bonus", "purchase", "adjustment"]), life=st.none() | LIVES)
     def add(self, amount, kind, life):
@@ -144,7 +144,7 @@ class Life(RuleBasedStateMachine):
 
         def charge(user_id, call):
             lots = CreditLot.objects.filter(
-                user_id=user_id, transaction=self.maker(user_id, number), kind="grant"
+                holder_id=user_id, transaction_id=self.maker(user_id, number), kind="grant"
             )
             if (
                 lots.count() > 1
@@ -152,7 +152,7 @@ class Life(RuleBasedStateMachine):
                 return None
             return verb(user_id=user_id, granted_by=self.maker(user_id, number), amount=amount, call=call)
 
-        lots = CreditLot.objects.filter(user_id__in=self.users, kind="grant").count()
+        lots = CreditLot.objects.filter(holder_id__in=self.users, kind="grant").count()
         if lots != len(self.users) * len(self.napkin.grants):
             return  # the napkin posts at once what is due; a grant that comes of it has no number with a user yet
         makers = {self.maker(self.by_lock, n): n for n in range(len(self.napkin.grants))}
@@ -221,7 +221,7 @@ class Life(RuleBasedStateMachine):
                 lot.charged_back,
                 lot.issued - lot.expired - lot.charged_back,
             )
-            for lot in CreditLot.objects.filter(user_id=user_id, kind="grant").order_by("pk")
+            for lot in CreditLot.objects.filter(holder_id=user_id, kind="grant").order_by("pk")
         ]
 
     @invariant()
@@ -231,7 +231,7 @@ class Life(RuleBasedStateMachine):
 
     def journal(self, user_id):
         """Every row with what is due but not posted, lots by their number within the user."""
-        lots = CreditLot.objects.filter(user_id=user_id).order_by("pk").values_list("pk", flat=True)
+        lots = CreditLot.objects.filter(holder_id=user_id).order_by("pk").values_list("pk", flat=True)
         numbers = {0: 0, **{pk: number for number, pk in enumerate(lots, 1)}}
         posted = [
             (row.at, row.type, row.amount, row.balance, row.held, [[numbers[lot], n] for lot, n in row.lots])

@@ -21,23 +21,23 @@ HOUR = timedelta(hours=1)
 
 def journal(user):
     """Type, amount, balance, held and, since it follows from them, debt of each row, in order."""
-    rows = CreditTransaction.objects.filter(user=user).order_by("at")
+    rows = CreditTransaction.objects.filter(holder_id=user.pk).order_by("at")
     return [(row.type, row.amount, row.balance, row.held) for row in rows]
 
 
 def debt(user):
-    return UserCredit.objects.get(user=user).debt
+    return UserCredit.objects.get(holder_id=user.pk).debt
 
 
 def held_by(user, *lots):
     """Return what is left in these lots, wherever it is kept."""
-    credit = UserCredit.objects.get(user=user)
+    credit = UserCredit.objects.get(holder_id=user.pk)
     return [lot.remaining + (credit.open_left if lot.pk == credit.open_lot else 0) for lot in lots]
 
 
 def overfull(user):
     """The user's lots that hold more than they can."""
-    lots = list(CreditLot.objects.filter(user=user))
+    lots = list(CreditLot.objects.filter(holder_id=user.pk))
     held = held_by(user, *lots)
     return [
         lot.pk
@@ -112,7 +112,7 @@ class TestExpiry:
         ledger.add(user_id=person.pk, amount=10, call=call())
 
         ledger.use(user_id=person.pk, amount=15, call=call())
-        late, early, never = CreditLot.objects.filter(user=person).order_by("id")
+        late, early, never = CreditLot.objects.filter(holder_id=person.pk).order_by("id")
 
         spent = CreditTransaction.objects.get(type="use")
         assert spent.lots == [[early.pk, -10], [late.pk, -5]]
@@ -206,7 +206,7 @@ class TestHold:
 
         ledger.refund(transaction_id=captured.pk, amount=20, call=call())
 
-        grant = CreditLot.objects.get(user=person, source="refund")
+        grant = CreditLot.objects.get(holder_id=person.pk, source="refund")
         assert (grant.issued, grant.priority) == (20, 20)
         assert grant.expires_at == grant.created_at + timedelta(days=30)
         assert balance.current(person.pk).available == 20
@@ -216,7 +216,7 @@ class TestRefund:
     def test_goes_back_last_drawn_first_and_never_exceeds_the_use(self, person, call):
         ledger.add(user_id=person.pk, amount=10, type="bonus", call=call())
         ledger.add(user_id=person.pk, amount=10, type="purchase", call=call())
-        bonus, purchase = CreditLot.objects.filter(user=person).order_by("id")
+        bonus, purchase = CreditLot.objects.filter(holder_id=person.pk).order_by("id")
         use = ledger.use(user_id=person.pk, amount=15, call=call())
 
         first = ledger.refund(transaction_id=use.pk, amount=6, call=call())
@@ -252,7 +252,7 @@ class TestChargeback:
 
         arrived = ledger.add(user_id=person.pk, amount=130, type="purchase", call=call())
 
-        grant = CreditLot.objects.filter(user=person).latest("id")
+        grant = CreditLot.objects.filter(holder_id=person.pk).latest("id")
         assert arrived.lots == [[0, 100], [grant.pk, 30]]
         assert (balance.current(person.pk).available, debt(person)) == (30, 0)
 
@@ -304,7 +304,7 @@ class TestChargeback:
 
         ledger.release(hold_id=hold.pk, call=call())
 
-        returned = CreditLot.objects.get(user=person, source="refund")
+        returned = CreditLot.objects.get(holder_id=person.pk, source="refund")
         assert (returned.issued, returned.priority) == (40, 50)
         assert balance.current(person.pk).available == 200
 
@@ -326,7 +326,7 @@ class TestCreditsReturnToAGrant:
         won = ledger.restore(user_id=person.pk, granted_by=bought.pk, amount=500, call=call())
         ledger.refund(transaction_id=used.pk, amount=200, call=call())
 
-        old, new, repaid = CreditLot.objects.filter(user=person).order_by("id")
+        old, new, repaid = CreditLot.objects.filter(holder_id=person.pk).order_by("id")
         assert won is not None
         assert won.lots == [[repaid.pk, 500]]
         assert (repaid.source, repaid.issued, repaid.priority) == ("refund", 500, old.priority)
@@ -344,7 +344,7 @@ class TestCreditsReturnToAGrant:
 
         won = ledger.restore(user_id=person.pk, granted_by=bought.pk, amount=500, call=call())
 
-        old, repaid = CreditLot.objects.filter(user=person).order_by("id")
+        old, repaid = CreditLot.objects.filter(holder_id=person.pk).order_by("id")
         assert won is not None
         assert won.lots == [[0, 300], [repaid.pk, 200]]
         assert (held_by(person, old, repaid), debt(person)) == ([0, 200], 0)
@@ -358,7 +358,7 @@ class TestCreditsReturnToAGrant:
         ledger.restore(user_id=person.pk, granted_by=bought.pk, amount=300, call=call())
         ledger.restore(user_id=person.pk, granted_by=bought.pk, amount=200, call=call())
 
-        old, _, repaid = CreditLot.objects.filter(user=person).order_by("id")
+        old, _, repaid = CreditLot.objects.filter(holder_id=person.pk).order_by("id")
         assert held_by(person, old, repaid) == [200, 300]
 
     @pytest.mark.parametrize("ending", ["release", "capture", "expiry", "batch"])
@@ -381,7 +381,7 @@ class TestCreditsReturnToAGrant:
             clock.advance(hours=1)
             ledger.add(user_id=person.pk, amount=1, type="bonus", call=call())
 
-        old, _, returned = CreditLot.objects.filter(user=person, kind="grant").order_by("id")[:3]
+        old, _, returned = CreditLot.objects.filter(holder_id=person.pk, kind="grant").order_by("id")[:3]
         rest = 10 if ending == "capture" else 20
         assert held_by(person, old, returned) == [20, rest]
         assert returned.source == "refund"
@@ -394,7 +394,7 @@ class TestCreditsReturnToAGrant:
 
         refund = ledger.refund(transaction_id=used.pk, amount=40, call=call())
 
-        old, _, rest = CreditLot.objects.filter(user=person).order_by("id")
+        old, _, rest = CreditLot.objects.filter(holder_id=person.pk).order_by("id")
         assert refund.lots == [[old.pk, 20], [rest.pk, 20]]
 
     def test_of_an_expired_grant_only_what_it_has_room_for_expires_with_it(self, person, call, clock):
@@ -408,5 +408,5 @@ class TestCreditsReturnToAGrant:
 
         ledger.release(hold_id=hold.pk, call=call())
 
-        old, _, rest = CreditLot.objects.filter(user=person, kind="grant").order_by("id")
+        old, _, rest = CreditLot.objects.filter(holder_id=person.pk, kind="grant").order_by("id")
         assert (old.expired, held_by(person, old, rest)) == (20, [0, 20])

@@ -27,10 +27,12 @@ Quantity = Annotated[int, Meta(ge=1, le=10**6)]
 Seconds = Annotated[int, Meta(ge=1, le=7 * 24 * 3600)]
 
 
-def call_of(request: ServiceRequest, operation: str, *, path: UUID | str = "") -> Call:
+def call_of(
+    request: ServiceRequest, operation: str, *, path: UUID | str = "", unit_price: int | None = None
+) -> Call:
     """Return the call that a request with an Idempotency-Key makes."""
-    fields = sent(request.data)
-    return make_call(request.auth.service, idempotency_key(request), operation, fields, path=str(path))
+    service, key = request.auth.service, idempotency_key(request)
+    return make_call(service, key, operation, sent(request.data), path=str(path), unit_price=unit_price)
 
 
 def sent(body: msgspec.Struct) -> dict[str, Any]:
@@ -38,7 +40,15 @@ def sent(body: msgspec.Struct) -> dict[str, Any]:
     return {name: value for name, value in msgspec.structs.asdict(body).items() if value is not None}
 
 
-def make_call(service: str, key: str, operation: str, fields: Mapping[str, Any], *, path: str = "") -> Call:
+def make_call(
+    service: str,
+    key: str,
+    operation: str,
+    fields: Mapping[str, Any],
+    *,
+    path: str = "",
+    unit_price: int | None = None,
+) -> Call:
     """Make a call. Raises ValidationFailed for metadata that is too large."""
     if "metadata" in fields and len(msgspec.json.encode(fields["metadata"])) > METADATA_BYTES:
         raise ValidationFailed(("metadata", "too_long", "This must be at most 4 KiB of JSON."))
@@ -49,6 +59,9 @@ def make_call(service: str, key: str, operation: str, fields: Mapping[str, Any],
         description=fields.get("description"),
         reference=fields.get("reference"),
         metadata=fields.get("metadata"),
+        feature=fields.get("feature"),
+        quantity=fields.get("quantity"),
+        unit_price=unit_price,
     )
 
 

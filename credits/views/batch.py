@@ -1,6 +1,7 @@
 """Up to a thousand operations in one request and one commit."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
@@ -23,7 +24,7 @@ from credits.ledger import batch, operations
 from credits.ledger.batch import Refusal, Step
 from credits.ledger.calls import Call
 from credits.ledger.holds import DEFAULT_LIFETIME
-from credits.models import CreditLot, CreditTransaction, FeaturePrice
+from credits.models import CreditLot, CreditTransaction, FeaturePrice, placed_by
 from credits.views.asked import (
     Credits,
     Description,
@@ -177,12 +178,8 @@ class Known:
         hold_ids = {entry.hold_id for entry in entries if isinstance(entry, Capture | Release)}
         use_ids = {entry.transaction_id for entry in entries if isinstance(entry, Refund)}
         features = {entry.feature for entry in entries if isinstance(entry, Use) and entry.feature}
-        own_holds = CreditLot.objects.filter(kind=CreditLot.Kind.HOLD, service=credential.service)
-        self.holds = (
-            {hold.transaction_id: hold for hold in own_holds.filter(transaction__in=hold_ids)}
-            if hold_ids
-            else {}
-        )
+        own_holds = CreditLot.objects.filter(placed_by(hold_ids), service=credential.service)
+        self.holds = {hold.transaction_id: hold for hold in own_holds} if hold_ids else {}
         self.uses = CreditTransaction.objects.in_bulk(use_ids) if use_ids else {}
         self.prices = FeaturePrice.objects.in_bulk(features) if features else {}
 
@@ -226,10 +223,11 @@ def _step(entry: Entry, call: Call, known: Known) -> Step | Refusal:
 
 
 def _use(entry: Use, call: Call, known: Known) -> Step:
-    amount = prices.amount_of(
+    charge = prices.charge_of(
         amount=entry.amount, feature=entry.feature, quantity=entry.quantity, known=known.prices
     )
-    return Step(entry.user_id, operations.use(amount=amount, call=call))
+    call = replace(call, unit_price=charge.unit_price)
+    return Step(entry.user_id, operations.use(amount=charge.amount, call=call))
 
 
 def _add(entry: Add, call: Call, known: Known) -> Step:
@@ -244,17 +242,17 @@ def _hold(entry: Hold, call: Call, known: Known) -> Step:
 
 def _capture(entry: Capture, call: Call, known: Known) -> Step:
     hold = known.hold(entry.hold_id)
-    return Step(hold.user_id, operations.capture(hold, amount=entry.amount, call=call))
+    return Step(hold.holder_id, operations.capture(hold, amount=entry.amount, call=call))
 
 
 def _release(entry: Release, call: Call, known: Known) -> Step:
     hold = known.hold(entry.hold_id)
-    return Step(hold.user_id, operations.release(hold, call=call))
+    return Step(hold.holder_id, operations.release(hold, call=call))
 
 
 def _refund(entry: Refund, call: Call, known: Known) -> Step:
     use = known.use(entry.transaction_id)
-    return Step(use.user_id, operations.refund(use, amount=entry.amount, call=call))
+    return Step(use.holder_id, operations.refund(use, amount=entry.amount, call=call))
 
 
 _STEPS: dict[type[Entry], Callable[[Any, Call, Known], Step]] = {
@@ -269,8 +267,11 @@ _STEPS: dict[type[Entry], Callable[[Any, Call, Known], Step]] = {
 
 def _holds_of(rows: Sequence[CreditTransaction | Problem]) -> dict[UUID, CreditLot]:
     """Return the holds that the rows placed or settled, with the rows that placed them."""
-    ids = {row.hold for row in rows if isinstance(row, CreditTransaction) and row.hold}
-    return {hold.transaction_id: hold for hold in with_placing().filter(transaction__in=ids)} if ids else {}
+    settling = [row for row in rows if isinstance(row, CreditTransaction) and row.hold]
+    holds = with_placing().filter(
+        holder_id__in={row.holder_id for row in settling}, transaction_id__in={row.hold for row in settling}
+    )
+    return {hold.transaction_id: hold for hold in holds} if settling else {}
 
 
 def _result(

@@ -25,7 +25,7 @@ from credits.errors import (
 )
 from credits.ledger import clock
 from credits.ledger.holds import DEFAULT_LIFETIME
-from credits.models import CreditLot, CreditTransaction
+from credits.models import CreditLot, CreditTransaction, placed_by
 from credits.views.asked import Credits, Description, Metadata, Reference, Seconds, answer, call_of
 from credits.views.examples import CAPTURED, HOLD, RELEASED, USER
 
@@ -65,7 +65,7 @@ class Holds(InternalEndpoint):
             lifetime=timedelta(seconds=body.expires_in),
             call=call_of(request, "hold"),
         )
-        hold = with_placing().get(transaction=placed.pk)
+        hold = with_placing().get(holder_id=placed.holder_id, transaction_id=placed.pk)
         return answer(placed_answer(hold), status=201, replayed=placed.replayed)
 
     @documented("List holds", answer=HoldAnswer, paged=True, example=HOLD)
@@ -75,7 +75,7 @@ class Holds(InternalEndpoint):
         After a crash, `?status=open` gives a service what it still has to settle.
         """
         query = self.query(request)
-        narrowed = {"user_id": query.user_id} if query.user_id else {"service": request.auth.service}
+        narrowed = {"holder_id": query.user_id} if query.user_id else {"service": request.auth.service}
         rows = _with_status(with_placing().filter(**narrowed), query.status)
         page: Response = self.pages.page(
             rows,
@@ -93,7 +93,7 @@ class Hold(InternalEndpoint):
     @documented("Read a hold", answer=HoldAnswer, problems=(HoldNotFound,), example=HOLD)
     def get(self, request: ServiceRequest, hold_id: UUID) -> Response:
         """One hold, as it is now."""
-        hold = with_placing().filter(transaction=hold_id).first()
+        hold = with_placing().filter(placed_by([hold_id])).first()
         if hold is None:
             raise HoldNotFound
         return Response(current_answer(hold))
@@ -140,7 +140,7 @@ class ReleaseHold(InternalEndpoint):
 
 
 def _settled(row: CreditTransaction) -> Response:
-    hold = with_placing().get(transaction=row.hold)
+    hold = with_placing().get(holder_id=row.holder_id, transaction_id=row.hold)
     return answer(settled_answer(hold, row), status=200, replayed=row.replayed)
 
 

@@ -28,6 +28,7 @@ from credits.errors import (
     TransactionNotFound,
     TransactionNotRefundable,
 )
+from credits.identifiers import SLACK, first_of
 from credits.ledger import balance
 from credits.models import CreditTransaction, TransactionType
 from credits.views.asked import (
@@ -147,8 +148,9 @@ class UseCredits(InternalEndpoint):
         Give `amount`, or `feature` and `quantity`, which the table of prices turns into an amount.
         """
         body = request.data
-        amount = prices.amount_of(amount=body.amount, feature=body.feature, quantity=body.quantity)
-        return _answer(ledger.use(user_id=body.user_id, amount=amount, call=call_of(request, "use")))
+        charge = prices.charge_of(amount=body.amount, feature=body.feature, quantity=body.quantity)
+        call = call_of(request, "use", unit_price=charge.unit_price)
+        return _answer(ledger.use(user_id=body.user_id, amount=charge.amount, call=call))
 
 
 class RefundCredits(InternalEndpoint):
@@ -207,7 +209,7 @@ class Transactions(InternalEndpoint):
         """
         query = self.query(request)
         unposted, rows = _unposted(query), _journal(query, request.auth.service)
-        order = ("-at",) if query.user_id else ("-at", "-id")
+        order = ("-at",) if query.user_id else ("-id",)
         if "text/csv" in request.headers.get("Accept", ""):
             return _csv(chain(unposted, export.newest_first(rows, order=order)))
         page: Response = self.pages.page(
@@ -241,17 +243,25 @@ def _answer(row: CreditTransaction) -> Response:
 
 def _journal(query: Any, service: str) -> QuerySet[CreditTransaction]:
     """Return the rows that the query asks for."""
-    rows = CreditTransaction.objects.all()
+    rows: QuerySet[CreditTransaction] = CreditTransaction.objects.all()
     if query.user_id is None:
-        rows = rows.filter(service=service)
+        rows = _of_service(service, query)
     filters = {
-        "user_id": query.user_id,
+        "holder_id": query.user_id,
         "type": query.type,
         "reference": query.reference,
         "at__gte": query.since,
         "at__lt": query.until,
     }
     return rows.filter(**{name: value for name, value in filters.items() if value is not None})
+
+
+def _of_service(service: str, query: Any) -> QuerySet[CreditTransaction]:
+    """Return a service's rows. They are in the order of their ids, by which a time is found too."""
+    rows: QuerySet[CreditTransaction] = CreditTransaction.objects.filter(service=service)
+    if query.since is not None:
+        rows = rows.filter(pk__gte=first_of(query.since - SLACK))
+    return rows if query.until is None else rows.filter(pk__lt=first_of(query.until + SLACK))
 
 
 def _unposted(query: Any) -> list[CreditTransaction]:

@@ -91,4 +91,4 @@ def _operator() -> str:
 def _record(row: CreditTransaction) -> None:
     detail = {"transaction": str(row.pk), "amount": row.amount}
     actor = f"operator {_operator()}"[:64]
-    audit.record(Event.CREDITS_ADJUSTED, user_id=row.user_id, actor=actor, detail=detail)
+    audit.record(Event.CREDITS_ADJUSTED, user_id=row.holder_id, actor=actor, detail=detail)

@@ -122,7 +122,7 @@ def _matching(
 ) -> Any:
     filters = {"type": type, "at__gte": since, "at__lt": until}
     given = {name: value for name, value in filters.items() if value is not None}
-    return CreditTransaction.objects.filter(user=user, **given)
+    return CreditTransaction.objects.filter(holder_id=user.pk, **given)
 
 
 def _matches(

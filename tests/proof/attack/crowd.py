@@ -27,6 +27,7 @@ from argon2 import PasswordHasher
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.hashers import make_password
 from django.db.models.functions import Now
+from accounts import hooks
 from accounts.kit import throttles
 from accounts.passwords import imported
 from accounts.kit.email_address import mailbox
@@ -49,6 +50,7 @@ def one(state, number):
         status=state if state in ("suspended", "pending_deletion", "deleted") else "active",
     )
 made = User.objects.bulk_create(one(state, number) for state in states for number in range(count))
+hooks.registered([user.pk for user in made if user.status != "deleted"])
 for user in made:
     if user.email and user.email.startswith("over_mail_budget"):
         budget = throttles.hit("mails_by_strangers", mailbox(user.email))

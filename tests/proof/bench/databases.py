@@ -32,17 +32,22 @@ SELECT ('00000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'bench-' 
 FROM generate_series(1, {USERS}) AS n
 """
 
+MAKE_BALANCES = """
+INSERT INTO credits_usercredit (holder_id, balance, held, debt, blocked, open_left, at, hash)
+SELECT id, 0, 0, 0, '{}', 0, created_at, '' FROM accounts_user
+"""
+
 MAKE_JOURNAL = """
 INSERT INTO credits_credittransaction
-    (id, user_id, at, type, amount, balance, held, lots, service, key, digest, hash)
-SELECT id, user_id, at, 'use', -1, balance, held, lots, 'bench', key, digest,
-    credits_chain(head, credits_link(id, user_id, at, 'use', -1, balance, held, lots, 'bench', key, digest,
-        NULL, NULL, NULL)) OVER (PARTITION BY user_id ORDER BY at)
+    (id, holder_id, at, type, amount, balance, held, lots, service, key, digest, version, hash)
+SELECT id, holder_id, at, 'use', -1, balance, held, lots, 'bench', key, digest, 2,
+    credits_chain(head, credits_link(id, holder_id, at, 'use', -1, balance, held, lots, 'bench', key, digest,
+        NULL, NULL, NULL, 2::smallint, NULL)) OVER (PARTITION BY holder_id ORDER BY at)
 FROM (
-    SELECT uuidv7() AS id, row.user_id, row.hash AS head, row.at + n * interval '1 microsecond' AS at,
+    SELECT uuidv7() AS id, row.holder_id, row.hash AS head, row.at + n * interval '1 microsecond' AS at,
         row.balance - n AS balance, row.held, jsonb_build_array(jsonb_build_array(row.open_lot, -1)) AS lots,
-        gen_random_uuid()::text AS key, sha256('bench') AS digest
-    FROM generate_series(1, %(rows)s) AS n CROSS JOIN credits_usercredit AS row WHERE row.user_id = ANY(%(users)s)
+        gen_random_uuid()::text AS key, substring(sha256('bench'), 1, 16) AS digest
+    FROM generate_series(1, %(rows)s) AS n CROSS JOIN credits_usercredit AS row WHERE row.holder_id = ANY(%(users)s)
 ) AS made
 ORDER BY at
 """
@@ -51,8 +56,8 @@ MOVE_BALANCES = """
 UPDATE credits_usercredit AS row SET balance = last.balance, at = last.at, hash = last.hash,
     open_left = row.open_left - (row.balance - last.balance)
 FROM credits_usercredit AS old CROSS JOIN LATERAL (
-    SELECT * FROM credits_credittransaction WHERE user_id = old.user_id ORDER BY at DESC LIMIT 1) AS last
-WHERE row.user_id = old.user_id
+    SELECT * FROM credits_credittransaction WHERE holder_id = old.holder_id ORDER BY at DESC LIMIT 1) AS last
+WHERE row.holder_id = old.holder_id
 """
 
 # How to take off what makes inserting slow, and how to put it back.
@@ -99,7 +104,7 @@ def make_large(rows: int) -> int:
 
 def time_at(depth: int) -> Any:
     """Of the row so many below the newest of the longest journal."""
-    query = f"SELECT at FROM {JOURNAL} WHERE user_id = %s ORDER BY at DESC OFFSET %s LIMIT 1"
+    query = f"SELECT at FROM {JOURNAL} WHERE holder_id = %s ORDER BY at DESC OFFSET %s LIMIT 1"
     with connected(LARGE) as connection:
         row = connection.execute(query, [user_id(HOT_USER), depth]).fetchone()
     return row and row[0]
@@ -126,6 +131,7 @@ def make_template() -> None:
     subprocess.run(migrate, env=environment, cwd=ROOT, check=True)
     with connected(TEMPLATE) as connection:
         connection.execute(MAKE_USERS)
+        connection.execute(MAKE_BALANCES)
     give = [sys.executable, str(ROOT / "tests" / "proof" / "bench" / "grants.py")]
     subprocess.run(give, env=environment, cwd=ROOT, check=True)
     administer(f"COMMENT ON DATABASE {TEMPLATE} IS '{fingerprint()}'")

@@ -30,24 +30,25 @@ SELECT ('00000000-0000-4000-8001-' || lpad(to_hex(n), 12, '0'))::uuid,
 FROM generate_series(1, %(users)s) AS n
 """
 LOTS = """
-INSERT INTO credits_creditlot (user_id, kind, source, priority, issued, remaining, expired, charged_back, expires_at,
+INSERT INTO credits_creditlot (holder_id, kind, source, priority, issued, remaining, expired, charged_back, expires_at,
     created_at, transaction_id, captured, status, service)
 SELECT id, 'grant', CASE WHEN random() < 0.01 THEN 'subscription' ELSE 'bonus' END, 20, 100, 0, 0, 0, NULL, created_at,
     gen_random_uuid(), 0, 'open', 'shop' FROM accounts_user WHERE id > %(first)s
 """
 BALANCES = """
-INSERT INTO credits_usercredit (user_id, balance, held, debt, blocked, open_lot, open_left, due_at, at, hash)
-SELECT user_id, 96, 0, 0, '{}', id, 96, NULL, created_at + interval '4 hours', '' FROM credits_creditlot
-WHERE user_id > %(first)s
+INSERT INTO credits_usercredit (holder_id, balance, held, debt, blocked, open_lot, open_left, due_at, at, hash)
+SELECT holder_id, 96, 0, 0, '{}', id, 96, NULL, created_at + interval '4 hours', '' FROM credits_creditlot
+WHERE holder_id > %(first)s
 """
 JOURNAL_ROWS = """
-INSERT INTO credits_credittransaction (id, user_id, at, type, amount, balance, held, lots, service, key, digest, hash)
-SELECT uuidv7(at - clock_timestamp()), user_id, at, CASE WHEN n = 0 THEN 'bonus' ELSE 'use' END,
+INSERT INTO credits_credittransaction (id, holder_id, at, type, amount, balance, held, lots, service, key, digest, hash,
+    version)
+SELECT uuidv7(at - clock_timestamp()), holder_id, at, CASE WHEN n = 0 THEN 'bonus' ELSE 'use' END,
     CASE WHEN n = 0 THEN 100 ELSE -1 END, 100 - n, 0, jsonb_build_array(jsonb_build_array(id, -1)), 'shop', NULL, NULL,
-    ''
+    '', 2
 FROM (
-    SELECT user_id, id, n, created_at + n * interval '1 hour' AS at
-    FROM credits_creditlot CROSS JOIN generate_series(0, %(each)s - 1) AS n WHERE user_id > %(first)s
+    SELECT holder_id, id, n, created_at + n * interval '1 hour' AS at
+    FROM credits_creditlot CROSS JOIN generate_series(0, %(each)s - 1) AS n WHERE holder_id > %(first)s
 ) AS made
 """
 SESSIONS = """

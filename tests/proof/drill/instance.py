@@ -38,12 +38,14 @@ MAKE_USERS = """
 import json
 from django.contrib.auth.hashers import make_password
 from django.db.models.functions import Now
+from accounts import hooks
 from accounts.models import User
 tag, count, password = {arguments!r}
 encoded = make_password(password)
 made = User.objects.bulk_create(
     User(email=f"{{tag}}-{{n}}@drill.example", password=encoded, email_verified_at=Now()) for n in range(count)
 )
+hooks.registered([user.pk for user in made])
 print(json.dumps([[str(user.pk), user.email] for user in made]))
 """
 

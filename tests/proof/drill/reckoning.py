@@ -16,7 +16,7 @@ SELECT key, id::text, reference, amount FROM credits_credittransaction WHERE ser
 REFERENCES = """
 SELECT reference FROM credits_credittransaction WHERE reference = ANY(%s) GROUP BY reference HAVING count(*) > 1
 """
-BALANCES = "SELECT user_id::text, balance FROM credits_usercredit WHERE user_id = ANY(%s::uuid[])"
+BALANCES = "SELECT holder_id::text, balance FROM credits_usercredit WHERE holder_id = ANY(%s::uuid[])"
 
 
 @dataclass

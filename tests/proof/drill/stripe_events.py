@@ -29,19 +29,19 @@ TYPES = frozenset(
 )
 REFUNDED, LEFT = 125, 375  # of a pack of 500 credits for 500 cents
 
-JOURNAL = "SELECT type, amount FROM credits_credittransaction WHERE user_id = %s"
+JOURNAL = "SELECT type, amount FROM credits_credittransaction WHERE holder_id = %s"
 STORED = "SELECT count(*) FROM billing_inboxevent WHERE event_id = %s"
 WAITING = "SELECT count(*) FROM billing_inboxevent WHERE event_id = ANY(%s) AND done_at IS NULL"
 STATE = """
-SELECT c.user_id::text, c.balance, c.held, c.debt, c.blocked::text, a.status, (
+SELECT c.holder_id::text, c.balance, c.held, c.debt, c.blocked::text, a.status, (
     SELECT array_agg(concat_ws(' ', l.source, l.issued, l.charged_back) ORDER BY l.source, l.issued)
-    FROM credits_creditlot l WHERE l.user_id = c.user_id
+    FROM credits_creditlot l WHERE l.holder_id = c.holder_id
 ), (
     SELECT array_agg(concat_ws(' ', p.kind, p.credits, p.paid, p.kept) ORDER BY p.kind)
-    FROM billing_payment p WHERE p.user_id = c.user_id
+    FROM billing_payment p WHERE p.user_id = c.holder_id
 )
-FROM credits_usercredit c LEFT JOIN billing_billingaccount a ON a.user_id = c.user_id
-WHERE c.user_id = ANY(%s::uuid[])
+FROM credits_usercredit c LEFT JOIN billing_billingaccount a ON a.user_id = c.holder_id
+WHERE c.holder_id = ANY(%s::uuid[])
 """
 
 
