@@ -2,8 +2,8 @@
 
 Earlier versions gave what came back from repaid debt to the grant that had been charged back, whatever it held. Such a
 grant keeps what it may hold. The rest becomes a grant of its own, by a journal row of amount 0 behind all others of the
-user: nobody's balance changes and nothing of the journal is rewritten. Whose grants they are says the query OVERFULL, which
-reads only, before the migration.
+user: nobody's balance changes and nothing of the journal is rewritten. `manage.py verify_ledger --before-migrate` lists
+whose grants these are, and changes nothing.
 """
 
 from typing import Any

@@ -17,6 +17,7 @@ FAN_OUTS = {
     "credits/ledger/sweeping.py::due_users": "everybody with something due",
     "credits/days.py::": "a day of everybody, and who used most",
     "credits/ledger/verify.py::": "everybody in the order of their ids, and rows without a balance",
+    "credits/management/commands/verify_ledger.py::_to_mend": "everybody, in the tables of the version before",
     "accounts/kit/pages.py::by_key": "everybody, for an anchor",
     "accounts/upkeep/retention.py::": "everybody who owns something",
     "credits/admin/": "what staff list, and rows by their ids",

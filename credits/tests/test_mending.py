@@ -5,11 +5,14 @@ holds, a debt, expired grants, a user who was erased with credits left, and four
 Those versions gave what came back from repaid debt to the grant that had been charged back, whatever it held.
 """
 
+import json
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 from uuid import UUID
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from structlog.testing import capture_logs
@@ -50,12 +53,22 @@ def story(django_db_setup, django_db_blocker):
                 cursor.execute(statement)
         cursor.execute(NEXT_LOT)
         cursor.execute(JOURNAL)
-        before = cursor.fetchall()
+        before, listed = cursor.fetchall(), _to_mend()
+        cursor.execute(JOURNAL)
+        assert cursor.fetchall() == before  # it was only listed
         with capture_logs() as lines:
             _migrate("0012_holders")
         after = [row for table in TABLES for row in _as_inserts(cursor, table)]
         transaction.set_rollback(True)
-    return before, after, lines
+    return before, after, lines, listed
+
+
+def _to_mend():
+    """Return whom the command lists; it ends with 1, since there are some."""
+    out = StringIO()
+    with pytest.raises(SystemExit, match="1"):
+        call_command("verify_ledger", "--before-migrate", "--json", stdout=out)
+    return json.loads(out.getvalue())["findings"]
 
 
 def _migrate(name):
@@ -165,6 +178,15 @@ class TestAnOverfullGrant:
         assert (mended.type, mended.amount, mended.service) == ("adjustment", 0, "system")
         assert mended.lots == [[lot.pk, -200], [made.pk, 200]]
         assert (made.source, made.issued, made.priority, made.expires_at) == ("refund", 200, 50, None)
+
+    def test_is_listed_before_it_is_mended(self, story):
+        assert {(row["user_id"], row["finding"]) for row in story[3]} == {
+            (str(PEOPLE[name]), "overfull") for name in BROKEN
+        }
+
+    def test_is_not_listed_where_it_has_been(self):
+        with pytest.raises(CommandError, match="migrated already"):
+            call_command("verify_ledger", "--before-migrate")
 
     def test_is_reported_and_nobody_else_is(self, migrated):
         reports = [line for line in migrated if line["event"] == "grant_mended"]

@@ -3,10 +3,12 @@
 import json
 import uuid
 from argparse import ArgumentParser
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import ProgrammingError, connection
 
 from accounts.kit.progress import Progress
 from accounts.models import User
@@ -34,8 +36,17 @@ class Command(BaseCommand):
             "--against", type=Path, metavar="FILE", help="also compare with an anchor from before"
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
+        parser.add_argument(
+            "--before-migrate",
+            action="store_true",
+            help="only list the users whose grants `migrate` will mend (before credits 0012); change nothing",
+        )
 
     def handle(self, *, user: str | None, anchor: Path | None, against: Path | None, **options: Any) -> None:
+        if options["before_migrate"]:
+            found = _to_mend()
+            self._report([], found, as_json=options["json"])
+            raise SystemExit(int(bool(found)))
         if user is not None and (anchor or against):
             raise CommandError("An anchor is of all users: leave the user out.")
         checked = (
@@ -101,3 +112,14 @@ class Command(BaseCommand):
         for row in rows:
             self.stderr.write("{user_id}: {finding} at {place}".format(**row))
         self.stdout.write(f"{users} users, {transactions} transactions, {len(findings)} findings")
+
+
+def _to_mend() -> list[verify.Finding]:
+    """Return who has an overfull grant, in tables as the version before has them."""
+    query = import_module("credits.migrations.0007_no_grant_is_overfull").OVERFULL
+    with connection.cursor() as cursor:
+        try:
+            cursor.execute(query)
+        except ProgrammingError:
+            raise CommandError("This database is migrated already: leave --before-migrate out.") from None
+        return [verify.Finding(user_id, str(user_id), "overfull") for (user_id,) in cursor.fetchall()]
