@@ -6,6 +6,8 @@ Problem
 ...
 """
 
+from typing import Literal
+
 from django.conf import settings
 
 from accounts.kit.problems import NotFound, Problem, Unauthenticated
@@ -87,6 +89,7 @@ class MFARequired(Unauthenticated):
     """
 
     default_code = "mfa_required"
+    members = {"mfa_token": str, "methods": list[Literal["totp", "passkey", "recovery_code"]]}
     example = {"mfa_token": "mfa_1Qk9...", "methods": ["totp", "recovery_code"]}
     default_detail = (
         "This account has a second factor: send it to POST /v1/auth/login/mfa with this `mfa_token`."
@@ -199,6 +202,7 @@ class ReauthenticationRequired(Problem):
 
     status_code = 403
     default_code = "reauthentication_required"
+    members = {"methods": list[Literal["password", "id_token", "code", "credential"]]}
     example = {"methods": ["password"]}
     default_detail = (
         "Prove again who you are: POST /v1/auth/reauthenticate with one of `methods`, or sign in again."

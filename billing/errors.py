@@ -14,6 +14,8 @@ Unsettleable (no Problem: nobody asked)
 +-- UnknownPrice             no plan has this price
 """
 
+from msgspec import UnsetType
+
 from accounts.kit.problems import NotFound, Problem
 
 
@@ -34,12 +36,16 @@ class PaymentFailed(Problem):
     status_code = 402
     default_code = "payment_failed"
     default_detail = "The payment was refused."
+    members = {"decline_code": str | None | UnsetType}
+    example = {"decline_code": "insufficient_funds"}
 
 
 class BillingRejected(Problem):
     status_code = 400
     default_code = "billing_rejected"
     default_detail = "The payment provider refuses this request."
+    members = {"reason": str | None | UnsetType}
+    example = {"reason": "parameter_invalid_integer"}
 
 
 class StripeObjectMissing(BillingRejected):

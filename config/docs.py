@@ -3,7 +3,6 @@
 All assets are local, and no script stands inside a page: the policy allows 'self' only.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
@@ -13,9 +12,10 @@ from django.urls import get_urlconf
 from rest_framework.request import Request
 
 from accounts.kit.documentation import documented
-from accounts.kit.problems import Problem, title
+from accounts.kit.problems import title
 from accounts.tiers import PublicEndpoint
 from config.openapi import openapi
+from config.problem_shapes import every_problem
 
 # Swagger UI sets style attributes and draws its icons from data: URLs.
 POLICY = (
@@ -64,15 +64,13 @@ def _page(template: str, context: dict[str, Any]) -> HttpResponse:
 
 
 def all_problems() -> list[dict[str, Any]]:
-    """Each code once, as this process knows them, sorted."""
-    kinds = {kind.default_code: kind for kind in _below(Problem)}
+    """Return each (status, code) once, as this process knows them, sorted by code."""
     return [
-        {"code": code, "title": title(code), "status": kind.status_code, "detail": kind.default_detail}
-        for code, kind in sorted(kinds.items())
+        {
+            "code": kind.default_code,
+            "title": title(kind.default_code),
+            "status": kind.status_code,
+            "detail": kind.default_detail,
+        }
+        for kind in every_problem()
     ]
-
-
-def _below(kind: type[Problem]) -> Iterator[type[Problem]]:
-    for child in kind.__subclasses__():
-        yield child
-        yield from _below(child)

@@ -13,6 +13,7 @@ import structlog
 from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
+from msgspec import UnsetType
 from rest_framework import exceptions
 
 from accounts.kit import metrics
@@ -56,6 +57,8 @@ class BodyTooLarge(Problem):
     status_code = 413
     default_code = "body_too_large"
     default_detail = "The body is larger than this call accepts."
+    members = {"limit": int | UnsetType}
+    example = {"limit": 65536}
 
 
 class UnsupportedMediaType(Problem):

@@ -48,13 +48,15 @@ class ReadyAnswer(msgspec.Struct):
 
 class NotReady(ServiceUnavailable):
     default_code = "not_ready"
+    members = {"checks": Checks}
+    example = {"checks": {"database": "unreachable", "migrations": "unknown", "redis": "ok"}}
     default_detail = "This process cannot do its work just now; `checks` says why."
 
 
 class Live(PublicEndpoint):
     mark = "health"
 
-    @documented("Is the process alive?", answer=LiveAnswer, example={"status": "ok"})
+    @documented("Check liveness", answer=LiveAnswer, example={"status": "ok"})
     def get(self, request: Request) -> Response:
         """Answers without looking at anything: restart the process where this fails."""
         return Response(LiveAnswer(status="ok"))
@@ -64,7 +66,7 @@ class Ready(PublicEndpoint):
     mark = "health"
 
     @documented(
-        "Can the process do its work?",
+        "Check readiness",
         answer=ReadyAnswer,
         example={"status": "ok", "checks": {"database": "ok", "migrations": "ok", "redis": "ok"}},
         problems=(NotReady,),

@@ -36,7 +36,7 @@ class Metrics(PublicEndpoint):
     mark = "metrics"
     schema = None  # not part of the OpenAPI document: it is not JSON
 
-    @documented("What is counted")
+    @documented("Get metrics")
     def get(self, request: Request) -> HttpResponse:
         registry = CollectorRegistry()
         registry.register(Counted())

@@ -4,9 +4,9 @@ drf-spectacular finds the routes and builds the frame; each operation comes from
 same msgspec types that check the requests, so document and check cannot differ.
 """
 
+import json
 import re
 import threading
-from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 from inspect import cleandoc
@@ -21,6 +21,7 @@ from drf_spectacular.plumbing import ComponentRegistry, ResolvedComponent
 from accounts import errors
 from accounts.kit import problems
 from accounts.kit.documentation import Operation
+from config import problem_shapes, sections
 from config.errors import BodyTooLarge, MalformedJSON, UnsupportedMediaType
 from config.paging import DEFAULT_LIMIT, LARGEST_LIMIT
 
@@ -70,27 +71,6 @@ _KEY_PROBLEMS = (
     problems.IdempotencyInProgress,
     problems.IdempotencyKeyReused,
 )
-UNKNOWN = {"field": "colour", "code": "unknown_field", "detail": "This call has no such field."}
-TOO_SMALL = {"field": "amount", "code": "too_small", "detail": "Expected `int` >= 1."}
-EXAMPLE_REQUEST_ID = "5f0c2b7de94a4168a3c1e6d8b7f92041"
-
-
-class FieldProblem(msgspec.Struct):
-    field: str
-    code: str
-    detail: str
-
-
-class ProblemDocument(msgspec.Struct, omit_defaults=True):
-    """RFC 9457. `code` is stable; `errors` names the fields of a `validation_error` or `unknown_field`."""
-
-    type: str
-    title: str
-    status: int
-    code: str
-    detail: str
-    request_id: str
-    errors: list[FieldProblem] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Schema(AutoSchema):
@@ -119,16 +99,37 @@ class Components:
     def __init__(self, registry: ComponentRegistry) -> None:
         self.registry = registry
 
-    def schema_of(self, kind: Any, *, name: str | None = None) -> dict[str, Any]:
-        """The JSON Schema of a type; its structs become components. `name` replaces the type's own."""
-        (schema,), found = msgspec.json.schema_components(
-            [kind], schema_hook=_schema_of_choices, ref_template=REFERENCE
-        )
-        own = schema.get("$ref", "").rpartition("/")[2]
-        for component, definition in found.items():
-            final = name if name and component == own else component
-            self.add(final, {**definition, "title": final})
-        return {"$ref": REFERENCE.format(name=name)} if name and own else schema
+    def schema_of(self, kind: Any) -> dict[str, Any]:
+        """Return the JSON Schema of a type of an answer; its structs become components."""
+        schema, found = _json_schema(kind)
+        self.add_all(found)
+        return schema
+
+    def body(self, kind: type[msgspec.Struct], name: str) -> dict[str, Any]:
+        """Register the schema of a request body under a name. Defaults are told in words: generators of types take a
+        field with a default for one that is always there, which is true of answers only.
+        """
+        _, found = _json_schema(kind)
+        named = {name if component == kind.__name__ else component: found[component] for component in found}
+        self.add_all({component: _without_defaults(shape) for component, shape in named.items()})
+        return {"$ref": REFERENCE.format(name=name)}
+
+    def problem(self, kind: type[problems.Problem]) -> dict[str, Any]:
+        """Register the schema of a refusal; classes with the same status and code share one."""
+        name = problem_shapes.name_of(kind)
+        if not self.has(name):
+            members, found = _json_schema(problem_shapes.members_of(kind))
+            own = found.pop(members["$ref"].rpartition("/")[2])
+            self.add_all(found)
+            self.add(name, problem_shapes.schema_of(kind, own))
+        return {"$ref": REFERENCE.format(name=name)}
+
+    def has(self, name: str) -> bool:
+        return ResolvedComponent(name, ResolvedComponent.SCHEMA, object=name) in self.registry  # type: ignore[no-untyped-call]
+
+    def add_all(self, found: dict[str, Any]) -> None:
+        for name, definition in found.items():
+            self.add(name, {**definition, "title": name})
 
     def add(self, name: str, definition: dict[str, Any], kind: str = ResolvedComponent.SCHEMA) -> None:
         component = ResolvedComponent(  # type: ignore[no-untyped-call]
@@ -138,6 +139,43 @@ class Components:
             self.registry.register(component)
         elif self.registry[component].schema != definition:
             raise ValueError(f"Two shapes are named {name}: give one of them another name.")
+
+
+def _json_schema(kind: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the schema of a type, and those of the structs in it by name."""
+    (schema,), found = msgspec.json.schema_components(
+        [kind], schema_hook=_schema_of_choices, ref_template=REFERENCE
+    )
+    return _for_generators(schema), {name: _for_generators(shape) for name, shape in found.items()}
+
+
+def _for_generators(schema: Any) -> Any:
+    """Return a schema that says what generators of clients would guess wrong: that an object without a shape may have
+    any member, and a pattern in the syntax of JSON Schema (ECMA 262) instead of Python's.
+    """
+    if isinstance(schema, list):
+        return [_for_generators(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    told = {name: _for_generators(part) for name, part in schema.items()}
+    if schema.get("type") == "object" and not {"properties", "additionalProperties"} & schema.keys():
+        told["additionalProperties"] = True
+    if isinstance(schema.get("pattern"), str):
+        told["pattern"] = schema["pattern"].replace(r"\A", "^").replace(r"\Z", "$")
+    return told
+
+
+def _without_defaults(shape: dict[str, Any]) -> dict[str, Any]:
+    fields = shape.get("properties", {})
+    return {**shape, "properties": {name: _in_words(field) for name, field in fields.items()}}
+
+
+def _in_words(field: dict[str, Any]) -> dict[str, Any]:
+    told = {name: part for name, part in field.items() if name != "default"}
+    if field.get("default") in (None, ""):
+        return told
+    told["description"] = f"{field.get('description', '')} Default: {json.dumps(field['default'])}.".lstrip()
+    return told
 
 
 class Described:
@@ -153,10 +191,10 @@ class Described:
 
     def operation(self) -> dict[str, Any]:
         operation: dict[str, Any] = {
-            "operationId": self.identifier(),
+            "operationId": sections.identifier_of(self.described.summary),
             "summary": self.described.summary,
             "description": self.description(),
-            "tags": [self.tag()],
+            "tags": [sections.of(self.view)],
             "parameters": [*self.parameters()],
             "responses": {**self.answer(), **self.refusals()},
         }
@@ -168,15 +206,6 @@ class Described:
             self.components.add(scheme, SECURITY_SCHEMES[scheme], ResolvedComponent.SECURITY_SCHEMA)
         return {name: value for name, value in operation.items() if value or name == "security"}
 
-    def identifier(self) -> str:
-        handlers = [
-            name
-            for name in self.view.http_method_names
-            if hasattr(getattr(type(self.view), name, None), "operation")
-        ]
-        name = type(self.view).__name__
-        return name[0].lower() + name[1:] + (self.method.capitalize() if len(handlers) > 1 else "")
-
     def description(self) -> str:
         """The handler's docstring, and whom the tier lets in."""
         text = cleandoc(getattr(type(self.view), self.method.lower()).__doc__ or "")
@@ -187,10 +216,6 @@ class Described:
         if self.view.is_sensitive(self.method):
             tier += ", and a recent sign-in"
         return f"{text}\n\n{tier}." if text else ""
-
-    def tag(self) -> str:
-        parts = self.route.strip("/").split("/")
-        return parts[1] if parts[0] == "v1" and len(parts) > 1 else "service"
 
     def parameters(self) -> Iterator[dict[str, Any]]:
         for match in _CONVERTED.finditer(self.route):
@@ -219,7 +244,7 @@ class Described:
             yield parameter
 
     def body(self) -> dict[str, Any]:
-        schema = self.components.schema_of(self.view.Body, name=f"{type(self.view).__name__}Body")
+        schema = self.components.body(self.view.Body, f"{type(self.view).__name__}Body")
         content = {"schema": schema, "example": self.described.body_example}
         media_types = [
             "application/json",
@@ -253,19 +278,17 @@ class Described:
         return {"schema": schema, "example": example}
 
     def refusals(self) -> dict[str, Any]:
-        """Grouped by status, with one example for each code."""
-        by_status: dict[str, dict[str, Any]] = defaultdict(dict)
-        for problem in dict.fromkeys(self.kinds_of_problem()):
-            example = {"value": example_of(problem)}
-            by_status[str(problem.status_code)][problem.default_code] = example
-        schema = self.components.schema_of(ProblemDocument, name="Problem")
+        """Return them by status, with a schema and an example for each code."""
+        groups = problem_shapes.by_status(self.kinds_of_problem())
+        return {status: self.refusal(status, problems) for status, problems in groups.items()}
+
+    def refusal(self, status: str, kinds: list[type[problems.Problem]]) -> dict[str, Any]:
+        schema = problem_shapes.one_of(kinds, [self.components.problem(kind) for kind in kinds])
+        examples = {kind.default_code: {"value": problem_shapes.example_of(kind)} for kind in kinds}
         return {
-            status: {
-                "description": ", ".join(f"`{code}`" for code in sorted(examples)),
-                **self.headers_of_refusal(status),
-                "content": {"application/problem+json": {"schema": schema, "examples": examples}},
-            }
-            for status, examples in sorted(by_status.items())
+            "description": ", ".join(f"`{code}`" for code in examples),
+            **self.headers_of_refusal(status),
+            "content": {problem_shapes.MEDIA_TYPE: {"schema": schema, "examples": examples}},
         }
 
     def headers_of_refusal(self, status: str) -> dict[str, Any]:
@@ -284,6 +307,8 @@ class Described:
             yield problems.CursorInvalid
         if self.described.idempotent:
             yield from _KEY_PROBLEMS
+        if self.view.limits.get(self.method):
+            yield problems.RateLimited
         yield from self.described.problems
         if self.view.mark != "health":
             yield problems.ServiceUnavailable
@@ -340,16 +365,6 @@ def page_of(item: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def example_of(problem: type[problems.Problem]) -> dict[str, Any]:
-    """A problem document as the service would send it. A class with fields of its own gives them as `example`."""
-    fields = dict(getattr(problem, "example", {}))
-    if issubclass(problem, problems.ValidationFailed):
-        fields["errors"] = [UNKNOWN if issubclass(problem, problems.UnknownField) else TOO_SMALL]
-    made = problem.__new__(problem)
-    problems.Problem.__init__(made, **fields)
-    return made.document(EXAMPLE_REQUEST_ID)
-
-
 def openapi(urlconf: str) -> bytes:
     """The document of one listener, as JSON; made once in the life of a process."""
     with (
@@ -361,4 +376,14 @@ def openapi(urlconf: str) -> bytes:
 @cache
 def _made(urlconf: str) -> bytes:
     generator: Any = SchemaGenerator
-    return msgspec.json.encode(generator(urlconf=urlconf).get_schema(request=None, public=True))
+    document = generator(urlconf=urlconf).get_schema(request=None, public=True)
+    document["info"]["description"] = sections.introduction(urlconf)
+    document["servers"] = [{"url": "/", "description": "The listener that this document comes from"}]
+    document["tags"] = sections.tags(_sections_in(document))
+    return msgspec.json.encode(document)
+
+
+def _sections_in(document: dict[str, Any]) -> set[str]:
+    return {
+        tag for path in document["paths"].values() for operation in path.values() for tag in operation["tags"]
+    }

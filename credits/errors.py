@@ -18,6 +18,8 @@ class InsufficientCredits(Problem):
     status_code = 402
     default_code = "insufficient_credits"
     default_detail = "There are not enough credits."
+    members = {"available": int, "required": int}
+    example = {"available": 40, "required": 100}
 
     def __init__(self, *, available: int, required: int) -> None:
         super().__init__(available=available, required=required)

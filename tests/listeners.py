@@ -11,6 +11,7 @@ from django.test.utils import override_settings
 from rest_framework.test import APIClient
 
 from config.handlers import RememberedPaths
+from tests import answers_seen
 
 
 class ListenerHandler(RememberedPaths, ClientHandler):
@@ -24,7 +25,10 @@ class ListenerHandler(RememberedPaths, ClientHandler):
 
     def get_response(self, request: HttpRequest) -> HttpResponseBase:
         request.urlconf = self.urlconf
-        return super().get_response(request)
+        response = super().get_response(request)
+        if self.urlconf == f"config.urls.{self.listener}":
+            answers_seen.record(self.listener, request, response)
+        return response
 
 
 class ListenerClient(APIClient):

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from django.urls import URLPattern, URLResolver
 
 from accounts.tiers import Endpoint
+from config.sections import identifier_of
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "tests" / "endpoints.txt"
@@ -105,7 +106,7 @@ def page() -> str:
     for listener in LISTENERS:
         parts.append(
             f"\n## {listener.capitalize()} listener\n\n"
-            "| endpoint | what it does | tier | scope or mark |\n|---|---|---|---|\n"
+            "| endpoint | what it does | operationId | tier | scope or mark |\n|---|---|---|---|---|\n"
         )
         parts += [f"| {_row(route)} |\n" for route in routes_of(listener)]
     return "".join(parts)
@@ -114,7 +115,8 @@ def page() -> str:
 def _row(route: Route) -> str:
     handler = getattr(route.view, route.method.lower(), None)
     summary = getattr(getattr(handler, "operation", None), "summary", "")
-    return f"`{route.method} {route.path}` | {summary} | {route.tier} | {route.note}"
+    identifier = f"`{identifier_of(summary)}`" if summary and route.note != "docs" else ""
+    return f"`{route.method} {route.path}` | {summary} | {identifier} | {route.tier} | {route.note}"
 
 
 def main() -> None:

@@ -10,24 +10,52 @@
 The handler that settings name renders each as RFC 9457 `application/problem+json`.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
+import msgspec
 from rest_framework.exceptions import APIException
 
 Fault = tuple[str, str, str]  # field, code, sentence: one entry of a `validation_error`
 
 
+_PROPER = {
+    "api": "API",
+    "google": "Google",
+    "id": "ID",
+    "json": "JSON",
+    "mfa": "MFA",
+    "oauth": "OAuth",
+    "totp": "TOTP",
+}
+
+
 def title(code: str) -> str:
-    return code.replace("_", " ").capitalize()
+    """Return a code as people write it: "mfa_token_invalid" is "MFA token invalid"."""
+    words = [_PROPER.get(word, word) for word in code.split("_")]
+    return " ".join([words[0][0].upper() + words[0][1:], *words[1:]])
+
+
+class FieldProblem(msgspec.Struct):
+    """One entry of the `errors` of a `validation_error` or an `unknown_field`."""
+
+    field: str
+    code: str
+    detail: str
 
 
 class Problem(APIException):
-    """A refusal. `extra` holds the fields that the contract adds to the problem document."""
+    """A refusal. `extra` holds the members that its class adds to the problem document.
+
+    `members` names those with their types, and `example` gives each a value: the OpenAPI document has both.
+    """
 
     status_code = 400
     default_code = "bad_request"
     default_detail = "The request cannot be carried out."
     retry_after: int | None = None
+    members: ClassVar[Mapping[str, Any]] = {}
+    example: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, detail: str | None = None, *, retry_after: int | None = None, **extra: Any) -> None:
         super().__init__(detail)
@@ -86,6 +114,8 @@ class ValidationFailed(Problem):
 
     default_code = "validation_error"
     default_detail = "The request has invalid fields."
+    members = {"errors": list[FieldProblem]}
+    example = {"errors": [{"field": "amount", "code": "too_small", "detail": "Expected `int` >= 1."}]}
 
     def __init__(self, *errors: Fault) -> None:
         super().__init__(
@@ -95,7 +125,10 @@ class ValidationFailed(Problem):
 
 class UnknownField(ValidationFailed):
     default_code = "unknown_field"
-    default_detail = "The request has a field that this call does not know."
+    default_detail = "Unknown field in the request body."
+    example = {
+        "errors": [{"field": "colour", "code": "unknown_field", "detail": "This call has no such field."}]
+    }
 
 
 class IdempotencyKeyRequired(Problem):

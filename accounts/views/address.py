@@ -12,7 +12,7 @@ from accounts.errors import TokenInvalid
 from accounts.identity import address_change
 from accounts.kit.client import Client, client_of
 from accounts.kit.documentation import documented
-from accounts.kit.problems import Problem, RateLimited, ServiceUnavailable, ValidationFailed
+from accounts.kit.problems import Problem, ServiceUnavailable, ValidationFailed
 from accounts.kit.responses import Response
 from accounts.mail import tokens
 from accounts.mail.terms import MINUTE, in_units
@@ -34,12 +34,12 @@ class ChangeEmail(VerifiedEndpoint):
         new_email: str
 
     @documented(
-        "Change the address",
+        "Change your email address",
         answer=Detail,
         status=202,
         example={"detail": REQUESTED.detail},
         body_example={"new_email": "ada@example.org"},
-        problems=(ValidationFailed, RateLimited),
+        problems=(ValidationFailed,),
     )
     def post(self, request: UserRequest) -> Response:
         """Mails a link to the new address that confirms it, and a notice to the old one with a link that cancels.
@@ -92,7 +92,7 @@ class ConfirmEmailChange(LinkEndpoint):
     limits = {"POST": ("confirm_email_change",)}
     purpose = Purpose.CHANGE_EMAIL
 
-    @documented("Page of the link to the new address", answer=str, example="<!doctype html>...")
+    @documented("Show the page to confirm a new address", answer=str, example="<!doctype html>...")
     def get(self, request: PublicRequest) -> HttpResponse:
         """An HTML page whose button confirms the address. Opening it changes nothing: mail scanners open links."""
         return page(
@@ -105,11 +105,11 @@ class ConfirmEmailChange(LinkEndpoint):
         )
 
     @documented(
-        "Confirm the new address",
+        "Confirm a new address",
         answer=Address,
         example={"email": EMAIL},
         body_example={"token": LINK_EXAMPLE},
-        problems=(TokenInvalid, RateLimited, ServiceUnavailable),
+        problems=(TokenInvalid, ServiceUnavailable),
     )
     def post(self, request: PublicRequest) -> HttpResponse:
         """Makes the new address the account's and ends every session. A form is answered with a page.
@@ -123,7 +123,7 @@ class UndoEmailChange(LinkEndpoint):
     limits = {"POST": ("undo_email_change",)}
     purpose = Purpose.UNDO_EMAIL
 
-    @documented("Page of the link to the old address", answer=str, example="<!doctype html>...")
+    @documented("Show the page to take the old address back", answer=str, example="<!doctype html>...")
     def get(self, request: PublicRequest) -> HttpResponse:
         """An HTML page whose button takes the address back. Opening it changes nothing: mail scanners open links."""
         return page(
@@ -135,7 +135,7 @@ class UndoEmailChange(LinkEndpoint):
         answer=Address,
         example={"email": EMAIL},
         body_example={"token": LINK_EXAMPLE},
-        problems=(TokenInvalid, RateLimited, ServiceUnavailable),
+        problems=(TokenInvalid, ServiceUnavailable),
     )
     def post(self, request: PublicRequest) -> HttpResponse:
         """Cancels a change of address, or undoes it up to 7 days later, whatever else was changed since.

@@ -14,7 +14,7 @@ class Events(InternalEndpoint):
         types: str | None = None
 
     @documented(
-        "Read events",
+        "List events",
         answer=EventAnswer,
         paged=True,
         example={

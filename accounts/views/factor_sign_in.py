@@ -8,7 +8,7 @@ from accounts import tiers
 from accounts.errors import AccountSuspended, DeletionPending, MFAInvalidCode, MFATokenInvalid, PasskeyInvalid
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
-from accounts.kit.problems import RateLimited, ServiceUnavailable, ValidationFailed
+from accounts.kit.problems import ServiceUnavailable, ValidationFailed
 from accounts.kit.responses import Response
 from accounts.sign_in import by_factor
 from accounts.tiers import PublicEndpoint, PublicRequest
@@ -41,7 +41,7 @@ class LoginMFA(PublicEndpoint):
         device_token: DeviceToken = None
 
     @documented(
-        "Sign in: the second step",
+        "Finish signing in with a second factor",
         answer=Tokens,
         example=SIGN_IN_EXAMPLE,
         body_example={"mfa_token": "mfa_1Qk9...", "code": "492039"},
@@ -51,7 +51,6 @@ class LoginMFA(PublicEndpoint):
             AccountSuspended,
             DeletionPending,
             ValidationFailed,
-            RateLimited,
             ServiceUnavailable,
         ),
     )
@@ -80,7 +79,7 @@ class PasskeySignInOptions(PublicEndpoint):
         ] = None
 
     @documented(
-        "Begin to sign in by a passkey",
+        "Start signing in with a passkey",
         answer=dict[str, Any],
         example={
             "challenge": "u1mcsQjgFxSJBqYRIhQ0LH8XxJ6jGPS1UrVv3Yj7wZ4",
@@ -88,7 +87,7 @@ class PasskeySignInOptions(PublicEndpoint):
             "userVerification": "required",
         },
         body_example={},
-        problems=(MFATokenInvalid, RateLimited),
+        problems=(MFATokenInvalid,),
     )
     def post(self, request: PublicRequest) -> Response:
         """PublicKeyCredentialRequestOptionsJSON for navigator.credentials.get; its challenge lives five minutes and is
@@ -108,11 +107,11 @@ class PasskeyLogin(PublicEndpoint):
         device_token: DeviceToken = None
 
     @documented(
-        "Sign in by a passkey",
+        "Sign in with a passkey",
         answer=Tokens,
         example=SIGN_IN_EXAMPLE,
         body_example={"credential": ASSERTION_EXAMPLE},
-        problems=(PasskeyInvalid, AccountSuspended, DeletionPending, RateLimited, ServiceUnavailable),
+        problems=(PasskeyInvalid, AccountSuspended, DeletionPending, ServiceUnavailable),
     )
     def post(self, request: PublicRequest) -> Response:
         """A passkey that has verified its user is both factors at once: no password, no second step."""

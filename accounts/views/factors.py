@@ -20,7 +20,7 @@ from accounts.factors import changes
 from accounts.factors import totp as mfa
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
-from accounts.kit.problems import RateLimited, ValidationFailed
+from accounts.kit.problems import ValidationFailed
 from accounts.kit.responses import Response
 from accounts.tiers import UserRequest, VerifiedEndpoint
 
@@ -89,7 +89,7 @@ class FactorEndpoint(VerifiedEndpoint):
 
 class MFA(FactorEndpoint):
     @documented(
-        "List the second factors",
+        "List your second factors",
         answer=Factors,
         example={
             "enabled": True,
@@ -116,14 +116,14 @@ class TOTP(FactorEndpoint):
     limits = {"POST": ("factor_changes",)}
 
     @documented(
-        "Begin to add an authenticator app",
+        "Start adding an authenticator app",
         answer=Enrolment,
         example={
             "secret": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
             "otpauth_url": "otpauth://totp/ada%40example.com?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Auth",
             "qr_svg": "<svg ...></svg>",
         },
-        problems=(TOTPAlreadyEnabled, StaffEnrolmentRequired, RateLimited),
+        problems=(TOTPAlreadyEnabled, StaffEnrolmentRequired),
     )
     def post(self, request: UserRequest) -> Response:
         """Answers a new secret, to be shown as a QR code. It counts once `confirm` has seen a code of it, within 15
@@ -145,11 +145,11 @@ class ConfirmTOTP(FactorEndpoint):
         code: str
 
     @documented(
-        "Add the authenticator app",
+        "Add an authenticator app",
         answer=RecoveryCodes,
         example={"recovery_codes": CODES_EXAMPLE},
         body_example={"code": "492039"},
-        problems=(EnrolmentCodeWrong, RateLimited),
+        problems=(EnrolmentCodeWrong,),
     )
     def post(self, request: UserRequest) -> Response:
         """From now on signing in takes a second step. The recovery codes of a first factor are shown this once."""
@@ -164,7 +164,7 @@ class NewRecoveryCodes(FactorEndpoint):
         "Make new recovery codes",
         answer=RecoveryCodes,
         example={"recovery_codes": CODES_EXAMPLE},
-        problems=(MFANotEnabled, RateLimited),
+        problems=(MFANotEnabled,),
     )
     def post(self, request: UserRequest) -> Response:
         """Ten new codes, shown this once; all older ones are void."""
@@ -176,10 +176,10 @@ class PasskeyOptions(FactorEndpoint):
     limits = {"POST": ("factor_changes",)}
 
     @documented(
-        "Begin to add a passkey",
+        "Start adding a passkey",
         answer=dict[str, Any],
         example=OPTIONS_EXAMPLE,
-        problems=(PasskeyLimit, StaffEnrolmentRequired, RateLimited),
+        problems=(PasskeyLimit, StaffEnrolmentRequired),
     )
     def post(self, request: UserRequest) -> Response:
         """PublicKeyCredentialCreationOptionsJSON for navigator.credentials.create; its challenge lives five minutes."""

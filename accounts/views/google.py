@@ -28,7 +28,7 @@ from accounts.google.errors import (
 )
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
-from accounts.kit.problems import Problem, RateLimited, ServiceUnavailable
+from accounts.kit.problems import Problem, ServiceUnavailable
 from accounts.kit.responses import Response
 from accounts.sessions import TokenPair
 from accounts.sign_in import by_google, exchange
@@ -37,7 +37,7 @@ from accounts.tiers import PublicEndpoint, PublicRequest, UserRequest, VerifiedE
 from accounts.views.answers import ID_TOKEN_EXAMPLE, SIGN_IN_EXAMPLE, DeviceToken, Tokens, tokens
 
 FRONT_END_PAGE = "google"
-OF_THE_TOKEN = (IdTokenInvalid, GoogleEmailNotVerified, GoogleUnavailable, RateLimited, GoogleNotConfigured)
+OF_THE_TOKEN = (IdTokenInvalid, GoogleEmailNotVerified, GoogleUnavailable, GoogleNotConfigured)
 OF_SIGNING_IN = (
     AccountExists,
     MFARequired,
@@ -87,10 +87,10 @@ class GoogleLogin(PublicEndpoint):
         ] = None
 
     @documented(
-        "Begin to sign in with Google",
+        "Start signing in with Google",
         answer=AuthorizationURL,
         example={"authorization_url": URL_EXAMPLE},
-        problems=(RateLimited, GoogleNotConfigured),
+        problems=(GoogleNotConfigured,),
         headers={"Set-Cookie": "The secret that ties the sign-in to this browser."},
     )
     def get(self, request: PublicRequest) -> HttpResponseBase:
@@ -126,7 +126,7 @@ class GoogleCallback(PublicEndpoint):
         error: Annotated[str | None, Meta(description="What Google sent in place of a code.")] = None
 
     @documented(
-        "Come back from Google",
+        "Google redirect callback",
         answer=Tokens,
         example=SIGN_IN_EXAMPLE,
         problems=OF_THE_CALLBACK,
@@ -191,7 +191,6 @@ class Exchange(PublicEndpoint):
             EmailNotVerified,
             AccountSuspended,
             DeletionPending,
-            RateLimited,
         ),
     )
     def post(self, request: PublicRequest) -> Response:
@@ -211,10 +210,10 @@ class GoogleNonce(PublicEndpoint):
     limits = {"POST": ("google_begin",)}
 
     @documented(
-        "Get a nonce",
+        "Get a nonce for Google",
         answer=Nonce,
         example={"nonce": f"{SECRET_EXAMPLE}.1795946400.kJ3cT0m5XvY"},
-        problems=(RateLimited, GoogleNotConfigured),
+        problems=(GoogleNotConfigured,),
     )
     def post(self, request: PublicRequest) -> Response:
         """For clients that talk to Google themselves (One Tap, native apps): the ID token must carry it."""
@@ -230,7 +229,7 @@ class GoogleToken(PublicEndpoint):
         device_token: DeviceToken = None
 
     @documented(
-        "Sign in with an ID token",
+        "Sign in with a Google ID token",
         answer=Tokens,
         example=SIGN_IN_EXAMPLE,
         body_example={"id_token": ID_TOKEN_EXAMPLE},
@@ -280,7 +279,7 @@ class GoogleLink(VerifiedEndpoint):
 class GoogleUnlink(VerifiedEndpoint):
     needs_recent_sign_in = True
 
-    @documented("Unlink Google", status=204, problems=(LastLoginMethod,))
+    @documented("Unlink your Google account", status=204, problems=(LastLoginMethod,))
     def post(self, request: UserRequest) -> Response:
         """Refused where nothing else opens the account. The owner gets a mail."""
         accounts.unlink(request.auth, client=client_of(request))

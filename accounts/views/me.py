@@ -11,7 +11,7 @@ from accounts.identity import deletion, profile
 from accounts.kit import throttles
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
-from accounts.kit.problems import RateLimited, ValidationFailed
+from accounts.kit.problems import ValidationFailed
 from accounts.kit.responses import Response
 from accounts.tiers import AuthenticatedEndpoint, UserRequest, VerifiedEndpoint
 from accounts.views import answers
@@ -31,17 +31,17 @@ class Me(VerifiedEndpoint):
         locale: Annotated[str, Meta(description="Language of the mails.")] | UnsetType = UNSET
         timezone: Annotated[str, Meta(description="Name in the IANA time zone database.")] | UnsetType = UNSET
 
-    @documented("Read the own account", answer=answers.Profile, example=answers.PROFILE_EXAMPLE)
+    @documented("Get your account", answer=answers.Profile, example=answers.PROFILE_EXAMPLE)
     def get(self, request: UserRequest) -> Response:
         """The account as the database has it now."""
         return Response(answers.profile(request.user))
 
     @documented(
-        "Change the own profile",
+        "Update your profile",
         answer=answers.Profile,
         example=answers.PROFILE_EXAMPLE,
         body_example={"display_name": "Ada", "timezone": "Europe/Rome"},
-        problems=(ValidationFailed, RateLimited),
+        problems=(ValidationFailed,),
     )
     def patch(self, request: UserRequest) -> Response:
         """Changes the fields that are sent and leaves the others."""
@@ -52,7 +52,7 @@ class Me(VerifiedEndpoint):
         return Response(answers.profile(profile.change(request.user, client=client_of(request), **fields)))
 
     @documented(
-        "Delete the own account",
+        "Delete your account",
         answer=Deletion,
         status=202,
         example={"deletes_at": "2026-12-07T10:00:00Z", "forfeits": 85},
@@ -69,7 +69,7 @@ class MyStatus(AuthenticatedEndpoint):
     works_without_factor = True
 
     @documented(
-        "Read the own status",
+        "Get your status",
         answer=answers.Status,
         example={"id": answers.USER_ID, "email": answers.EMAIL, "email_verified": False, "status": "active"},
     )

@@ -6,7 +6,6 @@ from django.http import HttpResponse
 from accounts.errors import TokenInvalid
 from accounts.factors import resets
 from accounts.kit.documentation import documented
-from accounts.kit.problems import RateLimited
 from accounts.mail.tokens import Purpose
 from accounts.tiers import PublicRequest
 from accounts.views.address import Address, LinkEndpoint
@@ -18,7 +17,7 @@ class CancelMFAReset(LinkEndpoint):
     limits = {"POST": ("cancel_mfa_reset",)}
     purpose = Purpose.KEEP_FACTORS
 
-    @documented("Page of the link that keeps the second factor", answer=str, example="<!doctype html>...")
+    @documented("Show the page to keep the second factor", answer=str, example="<!doctype html>...")
     def get(self, request: PublicRequest) -> HttpResponse:
         """An HTML page whose button keeps the factors. Opening it changes nothing: mail scanners open links."""
         return page(
@@ -30,7 +29,7 @@ class CancelMFAReset(LinkEndpoint):
         answer=Address,
         example={"email": EMAIL},
         body_example={"token": LINK_EXAMPLE},
-        problems=(TokenInvalid, RateLimited),
+        problems=(TokenInvalid,),
     )
     def post(self, request: PublicRequest) -> HttpResponse:
         """Cancels the removal of every second factor that staff were asked for. A form is answered with a page."""

@@ -11,7 +11,7 @@ from accounts import passwords, tiers
 from accounts.errors import ReauthenticationFailed, ReauthenticationRequired, TokenInvalid
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
-from accounts.kit.problems import Problem, RateLimited, ServiceUnavailable, ValidationFailed
+from accounts.kit.problems import Problem, ServiceUnavailable, ValidationFailed
 from accounts.kit.responses import Response
 from accounts.mail import tokens
 from accounts.mail.tokens import Purpose
@@ -31,18 +31,17 @@ class PasswordResetRequest(PublicEndpoint):
     class Body(tiers.Body):
         email: str
 
-    @documented("Page that asks for a reset", answer=str, example="<!doctype html>...")
+    @documented("Show the page to request a password reset", answer=str, example="<!doctype html>...")
     def get(self, request: PublicRequest) -> HttpResponse:
         """An HTML page whose form asks for the mail."""
         return page(request, "password_reset_request", service=settings.SERVICE_NAME)
 
     @documented(
-        "Ask for a new password",
+        "Request a password reset",
         answer=Detail,
         status=202,
         example={"detail": REQUESTED.detail},
         body_example={"email": EMAIL},
-        problems=(RateLimited,),
     )
     def post(self, request: PublicRequest) -> HttpResponse:
         """Mails a link that chooses a new password, where the address has an account. The answer is always the same."""
@@ -68,16 +67,16 @@ class PasswordReset(PublicEndpoint):
         token: str
         new_password: NewPassword
 
-    @documented("Page of the mailed link", answer=str, example="<!doctype html>...")
+    @documented("Show the page to set a new password", answer=str, example="<!doctype html>...")
     def get(self, request: PublicRequest) -> HttpResponse:
         """An HTML page whose form takes the new password. Opening it changes nothing: mail scanners open links."""
         return _form(request, self.query(request).token)
 
     @documented(
-        "Choose a new password",
+        "Set a new password",
         status=204,
         body_example={"token": LINK_EXAMPLE, "new_password": "a sentence that only I know"},
-        problems=(TokenInvalid, RateLimited),
+        problems=(TokenInvalid,),
     )
     def post(self, request: PublicRequest) -> HttpResponse:
         """Uses up the mailed link. Every session ends, and the address counts as verified; second factors stay.
@@ -116,13 +115,13 @@ class ChangePassword(VerifiedEndpoint):
         ] = None
 
     @documented(
-        "Change the password",
+        "Change your password",
         status=204,
         body_example={
             "current_password": "a sentence that only I know",
             "new_password": "another sentence that only I know",
         },
-        problems=(ReauthenticationFailed, ReauthenticationRequired, RateLimited, ServiceUnavailable),
+        problems=(ReauthenticationFailed, ReauthenticationRequired, ServiceUnavailable),
     )
     def post(self, request: UserRequest) -> Response:
         """Every other session ends, this one stays. Wrong passwords are counted: after ten comes a pause."""

@@ -13,7 +13,6 @@ from accounts.identity import export
 from accounts.kit import throttles
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
-from accounts.kit.problems import RateLimited
 from accounts.kit.responses import Response
 from accounts.models import AuditEvent
 from accounts.tiers import UserRequest, VerifiedEndpoint
@@ -38,9 +37,7 @@ ACTIVITY_EXAMPLE = {
 
 
 class MyActivity(VerifiedEndpoint):
-    @documented(
-        "List what happened to the own account", answer=ActivityItem, paged=True, example=ACTIVITY_EXAMPLE
-    )
+    @documented("List your activity", answer=ActivityItem, paged=True, example=ACTIVITY_EXAMPLE)
     def get(self, request: UserRequest) -> Response:
         """Sign-ins, failed ones too, and changes of the account, newest first."""
         page: Response = self.pages.page(
@@ -77,7 +74,7 @@ class MyData(VerifiedEndpoint):
     needs_recent_sign_in = True
 
     @documented(
-        "Export the own data",
+        "Export your data",
         answer=PersonalData,
         example={
             "user": {"id": answers.USER_ID, "email": answers.EMAIL, "display_name": "Ada"},
@@ -89,7 +86,6 @@ class MyData(VerifiedEndpoint):
             "credit_transactions": [],
             "subscriptions": [],
         },
-        problems=(RateLimited,),
     )
     def get(self, request: UserRequest) -> HttpResponseBase:
         """Everything that is kept about the user, as one JSON document, to take along."""

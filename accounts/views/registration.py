@@ -12,7 +12,7 @@ from accounts.errors import TokenInvalid
 from accounts.identity import refused_registration, signup
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
-from accounts.kit.problems import Problem, RateLimited, ServiceUnavailable, ValidationFailed
+from accounts.kit.problems import Problem, ServiceUnavailable, ValidationFailed
 from accounts.kit.responses import Response
 from accounts.mail import tokens as mail_tokens
 from accounts.mail.terms import MINUTE, in_units
@@ -40,12 +40,12 @@ class Register(PublicEndpoint):
         locale: Annotated[str, Meta(description="Language of the mails.")] = "en"
 
     @documented(
-        "Register",
+        "Sign up",
         answer=Detail,
         status=202,
         example={"detail": REGISTERED.detail},
         body_example={"email": EMAIL, "password": "a sentence that only I know", "display_name": "Ada"},
-        problems=(ValidationFailed, RateLimited, ServiceUnavailable),
+        problems=(ValidationFailed, ServiceUnavailable),
     )
     def post(self, request: PublicRequest) -> Response:
         """Registers an address and mails a link and a code that confirm it.
@@ -80,7 +80,7 @@ class VerifyEmail(PublicEndpoint):
         email: str | None = None
         code: Annotated[str | None, Meta(description=OF_CODES)] = None
 
-    @documented("Page of the mailed link", answer=str, example="<!doctype html>...")
+    @documented("Show the page to confirm an address", answer=str, example="<!doctype html>...")
     def get(self, request: PublicRequest) -> HttpResponse:
         """An HTML page whose button confirms the address. Opening it changes nothing: mail scanners open links."""
         return page(request, "verify_email", service=settings.SERVICE_NAME, token=self.query(request).token)
@@ -90,7 +90,7 @@ class VerifyEmail(PublicEndpoint):
         answer=VerifiedEmail,
         example={"email": EMAIL, "email_verified": True},
         body_example={"token": LINK_EXAMPLE},
-        problems=(TokenInvalid, RateLimited),
+        problems=(TokenInvalid,),
     )
     def post(self, request: PublicRequest) -> HttpResponse:
         """Uses up the mailed link (`token`) or code (`email` and `code`). A form is answered with a page.
@@ -136,7 +136,7 @@ class RefuseRegistration(PublicEndpoint):
     class Body(tiers.Body):
         token: str
 
-    @documented("Page of the mailed link", answer=str, example="<!doctype html>...")
+    @documented("Show the page to refuse a registration", answer=str, example="<!doctype html>...")
     def get(self, request: PublicRequest) -> HttpResponse:
         """An HTML page whose button ends the registration. Opening it changes nothing."""
         return page(
@@ -144,10 +144,10 @@ class RefuseRegistration(PublicEndpoint):
         )
 
     @documented(
-        "Refuse a registration that somebody else made",
+        "Refuse a registration",
         status=204,
         body_example={"token": LINK_EXAMPLE},
-        problems=(TokenInvalid, RateLimited),
+        problems=(TokenInvalid,),
     )
     def post(self, request: PublicRequest) -> HttpResponse:
         """Ends that registration; an account that came of it is erased, and the address is free again.
@@ -174,12 +174,12 @@ class ResendVerification(PublicEndpoint):
         email: str
 
     @documented(
-        "Ask for another confirmation mail",
+        "Request another confirmation mail",
         answer=Detail,
         status=202,
         example={"detail": RESENT.detail},
         body_example={"email": EMAIL},
-        problems=(ValidationFailed, RateLimited),
+        problems=(ValidationFailed,),
     )
     def post(self, request: PublicRequest) -> Response:
         """Mails a new link and code where the address waits for its confirmation. The answer is always the same."""

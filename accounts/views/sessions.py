@@ -11,7 +11,7 @@ from accounts import sessions, tiers
 from accounts.errors import ReauthenticationFailed, SessionNotFound
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
-from accounts.kit.problems import RateLimited, ServiceUnavailable, ValidationFailed
+from accounts.kit.problems import ServiceUnavailable, ValidationFailed
 from accounts.kit.responses import Response
 from accounts.models import Session
 from accounts.sign_in import reauthentication
@@ -49,7 +49,7 @@ class ProofToken(msgspec.Struct, kw_only=True):
 
 
 class Sessions(AuthenticatedEndpoint):
-    @documented("List the own sessions", answer=SessionAnswer, paged=True, example=SESSION_EXAMPLE)
+    @documented("List your sessions", answer=SessionAnswer, paged=True, example=SESSION_EXAMPLE)
     def get(self, request: UserRequest) -> Response:
         """The devices that are signed in, newest first."""
         page: Response = self.pages.page(
@@ -61,7 +61,7 @@ class Sessions(AuthenticatedEndpoint):
         )
         return page
 
-    @documented("Sign out the other devices", status=204)
+    @documented("Sign out your other devices", status=204)
     def delete(self, request: UserRequest) -> Response:
         """Ends every session but this one, at once."""
         sessions.sign_out_others(request.auth, client=client_of(request))
@@ -69,7 +69,7 @@ class Sessions(AuthenticatedEndpoint):
 
 
 class OneSession(AuthenticatedEndpoint):
-    @documented("Sign out one device", status=204, problems=(SessionNotFound,))
+    @documented("Sign out a device", status=204, problems=(SessionNotFound,))
     def delete(self, request: UserRequest, session_id: UUID) -> Response:
         """Ends that session at once; another user's is unknown."""
         sessions.end_one(request.auth, session_id, client=client_of(request))
@@ -91,11 +91,11 @@ class Reauthenticate(AuthenticatedEndpoint):
         ] = None
 
     @documented(
-        "Prove again who you are",
+        "Reauthenticate",
         answer=ProofToken,
         example={name: TOKENS_EXAMPLE[name] for name in ("access_token", "token_type", "expires_in")},
         body_example={"password": "a sentence that only I know"},
-        problems=(ReauthenticationFailed, RateLimited, ServiceUnavailable),
+        problems=(ReauthenticationFailed, ServiceUnavailable),
     )
     def post(self, request: UserRequest) -> Response:
         """Answers a new access token of this session, which sensitive calls accept for five minutes as after a full

@@ -17,7 +17,7 @@ from accounts.errors import (
 )
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
-from accounts.kit.problems import IdempotencyKeyInvalid, RateLimited, ServiceUnavailable
+from accounts.kit.problems import IdempotencyKeyInvalid, ServiceUnavailable
 from accounts.kit.responses import Response
 from accounts.sign_in import by_password
 from accounts.tiers import (
@@ -52,7 +52,6 @@ class Login(PublicEndpoint):
             MFARequired,
             AccountSuspended,
             DeletionPending,
-            RateLimited,
             ServiceUnavailable,
         ),
     )
@@ -80,7 +79,7 @@ class Refresh(PublicEndpoint):
         refresh_token: str
 
     @documented(
-        "Exchange the refresh token",
+        "Refresh your tokens",
         answer=Tokens,
         example=TOKENS_EXAMPLE,
         body_example={"refresh_token": TOKENS_EXAMPLE["refresh_token"]},
@@ -91,7 +90,6 @@ class Refresh(PublicEndpoint):
             RefreshTokenReused,
             RefreshSessionRevoked,
             IdempotencyKeyInvalid,
-            RateLimited,
             ServiceUnavailable,
         ),
     )

@@ -87,7 +87,7 @@ class KeySet(msgspec.Struct):
 class PublicKeys(PublicEndpoint):
     no_store = False
 
-    @documented("Public signing keys", answer=KeySet, example={"keys": []})
+    @documented("List the public signing keys", answer=KeySet, example={"keys": []})
     def get(self, request: PublicRequest) -> Response:
         """The keys that verify our access tokens, as a JWK set. Empty while HS256 signs: that key is a secret."""
         return Response(

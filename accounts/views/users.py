@@ -12,7 +12,7 @@ from accounts.errors import UserNotFound
 from accounts.kit import email_address, throttles
 from accounts.kit.client import client_ip
 from accounts.kit.documentation import documented
-from accounts.kit.problems import RateLimited, ValidationFailed
+from accounts.kit.problems import ValidationFailed
 from accounts.kit.responses import Response
 from accounts.models import User
 from accounts.tiers import InternalEndpoint, PublicEndpoint, PublicRequest, ServiceRequest
@@ -33,7 +33,7 @@ class PublicUser(PublicEndpoint):
         "Look up a user",
         answer=answers.PublicUser,
         example={"id": answers.USER_ID, "display_name": "Ada", "status": "active"},
-        problems=(UserNotFound, RateLimited),
+        problems=(UserNotFound,),
     )
     def get(self, request: PublicRequest, user_id: UUID) -> Response:
         """An active user's name. Never an address."""

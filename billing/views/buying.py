@@ -35,7 +35,7 @@ OF_EVERY_ORDER = (UserNotFound, AccountSuspended, AccountContested, BillingUnava
 class Plans(InternalEndpoint):
     scope = "billing:read"
 
-    @documented("List what is sold", answer=PlanAnswer, example=PACK, paged=True)
+    @documented("List plans", answer=PlanAnswer, example=PACK, paged=True)
     def get(self, request: ServiceRequest) -> Response:
         """Packs and subscriptions, by their codes."""
         plans = Plan.objects.filter(active=True)
@@ -54,7 +54,7 @@ class CheckoutSessions(InternalEndpoint):
         quantity: Quantity | None = None
 
     @documented(
-        "Begin a checkout",
+        "Start a checkout",
         answer=SessionAnswer,
         status=201,
         idempotent=True,
@@ -91,7 +91,7 @@ class CheckoutSession(InternalEndpoint):
     Query = OfUser
 
     @documented(
-        "Look up a checkout",
+        "Get a checkout",
         answer=SessionAnswer,
         problems=(BillingObjectNotFound, BillingUnavailable),
         example={**SESSION, "url": None, "status": "complete", "credited": True},
@@ -110,7 +110,7 @@ class PortalSessions(InternalEndpoint):
         return_url: Url
 
     @documented(
-        "Open the portal",
+        "Open the customer portal",
         answer=PortalAnswer,
         status=201,
         idempotent=True,
@@ -133,7 +133,7 @@ class SetupIntents(InternalEndpoint):
         user_id: UUID
 
     @documented(
-        "Begin to store a card",
+        "Start storing a card",
         answer=SetupAnswer,
         status=201,
         idempotent=True,

@@ -126,7 +126,7 @@ class Subscriptions(ListOfUser):
         return self.listed(request, rows, user_id, lambda row: subscriptions.answer(row.stripe_data))
 
     @documented(
-        "Subscribe",
+        "Start a subscription",
         answer=SubscriptionAnswer,
         status=201,
         idempotent=True,
@@ -243,7 +243,7 @@ class TrialEligibility(InternalEndpoint):
     Query = OfUser
 
     @documented(
-        "Ask whether a trial is possible",
+        "Check trial eligibility",
         answer=EligibilityAnswer,
         problems=(UserNotFound,),
         example={"eligible": True, "reason": "eligible"},
@@ -260,7 +260,7 @@ class BillingStatus(InternalEndpoint):
     scope = "billing:read"
     Query = OfUser
 
-    @documented("Ask how a user stands", answer=StatusAnswer, problems=(UserNotFound,), example=STATUS)
+    @documented("Get a user's billing status", answer=StatusAnswer, problems=(UserNotFound,), example=STATUS)
     def get(self, request: ServiceRequest) -> Response:
         """Subscription and credits, also while Stripe is away."""
         user_id = self.query(request).user_id

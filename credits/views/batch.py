@@ -127,7 +127,7 @@ class Batch(InternalEndpoint):
         ]
 
     @documented(
-        "Carry out many operations",
+        "Run a batch",
         answer=BatchAnswer,
         body_example={
             "operations": [

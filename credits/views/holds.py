@@ -90,7 +90,7 @@ class Holds(InternalEndpoint):
 class Hold(InternalEndpoint):
     scope = "credits:read"
 
-    @documented("Read a hold", answer=HoldAnswer, problems=(HoldNotFound,), example=HOLD)
+    @documented("Get a hold", answer=HoldAnswer, problems=(HoldNotFound,), example=HOLD)
     def get(self, request: ServiceRequest, hold_id: UUID) -> Response:
         """One hold, as it is now."""
         hold = with_placing().filter(placed_by([hold_id])).first()

@@ -53,7 +53,7 @@ class CreditBalance(InternalEndpoint):
         at: Moment | None = None
 
     @documented(
-        "Read a balance",
+        "Get a balance",
         answer=BalanceAnswer,
         problems=(UserNotFound,),
         example={
@@ -227,7 +227,7 @@ class Transaction(InternalEndpoint):
     scope = "credits:read"
 
     @documented(
-        "Read a transaction", answer=TransactionAnswer, problems=(TransactionNotFound,), example=TRANSACTION
+        "Get a transaction", answer=TransactionAnswer, problems=(TransactionNotFound,), example=TRANSACTION
     )
     def get(self, request: ServiceRequest, transaction_id: UUID) -> Response:
         """One row of the journal."""

@@ -1,0 +1,127 @@
+"""The sections of the OpenAPI documents, the names of their operations, and what a reader should know first."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+
+# The modules of views, in the order in which /docs shows their sections.
+SECTION_OF_MODULE = {
+    "accounts.views.registration": "Sign up",
+    "accounts.views.sign_in": "Sign in",
+    "accounts.views.factor_sign_in": "Sign in",
+    "accounts.views.google": "Google",
+    "accounts.views.sessions": "Sessions",
+    "accounts.views.factors": "Second factors",
+    "accounts.views.mfa_reset": "Second factors",
+    "accounts.views.me": "Account",
+    "accounts.views.personal_data": "Account",
+    "accounts.views.password": "Password and address",
+    "accounts.views.address": "Password and address",
+    "credits.views.journal": "Credits",
+    "credits.views.batch": "Credits",
+    "credits.views.alerts": "Credits",
+    "credits.views.holds": "Holds",
+    "billing.views.buying": "Billing",
+    "billing.views.keeping": "Billing",
+    "billing.views.webhook": "Billing",
+    "accounts.views.users": "Users",
+    "accounts.views.tokens": "Tokens",
+    "accounts.views.events": "Events",
+    "config.health": "Health",
+}
+_ABOUT = {
+    "Sign up": "Register, and confirm the email address by the mailed link or code.",
+    "Sign in": "By password, passkey and second factor; refresh and end the tokens.",
+    "Google": "Sign in with Google, by redirect or with an ID token, and link a Google account.",
+    "Sessions": "One for each device that is signed in; and reauthentication for sensitive calls.",
+    "Second factors": "Authenticator apps, passkeys and recovery codes.",
+    "Account": "The signed-in user's own profile, data and deletion.",
+    "Password and address": "Reset and change the password; change the email address and undo it.",
+    "Credits": "The ledger: balances, use, refunds, and every transaction.",
+    "Holds": "Set credits aside before work whose price is not known yet; capture what it cost.",
+    "Billing": "What a user can buy and has bought, through Stripe.",
+    "Users": "Look up users.",
+    "Tokens": "Verify the tokens of users.",
+    "Events": "Everything that happened to users, in order, for services that follow.",
+    "Health": "For load balancers and supervisors.",
+}
+_LEFT_OUT = frozenset({"a", "an", "the", "your"})
+
+_PROBLEMS = """\
+## Errors
+
+Every refusal is a problem document (RFC 9457, `application/problem+json`). Branch on its `code`, which is stable; each
+code has a schema here with the members that it adds. Show `detail` to people, and log `request_id`.
+
+## Limits
+
+`429` and `503` carry `Retry-After`, in seconds. Calls with limits say what is left in `RateLimit`."""
+_PUBLIC = """\
+For apps and browsers, on behalf of one user.
+
+## Tokens
+
+Signing in answers an `access_token` and a `refresh_token`. Send the first as `Authorization: Bearer <access token>`; it
+lives {access} minutes. Exchange the second at `POST /v1/auth/refresh` before that: it works once, and a copy that comes
+later ends the session. To repeat a refresh whose answer was lost, send the same `Idempotency-Key` again.
+
+## Second factors
+
+Where an account has one, each way of signing in answers `401` `mfa_required` with an `mfa_token` and the `methods` that
+the account has. Send it with one of them to `POST /v1/auth/login/mfa`, which answers the tokens.
+
+## Recent sign-in
+
+Sensitive calls answer `403` `reauthentication_required` when the sign-in is more than {recent} minutes old, with the
+`methods` that prove it again. `POST /v1/auth/reauthenticate` answers an access token that carries the proof.
+
+{problems}
+"""
+_INTERNAL = """\
+For services, on a network of their own. Send the service's key as `X-API-Key`; each operation names the scope it needs.
+
+## Retries
+
+Calls that change something need an `Idempotency-Key`, 1 to 255 printable ASCII characters. Make one for each intention
+and send it with every try: the same key with the same request gets the first answer again, with
+`Idempotency-Replayed: true`. Repeat after a time-out, a `503` or a `409` `idempotency_in_progress`. A refused call
+leaves its key unused.
+
+## Credits
+
+Whole numbers, 1 to 10^12 in a request. `use` takes them at once; a hold sets them aside until `capture` or `release`.
+
+{problems}
+"""
+
+
+def of(view: Any) -> str:
+    """Return the section (OpenAPI: tag) of a view."""
+    return SECTION_OF_MODULE[type(view).__module__]
+
+
+def identifier_of(summary: str) -> str:
+    """Return the operationId: "Sign in with a passkey" is `signInWithPasskey`. Clients name their methods by it."""
+    words: list[str] = [word for word in re.findall(r"\w+", summary.replace("'s", "")) if word.lower() not in _LEFT_OUT]
+    return words[0].lower() + "".join(word[0].upper() + word[1:] for word in words[1:])
+
+
+def introduction(urlconf: str) -> str:
+    """Return what a reader should know before the first call, in Markdown."""
+    text = _INTERNAL if urlconf.endswith("internal") else _PUBLIC
+    return text.format(
+        access=_minutes(settings.SIMPLE_JWT["ACCESS_TOKEN_LIFETIME"]),
+        recent=_minutes(settings.RECENT_SIGN_IN),
+        problems=_PROBLEMS,
+    )
+
+
+def _minutes(time: timedelta) -> int:
+    return int(time.total_seconds() // 60)
+
+
+def tags(used: set[str]) -> list[dict[str, str]]:
+    """Return the sections that a document uses, in order."""
+    return [{"name": name, "description": text} for name, text in _ABOUT.items() if name in used]
