@@ -21,8 +21,9 @@ from drf_spectacular.plumbing import ComponentRegistry, ResolvedComponent
 from accounts import errors
 from accounts.kit import problems
 from accounts.kit.documentation import Operation
+from accounts.tiers import METHODS_WITH_BODY
 from config import problem_shapes, sections
-from config.errors import BodyTooLarge, MalformedJSON, UnsupportedMediaType
+from config.errors import BodyTooLarge, BodyUnreadable, MalformedJSON, UnsupportedMediaType
 from config.paging import DEFAULT_LIMIT, LARGEST_LIMIT
 
 REFERENCE = "#/components/schemas/{name}"
@@ -54,17 +55,19 @@ _TOKEN_PROBLEMS = (
 )
 PROBLEMS_OF_TIER: dict[str, tuple[type[problems.Problem], ...]] = {
     "public": (),
-    "authenticated": (*_TOKEN_PROBLEMS, errors.MFAEnrolmentRequired),
-    "verified": (*_TOKEN_PROBLEMS, errors.EmailNotVerified, errors.MFAEnrolmentRequired),
+    "authenticated": _TOKEN_PROBLEMS,
+    "verified": (*_TOKEN_PROBLEMS, errors.EmailNotVerified),
     "internal": (errors.ApiKeyMissing, errors.ApiKeyInvalid, errors.ScopeMissing),
 }
+_FRAMING_PROBLEMS = (BodyUnreadable, BodyTooLarge)
 _BODY_PROBLEMS = (
+    *_FRAMING_PROBLEMS,
     problems.ValidationFailed,
     problems.UnknownField,
     MalformedJSON,
-    BodyTooLarge,
     UnsupportedMediaType,
 )
+PAGE = {"schema": {"type": "string"}, "example": "<!doctype html>..."}
 _KEY_PROBLEMS = (
     problems.IdempotencyKeyRequired,
     problems.IdempotencyKeyInvalid,
@@ -196,7 +199,7 @@ class Described:
             "description": self.description(),
             "tags": [sections.of(self.view)],
             "parameters": [*self.parameters()],
-            "responses": {**self.answer(), **self.refusals()},
+            "responses": self.responses(),
         }
         if self.has_body:
             operation["requestBody"] = self.body()
@@ -253,6 +256,15 @@ class Described:
         required = any(field.required for field in msgspec.structs.fields(self.view.Body))
         return {"required": required, "content": dict.fromkeys(media_types, content)}
 
+    def responses(self) -> dict[str, Any]:
+        found = {**self.answer(), **self.refusals()}
+        for status, target in self.described.redirects.items():
+            found[str(status)] = {"description": target, "headers": headers_of({"Location": target})}
+        for status in map(str, self.described.pages()):
+            response = found.setdefault(status, {"description": "A page, to a form"})
+            response["content"] = {**response.get("content", {}), "text/html": PAGE}
+        return dict(sorted(found.items()))
+
     def answer(self) -> dict[str, Any]:
         answer: dict[str, Any] = {"description": self.described.summary}
         headers = {
@@ -295,12 +307,21 @@ class Described:
         names = {**(RETRY_AFTER if status in {"429", "503"} else {}), **self.limit_headers()}
         return {"headers": headers_of(names)} if names else {}
 
-    def kinds_of_problem(self) -> Iterator[type[problems.Problem]]:
+    def needs_factor(self) -> bool:
+        """Return whether MFA_REQUIRED keeps out whom it concerns until they have shown a second factor."""
+        return _SCHEME_OF_TIER.get(self.view.tier) == "BearerJWT" and not self.view.works_without_factor
+
+    def problems_of_tier(self) -> Iterator[type[problems.Problem]]:
         yield from PROBLEMS_OF_TIER[self.view.tier]
-        if self.view.is_sensitive(self.method):
+        if self.needs_factor():
+            yield errors.MFAEnrolmentRequired
+        if self.needs_factor() or self.view.is_sensitive(self.method):
             yield errors.ReauthenticationRequired
-        if self.has_body:
-            yield from _BODY_PROBLEMS
+
+    def kinds_of_problem(self) -> Iterator[type[problems.Problem]]:
+        yield from self.problems_of_tier()
+        if self.method in METHODS_WITH_BODY:
+            yield from _FRAMING_PROBLEMS if self.view.raw_body else _BODY_PROBLEMS
         if self.has_query or self.described.paged:
             yield problems.ValidationFailed
         if self.described.paged:

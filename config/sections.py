@@ -104,7 +104,9 @@ def of(view: Any) -> str:
 
 def identifier_of(summary: str) -> str:
     """Return the operationId: "Sign in with a passkey" is `signInWithPasskey`. Clients name their methods by it."""
-    words: list[str] = [word for word in re.findall(r"\w+", summary.replace("'s", "")) if word.lower() not in _LEFT_OUT]
+    words: list[str] = [
+        word for word in re.findall(r"\w+", summary.replace("'s", "")) if word.lower() not in _LEFT_OUT
+    ]
     return words[0].lower() + "".join(word[0].upper() + word[1:] for word in words[1:])
 
 

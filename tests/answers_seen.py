@@ -8,52 +8,121 @@ The plugin compares only when the whole suite ran and passed; a run with argumen
 """
 
 import json
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
 from django.http import HttpRequest
 from django.http.response import HttpResponse, HttpResponseBase
 
+from config.openapi import openapi
+from config.problem_shapes import MEDIA_TYPE
+from tests.surface import routes_of, shown
+
 DOCUMENTED = ("public", "internal")
+FOUND = pytest.StashKey[list[str]]()
 FAULTS = frozenset(
     {"internal_error"}
 )  # made by tests that break something on purpose: no client can plan for one
-_seen: set[tuple[str, ...]] = set()
 
 
 class Answer(NamedTuple):
+    """Name one answer of a route; `code` is that of a problem document, "" of anything else."""
+
     listener: str
     method: str
     path: str
     status: str
-    code: str = ""
+    code: str
 
     def __str__(self) -> str:
         return f"{self.method} {self.path} ({self.listener}): {self.status} {self.code}".rstrip()
+
+
+_seen: set[Answer] = set()
 
 
 def record(listener: str, request: HttpRequest, response: HttpResponseBase) -> None:
     """Keep what a listener's client got from a route."""
     match = getattr(request, "resolver_match", None)
     if match is not None and listener in DOCUMENTED:
-        path = "/" + match.route
-        _seen.add((listener, str(request.method), path, str(response.status_code), _code(response)))
+        path = shown(f"/{match.route}")
+        _seen.add(Answer(listener, str(request.method), path, str(response.status_code), _code(response)))
 
 
 def _code(response: HttpResponseBase) -> str:
-    is_problem = response.headers.get("Content-Type") == "application/problem+json"
+    is_problem = response.headers.get("Content-Type") == MEDIA_TYPE
     return (
         str(json.loads(response.content)["code"]) if is_problem and isinstance(response, HttpResponse) else ""
     )
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
     if output is not None:
         output["answers"] = sorted(_seen)
+    elif is_whole(session.config) and exitstatus == pytest.ExitCode.OK:
+        found = list(differences(_seen))
+        session.config.stash[FOUND] = found
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED if found else exitstatus
+
+
+def is_whole(config: pytest.Config) -> bool:
+    """Return whether all tests were asked for: no path, no name, no marker."""
+    asked = config.option
+    return config.args_source is config.ArgsSource.TESTPATHS and not (
+        asked.keyword or asked.markexpr or asked.lf
+    )
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    for line in config.stash.get(FOUND, []):
+        terminalreporter.write_line(line, red=True)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Merge what one worker of pytest-xdist has seen."""
-    _seen.update(tuple(answer) for answer in getattr(node, "workeroutput", {}).get("answers", ()))
+    _seen.update(Answer(*answer) for answer in getattr(node, "workeroutput", {}).get("answers", ()))
+
+
+def differences(seen: set[Answer]) -> Iterator[str]:
+    """Tell each answer that is not in the documents, and each of the documents that no test has got."""
+    in_documents = {answer for listener in DOCUMENTED for answer in documented(listener)}
+    routes = {answer[:3] for answer in in_documents}
+    for answer in sorted(seen - in_documents):
+        if answer[:3] in routes and answer.code not in FAULTS:
+            yield f"not in the document: {answer}"
+    kinds = {answer[3:] for answer in seen}
+    listed = {answer for listener in DOCUMENTED for answer in by_hand(listener)}
+    for answer in sorted(in_documents - seen):
+        if answer in listed or answer[3:] not in kinds:
+            yield f"in the document, but no test has got it: {answer}"
+
+
+def documented(listener: str) -> Iterator[Answer]:
+    """Return the answers that the document of a listener has."""
+    for path, methods in json.loads(openapi(f"config.urls.{listener}"))["paths"].items():
+        for method, operation in methods.items():
+            for status, code in _answers_in(operation["responses"]):
+                yield Answer(listener, method.upper(), path, status, code)
+
+
+def _answers_in(responses: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for status, response in responses.items():
+        content = response.get("content", {})
+        codes = content.get(MEDIA_TYPE, {}).get("examples", ())
+        yield from ((status, code) for code in codes)
+        if not codes or len(content) > 1:
+            yield status, ""
+
+
+def by_hand(listener: str) -> Iterator[Answer]:
+    """Return the answers that the views of a listener list themselves: their own and those of `problems=`."""
+    for route in routes_of(listener):
+        operation = getattr(getattr(route.view, route.method.lower()), "operation", None)
+        if operation is not None:
+            plain = ((status, "") for status in (operation.status, *operation.redirects, *operation.pages()))
+            refused = ((problem.status_code, problem.default_code) for problem in operation.problems)
+            for status, code in (*plain, *refused):
+                yield Answer(listener, route.method, route.path, str(status), code)

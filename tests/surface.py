@@ -63,13 +63,17 @@ def _walk(patterns: Sequence[URLPattern | URLResolver], prefix: str, listener: s
 def _methods(pattern: URLPattern, path: str, listener: str) -> Iterator[Route]:
     """A view that is not one of our tiers' is listed as undeclared, and the comparison fails."""
     view = getattr(pattern.callback, "cls", None)
-    shown = _PARAMETER.sub(r"{\1}", path)
     if view is None or not issubclass(view, Endpoint):
-        yield Route("GET", shown, listener, "undeclared", "")
+        yield Route("GET", shown(path), listener, "undeclared", "")
         return
     for method in METHODS:
         if hasattr(view, method):
-            yield Route(method.upper(), shown, listener, view.tier, _note(view, method.upper()), view)
+            yield Route(method.upper(), shown(path), listener, view.tier, _note(view, method.upper()), view)
+
+
+def shown(path: str) -> str:
+    """Return Django's route as OpenAPI writes it: `/holds/<id:hold_id>` is `/holds/{hold_id}`."""
+    return _PARAMETER.sub(r"{\1}", path)
 
 
 def _note(view: type[Endpoint], method: str) -> str:

@@ -1,4 +1,4 @@
-"""Make types and a client of the OpenAPI documents with the tools that people use, and lint them: all with their defaults."""
+"""Make types and a client of the OpenAPI documents with tools that people use, at their defaults, and lint them."""
 
 import fcntl
 import hashlib

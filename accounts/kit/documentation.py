@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from accounts.kit.problems import Problem
@@ -23,6 +24,13 @@ class Operation:
     repeatable: bool
     paged: bool
     headers: Mapping[str, str]
+    redirects: Mapping[int, str]
+    has_pages: bool
+
+    def pages(self) -> set[int]:
+        """Return the statuses with which a form is answered by a page."""
+        done = HTTPStatus.OK if self.status == HTTPStatus.NO_CONTENT else self.status
+        return {done, *(problem.status_code for problem in self.problems)} if self.has_pages else set()
 
 
 def documented(
@@ -37,15 +45,18 @@ def documented(
     repeatable: bool = False,
     paged: bool = False,
     headers: Mapping[str, str] | None = None,
+    redirects: Mapping[int, str] | None = None,
+    has_pages: bool = False,
 ) -> Callable[[Handler], Handler]:
-    """Describes one handler (`get`, `post`, ...). Its docstring is the description.
+    """Describe one handler (`get`, `post`, ...). Its docstring is the description.
 
     `answer` is the type of the answer (a msgspec Struct or any type that msgspec knows; None: no body) and `example`
     one such answer as JSON; `body_example` one request body. Types of the body, of query parameters and of the path
     come from the view's `Body` and `Query` and from its route. `problems` lists the refusals of this call only: those
     of its tier, of its body and of every call are added. `idempotent` says that Idempotency-Key is required,
     `repeatable` that it may be sent, `paged` that `answer` is one item of a list with `limit`, `cursor` and `next`.
-    `headers` names answer headers of its own.
+    `headers` names answer headers of its own, `redirects` the statuses (3xx) that lead a browser on, and where to;
+    `has_pages` says that a form is answered with a page.
     """
     operation = Operation(
         summary=summary,
@@ -58,6 +69,8 @@ def documented(
         repeatable=repeatable,
         paged=paged,
         headers=headers or {},
+        redirects=redirects or {},
+        has_pages=has_pages,
     )
 
     def mark(handler: Handler) -> Handler:

@@ -108,6 +108,7 @@ class ConfirmEmailChange(LinkEndpoint):
         "Confirm a new address",
         answer=Address,
         example={"email": EMAIL},
+        has_pages=True,
         body_example={"token": LINK_EXAMPLE},
         problems=(TokenInvalid, ServiceUnavailable),
     )
@@ -134,6 +135,7 @@ class UndoEmailChange(LinkEndpoint):
         "Take the old address back",
         answer=Address,
         example={"email": EMAIL},
+        has_pages=True,
         body_example={"token": LINK_EXAMPLE},
         problems=(TokenInvalid, ServiceUnavailable),
     )

@@ -92,6 +92,7 @@ class GoogleLogin(PublicEndpoint):
         example={"authorization_url": URL_EXAMPLE},
         problems=(GoogleNotConfigured,),
         headers={"Set-Cookie": "The secret that ties the sign-in to this browser."},
+        redirects={302: "The `authorization_url`, where `redirect` was asked for."},
     )
     def get(self, request: PublicRequest) -> HttpResponseBase:
         """Answers where to send the browser, and sets a cookie without which what comes back is refused.
@@ -130,6 +131,7 @@ class GoogleCallback(PublicEndpoint):
         answer=Tokens,
         example=SIGN_IN_EXAMPLE,
         problems=OF_THE_CALLBACK,
+        redirects={303: "The front end's page, with `code`, `google_linked` or `error`."},
     )
     def get(self, request: PublicRequest) -> HttpResponseBase:
         """Where Google sends the browser. With FRONTEND_URL a 303 to its page `/google`: with `code`, for POST

@@ -41,6 +41,7 @@ class PasswordResetRequest(PublicEndpoint):
         answer=Detail,
         status=202,
         example={"detail": REQUESTED.detail},
+        has_pages=True,
         body_example={"email": EMAIL},
     )
     def post(self, request: PublicRequest) -> HttpResponse:
@@ -75,6 +76,7 @@ class PasswordReset(PublicEndpoint):
     @documented(
         "Set a new password",
         status=204,
+        has_pages=True,
         body_example={"token": LINK_EXAMPLE, "new_password": "a sentence that only I know"},
         problems=(TokenInvalid,),
     )

@@ -89,6 +89,7 @@ class VerifyEmail(PublicEndpoint):
         "Confirm an address",
         answer=VerifiedEmail,
         example={"email": EMAIL, "email_verified": True},
+        has_pages=True,
         body_example={"token": LINK_EXAMPLE},
         problems=(TokenInvalid,),
     )
@@ -146,6 +147,7 @@ class RefuseRegistration(PublicEndpoint):
     @documented(
         "Refuse a registration",
         status=204,
+        has_pages=True,
         body_example={"token": LINK_EXAMPLE},
         problems=(TokenInvalid,),
     )
