@@ -99,7 +99,10 @@ def served(listener: str, operation: dict[str, Any]) -> dict[str, Any]:
     """The same facts, as the OpenAPI document has them; tiers are compared with the URLconf."""
     parameters = operation.get("parameters", [])
     body = operation.get("requestBody", {}).get("content", {})
-    status = next(status for status in operation["responses"] if status.startswith("2"))
+    status = min(
+        (status for status in operation["responses"] if status.startswith("2")),
+        key=lambda status: set(operation["responses"][status].get("content", {})) == {"text/html"},
+    )
     item, is_list = _answer(operation["responses"][status])
     return {
         "keyed": any(one["name"] == "Idempotency-Key" and one["required"] for one in parameters),
