@@ -1,6 +1,7 @@
 """What staff may do with billing, each with a reason, in the audit log before Stripe is asked.
 
-Refunds and cancellations are Stripe's to carry out; the credits follow at once, as they would with the event.
+Refunds and cancellations are Stripe's to carry out; the credits follow at once, as they would with the event. Nobody
+orders any of it for themselves.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldBooleanSwitchWid
 
 from accounts import audit
 from accounts.admin import orders
-from accounts.admin.orders import Given, Order, OrderForm
+from accounts.admin.orders import Given, Order, OrderForm, staff_id
 from accounts.audit import Event
 from accounts.kit.problems import Problem
 from billing import money
@@ -26,6 +27,12 @@ from billing.settlement import lifecycle, settle
 from billing.stripe import gateway, sdk
 from billing.stripe.shapes import ENDED_SUBSCRIPTIONS
 from billing.stripe_sync import inbox
+
+OF_ONES_OWN = "Nobody orders this for a purchase of their own."
+
+
+class OrderRefused(Exception):
+    """The order is not for this person to give; the text says why."""
 
 
 class RefundForm(OrderForm):
@@ -67,7 +74,7 @@ class CancelForm(OrderForm):
 class BillingOrder(Order):
     model: type[Model]
     template: str = "admin/billing/order.html"
-    refusals: tuple[type[Exception], ...] = (Problem, Unsettleable)
+    refusals: tuple[type[Exception], ...] = (Problem, Unsettleable, OrderRefused)
     asks_others: bool = True
 
     def find(self, request: HttpRequest, **where: Any) -> Any:
@@ -85,11 +92,13 @@ class BillingOrder(Order):
         return _page_of(subject)
 
     def explain(self, refusal: Exception) -> str:
-        if isinstance(refusal, Problem):
-            return str(refusal.detail)
-        return f"No plan has the price that was paid: {refusal}"
+        if isinstance(refusal, Unsettleable):
+            return f"No plan has the price that was paid: {refusal}"
+        return str(refusal.detail if isinstance(refusal, Problem) else refusal)
 
     def do(self, given: Given) -> str:
+        if _owner(given.subject) == staff_id(given.request):
+            raise OrderRefused(OF_ONES_OWN)
         self.carry_out(given)
         return "Done: it is in the audit log, and what it changes shows below."
 
@@ -107,11 +116,18 @@ class OrderPages(orders.OrderPages):
         return super().order_page(request, verb=verb, **where)
 
 
-def _page_of(subject: Any) -> str:
+def _owner(subject: Any) -> Any:
+    """Return the id of the user whose payment or subscription it is; None for an event of Stripe."""
     if isinstance(subject, InboxEvent):
+        return None
+    return subject.pk if isinstance(subject, BillingAccount) else subject.user_id
+
+
+def _page_of(subject: Any) -> str:
+    owner = _owner(subject)
+    if owner is None:
         return reverse("admin:billing_inboxevent_changelist")
-    user_id = subject.pk if isinstance(subject, BillingAccount) else subject.user_id
-    return reverse("admin:billing_billingaccount_change", args=[user_id])
+    return reverse("admin:billing_billingaccount_change", args=[owner])
 
 
 def _about(subject: Any) -> dict[str, str]:

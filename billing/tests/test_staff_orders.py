@@ -349,6 +349,28 @@ def test_without_the_permission_it_is_closed(label: str, world: World) -> None:
     assert state() == before
 
 
+OF_A_USER = [
+    label
+    for label in PREPARED
+    if label.startswith(
+        ("accounts.User ", "credits.UserCredit ", "credits.Hold ", "billing.Payment ", "billing.Bil")
+    )
+    and label
+    not in {"accounts.User reactivate", "accounts.User mail-verification"}  # nobody in that state signs in
+]
+
+
+@pytest.mark.parametrize("label", OF_A_USER)
+def test_nobody_orders_anything_for_themselves(label: str, world: World) -> None:
+    path, fields = PREPARED[label](world)
+    User.objects.filter(pk=world.ada.pk).update(is_staff=True, is_superuser=True)
+    client = signed_in(User.objects.get(pk=world.ada.pk))
+    before = state()
+    form = {**fields, "reason": "why not", "order_id": str(uuid4()), "request_id": str(uuid4())}
+    assert post(client, path, form).status_code in {200, 302, 403}
+    assert state() == before
+
+
 class TestOnce:
     @pytest.fixture
     def request_of_staff(self, boss: ListenerClient, rf: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Releasing holds in the admin, of whatever service, with a reason."""
+"""Releasing holds in the admin, of whatever service, with a reason; never a hold of one's own."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +14,7 @@ from credits.ledger import holds
 from credits.models import CreditLot, Hold
 
 MOST_AT_ONCE = 100
+OF_ONES_OWN = "Nobody releases a hold of their own."
 
 
 class LedgerForm(OrderForm):
@@ -36,6 +37,9 @@ class ReleaseOrder(Order):
 def _release_each(given: Given) -> None:
     """Release each by itself: what was settled since the page was opened is named, and the others are released."""
     for hold in given.subject:
+        if hold.user_id == staff_id(given.request):
+            messages.error(given.request, f"Hold {hold.pk}: {OF_ONES_OWN}")
+            continue
         try:
             holds.release_for_staff(
                 hold_id=hold.transaction_id, staff_id=staff_id(given.request), **given.fields,
