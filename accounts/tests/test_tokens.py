@@ -217,6 +217,33 @@ class TestForgedTokens:
         assert not refused(signed(HEADER, {**claims, "exp": now - 10}), "access_token_expired")  # the leeway
         assert refused(signed(HEADER, {**claims, "nbf": now + 60}))
         assert refused(signed(HEADER, {**claims, "iat": now + 60}))
+        for name in ("nbf", "iat"):
+            assert not refused(signed(HEADER, {**claims, name: now + 20}))
+
+    def test_introspection_keeps_to_the_same_times(self, internal, service_key, claims):
+        shop, now = internal.with_key(service_key("shop", "tokens:introspect")), int(time.time())
+        for name, ahead, active in (
+            ("nbf", 20, True),
+            ("nbf", 60, False),
+            ("iat", 20, True),
+            ("iat", 60, False),
+        ):
+            token = signed(HEADER, {**claims, name: now + ahead})
+            assert shop.post("/v1/tokens/introspect", {"token": token}).json()["active"] is active, (
+                name,
+                ahead,
+            )
+
+    def test_each_fresh_token_is_valid_by_a_clock_that_is_half_a_minute_behind(self, public, pair):
+        """Elsewhere it is read by libraries that allow for nothing (docs/contract.md)."""
+        proven = public.with_token(pair["access_token"]).post(
+            "/v1/auth/reauthenticate", {"password": PASSWORD}
+        )
+        renewed = public.post("/v1/auth/refresh", {"refresh_token": pair["refresh_token"]})
+        for answer in (pair, proven.json(), renewed.json()):
+            claims = jwt.decode(answer["access_token"], options={"verify_signature": False})
+            assert abs(claims["iat"] - time.time()) < 10
+            assert claims["iat"] - claims["nbf"] == 30
 
     def test_for_another_user_or_session(self, refused, claims, make_user):
         assert refused(signed(HEADER, {**claims, "sub": str(make_user().pk)}), "session_revoked")
