@@ -1,9 +1,11 @@
 """Wrong second factors: counted per account, whatever the door, and before anything is compared.
 
 Ten bring a pause of fifteen minutes and a mail; each ten more a longer one; a hundred in a row are all there are (NIST
-SP 800-63B-4, 3.2.2). A right password gives none of them back: who guesses factors has it. A right factor does. A reset
-of the password ends the pause, once a week, and leaves the count: who has taken the mailbox gains ten tries by it. A
-passkey cannot be guessed: its answers are neither counted nor kept waiting.
+SP 800-63B-4, 3.2.2). What is tried in a session brings pauses to that session alone, and is no more than half of the
+hundred: who has stolen it does not keep its owner from signing in. A right password gives none of them back: who
+guesses factors has it. A right factor does. A reset of the password ends the pause, once a week, and leaves the count:
+who has taken the mailbox gains ten tries by it. A passkey cannot be guessed: its answers are neither counted nor kept
+waiting.
 """
 
 from collections.abc import Callable
@@ -44,7 +46,7 @@ def judged(
     `is_own`: the attempt showed a factor that the account has, and so ends the row of wrong ones. Confirming a new one
     does not: its secret is known to whoever enrols it. `guessable`: false of a passkey's answer.
     """
-    wrong = _in_a_row(user.pk) if guessable else ()
+    wrong = _in_a_row(user.pk, session_id) if guessable else ()
     left = throttles.take(*wrong)
     try:
         result = attempt()
@@ -55,15 +57,15 @@ def judged(
         _note(user, client, session_id, announce=_ends_a_row(left))
         raise FactorWrong
     if is_own:
-        forget(user.pk)
+        forget(user.pk, session_id)
     else:
         throttles.give_back(*wrong)
     return result
 
 
-def forget(user_id: UUID) -> None:
-    """Start the count and the pauses afresh."""
-    throttles.forget(*_in_a_row(user_id))
+def forget(user_id: UUID, *session_ids: UUID | None) -> None:
+    """Start the count and the pauses afresh, those of signing in and those of these sessions."""
+    throttles.forget(*{hit for one in (None, *session_ids) for hit in _in_a_row(user_id, one)})
 
 
 def end_pause_after_reset(user_id: UUID) -> None:
@@ -78,9 +80,11 @@ def end_pause_after_reset(user_id: UUID) -> None:
     throttles.forget(pauses)
 
 
-def _in_a_row(user_id: UUID) -> tuple[Hit, Hit]:
-    """Return the hit that brings pauses, and the one of how many there may be at all."""
-    return throttles.hit("factor_pauses", str(user_id)), throttles.hit("wrong_factors", str(user_id))
+def _in_a_row(user_id: UUID, session_id: UUID | None = None) -> tuple[Hit, Hit]:
+    """Return the hit that brings pauses, in a session to it alone, and the one of how many there may be at all."""
+    signing_in = throttles.hit("factor_pauses", str(user_id))
+    pauses = signing_in if session_id is None else throttles.hit("session_factor_pauses", str(session_id))
+    return pauses, throttles.hit("wrong_factors", str(user_id))
 
 
 def _ends_a_row(left: int | None) -> bool:

@@ -21,9 +21,11 @@ def change(session: Session, *, current_password: str | None, new_password: str,
     ReauthenticationRequired where there is none and the sign-in is old; RateLimited; ServiceUnavailable.
     """
     user = session.user
-    throttles.take(throttles.hit("change_password", str(user.pk)))
     _check(user, current_password, new_password)
     _prove(session, current_password, client)
+    throttles.take(
+        throttles.hit("change_password", str(user.pk))
+    )  # of who has proved it: a thief takes none away
     attempt = tries.of_holder(user, client)
     _store(session, passwords.make_hash(new_password, attempt), client)
 

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from accounts import audit, mail
+from accounts import audit, mail, sessions
 from accounts.audit import Event
 from accounts.factors import proofs
 from accounts.kit import throttles
@@ -16,8 +16,9 @@ from accounts.sign_in import tries
 def lift(*, user_id: UUID, reason: str, actor: str) -> None:
     """Start every count of wrong passwords and factors of the account afresh, and tell its owner."""
     user = User.objects.locked().get(pk=user_id)
-    proofs.forget(user.pk)
+    live = sessions.live_of(user.pk).values_list("pk", flat=True)
+    proofs.forget(user.pk, *live)
     event = audit.record(Event.PAUSE_LIFTED, user_id=user.pk, actor=actor, detail={"reason": reason})
     mail.notify(mail.PAUSE_LIFTED, user=user, event=event)
-    throttles.forget(throttles.hit("wrong_proofs", str(user.pk)))
+    throttles.forget(*(throttles.hit("wrong_proofs", str(session_id)) for session_id in live))
     tries.forget(user.email or "")

@@ -2,8 +2,9 @@
 
 A full sign-in counts as recent for RECENT_SIGN_IN; a proof gives an access token that does (OWASP ASVS 7.5.3), and
 leaves the session and its other tokens as they were. Where the account has a second factor it takes one: a password
-alone proves nothing then, neither here nor at an earlier sign-in. Wrong passwords are counted per account, whatever the
-call, and wrong factors together with those of signing in: a stolen session must not become a place to guess either.
+alone proves nothing then, neither here nor at an earlier sign-in. Wrong passwords are counted per session, whatever the
+call, and wrong factors together with those of signing in: a stolen session must not become a place to guess either. Nor
+may it use up the tries of its owner, who has other sessions, and signs in.
 """
 
 from collections.abc import Callable
@@ -119,7 +120,7 @@ def prove(session: Session, *, method: str, proof: Any, client: Client) -> None:
     Only a wrong one stays counted. Raises ReauthenticationFailed, RateLimited or ServiceUnavailable.
     """
     user = session.user
-    wrong = throttles.hit("wrong_proofs", str(user.pk))
+    wrong = throttles.hit("wrong_proofs", str(session.pk))
     left = throttles.take(wrong)
     try:
         right = METHODS[method].offered(user) and METHODS[method].proves(user, proof, client)

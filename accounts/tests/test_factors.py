@@ -269,7 +269,33 @@ class TestGuessing:
         subjects = [mail.subject for mail in deliver_mails()]
         assert subjects.count("Somebody is guessing your second factor") == 1
 
-    def test_the_doors_count_together(self, app, client, public):
+    def test_who_stole_a_session_brings_a_pause_to_it_alone(self, app, client, public):
+        pair = second_step(public, first_step(public), next_code(app["secret"])).json()
+        thief, owner = client, public.with_token(pair["access_token"])
+        wrong, (first, second, third, *_) = wrong_code(app["secret"]), app["recovery_codes"]
+        for _ in range(10):
+            answer = thief.post("/v1/auth/reauthenticate", {"code": wrong})
+            assert outcome(answer) == (403, "reauthentication_failed")
+        assert [mail.subject for mail in deliver_mails()][-1] == "Somebody is guessing your second factor"
+        assert outcome(thief.post("/v1/auth/reauthenticate", {"code": wrong})) == (429, "rate_limited")
+        assert second_step(public, first_step(public), first).status_code == 200
+        assert owner.post("/v1/auth/reauthenticate", {"code": second}).status_code == 200
+        answer = thief.post("/v1/auth/reauthenticate", {"code": third})
+        assert outcome(answer) == (429, "rate_limited")
+        assert 890 <= int(answer.headers["Retry-After"]) <= 900
+
+    def test_a_session_may_not_use_up_what_there_is(self, app, client, public, settings):
+        """Slowly, with a pause after each ten, a thief could else shut the owner out for a week."""
+        free_of_pauses = {
+            "wrong_factors": (8, 7 * 86400), "session_factor_pauses": (4, 7 * 86400, 1000, 1)
+        }  # fmt: skip
+        settings.RATE_LIMITS = {**settings.RATE_LIMITS, **free_of_pauses}
+        for _ in range(9):
+            client.post("/v1/auth/reauthenticate", {"code": wrong_code(app["secret"])})
+        assert second_step(public, first_step(public), next_code(app["secret"])).status_code == 200
+
+    def test_the_doors_count_together(self, app, client, public, settings):
+        settings.RATE_LIMITS = {**settings.RATE_LIMITS, "wrong_factors": (10, 7 * 86400)}
         wrong = wrong_code(app["secret"])
         for _ in range(5):
             second_step(public, first_step(public), wrong)
@@ -340,8 +366,10 @@ class TestEndOfAPause:
         self.reset(public)
         assert self.right(public, app) == 429
 
-    def test_staff_end_it_with_a_reason_and_a_mail(self, app, public):
+    def test_staff_end_it_with_a_reason_and_a_mail(self, app, client, public):
         self.guess(public, app)
+        for _ in range(11):
+            client.post("/v1/auth/reauthenticate", {"code": wrong_code(app["secret"])})
         for number in range(12):
             login = {"email": EMAIL, "password": "wrong"}
             public.post("/v1/auth/login", login, REMOTE_ADDR=f"203.0.{number}.1")
@@ -354,6 +382,8 @@ class TestEndOfAPause:
         token = first_step(public, ip="192.0.2.1")
         answer = second_step(public, token, app["recovery_codes"][0], REMOTE_ADDR="192.0.2.1")
         assert answer.status_code == 200
+        proved = client.post("/v1/auth/reauthenticate", {"code": app["recovery_codes"][1]})
+        assert proved.status_code == 200
 
 
 @pytest.mark.django_db(transaction=True)

@@ -20,6 +20,7 @@ UNSAID = {
     "proofs_named",
     "proofs_held",
     "factor_pauses",
+    "session_factor_pauses",
     "pause_ended_by_reset",
     "admin_login",
     "admin_login_failures",

@@ -248,12 +248,11 @@ class TestReauthenticate:
         pair = post(public, "refresh", refresh_token=pair["refresh_token"]).json()
         assert claims_of(pair["access_token"])["auth_time"] == int(hour.timestamp())
 
-    def test_a_wrong_password_is_counted_per_account_and_told(self, device):
-        one, two = device(), device()
+    def test_a_wrong_password_is_counted_in_its_session_and_told(self, device):
+        one = device()
         before = list(Session.objects.order_by("pk").values())
-        for number in range(10):
-            client = (one, two)[number % 2]
-            assert outcome(post(client, "reauthenticate", password=OTHER_PASSWORD)) == (
+        for _ in range(10):
+            assert outcome(post(one, "reauthenticate", password=OTHER_PASSWORD)) == (
                 403,
                 "reauthentication_failed",
             )
@@ -262,6 +261,18 @@ class TestReauthenticate:
         assert int(answer["Retry-After"]) in range(850, 901)
         assert list(Session.objects.order_by("pk").values()) == before
         assert [message.subject for message in deliver_mails()] == ["Somebody is guessing your password"]
+
+    def test_who_stole_a_session_uses_up_its_tries_alone(self, device):
+        thief, owner = device(), device()
+        for _ in range(30):
+            post(thief, "reauthenticate", password=OTHER_PASSWORD)
+            post(thief, "change-password", current_password=OTHER_PASSWORD, new_password="of the thief alone")
+        refused = post(thief, "reauthenticate", password=PASSWORD)
+        assert outcome(refused) == (429, "rate_limited")
+        assert post(owner, "reauthenticate", password=PASSWORD).status_code == 200
+        changed = post(owner, "change-password", current_password=PASSWORD, new_password="of the owner alone")
+        assert changed.status_code == 204
+        assert outcome(post(thief, "reauthenticate", password=PASSWORD)) == (401, "session_revoked")
 
     def test_a_right_one_does_not_clear_the_wrong_ones(self, device):
         this = device()

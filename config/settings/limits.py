@@ -12,7 +12,7 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 RATE_LIMITS_FACTOR = integer("RATE_LIMITS_FACTOR", default=1, least=1)  # raises all of them, for load runs
 RATE_LIMITS_NAMESPACE = "limit"  # of their keys in Redis
 # Counted in PostgreSQL alone.
-DURABLE_RATE_LIMITS = {"wrong_factors", "factor_pauses", "pause_ended_by_reset"}
+DURABLE_RATE_LIMITS = {"wrong_factors", "factor_pauses", "session_factor_pauses", "pause_ended_by_reset"}
 
 # What one customer of a provider has, and the networks around it: each may do so many times as much as that customer.
 # A customer with a whole /48 must not get the tries of 65,536.
@@ -59,9 +59,8 @@ _BY_ACCOUNT = {
     "login_account": (100, 30 * DAY, 10, 30),
     "admin_login_account": (100, 30 * DAY, 10, 30),
     "device_login": (20, MINUTE),  # sign-ins tried on devices that have a token
-    # Wrong passwords and codes of somebody who is signed in, whatever the call.
-    "wrong_proofs": (10, 15 * MINUTE),
-    # Wrong second factors in a row, whatever the door; and the pauses: 15 minutes after each ten, then twice as long.
+    # Wrong second factors in a row, whatever the door; and the pauses of signing in: 15 minutes after each ten, then
+    # twice as long.
     "wrong_factors": (100, 7 * DAY),
     "factor_pauses": (100, 7 * DAY, 10, 15 * MINUTE),
     "pause_ended_by_reset": (1, 7 * DAY),
@@ -72,7 +71,14 @@ _BY_ACCOUNT = {
     "change_email": (5, HOUR),
     "google_link": (10, HOUR),
     "export": (5, HOUR),
-    "refresh": (60, MINUTE),  # per session
+}
+# By session: who has stolen one must not use up what is the owner's.
+_BY_SESSION = {
+    # Wrong passwords of somebody who is signed in, whatever the call.
+    "wrong_proofs": (10, 15 * MINUTE),
+    # Wrong second factors, and the pauses of this session. Fewer than the account has in a week: the rest is left.
+    "session_factor_pauses": (50, 7 * DAY, 10, 15 * MINUTE),
+    "refresh": (60, MINUTE),
 }
 _BY_MAILBOX = {
     "resend_verification": (3, HOUR),
@@ -89,6 +95,7 @@ RATE_LIMITS = {
     **_BY_NETWORK_AND_ACCOUNT,
     **_BY_KNOWN_SOURCE_AND_ACCOUNT,
     **_BY_ACCOUNT,
+    **_BY_SESSION,
     **_BY_MAILBOX,
     **_IN_ALL,
 }
