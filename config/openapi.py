@@ -257,11 +257,11 @@ class Described:
         return {"required": required, "content": dict.fromkeys(media_types, content)}
 
     def responses(self) -> dict[str, Any]:
-        found = {**self.answer(), **self.refusals()}
+        found: dict[str, Any] = {**self.answer(), **self.refusals()}
         for status, target in self.described.redirects.items():
             found[str(status)] = {"description": target, "headers": headers_of({"Location": target})}
-        for status in map(str, self.described.pages()):
-            response = found.setdefault(status, {"description": "A page, to a form"})
+        for status in self.described.pages():
+            response = found.setdefault(str(status), {"description": "A page, to a form"})
             response["content"] = {**response.get("content", {}), "text/html": PAGE}
         return dict(sorted(found.items()))
 
