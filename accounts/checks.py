@@ -1,5 +1,7 @@
 """System checks: settings that contradict one another. Errors keep every process from starting (config/wsgi.py)."""
 
+import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -18,6 +20,8 @@ from accounts.service_keys.registry import from_environment
 from accounts.sessions.tokens import ALGORITHMS, RingEntry
 
 TAG = "service_settings"
+_TO_FILL_IN = ("DATABASE_URL", "DATABASE_MIGRATE_URL", "REDIS_URL", "EMAIL_URL")
+_PLACEHOLDER = re.compile(r"CHANGE-ME|:PASSWORD@|[@.]example\.(com|net|org)\b")
 SHORTEST_PASSWORD = 8  # NIST SP 800-63B-4, 3.1.1.2: the least that a verifier may ask for
 
 
@@ -153,6 +157,14 @@ def breached_passwords(app_configs: Sequence[AppConfig] | None, **_: Any) -> Ite
             15,
             f"BREACHED_PASSWORDS_URL must be {' or '.join(sorted(schemes))}://host/path/, ending with a slash.",
         )
+
+
+@register(TAG, deploy=True)
+def placeholders(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[CheckMessage]:
+    """Name what deploy/new_environment.py left to be filled in; the values are secrets."""
+    for name in _TO_FILL_IN:
+        if _PLACEHOLDER.search(os.environ.get(name, "")):
+            yield _error(16, f"{name} still has a placeholder: fill in your server, its user and password.")
 
 
 @register(TAG, deploy=True)

@@ -19,6 +19,11 @@ from accounts.views import (
     users,
 )
 
+well_known = [
+    path(".well-known/jwks.json", tokens.PublicKeys.as_view()),
+    path(".well-known/oauth-authorization-server", tokens.Metadata.as_view()),
+]
+
 public_urlpatterns = [
     path("v1/auth/register", registration.Register.as_view()),
     path("v1/auth/verify-email", registration.VerifyEmail.as_view()),
@@ -60,7 +65,7 @@ public_urlpatterns = [
     path("v1/auth/confirm-email-change", address.ConfirmEmailChange.as_view()),
     path("v1/auth/undo-email-change", address.UndoEmailChange.as_view()),
     path("v1/auth/users/<id:user_id>", users.PublicUser.as_view()),
-    path(".well-known/jwks.json", tokens.PublicKeys.as_view()),
+    *well_known,
 ]
 
 internal_urlpatterns = [
@@ -69,4 +74,5 @@ internal_urlpatterns = [
     path("v1/users/<id:user_id>", users.UserById.as_view()),
     path("v1/tokens/introspect", tokens.Introspect.as_view()),
     path("v1/events", events.Events.as_view()),
+    *well_known,
 ]

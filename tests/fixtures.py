@@ -110,7 +110,8 @@ def grow_old(client: ListenerClient, *, minutes: int = 6) -> None:
     session = Session.objects.get(pk=token.session_id)
     session.created_at = timezone.now() - timedelta(minutes=minutes)
     session.save(update_fields=["created_at"])
-    take_token(client, str(SessionAccessToken.for_session(session, token["tv"], now=timezone.now())))
+    older = SessionAccessToken.for_session(session, token["tv"], email_verified=True, now=timezone.now())
+    take_token(client, str(older))
 
 
 def take_token(client: ListenerClient, token: str) -> None:
@@ -129,7 +130,10 @@ def issue_access_token(user: User, **session_fields: Any) -> str:
     }
     session = Session.objects.create(user=user, **{**lives, **session_fields})
     session.refresh_from_db()
-    return str(SessionAccessToken.for_session(session, user.token_version, now=now))
+    token = SessionAccessToken.for_session(
+        session, user.token_version, email_verified=user.email_verified, now=now
+    )
+    return str(token)
 
 
 @pytest.fixture

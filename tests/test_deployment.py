@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -19,15 +20,94 @@ PROCESSES = procfile.read(ROOT / "Procfile")
 STANDING = set(PROCESSES) - {"release"}
 
 
+FILLED_IN = {
+    "DATABASE_URL": "postgresql://auth_app:secret@database.internal/auth",
+    "DATABASE_MIGRATE_URL": "postgresql://auth_owner:secret@database.internal/auth",
+    "REDIS_URL": "redis://redis.internal:6379/0",
+    "EMAIL_URL": "smtp+tls://user:secret@smtp.internal:587",
+}
+
+
+def made(**options: Any) -> dict[str, str]:
+    lines = shlex.split(new_environment("auth.example.com", **options), comments=True)
+    return dict(line.split("=", 1) for line in lines)
+
+
 def environment(**changes: str) -> dict[str, str]:
-    lines = shlex.split(new_environment("auth.example.com"), comments=True)
-    return {"PATH": os.environ["PATH"], **dict(line.split("=", 1) for line in lines), **changes}
+    return {"PATH": os.environ["PATH"], **made(), **FILLED_IN, **changes}
 
 
-def test_a_new_environment_passes_the_deployment_check():
+def check(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
-    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("sign_with", ["HS256", "ES256", "EdDSA"])
+def test_a_new_environment_passes_the_deployment_check_once_it_is_filled_in(sign_with):
+    done = check(environment(JWT_KEYS=made(sign_with=sign_with)["JWT_KEYS"]))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_was_not_filled_in_is_named_and_not_shown():
+    done = check({**environment(), **made(), "REDIS_URL": "redis://:PASSWORD@redis.example.com:6379/0"})
+    assert done.returncode == 1
+    for name in FILLED_IN:
+        assert f"{name} still has a placeholder" in done.stderr
+    assert "PASSWORD@" not in done.stdout + done.stderr
+
+
+def test_services_and_staff_reach_their_listeners_by_the_names_that_they_use():
+    """A service got 400 at http://internal:8001, and so did staff by ssh -L; probes, which any host may ask, hid it."""
+    program = """
+import django; django.setup()
+from django.test import Client
+import sys
+for host in sys.argv[1:]:
+    print(Client(SERVER_NAME=host).get("/nowhere", HTTP_HOST=host).status_code)
+"""
+
+    def statuses(listener: str, *hosts: str) -> list[str]:
+        done = subprocess.run(
+            [sys.executable, "-c", program, *hosts],
+            cwd=ROOT,
+            env=environment(LISTENER=listener),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return [line for line in done.stdout.split() if line.isdecimal()]
+
+    assert statuses("internal", "internal:8001", "127.0.0.1:8001", "auth.example.com") == [
+        "404",
+        "404",
+        "400",
+    ]
+    assert statuses("public", "auth.example.com", "internal:8001") == ["404", "400"]
+
+
+def test_compose_finds_all_that_it_asks_for_in_an_environment_that_is_made_for_it():
+    asked = set(re.findall(r"\$\{(\w+):\?\}", (DEPLOY / "compose.yaml").read_text()))
+    given = made(compose=True)
+    assert asked == {"POSTGRES_PASSWORD", "AUTH_OWNER_PASSWORD", "AUTH_APP_PASSWORD"}
+    assert all(len(given[name]) > 40 for name in asked)
+    assert {"DATABASE_URL", "REDIS_URL"} & set(given) == set()
+
+
+@pytest.mark.parametrize(
+    "host", ["", "localhost", "Auth.example.com", "a'b.example.com", "https://auth.example.com"]
+)
+def test_a_host_that_is_not_a_name_is_refused(host):
+    command = [sys.executable, "deploy/new_environment.py", host]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "not a host name" in done.stderr
+    assert not done.stdout
+
+
+def test_every_listener_of_compose_says_whether_it_lives():
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    for name, port in {"web": 8000, "internal": 8001, "admin": 8002}.items():
+        assert f":{port}/livez" in " ".join(services[name]["healthcheck"]["test"])
 
 
 def test_no_two_of_its_secrets_are_alike_and_none_is_made_twice():

@@ -26,6 +26,7 @@ ROUTES = [
 # They answer from the process alone, or refuse what the documented example sends before they look anything up.
 NEEDS_NO_DATABASE = {
     "GET /.well-known/jwks.json",
+    "GET /.well-known/oauth-authorization-server",
     "GET /v1/auth/cancel-mfa-reset",
     "GET /v1/auth/confirm-email-change",
     "GET /v1/auth/password-reset",

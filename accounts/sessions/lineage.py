@@ -65,7 +65,7 @@ WHERE session.id = %(id)s AND session.user_id = %(user_id)s AND session.current_
   AND session.ended_at IS NULL AND session.expires_at > now AND session.current_expires_at > now
   AND owner.id = session.user_id AND owner.status = 'active' AND owner.token_version = %(token_version)s
 RETURNING session.id, session.user_id, session.current_jti, session.current_issued_at, session.current_expires_at,
-          session.created_at, session.methods
+          session.created_at, session.methods, owner.email_verified_at IS NOT NULL
 """
 # Sign-ins of one user at once share a lock on the user's row: what another one ends already is left to it.
 _END_OLDEST = """
@@ -111,7 +111,12 @@ def open_session(user: User, *, methods: list[str], client: Client) -> TokenPair
     if session is None:
         return None
     metrics.count(metrics.TOKENS, "sign_in")
-    pair = _pair(session, user.token_version, now=session.current_issued_at)
+    pair = _pair(
+        session,
+        user.token_version,
+        email_verified=user.email_verified,
+        now=session.current_issued_at,
+    )
     return pair._replace(device_token=device_tokens.issue(user))
 
 
@@ -151,14 +156,14 @@ def rotate(raw_token: str, *, client: Client, key: str | None = None) -> TokenPa
     """
     token = SessionRefreshToken.parse(raw_token)
     throttles.take(throttles.hit("refresh", str(token.session_id)))
-    session = _advance(token, client, key)
-    if session is not None:
+    if advanced := _advance(token, client, key):
+        session, email_verified = advanced
         metrics.count(metrics.TOKENS, "refresh")
-        return _pair(session, token["tv"], now=session.current_issued_at)
+        return _pair(session, token["tv"], email_verified=email_verified, now=session.current_issued_at)
     session, now = _judge(token)
     if _repeats(token, session, key, now):
         _note_late(session, now, client)
-        return _pair(session, token["tv"], now=now)
+        return _pair(session, token["tv"], email_verified=session.user.email_verified, now=now)
     if session.current_jti == token.jti:
         raise ServiceUnavailable  # the account was in between two states; the token is good for the next try
     _end_reused(session, client)
@@ -167,8 +172,9 @@ def rotate(raw_token: str, *, client: Client, key: str | None = None) -> TokenPa
 
 def proof_token(session: Session, *, proofs: list[str]) -> ProofToken:
     """Return an access token of this session whose bearer has just proved who they are, by these RFC 8176 values."""
+    user = session.user
     access = SessionAccessToken.for_session(
-        session, session.user.token_version, now=clock.now(), proofs=proofs
+        session, user.token_version, email_verified=user.email_verified, now=clock.now(), proofs=proofs
     )
     key_use.note()
     return ProofToken(str(access), access["exp"] - access["iat"])
@@ -218,8 +224,13 @@ def _lifetimes(door: Session.Door) -> tuple[timedelta, timedelta]:
     return SessionRefreshToken.lifetime, settings.SESSION_ABSOLUTE_LIFETIME
 
 
-def _advance(token: SessionRefreshToken, client: Client, key: str | None = None) -> Session | None:
-    """Compare-and-set: of parallel callers with one token exactly one moves the session on."""
+def _advance(
+    token: SessionRefreshToken, client: Client, key: str | None = None
+) -> tuple[Session, bool] | None:
+    """Compare and set: of parallel callers with one token exactly one moves the session on.
+
+    Return it, and whether its user's address is verified.
+    """
     values = {
         "id": token.session_id,
         "user_id": token.user_id,
@@ -233,7 +244,7 @@ def _advance(token: SessionRefreshToken, client: Client, key: str | None = None)
         "user_agent": client.user_agent,
     }
     row = _run(_ROTATE, values)
-    return None if row is None else _session(row)
+    return None if row is None else (_session(row), row[-1])
 
 
 def _judge(token: SessionRefreshToken) -> tuple[Session, datetime]:
@@ -291,8 +302,8 @@ def _session(row: tuple[Any, ...]) -> Session:
     return Session(**dict(zip(_RETURNED, row[: len(_RETURNED)], strict=True)))
 
 
-def _pair(session: Session, token_version: int, *, now: datetime) -> TokenPair:
-    access = SessionAccessToken.for_session(session, token_version, now=now)
+def _pair(session: Session, token_version: int, *, email_verified: bool, now: datetime) -> TokenPair:
+    access = SessionAccessToken.for_session(session, token_version, email_verified=email_verified, now=now)
     refresh = SessionRefreshToken.for_session(session, token_version)
     pair = TokenPair(
         access_token=str(access),

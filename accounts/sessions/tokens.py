@@ -199,9 +199,18 @@ class SessionAccessToken(SessionToken, AccessToken):
 
     @classmethod
     def for_session(
-        cls, session: Session, token_version: int, *, now: datetime, proofs: list[str] | None = None
+        cls,
+        session: Session,
+        token_version: int,
+        *,
+        email_verified: bool,
+        now: datetime,
+        proofs: list[str] | None = None,
     ) -> Self:
-        """Return a token of the sign-in or, with `proofs`, of somebody who has just proved who they are by these."""
+        """Return a token of the sign-in or, with `proofs`, of somebody who has just proved who they are by these.
+
+        `email_verified` is for services that verify tokens by our public keys. Our own tiers ask the database.
+        """
         issued = int(now.timestamp())
         return cls._of(
             {
@@ -213,6 +222,7 @@ class SessionAccessToken(SessionToken, AccessToken):
                 "nbf": issued - SLOW_CLOCKS,
                 "exp": issued + int(api_settings.ACCESS_TOKEN_LIFETIME.total_seconds()),
                 "amr": session.methods if proofs is None else proofs,
+                "email_verified": email_verified,
                 "auth_time": issued if proofs is not None else int(session.created_at.timestamp()),
             }
         )

@@ -12,9 +12,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from django.conf import settings
 from django.test import override_settings
+from django.utils import timezone
 
+from accounts.models import User
 from accounts.sessions import tokens
 from accounts.tests.conftest import PASSWORD, outcome, statements
+from tests.fixtures import issue_access_token
 
 EMAIL = "ada@example.com"
 KEY = settings.JWT_KEYS[0]
@@ -64,7 +67,8 @@ class TestForgedTokens:
         assert public.with_token(signed(HEADER, claims)).get("/v1/auth/me").status_code == 200
 
     def test_claims_are_those_of_the_contract(self, claims, ada, pair):
-        names = ["sub", "sid", "tv", "iat", "nbf", "exp", "jti", "iss", "aud", "amr", "auth_time"]
+        names = ["sub", "sid", "tv", "iat", "nbf", "exp", "jti", "iss", "aud", "amr"]
+        names += ["auth_time", "email_verified"]
         assert sorted(claims) == sorted(names)
         assert (claims["sub"], claims["amr"], claims["exp"] - claims["iat"]) == (str(ada.pk), ["pwd"], 3600)
         assert jwt.get_unverified_header(pair["access_token"]) == HEADER
@@ -342,6 +346,15 @@ class TestPublicKeys:
         answer = public.get("/.well-known/jwks.json")
         assert (answer.json(), answer["Cache-Control"]) == ({"keys": []}, "public, max-age=300")
 
+    def test_services_find_them_on_their_own_listener(self, public, internal):
+        for path in ("/.well-known/jwks.json", "/.well-known/oauth-authorization-server"):
+            assert internal.get(path).json() == public.get(path).json()
+
+    def test_the_metadata_names_the_issuer_of_the_tokens_and_the_keys(self, public, pair):
+        found = public.get("/.well-known/oauth-authorization-server").json()
+        assert found["issuer"] == unverified(pair["access_token"])["iss"]
+        assert found["jwks_uri"] == "https://auth.test/.well-known/jwks.json"
+
     def test_public_halves_only(self, public):
         private = ec.generate_private_key(ec.SECP256R1())
         material = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
@@ -352,3 +365,29 @@ class TestPublicKeys:
         finally:
             tokens.access_backend.cache_clear()
         assert (key["kid"], key["alg"], key["kty"], "d" in key) == ("ec1", "ES256", "EC", False)
+
+
+class TestVerifiedAddress:
+    """The claim is for services that verify by public keys; our own tiers ask the database."""
+
+    def test_a_refresh_tells_what_is_so_by_then(self, public, make_user, sign_in):
+        user = make_user("eve@example.com", password=PASSWORD, verified=False)
+        pair = sign_in("eve@example.com")
+        assert unverified(pair["access_token"])["email_verified"] is False
+        User.objects.filter(pk=user.pk).update(email_verified_at=timezone.now())
+        answer = public.post("/v1/auth/refresh", {"refresh_token": pair["refresh_token"]})
+        assert unverified(answer.json()["access_token"])["email_verified"] is True
+
+    def test_the_claim_opens_no_tier(self, public, make_user):
+        user = make_user(verified=True)
+        token = issue_access_token(user)
+        User.objects.filter(pk=user.pk).update(email_verified_at=None)
+        assert unverified(token)["email_verified"] is True
+        answer = public.with_token(token).get("/v1/auth/me")
+        assert (answer.status_code, answer.json()["code"]) == (403, "email_not_verified")
+
+
+def unverified(token: str) -> dict[str, Any]:
+    """Return the claims of a token, whoever signed it."""
+    claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    return claims

@@ -1,10 +1,11 @@
 """What other services need to judge our access tokens: introspection, or the public keys."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from django.conf import settings
+from msgspec import UNSET, Meta, UnsetType
 
 from accounts import sessions, tiers
 from accounts.authentication import authenticate_access_token
@@ -14,6 +15,9 @@ from accounts.kit.responses import Response
 from accounts.sessions.tokens import access_backend
 from accounts.tiers import InternalEndpoint, PublicEndpoint, PublicRequest, ServiceRequest
 from accounts.views.answers import TOKENS_EXAMPLE, USER_ID
+
+KEYS_PATH = "/.well-known/jwks.json"
+CACHED = {"Cache-Control": "public, max-age=300"}
 
 
 class Introspection(msgspec.Struct, kw_only=True):
@@ -85,11 +89,41 @@ class KeySet(msgspec.Struct):
 
 
 class PublicKeys(PublicEndpoint):
+    mark = "public keys"
     no_store = False
 
     @documented("List the public signing keys", answer=KeySet, example={"keys": []})
     def get(self, request: PublicRequest) -> Response:
         """The keys that verify our access tokens, as a JWK set. Empty while HS256 signs: that key is a secret."""
-        return Response(
-            KeySet(access_backend().public_keys()), headers={"Cache-Control": "public, max-age=300"}
-        )
+        return Response(KeySet(access_backend().public_keys()), headers=CACHED)
+
+
+class ServerMetadata(msgspec.Struct):
+    """RFC 8414, 2. We give no authorization codes and no ID tokens, so it names no endpoint for those."""
+
+    issuer: Annotated[str, Meta(description="The claim `iss` of every token: TOKEN_ISSUER.")]
+    jwks_uri: str
+    response_types_supported: list[str]
+    grant_types_supported: list[str]
+
+
+class Metadata(PublicEndpoint):
+    mark = "public keys"
+    no_store = False
+
+    @documented(
+        "Get the server's metadata",
+        answer=ServerMetadata,
+        example={
+            "issuer": "https://auth.example.com",
+            "jwks_uri": f"https://auth.example.com{KEYS_PATH}",
+            "response_types_supported": [],
+            "grant_types_supported": [],
+        },
+    )
+    def get(self, request: PublicRequest) -> Response:
+        """Where libraries that are given an issuer find its public keys (RFC 8414). Set TOKEN_ISSUER to this service's
+        https URL, which libraries compare with the address that they asked.
+        """
+        keys = f"{settings.PUBLIC_BASE_URL}{KEYS_PATH}"
+        return Response(ServerMetadata(settings.TOKEN_ISSUER, keys, [], []), headers=CACHED)

@@ -58,7 +58,13 @@ ROOT_URLCONF = f"config.urls.{LISTENER}"
 MIDDLEWARE = MIDDLEWARE_BY_LISTENER[LISTENER]
 WSGI_APPLICATION = "config.wsgi.application"
 APPEND_SLASH = False
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
+# Services and staff reach their listeners by other names than the public one.
+_HOSTS = {
+    "public": env.list("ALLOWED_HOSTS", default=[]),
+    "internal": env.list("INTERNAL_ALLOWED_HOSTS", default=[]),
+    "admin": env.list("ADMIN_ALLOWED_HOSTS", default=[]),
+}
+ALLOWED_HOSTS = _HOSTS[LISTENER] or _HOSTS["public"]
 # The client's address is the socket's, or the one that this many trusted proxies report, counted from the right. Each
 # listener has a count of its own: a proxy before one says nothing about the others.
 _PROXY_COUNTS = {

@@ -52,7 +52,10 @@ class Fleet(Instance):
             "DATABASE_MIGRATE_URL": self._store_url(OWNER),
             "REDIS_URL": f"redis://:{self._words['queue']}@{self.data.address}:{QUEUE_PORT}/0",
             "EMAIL_URL": f"smtp://{self._network.own_address}:{self._mail_port}",
-            "ALLOWED_HOSTS": ",".join(host.address for host in self.apps),
+            **dict.fromkeys(
+                ("ALLOWED_HOSTS", "INTERNAL_ALLOWED_HOSTS", "ADMIN_ALLOWED_HOSTS"),
+                ",".join(host.address for host in self.apps),
+            ),
             "INTERNAL_API_KEYS": f"{SERVICE}={self._key}:*",
             "BEHIND_BUFFERING_PROXY": "true",  # nobody in these networks is slow
             "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
