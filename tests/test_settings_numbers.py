@@ -37,6 +37,7 @@ READ_BY = {
     "REFRESH_RETRY_MINUTES": BASE,
     "WEB_CONCURRENCY": GUNICORN,
     "WEB_THREADS": THREADS,
+    "WORKER_CONCURRENCY": BASE,
 }
 
 
@@ -79,6 +80,7 @@ class TestEveryNumber:
         ("PORT", "65536"),
         ("WEB_CONCURRENCY", "0"),
         ("WEB_THREADS", "0"),
+        ("WORKER_CONCURRENCY", "0"),
     ],
 )
 def test_one_out_of_bounds_is_refused(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:

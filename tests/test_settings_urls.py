@@ -89,9 +89,9 @@ def test_a_dollar_in_a_value_leads_to_no_other_variable(monkeypatch: pytest.Monk
 class TestListen:
     """The shell that starts a server, before anything of ours is loaded."""
 
-    def listen(self, *arguments: str, **changes: str) -> str:
+    def refused(self, *command: str, **changes: str) -> str:
         done = subprocess.run(
-            ["/bin/sh", "deploy/listen", *arguments],
+            ["/bin/sh", *command],
             cwd=ROOT,
             env={
                 **os.environ,
@@ -107,6 +107,9 @@ class TestListen:
         )
         assert done.returncode != 0
         return done.stdout + done.stderr
+
+    def listen(self, *arguments: str, **changes: str) -> str:
+        return self.refused("deploy/listen", *arguments, **changes)
 
     @pytest.mark.parametrize("server", ["gunicorn", "granian"])
     @pytest.mark.parametrize(
@@ -124,6 +127,21 @@ class TestListen:
         said = self.listen(server, "127.0.0.1", port)
         assert "PORT, INTERNAL_PORT and ADMIN_PORT must be whole numbers from 1 to 65535." in said
         assert not port or port not in said.replace("65535", "")
+
+    @pytest.mark.parametrize("server", ["gunicorn", "granian"])
+    @pytest.mark.parametrize(
+        "host", ["http://k9Zq", "k9 Zq", "", "unix:", "unix:k9Zq", "k9Zq/8", "k9Zq@10.0.0.1"]
+    )
+    def test_and_an_address(self, server: str, host: str) -> None:
+        said = self.listen(server, host, "8000")
+        assert "BIND, INTERNAL_BIND and ADMIN_BIND must be an address, or unix:/path." in said
+        assert "k9Zq" not in said
+
+    @pytest.mark.parametrize("value", ["k9Zq", "0", "-1", "2 --autoscale k9Zq"])
+    def test_and_the_number_of_the_workers_processes(self, value: str) -> None:
+        said = self.refused("deploy/process", "worker", WORKER_CONCURRENCY=value)
+        assert "WORKER_CONCURRENCY must be a whole number, 1 or more." in said
+        assert "k9Zq" not in said
 
     def test_and_a_server_that_there_is_not(self) -> None:
         assert "WEB_SERVER" in self.listen("k9Zq", "127.0.0.1", "8000")
