@@ -127,3 +127,8 @@ def test_the_table_above_has_every_number_and_nothing_else_reads_one() -> None:
     ]
     found = {name for text in texts for name in re.findall(r"(?:integer|decimal|port)\(\s*\"(\w+)\"", text)}
     assert found == set(READ_BY)
+
+
+@pytest.mark.parametrize(("cores", "at_once"), [(1, 1), (2, 2), (3, 2), (4, 3), (16, 15)])
+def test_hashes_leave_a_core_where_there_are_more_than_two(cores: int, at_once: int) -> None:
+    assert runpy.run_path(str(ROOT / THREADS))["hashes_at_once"](cores) == at_once

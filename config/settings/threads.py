@@ -9,10 +9,16 @@ from config.settings.environment import decimal, env, integer
 # Of a process: each has a connection to the database (accounts/kit/seats.py).
 WEB_THREADS = integer("WEB_THREADS", default=4, least=1)
 
+
+def hashes_at_once(cores: int) -> int:
+    """Leave a core to those who sign in no more; of two cores both, as one is not enough for 20 people in 8 seconds."""
+    return min(cores, max(2, cores - 1))
+
+
 # Of the whole machine, whatever its processes (accounts/kit/turns.py): hashes at once, those who may wait for one, and
-# for how many seconds; else 503. One core is left to those who sign in no more.
+# for how many seconds; else 503.
 PASSWORD_HASHING_CONCURRENCY = integer(
-    "PASSWORD_HASHING_CONCURRENCY", default=max(1, len(os.sched_getaffinity(0)) - 1), least=1
+    "PASSWORD_HASHING_CONCURRENCY", default=hashes_at_once(len(os.sched_getaffinity(0))), least=1
 )
 PASSWORD_HASHING_QUEUE = integer("PASSWORD_HASHING_QUEUE", default=24)
 PASSWORD_HASHING_PATIENCE = decimal("PASSWORD_HASHING_PATIENCE", default=8)
