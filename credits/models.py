@@ -20,7 +20,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import F, Q, Value
-from django.db.models.functions import Now
+from django.db.models.functions import Least, Now
+from django.db.models.lookups import GreaterThanOrEqual
 
 from credits.identifiers import uuid7
 
@@ -84,10 +85,13 @@ class UserCredit(models.Model):
 
     class Meta:
         constraints = (
-            models.CheckConstraint(condition=Q(held__gte=0), name="credit_held_not_negative"),
-            models.CheckConstraint(condition=Q(debt__gte=0), name="credit_debt_not_negative"),
+            # Each use has PostgreSQL parse them all: they are few and short, and none follows from the others.
             models.CheckConstraint(
-                condition=Q(balance__gte=F("held") - F("debt")), name="credit_no_overdraft"
+                condition=GreaterThanOrEqual(Least("held", "debt", "open_left"), 0),
+                name="credit_nothing_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(open_left__lte=F("balance") - F("held") + F("debt")), name="credit_no_overdraft"
             ),
             models.CheckConstraint(
                 condition=Q(debt=0) | Q(balance=F("held") - F("debt")),
@@ -95,12 +99,7 @@ class UserCredit(models.Model):
             ),
             models.CheckConstraint(condition=Q(balance__lte=BALANCE_LIMIT), name="credit_balance_limit"),
             models.CheckConstraint(
-                condition=Q(open_left__gte=0) & (Q(open_lot__isnull=False) | Q(open_left=0)),
-                name="credit_open_grant",
-            ),
-            models.CheckConstraint(
-                condition=Q(open_left__lte=F("balance") - F("held") + F("debt")),
-                name="credit_open_within_live",
+                condition=Q(open_lot__isnull=False) | Q(open_left=0), name="credit_open_grant"
             ),
         )
         indexes = (

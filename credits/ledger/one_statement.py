@@ -38,44 +38,42 @@ FITS = """row.open_left >= call.amount
             OR row.balance - row.held - call.amount >= row.alert_below
             OR row.balance - row.held < row.alert_below)"""
 
+# What is in `call` is worked out once; what is given stands where it is needed, which costs nothing.
 STATEMENT = f"""
-WITH call AS MATERIALIZED (
-    SELECT credits_now() AS now, %(id)s::uuid AS id, %(amount)s::bigint AS amount, %(service)s::text AS service,
-        %(key)s::text AS key, credits_key_hash(%(service)s::text, %(key)s::text) AS key_hash,
-        %(digest)s::bytea AS digest, %(salt)s::bytea AS salt,
-        %(description)s::text AS description, %(reference)s::text AS reference, %(metadata)s::jsonb AS metadata,
-        %(feature)s::text AS feature, %(quantity)s::bigint AS quantity, %(unit_price)s::bigint AS unit_price,
-        credits_text_digest(%(salt)s::bytea, %(description)s::text, %(reference)s::text, %(metadata)s::jsonb,
-            %(feature)s::text, %(quantity)s::bigint) AS text_digest
-), account AS (
+WITH account AS (
     UPDATE credits_usercredit AS row SET
         balance = row.balance - call.amount,
         open_left = row.open_left - call.amount,
         at = greatest(call.now, row.at + interval '1 microsecond'),
         hash = credits_hash(row.hash, credits_link(
-            call.id, row.holder_id, greatest(call.now, row.at + interval '1 microsecond'), 'use',
+            %(id)s::uuid, row.holder_id, greatest(call.now, row.at + interval '1 microsecond'), 'use',
             -call.amount, row.balance - call.amount, row.held,
             jsonb_build_array(jsonb_build_array(row.open_lot, -call.amount)),
-            call.service, call.key, call.digest, call.text_digest, NULL, NULL, {VERSION}::smallint, call.unit_price))
-    FROM call
+            %(service)s::text, %(key)s::text, %(digest)s::bytea, call.text_digest, NULL, NULL,
+            {VERSION}::smallint, %(unit_price)s::bigint))
+    FROM (
+        SELECT credits_now() AS now, %(amount)s::bigint AS amount, CASE WHEN %(salt)s::bytea IS NOT NULL THEN
+            credits_text_digest(%(salt)s::bytea, %(description)s::text, %(reference)s::text, %(metadata)s::jsonb,
+                %(feature)s::text, %(quantity)s::bigint) END AS text_digest,
+            credits_key_hash(%(service)s::text, %(key)s::text) AS key_hash
+    ) AS call
     WHERE row.holder_id = %(holder_id)s::uuid
         AND {FITS}
         AND NOT EXISTS (
             SELECT FROM credits_credittransaction AS seen
-            WHERE seen.holder_id = row.holder_id AND seen.key = call.key
+            WHERE seen.holder_id = row.holder_id AND seen.key = %(key)s::text
                 AND credits_key_hash(seen.service, seen.key) = call.key_hash)
-    RETURNING row.holder_id, row.at, row.balance, row.held, row.open_lot, row.due_at, row.hash
+    RETURNING row.holder_id, row.at, row.balance, row.held, row.open_lot, row.due_at, row.hash, call.text_digest
 )
 INSERT INTO credits_credittransaction
     (id, holder_id, at, type, amount, balance, held, lots, service, key, digest,
      description, reference, metadata, salt, text_digest, hash, version, unit_price, feature, quantity)
-SELECT call.id, account.holder_id,
-    CASE WHEN account.due_at IS NULL OR account.due_at > credits_now() THEN account.at END,
-    'use', -call.amount, account.balance, account.held,
-    jsonb_build_array(jsonb_build_array(account.open_lot, -call.amount)), call.service, call.key, call.digest,
-    call.description, call.reference, call.metadata, call.salt, call.text_digest, account.hash,
-    {VERSION}, call.unit_price, call.feature, call.quantity
-FROM account, call
+SELECT %(id)s::uuid, holder_id, CASE WHEN due_at IS NULL OR due_at > credits_now() THEN at END,
+    'use', -%(amount)s::bigint, balance, held, jsonb_build_array(jsonb_build_array(open_lot, -%(amount)s::bigint)),
+    %(service)s::text, %(key)s::text, %(digest)s::bytea, %(description)s::text, %(reference)s::text,
+    %(metadata)s::jsonb, %(salt)s::bytea, text_digest, hash,
+    {VERSION}, %(unit_price)s::bigint, %(feature)s::text, %(quantity)s::bigint
+FROM account
 RETURNING at, balance, held
 """  # noqa: S608  the conditions are a constant
 

@@ -13,10 +13,10 @@ from django.db import migrations, models
 USERS_AT_A_TIME = 5000
 
 HASHES = """
--- Of a row with a version: what it bought is among its texts.
+-- Of a row with a version: what it bought is among its texts. Only as volatile as what it calls is it inlined.
 CREATE FUNCTION credits_text_digest(
     salt bytea, description text, reference text, metadata jsonb, feature text, quantity bigint
-) RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+) RETURNS bytea LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT CASE WHEN salt IS NOT NULL THEN sha256(salt || convert_to(
         jsonb_build_array(description, reference, metadata, feature, quantity)::text, 'UTF8'))
     END

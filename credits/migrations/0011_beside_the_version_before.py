@@ -16,12 +16,14 @@ TRIES = 120
 
 KEY_HASH = """
 -- What stands for a key in the index by which it counts once. The text is in the row, so nothing is hidden by it; and no
--- secret is in it, since the same key must have the same hash for as long as the row lives.
+-- secret is in it, since the same key must have the same hash for as long as the row lives. Not in SQL: that would be
+-- inlined, and each spend would have the whole expression of the index copied and prepared again.
 CREATE OR REPLACE FUNCTION credits_key_hash(service text, key text) RETURNS uuid
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT encode(substring(
-        sha256(decode(replace(service || chr(10) || key, '\\', '\\\\'), 'escape')) FROM 1 FOR 16), 'hex')::uuid
-$$
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    RETURN encode(substring(
+        sha256(decode(replace(service || chr(10) || key, '\\', '\\\\'), 'escape')) FROM 1 FOR 16), 'hex')::uuid;
+END $$
 """
 
 # Rows of the journal come in the order of their ids, so pages of an index that begins with them stay full.

@@ -59,9 +59,12 @@ class TestConstraints:
         [
             ("balance = -1", "credit_no_overdraft"),
             ("held = 101", "credit_no_overdraft"),
-            ("held = -1", "credit_held_not_negative"),
+            ("held = -1", "credit_nothing_negative"),
+            ("debt = -1, balance = 1, open_left = 0", "credit_nothing_negative"),
+            ("open_left = -1", "credit_nothing_negative"),
             ("debt = 1", "credit_debt_only_when_nothing_is_left"),
-            ("open_left = 101", "credit_open_within_live"),
+            ("open_left = 101", "credit_no_overdraft"),
+            ("open_lot = NULL", "credit_open_grant"),
             ("balance = 9007199254740992", "credit_balance_limit"),
         ],
     )

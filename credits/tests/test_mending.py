@@ -57,7 +57,7 @@ def story(django_db_setup, django_db_blocker):
         cursor.execute(JOURNAL)
         assert cursor.fetchall() == before  # it was only listed
         with capture_logs() as lines:
-            _migrate("0012_holders")
+            _migrate("0013_fewer_checks")
         after = [row for table in TABLES for row in _as_inserts(cursor, table)]
         transaction.set_rollback(True)
     return before, after, lines, listed

@@ -20,13 +20,13 @@ PATIENCE = 30  # seconds: wrk's own are 2, which is a batch or two
 # What stands for the parameters of the statement: made by PostgreSQL, since pgbench knows numbers only.
 USER = "('00000000-0000-4000-8000-' || lpad(to_hex(:n::bigint), 12, '0'))"
 PGBENCH_VALUES = {
-    "id": "gen_random_uuid()",
+    "id": "uuidv7()",
     "user_id": USER,
     "holder_id": USER,
     "amount": ":amount",
     "service": "'bench'",
-    "key": "gen_random_uuid()",
-    "digest": "sha256('bench')",
+    "key": "md5(:key::text)::uuid::text",  # the same wherever it stands, as a parameter is
+    "digest": "substring(sha256('bench'), 1, 16)",
 }
 
 
@@ -100,7 +100,8 @@ def pgbench(
 ) -> Answered:
     """The same spend as the bare statement, prepared: for so long, or so often on each connection."""
     script = DIRECTORY / f"spend-{users}.sql"
-    script.write_text(f"\\set n random(1, {users})\n\\set amount 1\n{spend_statement()};\n")
+    values = f"\\set n random(1, {users})\n\\set amount 1\n\\set key random(1, {2**62})\n"
+    script.write_text(f"{values}{spend_statement()};\n")
     length = ["-t", str(transactions)] if transactions else ["-T", str(seconds)]
     options = ["-n", "-M", "prepared", "-c", str(connections), "-j", "1", *length]
     command = [os.environ["PGBENCH"], *options, "-f", str(script), database]
