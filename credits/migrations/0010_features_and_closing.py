@@ -98,12 +98,14 @@ SELECT id FROM known ORDER BY id DESC LIMIT 1
 """
 
 
-def settle_accounts(apps: Any, schema_editor: Any, *, holder: str = "user_id") -> None:
+def settle_accounts(
+    apps: Any, schema_editor: Any, *, holder: str = "user_id", at_a_time: int = USERS_AT_A_TIME
+) -> None:
     """Make the balance rows that users lack, and close those of the erased."""
     last: tuple[UUID] | None = (UUID(int=0),)
     with schema_editor.connection.cursor() as cursor:
         while last:
-            values = {"after": last[0], "most": USERS_AT_A_TIME}
+            values = {"after": last[0], "most": at_a_time}
             cursor.execute(SETTLE_ACCOUNTS.format(holder=holder), values)
             last = cursor.fetchone()
 
