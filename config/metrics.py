@@ -23,6 +23,7 @@ from rest_framework.request import Request
 from accounts.kit import metrics
 from accounts.kit.documentation import documented
 from accounts.tiers import PublicEndpoint
+from config import VERSION
 from config.health import redis_client
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -68,10 +69,15 @@ class Looked:
     """What is looked at when somebody asks."""
 
     def collect(self) -> Iterator[Metric]:
+        build = GaugeMetricFamily("auth_build_info", "Which version runs here.", labels=["version"])
+        build.add_metric([VERSION], 1)
+        yield build
         started = time.perf_counter()
         sessions = _sessions()
-        yield _gauge("database_up", "Whether the database answers.", float(sessions is not None))
-        yield _gauge("database_answer_seconds", "How long it took to answer.", time.perf_counter() - started)
+        yield _gauge("auth_database_up", "Whether the database answers.", float(sessions is not None))
+        yield _gauge(
+            "auth_database_answer_seconds", "How long it took to answer.", time.perf_counter() - started
+        )
         if sessions is not None:
             yield from _connections(sessions)
             yield from _queues()
@@ -88,8 +94,8 @@ def _broker() -> Iterator[Metric]:
             }
     except redis.RedisError:
         lengths = None
-    yield _gauge("redis_up", "Whether Redis answers.", float(lengths is not None))
-    tasks = GaugeMetricFamily("celery_queue_tasks", "Tasks at the broker.", labels=["state"])
+    yield _gauge("auth_redis_up", "Whether Redis answers.", float(lengths is not None))
+    tasks = GaugeMetricFamily("auth_celery_queue_tasks", "Tasks at the broker.", labels=["state"])
     for state, many in (lengths or {}).items():
         tasks.add_metric([state], many)
     yield tasks
@@ -102,8 +108,10 @@ def _lists_of(queue: str) -> list[str]:
 
 def _connections(sessions: dict[str, int]) -> Iterator[Metric]:
     allowed = sessions.pop(ALLOWED)
-    yield _gauge("database_connections_max", "What the server allows, to all databases together.", allowed)
-    open_ones = GaugeMetricFamily("database_connections", "Sessions of this database.", labels=["state"])
+    yield _gauge(
+        "auth_database_connections_max", "What the server allows, to all databases together.", allowed
+    )
+    open_ones = GaugeMetricFamily("auth_database_connections", "Sessions of this database.", labels=["state"])
     for state, many in sessions.items():
         open_ones.add_metric([state], many)
     yield open_ones
@@ -126,11 +134,11 @@ def _sessions() -> dict[str, int] | None:
 
 
 def _queues() -> Iterator[Metric]:
-    waiting = GaugeMetricFamily("queue_waiting", "What waits in a queue.", labels=["queue"])
+    waiting = GaugeMetricFamily("auth_queue_waiting", "What waits in a queue.", labels=["queue"])
     oldest = GaugeMetricFamily(
-        "queue_oldest_seconds", "How long the oldest of it has waited.", labels=["queue"]
+        "auth_queue_oldest_seconds", "How long the oldest of it has waited.", labels=["queue"]
     )
-    dead = GaugeMetricFamily("queue_dead", "What was given up and is kept.", labels=["queue"])
+    dead = GaugeMetricFamily("auth_queue_dead", "What was given up and is kept.", labels=["queue"])
     for path in settings.METRICS_COLLECTORS:
         for queue in _asked(import_string(path)):
             waiting.add_metric([queue[0]], queue[1])

@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -236,3 +237,15 @@ def tell(place: Path, process: str, **environment: str) -> subprocess.CompletedP
 def test_a_name_that_is_not_in_the_table_is_refused():
     done = subprocess.run(["/bin/sh", DEPLOY / "process", "wbe"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "The Procfile has no process wbe.\n")
+
+
+def test_the_version_is_told_to_operators_and_services_and_to_nobody_else(internal, public):
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    command = [sys.executable, "manage.py", "version"]
+    done = subprocess.run(
+        command, cwd=ROOT, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{told}\n"
+    assert internal.get("/v1/schema").json()["info"]["version"] == told
+    assert public.get("/v1/schema").json()["info"]["version"] == "1"
+    assert told not in public.get("/livez").content.decode()

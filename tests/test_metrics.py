@@ -61,8 +61,8 @@ class TestCounting:
         before = scrape(internal)
         public.get(f"/v1/auth/users/{verified_user.pk}")
         after = scrape(internal)
-        grown = value(after, "http_request_duration_seconds_count", **route) - value(
-            before, "http_request_duration_seconds_count", **route
+        grown = value(after, "auth_http_request_duration_seconds_count", **route) - value(
+            before, "auth_http_request_duration_seconds_count", **route
         )
         assert grown == 1
         assert str(verified_user.pk) not in after
@@ -77,21 +77,21 @@ class TestCounting:
             return value(after, name, **labels) - value(before, name, **labels)
 
         login = {"route": "/v1/auth/login"}
-        assert grown("http_problems_total", code="invalid_credentials", **login) == 5
-        assert grown("http_problems_total", code="rate_limited", **login) == 2
-        assert grown("throttled_total", limit="login_failures") == 2
-        assert grown("tokens_issued_total", by="sign_in") == 0
-        assert grown("logins_total", way="password", result="invalid_credentials") == 5
-        assert grown("logins_total", way="password", result="rate_limited") == 2
-        assert grown("logins_total", result="ok") == 0
+        assert grown("auth_http_problems_total", code="invalid_credentials", **login) == 5
+        assert grown("auth_http_problems_total", code="rate_limited", **login) == 2
+        assert grown("auth_throttled_total", limit="login_failures") == 2
+        assert grown("auth_tokens_issued_total", by="sign_in") == 0
+        assert grown("auth_logins_total", way="password", result="invalid_credentials") == 5
+        assert grown("auth_logins_total", way="password", result="rate_limited") == 2
+        assert grown("auth_logins_total", result="ok") == 0
 
     def test_what_raises_an_alert_is_there_before_it_happens(self, internal):
         """Or its first time would be where the series begins, which is no increase."""
         text = scrape(internal)
         for series in (
-            'unexpected_errors_total{of="request"}',
-            'database_errors_total{sqlstate="53100"}',
-            'logins_total{result="ok",way="password"}',
+            'auth_unexpected_errors_total{of="request"}',
+            'auth_database_errors_total{sqlstate="53100"}',
+            'auth_logins_total{result="ok",way="password"}',
         ):
             assert re.search(rf"^{re.escape(series)} ", text, re.MULTILINE)
 
@@ -110,8 +110,8 @@ class TestCounting:
         after = scrape(internal)
 
         def grown(**labels):
-            return value(after, "ledger_operations_total", **labels) - value(
-                before, "ledger_operations_total", **labels
+            return value(after, "auth_ledger_operations_total", **labels) - value(
+                before, "auth_ledger_operations_total", **labels
             )
 
         assert grown(type="bonus", path="locked", result="ok") == 1
@@ -126,20 +126,22 @@ class TestCounting:
         OutboxMessage.objects.create(kind="verify_email")
         text = scrape(internal)
         assert (
-            value(text, "queue_waiting", queue="mails") == value(text, "queue_waiting", queue="events") == 1
+            value(text, "auth_queue_waiting", queue="mails")
+            == value(text, "auth_queue_waiting", queue="events")
+            == 1
         )
-        assert value(text, "queue_waiting", queue="inbox") == 0
-        assert value(text, "database_up") == value(text, "redis_up") == 1
-        assert 0 < value(text, "database_connections") < value(text, "database_connections_max")
-        assert 'celery_queue_tasks{state="waiting"}' in text
+        assert value(text, "auth_queue_waiting", queue="inbox") == 0
+        assert value(text, "auth_database_up") == value(text, "auth_redis_up") == 1
+        assert 0 < value(text, "auth_database_connections") < value(text, "auth_database_connections_max")
+        assert 'auth_celery_queue_tasks{state="waiting"}' in text
 
     def test_whether_the_ledger_adds_up(self, internal):
         started = time.time()
         tasks.verify_ledger_nightly()
         text = scrape(internal)
-        verified = value(text, "ledger_verified_timestamp_seconds", result="right")
+        verified = value(text, "auth_ledger_verified_timestamp_seconds", result="right")
         assert started - 1 < verified < time.time() + 1
-        assert value(text, "ledger_verified_timestamp_seconds", result="wrong") == 0
+        assert value(text, "auth_ledger_verified_timestamp_seconds", result="wrong") == 0
 
     def test_errors_of_the_database_and_those_that_nobody_foresaw(self, internal):
         before = scrape(internal)
@@ -152,8 +154,8 @@ class TestCounting:
         errors.respond(caught.value, HttpRequest())
         after = scrape(internal)
         for name, labels in (
-            ("database_errors_total", {"sqlstate": "22012"}),
-            ("unexpected_errors_total", {"of": "request"}),
+            ("auth_database_errors_total", {"sqlstate": "22012"}),
+            ("auth_unexpected_errors_total", {"of": "request"}),
         ):
             assert value(after, name, **labels) - value(before, name, **labels) == 1
 
@@ -166,7 +168,7 @@ class TestCounting:
         finally:
             signals.after_task_publish.disconnect(background.note_sent)
         text = scrape(internal)
-        name = "celery_beat_last_sent_timestamp_seconds"
+        name = "auth_celery_beat_last_sent_timestamp_seconds"
         assert 'task="a.web.process"' not in text
         assert started - 1 < value(text, name, task="of.the.schedule") < time.time() + 1
 
@@ -177,8 +179,8 @@ class TestCounting:
 
         monkeypatch.setattr(page, "connection", Away())
         text = scrape(internal)
-        assert value(text, "database_up") == 0
-        assert "http_request_duration_seconds" in text
+        assert value(text, "auth_database_up") == 0
+        assert "auth_http_request_duration_seconds" in text
 
 
 PROGRAM = """
@@ -213,10 +215,10 @@ class TestProcesses:
             assert done.returncode == -9
         settings.METRICS_DIR = tmp_path
         found = {metric.name: metric for metric in MultiProcessCollector.merge(metrics.files())}
-        assert [sample.value for sample in found["tokens_issued"].samples] == [4000]
-        buckets = {s.labels.get("le"): s.value for s in found["celery_task_duration_seconds"].samples}
+        assert [sample.value for sample in found["auth_tokens_issued"].samples] == [4000]
+        buckets = {s.labels.get("le"): s.value for s in found["auth_celery_task_duration_seconds"].samples}
         assert (buckets["0.25"], buckets["0.5"], buckets["+Inf"]) == (0, 4000, 4000)
-        (latest,) = found["celery_beat_last_sent_timestamp_seconds"].samples
+        (latest,) = found["auth_celery_beat_last_sent_timestamp_seconds"].samples
         assert started - 1 < latest.value < time.time() + 1
         assert len(list(tmp_path.glob("*.lock"))) <= 2
 

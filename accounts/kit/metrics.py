@@ -69,6 +69,9 @@ slot = Slot()
 values.ValueClass = values.MultiProcessValue(lambda: slot.number)  # type: ignore[no-untyped-call]
 
 
+NAMESPACE = "auth"  # every name begins with it: exporters of PostgreSQL and Redis have names like ours
+
+
 class Counter(prometheus_client.Counter):
     """How often something happened."""
 
@@ -97,15 +100,15 @@ Metric = Counter | Histogram | Latest
 
 
 def _counter(name: str, text: str, *labels: str) -> Counter:
-    return Counter(name, text, labels, registry=None)
+    return Counter(name, text, labels, namespace=NAMESPACE, registry=None)
 
 
 def _histogram(name: str, text: str, *labels: str, buckets: tuple[float, ...]) -> Histogram:
-    return Histogram(name, text, labels, buckets=buckets, registry=None)
+    return Histogram(name, text, labels, namespace=NAMESPACE, buckets=buckets, registry=None)
 
 
 def _latest(name: str, text: str, *labels: str) -> Latest:
-    return Latest(name, text, labels, registry=None, multiprocess_mode="max")
+    return Latest(name, text, labels, namespace=NAMESPACE, registry=None, multiprocess_mode="max")
 
 
 _SECONDS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

@@ -31,7 +31,9 @@ NEAR = 3.0  # seconds by which a time may miss the database's: the call itself t
 LIFETIME = 120  # of a hold: less than the clock is off
 TURNS = 40
 WATCHED = 30  # seconds in which beat sends some tasks every five
-COUNTED = re.compile(r'^celery_task_duration_seconds_count\{[^}]*state="(\w+)"[^}]*\} (\S+)$', re.MULTILINE)
+COUNTED = re.compile(
+    r'^auth_celery_task_duration_seconds_count\{[^}]*state="(\w+)"[^}]*\} (\S+)$', re.MULTILINE
+)
 ORDER = "SELECT key, at FROM credits_credittransaction WHERE holder_id = %s AND key = ANY(%s) ORDER BY at"
 NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
 EXPIRES = "SELECT extract(epoch FROM expires_at)::float8 FROM credits_creditlot WHERE transaction_id = %s"
