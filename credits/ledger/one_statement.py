@@ -38,7 +38,8 @@ FITS = """row.open_left >= call.amount
             OR row.balance - row.held - call.amount >= row.alert_below
             OR row.balance - row.held < row.alert_below)"""
 
-# What is in `call` is worked out once; what is given stands where it is needed, which costs nothing.
+# What is in `call` is worked out once; what is given stands where it is needed, which costs nothing. So the look-up of
+# the key is not a join, for which a planner that takes the journal for small would read all rows of the holder.
 STATEMENT = f"""
 WITH account AS (
     UPDATE credits_usercredit AS row SET
@@ -54,15 +55,14 @@ WITH account AS (
     FROM (
         SELECT credits_now() AS now, %(amount)s::bigint AS amount, CASE WHEN %(salt)s::bytea IS NOT NULL THEN
             credits_text_digest(%(salt)s::bytea, %(description)s::text, %(reference)s::text, %(metadata)s::jsonb,
-                %(feature)s::text, %(quantity)s::bigint) END AS text_digest,
-            credits_key_hash(%(service)s::text, %(key)s::text) AS key_hash
+                %(feature)s::text, %(quantity)s::bigint) END AS text_digest
     ) AS call
     WHERE row.holder_id = %(holder_id)s::uuid
         AND {FITS}
         AND NOT EXISTS (
             SELECT FROM credits_credittransaction AS seen
             WHERE seen.holder_id = row.holder_id AND seen.key = %(key)s::text
-                AND credits_key_hash(seen.service, seen.key) = call.key_hash)
+                AND credits_key_hash(seen.service, seen.key) = credits_key_hash(%(service)s::text, %(key)s::text))
     RETURNING row.holder_id, row.at, row.balance, row.held, row.open_lot, row.due_at, row.hash, call.text_digest
 )
 INSERT INTO credits_credittransaction

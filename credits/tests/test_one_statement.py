@@ -114,6 +114,19 @@ def test_passes_by_no_cursor_that_somebody_has_put_in_place_of_djangos(rich: Use
     assert seen == [one_statement.STATEMENT]
 
 
+def test_looks_a_key_up_by_the_whole_index_however_small_the_journal_seems(rich: User) -> None:
+    """Else the plan that a connection has kept reads all rows of a holder, who has millions by then."""
+    numbered = one_statement.STATEMENT % {name: f"${n}" for n, name in enumerate(one_statement._BINARY, 1)}
+    nulls = ", ".join("NULL" for _ in one_statement._BINARY)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        cursor.execute(f"PREPARE planned AS {numbered}")
+        cursor.execute(f"EXPLAIN EXECUTE planned ({nulls})")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+        cursor.execute("DEALLOCATE planned")
+    assert "Index Cond: ((holder_id = $2) AND (credits_key_hash(" in plan
+
+
 @pytest.mark.parametrize("text", ["key", "description"])
 def test_a_text_with_a_nul_is_refused_and_not_cut(rich: User, text: str) -> None:
     given: dict[str, Any] = {"service": "shop", "key": "k", "request": b"", text: "a\0b"}
