@@ -37,7 +37,7 @@ class ReleaseOrder(Order):
 def _release_each(given: Given) -> None:
     """Release each by itself: what was settled since the page was opened is named, and the others are released."""
     for hold in given.subject:
-        if hold.user_id == staff_id(given.request):
+        if hold.holder_id == staff_id(given.request):
             messages.error(given.request, f"Hold {hold.pk}: {OF_ONES_OWN}")
             continue
         try:
