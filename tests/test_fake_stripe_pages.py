@@ -75,7 +75,8 @@ class TestPortal:
         assert "https://shop.test/" in browser.get(here).text
         for action, ends in (("cancel", True), ("resume", False)):
             browser.post(here, data={"action": action, "id": made.id})
-            assert sdk.v1.subscriptions.retrieve(made.id).cancel_at_period_end is ends
+            found = sdk.v1.subscriptions.retrieve(made.id)
+            assert (found.cancel_at_period_end, found.cancel_at is not None) == (False, ends)
         card = sdk.v1.payment_methods.list({"customer": customer}).data[0]
         browser.post(here, data={"action": "detach", "id": card.id})
         assert sdk.v1.payment_methods.list({"customer": customer}).data == []

@@ -12,7 +12,14 @@ from tests.fake_stripe import conformity, kinds, stories
 from tests.fake_stripe.control import Control
 
 # Those that are only ever parts of others, and one that nobody fetches.
-PARTS = {"billing_portal.configuration", "item", "line_item", "plan", "subscription_item"}
+PARTS = {
+    "billing_portal.configuration",
+    "credit_note_line_item",
+    "item",
+    "line_item",
+    "plan",
+    "subscription_item",
+}
 
 
 def test_the_version_is_dj_stripes_and_of_the_sdks_release() -> None:

@@ -31,6 +31,13 @@ def stop_collecting(store: Store, invoice: Json, *, unfinished: bool) -> None:
         invoice.update(auto_advance=False, next_payment_attempt=None, automatically_finalizes_at=None)
 
 
+def schedule_end_in_portal(store: Store, subscription: Json) -> Json:
+    """End it as flexible billing does: a date, and `cancel_at_period_end` stays false
+    (https://docs.stripe.com/billing/subscriptions/billing-mode/compare#scheduled-subscription-cancellation).
+    """
+    return {**schedule_end(store, subscription, at_period_end=True), "cancel_at_period_end": False}
+
+
 def schedule_end(store: Store, subscription: Json, *, at_period_end: bool) -> Json:
     """The fields that change with `cancel_at_period_end`."""
     if not at_period_end:

@@ -14,14 +14,15 @@ from tests.fake_stripe.wire import Json
 def charge(store: Store, intent: Json, method: Json, card: Card) -> Json:
     """A charge that succeeded or failed, as the card has it."""
     failed = card.charging is not None
+    waits = intent["capture_method"] == "manual" and not failed
     made = store.add(
         "charge",
         amount=intent["amount"],
-        amount_captured=0 if failed else intent["amount"],
+        amount_captured=0 if failed or waits else intent["amount"],
         amount_refunded=0,
         billing_details=dict(method["billing_details"]),
         calculated_statement_descriptor="FAKE STRIPE",
-        captured=not failed,
+        captured=not failed and not waits,
         currency=intent["currency"],
         customer=intent["customer"],
         description=intent["description"],
@@ -39,7 +40,7 @@ def charge(store: Store, intent: Json, method: Json, card: Card) -> Json:
         refunded=False,
         status="failed" if failed else "succeeded",
     )
-    if not failed:
+    if not failed and not waits:
         made["balance_transaction"] = book(store, made, made["amount"], "charge")["id"]
     store.emit("charge.failed" if failed else "charge.succeeded", made)
     return made

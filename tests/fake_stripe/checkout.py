@@ -2,6 +2,7 @@
 
 import secrets
 
+from tests.fake_stripe import discounts
 from tests.fake_stripe.expansion import includes
 from tests.fake_stripe.kinds import listed, make
 from tests.fake_stripe.listing import page
@@ -19,12 +20,14 @@ SHORTEST = 30 * 60
     "checkout.SessionCreateParams",
     "mode customer customer_email customer_creation client_reference_id line_items success_url cancel_url metadata "
     "expires_at payment_intent_data subscription_data setup_intent_data payment_method_collection "
-    "payment_method_types currency locale",
+    "payment_method_types currency locale discounts automatic_tax",
 )
 def create(store: Store, params: Json) -> Json:
     check(store, params)
     identifier = store.new_id("checkout.session")
     lines = [line_item(store, one) for one in params.get("line_items", [])]
+    coupon = discounts.chosen(store, params)
+    reprice(store, lines, coupon, taxed=params.get("automatic_tax", {}).get("enabled", False))
     total = sum(line["amount_total"] for line in lines) if lines else None
     mode = params["mode"]
     trial = bool(params.get("subscription_data", {}).get("trial_period_days"))
@@ -50,7 +53,7 @@ def create(store: Store, params: Json) -> Json:
         success_url=params["success_url"],
         url=f"{store.public_url}/c/pay/{identifier}#{secrets.token_urlsafe(12)}",
     )
-    store.private[identifier] = {"params": params, "lines": lines}
+    store.private[identifier] = {"params": params, "lines": lines, "coupon": coupon}
     return session
 
 
@@ -97,7 +100,10 @@ def check_expiry(seconds: int) -> None:
 def check_data(params: Json) -> None:
     """Each `..._data` belongs to one mode, and of their fields the fake has the ones that billing needs."""
     known = {
-        "payment_intent_data": ("payment", {"metadata", "setup_future_usage", "description"}),
+        "payment_intent_data": (
+            "payment",
+            {"metadata", "setup_future_usage", "description", "capture_method"},
+        ),
         "subscription_data": (
             "subscription",
             {"metadata", "trial_period_days", "trial_settings", "description"},
@@ -136,6 +142,14 @@ def line_item(store: Store, given: Json) -> Json:
         price=price,
         quantity=given.get("quantity", 1),
     )
+
+
+def reprice(store: Store, lines: list[Json], coupon: Json | None, *, taxed: bool) -> None:
+    taken = discounts.off(coupon, [line["amount_subtotal"] for line in lines])
+    for line, off in zip(lines, taken, strict=True):
+        added = discounts.tax(store, line["amount_subtotal"] - off, enabled=taxed)
+        line.update(amount_discount=off, amount_tax=added)
+        line["amount_total"] = line["amount_subtotal"] - off + added
 
 
 @includes("checkout.session", "line_items")

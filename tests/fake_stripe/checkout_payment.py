@@ -32,6 +32,8 @@ def pay(store: Store, session: Json, method: Json) -> Json:
     params = store.private[session["id"]]["params"]
     data = params.get("payment_intent_data", {})
     intent = store.tables["payment_intent"].get(session["payment_intent"])
+    if not session["amount_total"]:
+        return {"status": "succeeded", "payment_method": method["id"]}  # nothing to pay: no intent is made
     if intent is None:
         intent = payments.new(
             store,
@@ -41,6 +43,7 @@ def pay(store: Store, session: Json, method: Json) -> Json:
             metadata=merged(None, data.get("metadata")),
             description=data.get("description"),
             setup_future_usage=data.get("setup_future_usage"),
+            capture_method=data.get("capture_method", "automatic_async"),
         )
         session["payment_intent"] = intent["id"]
     intent["payment_method"] = method["id"]
@@ -84,7 +87,7 @@ PAYERS = {"payment": pay, "setup": save_card, "subscription": subscribe}
 
 
 def outcome(store: Store, session: Json, intent: Json) -> Json:
-    if intent["status"] == "succeeded":
+    if intent["status"] in {"succeeded", "requires_capture"}:
         complete(store, session, intent)
         return {"status": "complete"}
     if intent["status"] == "requires_action":
@@ -104,9 +107,16 @@ def complete(store: Store, session: Json, intent: Json) -> None:
         status="complete",
         url=None,
         customer_details={**details, "email": email, "tax_exempt": "none", "tax_ids": []},
-        payment_status="paid" if session["amount_total"] else "no_payment_required",
+        payment_status=payment_status(session, intent),
     )
     store.emit("checkout.session.completed", session)
+
+
+def payment_status(session: Json, intent: Json) -> str:
+    """Until it is captured, what was authorized is unpaid."""
+    if not session["amount_total"]:
+        return "no_payment_required"
+    return "unpaid" if intent["status"] == "requires_capture" else "paid"
 
 
 def begin_subscription(store: Store, session: Json, method: str) -> None:
@@ -116,6 +126,7 @@ def begin_subscription(store: Store, session: Json, method: str) -> None:
     }
     items = [{"price": one["price"], "quantity": one.get("quantity", 1)} for one in params["line_items"]]
     request = {"customer": session["customer"], "items": items, "default_payment_method": method, **data}
+    request |= {name: params[name] for name in ("discounts", "automatic_tax") if name in params}
     subscription = subscriptions.start(store, request)
     charged = invoices.intent_of(store, store.get("invoice", subscription["latest_invoice"]))
     if charged and charged["status"] == "requires_action":

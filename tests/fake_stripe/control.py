@@ -125,6 +125,9 @@ class Control:
     def close_dispute(self, dispute: str, status: str = "won") -> Json:
         return dict(self.call("close_dispute", dispute=dispute, status=status))
 
+    def portal_end(self, subscription: str, *, ends: bool = True) -> Json:
+        return dict(self.call("portal_end", subscription=subscription, ends=ends))
+
     def break_card(self, payment_method: str, code: str | None = "generic_decline") -> None:
         self.call("break_card", payment_method=payment_method, code=code)
 

@@ -72,7 +72,7 @@ def renew(application: Application, *, subscription: str) -> Json:
 
 @action
 def settings(application: Application, **values: Any) -> Json:
-    """search_lag (seconds), dunning_days, dunning_end (cancel, unpaid, past_due)."""
+    """search_lag (seconds), dunning_days, dunning_end (cancel, unpaid, past_due), tax_percent."""
     unknown = values.keys() - application.store.settings.keys()
     if unknown:
         raise Refusal(f"No such settings: {sorted(unknown)}")
@@ -225,6 +225,14 @@ def dispute(application: Application, *, charge: str, **options: Any) -> Json:
 def close_dispute(application: Application, *, dispute: str, status: str = "won") -> Json:
     store = application.store
     return disputes.close_as(store, store.get("dispute", dispute), status)
+
+
+@action
+def portal_end(application: Application, *, subscription: str, ends: bool = True) -> Json:
+    """End a subscription with its period as a customer does in the portal, or take that back."""
+    found = application.store.get("subscription", subscription)
+    pages.end_in_portal(application.store, found, ends=ends)
+    return found
 
 
 @action

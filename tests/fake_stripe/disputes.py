@@ -27,7 +27,7 @@ def open_(
         raise Refusal("The charge is disputed already.")
     dispute = store.add(
         "dispute",
-        amount=amount or charge["amount"] - charge["amount_refunded"],
+        amount=amount or charge["amount_captured"] - charge["amount_refunded"],
         balance_transactions=[],
         charge=charge["id"],
         currency=charge["currency"],

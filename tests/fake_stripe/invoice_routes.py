@@ -56,7 +56,7 @@ def finalize(store: Store, params: Json, identifier: str) -> Json:
     return invoice
 
 
-@route("POST", "/v1/invoices/{id}/pay", "InvoicePayParams", "payment_method off_session")
+@route("POST", "/v1/invoices/{id}/pay", "InvoicePayParams", "payment_method off_session paid_out_of_band")
 def pay(store: Store, params: Json, identifier: str) -> Json:
     """A decline is a 402; the invoice stays open."""
     invoice = store.get("invoice", identifier)
@@ -64,6 +64,9 @@ def pay(store: Store, params: Json, identifier: str) -> Json:
         invoices.finalize(store, invoice)
     if invoice["status"] != "open":
         raise Refusal("Invoice is already paid", code="invoice_already_paid")
+    if params.get("paid_out_of_band"):
+        invoices.pay_outside(store, invoice)
+        return invoice
     method = chosen_method(store, params)
     if method is None and invoices.default_method(store, invoice) is None:
         raise no_method()

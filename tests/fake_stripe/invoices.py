@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from tests.fake_stripe import payments
+from tests.fake_stripe import balances, discounts, invoice_items, payments
 from tests.fake_stripe.expansion import includes
 from tests.fake_stripe.kinds import listed
 from tests.fake_stripe.store import Store
@@ -16,15 +16,25 @@ AFTERWARDS: list[Callable[[Store, Json, str], None]] = []  # the last is "paid",
 def draft(store: Store, subscription: Json, reason: str, lines: list[Json], **values: Any) -> Json:
     customer = store.get("customer", subscription["customer"])
     identifier = store.new_id("invoice")
-    total = sum(line["amount"] for line in lines)
+    lines = [*lines, *invoice_items.waiting(store, customer["id"], subscription, identifier)]
+    private = store.private[subscription["id"]]
+    coupon = private.get("coupon")
+    discounts.apply(store, lines, coupon, taxed=subscription["automatic_tax"]["enabled"])
+    if coupon and coupon["duration"] == "once":
+        del private["coupon"]
+    subtotal = sum(line["amount"] for line in lines)
+    total = sum(map(discounts.total, lines))
     starting_balance = customer["balance"]
     due = max(0, total + starting_balance)
+    sends = subscription["collection_method"] == "send_invoice"
     for line in lines:
         line["invoice"] = identifier
     invoice = store.add(
         "invoice",
         id=identifier,
         **blank_values(),
+        collection_method=subscription["collection_method"],
+        due_date=store.now() + (subscription["days_until_due"] or 0) * 86_400 if sends else None,
         amount_due=due,
         amount_remaining=due,
         billing_reason=reason,
@@ -37,10 +47,10 @@ def draft(store: Store, subscription: Json, reason: str, lines: list[Json], **va
         period_start=min(line["period"]["start"] for line in lines),
         period_end=store.now(),
         starting_balance=starting_balance,
-        subtotal=total,
-        subtotal_excluding_tax=total,
+        subtotal=subtotal,
+        subtotal_excluding_tax=subtotal,
         total=total,
-        total_excluding_tax=total,
+        total_excluding_tax=total - sum(tax["amount"] for line in lines for tax in line["taxes"]),
         **values,
     )
     subscription["latest_invoice"] = identifier
@@ -65,7 +75,6 @@ def blank_values() -> Json:
             "provider": None,
             "status": None,
         },
-        "collection_method": "charge_automatically",
         "customer_tax_exempt": "none",
         "customer_tax_ids": [],
         "default_tax_rates": [],
@@ -99,14 +108,25 @@ def subscription_of(store: Store, invoice: Json) -> Json:
 
 
 def finalize(store: Store, invoice: Json) -> None:
-    """Gets its number, takes the customer's balance, and asks for the rest by a payment intent."""
+    """Gets its number, takes the customer's balance as it is now, and asks for the rest by a payment intent.
+
+    What comes to less than nothing is a credit of the customer's balance.
+    """
     customer = store.tables["customer"][invoice["customer"]]
     number = customer["next_invoice_sequence"]
     customer["next_invoice_sequence"] += 1
-    customer["balance"] += invoice["amount_due"] - invoice["total"]
+    starting_balance = customer["balance"]
+    due = max(0, invoice["total"] + starting_balance)
+    applied = invoice["total"] - due
+    balances.move(
+        store, customer, applied, "applied_to_invoice", invoice=invoice["id"], currency=invoice["currency"]
+    )
     page = f"{store.public_url}/invoices/{invoice['id']}"
     invoice.update(
         status="open",
+        amount_due=due,
+        amount_remaining=due,
+        starting_balance=starting_balance,
         number=f"{customer['invoice_prefix']}-{number:04}",
         effective_at=store.now(),
         ending_balance=customer["balance"],
@@ -164,8 +184,10 @@ def intent_of(store: Store, invoice: Json) -> Json | None:
 
 
 def attempt(store: Store, invoice: Json, *, payment_method: str | None = None) -> None:
-    """One try to charge it; without any card it fails just so."""
+    """One try to charge it; without any card it fails just so. One that is sent waits for the customer."""
     intent = intent_of(store, invoice)
+    if invoice["collection_method"] == "send_invoice" and payment_method is None:
+        return
     if invoice["status"] != "open" or intent is None:
         return
     method = payment_method or default_method(store, invoice)
@@ -189,6 +211,18 @@ def after_payment(store: Store, intent: Json) -> None:
 
 
 payments.AFTERWARDS.append(after_payment)
+
+
+def pay_outside(store: Store, invoice: Json) -> None:
+    """Somebody says that it was paid in another way: its intent is given up."""
+    intent = intent_of(store, invoice)
+    if intent and intent["status"] in payments.OPEN:
+        payments.end(store, intent, "automatic")
+        for payment in store.all("invoice_payment", invoice=invoice["id"], status="open"):
+            payment["status"] = "canceled"
+            payment["status_transitions"]["canceled_at"] = store.now()
+    invoice["amount_paid_off_stripe"] = invoice["amount_remaining"]
+    mark_paid(store, invoice)
 
 
 def mark_paid(store: Store, invoice: Json) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import escape
 
-from tests.fake_stripe import checkout_payment, payment_methods, payments, setup_intents, subscription_routes
+from tests.fake_stripe import cancellation, checkout_payment, payment_methods, payments, setup_intents
 from tests.fake_stripe.cards import CARDS
 from tests.fake_stripe.store import Store
 from tests.fake_stripe.wire import Json, Refusal, missing
@@ -113,7 +113,7 @@ def portal_page(store: Store, identifier: str, form: Json | None) -> Page:
 
 
 def portal_subscription(subscription: Json) -> str:
-    ends = subscription["cancel_at_period_end"]
+    ends = subscription["cancel_at"] is not None
     words = f"<p>{escape(subscription['id'])}: {subscription['status']}{', ends with its period' if ends else ''}</p>"
     if subscription["status"] in {"canceled", "incomplete_expired"}:
         return words
@@ -133,8 +133,16 @@ def act_in_portal(store: Store, session: Json, form: Json) -> None:
     if form.get("action") == "detach":
         payment_methods.detach(store, {}, subject["id"])
     else:
-        ends = form.get("action") == "cancel"
-        subscription_routes.update(store, {"cancel_at_period_end": ends}, subject["id"])
+        end_in_portal(store, subject, ends=form.get("action") == "cancel")
+
+
+def end_in_portal(store: Store, subscription: Json, *, ends: bool) -> None:
+    changes = (
+        cancellation.schedule_end_in_portal(store, subscription)
+        if ends
+        else cancellation.schedule_end(store, subscription, at_period_end=False)
+    )
+    store.change(subscription, "customer.subscription.updated", **changes)
 
 
 PAGES: dict[str, Callable[[Store, str, Json | None], Page]] = {

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.fake_stripe import payment_methods
 from tests.fake_stripe.cards import MESSAGES, OWN_CODES, declined
-from tests.fake_stripe.charges import charge
+from tests.fake_stripe.charges import book, charge
 from tests.fake_stripe.listing import page, search
 from tests.fake_stripe.routing import PAGE, route
 from tests.fake_stripe.store import Store, merged
@@ -30,14 +30,13 @@ def new(store: Store, *, amount: int, currency: str, **values: Any) -> Json:
         amount_capturable=0,
         amount_details={"tip": {}},
         amount_received=0,
-        capture_method="automatic_async",
         client_secret=f"{identifier}_secret_{secrets.token_hex(12)}",
         confirmation_method="automatic",
         currency=currency,
         payment_method_options={"card": {"request_three_d_secure": "automatic"}},
         payment_method_types=["card"],
         status="requires_confirmation" if values.get("payment_method") else "requires_payment_method",
-        **{"metadata": {}, **values},
+        **{"metadata": {}, "capture_method": "automatic_async", **values},
     )
     store.emit("payment_intent.created", intent)
     return intent
@@ -100,9 +99,11 @@ def fail(store: Store, intent: Json, method: Json, code: str, **extra: Any) -> N
 
 
 def succeed(store: Store, intent: Json, method: Json, made: Json) -> None:
+    manual = intent["capture_method"] == "manual"
     intent.update(
-        status="succeeded",
-        amount_received=intent["amount"],
+        status="requires_capture" if manual else "succeeded",
+        amount_capturable=intent["amount"] if manual else 0,
+        amount_received=0 if manual else intent["amount"],
         last_payment_error=None,
         latest_charge=made["id"],
         next_action=None,
@@ -110,7 +111,25 @@ def succeed(store: Store, intent: Json, method: Json, made: Json) -> None:
     if intent["setup_future_usage"] and intent["customer"]:
         store.private[method["id"]]["set_up"] = True
         payment_methods.save(store, method, intent["customer"])
+    store.emit("payment_intent.amount_capturable_updated" if manual else "payment_intent.succeeded", intent)
+
+
+@route("POST", "/v1/payment_intents/{id}/capture", "PaymentIntentCaptureParams", "amount_to_capture")
+def capture(store: Store, params: Json, identifier: str) -> Json:
+    """Once, all or a part; the rest is given free (https://docs.stripe.com/payments/place-a-hold-on-a-payment-method)."""
+    intent = store.get("payment_intent", identifier)
+    if intent["status"] != "requires_capture":
+        raise unexpected_state(intent, "capture")
+    amount: int = params.get("amount_to_capture") or intent["amount_capturable"]
+    if not 0 < amount <= intent["amount_capturable"]:
+        raise Refusal("The amount to capture exceeds what is capturable.", param="amount_to_capture")
+    made = store.get("charge", intent["latest_charge"])
+    made.update(amount_captured=amount, captured=True)
+    made["balance_transaction"] = book(store, made, amount, "charge")["id"]
+    store.emit("charge.captured", made)
+    intent.update(status="succeeded", amount_received=amount, amount_capturable=0)
     store.emit("payment_intent.succeeded", intent)
+    return intent
 
 
 def authenticate(store: Store, intent: Json, *, success: bool) -> None:

@@ -10,7 +10,7 @@ from tests.fake_stripe.wire import Json, Refusal
 @route("POST", "/v1/refunds", "RefundCreateParams", "charge payment_intent amount reason metadata")
 def create(store: Store, params: Json) -> Json:
     charge = charge_of(store, params)
-    left = charge["amount"] - charge["amount_refunded"]
+    left = charge["amount_captured"] - charge["amount_refunded"]
     amount = params.get("amount", left)
     check(charge, amount, left)
     refund = store.add(
@@ -69,7 +69,7 @@ def check(charge: Json, amount: int, left: int) -> None:
 def apply(store: Store, charge: Json, amount: int) -> None:
     total = charge["amount_refunded"] + amount
     previous = {"amount_refunded": charge["amount_refunded"], "refunded": charge["refunded"]}
-    charge.update(amount_refunded=total, refunded=total == charge["amount"])
+    charge.update(amount_refunded=total, refunded=total == charge["amount_captured"])
     store.emit("charge.refunded", charge, previous)
 
 

@@ -84,12 +84,16 @@ def finalize(store: Store, invoice: Json) -> None:
 
 
 def end_period(store: Store, subscription: Json) -> None:
-    if subscription["cancel_at_period_end"]:
+    if subscription["cancel_at_period_end"] or is_over(store, subscription):
         cancellation.end(store, subscription, reason="cancellation_requested")
     elif subscription["status"] == "trialing" and lacks_card(store, subscription):
         end_trial_without_card(store, subscription)
     else:
         renew(store, subscription)
+
+
+def is_over(store: Store, subscription: Json) -> bool:
+    return subscription["cancel_at"] is not None and subscription["cancel_at"] <= store.now()
 
 
 def lacks_card(store: Store, subscription: Json) -> bool:

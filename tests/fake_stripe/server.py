@@ -8,7 +8,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.fake_stripe import checkout, control_routes, customers, events, invoice_routes, pages, portal  # noqa: F401
+from tests.fake_stripe import (  # noqa: F401
+    balances,
+    checkout,
+    control_routes,
+    credit_notes,
+    customers,
+    events,
+    invoice_routes,
+    pages,
+    portal,
+    subscription_routes,
+)
 from tests.fake_stripe.application import Application, Hangup, Request, Start
 from tests.fake_stripe.idempotency import Answer
 from tests.fake_stripe.kinds import API_VERSION

@@ -19,11 +19,16 @@ PREFIXES = {
     "billing_portal.session": "bps",
     "charge": "ch",
     "checkout.session": "cs_test",
+    "coupon": "coupon",
+    "credit_note": "cn",
+    "credit_note_line_item": "cnli",
     "customer": "cus",
+    "customer_balance_transaction": "cbtxn",
     "dispute": "du",
     "event": "evt",
     "invoice": "in",
     "invoice_payment": "inpay",
+    "invoiceitem": "ii",
     "item": "li",
     "line_item": "il",
     "payment_intent": "pi",
@@ -53,7 +58,12 @@ class Store:
         self.deleted: dict[str, Json] = {}
         self.offset = 0
         self.request: Json = {"id": None, "idempotency_key": None}
-        self.settings: Json = {"search_lag": 0, "dunning_days": [3, 5, 7], "dunning_end": "cancel"}
+        self.settings: Json = {
+            "search_lag": 0,
+            "dunning_days": [3, 5, 7],
+            "dunning_end": "cancel",
+            "tax_percent": 0,
+        }
 
     def now(self) -> int:
         return int(time.time()) + self.offset
@@ -68,7 +78,7 @@ class Store:
     def add(self, kind: str, **values: Any) -> Json:
         """Inserts a new object; `id` and `created` are given to it unless it brings them."""
         values["id"] = values.get("id") or self.new_id(kind)
-        if kind not in {"item", "line_item"}:
+        if kind not in {"invoiceitem", "item", "line_item"}:
             values.setdefault("created", self.now())
         self.tables[kind][values["id"]] = built = make(kind, **values)
         return built

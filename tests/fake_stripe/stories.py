@@ -23,7 +23,7 @@ def everything(fake_stripe: Control) -> stripe.StripeClient:
     customer = person(sdk)
     a_pack(sdk, fake_stripe, customer)
     subscriptions(sdk, fake_stripe, customer)
-    rest(sdk, customer)
+    rest(sdk, fake_stripe, customer)
     return sdk
 
 
@@ -85,11 +85,37 @@ def subscriptions(sdk: stripe.StripeClient, fake_stripe: Control, customer: str)
     )
 
 
-def rest(sdk: stripe.StripeClient, customer: str) -> None:
+def rest(sdk: stripe.StripeClient, fake_stripe: Control, customer: str) -> None:
     api = sdk.v1
+    an_invoice_with_everything(sdk, fake_stripe, customer)
     api.setup_intents.create({"customer": customer, "usage": "off_session"})
     api.setup_intents.create(
         {"customer": customer, "payment_method": "pm_card_threeDSecure2Required", "confirm": True}
     )
     api.billing_portal.sessions.create({"customer": customer, "return_url": "https://shop.test/"})
     api.webhook_endpoints.create({"url": "http://127.0.0.1:9/", "enabled_events": ["invoice.paid"]})
+
+
+def an_invoice_with_everything(sdk: stripe.StripeClient, fake_stripe: Control, customer: str) -> None:
+    """A coupon, tax, a one-off item, sent and paid late; then credited in part to the balance."""
+    api = sdk.v1
+    fake_stripe.settings(tax_percent=20)
+    coupon = api.coupons.create({"percent_off": 10, "duration": "once"})
+    api.invoice_items.create(
+        {"customer": customer, "amount": 700, "currency": "eur", "description": "Set-up"}
+    )
+    subscription = api.subscriptions.create(
+        {
+            "customer": customer,
+            "items": [{"price": "price_sub_basic"}],
+            "collection_method": "send_invoice",
+            "days_until_due": 30,
+            "discounts": [{"coupon": coupon.id}],
+            "automatic_tax": {"enabled": True},
+        }
+    )
+    card = api.payment_methods.attach("pm_card_mastercard", {"customer": customer})
+    invoice = str(subscription.latest_invoice)
+    api.invoices.pay(invoice, {"payment_method": card.id})
+    api.credit_notes.create({"invoice": invoice, "amount": 300, "credit_amount": 100, "refund_amount": 200})
+    fake_stripe.portal_end(subscription.id)

@@ -18,6 +18,8 @@ def change(store: Store, subscription: Json, params: Json, plain: Json) -> None:
         if "items" in params:
             raise unsupported("items and trial_end in one request", "trial_end")
         store.change(subscription, UPDATED, **plain)
+        if trial_end == "now":
+            check_payable(store, subscription, params)
         move_trial_end(store, subscription, trial_end)
         return
     old = copy.deepcopy(subscription["items"]["data"])

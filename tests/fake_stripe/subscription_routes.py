@@ -10,13 +10,12 @@ from tests.fake_stripe.wire import Json, Refusal, unsupported
 
 SHARED = (
     "items metadata default_payment_method payment_behavior description off_session trial_end trial_settings "
-    "payment_settings proration_behavior cancel_at_period_end collection_method"
+    "payment_settings proration_behavior cancel_at_period_end cancel_at collection_method days_until_due discounts "
+    "automatic_tax"
 )
 
 
 def refuse_what_is_not_here(params: Json) -> None:
-    if params.get("collection_method", "charge_automatically") != "charge_automatically":
-        raise unsupported("send_invoice", "collection_method")
     settings = params.get("payment_settings", {})
     for name in settings:
         if name not in {"save_default_payment_method", "payment_method_types"}:
@@ -71,10 +70,24 @@ def plain_changes(store: Store, subscription: Json, params: Json) -> Json:
     for name in ("payment_settings", "trial_settings", "cancellation_details"):
         if name in params:
             changes[name] = {**subscription[name], **params[name]}
-    if "cancel_at_period_end" in params:
-        ends = params["cancel_at_period_end"]
-        changes.update(cancellation.schedule_end(store, subscription, at_period_end=ends))
+    changes.update(end_changes(store, subscription, params))
     return changes
+
+
+def end_changes(store: Store, subscription: Json, params: Json) -> Json:
+    """A date that the portal set is cleared by `cancel_at` alone: `cancel_at_period_end` is false already."""
+    if "cancel_at" in params and "cancel_at_period_end" in params:
+        raise Refusal(
+            "You may only specify one of `cancel_at` and `cancel_at_period_end`.", param="cancel_at"
+        )
+    if "cancel_at" in params:
+        if params["cancel_at"]:
+            raise unsupported("a date for the end", "cancel_at")
+        return cancellation.schedule_end(store, subscription, at_period_end=False)
+    ends: bool = params.get("cancel_at_period_end", subscription["cancel_at_period_end"]) is True
+    if ends == subscription["cancel_at_period_end"]:
+        return {}
+    return cancellation.schedule_end(store, subscription, at_period_end=ends)
 
 
 @route(

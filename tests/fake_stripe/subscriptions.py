@@ -1,6 +1,7 @@
 """Subscriptions: how they begin and what becomes of them when an invoice is paid or not."""
 
 from tests.fake_stripe import (
+    discounts,
     invoice_lines,
     invoice_routes,
     invoices,
@@ -29,10 +30,15 @@ def start(store: Store, params: Json) -> Json:
         price["unit_amount"] * one.get("quantity", 1)
         for price, one in zip(prices, params["items"], strict=True)
     )
-    if not trial_end and due:
+    sends = params.get("collection_method") == "send_invoice"
+    if sends and "days_until_due" not in params:
+        raise Refusal("Missing required param: days_until_due.", code="parameter_missing")
+    if not trial_end and due and not sends:
         check_payable(store, customer, method, behavior)
     subscription = store.add("subscription", **first_values(store, params, prices, now, trial_end))
     subscription["default_payment_method"] = method
+    if coupon := discounts.chosen(store, params):
+        store.private[subscription["id"]]["coupon"] = coupon
     store.emit("customer.subscription.created", subscription)
     begin(store, subscription, behavior)
     return subscription
@@ -107,13 +113,18 @@ def first_values(store: Store, params: Json, prices: list[Json], now: int, trial
     )
     return {
         "id": identifier,
-        "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
+        "automatic_tax": {
+            "disabled_reason": None,
+            "enabled": params.get("automatic_tax", {}).get("enabled", False),
+            "liability": None,
+        },
         "billing_cycle_anchor": anchor,
         "billing_mode": {"flexible": {"proration_discounts": "included"}, "type": "flexible"},
         "billing_schedules": [],
         "cancel_at_period_end": False,
         "cancellation_details": dict.fromkeys(("comment", "feedback", "feedback_option", "reason")),
-        "collection_method": "charge_automatically",
+        "collection_method": params.get("collection_method", "charge_automatically"),
+        "days_until_due": params.get("days_until_due"),
         "currency": prices[0]["currency"],
         "customer": params["customer"],
         "default_tax_rates": [],
@@ -135,7 +146,7 @@ def first_values(store: Store, params: Json, prices: list[Json], now: int, trial
             **params.get("payment_settings", {}),
         },
         "start_date": now,
-        "status": "trialing" if trial_end else "incomplete",
+        "status": "trialing" if trial_end else "active" if params.get("days_until_due") else "incomplete",
         "trial_end": trial_end,
         "trial_settings": {"end_behavior": end_behavior},
         "trial_start": now if trial_end else None,
