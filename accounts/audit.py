@@ -81,10 +81,12 @@ class Event(StrEnum):
     PAYMENT_DISPUTED = "payment_disputed"
     TRIAL_ENDING = "trial_ending"
     CARD_EXPIRING = "card_expiring"
+    SUBSCRIBED_TWICE = "subscribed_twice"
     # What staff does with billing. The actor is the one who did it.
     REFUND_ORDERED = "refund_ordered"
     CANCELLATION_ORDERED = "cancellation_ordered"
     SETTLEMENT_ORDERED = "settlement_ordered"
+    PAYMENT_ASSIGNED = "payment_assigned"
     EVENT_REPLAYED = "stripe_event_replayed"
     PLAN_CHANGED = "plan_changed"
     # What staff does with credits. The actor is the one who did it.

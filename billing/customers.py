@@ -1,34 +1,76 @@
 """Know which Stripe customer a user is. The link is ours: nothing that an event says changes it."""
 
 import hashlib
+import hmac
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 
+import structlog
+from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from accounts.errors import UserNotFound
 from accounts.kit.nudge import Nudge
 from accounts.models import User
-from billing.errors import BillingFailed, BillingUnavailable
-from billing.models import CustomerChange, CustomerLink
+from billing.errors import BillingFailed, BillingUnavailable, StripeObjectMissing
+from billing.models import CustomerChange, CustomerLink, FormerCustomer
 from billing.stripe import gateway
 from billing.stripe.shapes import Object
+from credits.ledger.calls import mac_key
 
 KEYS = 3
 SECONDS_OF_A_KEY = 3600
 
+log = structlog.get_logger("billing")
 worker = Nudge("billing.tasks.carry_out_changes", gather=0.1)
 
 
 def user_of(customer: str) -> uuid.UUID | None:
-    return CustomerLink.objects.filter(customer=customer).values_list("user_id", flat=True).first()
+    """Return whose customer this is or was."""
+    for model in (CustomerLink, FormerCustomer):
+        user_id = model.objects.filter(customer=customer).values_list("user_id", flat=True).first()
+        if user_id is not None:
+            return user_id
+    return None
 
 
 def is_erased(customer: str) -> bool:
     """Tell whether this customer was a user who is erased: nothing is kept about them."""
-    return CustomerLink.objects.filter(customer=customer, user__status=User.Status.DELETED).exists()
+    return bool(User.objects.filter(pk=user_of(customer), status=User.Status.DELETED).exists())
+
+
+def all_of(user_id: uuid.UUID) -> list[str]:
+    """Return the customers that a user is and was, the current one first."""
+    current = customer_of(user_id)
+    former = FormerCustomer.objects.filter(user=user_id).order_by("-retired_at").values_list("pk", flat=True)
+    return [*([current] if current else []), *former]
+
+
+@transaction.atomic
+def retire(customer: str) -> None:
+    """Stripe has deleted this customer: its payments stay its user's, who gets another with the next call."""
+    link = CustomerLink.objects.select_for_update().filter(customer=customer).select_related("user").first()
+    if link is None or link.user.status == User.Status.DELETED:
+        return
+    FormerCustomer.objects.create(customer=customer, user=link.user)
+    log.warning("customer_deleted_at_stripe", customer=customer, user=str(link.pk))
+    link.delete()
+
+
+def retire_if_deleted(user_id: uuid.UUID) -> bool:
+    """Retire the user's customer if Stripe says that it is deleted. Raises what the gateway raises."""
+    customer = customer_of(user_id)
+    if customer is None:
+        return False
+    try:
+        gone = bool(gateway.retrieve_customer(customer).get("deleted"))
+    except StripeObjectMissing:
+        gone = True
+    if gone:
+        retire(customer)
+    return gone
 
 
 def customer_of(user_id: uuid.UUID) -> str | None:
@@ -71,9 +113,12 @@ def _made_before(user: User) -> Iterator[Object]:
 
 def _create(user: User, attempt: int) -> str:
     email = user.email or ""
-    fields = f"{user.pk} {email} {int(time.time() // SECONDS_OF_A_KEY)} {attempt}"
+    former = FormerCustomer.objects.filter(
+        user=user
+    ).count()  # a key of theirs would answer with the deleted one
+    fields = f"{user.pk} {email} {int(time.time() // SECONDS_OF_A_KEY)} {attempt} {former}"
     key = f"customer-{hashlib.sha256(fields.encode()).hexdigest()}"
-    made = gateway.create_customer(email=email or None, metadata={"user_id": str(user.pk)}, key=key)
+    made = gateway.create_customer(email=email or None, metadata=marks(user.pk), key=key)
     return str(made["id"])
 
 
@@ -87,6 +132,64 @@ def _link(user: User, customer: str) -> str:
             raise BillingUnavailable from error
         return known
     return customer
+
+
+# ---------------------------------------------------------------- whose an unknown customer is
+
+
+def marks(user_id: uuid.UUID) -> dict[str, str]:
+    """Return what we write into a customer's metadata: whose it is, and that we say so."""
+    return {"user_id": str(user_id), "proof": _proofs(user_id)[0]}
+
+
+def _proofs(user_id: uuid.UUID) -> list[str]:
+    """Return our keyed digest of user and environment, under every key still configured, newest first: a customer that
+    was copied from another environment, or whose metadata somebody has written, does not have it."""
+    text = f"{settings.TOKEN_ISSUER} {settings.STRIPE_LIVE_MODE} {user_id}".encode()
+    return [
+        hashlib.blake2b(text, digest_size=16, key=mac_key(key), person=b"customer").hexdigest()
+        for key in settings.LEDGER_DIGEST_KEYS
+    ]
+
+
+def adopt(customer: str) -> uuid.UUID | None:
+    """Link a customer that we do not know and that is ours by its mark, as after a restored backup.
+
+    None where the mark is missing or wrong, its user is gone or has another customer, or two claim the same user: then
+    staff say whose it is. Raises what the gateway raises.
+    """
+    user = _marked_user(gateway.retrieve_customer(customer)) if customer else None
+    if user is None or customer_of(user.pk) is not None:
+        return None
+    claimants = {found["id"] for found in _made_before(user) if _marked_user(found) == user}
+    if claimants - {customer} or _link(user, customer) != customer:
+        return None
+    log.warning("customer_linked_again", customer=customer, user=str(user.pk))
+    return user.pk
+
+
+def _marked_user(found: Object) -> User | None:
+    metadata = found.get("metadata") or {}
+    try:
+        user_id = uuid.UUID(str(metadata.get("user_id")))
+    except ValueError:
+        return None
+    given = str(metadata.get("proof") or "").encode()
+    if not any(hmac.compare_digest(given, proof.encode()) for proof in _proofs(user_id)):
+        return None
+    user: User | None = User.objects.filter(pk=user_id).exclude(status=User.Status.DELETED).first()
+    return user
+
+
+@transaction.atomic
+def assign(customer: str, user_id: uuid.UUID) -> None:
+    """Say whose a customer is: it becomes the user's, or, where they have another, one they were."""
+    if user_of(customer) is not None:
+        return
+    if customer_of(user_id) is None:
+        CustomerLink.objects.create(user_id=user_id, customer=customer)
+    else:
+        FormerCustomer.objects.create(user_id=user_id, customer=customer)
 
 
 def enqueue(kind: CustomerChange.Kind, *, user_id: uuid.UUID, subscription: str = "") -> None:

@@ -1,17 +1,15 @@
-"""Refusals of billing, all of them a `Problem` of accounts/kit/problems.py, and findings that nobody can settle.
+"""Refusals of billing, all of them a `Problem` of accounts/kit/problems.py.
 
 BillingUnavailable 503       Stripe cannot be reached, fails or is not configured; the same call with the same key again
 +-- BillingFailed            it answered with an error of its own, which it repeats under the same key
 PaymentFailed 402            the card was declined
 BillingRejected 400          Stripe refuses the request
 +-- StripeObjectMissing      there is no such object
++-- CustomerMissing          or the customer was deleted there
 SignatureInvalid 400         of a webhook
 PlanNotFound, BillingObjectNotFound 404
-AlreadySubscribed, TrialUsed 409
+AlreadySubscribed, TrialUsed, PaymentOverdue, LastPaymentMethod 409
 PaymentMethodRequired 400
-
-Unsettleable (no Problem: nobody asked)
-+-- UnknownPrice             no plan has this price
 """
 
 from msgspec import UnsetType
@@ -52,6 +50,10 @@ class StripeObjectMissing(BillingRejected):
     """Stripe knows no object with this id."""
 
 
+class CustomerMissing(BillingRejected):
+    """The customer of a request was deleted at Stripe."""
+
+
 class SignatureInvalid(Problem):
     status_code = 400
     default_code = "signature_invalid"
@@ -87,14 +89,20 @@ class TrialUsed(Problem):
     default_detail = "This user or this card has had a trial already."
 
 
+class PaymentOverdue(Problem):
+    status_code = 409
+    default_code = "payment_overdue"
+    default_detail = (
+        "An invoice of this user's subscription is unpaid: until it is paid nothing can be spent."
+    )
+
+
+class LastPaymentMethod(Problem):
+    status_code = 409
+    default_code = "last_payment_method"
+    default_detail = "A subscription renews with this card alone. Store another one first, or end it."
+
+
 class PaymentMethodRequired(Problem):
     default_code = "payment_method_required"
     default_detail = "A trial needs a payment method."
-
-
-class Unsettleable(Exception):
-    """What was paid cannot be turned into credits without guessing. The event goes to the dead letters."""
-
-
-class UnknownPrice(Unsettleable):
-    """No plan has the price, or it is not clear which one was meant."""

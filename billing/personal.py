@@ -12,7 +12,15 @@ from djstripe.models import Customer as MirroredCustomer
 
 from accounts.models import User
 from billing import customers
-from billing.models import BillingAccount, CustomerChange, CustomerLink, InboxEvent, Payment, Request
+from billing.models import (
+    BillingAccount,
+    CustomerChange,
+    CustomerLink,
+    FormerCustomer,
+    InboxEvent,
+    Payment,
+    Request,
+)
 
 # ---------------------------------------------------------------- what happens to an account
 
@@ -32,11 +40,9 @@ def erase(*, user_id: uuid.UUID) -> None:
     Payments stay with their amounts, and so do the claims on trials: keyed digests of nobody.
     """
     Request.objects.filter(user=user_id).delete()
-    customer = customers.customer_of(user_id)
-    if customer is None:
-        return
-    _erase_mirror(customer)
-    InboxEvent.objects.filter(customer=customer).update(body=None)
+    for customer in customers.all_of(user_id):
+        _erase_mirror(customer)
+        InboxEvent.objects.filter(customer=customer).update(body=None)
     customers.enqueue(CustomerChange.Kind.DELETE, user_id=user_id)
 
 
@@ -68,7 +74,8 @@ def _blank(rows: QuerySet[Any]) -> None:
 def owners() -> QuerySet[User, Any]:
     """Return the ids of all users who ever bought something, or were about to."""
     links = CustomerLink.objects.filter(pk=OuterRef("pk"))
-    users: QuerySet[User, Any] = User.objects.filter(Exists(links))
+    former = FormerCustomer.objects.filter(user=OuterRef("pk"))
+    users: QuerySet[User, Any] = User.objects.filter(Exists(links) | Exists(former))
     return users.values("pk")
 
 

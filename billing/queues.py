@@ -12,8 +12,34 @@ FROM billing_inboxevent WHERE done_at IS NULL
 """
 
 
+# What staff must see to: lines whose price has no plan, and what is kept though nothing was given for it.
+UNSETTLED = """
+SELECT count(*) FILTER (WHERE line.kind = 'open'),
+    extract(epoch FROM clock_timestamp() - min(line.created_at) FILTER (WHERE line.kind = 'open'))::float8,
+    count(*) FILTER (WHERE line.kind <> 'open' AND (line.covered > 0 OR line.due = 0)),
+    extract(epoch FROM clock_timestamp() - min(line.created_at) FILTER (WHERE line.kind <> 'open'))::float8
+FROM billing_paymentline AS line JOIN billing_payment AS payment ON payment.id = line.payment_id
+JOIN accounts_user AS person ON person.id = payment.user_id
+WHERE (line.kind = 'open' OR (line.granted_by IS NULL AND line.credits > 0)) AND person.status <> 'deleted'
+"""
+
+STRANGERS = """
+SELECT count(*), extract(epoch FROM clock_timestamp() - min(seen_at))::float8
+FROM billing_strangerpayment WHERE assigned_at IS NULL
+"""
+
+
 def standings() -> Iterator[tuple[str, int, float, int]]:
     with connection.cursor() as cursor:
         cursor.execute(STANDING)
         waiting, oldest, dead = cursor.fetchone()
     yield "inbox", waiting, oldest or 0.0, dead
+    with connection.cursor() as cursor:
+        cursor.execute(UNSETTLED)
+        unplanned, since, ungranted, ungranted_since = cursor.fetchone()
+    yield "open_lines", 0, since or 0.0, unplanned
+    yield "kept_without_credits", 0, ungranted_since or 0.0, ungranted
+    with connection.cursor() as cursor:
+        cursor.execute(STRANGERS)
+        strangers, oldest = cursor.fetchone()
+    yield "payments_of_strangers", strangers, oldest or 0.0, 0

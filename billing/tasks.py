@@ -24,6 +24,12 @@ def carry_out_changes() -> int:
 @shared_task
 def reconcile_events() -> None:
     reconcile.catch_up()
+    reconcile.settle_open_lines()
+
+
+@shared_task
+def settle_customer(customer: str) -> int:
+    return reconcile.settle_customer(customer)
 
 
 @shared_task

@@ -11,7 +11,7 @@ from django.core.management import call_command
 
 from accounts.models import AuditEvent, FactorReset, OutboxMessage, Session, User
 from accounts.upkeep import staff_roles
-from billing.models import BillingAccount, InboxEvent, Payment, Plan
+from billing.models import BillingAccount, InboxEvent, Payment, Plan, StrangerPayment
 from credits import ledger
 from credits.ledger.calls import Call
 from credits.models import AdjustmentRequest, CreditTransaction, FeaturePrice
@@ -40,6 +40,8 @@ PAGES = {
     "billing.Plan": "support finance auditor",
     "billing.BillingAccount": "support finance auditor",
     "billing.Payment": "support finance auditor",
+    "billing.PaymentLine": "support finance auditor",
+    "billing.StrangerPayment": "finance auditor",
     "billing.Revenue": "finance auditor",
     "billing.InboxEvent": "finance operator auditor",
     "billing.CustomerChange": "finance operator auditor",
@@ -200,7 +202,9 @@ class TestOrdersOfBilling:
     ORDERS: ClassVar = {
         "payment/{payment}/order/refund/": "finance",
         "payment/{payment}/order/settle/": "finance",
+        "payment/{payment}/order/undo/": "finance",
         "billingaccount/{user}/order/cancel/": "finance",
+        "strangerpayment/pi_1/order/assign/": "finance",
         "inboxevent/{event}/order/replay/": "operator",
     }
 
@@ -215,6 +219,7 @@ class TestOrdersOfBilling:
             event_id="evt_1", type="x", created=now, livemode=False, dead_at=now
         )
         BillingAccount.objects.create(user=ada, status="active", subscription="sub_1")
+        StrangerPayment.objects.create(id="pi_1", amount=1, currency="eur", paid_at=now)
         client, before = of_role(role), state()
         for order, who in self.ORDERS.items():
             path = "/admin/billing/" + order.format(payment=payment.pk, user=ada.pk, event=event.pk)

@@ -39,6 +39,7 @@ from accounts.mail.kinds import REFRESH_REUSED as REFRESH_REUSED
 from accounts.mail.kinds import REFUND as REFUND
 from accounts.mail.kinds import RENEWAL as RENEWAL
 from accounts.mail.kinds import RESET_REQUESTED as RESET_REQUESTED
+from accounts.mail.kinds import SUBSCRIBED_TWICE as SUBSCRIBED_TWICE
 from accounts.mail.kinds import TRIAL_ENDING as TRIAL_ENDING
 from accounts.mail.kinds import VERIFICATION_REQUESTED as VERIFICATION_REQUESTED
 from accounts.mail.kinds import VERIFY_EMAIL as VERIFY_EMAIL

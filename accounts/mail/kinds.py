@@ -59,6 +59,7 @@ REFUND = "refund"
 DISPUTE = "dispute"
 TRIAL_ENDING = "trial_ending"
 CANCELLATION = "cancellation"
+SUBSCRIBED_TWICE = "subscribed_twice"
 CARD_EXPIRING = "card_expiring"
 
 # What is asked for an address that may be nobody's, and the mail that answers it where it is somebody's.
@@ -126,6 +127,7 @@ NOTICES = {
     REFUND: Kind(_("Your payment was refunded"), BILLING_PAGE, by_strangers=False),
     DISPUTE: Kind(_("Your payment is disputed"), BILLING_PAGE, by_strangers=False),
     TRIAL_ENDING: Kind(_("Your trial is about to end"), BILLING_PAGE, by_strangers=False),
+    SUBSCRIBED_TWICE: Kind(_("You have two subscriptions"), BILLING_PAGE, by_strangers=False),
     CANCELLATION: Kind(_("Your subscription ends"), BILLING_PAGE, by_strangers=False),
     CARD_EXPIRING: Kind(_("Your card is about to expire"), BILLING_PAGE, by_strangers=False),
 }

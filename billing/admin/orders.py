@@ -6,6 +6,7 @@ orders any of it for themselves.
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -13,20 +14,24 @@ from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
-from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldBooleanSwitchWidget
+from unfold.widgets import (
+    UnfoldAdminDecimalFieldWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanSwitchWidget,
+)
 
 from accounts import audit
 from accounts.admin import orders
 from accounts.admin.orders import Given, Order, OrderForm, staff_id
 from accounts.audit import Event
 from accounts.kit.problems import Problem
+from accounts.models import User
 from billing import money
-from billing.errors import Unsettleable
-from billing.models import BillingAccount, InboxEvent, Payment
-from billing.settlement import lifecycle, settle
+from billing.models import BillingAccount, InboxEvent, Payment, StrangerPayment
+from billing.settlement import lifecycle, settle, strangers
 from billing.stripe import gateway, sdk
 from billing.stripe.shapes import ENDED_SUBSCRIPTIONS
-from billing.stripe_sync import inbox
+from billing.stripe_sync import duplicates, inbox
 
 OF_ONES_OWN = "Nobody orders this for a purchase of their own."
 
@@ -62,6 +67,24 @@ class RefundForm(OrderForm):
         return None if given is None else money.smallest_units(given, self.subject.currency)
 
 
+class AssignForm(OrderForm):
+    person = forms.CharField(
+        label="User", help_text="An id, or the whole address.", widget=UnfoldAdminTextInputWidget
+    )
+
+    def clean_person(self) -> User:
+        """Return the one user that is meant: money goes to nobody by a part of a name."""
+        given = str(self.cleaned_data["person"]).strip()
+        found = User.objects.exclude(status=User.Status.DELETED)
+        try:
+            user: User | None = found.filter(pk=UUID(given)).first()
+        except ValueError:
+            user = found.filter(email=given.lower()).first()
+        if user is None:
+            raise ValidationError("Nobody has this id or address.")
+        return user
+
+
 class CancelForm(OrderForm):
     at_once = forms.BooleanField(
         required=False,
@@ -74,7 +97,7 @@ class CancelForm(OrderForm):
 class BillingOrder(Order):
     model: type[Model]
     template: str = "admin/billing/order.html"
-    refusals: tuple[type[Exception], ...] = (Problem, Unsettleable, OrderRefused)
+    refusals: tuple[type[Exception], ...] = (Problem, OrderRefused)
     asks_others: bool = True
 
     def find(self, request: HttpRequest, **where: Any) -> Any:
@@ -92,8 +115,6 @@ class BillingOrder(Order):
         return _page_of(subject)
 
     def explain(self, refusal: Exception) -> str:
-        if isinstance(refusal, Unsettleable):
-            return f"No plan has the price that was paid: {refusal}"
         return str(refusal.detail if isinstance(refusal, Problem) else refusal)
 
     def do(self, given: Given) -> str:
@@ -117,17 +138,18 @@ class OrderPages(orders.OrderPages):
 
 
 def _owner(subject: Any) -> Any:
-    """Return the id of the user whose payment or subscription it is; None for an event of Stripe."""
+    """Return the id of the user whose payment or subscription it is; None for a stranger's, and an event of Stripe."""
     if isinstance(subject, InboxEvent):
         return None
     return subject.pk if isinstance(subject, BillingAccount) else subject.user_id
 
 
 def _page_of(subject: Any) -> str:
-    owner = _owner(subject)
-    if owner is None:
+    if isinstance(subject, InboxEvent):
         return reverse("admin:billing_inboxevent_changelist")
-    return reverse("admin:billing_billingaccount_change", args=[owner])
+    if isinstance(subject, StrangerPayment):
+        return reverse("admin:billing_strangerpayment_changelist")
+    return reverse("admin:billing_billingaccount_change", args=[_owner(subject)])
 
 
 def _about(subject: Any) -> dict[str, str]:
@@ -137,6 +159,9 @@ def _about(subject: Any) -> dict[str, str]:
             for amount in (subject.paid, subject.kept)
         )
         return {"Payment": subject.pk, "User": str(subject.user), "Paid": paid, "Left to refund": left}
+    if isinstance(subject, StrangerPayment):
+        amount = money.written(subject.amount, subject.currency) if subject.currency else str(subject.amount)
+        return {"Payment": subject.pk, "Customer": subject.customer or "a guest", "Paid": amount}
     if isinstance(subject, BillingAccount):
         return {"Subscription": subject.subscription, "User": str(subject.user), "Status": subject.status}
     return {"Event": subject.event_id, "Type": subject.type, "Error": subject.last_error}
@@ -164,6 +189,31 @@ def _settle_again(given: Given) -> None:
     settle.settle(payment.pk)
 
 
+def _undo(given: Given) -> None:
+    """The later of two subscriptions that one user has paid, mostly. The same order refunds once."""
+    payment = given.subject
+    _record(
+        Event.REFUND_ORDERED,
+        given,
+        payment.user_id,
+        {"payment": payment.pk, "subscription": payment.subscription},
+    )
+    with sdk.within():
+        duplicates.give_back(payment, key=f"refund-{given.form_id}")
+        lifecycle.follow(payment.user_id)
+
+
+def _assign(given: Given) -> None:
+    """Settle it and all else that its customer has paid. What cannot be settled now is tried again each night."""
+    payment, user = given.subject, given.fields["person"]
+    if user.pk == staff_id(given.request):
+        raise OrderRefused(OF_ONES_OWN)
+    detail = {"payment": payment.pk, "customer": payment.customer}
+    _record(Event.PAYMENT_ASSIGNED, given, user.pk, detail)
+    for payment_id in strangers.assign(payment, user.pk):
+        settle.settle(payment_id)
+
+
 def _cancel(given: Given) -> None:
     account, at_once = given.subject, given.fields["at_once"]
     detail = {"subscription": account.subscription, "at_once": at_once}
@@ -174,7 +224,7 @@ def _cancel(given: Given) -> None:
             if at_once:
                 gateway.cancel_subscription(subscription=account.subscription)
             else:
-                gateway.set_cancel_at_period_end(subscription=account.subscription, cancel=True)
+                gateway.end_with_period(subscription=account.subscription)
         lifecycle.follow(account.pk)
 
 
@@ -198,12 +248,27 @@ OF_PAYMENTS = {
         form=RefundForm,
         carry_out=_refund,
     ),
+    "undo": BillingOrder(
+        title="End the subscription at once and refund the payment",
+        permission="billing.refund_payment",
+        model=Payment,
+        carry_out=_undo,
+    ),
     "settle": BillingOrder(
         title="Settle a payment again",
         permission="billing.refund_payment",
         model=Payment,
         carry_out=_settle_again,
     ),
+}
+OF_STRANGERS = {
+    "assign": BillingOrder(
+        title="Say whose a payment is",
+        permission="billing.assign_payment",
+        model=StrangerPayment,
+        form=AssignForm,
+        carry_out=_assign,
+    )
 }
 OF_ACCOUNTS = {
     "cancel": BillingOrder(

@@ -9,18 +9,27 @@ from django.db.models import Q, QuerySet
 from django.forms.models import model_to_dict
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
 from accounts import audit
 from accounts.admin.lists import OfUsersAdmin, OneOf, PageOfUser, PlotsAdmin, ReadOnlyAdmin, counted
 from accounts.admin.orders import EditedByOrder, OrderForm, actor
 from accounts.audit import Event
 from accounts.models import User
-from billing import money
+from billing import customers, money
 from billing.admin import orders, overview, user_page
 from billing.admin.orders import OrderPages
-from billing.models import BillingAccount, CustomerChange, CustomerLink, InboxEvent, Payment, Plan, Revenue
+from billing.models import (
+    BillingAccount,
+    CustomerChange,
+    InboxEvent,
+    Payment,
+    PaymentLine,
+    Plan,
+    Revenue,
+    StrangerPayment,
+)
 from billing.stripe_sync import inbox
 
 
@@ -31,7 +40,7 @@ class PlanForm(forms.ModelForm, OrderForm):  # type: ignore[type-arg]
         model = Plan
         fields = (
             "code", "name", "kind", "credits", "amount", "currency", "interval", "trial_days", "trial_credits",
-            "credits_expire_days", "stripe_price", "active",
+            "credits_expire_days", "grace_hours", "grace_debit_hours", "grace_invoice_hours", "stripe_price", "active",
         )  # fmt: skip
 
 
@@ -71,9 +80,9 @@ class BillingAdmin(OfUsersAdmin):
     stripe_ids: ClassVar[tuple[str, ...]] = ()  # columns, each with an index
 
     def found(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
-        customer = CustomerLink.objects.filter(customer=term).values_list("user_id", flat=True).first()
-        if customer is not None:
-            return rows.filter(user_id=customer)
+        user_id = customers.user_of(term)
+        if user_id is not None:
+            return rows.filter(user_id=user_id)
         of_stripe = Q(*((name, term) for name in self.stripe_ids), _connector=Q.OR)
         if self.stripe_ids and rows.filter(of_stripe).exists():
             return rows.filter(of_stripe)
@@ -125,9 +134,9 @@ class PaymentAdmin(OrderPages, BillingAdmin):
     stripe_ids = ("id", "payment_intent", "subscription")
     fields = (
         "created_at", "user", "kind", "plan", "quantity", "worth", "expires_at", "amount", "left", "contested",
-        "paid_at", "settled_at", "id", "payment_intent", "subscription", "granted_by", "version",
+        "paid_at", "settled_at", "id", "payment_intent", "subscription", "bought", "version",
     )  # fmt: skip
-    readonly_fields = ("worth", "amount", "left", "contested")
+    readonly_fields = ("worth", "amount", "left", "contested", "bought")
     orders = orders.OF_PAYMENTS
 
     @admin.display(description="paid")
@@ -138,9 +147,81 @@ class PaymentAdmin(OrderPages, BillingAdmin):
     def left(self, payment: Payment) -> str:
         return money.written(payment.kept or 0, payment.currency) if payment.currency else ""
 
+    @admin.display(description="lines")
+    def bought(self, payment: Payment) -> SafeString:
+        rows = payment.lines.select_related("plan").order_by("pk")
+        return format_html_join(
+            mark_safe("<br>"),
+            "{} of {}: {} of {} credits, {} of {} kept",
+            (
+                (row.quantity, row.plan or row.price or row.kind, f"{row.worth:,}", f"{row.credits:,}",
+                 *(money.written(amount, payment.currency) for amount in (row.covered, row.due)))
+                for row in rows
+            ),
+        )  # fmt: skip
+
     @admin.display(description="disputed")
     def contested(self, payment: Payment) -> str:
         return money.written(payment.disputed, payment.currency) if payment.currency else ""
+
+
+class Waiting(OneOf):
+    """The lines whose price has no plan."""
+
+    title, parameter_name, values = "kind", "kind", ("open",)
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("open", "open: no plan has its price")]
+
+
+@admin.register(PaymentLine)
+class PaymentLineAdmin(ReadOnlyAdmin):
+    """Show what payments bought. Open lines settle within ten minutes of their plan."""
+
+    list_display = ("payment", "price", "kind", "plan", "quantity", "worth", "due", "covered", "created_at")
+    worth = counted("credits")
+    list_filter = (Waiting,)
+    list_select_related = ("plan",)
+    search_fields = ("payment",)  # that there is a search; what it finds: get_search_results
+    search_help_text = "The whole id of a payment"
+    ordering = ("-id",)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        return (queryset.filter(payment=term) if term else queryset), False
+
+
+@admin.register(StrangerPayment)
+class StrangerPaymentAdmin(OrderPages, ReadOnlyAdmin):
+    """Show what was paid by nobody we know, until somebody says whose it is."""
+
+    list_display = ("id", "customer", "paid", "paid_at", "seen_at", "user", "assigned_at", "assign")
+    list_filter = (("assigned_at", admin.EmptyFieldListFilter),)
+    list_select_related = ("user",)
+    search_fields = ("id",)  # that there is a search; what it finds: get_search_results
+    search_help_text = "The whole id of a payment or a customer"
+    ordering = ("-seen_at", "-id")
+    orders = orders.OF_STRANGERS
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        found = queryset.filter(Q(pk=term) | Q(customer=term)) if term else queryset
+        return found, False
+
+    @admin.display(description="paid")
+    def paid(self, payment: StrangerPayment) -> str:
+        return money.written(payment.amount, payment.currency) if payment.currency else str(payment.amount)
+
+    @admin.display(description="")
+    def assign(self, payment: StrangerPayment) -> str:
+        if payment.assigned_at is not None:
+            return ""
+        page = reverse("admin:billing_strangerpayment_order", args=[payment.pk, "assign"])
+        return format_html('<a class="text-primary-600 underline" href="{}">Say whose it is…</a>', page)
 
 
 class EventTypes(OneOf):

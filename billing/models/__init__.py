@@ -6,8 +6,8 @@ grants for one payment, two trials with one card.
 """
 
 from billing.models.catalogue import Plan
-from billing.models.customers import BillingAccount, CustomerLink
-from billing.models.payments import Payment, Revenue, TrialClaim
+from billing.models.customers import BillingAccount, CustomerLink, FormerCustomer
+from billing.models.payments import Payment, PaymentLine, Revenue, StrangerPayment, TrialClaim
 from billing.models.queues import CustomerChange, InboxEvent, Progress
 from billing.models.requests import Request, RequestAttempt
 
@@ -15,12 +15,15 @@ __all__ = [
     "BillingAccount",
     "CustomerChange",
     "CustomerLink",
+    "FormerCustomer",
     "InboxEvent",
     "Payment",
+    "PaymentLine",
     "Plan",
     "Progress",
     "Request",
     "RequestAttempt",
     "Revenue",
+    "StrangerPayment",
     "TrialClaim",
 ]

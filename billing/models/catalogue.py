@@ -12,7 +12,8 @@ LARGEST_GRANT = 10**12
 class Plan(models.Model):
     """Something that can be bought: the one place that says how many credits a Stripe price gives. Staff edit it.
 
-    A change holds for payments that are first seen later; those seen before have frozen theirs (`Payment`).
+    A change holds for payments that are first seen later; those seen before have frozen theirs (`PaymentLine`). One
+    with 0 credits declares that its price gives nothing, such as a set-up fee.
     """
 
     class Kind(models.TextChoices):
@@ -41,6 +42,17 @@ class Plan(models.Model):
         blank=True,
         help_text="Counted from the payment. Empty: never, or for a subscription the end of the period paid for.",
     )
+    grace_hours = models.PositiveIntegerField(
+        default=72,
+        db_default=72,
+        help_text="How long a period's credits outlive it, until a card has paid the next one.",
+    )
+    grace_debit_hours = models.PositiveIntegerField(
+        default=192, db_default=192, help_text="The same, for debits that take days."
+    )
+    grace_invoice_hours = models.PositiveIntegerField(
+        default=792, db_default=792, help_text="The same, where invoices are sent and paid within some weeks."
+    )
     stripe_price = models.CharField(max_length=STRIPE_ID, unique=True)
     active = models.BooleanField(default=True)
     changed_at = models.DateTimeField(auto_now=True)
@@ -48,7 +60,10 @@ class Plan(models.Model):
     class Meta:
         constraints = (
             models.CheckConstraint(
-                condition=Q(credits__gte=1, credits__lte=LARGEST_GRANT), name="plan_credits_range"
+                condition=Q(credits__gte=0, credits__lte=LARGEST_GRANT), name="plan_credits_range"
+            ),
+            models.CheckConstraint(
+                condition=Q(credits__gte=1) | Q(active=False), name="plan_that_gives_nothing_is_not_sold"
             ),
             models.CheckConstraint(condition=Q(amount__gte=0), name="plan_amount_not_negative"),
             models.CheckConstraint(condition=Q(currency__regex=r"^[a-z]{3}$"), name="plan_currency_is_iso"),

@@ -22,6 +22,17 @@ class CustomerLink(models.Model):
         return self.customer
 
 
+class FormerCustomer(models.Model):
+    """A Stripe customer that a user was, until it was deleted there: its payments stay theirs."""
+
+    customer = models.CharField(max_length=STRIPE_ID, primary_key=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="former_customers")
+    retired_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.customer
+
+
 class BillingAccount(models.Model):
     """A user's billing status: follows the subscription (billing/settlement/lifecycle.py). No row: `none`."""
 
@@ -42,7 +53,8 @@ class BillingAccount(models.Model):
     plan = models.ForeignKey(Plan, models.PROTECT, null=True, related_name="+", db_index=False)
     current_period_end = models.DateTimeField(null=True)
     trial_end = models.DateTimeField(null=True)
-    cancel_at_period_end = models.BooleanField(default=False)
+    cancel_at_period_end = models.BooleanField(default=False)  # its end is planned
+    cancel_at = models.DateTimeField(null=True)  # when
     version = models.PositiveBigIntegerField(default=0)  # raised by each look at Stripe
     changed_at = models.DateTimeField(auto_now=True)
 

@@ -12,15 +12,17 @@ class Payment(models.Model):
     """A payment and the credits it is worth: one row per invoice, or per payment intent that belongs to none
     (or, where nothing had to be paid, per checkout session). Its id is theirs.
 
-    The first settlement after it was paid freezes plan, credits, expiry and amount. Each posting to the ledger has the
-    key `<id>:<version>`.
+    What it bought stands in its lines. Plan, quantity, credits, expiry and grant are those of its main line, the one
+    with the most credits: versions before the lines wrote them here, and may still serve beside this one.
     """
 
     class Kind(models.TextChoices):
         PACK = "pack"
         SUBSCRIPTION = "subscription"
         TRIAL = "trial"
-        PRORATION = "proration"  # moves money between periods, gives nothing
+        PRORATION = "proration"  # of a change of plan at Stripe: gives what was paid, at the plan's rate
+        NOTHING = "nothing"  # declared to give no credits
+        OPEN = "open"  # no plan has its price yet
 
     id = models.CharField(max_length=STRIPE_ID, primary_key=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="payments")
@@ -34,13 +36,21 @@ class Payment(models.Model):
     quantity = models.PositiveIntegerField(null=True)
     credits = models.BigIntegerField(null=True)
     expires_at = models.DateTimeField(null=True)  # of its credits
-    paid = models.BigIntegerField(null=True)
+    paid = models.BigIntegerField(null=True)  # by cards and the like, or outside Stripe
+    from_balance = models.BigIntegerField(
+        default=0, db_default=0
+    )  # taken from the customer's balance to pay it
     currency = models.CharField(max_length=3, blank=True, default="")
     paid_at = models.DateTimeField(null=True)
     # As of the last settlement:
-    kept = models.BigIntegerField(null=True)  # what was paid less refunds and open or lost disputes
-    disputed = models.BigIntegerField(default=0)  # what disputes took of it
-    granted_by = models.UUIDField(null=True, unique=True)  # the journal row of the grant
+    kept = models.BigIntegerField(
+        null=True
+    )  # what was paid less refunds and open or lost disputes, not below zero
+    refunded = models.BigIntegerField(
+        default=0, db_default=0
+    )  # by refunds and credit notes, as Stripe has it
+    disputed = models.BigIntegerField(default=0)  # by disputes, as Stripe has it: it may overlap with refunds
+    granted_by = models.UUIDField(null=True, unique=True)  # the journal row of the main line's grant
     created_at = models.DateTimeField(db_default=Now())
     changed_at = models.DateTimeField(auto_now=True)
 
@@ -61,8 +71,8 @@ class Payment(models.Model):
                     granted_by__isnull=True,
                 )
                 | (
-                    Q(settled_at__isnull=False, credits__gte=0, paid__gte=0, quantity__gte=1)
-                    & Q(kept__gte=0, kept__lte=F("paid"), paid_at__isnull=False)
+                    Q(settled_at__isnull=False, credits__gte=0, paid__gte=0, quantity__gte=0)
+                    & Q(kept__gte=0, kept__lte=F("paid") + F("from_balance"), paid_at__isnull=False)
                     & ~Q(kind="")
                     & ~Q(currency="")
                 ),
@@ -73,12 +83,8 @@ class Payment(models.Model):
                 name="payment_credits_come_from_a_plan",
             ),
             models.CheckConstraint(
-                condition=~Q(kind="proration") | Q(credits=0, granted_by__isnull=True),
-                name="payment_proration_gives_nothing",
-            ),
-            models.CheckConstraint(
-                condition=Q(disputed=0) | Q(disputed__gt=0, disputed__lte=F("paid") - F("kept")),
-                name="payment_disputed_is_not_kept",
+                condition=Q(from_balance__gte=0, refunded__gte=0, disputed__gte=0),
+                name="payment_nothing_negative",
             ),
             models.UniqueConstraint(
                 fields=["payment_intent"], condition=~Q(payment_intent=""), name="payment_once_per_intent"
@@ -103,10 +109,105 @@ class Payment(models.Model):
     def __str__(self) -> str:
         return self.pk
 
+
+class PaymentLine(models.Model):
+    """A line of a payment: what it bought, what that gives, and what of it is paid for.
+
+    The first settlement that knows a plan for its price freezes plan, quantity, credits and value; the first posting
+    its expiry. `line` is Stripe's id; empty for what was settled before there were lines, of which one stands for the
+    whole payment. While no plan has its price it is open, holds no other line back, and waits for the plan.
+    """
+
+    class Kind(models.TextChoices):
+        PACK = "pack"
+        SUBSCRIPTION = "subscription"
+        TRIAL = "trial"
+        PRORATION = "proration"
+        NOTHING = "nothing"  # declared to give no credits
+        OPEN = "open"
+
+    payment = models.ForeignKey(Payment, models.CASCADE, related_name="lines", db_index=False)
+    line = models.CharField(max_length=STRIPE_ID, blank=True)
+    price = models.CharField(max_length=STRIPE_ID, blank=True)
+    kind = models.CharField(max_length=12, choices=Kind.choices, default=Kind.OPEN)
+    plan = models.ForeignKey(Plan, models.PROTECT, null=True, related_name="+", db_index=False)
+    quantity = models.PositiveIntegerField(default=1)
+    credits = models.BigIntegerField(default=0)
+    due = models.BigIntegerField()  # after discounts, with tax, before credit notes
+    covered = models.BigIntegerField(default=0)  # what is kept for it, as of the last settlement
+    expires_at = models.DateTimeField(null=True)  # of its credits
+    granted_by = models.UUIDField(null=True, unique=True)  # the journal row of the grant
+    created_at = models.DateTimeField(db_default=Now())
+    is_bought = False  # something was received for it, or nothing had to be: set by a settlement, not stored
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["payment", "line"], name="line_once"),
+            models.CheckConstraint(
+                condition=Q(credits__gte=0, due__gte=0, covered__gte=0, covered__lte=F("due")),
+                name="line_is_covered_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(credits=0, granted_by__isnull=True) | Q(plan__isnull=False),
+                name="line_credits_come_from_a_plan",
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind__in=["open", "nothing"]) | Q(credits=0),
+                name="line_without_plan_gives_nothing",
+            ),
+        )
+        indexes = (
+            # What waits for a plan, and what should have been granted and was not.
+            models.Index(fields=["price"], condition=Q(kind="open"), name="line_open"),
+            models.Index(
+                fields=["payment"],
+                condition=Q(granted_by__isnull=True, credits__gt=0),
+                name="line_not_granted",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.line or 'all'} of {self.payment_id}"
+
     @property
-    def refunded(self) -> int:
-        """Return what refunds took of it."""
-        return (self.paid or 0) - (self.kept or 0) - self.disputed
+    def worth(self) -> int:
+        """Return what it is worth now, in credits, rounded down. All of it where nothing had to be paid."""
+        return self.credits * self.covered // self.due if self.due else self.credits
+
+
+class StrangerPayment(models.Model):
+    """A payment whose customer is nobody's here: made in the dashboard, by a payment link, or after a backup that is
+    older than its customer. Settled as soon as staff, or our own mark on the customer, say whose it is."""
+
+    id = models.CharField(max_length=STRIPE_ID, primary_key=True)  # as a payment's
+    customer = models.CharField(max_length=STRIPE_ID, blank=True, default="")  # none of a guest's
+    amount = models.BigIntegerField()
+    currency = models.CharField(max_length=3, blank=True)
+    paid_at = models.DateTimeField()
+    seen_at = models.DateTimeField(db_default=Now())
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", db_index=False
+    )
+    assigned_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = "payment of a stranger"
+        verbose_name_plural = "payments of strangers"
+        permissions = (("assign_payment", "Can say whose a stranger's payment is"),)
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(user__isnull=True, assigned_at__isnull=True)
+                | Q(user__isnull=False, assigned_at__isnull=False),
+                name="stranger_assigned_whole",
+            ),
+        )
+        indexes = (
+            models.Index(fields=["seen_at"], condition=Q(assigned_at__isnull=True), name="stranger_waits"),
+            models.Index(fields=["customer"], condition=~Q(customer=""), name="stranger_by_customer"),
+        )
+
+    def __str__(self) -> str:
+        return self.pk
 
 
 class Revenue(Payment):

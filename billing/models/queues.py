@@ -56,6 +56,7 @@ class CustomerChange(Queued):
         EMAIL = "email"  # the address has changed
         END_AT_PERIOD = "end_at_period"  # the account is being closed: nothing renews
         END_SUBSCRIPTION = "end_subscription"  # one subscription, at once
+        END_RENEWAL = "end_renewal"  # one subscription of two, with its period
         DELETE = "delete"  # the account is erased
 
     id = models.BigAutoField(primary_key=True)
@@ -69,8 +70,8 @@ class CustomerChange(Queued):
         verbose_name_plural = "changes for Stripe"
         constraints = (
             models.CheckConstraint(
-                condition=Q(kind="end_subscription") & ~Q(subscription="")
-                | ~Q(kind="end_subscription") & Q(subscription=""),
+                condition=Q(kind__in=["end_subscription", "end_renewal"]) & ~Q(subscription="")
+                | ~Q(kind__in=["end_subscription", "end_renewal"]) & Q(subscription=""),
                 name="change_names_its_subscription",
             ),
             # A worker that has begun may have read the address already: what comes then is a row of its own.

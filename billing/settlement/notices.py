@@ -4,21 +4,25 @@ Each is called in the transaction of its cause, once, by whoever found it out (b
 billing/settlement/lifecycle.py, billing/stripe_sync/inbox.py). The audit row that it writes is what the mail is
 rendered from, and what the user sees among their activity.
 
-Events: purchase.completed, purchase.refunded, purchase.disputed, purchase.restored; subscription.created,
-subscription.renewed, subscription.changed, subscription.canceled, subscription.payment_failed,
-subscription.trial_ending; card.expiring. docs/billing.md has their fields.
+Events: purchase.completed, purchase.refunded, purchase.disputed, purchase.restored, purchase.corrected;
+subscription.created, subscription.renewed, subscription.changed, subscription.canceled, subscription.payment_failed,
+subscription.trial_ending, subscription.duplicated; card.expiring. docs/billing.md has their fields.
 """
 
 import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from accounts import audit, events, mail
 from accounts.audit import Event
 from accounts.models import AuditEvent, User
 from billing.models import BillingAccount, Payment
+from billing.settlement.posting import Posted
 from billing.stripe.shapes import written
 
 Detail = dict[str, Any]
+Told = tuple[str, Event | None, dict[str, int]]
 Status = BillingAccount.Status
 
 MAILS = {
@@ -30,22 +34,57 @@ MAILS = {
     Event.PAYMENT_DISPUTED: mail.DISPUTE,
     Event.TRIAL_ENDING: mail.TRIAL_ENDING,
     Event.CARD_EXPIRING: mail.CARD_EXPIRING,
+    Event.SUBSCRIBED_TWICE: mail.SUBSCRIBED_TWICE,
 }
 
 
 # ---------------------------------------------------------------- payments
 
 
-def paid(payment: Payment) -> None:
-    """Settled for the first time. Of a trial's invoice, and of one over a proration, nobody needs to be told."""
-    if payment.kind == Payment.Kind.PACK or (
-        payment.kind == Payment.Kind.SUBSCRIPTION and _is_first(payment)
-    ):
-        events.emit("purchase.completed", user_id=payment.user_id, data=about(payment))
-        _tell(Event.PURCHASED, payment.user_id, about(payment))
-    elif payment.kind == Payment.Kind.SUBSCRIPTION:
-        events.emit("subscription.renewed", user_id=payment.user_id, data=about(payment))
-        _tell(Event.SUBSCRIPTION_RENEWED, payment.user_id, about(payment))
+@dataclass(frozen=True, slots=True)
+class Money:
+    """How a payment stood before a settlement."""
+
+    was_settled: bool
+    kept: int
+    refunded: int
+    disputed: int
+
+    @classmethod
+    def of(cls, payment: Payment) -> "Money":
+        """A version before `refunded` was kept apart may have left it at 0."""
+        kept, disputed = payment.kept or 0, payment.disputed
+        gone = (payment.paid or 0) + payment.from_balance - kept - disputed
+        return cls(payment.settled_at is not None, kept, max(payment.refunded, gone), disputed)
+
+
+def settled(payment: Payment, *, before: Money, posted: Posted) -> None:
+    """Tell what a settlement has found out and posted, each once: `posted` of all events is what the journal has."""
+    is_news = not before.was_settled and payment.kind in NEWS and payment.kept
+    if payment.kind != Payment.Kind.TRIAL and (posted.granted or is_news):
+        _bought(payment, posted.granted)
+    moves = list(_moved(payment, before))
+    if posted.corrected and not moves:
+        moves = [_event("purchase.corrected")]
+    for number, (type_, event, what) in enumerate(moves):
+        detail = {**about(payment), "posted": 0 if number else posted.corrected, **what}
+        events.emit(type_, user_id=payment.user_id, data=detail)
+        if event is not None:
+            _tell(event, payment.user_id, detail)
+
+
+NEWS = {Payment.Kind.PACK, Payment.Kind.SUBSCRIPTION}
+
+
+def _bought(payment: Payment, granted: int) -> None:
+    """Without credits nobody gets a mail that says that they are there."""
+    is_renewal = payment.kind == Payment.Kind.SUBSCRIPTION and not _is_first(payment)
+    renewed = _event("subscription.renewed", Event.SUBSCRIPTION_RENEWED)
+    type_, event, _ = renewed if is_renewal else _event("purchase.completed", Event.PURCHASED)
+    detail = {**about(payment), "posted": granted}
+    events.emit(type_, user_id=payment.user_id, data=detail)
+    if granted and event is not None:
+        _tell(event, payment.user_id, detail)
 
 
 def _is_first(payment: Payment) -> bool:
@@ -55,33 +94,33 @@ def _is_first(payment: Payment) -> bool:
     return not periods.exclude(pk=payment.pk).exists()
 
 
-def taken_back(payment: Payment, *, refunded_before: int, disputed_before: int) -> None:
-    """What is kept of a payment may have changed: by refunds, by disputes, or back by one that was won."""
-    refunded = payment.refunded - refunded_before
-    disputed = payment.disputed - disputed_before
+def _moved(payment: Payment, before: Money) -> Iterator[Told]:
+    """Yield how money went and came. Where a refund and a dispute overlap, less comes back than the dispute took."""
+    refunded = payment.refunded - before.refunded
+    disputed = payment.disputed - before.disputed
     if refunded > 0:
-        detail = {**about(payment), "refunded": refunded}
-        events.emit("purchase.refunded", user_id=payment.user_id, data=detail)
-        _tell(Event.PAYMENT_REFUNDED, payment.user_id, detail)
+        yield _event("purchase.refunded", Event.PAYMENT_REFUNDED, refunded=refunded)
     if disputed > 0:
-        detail = {**about(payment), "disputed": disputed}
-        events.emit("purchase.disputed", user_id=payment.user_id, data=detail)
-        _tell(Event.PAYMENT_DISPUTED, payment.user_id, detail)
-    if (restored := -refunded - disputed) > 0:
-        events.emit(
-            "purchase.restored", user_id=payment.user_id, data={**about(payment), "restored": restored}
-        )
+        yield _event("purchase.disputed", Event.PAYMENT_DISPUTED, disputed=disputed)
+    back = min(max(0, -refunded) + max(0, -disputed), (payment.kept or 0) - before.kept)
+    if before.was_settled and back > 0:
+        yield _event("purchase.restored", restored=back)
+
+
+def _event(type_: str, event: Event | None = None, **what: int) -> Told:
+    """Return an event for services, what the user is mailed with it, if anything, and what it says besides."""
+    return type_, event, what
 
 
 def about(payment: Payment) -> Detail:
-    """`amount` and `kept` in the currency's smallest unit."""
+    """`amount` and `kept` in the currency's smallest unit; `credits` are all that were granted for it."""
     return {
         "payment": payment.pk,
         "kind": payment.kind,
         "plan": payment.plan.code if payment.plan else None,
         "name": payment.plan.name if payment.plan else None,
         "quantity": payment.quantity,
-        "credits": payment.credits,
+        "credits": sum(row.credits for row in payment.lines.exclude(granted_by=None)),
         "amount": payment.paid,
         "kept": payment.kept,
         "currency": payment.currency,
@@ -138,6 +177,14 @@ def trial_ending(account: BillingAccount) -> None:
         _tell(Event.TRIAL_ENDING, account.pk, detail)
 
 
+def subscribed_twice(account: BillingAccount, *, subscription: str) -> None:
+    """Two subscriptions were paid, and this one will not renew. Once, by the lock on the account's row."""
+    if not _was_told(Event.SUBSCRIBED_TWICE, account.pk, ending=subscription):
+        detail = {**_subscription(account), "ending": subscription}
+        events.emit("subscription.duplicated", user_id=account.pk, data=detail)
+        _tell(Event.SUBSCRIBED_TWICE, account.pk, detail)
+
+
 def card_expiring(account: BillingAccount, *, card: Detail) -> None:
     """The card that the next payment would be made with. `card`: payment_method, brand, last4, exp_month, exp_year.
     Once for each card and date, by the lock on the account's row that callers hold."""
@@ -158,6 +205,7 @@ def _subscription(account: BillingAccount) -> Detail:
         "currency": plan.currency if plan else None,
         "current_period_end": written(account.current_period_end),
         "cancel_at_period_end": account.cancel_at_period_end,
+        "cancel_at": written(account.cancel_at),
         "trial_end": written(account.trial_end),
     }
 

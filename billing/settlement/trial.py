@@ -16,20 +16,22 @@ from billing.models import BillingAccount, Payment, TrialClaim
 from credits.ledger.calls import mac_key
 
 ELIGIBLE, USED, IN_TRIAL, HAD_SUBSCRIPTION = "eligible", "trial_used", "in_trial", "had_subscription"
+# What a first payment that was never made leaves behind is none of these.
+BEGUN = (BillingAccount.Status.ACTIVE, BillingAccount.Status.PAST_DUE, BillingAccount.Status.FROZEN)
 REASONS = (ELIGIBLE, USED, IN_TRIAL, HAD_SUBSCRIPTION)
 
 
 def eligibility(user_id: uuid.UUID) -> str:
     """Why this user can have a trial or not. A card may still refuse it."""
-    account = BillingAccount.objects.filter(pk=user_id).first()
-    if account is not None and account.status == BillingAccount.Status.TRIALING:
+    status = BillingAccount.objects.filter(pk=user_id).values_list("status", flat=True).first()
+    if status == BillingAccount.Status.TRIALING:
         return IN_TRIAL
     if TrialClaim.objects.filter(
         kind=TrialClaim.Kind.USER, digest__in=_digests(str(user_id)), given=True
     ).exists():
         return USED
-    subscribed = Payment.objects.filter(user=user_id, kind=Payment.Kind.SUBSCRIPTION).exists()
-    return HAD_SUBSCRIPTION if subscribed or (account is not None and account.subscription) else ELIGIBLE
+    begun = status in BEGUN or Payment.objects.filter(user=user_id, kind=Payment.Kind.SUBSCRIPTION).exists()
+    return HAD_SUBSCRIPTION if begun else ELIGIBLE
 
 
 @transaction.atomic

@@ -9,8 +9,8 @@ from django.db.models import Q
 
 from accounts.kit.problems import ValidationFailed
 from billing import customers
-from billing.errors import BillingObjectNotFound, BillingUnavailable, StripeObjectMissing, Unsettleable
-from billing.models import Payment, Plan
+from billing.errors import BillingObjectNotFound, BillingUnavailable, PaymentOverdue, StripeObjectMissing
+from billing.models import BillingAccount, Payment, PaymentLine, Plan
 from billing.models.catalogue import plan_named
 from billing.settlement import lifecycle, settle, trial
 from billing.shop import requests, subscriptions
@@ -27,18 +27,22 @@ def create(
 ) -> Outcome:
     """Make a session at Stripe, whose page the user is sent to.
 
-    Raises PlanNotFound, AlreadySubscribed, AccountSuspended.
+    Raises PlanNotFound, AlreadySubscribed, PaymentOverdue, AccountSuspended.
     """
 
     def perform(attempt: Attempt) -> Made:
         requests.require_active(instruction.user_id)
+        _require_not_frozen(instruction.user_id)
         plan = plan_named(plan_code)
         if plan.kind == Plan.Kind.SUBSCRIPTION and quantity != 1:
             raise ValidationFailed(("quantity", "invalid", "Of a subscription there is one."))
         customer = customers.ensure(instruction.user_id)
+        session = attempt.find(lambda: _recent(customer))
+        if session is not None:
+            return answer(session, credited=False), session["id"]
         if plan.kind == Plan.Kind.SUBSCRIPTION:
             subscriptions.require_none(customer)
-        session = attempt.find(lambda: _recent(customer)) or gateway.create_checkout_session(
+        session = gateway.create_checkout_session(
             customer=customer,
             mode="payment" if plan.kind == Plan.Kind.PACK else "subscription",
             price=plan.stripe_price,
@@ -51,7 +55,14 @@ def create(
         )
         return answer(session, credited=False), session["id"]
 
-    return requests.carry_out(instruction, perform)
+    begins = Plan.objects.filter(code=plan_code, kind=Plan.Kind.SUBSCRIPTION).exists()
+    return requests.carry_out(instruction, perform, alone=begins)
+
+
+def _require_not_frozen(user_id: uuid.UUID) -> None:
+    """Refuse who could not spend what they buy. Raises PaymentOverdue."""
+    if BillingAccount.objects.filter(pk=user_id, status=BillingAccount.Status.FROZEN).exists():
+        raise PaymentOverdue
 
 
 def _recent(customer: str) -> list[Object]:
@@ -92,22 +103,19 @@ def _require_owner(session: Object, customer: str) -> None:
 
 
 def _settle(session: Object, customer: str) -> None:
-    """Settle a completed session. What cannot be settled, its event will report."""
     if session.get("status") != "complete":
         return
-    try:
-        settle.settle_session(session["id"])
-        if session.get("mode") == "subscription":
-            lifecycle.follow_customer(customer)
-    except Unsettleable:
-        return
+    settle.settle_session(session["id"])
+    if session.get("mode") == "subscription":
+        lifecycle.follow_customer(customer)
 
 
 def _is_credited(session: Object, user_id: uuid.UUID) -> bool:
     ids = [session["id"], shapes.id_of(session.get("invoice"))]
     intent = shapes.id_of(session.get("payment_intent"))
     about = Q(pk__in=ids) | (Q(payment_intent=intent) if intent else Q(pk=""))
-    return Payment.objects.filter(about, user=user_id, granted_by__isnull=False).exists()
+    payments = Payment.objects.filter(about, user=user_id).values("pk")
+    return PaymentLine.objects.filter(payment__in=payments, granted_by__isnull=False).exists()
 
 
 def answer(session: Object, *, credited: bool) -> dict[str, Any]:

@@ -4,8 +4,9 @@ import uuid
 from typing import Any
 
 from billing import customers
-from billing.errors import BillingObjectNotFound, StripeObjectMissing
-from billing.shop import requests
+from billing.errors import BillingObjectNotFound, LastPaymentMethod, StripeObjectMissing
+from billing.settlement import lifecycle
+from billing.shop import invoices, requests
 from billing.shop.requests import Attempt, Instruction, Made, Outcome
 from billing.stripe import gateway, mirror, sdk, shapes
 from billing.stripe.shapes import Object
@@ -46,20 +47,51 @@ def own(*, user_id: uuid.UUID, payment_method: str) -> Object:
     return found
 
 
-def remove(*, user_id: uuid.UUID, payment_method: str) -> None:
+def remove(*, user_id: uuid.UUID, payment_method: str, cancel_at_period_end: bool = False) -> None:
+    """Raises LastPaymentMethod where a subscription would be left to renew without any, unless that is to end."""
     own(user_id=user_id, payment_method=payment_method)
+    customer = customers.customer_of(user_id) or ""
     with sdk.within():
+        kept = [
+            found
+            for found in gateway.list_payment_methods(customer=customer)
+            if found["id"] != payment_method
+        ]
+        for subscription in [] if kept else _renewing(customer):
+            if not cancel_at_period_end:
+                raise LastPaymentMethod
+            mirror.store(gateway.end_with_period(subscription=subscription["id"]))
         mirror.store(gateway.detach_payment_method(payment_method))
+        lifecycle.follow(user_id)
 
 
-def make_default(*, user_id: uuid.UUID, payment_method: str) -> dict[str, Any]:
-    """Have invoices paid with it from now on, and return it."""
+def _renewing(customer: str) -> list[Object]:
+    return [found for found in _live(customer) if not shapes.ends(found)]
+
+
+def _live(customer: str) -> list[Object]:
+    return list(filter(lifecycle.is_alive, gateway.list_subscriptions(customer=customer)))
+
+
+def make_default(*, user_id: uuid.UUID, payment_method: str, pay_open: bool = False) -> dict[str, Any]:
+    """Have invoices paid with it from now on, those of subscriptions too, and return it with what is open.
+
+    Open invoices are tried with it only if that is asked for: whoever asks has seen the amounts before. Raises
+    PaymentFailed, and then the card is the default all the same.
+    """
     found = own(user_id=user_id, payment_method=payment_method)
     customer = customers.customer_of(user_id) or ""
     with sdk.within():
         mirror.store(gateway.set_default_payment_method(customer=customer, payment_method=payment_method))
         mirror.store(found)
-    return answer(found, default=payment_method)
+        for subscription in _live(customer):
+            if shapes.id_of(subscription.get("default_payment_method")) != payment_method:
+                gateway.set_subscription_card(subscription=subscription["id"], payment_method=payment_method)
+        open_invoices = gateway.list_invoices(customer=customer, status="open")
+        for invoice in open_invoices if pay_open else []:
+            invoices.collect(user_id, invoice["id"], payment_method=payment_method)
+    left = [] if pay_open else [invoices.open_answer(invoice) for invoice in open_invoices]
+    return {**answer(found, default=payment_method), "open_invoices": left}
 
 
 def answer(found: Object, *, default: str) -> dict[str, Any]:

@@ -23,7 +23,8 @@ from accounts.errors import AccountContested, AccountSuspended, UserNotFound
 from accounts.kit import sealing
 from accounts.kit.problems import IdempotencyInProgress, Problem
 from accounts.models import User
-from billing.errors import BillingFailed, BillingUnavailable
+from billing import customers
+from billing.errors import BillingFailed, BillingUnavailable, CustomerMissing
 from billing.models import BillingAccount, Request, RequestAttempt
 from billing.stripe import sdk
 from billing.stripe.shapes import Object
@@ -34,6 +35,7 @@ PATIENCE = 4.0  # of one twin with the other
 POLL = 0.1
 LEASE = timedelta(seconds=12)
 STRIPE_REMEMBERS = timedelta(hours=23)
+ALONE = ("checkout", "subscribe")  # operations that may begin a subscription
 UNKNOWN = "unknown"  # how a try ended that may have made something
 
 Made = tuple[dict[str, Any], str]  # the answer, and the id of the object at Stripe
@@ -92,21 +94,32 @@ def carry_out(
 ) -> Outcome:
     """Return the first answer again, or `perform`'s. A refusal does not use the key up.
 
-    `alone`: never beside another such request of the same user, whatever its key.
+    `alone`: never beside another request of the same user that could begin a subscription, whatever its key.
     Raises UserNotFound, IdempotencyKeyReused, IdempotencyInProgress, and what `perform` raises.
     """
     with sdk.within(SECONDS):
-        begun = _begin_or_wait(instruction, alone=alone)
-        if isinstance(begun, Outcome):
-            return begun
         try:
-            made = perform(begun)
-        except Problem as problem:
-            _end(begun, problem)
-            raise
-        except BaseException:
-            _let_go(begun)
-            raise
+            return _try(instruction, perform, status, alone=alone)
+        except CustomerMissing:
+            if not customers.retire_if_deleted(instruction.user_id):
+                raise
+            return _try(instruction, perform, status, alone=alone)
+
+
+def _try(
+    instruction: Instruction, perform: Callable[[Attempt], Made], status: int, *, alone: bool
+) -> Outcome:
+    begun = _begin_or_wait(instruction, alone=alone)
+    if isinstance(begun, Outcome):
+        return begun
+    try:
+        made = perform(begun)
+    except Problem as problem:
+        _end(begun, problem)
+        raise
+    except BaseException:
+        _let_go(begun)
+        raise
     return _keep(begun, made, status)
 
 
@@ -174,7 +187,7 @@ def _is_another_at_it(instruction: Instruction) -> bool:
     BillingAccount.objects.bulk_create([BillingAccount(pk=instruction.user_id)], ignore_conflicts=True)
     BillingAccount.objects.select_for_update(no_key=True).get(pk=instruction.user_id)
     others = Request.objects.filter(
-        user=instruction.user_id, operation=instruction.operation, leased_until__gt=Now()
+        user=instruction.user_id, operation__in=ALONE, leased_until__gt=Now()
     ).exclude(service=instruction.service, key=instruction.key)
     return others.exists()
 

@@ -11,6 +11,7 @@ from accounts.models import User
 from billing import customers
 from billing.models import BillingAccount
 from billing.stripe import mirror, shapes
+from billing.stripe.shapes import Object
 
 NOBODY = ""  # no customer has this id
 
@@ -44,9 +45,12 @@ def invoices(user_id: uuid.UUID) -> QuerySet[Invoice]:
 
 
 def invoice_answer(row: Invoice) -> dict[str, Any]:
-    data = row.stripe_data
+    return invoice_fields({**row.stripe_data, "id": row.id})
+
+
+def invoice_fields(data: Object) -> dict[str, Any]:
     return {
-        "id": row.id,
+        "id": data["id"],
         "number": data.get("number"),
         "status": data.get("status"),
         "amount_paid": int(data.get("amount_paid") or 0),
@@ -69,6 +73,8 @@ def account(user_id: uuid.UUID) -> tuple[str, dict[str, Any] | None]:
         "current_period_end": shapes.written(row.current_period_end),
         "cancel_at_period_end": row.cancel_at_period_end,
     }
+    if row.cancel_at is not None:
+        subscription["cancel_at"] = shapes.written(row.cancel_at)
     if row.trial_end is not None:
         subscription["trial_end"] = shapes.written(row.trial_end)
     return row.status, subscription

@@ -19,7 +19,6 @@ from billing.errors import (
     PaymentMethodRequired,
     StripeObjectMissing,
     TrialUsed,
-    Unsettleable,
 )
 from billing.models import Plan
 from billing.models.catalogue import plan_named
@@ -79,15 +78,29 @@ def _card(user_id: uuid.UUID, payment_method: str | None, *, needed: bool) -> st
 
 
 def require_none(customer: str) -> None:
-    """Refuse a second subscription. One that waits for its first payment gives way, so that nobody pays both.
+    """Refuse a second subscription. What waits for its first payment gives way, so that nobody pays both: one that is
+    incomplete, and a page of Checkout that is still open.
 
     Raises AlreadySubscribed.
     """
+    for session in gateway.list_checkout_sessions(customer=customer, status="open"):
+        if session.get("mode") == "subscription":
+            _expire(session["id"])
     for found in gateway.list_subscriptions(customer=customer):
         if found["status"] == "incomplete":
             gateway.cancel_subscription(subscription=found["id"])
         elif found["status"] not in ENDED_SUBSCRIPTIONS:
             raise AlreadySubscribed
+
+
+def _expire(session: str) -> None:
+    """Close a page of Checkout. If it was paid right now, its subscription is found after this."""
+    try:
+        gateway.expire_checkout_session(session)
+    except BillingUnavailable:
+        raise
+    except BillingRejected:
+        log.info("checkout_was_completed", session=session)
 
 
 def _claim_trial(attempt: Attempt, fingerprint: str) -> None:
@@ -165,13 +178,30 @@ def change(instruction: Instruction, *, subscription_id: str, plan_code: str) ->
     return requests.carry_out(instruction, perform, status=200)
 
 
+def end_trial(instruction: Instruction, *, subscription_id: str) -> Outcome:
+    """Begin the first paid period now. Raises PaymentFailed, and then the trial goes on."""
+
+    def perform(attempt: Attempt) -> Made:
+        requests.require_active(instruction.user_id)
+        found = own(user_id=instruction.user_id, subscription_id=subscription_id)
+        require_alive(found)
+        if found["status"] == "trialing":
+            found = gateway.end_trial(subscription=subscription_id, key=attempt.key)
+        elif not attempt.is_repeat:
+            raise BillingRejected("This subscription is in no trial.", reason="not_in_trial")
+        _follow(instruction.user_id, found)
+        return answer(found), subscription_id
+
+    return requests.carry_out(instruction, perform, status=200)
+
+
 def cancel(*, user_id: uuid.UUID, subscription_id: str, at_period_end: bool) -> dict[str, Any]:
     """One that has ended stays as it is."""
     with sdk.within():
         found = own(user_id=user_id, subscription_id=subscription_id)
         if found["status"] not in ENDED_SUBSCRIPTIONS:
             if at_period_end:
-                found = gateway.set_cancel_at_period_end(subscription=subscription_id, cancel=True)
+                found = found if shapes.ends(found) else gateway.end_with_period(subscription=subscription_id)
             else:
                 found = gateway.cancel_subscription(subscription=subscription_id)
             _follow(user_id, found)
@@ -184,8 +214,8 @@ def resume(*, user_id: uuid.UUID, subscription_id: str) -> dict[str, Any]:
     with sdk.within():
         found = own(user_id=user_id, subscription_id=subscription_id)
         require_alive(found)
-        if found.get("cancel_at_period_end"):
-            found = gateway.set_cancel_at_period_end(subscription=subscription_id, cancel=False)
+        if shapes.ends(found):
+            found = gateway.take_end_back(subscription=found)
         _follow(user_id, found)
     return answer(found)
 
@@ -216,7 +246,7 @@ def _follow(user_id: uuid.UUID, subscription: Object) -> None:
         lifecycle.follow(user_id)
         if invoice := shapes.id_of(subscription.get("latest_invoice")):
             settle.settle(invoice)
-    except (Problem, Unsettleable) as error:
+    except Problem as error:
         log.info("subscription_followed_later", reason=type(error).__name__)
 
 
@@ -226,12 +256,14 @@ def _follow(user_id: uuid.UUID, subscription: Object) -> None:
 def answer(found: Object, *, plan: str | None = None, with_secret: bool = False) -> dict[str, Any]:
     secret = shapes.client_secret(found) if with_secret else ""
     trial_end = shapes.written(shapes.moment(found.get("trial_end")))
+    cancel_at = shapes.written(shapes.moment(found.get("cancel_at")))
     return {
         "id": found["id"],
         "plan": plan or _plan_code(found),
         "status": found["status"],
         "current_period_end": shapes.written(shapes.current_period_end(found)),
-        "cancel_at_period_end": bool(found.get("cancel_at_period_end")),
+        "cancel_at_period_end": shapes.ends(found),
+        **({"cancel_at": cancel_at} if cancel_at else {}),
         **({"trial_end": trial_end} if trial_end else {}),
         **({"client_secret": secret} if secret else {}),
     }

@@ -5,6 +5,7 @@ idempotency key: under the same key Stripe makes it once, however often the call
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from billing.stripe.sdk import PAGE, ask, ask_all, ask_each, client
 from billing.stripe.shapes import Object
@@ -19,8 +20,8 @@ def create_customer(*, email: str | None, metadata: Metadata, key: str) -> Objec
     return ask(client().v1.customers.create, email=email, metadata=metadata, key=key)
 
 
-def update_customer_email(*, customer: str, email: str) -> Object:
-    return ask(client().v1.customers.update, customer, email=email)
+def update_customer_email(*, customer: str, email: str, metadata: Metadata | None = None) -> Object:
+    return ask(client().v1.customers.update, customer, email=email, metadata=metadata)
 
 
 def delete_customer(*, customer: str) -> Object:
@@ -80,15 +81,22 @@ def retrieve_checkout_session(session: str) -> Object:
     return ask(client().v1.checkout.sessions.retrieve, session, expand=["line_items"])
 
 
+def expire_checkout_session(session: str) -> Object:
+    return ask(client().v1.checkout.sessions.expire, session)
+
+
 def list_checkout_sessions(
     *,
     payment_intent: str | None = None,
     customer: str | None = None,
+    status: str | None = None,
     created: Mapping[str, int] | None = None,
     most: int | None = PAGE,
 ) -> list[Object]:
     call = client().v1.checkout.sessions.list
-    return ask_all(call, payment_intent=payment_intent, customer=customer, created=created, most=most)
+    return ask_all(
+        call, payment_intent=payment_intent, customer=customer, status=status, created=created, most=most
+    )
 
 
 def create_portal_session(*, customer: str, return_url: str, key: str) -> Object:
@@ -127,6 +135,10 @@ def set_default_payment_method(*, customer: str, payment_method: str) -> Object:
     return ask(
         client().v1.customers.update, customer, invoice_settings={"default_payment_method": payment_method}
     )
+
+
+def set_subscription_card(*, subscription: str, payment_method: str) -> Object:
+    return ask(client().v1.subscriptions.update, subscription, default_payment_method=payment_method)
 
 
 # ---------------------------------------------------------------- subscriptions
@@ -189,13 +201,32 @@ def change_subscription(*, subscription: str, item: str, price: str, key: str) -
     )
 
 
+def end_trial(*, subscription: str, key: str) -> Object:
+    """Begin the first paid period now. Where its payment fails, nothing changes."""
+    return ask(
+        client().v1.subscriptions.update,
+        subscription,
+        trial_end="now",
+        payment_behavior="error_if_incomplete",
+        proration_behavior="none",
+        key=key,
+    )
+
+
 def cancel_subscription(*, subscription: str) -> Object:
     """End it at once."""
     return ask(client().v1.subscriptions.cancel, subscription)
 
 
-def set_cancel_at_period_end(*, subscription: str, cancel: bool) -> Object:
-    return ask(client().v1.subscriptions.update, subscription, cancel_at_period_end=cancel)
+def end_with_period(*, subscription: str) -> Object:
+    return ask(client().v1.subscriptions.update, subscription, cancel_at_period_end=True)
+
+
+def take_end_back(*, subscription: Object) -> Object:
+    """Clear whichever of the two the end was planned by: Stripe takes one of them in a request."""
+    by_flag = subscription.get("cancel_at_period_end")
+    planned = {"cancel_at_period_end": False} if by_flag else {"cancel_at": ""}
+    return ask(client().v1.subscriptions.update, subscription["id"], **planned)
 
 
 # ---------------------------------------------------------------- what was paid
@@ -206,21 +237,41 @@ def retrieve_invoice(invoice: str) -> Object:
     return ask(client().v1.invoices.retrieve, invoice, expand=["payments"])
 
 
+def pay_invoice(*, invoice: str, payment_method: str | None = None, key: str | None = None) -> Object:
+    """Try to collect an open one, with this card or with the one that it would be charged to."""
+    return ask(client().v1.invoices.pay, invoice, payment_method=payment_method, key=key)
+
+
 def list_invoice_lines(invoice: str) -> list[Object]:
     """List all of them; the invoice itself carries the first few."""
-    return list(ask(client().v1.invoices.line_items.list, invoice, limit=PAGE)["data"])
+    return ask_all(partial(client().v1.invoices.line_items.list, invoice), most=None)
 
 
 def list_invoices(
-    *, customer: str | None = None, created: Mapping[str, int] | None = None, most: int | None = PAGE
+    *,
+    customer: str | None = None,
+    status: str | None = None,
+    created: Mapping[str, int] | None = None,
+    most: int | None = PAGE,
 ) -> list[Object]:
-    return ask_all(client().v1.invoices.list, customer=customer, created=created, most=most)
+    call = client().v1.invoices.list
+    return ask_all(call, customer=customer, status=status, created=created, most=most)
 
 
 def invoices_paid_by(*, payment_intent: str) -> list[str]:
     """Return the ids of the invoices that a payment intent pays: at most one, mostly."""
     payment = {"type": "payment_intent", "payment_intent": payment_intent}
     return [row["invoice"] for row in ask_all(client().v1.invoice_payments.list, payment=payment)]
+
+
+def list_credit_notes(*, invoice: str) -> list[Object]:
+    return ask_all(client().v1.credit_notes.list, invoice=invoice)
+
+
+def list_balance_transactions(*, customer: str) -> list[Object]:
+    """List what changed the balance that pays a customer's next invoices, newest first."""
+    call = partial(client().v1.customers.balance_transactions.list, customer)
+    return ask_all(call, most=1000)
 
 
 def retrieve_payment_intent(payment_intent: str) -> Object:

@@ -19,12 +19,13 @@ import stripe
 import structlog
 from django.conf import settings
 
-from accounts.kit.problems import ServiceUnavailable
+from accounts.kit.problems import Problem, ServiceUnavailable
 from accounts.kit.slots import Slots
 from billing.errors import (
     BillingFailed,
     BillingRejected,
     BillingUnavailable,
+    CustomerMissing,
     PaymentFailed,
     StripeObjectMissing,
 )
@@ -187,17 +188,25 @@ def _refuse(error: stripe.StripeError) -> NoReturn:
         raise PaymentFailed(decline_code=reason) from error
     if isinstance(error, stripe.IdempotencyError) and error.http_status == 409:
         raise BillingUnavailable from error  # the first try is still being carried out
-    if isinstance(error, stripe.InvalidRequestError) and error.http_status == 402:
-        raise PaymentFailed(decline_code=error.code) from error
-    if isinstance(error, stripe.InvalidRequestError) and error.http_status == 404:
-        raise StripeObjectMissing(reason=error.code) from error
-    if isinstance(error, stripe.InvalidRequestError | stripe.IdempotencyError):
+    if isinstance(error, stripe.InvalidRequestError):
+        raise _of_invalid(error) from error
+    if isinstance(error, stripe.IdempotencyError):
         raise BillingRejected(reason=error.code) from error
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
         log.error("stripe_refuses_our_key", kind=type(error).__name__)
     if (error.http_status or 0) >= 500:
         raise BillingFailed from error
     raise BillingUnavailable from error
+
+
+def _of_invalid(error: stripe.InvalidRequestError) -> Problem:
+    if error.http_status == 402:
+        return PaymentFailed(decline_code=error.code)
+    if error.http_status == 404:
+        return StripeObjectMissing(reason=error.code)
+    if error.code == "resource_missing" and error.param == "customer":
+        return CustomerMissing(reason=error.code)
+    return BillingRejected(reason=error.code)
 
 
 def ask(call: Callable[..., Any], *path: str, key: str | None = None, **params: Any) -> Object:

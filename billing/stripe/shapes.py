@@ -42,6 +42,12 @@ def current_period_end(subscription: Object) -> datetime | None:
     return moment(max((end for end in ends if end), default=None))
 
 
+def ends(subscription: Object) -> bool:
+    """Tell whether its end is planned. In flexible billing the portal sets a date and leaves the flag false
+    (https://docs.stripe.com/billing/subscriptions/billing-mode/compare#scheduled-subscription-cancellation)."""
+    return bool(subscription.get("cancel_at_period_end") or subscription.get("cancel_at"))
+
+
 def subscription_price(subscription: Object) -> str:
     items = subscription_items(subscription)
     return id_of(items[0].get("price")) if items else ""
@@ -109,9 +115,58 @@ def is_proration(line: Object) -> bool:
     return bool(details.get("proration", line.get("proration", False)))
 
 
-def bought(lines: list[Object]) -> Iterator[tuple[str, int]]:
-    """Price and quantity of the lines that buy something."""
-    return ((line_price(line), int(line.get("quantity") or 1)) for line in lines if not is_proration(line))
+def line_total(line: Object) -> int:
+    """Return what an invoice's line costs after discounts and with the tax on top of it."""
+    off = sum(int(discount["amount"]) for discount in line.get("discount_amounts") or [])
+    taxes = [tax for tax in line.get("taxes") or [] if tax.get("tax_behavior") == "exclusive"]
+    return int(line["amount"]) - off + sum(int(tax["amount"]) for tax in taxes)
+
+
+def applied_balance(invoice: Object) -> int:
+    """Return by how much the customer's balance changed when it was finalized: up is what was used of a credit."""
+    end = invoice.get("ending_balance")
+    return 0 if end is None else int(end) - int(invoice.get("starting_balance") or 0)
+
+
+def applied_money(transactions: list[Object], invoice: str) -> int:
+    """Return what of a customer's balance, newest transaction first, paid an invoice, without what prorations had put
+    there: that comes from invoices below zero, and is used up last."""
+    money = prorated = paid = 0
+    for row in reversed(transactions):
+        amount = int(row["amount"])
+        if amount <= 0:
+            owed = min(-amount, max(0, -money))
+            from_proration = row["type"] == "applied_to_invoice"
+            money += owed if from_proration else -amount
+            prorated += -amount - owed if from_proration else 0
+            continue
+        from_prorated = min(prorated, max(0, amount - max(0, money)))
+        prorated -= from_prorated
+        money -= amount - from_prorated
+        if id_of(row.get("invoice")) == invoice:
+            paid += amount - from_prorated
+    return paid
+
+
+def noted(note: Object) -> Iterator[tuple[str, int]]:
+    """Yield the lines of a credit note and what it took of each after it was paid for; "" where it names none."""
+    lines = (note.get("lines") or {}).get("data") or []
+    totals = [(id_of(line.get("invoice_line_item")), _noted(line)) for line in lines]
+    left, whole = int(note["post_payment_amount"]), sum(amount for _, amount in totals)
+    yield "", left - sum(left * amount // whole for _, amount in totals if whole)
+    yield from ((line, left * amount // whole) for line, amount in totals if whole)
+
+
+def _noted(line: Object) -> int:
+    taxes = [tax for tax in line.get("taxes") or [] if tax.get("tax_behavior") == "exclusive"]
+    return (
+        int(line["amount"]) - int(line.get("discount_amount") or 0) + sum(int(tax["amount"]) for tax in taxes)
+    )
+
+
+def noted_refunds(note: Object) -> int:
+    """Return what of a credit note was given back by refunds of its own."""
+    return sum(int(refund.get("amount_refunded") or 0) for refund in note.get("refunds") or [])
 
 
 def period_of(lines: list[Object]) -> tuple[int, int]:
@@ -129,7 +184,19 @@ def is_trial(subscription: Object, lines: list[Object]) -> bool:
     return bool(start and end and first and start <= first < end)
 
 
-# ---------------------------------------------------------------- cards and disputes
+# ---------------------------------------------------------------- cards, debits and disputes
+
+# https://docs.stripe.com/payments/bank-debits: the money comes, or does not, days after it was asked for.
+DELAYED = frozenset(
+    {
+        "acss_debit", "au_becs_debit", "bacs_debit", "customer_balance", "nz_bank_account", "sepa_debit",
+        "us_bank_account",
+    }
+)  # fmt: skip
+
+
+def is_delayed(charge: Object) -> bool:
+    return (charge.get("payment_method_details") or {}).get("type") in DELAYED
 
 
 def fingerprint(payment_method: Any) -> str:

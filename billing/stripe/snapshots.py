@@ -4,8 +4,10 @@ A snapshot is made of several calls, so it may be older than it looks. billing/s
 old one never undoes what a newer one did.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from django.utils import timezone
@@ -14,30 +16,72 @@ from billing.stripe import gateway, shapes
 from billing.stripe.shapes import Object
 
 
+class Collection(StrEnum):
+    """How the money comes: it says how late it may be."""
+
+    CARD = "card"
+    DEBIT = "debit"  # of those that take days
+    INVOICE = "invoice"  # sent, and paid within some weeks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A line of an invoice or a checkout session. `amount` is what it costs after discounts and with tax, `bare`
+    before them. Without a `price` it was made up for one customer."""
+
+    id: str
+    price: str
+    quantity: int
+    amount: int
+    bare: int
+    is_proration: bool = False
+    is_declared_nothing: bool = False
+    period_start: datetime | None = None
+    period_end: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """`bought` are prices and quantities; empty for an invoice that only moves money between periods."""
+    """`rest` is what belongs to no line, such as shipping. `notes`: what post-payment credit notes took, by line."""
 
     customer: str
     paid: bool
     amount: int
     currency: str
     paid_at: datetime
-    bought: tuple[tuple[str, int], ...] = ()
-    is_proration: bool = False
+    lines: tuple[Line, ...] = ()
+    rest: int = 0
+    from_balance: int = 0  # taken from the customer's balance, as far as no proration had put it there
     refunded: int = 0
+    noted_refunds: int = 0  # those of the refunds that credit notes account for
     disputed: int = 0  # in disputes that are open or lost
+    notes: Mapping[str, int] = field(default_factory=dict)
     payment_intent: str = ""
     subscription: str = ""
-    period_end: datetime | None = None
+    is_first: bool = False  # of its subscription
+    collection: Collection = Collection.CARD
     # Of a trial:
     trial_end: datetime | None = None
     trial_holder: str = ""
     fingerprint: str = ""
 
     @property
+    def received(self) -> int:
+        return self.amount + self.from_balance
+
+    @property
+    def lost(self) -> int:
+        """Return what was lost beside credit notes. Where a refund of theirs has failed, its money is back."""
+        return self.refunded - self.noted_refunds + self.disputed
+
+    @property
+    def given_back(self) -> int:
+        """Return what refunds and credit notes gave back, each once."""
+        return self.refunded - self.noted_refunds + sum(self.notes.values())
+
+    @property
     def kept(self) -> int:
-        return max(0, self.amount - self.refunded - self.disputed)
+        return max(0, self.received - self.given_back - self.disputed)
 
 
 def take(payment_id: str) -> Snapshot:
@@ -50,26 +94,81 @@ def take(payment_id: str) -> Snapshot:
 
 
 def _of_invoice(invoice: Object) -> Snapshot:
-    lines = _lines(invoice)
-    intents = shapes.invoice_payment_intents(invoice)
-    lost = [_lost(gateway.retrieve_payment_intent(intent)) for intent in intents]
-    bought = tuple(shapes.bought(lines))
+    found = _lines(invoice)
+    lines = tuple(map(_line, found))
+    intents = list(map(gateway.retrieve_payment_intent, shapes.invoice_payment_intents(invoice)))
+    lost = [_lost(intent) for intent in intents]
+    notes, noted_refunds = _credit_notes(invoice)
     snapshot = Snapshot(
         customer=shapes.customer_of(invoice),
         paid=invoice["status"] == "paid",
         amount=int(invoice["amount_paid"]),
         currency=invoice["currency"],
         paid_at=shapes.invoice_paid_at(invoice) or timezone.now(),
-        bought=bought,
-        is_proration=bool(lines) and not bought,
+        lines=lines,
+        rest=int(invoice["total"]) - sum(line.amount for line in lines),
+        from_balance=_from_balance(invoice),
         refunded=sum(refunded for refunded, _ in lost),
+        noted_refunds=noted_refunds,
         disputed=sum(disputed for _, disputed in lost),
-        payment_intent=intents[0] if intents else "",
+        notes=notes,
+        payment_intent=intents[0]["id"] if intents else "",
         subscription=shapes.invoice_subscription(invoice),
-        period_end=shapes.moment(shapes.period_of(lines)[1] or None),
+        is_first=invoice.get("billing_reason") == "subscription_create",
+        collection=_collection(invoice, intents),
     )
-    # A trial's invoice is over nothing, but so is one that a coupon or a balance has paid.
-    return _with_trial(snapshot, lines) if snapshot.subscription and not snapshot.amount else snapshot
+    free = [
+        line for line in found if not line["amount"]
+    ]  # before any coupon: of a trial, whatever fee is beside it
+    return _with_trial(snapshot, free) if snapshot.subscription and free else snapshot
+
+
+def _line(line: Object) -> Line:
+    period = line.get("period") or {}
+    quantity = line.get("quantity")
+    return Line(
+        id=line["id"],
+        price=shapes.line_price(line),
+        quantity=1 if quantity is None else int(quantity),
+        amount=shapes.line_total(line),
+        bare=int(line["amount"]),
+        is_proration=shapes.is_proration(line),
+        is_declared_nothing=(line.get("metadata") or {}).get("credits") == "0",
+        period_start=shapes.moment(period.get("start")),
+        period_end=shapes.moment(period.get("end")),
+    )
+
+
+def _collection(invoice: Object, intents: Iterable[Object]) -> Collection:
+    if invoice.get("collection_method") == "send_invoice":
+        return Collection.INVOICE
+    is_debit = any(shapes.is_delayed(_charge(intent)) for intent in intents)
+    return Collection.DEBIT if is_debit else Collection.CARD
+
+
+def _from_balance(invoice: Object) -> int:
+    """Return what the customer's balance paid of it. Negative where the invoice paid what the customer owed.
+
+    What prorations had put there bought its credits when it was paid first, and buys none again.
+    """
+    applied = shapes.applied_balance(invoice)
+    if applied <= 0 or int(invoice["total"]) <= 0:
+        return applied if int(invoice["total"]) > 0 else 0
+    return shapes.applied_money(
+        gateway.list_balance_transactions(customer=shapes.customer_of(invoice)), invoice["id"]
+    )
+
+
+def _credit_notes(invoice: Object) -> tuple[dict[str, int], int]:
+    """Return what credit notes took of each line after it was paid, and how much of it was refunded."""
+    if not invoice.get("post_payment_credit_notes_amount"):
+        return {}, 0
+    notes = [note for note in gateway.list_credit_notes(invoice=invoice["id"]) if note["status"] == "issued"]
+    taken: dict[str, int] = {}
+    for note in notes:
+        for line, amount in shapes.noted(note):
+            taken[line] = taken.get(line, 0) + amount
+    return taken, sum(map(shapes.noted_refunds, notes))
 
 
 def _lines(invoice: Object) -> list[Object]:
@@ -86,7 +185,7 @@ def _with_trial(snapshot: Snapshot, lines: list[Object]) -> Snapshot:
     metadata = subscription.get("metadata") or {}
     return replace(
         snapshot,
-        trial_end=snapshot.period_end,  # as it was planned when it began
+        trial_end=shapes.moment(shapes.period_of(lines)[1] or None),  # as it was planned when it began
         trial_holder=str(metadata.get("trial_holder") or snapshot.subscription),
         fingerprint=shapes.fingerprint(_card(subscription)),
     )
@@ -107,17 +206,25 @@ def _of_payment_intent(intent: Object) -> Snapshot:
     session = gateway.retrieve_checkout_session(sessions[0]["id"]) if sessions else {}
     charge = _charge(intent)
     refunded, disputed = _lost(intent)
+    lines = _bought_in(session) or (_unnamed(intent),)
     return Snapshot(
         customer=shapes.customer_of(intent),
         paid=intent["status"] == "succeeded",
         amount=int(intent.get("amount_received") or 0),
         currency=intent["currency"],
         paid_at=_moment(charge.get("created") or intent.get("created")),
-        bought=_bought_in(session),
+        lines=lines,
+        rest=int(session.get("amount_total") or 0) - sum(line.amount for line in lines) if session else 0,
         refunded=refunded,
         disputed=disputed,
         payment_intent=intent["id"],
     )
+
+
+def _unnamed(intent: Object) -> Line:
+    """Stand for what a payment made by hand was for: nobody but its maker knows."""
+    amount = int(intent.get("amount_received") or 0)
+    return Line(id=intent["id"], price="", quantity=1, amount=amount, bare=amount)
 
 
 def _of_session(session: Object) -> Snapshot:
@@ -129,12 +236,23 @@ def _of_session(session: Object) -> Snapshot:
         amount=0,
         currency=session.get("currency") or "",
         paid_at=_moment(session.get("created")),
-        bought=_bought_in(session),
+        lines=_bought_in(session),
     )
 
 
-def _bought_in(session: Object) -> tuple[tuple[str, int], ...]:
-    return tuple(shapes.bought((session.get("line_items") or {}).get("data") or []))
+def _bought_in(session: Object) -> tuple[Line, ...]:
+    return tuple(_session_line(line) for line in (session.get("line_items") or {}).get("data") or [])
+
+
+def _session_line(line: Object) -> Line:
+    quantity = line.get("quantity")
+    return Line(
+        id=line["id"],
+        price=shapes.line_price(line),
+        quantity=1 if quantity is None else int(quantity),
+        amount=int(line["amount_total"]),
+        bare=int(line["amount_subtotal"]),
+    )
 
 
 def _charge(intent: Object) -> Object:

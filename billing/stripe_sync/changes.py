@@ -4,6 +4,7 @@ Each is read anew when it is carried out, so it may be repeated and the last one
 """
 
 import time
+from contextlib import suppress
 
 import structlog
 from django.db.models.functions import Now
@@ -14,8 +15,9 @@ from billing import customers
 from billing.errors import StripeObjectMissing
 from billing.models import CustomerChange, CustomerLink
 from billing.settlement import lifecycle
-from billing.stripe import gateway, sdk
+from billing.stripe import gateway, sdk, shapes
 from billing.stripe.shapes import ENDED_SUBSCRIPTIONS
+from billing.stripe_sync import duplicates
 
 SECONDS_OF_A_RUN = 30.0
 SECONDS_OF_A_CHANGE = 45.0
@@ -66,7 +68,9 @@ def _tell(change: CustomerChange) -> None:
 def _email(change: CustomerChange, customer: str) -> None:
     email = User.objects.filter(pk=change.user_id).values_list("email", flat=True).first()
     if email:
-        gateway.update_customer_email(customer=customer, email=email)
+        gateway.update_customer_email(
+            customer=customer, email=email, metadata=customers.marks(change.user_id)
+        )
 
 
 def _end_at_period(change: CustomerChange, customer: str) -> None:
@@ -74,8 +78,8 @@ def _end_at_period(change: CustomerChange, customer: str) -> None:
     if not User.objects.filter(pk=change.user_id, status=User.Status.PENDING_DELETION).exists():
         return
     for found in gateway.list_subscriptions(customer=customer):
-        if found["status"] not in ENDED_SUBSCRIPTIONS and not found.get("cancel_at_period_end"):
-            gateway.set_cancel_at_period_end(subscription=found["id"], cancel=True)
+        if found["status"] not in ENDED_SUBSCRIPTIONS and not shapes.ends(found):
+            gateway.end_with_period(subscription=found["id"])
 
 
 def _end_subscription(change: CustomerChange, customer: str) -> None:
@@ -85,12 +89,16 @@ def _end_subscription(change: CustomerChange, customer: str) -> None:
 
 
 def _delete(change: CustomerChange, customer: str) -> None:
-    gateway.delete_customer(customer=customer)
+    """Delete those too that staff have said are theirs. Most former ones are gone at Stripe already."""
+    for known in customers.all_of(change.user_id):
+        with suppress(StripeObjectMissing):
+            gateway.delete_customer(customer=known)
 
 
 TELL = {
     Kind.EMAIL: _email,
     Kind.END_AT_PERIOD: _end_at_period,
     Kind.END_SUBSCRIPTION: _end_subscription,
+    Kind.END_RENEWAL: duplicates.end_renewal,
     Kind.DELETE: _delete,
 }

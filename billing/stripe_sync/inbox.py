@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 
 from accounts.kit.leases import Queue, describe
 from billing import customers
-from billing.errors import BillingFailed, BillingUnavailable, StripeObjectMissing, Unsettleable
+from billing.errors import BillingFailed, BillingUnavailable, StripeObjectMissing
 from billing.models import InboxEvent, Payment, Progress
 from billing.settlement import lifecycle, settle
 from billing.stripe import mirror, sdk, shapes
@@ -47,6 +47,11 @@ def _session(item: Object) -> Payment | None:
     return settle.settle_session(item["id"])
 
 
+def _noted_invoice(item: Object) -> Payment | None:
+    """A credit note, whose money may go back without a refund."""
+    return settle.settle(shapes.id_of(item.get("invoice")))
+
+
 def _paid_by_intent(item: Object) -> Payment | None:
     """A charge, a refund or a dispute: all name the payment intent that they are about."""
     intent = shapes.id_of(item.get("payment_intent"))
@@ -55,6 +60,13 @@ def _paid_by_intent(item: Object) -> Payment | None:
 
 def _customer(item: Object) -> None:
     lifecycle.follow_customer(shapes.customer_of(item))
+
+
+def _customer_deleted(item: Object) -> None:
+    """Its subscriptions have ended with it."""
+    customer = shapes.customer_of(item)
+    lifecycle.follow_customer(customer)
+    customers.retire(customer)
 
 
 def _trial(item: Object) -> None:
@@ -69,6 +81,9 @@ HANDLERS: dict[str, Callable[[Object], Payment | None]] = {
     "payment_intent.succeeded": _intent,
     "checkout.session.completed": _session,
     "checkout.session.async_payment_succeeded": _session,
+    "credit_note.created": _noted_invoice,
+    "credit_note.updated": _noted_invoice,
+    "credit_note.voided": _noted_invoice,
     "charge.refunded": _paid_by_intent,
     "charge.refund.updated": _paid_by_intent,
     "refund.created": _paid_by_intent,
@@ -79,6 +94,7 @@ HANDLERS: dict[str, Callable[[Object], Payment | None]] = {
     "charge.dispute.closed": _paid_by_intent,
     "charge.dispute.funds_withdrawn": _paid_by_intent,
     "charge.dispute.funds_reinstated": _paid_by_intent,
+    "customer.deleted": _customer_deleted,
     "customer.subscription.created": _customer,
     "customer.subscription.updated": _customer,
     "customer.subscription.deleted": _customer,
@@ -124,7 +140,7 @@ def process(event: InboxEvent) -> bool:
 
 
 def _put_off(event: InboxEvent, error: Exception) -> None:
-    dead = queue.fail(event, describe(error), for_good=isinstance(error, Unsettleable))
+    dead = queue.fail(event, describe(error))
     report = log.error if dead else log.warning
     report(
         "event_dead" if dead else "event_put_off",

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.kit import nudge
@@ -22,8 +23,17 @@ from accounts.kit.problems import Problem
 from accounts.models import User
 from billing import customers
 from billing.errors import EventInvalid
-from billing.models import BillingAccount, CustomerChange, CustomerLink, Payment, Progress
-from billing.settlement import lifecycle, settle
+from billing.models import (
+    BillingAccount,
+    CustomerChange,
+    CustomerLink,
+    Payment,
+    PaymentLine,
+    Plan,
+    Progress,
+    StrangerPayment,
+)
+from billing.settlement import lifecycle, posting, settle
 from billing.stripe import gateway, sdk, shapes, snapshots
 from billing.stripe_sync import intake
 
@@ -33,6 +43,7 @@ FIRST_LOOK_BACK = timedelta(days=1)
 WINDOW = timedelta(hours=1)
 NIGHTLY_LOOK_BACK = timedelta(days=3)
 SECONDS_OF_A_RUN = 60.0
+Found = tuple[UUID, int, str] | None  # whose payment, what is posted for it, and why that is too little
 LIVE = (
     BillingAccount.Status.TRIALING,
     BillingAccount.Status.ACTIVE,
@@ -78,6 +89,52 @@ def catch_up(*, seconds: float = SECONDS_OF_A_RUN) -> int:
         log.warning("events_never_delivered", count=found)
         intake.worker.tell()
     return found
+
+
+def settle_open_lines() -> int:
+    """Settles payments with lines whose price has a plan by now. How many."""
+    prices = PaymentLine.objects.filter(
+        kind=PaymentLine.Kind.OPEN, price__in=Plan.objects.values("stripe_price")
+    )
+    payments = list(prices.values_list("payment", flat=True).distinct())
+    for payment in payments:
+        try:
+            settle.settle(payment)
+        except Problem as problem:
+            log.warning("payment_not_settled", payment=payment, reason=describe(problem))
+    return len(payments)
+
+
+def settle_customer(customer: str) -> int:
+    """Settles all that a customer has paid, and follows its subscription: it has just been linked. How many."""
+    user_id = customers.user_of(customer)
+    if user_id is None:
+        return 0
+    payments = [
+        row["id"] for row in gateway.list_invoices(customer=customer, most=None) if row["status"] == "paid"
+    ]
+    for session in gateway.list_checkout_sessions(customer=customer, most=None):
+        if session.get("status") == "complete":
+            payments += _payments_of_session(session)
+    payments = list(dict.fromkeys(payments))
+    for payment in payments:
+        settle.settle(payment)
+    StrangerPayment.objects.filter(customer=customer, assigned_at=None).update(
+        user_id=user_id, assigned_at=Now()
+    )
+    lifecycle.follow(user_id)
+    return len(payments)
+
+
+def link_lost_customers() -> int:
+    """Links customers again that a restored database does not know and whose payments have been seen since."""
+    waiting = StrangerPayment.objects.filter(assigned_at=None).exclude(customer="")
+    linked = 0
+    for customer in waiting.values_list("customer", flat=True).distinct():
+        if customers.user_of(customer) is not None or customers.adopt(customer) is not None:
+            settle_customer(customer)
+            linked += 1
+    return linked
 
 
 def _read_until() -> datetime:
@@ -187,32 +244,44 @@ def _by_intents(items: Iterable[dict[str, Any]]) -> Iterator[str]:
 def _check(payment_id: str, *, dry_run: bool) -> Difference | None:
     before = _posted(payment_id)
     try:
-        user_id, after = (_preview if dry_run else _settle)(payment_id)
+        found = (_preview if dry_run else _settle)(payment_id)
     except Exception as error:  # noqa: BLE001
         return Difference(payment=payment_id, posted=before, due=before, problem=describe(error))
-    if before == after or user_id is None:
+    if found is None:
         return None
-    return Difference(payment=payment_id, user_id=user_id, posted=before, due=after)
+    user_id, after, problem = found
+    if before == after and not problem:
+        return None
+    return Difference(payment=payment_id, user_id=user_id, posted=before, due=after, problem=problem)
 
 
 def _posted(payment_id: str) -> int:
     payment = Payment.objects.filter(pk=payment_id).first()
-    return settle.posted(payment) if payment is not None else 0
+    return posting.posted(payment) if payment is not None else 0
 
 
-def _settle(payment_id: str) -> tuple[UUID | None, int]:
+def _settle(payment_id: str) -> Found:
     payment = settle.settle(payment_id)
-    return (None, 0) if payment is None else (payment.user_id, settle.posted(payment))
+    return None if payment is None else (payment.user_id, *_result(payment))
 
 
-def _preview(payment_id: str) -> tuple[UUID | None, int]:
+def _result(payment: Payment) -> tuple[int, str]:
+    """Return what is posted for a payment, and why that is less than what is kept for it, if it is."""
+    posted = posting.posted(payment)
+    if payment.lines.filter(kind=PaymentLine.Kind.OPEN).exists():
+        return posted, "a price without a plan"
+    due = sum(row.worth for row in payment.lines.all())
+    return posted, f"{due} credits are kept for it" if posted < due else ""
+
+
+def _preview(payment_id: str) -> Found:
     """What settling would come to: it is done, and rolled back."""
     snapshot = snapshots.take(payment_id)
     user_id = customers.user_of(snapshot.customer)
     if user_id is None:
-        return None, 0
+        return None
     with transaction.atomic():
         payment = settle.apply(payment_id, user_id, settle.version_of(payment_id), snapshot)
-        posted = 0 if payment is None else settle.posted(payment)
+        found = None if payment is None else (user_id, *_result(payment))
         transaction.set_rollback(True)
-    return user_id, posted
+    return found

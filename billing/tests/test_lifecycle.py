@@ -34,7 +34,7 @@ class TestStatus:
         stripe.advance(days=15)
         carry_out(stripe.events())
         assert status_of(buyer) == "active"
-        gateway.set_cancel_at_period_end(subscription=session["subscription"], cancel=True)
+        gateway.end_with_period(subscription=session["subscription"])
         carry_out(stripe.events())
         account = BillingAccount.objects.get(pk=buyer.id)
         assert (account.status, account.cancel_at_period_end) == ("active", True)

@@ -45,7 +45,7 @@ class TestTrials:
     def test_one_that_staff_prolong_gives_its_credits_once(self, stripe, plans, buyer):
         invoice = buyer.buy(plans["pro"], trial=True)["invoice"]
         carry_out(stripe.events())
-        again = replace(snapshots.take(invoice), period_end=timezone.now() + timedelta(days=30))
+        again = replace(snapshots.take(invoice), trial_end=timezone.now() + timedelta(days=30))
         second = settle.apply("in_of_the_longer_trial", buyer.id, 0, again)
         assert second is not None
         assert (second.kind, second.credits) == ("trial", 0)

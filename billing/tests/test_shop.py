@@ -180,7 +180,7 @@ class TestPaymentMethods:
              "exp_year": listed[0]["exp_year"], "default": False},
         ]  # fmt: skip
         chosen = shop.post(f"payment-methods/{card}/default", user_id=ada.pk)
-        assert chosen.json() == {**listed[0], "default": True}
+        assert chosen.json() == {**listed[0], "default": True, "open_invoices": []}
         assert shop.get("payment-methods", user_id=ada.pk).json()["results"][0]["default"] is True
         shop.store_card(stripe, bob.pk)
         for stranger in (bob.pk, uuid4()):

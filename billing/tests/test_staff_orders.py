@@ -23,6 +23,7 @@ from accounts.models import AuditEvent, OutboxMessage, Session, User
 from accounts.service_keys import issuing
 from billing.models import InboxEvent, Plan
 from billing.settlement import lifecycle, settle
+from billing.stripe import gateway
 from billing.tests.conftest import Buyer
 from credits import ledger
 from credits.ledger.calls import Call
@@ -212,6 +213,9 @@ def _plan(**fields: str) -> dict[str, str]:
         "credits": "150",
         "amount": "500",
         "currency": "eur",
+        "grace_hours": "72",
+        "grace_debit_hours": "192",
+        "grace_invoice_hours": "792",
     }
     return {**given, "stripe_price": "price_pack_small", **fields}
 
@@ -236,6 +240,13 @@ def _settle(world: World) -> Prepared:
     return f"/admin/billing/payment/{world.payment()}/order/settle/", {}
 
 
+@prepare("billing.Payment undo")
+def _undo(world: World) -> Prepared:
+    found = settle.settle_session(world.buyer.buy(world.plans["basic"])["id"])
+    assert found is not None
+    return f"/admin/billing/payment/{found.pk}/order/undo/", {}
+
+
 @prepare("billing.BillingAccount cancel")
 def _cancel(world: World) -> Prepared:
     settle.settle_session(world.buyer.buy(world.plans["basic"])["id"])
@@ -250,6 +261,18 @@ def _replay(world: World) -> Prepared:
         event_id="evt_1", type="x", created=now, livemode=False, dead_at=now, body='{"data": {"object": {}}}'
     )
     return f"/admin/billing/inboxevent/{event.pk}/order/replay/", {}
+
+
+@prepare("billing.StrangerPayment assign")
+def _assign(world: World) -> Prepared:
+    """Nobody is linked to the customer that paid."""
+    stranger = gateway.create_customer(email="s@example.com", metadata={}, key="a stranger")
+    known, world.buyer.customer = world.buyer.customer, stranger["id"]
+    session = world.buyer.buy(world.plans["small"])
+    world.buyer.customer = known
+    assert settle.settle_session(session["id"]) is None
+    path = f"/admin/billing/strangerpayment/{session['payment_intent']}/order/assign/"
+    return path, {"person": str(world.ada.pk)}
 
 
 def registered() -> Iterator[str]:
@@ -353,7 +376,14 @@ OF_A_USER = [
     label
     for label in PREPARED
     if label.startswith(
-        ("accounts.User ", "credits.UserCredit ", "credits.Hold ", "billing.Payment ", "billing.Bil")
+        (
+            "accounts.User ",
+            "credits.UserCredit ",
+            "credits.Hold ",
+            "billing.Payment ",
+            "billing.Bil",
+            "billing.Str",
+        )
     )
     and label
     not in {"accounts.User reactivate", "accounts.User mail-verification"}  # nobody in that state signs in

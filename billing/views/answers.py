@@ -65,8 +65,23 @@ class SubscriptionAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
     status: str
     current_period_end: datetime | None
     cancel_at_period_end: bool
+    cancel_at: datetime | UnsetType = UNSET
     trial_end: datetime | UnsetType = UNSET
     client_secret: str | UnsetType = UNSET
+
+
+class OpenInvoice(msgspec.Struct):
+    """Name what would be charged, in the currency's smallest unit."""
+
+    id: str
+    amount_due: int
+    currency: str
+
+
+class DefaultAnswer(PaymentMethodAnswer, kw_only=True):
+    """`open_invoices`: what waits to be paid, and is tried with the card by `pay_open`."""
+
+    open_invoices: list[OpenInvoice]
 
 
 class InvoiceAnswer(msgspec.Struct, kw_only=True):

@@ -12,6 +12,7 @@ from billing.errors import (
     BillingObjectNotFound,
     BillingRejected,
     BillingUnavailable,
+    PaymentOverdue,
     PlanNotFound,
 )
 from billing.models import Plan
@@ -58,7 +59,7 @@ class CheckoutSessions(InternalEndpoint):
         answer=SessionAnswer,
         status=201,
         idempotent=True,
-        problems=(*OF_EVERY_ORDER, PlanNotFound, AlreadySubscribed),
+        problems=(*OF_EVERY_ORDER, PlanNotFound, AlreadySubscribed, PaymentOverdue),
         body_example={
             "user_id": USER,
             "plan": PACK["code"],

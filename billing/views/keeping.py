@@ -16,18 +16,20 @@ from billing.errors import (
     BillingObjectNotFound,
     BillingRejected,
     BillingUnavailable,
+    LastPaymentMethod,
     PaymentFailed,
     PaymentMethodRequired,
     PlanNotFound,
     TrialUsed,
 )
 from billing.settlement import trial
-from billing.shop import payment_methods, standing, subscriptions
+from billing.shop import invoices, payment_methods, standing, subscriptions
 from billing.views.answers import (
     CARD,
     INVOICE,
     STATUS,
     SUBSCRIPTION,
+    DefaultAnswer,
     EligibilityAnswer,
     InvoiceAnswer,
     PaymentMethodAnswer,
@@ -71,13 +73,22 @@ class PaymentMethods(ListOfUser):
 
 class PaymentMethod(InternalEndpoint):
     scope = "billing:write"
-    Query = OfUser
 
-    @documented("Remove a stored card", status=204, problems=(BillingObjectNotFound, *OF_STRIPE))
+    class Query(OfUser):
+        cancel_at_period_end: bool = False
+
+    @documented(
+        "Remove a stored card", status=204, problems=(BillingObjectNotFound, LastPaymentMethod, *OF_STRIPE)
+    )
     def delete(self, request: ServiceRequest, payment_method_id: str) -> Response:
-        """It can be charged no more. Another user's is a 404."""
+        """It can be charged no more. Another user's is a 404. The only card of a subscription that renews stays, unless
+        `cancel_at_period_end` ends that.
+        """
+        asked = self.query(request)
         payment_methods.remove(
-            user_id=self.query(request).user_id, payment_method=stripe_id(payment_method_id)
+            user_id=asked.user_id,
+            payment_method=stripe_id(payment_method_id),
+            cancel_at_period_end=asked.cancel_at_period_end,
         )
         return Response(status=204)
 
@@ -87,18 +98,21 @@ class DefaultPaymentMethod(InternalEndpoint):
 
     class Body(tiers.Body):
         user_id: UUID
+        pay_open: bool = False
 
     @documented(
         "Make a card the default",
-        answer=PaymentMethodAnswer,
-        problems=(BillingObjectNotFound, *OF_STRIPE),
+        answer=DefaultAnswer,
+        problems=(BillingObjectNotFound, PaymentFailed, *OF_STRIPE),
         body_example={"user_id": USER},
-        example=CARD,
+        example={**CARD, "open_invoices": []},
     )
     def post(self, request: ServiceRequest, payment_method_id: str) -> Response:
-        """Invoices are paid with it from now on, but for a subscription that has a card of its own."""
+        """Invoices and subscriptions are paid with it from now on. What is open is named, and tried with `pay_open`."""
         found = payment_methods.make_default(
-            user_id=request.data.user_id, payment_method=stripe_id(payment_method_id)
+            user_id=request.data.user_id,
+            payment_method=stripe_id(payment_method_id),
+            pay_open=request.data.pay_open,
         )
         return Response(found)
 
@@ -186,6 +200,35 @@ class ChangeSubscription(InternalEndpoint):
         )
 
 
+class EndTrial(InternalEndpoint):
+    scope = "billing:write"
+
+    class Body(tiers.Body):
+        user_id: UUID
+
+    @documented(
+        "End a trial",
+        answer=SubscriptionAnswer,
+        idempotent=True,
+        problems=(
+            UserNotFound,
+            AccountSuspended,
+            AccountContested,
+            BillingObjectNotFound,
+            PaymentFailed,
+            *OF_STRIPE,
+        ),
+        body_example={"user_id": USER},
+        example=SUBSCRIPTION,
+    )
+    def post(self, request: ServiceRequest, subscription_id: str) -> Response:
+        """The first period is paid for now, and gives its credits. Where the card is refused, the trial goes on."""
+        path = stripe_id(subscription_id)
+        return outcome(
+            subscriptions.end_trial(instruction_of(request, "end_trial", path=path), subscription_id=path)
+        )
+
+
 class CancelSubscription(InternalEndpoint):
     scope = "billing:write"
 
@@ -236,6 +279,40 @@ class Invoices(ListOfUser):
         """The user's, also while Stripe is away."""
         user_id = self.query(request).user_id
         return self.listed(request, standing.invoices(user_id), user_id, standing.invoice_answer)
+
+
+class PayInvoice(InternalEndpoint):
+    scope = "billing:write"
+
+    class Body(tiers.Body):
+        user_id: UUID
+        payment_method: PaymentMethodId | None = None
+
+    @documented(
+        "Pay an invoice",
+        answer=InvoiceAnswer,
+        idempotent=True,
+        problems=(
+            UserNotFound,
+            AccountSuspended,
+            AccountContested,
+            BillingObjectNotFound,
+            PaymentFailed,
+            *OF_STRIPE,
+        ),
+        body_example={"user_id": USER},
+        example=INVOICE,
+    )
+    def post(self, request: ServiceRequest, invoice_id: str) -> Response:
+        """Tries to collect an open one now. Where the bank asks the user, they pay it at `hosted_url`."""
+        path = stripe_id(invoice_id)
+        return outcome(
+            invoices.pay(
+                instruction_of(request, "pay_invoice", path=path),
+                invoice_id=path,
+                payment_method=request.data.payment_method,
+            )
+        )
 
 
 class TrialEligibility(InternalEndpoint):

@@ -52,6 +52,7 @@ STAFF_ROLES = {
         "credits.release_hold",
         "billing.view_billingaccount",
         "billing.view_payment",
+        "billing.view_paymentline",
         "billing.view_plan",
     ],
     "finance": [
@@ -62,6 +63,7 @@ STAFF_ROLES = {
         "credits.release_hold",
         "billing.view_*",
         "billing.refund_payment",
+        "billing.assign_payment",
         "billing.end_subscription",
     ],
     "operator": [

@@ -1,6 +1,6 @@
 """Configures Stripe and billing."""
 
-from config.settings.environment import choice, decimal, env, integer
+from config.settings.environment import boolean, choice, decimal, env, integer
 
 # Without a key the service runs, and what needs Stripe answers 503 billing_unavailable.
 STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
@@ -22,6 +22,9 @@ BILLING_RETURN_HOSTS = env.list("BILLING_RETURN_HOSTS", default=[])
 BILLING_WEBHOOK_LISTENER = choice("BILLING_WEBHOOK_LISTENER", among=("public", "internal"))
 # In these states of a subscription nothing may be spent; the account's status is then `frozen`.
 BILLING_FREEZE_ON = env.list("BILLING_FREEZE_ON", default=["unpaid"])
+# Of two subscriptions of one user the later one is ended and refunded by itself, where nothing speaks against it
+# (billing/stripe_sync/duplicates.py). Off: it only renews no more.
+BILLING_REFUND_DUPLICATES = boolean("BILLING_REFUND_DUPLICATES", default=False)
 
 # dj-stripe mirrors Stripe's objects; its webhook views are not routed (docs/decisions/).
 DJSTRIPE_FOREIGN_KEY_TO_FIELD = "id"

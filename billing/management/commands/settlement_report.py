@@ -1,0 +1,105 @@
+"""manage.py settlement_report: what an upgrade will find that people have to look at. Changes nothing, asks nobody.
+
+Every statement is of columns that there were before payments had lines, or of tables that are looked for first: so it
+says before the migrations what there will be to do after them.
+"""
+
+import json
+from argparse import ArgumentParser
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.db import connection
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A kind of trouble: the rows that show it, and how one of them and their number are told."""
+
+    name: str
+    rows: str
+    told: str
+    counted: str
+    needs: str = "billing_payment"  # the table without which there is nothing to look at
+
+
+FINDINGS = (
+    Finding(
+        "kept_without_credits",
+        """
+        SELECT payment.id, payment.user_id::text, payment.credits, payment.kept, payment.currency, payment.paid_at::text
+        FROM billing_payment AS payment JOIN accounts_user AS person ON person.id = payment.user_id
+        WHERE payment.settled_at IS NOT NULL AND payment.granted_by IS NULL AND payment.credits > 0
+            AND (payment.kept > 0 OR payment.paid = 0 AND payment.kind <> 'trial') AND person.status <> 'deleted'
+        ORDER BY payment.paid_at
+        """,
+        "{0}  {1}  {3} {4} of {5}: {2} credits not given",
+        "payments kept without credits",
+    ),
+    Finding(
+        "open_lines",
+        """
+        SELECT line.payment_id, payment.user_id::text, line.covered, payment.currency, payment.paid_at::text,
+            coalesce(nullif(line.price, ''), 'no price')
+        FROM billing_paymentline AS line JOIN billing_payment AS payment ON payment.id = line.payment_id
+        WHERE line.kind = 'open' ORDER BY line.created_at
+        """,
+        "{}  {}  {} {} of {}: no plan for {}",
+        "open lines",
+        needs="billing_paymentline",
+    ),
+    Finding(
+        "two_subscriptions",
+        """
+        SELECT link.user_id::text, string_agg(copy.id, ', ' ORDER BY copy.id)
+        FROM djstripe_subscription AS copy JOIN billing_customerlink AS link
+            ON link.customer = copy.stripe_data ->> 'customer'
+        WHERE copy.stripe_data ->> 'status' IN ('active', 'trialing', 'past_due', 'unpaid', 'paused')
+        GROUP BY link.user_id HAVING count(*) > 1 ORDER BY link.user_id
+        """,
+        "{}  {}",
+        "users with two subscriptions: the later one will renew no more",
+        needs="djstripe_subscription",
+    ),
+    Finding(
+        "prices_without_plan",
+        """
+        SELECT item -> 'price' ->> 'id' AS price, count(*)
+        FROM djstripe_subscription AS copy, jsonb_array_elements(copy.stripe_data -> 'items' -> 'data') AS item
+        WHERE copy.stripe_data ->> 'status' IN ('active', 'trialing', 'past_due', 'unpaid', 'paused')
+            AND NOT EXISTS (SELECT FROM billing_plan AS plan WHERE plan.stripe_price = item -> 'price' ->> 'id')
+        GROUP BY 1 ORDER BY 1
+        """,
+        "{}  {} live subscriptions",
+        "prices that renew and have no plan",
+        needs="djstripe_subscription",
+    ),
+)
+
+
+class Command(BaseCommand):
+    help = "Names payments that were kept without credits and what else an upgrade of billing meets. Changes nothing."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, **options: Any) -> None:
+        found = {finding.name: rows_of(finding) for finding in FINDINGS}
+        if options["json"]:
+            self.stdout.write(json.dumps(found))
+            return
+        for finding in FINDINGS:
+            for row in found[finding.name]:
+                self.stdout.write(finding.told.format(*row))
+        for finding in FINDINGS:
+            self.stdout.write(f"{len(found[finding.name])} {finding.counted}.")
+
+
+def rows_of(finding: Finding) -> list[list[Any]]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [finding.needs])
+        if not cursor.fetchone()[0]:
+            return []
+        cursor.execute(finding.rows)
+        return [list(row) for row in cursor.fetchall()]

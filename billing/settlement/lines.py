@@ -1,0 +1,137 @@
+"""Freeze what each line of a payment gives, by the plan of its price, once: under the lock of the payment's row."""
+
+from datetime import datetime, timedelta
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from billing import customers
+from billing.models import CustomerChange, Payment, PaymentLine, Plan
+from billing.settlement import trial
+from billing.settlement.shares import Share, shares
+from billing.stripe.snapshots import Collection, Line, Snapshot
+
+Kind = PaymentLine.Kind
+
+
+def take_over(payment: Payment, snapshot: Snapshot) -> list[PaymentLine]:
+    """Record what each line is and what is kept for it. What an earlier version has settled stays one line.
+
+    A line that is returned with `is_bought` was paid for, whatever is left of that by now.
+    """
+    stored = {row.line: row for row in payment.lines.select_related("plan")}
+    found = shares(snapshot)
+    if found and not stored and payment.kind != Payment.Kind.OPEN:
+        stored[""] = of_earlier_version(payment)
+    if whole := stored.get(""):
+        whole.covered = min(payment.kept or 0, whole.due)
+        whole.is_bought = True
+        return [_saved(whole)]
+    given = {line.id: line for line in snapshot.lines}
+    return [
+        _saved(_row(payment, stored.get(key), given[key], share, snapshot)) for key, share in found.items()
+    ]
+
+
+def of_earlier_version(payment: Payment) -> PaymentLine:
+    """Return the line that stands for all of a payment that was settled before there were lines."""
+    return PaymentLine(
+        payment=payment,
+        kind=payment.kind,
+        plan=payment.plan,
+        price=payment.plan.stripe_price if payment.plan else "",
+        quantity=payment.quantity or 0,
+        credits=payment.credits or 0,
+        due=payment.paid or 0,
+        expires_at=payment.expires_at,
+        granted_by=payment.granted_by,
+    )
+
+
+def _saved(row: PaymentLine) -> PaymentLine:
+    row.save()
+    return row
+
+
+def _row(
+    payment: Payment, row: PaymentLine | None, line: Line, share: Share, snapshot: Snapshot
+) -> PaymentLine:
+    row = row or PaymentLine(payment=payment, line=line.id, price=line.price, due=share.due)
+    row.covered = min(share.covered, row.due)
+    row.is_bought = not row.due or share.received > 0
+    if row.kind == Kind.OPEN:
+        _freeze(row, line, snapshot)
+    return row
+
+
+def _freeze(row: PaymentLine, line: Line, snapshot: Snapshot) -> None:
+    """Freeze what was bought, whatever staff make of the plan later; where no plan has the price, it stays open."""
+    row.quantity = line.quantity
+    plan = Plan.objects.filter(stripe_price=line.price).first() if line.price else None
+    if plan is None:
+        is_nothing = line.is_declared_nothing or not (line.price or row.due)
+        row.kind = Kind.NOTHING if is_nothing else Kind.OPEN
+        return
+    row.plan, row.kind, row.credits = plan, Kind(plan.kind), plan.credits * line.quantity
+    if line.is_proration:
+        row.kind, row.credits = Kind.PRORATION, plan.credits * line.bare // plan.amount if plan.amount else 0
+    elif snapshot.trial_end is not None and not line.bare:
+        row.kind, row.credits = Kind.TRIAL, _of_trial(row, plan, snapshot)
+
+
+def _of_trial(row: PaymentLine, plan: Plan, snapshot: Snapshot) -> int:
+    """Return the credits of a trial. In Checkout the card is known only now: a second trial with it ends here.
+
+    A free month that staff give somebody who pays is not a trial of theirs: it gives nothing and ends nothing.
+    """
+    payment = row.payment
+    if not snapshot.is_first or _trials_before(payment).exists():
+        return 0
+    if not trial.give(
+        user_id=payment.user_id, fingerprint=snapshot.fingerprint, holder=snapshot.trial_holder
+    ):
+        customers.enqueue(
+            CustomerChange.Kind.END_SUBSCRIPTION, user_id=payment.user_id, subscription=snapshot.subscription
+        )
+        return 0
+    if snapshot.trial_end is None or snapshot.trial_end <= timezone.now():
+        return 0  # over before it was seen: nobody has paid for it
+    return plan.credits if plan.trial_credits is None else plan.trial_credits
+
+
+def _trials_before(payment: Payment) -> QuerySet[Payment]:
+    """Return earlier trials of the same subscription: Stripe makes an invoice of nothing whenever staff prolong one.
+    Two are not frozen at once, since `trial.give` locks the claim."""
+    of_subscription = Payment.objects.filter(subscription=payment.subscription, kind=Payment.Kind.TRIAL)
+    return of_subscription.exclude(pk=payment.pk)
+
+
+# ---------------------------------------------------------------- how long they last
+
+
+def expiry(row: PaymentLine, snapshot: Snapshot) -> datetime | None:
+    """Return when credits end that are posted now. Whoever pays late has them as long as whoever pays in time."""
+    plan, line = row.plan, _line_of(row, snapshot)
+    if plan is None or row.kind == Kind.TRIAL:
+        return snapshot.trial_end
+    if plan.credits_expire_days is not None:
+        return timezone.now() + timedelta(days=plan.credits_expire_days)
+    if plan.kind != Plan.Kind.SUBSCRIPTION or line is None or line.period_end is None:
+        return None
+    length = line.period_end - (line.period_start or line.period_end)
+    return max(line.period_end + grace(plan, snapshot.collection), timezone.now() + length)
+
+
+def _line_of(row: PaymentLine, snapshot: Snapshot) -> Line | None:
+    named = [line for line in snapshot.lines if line.id == row.line]
+    return next(iter(named or [line for line in snapshot.lines if line.price == row.price]), None)
+
+
+def grace(plan: Plan, collection: Collection) -> timedelta:
+    """Return how long a period's credits outlive it: until the next one's payment can have come."""
+    hours = {
+        Collection.CARD: plan.grace_hours,
+        Collection.DEBIT: plan.grace_debit_hours,
+        Collection.INVOICE: plan.grace_invoice_hours,
+    }
+    return timedelta(hours=hours[collection])

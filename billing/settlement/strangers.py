@@ -1,0 +1,60 @@
+"""Payments of customers that nobody here is: kept as rows until it is known whose they are."""
+
+import uuid
+
+import structlog
+from django.utils import timezone
+
+from accounts.kit import nudge
+from billing import customers
+from billing.models import StrangerPayment
+from billing.stripe.snapshots import Snapshot
+
+log = structlog.get_logger("billing")
+
+
+def user_of(payment_id: str, snapshot: Snapshot) -> uuid.UUID | None:
+    """Return whose payment it is: its customer's user, or whom staff have said. None: it is kept as a stranger's.
+
+    A customer that has our mark is linked again, and the rest of what it paid is settled behind this.
+    """
+    known = customers.user_of(snapshot.customer) or _assigned(payment_id)
+    if known is not None:
+        return known
+    adopted = customers.adopt(snapshot.customer)
+    if adopted is None:
+        _remember(payment_id, snapshot)
+        return None
+    nudge.send("billing.tasks.settle_customer", snapshot.customer)
+    return adopted
+
+
+def _assigned(payment_id: str) -> uuid.UUID | None:
+    return StrangerPayment.objects.filter(pk=payment_id).values_list("user", flat=True).first()
+
+
+def _remember(payment_id: str, snapshot: Snapshot) -> None:
+    if not snapshot.paid:
+        return
+    row = StrangerPayment(
+        pk=payment_id,
+        customer=snapshot.customer,
+        amount=snapshot.amount,
+        currency=snapshot.currency,
+        paid_at=snapshot.paid_at,
+    )
+    StrangerPayment.objects.bulk_create([row], ignore_conflicts=True)
+    log.info("payment_of_a_stranger", payment=payment_id)
+
+
+def assign(payment: StrangerPayment, user_id: uuid.UUID) -> list[str]:
+    """Say whose a payment is, and with it all others of its customer. Return their ids, to be settled."""
+    theirs = StrangerPayment.objects.filter(assigned_at=None)
+    if payment.customer:
+        customers.assign(payment.customer, user_id)
+        theirs = theirs.filter(customer=payment.customer)
+    else:
+        theirs = theirs.filter(pk=payment.pk)
+    ids = list(theirs.values_list("pk", flat=True))
+    theirs.update(user_id=user_id, assigned_at=timezone.now())
+    return ids
