@@ -1,0 +1,258 @@
+"""A random walk through what a business meets: buying, renewing, paying late, refunds, disputes, credit notes, changes.
+
+Events come late, twice and in any order. At every step the journal has for each payment what it is worth, what was told
+adds up to what was posted, and the ledger verifies. What is worth is checked against the money at Stripe.
+"""
+
+import os
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import stripe as stripe_sdk
+from django.db import transaction
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from accounts.models import ServiceEvent, User
+from billing.models import Payment, PaymentLine, Plan
+from billing.settlement import posting, settle
+from billing.stripe import gateway, sdk
+from billing.stripe.sdk import client
+from billing.stripe_sync import inbox
+from billing.tests.conftest import Buyer
+from credits.models import UserCredit
+
+RUNS, STEPS = int(os.environ.get("BILLING_RUNS", "6")), int(os.environ.get("BILLING_STEPS", "20"))
+OF_MONEY = frozenset(name for name, handle in inbox.HANDLERS.items() if name.split(".")[0] != "customer")
+PRICES = st.sampled_from(["price_sub_basic", "price_sub_pro"])
+CHANCE = st.randoms(use_true_random=False)
+
+
+class Business(RuleBasedStateMachine):
+    fake: Any  # set by the test, as is make_plans
+    make_plans: Any
+
+    def __init__(self):
+        super().__init__()
+        self.transaction = transaction.atomic()
+        self.transaction.__enter__()
+        self.fake.reset()
+        self.plans = self.make_plans()
+        self.buyer = Buyer(self.fake, User.objects.create_user("walker@example.test"))
+        self.subscription = self.card = ""
+        self.known = 0  # events of the fake that are known here
+        self.waiting, self.seen = [], []
+
+    def teardown(self):
+        self.listen()
+        self.deliver(self.waiting)
+        self.converged()
+        self.transaction.__exit__(RuntimeError, RuntimeError("rolled back"), None)
+
+    # ------------------------------------------------------------ what the user and staff do
+
+    @rule(large=st.booleans(), quantity=st.integers(1, 3))
+    def buy(self, large, quantity):
+        self.buyer.buy(self.plans["large" if large else "small"], quantity=quantity)
+
+    @precondition(lambda self: not self.subscription)
+    @rule(price=PRICES, sent=st.booleans(), half=st.booleans())
+    def subscribe(self, price, sent, half):
+        self.card = client().v1.payment_methods.attach("pm_card_visa", {"customer": self.buyer.customer}).id
+        params: Any = {
+            "customer": self.buyer.customer,
+            "items": [{"price": price}],
+            "default_payment_method": self.card,
+        }
+        if sent:
+            params |= {"collection_method": "send_invoice", "days_until_due": 30}
+        if half:
+            params["discounts"] = [{"coupon": client().v1.coupons.create({"percent_off": 50}).id}]
+        self.subscription = client().v1.subscriptions.create(params).id
+
+    @precondition(lambda self: self.subscription)
+    @rule(broken=st.booleans())
+    def renew(self, broken):
+        self.fake.break_card(self.card, "generic_decline" if broken else None)
+        self.fake.renew(self.subscription)
+        self.fake.break_card(self.card, None)
+        if gateway.retrieve_subscription(self.subscription)["status"] == "canceled":
+            self.subscription = ""
+
+    @rule(days=st.integers(1, 50), outside=st.booleans())
+    def pay_late(self, days, outside):
+        """Whatever is open by then."""
+        self.fake.advance(days=days)
+        for invoice in self.fake.objects("invoice"):
+            if invoice["status"] == "open":
+                how: Any = {"paid_out_of_band": True} if outside else {"payment_method": self.card}
+                client().v1.invoices.pay(invoice["id"], how)
+        live = self.subscription and gateway.retrieve_subscription(self.subscription)["status"] != "canceled"
+        self.subscription = self.subscription if live else ""
+
+    @rule(amount=st.integers(-500, 900).filter(bool), declared=st.booleans())
+    def add_item(self, amount, declared):
+        params: Any = {"customer": self.buyer.customer, "amount": amount, "currency": "eur"}
+        params["metadata"] = {"credits": "0"} if declared else {}
+        client().v1.invoice_items.create(params)
+
+    @precondition(lambda self: self.subscription)
+    @rule(price=PRICES, prorated=st.sampled_from(["none", "create_prorations", "always_invoice"]))
+    def change(self, price, prorated):
+        item = gateway.retrieve_subscription(self.subscription)["items"]["data"][0]["id"]
+        change: Any = {"items": [{"id": item, "price": price}], "proration_behavior": prorated}
+        client().v1.subscriptions.update(self.subscription, change)
+
+    @rule(share=st.integers(1, 100), chance=CHANCE)
+    def refund(self, share, chance):
+        if charges := [one for one in self.fake.objects("charge") if one["captured"] and not one["disputed"]]:
+            charge = chance.choice(charges)
+            left = charge["amount_captured"] - charge["amount_refunded"]
+            if left:
+                self.fake.refund(charge["id"], max(1, left * share // 100))
+
+    @rule(chance=CHANCE)
+    def fail_refund(self, chance):
+        if refunds := [one for one in self.fake.objects("refund") if one["status"] == "succeeded"]:
+            self.fake.fail_refund(chance.choice(refunds)["id"])
+
+    @rule(chance=CHANCE)
+    def dispute(self, chance):
+        charges = self.fake.objects("charge")
+        if left := [one for one in charges if one["captured"] and not (one["disputed"] or one["refunded"])]:
+            self.fake.dispute(chance.choice(left)["id"])
+
+    @rule(chance=CHANCE, won=st.booleans())
+    def close(self, chance, won):
+        if disputes := [one for one in self.fake.objects("dispute") if one["status"] == "needs_response"]:
+            self.fake.close_dispute(chance.choice(disputes)["id"], "won" if won else "lost")
+
+    @rule(chance=CHANCE, share=st.integers(1, 100), way=st.sampled_from(["credit", "refund", "out_of_band"]))
+    def credit(self, chance, share, way):
+        """A credit note on one line or on all; what Stripe refuses is not done."""
+        found = [one for one in self.fake.objects("invoice") if one["status"] in {"open", "paid"}]
+        if not found:
+            return
+        invoice = chance.choice(found)
+        lines = [line for line in invoice["lines"]["data"] if line["amount"] > 0]
+        if not lines:
+            return
+        line = chance.choice(lines)
+        amount = max(1, line["amount"] * share // 100)
+        after = amount - min(amount, invoice["amount_remaining"] if invoice["status"] == "open" else 0)
+        named = [{"type": "invoice_line_item", "invoice_line_item": line["id"], "amount": amount}]
+        params: Any = {
+            "invoice": invoice["id"],
+            **({"lines": named} if chance.random() < 0.5 else {"amount": amount}),
+        }
+        given: Any = {**params, **({f"{way}_amount": after} if after else {})}
+        with suppress(stripe_sdk.InvalidRequestError, stripe_sdk.APIError):
+            client().v1.credit_notes.create(given)
+
+    @rule(amount=st.integers(1, 300))
+    def spend(self, amount):
+        row = UserCredit.objects.filter(pk=self.buyer.id).first()
+        if row is not None and row.balance > 0:
+            self.buyer.use(min(amount, row.balance))
+
+    # ------------------------------------------------------------ how we hear of it
+
+    @rule(chance=CHANCE)
+    def hear(self, chance):
+        """Some of what waits, in any order, and some of it again."""
+        self.listen()
+        some = chance.sample(self.waiting, chance.randint(0, len(self.waiting)))
+        again = chance.sample(self.seen, min(2, len(self.seen)))
+        self.deliver([*some, *again])
+
+    @rule()
+    def hear_all(self):
+        self.listen()
+        self.deliver(self.waiting)
+
+    def listen(self):
+        events = self.fake.events()
+        self.waiting += [event for event in events[self.known :] if event["type"] in OF_MONEY]
+        self.known = len(events)
+
+    def deliver(self, events):
+        for event in list(events):
+            inbox.HANDLERS[event["type"]](event["data"]["object"])
+            self.seen.append(event)
+        heard = {event["id"] for event in self.seen}
+        self.waiting = [event for event in self.waiting if event["id"] not in heard]
+
+    # ------------------------------------------------------------ what must hold
+
+    @invariant()
+    def the_journal_has_what_each_payment_is_worth(self):
+        for row in PaymentLine.objects.select_related("payment", "plan"):
+            assert posting.posted_for(row) == (row.worth if row.granted_by else 0), (row, row.kind)
+            assert row.granted_by or not row.worth, (row, row.kind)
+
+    @invariant()
+    def what_was_told_is_what_was_posted(self):
+        for payment in Payment.objects.all():
+            told = ServiceEvent.objects.filter(data__payment=payment.pk, data__has_key="posted")
+            assert sum(event.data["posted"] for event in told) == posting.posted(payment), payment
+
+    @invariant()
+    def no_more_is_covered_than_is_kept(self):
+        for payment in Payment.objects.filter(settled_at__isnull=False):
+            assert sum(row.covered for row in payment.lines.all()) <= (payment.kept or 0), payment
+
+    @invariant()
+    def the_ledger_verifies(self):
+        assert self.buyer.verifies()
+
+    def converged(self):
+        """All heard: another look posts nothing, and packs are worth what Stripe's charges say."""
+        told = ServiceEvent.objects.count()
+        for payment in Payment.objects.all():
+            settle.settle(payment.pk)
+        assert ServiceEvent.objects.count() == told
+        lost = [one for one in self.fake.objects("dispute") if one["status"] in {"needs_response", "lost"}]
+        for intent in self.fake.objects("payment_intent"):
+            row = Payment.objects.filter(pk=intent["id"]).first()
+            if row is None or row.plan is None:
+                continue
+            charge = next(one for one in self.fake.objects("charge") if one["id"] == intent["latest_charge"])
+            taken = sum(one["amount"] for one in lost if one["charge"] == charge["id"])
+            kept = max(0, charge["amount_captured"] - charge["amount_refunded"] - taken)
+            assert posting.posted(row) == row.plan.credits * (row.quantity or 0) * kept // charge["amount"]
+
+
+@pytest.mark.django_db
+def test_money_is_right_at_every_step(stripe, plans):
+    """`BILLING_RUNS=300 BILLING_STEPS=40` is the long one."""
+    rows = [dict(vars(plan)) for plan in plans.values()]
+    Plan.objects.all().delete()
+
+    def make_plans():
+        made = [
+            Plan(**{name: value for name, value in row.items() if name not in {"_state", "id"}})
+            for row in rows
+        ]
+        return {plan.code: plan for plan in Plan.objects.bulk_create(made)}
+
+    Business.fake, Business.make_plans = stripe, staticmethod(make_plans)
+    sdk.configure()
+    run_state_machine_as_test(Business, settings=options())
+
+
+def options():
+    return settings(
+        max_examples=RUNS,
+        stateful_step_count=STEPS,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        print_blob=True,
+    )
