@@ -28,6 +28,8 @@ SELECT count(*), extract(epoch FROM clock_timestamp() - min(seen_at))::float8
 FROM billing_strangerpayment WHERE assigned_at IS NULL
 """
 
+DAYS = "SELECT count(*) FROM billing_paymentday WHERE at_stripe <> here"
+
 
 def standings() -> Iterator[tuple[str, int, float, int]]:
     with connection.cursor() as cursor:
@@ -43,3 +45,7 @@ def standings() -> Iterator[tuple[str, int, float, int]]:
         cursor.execute(STRANGERS)
         strangers, oldest = cursor.fetchone()
     yield "payments_of_strangers", strangers, oldest or 0.0, 0
+    with connection.cursor() as cursor:
+        cursor.execute(DAYS)
+        (different,) = cursor.fetchone()
+    yield "days_that_differ", 0, 0.0, different

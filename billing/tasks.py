@@ -2,13 +2,10 @@
 
 from datetime import UTC, datetime
 
-import structlog
 from celery import shared_task
 
 from billing.settlement import expiring_cards
-from billing.stripe_sync import changes, inbox, reconcile
-
-log = structlog.get_logger("billing")
+from billing.stripe_sync import changes, inbox, nightly, reconcile
 
 
 @shared_task
@@ -34,20 +31,18 @@ def settle_customer(customer: str) -> int:
 
 @shared_task
 def reconcile_nightly() -> None:
-    reconcile.nightly()
+    nightly.begin()
 
 
 @shared_task
 def reconcile_window(start: float, end: float) -> int:
-    """An hour of the nightly round. Each difference is a warning in the log."""
-    differences = reconcile.reconcile(
-        start=datetime.fromtimestamp(start, tz=UTC), end=datetime.fromtimestamp(end, tz=UTC)
-    )
-    count = 0
-    for difference in differences:
-        log.warning("payment_was_not_right", **difference.as_json())
-        count += 1
-    return count
+    """An hour of the nightly round, or what an earlier run has left of it."""
+    return nightly.look_at_hour(datetime.fromtimestamp(start, tz=UTC))
+
+
+@shared_task
+def compare_days() -> int:
+    return nightly.compare_days()
 
 
 @shared_task

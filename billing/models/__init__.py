@@ -7,7 +7,7 @@ grants for one payment, two trials with one card.
 
 from billing.models.catalogue import Plan
 from billing.models.customers import BillingAccount, CustomerLink, FormerCustomer
-from billing.models.payments import Payment, PaymentLine, Revenue, StrangerPayment, TrialClaim
+from billing.models.payments import Payment, PaymentDay, PaymentLine, Revenue, StrangerPayment, TrialClaim
 from billing.models.queues import CustomerChange, InboxEvent, Progress
 from billing.models.requests import Request, RequestAttempt
 
@@ -18,6 +18,7 @@ __all__ = [
     "FormerCustomer",
     "InboxEvent",
     "Payment",
+    "PaymentDay",
     "PaymentLine",
     "Plan",
     "Progress",

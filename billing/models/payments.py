@@ -210,6 +210,25 @@ class StrangerPayment(models.Model):
         return self.pk
 
 
+class PaymentDay(models.Model):
+    """What was charged on a day, in UTC: at Stripe, and by the payments here. They are to be the same."""
+
+    day = models.DateField()
+    currency = models.CharField(max_length=3)
+    at_stripe = models.BigIntegerField()
+    here = models.BigIntegerField()
+    looked_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["day", "currency"], name="payment_day_once"),)
+        indexes = (
+            models.Index(fields=["day"], condition=~Q(at_stripe=F("here")), name="payment_day_differs"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.currency}"
+
+
 class Revenue(Payment):
     """The page of plots in the admin."""
 

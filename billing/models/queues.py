@@ -94,10 +94,11 @@ class CustomerChange(Queued):
 
 
 class Progress(models.Model):
-    """How far reconciliation has read Stripe's list of events."""
+    """How far reconciliation has read Stripe's lists: `until` a moment, or within an hour `after` a payment."""
 
     name = models.CharField(max_length=32, primary_key=True)
     until = models.DateTimeField()
+    after = models.CharField(max_length=STRIPE_ID, blank=True, default="", db_default="")
 
     def __str__(self) -> str:
         return f"{self.name}: {self.until}"

@@ -4,7 +4,7 @@ Each takes and gives plain values, and raises as billing/stripe/sdk.py says. Wha
 idempotency key: under the same key Stripe makes it once, however often the call is repeated.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from billing.stripe.sdk import PAGE, ask, ask_all, ask_each, client
@@ -294,24 +294,22 @@ def create_refund(*, payment_intent: str, amount: int | None, metadata: Metadata
     )
 
 
-def list_refunds(
-    *, payment_intent: str | None = None, created: Mapping[str, int] | None = None, most: int | None = PAGE
-) -> list[Object]:
-    return ask_all(client().v1.refunds.list, payment_intent=payment_intent, created=created, most=most)
-
-
-def list_disputes(
-    *, payment_intent: str | None = None, created: Mapping[str, int] | None = None, most: int | None = PAGE
-) -> list[Object]:
-    return ask_all(client().v1.disputes.list, payment_intent=payment_intent, created=created, most=most)
+def list_disputes(*, payment_intent: str) -> list[Object]:
+    return ask_all(client().v1.disputes.list, payment_intent=payment_intent)
 
 
 # ---------------------------------------------------------------- events and prices
 
 
-def each_event(*, created: Mapping[str, int]) -> Iterator[Object]:
+def each_event(*, created: Mapping[str, int], types: Sequence[str] | None = None) -> Iterator[Object]:
     """Newest first; Stripe keeps 30 days."""
-    return ask_each(client().v1.events.list, limit=PAGE, created=created)
+    return ask_each(client().v1.events.list, limit=PAGE, created=created, types=types)
+
+
+def each_balance_transaction(*, created: Mapping[str, int]) -> Iterator[Object]:
+    """Whatever moved money, newest first, with what moved it: a charge, a refund, a dispute, a payout."""
+    call = client().v1.balance_transactions.list
+    return ask_each(call, limit=PAGE, created=created, expand=["data.source"])
 
 
 def list_prices() -> list[Object]:

@@ -1,7 +1,7 @@
 """What Stripe knows and we were never told: read from its lists, and settled like everything else.
 
-Every ten minutes the list of events from where the last run ended (Stripe keeps 30 days of it); each night the
-sessions, invoices, refunds and disputes of the last days, an hour of them at a time.
+Every ten minutes the list of events from where the last run ended (Stripe keeps 30 days of it); each night all that
+money did in the last days, an hour of it at a time, and from where it was left (billing/stripe_sync/nightly.py).
 """
 
 import json
@@ -17,7 +17,6 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from accounts.kit import nudge
 from accounts.kit.leases import describe
 from accounts.kit.problems import Problem
 from accounts.models import User
@@ -41,7 +40,6 @@ EVENTS = "events"
 OVERLAP = timedelta(minutes=10)  # events may show up late in the list
 FIRST_LOOK_BACK = timedelta(days=1)
 WINDOW = timedelta(hours=1)
-NIGHTLY_LOOK_BACK = timedelta(days=3)
 SECONDS_OF_A_RUN = 60.0
 Found = tuple[UUID, int, str] | None  # whose payment, what is posted for it, and why that is too little
 LIVE = (
@@ -56,13 +54,15 @@ log = structlog.get_logger("billing")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """A payment whose credits were not what they are to be. `problem`: why they still are not."""
+    """A payment whose credits were not what they are to be. `problem`: why they still are not. `is_of_nobody`: paid by
+    a customer whom nobody here is known to be, and kept as a stranger's."""
 
     payment: str
     user_id: UUID | None = None
     posted: int = 0
     due: int = 0
     problem: str = ""
+    is_of_nobody: bool = False
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "user_id": str(self.user_id) if self.user_id else None}
@@ -143,7 +143,7 @@ def _read_until() -> datetime:
 
 
 def _store_events(start: datetime, end: datetime) -> int:
-    return sum(_store_event(event) for event in gateway.each_event(created=_range(start, end)))
+    return sum(_store_event(event) for event in gateway.each_event(created=range_of(start, end)))
 
 
 def _store_event(event: dict[str, Any]) -> bool:
@@ -154,24 +154,11 @@ def _store_event(event: dict[str, Any]) -> bool:
         return False
 
 
-def _range(start: datetime, end: datetime) -> dict[str, int]:
+def range_of(start: datetime, end: datetime) -> dict[str, int]:
     return {"gte": int(start.timestamp()), "lte": int(end.timestamp())}
 
 
 # ---------------------------------------------------------------- payments
-
-
-def nightly() -> None:
-    """Hands each hour of the last days to a task of its own, and follows subscriptions that should have moved on."""
-    if not sdk.is_configured():
-        return
-    now = timezone.now()
-    start = now - NIGHTLY_LOOK_BACK
-    while start < now:
-        nudge.send("billing.tasks.reconcile_window", start.timestamp(), min(start + WINDOW, now).timestamp())
-        start += WINDOW
-    follow_overdue()
-    forget_erased()
 
 
 def forget_erased() -> None:
@@ -203,26 +190,51 @@ def reconcile(*, start: datetime, end: datetime, dry_run: bool = False) -> Itera
     With `dry_run` it only says. A payment that cannot be settled is a difference with a problem, whatever the reason:
     it must not keep the others waiting.
     """
-    seen: set[str] = set()
     for payment in payments_of(start=start, end=end):
-        if payment not in seen:
-            seen.add(payment)
-            difference = _check(payment, dry_run=dry_run)
-            if difference is not None:
-                yield difference
+        difference = check(payment, dry_run=dry_run)
+        if difference is not None:
+            yield difference
 
 
-def payments_of(*, start: datetime, end: datetime) -> Iterator[str]:
-    """The ids of the payments that something happened to, as far as Stripe's lists tell."""
-    created = _range(start, end)
+def payments_of(*, start: datetime, end: datetime) -> list[str]:
+    """Return the ids of the payments that something happened to, in an order that is the same when asked again.
+
+    What moved money has a balance transaction of that time, however old the invoice is. What was free, paid outside
+    Stripe or from the customer's balance has none: that is found among the events, which Stripe keeps for 30 days, and
+    by when it was made.
+    """
+    created = range_of(start, end)
+    intents = _intents(gateway.each_balance_transaction(created=created))
+    found = {payment for intent in sorted(intents) for payment in settle.payments_of_intent(intent)}
+    found |= set(_told_by_events(created))
     for session in gateway.list_checkout_sessions(created=created, most=None):
         if session.get("status") == "complete":
-            yield from _payments_of_session(session)
-    for invoice in gateway.list_invoices(created=created, most=None):
-        if invoice.get("status") == "paid":
-            yield invoice["id"]
-    yield from _by_intents(gateway.list_refunds(created=created, most=None))
-    yield from _by_intents(gateway.list_disputes(created=created, most=None))
+            found |= set(_payments_of_session(session))
+    found |= {
+        row["id"] for row in gateway.list_invoices(created=created, most=None) if row["status"] == "paid"
+    }
+    return sorted(found)
+
+
+def _intents(rows: Iterable[dict[str, Any]]) -> set[str]:
+    """Return the intents of charges, refunds and disputes. A payout, a fee or a transfer is about none."""
+    sources = [row["source"] for row in rows if isinstance(row.get("source"), dict)]
+    return {intent for source in sources if (intent := shapes.id_of(source.get("payment_intent")))}
+
+
+PAID = ("invoice.paid", "checkout.session.completed", "checkout.session.async_payment_succeeded")
+NOTED = ("credit_note.created", "credit_note.voided")
+
+
+def _told_by_events(created: dict[str, int]) -> Iterator[str]:
+    for event in gateway.each_event(created=created, types=[*PAID, *NOTED]):
+        item = event["data"]["object"]
+        if event["type"] == "invoice.paid":
+            yield item["id"]
+        elif event["type"] in NOTED:
+            yield shapes.id_of(item.get("invoice"))
+        else:
+            yield from _payments_of_session(item)
 
 
 def _payments_of_session(session: dict[str, Any]) -> Iterator[str]:
@@ -235,24 +247,24 @@ def _payments_of_session(session: dict[str, Any]) -> Iterator[str]:
         yield session["id"]
 
 
-def _by_intents(items: Iterable[dict[str, Any]]) -> Iterator[str]:
-    for item in items:
-        if intent := shapes.id_of(item.get("payment_intent")):
-            yield from settle.payments_of_intent(intent)
-
-
-def _check(payment_id: str, *, dry_run: bool) -> Difference | None:
+def check(payment_id: str, *, dry_run: bool) -> Difference | None:
     before = _posted(payment_id)
     try:
         found = (_preview if dry_run else _settle)(payment_id)
     except Exception as error:  # noqa: BLE001
         return Difference(payment=payment_id, posted=before, due=before, problem=describe(error))
     if found is None:
-        return None
+        return _of_nobody(payment_id)
     user_id, after, problem = found
     if before == after and not problem:
         return None
     return Difference(payment=payment_id, user_id=user_id, posted=before, due=after, problem=problem)
+
+
+def _of_nobody(payment_id: str) -> Difference | None:
+    """Tell of money whose payer nobody knows, until staff say whose it is."""
+    is_kept = StrangerPayment.objects.filter(pk=payment_id, assigned_at=None).exists()
+    return Difference(payment=payment_id, is_of_nobody=True) if is_kept else None
 
 
 def _posted(payment_id: str) -> int:

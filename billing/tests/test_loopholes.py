@@ -15,7 +15,7 @@ from billing.models import BillingAccount, CustomerChange, InboxEvent, Payment, 
 from billing.settlement import settle
 from billing.shop import plan_sync
 from billing.stripe import gateway, sdk, shapes, snapshots
-from billing.stripe_sync import inbox, reconcile
+from billing.stripe_sync import inbox, nightly, reconcile
 from billing.tests.conftest import carry_out, event, receive
 from credits.models import CreditLot, UserCredit
 from tests.test_account_hooks import dump
@@ -186,7 +186,7 @@ class TestReconciliation:
 class TestNobodyIsForgotten:
     def test_erased_but_never_deleted_at_stripe(self, stripe, buyer):
         User.objects.filter(pk=buyer.id).update(status="deleted")
-        reconcile.nightly()
+        nightly.begin()
         assert CustomerChange.objects.filter(kind="delete", user=buyer.id).exists()
 
 

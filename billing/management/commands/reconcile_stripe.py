@@ -16,6 +16,7 @@ from billing.stripe_sync import reconcile
 from billing.stripe_sync.reconcile import Difference
 
 UNITS = {"h": "hours", "d": "days"}
+NOBODY = 'of a customer who is nobody here: "Payments of strangers" in the admin'
 
 
 def moment(text: str) -> datetime:
@@ -64,7 +65,10 @@ class Command(BaseCommand):
             return
         for difference in found:
             what = difference.problem or f"{difference.posted} credits, to be {difference.due}"
+            what = NOBODY if difference.is_of_nobody else what
             self.stdout.write(f"{difference.payment}  {difference.user_id or ''}  {what}")
         verb = "would be corrected" if dry_run else "corrected"
         failed = sum(bool(difference.problem) for difference in found)
-        self.stdout.write(f"{len(found) - failed} payments {verb}, {failed} could not be settled.")
+        strangers = sum(difference.is_of_nobody for difference in found)
+        corrected = len(found) - failed - strangers
+        self.stdout.write(f"{corrected} payments {verb}, {failed} could not be settled.")

@@ -1,0 +1,157 @@
+"""The nightly round: all that money did in the last days, an hour at a time, then each day's sum beside Stripe's.
+
+An hour is a row (`Progress`) until it is through, with the last payment that was looked at: whoever runs out of time,
+or dies, is followed by a run that goes on there. So the night with most payments is looked at to its end too.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import structlog
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from accounts.kit import nudge
+from accounts.kit.leases import describe
+from accounts.kit.problems import Problem
+from billing.models import Payment, PaymentDay, Progress, StrangerPayment
+from billing.settlement import settle
+from billing.stripe import gateway, sdk, shapes
+from billing.stripe_sync import reconcile
+
+HOUR = timedelta(hours=1)
+LOOK_BACK = timedelta(days=3)
+DAYS = 7  # whose sums are compared: a debit may take some
+SECONDS_OF_A_RUN = 100.0
+PREFIX = "hour "
+
+log = structlog.get_logger("billing")
+
+
+def begin() -> None:
+    """Hand each hour of the last days, and each that was never finished, to a task of its own."""
+    if not sdk.is_configured():
+        return
+    now = timezone.now()
+    start = (now - LOOK_BACK).replace(minute=0, second=0, microsecond=0)
+    while start < now:
+        Progress.objects.get_or_create(name=_name(start), defaults={"until": start + HOUR})
+        start += HOUR
+    for name in (
+        Progress.objects.filter(name__startswith=PREFIX).order_by("name").values_list("name", flat=True)
+    ):
+        send(_start_of(name))
+    nudge.send("billing.tasks.compare_days")
+    reconcile.link_lost_customers()
+    reconcile.follow_overdue()
+    reconcile.forget_erased()
+
+
+def send(start: datetime) -> None:
+    nudge.send("billing.tasks.reconcile_window", start.timestamp(), (start + HOUR).timestamp())
+
+
+def look_at_hour(start: datetime, *, seconds: float = SECONDS_OF_A_RUN) -> int:
+    """Look at the payments of an hour, from where the last run left it. How many were not right.
+
+    Each is a warning in the log. Where the time runs out, a task that goes on is sent.
+    """
+    start = start.replace(minute=0, second=0, microsecond=0)
+    until = time.monotonic() + seconds
+    row, _ = Progress.objects.get_or_create(name=_name(start), defaults={"until": start + HOUR})
+    different = 0
+    for payment in reconcile.payments_of(start=start, end=start + HOUR):
+        if payment <= row.after:
+            continue
+        if time.monotonic() > until:
+            send(start)
+            return different
+        different += _look_at(payment)
+        Progress.objects.filter(pk=row.pk).update(after=payment)
+    row.delete()
+    return different
+
+
+def _look_at(payment: str) -> bool:
+    difference = reconcile.check(payment, dry_run=False)
+    if difference is None or difference.is_of_nobody:  # those have a metric, and a page in the admin
+        return False
+    log.warning("payment_was_not_right", **difference.as_json())
+    return True
+
+
+def _name(start: datetime) -> str:
+    return f"{PREFIX}{start.astimezone(UTC):%Y-%m-%dT%H}"
+
+
+def _start_of(name: str) -> datetime:
+    return datetime.strptime(name.removeprefix(PREFIX), "%Y-%m-%dT%H").replace(tzinfo=UTC)
+
+
+# ---------------------------------------------------------------- the sums of days
+
+
+def compare_days(*, today: date | None = None) -> int:
+    """Compare what cards paid on each of the last days, at Stripe and here. How many sums differ."""
+    today = today or timezone.now().astimezone(UTC).date()
+    days = [today - timedelta(days=number) for number in range(1, DAYS + 1)]
+    return sum(map(_compare, days)) if sdk.is_configured() else 0
+
+
+def _compare(day: date) -> int:
+    try:
+        sums = list(sums_of(day))
+    except Problem as problem:
+        log.warning("day_not_compared", day=str(day), reason=describe(problem))
+        return 0
+    for row in sums:
+        PaymentDay.objects.update_or_create(
+            day=day,
+            currency=row.currency,
+            defaults={"at_stripe": row.at_stripe, "here": row.here, "looked_at": Now()},
+        )
+        if row.at_stripe != row.here:
+            log.warning(
+                "day_differs", day=str(day), currency=row.currency, stripe=row.at_stripe, here=row.here
+            )
+    return sum(row.at_stripe != row.here for row in sums)
+
+
+def sums_of(day: date) -> Iterator[PaymentDay]:
+    """Yield for each currency what was charged on a day in UTC, and what the payments here say that it paid.
+
+    Payments that nobody's customer made count as known. What a payment outside Stripe brought is not compared: only
+    whoever took it knows.
+    """
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    rows = gateway.each_balance_transaction(created=reconcile.range_of(start, start + timedelta(days=1)))
+    charges = [charge for row in rows if (charge := row.get("source")) and _is_money(charge)]
+    at_stripe: Counter[str] = Counter()
+    for charge in charges:
+        at_stripe[charge["currency"]] += int(charge["amount_captured"])
+    here = _known({shapes.id_of(charge.get("payment_intent")) for charge in charges})
+    for currency in sorted(at_stripe):
+        yield PaymentDay(day=day, currency=currency, at_stripe=at_stripe[currency], here=here[currency])
+
+
+def _is_money(source: Any) -> bool:
+    is_charge = isinstance(source, dict) and source.get("object") == "charge"
+    return is_charge and source["status"] == "succeeded" and bool(source["captured"])
+
+
+def _known(intents: Iterable[str]) -> Counter[str]:
+    """Add up what payments here say that these intents paid, each payment once. Stripe is asked about the rest."""
+    direct = Payment.objects.filter(payment_intent__in=intents, settled_at__isnull=False)
+    known = {row.pk: (row.currency, row.paid or 0) for row in direct}
+    missing = set(intents) - {"", *(row.payment_intent for row in direct)}
+    others = [payment for intent in missing for payment in settle.payments_of_intent(intent)]
+    paid = Payment.objects.filter(pk__in=others, settled_at__isnull=False)
+    known |= {row.pk: (row.currency, row.paid or 0) for row in paid}
+    known |= {row.pk: (row.currency, row.amount) for row in StrangerPayment.objects.filter(pk__in=others)}
+    sums: Counter[str] = Counter()
+    for currency, amount in known.values():
+        sums[currency] += amount
+    return sums
