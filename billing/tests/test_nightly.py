@@ -50,8 +50,9 @@ class TestWhatIsFound:
         coupon = sdk.client().v1.coupons.create({"percent_off": 100})
         free = {"discounts": [{"coupon": coupon.id}]}
         for more in (free, {"collection_method": "send_invoice", "days_until_due": 30}):
-            items: Any = {"customer": buyer.customer, "items": [{"price": "price_sub_basic"}], **more}
-            sdk.client().v1.subscriptions.create({**items, "default_payment_method": card.id})
+            wanted: Any = {"customer": buyer.customer, "items": [{"price": "price_sub_basic"}], **more}
+            wanted["default_payment_method"] = card.id
+            sdk.client().v1.subscriptions.create(wanted)
         stripe.advance(days=9)
         (waiting,) = [row for row in stripe.objects("invoice") if row["status"] == "open"]
         sdk.client().v1.invoices.pay(waiting["id"], {"paid_out_of_band": True})
