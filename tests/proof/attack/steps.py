@@ -36,6 +36,7 @@ def taken_by_others(running: Instance, sink: MailSink, report: Report) -> None:
     for attack in (
         login_by_exchange,
         stolen_token,
+        stolen_tries,
         staff_after_logout_all,
         replayed_refresh,
         found_passkey,
@@ -117,6 +118,20 @@ def stolen_token(trial: Trial) -> None:
     trial.refused("a token refreshed after it", thief.get(export, bearer(refreshed["access_token"])), needed)
     if proved.done and proved.body:
         trial.let_in("the owner's own token", owner.get(export, bearer(proved.body["access_token"])))
+
+
+def stolen_tries(trial: Trial) -> None:
+    """A thief guesses the password in a stolen session; its owner proves it in another one."""
+    (person,) = trial.instance.people(1)
+    thief, owner = (bearer(trial.signed_in(person)["access_token"]) for _ in range(2))
+    for _ in range(10):
+        trial.device().post("/v1/auth/reauthenticate", {"password": secrets.token_urlsafe(15)}, thief)
+    right = {"password": person.password}
+    refused = trial.device().post("/v1/auth/reauthenticate", right, thief)
+    trial.refused("the right password after ten wrong ones in a session", refused, (429, "rate_limited"))
+    trial.let_in(
+        "the owner's in another session", trial.device().post("/v1/auth/reauthenticate", right, owner)
+    )
 
 
 def staff_after_logout_all(trial: Trial) -> None:
