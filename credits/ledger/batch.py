@@ -31,10 +31,13 @@ from credits.models import CreditLot, CreditTransaction, UserCredit
 
 log = structlog.get_logger("ledger")
 LARGEST = 1000
+# By the index for each key, however small a planner takes the journal for.
 SEEN = """
-SELECT row.* FROM credits_credittransaction AS row
-JOIN json_to_recordset(%s::json) AS given(holder_id uuid, service text, key text) USING (holder_id, key)
-WHERE credits_key_hash(row.service, row.key) = credits_key_hash(given.service, given.key)
+SELECT row.* FROM json_to_recordset(%s::json) AS given(holder_id uuid, service text, key text)
+CROSS JOIN LATERAL (
+    SELECT * FROM credits_credittransaction
+    WHERE holder_id = given.holder_id AND key = given.key
+        AND credits_key_hash(service, key) = credits_key_hash(given.service, given.key) OFFSET 0) AS row
 """
 LOTS = """
 SELECT lot.* FROM credits_creditlot AS lot WHERE lot.holder_id = ANY(%s) AND lot.remaining > 0
