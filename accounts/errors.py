@@ -37,7 +37,7 @@ class SessionRevoked(AccessTokenInvalid):
 class EmailNotVerified(Problem):
     status_code = 403
     default_code = "email_not_verified"
-    default_detail = "Verify the e-mail address first; POST /v1/auth/resend-verification sends a new mail."
+    default_detail = "Verify the email address first; POST /v1/auth/resend-verification sends another mail."
 
 
 class MFAEnrolmentRequired(Problem):
@@ -47,7 +47,7 @@ class MFAEnrolmentRequired(Problem):
     default_code = "mfa_enrolment_required"
     default_detail = (
         "This account needs a second factor first: POST /v1/auth/mfa/totp or /v1/auth/mfa/passkeys/options. "
-        "Staff get theirs by a one-time link of an operator."
+        "Staff enrol theirs through a one-time link from an operator."
     )
 
 
@@ -80,7 +80,7 @@ class InvalidCredentials(Unauthenticated):
     """Unknown address, wrong password, no password, deleted: alike (OWASP ASVS 6.3.8)."""
 
     default_code = "invalid_credentials"
-    default_detail = "The e-mail address or the password is wrong."
+    default_detail = "The email address or password is wrong."
 
 
 class MFARequired(Unauthenticated):
@@ -100,33 +100,33 @@ class MFATokenInvalid(Unauthenticated):
     """Unknown, used, expired, out of tries, or the account has changed since: alike."""
 
     default_code = "mfa_token_invalid"
-    default_detail = "The sign-in has to begin anew: its token is not valid any more."
+    default_detail = "Start the sign-in again: this token is no longer valid."
 
 
 class EnrolmentCodeWrong(Problem):
     """400: nobody is signing in, an authenticator app is being added."""
 
     default_code = "mfa_invalid_code"
-    default_detail = "This code is not right. Use the newest one that the app shows."
+    default_detail = "This code is incorrect. Use the newest one in the app."
 
 
 class MFAInvalidCode(Unauthenticated):
     """400 where an authenticator app is being added."""
 
     default_code = "mfa_invalid_code"
-    default_detail = "This code or credential is not right, or was used before."
+    default_detail = "This code or credential is incorrect or was already used."
 
 
 class PasskeyInvalid(Unauthenticated):
     """Unknown, foreign, forged, replayed, for other pages, without its user verified: alike."""
 
     default_code = "passkey_invalid"
-    default_detail = "This passkey does not sign in. Ask for new options and try again."
+    default_detail = "This passkey cannot be used to sign in. Request new options and try again."
 
 
 class PasskeyRefused(Problem):
     default_code = "passkey_refused"
-    default_detail = "This credential cannot be added. Ask for new options and try again."
+    default_detail = "This credential cannot be added. Request new options and try again."
 
 
 class PasskeyLimit(Problem):
@@ -146,7 +146,7 @@ class StaffEnrolmentRequired(Problem):
 
     status_code = 403
     default_code = "staff_enrolment_required"
-    default_detail = "Staff get their first second factor by a one-time link of an operator."
+    default_detail = "Staff enrol their first second factor through a one-time link from an operator."
 
 
 class MFANotEnabled(Problem):
@@ -166,7 +166,7 @@ class AccountContested(Problem):
 
     status_code = 403
     default_code = "account_contested"
-    default_detail = "Two mailboxes claim this account. Nothing is bought until staff have decided about it."
+    default_detail = "Two mailboxes claim this account. Purchases are blocked until staff have decided."
 
 
 class DeletionPending(Problem):
@@ -189,7 +189,7 @@ class RefreshTokenReused(Unauthenticated):
     """RFC 9700, 4.14.2: a superseded token ends the whole session."""
 
     default_code = "refresh_token_reused"
-    default_detail = "This refresh token was used before; the session has been ended. Sign in again."
+    default_detail = "This refresh token was already used, so the session was ended. Sign in again."
 
 
 class RefreshSessionRevoked(Unauthenticated):
@@ -205,14 +205,14 @@ class ReauthenticationRequired(Problem):
     members = {"methods": list[Literal["password", "id_token", "code", "credential"]]}
     example = {"methods": ["password"]}
     default_detail = (
-        "Prove again who you are: POST /v1/auth/reauthenticate with one of `methods`, or sign in again."
+        "Reauthenticate first: POST /v1/auth/reauthenticate with one of `methods`, or sign in again."
     )
 
 
 class ReauthenticationFailed(Problem):
     status_code = 403
     default_code = "reauthentication_failed"
-    default_detail = "This does not prove who you are. Nothing has changed."
+    default_detail = "The proof is wrong. Nothing was changed."
 
 
 class FactorNotFound(NotFound):
@@ -229,4 +229,4 @@ class TokenInvalid(Problem):
     """A mailed token or code: unknown, used, expired and void are refused alike."""
 
     default_code = "token_invalid"
-    default_detail = "The link or code is not valid any more. Ask for a new one."
+    default_detail = "The link or code is no longer valid. Request a new one."

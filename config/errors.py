@@ -28,12 +28,12 @@ log = structlog.get_logger("errors")
 
 class MalformedJSON(Problem):
     default_code = "malformed_json"
-    default_detail = "The body is not JSON."
+    default_detail = "The body is not valid JSON."
 
 
 class BodyUnreadable(Problem):
     default_code = "body_unreadable"
-    default_detail = "The body ended early or is not framed as HTTP demands."
+    default_detail = "The body ended early or is not framed as HTTP requires."
 
 
 class BadRequestProblem(Problem):
@@ -50,7 +50,7 @@ class Forbidden(Problem):
 class MethodNotAllowed(Problem):
     status_code = 405
     default_code = "method_not_allowed"
-    default_detail = "This address does not know that method; see the header Allow."
+    default_detail = "This method is not allowed here; see the Allow header."
 
 
 class BodyTooLarge(Problem):

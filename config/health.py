@@ -50,7 +50,7 @@ class NotReady(ServiceUnavailable):
     default_code = "not_ready"
     members = {"checks": Checks}
     example = {"checks": {"database": "unreachable", "migrations": "unknown", "redis": "ok"}}
-    default_detail = "This process cannot do its work just now; `checks` says why."
+    default_detail = "This process is not ready; `checks` says why."
 
 
 class Live(PublicEndpoint):

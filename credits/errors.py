@@ -17,7 +17,7 @@ from accounts.kit.problems import NotFound, Problem
 class InsufficientCredits(Problem):
     status_code = 402
     default_code = "insufficient_credits"
-    default_detail = "There are not enough credits."
+    default_detail = "Not enough credits."
     members = {"available": int, "required": int}
     example = {"available": 40, "required": 100}
 
@@ -36,9 +36,7 @@ class AccountSuspended(SpendingBlocked):
 
 class AccountContested(SpendingBlocked):
     default_code = "account_contested"
-    default_detail = (
-        "Two mailboxes claim this account: its credits cannot be spent until staff have decided about it."
-    )
+    default_detail = "Two mailboxes claim this account: its credits cannot be spent until staff have decided."
 
 
 class AccountFrozen(SpendingBlocked):

@@ -25,8 +25,8 @@ def test_the_texts_are_found() -> None:
     """In templates and modules: the check below is not one of nothing."""
     found = catalogues.messages()
     assert len(found) > 130
-    assert "accounts/mail/kinds.py" in found["Confirm your e-mail address"]
-    assert "templates/pages/verify_email.html" in found["Confirm your e-mail address"]
+    assert "accounts/mail/kinds.py" in found["Confirm your email address"]
+    assert "templates/pages/verify_email.html" in found["Confirm your email address"]
     assert (
         "templates/mail/verify_email.txt" in found["The links are valid for %(hours)s hours and work once."]
     )
@@ -69,12 +69,12 @@ class TestCatalogue:
     [
         ("de", "de", "Passwort vergessen?"),
         ("de-AT,en;q=0.5", "de", "Passwort vergessen?"),
-        ("pt, it;q=0.8, en;q=0.9", "en", "Forgotten your password?"),
+        ("pt, it;q=0.8, en;q=0.9", "en", "Forgot your password?"),
         ("pt, it;q=0.9, en;q=0.8", "it", "Ha dimenticato la password?"),
         ("fr-CA", "fr", "Mot de passe oublié\u00a0?"),
-        ("es_ES,,;;q=x", "en", "Forgotten your password?"),
-        ("*", "en", "Forgotten your password?"),
-        ("", "en", "Forgotten your password?"),
+        ("es_ES,,;;q=x", "en", "Forgot your password?"),
+        ("*", "en", "Forgot your password?"),
+        ("", "en", "Forgot your password?"),
     ],
 )
 def test_a_page_speaks_the_browsers_language(

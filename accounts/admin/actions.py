@@ -46,7 +46,7 @@ def end_session(*, user_id: UUID, reason: str, actor: str, target: UUID) -> None
     User.objects.locked().get(pk=user_id)
     chosen = sessions.live_of(user_id).filter(pk=target)
     if not chosen.update(ended_at=Now(), end_reason=Session.EndReason.ENDED_BY_STAFF):
-        raise ActionRefused("This session is over already.")
+        raise ActionRefused("This session has already ended.")
     audit.record(
         Event.SESSION_ENDED, user_id=user_id, session_id=target, actor=actor, detail={"reason": reason}
     )
@@ -119,7 +119,7 @@ class UserOrder(Order):
 
     def do(self, given: Given) -> str:
         self.carry_out(**given.where, **given.fields, actor=given.actor)
-        return f"{given.subject}: done. It holds from the next request on."
+        return f"{given.subject}: done. Takes effect on the next request."
 
 
 ORDERS = {

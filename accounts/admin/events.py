@@ -73,7 +73,7 @@ def _retire(given: Given) -> str:
     done = sum(
         subscriptions.retire(name=one.name, actor=given.actor, **given.fields) for one in given.subject
     )
-    return f"{done} old secrets sign no more."
+    return f"{done} old secrets retired."
 
 
 def _pause(given: Given) -> str:
@@ -181,7 +181,7 @@ class SubscriptionPages(OrderPages):
     def pause(self, request: HttpRequest, chosen: QuerySet[EventSubscription]) -> HttpResponse:
         return _ask("pause", chosen)
 
-    @admin.action(description="Go on, at once…", permissions=["manage_events"])
+    @admin.action(description="Resume…", permissions=["manage_events"])
     def resume(self, request: HttpRequest, chosen: QuerySet[EventSubscription]) -> HttpResponse:
         return _ask("resume", chosen)
 
@@ -202,5 +202,5 @@ class DeliveryPages:
         revived = subscriptions.send_again(ids, actor=actor(request))
         kind = messages.SUCCESS if revived else messages.WARNING
         self.message_user(
-            request, f"{revived} will be sent again. Open ones are under way by themselves.", kind
+            request, f"{revived} queued for redelivery. Pending deliveries are retried automatically.", kind
         )

@@ -176,7 +176,7 @@ class OutboxMessageAdmin(OfUsersAdmin):
     def send_again(self, request: HttpRequest, chosen: QuerySet[OutboxMessage]) -> None:
         revived = mail.send_again(chosen.values_list("pk", flat=True), actor=actor(request))
         kind = messages.SUCCESS if revived else messages.WARNING
-        self.message_user(request, f"{revived} will be sent again. Only dead messages can be.", kind)
+        self.message_user(request, f"{revived} queued again. Only dead messages can be retried.", kind)
 
 
 @admin.register(EventSubscription)

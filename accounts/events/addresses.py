@@ -41,7 +41,7 @@ def parse(url: str) -> Target:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise AddressRefused("This is no URL.") from None
+        raise AddressRefused("This is not a valid URL.") from None
     if parts.scheme not in _schemes() or not parts.hostname:
         raise AddressRefused("The URL must begin with https://.")
     if parts.username is not None or parts.password is not None or parts.fragment or not _is_plain(url):

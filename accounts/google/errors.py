@@ -7,31 +7,31 @@ class GoogleNotConfigured(NotFound):
     """Without GOOGLE_CLIENT_ID there is no such way of signing in here."""
 
     default_code = "google_not_configured"
-    default_detail = "This service does not offer signing in with Google."
+    default_detail = "Sign-in with Google is not available here."
 
 
 class StateInvalid(Problem):
     """Missing, foreign, of another browser, used or expired: alike."""
 
     default_code = "state_invalid"
-    default_detail = "This sign-in did not begin here, or is over. Begin again."
+    default_detail = "This sign-in was not started in this browser, or has expired. Start again."
 
 
 class OAuthDenied(Problem):
     default_code = "oauth_denied"
-    default_detail = "Google says that the sign-in was not allowed. Nothing has changed."
+    default_detail = "Google reported that the sign-in was denied. Nothing was changed."
 
 
 class OAuthCodeInvalid(Problem):
     default_code = "oauth_code_invalid"
-    default_detail = "Google does not accept this code. Begin again."
+    default_detail = "Google rejected this code. Start again."
 
 
 class IdTokenInvalid(Unauthenticated):
     """Forged, expired, for somebody else, without a live nonce of ours, or used before: alike."""
 
     default_code = "id_token_invalid"
-    default_detail = "The ID token is not valid here. Ask for a new nonce and sign in to Google again."
+    default_detail = "The ID token is not valid here. Request a new nonce and sign in to Google again."
 
 
 class GoogleEmailNotVerified(Problem):
@@ -45,7 +45,7 @@ class AccountExists(Problem):
 
     status_code = 409
     default_code = "account_exists"
-    default_detail = "There is an account with this address. Sign in to it, then link Google there."
+    default_detail = "An account with this address already exists. Sign in to it, then link Google there."
 
 
 class GoogleAccountTaken(Problem):
@@ -57,18 +57,18 @@ class GoogleAccountTaken(Problem):
 class GoogleAlreadyLinked(Problem):
     status_code = 409
     default_code = "google_already_linked"
-    default_detail = "Another Google account is linked already. Unlink it first."
+    default_detail = "Another Google account is already linked. Unlink it first."
 
 
 class LastLoginMethod(Problem):
     status_code = 409
     default_code = "last_login_method"
-    default_detail = "Nothing else opens this account. Set a password first."
+    default_detail = "This is the only way to sign in to this account. Set a password first."
 
 
 class GoogleUnavailable(ServiceUnavailable):
     """Down, slow, or not who its certificate says."""
 
     default_code = "google_unavailable"
-    default_detail = "Google does not answer just now. Try again, or sign in another way."
+    default_detail = "Google is not responding. Try again, or sign in another way."
     retry_after = 5

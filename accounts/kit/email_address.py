@@ -28,7 +28,7 @@ _FOLDED = re.compile("ss|\u03c3")
 class InvalidEmail(ValueError):
     """The text is not an e-mail address that we would write to."""
 
-    code, detail = "invalid_email", "This is not an e-mail address."
+    code, detail = "invalid_email", "This is not a valid email address."
 
 
 class UnsupportedEmail(InvalidEmail):

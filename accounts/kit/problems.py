@@ -99,7 +99,7 @@ class RateLimited(Problem):
 class ServiceUnavailable(Problem):
     status_code = 503
     default_code = "service_unavailable"
-    default_detail = "The service cannot answer just now. Try again."
+    default_detail = "The service is temporarily unavailable. Try again."
     retry_after = 1
 
 
@@ -133,7 +133,7 @@ class UnknownField(ValidationFailed):
 
 class IdempotencyKeyRequired(Problem):
     default_code = "idempotency_key_required"
-    default_detail = "This call needs an Idempotency-Key header, so that it can be repeated safely."
+    default_detail = "Send an Idempotency-Key header, so that the call can be repeated safely."
 
 
 class IdempotencyKeyInvalid(Problem):
@@ -150,10 +150,10 @@ class IdempotencyKeyReused(Problem):
 class IdempotencyInProgress(Problem):
     status_code = 409
     default_code = "idempotency_in_progress"
-    default_detail = "A request with this Idempotency-Key is being carried out. Repeat it in a moment."
+    default_detail = "A request with this Idempotency-Key is still being processed. Repeat it in a moment."
     retry_after = 1
 
 
 class CursorInvalid(Problem):
     default_code = "cursor_invalid"
-    default_detail = "The cursor is not one that this list, with these filters, has given out."
+    default_detail = "The cursor does not belong to this list with these filters."

@@ -80,19 +80,19 @@ class Kind:
 
 
 KINDS = {
-    VERIFY_EMAIL: Kind(_("Confirm your e-mail address"), "verify-email", by_strangers=True),
+    VERIFY_EMAIL: Kind(_("Confirm your email address"), "verify-email", by_strangers=True),
     ADDRESS_TAKEN: Kind(_("You already have an account"), "password-reset", by_strangers=True),
     ADDRESS_CONTESTED: Kind(_("Choose your password"), "password-reset", by_strangers=False),
     PASSWORD_TO_CHOOSE: Kind(_("Choose your password"), "password-reset", by_strangers=False),
     PASSWORD_RESET_LINK: Kind(_("Choose a new password"), "password-reset", by_strangers=True),
     EMAIL_CHANGE_NOTICE: Kind(
-        _("Your e-mail address is to be changed"), "undo-email-change", by_strangers=False
+        _("A change of your email address was requested"), "undo-email-change", by_strangers=False
     ),
     EMAIL_CHANGE_CONFIRM: Kind(
-        _("Confirm your new e-mail address"), "confirm-email-change", by_strangers=True
+        _("Confirm your new email address"), "confirm-email-change", by_strangers=True
     ),
     EMAIL_CHANGE_TAKEN: Kind(_("This address cannot be used"), "confirm-email-change", by_strangers=True),
-    EMAIL_CHANGED: Kind(_("Your e-mail address was changed"), "undo-email-change", by_strangers=False),
+    EMAIL_CHANGED: Kind(_("Your email address was changed"), "undo-email-change", by_strangers=False),
     ADDRESS_RESTORED: Kind(_("Your address is back"), "password-reset", by_strangers=False),
     FACTOR_RESET_STARTED: Kind(
         _("Your second factor will be removed"), "cancel-mfa-reset", by_strangers=False
@@ -106,24 +106,24 @@ NOTICES = {
     PASSWORD_CHANGED: Kind(_("Your password was changed"), "password-reset-request", by_strangers=False),
     PASSWORD_WAS_RESET: Kind(_("You have a new password"), "password-reset-request", by_strangers=False),
     DELETION_SCHEDULED: Kind(_("Your account will be deleted"), "password-reset-request", by_strangers=False),
-    GOOGLE_LINKED: Kind(_("Google opens your account now"), "password-reset-request", by_strangers=False),
+    GOOGLE_LINKED: Kind(_("Google sign-in is now linked"), "password-reset-request", by_strangers=False),
     GOOGLE_UNLINKED: Kind(_("Google was unlinked"), "password-reset-request", by_strangers=False),
     PROOFS_EXHAUSTED: Kind(
-        _("Somebody is guessing your password"), "password-reset-request", by_strangers=False
+        _("Someone is guessing your password"), "password-reset-request", by_strangers=False
     ),
-    MFA_ENABLED: Kind(_("Signing in takes two steps now"), RESET_PAGE, by_strangers=False),
-    MFA_DISABLED: Kind(_("Signing in takes one step again"), RESET_PAGE, by_strangers=False),
-    FACTOR_ADDED: Kind(_("You have another second factor"), RESET_PAGE, by_strangers=False),
+    MFA_ENABLED: Kind(_("Two-step sign-in is on"), RESET_PAGE, by_strangers=False),
+    MFA_DISABLED: Kind(_("Two-step sign-in is off"), RESET_PAGE, by_strangers=False),
+    FACTOR_ADDED: Kind(_("A second factor was added"), RESET_PAGE, by_strangers=False),
     FACTOR_REMOVED: Kind(_("A second factor was removed"), RESET_PAGE, by_strangers=False),
     RECOVERY_CODE_USED: Kind(_("A recovery code was used"), RESET_PAGE, by_strangers=False),
     RECOVERY_CODES_MADE: Kind(_("You have new recovery codes"), RESET_PAGE, by_strangers=False),
-    FACTORS_GUESSED: Kind(_("Somebody is guessing your second factor"), RESET_PAGE, by_strangers=False),
+    FACTORS_GUESSED: Kind(_("Someone is guessing your second factor"), RESET_PAGE, by_strangers=False),
     PAUSE_LIFTED: Kind(_("Signing in is possible again"), RESET_PAGE, by_strangers=False),
     PASSKEY_COPIED: Kind(_("One of your passkeys may have been copied"), RESET_PAGE, by_strangers=False),
     FACTOR_RESET_DONE: Kind(_("Your second factor has been removed"), RESET_PAGE, by_strangers=False),
     PURCHASE: Kind(_("Thank you for your purchase"), BILLING_PAGE, by_strangers=False),
     RENEWAL: Kind(_("Your subscription was renewed"), BILLING_PAGE, by_strangers=False),
-    PAYMENT_FAILED: Kind(_("Your payment has failed"), BILLING_PAGE, by_strangers=False),
+    PAYMENT_FAILED: Kind(_("Your payment failed"), BILLING_PAGE, by_strangers=False),
     REFUND: Kind(_("Your payment was refunded"), BILLING_PAGE, by_strangers=False),
     DISPUTE: Kind(_("Your payment is disputed"), BILLING_PAGE, by_strangers=False),
     TRIAL_ENDING: Kind(_("Your trial is about to end"), BILLING_PAGE, by_strangers=False),

@@ -109,8 +109,8 @@ class TestChangeEmail:
     def test_mails_a_confirmation_and_a_notice(self, ada, change):
         mails = change(ada, "Ada@EXAMPLE.org")
         assert {to: message.subject for to, message in mails.items()} == {
-            OLD: "Your e-mail address is to be changed",
-            NEW: "Confirm your new e-mail address",
+            OLD: "A change of your email address was requested",
+            NEW: "Confirm your new email address",
         }
         assert "/v1/auth/undo-email-change?token=" in mails[OLD].body
         assert "/v1/auth/confirm-email-change?token=" in mails[NEW].body
@@ -237,7 +237,7 @@ class TestConfirmEmailChange:
         mails = change(ada, NEW)
         post(public, "confirm-email-change", token=link_in(mails[NEW]))
         (message,) = deliver_mails()
-        assert (message.to, message.subject) == ([OLD], "Your e-mail address was changed")
+        assert (message.to, message.subject) == ([OLD], "Your email address was changed")
         assert link_in(message) == link_in(mails[OLD])
 
     def test_an_unconfirmed_registration_loses_the_address(self, public, ada, change, register, sign_in):

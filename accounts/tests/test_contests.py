@@ -142,7 +142,7 @@ class TestWords:
         body = " ".join(str(mails[VICTIM].body).split())
         assert "Somebody with the account m***@e***.example" in body
         assert "For 7 days the address m***@e***.example can take the account back" in body
-        assert "It was not you?" in body
+        assert "Wasn't you?" in body
         assert "bank" not in body
 
     def test_its_page(self, public, mails):

@@ -79,7 +79,7 @@ class TestEnrolment:
         assert client.get("/v1/auth/me").json()["mfa_enabled"] is True
         shown = client.get("/v1/auth/mfa").json()
         assert (shown["enabled"], shown["passkeys"], shown["recovery_codes_left"]) == (True, [], 10)
-        assert [mail.subject for mail in deliver_mails()] == ["Signing in takes two steps now"]
+        assert [mail.subject for mail in deliver_mails()] == ["Two-step sign-in is on"]
         assert AuditEvent.objects.filter(type="second_factor_added").count() == 1
 
     def test_a_wrong_code_is_refused(self, client):
@@ -267,7 +267,7 @@ class TestGuessing:
         assert outcome(second_step(public, first_step(public), wrong)) == (429, "rate_limited")
         assert 890 <= int(answers[-1].headers["Retry-After"]) <= 900
         subjects = [mail.subject for mail in deliver_mails()]
-        assert subjects.count("Somebody is guessing your second factor") == 1
+        assert subjects.count("Someone is guessing your second factor") == 1
 
     def test_who_stole_a_session_brings_a_pause_to_it_alone(self, app, client, public):
         pair = second_step(public, first_step(public), next_code(app["secret"])).json()
@@ -276,7 +276,7 @@ class TestGuessing:
         for _ in range(10):
             answer = thief.post("/v1/auth/reauthenticate", {"code": wrong})
             assert outcome(answer) == (403, "reauthentication_failed")
-        assert [mail.subject for mail in deliver_mails()][-1] == "Somebody is guessing your second factor"
+        assert [mail.subject for mail in deliver_mails()][-1] == "Someone is guessing your second factor"
         assert outcome(thief.post("/v1/auth/reauthenticate", {"code": wrong})) == (429, "rate_limited")
         assert second_step(public, first_step(public), first).status_code == 200
         assert owner.post("/v1/auth/reauthenticate", {"code": second}).status_code == 200
@@ -438,7 +438,7 @@ class TestRemoval:
         assert client.delete("/v1/auth/mfa/totp").status_code == 204
         assert not Authenticator.objects.exists()
         assert client.get("/v1/auth/me").json()["mfa_enabled"] is False
-        assert "Signing in takes one step again" in [mail.subject for mail in deliver_mails()]
+        assert "Two-step sign-in is off" in [mail.subject for mail in deliver_mails()]
         assert post(public, "login", email=EMAIL, password=PASSWORD).status_code == 200
         assert outcome(client.delete("/v1/auth/mfa/totp")) == (404, "factor_not_found")
 

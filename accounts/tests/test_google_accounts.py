@@ -145,7 +145,7 @@ class TestLink:
         assert post(client, "google/link", id_token=text).json() == {"google_linked": True}
         assert client.get("/v1/auth/me").json()["google_linked"] is True
         (mail,) = deliver_mails()
-        assert (mail.to, mail.subject) == ([EMAIL], "Google opens your account now")
+        assert (mail.to, mail.subject) == ([EMAIL], "Google sign-in is now linked")
         assert AuditEvent.objects.filter(type="google_linked", user=ada).count() == 1
         assert by_token(google).status_code == 200
         assert set(Session.objects.values_list("user", flat=True)) == {ada.pk}

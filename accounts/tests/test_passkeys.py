@@ -109,7 +109,7 @@ class TestAdding:
         shown = client.get("/v1/auth/mfa").json()
         assert [one["name"] for one in shown["passkeys"]] == ["My phone", "Passkey"]
         subjects = [mail.subject for mail in deliver_mails()]
-        assert subjects == ["Signing in takes two steps now", "You have another second factor"]
+        assert subjects == ["Two-step sign-in is on", "A second factor was added"]
 
     def test_options_name_the_relying_party_and_what_there_is(self, client, passkey, ada):
         asked = client.post("/v1/auth/mfa/passkeys/options").json()

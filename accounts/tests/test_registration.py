@@ -495,7 +495,7 @@ class TestPageOfTheLink:
             "/v1/auth/verify-email", "token=x", content_type="application/x-www-form-urlencoded"
         )
         assert answer.status_code == 400
-        assert "This did not work" in answer.content.decode()
+        assert "That didn't work" in answer.content.decode()
 
     def test_what_the_query_says_is_inert(self, public):
         page = public.get('/v1/auth/verify-email?token="><script>alert(1)</script>')

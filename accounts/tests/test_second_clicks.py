@@ -29,7 +29,7 @@ class TestConfirming:
         link = tokens.link_token(token)
         first, second = (click(public, "verify-email", token=link) for _ in range(2))
         assert (first.status_code, second.status_code) == (200, 200)
-        assert "Your address is confirmed already" in second.content.decode()
+        assert "Your address is already confirmed" in second.content.decode()
         assert "already" not in first.content.decode()
         assert outcome(post(public, "verify-email", token=link)) == (400, "token_invalid")
 
@@ -37,7 +37,7 @@ class TestConfirming:
         typed = {"email": "ada@example.com", "code": tokens.code(token)}
         first, second = (click(public, "verify-email", **typed) for _ in range(2))
         assert (first.status_code, second.status_code) == (200, 200)
-        assert "Your address is confirmed already" in second.content.decode()
+        assert "Your address is already confirmed" in second.content.decode()
         assert click(public, "verify-email", email="ada@example.com", code="BBBBBBBB").status_code == 400
         assert click(public, "verify-email", email="eve@example.com", code=typed["code"]).status_code == 400
 

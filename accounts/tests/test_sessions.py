@@ -260,7 +260,7 @@ class TestReauthenticate:
         assert outcome(answer) == (429, "rate_limited")
         assert int(answer["Retry-After"]) in range(850, 901)
         assert list(Session.objects.order_by("pk").values()) == before
-        assert [message.subject for message in deliver_mails()] == ["Somebody is guessing your password"]
+        assert [message.subject for message in deliver_mails()] == ["Someone is guessing your password"]
 
     def test_who_stole_a_session_uses_up_its_tries_alone(self, device):
         thief, owner = device(), device()

@@ -23,14 +23,12 @@ FORM = "application/x-www-form-urlencoded"
 
 # What a form can be refused for, in words that are translated; %(number)s is the setting that the code is about.
 REFUSALS = {
-    "token_invalid": gettext_noop("The link or code is not valid any more. Ask for a new one."),
+    "token_invalid": gettext_noop("The link or code is no longer valid. Request a new one."),
     "rate_limited": gettext_noop("Too many attempts. Try again later."),
-    "service_unavailable": gettext_noop("The service cannot answer just now. Try again."),
-    "validation_error": gettext_noop(
-        "Something you typed is not as it should be. Go back and look at it again."
-    ),
-    "password_too_short": gettext_noop("Use %(number)d characters at least."),
-    "password_too_long": gettext_noop("Use %(number)d characters at most."),
+    "service_unavailable": gettext_noop("The service is temporarily unavailable. Try again."),
+    "validation_error": gettext_noop("Something you typed is not valid. Go back and check it."),
+    "password_too_short": gettext_noop("Use at least %(number)d characters."),
+    "password_too_long": gettext_noop("Use at most %(number)d characters."),
     "password_too_common": gettext_noop("This password is on lists that attackers try first."),
     "password_breached": gettext_noop("This password was in a data breach. Choose another one."),
     "password_too_similar": gettext_noop(

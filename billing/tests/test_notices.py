@@ -32,6 +32,6 @@ def test_mails_that_webhooks_bring(stripe, plans, buyer, mailoutbox, deliver):
     method = gateway.retrieve_subscription(session["subscription"])["default_payment_method"]["id"]
     stripe.break_card(method)
     stripe.advance(days=4)
-    assert subjects() == ["Your payment has failed"]
+    assert subjects() == ["Your payment failed"]
     types = set(ServiceEvent.objects.values_list("type", flat=True))
     assert {"purchase.disputed", "subscription.trial_ending", "subscription.payment_failed"} <= types

@@ -41,7 +41,7 @@ def for_user(method: str) -> Callable[[View], View]:
                 if user is None:
                     return problem(401, "access_token_invalid", "Sign in again.")
                 if not user["email_verified"]:
-                    return problem(403, "email_not_verified", "Verify the e-mail address first.")
+                    return problem(403, "email_not_verified", "Verify the email address first.")
                 return view(request, user_id=user["sub"], **arguments)
             except requests.RequestException:
                 return problem(503, "service_unavailable", "The internal listener does not answer.")

@@ -76,7 +76,7 @@ def _adjust(given: Given) -> str | None:
     )
     if made.decision != AdjustmentRequest.Decision.PENDING:
         return f"Adjusted by {made.amount:+,} credits."
-    told = f"{made.amount:+,} credits wait for a second person: they pass your limit of the day."
+    told = f"{made.amount:+,} credits need a second approver: this exceeds your daily limit."
     messages.warning(given.request, told)
     return None
 

@@ -21,5 +21,7 @@ def moment(text: str) -> datetime:
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:
-        raise ArgumentTypeError(f"{text!r} is no time: write 2026-11-23 or 2026-11-23T10:00:00Z.") from None
+        raise ArgumentTypeError(
+            f"{text!r} is not a valid time; use 2026-11-23 or 2026-11-23T10:00:00Z."
+        ) from None
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)

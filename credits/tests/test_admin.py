@@ -318,7 +318,7 @@ class TestAdjusting:
         post(client, path, confirmed)
         assert AdjustmentRequest.objects.get().decision == "pending"
         assert UserCredit.objects.get(pk=rich.pk).balance == 570
-        assert "wait for a second person" in page(client, balance_page(rich))
+        assert "need a second approver" in page(client, balance_page(rich))
 
 
 class TestDeciding:

@@ -81,7 +81,7 @@ class Story:
     def register(self) -> None:
         page = self.browser
         page.go(self.home)
-        page.fill("E-mail address", self.email, within="register")
+        page.fill("Email address", self.email, within="register")
         page.fill("Password", "short", within="register")
         page.click("Register", within="register")
         page.see("12 characters")  # beside the field
@@ -96,7 +96,7 @@ class Story:
 
     def sign_in(self) -> None:
         page = self.browser
-        page.fill("E-mail address", self.email, within="sign-in")
+        page.fill("Email address", self.email, within="sign-in")
         page.fill("Password", "not the password", within="sign-in")
         page.click("Sign in", within="sign-in")
         page.see("401 invalid_credentials")
@@ -106,7 +106,7 @@ class Story:
         self.picture("3-signed-in")
 
     def give_password(self) -> None:
-        self.browser.fill("E-mail address", self.email, within="sign-in")
+        self.browser.fill("Email address", self.email, within="sign-in")
         self.browser.fill("Password", self.password, within="sign-in")
         self.browser.click("Sign in", within="sign-in")
 

@@ -64,7 +64,7 @@ class Command(BaseCommand):
 
     def _send_again(self, *, name: str, **_: Any) -> None:
         revived = subscriptions.send_again(subscriptions.dead_of(name), actor=ACTOR)
-        self.stdout.write(f"{revived} will be sent again.")
+        self.stdout.write(f"{revived} queued for redelivery.")
 
     def _list(self, **_: Any) -> None:
         self.stdout.write(json.dumps([_row(one) for one in _with_counts()], indent=2))

@@ -21,7 +21,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("user", nargs="?", help="id or e-mail address")
+        parser.add_argument("user", nargs="?", help="id or email address")
         parser.add_argument(
             "--reason", default="", help="how the person was recognised; kept in the audit log"
         )

@@ -22,7 +22,7 @@ class Command(migrate.Command):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["database"] != DEFAULT_DB_ALIAS:
-            raise CommandError("There is one database: leave --database away.")
+            raise CommandError("There is only one database: omit --database.")
         with owner_connection():
             super().handle(*args, **options)
             if not (options["plan"] or options["check_unapplied"]):

@@ -15,10 +15,13 @@ WITHIN = in_units(LIFETIMES[Purpose.STAFF_ENROL], HOUR)
 
 
 class Command(BaseCommand):
-    help = f"Prints a link that works once, within {WITHIN} hours, with the password. Older links of the user are void."
+    help = (
+        f"Print a one-time enrolment link, valid for {WITHIN} hours; the password is still required. "
+        "Older links of the user are void."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("user", help="id or e-mail address")
+        parser.add_argument("user", help="id or email address")
 
     def handle(self, *args: Any, **options: Any) -> None:
         user = User.objects.by_id_or_email(options["user"]).first()

@@ -17,7 +17,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("user", help="id or e-mail address")
+        parser.add_argument("user", help="id or email address")
         parser.add_argument("change", choices=sorted(VERBS))
         parser.add_argument("--reason", required=True, help="kept in the audit log")
 
