@@ -26,8 +26,8 @@ class ListenerHandler(RememberedPaths, ClientHandler):
     def get_response(self, request: HttpRequest) -> HttpResponseBase:
         request.urlconf = self.urlconf
         response = super().get_response(request)
-        if self.urlconf == f"config.urls.{self.listener}":
-            answers_seen.record(self.listener, request, response)
+        own = self.urlconf == f"config.urls.{self.listener}"
+        answers_seen.record(self.listener if own else self.urlconf, request, response)
         return response
 
 

@@ -12,7 +12,7 @@ from accounts.errors import TokenInvalid
 from accounts.identity import address_change
 from accounts.kit.client import Client, client_of
 from accounts.kit.documentation import documented
-from accounts.kit.problems import Problem, ServiceUnavailable, ValidationFailed
+from accounts.kit.problems import Problem, ValidationFailed
 from accounts.kit.responses import Response
 from accounts.mail import tokens
 from accounts.mail.terms import MINUTE, in_units
@@ -110,7 +110,7 @@ class ConfirmEmailChange(LinkEndpoint):
         example={"email": EMAIL},
         has_pages=True,
         body_example={"token": LINK_EXAMPLE},
-        problems=(TokenInvalid, ServiceUnavailable),
+        problems=(TokenInvalid,),
     )
     def post(self, request: PublicRequest) -> HttpResponse:
         """Makes the new address the account's and ends every session. A form is answered with a page.
@@ -137,7 +137,7 @@ class UndoEmailChange(LinkEndpoint):
         example={"email": EMAIL},
         has_pages=True,
         body_example={"token": LINK_EXAMPLE},
-        problems=(TokenInvalid, ServiceUnavailable),
+        problems=(TokenInvalid,),
     )
     def post(self, request: PublicRequest) -> HttpResponse:
         """Cancels a change of address, or undoes it up to 7 days later, whatever else was changed since.

@@ -8,7 +8,7 @@ from accounts import tiers
 from accounts.errors import AccountSuspended, DeletionPending, MFAInvalidCode, MFATokenInvalid, PasskeyInvalid
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
-from accounts.kit.problems import ServiceUnavailable, ValidationFailed
+from accounts.kit.problems import ValidationFailed
 from accounts.kit.responses import Response
 from accounts.sign_in import by_factor
 from accounts.tiers import PublicEndpoint, PublicRequest
@@ -51,7 +51,6 @@ class LoginMFA(PublicEndpoint):
             AccountSuspended,
             DeletionPending,
             ValidationFailed,
-            ServiceUnavailable,
         ),
     )
     def post(self, request: PublicRequest) -> Response:
@@ -111,7 +110,7 @@ class PasskeyLogin(PublicEndpoint):
         answer=Tokens,
         example=SIGN_IN_EXAMPLE,
         body_example={"credential": ASSERTION_EXAMPLE},
-        problems=(PasskeyInvalid, AccountSuspended, DeletionPending, ServiceUnavailable),
+        problems=(PasskeyInvalid, AccountSuspended, DeletionPending),
     )
     def post(self, request: PublicRequest) -> Response:
         """A passkey that has verified its user is both factors at once: no password, no second step."""

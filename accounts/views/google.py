@@ -28,7 +28,7 @@ from accounts.google.errors import (
 )
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
-from accounts.kit.problems import Problem, ServiceUnavailable
+from accounts.kit.problems import Problem
 from accounts.kit.responses import Response
 from accounts.sessions import TokenPair
 from accounts.sign_in import by_google, exchange
@@ -44,7 +44,6 @@ OF_SIGNING_IN = (
     EmailNotVerified,
     AccountSuspended,
     DeletionPending,
-    ServiceUnavailable,
 )
 OF_LINKING = (GoogleAccountTaken, GoogleAlreadyLinked)
 OF_THE_CALLBACK = (StateInvalid, OAuthCodeInvalid, OAuthDenied, *OF_THE_TOKEN, *OF_SIGNING_IN, *OF_LINKING)

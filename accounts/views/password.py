@@ -11,7 +11,7 @@ from accounts import passwords, tiers
 from accounts.errors import ReauthenticationFailed, ReauthenticationRequired, TokenInvalid
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
-from accounts.kit.problems import Problem, ServiceUnavailable, ValidationFailed
+from accounts.kit.problems import Problem, ValidationFailed
 from accounts.kit.responses import Response
 from accounts.mail import tokens
 from accounts.mail.tokens import Purpose
@@ -123,7 +123,7 @@ class ChangePassword(VerifiedEndpoint):
             "current_password": "a sentence that only I know",
             "new_password": "another sentence that only I know",
         },
-        problems=(ReauthenticationFailed, ReauthenticationRequired, ServiceUnavailable),
+        problems=(ReauthenticationFailed, ReauthenticationRequired),
     )
     def post(self, request: UserRequest) -> Response:
         """Every other session ends, this one stays. Wrong passwords are counted: after ten comes a pause."""

@@ -12,7 +12,7 @@ from accounts.errors import TokenInvalid
 from accounts.identity import refused_registration, signup
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
-from accounts.kit.problems import Problem, ServiceUnavailable, ValidationFailed
+from accounts.kit.problems import Problem, ValidationFailed
 from accounts.kit.responses import Response
 from accounts.mail import tokens as mail_tokens
 from accounts.mail.terms import MINUTE, in_units
@@ -45,7 +45,7 @@ class Register(PublicEndpoint):
         status=202,
         example={"detail": REGISTERED.detail},
         body_example={"email": EMAIL, "password": "a sentence that only I know", "display_name": "Ada"},
-        problems=(ValidationFailed, ServiceUnavailable),
+        problems=(ValidationFailed,),
     )
     def post(self, request: PublicRequest) -> Response:
         """Registers an address and mails a link and a code that confirm it.

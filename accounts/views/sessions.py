@@ -11,7 +11,7 @@ from accounts import sessions, tiers
 from accounts.errors import ReauthenticationFailed, SessionNotFound
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
-from accounts.kit.problems import ServiceUnavailable, ValidationFailed
+from accounts.kit.problems import ValidationFailed
 from accounts.kit.responses import Response
 from accounts.models import Session
 from accounts.sign_in import reauthentication
@@ -95,7 +95,7 @@ class Reauthenticate(AuthenticatedEndpoint):
         answer=ProofToken,
         example={name: TOKENS_EXAMPLE[name] for name in ("access_token", "token_type", "expires_in")},
         body_example={"password": "a sentence that only I know"},
-        problems=(ReauthenticationFailed, ServiceUnavailable),
+        problems=(ReauthenticationFailed,),
     )
     def post(self, request: UserRequest) -> Response:
         """Answers a new access token of this session, which sensitive calls accept for five minutes as after a full

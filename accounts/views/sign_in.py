@@ -17,7 +17,7 @@ from accounts.errors import (
 )
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
-from accounts.kit.problems import IdempotencyKeyInvalid, ServiceUnavailable
+from accounts.kit.problems import IdempotencyKeyInvalid
 from accounts.kit.responses import Response
 from accounts.sign_in import by_password
 from accounts.tiers import (
@@ -52,7 +52,6 @@ class Login(PublicEndpoint):
             MFARequired,
             AccountSuspended,
             DeletionPending,
-            ServiceUnavailable,
         ),
     )
     def post(self, request: PublicRequest) -> Response:
@@ -90,7 +89,6 @@ class Refresh(PublicEndpoint):
             RefreshTokenReused,
             RefreshSessionRevoked,
             IdempotencyKeyInvalid,
-            ServiceUnavailable,
         ),
     )
     def post(self, request: PublicRequest) -> Response:
