@@ -2,11 +2,12 @@
 
 Never a balance of one's own: neither who asks nor who decides is the one who gets it. Each is an AdjustmentRequest,
 also those that nobody had to agree to: they are what the limit counts. The limit is settings.CREDITS_APPROVAL_LIMIT, a
-day is one of UTC, and what a second person approved does not count against it.
+day is one of UTC, and what a second person approved does not count against it. What nobody has decided within LASTS is
+expired: the reasons of then are not those of now.
 """
 
 import uuid
-from datetime import UTC
+from datetime import UTC, timedelta
 
 from django.conf import settings
 from django.db import transaction
@@ -23,6 +24,7 @@ from credits.ledger.posting import retried
 from credits.models import AdjustmentRequest, CreditTransaction
 
 Decision = AdjustmentRequest.Decision
+LASTS = timedelta(days=14)
 OF_ONES_OWN = "Nobody adjusts a balance of their own."
 
 
@@ -95,17 +97,28 @@ def refuse(*, request_id: uuid.UUID, staff_id: uuid.UUID) -> None:
 
 def _decide(request_id: uuid.UUID, staff_id: uuid.UUID, decision: Decision) -> AdjustmentRequest:
     """Decide by one statement, so that a second decision finds nothing left to decide."""
+    expire()
     open_ones = AdjustmentRequest.objects.filter(pk=request_id, decision=Decision.PENDING)
     for_themselves = Q(user=staff_id) | Q(user=F("requested_by"))
     if decision == Decision.APPROVED and open_ones.filter(for_themselves).exists():
         raise DecisionRefused(OF_ONES_OWN)
     others = open_ones.exclude(requested_by=staff_id).exclude(user=staff_id)
     if not others.update(decision=decision, decided_by_id=staff_id, decided_at=Now()):
-        own = open_ones.exists()
+        if open_ones.exists():
+            raise DecisionRefused("Nobody decides about a request of their own.")
+        is_late = AdjustmentRequest.objects.filter(pk=request_id, decision=Decision.EXPIRED).exists()
         raise DecisionRefused(
-            "Nobody decides about a request of their own." if own else "This request is decided already."
+            "Nobody has decided in two weeks: this has to be asked for again."
+            if is_late
+            else "This request is decided already."
         )
     return AdjustmentRequest.objects.get(pk=request_id)
+
+
+def expire() -> int:
+    """Close the requests that nobody has decided in time. How many."""
+    old = AdjustmentRequest.objects.filter(decision=Decision.PENDING, requested_at__lte=Now() - LASTS)
+    return old.update(decision=Decision.EXPIRED)
 
 
 def _post(adjustment: AdjustmentRequest) -> CreditTransaction:

@@ -361,6 +361,7 @@ class AdjustmentRequest(models.Model):
         PENDING = "pending"
         APPROVED = "approved"
         REFUSED = "refused"
+        EXPIRED = "expired"  # nobody has decided in time
 
     id = models.UUIDField(primary_key=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="adjustment_requests")
@@ -403,7 +404,9 @@ class AdjustmentRequest(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(
-                    decision__in=["direct", "pending"], decided_by__isnull=True, decided_at__isnull=True
+                    decision__in=["direct", "pending", "expired"],
+                    decided_by__isnull=True,
+                    decided_at__isnull=True,
                 )
                 | Q(decision__in=["approved", "refused"], decided_by__isnull=False, decided_at__isnull=False),
                 name="adjustment_decided_by_somebody",

@@ -9,7 +9,7 @@ import uuid
 import structlog
 from celery import shared_task
 
-from credits import days
+from credits import adjustments, days
 from credits.ledger import sweeping, verify
 
 log = structlog.get_logger("ledger")
@@ -27,6 +27,11 @@ def sweep_due_credits() -> int:
 @shared_task
 def summarize_days() -> int:
     return days.summarize()
+
+
+@shared_task
+def expire_adjustment_requests() -> int:
+    return adjustments.expire()
 
 
 @shared_task

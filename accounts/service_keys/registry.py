@@ -27,6 +27,7 @@ SCOPES = frozenset(
         "tokens:introspect",
         "credits:read",
         "credits:add",
+        "credits:sell",
         "credits:use",
         "credits:refund",
         "billing:read",

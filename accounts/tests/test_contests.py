@@ -61,7 +61,12 @@ def undo(public, mails):
 
 def test_the_undo_wins_at_once_and_nothing_is_spent(public, shop, account, mails):
     take_over(public, mails)
-    assert keyed(shop, "/v1/credits/add", account, amount=100, type="purchase").status_code == 201
+    assert (
+        keyed(
+            shop, "/v1/credits/add", account, amount=100, type="purchase", reference="app-store-1"
+        ).status_code
+        == 201
+    )
     assert post(public, "login", email=VICTIM, password=OTHER_PASSWORD).status_code == 200
     (message,) = undo(public, mails)
     assert message.to == [MALLORY]
@@ -82,7 +87,7 @@ def test_the_undo_wins_at_once_and_nothing_is_spent(public, shop, account, mails
 
 def test_until_staff_have_decided(public, shop, account, mails):
     take_over(public, mails)
-    keyed(shop, "/v1/credits/add", account, amount=100, type="purchase")
+    keyed(shop, "/v1/credits/add", account, amount=100, type="purchase", reference="app-store-1")
     undo(public, mails)
     for reason in ("", " ", "x" * 501):
         with pytest.raises(StatusRefused):
@@ -98,7 +103,7 @@ def test_until_staff_have_decided(public, shop, account, mails):
 def test_without_a_reset_nobody_contests(public, shop, account, mails):
     """The owner whose session a thief had: the undo is all there is to it."""
     take_over(public, mails, resets=False)
-    keyed(shop, "/v1/credits/add", account, amount=100, type="purchase")
+    keyed(shop, "/v1/credits/add", account, amount=100, type="purchase", reference="app-store-1")
     (message,) = undo(public, mails)
     assert "nothing can be spent" not in " ".join(str(message.body).split())
     assert keyed(shop, "/v1/credits/use", account, amount=1).status_code == 201

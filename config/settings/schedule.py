@@ -36,5 +36,6 @@ CELERY_BEAT_SCHEDULE = {
     "reconcile-stripe-events": _every(600, "billing.tasks.reconcile_events"),
     "reconcile-stripe-nightly": _daily(2, 10, "billing.tasks.reconcile_nightly"),
     "tell-of-expiring-cards": _daily(9, 40, "billing.tasks.tell_of_expiring_cards"),
+    "expire-adjustment-requests": _daily(3, 10, "credits.tasks.expire_adjustment_requests"),
     "verify-ledger": _daily(3, 20, "credits.tasks.verify_ledger_nightly"),
 }

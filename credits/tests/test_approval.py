@@ -143,6 +143,23 @@ class TestAboveTheLimit:
         event = AuditEvent.objects.get(type="credit_adjustment_approved")
         assert event.actor == f"staff {second.pk}"
 
+    def test_what_nobody_decides_in_two_weeks_has_to_be_asked_for_again(self, person, limit):
+        made, fresh = ask(person, someone("staff"), 5000), ask(person, someone("other"), 6000)
+        AdjustmentRequest.objects.filter(pk=made.pk).update(
+            requested_at=F("requested_at") - timedelta(days=14)
+        )
+
+        for decide in (adjustments.approve, adjustments.refuse):
+            with pytest.raises(DecisionRefused):
+                decide(request_id=made.pk, staff_id=someone(f"second-{decide.__name__}").pk)
+        assert adjustments.expire() == 1
+        made.refresh_from_db()
+        fresh.refresh_from_db()
+        assert (made.decision, fresh.decision) == (Decision.EXPIRED, Decision.PENDING)
+        with pytest.raises(DecisionRefused, match="two weeks"):
+            adjustments.approve(request_id=made.pk, staff_id=someone("third").pk)
+        assert balance_of(person) == 0
+
     def test_a_second_person_refuses(self, person, limit):
         made = ask(person, someone("staff"), 5000)
 

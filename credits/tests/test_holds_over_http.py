@@ -275,7 +275,7 @@ class TestBatch:
     def test_a_broken_ledger_of_one_user_is_that_results_own(self, shop, rich, make_user, damage):
         broken, others = make_user(), [rich, *(make_user() for _ in range(4))]
         for kind in ("purchase", "bonus"):
-            add(shop, broken, 100, type=kind)
+            add(shop, broken, 100, type=kind, reference="paid")
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL session_replication_role = replica")
             cursor.execute(damage, [broken.pk])

@@ -2,14 +2,19 @@
 
 import uuid
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
+from django.db import connection
 
+from accounts.models import ServiceKey
+from credits import ledger
+from credits.ledger.calls import Call
 from credits.models import CreditLot, CreditTransaction, UserCredit
 
 pytestmark = pytest.mark.django_db
 BALANCE, ADD, USE = "/v1/credits/balance", "/v1/credits/add", "/v1/credits/use"
-TRANSACTIONS = "/v1/credits/transactions"
+TRANSACTIONS, BATCH = "/v1/credits/transactions", "/v1/credits/batch"
 
 
 @pytest.fixture
@@ -39,6 +44,34 @@ class TestAdd:
 
         assert problem(answer) == (403, "scope_missing")
         assert not CreditTransaction.objects.exists()
+
+    def test_a_purchase_needs_its_scope_and_what_it_was_paid_by(self, internal, service_key, verified_user):
+        giver = internal.with_key(service_key("giver", "credits:add"))
+        seller = internal.with_key(service_key("seller", "credits:add", "credits:sell"))
+        sale = {"type": "purchase", "reference": "app-store-1"}
+        entry = {"op": "add", "user_id": str(verified_user.pk), "amount": 5, "idempotency_key": "k", **sale}
+
+        assert problem(add(giver, verified_user, **sale)) == (403, "scope_missing")
+        assert problem(add(seller, verified_user, type="purchase")) == (400, "validation_error")
+        refused = [giver.post(BATCH, {"operations": [entry]})]
+        refused += [seller.post(BATCH, {"operations": [{**entry, "reference": ""}]})]
+        assert [row.json()["results"][0]["status"] for row in refused] == [403, 400]
+        assert not CreditTransaction.objects.exists()
+        assert add(seller, verified_user, **sale).status_code == 201
+        assert seller.post(BATCH, {"operations": [entry]}).json()["results"][0]["status"] == 201
+
+    def test_keys_of_services_that_have_sold_may_go_on(self, service_key, verified_user):
+        service_key("giver", "credits:add")
+        service_key("seller", "credits:add")
+        paid = Call(service="seller", key="k", request=b"", reference="paid")
+        ledger.add(user_id=verified_user.pk, amount=1, type="purchase", call=paid)
+        migration = import_module("credits.migrations.0014_selling_and_old_requests")
+
+        migration.give_scope(None, type("Editor", (), {"connection": connection}))
+        migration.give_scope(None, type("Editor", (), {"connection": connection}))
+
+        scopes = dict(ServiceKey.objects.exclude(service="shop").values_list("service_id", "scopes"))
+        assert scopes == {"giver": ["credits:add"], "seller": ["credits:add", "credits:sell"]}
 
     def test_an_unknown_user(self, shop):
         answer = post(shop, ADD, {"user_id": str(uuid.uuid4()), "amount": 1})

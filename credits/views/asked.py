@@ -8,10 +8,12 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from accounts.errors import ScopeMissing
 from accounts.kit.problems import ValidationFailed
 from accounts.kit.responses import Response
 from accounts.tiers import ServiceRequest, idempotency_key
 from credits.ledger.calls import Call, request_bytes
+from credits.models import TransactionType
 
 METADATA_BYTES = 4096
 
@@ -63,6 +65,19 @@ def make_call(
         quantity=fields.get("quantity"),
         unit_price=unit_price,
     )
+
+
+def require_sale(type_: str, reference: str | None, scopes: frozenset[str]) -> None:
+    """Let a service book a purchase only if it may sell, and only with what it was paid by: finance counts it as money.
+
+    Raises ScopeMissing, ValidationFailed.
+    """
+    if type_ != TransactionType.PURCHASE:
+        return
+    if "credits:sell" not in scopes:
+        raise ScopeMissing("A purchase needs the scope credits:sell.")
+    if not reference:
+        raise ValidationFailed(("reference", "required", "A purchase names what it was paid by."))
 
 
 def answer(payload: Any, *, status: int, replayed: bool) -> Response:

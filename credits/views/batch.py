@@ -35,6 +35,7 @@ from credits.views.asked import (
     Reference,
     Seconds,
     make_call,
+    require_sale,
     sent,
 )
 from credits.views.examples import TRANSACTION, USER
@@ -231,6 +232,7 @@ def _use(entry: Use, call: Call, known: Known) -> Step:
 
 
 def _add(entry: Add, call: Call, known: Known) -> Step:
+    require_sale(entry.type, entry.reference, known.credential.scopes)
     added = operations.add(amount=entry.amount, call=call, type=entry.type, expires_at=entry.expires_at)
     return Step(entry.user_id, added)
 

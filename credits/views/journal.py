@@ -41,6 +41,7 @@ from credits.views.asked import (
     Reference,
     answer,
     call_of,
+    require_sale,
 )
 from credits.views.examples import ADDED, REFUNDED, TRANSACTION, USER
 
@@ -97,8 +98,13 @@ class AddCredits(InternalEndpoint):
         example=ADDED,
     )
     def post(self, request: ServiceRequest) -> Response:
-        """Gives the user a grant of credits, once per key. With `expires_at` what is left of it then expires."""
+        """Gives the user a grant of credits, once per key. With `expires_at` what is left of it then expires.
+
+        A `purchase` was paid for elsewhere (an app store, a bank transfer): it needs the scope `credits:sell` too and a
+        `reference`.
+        """
         body = request.data
+        require_sale(body.type, body.reference, request.auth.scopes)
         added = ledger.add(
             user_id=body.user_id,
             amount=body.amount,

@@ -75,6 +75,16 @@ FINDINGS = (
         "prices that renew and have no plan",
         needs="djstripe_subscription",
     ),
+    Finding(
+        "purchases_by_services",
+        """
+        SELECT service, count(*), sum(amount)::bigint FROM credits_credittransaction
+        WHERE type = 'purchase' AND service <> 'billing' GROUP BY service ORDER BY service
+        """,
+        "{}  {} purchases of {} credits",
+        "services that book purchases: their keys will get the scope credits:sell",
+        needs="credits_credittransaction",
+    ),
 )
 
 

@@ -215,7 +215,9 @@ def trojan_account(trial: Trial) -> None:
     reset = {"token": trial.link(victim, "password-reset"), "new_password": secrets.token_urlsafe(15)}
     trial.let_in("the victim's password", device.post("/v1/auth/password-reset", reset))
     shop = Caller(trial.instance.ports["internal"], {"X-API-Key": trial.instance.api_key})
-    trial.let_in("what the victim buys", _credits(shop, "add", mallory, amount=100, type="purchase"))
+    trial.let_in(
+        "what the victim buys", _credits(shop, "add", mallory, amount=100, type="purchase", reference="paid")
+    )
     undo = {"token": trial.link(mallory.email, "undo-email-change")}
     trial.let_in("Mallory's undo", device.post("/v1/auth/undo-email-change", undo))
     contested = (403, "account_contested")
