@@ -39,7 +39,8 @@ class PlanForm(forms.ModelForm, OrderForm):  # type: ignore[type-arg]
     class Meta:
         model = Plan
         fields = (
-            "code", "name", "kind", "credits", "amount", "currency", "interval", "trial_days", "trial_credits",
+            "code", "name", "kind", "credits", "amount", "currency", "interval", "interval_count", "trial_days",
+            "trial_credits",
             "credits_expire_days", "grace_hours", "grace_debit_hours", "grace_invoice_hours", "stripe_price", "active",
         )  # fmt: skip
 

@@ -5,7 +5,7 @@ rebuilt. What decides about credits stands here. Constraints hold what must neve
 grants for one payment, two trials with one card.
 """
 
-from billing.models.catalogue import Plan
+from billing.models.catalogue import FormerPrice, Plan
 from billing.models.customers import BillingAccount, CustomerLink, FormerCustomer
 from billing.models.payments import Payment, PaymentDay, PaymentLine, Revenue, StrangerPayment, TrialClaim
 from billing.models.queues import CustomerChange, InboxEvent, Progress
@@ -16,6 +16,7 @@ __all__ = [
     "CustomerChange",
     "CustomerLink",
     "FormerCustomer",
+    "FormerPrice",
     "InboxEvent",
     "Payment",
     "PaymentDay",

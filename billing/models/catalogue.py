@@ -1,7 +1,10 @@
 """The plans on sale."""
 
-from django.db import models
+from typing import Any
+
+from django.db import models, transaction
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from billing.errors import PlanNotFound
 
@@ -12,8 +15,10 @@ LARGEST_GRANT = 10**12
 class Plan(models.Model):
     """Something that can be bought: the one place that says how many credits a Stripe price gives. Staff edit it.
 
-    A change holds for payments that are first seen later; those seen before have frozen theirs (`PaymentLine`). One
-    with 0 credits declares that its price gives nothing, such as a set-up fee.
+    A change holds for payments that are first seen later; those seen before have frozen theirs (`PaymentLine`), and
+    what was offered in Checkout is kept with the request (`Request`). A price that was changed stays the plan's
+    (`FormerPrice`): subscriptions that began with it renew. One with 0 credits declares that its price gives nothing,
+    such as a set-up fee.
     """
 
     class Kind(models.TextChoices):
@@ -33,6 +38,9 @@ class Plan(models.Model):
     amount = models.BigIntegerField(help_text="In the currency's smallest unit, as Stripe counts.")
     currency = models.CharField(max_length=3, help_text="ISO 4217, small letters.")
     interval = models.CharField(max_length=8, choices=Interval.choices, blank=True, default="")
+    interval_count = models.PositiveSmallIntegerField(
+        default=1, db_default=1, help_text="3 with the interval month is a quarter."
+    )
     trial_days = models.PositiveSmallIntegerField(null=True, blank=True)
     trial_credits = models.BigIntegerField(
         null=True, blank=True, help_text="Of a trial, which ends with it. Empty: as many as a period has."
@@ -83,6 +91,10 @@ class Plan(models.Model):
                 name="plan_expiry_range",
             ),
             models.CheckConstraint(
+                condition=Q(interval_count=1) | Q(interval_count__gte=1, kind="subscription"),
+                name="plan_interval_count_fits",
+            ),
+            models.CheckConstraint(
                 condition=Q(trial_days__isnull=True) | Q(trial_days__gte=1, trial_days__lte=730),
                 name="plan_trial_days_range",
             ),
@@ -90,6 +102,33 @@ class Plan(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+    @transaction.atomic
+    def save(self, *args: Any, **options: Any) -> None:
+        """Keep the price that another one takes the place of: what was sold with it renews with it."""
+        before = Plan.objects.filter(pk=self.pk).values_list("stripe_price", flat=True).first()
+        super().save(*args, **options)
+        if before and before != self.stripe_price:
+            FormerPrice.objects.update_or_create(price=before, defaults={"plan": self})
+
+
+class FormerPrice(models.Model):
+    """A price that a plan was sold at and that still renews. Where it is a plan's current one again, that counts."""
+
+    price = models.CharField(max_length=STRIPE_ID, primary_key=True)
+    plan = models.ForeignKey(Plan, models.CASCADE, related_name="former_prices")
+    replaced_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.price
+
+
+def plan_of(price: str) -> Plan | None:
+    """Return the plan whose price this is or was."""
+    if not price:
+        return None
+    current = Plan.objects.filter(stripe_price=price).first()
+    return current or Plan.objects.filter(former_prices__price=price).first()
 
 
 def plan_named(code: str, *, kind: Plan.Kind | None = None) -> Plan:

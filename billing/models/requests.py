@@ -20,6 +20,9 @@ class Request(models.Model):
     digest = models.BinaryField()  # keyed, of the operation and the fields sent
     operation = models.CharField(max_length=40)
     leased_until = models.DateTimeField(null=True)  # somebody is carrying it out
+    # What was offered: of whoever pays for that, an edit of the plan meanwhile changes nothing.
+    plan = models.ForeignKey("billing.Plan", models.SET_NULL, null=True, related_name="+", db_index=False)
+    credits = models.BigIntegerField(null=True)
     stripe_object = models.CharField(max_length=STRIPE_ID, blank=True, default="")  # what it made
     status = models.PositiveSmallIntegerField(null=True)  # of the answer
     answer = models.JSONField(null=True)

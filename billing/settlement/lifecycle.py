@@ -16,7 +16,8 @@ from accounts import events
 from accounts.errors import UserNotFound
 from billing import customers
 from billing.errors import BillingUnavailable
-from billing.models import BillingAccount, CustomerChange, Plan
+from billing.models import BillingAccount, CustomerChange
+from billing.models.catalogue import plan_of
 from billing.settlement import notices
 from billing.stripe import gateway, sdk, shapes
 from billing.stripe.shapes import ENDED_SUBSCRIPTIONS, Object
@@ -145,7 +146,7 @@ def _copy(account: BillingAccount, subscription: Object) -> None:
     account.status = status_of(subscription)
     account.subscription, account.stripe_status = subscription["id"], subscription["status"]
     price = shapes.subscription_price(subscription)
-    account.plan = Plan.objects.filter(stripe_price=price).first()
+    account.plan = plan_of(price)
     account.current_period_end = shapes.current_period_end(subscription)
     account.trial_end = shapes.moment(subscription.get("trial_end"))
     account.cancel_at_period_end = shapes.ends(subscription)

@@ -6,7 +6,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from billing import customers
-from billing.models import CustomerChange, Payment, PaymentLine, Plan
+from billing.models import CustomerChange, Payment, PaymentLine, Plan, Request
+from billing.models.catalogue import plan_of
 from billing.settlement import trial
 from billing.settlement.shares import Share, shares
 from billing.stripe.snapshots import Collection, Line, Snapshot
@@ -67,16 +68,24 @@ def _row(
 def _freeze(row: PaymentLine, line: Line, snapshot: Snapshot) -> None:
     """Freeze what was bought, whatever staff make of the plan later; where no plan has the price, it stays open."""
     row.quantity = line.quantity
-    plan = Plan.objects.filter(stripe_price=line.price).first() if line.price else None
+    plan = plan_of(line.price)
     if plan is None:
         is_nothing = line.is_declared_nothing or not (line.price or row.due)
         row.kind = Kind.NOTHING if is_nothing else Kind.OPEN
         return
-    row.plan, row.kind, row.credits = plan, Kind(plan.kind), plan.credits * line.quantity
+    row.plan, row.kind, row.credits = plan, Kind(plan.kind), _offered(plan, snapshot) * line.quantity
     if line.is_proration:
         row.kind, row.credits = Kind.PRORATION, plan.credits * line.bare // plan.amount if plan.amount else 0
     elif snapshot.trial_end is not None and not line.bare:
         row.kind, row.credits = Kind.TRIAL, _of_trial(row, plan, snapshot)
+
+
+def _offered(plan: Plan, snapshot: Snapshot) -> int:
+    """Return the credits that were offered when it was bought here, else those of now, as for a renewal."""
+    if not snapshot.request:
+        return plan.credits
+    found = Request.objects.filter(pk=snapshot.request, plan=plan).values_list("credits", flat=True).first()
+    return plan.credits if found is None else found
 
 
 def _of_trial(row: PaymentLine, plan: Plan, snapshot: Snapshot) -> int:

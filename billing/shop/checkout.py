@@ -42,6 +42,7 @@ def create(
             return answer(session, credited=False), session["id"]
         if plan.kind == Plan.Kind.SUBSCRIPTION:
             subscriptions.require_none(customer)
+        attempt.offer(plan)
         session = gateway.create_checkout_session(
             customer=customer,
             mode="payment" if plan.kind == Plan.Kind.PACK else "subscription",

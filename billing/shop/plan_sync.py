@@ -2,17 +2,25 @@
 
 A price is a plan if its metadata, or its product's, has `credits`. Its code is `plan` in the metadata, or its look-up
 key. Also read: `trial_days`, `trial_credits`, `credits_expire_days`.
+
+Of a plan that there is, what Stripe's price is made of always follows; the rest belongs to staff, and what Stripe says
+instead is only shown, unless `overwrite` is said. A price that was archived takes its plan off sale; it still renews.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
 
+from accounts import audit
+from accounts.audit import Event
 from billing.models import Plan
+from billing.models.catalogue import plan_of
 from billing.stripe import gateway
 from billing.stripe.shapes import Object
 
+OF_THE_PRICE = frozenset({"kind", "amount", "currency", "interval", "interval_count"})
 NUMBERS = ("credits", "trial_days", "trial_credits", "credits_expire_days")
 
 
@@ -20,19 +28,27 @@ NUMBERS = ("credits", "trial_days", "trial_credits", "credits_expire_days")
 class Proposal:
     """What to do about one price. `problem`: why nothing can be."""
 
-    action: str  # create, update, replace, keep, skip
+    action: str  # create, update, replace, retire, keep, skip
     price: str
     code: str = ""
     changes: dict[str, Any] | None = None
     problem: str = ""
 
 
-def proposals() -> list[Proposal]:
+def proposals(*, overwrite: bool = False) -> list[Proposal]:
     """Raises what the gateway raises."""
-    return [_proposal(price) for price in gateway.list_prices()]
+    prices = gateway.list_prices()
+    return [*(_proposal(price, overwrite=overwrite) for price in prices), *_archived(prices)]
 
 
-def _proposal(price: Object) -> Proposal:
+def _archived(prices: list[Object]) -> Iterator[Proposal]:
+    """Yield the plans on sale that nobody can buy any more."""
+    listed = [price["id"] for price in prices]
+    for plan in Plan.objects.filter(active=True).exclude(stripe_price__in=listed).order_by("code"):
+        yield Proposal(action="retire", price=plan.stripe_price, code=plan.code, changes={"active": False})
+
+
+def _proposal(price: Object, *, overwrite: bool = False) -> Proposal:
     product = price["product"] if isinstance(price.get("product"), dict) else {}
     metadata = {**(product.get("metadata") or {}), **(price.get("metadata") or {})}
     code = str(metadata.get("plan") or price.get("lookup_key") or "")
@@ -46,7 +62,7 @@ def _proposal(price: Object) -> Proposal:
         fields = _fields(price, product, metadata)
     except ValueError:
         return Proposal(action="skip", price=price["id"], code=code, problem="a number that is none")
-    return _compared(price["id"], code, fields)
+    return _compared(price["id"], code, fields, overwrite=overwrite)
 
 
 def _fields(price: Object, product: Object, metadata: dict[str, str]) -> dict[str, Any]:
@@ -58,15 +74,24 @@ def _fields(price: Object, product: Object, metadata: dict[str, str]) -> dict[st
         "amount": int(price["unit_amount"]),
         "currency": price["currency"],
         "interval": recurring.get("interval", ""),
+        "interval_count": int(recurring.get("interval_count") or 1),
         **{name: numbers.get(name) for name in NUMBERS},
     }
 
 
-def _compared(price: str, code: str, fields: dict[str, Any]) -> Proposal:
-    known = Plan.objects.filter(stripe_price=price).first()
+def _compared(price: str, code: str, fields: dict[str, Any], *, overwrite: bool) -> Proposal:
+    known = plan_of(price)
+    if known is not None and known.stripe_price != price:
+        return Proposal(action="keep", price=price, code=known.code, problem="a former price: it renews")
     if known is not None:
-        changes = {name: value for name, value in fields.items() if getattr(known, name) != value}
-        return Proposal(action="update" if changes else "keep", price=price, code=known.code, changes=changes)
+        differing = {name: value for name, value in fields.items() if getattr(known, name) != value}
+        changes = (
+            differing if overwrite else {name: differing[name] for name in differing if name in OF_THE_PRICE}
+        )
+        left = sorted(differing.keys() - changes.keys())
+        problem = f"staff's own, else with --overwrite: {', '.join(left)}" if left and not changes else ""
+        action = "update" if changes else "keep"
+        return Proposal(action=action, price=price, code=known.code, changes=changes, problem=problem)
     action = "replace" if Plan.objects.filter(code=code).exists() else "create"
     return Proposal(action=action, price=price, code=code, changes=fields)
 
@@ -74,7 +99,7 @@ def _compared(price: str, code: str, fields: dict[str, Any]) -> Proposal:
 @transaction.atomic
 def apply(proposal: Proposal) -> None:
     """Carry out a proposal. Where a price replaces another, the old plan stays under another code: it still renews."""
-    if proposal.action == "update":
+    if proposal.action in {"update", "retire"}:
         Plan.objects.filter(stripe_price=proposal.price).update(**(proposal.changes or {}))
     if proposal.action == "replace":
         former = Plan.objects.select_for_update().get(code=proposal.code)
@@ -83,3 +108,6 @@ def apply(proposal: Proposal) -> None:
         former.save(update_fields=["code", "active", "changed_at"])
     if proposal.action in {"create", "replace"}:
         Plan.objects.create(code=proposal.code, stripe_price=proposal.price, **(proposal.changes or {}))
+    if proposal.action not in {"keep", "skip"}:
+        detail = {"plan": proposal.code, "price": proposal.price, "changed": proposal.changes}
+        audit.record(Event.PLAN_CHANGED, user_id=None, actor="sync_plans", detail=detail)

@@ -25,7 +25,7 @@ from accounts.kit.problems import IdempotencyInProgress, Problem
 from accounts.models import User
 from billing import customers
 from billing.errors import BillingFailed, BillingUnavailable, CustomerMissing
-from billing.models import BillingAccount, Request, RequestAttempt
+from billing.models import BillingAccount, Plan, Request, RequestAttempt
 from billing.stripe import sdk
 from billing.stripe.shapes import Object
 from credits.ledger.calls import Call, request_bytes
@@ -71,6 +71,10 @@ class Attempt:
     @property
     def metadata(self) -> dict[str, str]:
         return {"request": str(self.request_id), "user_id": str(self.user_id)}
+
+    def offer(self, plan: Plan) -> None:
+        """Note what is sold, before Stripe is asked."""
+        Request.objects.filter(pk=self.request_id).update(plan=plan, credits=plan.credits)
 
     def find(self, list_them: Callable[[], Iterable[Object]]) -> Object | None:
         """Return what an earlier try has made."""

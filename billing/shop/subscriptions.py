@@ -21,7 +21,7 @@ from billing.errors import (
     TrialUsed,
 )
 from billing.models import Plan
-from billing.models.catalogue import plan_named
+from billing.models.catalogue import plan_named, plan_of
 from billing.settlement import lifecycle, settle, trial
 from billing.shop import payment_methods, requests
 from billing.shop.requests import Attempt, Instruction, Made, Outcome
@@ -114,6 +114,7 @@ def _begin(
     attempt: Attempt, plan: Plan, customer: str, payment_method: str | None, *, has_trial: bool
 ) -> Object:
     holder = str(attempt.request_id)
+    attempt.offer(plan)
     try:
         return gateway.create_subscription(
             customer=customer,
@@ -270,5 +271,5 @@ def answer(found: Object, *, plan: str | None = None, with_secret: bool = False)
 
 
 def _plan_code(found: Object) -> str | None:
-    price = shapes.subscription_price(found)
-    return Plan.objects.filter(stripe_price=price).values_list("code", flat=True).first()
+    plan = plan_of(shapes.subscription_price(found))
+    return plan.code if plan else None

@@ -5,6 +5,7 @@ them). Reads plain values and asks nobody.
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 Object = dict[str, Any]
 
@@ -59,6 +60,20 @@ def subscription_price(subscription: Object) -> str:
 def invoice_subscription(invoice: Object) -> str:
     details = (invoice.get("parent") or {}).get("subscription_details") or {}
     return id_of(details.get("subscription") or invoice.get("subscription"))
+
+
+def invoice_metadata(invoice: Object) -> Object:
+    """Return the metadata of its subscription, as they were when it was drawn up."""
+    details = (invoice.get("parent") or {}).get("subscription_details") or {}
+    return details.get("metadata") or {}
+
+
+def request_of(metadata: Object | None) -> str:
+    """Return the request of ours that an object was made by; "" where none was, or the text is not an id."""
+    try:
+        return str(UUID(str((metadata or {}).get("request"))))
+    except ValueError:
+        return ""
 
 
 def invoice_payment_intents(invoice: Object) -> list[str]:

@@ -59,6 +59,7 @@ class Snapshot:
     payment_intent: str = ""
     subscription: str = ""
     is_first: bool = False  # of its subscription
+    request: str = ""  # of a service, by which it was bought: not by which it renews
     collection: Collection = Collection.CARD
     # Of a trial:
     trial_end: datetime | None = None
@@ -114,13 +115,18 @@ def _of_invoice(invoice: Object) -> Snapshot:
         notes=notes,
         payment_intent=intents[0]["id"] if intents else "",
         subscription=shapes.invoice_subscription(invoice),
-        is_first=invoice.get("billing_reason") == "subscription_create",
+        is_first=_is_first(invoice),
+        request=shapes.request_of(shapes.invoice_metadata(invoice)) if _is_first(invoice) else "",
         collection=_collection(invoice, intents),
     )
     free = [
         line for line in found if not line["amount"]
     ]  # before any coupon: of a trial, whatever fee is beside it
     return _with_trial(snapshot, free) if snapshot.subscription and free else snapshot
+
+
+def _is_first(invoice: Object) -> bool:
+    return invoice.get("billing_reason") == "subscription_create"
 
 
 def _line(line: Object) -> Line:
@@ -218,6 +224,7 @@ def _of_payment_intent(intent: Object) -> Snapshot:
         refunded=refunded,
         disputed=disputed,
         payment_intent=intent["id"],
+        request=shapes.request_of(session.get("metadata")),
     )
 
 
@@ -237,6 +244,7 @@ def _of_session(session: Object) -> Snapshot:
         currency=session.get("currency") or "",
         paid_at=_moment(session.get("created")),
         lines=_bought_in(session),
+        request=shapes.request_of(session.get("metadata")),
     )
 
 

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -26,6 +27,7 @@ from billing.models import (
     BillingAccount,
     CustomerChange,
     CustomerLink,
+    FormerPrice,
     Payment,
     PaymentLine,
     Plan,
@@ -93,9 +95,10 @@ def catch_up(*, seconds: float = SECONDS_OF_A_RUN) -> int:
 
 def settle_open_lines() -> int:
     """Settles payments with lines whose price has a plan by now. How many."""
-    prices = PaymentLine.objects.filter(
-        kind=PaymentLine.Kind.OPEN, price__in=Plan.objects.values("stripe_price")
+    known = Q(price__in=Plan.objects.values("stripe_price")) | Q(
+        price__in=FormerPrice.objects.values("price")
     )
+    prices = PaymentLine.objects.filter(known, kind=PaymentLine.Kind.OPEN)
     payments = list(prices.values_list("payment", flat=True).distinct())
     for payment in payments:
         try:

@@ -134,7 +134,7 @@ def test_plans_are_the_superusers_with_a_reason(site, viewer, plans):
     fields = {
         "code": "small", "name": "Small", "kind": "pack", "credits": "150", "amount": "500", "currency": "eur",
         "stripe_price": plan.stripe_price, "active": "on",
-        "grace_hours": "72", "grace_debit_hours": "192", "grace_invoice_hours": "792",
+        "interval_count": "1", "grace_hours": "72", "grace_debit_hours": "192", "grace_invoice_hours": "792",
     }  # fmt: skip
     assert post(viewer, path, {**fields, "reason": "x"}).status_code == 403
     assert post(site, path, fields).status_code == 200

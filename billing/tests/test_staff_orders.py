@@ -213,6 +213,7 @@ def _plan(**fields: str) -> dict[str, str]:
         "credits": "150",
         "amount": "500",
         "currency": "eur",
+        "interval_count": "1",
         "grace_hours": "72",
         "grace_debit_hours": "192",
         "grace_invoice_hours": "792",

@@ -24,6 +24,7 @@ class PlanAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
     amount: int
     currency: str
     interval: Literal[tuple(Plan.Interval.values)] | UnsetType = UNSET  # type: ignore[valid-type]
+    interval_count: Annotated[int, Meta(description="So many intervals are a period.")] | UnsetType = UNSET
     trial_days: int | UnsetType = UNSET
 
 
@@ -117,6 +118,7 @@ def plan_answer(plan: Plan) -> PlanAnswer:
         amount=plan.amount,
         currency=plan.currency,
         interval=plan.interval or UNSET,
+        interval_count=plan.interval_count if plan.interval else UNSET,
         trial_days=plan.trial_days or UNSET,
     )
 

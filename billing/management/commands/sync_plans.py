@@ -19,12 +19,15 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="only say what would change")
+        parser.add_argument(
+            "--overwrite", action="store_true", help="take back what staff have set otherwise"
+        )
 
-    def handle(self, *, dry_run: bool, **options: Any) -> None:
+    def handle(self, *, dry_run: bool, overwrite: bool, **options: Any) -> None:
         if not sdk.is_configured():
             raise CommandError("STRIPE_SECRET_KEY is not set.")
         try:
-            proposals = plan_sync.proposals()
+            proposals = plan_sync.proposals(overwrite=overwrite)
         except Problem as problem:
             raise CommandError(f"Stripe could not be read: {problem.detail}") from problem
         for proposal in proposals:
