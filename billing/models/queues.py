@@ -2,7 +2,7 @@
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from accounts.kit.leases import Queued
@@ -18,6 +18,8 @@ class InboxEvent(Queued):
     created = models.DateTimeField()  # at Stripe
     livemode = models.BooleanField()
     customer = models.CharField(max_length=STRIPE_ID, blank=True, default="")  # whom it is about
+    # The payment or customer that settling it looks at; of several events about one, one look is enough.
+    about = models.CharField(max_length=STRIPE_ID, blank=True, default="", db_default="")
     body = models.TextField(null=True)  # noqa: DJ001 -- as it came; null once erased
     received_at = models.DateTimeField(db_default=Now())
     settled_at = models.DateTimeField(null=True)  # credits and account status are right
@@ -35,9 +37,16 @@ class InboxEvent(Queued):
         )
         indexes = (
             models.Index(
-                fields=["created", "id"],
+                F("settled_at").asc(nulls_first=True),
+                F("created").asc(),
+                F("id").asc(),
                 condition=Q(done_at__isnull=True, dead_at__isnull=True),
-                name="inbox_to_do",
+                name="inbox_next",
+            ),
+            models.Index(
+                fields=["about"],
+                condition=Q(settled_at__isnull=True) & ~Q(about=""),
+                name="inbox_unsettled",
             ),
             models.Index(fields=["dead_at"], condition=Q(dead_at__isnull=False), name="inbox_dead"),
             models.Index(fields=["done_at"], name="inbox_done"),

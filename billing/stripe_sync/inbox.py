@@ -1,7 +1,9 @@
 """The events that Stripe delivered, carried out: first what they mean for credits and account status, then the mirror.
 
 No event is believed: it only says what to look at, and the object is fetched. So events may come twice, late, or in any
-order. `HANDLERS` is all that anything is done about; every other type is done at once, without effect.
+order, and one look is enough for all events about the same thing that had come before it. `HANDLERS` is all that
+anything is done about. Nothing is mirrored while something waits to be settled: in a night of renewals credits come
+first.
 """
 
 import json
@@ -27,7 +29,7 @@ SECONDS_OF_AN_EVENT = 45.0  # less than a lease
 PAUSE = timedelta(seconds=15)  # when Stripe fails one event after the other
 AWAY = "stripe_away"
 
-queue = Queue(model=InboxEvent, order="created, id")
+queue = Queue(model=InboxEvent, order="settled_at NULLS FIRST, created, id")
 
 log = structlog.get_logger("billing")
 
@@ -108,7 +110,8 @@ HANDLERS: dict[str, Callable[[Object], Payment | None]] = {
 
 
 def work(*, seconds: float = SECONDS_OF_A_RUN) -> int:
-    """Carries out what is due, about in the order of its making, until nothing is left or the time is up. How many.
+    """Settles what is due, about in the order of its making, then mirrors it, until nothing is left or the time is up.
+    How many steps it took.
 
     Where Stripe does not answer for two in a row the rest waits a little, and so keeps no worker from other work.
     """
@@ -126,10 +129,14 @@ def work(*, seconds: float = SECONDS_OF_A_RUN) -> int:
 
 
 def process(event: InboxEvent) -> bool:
-    """Carries out a claimed event. False where Stripe gave no answer; one that is an error costs no time."""
+    """Settle a claimed event, or mirror one that is settled. False where Stripe gave no answer; one that is an error
+    costs no time."""
     try:
         with sdk.within(SECONDS_OF_AN_EVENT):
-            _settle(event)
+            if event.settled_at is None:
+                _settle(event)
+                queue.put_off(event, seconds=0, reason="")  # until there is time to mirror it
+                return True
             erased = bool(event.customer) and customers.is_erased(event.customer)
             _mirror(event, wanted=not erased)
     except Exception as error:  # noqa: BLE001 -- whatever goes wrong with one event must not keep the others waiting
@@ -152,19 +159,26 @@ def _put_off(event: InboxEvent, error: Exception) -> None:
 
 def _settle(event: InboxEvent) -> None:
     handle = HANDLERS.get(event.type)
-    if event.settled_at is None and handle is not None and event.body is not None:
+    if handle is not None and event.body is not None:
         try:
-            _note_customer(event, handle(json.loads(event.body)["data"]["object"]))
+            _settled_with(event, handle(json.loads(event.body)["data"]["object"]))
         except StripeObjectMissing:
             log.warning("event_about_nothing", type=event.type, id=event.event_id)  # deleted at Stripe since
     _mark(event, "settled_at")
 
 
-def _note_customer(event: InboxEvent, payment: Payment | None) -> None:
-    """Refunds and disputes do not say whose they are, though a dispute's evidence has name and address."""
-    if payment is not None and not event.customer:
-        event.customer = customers.customer_of(payment.user_id) or ""
-        InboxEvent.objects.filter(pk=event.pk).update(customer=event.customer)
+def _settled_with(event: InboxEvent, payment: Payment | None) -> None:
+    """Settle with this event the others about the same thing that had come before Stripe was asked.
+
+    Refunds and disputes do not say whose they are, though a dispute's evidence has name and address.
+    """
+    names = {event.about, *((payment.pk, payment.payment_intent) if payment is not None else ())} - {""}
+    asked_at = (event.leased_until or event.received_at) - queue.lease
+    same = InboxEvent.objects.filter(about__in=names, settled_at=None, done_at=None, dead_at=None)
+    same = same.filter(received_at__lte=asked_at) | InboxEvent.objects.filter(pk=event.pk)
+    if payment is not None and (customer := customers.customer_of(payment.user_id)):
+        same.filter(customer="").update(customer=customer)
+    same.update(settled_at=Now())
 
 
 def _mirror(event: InboxEvent, *, wanted: bool) -> None:

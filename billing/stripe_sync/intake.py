@@ -15,9 +15,10 @@ import msgspec
 from django.conf import settings
 from django.db import connection
 
-from accounts.kit import shapes
 from accounts.kit.nudge import Nudge
+from accounts.kit.shapes import is_shallow
 from billing.errors import EventInvalid, SignatureInvalid
+from billing.stripe import shapes
 
 TOLERANCE = 300  # seconds, to both sides
 MOST_SIGNATURES = 20
@@ -27,8 +28,8 @@ LATEST = 253402300799  # the last second of the year 9999
 worker = Nudge("billing.tasks.work_inbox", gather=0.1)  # a task costs more than taking in an event
 
 STORE = """
-INSERT INTO billing_inboxevent (event_id, type, created, livemode, customer, body, attempts, last_error)
-VALUES (%s, %s, to_timestamp(%s), %s, %s, %s, 0, '')
+INSERT INTO billing_inboxevent (event_id, type, created, livemode, customer, about, body, attempts, last_error)
+VALUES (%s, %s, to_timestamp(%s), %s, %s, %s, %s, 0, '')
 ON CONFLICT (event_id) DO NOTHING RETURNING id
 """
 
@@ -98,7 +99,7 @@ def _is_storable(envelope: Envelope) -> bool:
     names = (envelope.id, envelope.type)
     sizes = 0 < len(envelope.id) <= 255 and 0 < len(envelope.type) <= 100
     printable = all(name.isascii() and name.isprintable() for name in names)
-    shallow = shapes.is_shallow(envelope.data.object, levels=DEEPEST)
+    shallow = is_shallow(envelope.data.object, levels=DEEPEST)
     return sizes and printable and 0 <= envelope.created <= LATEST and shallow
 
 
@@ -110,6 +111,7 @@ def store(envelope: Envelope, body: bytes) -> bool:
         envelope.created,
         envelope.livemode,
         _customer(envelope.data),
+        about(envelope.type, envelope.data.object),
         _CLIENT_SECRET.sub(rb"\1null", body).decode(),
     )
     with connection.cursor() as cursor:
@@ -120,6 +122,30 @@ def store(envelope: Envelope, body: bytes) -> bool:
     return is_new
 
 
+def about(type_: str, item: dict[str, Any]) -> str:
+    """Return the id of what settling an event looks at; "" for an event that is looked at alone."""
+    if type_ in ALONE:
+        return ""
+    if type_ == "invoice.payment_failed" or type_.startswith("customer."):
+        return _storable(shapes.customer_of(item))
+    if type_.startswith("checkout.session."):
+        paid = shapes.id_of(item.get("invoice")) or shapes.id_of(item.get("payment_intent"))
+        return _storable(paid or shapes.id_of(item))
+    if type_.startswith("credit_note."):
+        return _storable(shapes.id_of(item.get("invoice")))
+    if type_.startswith(("invoice.", "payment_intent.")):
+        return _storable(shapes.id_of(item))
+    return _storable(shapes.id_of(item.get("payment_intent")))
+
+
+# These do more than look.
+ALONE = frozenset({"customer.deleted", "customer.subscription.trial_will_end"})
+
+
+def _storable(text: str) -> str:
+    return text if text.isascii() and len(text) <= 255 and "\0" not in text else ""
+
+
 def _customer(data: Data) -> str:
     """Whom the event is about, as far as it says so: by this its body is found when they are erased. A card that was
     taken off names its customer only as what was before."""
@@ -127,4 +153,4 @@ def _customer(data: Data) -> str:
     named = item.get("id") if item.get("object") == "customer" else item.get("customer")
     given = named or before.get("customer")
     text = given.get("id") if isinstance(given, dict) else given
-    return text if isinstance(text, str) and text.isascii() and len(text) <= 255 and "\0" not in text else ""
+    return _storable(text) if isinstance(text, str) else ""
