@@ -7,6 +7,8 @@ idempotency key: under the same key Stripe makes it once, however often the call
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
+from django.conf import settings
+
 from billing.stripe.sdk import PAGE, ask, ask_all, ask_each, client
 from billing.stripe.shapes import Object
 
@@ -100,7 +102,13 @@ def list_checkout_sessions(
 
 
 def create_portal_session(*, customer: str, return_url: str, key: str) -> Object:
-    return ask(client().v1.billing_portal.sessions.create, customer=customer, return_url=return_url, key=key)
+    return ask(
+        client().v1.billing_portal.sessions.create,
+        customer=customer,
+        return_url=return_url,
+        configuration=settings.STRIPE_PORTAL_CONFIGURATION or None,
+        key=key,
+    )
 
 
 def create_setup_intent(*, customer: str, metadata: Metadata, key: str) -> Object:
@@ -315,3 +323,54 @@ def each_balance_transaction(*, created: Mapping[str, int]) -> Iterator[Object]:
 def list_prices() -> list[Object]:
     """List the active ones, with their products."""
     return ask_all(client().v1.prices.list, active=True, expand=["data.product"], most=1000)
+
+
+# ---------------------------------------------------------------- setting Stripe up
+
+
+def list_webhook_endpoints() -> list[Object]:
+    return ask_all(client().v1.webhook_endpoints.list)
+
+
+def create_webhook_endpoint(*, url: str, events: Sequence[str], version: str) -> Object:
+    """Create it; only this answer has its secret."""
+    call = client().v1.webhook_endpoints.create
+    return ask(call, url=url, enabled_events=list(events), api_version=version)
+
+
+def update_webhook_endpoint(*, endpoint: str, events: Sequence[str]) -> Object:
+    return ask(client().v1.webhook_endpoints.update, endpoint, enabled_events=list(events))
+
+
+def list_portal_configurations() -> list[Object]:
+    return ask_all(client().v1.billing_portal.configurations.list, active=True)
+
+
+def create_portal_configuration(*, return_url: str, features: Mapping[str, object]) -> Object:
+    call = client().v1.billing_portal.configurations.create
+    return ask(call, default_return_url=return_url, features=dict(features))
+
+
+def update_portal_configuration(*, configuration: str, features: Mapping[str, object]) -> Object:
+    return ask(client().v1.billing_portal.configurations.update, configuration, features=dict(features))
+
+
+def create_price(
+    *,
+    name: str,
+    amount: int,
+    currency: str,
+    recurring: Mapping[str, object] | None,
+    lookup_key: str,
+    metadata: Metadata,
+) -> Object:
+    """Create a price with a product of its own."""
+    return ask(
+        client().v1.prices.create,
+        product_data={"name": name},
+        unit_amount=amount,
+        currency=currency,
+        recurring=recurring,
+        lookup_key=lookup_key,
+        metadata=metadata,
+    )

@@ -17,6 +17,8 @@ if STRIPE_API_BASE:
 STRIPE_CONCURRENCY = integer("STRIPE_CONCURRENCY", default=2, least=1)
 STRIPE_QUEUE = integer("STRIPE_QUEUE", default=1)
 STRIPE_PATIENCE = decimal("STRIPE_PATIENCE", default=1.5)
+# Of the customer portal, as `manage.py stripe_setup` makes it; empty: what was saved in the Dashboard.
+STRIPE_PORTAL_CONFIGURATION = env.str("STRIPE_PORTAL_CONFIGURATION", default="")
 # Where Checkout and the portal may send people back to, besides FRONTEND_URL.
 BILLING_RETURN_HOSTS = env.list("BILLING_RETURN_HOSTS", default=[])
 BILLING_WEBHOOK_LISTENER = choice("BILLING_WEBHOOK_LISTENER", among=("public", "internal"))
