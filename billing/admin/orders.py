@@ -173,13 +173,22 @@ def _refund(given: Given) -> None:
     detail = {"payment": payment.pk, "amount": amount, "currency": payment.currency}
     _record(Event.REFUND_ORDERED, given, payment.user_id, detail)
     with sdk.within():
-        gateway.create_refund(
-            payment_intent=payment.payment_intent,
-            amount=amount,
-            metadata={"order": str(given.form_id)},
-            key=f"refund-{given.form_id}",
-        )
+        _give_back(payment, amount, given.form_id)
         settle.settle(payment.pk)
+
+
+def _give_back(payment: Payment, amount: int | None, form_id: UUID) -> None:
+    """Refund it at Stripe. What was paid outside goes back there: a credit note says so, and takes its credits."""
+    metadata, key = {"order": str(form_id)}, f"refund-{form_id}"
+    if payment.payment_intent:
+        intent = payment.payment_intent
+        gateway.create_refund(payment_intent=intent, amount=amount, metadata=metadata, key=key)
+        return
+    if not payment.kept or not payment.pk.startswith("in_"):
+        raise OrderRefused("Nothing was paid for it that could go back.")
+    gateway.note_paid_back(
+        invoice=payment.pk, amount=payment.kept if amount is None else amount, metadata=metadata, key=key
+    )
 
 
 def _settle_again(given: Given) -> None:

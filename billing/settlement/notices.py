@@ -4,7 +4,8 @@ Each is called in the transaction of its cause, once, by whoever found it out (b
 billing/settlement/lifecycle.py, billing/stripe_sync/inbox.py). The audit row that it writes is what the mail is
 rendered from, and what the user sees among their activity.
 
-Events: purchase.completed, purchase.refunded, purchase.disputed, purchase.restored, purchase.corrected;
+Events: purchase.completed, purchase.failed, purchase.refunded, purchase.disputed, purchase.restored,
+purchase.corrected;
 subscription.created, subscription.renewed, subscription.changed, subscription.canceled, subscription.payment_failed,
 subscription.trial_ending, subscription.duplicated; card.expiring. docs/billing.md has their fields.
 """
@@ -16,7 +17,7 @@ from typing import Any
 
 from accounts import audit, events, mail
 from accounts.audit import Event
-from accounts.models import AuditEvent, User
+from accounts.models import AuditEvent, ServiceEvent, User
 from billing.models import BillingAccount, Payment
 from billing.settlement.posting import Posted
 from billing.stripe.shapes import written
@@ -24,6 +25,7 @@ from billing.stripe.shapes import written
 Detail = dict[str, Any]
 Told = tuple[str, Event | None, dict[str, int]]
 Status = BillingAccount.Status
+PAUSED = "paused"
 
 MAILS = {
     Event.PURCHASED: mail.PURCHASE,
@@ -112,6 +114,15 @@ def _event(type_: str, event: Event | None = None, **what: int) -> Told:
     return type_, event, what
 
 
+def failed(user_id: uuid.UUID, *, session: str, amount: int, currency: str) -> None:
+    """Tell that the money of a checkout did not come, days after it was asked for. Once for each session."""
+    detail = {"session": session, "amount": amount, "currency": currency}
+    if not ServiceEvent.objects.filter(
+        user_id=user_id, type="purchase.failed", data__session=session
+    ).exists():
+        events.emit("purchase.failed", user_id=user_id, data=detail)
+
+
 def about(payment: Payment) -> Detail:
     """`amount` and `kept` in the currency's smallest unit; `credits` are all that were granted for it."""
     return {
@@ -139,10 +150,7 @@ def account_changed(account: BillingAccount, before: BillingAccount) -> None:
         events.emit("subscription.created", user_id=account.pk, data=detail)
     elif _has_begun(account) and _settings(account) != _settings(before):
         events.emit("subscription.changed", user_id=account.pk, data=detail)
-    if account.status in {Status.PAST_DUE, Status.FROZEN} and before.status not in {
-        Status.PAST_DUE,
-        Status.FROZEN,
-    }:
+    if _is_overdue(account) and not _is_overdue(before):
         events.emit("subscription.payment_failed", user_id=account.pk, data=detail)
         _tell(Event.PAYMENT_FAILED, account.pk, detail)
     if account.status == Status.CANCELED and before.status != Status.CANCELED:
@@ -155,9 +163,14 @@ def _has_begun(account: BillingAccount) -> bool:
     return account.status not in {Status.NONE, Status.CANCELED}
 
 
+def _is_overdue(account: BillingAccount) -> bool:
+    """Tell whether a payment has failed. One that is paused was not to be paid."""
+    return account.status in {Status.PAST_DUE, Status.FROZEN} and account.stripe_status != PAUSED
+
+
 def _settings(account: BillingAccount) -> tuple[Any, ...]:
-    """Return the plans that the user can choose."""
-    return account.plan_id, account.cancel_at_period_end
+    """Return what somebody has chosen."""
+    return account.plan_id, account.cancel_at_period_end, account.stripe_status == PAUSED
 
 
 def _is_told_of_the_end(account: BillingAccount, before: BillingAccount) -> bool:

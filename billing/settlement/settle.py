@@ -10,11 +10,13 @@ Locks: the payment's row, then the balance row.
 
 import uuid
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from billing import customers
 from billing.errors import BillingUnavailable
-from billing.models import Payment, PaymentLine
+from billing.models import CustomerChange, Payment, PaymentLine
 from billing.settlement import lines, notices, posting, strangers
 from billing.stripe import gateway, sdk, shapes, snapshots
 from billing.stripe.snapshots import Snapshot
@@ -100,6 +102,9 @@ def _settle(payment: Payment, snapshot: Snapshot) -> None:
     posted = posting.post(payment, rows, snapshot)
     _sum_up(payment, rows)
     notices.settled(payment, before=before, posted=posted)
+    if settings.BILLING_END_DISPUTED and payment.subscription and payment.disputed > before.disputed:
+        kind = CustomerChange.Kind.END_SUBSCRIPTION
+        customers.enqueue(kind, user_id=payment.user_id, subscription=payment.subscription)
 
 
 def _paid_by_the_same(payment: Payment, snapshot: Snapshot) -> Payment | None:

@@ -276,6 +276,12 @@ def list_credit_notes(*, invoice: str) -> list[Object]:
     return ask_all(client().v1.credit_notes.list, invoice=invoice)
 
 
+def note_paid_back(*, invoice: str, amount: int, metadata: Metadata, key: str) -> Object:
+    """Note on a paid invoice that so much of it was given back outside Stripe."""
+    call = client().v1.credit_notes.create
+    return ask(call, invoice=invoice, amount=amount, out_of_band_amount=amount, metadata=metadata, key=key)
+
+
 def list_balance_transactions(*, customer: str) -> list[Object]:
     """List what changed the balance that pays a customer's next invoices, newest first."""
     call = partial(client().v1.customers.balance_transactions.list, customer)

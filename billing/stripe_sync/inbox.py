@@ -12,14 +12,15 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
+from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from accounts.kit.leases import Queue, describe
 from billing import customers
 from billing.errors import BillingFailed, BillingUnavailable, StripeObjectMissing
-from billing.models import InboxEvent, Payment, Progress
-from billing.settlement import lifecycle, settle
+from billing.models import BillingAccount, InboxEvent, Payment, Progress
+from billing.settlement import lifecycle, notices, settle
 from billing.stripe import mirror, sdk, shapes
 from billing.stripe.shapes import Object
 from billing.stripe_sync import intake
@@ -47,6 +48,17 @@ def _intent(item: Object) -> Payment | None:
 
 def _session(item: Object) -> Payment | None:
     return settle.settle_session(item["id"])
+
+
+@transaction.atomic
+def _failed_session(item: Object) -> None:
+    """A debit that was asked for in Checkout bounced: whoever waits for the credits is told."""
+    user_id = customers.user_of(shapes.customer_of(item))
+    if user_id is not None:
+        BillingAccount.objects.bulk_create([BillingAccount(pk=user_id)], ignore_conflicts=True)
+        BillingAccount.objects.select_for_update(no_key=True).get(pk=user_id)
+        amount, currency = int(item.get("amount_total") or 0), str(item.get("currency") or "")
+        notices.failed(user_id, session=item["id"], amount=amount, currency=currency)
 
 
 def _noted_invoice(item: Object) -> Payment | None:
@@ -83,6 +95,7 @@ HANDLERS: dict[str, Callable[[Object], Payment | None]] = {
     "payment_intent.succeeded": _intent,
     "checkout.session.completed": _session,
     "checkout.session.async_payment_succeeded": _session,
+    "checkout.session.async_payment_failed": _failed_session,
     "credit_note.created": _noted_invoice,
     "credit_note.updated": _noted_invoice,
     "credit_note.voided": _noted_invoice,

@@ -139,7 +139,13 @@ def about(type_: str, item: dict[str, Any]) -> str:
 
 
 # These do more than look.
-ALONE = frozenset({"customer.deleted", "customer.subscription.trial_will_end"})
+ALONE = frozenset(
+    {
+        "checkout.session.async_payment_failed",
+        "customer.deleted",
+        "customer.subscription.trial_will_end",
+    }
+)
 
 
 def _storable(text: str) -> str:

@@ -28,6 +28,9 @@ BILLING_FREEZE_ON = env.list("BILLING_FREEZE_ON", default=["unpaid"])
 # (billing/stripe_sync/duplicates.py). Off: it only renews no more.
 BILLING_REFUND_DUPLICATES = boolean("BILLING_REFUND_DUPLICATES", default=False)
 
+# A payment of a subscription that is disputed ends it at once: nobody is charged again by whom their bank was asked.
+BILLING_END_DISPUTED = boolean("BILLING_END_DISPUTED", default=False)
+
 # dj-stripe mirrors Stripe's objects; its webhook views are not routed (docs/decisions/).
 DJSTRIPE_FOREIGN_KEY_TO_FIELD = "id"
 DJSTRIPE_SUBSCRIBER_CUSTOMER_KEY = None
