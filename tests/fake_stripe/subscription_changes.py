@@ -151,18 +151,34 @@ def move_trial_end(store: Store, subscription: Json, trial_end: int | str) -> No
     if trial_end == "now":
         end_trial(store, subscription)
         return
+    is_new = subscription["status"] != "trialing"
     items = copy.deepcopy(subscription["items"])
     for item in items["data"]:
         item["current_period_end"] = trial_end
+        if is_new:
+            item["current_period_start"] = store.now()
     store.private[subscription["id"]].pop("warned", None)
     store.change(
         subscription,
         UPDATED,
         items=items,
+        trial_start=store.now() if is_new else subscription["trial_start"],
         trial_end=trial_end,
         billing_cycle_anchor=trial_end,
         status="trialing",
     )
+    if is_new:
+        invoice_the_trial(store, subscription)
+
+
+def invoice_the_trial(store: Store, subscription: Json) -> None:
+    """A trial that is added to a subscription that pays begins with an invoice of nothing
+    (https://docs.stripe.com/billing/subscriptions/trials#add-a-trial-to-an-existing-subscription).
+    """
+    lines = invoice_lines.trial_period(store, subscription)
+    invoice = invoices.draft(store, subscription, "subscription_update", lines)
+    invoices.finalize(store, invoice)
+    invoices.attempt(store, invoice)
 
 
 def end_trial(store: Store, subscription: Json) -> None:

@@ -81,8 +81,14 @@ def end_changes(store: Store, subscription: Json, params: Json) -> Json:
             "You may only specify one of `cancel_at` and `cancel_at_period_end`.", param="cancel_at"
         )
     if "cancel_at" in params:
+        if isinstance(params["cancel_at"], int):
+            return {
+                "cancel_at": params["cancel_at"],
+                "cancel_at_period_end": False,
+                "canceled_at": store.now(),
+            }
         if params["cancel_at"]:
-            raise unsupported("a date for the end", "cancel_at")
+            raise unsupported("a named date for the end", "cancel_at")
         return cancellation.schedule_end(store, subscription, at_period_end=False)
     ends: bool = params.get("cancel_at_period_end", subscription["cancel_at_period_end"]) is True
     if ends == subscription["cancel_at_period_end"]:
