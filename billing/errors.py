@@ -20,7 +20,7 @@ from accounts.kit.problems import NotFound, Problem
 class BillingUnavailable(Problem):
     status_code = 503
     default_code = "billing_unavailable"
-    default_detail = "The payment provider does not answer. Repeat the call with the same Idempotency-Key."
+    default_detail = "The payment provider is not responding. Repeat the call with the same Idempotency-Key."
     retry_after = 5
 
 
@@ -33,7 +33,7 @@ class PaymentFailed(Problem):
 
     status_code = 402
     default_code = "payment_failed"
-    default_detail = "The payment was refused."
+    default_detail = "The payment was declined."
     members = {"decline_code": str | None | UnsetType}
     example = {"decline_code": "insufficient_funds"}
 
@@ -41,7 +41,7 @@ class PaymentFailed(Problem):
 class BillingRejected(Problem):
     status_code = 400
     default_code = "billing_rejected"
-    default_detail = "The payment provider refuses this request."
+    default_detail = "The payment provider rejected this request."
     members = {"reason": str | None | UnsetType}
     example = {"reason": "parameter_invalid_integer"}
 
@@ -63,7 +63,7 @@ class SignatureInvalid(Problem):
 class EventInvalid(Problem):
     status_code = 400
     default_code = "event_invalid"
-    default_detail = "This is no event of this account and mode."
+    default_detail = "This is not an event of this Stripe account and mode."
 
 
 class PlanNotFound(NotFound):
@@ -80,13 +80,13 @@ class BillingObjectNotFound(NotFound):
 class AlreadySubscribed(Problem):
     status_code = 409
     default_code = "already_subscribed"
-    default_detail = "This user has a subscription already."
+    default_detail = "This user already has a subscription."
 
 
 class TrialUsed(Problem):
     status_code = 409
     default_code = "trial_used"
-    default_detail = "This user or this card has had a trial already."
+    default_detail = "This user or card has already had a trial."
 
 
 class PaymentOverdue(Problem):

@@ -229,7 +229,7 @@ class TestOrdersOfBilling:
                 assert post(client, path, {"reason": "x", "order_id": str(uuid4())}).status_code == 403, path
         assert state() == before
         listed = client.get("/admin/billing/inboxevent/").content.decode()
-        assert ("Carry out again" in listed) == (role == "operator")
+        assert ("Retry…" in listed) == (role == "operator")
         event.refresh_from_db()
         assert event.dead_at is not None
 

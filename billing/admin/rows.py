@@ -267,7 +267,7 @@ class InboxEventAdmin(OrderPages, ReadOnlyAdmin):
         if event.dead_at is None:
             return ""
         page = reverse("admin:billing_inboxevent_order", args=[event.pk, "replay"])
-        return format_html('<a class="text-primary-600 underline" href="{}">Carry out again…</a>', page)
+        return format_html('<a class="text-primary-600 underline" href="{}">Retry…</a>', page)
 
 
 @admin.register(CustomerChange)

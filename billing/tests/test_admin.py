@@ -121,7 +121,7 @@ def test_a_dead_event_is_carried_out_again(site, db):
     event = InboxEvent.objects.create(
         event_id="evt_1", type="x", created=now, livemode=False, dead_at=now, body='{"data": {"object": {}}}'
     )
-    assert "Carry out again" in page(site, f"{B}/inboxevent/")
+    assert "Retry…" in page(site, f"{B}/inboxevent/")
     assert order(site, f"{B}/inboxevent/{event.pk}/order/replay/").status_code == 302
     event.refresh_from_db()
     assert event.dead_at is None
