@@ -62,7 +62,7 @@ def _code(response: HttpResponseBase) -> str:
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
     if output is not None:
-        output["answers"] = sorted(_seen)
+        output["answers"] = [tuple(answer) for answer in sorted(_seen)]  # execnet knows no other tuples
     elif is_whole(session.config) and exitstatus == pytest.ExitCode.OK:
         found = list(differences(_seen))
         session.config.stash[FOUND] = found
