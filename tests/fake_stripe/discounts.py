@@ -4,6 +4,7 @@ A coupon takes its part of each line that it is on, before tax (https://docs.str
 tax is exclusive and of the rate that the setting `tax_percent` names.
 """
 
+from tests.fake_stripe.expansion import includes
 from tests.fake_stripe.routing import route
 from tests.fake_stripe.store import Store, merged
 from tests.fake_stripe.wire import Json, unsupported
@@ -75,3 +76,13 @@ def total(line: Json) -> int:
     taken = sum(one["amount"] for one in line.get("discount_amounts") or [])
     whole: int = line["amount"] - taken + sum(one["amount"] for one in line["taxes"] or [])
     return whole
+
+
+@includes("coupon", "applies_to")
+def restriction(store: Store, coupon: Json) -> None:
+    """None: here coupons are for everything that is sold."""
+
+
+@route("GET", "/v1/coupons/{id}", "CouponRetrieveParams")
+def retrieve(store: Store, params: Json, identifier: str) -> Json:
+    return store.get("coupon", identifier)

@@ -88,3 +88,8 @@ def line_of(store: Store, item: Json, subscription: Json) -> Json:
         subtotal=item["amount"],
         taxes=[],
     )
+
+
+@route("GET", "/v1/invoiceitems/{id}", "InvoiceItemRetrieveParams")
+def retrieve(store: Store, params: Json, identifier: str) -> Json:
+    return store.get("invoiceitem", identifier)
