@@ -63,19 +63,19 @@ For apps and browsers, on behalf of one user.
 
 ## Tokens
 
-Signing in answers an `access_token` and a `refresh_token`. Send the first as `Authorization: Bearer <access token>`; it
+Signing in returns an `access_token` and a `refresh_token`. Send the first as `Authorization: Bearer <access token>`; it
 lives {access} minutes. Exchange the second at `POST /v1/auth/refresh` before that: it works once, and a copy that comes
 later ends the session. To repeat a refresh whose answer was lost, send the same `Idempotency-Key` again.
 
 ## Second factors
 
-Where an account has one, each way of signing in answers `401` `mfa_required` with an `mfa_token` and the `methods` that
-the account has. Send it with one of them to `POST /v1/auth/login/mfa`, which answers the tokens.
+Where an account has one, each way of signing in returns `401` `mfa_required` with an `mfa_token` and the `methods` that
+the account has. Send it with one of them to `POST /v1/auth/login/mfa`, which returns the tokens.
 
 ## Recent sign-in
 
-Sensitive calls answer `403` `reauthentication_required` when the sign-in is more than {recent} minutes old, with the
-`methods` that prove it again. `POST /v1/auth/reauthenticate` answers an access token that carries the proof.
+Sensitive calls return `403` `reauthentication_required` when the sign-in is more than {recent} minutes old, with the
+`methods` that prove it again. `POST /v1/auth/reauthenticate` returns an access token that carries the proof.
 
 {problems}
 """
@@ -85,7 +85,7 @@ For services, on a network of their own. Send the service's key as `X-API-Key`; 
 ## Retries
 
 Calls that change something need an `Idempotency-Key`, 1 to 255 printable ASCII characters. Make one for each intention
-and send it with every try: the same key with the same request gets the first answer again, with
+and send it with every try: the same key with the same request returns the first answer again, with
 `Idempotency-Replayed: true`. Repeat after a time-out, a `503` or a `409` `idempotency_in_progress`. A refused call
 leaves its key unused.
 

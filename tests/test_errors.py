@@ -159,4 +159,5 @@ def test_each_code_is_listed_once_with_each_of_its_statuses(
     """Clients branch on `code`: the page of problems is the list of them."""
     listed = all_problems()
     assert len(listed) == len({(entry["code"], entry["status"]) for entry in listed}) > 20
+    assert [entry["status"] for entry in listed if entry["code"] == "bad_request"] == [400]
     assert all(entry["detail"].endswith(".") and 400 <= entry["status"] <= 503 for entry in listed)
