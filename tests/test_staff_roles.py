@@ -304,13 +304,13 @@ class TestActions:
         session.refresh_from_db()
         assert session.end_reason == "ended_by_staff"
         assert other.get("/v1/auth/me").status_code == 200
-        assert "over already" in post(support, path, {"reason": "again"}).content.decode()
+        assert "already ended" in post(support, path, {"reason": "again"}).content.decode()
 
     def test_of_somebody_elses_page_ends_nothing(self, of_role, ada, make_user) -> None:
         other = make_user()
         session = Session.objects.get(user=ada)
         path = f"/admin/accounts/user/{other.pk}/end-session/{session.pk}"
-        assert "over already" in post(of_role("support"), path, {"reason": "x"}).content.decode()
+        assert "already ended" in post(of_role("support"), path, {"reason": "x"}).content.decode()
         session.refresh_from_db()
         assert session.ended_at is None
 

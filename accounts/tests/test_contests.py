@@ -166,7 +166,7 @@ class TestWords:
         shown = public.get(f"/v1/auth/password-reset?token={token}").content.decode()
         assert "a***@e***.com" in shown
         assert "its address before, <strong>m***@e***.example</strong>, can take it back" in shown
-        assert "It is not your account?" in shown
+        assert "Not your account?" in shown
         assert "bank" not in shown
         assert post(public, "password-reset", token=token, new_password=OTHER_PASSWORD).status_code == 204
 

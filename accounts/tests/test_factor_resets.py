@@ -107,7 +107,7 @@ class TestTakeover:
         thief = public.with_token(sign_in(EMAIL)["access_token"])
         thief.post("/v1/auth/change-email", {"new_email": "thief@example.com"})
         app = enrol(thief)
-        undo = next(link_in(mail) for mail in deliver_mails() if "is to be changed" in mail.subject)
+        undo = next(link_in(mail) for mail in deliver_mails() if "A change of" in mail.subject)
         refused = post(public, "login", email=EMAIL, password=PASSWORD)
         assert outcome(refused) == (401, "mfa_required")
         assert post(public, "undo-email-change", token=undo).status_code == 200
@@ -124,7 +124,7 @@ class TestTakeover:
         thief = public.with_token(issue_access_token(ada, methods=["pwd", "otp", "mfa"]))
         thief.post("/v1/auth/change-email", {"new_email": "thief@example.com"})
         stolen = thief.post("/v1/auth/mfa/recovery-codes").json()["recovery_codes"]
-        undo = next(link_in(mail) for mail in deliver_mails() if "is to be changed" in mail.subject)
+        undo = next(link_in(mail) for mail in deliver_mails() if "A change of" in mail.subject)
         post(public, "undo-email-change", token=undo)
         assert list(Authenticator.objects.values_list("type", flat=True)) == ["totp"]
         assert len(stolen) == 10

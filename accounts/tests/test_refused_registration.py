@@ -120,4 +120,4 @@ class TestRefuseRegistration:
         answer = public.post("/v1/auth/refuse-registration", f"token={token}", content_type=FORM)
         assert (answer.status_code, "erased" in answer.content.decode()) == (200, True)
         answer = public.post("/v1/auth/refuse-registration", f"token={token}", content_type=FORM)
-        assert (answer.status_code, "did not work" in answer.content.decode()) == (400, True)
+        assert (answer.status_code, "didn't work" in answer.content.decode()) == (400, True)

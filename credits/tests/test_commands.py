@@ -52,7 +52,7 @@ class TestBalance:
         [
             (["nobody@example.test"], "There is no user 'nobody@example.test'"),
             ([ADDRESS, "--at", "9999-01-01"], "must not be in the future"),
-            ([ADDRESS, "--at", "yesterday"], "write 2026-11-23"),
+            ([ADDRESS, "--at", "yesterday"], "use 2026-11-23"),
         ],
     )
     def test_says_what_is_wrong(self, rich, arguments, words):
