@@ -52,10 +52,13 @@ class Business(RuleBasedStateMachine):
         self.waiting, self.seen = [], []
 
     def teardown(self):
-        self.listen()
-        self.deliver(self.waiting)
-        self.converged()
-        self.transaction.__exit__(RuntimeError, RuntimeError("rolled back"), None)
+        """Whatever failed, the next example finds nothing of this one, and so fails in the same way."""
+        try:
+            self.listen()
+            self.deliver(self.waiting)
+            self.converged()
+        finally:
+            self.transaction.__exit__(RuntimeError, RuntimeError("rolled back"), None)
 
     # ------------------------------------------------------------ what the user and staff do
 
