@@ -25,9 +25,13 @@ def uuid7_of(holder_id: uuid.UUID, at: datetime) -> uuid.UUID:
     return _build(int(at.timestamp() * 1000), int.from_bytes(digest[:10]) >> (80 - _RANDOM_BITS))
 
 
-def first_of(moment: datetime) -> uuid.UUID:
-    """Return an id that no id of this moment or later is smaller than."""
-    return uuid.UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)
+def first_of(moment: datetime, *, away: timedelta = timedelta()) -> uuid.UUID:
+    """Return an id that no id of this moment, or of a time so far away from it, or later is smaller than.
+
+    The sum may be beyond what `datetime` can hold.
+    """
+    seconds = moment.timestamp() + away.total_seconds()
+    return uuid.UUID(int=max(0, int(seconds * 1000)) << 80)
 
 
 def _build(milliseconds: int, random: int) -> uuid.UUID:

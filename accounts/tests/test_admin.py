@@ -54,6 +54,8 @@ REGISTERED = {
     "billing.CustomerChange",
     "billing.InboxEvent",
     "billing.Payment",
+    "billing.PaymentLine",
+    "billing.StrangerPayment",
     "billing.Plan",
     "billing.Revenue",
     "credits.AdjustmentRequest",

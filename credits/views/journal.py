@@ -266,8 +266,8 @@ def _of_service(service: str, query: Any) -> QuerySet[CreditTransaction]:
     """Return a service's rows. They are in the order of their ids, by which a time is found too."""
     rows: QuerySet[CreditTransaction] = CreditTransaction.objects.filter(service=service)
     if query.since is not None:
-        rows = rows.filter(pk__gte=first_of(query.since - SLACK))
-    return rows if query.until is None else rows.filter(pk__lt=first_of(query.until + SLACK))
+        rows = rows.filter(pk__gte=first_of(query.since, away=-SLACK))
+    return rows if query.until is None else rows.filter(pk__lt=first_of(query.until, away=SLACK))
 
 
 def _unposted(query: Any) -> list[CreditTransaction]:
