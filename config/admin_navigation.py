@@ -32,6 +32,8 @@ GROUPS = {
         "billing.Revenue",
         "billing.BillingAccount",
         "billing.Payment",
+        "billing.PaymentLine",
+        "billing.StrangerPayment",
         "billing.Plan",
         "billing.InboxEvent",
         "billing.CustomerChange",
