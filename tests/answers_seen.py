@@ -59,12 +59,12 @@ def _code(response: HttpResponseBase) -> str:
     )
 
 
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+def pytest_sessionfinish(session: pytest.Session) -> None:
     output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
     if output is not None:
         output["answers"] = [tuple(answer) for answer in sorted(_seen)]  # execnet knows no other tuples
     elif is_whole(session.config):
-        found = session.config.stash[FOUND] = list(differences(_seen))
+        session.config.stash[FOUND] = list(differences(_seen))
 
 
 def is_whole(config: pytest.Config) -> bool:
