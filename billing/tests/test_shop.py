@@ -50,7 +50,7 @@ class TestPlans:
         assert [plan["code"] for plan in results] == ["basic", "pro", "small"]
         assert results[1] == {
             "code": "pro", "name": "Pro", "kind": "subscription", "credits": 1000, "amount": 2900,
-            "currency": "eur", "interval": "month", "trial_days": 14,
+            "currency": "eur", "interval": "month", "interval_count": 1, "trial_days": 14,
         }  # fmt: skip
         assert "interval" not in results[2]
 
