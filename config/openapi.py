@@ -322,6 +322,8 @@ class Described:
         yield from self.problems_of_tier()
         if self.method in METHODS_WITH_BODY:
             yield from _FRAMING_PROBLEMS if self.view.raw_body else _BODY_PROBLEMS
+        if _CONVERTED.search(self.route):
+            yield problems.NotFound  # a malformed id makes another path
         if self.has_query or self.described.paged:
             yield problems.ValidationFailed
         if self.described.paged:
