@@ -1,4 +1,6 @@
-"""The billing endpoints' side of a request: the types of their fields, the ids in their paths, and the instructions."""
+"""The billing endpoints' side of a request: the types of their fields, the ids in their paths, the instructions, and
+what every order may be refused with.
+"""
 
 import re
 from typing import Annotated, Any
@@ -7,10 +9,12 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from accounts.errors import AccountContested, AccountSuspended, UserNotFound
 from accounts.tiers import Query, ServiceRequest, idempotency_key
-from billing.errors import BillingObjectNotFound
+from billing.errors import BillingObjectNotFound, BillingRejected, BillingUnavailable
 from billing.shop.requests import Instruction
 
+OF_EVERY_ORDER = (UserNotFound, AccountSuspended, AccountContested, BillingUnavailable, BillingRejected)
 SCOPES = {"GET": "billing:read", "POST": "billing:write", "DELETE": "billing:write"}
 
 PlanCode = Annotated[str, Meta(min_length=1, max_length=64, description="`code` of GET /v1/billing/plans.")]

@@ -3,14 +3,12 @@
 from uuid import UUID
 
 from accounts import tiers
-from accounts.errors import AccountContested, AccountSuspended, UserNotFound
 from accounts.kit.documentation import documented
 from accounts.kit.responses import Response
 from accounts.tiers import InternalEndpoint, ServiceRequest
 from billing.errors import (
     AlreadySubscribed,
     BillingObjectNotFound,
-    BillingRejected,
     BillingUnavailable,
     PaymentOverdue,
     PlanNotFound,
@@ -27,10 +25,17 @@ from billing.views.answers import (
     outcome,
     plan_answer,
 )
-from billing.views.asked import SCOPES, OfUser, PlanCode, Quantity, Url, instruction_of, stripe_id
+from billing.views.asked import (
+    OF_EVERY_ORDER,
+    SCOPES,
+    OfUser,
+    PlanCode,
+    Quantity,
+    Url,
+    instruction_of,
+    stripe_id,
+)
 from credits.views.examples import USER
-
-OF_EVERY_ORDER = (UserNotFound, AccountSuspended, AccountContested, BillingUnavailable, BillingRejected)
 
 
 class Plans(InternalEndpoint):

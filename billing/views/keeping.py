@@ -7,7 +7,7 @@ import msgspec
 from django.db.models import QuerySet
 
 from accounts import tiers
-from accounts.errors import AccountContested, AccountSuspended, UserNotFound
+from accounts.errors import UserNotFound
 from accounts.kit.documentation import documented
 from accounts.kit.responses import Response
 from accounts.tiers import InternalEndpoint, ServiceRequest
@@ -37,12 +37,21 @@ from billing.views.answers import (
     SubscriptionAnswer,
     outcome,
 )
-from billing.views.asked import SCOPES, OfUser, PaymentMethodId, PlanCode, instruction_of, stripe_id
+from billing.views.asked import (
+    OF_EVERY_ORDER,
+    SCOPES,
+    OfUser,
+    PaymentMethodId,
+    PlanCode,
+    instruction_of,
+    stripe_id,
+)
 from credits.answers import balance_answer
 from credits.ledger import balance
 from credits.views.examples import USER
 
 OF_STRIPE = (BillingUnavailable, BillingRejected)
+OF_ITS_BUYER = (*OF_EVERY_ORDER, BillingObjectNotFound)
 
 
 class ListOfUser(InternalEndpoint):
@@ -145,8 +154,7 @@ class Subscriptions(ListOfUser):
         status=201,
         idempotent=True,
         problems=(
-            UserNotFound, AccountSuspended, AccountContested, PlanNotFound, BillingObjectNotFound,
-            PaymentMethodRequired, PaymentFailed, AlreadySubscribed, TrialUsed, *OF_STRIPE,
+            *OF_ITS_BUYER, PlanNotFound, PaymentMethodRequired, PaymentFailed, AlreadySubscribed, TrialUsed,
         ),
         body_example={"user_id": USER, "plan": SUBSCRIPTION["plan"], "payment_method": CARD["id"]},
         example=SUBSCRIPTION,
@@ -179,10 +187,7 @@ class ChangeSubscription(InternalEndpoint):
         "Change a subscription",
         answer=SubscriptionAnswer,
         idempotent=True,
-        problems=(
-            UserNotFound, AccountSuspended, AccountContested, PlanNotFound, BillingObjectNotFound, PaymentFailed,
-            *OF_STRIPE,
-        ),
+        problems=(*OF_ITS_BUYER, PlanNotFound, PaymentFailed),
         body_example={"user_id": USER, "plan": "studio-yearly"},
         example={**SUBSCRIPTION, "plan": "studio-yearly"},
     )  # fmt: skip
@@ -210,14 +215,7 @@ class EndTrial(InternalEndpoint):
         "End a trial",
         answer=SubscriptionAnswer,
         idempotent=True,
-        problems=(
-            UserNotFound,
-            AccountSuspended,
-            AccountContested,
-            BillingObjectNotFound,
-            PaymentFailed,
-            *OF_STRIPE,
-        ),
+        problems=(*OF_ITS_BUYER, PaymentFailed),
         body_example={"user_id": USER},
         example=SUBSCRIPTION,
     )
@@ -263,7 +261,7 @@ class ResumeSubscription(InternalEndpoint):
     @documented(
         "Resume a subscription",
         answer=SubscriptionAnswer,
-        problems=(UserNotFound, AccountSuspended, AccountContested, BillingObjectNotFound, *OF_STRIPE),
+        problems=OF_ITS_BUYER,
         body_example={"user_id": USER},
         example=SUBSCRIPTION,
     )
@@ -292,14 +290,7 @@ class PayInvoice(InternalEndpoint):
         "Pay an invoice",
         answer=InvoiceAnswer,
         idempotent=True,
-        problems=(
-            UserNotFound,
-            AccountSuspended,
-            AccountContested,
-            BillingObjectNotFound,
-            PaymentFailed,
-            *OF_STRIPE,
-        ),
+        problems=(*OF_ITS_BUYER, PaymentFailed),
         body_example={"user_id": USER},
         example=INVOICE,
     )
