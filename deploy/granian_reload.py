@@ -43,10 +43,10 @@ class Call:
 
 
 class Succession:
-    """Say which worker leaves when: a call for each, which its successor sends. `listened`: one of them got so far."""
+    """Say which worker leaves when: a call for each, which its successor sends. `loaded`: one has the application."""
 
     def __init__(self, workers: int) -> None:
-        self.listened = Call()
+        self.loaded = Call()
         self._before, self._mine = _calls(workers), _calls(workers)
 
     def begin(self) -> None:
@@ -71,13 +71,18 @@ class Succession:
         if OPEN.exists():  # Linux
             turn = number - 1, os.getppid(), left
             threading.Thread(target=self._take_turn, args=turn, daemon=True).start()
-        Granian._spawn_wsgi_worker(number, name, lambda: _parting(load(), left), *rest)  # noqa: SLF001
+
+        def application() -> Application:
+            made = load()
+            self.loaded.send()  # before anybody is answered: who sees an answer may count on it
+            return _parting(made, left)
+
+        Granian._spawn_wsgi_worker(number, name, application, *rest)  # noqa: SLF001
 
     def _take_turn(self, index: int, parent: int, left: threading.Event) -> None:
         """Tell the worker before that this one listens, wait for the one after, and leave."""
         while not (listeners := _listeners()):
             time.sleep(0.05)
-        self.listened.send()
         self._before[index].send()
         while not self._mine[index].came(within=1.0):
             if os.getppid() != parent:  # it was killed, and nobody else would ever end this worker
@@ -91,14 +96,14 @@ class Succession:
 class Respawned(dict[int, float]):
     """Keep when each worker was replaced, for granian, which ends itself where one dies twice within 5.5 seconds.
 
-    That is right while none has begun to listen, as nothing will come of it; later those that serve would end too.
+    That is right while none has loaded the application, as nothing will come of it; later it would end those that serve.
     """
 
     def __init__(self, succession: Succession) -> None:
-        self._listened = succession.listened
+        self._loaded = succession.loaded
 
     def get(self, number: int, default: Any = None) -> Any:
-        return default if self._listened.came() else super().get(number, default)
+        return default if self._loaded.came() else super().get(number, default)
 
 
 def _calls(workers: int) -> list[Call]:
