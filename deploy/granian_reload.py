@@ -96,7 +96,7 @@ class Succession:
 class Respawned(dict[int, float]):
     """Keep when each worker was replaced, for granian, which ends itself where one dies twice within 5.5 seconds.
 
-    That is right while none has loaded the application, as nothing will come of it; later it would end those that serve.
+    That is right while none has loaded the application, as nothing will come of it; later, those that serve would end.
     """
 
     def __init__(self, succession: Succession) -> None:
