@@ -16,6 +16,7 @@ from billing import customers
 from billing.models import Plan
 from billing.stripe import gateway, sdk, shapes
 from billing.stripe_sync import inbox, intake
+from billing.tests.calls import Shop
 from credits import ledger
 from credits.ledger import verify
 from credits.ledger.calls import Call
@@ -176,3 +177,12 @@ def carry_out(events: Iterable[Json]) -> None:
     for one in events:
         receive([one])
         inbox.work()
+
+
+@pytest.fixture
+def shop(
+    internal: ListenerClient, service_key: Callable[..., str], settings: Any, stripe: Any, plans: Any
+) -> Shop:
+    """Return a service that sells the plans, whose pages people come back to from Stripe."""
+    settings.BILLING_RETURN_HOSTS = ["shop.test"]
+    return Shop(internal, service_key("shop"))

@@ -4,16 +4,10 @@ import pytest
 
 from billing.models import BillingAccount
 from billing.stripe import gateway
-from billing.tests.calls import Shop, refused
+from billing.tests.calls import refused
 from billing.tests.conftest import carry_out
-from tests.listeners import ListenerClient
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def shop(internal: ListenerClient, service_key, stripe, plans) -> Shop:
-    return Shop(internal, service_key("shop"))
 
 
 @pytest.fixture

@@ -8,9 +8,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing.tests.calls import RETURN, Shop, refused
-from tests.listeners import ListenerClient
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("plans")]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 BUYING = ("checkout", "portal", "setup", "subscribe", "change", "resume")
 ASKING_STRIPE = (*BUYING, "cancel", "make default")
@@ -40,9 +39,8 @@ class Buyer:
 
 
 @pytest.fixture
-def buyer(internal: ListenerClient, service_key, stripe, make_user, settings) -> Buyer:
-    settings.BILLING_RETURN_HOSTS = ["shop.test"]
-    return Buyer(Shop(internal, service_key("shop")), stripe, make_user())
+def buyer(shop: Shop, stripe, make_user) -> Buyer:
+    return Buyer(shop, stripe, make_user())
 
 
 @pytest.mark.parametrize("call", BUYING)

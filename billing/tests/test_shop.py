@@ -13,19 +13,8 @@ from billing.settlement import expiring_cards
 from billing.stripe import mirror
 from billing.tests.calls import RETURN, Shop, refused
 from billing.tests.conftest import carry_out
-from tests.listeners import ListenerClient
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def _hosts(settings):
-    settings.BILLING_RETURN_HOSTS = ["shop.test"]
-
-
-@pytest.fixture
-def shop(internal: ListenerClient, service_key, stripe, plans) -> Shop:
-    return Shop(internal, service_key("shop"))
 
 
 @pytest.fixture

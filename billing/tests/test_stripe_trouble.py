@@ -32,12 +32,6 @@ FAULTS = {
 
 
 @pytest.fixture
-def shop(internal, service_key, stripe, plans, settings) -> Shop:
-    settings.BILLING_RETURN_HOSTS = ["shop.test"]
-    return Shop(internal, service_key("shop"))
-
-
-@pytest.fixture
 def ada(make_user):
     return make_user()
 

@@ -19,21 +19,10 @@ from billing.models import (
 from billing.settlement import settle, strangers, trial
 from billing.stripe import gateway, sdk
 from billing.stripe_sync import changes, duplicates, reconcile
-from billing.tests.calls import Shop, refused
+from billing.tests.calls import refused
 from billing.tests.conftest import carry_out
-from tests.listeners import ListenerClient
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def _hosts(settings):
-    settings.BILLING_RETURN_HOSTS = ["shop.test"]
-
-
-@pytest.fixture
-def shop(internal: ListenerClient, service_key, stripe, plans) -> Shop:
-    return Shop(internal, service_key("shop"))
 
 
 class TestPortal:
