@@ -1,10 +1,10 @@
 """Records each answer that the tests get, and compares a whole run with the OpenAPI documents, both ways.
 
-An answer is a (listener, method, path, status, code of the problem or ""). The end of a whole run tells each that no
-document has, and each that a view lists by hand (`problems=`) and that no test has got from this very route. Refusals
-that the documents derive from a tier, a body or a key need to be seen once, on any route: the code is one.
+An answer is a (listener, method, path, status, code of the problem or ""). One that no document has fails the run. So
+does one that a view lists by hand (`problems=`) and that no test has got from this very route. Refusals that the
+documents derive from a tier, a body or a key need to be seen once, on any route: the code that sends them is one.
 
-answers_unseen.txt lists those that still lack such a test. The run does not fail by this list yet.
+answers_unseen.txt lists those that still lack such a test; it may only become shorter.
 
 The plugin compares only when the whole suite ran: a run with arguments proves nothing about the rest.
 """
@@ -59,12 +59,14 @@ def _code(response: HttpResponseBase) -> str:
     )
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
     if output is not None:
         output["answers"] = [tuple(answer) for answer in sorted(_seen)]  # execnet knows no other tuples
     elif is_whole(session.config):
-        session.config.stash[FOUND] = list(differences(_seen))
+        found = session.config.stash[FOUND] = list(differences(_seen))
+        if found and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def is_whole(config: pytest.Config) -> bool:

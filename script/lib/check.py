@@ -21,7 +21,7 @@ from supervise import Stopped, Supervisor  # noqa: E402
 from valkey import Valkey  # noqa: E402
 
 SLOTS = 16  # test runs side by side in one checkout
-PYTEST = ["-m", "pytest", "-n", "2"]
+PYTEST = ["-m", "pytest", "-n", "2", "--dist", "worksteal"]
 CHECKS = {
     "lint": ["-m", "ruff", "check"],
     "format": ["-m", "ruff", "format", "--check"],
