@@ -1,6 +1,8 @@
-"""The admin's first page: how the service is. Counted days and queues, never the tables of millions themselves."""
+"""The admin's first page: what waits for whoever looks, then how the service is.
 
-from collections.abc import Iterator
+Counted days and queues, never the tables of millions themselves.
+"""
+
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -10,8 +12,8 @@ from django.db.models import Max
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
-from accounts.admin import plots
-from accounts.admin.sections import Section, Table, collect, listed
+from accounts.admin import plots, waiting
+from accounts.admin.sections import Section, Table, age, collect, listed
 from accounts.models import AccountDay
 
 SHOWN_DAYS = 30
@@ -24,7 +26,9 @@ FEW = 100_000  # up to so many are counted
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """What django-unfold's DASHBOARD_CALLBACK adds to the page."""
     today = datetime.now(UTC).date()
-    return {**context, "sections": collect(settings.ADMIN_FIRST_PAGE, request, today=today)}
+    first = waiting.section(request)
+    shown = collect(settings.ADMIN_FIRST_PAGE, request, today=today)
+    return {**context, "sections": shown if first is None else [first, *shown]}
 
 
 def people(*, request: HttpRequest, today: date) -> Section:
@@ -74,7 +78,7 @@ def queues(*, request: HttpRequest, today: date) -> Section:
     table = Table(
         columns=("Queue", "Waiting", "Oldest", "Given up"),
         rows=[
-            (name, f"{waiting:,}", _age(oldest) if waiting else "", f"{dead:,}")
+            (name, f"{waiting:,}", age(oldest) if waiting else "", f"{dead:,}")
             for name, waiting, oldest, dead in standings
         ],
         numbers=frozenset({"Waiting", "Oldest", "Given up"}),
@@ -109,15 +113,3 @@ def _as_of() -> str:
     if last is None:
         return "Not counted yet: the worker counts every two minutes, where worker and beat are running."
     return f"Counted {last:%Y-%m-%d %H:%M:%S} UTC; the worker counts every two minutes. Days are of UTC."
-
-
-def _age(seconds: float) -> str:
-    units = _units(int(seconds))
-    return " ".join([*units][:2]) or "0 s"
-
-
-def _units(seconds: int) -> Iterator[str]:
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
-        if seconds >= size:
-            yield f"{seconds // size} {unit}"
-            seconds %= size

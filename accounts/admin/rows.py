@@ -57,7 +57,12 @@ class UserAdmin(OrderPages, ReadOnlyAdmin):
 
     list_display = ("address", "display_name", "status", "is_verified", "staff", "created_at")
     address = spelled("email")
-    list_filter = ("status", ("email_verified_at", admin.EmptyFieldListFilter), "is_staff")
+    list_filter = (
+        "status",
+        ("email_verified_at", admin.EmptyFieldListFilter),
+        ("contested_at", admin.EmptyFieldListFilter),
+        "is_staff",
+    )
     search_fields = ("email",)  # that there is a search; what it finds: get_search_results
     search_help_text = user_search.HELP
     ordering = ("-created_at", "-id")
@@ -86,8 +91,8 @@ class UserAdmin(OrderPages, ReadOnlyAdmin):
             raise Http404
         context = {
             **self.admin_site.each_context(request),
-            "title": "User",
-            "subtitle": str(person),
+            "title": str(person),
+            "subtitle": "User",
             "opts": self.model._meta,  # noqa: SLF001 -- Django's documented name
             "buttons": [*actions.buttons(request, person), *roles.buttons(request, person)],
             **user_page.context(request, person),
@@ -168,6 +173,7 @@ class OutboxMessageAdmin(OfUsersAdmin):
     )  # fmt: skip
     mail = words("kind", "mail")
     actions = ("send_again",)
+    change_form_outer_before_template = "admin/send_again.html"
 
     def has_send_mails_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("accounts.send_mails")
@@ -216,6 +222,7 @@ class EventDeliveryAdmin(DeliveryPages, ReadOnlyAdmin):
     list_select_related = ("subscription", "event")
     ordering = ("-id",)
     actions = ("send_again",)
+    change_form_outer_before_template = "admin/send_again.html"
 
 
 class EventTypes(OneOf):

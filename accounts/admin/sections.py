@@ -4,7 +4,7 @@ Apps add theirs by dotted paths in settings (ADMIN_FIRST_PAGE, ADMIN_USER_PAGE),
 whoever lacks that does not see the section, and nothing is read for it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -57,12 +57,15 @@ class Section:
 
 def collect(sources: Mapping[str, str], request: HttpRequest, **about: Any) -> list[Section]:
     """The sections that this member of staff may see; a source that has nothing to show gives None."""
-    made = (
-        import_string(path)(request=request, **about)
-        for path, permission in sources.items()
-        if request.user.has_perm(permission)
-    )
+    made = (source(request=request, **about) for source in allowed(sources, request))
     return [section for section in made if section is not None]
+
+
+def allowed(sources: Mapping[str, str], request: HttpRequest) -> Iterator[Callable[..., Any]]:
+    """Yield the functions at these dotted paths whose permission this member of staff has."""
+    for path, permission in sources.items():
+        if request.user.has_perm(permission):
+            yield import_string(path)
 
 
 def link(
@@ -80,3 +83,15 @@ def listed(page: str, **query: Any) -> str:
 
 def time(at: datetime | None) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S}" if at else ""
+
+
+def age(seconds: float) -> str:
+    """Return a length of time by its two largest units: `3 h 12 min`."""
+    return " ".join([*_units(int(seconds))][:2]) or "0 s"
+
+
+def _units(seconds: int) -> Iterator[str]:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        if seconds >= size:
+            yield f"{seconds // size} {unit}"
+            seconds %= size

@@ -124,8 +124,33 @@ class BillingOrder(Order):
         return "Done: it is in the audit log, and what it changes shows below."
 
 
+class ReplayOrder(BillingOrder):
+    """Of what was given up: everything else is carried out anyway."""
+
+    def allows_on(self, request: HttpRequest, subject: Any) -> bool:
+        return subject.dead_at is not None
+
+
 class OrderPages(orders.OrderPages):
-    """`<pk>/order/<verb>/` for each of `orders`."""
+    """`<pk>/order/<verb>/` for each of `orders`, with a button for it on the row's own page."""
+
+    change_form_outer_before_template = "admin/buttons.html"
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        buttons = [
+            (order.title, reverse(f"admin:billing_{self.opts.model_name}_order", args=[row.pk, verb]))
+            for verb, order in self.orders.items()
+            if row is not None and order.allows(request) and order.allows_on(request, row)
+        ]
+        context = {**(extra_context or {}), "buttons": buttons}
+        return super().change_view(request, object_id, form_url, context)  # type: ignore[no-any-return]
 
     def order_urls(self) -> list[URLPattern]:
         name = f"billing_{self.opts.model_name}_order"
@@ -238,7 +263,6 @@ def _cancel(given: Given) -> None:
 
 
 def _replay(given: Given) -> None:
-    """Carry out again only what was given up: everything else is carried out anyway."""
     event = given.subject
     _record(Event.EVENT_REPLAYED, given, None, {"event": event.event_id, "type": event.type})
     inbox.replay(event)
@@ -289,7 +313,7 @@ OF_ACCOUNTS = {
     )
 }
 OF_EVENTS = {
-    "replay": BillingOrder(
+    "replay": ReplayOrder(
         title="Carry out an event again",
         permission="billing.replay_event",
         model=InboxEvent,

@@ -18,6 +18,17 @@ ADMIN_FIRST_PAGE = {
     "billing.admin.sections.revenue": "billing.view_revenue",
     "accounts.admin.first_page.queues": "accounts.view_outboxmessage",
 }
+# What waits for a person, at the top of the first page, with the permission of those who can see to it
+# (accounts/admin/waiting.py).
+ADMIN_WAITING = {
+    "accounts.admin.waiting.contests": "accounts.change_status",
+    "credits.admin.waiting.approvals": "credits.approve_adjustment",
+    "credits.admin.waiting.overdue": "credits.adjust_credits",
+    "billing.admin.waiting.payments": "billing.assign_payment",
+    "billing.admin.waiting.inbox": "billing.replay_event",
+    "accounts.admin.waiting.mails": "accounts.send_mails",
+    "accounts.admin.waiting.deliveries": "accounts.send_mails",
+}
 ADMIN_USER_PAGE = {
     "credits.admin.user_page.section": "credits.view_usercredit",
     "billing.admin.sections.of_user": "billing.view_billingaccount",

@@ -16,7 +16,7 @@ from accounts.admin.lists import OfUsersAdmin, PageOfUser, PlotsAdmin, counted, 
 from accounts.admin.orders import OrderPages, ask
 from accounts.admin.sections import link
 from accounts.models import User
-from credits.admin import adjustments, holds, journal, overview, user_page
+from credits.admin import adjustments, holds, journal, overview, user_page, waiting
 from credits.admin.adjustments import DecisionPages
 from credits.admin.journal import ByService, JournalList
 from credits.admin.prices import FeaturePriceAdmin
@@ -74,12 +74,22 @@ class Owing(admin.SimpleListFilter):
         return queryset.filter(debt__gt=0) if self.value() else queryset
 
 
+class Overdue(admin.SimpleListFilter):
+    title, parameter_name = "sweep", "overdue"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("1", "Overdue")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return waiting.late(queryset) if self.value() else queryset
+
+
 @admin.register(UserCredit)
 class UserCreditAdmin(PageOfUser, OrderPages, LedgerAdmin):
     """Balances. The page behind a row is the user's, and exists for users who never had a credit too."""
 
     list_display = ("name", "owned", "set_aside", "owing", "spendable", "blocked", "last")
-    list_filter = (Owing,)
+    list_filter = (Owing, Overdue)
     owned, set_aside, owing = counted("balance"), counted("held"), counted("debt")
     spendable, last = counted("available"), moment("at")
     page_title, page_template = "Credits", "admin/credits/usercredit/page.html"

@@ -1,0 +1,36 @@
+"""Finds what waits for staff in credits: requests for a second person, and balances the sweep does not get on with."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from accounts.admin.orders import staff_id
+from accounts.admin.sections import listed
+from accounts.admin.waiting import Task, of
+from credits.models import AdjustmentRequest, UserCredit
+
+LATE = timedelta(minutes=10)  # the sweep looks every half minute
+
+
+def approvals(request: HttpRequest) -> Iterator[Task]:
+    """Requests that this person may decide: neither asked by them nor about them."""
+    me = staff_id(request)
+    rows = AdjustmentRequest.objects.filter(decision=AdjustmentRequest.Decision.PENDING)
+    page = listed("credits_adjustmentrequest", decision__exact=AdjustmentRequest.Decision.PENDING)
+    others = rows.exclude(Q(requested_by=me) | Q(user=me))
+    yield of(others, at="requested_at", words="Adjustments to approve or refuse", page=page)
+
+
+def overdue(request: HttpRequest) -> Iterator[Task]:
+    page = listed("credits_usercredit", overdue=1)
+    words = "Balances with a grant or hold that should have ended"
+    yield of(late(UserCredit.objects.all()), at="due_at", words=words, page=page)
+
+
+def late(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Narrow balances to those that the sweep should have seen to."""
+    return rows.filter(due_at__lt=timezone.now() - LATE, closed_at__isnull=True)
