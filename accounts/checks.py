@@ -1,5 +1,6 @@
 """System checks: settings that contradict one another. Errors keep every process from starting (config/wsgi.py)."""
 
+import fnmatch
 import os
 import re
 from collections import Counter
@@ -18,6 +19,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from accounts.service_keys.registry import from_environment
 from accounts.sessions.tokens import ALGORITHMS, RingEntry
+from accounts.upkeep import staff_roles
 
 TAG = "service_settings"
 _TO_FILL_IN = ("DATABASE_URL", "DATABASE_MIGRATE_URL", "REDIS_URL", "EMAIL_URL")
@@ -85,6 +87,28 @@ def lifetimes(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[Che
         yield _error(5, "REFRESH_TOKEN_LIFETIME must not exceed SESSION_ABSOLUTE_LIFETIME.")
     if not timedelta(0) <= settings.REFRESH_GRACE < access:
         yield _error(6, "REFRESH_GRACE must be shorter than ACCESS_TOKEN_LIFETIME.")
+    if settings.ADMIN_SESSION_IDLE > settings.ADMIN_SESSION_LIFETIME:
+        yield _error(17, "ADMIN_SESSION_IDLE must not exceed ADMIN_SESSION_LIFETIME.")
+
+
+@register(TAG)
+def limits(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[CheckMessage]:
+    """A session leaves some of its account's tries, and strangers' mails leave room for a link to a new password."""
+    rules = settings.RATE_LIMITS
+    for less, more in (
+        ("session_factor_pauses", "factor_pauses"),
+        ("mails_but_resets", "mails_by_strangers"),
+    ):
+        if rules[less][0] >= rules[more][0]:
+            yield _error(18, f"LIMIT_{less.upper()} must be lower than LIMIT_{more.upper()}.")
+
+
+@register(TAG)
+def roles_of_staff(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[CheckMessage]:
+    declared = staff_roles.declared()
+    for role, patterns in settings.STAFF_ROLES.items():
+        if not all(fnmatch.filter(declared, pattern) for pattern in patterns):
+            yield _error(19, f"STAFF_ROLES gives the role {role} a permission that does not exist.")
 
 
 @register(TAG)

@@ -23,7 +23,7 @@ from structlog.typing import EventDict, WrappedLogger
 from config import plain_lines
 from config.settings.environment import choice
 
-PLAIN = choice("LOG_FORMAT", among=("json", "plain")) == "plain"
+PLAIN = choice("LOG_FORMAT") == "plain"
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 

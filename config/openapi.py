@@ -33,7 +33,7 @@ SECURITY_SCHEMES: dict[str, dict[str, Any]] = {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "JWT",
-        "description": "An access token of POST /v1/auth/login. It lives 60 minutes and ends with its session.",
+        "description": "An access token of POST /v1/auth/login. It lives for `expires_in` seconds, within its session.",
     },
     "ApiKey": {
         "type": "apiKey",

@@ -2,12 +2,12 @@
 
 Never a balance of one's own: neither who asks nor who decides is the one who gets it. Each is an AdjustmentRequest,
 also those that nobody had to agree to: they are what the limit counts. The limit is settings.CREDITS_APPROVAL_LIMIT, a
-day is one of UTC, and what a second person approved does not count against it. What nobody has decided within LASTS is
-expired: the reasons of then are not those of now.
+day is one of UTC, and what a second person approved does not count against it. What nobody has decided within
+ADJUSTMENT_LIFETIME is expired: the reasons of then are not those of now.
 """
 
 import uuid
-from datetime import UTC, timedelta
+from datetime import UTC
 
 from django.conf import settings
 from django.db import transaction
@@ -24,7 +24,6 @@ from credits.ledger.posting import retried
 from credits.models import AdjustmentRequest, CreditTransaction
 
 Decision = AdjustmentRequest.Decision
-LASTS = timedelta(days=14)
 OF_ONES_OWN = "Nobody adjusts a balance of their own."
 
 
@@ -108,16 +107,16 @@ def _decide(request_id: uuid.UUID, staff_id: uuid.UUID, decision: Decision) -> A
             raise DecisionRefused("Nobody decides about a request of their own.")
         is_late = AdjustmentRequest.objects.filter(pk=request_id, decision=Decision.EXPIRED).exists()
         raise DecisionRefused(
-            "Nobody has decided in two weeks: this has to be asked for again."
-            if is_late
-            else "This request is decided already."
+            "Nobody has decided in time: ask for it again." if is_late else "This request is decided already."
         )
     return AdjustmentRequest.objects.get(pk=request_id)
 
 
 def expire() -> int:
     """Close the requests that nobody has decided in time. How many."""
-    old = AdjustmentRequest.objects.filter(decision=Decision.PENDING, requested_at__lte=Now() - LASTS)
+    old = AdjustmentRequest.objects.filter(
+        decision=Decision.PENDING, requested_at__lte=Now() - settings.ADJUSTMENT_LIFETIME
+    )
     return old.update(decision=Decision.EXPIRED)
 
 

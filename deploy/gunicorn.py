@@ -21,7 +21,7 @@ class NoAccessLog(Logger):  # type: ignore[misc]
 
 logger_class = NoAccessLog
 worker_class = "gthread"
-workers = integer("WEB_CONCURRENCY", default=2, least=1)
+workers = integer("WEB_CONCURRENCY")
 threads = SERVER_THREADS
 timeout = 30  # a worker whose loop has not moved for this long is replaced
 keepalive = 75  # seconds: longer than clients' pools keep a connection, so that the client ends it and loses no request

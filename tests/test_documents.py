@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+import configuration
+import dev_env
+from config.settings.table import TABLE, Limit
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [
     *sorted(ROOT.glob("*.md")),
@@ -12,7 +16,8 @@ DOCUMENTS = [
     ROOT / "tests" / "proof" / "README.md",
 ]
 VARIABLE = re.compile(
-    r"""(?:env\.\w+|secret|secrets_list|key_ring|integer|decimal|port|boolean|choice|peers|mail_server|environ\.get)\(\s*"([A-Z][A-Z_]+)\""""
+    r"""(?:env\.\w+|secrets_list|key_ring|integer|decimal|duration|boolean|choice|peers|webhook_hosts|"""
+    r"""mail_server|redis_url|permissions_by_role|environ\.get)\(\s*"([A-Z][A-Z_]+)\""""
 )
 PATH = re.compile(
     r"`((?:accounts|attack|bench|billing|config|credits|deploy|docs|drill|locale|script|templates|tests)"
@@ -23,7 +28,13 @@ RECORD = re.compile(
     r"# (\d+)\. (.+)\n\n- Date: (\d{4}-\d\d-\d\d)\n"
     r"- State: (Accepted|Amended(?: by \[\d{4}\]\(\S+\))?|Superseded by \[\d{4}\]\(\S+\))\n\n"
 )
-NOT_FOR_OPERATORS = {"DJANGO_SETTINGS_MODULE"}
+# Where the variables are read: by our settings, the shell, or a library.
+READERS = [
+    *(path for path in (ROOT / "config" / "settings").glob("*.py") if path.name != "table.py"),
+    *(ROOT / name for name in ("Procfile", "manage.py", "config/logging.py", "config/tracing.py")),
+    *(ROOT / "deploy" / name for name in ("gunicorn.py", "listen")),
+    ROOT / "accounts" / "management" / "commands" / "ensure_admin.py",
+]
 
 
 def test_every_test_that_the_specification_names_exists() -> None:
@@ -68,12 +79,27 @@ def _heading(record: Path) -> tuple[str, str, str, str]:
     return f"[{record.name[:4]}]({record.name})", title, state, date
 
 
-def test_every_setting_is_in_the_readme() -> None:
-    sources = [*(ROOT / "config" / "settings").glob("*.py"), ROOT / "deploy" / "gunicorn.py"]
-    read = {name for source in sources for name in VARIABLE.findall(source.read_text())}
-    assert len(read) > 25
-    table = (ROOT / "README.md").read_text()
-    assert {name for name in read - NOT_FOR_OPERATORS if f"`{name}`" not in table} == set()
+def test_the_table_of_variables_has_what_is_read_and_nothing_else() -> None:
+    text = "\n".join(source.read_text() for source in READERS)
+    read = set(VARIABLE.findall(text))
+    assert len(read) > 80
+    assert read <= set(TABLE)
+    by_prefix = {name for name in TABLE if name.startswith(("RETENTION_", "LIMIT_"))}
+    pauses = {name for row in TABLE.values() if isinstance(row, Limit) and row.pause for name in row.pause}
+    assert {name for name in set(TABLE) - by_prefix - pauses if not re.search(rf"\b{name}\b", text)} == set()
+
+
+def test_the_pages_made_of_the_table_are_current() -> None:
+    """script/configuration makes them."""
+    assert configuration.PAGE.read_text() == configuration.page()
+    assert configuration.EXAMPLE.read_text() == configuration.example()
+
+
+def test_the_example_has_each_variable_with_its_default() -> None:
+    text = configuration.EXAMPLE.read_text()
+    assert set(dev_env.parse(text)) == {name for name, row in TABLE.items() if row.required}
+    listed = dev_env.parse(re.sub(r"^#(?=[A-Z_]+=)", "", text, flags=re.MULTILINE))
+    assert listed == {name: row.default for name, row in TABLE.items()}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

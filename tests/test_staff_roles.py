@@ -186,6 +186,18 @@ class TestRoles:
         assert "Issued per day" not in shown["support"]
         assert all(f"<h2>{title}</h2>" in shown["auditor"] for title in ("People", "Credits", "Queues"))
 
+    def test_declared_are_those_of_the_database(self) -> None:
+        assert staff_roles.declared() == set(staff_roles._known())
+
+    def test_that_the_settings_name_no_more_grant_nothing(self, settings: Any) -> None:
+        settings.STAFF_ROLES = {**settings.STAFF_ROLES, "reader": ["credits.view_*"]}
+        staff_roles.sync()
+        assert Group.objects.get(name="reader").permissions.count() > 3
+        settings.STAFF_ROLES = {name: settings.STAFF_ROLES[name] for name in ROLES}
+        staff_roles.sync()
+        assert not Group.objects.get(name="reader").permissions.exists()
+        assert Group.objects.get(name="auditor").permissions.exists()
+
     def test_are_kept_as_the_settings_say(self) -> None:
         Group.objects.get(name="auditor").permissions.clear()
         Group.objects.get(name="support").permissions.add(

@@ -12,6 +12,7 @@ from django.urls import reverse
 from accounts import factors, sessions
 from accounts.admin.sections import Section, Table, collect, link, listed, time
 from accounts.kit import email_address
+from accounts.mail.terms import HOUR, in_units
 from accounts.models import (
     AddressChange,
     AuditEvent,
@@ -261,7 +262,9 @@ def _removal_of_factors(user: User) -> list[tuple[str, str]]:
         return [("Keep the factors…", reverse("admin:accounts_user_keep_factors", args=[user.pk]))]
     if not user.mfa_enabled:
         return []
-    return [("Remove all factors in 72 h…", reverse("admin:accounts_user_remove_factors", args=[user.pk]))]
+    delay = in_units(settings.FACTOR_RESET_DELAY, HOUR)
+    remove = reverse("admin:accounts_user_remove_factors", args=[user.pk])
+    return [(f"Remove all factors in {delay} h…", remove)]
 
 
 def reset_state(row: FactorReset) -> str:

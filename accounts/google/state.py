@@ -11,6 +11,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
+from django.conf import settings
 from django.core.signing import BadSignature, Signer
 from django.db import connection, transaction
 from django.utils.crypto import constant_time_compare, salted_hmac
@@ -19,8 +20,6 @@ from accounts.google.errors import IdTokenInvalid, StateInvalid
 from accounts.google.id_tokens import LEEWAY, Identity
 from accounts.kit import base64url, clock
 
-STATE_SECONDS = 600
-NONCE_SECONDS = 600
 LONGEST_STATE = 2048
 _BINDING = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -93,7 +92,7 @@ def use_state(text: str, *, binding: str) -> State:
     state = _read(text)
     if not constant_time_compare(digest_of(binding), state.browser):
         raise StateInvalid
-    expires_at = state.began_at + STATE_SECONDS
+    expires_at = state.began_at + _lifetime()
     if expires_at <= now() or not _spend(_hash(f"state:{state.id}"), expires_at):
         raise StateInvalid
     return state
@@ -113,7 +112,7 @@ def _read(text: str) -> State:
 
 
 def new_nonce() -> str:
-    """For one ID token, within ten minutes. Signed with its time."""
+    """For one ID token, while a sign-in may take. Signed with its time."""
     return _signer("nonce").sign(f"{secrets.token_urlsafe(16)}.{int(now())}").replace(":", ".")
 
 
@@ -124,7 +123,7 @@ def use_token(identity: Identity) -> None:
         began_at = int(_signer("nonce").unsign(f"{body}:{signature}").rpartition(".")[2])
     except (BadSignature, ValueError) as error:
         raise IdTokenInvalid from error
-    expires_at = began_at + NONCE_SECONDS
+    expires_at = began_at + _lifetime()
     if expires_at <= now():
         raise IdTokenInvalid
     with transaction.atomic():
@@ -140,6 +139,10 @@ def spend_token(identity: Identity) -> None:
 
 
 # ---------------------------------------------------------------- steps
+
+
+def _lifetime() -> int:
+    return int(settings.GOOGLE_SIGN_IN_LIFETIME.total_seconds())
 
 
 def now() -> float:

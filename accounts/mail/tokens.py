@@ -21,14 +21,14 @@ from accounts.models import AddressChange, MailToken, PendingRegistration, User
 Purpose = MailToken.Purpose
 
 LIFETIMES = {
-    Purpose.VERIFY: timedelta(hours=24),
-    Purpose.RESET: timedelta(minutes=60),
-    Purpose.CHANGE_EMAIL: timedelta(hours=1),
-    Purpose.UNDO_EMAIL: timedelta(days=7),
-    Purpose.KEEP_FACTORS: timedelta(days=4),  # longer than FACTOR_RESET_DELAY: void when that is over
-    Purpose.STAFF_ENROL: timedelta(hours=24),
+    Purpose.VERIFY: settings.VERIFY_EMAIL_LIFETIME,
+    Purpose.RESET: settings.PASSWORD_RESET_LIFETIME,
+    Purpose.CHANGE_EMAIL: settings.CHANGE_EMAIL_LIFETIME,
+    Purpose.UNDO_EMAIL: settings.UNDO_EMAIL_CHANGE_LIFETIME,
+    Purpose.KEEP_FACTORS: settings.FACTOR_RESET_DELAY + timedelta(days=1),  # void when the delay is over
+    Purpose.STAFF_ENROL: settings.STAFF_ENROL_LIFETIME,
 }
-CODE_LIFETIMES = {Purpose.VERIFY: timedelta(minutes=15)}
+CODE_LIFETIMES = {Purpose.VERIFY: settings.EMAIL_CODE_LIFETIME}
 NO_CODE = timedelta(0)  # expired as it is made
 CODE_TRIES = 5
 CODE_LENGTH = 8

@@ -190,7 +190,7 @@ class SessionToken(Token):
 
 
 class SessionAccessToken(SessionToken, AccessToken):
-    """RFC 9068 access token: lives 60 minutes, checked against its session at every request."""
+    """RFC 9068 access token, checked against its session at every request."""
 
     numbers = (*SessionToken.numbers, "auth_time")
 

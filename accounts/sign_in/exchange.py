@@ -11,9 +11,9 @@ challenge and shows the verifier (RFC 7636), which then alone decides.
 
 import hashlib
 import re
-from datetime import timedelta
 from uuid import UUID
 
+from django.conf import settings
 from django.core.signing import BadSignature, Signer
 from django.db.models.functions import Now
 from django.utils.crypto import constant_time_compare
@@ -27,7 +27,6 @@ from accounts.models import ExchangeCode, User
 from accounts.sessions import TokenPair
 from accounts.sign_in import admission
 
-LIFETIME = timedelta(seconds=60)
 GOOGLE = "google"  # the claim `amr` of who came by Google; RFC 8176 has no value for it
 _LONGEST_CODE = 128
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7636, 4.2: the method is S256, always
@@ -46,7 +45,7 @@ def issue(user: User, state: State) -> str:
         account_state=user.state().hex(),
         browser=state.browser,
         code_challenge=state.front_end_challenge,
-        expires_at=Now() + LIFETIME,
+        expires_at=Now() + settings.EXCHANGE_CODE_LIFETIME,
     )
     return _signer().sign(row.pk.hex)
 

@@ -101,6 +101,26 @@ class TestLifetimes:
         settings.SIMPLE_JWT = {**settings.SIMPLE_JWT, **changes}
         assert found() == {expected}
 
+    def test_of_the_admin_contradict(self, settings: Settings) -> None:
+        settings.ADMIN_SESSION_IDLE = settings.ADMIN_SESSION_LIFETIME + timedelta(seconds=1)
+        assert found() == {"accounts.E017"}
+
+
+class TestLimits:
+    @pytest.mark.parametrize(
+        ("rule", "count"), [("session_factor_pauses", 100), ("mails_but_resets", 5), ("factor_pauses", 50)]
+    )
+    def test_leave_the_room_that_others_need(self, settings: Settings, rule: str, count: int) -> None:
+        settings.RATE_LIMITS = {**settings.RATE_LIMITS, rule: (count, 3600)}
+        assert found() == {"accounts.E018"}
+
+
+class TestStaffRoles:
+    @pytest.mark.parametrize("permission", ["accounts.view_nobody", "auth.view_group", "billing.sell_*"])
+    def test_grant_what_does_not_exist(self, settings: Settings, permission: str) -> None:
+        settings.STAFF_ROLES = {**settings.STAFF_ROLES, "reader": ["credits.view_*", permission]}
+        assert found() == {"accounts.E019"}
+
 
 class TestInternalApiKeys:
     def test_malformed(self, settings: Settings) -> None:

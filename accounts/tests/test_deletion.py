@@ -46,6 +46,11 @@ class TestDeleteMe:
         assert outcome(client.delete("/v1/auth/me", {"deletes_at": "2020-01-01"})) == (400, "unknown_field")
         assert User.objects.get().status == "active"
 
+    def test_lasts_as_long_as_the_settings_say(self, client, settings):
+        settings.DELETION_GRACE = timedelta(days=3)
+        left = datetime.fromisoformat(client.delete("/v1/auth/me").json()["deletes_at"]) - datetime.now(UTC)
+        assert timedelta(days=3) - timedelta(minutes=1) < left <= timedelta(days=3)
+
     def test_says_when_and_signs_out_everywhere(self, public, ada, client):
         other = public.with_token(issue_access_token(ada))
         answer = client.delete("/v1/auth/me")

@@ -151,6 +151,13 @@ class TestStates:
         monkeypatch.setattr(google_state, "now", lambda: started + 601)
         assert self.refused(public, each_google, **brought) == self.INVALID
 
+    def test_expired_as_the_settings_say(self, public, each_google, monkeypatch, settings):
+        settings.GOOGLE_SIGN_IN_LIFETIME = timedelta(minutes=1)
+        brought = each_google.authorize(begin(public), "600")
+        started = google_state.now()
+        monkeypatch.setattr(google_state, "now", lambda: started + 61)
+        assert self.refused(public, each_google, **brought) == self.INVALID
+
     @pytest.mark.parametrize("text", ["", "x", ":", "x:y", "\u00e9", "e30:AAAA", "A" * 3000, "\ufdfa" * 100])
     def test_made_up(self, public, each_google, text):
         begin(public)

@@ -4,15 +4,22 @@
 """
 
 from fnmatch import fnmatchcase
+from typing import Any
 
+from django.apps import apps
 from django.conf import settings
+from django.contrib.auth import get_permission_codename
 from django.contrib.auth.models import Group, Permission
 from django.db import transaction
+from django.db.models.options import Options
 
 
 @transaction.atomic
 def sync() -> dict[str, int]:
-    """Make the groups; return how many permissions each has. Repeating it changes nothing."""
+    """Make the groups; return how many permissions each has. A group that is no longer a role has none.
+
+    Repeating it changes nothing.
+    """
     known = _known()
     counts = {}
     for role, patterns in settings.STAFF_ROLES.items():
@@ -20,6 +27,8 @@ def sync() -> dict[str, int]:
         granted = [pk for name, pk in known.items() if any(fnmatchcase(name, one) for one in patterns)]
         group.permissions.set(granted)
         counts[role] = len(granted)
+    for former in Group.objects.exclude(name__in=counts):
+        former.permissions.clear()
     return counts
 
 
@@ -28,6 +37,18 @@ def unknown() -> set[str]:
     names = _known()
     patterns = {one for patterns in settings.STAFF_ROLES.values() for one in patterns}
     return {one for one in patterns if not any(fnmatchcase(name, one) for name in names)}
+
+
+def declared() -> set[str]:
+    """Return the permissions on models that have pages, without asking the database."""
+    apps_with_pages = map(apps.get_app_config, settings.ADMIN_MODELS_OF)
+    models = [model._meta for app in apps_with_pages for model in app.get_models()]  # noqa: SLF001
+    return {f"{model.app_label}.{name}" for model in models for name in _codenames(model)}
+
+
+def _codenames(model: "Options[Any]") -> list[str]:
+    own = [name for name, _ in model.permissions]
+    return [*(get_permission_codename(action, model) for action in model.default_permissions), *own]
 
 
 def _known() -> dict[str, int]:

@@ -140,7 +140,7 @@ class UndoEmailChange(LinkEndpoint):
         problems=(TokenInvalid,),
     )
     def post(self, request: PublicRequest) -> HttpResponse:
-        """Cancels a change of address, or undoes it up to 7 days later, whatever else was changed since.
+        """Cancels a change of address, or undoes it, 7 days later by default, whatever else was changed since.
 
         Every session ends, ways to sign in that were added since or in the week before are removed, a pending deletion
         is cancelled; the password is void, and a link for a new one is mailed to the old address. Where the new mailbox

@@ -55,7 +55,7 @@ class LoginMFA(PublicEndpoint):
     )
     def post(self, request: PublicRequest) -> Response:
         """Opens the session that the first step was for. The token allows five tries; ten wrong factors of an account,
-        whatever the call, bring a pause of fifteen minutes.
+        whatever the call, bring a pause of fifteen minutes (by default).
         """
         body = request.data
         if (body.code is None) == (body.credential is None):

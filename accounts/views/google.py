@@ -30,6 +30,7 @@ from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
 from accounts.kit.problems import Problem
 from accounts.kit.responses import Response
+from accounts.mail.terms import MINUTE, in_units
 from accounts.sessions import TokenPair
 from accounts.sign_in import by_google, exchange
 from accounts.sign_in.by_google import Returned
@@ -47,13 +48,14 @@ OF_SIGNING_IN = (
 )
 OF_LINKING = (GoogleAccountTaken, GoogleAlreadyLinked)
 OF_THE_CALLBACK = (StateInvalid, OAuthCodeInvalid, OAuthDenied, *OF_THE_TOKEN, *OF_SIGNING_IN, *OF_LINKING)
+WITHIN = in_units(settings.GOOGLE_SIGN_IN_LIFETIME, MINUTE)
 SECRET_EXAMPLE = "lFNTAVYnBzdkS3N4bXhMZw"  # noqa: S105
 URL_EXAMPLE = "https://accounts.google.com/o/oauth2/v2/auth?client_id=123-abc.apps.googleusercontent.com&response_type=code&..."
 CancelDeletion = Annotated[bool, Meta(description="Keep an account whose deletion is pending.")]
 
 
 class AuthorizationURL(msgspec.Struct):
-    authorization_url: Annotated[str, Meta(description="Send the browser there, within ten minutes.")]
+    authorization_url: Annotated[str, Meta(description=f"Send the browser there, within {WITHIN} minutes.")]
 
 
 class Linked(msgspec.Struct):
@@ -68,7 +70,7 @@ class LinkAnswer(msgspec.Struct, omit_defaults=True):
 
 
 class Nonce(msgspec.Struct):
-    nonce: Annotated[str, Meta(description="For one ID token, within ten minutes.")]
+    nonce: Annotated[str, Meta(description=f"For one ID token, within {WITHIN} minutes.")]
 
 
 class GoogleLogin(PublicEndpoint):
@@ -195,8 +197,8 @@ class Exchange(PublicEndpoint):
         ),
     )
     def post(self, request: PublicRequest) -> Response:
-        """The code that the callback gave to the front end: good once, for 60 seconds, and only where the sign-in
-        began: send the cookie that `google/login` set, or the verifier of its `code_challenge`.
+        """The code that the callback gave to the front end: good once, for a minute by default, and only where the
+        sign-in began: send the cookie that `google/login` set, or the verifier of its `code_challenge`.
         """
         pair = exchange.use(
             request.data.code,
@@ -325,7 +327,7 @@ def bind(response: HttpResponseBase, binding: str) -> HttpResponseBase:
     response.set_cookie(
         cookie_name(),
         binding,
-        max_age=google_state.STATE_SECONDS + int(exchange.LIFETIME.total_seconds()),
+        max_age=settings.GOOGLE_SIGN_IN_LIFETIME + settings.EXCHANGE_CODE_LIFETIME,
         path="/",
         secure=_is_secure(),
         httponly=True,

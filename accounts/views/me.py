@@ -58,7 +58,7 @@ class Me(VerifiedEndpoint):
         example={"deletes_at": "2026-12-07T10:00:00Z", "forfeits": 85},
     )
     def delete(self, request: UserRequest) -> Response:
-        """Closes the account at once and erases it after 14 days, unless its owner signs in with `cancel_deletion`.
+        """Closes the account at once and erases it at `deletes_at`, unless its owner signs in with `cancel_deletion`.
 
         Every session ends; until then nobody finds the user, nothing can be spent, and the address stays reserved.
         """

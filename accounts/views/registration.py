@@ -154,8 +154,8 @@ class RefuseRegistration(PublicEndpoint):
     def post(self, request: PublicRequest) -> HttpResponse:
         """Ends that registration; an account that came of it is erased, and the address is free again.
 
-        One that somebody has signed in to, or that owns something, is closed instead and erased after 14 days; a
-        suspended one is left as it is.
+        One that somebody has signed in to, or that owns something, is closed instead, and erased as if its owner had
+        deleted it; a suspended one is left as it is.
         """
         try:
             is_closed = refused_registration.refuse(request.data.token, client=client_of(request))

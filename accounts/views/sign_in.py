@@ -95,8 +95,8 @@ class Refresh(PublicEndpoint):
         """Answers new tokens; the old refresh token is used up.
 
         A repeat within 60 seconds gets the same successor, so a lost answer can be asked for again. With an
-        `Idempotency-Key`, the same for each try with this token, it does for ten minutes or as long as the service is
-        set to, until one of the successor's tokens is used. Other repeats end the session: somebody has a copy.
+        `Idempotency-Key`, the same for each try with this token, it does for ten minutes (both as the service is set
+        up by default), until one of the successor's tokens is used. Other repeats end the session: somebody has a copy.
         """
         pair = sessions.rotate(
             request.data.refresh_token, key=optional_idempotency_key(request), client=client_of(request)

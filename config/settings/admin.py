@@ -1,14 +1,12 @@
 """Configures the admin: its address, its pages, and what each role of staff may do."""
 
-from datetime import timedelta
-
 from django.templatetags.static import static
 
-from config.settings.environment import env
+from config.settings.environment import duration, env, permissions_by_role
 from config.settings.service import SERVICE_NAME
 
 # Where staff reach it: what the links of manage.py staff_enrol begin with, and passkeys may be used from.
-ADMIN_BASE_URL = env.str("ADMIN_BASE_URL", default="").rstrip("/")
+ADMIN_BASE_URL = env.str("ADMIN_BASE_URL").rstrip("/")
 ADMIN_MODELS_OF = ["accounts", "credits", "billing"]  # no page for the models of packages
 # Sections of the first page and of a user's page, with the permission that each needs (accounts/admin/sections.py).
 # Called with `request` and `today`, or `request` and `user`.
@@ -39,7 +37,7 @@ ADMIN_USER_PAGE = {
     "accounts.admin.user_page.activity_section": "accounts.view_auditevent",
 }
 # Django groups, kept so by accounts/upkeep/staff_roles.py: permissions, with * for any letters. What is the superuser's
-# is in none.
+# is in none. The variable adds others, or has others in their place.
 STAFF_ROLES = {
     "support": [
         "accounts.view_user",
@@ -95,10 +93,14 @@ STAFF_ROLES = {
         "billing.replay_event",
     ],
     "auditor": ["accounts.view_*", "credits.view_*", "billing.view_*"],
+    **permissions_by_role("STAFF_ROLES"),
 }
 SESSION_ENGINE = "accounts.sessions.of_staff"
 # The admin's: over when nobody uses it, and in any case after a working day. The API has no cookie.
-ADMIN_SESSION_IDLE, ADMIN_SESSION_LIFETIME = timedelta(minutes=30), timedelta(hours=8)
+ADMIN_SESSION_IDLE, ADMIN_SESSION_LIFETIME = (
+    duration("ADMIN_SESSION_IDLE"),
+    duration("ADMIN_SESSION_LIFETIME"),
+)
 SESSION_COOKIE_AGE = int(ADMIN_SESSION_LIFETIME.total_seconds())
 SESSION_COOKIE_HTTPONLY = True
 CSRF_COOKIE_HTTPONLY = True

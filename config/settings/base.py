@@ -15,6 +15,7 @@ from config.settings.environment import (
     boolean,
     celery_broker,
     choice,
+    duration,
     env,
     integer,
     peers,
@@ -60,17 +61,17 @@ WSGI_APPLICATION = "config.wsgi.application"
 APPEND_SLASH = False
 # Services and staff reach their listeners by other names than the public one.
 _HOSTS = {
-    "public": env.list("ALLOWED_HOSTS", default=[]),
-    "internal": env.list("INTERNAL_ALLOWED_HOSTS", default=[]),
-    "admin": env.list("ADMIN_ALLOWED_HOSTS", default=[]),
+    "public": env.list("ALLOWED_HOSTS"),
+    "internal": env.list("INTERNAL_ALLOWED_HOSTS"),
+    "admin": env.list("ADMIN_ALLOWED_HOSTS"),
 }
 ALLOWED_HOSTS = _HOSTS[LISTENER] or _HOSTS["public"]
 # The client's address is the socket's, or the one that this many trusted proxies report, counted from the right. Each
 # listener has a count of its own: a proxy before one says nothing about the others.
 _PROXY_COUNTS = {
-    "public": integer("TRUSTED_PROXY_COUNT", default=0),
-    "internal": integer("INTERNAL_TRUSTED_PROXY_COUNT", default=0),
-    "admin": integer("ADMIN_TRUSTED_PROXY_COUNT", default=0),
+    "public": integer("TRUSTED_PROXY_COUNT"),
+    "internal": integer("INTERNAL_TRUSTED_PROXY_COUNT"),
+    "admin": integer("ADMIN_TRUSTED_PROXY_COUNT"),
 }
 TRUSTED_PROXY_COUNT = _PROXY_COUNTS[LISTENER]
 
@@ -106,7 +107,7 @@ INSTALLED_APPS = [
 ]
 
 # ---------------------------------------------------------------- Redis or Valkey: limits and the queue, never truth
-REDIS_URL = env.str("REDIS_URL", default="").strip()
+REDIS_URL = env.str("REDIS_URL").strip()
 if not REDIS_URL:
     raise refuse(
         "REDIS_URL", "is not set: redis://, rediss:// or unix:///path (script/server starts an embedded one)."
@@ -117,7 +118,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_WORKER_CONCURRENCY = integer("WORKER_CONCURRENCY", default=2, least=1)
+CELERY_WORKER_CONCURRENCY = integer("WORKER_CONCURRENCY")
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_PUBLISH_RETRY = False
@@ -145,7 +146,7 @@ REST_FRAMEWORK = {
 BODY_LIMIT = 64 * 1024
 LARGE_BODY_LIMIT = 1024 * 1024  # batch and webhook
 DATA_UPLOAD_MAX_MEMORY_SIZE = LARGE_BODY_LIMIT
-CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
+CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS")
 # The binding cookie of a sign-in with Google, the only one that the API reads, must get through.
 CORS_ALLOW_CREDENTIALS = True
 # Beside what browsers' clients send anyway: ids of requests and traces, which SDKs of monitoring add to every call.
@@ -179,61 +180,68 @@ PASSWORD_HASHERS = [
 ]
 AUTH_PASSWORD_VALIDATORS = [{"NAME": "accounts.passwords.policy.HeldToPolicy"}]  # of Django's commands alone
 PASSWORD_MAX_LENGTH = 256
-PASSWORD_MIN_LENGTH = integer("PASSWORD_MIN_LENGTH", default=12, least=8, most=PASSWORD_MAX_LENGTH)
-BREACHED_PASSWORDS_URL = env.str("BREACHED_PASSWORDS_URL", default="")
-LOGIN_REQUIRES_VERIFIED_EMAIL = boolean("LOGIN_REQUIRES_VERIFIED_EMAIL", default=False)
+PASSWORD_MIN_LENGTH = integer("PASSWORD_MIN_LENGTH")
+BREACHED_PASSWORDS_URL = env.str("BREACHED_PASSWORDS_URL")
+LOGIN_REQUIRES_VERIFIED_EMAIL = boolean("LOGIN_REQUIRES_VERIFIED_EMAIL")
 
 # simplejwt's settings are the one source of lifetimes, algorithm and claims.
-TOKEN_ISSUER = env.str("TOKEN_ISSUER", default="auth-service")
-TOKEN_AUDIENCE = env.str("TOKEN_AUDIENCE", default="ecosystem")
+TOKEN_ISSUER = env.str("TOKEN_ISSUER")
+TOKEN_AUDIENCE = env.str("TOKEN_AUDIENCE")
 SIMPLE_JWT: dict[str, Any] = {
     "ALGORITHM": JWT_KEYS[0].algorithm,
     "SIGNING_KEY": JWT_KEYS[0].material,
     "ISSUER": TOKEN_ISSUER,
     "AUDIENCE": TOKEN_AUDIENCE,
-    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=60),
-    "REFRESH_TOKEN_LIFETIME": timedelta(days=14),
+    "ACCESS_TOKEN_LIFETIME": duration("ACCESS_TOKEN_LIFETIME"),
+    "REFRESH_TOKEN_LIFETIME": duration("REFRESH_TOKEN_LIFETIME"),
     "USER_ID_FIELD": "id",
     "USER_ID_CLAIM": "sub",
     "TOKEN_TYPE_CLAIM": None,  # the header says it: typ at+jwt (RFC 9068) or rt+jwt
     "LEEWAY": 30,
     "UPDATE_LAST_LOGIN": False,
 }
-SESSION_ABSOLUTE_LIFETIME = timedelta(days=90)
-# Live sessions of one user; a sign-in beyond them ends the one that was not used for longest.
-SESSIONS_PER_USER = integer("SESSIONS_PER_USER", default=100, least=2)
-REFRESH_GRACE = timedelta(seconds=60)
-# For how long a refresh that was sent with an Idempotency-Key may be repeated with it, until its answer is used.
-REFRESH_RETRY = timedelta(minutes=integer("REFRESH_RETRY_MINUTES", default=10, least=1, most=24 * 60))
-DEVICE_TOKEN_LIFETIME = timedelta(days=180)  # longer than a session: who was away for long is known again
-RECENT_SIGN_IN = timedelta(minutes=5)
-DELETION_GRACE = timedelta(days=14)  # in which a closed account can be had back by signing in
+SESSION_ABSOLUTE_LIFETIME = duration("SESSION_ABSOLUTE_LIFETIME")
+SESSIONS_PER_USER = integer("SESSIONS_PER_USER")
+REFRESH_GRACE = duration("REFRESH_GRACE")
+REFRESH_RETRY = timedelta(minutes=integer("REFRESH_RETRY_MINUTES"))
+DEVICE_TOKEN_LIFETIME = duration("DEVICE_TOKEN_LIFETIME")
+EXCHANGE_CODE_LIFETIME = duration("EXCHANGE_CODE_LIFETIME")
+RECENT_SIGN_IN = duration("RECENT_SIGN_IN")
+DELETION_GRACE = duration("DELETION_GRACE")
+VERIFY_EMAIL_LIFETIME = duration("VERIFY_EMAIL_LIFETIME")
+EMAIL_CODE_LIFETIME = duration("EMAIL_CODE_LIFETIME")
+PASSWORD_RESET_LIFETIME = duration("PASSWORD_RESET_LIFETIME")
+CHANGE_EMAIL_LIFETIME = duration("CHANGE_EMAIL_LIFETIME")
+UNDO_EMAIL_CHANGE_LIFETIME = duration("UNDO_EMAIL_CHANGE_LIFETIME")
+STAFF_ENROL_LIFETIME = duration("STAFF_ENROL_LIFETIME")
 
 # ---------------------------------------------------------------- second factors (allauth's own names)
 # Whose sessions must have shown a second factor before they may do more than enrol one.
-MFA_REQUIRED = choice("MFA_REQUIRED", among=("nobody", "staff", "everybody"))
+MFA_REQUIRED = choice("MFA_REQUIRED")
 MFA_ADAPTER = "accounts.factors.adapter.SealingAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_TOTP_TOLERANCE = 1  # one step of 30 s each way
 MFA_RECOVERY_CODE_COUNT = 10
 MFA_RECOVERY_CODE_DIGITS = 16
-MFA_TOKEN_LIFETIME = timedelta(minutes=5)  # of a sign-in that lacks only its second factor
-TOTP_ENROLMENT_LIFETIME = timedelta(minutes=15)
-MOST_PASSKEYS = 20  # of an account
-PASSKEY_CHALLENGE_LIFETIME = timedelta(minutes=5)
-FACTOR_RESET_DELAY = timedelta(hours=72)
+MFA_TOKEN_LIFETIME = duration("MFA_TOKEN_LIFETIME")
+TOTP_ENROLMENT_LIFETIME = duration("TOTP_ENROLMENT_LIFETIME")
+MOST_PASSKEYS = integer("MOST_PASSKEYS")
+PASSKEY_CHALLENGE_LIFETIME = duration("PASSKEY_CHALLENGE_LIFETIME")
+FACTOR_RESET_DELAY = duration("FACTOR_RESET_DELAY")
 # Passkeys are bound to one name and a list of pages for good: a new name orphans them all. Both come from where the
 # front end is. A loopback address is no name (WebAuthn, 5.1.2), so a machine of one's own is called localhost.
-WEBAUTHN_RP_ID = env.str("WEBAUTHN_RP_ID", default="")
-WEBAUTHN_ORIGINS = env.list("WEBAUTHN_ORIGINS", default=[])
+WEBAUTHN_RP_ID = env.str("WEBAUTHN_RP_ID")
+WEBAUTHN_ORIGINS = env.list("WEBAUTHN_ORIGINS")
 
 # ---------------------------------------------------------------- credits
-REFUND_LIFETIME = timedelta(days=30)  # of what comes back to a grant that is gone
+HOLD_LIFETIME = duration("HOLD_LIFETIME")
+REFUND_LIFETIME = duration("REFUND_LIFETIME")
+ADJUSTMENT_LIFETIME = duration("ADJUSTMENT_LIFETIME")
 # What one admin may adjust on a day (UTC) without a second person, as the sum of the amounts without their signs.
-CREDITS_APPROVAL_LIMIT = integer("CREDITS_APPROVAL_LIMIT", default=10_000)
+CREDITS_APPROVAL_LIMIT = integer("CREDITS_APPROVAL_LIMIT")
 
 # ---------------------------------------------------------------- mail
-DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", default="")
+DEFAULT_FROM_EMAIL = env.str("MAIL_FROM")
 EMAIL_TIMEOUT = 10
 
 # ---------------------------------------------------------------- events for neighbour services

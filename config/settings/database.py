@@ -3,8 +3,8 @@
 from config.settings.environment import env, postgres, refuse
 from config.settings.service import LISTENER
 
-DATABASE_URL = env.str("DATABASE_URL", default="")
-DATABASE_MIGRATE_URL = env.str("DATABASE_MIGRATE_URL", default="") or DATABASE_URL
+DATABASE_URL = env.str("DATABASE_URL")
+DATABASE_MIGRATE_URL = env.str("DATABASE_MIGRATE_URL") or DATABASE_URL
 if not DATABASE_URL:
     raise refuse("DATABASE_URL", "is not set: a postgresql:// URL (script/server starts an embedded one).")
 

@@ -2,21 +2,21 @@
 
 from config.settings.base import *  # noqa: F403
 from config.settings.base import BASE_DIR, GOOGLE_REDIRECT_URI, LISTENER, VAR_DIR
-from config.settings.environment import env, mail_server, port
+from config.settings.environment import env, integer, mail_server
 
 ENVIRONMENT = "dev"
 DEBUG = False  # error answers are the product's own, here too
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
-_PORT = port("PORT", default=8000)
-_INTERNAL_PORT = port("INTERNAL_PORT", default=8001)
-_ADMIN_PORT = port("ADMIN_PORT", default=8002)
+_PORT = integer("PORT")
+_INTERNAL_PORT = integer("INTERNAL_PORT")
+_ADMIN_PORT = integer("ADMIN_PORT")
 PUBLIC_BASE_URL = env.str("PUBLIC_BASE_URL", default=f"http://127.0.0.1:{_PORT}").rstrip("/")
 ADMIN_BASE_URL = env.str("ADMIN_BASE_URL", default=f"http://localhost:{_ADMIN_PORT}").rstrip("/")
 DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", default="Auth Service <no-reply@localhost.test>")
 
 EMAIL_BACKEND = "config.mail.FileBackend"
 EMAIL_FILE_PATH = VAR_DIR / "mail"
-if env.str("EMAIL_URL", default=""):
+if env.str("EMAIL_URL"):
     vars().update(mail_server("EMAIL_URL"))
 
 SILENCED_SYSTEM_CHECKS = ["djstripe.W002"]  # STRIPE_API_HOST is that of the fake here
@@ -29,7 +29,7 @@ if LISTENER == "public":
 STATICFILES_DIRS = [BASE_DIR / "config" / "demo" / "static"]
 # Its shop asks the internal listener as any service would, by the key of dev.env.
 DEMO_INTERNAL_URL = f"http://127.0.0.1:{_INTERNAL_PORT}"
-DEMO_API_KEY = env.str("INTERNAL_API_KEY", default="")
+DEMO_API_KEY = env.str("INTERNAL_API_KEY")
 # A page of the front end's own, which posts what Google sent: at localhost, as all of /demo (config/demo/page.py).
 GOOGLE_REDIRECT_URI = GOOGLE_REDIRECT_URI or f"http://localhost:{_PORT}/demo/google"
 # Files of the page may be edited while it is served.

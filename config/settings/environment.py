@@ -1,16 +1,15 @@
-"""Reads the process environment. A refusal names the variable, never its value."""
+"""Reads the process environment: what config/settings/table.py lists. A refusal names the variable, never its value."""
 
 import base64
 import binascii
 import builtins
-import math
 import os
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import psycopg
@@ -19,20 +18,21 @@ from psycopg.conninfo import conninfo_to_dict
 from redis.connection import parse_url
 
 from config.peers import UNIX, Peers
+from config.settings.table import TABLE, TIME, Limit, Time, Variable, Whole, Word, time_of
 
 
 class Environment:
-    """Read the variables of this process as they are: a `$` in one does not lead to another."""
+    """Read the variables of this process as they are: a `$` in one does not lead to another.
 
-    def str(self, variable: builtins.str, default: builtins.str = "") -> builtins.str:
-        return os.environ.get(variable, default)
+    The table's default holds where a variable is not set, and none is given here.
+    """
 
-    def list(
-        self, variable: builtins.str, default: Sequence[builtins.str] = ()
-    ) -> builtins.list[builtins.str]:
-        """Return the parts between commas; the default where the variable is not set."""
-        text = os.environ.get(variable)
-        return [*default] if text is None else [part.strip() for part in text.split(",") if part.strip()]
+    def str(self, variable: builtins.str, default: builtins.str | None = None) -> builtins.str:
+        return os.environ.get(variable, TABLE[variable].default if default is None else default)
+
+    def list(self, variable: builtins.str) -> builtins.list[builtins.str]:
+        """Return the parts between commas."""
+        return [part.strip() for part in self.str(variable).split(",") if part.strip()]
 
 
 env = Environment()
@@ -51,7 +51,7 @@ def refuse(variable: str, reason: str) -> ImproperlyConfigured:
 def check_secret(variable: str, value: str) -> str:
     """Refuses a secret that is empty, short, a well-known default, or that another variable already uses."""
     if not value:
-        raise refuse(variable, "is not set. It has no default; see the table of settings in README.md.")
+        raise refuse(variable, "is not set. It has no default; see docs/configuration.md.")
     if len(value.encode()) < MINIMUM_SECRET_BYTES or len(set(value)) < 8:
         raise refuse(variable, f"is too short or too simple: {MINIMUM_SECRET_BYTES} random bytes at least.")
     if any(word in value.lower() for word in DEFAULT_LOOKING):
@@ -74,47 +74,70 @@ _WORDS = {
 }
 
 
-def boolean(variable: str, *, default: bool) -> bool:
+def boolean(variable: str) -> bool:
     """A word for true or false. Anything else is refused: a typing error must not read as false."""
-    word = env.str(variable, default="").strip().lower()
-    if word and word not in _WORDS:
+    word = env.str(variable).strip().lower() or TABLE[variable].default
+    if word not in _WORDS:
         raise refuse(variable, "must be true or false.")
-    return _WORDS.get(word, default)
+    return _WORDS[word]
 
 
 _WHOLE, _DECIMAL = re.compile(r"-?[0-9]{1,18}"), re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?")
+Row = TypeVar("Row", bound=Variable)
 
 
-def integer(variable: str, *, default: int, least: int = 0, most: float = math.inf) -> int:
+def _row(variable: str, kind: type[Row]) -> Row:
+    row = TABLE[variable]
+    if not isinstance(row, kind):
+        raise TypeError(f"{variable} is not in the table as a {kind.__name__}.")
+    return row
+
+
+def integer(variable: str, *, default: int | None = None) -> int:
     """Return the whole number that the variable holds, or the default where it is empty or not set."""
-    return int(_number(variable, _WHOLE, "a whole number", default=default, least=least, most=most))
+    return int(_number(variable, _WHOLE, "a whole number", default))
 
 
-def decimal(variable: str, *, default: float, least: float = 0, most: float = math.inf) -> float:
+def decimal(variable: str) -> float:
     """Return the number that the variable holds, such as 1.5, or the default where it is empty or not set."""
-    return float(_number(variable, _DECIMAL, "a number such as 1.5", default=default, least=least, most=most))
+    return float(_number(variable, _DECIMAL, "a number such as 1.5", None))
 
 
-def port(variable: str, *, default: int) -> int:
-    return integer(variable, default=default, least=1, most=HIGHEST_PORT)
-
-
-def choice(variable: str, *, among: Sequence[str]) -> str:
-    """Return one of the words; the first where the variable is not set."""
-    word = env.str(variable, default=among[0])
-    if word not in among:
-        raise refuse(variable, f"must be {', '.join(among[:-1])} or {among[-1]}.")
-    return word
-
-
-def _number(
-    variable: str, form: re.Pattern[str], what: str, *, default: float, least: float, most: float
-) -> str:
-    text = env.str(variable, default="").strip() or str(default)
-    if not form.fullmatch(text) or not least <= float(text) <= most:
-        bounds = f"{least} or more" if most == math.inf else f"from {least} to {most}"
-        raise refuse(variable, f"must be {what}, {bounds}.")
+def _number(variable: str, form: re.Pattern[str], what: str, default: int | None) -> str:
+    row = _row(variable, Whole)
+    text = env.str(variable).strip() or (row.default if default is None else str(default))
+    if not form.fullmatch(text) or not row.least <= float(text) <= row.most:
+        raise refuse(variable, f"must be {what}, {row.bounds}.")
     return text
+
+
+def duration(variable: str) -> timedelta:
+    """Return the time that the variable holds, such as 15m, or the default where it is empty or not set."""
+    row = _row(variable, Time)
+    text = env.str(variable).strip() or row.default
+    if not TIME.fullmatch(text) or not row.least <= time_of(text) <= row.most:
+        raise refuse(variable, f"must be a time such as 90s, 15m, 12h or 30d, {row.bounds}.")
+    return time_of(text)
+
+
+def limit(variable: str) -> tuple[int, ...]:
+    """Return a rule of RATE_LIMITS: how many in how many seconds, and for pauses after how many and how long."""
+    row = _row(variable, Limit)
+    pauses = (integer(row.pause[0]), _seconds(duration(row.pause[1]))) if row.pause else ()
+    return (integer(variable), _seconds(row.within), *pauses)
+
+
+def _seconds(time: timedelta) -> int:
+    return int(time.total_seconds())
+
+
+def choice(variable: str) -> str:
+    """Return one of the words; the first where the variable is not set."""
+    row = _row(variable, Word)
+    word = env.str(variable)
+    if word not in row.among:
+        raise refuse(variable, f"must be {row.bounds}.")
+    return word
 
 
 def refuse_embedded(variable: str, socket: str, *, var_dir: Path) -> None:
@@ -124,7 +147,7 @@ def refuse_embedded(variable: str, socket: str, *, var_dir: Path) -> None:
 
 
 def _parts(variable: str) -> list[str]:
-    parts = [part.strip() for part in env.str(variable, default="").split(";") if part.strip()]
+    parts = [part.strip() for part in env.str(variable).split(";") if part.strip()]
     if not parts:
         check_secret(variable, "")
     return parts
@@ -325,7 +348,7 @@ def webhook_hosts(variable: str) -> dict[str, tuple[Network, ...]]:
     the public internet in which the host may lie.
     """
     entries = {}
-    for entry in filter(None, (part.strip() for part in env.str(variable, default="").split(","))):
+    for entry in filter(None, (part.strip() for part in env.str(variable).split(","))):
         place, _, networks = entry.partition("=")
         host, colon, port = place.lower().rpartition(":")
         name, number = (host, port) if colon else (port, "443")
@@ -348,9 +371,24 @@ def _networks(variable: str, text: str) -> tuple[Network, ...]:
 
 def peers(variable: str) -> Peers:
     """Return the networks that the variable lists (`10.1.0.0/16,fd00::/8`), and `unix` if it lists Unix sockets."""
-    entries = [part.strip() for part in env.str(variable, default="").split(",") if part.strip()]
+    entries = [part.strip() for part in env.str(variable).split(",") if part.strip()]
     named = [UNIX] if UNIX in entries else []
     return (*_networks(variable, "|".join(entry for entry in entries if entry != UNIX)), *named)
+
+
+_ROLE, _PERMISSION = re.compile(r"[a-z][a-z0-9_-]{0,39}"), re.compile(r"[a-z]+\.[a-z_*]+")
+
+
+def permissions_by_role(variable: str) -> dict[str, list[str]]:
+    """`name=permission,permission...;...`: the permissions of each role, with * for any letters."""
+    roles = {}
+    for entry in filter(None, (part.strip() for part in env.str(variable).split(";"))):
+        role, equals, listed = (part.strip() for part in entry.partition("="))
+        permissions = [part.strip() for part in listed.split(",") if part.strip()]
+        if not equals or not _ROLE.fullmatch(role) or not all(map(_PERMISSION.fullmatch, permissions)):
+            raise refuse(variable, "is malformed: name=app.permission,app.permission;... is expected.")
+        roles[role] = permissions
+    return roles
 
 
 def is_loopback(host: str) -> bool:

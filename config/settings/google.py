@@ -1,21 +1,20 @@
 """Configures sign-in with Google, or with any OpenID provider in its place."""
 
-from config.settings.environment import boolean, env
+from config.settings.environment import boolean, duration, env
 
 # Client ids of the web client, which takes part in redirects, and then of others (native apps): the audiences.
-GOOGLE_CLIENT_IDS = env.list("GOOGLE_CLIENT_ID", default=[])
-GOOGLE_CLIENT_SECRET = env.str("GOOGLE_CLIENT_SECRET", default="")
+GOOGLE_CLIENT_IDS = env.list("GOOGLE_CLIENT_ID")
+GOOGLE_CLIENT_SECRET = env.str("GOOGLE_CLIENT_SECRET")
 # Without one it is our own callback below PUBLIC_BASE_URL.
-GOOGLE_REDIRECT_URI = env.str("GOOGLE_REDIRECT_URI", default="")
-GOOGLE_AUTHORIZATION_URL = env.str(
-    "GOOGLE_AUTHORIZATION_URL", default="https://accounts.google.com/o/oauth2/v2/auth"
-)
-GOOGLE_TOKEN_URL = env.str("GOOGLE_TOKEN_URL", default="https://oauth2.googleapis.com/token")
-GOOGLE_JWKS_URL = env.str("GOOGLE_JWKS_URL", default="https://www.googleapis.com/oauth2/v3/certs")
+GOOGLE_REDIRECT_URI = env.str("GOOGLE_REDIRECT_URI")
+GOOGLE_AUTHORIZATION_URL = env.str("GOOGLE_AUTHORIZATION_URL")
+GOOGLE_TOKEN_URL = env.str("GOOGLE_TOKEN_URL")
+GOOGLE_JWKS_URL = env.str("GOOGLE_JWKS_URL")
 # Spellings of one issuer. The first is what linked accounts are kept under.
-GOOGLE_ISSUERS = env.list("GOOGLE_ISSUERS", default=["https://accounts.google.com", "accounts.google.com"])
+GOOGLE_ISSUERS = env.list("GOOGLE_ISSUERS")
 # Refuse an ID token as a proof of who is there now if it does not say when its user was last asked (`auth_time`).
-GOOGLE_PROOF_NEEDS_AUTH_TIME = boolean("GOOGLE_PROOF_NEEDS_AUTH_TIME", default=False)
+GOOGLE_PROOF_NEEDS_AUTH_TIME = boolean("GOOGLE_PROOF_NEEDS_AUTH_TIME")
+GOOGLE_SIGN_IN_LIFETIME = duration("GOOGLE_SIGN_IN_LIFETIME")
 SOCIALACCOUNT_ADAPTER = "accounts.google.client.Adapter"
 SOCIALACCOUNT_STORE_TOKENS = False
 SOCIALACCOUNT_PROVIDERS = {

@@ -13,4 +13,4 @@ LEDGER_DIGEST_KEYS = secrets_list("LEDGER_DIGEST_KEYS")
 FIELD_ENCRYPTION_KEYS = key_ring("FIELD_ENCRYPTION_KEYS", algorithm="A256GCM")
 # name=key[:scope,scope...];...   The keys themselves are checked where they are read:
 # accounts/service_keys/registry.py.
-INTERNAL_API_KEYS = env.str("INTERNAL_API_KEYS", default="")
+INTERNAL_API_KEYS = env.str("INTERNAL_API_KEYS")

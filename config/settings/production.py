@@ -42,7 +42,7 @@ if FRONTEND_URL and not FRONTEND_URL.startswith("https://"):
     raise refuse("FRONTEND_URL", "must be an https:// address, for mailed links lead there.")
 if not DEFAULT_FROM_EMAIL:
     raise refuse("MAIL_FROM", "is not set: the sender of every mail.")
-if not env.str("EMAIL_URL", default=""):
+if not env.str("EMAIL_URL"):
     raise refuse("EMAIL_URL", "is not set: smtp+tls://user:password@host:587.")
 if RATE_LIMITS_FACTOR > 1:
     raise refuse("RATE_LIMITS_FACTOR", "above 1 is for tests and load runs only.")
@@ -62,9 +62,7 @@ if any(issuer.startswith("http://") for issuer in GOOGLE_ISSUERS):
 for host in str(DATABASES["default"]["HOST"]).split(","):
     refuse_embedded("DATABASE_URL", host, var_dir=VAR_DIR)
 refuse_embedded("REDIS_URL", redis_parts(REDIS_URL).get("path", ""), var_dir=VAR_DIR)
-if not is_loopback(env.str("BIND", default="127.0.0.1")) and not boolean(
-    "BEHIND_BUFFERING_PROXY", default=False
-):
+if not is_loopback(env.str("BIND")) and not boolean("BEHIND_BUFFERING_PROXY"):
     raise refuse(
         "BIND",
         "opens the public listener to the network. Slow clients would stop it: put a proxy that buffers requests and "

@@ -13,6 +13,6 @@ LISTENER = env.str("LISTENER", default="admin")
 if LISTENER not in LISTENERS:
     raise refuse("LISTENER", f"must be one of {', '.join(LISTENERS)}.")
 
-SERVICE_NAME = env.str("SERVICE_NAME", default="Auth Service")
-PUBLIC_BASE_URL = env.str("PUBLIC_BASE_URL", default="").rstrip("/")
-FRONTEND_URL = env.str("FRONTEND_URL", default="").rstrip("/")
+SERVICE_NAME = env.str("SERVICE_NAME")
+PUBLIC_BASE_URL = env.str("PUBLIC_BASE_URL").rstrip("/")
+FRONTEND_URL = env.str("FRONTEND_URL").rstrip("/")

@@ -7,7 +7,7 @@ from config.settings import service
 from config.settings.environment import decimal, env, integer
 
 # Of a process: each has a connection to the database (accounts/kit/seats.py).
-WEB_THREADS = integer("WEB_THREADS", default=4, least=1)
+WEB_THREADS = integer("WEB_THREADS")
 
 
 def hashes_at_once(cores: int) -> int:
@@ -18,10 +18,10 @@ def hashes_at_once(cores: int) -> int:
 # Of the whole machine, whatever its processes (accounts/kit/turns.py): hashes at once, those who may wait for one, and
 # for how many seconds; else 503.
 PASSWORD_HASHING_CONCURRENCY = integer(
-    "PASSWORD_HASHING_CONCURRENCY", default=hashes_at_once(len(os.sched_getaffinity(0))), least=1
+    "PASSWORD_HASHING_CONCURRENCY", default=hashes_at_once(len(os.sched_getaffinity(0)))
 )
-PASSWORD_HASHING_QUEUE = integer("PASSWORD_HASHING_QUEUE", default=24)
-PASSWORD_HASHING_PATIENCE = decimal("PASSWORD_HASHING_PATIENCE", default=8)
+PASSWORD_HASHING_QUEUE = integer("PASSWORD_HASHING_QUEUE")
+PASSWORD_HASHING_PATIENCE = decimal("PASSWORD_HASHING_PATIENCE")
 PASSWORD_HASHING_NICE = 3  # half the processor time of whoever competes for it
 # Containers of one machine that hash share this file.
 PASSWORD_HASHING_TURNS = Path(

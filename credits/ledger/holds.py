@@ -1,7 +1,6 @@
 """Holds: how long they last, how they are found, and how staff release one. Each is settled once."""
 
 import uuid
-from datetime import timedelta
 
 from django.db import transaction
 
@@ -12,9 +11,6 @@ from credits.ledger import operations
 from credits.ledger.calls import Call, request_bytes
 from credits.ledger.posting import perform, retried
 from credits.models import CreditLot, CreditTransaction, placed_by
-
-DEFAULT_LIFETIME = timedelta(minutes=15)
-LONGEST_LIFETIME = timedelta(days=7)
 
 
 def find(hold_id: uuid.UUID, *, service: str) -> CreditLot:

@@ -143,10 +143,12 @@ class TestAboveTheLimit:
         event = AuditEvent.objects.get(type="credit_adjustment_approved")
         assert event.actor == f"staff {second.pk}"
 
-    def test_what_nobody_decides_in_two_weeks_has_to_be_asked_for_again(self, person, limit):
+    @pytest.mark.parametrize("days", [14, 3])
+    def test_what_nobody_decides_in_time_has_to_be_asked_for_again(self, person, limit, settings, days):
+        settings.ADJUSTMENT_LIFETIME = timedelta(days=days)
         made, fresh = ask(person, someone("staff"), 5000), ask(person, someone("other"), 6000)
         AdjustmentRequest.objects.filter(pk=made.pk).update(
-            requested_at=F("requested_at") - timedelta(days=14)
+            requested_at=F("requested_at") - timedelta(days=days)
         )
 
         for decide in (adjustments.approve, adjustments.refuse):
@@ -156,7 +158,7 @@ class TestAboveTheLimit:
         made.refresh_from_db()
         fresh.refresh_from_db()
         assert (made.decision, fresh.decision) == (Decision.EXPIRED, Decision.PENDING)
-        with pytest.raises(DecisionRefused, match="two weeks"):
+        with pytest.raises(DecisionRefused, match="in time"):
             adjustments.approve(request_id=made.pk, staff_id=someone("third").pk)
         assert balance_of(person) == 0
 

@@ -23,7 +23,6 @@ from credits.errors import HoldNotFound, TransactionNotFound
 from credits.ledger import batch, operations
 from credits.ledger.batch import Refusal, Step
 from credits.ledger.calls import Call
-from credits.ledger.holds import DEFAULT_LIFETIME
 from credits.models import CreditLot, CreditTransaction, FeaturePrice, placed_by
 from credits.views.asked import (
     Credits,
@@ -77,7 +76,7 @@ class Hold(Entry, tag="hold", frozen=True):
     scopes = ("credits:use",)
     user_id: UUID
     amount: Credits
-    expires_in: Seconds = int(DEFAULT_LIFETIME.total_seconds())
+    expires_in: Seconds = int(settings.HOLD_LIFETIME.total_seconds())
     description: Description | None = None
     reference: Reference | None = None
     metadata: Metadata | None = None

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
+from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from accounts import tiers
@@ -24,7 +25,6 @@ from credits.errors import (
     InsufficientCredits,
 )
 from credits.ledger import clock
-from credits.ledger.holds import DEFAULT_LIFETIME
 from credits.models import CreditLot, CreditTransaction, placed_by
 from credits.views.asked import Credits, Description, Metadata, Reference, Seconds, answer, call_of
 from credits.views.examples import CAPTURED, HOLD, RELEASED, USER
@@ -38,7 +38,7 @@ class Holds(InternalEndpoint):
     class Body(tiers.Body):
         user_id: UUID
         amount: Credits
-        expires_in: Seconds = int(DEFAULT_LIFETIME.total_seconds())
+        expires_in: Seconds = int(settings.HOLD_LIFETIME.total_seconds())
         description: Description | None = None
         reference: Reference | None = None
         metadata: Metadata | None = None
