@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from django.db import connection as database
+
 from processes import die_with_parent
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -76,6 +78,12 @@ def served(
         yield running
     finally:
         running.stop()
+
+
+def database_url() -> str:
+    """Return the URL of this test's database, for a listener that is to answer from it."""
+    said = database.settings_dict
+    return f"postgresql://{said['USER']}@/{said['NAME']}?host={said['HOST']}&port={said['PORT']}"
 
 
 def connect(end: int | Path, *, patience: float = 10, of: str = "127.0.0.1") -> socket.socket:

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [
     *sorted(ROOT.glob("*.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "clients").glob("*/README.md")),
     ROOT / "tests" / "proof" / "README.md",
 ]
 VARIABLE = re.compile(

@@ -10,7 +10,7 @@ from django.db import connection
 
 from accounts.kit.turns import Turns
 from tests.fixtures import PASSWORD
-from tests.served import ask, served
+from tests.served import ask, database_url, served
 from tests.waiting import eventually
 
 WAITING, SEATS = 12, 2  # SEATS is what tests/served.py gives a process
@@ -25,11 +25,6 @@ LOOK_UP = b"GET /v1/auth/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nC
 def login(email: str) -> bytes:
     body = json.dumps({"email": email, "password": PASSWORD}).encode()
     return LOGIN % (len(body), body)
-
-
-def database_url() -> str:
-    said = connection.settings_dict
-    return f"postgresql://{said['USER']}@/{said['NAME']}?host={said['HOST']}&port={said['PORT']}"
 
 
 def connections_of_listener() -> int:

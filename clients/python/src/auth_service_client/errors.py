@@ -1,0 +1,48 @@
+"""Name what can go wrong when the service is asked."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class AuthServiceError(Exception):
+    """The base of every exception of this package."""
+
+
+class Unreachable(AuthServiceError):
+    """No answer came within `patience`. The call may have been carried out: repeat it with the same key to learn."""
+
+
+class UnexpectedAnswer(AuthServiceError):
+    """The answer is not the service's: a proxy's page, or another server at this address."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"HTTP {status}, and not a document of the service: is the address right?")
+        self.status = status
+
+
+class TokenRefused(AuthServiceError):
+    """The access token is not live: malformed, forged, expired, or its session or user is not active."""
+
+
+class WebhookRefused(AuthServiceError):
+    """The delivery is not signed with a secret of yours, or it is too old."""
+
+
+class Problem(AuthServiceError):
+    """A refusal of the service (RFC 9457). `problems` has a class for each `code`, with the members that it adds.
+
+    A code that is newer than this package is a plain Problem. Show people `detail`, and log `request_id`.
+    """
+
+    def __init__(self, document: Mapping[str, Any], *, retry_after: float | None = None) -> None:
+        super().__init__(f"{document.get('detail', '')} [{document['code']}]")
+        self.code: str = document["code"]
+        self.status: int = document["status"]
+        self.title: str = document.get("title", "")
+        self.detail: str = document.get("detail", "")
+        self.type: str = document.get("type", "")
+        self.request_id: str = document.get("request_id", "")
+        self.retry_after = retry_after
+        for name, value in document.items():
+            if name not in vars(self):
+                setattr(self, name, value)

@@ -1,0 +1,59 @@
+"""The rule of repeats, for every call: each is safe to repeat, by its Idempotency-Key or by what it is.
+
+Repeated is what leaves the outcome unknown, or comes to nothing for now: no answer at all (refused, reset, timed out),
+409 `idempotency_in_progress`, 429 and 5xx. `Retry-After` is kept to; without it the pauses double. Any other answer
+stands.
+"""
+
+import random
+import time
+from uuid import uuid4
+
+import httpx
+
+from auth_service_client.answers import code_of, retry_after
+from auth_service_client.errors import Unreachable
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+
+
+def new_key() -> str:
+    """Return an Idempotency-Key for one intention. Keep one of your own where the intention outlives the process."""
+    return uuid4().hex
+
+
+class Tries:
+    """Says after each try how long to wait for the next one. It waits until `patience` is over, in all."""
+
+    def __init__(self, patience: float) -> None:
+        self._ends = time.monotonic() + patience
+        self._pause = FIRST_PAUSE
+
+    def pause_after(self, response: httpx.Response) -> float | None:
+        """Return the seconds to wait; None where the answer stands, or its `Retry-After` is beyond our patience."""
+        if not _is_open(response):
+            return None
+        return self._within_patience(self._next_pause(at_least=retry_after(response)))
+
+    def pause_after_silence(self, error: httpx.TransportError) -> float:
+        """Return the seconds to wait. Raise Unreachable once that would take too long."""
+        pause = self._within_patience(self._next_pause(at_least=None))
+        if pause is None:
+            raise Unreachable(f"The service did not answer: {type(error).__name__}.") from error
+        return pause
+
+    def _next_pause(self, *, at_least: float | None) -> float:
+        """Return a pause with jitter, so that callers who were refused together do not come back together."""
+        self._pause, doubled = min(2 * self._pause, LONGEST_PAUSE), self._pause
+        spread = random.uniform(0.5, 1) * doubled  # noqa: S311
+        return spread if at_least is None else at_least + random.uniform(0, 0.1) * max(1.0, at_least)  # noqa: S311
+
+    def _within_patience(self, pause: float) -> float | None:
+        return pause if time.monotonic() + pause <= self._ends else None
+
+
+def _is_open(response: httpx.Response) -> bool:
+    """Tell whether another try may end otherwise."""
+    if response.status_code == 409:
+        return code_of(response) == "idempotency_in_progress"
+    return response.status_code == 429 or response.status_code >= 500

@@ -1,0 +1,514 @@
+"""Made by script/clients from the OpenAPI documents; edit those."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal, NotRequired, TypedDict
+from uuid import UUID
+
+
+class AddOperation(TypedDict):
+    op: Literal["add"]
+    user_id: str | UUID
+    amount: int
+    type: NotRequired[Literal["adjustment", "bonus", "purchase"]]
+    description: NotRequired[str | None]
+    reference: NotRequired[str | None]
+    expires_at: NotRequired[str | datetime | None]
+    metadata: NotRequired[dict[str, Any] | None]
+    idempotency_key: NotRequired[str]
+
+
+class AddCreditsBody(TypedDict):
+    user_id: str | UUID
+    amount: int
+    type: NotRequired[Literal["adjustment", "bonus", "purchase"]]
+    description: NotRequired[str | None]
+    reference: NotRequired[str | None]
+    expires_at: NotRequired[str | datetime | None]
+    metadata: NotRequired[dict[str, Any] | None]
+
+
+class AlertAnswer(TypedDict):
+    user_id: str
+    threshold: int | None
+
+
+class AlertBody(TypedDict):
+    user_id: str | UUID
+    threshold: int | None
+
+
+class BalanceAnswer(TypedDict):
+    """The credits that a user has. `expiring` and `blocked` are left out of a past balance."""
+
+    user_id: str
+    balance: int
+    held: int
+    debt: int
+    available: int
+    expiring: NotRequired[list[Expiring]]
+    blocked: NotRequired[list[str]]
+    as_of: str
+
+
+class BatchAnswer(TypedDict):
+    results: list[Result]
+
+
+class BatchBody(TypedDict):
+    operations: list[
+        UseOperation | AddOperation | HoldOperation | CaptureOperation | ReleaseOperation | RefundOperation
+    ]
+
+
+class CancelSubscriptionBody(TypedDict):
+    user_id: str | UUID
+    at_period_end: NotRequired[bool]
+
+
+class CaptureOperation(TypedDict):
+    op: Literal["capture"]
+    hold_id: str | UUID
+    amount: NotRequired[int | None]
+    description: NotRequired[str | None]
+    reference: NotRequired[str | None]
+    metadata: NotRequired[dict[str, Any] | None]
+    idempotency_key: NotRequired[str]
+
+
+class CaptureHoldBody(TypedDict):
+    amount: NotRequired[int | None]
+    description: NotRequired[str | None]
+    reference: NotRequired[str | None]
+    metadata: NotRequired[dict[str, Any] | None]
+
+
+class ChangeSubscriptionBody(TypedDict):
+    user_id: str | UUID
+    plan: str
+
+
+class CheckoutSessionsBody(TypedDict):
+    user_id: str | UUID
+    plan: str
+    success_url: str
+    cancel_url: str
+    quantity: NotRequired[int | None]
+
+
+class Checks(TypedDict):
+    """`migrations` is `behind` while the database lacks one that this code brings."""
+
+    database: NotRequired[Literal["behind", "ok", "unknown", "unreachable"]]
+    migrations: NotRequired[Literal["behind", "ok", "unknown", "unreachable"]]
+    redis: NotRequired[Literal["behind", "ok", "unknown", "unreachable"]]
+
+
+class DefaultAnswer(TypedDict):
+    """`open_invoices`: what waits to be paid, and is tried with the card by `pay_open`."""
+
+    id: str
+    brand: str | None
+    last4: str | None
+    exp_month: int | None
+    exp_year: int | None
+    default: bool
+    open_invoices: list[OpenInvoice]
+
+
+class DefaultPaymentMethodBody(TypedDict):
+    user_id: str | UUID
+    pay_open: NotRequired[bool]
+
+
+class EligibilityAnswer(TypedDict):
+    eligible: bool
+    reason: Literal["eligible", "had_subscription", "in_trial", "trial_used"]
+
+
+class EndTrialBody(TypedDict):
+    user_id: str | UUID
+
+
+class EventAnswer(TypedDict):
+    """Something that happened to a user."""
+
+    id: int
+    type: str
+    created_at: str
+    user_id: str
+    data: dict[str, Any]
+
+
+class Expiring(TypedDict):
+    amount: int
+    expires_at: str
+
+
+class FieldProblem(TypedDict):
+    """One entry of the `errors` of a `validation_error` or an `unknown_field`."""
+
+    field: str
+    code: str
+    detail: str
+
+
+class FoundUsers(TypedDict):
+    results: list[KnownUser]
+
+
+class HoldOperation(TypedDict):
+    op: Literal["hold"]
+    user_id: str | UUID
+    amount: int
+    expires_in: NotRequired[int]
+    description: NotRequired[str | None]
+    reference: NotRequired[str | None]
+    metadata: NotRequired[dict[str, Any] | None]
+    idempotency_key: NotRequired[str]
+
+
+class HoldAnswer(TypedDict):
+    """Credits set aside. `captured` is what was spent of them once the hold was settled."""
+
+    id: str
+    user_id: str
+    status: Literal["captured", "expired", "open", "released"]
+    amount: int
+    captured: int
+    expires_at: str | None
+    description: str | None
+    reference: str | None
+    metadata: dict[str, Any] | None
+    service: str
+    created_at: str
+    transaction: NotRequired[TransactionAnswer]
+
+
+class HoldsBody(TypedDict):
+    user_id: str | UUID
+    amount: int
+    expires_in: NotRequired[int]
+    description: NotRequired[str | None]
+    reference: NotRequired[str | None]
+    metadata: NotRequired[dict[str, Any] | None]
+
+
+class IntrospectBody(TypedDict):
+    token: str
+    token_type_hint: NotRequired[str | None]
+
+
+class Introspection(TypedDict):
+    """RFC 7662, 2.2. Only `active` where the token is not live."""
+
+    active: bool
+    sub: NotRequired[str]
+    sid: NotRequired[str]
+    iat: NotRequired[int]
+    exp: NotRequired[int]
+    email_verified: NotRequired[bool]
+    status: NotRequired[str]
+    amr: NotRequired[list[str]]
+
+
+class InvoiceAnswer(TypedDict):
+    id: str
+    number: str | None
+    status: str | None
+    amount_paid: int
+    currency: str
+    created_at: str
+    hosted_url: str | None
+    pdf_url: str | None
+
+
+class KeySet(TypedDict):
+    """RFC 7517, 5."""
+
+    keys: list[dict[str, Any]]
+
+
+class KnownUser(TypedDict):
+    """What other services may know."""
+
+    id: str
+    email: str | None
+    email_verified: bool
+    display_name: str
+    status: str
+    created_at: str
+
+
+class LiveAnswer(TypedDict):
+    status: Literal["ok"]
+
+
+class LookUpUsersBody(TypedDict):
+    emails: NotRequired[list[str] | None]
+    ids: NotRequired[list[str | UUID] | None]
+
+
+class OpenInvoice(TypedDict):
+    """Name what would be charged, in the currency's smallest unit."""
+
+    id: str
+    amount_due: int
+    currency: str
+
+
+class PayInvoiceBody(TypedDict):
+    user_id: str | UUID
+    payment_method: NotRequired[str | None]
+
+
+class PaymentMethodAnswer(TypedDict):
+    """A stored card; what is none (a bank account, say) has none of a card's fields."""
+
+    id: str
+    brand: str | None
+    last4: str | None
+    exp_month: int | None
+    exp_year: int | None
+    default: bool
+
+
+class PlanAnswer(TypedDict):
+    """What is sold. `amount` is in the currency's smallest unit."""
+
+    code: str
+    name: str
+    kind: Literal["pack", "subscription"]
+    credits: int
+    amount: int
+    currency: str
+    interval: NotRequired[Literal["day", "month", "week", "year"]]
+    interval_count: NotRequired[int]
+    trial_days: NotRequired[int]
+
+
+class PortalAnswer(TypedDict):
+    url: str
+
+
+class PortalSessionsBody(TypedDict):
+    user_id: str | UUID
+    return_url: str
+
+
+class ReadyAnswer(TypedDict):
+    status: Literal["degraded", "ok"]
+    checks: Checks
+
+
+class RefundOperation(TypedDict):
+    op: Literal["refund"]
+    transaction_id: str | UUID
+    amount: NotRequired[int | None]
+    description: NotRequired[str | None]
+    idempotency_key: NotRequired[str]
+
+
+class RefundCreditsBody(TypedDict):
+    transaction_id: str | UUID
+    amount: NotRequired[int | None]
+    description: NotRequired[str | None]
+
+
+class ReleaseOperation(TypedDict):
+    op: Literal["release"]
+    hold_id: str | UUID
+    idempotency_key: NotRequired[str]
+
+
+class Result(TypedDict):
+    """The outcome of one operation: the status that the single call answers with, and its answer."""
+
+    status: int
+    replayed: bool
+    transaction: NotRequired[TransactionAnswer]
+    hold: NotRequired[HoldAnswer]
+    problem: NotRequired[dict[str, Any]]
+
+
+class ResumeSubscriptionBody(TypedDict):
+    user_id: str | UUID
+
+
+class ServerMetadata(TypedDict):
+    """RFC 8414, 2. We give no authorization codes and no ID tokens, so it names no endpoint for those."""
+
+    issuer: str
+    jwks_uri: str
+    response_types_supported: list[str]
+    grant_types_supported: list[str]
+
+
+class SessionAnswer(TypedDict):
+    """A page of Stripe's on which the user pays. `credited`: what was paid there is in the balance."""
+
+    id: str
+    url: str | None
+    expires_at: str | None
+    status: str | None
+    credited: bool
+
+
+class SetupAnswer(TypedDict):
+    id: str
+    client_secret: str
+
+
+class SetupIntentsBody(TypedDict):
+    user_id: str | UUID
+
+
+class StatusAnswer(TypedDict):
+    """`subscription` is the current one, or the last."""
+
+    account_status: Literal["active", "canceled", "frozen", "none", "past_due", "trialing"]
+    subscription: SubscriptionAnswer | None
+    credits: BalanceAnswer
+
+
+class SubscriptionAnswer(TypedDict):
+    """`status` is Stripe's. `client_secret`: the user must confirm something before it goes on (3-D
+    Secure).
+    """
+
+    id: str
+    plan: str | None
+    status: str
+    current_period_end: str | None
+    cancel_at_period_end: bool
+    cancel_at: NotRequired[str]
+    trial_end: NotRequired[str]
+    client_secret: NotRequired[str]
+
+
+class SubscriptionsBody(TypedDict):
+    user_id: str | UUID
+    plan: str
+    payment_method: NotRequired[str | None]
+    trial: NotRequired[bool | None]
+
+
+class TransactionAnswer(TypedDict):
+    """One row of the journal."""
+
+    id: str
+    user_id: str
+    type: str
+    amount: int
+    balance_after: int
+    held_after: int
+    description: str | None
+    reference: str | None
+    metadata: dict[str, Any] | None
+    service: str
+    created_at: str
+    refund_of: NotRequired[str]
+    hold_id: NotRequired[str]
+    feature: NotRequired[str]
+    quantity: NotRequired[int]
+    unit_price: NotRequired[int]
+
+
+class UseOperation(TypedDict):
+    op: Literal["use"]
+    user_id: str | UUID
+    amount: NotRequired[int | None]
+    feature: NotRequired[str | None]
+    quantity: NotRequired[int | None]
+    description: NotRequired[str | None]
+    reference: NotRequired[str | None]
+    metadata: NotRequired[dict[str, Any] | None]
+    idempotency_key: NotRequired[str]
+
+
+class UseCreditsBody(TypedDict):
+    user_id: str | UUID
+    amount: NotRequired[int | None]
+    feature: NotRequired[str | None]
+    quantity: NotRequired[int | None]
+    description: NotRequired[str | None]
+    reference: NotRequired[str | None]
+    metadata: NotRequired[dict[str, Any] | None]
+
+
+class ListEventsQuery(TypedDict):
+    types: NotRequired[str | None]
+    limit: NotRequired[int]
+
+
+class GetBalanceQuery(TypedDict):
+    user_id: str | UUID
+    at: NotRequired[str | datetime | None]
+
+
+class ListTransactionsQuery(TypedDict):
+    user_id: NotRequired[str | UUID | None]
+    type: NotRequired[
+        Literal[
+            "purchase",
+            "subscription",
+            "bonus",
+            "trial",
+            "refund",
+            "adjustment",
+            "chargeback",
+            "use",
+            "expiry",
+            "hold",
+            "release",
+            "forfeit",
+        ]
+        | None
+    ]
+    reference: NotRequired[str | None]
+    since: NotRequired[str | datetime | None]
+    until: NotRequired[str | datetime | None]
+    limit: NotRequired[int]
+
+
+class ListHoldsQuery(TypedDict):
+    user_id: NotRequired[str | UUID | None]
+    status: NotRequired[Literal["captured", "expired", "open", "released"] | None]
+    limit: NotRequired[int]
+
+
+class ListPlansQuery(TypedDict):
+    limit: NotRequired[int]
+
+
+class GetCheckoutQuery(TypedDict):
+    user_id: str | UUID
+
+
+class ListStoredCardsQuery(TypedDict):
+    user_id: str | UUID
+    limit: NotRequired[int]
+
+
+class RemoveStoredCardQuery(TypedDict):
+    user_id: str | UUID
+    cancel_at_period_end: NotRequired[bool]
+
+
+class ListSubscriptionsQuery(TypedDict):
+    user_id: str | UUID
+    limit: NotRequired[int]
+
+
+class ListInvoicesQuery(TypedDict):
+    user_id: str | UUID
+    limit: NotRequired[int]
+
+
+class CheckTrialEligibilityQuery(TypedDict):
+    user_id: str | UUID
+
+
+class GetUserBillingStatusQuery(TypedDict):
+    user_id: str | UUID

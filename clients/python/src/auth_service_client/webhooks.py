@@ -1,0 +1,57 @@
+"""Events that the service sends by POST, signed by the Standard Webhooks scheme."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from auth_service_client.errors import WebhookRefused
+from auth_service_client.events import Event
+
+TOLERANCE = 300.0  # seconds, either way
+PREFIX = "whsec_"
+
+
+class Webhooks:
+    """Checks deliveries with the secrets of a subscription: one, or during a rotation both."""
+
+    def __init__(self, *secrets: str, tolerance: float = TOLERANCE) -> None:
+        if not secrets:
+            raise ValueError("Give the secret that event_subscription has printed.")
+        self._keys: Sequence[bytes] = [_key(secret) for secret in secrets]
+        self._tolerance = tolerance
+
+    def verify(self, body: bytes, headers: Mapping[str, str]) -> Event:
+        """Return the event of a delivery. Raise WebhookRefused.
+
+        `body` is as it came: parsed and written again it has another signature. Deliveries come at least once: remember
+        the event's `id`, or `webhook-id`, and answer 2xx within five seconds.
+        """
+        named = {name.lower(): value for name, value in headers.items()}
+        try:
+            message, at, signatures = (named[f"webhook-{name}"] for name in ("id", "timestamp", "signature"))
+        except KeyError as missing:
+            raise WebhookRefused(f"The header {missing} is missing.") from None
+        if not at.isdecimal() or abs(time.time() - int(at)) > self._tolerance:
+            raise WebhookRefused("The delivery is too old, or a clock is wrong.")
+        given = [one.removeprefix("v1,") for one in signatures.split() if one.startswith("v1,")]
+        made = [signature(key, message, at, body) for key in self._keys]
+        if not any(hmac.compare_digest(one.encode(), ours.encode()) for one in given for ours in made):
+            raise WebhookRefused("No signature of the delivery is right.")
+        return cast("Event", json.loads(body))
+
+
+def signature(key: bytes, message: str, at: str, body: bytes) -> str:
+    """Return what Standard Webhooks has after `v1,`."""
+    return base64.b64encode(hmac.digest(key, f"{message}.{at}.".encode() + body, hashlib.sha256)).decode()
+
+
+def _key(secret: str) -> bytes:
+    try:
+        return base64.b64decode(secret.removeprefix(PREFIX), validate=True)
+    except binascii.Error:
+        raise ValueError("This is not a webhook's secret: it begins with whsec_.") from None
