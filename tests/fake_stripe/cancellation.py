@@ -14,7 +14,9 @@ def end(store: Store, subscription: Json, *, reason: str, status: str = "cancele
         if invoice["parent"]["subscription_details"]["subscription"] == subscription["id"]:
             stop_collecting(store, invoice, unfinished=subscription["status"] == "incomplete")
     details = {**subscription["cancellation_details"], "reason": reason}
+    end_schedule(store, subscription)
     subscription.update(
+        pending_update=None,
         status=status,
         ended_at=now,
         canceled_at=subscription["canceled_at"] or now,
@@ -22,6 +24,15 @@ def end(store: Store, subscription: Json, *, reason: str, status: str = "cancele
         cancel_at_period_end=False,
     )
     store.emit("customer.subscription.deleted", subscription)
+
+
+def end_schedule(store: Store, subscription: Json) -> None:
+    """A schedule ends with its subscription (https://docs.stripe.com/api/subscription_schedules/cancel)."""
+    if subscription["schedule"]:
+        schedule = store.get("subscription_schedule", subscription["schedule"])
+        schedule.update(status="canceled", canceled_at=store.now(), current_phase=None, subscription=None)
+        subscription["schedule"] = None
+        store.emit("subscription_schedule.canceled", schedule)
 
 
 def stop_collecting(store: Store, invoice: Json, *, unfinished: bool) -> None:

@@ -10,18 +10,29 @@ from tests.fake_stripe.store import Store
 from tests.fake_stripe.wire import Json
 
 HOUR = 3600
-AFTERWARDS: list[Callable[[Store, Json, str], None]] = []  # the last is "paid", "failed" or "action_required"
+# The last is "paid", "failed", "action_required" or "void".
+AFTERWARDS: list[Callable[[Store, Json, str], None]] = []
 
 
 def draft(store: Store, subscription: Json, reason: str, lines: list[Json], **values: Any) -> Json:
-    customer = store.get("customer", subscription["customer"])
     identifier = store.new_id("invoice")
-    lines = [*lines, *invoice_items.waiting(store, customer["id"], subscription, identifier)]
+    lines = [*lines, *invoice_items.waiting(store, subscription["customer"], subscription, identifier)]
     private = store.private[subscription["id"]]
     coupon = private.get("coupon")
-    discounts.apply(store, lines, coupon, taxed=subscription["automatic_tax"]["enabled"])
+    given = first_values(store, subscription, reason, lines, identifier)
     if coupon and coupon["duration"] == "once":
         del private["coupon"]
+    invoice = store.add("invoice", **given, **values)
+    subscription["latest_invoice"] = identifier
+    store.emit("invoice.created", invoice)
+    return invoice
+
+
+def first_values(store: Store, subscription: Json, reason: str, lines: list[Json], identifier: str) -> Json:
+    """Price the lines, with coupon and tax, and add them up."""
+    customer = store.get("customer", subscription["customer"])
+    coupon = store.private[subscription["id"]].get("coupon")
+    discounts.apply(store, lines, coupon, taxed=subscription["automatic_tax"]["enabled"])
     subtotal = sum(line["amount"] for line in lines)
     total = sum(map(discounts.total, lines))
     starting_balance = customer["balance"]
@@ -29,33 +40,28 @@ def draft(store: Store, subscription: Json, reason: str, lines: list[Json], **va
     sends = subscription["collection_method"] == "send_invoice"
     for line in lines:
         line["invoice"] = identifier
-    invoice = store.add(
-        "invoice",
-        id=identifier,
+    return {
+        "id": identifier,
         **blank_values(),
-        collection_method=subscription["collection_method"],
-        due_date=store.now() + (subscription["days_until_due"] or 0) * 86_400 if sends else None,
-        amount_due=due,
-        amount_remaining=due,
-        billing_reason=reason,
-        currency=subscription["currency"],
-        customer=customer["id"],
-        customer_email=customer["email"],
-        customer_name=customer["name"],
-        lines=listed(lines, f"/v1/invoices/{identifier}/lines", total_count=len(lines)),
-        parent=parent(subscription),
-        period_start=min(line["period"]["start"] for line in lines),
-        period_end=store.now(),
-        starting_balance=starting_balance,
-        subtotal=subtotal,
-        subtotal_excluding_tax=subtotal,
-        total=total,
-        total_excluding_tax=total - sum(tax["amount"] for line in lines for tax in line["taxes"]),
-        **values,
-    )
-    subscription["latest_invoice"] = identifier
-    store.emit("invoice.created", invoice)
-    return invoice
+        "collection_method": subscription["collection_method"],
+        "due_date": store.now() + (subscription["days_until_due"] or 0) * 86_400 if sends else None,
+        "amount_due": due,
+        "amount_remaining": due,
+        "billing_reason": reason,
+        "currency": subscription["currency"],
+        "customer": customer["id"],
+        "customer_email": customer["email"],
+        "customer_name": customer["name"],
+        "lines": listed(lines, f"/v1/invoices/{identifier}/lines", total_count=len(lines)),
+        "parent": parent(subscription),
+        "period_start": min(line["period"]["start"] for line in lines),
+        "period_end": store.now(),
+        "starting_balance": starting_balance,
+        "subtotal": subtotal,
+        "subtotal_excluding_tax": subtotal,
+        "total": total,
+        "total_excluding_tax": total - sum(tax["amount"] for line in lines for tax in line["taxes"]),
+    }
 
 
 def blank_values() -> Json:
@@ -277,6 +283,8 @@ def void(store: Store, invoice: Json, status: str = "void") -> None:
             payment["status"] = "canceled"
             payment["status_transitions"]["canceled_at"] = store.now()
     store.emit("invoice.voided" if status == "void" else "invoice.marked_uncollectible", invoice)
+    if status == "void":
+        follow_up(store, invoice, "void")
 
 
 @includes("invoice", "payments")

@@ -39,6 +39,7 @@ KINDS: dict[str, type[stripe.StripeObject]] = {
     "setup_intent": stripe.SetupIntent,
     "subscription": stripe.Subscription,
     "subscription_item": stripe.SubscriptionItem,
+    "subscription_schedule": stripe.SubscriptionSchedule,
     "webhook_endpoint": stripe.WebhookEndpoint,
 }
 

@@ -48,13 +48,14 @@ def route(method: str, path: str, parameters: str, supported: str = "") -> Calla
 
 
 def find(method: str, path: str) -> tuple[Route, dict[str, str]]:
-    for one in ROUTES:
-        match = one.pattern.fullmatch(path)
-        if match and one.method == method:
-            return one, match.groupdict()
-    raise Refusal(
-        f"Unrecognized request URL ({method}: {path}).", status=404, code="url_invalid", stored=False
-    )
+    """Return the route with the fewest placeholders: `/v1/invoices/create_preview` is not the id of an invoice."""
+    matches = [(one, one.pattern.fullmatch(path)) for one in ROUTES if one.method == method]
+    found = [(one, match.groupdict()) for one, match in matches if match]
+    if not found:
+        raise Refusal(
+            f"Unrecognized request URL ({method}: {path}).", status=404, code="url_invalid", stored=False
+        )
+    return min(found, key=lambda pair: len(pair[1]))
 
 
 def without_expand(raw: Json) -> tuple[Json, list[str]]:

@@ -3,7 +3,14 @@
 import copy
 from collections.abc import Callable, Iterator
 
-from tests.fake_stripe import cancellation, checkout, invoice_lines, invoices, subscription_changes
+from tests.fake_stripe import (
+    cancellation,
+    checkout,
+    invoice_lines,
+    invoices,
+    subscription_changes,
+    subscription_schedules,
+)
 from tests.fake_stripe.periods import DAY, end_of
 from tests.fake_stripe.store import Store
 from tests.fake_stripe.wire import Json
@@ -39,6 +46,8 @@ def next_step(store: Store, target: int) -> Step | None:
 def steps(store: Store) -> Iterator[Step]:
     for session in store.all("checkout.session", status="open"):
         yield session["expires_at"], checkout.expire, session
+    for schedule in store.all("subscription_schedule", status="active"):  # before the renewal that it is for
+        yield schedule["current_phase"]["end_date"], subscription_schedules.end_phase, schedule
     for subscription in store.all("subscription"):
         if subscription["status"] not in cancellation.DEAD:
             yield from steps_of_subscription(store, subscription)
@@ -57,7 +66,7 @@ def steps_of_subscription(store: Store, subscription: Json) -> Iterator[Step]:
         yield max(subscription["created"], subscription["trial_end"] - WARNING_SECONDS), warn, subscription
     if subscription["pending_update"]:
         expiry = subscription["pending_update"]["expires_at"]
-        yield expiry, subscription_changes.expire_pending_update, subscription
+        yield expiry, subscription_changes.drop_pending_update, subscription
     if status in {"trialing", "active", "past_due", "unpaid"}:
         yield period_end(subscription), end_period, subscription
 

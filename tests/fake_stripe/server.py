@@ -15,10 +15,12 @@ from tests.fake_stripe import (  # noqa: F401
     credit_notes,
     customers,
     events,
+    invoice_preview,
     invoice_routes,
     pages,
     portal,
     subscription_routes,
+    subscription_schedules,
 )
 from tests.fake_stripe.application import Application, Hangup, Request, Start
 from tests.fake_stripe.idempotency import Answer

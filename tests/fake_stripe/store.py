@@ -39,6 +39,7 @@ PREFIXES = {
     "setup_intent": "seti",
     "subscription": "sub",
     "subscription_item": "si",
+    "subscription_schedule": "sub_sched",
     "webhook_endpoint": "we",
 }
 

@@ -76,6 +76,7 @@ def subscriptions(sdk: stripe.StripeClient, fake_stripe: Control, customer: str)
     assert default is not None
     fake_stripe.break_card(str(default.default_payment_method))
     fake_stripe.renew(failing.id)
+    api.subscription_schedules.create({"from_subscription": failing.id})
     api.subscriptions.create(
         {
             "customer": customer,

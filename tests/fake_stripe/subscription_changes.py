@@ -12,30 +12,72 @@ UPDATED = "customer.subscription.updated"
 PENDING_SECONDS = 23 * 3600
 
 
+# https://docs.stripe.com/billing/subscriptions/pending-updates-reference; metadata since 2026-05-27.dahlia
+MAY_PEND = frozenset(
+    {
+        "payment_behavior", "proration_behavior", "proration_date", "billing_cycle_anchor", "items", "trial_end",
+        "trial_from_plan", "add_invoice_items", "metadata",
+    }
+)  # fmt: skip
+
+
 def change(store: Store, subscription: Json, params: Json, plain: Json) -> None:
-    """New items with their proration, or `trial_end`; `plain` are the other fields that change."""
+    """New items with their proration, a new anchor, or `trial_end`; `plain` are the other fields that change."""
+    if params.get("payment_behavior") == "pending_if_incomplete":
+        check_pending(subscription, params)
+    drop_pending_update(store, subscription)
     if trial_end := params.get("trial_end"):
-        if "items" in params:
+        if params.keys() & {"items", "billing_cycle_anchor"}:
             raise unsupported("items and trial_end in one request", "trial_end")
         store.change(subscription, UPDATED, **plain)
         if trial_end == "now":
             check_payable(store, subscription, params)
         move_trial_end(store, subscription, trial_end)
-        return
+    else:
+        change_items(store, subscription, params, plain)
+
+
+def change_items(store: Store, subscription: Json, params: Json, plain: Json) -> None:
     old = copy.deepcopy(subscription["items"]["data"])
-    new = [changed_item(store, subscription, given) for given in params["items"]]
+    new = changed_items(store, subscription, params)
     check_payable(store, subscription, params)
-    lines = settlement(store, subscription, old, new, params.get("proration_behavior", "create_prorations"))
-    behavior = params.get("payment_behavior", "allow_incomplete")
-    if behavior == "pending_if_incomplete" and lines:
-        wait_for_payment(store, subscription, new, lines)
+    resets = params.get("billing_cycle_anchor") == "now"
+    behavior = params.get("proration_behavior", "create_prorations")
+    lines, anchor = settlement(store, subscription, old, new, behavior, resets=resets)
+    if lines and params.get("payment_behavior") == "pending_if_incomplete":
+        wait_for_payment(store, subscription, new, lines, anchor)
         return
-    put_items(store, subscription, new, plain)
+    put_items(store, subscription, new, {**plain, **({"billing_cycle_anchor": anchor} if anchor else {})})
     if lines:
         invoice = invoices.draft(store, subscription, "subscription_update", lines)
         invoices.finalize(store, invoice)
-        if behavior != "default_incomplete":
+        if params.get("payment_behavior") != "default_incomplete":
             invoices.attempt(store, invoice)
+
+
+def check_pending(subscription: Json, params: Json) -> None:
+    """https://docs.stripe.com/billing/subscriptions/pending-updates"""
+    if others := sorted(params.keys() - MAY_PEND):
+        message = (
+            f"{others[0]} cannot be updated in this request if payment_behavior is pending_if_incomplete."
+        )
+        raise Refusal(message, param=others[0])
+    if subscription["collection_method"] == "send_invoice":
+        message = (
+            "`pending_if_incomplete` is only supported for subscriptions that are charged automatically."
+        )
+        raise Refusal(message, param="payment_behavior")
+    if params.get("metadata"):
+        raise unsupported("metadata in a pending update", "metadata")
+
+
+def changed_items(store: Store, subscription: Json, params: Json) -> list[Json]:
+    """Return those that are named; with a new anchor all of them, since all begin a new period."""
+    new = [changed_item(store, subscription, given) for given in params.get("items", [])]
+    if params.get("billing_cycle_anchor") != "now":
+        return new
+    named = {item["id"]: item for item in new}
+    return [named.get(item["id"], copy.deepcopy(item)) for item in subscription["items"]["data"]]
 
 
 def changed_item(store: Store, subscription: Json, given: Json) -> Json:
@@ -63,24 +105,31 @@ def check_payable(store: Store, subscription: Json, params: Json) -> None:
 
 
 def settlement(
-    store: Store, subscription: Json, old: list[Json], new: list[Json], behavior: str
-) -> list[Json]:
-    """The lines to invoice now. Prorations that wait for the next invoice are kept aside."""
+    store: Store, subscription: Json, old: list[Json], new: list[Json], behavior: str, *, resets: bool
+) -> tuple[list[Json], int | None]:
+    """Return the lines to invoice now, and the new anchor where a new period begins. Prorations that wait for the next
+    invoice are kept aside.
+
+    A new anchor invoices a whole period at once (https://docs.stripe.com/billing/subscriptions/billing-cycle);
+    so does another interval (https://docs.stripe.com/billing/subscriptions/change-price). Without
+    proration nothing is given back for what was left of the old one.
+    """
     if subscription["status"] == "trialing":
-        return []
-    now = store.now()
+        if resets:
+            raise unsupported("billing_cycle_anchor=now in a trial", "billing_cycle_anchor")
+        return [], None
     before = {item["id"]: item for item in old}
+    if resets or not all(same_rhythm(before[item["id"]], item) for item in new):
+        lines = new_rhythm(store, subscription, before, new, behavior)
+        return lines, new[0]["current_period_start"]
     lines = []
     for item in new:
-        previous = before[item["id"]]
-        if same_rhythm(previous, item):
-            lines += [] if behavior == "none" else invoice_lines.proration(store, previous, item, at=now)
-        else:
-            return new_rhythm(store, subscription, previous, item, behavior)
+        if behavior != "none":
+            lines += invoice_lines.proration(store, before[item["id"]], item, at=store.now())
     if behavior == "create_prorations":
         store.private[subscription["id"]].setdefault("waiting_lines", []).extend(lines)
-        return []
-    return lines
+        return [], None
+    return lines, None
 
 
 def same_rhythm(one: Json, other: Json) -> bool:
@@ -90,14 +139,17 @@ def same_rhythm(one: Json, other: Json) -> bool:
     )
 
 
-def new_rhythm(store: Store, subscription: Json, old: Json, item: Json, behavior: str) -> list[Json]:
-    """Another interval begins a new period, which is invoiced at once."""
-    now = store.now()
-    credit = [] if behavior == "none" else invoice_lines.proration(store, old, item, at=now)[:1]
-    item["current_period_start"] = now
-    item["current_period_end"] = end_of(now, item["price"]["recurring"], now)
-    subscription["billing_cycle_anchor"] = now
-    return credit + invoice_lines.full_period(store, {**subscription, "items": {"data": [item]}})
+def new_rhythm(
+    store: Store, subscription: Json, before: dict[str, Json], new: list[Json], behavior: str
+) -> list[Json]:
+    """Begin a new period of each item, which is invoiced at once."""
+    now, credit = store.now(), []
+    for item in new:
+        if behavior != "none":
+            credit += invoice_lines.proration(store, before[item["id"]], item, at=now)[:1]
+        item["current_period_start"] = now
+        item["current_period_end"] = end_of(now, item["price"]["recurring"], now)
+    return credit + invoice_lines.full_period(store, {**subscription, "items": {"data": new}})
 
 
 def put_items(store: Store, subscription: Json, new: list[Json], plain: Json) -> None:
@@ -107,13 +159,20 @@ def put_items(store: Store, subscription: Json, new: list[Json], plain: Json) ->
     store.change(subscription, UPDATED, items=items, **plain)
 
 
-def wait_for_payment(store: Store, subscription: Json, new: list[Json], lines: list[Json]) -> None:
-    """`pending_if_incomplete`: the new items come with the payment, or not at all."""
+def wait_for_payment(
+    store: Store, subscription: Json, new: list[Json], lines: list[Json], anchor: int | None
+) -> None:
+    """`pending_if_incomplete`: the new items come with the payment, or not at all. Meanwhile nothing else changes.
+
+    It expires with the period or the trial, after 23 hours at most
+    (https://docs.stripe.com/billing/subscriptions/pending-updates-reference).
+    """
+    ends = [item["current_period_end"] for item in subscription["items"]["data"]]
     pending = {
-        "billing_cycle_anchor": None,
+        "billing_cycle_anchor": anchor,
         "discount": None,
         "discounts": None,
-        "expires_at": store.now() + PENDING_SECONDS,
+        "expires_at": min(store.now() + PENDING_SECONDS, *ends),
         "metadata": None,
         "subscription_items": copy.deepcopy(new),
         "trial_end": None,
@@ -129,22 +188,37 @@ def wait_for_payment(store: Store, subscription: Json, new: list[Json], lines: l
 
 
 def after_invoice(store: Store, invoice: Json, result: str) -> None:
-    if result != "paid" or not store.private[invoice["id"]].get("pending_update"):
+    if result not in {"paid", "void"} or not store.private[invoice["id"]].get("pending_update"):
         return
     subscription = invoices.subscription_of(store, invoice)
-    if pending := subscription["pending_update"]:
-        subscription["pending_update"] = None
-        put_items(store, subscription, pending["subscription_items"], {})
-        store.emit("customer.subscription.pending_update_applied", subscription)
+    pending = subscription["pending_update"]
+    if not pending or store.private[invoice["id"]].pop("pending_update") is not True:
+        return
+    subscription["pending_update"] = None
+    if result == "void":
+        store.emit("customer.subscription.pending_update_expired", subscription)
+        return
+    anchor = pending["billing_cycle_anchor"]
+    plain = {"billing_cycle_anchor": anchor} if anchor else {}
+    put_items(store, subscription, pending["subscription_items"], plain)
+    store.emit("customer.subscription.pending_update_applied", subscription)
 
 
 invoices.AFTERWARDS.append(after_invoice)
 
 
-def expire_pending_update(store: Store, subscription: Json) -> None:
-    subscription["pending_update"] = None
-    invoices.void(store, store.get("invoice", subscription["latest_invoice"]))
-    store.emit("customer.subscription.pending_update_expired", subscription)
+def drop_pending_update(store: Store, subscription: Json) -> None:
+    """Void its invoice and forget it: when it expires, and when another update or a renewal conflicts with it
+    (https://docs.stripe.com/billing/subscriptions/pending-updates-reference)."""
+    if not subscription["pending_update"]:
+        return
+    for invoice in store.all("invoice", status="open"):
+        is_its = store.private[invoice["id"]].get("pending_update")
+        if is_its and invoices.subscription_of(store, invoice) is subscription:
+            invoices.void(store, invoice)
+    if subscription["pending_update"]:  # its invoice was given up before
+        subscription["pending_update"] = None
+        store.emit("customer.subscription.pending_update_expired", subscription)
 
 
 def move_trial_end(store: Store, subscription: Json, trial_end: int | str) -> None:

@@ -36,14 +36,19 @@ def create(store: Store, params: Json) -> Json:
     return subscription
 
 
-@route("POST", "/v1/subscriptions/{id}", "SubscriptionUpdateParams", f"{SHARED} cancellation_details")
+@route(
+    "POST",
+    "/v1/subscriptions/{id}",
+    "SubscriptionUpdateParams",
+    f"{SHARED} cancellation_details billing_cycle_anchor",
+)
 def update(store: Store, params: Json, identifier: str) -> Json:
     refuse_what_is_not_here(params)
     subscription = store.get("subscription", identifier)
     if subscription["status"] in cancellation.DEAD:
         only_metadata(params)
     changes = plain_changes(store, subscription, params)
-    if "items" in params or params.get("trial_end"):
+    if "items" in params or params.get("trial_end") or params.get("billing_cycle_anchor") == "now":
         subscription_changes.change(store, subscription, params, changes)
     else:
         store.change(subscription, "customer.subscription.updated", **changes)
@@ -75,7 +80,17 @@ def plain_changes(store: Store, subscription: Json, params: Json) -> Json:
 
 
 def end_changes(store: Store, subscription: Json, params: Json) -> Json:
-    """A date that the portal set is cleared by `cancel_at` alone: `cancel_at_period_end` is false already."""
+    """A date that the portal set is cleared by `cancel_at` alone: `cancel_at_period_end` is false already.
+
+    While a schedule manages it, only that decides about its end
+    (https://docs.stripe.com/billing/subscriptions/subscription-schedules).
+    """
+    if subscription["schedule"] and params.keys() & {"cancel_at", "cancel_at_period_end"}:
+        message = (
+            f"The subscription is managed by the subscription schedule `{subscription['schedule']}`, and updating any "
+            "cancelation behavior directly is not allowed. Please update the schedule instead."
+        )
+        raise Refusal(message)
     if "cancel_at" in params and "cancel_at_period_end" in params:
         raise Refusal(
             "You may only specify one of `cancel_at` and `cancel_at_period_end`.", param="cancel_at"

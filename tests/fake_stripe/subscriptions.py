@@ -190,7 +190,7 @@ def begin(store: Store, subscription: Json, behavior: str) -> None:
 
 def after_invoice(store: Store, invoice: Json, result: str) -> None:
     subscription = invoices.subscription_of(store, invoice)
-    if subscription["status"] in DEAD:
+    if subscription["status"] in DEAD or result == "void":
         return
     if result == "paid":
         on_paid(store, subscription, invoice)

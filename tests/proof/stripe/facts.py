@@ -50,6 +50,13 @@ class Account:
         }
         return self.v1.subscriptions.create({**given, **more})
 
+    def change_now(self, subscription: Any, price: str) -> Any:
+        """As this service asks for it."""
+        item = subscription["items"]["data"][0]["id"]
+        change = {"items": [{"id": item, "price": price}], "billing_cycle_anchor": "now"}
+        how = {"proration_behavior": "none", "payment_behavior": "pending_if_incomplete"}
+        return self.v1.subscriptions.update(subscription.id, {**change, **how})
+
     def invoice_of(self, subscription: Any) -> Any:
         fresh = self.v1.subscriptions.retrieve(subscription.id)
         return self.v1.invoices.retrieve(fresh.latest_invoice, {"expand": ["payments"]})
@@ -58,6 +65,59 @@ class Account:
         for customer in self.made:
             with suppress(stripe.StripeError):
                 self.v1.customers.delete(customer)
+
+
+def a_new_anchor_bills_a_whole_period(account: Account) -> bool:
+    """A dearer price with `billing_cycle_anchor=now` and no proration is billed whole, from now on."""
+    subscription = account.subscribe()
+    changed = account.change_now(subscription, account.dear)
+    invoice = account.invoice_of(subscription)
+    period = changed["items"]["data"][0]
+    is_whole = period.current_period_end - period.current_period_start > 27 * DAY
+    amounts = [line.amount for line in invoice.lines.data]
+    return bool(is_whole and amounts == [2900] and invoice.amount_paid == 2900 and not changed.pending_update)
+
+
+def a_refused_change_waits_and_a_void_ends_it(account: Account) -> bool:
+    """A declined change leaves the price and a pending update; voiding its invoice takes that away."""
+    subscription = account.subscribe()
+    bad = account.v1.payment_methods.attach(
+        "pm_card_chargeCustomerFail", {"customer": subscription.customer}
+    ).id
+    account.v1.subscriptions.update(subscription.id, {"default_payment_method": bad})
+    waiting = account.change_now(subscription, account.dear)
+    price = waiting["items"]["data"][0].price.id
+    account.v1.invoices.void_invoice(waiting.latest_invoice)
+    after = account.v1.subscriptions.retrieve(subscription.id)
+    return bool(price == account.cheap and waiting.pending_update and not after.pending_update)
+
+
+def a_schedule_changes_the_price_with_the_period(account: Account) -> bool:
+    """A schedule made from a subscription has its period as its phase, takes a second one, and lets it go."""
+    subscription = account.subscribe()
+    made = account.v1.subscription_schedules.create({"from_subscription": subscription.id})
+    running = made.phases[0]
+    now: Any = {"items": [{"price": account.cheap, "quantity": 1}], "start_date": running.start_date}
+    then: Any = {"items": [{"price": account.dear, "quantity": 1}], "proration_behavior": "none"}
+    then["duration"] = {"interval": "month", "interval_count": 1}
+    phases = [{**now, "end_date": running.end_date}, then]
+    changed = account.v1.subscription_schedules.update(made.id, {"phases": phases, "end_behavior": "release"})
+    account.v1.subscription_schedules.release(made.id)
+    after = account.v1.subscriptions.retrieve(subscription.id)
+    return len(changed.phases) == 2 and after.schedule is None
+
+
+def a_preview_says_what_a_change_costs(account: Account) -> bool:
+    """A preview of a new anchor without proration is over the new price, and makes nothing."""
+    subscription = account.subscribe()
+    item = subscription["items"]["data"][0]["id"]
+    details = {"items": [{"id": item, "price": account.dear}], "proration_behavior": "none"}
+    asked = {
+        "subscription": subscription.id,
+        "subscription_details": {**details, "billing_cycle_anchor": "now"},
+    }
+    preview = account.v1.invoices.create_preview(asked)
+    return bool(preview.amount_due == 2900 and account.invoice_of(subscription).total == 900)
 
 
 def a_date_leaves_the_flag_alone(account: Account) -> bool:
@@ -154,6 +214,10 @@ def deleted_customers_say_so(account: Account) -> bool:
 
 
 STORIES: tuple[Story, ...] = (
+    a_new_anchor_bills_a_whole_period,
+    a_refused_change_waits_and_a_void_ends_it,
+    a_schedule_changes_the_price_with_the_period,
+    a_preview_says_what_a_change_costs,
     a_date_leaves_the_flag_alone,
     a_date_is_taken_back_by_nothing,
     a_free_month_is_an_invoice_of_nothing,
