@@ -82,6 +82,9 @@ class Event(StrEnum):
     TRIAL_ENDING = "trial_ending"
     CARD_EXPIRING = "card_expiring"
     SUBSCRIBED_TWICE = "subscribed_twice"
+    SUBSCRIPTION_CHANGED = "subscription_changed"
+    CHANGE_PENDING = "subscription_change_pending"
+    CHANGE_EXPIRED = "subscription_change_expired"
     # What staff does with billing. The actor is the one who did it.
     REFUND_ORDERED = "refund_ordered"
     CANCELLATION_ORDERED = "cancellation_ordered"

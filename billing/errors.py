@@ -8,7 +8,7 @@ BillingRejected 400          Stripe refuses the request
 +-- CustomerMissing          or the customer was deleted there
 SignatureInvalid 400         of a webhook
 PlanNotFound, BillingObjectNotFound 404
-AlreadySubscribed, TrialUsed, PaymentOverdue, LastPaymentMethod 409
+AlreadySubscribed, TrialUsed, PaymentOverdue, LastPaymentMethod, ChangePending, CancellationPending 409
 PaymentMethodRequired 400
 """
 
@@ -101,6 +101,20 @@ class LastPaymentMethod(Problem):
     status_code = 409
     default_code = "last_payment_method"
     default_detail = "A subscription renews with this card alone. Store another one first, or end it."
+
+
+class ChangePending(Problem):
+    status_code = 409
+    default_code = "change_pending"
+    default_detail = (
+        "Another change of this subscription waits for its payment. Pay it, or wait until it expires."
+    )
+
+
+class CancellationPending(Problem):
+    status_code = 409
+    default_code = "cancellation_pending"
+    default_detail = "This subscription is going to end. To keep and change it, send resume with true."
 
 
 class PaymentMethodRequired(Problem):

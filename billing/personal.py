@@ -84,11 +84,12 @@ def owners() -> QuerySet[User, Any]:
 
 def subscriptions(*, user_id: uuid.UUID) -> Iterable[dict[str, Any]]:
     """Yield the account's state, then every payment, newest first."""
-    account = BillingAccount.objects.filter(pk=user_id).select_related("plan").first()
+    account = BillingAccount.objects.filter(pk=user_id).select_related("plan", "next_plan").first()
     if account is not None and account.subscription:
         yield {
             "subscription": account.subscription,
             "plan": account.plan.code if account.plan else None,
+            "next_plan": account.next_plan.code if account.next_plan else None,
             "status": account.status,
             "current_period_end": account.current_period_end,
             "cancel_at_period_end": account.cancel_at_period_end,

@@ -23,6 +23,7 @@ internal_urlpatterns = [
     ),
     path("v1/billing/subscriptions", keeping.Subscriptions.as_view()),
     path("v1/billing/subscriptions/<str:subscription_id>/change", keeping.ChangeSubscription.as_view()),
+    path("v1/billing/subscriptions/<str:subscription_id>/change-preview", keeping.ChangePreview.as_view()),
     path("v1/billing/subscriptions/<str:subscription_id>/cancel", keeping.CancelSubscription.as_view()),
     path("v1/billing/subscriptions/<str:subscription_id>/end-trial", keeping.EndTrial.as_view()),
     path("v1/billing/subscriptions/<str:subscription_id>/resume", keeping.ResumeSubscription.as_view()),

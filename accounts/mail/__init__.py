@@ -6,6 +6,8 @@ from accounts.mail.kinds import ADDRESS_RESTORED as ADDRESS_RESTORED
 from accounts.mail.kinds import ADDRESS_TAKEN as ADDRESS_TAKEN
 from accounts.mail.kinds import CANCELLATION as CANCELLATION
 from accounts.mail.kinds import CARD_EXPIRING as CARD_EXPIRING
+from accounts.mail.kinds import CHANGE_EXPIRED as CHANGE_EXPIRED
+from accounts.mail.kinds import CHANGE_PENDING as CHANGE_PENDING
 from accounts.mail.kinds import DELETION_SCHEDULED as DELETION_SCHEDULED
 from accounts.mail.kinds import DISPUTE as DISPUTE
 from accounts.mail.kinds import EMAIL_CHANGE_CONFIRM as EMAIL_CHANGE_CONFIRM
@@ -31,6 +33,7 @@ from accounts.mail.kinds import PASSWORD_TO_CHOOSE as PASSWORD_TO_CHOOSE
 from accounts.mail.kinds import PASSWORD_WAS_RESET as PASSWORD_WAS_RESET
 from accounts.mail.kinds import PAUSE_LIFTED as PAUSE_LIFTED
 from accounts.mail.kinds import PAYMENT_FAILED as PAYMENT_FAILED
+from accounts.mail.kinds import PLAN_CHANGED as PLAN_CHANGED
 from accounts.mail.kinds import PROOFS_EXHAUSTED as PROOFS_EXHAUSTED
 from accounts.mail.kinds import PURCHASE as PURCHASE
 from accounts.mail.kinds import RECOVERY_CODE_USED as RECOVERY_CODE_USED

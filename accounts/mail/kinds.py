@@ -60,6 +60,9 @@ DISPUTE = "dispute"
 TRIAL_ENDING = "trial_ending"
 CANCELLATION = "cancellation"
 SUBSCRIBED_TWICE = "subscribed_twice"
+PLAN_CHANGED = "plan_changed"
+CHANGE_PENDING = "change_pending"
+CHANGE_EXPIRED = "change_expired"
 CARD_EXPIRING = "card_expiring"
 
 # What is asked for an address that may be nobody's, and the mail that answers it where it is somebody's.
@@ -128,6 +131,9 @@ NOTICES = {
     DISPUTE: Kind(_("Your payment is disputed"), BILLING_PAGE, by_strangers=False),
     TRIAL_ENDING: Kind(_("Your trial is about to end"), BILLING_PAGE, by_strangers=False),
     SUBSCRIBED_TWICE: Kind(_("You have two subscriptions"), BILLING_PAGE, by_strangers=False),
+    PLAN_CHANGED: Kind(_("Your plan changes"), BILLING_PAGE, by_strangers=False),
+    CHANGE_PENDING: Kind(_("Confirm your change of plan"), BILLING_PAGE, by_strangers=False),
+    CHANGE_EXPIRED: Kind(_("Your plan has not changed"), BILLING_PAGE, by_strangers=False),
     CANCELLATION: Kind(_("Your subscription ends"), BILLING_PAGE, by_strangers=False),
     CARD_EXPIRING: Kind(_("Your card is about to expire"), BILLING_PAGE, by_strangers=False),
 }

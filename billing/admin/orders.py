@@ -29,8 +29,7 @@ from accounts.models import User
 from billing import money
 from billing.models import BillingAccount, InboxEvent, Payment, StrangerPayment
 from billing.settlement import lifecycle, settle, strangers
-from billing.stripe import gateway, sdk
-from billing.stripe.shapes import ENDED_SUBSCRIPTIONS
+from billing.stripe import ending, gateway, sdk
 from billing.stripe_sync import duplicates, inbox
 
 OF_ONES_OWN = "Nobody orders this for a purchase of their own."
@@ -253,12 +252,7 @@ def _cancel(given: Given) -> None:
     detail = {"subscription": account.subscription, "at_once": at_once}
     _record(Event.CANCELLATION_ORDERED, given, account.pk, detail)
     with sdk.within():
-        found = gateway.retrieve_subscription(account.subscription)
-        if found["status"] not in ENDED_SUBSCRIPTIONS:
-            if at_once:
-                gateway.cancel_subscription(subscription=account.subscription)
-            else:
-                gateway.end_with_period(subscription=account.subscription)
+        (ending.at_once if at_once else ending.with_period)(account.subscription)
         lifecycle.follow(account.pk)
 
 

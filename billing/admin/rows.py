@@ -135,9 +135,9 @@ class PaymentAdmin(OrderPages, BillingAdmin):
     stripe_ids = ("id", "payment_intent", "subscription")
     fields = (
         "created_at", "user", "kind", "plan", "quantity", "worth", "expires_at", "amount", "left", "contested",
-        "paid_at", "settled_at", "id", "payment_intent", "subscription", "bought", "version",
+        "on_balance", "paid_at", "settled_at", "id", "payment_intent", "subscription", "bought", "version",
     )  # fmt: skip
-    readonly_fields = ("worth", "amount", "left", "contested", "bought")
+    readonly_fields = ("worth", "amount", "left", "contested", "on_balance", "bought")
     orders = orders.OF_PAYMENTS
 
     @admin.display(description="paid")
@@ -160,6 +160,10 @@ class PaymentAdmin(OrderPages, BillingAdmin):
                 for row in rows
             ),
         )  # fmt: skip
+
+    @admin.display(description="left on the customer's balance")
+    def on_balance(self, payment: Payment) -> str:
+        return money.written(payment.to_balance, payment.currency) if payment.to_balance else ""
 
     @admin.display(description="disputed")
     def contested(self, payment: Payment) -> str:

@@ -19,7 +19,9 @@ def context(person: User) -> dict[str, Any]:
     return {
         "person": person,
         "customer": customer,
-        "account": BillingAccount.objects.filter(pk=person.pk).select_related("plan").first(),
+        "account": BillingAccount.objects.filter(pk=person.pk)
+        .select_related("plan", "next_plan", "pending_plan")
+        .first(),
         "trial": trial.eligibility(person.pk).replace("_", " "),
         "cards": _cards(customer),
         "payments": _payments(person.pk),

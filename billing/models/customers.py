@@ -50,7 +50,11 @@ class BillingAccount(models.Model):
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.NONE)
     subscription = models.CharField(max_length=STRIPE_ID, blank=True, default="")  # the current, or the last
     stripe_status = models.CharField(max_length=24, blank=True, default="")
+    # What the last payment was for, and what follows: with the period, or as soon as it is paid.
     plan = models.ForeignKey(Plan, models.PROTECT, null=True, related_name="+", db_index=False)
+    next_plan = models.ForeignKey(Plan, models.PROTECT, null=True, related_name="+", db_index=False)
+    pending_plan = models.ForeignKey(Plan, models.PROTECT, null=True, related_name="+", db_index=False)
+    pending_expires_at = models.DateTimeField(null=True)
     current_period_end = models.DateTimeField(null=True)
     trial_end = models.DateTimeField(null=True)
     cancel_at_period_end = models.BooleanField(default=False)  # its end is planned

@@ -40,6 +40,9 @@ class Payment(models.Model):
     from_balance = models.BigIntegerField(
         default=0, db_default=0
     )  # taken from the customer's balance to pay it
+    to_balance = models.BigIntegerField(
+        default=0, db_default=0
+    )  # moved to the customer's balance, by prorations
     currency = models.CharField(max_length=3, blank=True, default="")
     paid_at = models.DateTimeField(null=True)
     # As of the last settlement:
@@ -171,8 +174,12 @@ class PaymentLine(models.Model):
 
     @property
     def worth(self) -> int:
-        """Return what it is worth now, in credits, rounded down. All of it where nothing had to be paid."""
-        return self.credits * self.covered // self.due if self.due else self.credits
+        """Return what it is worth now, in credits, rounded down. All of it where nothing had to be paid; one at least
+        where something of a proration is kept."""
+        if not self.due:
+            return self.credits
+        least = 1 if self.kind == self.Kind.PRORATION and self.credits and self.covered else 0
+        return max(least, self.credits * self.covered // self.due)
 
 
 class StrangerPayment(models.Model):

@@ -37,7 +37,10 @@ class Request(models.Model):
                 name="request_answer_is_whole",
             ),
         )
-        indexes = (models.Index(fields=["created_at"], name="request_age"),)
+        indexes = (
+            models.Index(fields=["created_at"], name="request_age"),
+            models.Index(fields=["stripe_object"], condition=~Q(stripe_object=""), name="request_made"),
+        )
 
     def __str__(self) -> str:
         return f"{self.operation} {self.pk}"

@@ -5,7 +5,7 @@ meanwhile. Locks: the account's row, then the balance row.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from copy import copy
 from typing import Any
 
@@ -16,15 +16,16 @@ from accounts import events
 from accounts.errors import UserNotFound
 from billing import customers
 from billing.errors import BillingUnavailable
-from billing.models import BillingAccount, CustomerChange
-from billing.models.catalogue import plan_of
-from billing.settlement import notices
+from billing.models import BillingAccount, CustomerChange, Payment, Plan
+from billing.settlement import notices, standing_plans
+from billing.settlement.standing_plans import Plans
 from billing.stripe import gateway, sdk, shapes
 from billing.stripe.shapes import ENDED_SUBSCRIPTIONS, Object
 from credits.ledger import states
 
 TRIES = 5
 BLOCKED_BY = "billing"
+NEEDS_THE_USER = frozenset({"requires_action", "requires_confirmation"})
 Status = BillingAccount.Status
 
 STATUSES = {
@@ -57,10 +58,70 @@ def follow(user_id: uuid.UUID) -> BillingAccount | None:
             subscriptions = [
                 found for customer in known for found in gateway.list_subscriptions(customer=customer)
             ]
-        account = _apply(user_id, version, current(subscriptions), surplus(subscriptions))
+            counts = _without_refused_change(user_id, current(subscriptions))
+            is_paid = counts is not None and _is_just_paid(counts)
+        account = _apply(user_id, version, counts, surplus(subscriptions), is_paid=is_paid)
         if account is not None:
             return account
     raise BillingUnavailable
+
+
+def _without_refused_change(user_id: uuid.UUID, subscription: Object | None) -> Object | None:
+    """Leave out a change whose card was just declined: who asked for it is told so, and it is dropped. One that has
+    waited for the user goes on waiting, whatever they try."""
+    if subscription is None or not subscription.get("pending_update"):
+        return subscription
+    known = BillingAccount.objects.filter(pk=user_id, pending_expires_at=shapes.pending_until(subscription))
+    if known.exists() or waits_for_user(gateway.retrieve_begun_subscription(subscription["id"])):
+        return subscription
+    return {**subscription, "pending_update": None}
+
+
+def _is_just_paid(subscription: Object) -> bool:
+    """Tell whether a price that no payment here was for is paid at Stripe: its event may come later than others."""
+    invoice_id = shapes.id_of(subscription.get("latest_invoice"))
+    if not is_alive(subscription) or not invoice_id or standing_plans.is_paid_here(subscription):
+        return False
+    invoice = gateway.retrieve_invoice(invoice_id)
+    prices = map(shapes.line_price, (invoice.get("lines") or {}).get("data") or [])
+    return invoice["status"] == "paid" and shapes.subscription_price(subscription) in prices
+
+
+def waits_for_user(begun: Object) -> bool:
+    """Tell whether the payment that a subscription needs waits for its user, and not for another card."""
+    return decline(begun) is None
+
+
+def decline(begun: Object) -> str | None:
+    """Return why the payment that a subscription needs was refused; None where it waits for the user, or for a card."""
+    intents = shapes.invoice_open_intents(begun.get("latest_invoice") or {})
+    for intent in map(gateway.retrieve_payment_intent, intents):
+        error = intent.get("last_payment_error") or {}
+        if error and intent["status"] not in NEEDS_THE_USER:
+            return str(error.get("decline_code") or error.get("code") or "declined")
+    return None
+
+
+def paid(payment: Payment, plans: Collection[Plan]) -> None:
+    """Make the plan that was to be paid the account's, in the caller's transaction: before Stripe is asked again."""
+    account = (
+        BillingAccount.objects.select_for_update(no_key=True, of=("self",))
+        .filter(pk=payment.user_id, subscription=payment.subscription)
+        .select_related("plan", "next_plan", "pending_plan")
+        .first()
+    )
+    waiting = (account.next_plan, account.pending_plan) if account else ()
+    plan = next((plan for plan in waiting if plan is not None and plan in plans), None)
+    if account is None or plan is None:
+        return
+    before = copy(account)
+    account.version += 1
+    account.plan = plan
+    account.next_plan = None if account.next_plan == plan else account.next_plan
+    if account.pending_plan == plan:
+        account.pending_plan, account.pending_expires_at = None, None
+    account.save()
+    notices.account_changed(account, before)
 
 
 def trial_will_end(customer: str) -> None:
@@ -116,7 +177,12 @@ def _version(user_id: uuid.UUID) -> int:
 
 @transaction.atomic
 def _apply(
-    user_id: uuid.UUID, version: int, subscription: Object | None, surplus: Sequence[Object] = ()
+    user_id: uuid.UUID,
+    version: int,
+    subscription: Object | None,
+    surplus: Sequence[Object] = (),
+    *,
+    is_paid: bool = False,
 ) -> BillingAccount | None:
     """Apply what Stripe says. None: somebody else was here since `version` was read."""
     BillingAccount.objects.bulk_create([BillingAccount(pk=user_id)], ignore_conflicts=True)
@@ -126,7 +192,7 @@ def _apply(
     account.version += 1
     before = copy(account)
     if subscription is not None:
-        _copy(account, subscription)
+        _copy(account, subscription, standing_plans.of(subscription, is_paid=is_paid))
     account.save()
     if account.status != before.status:
         _announce(account, before.status)
@@ -142,11 +208,11 @@ def _end_surplus(account: BillingAccount, found: Object) -> None:
     notices.subscribed_twice(account, subscription=found["id"])
 
 
-def _copy(account: BillingAccount, subscription: Object) -> None:
+def _copy(account: BillingAccount, subscription: Object, plans: Plans) -> None:
     account.status = status_of(subscription)
     account.subscription, account.stripe_status = subscription["id"], subscription["status"]
-    price = shapes.subscription_price(subscription)
-    account.plan = plan_of(price)
+    account.plan, account.next_plan = plans.paid, plans.following
+    account.pending_plan, account.pending_expires_at = plans.pending, plans.pending_until
     account.current_period_end = shapes.current_period_end(subscription)
     account.trial_end = shapes.moment(subscription.get("trial_end"))
     account.cancel_at_period_end = shapes.ends(subscription)

@@ -73,18 +73,33 @@ def _freeze(row: PaymentLine, line: Line, snapshot: Snapshot) -> None:
         is_nothing = line.is_declared_nothing or not (line.price or row.due)
         row.kind = Kind.NOTHING if is_nothing else Kind.OPEN
         return
-    row.plan, row.kind, row.credits = plan, Kind(plan.kind), _offered(plan, snapshot) * line.quantity
+    row.plan, row.kind, row.credits = plan, Kind(plan.kind), _offered(row, plan, snapshot) * line.quantity
     if line.is_proration:
-        row.kind, row.credits = Kind.PRORATION, plan.credits * line.bare // plan.amount if plan.amount else 0
+        row.kind, row.credits = Kind.PRORATION, _prorated(plan, line)
     elif snapshot.trial_end is not None and not line.bare:
         row.kind, row.credits = Kind.TRIAL, _of_trial(row, plan, snapshot)
 
 
-def _offered(plan: Plan, snapshot: Snapshot) -> int:
-    """Return the credits that were offered when it was bought here, else those of now, as for a renewal."""
-    if not snapshot.request:
+def _prorated(plan: Plan, line: Line) -> int:
+    """Return what a part of a plan's price gives: at the plan's rate, and one credit at least."""
+    return (
+        max(1, plan.credits * line.bare // plan.amount)
+        if plan.amount and plan.credits and line.bare > 0
+        else 0
+    )
+
+
+def _offered(row: PaymentLine, plan: Plan, snapshot: Snapshot) -> int:
+    """Return the credits that were offered when it was bought here, else those of now, as for a renewal. A change of
+    plan is known by the invoice that it was billed by."""
+    offers = Request.objects.filter(plan=plan)
+    if snapshot.is_change:
+        offers = offers.filter(stripe_object=row.payment_id)
+    elif snapshot.request:
+        offers = offers.filter(pk=snapshot.request)
+    else:
         return plan.credits
-    found = Request.objects.filter(pk=snapshot.request, plan=plan).values_list("credits", flat=True).first()
+    found = offers.values_list("credits", flat=True).first()
     return plan.credits if found is None else found
 
 

@@ -7,7 +7,8 @@ rendered from, and what the user sees among their activity.
 Events: purchase.completed, purchase.failed, purchase.refunded, purchase.disputed, purchase.restored,
 purchase.corrected;
 subscription.created, subscription.renewed, subscription.changed, subscription.canceled, subscription.payment_failed,
-subscription.trial_ending, subscription.duplicated; card.expiring. docs/billing.md has their fields.
+subscription.change_pending, subscription.change_expired, subscription.trial_ending, subscription.duplicated;
+card.expiring; billing.balance_credited. docs/billing.md has their fields.
 """
 
 import uuid
@@ -37,6 +38,9 @@ MAILS = {
     Event.TRIAL_ENDING: mail.TRIAL_ENDING,
     Event.CARD_EXPIRING: mail.CARD_EXPIRING,
     Event.SUBSCRIBED_TWICE: mail.SUBSCRIBED_TWICE,
+    Event.SUBSCRIPTION_CHANGED: mail.PLAN_CHANGED,
+    Event.CHANGE_PENDING: mail.CHANGE_PENDING,
+    Event.CHANGE_EXPIRED: mail.CHANGE_EXPIRED,
 }
 
 
@@ -62,6 +66,8 @@ class Money:
 
 def settled(payment: Payment, *, before: Money, posted: Posted) -> None:
     """Tell what a settlement has found out and posted, each once: `posted` of all events is what the journal has."""
+    if not before.was_settled and payment.to_balance:
+        balance_credited(payment)
     is_news = not before.was_settled and payment.kind in NEWS and payment.kept
     if payment.kind != Payment.Kind.TRIAL and (posted.granted or is_news):
         _bought(payment, posted.granted)
@@ -73,6 +79,17 @@ def settled(payment: Payment, *, before: Money, posted: Posted) -> None:
         events.emit(type_, user_id=payment.user_id, data=detail)
         if event is not None:
             _tell(event, payment.user_id, detail)
+
+
+def balance_credited(payment: Payment) -> None:
+    """Tell that prorations have left money on the customer's balance: renewals that it pays give fewer credits."""
+    detail = {
+        "payment": payment.pk,
+        "subscription": payment.subscription or None,
+        "amount": payment.to_balance,
+        "currency": payment.currency,
+    }
+    events.emit("billing.balance_credited", user_id=payment.user_id, data=detail)
 
 
 NEWS = {Payment.Kind.PACK, Payment.Kind.SUBSCRIPTION}
@@ -150,6 +167,9 @@ def account_changed(account: BillingAccount, before: BillingAccount) -> None:
         events.emit("subscription.created", user_id=account.pk, data=detail)
     elif _has_begun(account) and _settings(account) != _settings(before):
         events.emit("subscription.changed", user_id=account.pk, data=detail)
+        if _is_told_of_the_plan(account, before):
+            _tell(Event.SUBSCRIPTION_CHANGED, account.pk, detail)
+    _tell_of_what_waits(account, before)
     if _is_overdue(account) and not _is_overdue(before):
         events.emit("subscription.payment_failed", user_id=account.pk, data=detail)
         _tell(Event.PAYMENT_FAILED, account.pk, detail)
@@ -170,7 +190,48 @@ def _is_overdue(account: BillingAccount) -> bool:
 
 def _settings(account: BillingAccount) -> tuple[Any, ...]:
     """Return what somebody has chosen."""
-    return account.plan_id, account.cancel_at_period_end, account.stripe_status == PAUSED
+    return (
+        account.plan_id,
+        account.next_plan_id,
+        account.cancel_at_period_end,
+        account.stripe_status == PAUSED,
+    )
+
+
+def _is_told_of_the_plan(account: BillingAccount, before: BillingAccount) -> bool:
+    """When another plan is planned, or comes without having been planned. A planned end says for itself what is off."""
+    planned = account.next_plan_id is not None and account.next_plan_id != before.next_plan_id
+    came = account.plan_id != before.plan_id and account.plan_id not in {None, before.next_plan_id}
+    return planned or came
+
+
+def _tell_of_what_waits(account: BillingAccount, before: BillingAccount) -> None:
+    """A change that waits for its payment, and one that has not come, each once."""
+    waits, waited = (
+        (row.pending_plan_id, row.pending_expires_at) if row.pending_plan_id else None
+        for row in (account, before)
+    )
+    if waits == waited or account.subscription != before.subscription:
+        return
+    if waited is not None and before.pending_plan_id not in {account.plan_id, account.next_plan_id}:
+        detail = {**_subscription(account), **_waiting(before)}
+        events.emit("subscription.change_expired", user_id=account.pk, data=detail)
+        _tell(Event.CHANGE_EXPIRED, account.pk, detail)
+    if waits is not None:
+        detail = {**_subscription(account), **_waiting(account)}
+        events.emit("subscription.change_pending", user_id=account.pk, data=detail)
+        _tell(Event.CHANGE_PENDING, account.pk, detail)
+
+
+def _waiting(account: BillingAccount) -> Detail:
+    """Return what waits, or has waited, for its payment."""
+    plan = account.pending_plan
+    return {
+        "pending_plan": plan.code if plan else None,
+        "pending_name": plan.name if plan else None,
+        "pending_amount": plan.amount if plan else None,
+        "pending_expires_at": written(account.pending_expires_at),
+    }
 
 
 def _is_told_of_the_end(account: BillingAccount, before: BillingAccount) -> bool:
@@ -214,6 +275,9 @@ def _subscription(account: BillingAccount) -> Detail:
         "status": account.status,
         "plan": plan.code if plan else None,
         "name": plan.name if plan else None,
+        "next_plan": account.next_plan.code if account.next_plan else None,
+        "next_name": account.next_plan.name if account.next_plan else None,
+        "next_amount": account.next_plan.amount if account.next_plan else None,
         "amount": plan.amount if plan else None,
         "currency": plan.currency if plan else None,
         "current_period_end": written(account.current_period_end),

@@ -5,7 +5,7 @@ order and any number of times.
 somebody who looked later may have been here. Else it raises the version and posts, line by line, the difference between
 what the payment is worth now and what its journal rows come to. No call to Stripe is made under a lock.
 
-Locks: the payment's row, then the balance row.
+Locks: the payment's row, then the account's (billing/settlement/lifecycle.py), then the balance row.
 """
 
 import uuid
@@ -17,7 +17,7 @@ from django.utils import timezone
 from billing import customers
 from billing.errors import BillingUnavailable
 from billing.models import CustomerChange, Payment, PaymentLine
-from billing.settlement import lines, notices, posting, strangers
+from billing.settlement import lifecycle, lines, notices, posting, strangers
 from billing.stripe import gateway, sdk, shapes, snapshots
 from billing.stripe.snapshots import Snapshot
 
@@ -99,6 +99,8 @@ def _settle(payment: Payment, snapshot: Snapshot) -> None:
         _freeze(payment, snapshot)
     _take_over(payment, snapshot)
     rows = lines.take_over(payment, snapshot)
+    if payment.subscription and not before.was_settled:
+        lifecycle.paid(payment, {row.plan for row in rows if row.plan is not None})
     posted = posting.post(payment, rows, snapshot)
     _sum_up(payment, rows)
     notices.settled(payment, before=before, posted=posted)
@@ -121,7 +123,7 @@ def _freeze(payment: Payment, snapshot: Snapshot) -> None:
     """Freeze how much was paid, by what and when. Its kind follows from its lines."""
     payment.settled_at = timezone.now()
     payment.paid, payment.currency, payment.paid_at = snapshot.amount, snapshot.currency, snapshot.paid_at
-    payment.from_balance = max(0, snapshot.from_balance)
+    payment.from_balance, payment.to_balance = max(0, snapshot.from_balance), snapshot.to_balance
     payment.payment_intent, payment.subscription = snapshot.payment_intent, snapshot.subscription
     payment.kind, payment.quantity, payment.credits = Payment.Kind.OPEN, 0, 0
 

@@ -8,7 +8,7 @@ from billing.errors import BillingObjectNotFound, LastPaymentMethod, StripeObjec
 from billing.settlement import lifecycle
 from billing.shop import invoices, requests
 from billing.shop.requests import Attempt, Instruction, Made, Outcome
-from billing.stripe import gateway, mirror, sdk, shapes
+from billing.stripe import ending, gateway, mirror, sdk, shapes
 from billing.stripe.shapes import Object
 
 
@@ -60,7 +60,7 @@ def remove(*, user_id: uuid.UUID, payment_method: str, cancel_at_period_end: boo
         for subscription in [] if kept else _renewing(customer):
             if not cancel_at_period_end:
                 raise LastPaymentMethod
-            mirror.store(gateway.end_with_period(subscription=subscription["id"]))
+            mirror.store(ending.with_period(subscription["id"]))
         mirror.store(gateway.detach_payment_method(payment_method))
         lifecycle.follow(user_id)
 

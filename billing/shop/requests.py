@@ -35,7 +35,12 @@ PATIENCE = 4.0  # of one twin with the other
 POLL = 0.1
 LEASE = timedelta(seconds=12)
 STRIPE_REMEMBERS = timedelta(hours=23)
-ALONE = ("checkout", "subscribe")  # operations that may begin a subscription
+ALONE = (
+    "checkout",
+    "subscribe",
+    "change",
+    "end_trial",
+)  # operations that may begin a subscription or a period
 UNKNOWN = "unknown"  # how a try ended that may have made something
 
 Made = tuple[dict[str, Any], str]  # the answer, and the id of the object at Stripe
@@ -98,7 +103,7 @@ def carry_out(
 ) -> Outcome:
     """Return the first answer again, or `perform`'s. A refusal does not use the key up.
 
-    `alone`: never beside another request of the same user that could begin a subscription, whatever its key.
+    `alone`: never beside another request of the same user that could begin a subscription or a period.
     Raises UserNotFound, IdempotencyKeyReused, IdempotencyInProgress, and what `perform` raises.
     """
     with sdk.within(SECONDS):

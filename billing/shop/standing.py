@@ -10,6 +10,7 @@ from accounts.errors import UserNotFound
 from accounts.models import User
 from billing import customers
 from billing.models import BillingAccount
+from billing.settlement import standing_plans
 from billing.stripe import mirror, shapes
 from billing.stripe.shapes import Object
 
@@ -39,6 +40,12 @@ def subscriptions(user_id: uuid.UUID) -> QuerySet[Subscription]:
     return mirror.subscriptions(_customer(user_id))
 
 
+def account_row(user_id: uuid.UUID) -> BillingAccount | None:
+    """Return the account's row with its plans."""
+    rows = BillingAccount.objects.select_related("plan", "next_plan", "pending_plan")
+    return rows.filter(pk=user_id).first()
+
+
 def invoices(user_id: uuid.UUID) -> QuerySet[Invoice]:
     """Return the invoices that were drawn up: a draft is nobody's yet."""
     return mirror.invoices(_customer(user_id)).exclude(stripe_data__status="draft")
@@ -63,13 +70,13 @@ def invoice_fields(data: Object) -> dict[str, Any]:
 
 def account(user_id: uuid.UUID) -> tuple[str, dict[str, Any] | None]:
     """Return the account's status, and its subscription: the current one, or the last."""
-    row = BillingAccount.objects.filter(pk=user_id).select_related("plan").first()
+    row = account_row(user_id)
     if row is None or not row.subscription:
         return BillingAccount.Status.NONE.value, None
     subscription = {
         "id": row.subscription,
-        "plan": row.plan.code if row.plan else None,
         "status": row.stripe_status,
+        **standing_plans.of_account(row).answer(),
         "current_period_end": shapes.written(row.current_period_end),
         "cancel_at_period_end": row.cancel_at_period_end,
     }

@@ -1,4 +1,5 @@
-"""Subscriptions: begun with a stored card, moved to another plan, ended with the period or at once, taken up again.
+"""Subscriptions: begun with a stored card, ended with the period or at once, taken up again. Changes of plan:
+billing/shop/plan_changes.py.
 
 Stripe keeps them; after each change the account's status follows on the spot, and its event does the same again.
 """
@@ -20,15 +21,13 @@ from billing.errors import (
     StripeObjectMissing,
     TrialUsed,
 )
-from billing.models import Plan
-from billing.models.catalogue import plan_named, plan_of
-from billing.settlement import lifecycle, settle, trial
+from billing.models import BillingAccount, Plan
+from billing.models.catalogue import plan_named
+from billing.settlement import lifecycle, settle, standing_plans, trial
 from billing.shop import payment_methods, requests
 from billing.shop.requests import Attempt, Instruction, Made, Outcome
-from billing.stripe import gateway, mirror, sdk, shapes
+from billing.stripe import ending, gateway, mirror, sdk, shapes
 from billing.stripe.shapes import ENDED_SUBSCRIPTIONS, Object
-
-NEEDS_THE_USER = frozenset({"requires_action", "requires_confirmation"})
 
 log = structlog.get_logger("billing")
 
@@ -58,8 +57,8 @@ def create(
                 _claim_trial(attempt, fingerprint)
             begun = _begin(attempt, plan, customer, payment_method, has_trial=has_trial)
         subscription = _require_paid(begun)
-        _follow(instruction.user_id, subscription)
-        return answer(subscription, plan=plan.code, with_secret=True), subscription["id"]
+        follow(instruction.user_id, subscription)
+        return answer(subscription, with_secret=True), subscription["id"]
 
     return requests.carry_out(instruction, perform, alone=True)
 
@@ -139,85 +138,62 @@ def _require_paid(begun: Object) -> Object:
     subscription = gateway.retrieve_begun_subscription(begun["id"])
     if subscription["status"] in ENDED_SUBSCRIPTIONS:
         raise PaymentFailed
-    if subscription["status"] == "incomplete" and (declined := _decline(subscription)) is not None:
+    if subscription["status"] == "incomplete" and (declined := lifecycle.decline(subscription)) is not None:
         gateway.cancel_subscription(subscription=subscription["id"])
         raise PaymentFailed(decline_code=declined)
     return subscription
 
 
-def _decline(subscription: Object) -> str | None:
-    """Why the first payment was refused; None where it waits for the user, or for a card."""
-    intents = shapes.invoice_open_intents(subscription.get("latest_invoice") or {})
-    for intent in map(gateway.retrieve_payment_intent, intents):
-        error = intent.get("last_payment_error") or {}
-        if error and intent["status"] not in NEEDS_THE_USER:
-            return str(error.get("decline_code") or error.get("code") or "declined")
-    return None
-
-
 # ---------------------------------------------------------------- afterwards
 
 
-def change(instruction: Instruction, *, subscription_id: str, plan_code: str) -> Outcome:
-    """Move to another plan, paid for from the next invoice on (`gateway.change_subscription`)."""
-
-    def perform(attempt: Attempt) -> Made:
-        requests.require_active(instruction.user_id)
-        plan = _subscription_plan(plan_code)
-        found = own(user_id=instruction.user_id, subscription_id=subscription_id)
-        require_alive(found)
-        if shapes.subscription_price(found) != plan.stripe_price:
-            found = gateway.change_subscription(
-                subscription=subscription_id,
-                item=shapes.subscription_items(found)[0]["id"],
-                price=plan.stripe_price,
-                key=attempt.key,
-            )
-        _follow(instruction.user_id, found)
-        return answer(found, plan=plan.code), subscription_id
-
-    return requests.carry_out(instruction, perform, status=200)
-
-
 def end_trial(instruction: Instruction, *, subscription_id: str) -> Outcome:
-    """Begin the first paid period now. Raises PaymentFailed, and then the trial goes on."""
+    """Begin the first paid period now, with the plan that was planned for it. Raises PaymentFailed, and then the trial
+    goes on."""
 
     def perform(attempt: Attempt) -> Made:
         requests.require_active(instruction.user_id)
         found = own(user_id=instruction.user_id, subscription_id=subscription_id)
         require_alive(found)
         if found["status"] == "trialing":
-            found = gateway.end_trial(subscription=subscription_id, key=attempt.key)
+            _take_what_is_planned(found)
+            gateway.end_trial(subscription=subscription_id, key=attempt.key)
+            found = gateway.retrieve_subscription(subscription_id)
         elif not attempt.is_repeat:
             raise BillingRejected("This subscription is in no trial.", reason="not_in_trial")
-        _follow(instruction.user_id, found)
+        follow(instruction.user_id, found, paid_first=True)
         return answer(found), subscription_id
 
-    return requests.carry_out(instruction, perform, status=200)
+    return requests.carry_out(instruction, perform, status=200, alone=True)
+
+
+def _take_what_is_planned(found: Object) -> None:
+    """A schedule has the trial's old end for its date."""
+    price = shapes.next_price(found)
+    ending.release(found)
+    if price:
+        item = shapes.subscription_items(found)[0]["id"]
+        gateway.set_price(subscription=found["id"], item=item, price=price)
 
 
 def cancel(*, user_id: uuid.UUID, subscription_id: str, at_period_end: bool) -> dict[str, Any]:
-    """One that has ended stays as it is."""
+    """End it, and drop what would have changed it. One that has ended stays as it is."""
     with sdk.within():
         found = own(user_id=user_id, subscription_id=subscription_id)
         if found["status"] not in ENDED_SUBSCRIPTIONS:
-            if at_period_end:
-                found = found if shapes.ends(found) else gateway.end_with_period(subscription=subscription_id)
-            else:
-                found = gateway.cancel_subscription(subscription=subscription_id)
-            _follow(user_id, found)
+            found = (ending.with_period if at_period_end else ending.at_once)(subscription_id)
+            follow(user_id, found)
     return answer(found)
 
 
 def resume(*, user_id: uuid.UUID, subscription_id: str) -> dict[str, Any]:
-    """Takes a planned end back. What has ended is begun anew instead."""
+    """Take a planned end back. Raises BillingRejected for one that has ended: another one begins instead."""
     requests.require_active(user_id)
     with sdk.within():
         found = own(user_id=user_id, subscription_id=subscription_id)
         require_alive(found)
-        if shapes.ends(found):
-            found = gateway.take_end_back(subscription=found)
-        _follow(user_id, found)
+        found = ending.take_back(found)
+        follow(user_id, found)
     return answer(found)
 
 
@@ -240,12 +216,15 @@ def require_alive(found: Object) -> None:
         raise BillingRejected("This subscription has ended.", reason="subscription_ended")
 
 
-def _follow(user_id: uuid.UUID, subscription: Object) -> None:
+def follow(user_id: uuid.UUID, subscription: Object, *, paid_first: bool = False) -> None:
     """Credits and status without waiting for the event. What fails here the event makes up for."""
     mirror.store(subscription)
+    invoice = shapes.id_of(subscription.get("latest_invoice"))
     try:
+        if invoice and paid_first:
+            settle.settle(invoice)
         lifecycle.follow(user_id)
-        if invoice := shapes.id_of(subscription.get("latest_invoice")):
+        if invoice and not paid_first:
             settle.settle(invoice)
     except Problem as error:
         log.info("subscription_followed_later", reason=type(error).__name__)
@@ -254,22 +233,26 @@ def _follow(user_id: uuid.UUID, subscription: Object) -> None:
 # ---------------------------------------------------------------- the answer
 
 
-def answer(found: Object, *, plan: str | None = None, with_secret: bool = False) -> dict[str, Any]:
+def answer(found: Object, *, with_secret: bool = False) -> dict[str, Any]:
+    """Return a subscription that was fetched with its schedule, as it is answered."""
     secret = shapes.client_secret(found) if with_secret else ""
     trial_end = shapes.written(shapes.moment(found.get("trial_end")))
     cancel_at = shapes.written(shapes.moment(found.get("cancel_at")))
     return {
         "id": found["id"],
-        "plan": plan or _plan_code(found),
         "status": found["status"],
         "current_period_end": shapes.written(shapes.current_period_end(found)),
         "cancel_at_period_end": shapes.ends(found),
+        **standing_plans.of(found).answer(),
         **({"cancel_at": cancel_at} if cancel_at else {}),
         **({"trial_end": trial_end} if trial_end else {}),
         **({"client_secret": secret} if secret else {}),
     }
 
 
-def _plan_code(found: Object) -> str | None:
-    plan = plan_of(shapes.subscription_price(found))
-    return plan.code if plan else None
+def listed_answer(found: Object, account: BillingAccount | None) -> dict[str, Any]:
+    """Return one of our copies, which has no schedule: what follows the current one's plan is in the account."""
+    shown = answer(found)
+    if account is not None and account.subscription == found["id"]:
+        shown |= standing_plans.of_account(account).answer()
+    return shown

@@ -177,36 +177,75 @@ def create_subscription(
 
 
 def retrieve_subscription(subscription: str) -> Object:
-    return ask(client().v1.subscriptions.retrieve, subscription, expand=["default_payment_method"])
+    return ask(
+        client().v1.subscriptions.retrieve, subscription, expand=["default_payment_method", "schedule"]
+    )
 
 
 def retrieve_begun_subscription(subscription: str) -> Object:
-    """Retrieve it with what its first payment still needs."""
+    """Retrieve it with what the payment that it waits for still needs."""
     return ask(
         client().v1.subscriptions.retrieve,
         subscription,
-        expand=["latest_invoice.confirmation_secret", "latest_invoice.payments", "pending_setup_intent"],
+        expand=[
+            "latest_invoice.confirmation_secret",
+            "latest_invoice.payments",
+            "pending_setup_intent",
+            "schedule",
+        ],
     )
 
 
 def list_subscriptions(*, customer: str) -> list[Object]:
-    """List all, the ended ones included, newest first."""
-    return ask_all(client().v1.subscriptions.list, customer=customer, status="all")
+    """List all with their schedules, the ended ones included, newest first."""
+    call = client().v1.subscriptions.list
+    return ask_all(call, customer=customer, status="all", expand=["data.schedule"])
 
 
-def change_subscription(*, subscription: str, item: str, price: str, key: str) -> Object:
-    """Moves the one item to another price, which counts from the next invoice on; another interval begins at once.
+def change_now(*, subscription: str, item: str, price: str, key: str) -> Object:
+    """Begin a whole period at another price now, and bill it whole: the change comes with its payment, or not at all.
 
-    Nothing is prorated: a period's credits are given whole when it begins, so who got the unused rest of its price back
-    could go up before each renewal and down after it, and have the dear plan's credits for the cheap one's price.
+    Nothing is prorated (docs/decisions/0022-billing-settlement.md).
     """
     return ask(
         client().v1.subscriptions.update,
         subscription,
         items=[{"id": item, "price": price}],
+        billing_cycle_anchor="now",
         proration_behavior="none",
+        payment_behavior="pending_if_incomplete",
         key=key,
     )
+
+
+def preview_change(*, subscription: str, item: str, price: str, now: bool) -> Object:
+    """Return the invoice that a change would lead to, without making it."""
+    details = {"items": [{"id": item, "price": price}], "proration_behavior": "none"}
+    anchor = {"billing_cycle_anchor": "now"} if now else {}
+    call = client().v1.invoices.create_preview
+    return ask(call, subscription=subscription, subscription_details={**details, **anchor})
+
+
+def create_schedule(*, subscription: str, key: str) -> Object:
+    """Have a schedule manage a subscription: its running period is the one phase. Others take a second call."""
+    return ask(client().v1.subscription_schedules.create, from_subscription=subscription, key=key)
+
+
+def phase_schedule(*, schedule: str, phases: Sequence[Object], key: str) -> Object:
+    """Say what follows, after which the schedule lets the subscription go."""
+    call = client().v1.subscription_schedules.update
+    return ask(call, schedule, phases=list(phases), end_behavior="release", key=key)
+
+
+def release_schedule(schedule: str) -> Object:
+    """Let a subscription go on as it is, an end that is planned included."""
+    return ask(client().v1.subscription_schedules.release, schedule, preserve_cancel_date=True)
+
+
+def set_price(*, subscription: str, item: str, price: str) -> Object:
+    """Have another price from the next invoice on. Nothing is prorated."""
+    items = [{"id": item, "price": price}]
+    return ask(client().v1.subscriptions.update, subscription, items=items, proration_behavior="none")
 
 
 def end_trial(*, subscription: str, key: str) -> Object:
@@ -248,6 +287,10 @@ def retrieve_invoice(invoice: str) -> Object:
 def pay_invoice(*, invoice: str, payment_method: str | None = None, key: str | None = None) -> Object:
     """Try to collect an open one, with this card or with the one that it would be charged to."""
     return ask(client().v1.invoices.pay, invoice, payment_method=payment_method, key=key)
+
+
+def void_invoice(invoice: str) -> Object:
+    return ask(client().v1.invoices.void_invoice, invoice)
 
 
 def list_invoice_lines(invoice: str) -> list[Object]:

@@ -28,10 +28,14 @@ DESTRUCTIVE = frozenset(
     {"price.deleted", "product.deleted", "plan.deleted", "customer.deleted", "coupon.deleted"}
 )
 
+UNREAD = (
+    "subscription_schedule."  # nobody reads copies of these: a subscription is asked for with its schedule
+)
+
 
 def mirror(event: dict[str, Any]) -> None:
     """Let dj-stripe follow an event: it fetches the object again and stores it. Raises whatever it raises."""
-    if event["type"] in DESTRUCTIVE:
+    if event["type"] in DESTRUCTIVE or event["type"].startswith(UNREAD):
         return
     Event.process(event)
     if event["type"] == "payment_method.detached":  # it has its holder's name, and no customer to find it by
@@ -78,7 +82,7 @@ def store(item: Object) -> None:
 def _without_secrets(item: Object) -> Object:
     """Drop secrets, which are for the payer only, and shrink to its id what was expanded: an object of its own."""
     kept = {name: value for name, value in item.items() if name != "client_secret"}
-    for name in ("latest_invoice", "pending_setup_intent", "default_payment_method"):
+    for name in ("latest_invoice", "pending_setup_intent", "default_payment_method", "schedule"):
         if isinstance(kept.get(name), dict):
             kept[name] = kept[name]["id"]
     return kept

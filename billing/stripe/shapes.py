@@ -54,6 +54,46 @@ def subscription_price(subscription: Object) -> str:
     return id_of(items[0].get("price")) if items else ""
 
 
+def pending_price(subscription: Object) -> str:
+    """Return the price of a change that waits for its payment; "" for none."""
+    items = (subscription.get("pending_update") or {}).get("subscription_items") or []
+    return id_of(items[0].get("price")) if items else ""
+
+
+def pending_until(subscription: Object) -> datetime | None:
+    return moment((subscription.get("pending_update") or {}).get("expires_at"))
+
+
+def is_paused(subscription: Object) -> bool:
+    """Tell whether nothing is collected: after a trial without a card, or because staff have paused it."""
+    return subscription["status"] == "paused" or bool(subscription.get("pause_collection"))
+
+
+def active_schedule(subscription: Object) -> Object | None:
+    """Return the schedule that manages it, if it was expanded."""
+    schedule = subscription.get("schedule")
+    return schedule if isinstance(schedule, dict) and schedule.get("status") == "active" else None
+
+
+def running_phase(schedule: Object) -> Object:
+    start = (schedule.get("current_phase") or {}).get("start_date")
+    return next(
+        (phase for phase in schedule["phases"] if phase["start_date"] == start), schedule["phases"][0]
+    )
+
+
+def following_phases(schedule: Object) -> list[Object]:
+    end = running_phase(schedule)["end_date"]
+    return [phase for phase in schedule["phases"] if phase["start_date"] >= end]
+
+
+def next_price(subscription: Object) -> str:
+    """Return the price that its schedule has for after this period; "" for none, or where it was not expanded."""
+    schedule = active_schedule(subscription)
+    following = following_phases(schedule) if schedule else []
+    return id_of(following[0]["items"][0].get("price")) if following else ""
+
+
 # ---------------------------------------------------------------- invoices
 
 
@@ -93,12 +133,12 @@ def invoice_open_intents(invoice: Object) -> list[str]:
 
 
 def client_secret(subscription: Object) -> str:
-    """Return what lets a front end confirm the first payment, or store the card for after the trial."""
+    """Return what lets a front end confirm the payment that it waits for, or store the card for after the trial."""
     invoice = subscription.get("latest_invoice")
     confirmation = (invoice.get("confirmation_secret") if isinstance(invoice, dict) else None) or {}
     setup = subscription.get("pending_setup_intent")
     pending = setup.get("client_secret") if isinstance(setup, dict) else None
-    is_waiting = subscription.get("status") == "incomplete"
+    is_waiting = subscription.get("status") == "incomplete" or bool(subscription.get("pending_update"))
     return str((confirmation.get("client_secret") if is_waiting else None) or pending or "")
 
 

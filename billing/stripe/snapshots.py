@@ -51,6 +51,7 @@ class Snapshot:
     paid_at: datetime
     lines: tuple[Line, ...] = ()
     rest: int = 0
+    to_balance: int = 0  # credited to the customer's balance, by an invoice below zero
     from_balance: int = 0  # taken from the customer's balance, as far as no proration had put it there
     refunded: int = 0
     noted_refunds: int = 0  # those of the refunds that credit notes account for
@@ -59,6 +60,7 @@ class Snapshot:
     payment_intent: str = ""
     subscription: str = ""
     is_first: bool = False  # of its subscription
+    is_change: bool = False  # of its plan, or whatever else begins a period by itself
     request: str = ""  # of a service, by which it was bought: not by which it renews
     collection: Collection = Collection.CARD
     # Of a trial:
@@ -109,6 +111,7 @@ def _of_invoice(invoice: Object) -> Snapshot:
         lines=lines,
         rest=int(invoice["total"]) - sum(line.amount for line in lines),
         from_balance=_from_balance(invoice),
+        to_balance=max(0, -shapes.applied_balance(invoice)) if int(invoice["total"]) < 0 else 0,
         refunded=sum(refunded for refunded, _ in lost),
         noted_refunds=noted_refunds,
         disputed=sum(disputed for _, disputed in lost),
@@ -116,6 +119,7 @@ def _of_invoice(invoice: Object) -> Snapshot:
         payment_intent=intents[0]["id"] if intents else "",
         subscription=shapes.invoice_subscription(invoice),
         is_first=_is_first(invoice),
+        is_change=invoice.get("billing_reason") == "subscription_update",
         request=shapes.request_of(shapes.invoice_metadata(invoice)) if _is_first(invoice) else "",
         collection=_collection(invoice, intents),
     )
@@ -193,12 +197,12 @@ def _with_trial(snapshot: Snapshot, lines: list[Object]) -> Snapshot:
         snapshot,
         trial_end=shapes.moment(shapes.period_of(lines)[1] or None),  # as it was planned when it began
         trial_holder=str(metadata.get("trial_holder") or snapshot.subscription),
-        fingerprint=shapes.fingerprint(_card(subscription)),
+        fingerprint=shapes.fingerprint(card_of(subscription)),
     )
 
 
-def _card(subscription: Object) -> Any:
-    """Return the fingerprint of the card that the trial will be paid with when it is over."""
+def card_of(subscription: Object) -> Any:
+    """Return the card that a subscription is paid with; None for none."""
     own = subscription.get("default_payment_method")
     if own:
         return own if isinstance(own, dict) else gateway.retrieve_payment_method(own)

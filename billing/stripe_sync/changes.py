@@ -15,8 +15,7 @@ from billing import customers
 from billing.errors import StripeObjectMissing
 from billing.models import CustomerChange, CustomerLink
 from billing.settlement import lifecycle
-from billing.stripe import gateway, sdk, shapes
-from billing.stripe.shapes import ENDED_SUBSCRIPTIONS
+from billing.stripe import ending, gateway, sdk
 from billing.stripe_sync import duplicates
 
 SECONDS_OF_A_RUN = 30.0
@@ -78,20 +77,19 @@ def _end_at_period(change: CustomerChange, customer: str) -> None:
     if not User.objects.filter(pk=change.user_id, status=User.Status.PENDING_DELETION).exists():
         return
     for found in gateway.list_subscriptions(customer=customer):
-        if found["status"] not in ENDED_SUBSCRIPTIONS and not shapes.ends(found):
-            gateway.end_with_period(subscription=found["id"])
+        ending.with_period(found["id"])
 
 
 def _end_subscription(change: CustomerChange, customer: str) -> None:
-    found = gateway.retrieve_subscription(change.subscription)
-    if found["status"] not in ENDED_SUBSCRIPTIONS:
-        gateway.cancel_subscription(subscription=change.subscription)
+    ending.at_once(change.subscription)
 
 
 def _delete(change: CustomerChange, customer: str) -> None:
     """Delete those too that staff have said are theirs. Most former ones are gone at Stripe already."""
     for known in customers.all_of(change.user_id):
         with suppress(StripeObjectMissing):
+            for found in filter(lifecycle.is_alive, gateway.list_subscriptions(customer=known)):
+                ending.free(found)
             gateway.delete_customer(customer=known)
 
 

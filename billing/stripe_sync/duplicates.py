@@ -4,7 +4,7 @@ from django.conf import settings
 
 from billing.models import BillingAccount, CustomerChange, Payment
 from billing.settlement import settle
-from billing.stripe import gateway, shapes
+from billing.stripe import ending, gateway, shapes
 from billing.stripe.shapes import ENDED_SUBSCRIPTIONS, Object
 from credits.models import CreditTransaction, TransactionType
 
@@ -18,8 +18,8 @@ def end_renewal(change: CustomerChange, customer: str) -> None:
     payment = _to_give_back(change, found) if settings.BILLING_REFUND_DUPLICATES else None
     if payment is not None:
         give_back(payment, key=f"duplicate-{payment.pk}")
-    elif not shapes.ends(found):
-        gateway.end_with_period(subscription=change.subscription)
+    else:
+        ending.with_period(change.subscription)
 
 
 def _to_give_back(change: CustomerChange, found: Object) -> Payment | None:
@@ -53,8 +53,6 @@ def _has_used(payment: Payment) -> bool:
 
 def give_back(payment: Payment, *, key: str) -> None:
     """End a payment's subscription at once and refund all that is kept of it. Raises what the gateway raises."""
-    found = gateway.retrieve_subscription(payment.subscription)
-    if found["status"] not in ENDED_SUBSCRIPTIONS:
-        gateway.cancel_subscription(subscription=payment.subscription)
+    ending.at_once(payment.subscription)
     gateway.create_refund(payment_intent=payment.payment_intent, amount=None, metadata={}, key=key)
     settle.settle(payment.pk)

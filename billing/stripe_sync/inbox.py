@@ -115,7 +115,15 @@ HANDLERS: dict[str, Callable[[Object], Payment | None]] = {
     "customer.subscription.deleted": _customer,
     "customer.subscription.paused": _customer,
     "customer.subscription.resumed": _customer,
+    "customer.subscription.pending_update_applied": _customer,
+    "customer.subscription.pending_update_expired": _customer,
     "customer.subscription.trial_will_end": _trial,
+    "subscription_schedule.created": _customer,
+    "subscription_schedule.updated": _customer,
+    "subscription_schedule.released": _customer,
+    "subscription_schedule.canceled": _customer,
+    "subscription_schedule.completed": _customer,
+    "subscription_schedule.aborted": _customer,
 }
 
 

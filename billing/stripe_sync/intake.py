@@ -126,7 +126,7 @@ def about(type_: str, item: dict[str, Any]) -> str:
     """Return the id of what settling an event looks at; "" for an event that is looked at alone."""
     if type_ in ALONE:
         return ""
-    if type_ == "invoice.payment_failed" or type_.startswith("customer."):
+    if type_ == "invoice.payment_failed" or type_.startswith(("customer.", "subscription_schedule.")):
         return _storable(shapes.customer_of(item))
     if type_.startswith("checkout.session."):
         paid = shapes.id_of(item.get("invoice")) or shapes.id_of(item.get("payment_intent"))

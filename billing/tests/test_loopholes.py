@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -26,9 +27,8 @@ pytestmark = pytest.mark.django_db
 def move_to(subscription_id, price):
     subscription = gateway.retrieve_subscription(subscription_id)
     item = subscription["items"]["data"][0]["id"]
-    return gateway.change_subscription(
-        subscription=subscription_id, item=item, price=price, key=f"{price}-{timezone.now()}"
-    )
+    change: Any = {"items": [{"id": item, "price": price}], "proration_behavior": "none"}
+    return sdk.client().v1.subscriptions.update(subscription_id, change)
 
 
 class TestTrials:

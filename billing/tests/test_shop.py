@@ -271,9 +271,11 @@ class TestKeepingASubscription:
         return str(begun.json()["id"])
 
     def test_changed_without_proration(self, shop, stripe, ada, subscription):
-        changed = shop.post(f"subscriptions/{subscription}/change", user_id=ada.pk, plan="pro", key="k")
-        assert (changed.status_code, changed.json()["plan"]) == (200, "pro")
-        again = shop.post(f"subscriptions/{subscription}/change", user_id=ada.pk, plan="pro", key="k")
+        wish = {"user_id": ada.pk, "plan": "pro", "when": "period_end"}
+        changed = shop.post(f"subscriptions/{subscription}/change", key="k", **wish)
+        assert (changed.status_code, changed.json()["plan"]) == (200, "basic")
+        assert changed.json()["next_plan"] == "pro"
+        again = shop.post(f"subscriptions/{subscription}/change", key="k", **wish)
         assert again.headers["Idempotency-Replayed"] == "true"
         assert balance(shop, ada) == 200
         stripe.renew(subscription)

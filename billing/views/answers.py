@@ -10,6 +10,7 @@ from accounts.kit.responses import Response
 from billing.models import BillingAccount, Plan
 from billing.settlement import trial
 from billing.shop.requests import Outcome
+from billing.views.asked import ChangeMoment
 from credits.answers import BalanceAnswer
 from credits.views.examples import USER
 
@@ -59,16 +60,35 @@ class PaymentMethodAnswer(msgspec.Struct, kw_only=True):
 
 
 class SubscriptionAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """`status` is Stripe's. `client_secret`: the user must confirm something before it goes on (3-D Secure)."""
+    """`plan` was paid for last, `status` is Stripe's. `client_secret`: the user must confirm something (3-D Secure)."""
 
     id: str
     plan: str | None
     status: str
     current_period_end: datetime | None
     cancel_at_period_end: bool
+    next_plan: (
+        Annotated[str, Meta(description="Follows with the period, or waits to be paid.")] | UnsetType
+    ) = UNSET
+    pending_plan: (
+        Annotated[str, Meta(description="A change to it waits for its payment, and else expires.")]
+        | UnsetType
+    ) = UNSET
+    pending_expires_at: datetime | UnsetType = UNSET
     cancel_at: datetime | UnsetType = UNSET
     trial_end: datetime | UnsetType = UNSET
     client_secret: str | UnsetType = UNSET
+
+
+class ChangePreviewAnswer(msgspec.Struct, kw_only=True):
+    """`amount_due`, in the currency's smallest unit, is charged at `date`, and `credits` come with it."""
+
+    plan: str
+    when: ChangeMoment
+    date: datetime | None
+    amount_due: int
+    currency: str
+    credits: int
 
 
 class OpenInvoice(msgspec.Struct):
@@ -158,6 +178,14 @@ SUBSCRIPTION: dict[str, Any] = {
     "status": "active",
     "current_period_end": "2026-12-23T10:00:00Z",
     "cancel_at_period_end": False,
+}
+CHANGE_PREVIEW = {
+    "plan": "studio-yearly",
+    "when": "now",
+    "date": "2026-11-23T10:00:00Z",
+    "amount_due": 19000,
+    "currency": "eur",
+    "credits": 12000,
 }
 INVOICE = {
     "id": "in_1Nx",

@@ -3,7 +3,7 @@ what every order may be refused with.
 """
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -18,6 +18,7 @@ OF_EVERY_ORDER = (UserNotFound, AccountSuspended, AccountContested, BillingUnava
 SCOPES = {"GET": "billing:read", "POST": "billing:write", "DELETE": "billing:write"}
 
 PlanCode = Annotated[str, Meta(min_length=1, max_length=64, description="`code` of GET /v1/billing/plans.")]
+ChangeMoment = Literal["now", "period_end"]
 Quantity = Annotated[int, Meta(ge=1, le=1000)]
 Url = Annotated[
     str, Meta(min_length=1, max_length=2000, description="https, at one of BILLING_RETURN_HOSTS.")
@@ -44,7 +45,8 @@ def stripe_id(text: str) -> str:
 def instruction_of(request: ServiceRequest, operation: str, *, path: str = "") -> Instruction:
     """Return the instruction that a request with an Idempotency-Key gives. Null counts as not sent."""
     body: Any = request.data
-    fields = {name: value for name, value in msgspec.structs.asdict(body).items() if value is not None}
+    sent = msgspec.structs.asdict(body).items()
+    fields = {name: value for name, value in sent if value is not None and value is not msgspec.UNSET}
     return Instruction(
         service=request.auth.service,
         key=idempotency_key(request),

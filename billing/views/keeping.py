@@ -1,10 +1,11 @@
 """Stored cards, subscriptions and invoices of a user, and how the user stands."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 from django.db.models import QuerySet
+from msgspec import UNSET, Meta, UnsetType
 
 from accounts import tiers
 from accounts.errors import UserNotFound
@@ -16,19 +17,25 @@ from billing.errors import (
     BillingObjectNotFound,
     BillingRejected,
     BillingUnavailable,
+    CancellationPending,
+    ChangePending,
     LastPaymentMethod,
     PaymentFailed,
     PaymentMethodRequired,
+    PaymentOverdue,
     PlanNotFound,
     TrialUsed,
 )
 from billing.settlement import trial
-from billing.shop import invoices, payment_methods, standing, subscriptions
+from billing.shop import invoices, payment_methods, plan_changes, standing, subscriptions
+from billing.shop.plan_changes import When
 from billing.views.answers import (
     CARD,
+    CHANGE_PREVIEW,
     INVOICE,
     STATUS,
     SUBSCRIPTION,
+    ChangePreviewAnswer,
     DefaultAnswer,
     EligibilityAnswer,
     InvoiceAnswer,
@@ -40,6 +47,7 @@ from billing.views.answers import (
 from billing.views.asked import (
     OF_EVERY_ORDER,
     SCOPES,
+    ChangeMoment,
     OfUser,
     PaymentMethodId,
     PlanCode,
@@ -145,8 +153,10 @@ class Subscriptions(ListOfUser):
     def get(self, request: ServiceRequest) -> Response:
         """The user's, the ended ones included, also while Stripe is away."""
         user_id = self.query(request).user_id
-        rows = standing.subscriptions(user_id)
-        return self.listed(request, rows, user_id, lambda row: subscriptions.answer(row.stripe_data))
+        rows, account = standing.subscriptions(user_id), standing.account_row(user_id)
+        return self.listed(
+            request, rows, user_id, lambda row: subscriptions.listed_answer(row.stripe_data, account)
+        )
 
     @documented(
         "Start a subscription",
@@ -181,28 +191,72 @@ class ChangeSubscription(InternalEndpoint):
 
     class Body(tiers.Body):
         user_id: UUID
-        plan: PlanCode
+        plan: PlanCode | None = None
+        when: ChangeMoment | None = None
+        resume: Annotated[bool, Meta(description="Takes a planned end back.")] | None = None
+        next_plan: Annotated[None, Meta(description="Null undoes what was planned.")] | UnsetType = UNSET
 
     @documented(
         "Change a subscription",
         answer=SubscriptionAnswer,
         idempotent=True,
-        problems=(*OF_ITS_BUYER, PlanNotFound, PaymentFailed),
-        body_example={"user_id": USER, "plan": "studio-yearly"},
+        problems=(
+            *OF_ITS_BUYER, PlanNotFound, PaymentFailed, ChangePending, CancellationPending, PaymentOverdue,
+        ),
+        body_example={"user_id": USER, "plan": "studio-yearly", "when": "now"},
         example={**SUBSCRIPTION, "plan": "studio-yearly"},
     )  # fmt: skip
     def post(self, request: ServiceRequest, subscription_id: str) -> Response:
-        """Another plan, paid for from the next period on; another interval begins at once. Nothing is prorated: credits
-        that were given for a period are kept.
+        """Another plan. `now`: a whole period begins and is paid whole; its credits come on top of those that are
+        there. `period_end`: it follows this period, as `next_plan`. Without `when`, a dearer plan of the same or a
+        longer interval comes now, every other one with the period.
+
+        Where the bank asks the user, the answer has the old `plan`, `pending_plan` and `client_secret`, and the change
+        comes with its payment or expires. Declined, nothing has changed. Instead of `plan`, `"next_plan": null` undoes
+        what was planned.
         """
-        path = stripe_id(subscription_id)
+        path, body = stripe_id(subscription_id), request.data
+        instruction = instruction_of(request, "change", path=path)
+        undoes = body.next_plan is None
+        plan_changes.require_one_wish(plan=body.plan, undoes=undoes)
+        if undoes:
+            return outcome(plan_changes.keep(instruction, subscription_id=path))
         return outcome(
-            subscriptions.change(
-                instruction_of(request, "change", path=path),
+            plan_changes.change(
+                instruction,
                 subscription_id=path,
-                plan_code=request.data.plan,
+                plan_code=body.plan,
+                when=When(body.when) if body.when else None,
+                resume=body.resume is True,
             )
         )
+
+
+class ChangePreview(InternalEndpoint):
+    scope = "billing:read"
+
+    class Query(OfUser):
+        plan: PlanCode
+        when: ChangeMoment | None = None
+
+    @documented(
+        "Preview a change",
+        answer=ChangePreviewAnswer,
+        problems=(BillingObjectNotFound, PlanNotFound, PaymentOverdue, *OF_STRIPE),
+        example=CHANGE_PREVIEW,
+    )
+    def get(self, request: ServiceRequest, subscription_id: str) -> Response:
+        """Tells what a change would cost, with discounts, tax and the user's balance at Stripe, what it would give, and
+        when. Nothing is changed by it.
+        """
+        query = self.query(request)
+        found = plan_changes.preview(
+            user_id=query.user_id,
+            subscription_id=stripe_id(subscription_id),
+            plan_code=query.plan,
+            when=When(query.when) if query.when else None,
+        )
+        return Response(msgspec.convert(found, ChangePreviewAnswer))
 
 
 class EndTrial(InternalEndpoint):

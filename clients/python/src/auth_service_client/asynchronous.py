@@ -382,6 +382,13 @@ class AsyncBilling:
         key = idempotency_key or new_key()
         return await self._subscription(f"/{_part(subscription_id)}/change", body, key)
 
+    async def preview_change(
+        self, subscription_id: str, **query: Unpack[types.PreviewChangeQuery]
+    ) -> types.ChangePreviewAnswer:
+        path = f"/v1/billing/subscriptions/{_part(subscription_id)}/change-preview"
+        answer: types.ChangePreviewAnswer = await self._client.call("GET", path, query=query)
+        return answer
+
     async def cancel_subscription(
         self, subscription_id: str, **body: Unpack[types.CancelSubscriptionBody]
     ) -> types.SubscriptionAnswer:

@@ -238,6 +238,9 @@ class SubscriptionCreatedData(TypedDict):
     status: str
     plan: str | None
     name: str | None
+    next_plan: str | None
+    next_name: str | None
+    next_amount: int | None
     amount: int | None
     currency: str | None
     current_period_end: str | None
@@ -281,6 +284,9 @@ class SubscriptionChangedData(TypedDict):
     status: str
     plan: str | None
     name: str | None
+    next_plan: str | None
+    next_name: str | None
+    next_amount: int | None
     amount: int | None
     currency: str | None
     current_period_end: str | None
@@ -297,11 +303,70 @@ class SubscriptionChanged(TypedDict):
     data: SubscriptionChangedData
 
 
+class SubscriptionChangePendingData(TypedDict):
+    subscription: str
+    status: str
+    plan: str | None
+    name: str | None
+    next_plan: str | None
+    next_name: str | None
+    next_amount: int | None
+    amount: int | None
+    currency: str | None
+    current_period_end: str | None
+    cancel_at_period_end: bool
+    cancel_at: str | None
+    trial_end: str | None
+    pending_plan: str | None
+    pending_name: str | None
+    pending_amount: int | None
+    pending_expires_at: str | None
+
+
+class SubscriptionChangePending(TypedDict):
+    id: int
+    type: Literal["subscription.change_pending"]
+    created_at: str
+    user_id: str
+    data: SubscriptionChangePendingData
+
+
+class SubscriptionChangeExpiredData(TypedDict):
+    subscription: str
+    status: str
+    plan: str | None
+    name: str | None
+    next_plan: str | None
+    next_name: str | None
+    next_amount: int | None
+    amount: int | None
+    currency: str | None
+    current_period_end: str | None
+    cancel_at_period_end: bool
+    cancel_at: str | None
+    trial_end: str | None
+    pending_plan: str | None
+    pending_name: str | None
+    pending_amount: int | None
+    pending_expires_at: str | None
+
+
+class SubscriptionChangeExpired(TypedDict):
+    id: int
+    type: Literal["subscription.change_expired"]
+    created_at: str
+    user_id: str
+    data: SubscriptionChangeExpiredData
+
+
 class SubscriptionPaymentFailedData(TypedDict):
     subscription: str
     status: str
     plan: str | None
     name: str | None
+    next_plan: str | None
+    next_name: str | None
+    next_amount: int | None
     amount: int | None
     currency: str | None
     current_period_end: str | None
@@ -323,6 +388,9 @@ class SubscriptionTrialEndingData(TypedDict):
     status: str
     plan: str | None
     name: str | None
+    next_plan: str | None
+    next_name: str | None
+    next_amount: int | None
     amount: int | None
     currency: str | None
     current_period_end: str | None
@@ -344,6 +412,9 @@ class SubscriptionCanceledData(TypedDict):
     status: str
     plan: str | None
     name: str | None
+    next_plan: str | None
+    next_name: str | None
+    next_amount: int | None
     amount: int | None
     currency: str | None
     current_period_end: str | None
@@ -365,6 +436,9 @@ class SubscriptionDuplicatedData(TypedDict):
     status: str
     plan: str | None
     name: str | None
+    next_plan: str | None
+    next_name: str | None
+    next_amount: int | None
     amount: int | None
     currency: str | None
     current_period_end: str | None
@@ -396,6 +470,21 @@ class CardExpiring(TypedDict):
     created_at: str
     user_id: str
     data: CardExpiringData
+
+
+class BillingBalanceCreditedData(TypedDict):
+    payment: str
+    subscription: str | None
+    amount: int
+    currency: str
+
+
+class BillingBalanceCredited(TypedDict):
+    id: int
+    type: Literal["billing.balance_credited"]
+    created_at: str
+    user_id: str
+    data: BillingBalanceCreditedData
 
 
 class BillingStatusChangedData(TypedDict):
@@ -430,11 +519,14 @@ Event = (
     | SubscriptionCreated
     | SubscriptionRenewed
     | SubscriptionChanged
+    | SubscriptionChangePending
+    | SubscriptionChangeExpired
     | SubscriptionPaymentFailed
     | SubscriptionTrialEnding
     | SubscriptionCanceled
     | SubscriptionDuplicated
     | CardExpiring
+    | BillingBalanceCredited
     | BillingStatusChanged
 )
 """What the service tells. New types may come: ignore those you do not know."""

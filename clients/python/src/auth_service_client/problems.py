@@ -53,8 +53,16 @@ class BodyUnreadable(Problem):
     """The body ended early or is not framed as HTTP requires."""
 
 
+class CancellationPending(Problem):
+    """This subscription is going to end. To keep and change it, send resume with true."""
+
+
 class CaptureExceedsHold(Problem):
     """A capture cannot exceed what is held."""
+
+
+class ChangePending(Problem):
+    """Another change of this subscription waits for its payment. Pay it, or wait until it expires."""
 
 
 class CursorInvalid(Problem):
@@ -188,7 +196,9 @@ BY_CODE: dict[str, type[Problem]] = {
     "billing_unavailable": BillingUnavailable,
     "body_too_large": BodyTooLarge,
     "body_unreadable": BodyUnreadable,
+    "cancellation_pending": CancellationPending,
     "capture_exceeds_hold": CaptureExceedsHold,
+    "change_pending": ChangePending,
     "cursor_invalid": CursorInvalid,
     "feature_not_found": FeatureNotFound,
     "hold_not_found": HoldNotFound,

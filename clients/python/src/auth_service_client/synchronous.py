@@ -376,6 +376,13 @@ class Billing:
         key = idempotency_key or new_key()
         return self._subscription(f"/{_part(subscription_id)}/change", body, key)
 
+    def preview_change(
+        self, subscription_id: str, **query: Unpack[types.PreviewChangeQuery]
+    ) -> types.ChangePreviewAnswer:
+        path = f"/v1/billing/subscriptions/{_part(subscription_id)}/change-preview"
+        answer: types.ChangePreviewAnswer = self._client.call("GET", path, query=query)
+        return answer
+
     def cancel_subscription(
         self, subscription_id: str, **body: Unpack[types.CancelSubscriptionBody]
     ) -> types.SubscriptionAnswer:

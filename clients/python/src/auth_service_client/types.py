@@ -84,9 +84,23 @@ class CaptureHoldBody(TypedDict):
     metadata: NotRequired[dict[str, Any] | None]
 
 
+class ChangePreviewAnswer(TypedDict):
+    """`amount_due`, in the currency's smallest unit, is charged at `date`, and `credits` come with it."""
+
+    plan: str
+    when: Literal["now", "period_end"]
+    date: str | None
+    amount_due: int
+    currency: str
+    credits: int
+
+
 class ChangeSubscriptionBody(TypedDict):
     user_id: str | UUID
-    plan: str
+    plan: NotRequired[str | None]
+    when: NotRequired[Literal["now", "period_end"] | None]
+    resume: NotRequired[bool | None]
+    next_plan: NotRequired[None]
 
 
 class CheckoutSessionsBody(TypedDict):
@@ -373,8 +387,8 @@ class StatusAnswer(TypedDict):
 
 
 class SubscriptionAnswer(TypedDict):
-    """`status` is Stripe's. `client_secret`: the user must confirm something before it goes on (3-D
-    Secure).
+    """`plan` was paid for last, `status` is Stripe's. `client_secret`: the user must confirm something
+    (3-D Secure).
     """
 
     id: str
@@ -382,6 +396,9 @@ class SubscriptionAnswer(TypedDict):
     status: str
     current_period_end: str | None
     cancel_at_period_end: bool
+    next_plan: NotRequired[str]
+    pending_plan: NotRequired[str]
+    pending_expires_at: NotRequired[str]
     cancel_at: NotRequired[str]
     trial_end: NotRequired[str]
     client_secret: NotRequired[str]
@@ -499,6 +516,12 @@ class RemoveStoredCardQuery(TypedDict):
 class ListSubscriptionsQuery(TypedDict):
     user_id: str | UUID
     limit: NotRequired[int]
+
+
+class PreviewChangeQuery(TypedDict):
+    user_id: str | UUID
+    plan: str
+    when: NotRequired[Literal["now", "period_end"] | None]
 
 
 class ListInvoicesQuery(TypedDict):

@@ -133,7 +133,7 @@ export interface SubscriptionCreated {
   type: "subscription.created";
   created_at: string;
   user_id: string;
-  data: { subscription: string; status: string; plan: string | null; name: string | null; amount: number | null; currency: string | null; current_period_end: string | null; cancel_at_period_end: boolean; cancel_at: string | null; trial_end: string | null };
+  data: { subscription: string; status: string; plan: string | null; name: string | null; next_plan: string | null; next_name: string | null; next_amount: number | null; amount: number | null; currency: string | null; current_period_end: string | null; cancel_at_period_end: boolean; cancel_at: string | null; trial_end: string | null };
 }
 
 export interface SubscriptionRenewed {
@@ -149,7 +149,23 @@ export interface SubscriptionChanged {
   type: "subscription.changed";
   created_at: string;
   user_id: string;
-  data: { subscription: string; status: string; plan: string | null; name: string | null; amount: number | null; currency: string | null; current_period_end: string | null; cancel_at_period_end: boolean; cancel_at: string | null; trial_end: string | null };
+  data: { subscription: string; status: string; plan: string | null; name: string | null; next_plan: string | null; next_name: string | null; next_amount: number | null; amount: number | null; currency: string | null; current_period_end: string | null; cancel_at_period_end: boolean; cancel_at: string | null; trial_end: string | null };
+}
+
+export interface SubscriptionChangePending {
+  id: number;
+  type: "subscription.change_pending";
+  created_at: string;
+  user_id: string;
+  data: { subscription: string; status: string; plan: string | null; name: string | null; next_plan: string | null; next_name: string | null; next_amount: number | null; amount: number | null; currency: string | null; current_period_end: string | null; cancel_at_period_end: boolean; cancel_at: string | null; trial_end: string | null; pending_plan: string | null; pending_name: string | null; pending_amount: number | null; pending_expires_at: string | null };
+}
+
+export interface SubscriptionChangeExpired {
+  id: number;
+  type: "subscription.change_expired";
+  created_at: string;
+  user_id: string;
+  data: { subscription: string; status: string; plan: string | null; name: string | null; next_plan: string | null; next_name: string | null; next_amount: number | null; amount: number | null; currency: string | null; current_period_end: string | null; cancel_at_period_end: boolean; cancel_at: string | null; trial_end: string | null; pending_plan: string | null; pending_name: string | null; pending_amount: number | null; pending_expires_at: string | null };
 }
 
 export interface SubscriptionPaymentFailed {
@@ -157,7 +173,7 @@ export interface SubscriptionPaymentFailed {
   type: "subscription.payment_failed";
   created_at: string;
   user_id: string;
-  data: { subscription: string; status: string; plan: string | null; name: string | null; amount: number | null; currency: string | null; current_period_end: string | null; cancel_at_period_end: boolean; cancel_at: string | null; trial_end: string | null };
+  data: { subscription: string; status: string; plan: string | null; name: string | null; next_plan: string | null; next_name: string | null; next_amount: number | null; amount: number | null; currency: string | null; current_period_end: string | null; cancel_at_period_end: boolean; cancel_at: string | null; trial_end: string | null };
 }
 
 export interface SubscriptionTrialEnding {
@@ -165,7 +181,7 @@ export interface SubscriptionTrialEnding {
   type: "subscription.trial_ending";
   created_at: string;
   user_id: string;
-  data: { subscription: string; status: string; plan: string | null; name: string | null; amount: number | null; currency: string | null; current_period_end: string | null; cancel_at_period_end: boolean; cancel_at: string | null; trial_end: string | null };
+  data: { subscription: string; status: string; plan: string | null; name: string | null; next_plan: string | null; next_name: string | null; next_amount: number | null; amount: number | null; currency: string | null; current_period_end: string | null; cancel_at_period_end: boolean; cancel_at: string | null; trial_end: string | null };
 }
 
 export interface SubscriptionCanceled {
@@ -173,7 +189,7 @@ export interface SubscriptionCanceled {
   type: "subscription.canceled";
   created_at: string;
   user_id: string;
-  data: { subscription: string; status: string; plan: string | null; name: string | null; amount: number | null; currency: string | null; current_period_end: string | null; cancel_at_period_end: boolean; cancel_at: string | null; trial_end: string | null };
+  data: { subscription: string; status: string; plan: string | null; name: string | null; next_plan: string | null; next_name: string | null; next_amount: number | null; amount: number | null; currency: string | null; current_period_end: string | null; cancel_at_period_end: boolean; cancel_at: string | null; trial_end: string | null };
 }
 
 export interface SubscriptionDuplicated {
@@ -181,7 +197,7 @@ export interface SubscriptionDuplicated {
   type: "subscription.duplicated";
   created_at: string;
   user_id: string;
-  data: { subscription: string; status: string; plan: string | null; name: string | null; amount: number | null; currency: string | null; current_period_end: string | null; cancel_at_period_end: boolean; cancel_at: string | null; trial_end: string | null; ending: string };
+  data: { subscription: string; status: string; plan: string | null; name: string | null; next_plan: string | null; next_name: string | null; next_amount: number | null; amount: number | null; currency: string | null; current_period_end: string | null; cancel_at_period_end: boolean; cancel_at: string | null; trial_end: string | null; ending: string };
 }
 
 export interface CardExpiring {
@@ -190,6 +206,14 @@ export interface CardExpiring {
   created_at: string;
   user_id: string;
   data: { payment_method: string; brand: string; last4: string; exp_month: number; exp_year: number };
+}
+
+export interface BillingBalanceCredited {
+  id: number;
+  type: "billing.balance_credited";
+  created_at: string;
+  user_id: string;
+  data: { payment: string; subscription: string | null; amount: number; currency: string };
 }
 
 export interface BillingStatusChanged {
@@ -221,9 +245,12 @@ export type ServiceEvent =
   | SubscriptionCreated
   | SubscriptionRenewed
   | SubscriptionChanged
+  | SubscriptionChangePending
+  | SubscriptionChangeExpired
   | SubscriptionPaymentFailed
   | SubscriptionTrialEnding
   | SubscriptionCanceled
   | SubscriptionDuplicated
   | CardExpiring
+  | BillingBalanceCredited
   | BillingStatusChanged;

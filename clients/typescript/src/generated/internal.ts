@@ -81,10 +81,23 @@ export interface CaptureHoldBody {
   metadata?: Record<string, unknown> | null;
 }
 
+/** `amount_due`, in the currency's smallest unit, is charged at `date`, and `credits` come with it. */
+export interface ChangePreviewAnswer {
+  plan: string;
+  when: "now" | "period_end";
+  date: string | null;
+  amount_due: number;
+  currency: string;
+  credits: number;
+}
+
 export interface ChangeSubscriptionBody {
   user_id: string;
-  /** `code` of GET /v1/billing/plans. */
-  plan: string;
+  plan?: string | null;
+  when?: "now" | "period_end" | null;
+  resume?: boolean | null;
+  /** Null undoes what was planned. */
+  next_plan?: null;
 }
 
 export interface CheckoutSessionsBody {
@@ -372,13 +385,18 @@ export interface StatusAnswer {
   credits: BalanceAnswer;
 }
 
-/** `status` is Stripe's. `client_secret`: the user must confirm something before it goes on (3-D Secure). */
+/** `plan` was paid for last, `status` is Stripe's. `client_secret`: the user must confirm something (3-D Secure). */
 export interface SubscriptionAnswer {
   id: string;
   plan: string | null;
   status: string;
   current_period_end: string | null;
   cancel_at_period_end: boolean;
+  /** Follows with the period, or waits to be paid. */
+  next_plan?: string;
+  /** A change to it waits for its payment, and else expires. */
+  pending_plan?: string;
+  pending_expires_at?: string;
   cancel_at?: string;
   trial_end?: string;
   client_secret?: string;
@@ -485,6 +503,12 @@ export interface RemoveStoredCardQuery {
 export interface ListSubscriptionsQuery {
   user_id: string;
   limit?: number;
+}
+
+export interface PreviewChangeQuery {
+  user_id: string;
+  plan: string;
+  when?: "now" | "period_end" | null;
 }
 
 export interface ListInvoicesQuery {

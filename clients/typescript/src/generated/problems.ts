@@ -143,12 +143,32 @@ export interface BodyUnreadableProblem {
   request_id: string;
 }
 
+/** This subscription is going to end. To keep and change it, send resume with true. */
+export interface CancellationPendingProblem {
+  type: string;
+  title: string;
+  status: 409;
+  code: "cancellation_pending";
+  detail: string;
+  request_id: string;
+}
+
 /** A capture cannot exceed what is held. */
 export interface CaptureExceedsHoldProblem {
   type: string;
   title: string;
   status: 409;
   code: "capture_exceeds_hold";
+  detail: string;
+  request_id: string;
+}
+
+/** Another change of this subscription waits for its payment. Pay it, or wait until it expires. */
+export interface ChangePendingProblem {
+  type: string;
+  title: string;
+  status: 409;
+  code: "change_pending";
   detail: string;
   request_id: string;
 }
@@ -817,7 +837,9 @@ export type KnownProblem =
   | BillingUnavailableProblem
   | BodyTooLargeProblem
   | BodyUnreadableProblem
+  | CancellationPendingProblem
   | CaptureExceedsHoldProblem
+  | ChangePendingProblem
   | CursorInvalidProblem
   | DeletionPendingProblem
   | EmailNotVerifiedProblem

@@ -13,7 +13,7 @@ export interface Address {
 }
 
 export interface AuthorizationURL {
-  /** Send the browser there, within ten minutes. */
+  /** Send the browser there, within 10 minutes. */
   authorization_url: string;
 }
 
@@ -160,7 +160,7 @@ export interface NewPasskey {
 }
 
 export interface Nonce {
-  /** For one ID token, within ten minutes. */
+  /** For one ID token, within 10 minutes. */
   nonce: string;
 }
 

@@ -1,0 +1,74 @@
+"""Tell which plan a subscription has, the one that was paid for last whatever its price says, and what follows it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from billing.models import BillingAccount, PaymentLine, Plan
+from billing.models.catalogue import plan_of
+from billing.stripe import shapes
+from billing.stripe.shapes import ENDED_SUBSCRIPTIONS, Object
+
+MOST_LINES = 20  # of one payment: the first ones are looked at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plans:
+    """`following` comes with the period, or is to be paid; `pending` comes with its payment, or expires."""
+
+    paid: Plan | None = None
+    following: Plan | None = None
+    pending: Plan | None = None
+    pending_until: datetime | None = None
+
+    def answer(self) -> dict[str, Any]:
+        """Return the fields that an answer about a subscription has of them."""
+        following = {"next_plan": self.following.code} if self.following else {}
+        pending = {"pending_plan": self.pending.code} if self.pending else {}
+        until = {"pending_expires_at": shapes.written(self.pending_until)} if self.pending else {}
+        return {"plan": self.paid.code if self.paid else None, **following, **pending, **until}
+
+
+def of(subscription: Object, *, is_paid: bool = False) -> Plans:
+    """Return the plans of a subscription that was fetched with its schedule. `is_paid`: its price surely is, though no
+    payment here may say so yet."""
+    priced = plan_of(shapes.subscription_price(subscription))
+    paid = priced if is_paid else paid_plan(subscription["id"], priced=priced)
+    if subscription["status"] in ENDED_SUBSCRIPTIONS:
+        return Plans(paid=paid)
+    scheduled = plan_of(shapes.next_price(subscription))
+    following = None if shapes.ends(subscription) else scheduled or priced
+    pending = plan_of(shapes.pending_price(subscription))
+    return Plans(
+        paid=paid,
+        following=None if following == paid else following,
+        pending=pending,
+        pending_until=shapes.pending_until(subscription) if pending else None,
+    )
+
+
+def is_paid_here(subscription: Object) -> bool:
+    """Tell whether the plan of its price was paid for last, as far as payments here say."""
+    priced = plan_of(shapes.subscription_price(subscription))
+    return paid_plan(subscription["id"], priced=priced) == priced
+
+
+def of_account(account: BillingAccount) -> Plans:
+    """Return those that an account had when Stripe was asked last."""
+    return Plans(
+        paid=account.plan,
+        following=account.next_plan,
+        pending=account.pending_plan,
+        pending_until=account.pending_expires_at,
+    )
+
+
+def paid_plan(subscription: str, *, priced: Plan | None) -> Plan | None:
+    """Return the plan of what was paid for last, or `priced` where that is among it, or nothing was paid."""
+    lines = PaymentLine.objects.filter(payment__subscription=subscription, plan__kind=Plan.Kind.SUBSCRIPTION)
+    newest = lines.select_related("plan").order_by(
+        "-payment__paid_at", "-payment__settled_at", "-credits", "pk"
+    )
+    rows = list(newest[:MOST_LINES]) if subscription else []
+    plans = [row.plan for row in rows if row.plan and row.payment_id == rows[0].payment_id]
+    return priced if priced in plans or not plans else plans[0]

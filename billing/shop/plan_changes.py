@@ -1,0 +1,288 @@
+"""Changes of plan: now, by a whole new period that is paid whole, or with the end of the period that is paid for.
+
+Nothing is prorated (docs/decisions/0022-billing-settlement.md). Every step looks at what is at Stripe first, so a
+request that was cut off anywhere goes on from there when it is repeated; two of one user never run beside each other.
+"""
+
+import uuid
+from enum import StrEnum
+from typing import Any
+
+from django.utils import timezone
+
+from accounts.kit.problems import ValidationFailed
+from billing.errors import (
+    BillingRejected,
+    BillingUnavailable,
+    CancellationPending,
+    ChangePending,
+    PaymentFailed,
+    PaymentOverdue,
+)
+from billing.models import BillingAccount, Plan
+from billing.models.catalogue import plan_named
+from billing.settlement import lifecycle, settle
+from billing.shop import requests, subscriptions
+from billing.shop.requests import Attempt, Instruction, Made, Outcome
+from billing.stripe import ending, gateway, sdk, shapes, snapshots
+from billing.stripe.shapes import Object
+
+DAYS = {"day": 1.0, "week": 7.0, "month": 30.4375, "year": 365.25}
+OVERDUE = ("past_due", "unpaid")
+
+
+class When(StrEnum):
+    NOW = "now"
+    PERIOD_END = "period_end"
+
+
+def change(
+    instruction: Instruction, *, subscription_id: str, plan_code: str, when: When | None, resume: bool
+) -> Outcome:
+    """Move to another plan. The one that the subscription has undoes what was planned.
+
+    Raises PlanNotFound, ChangePending, CancellationPending, PaymentOverdue, PaymentFailed, AccountSuspended.
+    """
+
+    def perform(attempt: Attempt) -> Made:
+        requests.require_active(instruction.user_id)
+        plan = plan_named(plan_code, kind=Plan.Kind.SUBSCRIPTION)
+        found = subscriptions.own(user_id=instruction.user_id, subscription_id=subscription_id)
+        _require_changeable(found)
+        found = _with_nothing_pending(attempt, found, plan)
+        if shapes.ends(found) and not resume:
+            raise CancellationPending
+        found = ending.take_back(found)
+        found = _move(attempt, found, plan, when)
+        subscriptions.follow(instruction.user_id, found, paid_first=True)
+        return subscriptions.answer(found, with_secret=True), _made(found)
+
+    return requests.carry_out(instruction, perform, status=200, alone=True)
+
+
+def keep(instruction: Instruction, *, subscription_id: str) -> Outcome:
+    """Undo what was planned for the end of the period."""
+
+    def perform(attempt: Attempt) -> Made:
+        requests.require_active(instruction.user_id)
+        found = subscriptions.own(user_id=instruction.user_id, subscription_id=subscription_id)
+        subscriptions.require_alive(found)
+        found = _released(found)
+        subscriptions.follow(instruction.user_id, found)
+        return subscriptions.answer(found), subscription_id
+
+    return requests.carry_out(instruction, perform, status=200, alone=True)
+
+
+def preview(*, user_id: uuid.UUID, subscription_id: str, plan_code: str, when: When | None) -> dict[str, Any]:
+    """Return what a change would cost, what it would give, and when. Raises what `change` would raise for it."""
+    with sdk.within():
+        plan = plan_named(plan_code, kind=Plan.Kind.SUBSCRIPTION)
+        found = subscriptions.own(user_id=user_id, subscription_id=subscription_id)
+        _require_changeable(found)
+        moment = _moment(found, plan, when)
+        invoice = gateway.preview_change(
+            subscription=subscription_id,
+            item=shapes.subscription_items(found)[0]["id"],
+            price=plan.stripe_price,
+            now=moment == When.NOW,
+        )
+    at = timezone.now() if moment == When.NOW else shapes.current_period_end(found)
+    return {
+        "plan": plan.code,
+        "when": moment.value,
+        "date": shapes.written(at),
+        "amount_due": int(invoice["amount_due"]),
+        "currency": invoice["currency"],
+        "credits": plan.credits * int(shapes.subscription_items(found)[0].get("quantity") or 0),
+    }
+
+
+# ---------------------------------------------------------------- what can be changed, and when
+
+
+def _require_changeable(found: Object) -> None:
+    """Refuse what has ended, has not begun, or is not paid for at the moment."""
+    subscriptions.require_alive(found)
+    if found["status"] == "incomplete":
+        raise BillingRejected("This subscription has not begun.", reason="subscription_incomplete")
+    if shapes.is_paused(found):
+        raise BillingRejected("This subscription is paused.", reason="subscription_paused")
+
+
+def _with_nothing_pending(attempt: Attempt, found: Object, plan: Plan) -> Object:
+    """Drop what a declined card has left. Raises ChangePending for what waits for the user, unless this request began
+    it and its answer was lost."""
+    if not found.get("pending_update"):
+        return found
+    is_ours = attempt.is_repeat and shapes.pending_price(found) == plan.stripe_price
+    if is_ours:
+        return found
+    until = shapes.pending_until(found)
+    is_known = BillingAccount.objects.filter(subscription=found["id"], pending_expires_at=until).exists()
+    if is_known or lifecycle.waits_for_user(gateway.retrieve_begun_subscription(found["id"])):
+        raise ChangePending
+    ending.drop_pending(found)
+    return gateway.retrieve_subscription(found["id"])
+
+
+def _moment(found: Object, plan: Plan, when: When | None) -> When:
+    """Return when a change comes. Raises BillingRejected where now is asked for and cannot be, PaymentOverdue."""
+    hindrance = _hindrance(found)
+    wanted = when or (When.NOW if not hindrance and _is_upgrade(found, plan) else When.PERIOD_END)
+    if wanted == When.NOW and hindrance:
+        raise BillingRejected("This subscription can be changed with its period alone.", reason=hindrance)
+    if wanted == When.NOW and found["status"] in OVERDUE:
+        raise PaymentOverdue("An invoice of this subscription is unpaid: pay it before a new period begins.")
+    return wanted
+
+
+def _hindrance(found: Object) -> str:
+    """Tell why no new period can begin now: a trial goes on until its end, and only cards are charged at once
+    (https://docs.stripe.com/billing/subscriptions/pending-updates). "" for nothing."""
+    if found["status"] == "trialing":
+        return "in_trial"
+    if found.get("collection_method") == "send_invoice":
+        return "invoices_are_sent"
+    card = snapshots.card_of(found)
+    return "not_a_card" if card and card.get("type") in shapes.DELAYED else ""
+
+
+def _is_upgrade(found: Object, plan: Plan) -> bool:
+    """Tell whether a plan costs more, in the same currency, for a period that is not shorter."""
+    price = shapes.subscription_items(found)[0].get("price") or {}
+    rhythm = price.get("recurring") or {}
+    is_comparable = price.get("unit_amount") is not None and price.get("currency") == plan.currency
+    length = DAYS.get(str(rhythm.get("interval")), 0.0) * int(rhythm.get("interval_count") or 1)
+    is_as_long = DAYS[plan.interval] * plan.interval_count >= length
+    return bool(is_comparable and is_as_long and plan.amount > int(price["unit_amount"]))
+
+
+# ---------------------------------------------------------------- moving
+
+
+def _move(attempt: Attempt, found: Object, plan: Plan, when: When | None) -> Object:
+    if shapes.subscription_price(found) == plan.stripe_price:
+        return _released(found)
+    if found.get("pending_update"):
+        return _judged(found["id"], plan)
+    if _moment(found, plan, when) == When.NOW:
+        return _now(attempt, found, plan)
+    return _with_period(attempt, found, plan)
+
+
+def _released(found: Object) -> Object:
+    if not found.get("schedule"):
+        return found
+    ending.release(found)
+    return gateway.retrieve_subscription(found["id"])
+
+
+def _made(found: Object) -> str:
+    """Return the invoice that a change was billed by: what was offered is found by it."""
+    return shapes.id_of(found.get("latest_invoice")) or str(found["id"])
+
+
+def _now(attempt: Attempt, found: Object, plan: Plan) -> Object:
+    """Bill a whole period. What was paid for before gives its credits first, and keeps them."""
+    if invoice := shapes.id_of(found.get("latest_invoice")):
+        settle.settle(invoice)
+    ending.release(found)
+    attempt.offer(plan)
+    gateway.change_now(
+        subscription=found["id"],
+        item=shapes.subscription_items(found)[0]["id"],
+        price=plan.stripe_price,
+        key=attempt.key,
+    )
+    return _judged(found["id"], plan)
+
+
+def _judged(subscription_id: str, plan: Plan) -> Object:
+    """Return it as it is now, changed or waiting for the user: the answer of a repeated call is as old as the first. A
+    declined card leaves nothing behind. Raises PaymentFailed."""
+    begun = gateway.retrieve_begun_subscription(subscription_id)
+    if shapes.subscription_price(begun) == plan.stripe_price:
+        return begun
+    if shapes.pending_price(begun) != plan.stripe_price:
+        raise PaymentFailed
+    declined = lifecycle.decline(begun)
+    if declined is None:
+        return begun
+    ending.drop_pending(begun)
+    after = gateway.retrieve_begun_subscription(subscription_id)
+    if shapes.subscription_price(after) == plan.stripe_price:
+        return after  # paid in between
+    raise PaymentFailed(decline_code=declined)
+
+
+def _with_period(attempt: Attempt, found: Object, plan: Plan) -> Object:
+    """Have a schedule change it with its period: made by one call, told the rest by another."""
+    if shapes.next_price(found) != plan.stripe_price:
+        schedule = _schedule(attempt, found)
+        try:
+            phases = _phases(schedule, plan)
+            gateway.phase_schedule(schedule=schedule["id"], phases=phases, key=f"{attempt.key}-phases")
+        except BillingRejected:
+            ending.release({"schedule": schedule["id"]})
+            raise
+    fresh = gateway.retrieve_subscription(found["id"])
+    if shapes.ends(fresh):
+        ending.release(fresh)
+        raise CancellationPending  # since this began
+    if shapes.next_price(fresh) != plan.stripe_price:
+        raise BillingUnavailable  # somebody has released it since
+    return fresh
+
+
+def _schedule(attempt: Attempt, found: Object) -> Object:
+    """Return one that has nothing but the running period: what an earlier try has left, or a new one."""
+    known = shapes.active_schedule(found)
+    if known is not None and _is_bare(known, found):
+        return known
+    ending.release(found)
+    return gateway.create_schedule(subscription=found["id"], key=f"{attempt.key}-schedule")
+
+
+def _is_bare(schedule: Object, found: Object) -> bool:
+    end = shapes.moment(shapes.running_phase(schedule)["end_date"])
+    return not shapes.following_phases(schedule) and end == shapes.current_period_end(found)
+
+
+def _phases(schedule: Object, plan: Plan) -> list[Object]:
+    """Return the running period as it is, and one period of the new plan after it."""
+    running = shapes.running_phase(schedule)
+    items = [_item(item) for item in running["items"]]
+    kept = _kept(running)
+    dates = {name: running[name] for name in ("start_date", "end_date", "trial_end") if running.get(name)}
+    following = [{**items[0], "price": plan.stripe_price}, *items[1:]]
+    length = {"interval": plan.interval, "interval_count": plan.interval_count}
+    return [
+        {**kept, **dates, "items": items, "proration_behavior": "none"},
+        {**kept, "items": following, "duration": length, "proration_behavior": "none"},
+    ]
+
+
+def _item(item: Object) -> Object:
+    return {"price": shapes.id_of(item["price"]), "quantity": item.get("quantity") or 1}
+
+
+def _kept(phase: Object) -> Object:
+    """Return what holds for both phases, as Stripe wants to be told again: discounts and the card."""
+    discounts = [
+        {"discount": shapes.id_of(one["discount"])}
+        if one.get("discount")
+        else {"coupon": shapes.id_of(one["coupon"])}
+        for one in phase.get("discounts") or []
+    ]
+    card = shapes.id_of(phase.get("default_payment_method"))
+    return {
+        **({"discounts": discounts} if discounts else {}),
+        **({"default_payment_method": card} if card else {}),
+    }
+
+
+def require_one_wish(*, plan: str | None, undoes: bool) -> None:
+    """Raises ValidationFailed unless another plan is named, or the planned one undone."""
+    if (plan is None) != undoes:
+        raise ValidationFailed(("plan", "invalid", "Send either plan, or next_plan with null."))

@@ -1,0 +1,64 @@
+"""End subscriptions, and take that back.
+
+What would change one later goes first: while a schedule manages it Stripe refuses to end it, and a change that is paid
+for after all would begin a period that nobody wants any more. Each can be repeated until it is done.
+"""
+
+from contextlib import suppress
+
+from billing.errors import BillingRejected
+from billing.stripe import gateway, shapes
+from billing.stripe.shapes import ENDED_SUBSCRIPTIONS, Object
+
+
+def at_once(subscription: str) -> Object:
+    """One that has ended stays as it is."""
+    found = gateway.retrieve_subscription(subscription)
+    if found["status"] in ENDED_SUBSCRIPTIONS:
+        return found
+    free(found)
+    return gateway.cancel_subscription(subscription=subscription)
+
+
+def with_period(subscription: str) -> Object:
+    """One whose end is planned, or that has ended, stays as it is."""
+    found = gateway.retrieve_subscription(subscription)
+    if found["status"] in ENDED_SUBSCRIPTIONS or (
+        shapes.ends(found) and shapes.active_schedule(found) is None
+    ):
+        return found
+    free(found)
+    try:
+        return gateway.end_with_period(subscription=subscription)
+    except BillingRejected:
+        free(gateway.retrieve_subscription(subscription))  # planned anew in between
+        return gateway.end_with_period(subscription=subscription)
+
+
+def take_back(found: Object) -> Object:
+    """Clear a planned end, if there is one."""
+    if not shapes.ends(found):
+        return found
+    release(found)
+    fresh = gateway.retrieve_subscription(found["id"])
+    return gateway.take_end_back(subscription=fresh) if shapes.ends(fresh) else fresh
+
+
+def free(found: Object) -> None:
+    """Drop what would change a subscription later."""
+    release(found)
+    drop_pending(found)
+
+
+def release(found: Object) -> None:
+    """Let it go on without a schedule, whoever has made that. One that was released before stays so."""
+    if schedule := shapes.id_of(found.get("schedule")):
+        with suppress(BillingRejected):
+            gateway.release_schedule(schedule)
+
+
+def drop_pending(found: Object) -> None:
+    """Void the invoice that a change waits for: with it Stripe forgets the change. One that is paid by now stays."""
+    if found.get("pending_update") and (invoice := shapes.id_of(found.get("latest_invoice"))):
+        with suppress(BillingRejected):
+            gateway.void_invoice(invoice)
