@@ -1,4 +1,5 @@
-"""A random walk through what a business meets: buying, renewing, paying late, refunds, disputes, credit notes, changes.
+"""A random walk through what a business meets: buying, renewing, paying late, refunds, disputes, credit notes, changes
+of plan now, with the period and by staff.
 
 Events come late, twice and in any order. At every step the journal has for each payment what it is worth, what was told
 adds up to what was posted, and the ledger verifies. What is worth is checked against the money at Stripe.
@@ -7,6 +8,7 @@ adds up to what was posted, and the ledger verifies. What is worth is checked ag
 import os
 from contextlib import suppress
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import stripe as stripe_sdk
@@ -21,18 +23,23 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from accounts.kit.problems import Problem
 from accounts.models import ServiceEvent, User
 from billing.models import Payment, PaymentLine, Plan
-from billing.settlement import posting, settle
-from billing.stripe import gateway, sdk
+from billing.settlement import lifecycle, posting, settle
+from billing.shop import plan_changes
+from billing.shop.requests import Instruction
+from billing.stripe import gateway, sdk, shapes
 from billing.stripe.sdk import client
 from billing.stripe_sync import inbox
 from billing.tests.conftest import Buyer
 from credits.models import UserCredit
 
 RUNS, STEPS = int(os.environ.get("BILLING_RUNS", "6")), int(os.environ.get("BILLING_STEPS", "20"))
-OF_MONEY = frozenset(name for name, handle in inbox.HANDLERS.items() if name.split(".")[0] != "customer")
+ALONE = ("customer.deleted", "customer.subscription.trial_will_end")
+HEARD = frozenset(inbox.HANDLERS.keys() - set(ALONE))
 PRICES = st.sampled_from(["price_sub_basic", "price_sub_pro"])
+PLANS = st.sampled_from(["basic", "pro"])
 CHANCE = st.randoms(use_true_random=False)
 
 
@@ -47,7 +54,7 @@ class Business(RuleBasedStateMachine):
         self.fake.reset()
         self.plans = self.make_plans()
         self.buyer = Buyer(self.fake, User.objects.create_user("walker@example.test"))
-        self.subscription = self.card = ""
+        self.subscription = self.card = self.asked_price = ""
         self.known = 0  # events of the fake that are known here
         self.waiting, self.seen = [], []
 
@@ -69,7 +76,7 @@ class Business(RuleBasedStateMachine):
     @precondition(lambda self: not self.subscription)
     @rule(price=PRICES, sent=st.booleans(), half=st.booleans())
     def subscribe(self, price, sent, half):
-        self.card = client().v1.payment_methods.attach("pm_card_visa", {"customer": self.buyer.customer}).id
+        self.card = self.attached("pm_card_visa")
         params: Any = {
             "customer": self.buyer.customer,
             "items": [{"price": price}],
@@ -113,6 +120,88 @@ class Business(RuleBasedStateMachine):
         item = gateway.retrieve_subscription(self.subscription)["items"]["data"][0]["id"]
         change: Any = {"items": [{"id": item, "price": price}], "proration_behavior": prorated}
         client().v1.subscriptions.update(self.subscription, change)
+
+    @precondition(lambda self: self.subscription)
+    @rule(plan=PLANS, card=st.sampled_from(["good", "broken", "asks"]))
+    def change_now(self, plan, card):
+        """Check that what is refused changes nothing."""
+        self.fake.break_card(self.card, "generic_decline" if card == "broken" else None)
+        asks = card == "asks"
+        if asks:
+            self.pay_with(self.attached("pm_card_authenticationRequired"))
+        before = self.priced()
+        done = self.change_of_plan(plan, when="now")
+        if asks:
+            self.pay_with(self.card)
+        self.fake.break_card(self.card, None)
+        found = gateway.retrieve_subscription(self.subscription)
+        assert done or self.priced() == before
+        assert asks or not found["pending_update"] or shapes.pending_price(found) == self.asked_price
+        if done and found["pending_update"]:
+            self.asked_price = shapes.pending_price(found)
+
+    @precondition(lambda self: self.subscription)
+    @rule(plan=PLANS)
+    def change_at_period_end(self, plan):
+        before = self.priced()
+        self.change_of_plan(plan, when="period_end")
+        assert self.priced() == before
+
+    @precondition(lambda self: self.subscription)
+    @rule()
+    def take_the_plan_back(self):
+        with suppress(Problem):
+            plan_changes.keep(self.instruction(), subscription_id=self.subscription)
+
+    @precondition(lambda self: self.pending())
+    @rule(confirmed=st.booleans())
+    def confirm_pending(self, confirmed):
+        """The user answers the bank's question, if it still stands."""
+        begun = gateway.retrieve_begun_subscription(self.subscription)
+        for intent in shapes.invoice_open_intents(begun["latest_invoice"]):
+            if gateway.retrieve_payment_intent(intent)["status"] == "requires_action":
+                self.fake.authenticate(intent, success=confirmed)
+                assert (self.priced() == self.asked_price) is confirmed
+
+    @precondition(lambda self: self.pending())
+    @rule()
+    def expire_pending(self):
+        before = self.priced()
+        self.fake.advance(to=self.pending()["expires_at"] - 1)
+        assert self.priced() == before
+        self.fake.advance(seconds=2)
+        assert not self.pending()
+
+    def change_of_plan(self, plan, *, when):
+        """As a service asks for it; false where it is refused."""
+        try:
+            plan_changes.change(
+                self.instruction(),
+                subscription_id=self.subscription,
+                plan_code=plan,
+                when=plan_changes.When(when),
+                resume=False,
+            )
+        except Problem:
+            return False
+        return True
+
+    def instruction(self):
+        return Instruction(
+            service="shop", key=uuid4().hex, user_id=self.buyer.id, operation="change", fields={}
+        )
+
+    def attached(self, card):
+        return client().v1.payment_methods.attach(card, {"customer": self.buyer.customer}).id
+
+    def pay_with(self, card):
+        gateway.set_subscription_card(subscription=self.subscription, payment_method=card)
+
+    def priced(self):
+        return shapes.subscription_price(gateway.retrieve_subscription(self.subscription))
+
+    def pending(self):
+        return self.subscription and gateway.retrieve_subscription(self.subscription)["pending_update"]
 
     @rule(share=st.integers(1, 100), chance=CHANCE)
     def refund(self, share, chance):
@@ -183,7 +272,7 @@ class Business(RuleBasedStateMachine):
 
     def listen(self):
         events = self.fake.events()
-        self.waiting += [event for event in events[self.known :] if event["type"] in OF_MONEY]
+        self.waiting += [event for event in events[self.known :] if event["type"] in HEARD]
         self.known = len(events)
 
     def deliver(self, events):
@@ -218,7 +307,9 @@ class Business(RuleBasedStateMachine):
 
     def converged(self):
         """All heard: another look posts nothing, and packs are worth what Stripe's charges say."""
+        self.shows_what_was_paid_for(lifecycle.follow(self.buyer.id))
         told = ServiceEvent.objects.count()
+        lifecycle.follow(self.buyer.id)
         for payment in Payment.objects.all():
             settle.settle(payment.pk)
         assert ServiceEvent.objects.count() == told
@@ -231,6 +322,13 @@ class Business(RuleBasedStateMachine):
             taken = sum(one["amount"] for one in lost if one["charge"] == charge["id"])
             kept = max(0, charge["amount_captured"] - charge["amount_refunded"] - taken)
             assert posting.posted(row) == row.plan.credits * (row.quantity or 0) * kept // charge["amount"]
+
+    def shows_what_was_paid_for(self, account):
+        """The account's plan is one that a payment of its subscription was for, if any was."""
+        if account is not None and account.subscription:
+            lines = PaymentLine.objects.filter(payment__subscription=account.subscription)
+            paid = set(lines.filter(plan__kind="subscription").values_list("plan", flat=True))
+            assert not paid or account.plan_id in paid
 
 
 @pytest.mark.django_db
