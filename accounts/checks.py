@@ -9,17 +9,18 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+import psycopg
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
 from django.apps.config import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register, run_checks
+from django.core.checks import CheckMessage, Error, Info, Warning, register, run_checks
 from django.core.exceptions import ImproperlyConfigured
 
 from accounts.service_keys.registry import from_environment
 from accounts.sessions.tokens import ALGORITHMS, RingEntry
-from accounts.upkeep import staff_roles
+from accounts.upkeep import session_settings, staff_roles
 
 TAG = "service_settings"
 _TO_FILL_IN = ("DATABASE_URL", "DATABASE_MIGRATE_URL", "REDIS_URL", "EMAIL_URL")
@@ -198,6 +199,48 @@ def database_roles(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterato
             "One database role migrates and serves: what breaks into a web process could change tables and triggers.",
             hint="Give DATABASE_MIGRATE_URL the role that owns the tables and DATABASE_URL another one.",
             id="accounts.W001",
+        )
+
+
+@register(TAG, deploy=True)
+def database_sessions(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[CheckMessage]:
+    """Read back what a real session has: options of the URL, of the role, or neither."""
+    try:
+        unlimited = session_settings.without_limit()
+    except (psycopg.Error, ImproperlyConfigured):
+        yield Info("The database does not answer: its sessions' time-outs were not read.", id="accounts.I001")
+        return
+    if unlimited:
+        role = settings.SERVING_ROLE or "CURRENT_USER"
+        yield Warning(
+            f"Sessions of the database have no {', '.join(unlimited)}: one stuck statement holds a thread for ever.",
+            hint=" ".join(
+                f"ALTER ROLE {role} SET {name} = '{settings.SESSION_SETTINGS[name]}';" for name in unlimited
+            ),
+            id="accounts.W002",
+        )
+    if settings.DATABASE_POOL != "none":
+        yield from faults_of_pooler(session_settings.pooler_version())
+
+
+def faults_of_pooler(version: tuple[int, ...] | None) -> Iterator[CheckMessage]:
+    if version is None:
+        yield Info(
+            "PgBouncer did not tell its version: name the role of DATABASE_URL in its stats_users.",
+            id="accounts.I002",
+        )
+        return
+    said, safe = (".".join(map(str, numbers)) for numbers in (version, session_settings.SAFE_POOLER))
+    mixes_up = settings.DATABASE_POOL == "transaction" and settings.DATABASE_PREPARED_STATEMENTS
+    if mixes_up and version < session_settings.KNOWS_PREPARED_STATEMENTS:
+        yield _error(
+            17,
+            f"PgBouncer {said} loses prepared statements between transactions: set "
+            f"DATABASE_PREPARED_STATEMENTS=false, or install {safe}.",
+        )
+    if version < session_settings.SAFE_POOLER:
+        yield Warning(
+            f"PgBouncer {said} has known vulnerabilities: install {safe} or later.", id="accounts.W003"
         )
 
 

@@ -10,7 +10,6 @@ import msgspec
 import psycopg
 import redis
 from django.conf import settings
-from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from rest_framework.request import Request
 
@@ -18,6 +17,7 @@ from accounts.kit.documentation import documented
 from accounts.kit.problems import ServiceUnavailable
 from accounts.kit.responses import Response
 from accounts.tiers import PublicEndpoint
+from accounts.upkeep import session_settings
 
 PATIENCE = 2.5  # seconds for all checks of a request together
 # Seconds for which a round that was well speaks for others: anybody may ask, as often as they like.
@@ -132,6 +132,7 @@ class Prober:
     def _look_at_database(self) -> tuple[State, State]:
         try:
             with psycopg.connect(**connection_parameters()) as database:
+                database.execute("SELECT set_config('statement_timeout', '2000', true)")
                 if not self._migrated:
                     applied = set(database.execute("SELECT app, name FROM django_migrations").fetchall())
                     self._migrated = expected_migrations() <= applied
@@ -143,17 +144,12 @@ class Prober:
         return "ok", "ok" if self._migrated else "behind"
 
 
-_OF_DJANGO = frozenset({"context", "cursor_factory", "prepare_threshold"})  # the rest is libpq's
-
-
 def connection_parameters() -> dict[str, Any]:
     """A connection of its own: a request's may be in use, and a fresh one tells the truth about the server.
 
-    It goes where a request's would: to a server that takes writes, where several are named.
+    It goes where a request's would, and says nothing at its start that a request's does not: a pooler would refuse it.
     """
-    parameters: dict[str, Any] = connection.get_connection_params()
-    chosen = {name: value for name, value in parameters.items() if name not in _OF_DJANGO}
-    return {**chosen, "connect_timeout": 2, "options": "-c statement_timeout=2000", "autocommit": True}
+    return {**session_settings.parameters(), "prepare_threshold": None}
 
 
 @cache

@@ -185,6 +185,8 @@ class TestOtherSettings:
             ("PUBLIC_BASE_URL", "http://auth.internal"),
             ("FRONTEND_URL", "http://app.internal"),
             ("DATABASE_URL", "postgres://user:12/x@host"),
+            ("DATABASE_POOL", "statement"),
+            ("DATABASE_PREPARED_STATEMENTS", "perhaps"),
             ("EMAIL_URL", None),
             ("MAIL_FROM", None),
             ("RATE_LIMITS_FACTOR", "10"),

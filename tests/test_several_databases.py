@@ -34,10 +34,10 @@ class TestUrl:
                 "",
                 {"target_session_attrs": "any", "sslmode": "require"},
             ),
-            ("postgresql://app@[fd00::1]:5432/auth", "fd00::1", "5432", {}),
-            ("postgresql://app@a/auth", "a", "", {}),
-            ("postgresql://app@/auth?host=/run/postgresql", "/run/postgresql", "", {}),
-            ("postgresql://app@%2Frun%2Fpostgresql/auth", "/run/postgresql", "", {}),
+            ("postgresql://app@[fd00::1]:5432/auth", "fd00::1", "5432", WRITABLE),
+            ("postgresql://app@a/auth", "a", "", WRITABLE),
+            ("postgresql://app@/auth?host=/run/postgresql", "/run/postgresql", "", WRITABLE),
+            ("postgresql://app@%2Frun%2Fpostgresql/auth", "/run/postgresql", "", WRITABLE),
             ("postgresql://app@%2Frun%2Fone:5433,two/auth", "/run/one,two", "5433,5432", WRITABLE),
             ("postgresql://app@[fd00::1]:5433,b/auth", "fd00::1,b", "5433,5432", WRITABLE),
             (
@@ -46,9 +46,14 @@ class TestUrl:
                 "5432,5433",
                 {"hostaddr": "192.0.2.1,192.0.2.2", **WRITABLE},
             ),
-            ("postgres://a/auth?user=app&ssl=true", "a", "", {"sslmode": "require"}),
-            ("postgresql://app@a/auth?options=-c%20work_mem%3D8MB", "a", "", {"options": "-c work_mem=8MB"}),
-            ("postgresql://app@a/auth?connect_timeout=5\n", "a", "", {"connect_timeout": "5"}),
+            ("postgres://a/auth?user=app&ssl=true", "a", "", {**WRITABLE, "sslmode": "require"}),
+            (
+                "postgresql://app@a/auth?options=-c%20work_mem%3D8MB",
+                "a",
+                "",
+                {**WRITABLE, "options": "-c work_mem=8MB"},
+            ),
+            ("postgresql://app@a/auth?connect_timeout=5\n", "a", "", {**WRITABLE, "connect_timeout": "5"}),
         ],
     )
     def test_is_read_as_libpq_reads_it(
@@ -103,7 +108,7 @@ class TestUrl:
     @pytest.mark.parametrize("hosts", ["a", "a,b"])
     def test_a_server_that_falls_silent_is_given_up_after_two_seconds(self, hosts: str) -> None:
         """Without keepalives whoever has sent its statement and waits would do so for two hours (tcp(7))."""
-        options: Any = _database("DATABASE_URL", f"postgresql://app@{hosts}/auth", "")["OPTIONS"]
+        options: Any = _database("DATABASE_URL", f"postgresql://app@{hosts}/auth", {})["OPTIONS"]
         silence = {
             "connect_timeout": 2,
             "keepalives_idle": 1,
@@ -123,19 +128,25 @@ class TestUrl:
     def test_options_of_the_url_come_after_ours(self) -> None:
         """The last word on a setting holds; the time-outs that the URL does not name stay."""
         url = "postgresql://app@a/auth?options=-c%20work_mem%3D8MB%20-c%20lock_timeout%3D9s"
-        options: Any = _database("DATABASE_URL", url, "-c lock_timeout=3s -c timezone=UTC")["OPTIONS"]
+        options: Any = _database("DATABASE_URL", url, {"lock_timeout": "3s", "timezone": "UTC"})["OPTIONS"]
         said = dict(one.split("=") for one in options["options"].split("-c ") if one)
         assert {name: value.strip() for name, value in said.items()} == {
             "timezone": "UTC",
-            "tcp_keepalives_idle": "1",
-            "tcp_keepalives_interval": "1",
-            "tcp_user_timeout": "2000",
             "work_mem": "8MB",
             "lock_timeout": "9s",
         }
 
+    def test_a_pooler_is_sent_no_options_and_no_prepared_statements_where_it_would_lose_them(self) -> None:
+        url = "postgresql://app@pooler:6432/auth"
+        pooled: Any = _database("DATABASE_URL", url, {"lock_timeout": "3s"}, pooled=True, prepared=False)
+        kept: Any = _database("DATABASE_URL", url, {"lock_timeout": "3s"}, pooled=True)
+        assert "options" not in pooled["OPTIONS"]
+        assert (pooled["OPTIONS"]["prepare_threshold"], kept["OPTIONS"]["prepare_threshold"]) == (None, 5)
+        with pytest.raises(ImproperlyConfigured, match=r"^DATABASE_URL has options"):
+            _database("DATABASE_URL", f"{url}?options=-c%20work_mem%3D8MB", {}, pooled=True)
+
     def test_two_silent_servers_are_waited_for_no_longer_than_four_seconds(self) -> None:
-        assert _database("DATABASE_URL", "postgresql://app@a,b/auth", "")["OPTIONS"]["connect_timeout"] == 2  # type: ignore[index]
+        assert _database("DATABASE_URL", "postgresql://app@a,b/auth", {})["OPTIONS"]["connect_timeout"] == 2  # type: ignore[index]
 
 
 @pytest.fixture
@@ -179,6 +190,16 @@ class TestServing:
     ) -> None:
         user = make_user()
         assert public.get(f"/v1/auth/users/{user.pk}").status_code == 200
+        assert public.get("/readyz").status_code == 200
+
+    def test_a_single_server_that_only_reads_is_not_ready(
+        self, demote: Callable[[bool], None], public: ListenerClient
+    ) -> None:
+        health.prober.cache_clear()
+        demote(True)
+        answer = public.get("/readyz")
+        assert (answer.status_code, answer.json()["checks"]["database"]) == (503, "unreachable")
+        demote(False)
         assert public.get("/readyz").status_code == 200
 
     def test_a_standby_is_no_database_until_it_is_promoted(

@@ -1,6 +1,6 @@
-"""Configures PostgreSQL, the only database."""
+"""Configures PostgreSQL, the only database, and how it is reached."""
 
-from config.settings.environment import env, postgres, refuse
+from config.settings.environment import boolean, choice, env, postgres, refuse
 from config.settings.service import LISTENER
 
 DATABASE_URL = env.str("DATABASE_URL")
@@ -8,26 +8,54 @@ DATABASE_MIGRATE_URL = env.str("DATABASE_MIGRATE_URL") or DATABASE_URL
 if not DATABASE_URL:
     raise refuse("DATABASE_URL", "is not set: a postgresql:// URL (script/server starts an embedded one).")
 
+# What stands between the service and PostgreSQL: nothing, or a pooler that lends a connection for a session or for a
+# transaction. It passes no start-up options on, so the role has to bring the time-outs (deploy/postgres/roles.sh).
+DATABASE_POOL = choice("DATABASE_POOL")
+_POOLED = DATABASE_POOL != "none"
+DATABASE_PREPARED_STATEMENTS = boolean("DATABASE_PREPARED_STATEMENTS")
+
 # Statements are prepared on the server and connections kept: +43 % and 5x of the throughput (docs/decisions/0003).
 # The time-outs turn a stuck database into a 503 instead of a full thread pool.
-_SESSION_OPTIONS = (
-    "-c timezone=UTC -c statement_timeout=10s -c lock_timeout=3s -c idle_in_transaction_session_timeout=10s"
-)
+_SILENCE_MILLISECONDS = 2000
 # A host that is cut off or loses its power says no goodbye. Both ends ask each other every second that they say nothing
 # and give up after two: here a thread waits no longer for its answer, there the rows of an open transaction are free
 # again before the other hosts' lock_timeout. A slow statement is not concerned: the kernel answers for it.
-_SILENCE_MILLISECONDS = 2000
-_LOST_CLIENT = (
-    f"-c tcp_keepalives_idle=1 -c tcp_keepalives_interval=1 -c tcp_user_timeout={_SILENCE_MILLISECONDS}"
-)
+_LOST_CLIENT = {
+    "tcp_keepalives_idle": "1",
+    "tcp_keepalives_interval": "1",
+    "tcp_user_timeout": str(_SILENCE_MILLISECONDS),
+}
+# What every session of the serving role has: as start-up options, and as settings of the role, which hold behind a
+# pooler too (deploy/postgres/roles.sh, accounts/upkeep/session_settings.py).
+SESSION_SETTINGS = {
+    "timezone": "UTC",
+    "statement_timeout": "10s",
+    "lock_timeout": "3s",
+    "idle_in_transaction_session_timeout": "10s",
+    **_LOST_CLIENT,
+}
 # No cursors on the server: behind a pooler that lends a connection for a transaction, the next statement would not find
 # them. Whoever walks over many rows does it page by page.
 _CONNECTION = {"CONN_MAX_AGE": None, "DISABLE_SERVER_SIDE_CURSORS": True}
 
 
-def _database(variable: str, url: str, session_options: str) -> dict[str, object]:
+def _database(
+    variable: str,
+    url: str,
+    session: dict[str, str],
+    *,
+    pooled: bool = False,
+    prepared: bool = True,
+) -> dict[str, object]:
     database = postgres(variable, url)
     said = database["OPTIONS"].pop("options", "")
+    if pooled and said:
+        raise refuse(
+            variable,
+            "has options, and a pooler (DATABASE_POOL) does not pass them on: set them with ALTER ROLE.",
+        )
+    # Of two words on one setting the last holds.
+    options = f"{' '.join(f'-c {name}={value}' for name, value in session.items())} {said}".strip()
     database["OPTIONS"] = {
         "connect_timeout": 2,  # for each of several: one that swallows packets is not waited for longer
         "keepalives_idle": 1,
@@ -35,17 +63,22 @@ def _database(variable: str, url: str, session_options: str) -> dict[str, object
         "tcp_user_timeout": _SILENCE_MILLISECONDS,
         "application_name": f"auth {LISTENER}",  # in pg_stat_activity and PostgreSQL's log (docs/decisions/0020)
         "server_side_binding": True,
-        "prepare_threshold": 5,
-        "options": f"{session_options} {_LOST_CLIENT} {said}".strip(),  # of two words on one setting the last holds
+        "prepare_threshold": 5 if prepared else None,
+        **({} if pooled else {"options": options}),
         **database["OPTIONS"],
     }
     return {**database, **_CONNECTION}
 
 
-DATABASES = {"default": _database("DATABASE_URL", DATABASE_URL, _SESSION_OPTIONS)}
-# The role that owns the tables. Only `manage.py migrate` connects with it.
+DATABASES = {
+    "default": _database(
+        "DATABASE_URL", DATABASE_URL, SESSION_SETTINGS, pooled=_POOLED, prepared=DATABASE_PREPARED_STATEMENTS
+    )
+}
+# The role that owns the tables. Only `manage.py migrate` connects with it, and never through a pooler.
+MIGRATES_THROUGH_POOLER = _POOLED and DATABASE_MIGRATE_URL == DATABASE_URL
 MIGRATION_DATABASE = _database(
-    "DATABASE_MIGRATE_URL", DATABASE_MIGRATE_URL, "-c timezone=UTC -c lock_timeout=3s"
+    "DATABASE_MIGRATE_URL", DATABASE_MIGRATE_URL, {"timezone": "UTC", "lock_timeout": "3s", **_LOST_CLIENT}
 )
 # The role that serves gets its privileges at each migrate (accounts/upkeep/database_roles.py): rows, and no DDL.
 SERVING_ROLE = str(DATABASES["default"]["USER"])

@@ -198,12 +198,11 @@ def postgres(variable: str, url: str) -> dict[str, Any]:
 
     `?host=/directory` names a Unix socket. Several servers (`//a:5432,b:5432/name`) are tried in their order
     (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING). Only one that takes writes is used,
-    unless `target_session_attrs` says otherwise: nobody can serve from a standby that was not promoted.
+    of one as of several, unless `target_session_attrs` says otherwise: a standby that was not promoted serves nobody.
     """
     said = _conninfo(variable, url.strip())
     host = said.pop("host", "")
     servers = (said.get("hostaddr") or host).split(",")
-    only_writable = {"target_session_attrs": "read-write"} if len(servers) > 1 else {}
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": said.pop("dbname"),
@@ -211,7 +210,7 @@ def postgres(variable: str, url: str) -> dict[str, Any]:
         "PASSWORD": said.pop("password", ""),
         "HOST": host,
         "PORT": _ports(variable, said.pop("port", ""), servers),
-        "OPTIONS": {**only_writable, **said},
+        "OPTIONS": {"target_session_attrs": "read-write", **said},
     }
 
 

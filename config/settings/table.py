@@ -231,10 +231,20 @@ GROUPS = (
                 required=True,
                 about="The role that serves: `postgresql://user:password@host/database` (write `%25`, `%40`, `%2F` for "
                 "a `%`, `@` or `/` in the password), `?host=/directory` for a socket; [several "
-                "hosts](operations/machines.md): `//user@one:5432,two:5432/database`.",
+                "hosts](operations/machines.md): `//user@one:5432,two:5432/database`. A server that only reads is "
+                "not used.",
             ),
             "DATABASE_MIGRATE_URL": Variable(
                 otherwise="`DATABASE_URL`", about="The role that owns the tables, for `manage.py migrate`."
+            ),
+            "DATABASE_POOL": _word(
+                *("none", "session", "transaction"),
+                about="What `DATABASE_URL` leads to: PostgreSQL itself, or a PgBouncer that lends connections for a "
+                "session or a transaction ([PgBouncer](operations/machines.md#pgbouncer)).",
+            ),
+            "DATABASE_PREPARED_STATEMENTS": Switch(
+                default="true",
+                about="`false` behind a PgBouncer before 1.22 that lends connections for a transaction.",
             ),
             "REDIS_URL": Variable(
                 required=True,

@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from django.core.management.commands import migrate
 from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connections
 
-from accounts.upkeep import staff_roles
+from accounts.upkeep import session_settings, staff_roles
 from accounts.upkeep.database_roles import grant_to_serving_role
 
 
@@ -23,6 +23,10 @@ class Command(migrate.Command):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["database"] != DEFAULT_DB_ALIAS:
             raise CommandError("There is only one database: omit --database.")
+        if settings.MIGRATES_THROUGH_POOLER:
+            raise CommandError(
+                "DATABASE_MIGRATE_URL must lead to PostgreSQL itself, past the pooler of DATABASE_POOL."
+            )
         with owner_connection():
             super().handle(*args, **options)
             if not (options["plan"] or options["check_unapplied"]):
@@ -39,8 +43,15 @@ class Command(migrate.Command):
             except ProgrammingError as error:
                 raise CommandError(f"The privileges of {serving!r} could not be set: {error}") from error
             note = f"Privileges of the serving role {serving} are set."
+        if serving:
+            note += f" {self._settle(serving)}"
         if verbosity >= 1:
             self.stdout.write(note)
+
+    def _settle(self, serving: str) -> str:
+        if session_settings.give_to_role(connections[DEFAULT_DB_ALIAS], role=serving):
+            return "Its time-outs are set too."
+        return "Its time-outs are left to a superuser: deploy/postgres/roles.sh; `check --deploy` reads them."
 
     def _sync_roles(self) -> None:
         """Where all tables are there; a migration back to an earlier state has none to keep."""
