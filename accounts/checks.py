@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
+import redis
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
@@ -221,6 +222,19 @@ def database_sessions(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iter
         )
     if settings.DATABASE_POOL != "none":
         yield from faults_of_pooler(session_settings.pooler_version())
+
+
+@register(TAG, deploy=True)
+def redis_alone(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[CheckMessage]:
+    """In a cluster limits would be kept by the database for ever, and no task could be sent."""
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1) as client:
+            said: Any = client.info("cluster")
+    except redis.RedisError:
+        yield Info("Redis does not answer: it was not asked if it belongs to a cluster.", id="accounts.I003")
+        return
+    if said.get("cluster_enabled"):
+        yield _error(18, "REDIS_URL leads to a server in cluster mode, which is not supported.")
 
 
 def faults_of_pooler(version: tuple[int, ...] | None) -> Iterator[CheckMessage]:

@@ -186,6 +186,8 @@ class TestOtherSettings:
             ("FRONTEND_URL", "http://app.internal"),
             ("DATABASE_URL", "postgres://user:12/x@host"),
             ("DATABASE_POOL", "statement"),
+            ("REDIS_URL", "sentinel://sentinel.internal:26379"),
+            ("CELERY_BROKER_URL", "amqp://user:word@rabbit.internal"),
             ("DATABASE_PREPARED_STATEMENTS", "perhaps"),
             ("EMAIL_URL", None),
             ("MAIL_FROM", None),

@@ -77,7 +77,11 @@ def test_redis_and_celery_read_it_alike(url: str, expected: dict[str, Any]) -> N
         "redis://:canary@a/0?db=5",
         "redis://:canary@a/0?ssl_cert_reqs=required",
         "redis://[fd00::1/0",
-        "rediss://:canary@a/0?ssl_cert_reqs=CERT_REQUIRED",
+        "rediss://:canary@a/0?ssl_cert_reqs=CERT_SOMETIMES",
+        "redis+sentinel://:canary@a:26379/main",
+        "redis-sentinel://:canary@a:26379",
+        "redis+cluster://:canary@a:6379",
+        "rediss+cluster://:canary@a:6379",
         "rediss://:canary@a/0?socket_timeout=5",
         "unix://:canary@",
         "unix://canary/socket",
@@ -94,6 +98,20 @@ def test_a_malformed_one_is_refused_by_the_name_of_its_variable(url: str) -> Non
     shown = "".join(traceback.format_exception(refusal.value))
     assert url not in shown
     assert "canary" not in shown
+
+
+@pytest.mark.parametrize("scheme", ["sentinel", "redis+sentinel", "redis+cluster"])
+def test_several_servers_are_refused_by_what_they_are(scheme: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="Sentinel and Cluster are not supported"):
+        redis_url("REDIS_URL", f"{scheme}://a:26379")
+
+
+@pytest.mark.parametrize("word", ["required", "optional", "none"])
+def test_python_s_names_of_the_checks_of_a_certificate_are_known(word: str) -> None:
+    url = f"rediss://:word@a/0?ssl_cert_reqs=CERT_{word.upper()}&ssl_ca_certs=/etc/ca.pem"
+    read = redis_url("REDIS_URL", url)
+    assert parse_url(read)["ssl_cert_reqs"] == word
+    assert f"ssl_cert_reqs={word}" in celery_broker(read)
 
 
 @pytest.fixture

@@ -1,6 +1,9 @@
 """Settings that contradict one another are named by a system check."""
 
+import socket
+import subprocess
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,8 +14,10 @@ from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django import DjangoAssertNumQueries, Settings
 
+import valkey
 from accounts import checks
 from accounts.service_keys import form
+from tests.waiting import eventually
 
 
 def found(*, deploy: bool = False) -> set[str]:
@@ -43,6 +48,29 @@ def test_no_check_reads_a_table(django_assert_num_queries: DjangoAssertNumQuerie
     """`migrate` runs them before there are any, and PostgreSQL would log errors at the first start."""
     with django_assert_num_queries(0):
         run_checks(databases=["default"])
+
+
+class TestRedis:
+    def test_the_tests_own_is_no_cluster(self) -> None:
+        assert not found(deploy=True) & {"accounts.E018", "accounts.I003"}
+
+    def test_one_in_cluster_mode_is_named(self, settings: Settings, tmp_path: Path) -> None:
+        path = tmp_path / "socket"
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            bus = f"--bind 127.0.0.1 --port 0 --cluster-enabled yes --cluster-port {probe.getsockname()[1]}"
+        options = [*bus.split(), "--unixsocket", str(path), "--dir", str(tmp_path)]
+        server = subprocess.Popen([str(valkey.program()), *options], stdout=subprocess.DEVNULL)
+        try:
+            settings.REDIS_URL = f"unix://{path}?db=0"
+            eventually(lambda: "accounts.I003" not in found(deploy=True))
+            assert "accounts.E018" in found(deploy=True)
+        finally:
+            server.kill()
+            server.wait()
+
+    def test_one_that_is_away_was_not_asked(self, settings: Settings, tmp_path: Path) -> None:
+        settings.REDIS_URL = f"unix://{tmp_path}/socket?db=0"
+        assert "accounts.I003" in found(deploy=True)
 
 
 class TestSigningKeys:

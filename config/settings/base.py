@@ -113,7 +113,12 @@ if not REDIS_URL:
         "REDIS_URL", "is not set: redis://, rediss:// or unix:///path (script/server starts an embedded one)."
     )
 
-CELERY_BROKER_URL = celery_broker(redis_url("REDIS_URL", REDIS_URL))
+REDIS_URL = redis_url("REDIS_URL", REDIS_URL)
+# Celery itself would take these, and limits, /readyz and /metrics would go on looking at the other server.
+for _variable in ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"):
+    if env.str(_variable, default=""):
+        raise refuse(_variable, "is not supported: the queue is a Redis or Valkey, where REDIS_URL says.")
+CELERY_BROKER_URL = celery_broker(REDIS_URL)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True

@@ -290,8 +290,20 @@ _REDIS_OPTIONS: dict[str, set[str]] = {
 }
 
 
+# Python's names, which Celery's manual uses, of what redis-py calls required, optional and none.
+_CERT_REQS = re.compile(r"(?<=[?&]ssl_cert_reqs=)CERT_(REQUIRED|OPTIONAL|NONE)(?=&|$)")
+_SEVERAL_REDIS = re.compile(r"[a-z+]*(sentinel|cluster)[a-z+]*://")
+
+
 def redis_url(variable: str, url: str) -> str:
     """Return the URL of a Redis if redis-py and Celery read the same in it."""
+    if _SEVERAL_REDIS.match(url):
+        raise refuse(
+            variable,
+            "must name one server: Sentinel and Cluster are not supported. Give an address that always leads to the "
+            "server that takes writes (HAProxy's, or your provider's).",
+        )
+    url = _CERT_REQS.sub(lambda found: found[1].lower(), url)
     try:
         _check_redis(url)
     except ValueError:  # its words repeat the password

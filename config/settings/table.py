@@ -248,9 +248,9 @@ GROUPS = (
             ),
             "REDIS_URL": Variable(
                 required=True,
-                about="Limits and the task queue, never truth: `redis://`, `rediss://` (with `?ssl_ca_certs=/file` for "
-                "a CA of yours) or `unix:///path?db=0`. Write `%25`, `%23`, `%2F`, `%3F` for a `%`, `#`, `/` or `?` in "
-                "the password.",
+                about="One server for limits and the task queue, never truth; no Sentinel and no Cluster: `redis://`, "
+                "`rediss://` (with `?ssl_ca_certs=/file` for a CA of yours) or `unix:///path?db=0`. Write `%25`, `%23`, "
+                "`%2F`, `%3F` for a `%`, `#`, `/` or `?` in the password.",
             ),
             "EMAIL_URL": Variable(
                 required=True,
