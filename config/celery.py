@@ -3,11 +3,12 @@
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, worker_init
+from celery.signals import beat_init, setup_logging, worker_init, worker_process_init
 
 import config.background
 import config.stale_connections  # both listen, in web processes too: each of them loads this module
 import config.tracing
+from config import metrics_port
 
 app = Celery("config", task_cls=config.background.ServiceTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -22,3 +23,14 @@ def keep_our_logging(**kwargs: Any) -> None:
 @worker_init.connect
 def trace_tasks(**kwargs: Any) -> None:
     config.tracing.start()
+
+
+@worker_process_init.connect
+def tell_what_workers_count(**kwargs: Any) -> None:
+    """In each of the worker's processes: the one that they come from runs no task and counts nothing."""
+    metrics_port.open_for("worker")
+
+
+@beat_init.connect
+def tell_what_beat_counts(**kwargs: Any) -> None:
+    metrics_port.open_for("beat")

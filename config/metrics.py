@@ -1,4 +1,4 @@
-"""GET /metrics of the internal listener: what the processes have counted, and how queues and stores stand.
+"""GET /metrics of the internal listener: what the processes of this host have counted, and how queues and stores stand.
 
 A collector of settings.METRICS_COLLECTORS gives for each of its queues: its name, how much waits in it, for how many
 seconds the oldest of that has, and how much was given up. One query that an index answers.
@@ -18,6 +18,7 @@ from kombu.transport.redis import PRIORITY_STEPS, Channel
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 from rest_framework.request import Request
 
 from accounts.kit import metrics
@@ -26,7 +27,6 @@ from accounts.tiers import PublicEndpoint
 from config import VERSION
 from config.health import redis_client
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 ALLOWED = "allowed"
 log = structlog.get_logger("metrics")
 
@@ -39,18 +39,34 @@ class Metrics(PublicEndpoint):
 
     @documented("Get metrics")
     def get(self, request: Request) -> HttpResponse:
-        registry = CollectorRegistry()
-        registry.register(Counted())
-        registry.register(Looked())
-        return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE)
+        return HttpResponse(_told(Counted(), Looked()), content_type=metrics.CONTENT_TYPE)
 
 
-class Counted:
-    """What all processes of this host have counted; a metric that nothing was counted of yet has its name only."""
+def told_by(kind: str) -> bytes:
+    """Return what this host's processes of the kind have counted; internal's look at queues and stores as well."""
+    return _told(Counted(kind), Looked() if kind == "internal" else build)
+
+
+def _told(*collectors: Collector) -> bytes:
+    registry = CollectorRegistry()
+    for collector in collectors:
+        registry.register(collector)
+    return generate_latest(registry)
+
+
+class Counted(Collector):
+    """Tells what all processes of this host have counted, or those of one kind alone.
+
+    A metric that nothing was counted of yet has its name only.
+    """
+
+    def __init__(self, kind: str | None = None) -> None:
+        self._kind = kind
 
     def collect(self) -> Iterator[Metric]:
         metrics.recorder.write()
-        found = {metric.name: metric for metric in MultiProcessCollector.merge(metrics.files())}  # type: ignore[no-untyped-call]
+        files = metrics.files(self._kind)
+        found = {metric.name: metric for metric in MultiProcessCollector.merge(files)}  # type: ignore[no-untyped-call]
         for known in metrics.ALL:
             for empty in known.describe():
                 yield _from_zero(known, found.get(empty.name, empty))
@@ -65,13 +81,23 @@ def _from_zero(known: metrics.Metric, family: Metric) -> Metric:
     return family
 
 
-class Looked:
+class Build(Collector):
+    """Which version runs."""
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily("auth_build_info", "Which version runs here.", labels=["version"])
+        family.add_metric([VERSION], 1)
+        yield family
+
+
+build = Build()
+
+
+class Looked(Collector):
     """What is looked at when somebody asks."""
 
     def collect(self) -> Iterator[Metric]:
-        build = GaugeMetricFamily("auth_build_info", "Which version runs here.", labels=["version"])
-        build.add_metric([VERSION], 1)
-        yield build
+        yield from build.collect()
         started = time.perf_counter()
         sessions = _sessions()
         yield _gauge("auth_database_up", "Whether the database answers.", float(sessions is not None))

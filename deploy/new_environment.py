@@ -42,6 +42,8 @@ INTERNAL_TRUSTED_PROXY_COUNT=0
 ADMIN_BASE_URL='http://localhost:8002'
 ADMIN_ALLOWED_HOSTS='localhost,127.0.0.1'
 ADMIN_TRUSTED_PROXY_COUNT=0
+# A port of every process for Prometheus, 9800 to 9804: an address that it reaches and strangers do not
+METRICS_BIND=127.0.0.1
 {_passwords() if compose else OWN_STORES}\
 EMAIL_URL='smtp+tls://CHANGE-ME:CHANGE-ME@CHANGE-ME:587'
 MAIL_FROM='no-reply@{host}'

@@ -1,5 +1,6 @@
 """What deploy/ brings fits what it deploys."""
 
+import json
 import os
 import re
 import shlex
@@ -9,6 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 import yaml
 
@@ -105,10 +107,16 @@ def test_a_host_that_is_not_a_name_is_refused(host):
     assert not done.stdout
 
 
-def test_every_listener_of_compose_says_whether_it_lives():
+def test_every_process_of_compose_says_whether_it_lives():
     services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
-    for name, port in {"web": 8000, "internal": 8001, "admin": 8002}.items():
-        assert f":{port}/livez" in " ".join(services[name]["healthcheck"]["test"])
+    for name, address in {
+        "web": "8000/livez",
+        "internal": "8001/livez",
+        "admin": "8002/livez",
+        "worker": "9803/metrics",
+        "beat": "9804/metrics",
+    }.items():
+        assert f":{address}" in " ".join(services[name]["healthcheck"]["test"])
 
 
 def test_no_two_of_its_secrets_are_alike_and_none_is_made_twice():
@@ -149,6 +157,59 @@ def test_every_process_has_a_unit_and_a_container():
         assert services[name]["cap_drop"] == ["ALL"]
 
 
+def test_the_file_of_containers_is_one_that_docker_compose_reads():
+    """By the schema that `docker compose config` holds it to: github.com/compose-spec/compose-spec, 170098b."""
+    schema = json.loads((Path(__file__).parent / "compose-spec.json").read_text())
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    check = jsonschema_rs.validator_for(schema)
+    assert [error.message for error in check.iter_errors(compose)] == []
+    compose["services"]["web"]["heathcheck"] = {}
+    assert len(list(check.iter_errors(compose))) == 1
+
+
+def test_every_name_in_it_leads_to_something_that_it_has():
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    for name, service in compose["services"].items():
+        assert set(service["networks"]) <= set(compose["networks"]), name
+        assert set(service.get("depends_on", {})) <= set(compose["services"]), name
+        for volume in service.get("volumes", ()):
+            source = volume.split(":")[0]
+            assert source in compose["volumes"] or source.startswith("${") or (DEPLOY / source).exists(), (
+                volume
+            )
+        for awaited, how in service.get("depends_on", {}).items():
+            healthy = how["condition"] == "service_healthy"
+            assert not healthy or "healthcheck" in compose["services"][awaited], awaited
+
+
+def test_what_publishes_a_port_is_on_a_network_that_leads_out():
+    """Docker publishes nothing of a container whose networks are all internal."""
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    for name, service in compose["services"].items():
+        if "ports" in service:
+            assert not all((compose["networks"][one] or {}).get("internal") for one in service["networks"]), (
+                name
+            )
+
+
+def test_prometheus_reaches_the_port_of_each_process_of_compose():
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    reached = {name for name, service in compose["services"].items() if "metrics" in service["networks"]}
+    assert reached == STANDING | {"prometheus"}
+    (job,) = yaml.safe_load((DEPLOY / "prometheus" / "compose.yml").read_text())["scrape_configs"]
+    assert {one["targets"][0].partition(":")[0] for one in job["static_configs"]} == STANDING
+    assert all(
+        compose["services"][name]["environment"]["METRICS_BIND"] == "0.0.0.0"  # noqa: S104
+        for name in STANDING
+    )
+
+
+def test_the_image_has_all_that_the_variable_for_traces_needs():
+    text = (DEPLOY / "Dockerfile").read_text()
+    assert "COPY requirements.txt requirements-tracing.txt ./" in text
+    assert "-r requirements.txt -r requirements-tracing.txt" in text
+
+
 def test_each_listener_has_a_socket_that_a_restart_leaves_open():
     for name, port in (("web", 8000), ("internal", 8001), ("admin", 8002)):
         socket = (DEPLOY / "systemd" / f"auth-{name}.socket").read_text()
@@ -160,6 +221,8 @@ def test_each_listener_has_a_socket_that_a_restart_leaves_open():
 def test_only_the_proxy_is_published_and_it_reaches_no_internal_listener():
     services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
+    assert published.pop("prometheus") == ["127.0.0.1:9090:9090"]  # which nobody starts without its profile
+    assert services["prometheus"]["profiles"] == ["prometheus"]
     assert published == {"proxy": ["443:443", "80:80", "127.0.0.1:8002:8012"]}
     for network, listener in (("edge", "web"), ("staff", "admin")):
         there = [name for name, service in services.items() if network in service.get("networks", [])]

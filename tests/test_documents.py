@@ -17,7 +17,7 @@ DOCUMENTS = [
     ROOT / "tests" / "proof" / "README.md",
 ]
 VARIABLE = re.compile(
-    r"""(?:env\.\w+|secrets_list|key_ring|integer|decimal|duration|boolean|choice|peers|webhook_hosts|"""
+    r"""(?:env\.\w+|secrets_list|key_ring|integer|decimal|duration|ip|boolean|choice|peers|webhook_hosts|"""
     r"""mail_server|redis_url|permissions_by_role|environ\.get)\(\s*"([A-Z][A-Z_]+)\""""
 )
 PATH = re.compile(

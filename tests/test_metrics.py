@@ -1,9 +1,13 @@
 """/metrics: right over several processes and their ends, cheap, and with every name that dashboard and alerts use."""
 
+import contextlib
 import json
 import os
+import random
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,13 +21,16 @@ from django.db import DatabaseError, OperationalError, connection, transaction
 from django.http import HttpRequest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+import procfile
 from accounts.kit import metrics
 from accounts.models import EventDelivery, EventSubscription, OutboxMessage, ServiceEvent
-from config import background, errors
+from config import background, errors, metrics_port
 from config import metrics as page
 from credits import tasks
 from tests.effort import effort
 from tests.fixtures import PASSWORD
+from tests.served import ask, served
+from tests.waiting import eventually
 
 ROOT = Path(__file__).resolve().parent.parent
 DASHBOARD, ALERTS = ROOT / "deploy/grafana/dashboard.json", ROOT / "deploy/prometheus/alerts.yml"
@@ -33,6 +40,7 @@ WORDS = set(
     )
 )
 
+SCRAPE = b"GET /metrics HTTP/1.0\r\n\r\n"
 PROMTOOL = shutil.which("promtool") or ""
 
 pytestmark = pytest.mark.django_db
@@ -220,12 +228,13 @@ class TestProcesses:
         assert (buckets["0.25"], buckets["0.5"], buckets["+Inf"]) == (0, 4000, 4000)
         (latest,) = found["auth_celery_beat_last_sent_timestamp_seconds"].samples
         assert started - 1 < latest.value < time.time() + 1
-        assert len(list(tmp_path.glob("*.lock"))) <= 2
+        assert len(list(tmp_path.rglob("*.lock"))) <= 2
 
     def test_a_number_that_belongs_to_another_user_is_passed_over(self, tmp_path, settings, monkeypatch):
         """Such as that of a command that root has run."""
         settings.METRICS_DIR = tmp_path
-        (tmp_path / "0.lock").touch()
+        (tmp_path / metrics.COMMAND).mkdir()
+        (tmp_path / metrics.COMMAND / "0.lock").touch()
         monkeypatch.setattr(os, "access", lambda path, mode: path.name != "0.lock")
         slot = metrics.Slot()
         slot.take()
@@ -243,6 +252,117 @@ class TestProcesses:
             metrics.recorder.write()
 
         assert effort(count) / 2000 < effort(lambda: public.get("/livez")) / 20
+
+
+class TestPorts:
+    """Containers share no files, so each kind of process has to speak for itself, and for no other."""
+
+    @pytest.mark.parametrize("server", ["gunicorn", "granian"])
+    def test_a_listener_tells_what_it_has_counted(self, server, tmp_path):
+        base = free_ports()
+        with served(server, tmp_path, **opened_at(base)) as running:
+            eventually(lambda: livez(base) > 0)
+            assert "auth_build_info" in told(base)
+            assert "auth_database_up" not in told(base)
+            with pytest.raises(ConnectionRefusedError):
+                ask(base + 1, SCRAPE)
+            head = ask(running.port, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert head.split(b" ", 2)[1] == b"404"
+
+    def test_it_goes_on_where_a_killed_worker_ended(self, tmp_path):
+        base = free_ports()
+        with served("gunicorn", tmp_path, **opened_at(base)) as running:
+            eventually(lambda: livez(base) > 0)
+            before = livez(base)
+            (worker,) = (
+                Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text().split()
+            )
+            os.kill(int(worker), signal.SIGKILL)
+            eventually(lambda: told(base) and livez(base) >= before)
+
+    @pytest.mark.parametrize("kind", ["worker", "beat"])
+    def test_so_do_those_that_listen_to_nobody(self, kind, tmp_path):
+        base = free_ports()
+        process = subprocess.Popen(
+            procfile.argv(procfile.read(ROOT / "Procfile")[kind]),
+            cwd=ROOT,
+            env={
+                **os.environ,
+                **opened_at(base),
+                "DJANGO_SETTINGS_MODULE": "config.settings.test",
+                "REDIS_URL": f"{settings.REDIS_URL.partition('?')[0]}?db=7",  # a queue of their own
+                "VAR_DIR": str(tmp_path),
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            },
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            port = base + metrics_port.KINDS.index(kind)
+            eventually(lambda: "auth_build_info" in told(port))
+        finally:
+            process.terminate()
+            process.wait(30)
+
+    def test_the_internal_one_looks_at_queues_and_stores_and_counts_what_is_its_own(self, tmp_path, settings):
+        settings.METRICS_DIR = tmp_path
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, str(tmp_path)], env=os.environ, cwd=ROOT, check=False
+        )
+        assert done.returncode == -9
+        text = page.told_by("internal").decode()
+        assert value(text, "auth_database_up") == value(text, "auth_redis_up") == 1
+        assert value(text, "auth_tokens_issued_total") == 0
+        assert value(page.told_by(metrics.COMMAND).decode(), "auth_tokens_issued_total") == 2000
+
+    def test_an_address_that_is_not_ours_costs_the_port_and_not_the_process(self, settings):
+        settings.METRICS_BIND, kind = "192.0.2.1", metrics.slot.kind
+        try:
+            metrics_port.open_for("public")
+        finally:
+            metrics.slot.kind = kind
+
+    @pytest.mark.parametrize("file", ["prometheus.yml", "compose.yml"])
+    def test_prometheus_asks_every_kind_at_its_port(self, file):
+        (job,) = yaml.safe_load((ALERTS.parent / file).read_text())["scrape_configs"]
+        asked = {
+            one["labels"]["process"]: one["targets"][0].rpartition(":")[2] for one in job["static_configs"]
+        }
+        assert asked == {kind: str(9800 + place) for place, kind in enumerate(metrics_port.KINDS)}
+
+    def test_every_rule_and_plot_names_the_job(self):
+        for expression in _expressions():
+            for name, labels in re.findall(r"\b(auth_\w+|up)\b(\{[^}]*\})?", expression):
+                assert 'job="auth-service"' in labels or 'job="$job"' in labels, (name, expression)
+
+
+def free_ports():
+    """The first of five numbers that nobody listens at; others may take them, though hardly anybody asks for those."""
+    while True:
+        base = 20000 + 5 * random.randrange(2000)
+        with contextlib.ExitStack() as stack:
+            probes = [stack.enter_context(socket.socket()) for _ in metrics_port.KINDS]
+            try:
+                for place, probe in enumerate(probes):
+                    probe.bind(("127.0.0.1", base + place))
+            except OSError:
+                continue
+            return base
+
+
+def opened_at(base):
+    return {"METRICS_BIND": "127.0.0.1", "METRICS_PORT": str(base)}
+
+
+def told(port):
+    try:
+        return ask(port, SCRAPE).decode()
+    except OSError:
+        return ""
+
+
+def livez(port):
+    return value(told(port), "auth_http_request_duration_seconds_count", route="/livez", listener="public")
 
 
 class TestNames:
@@ -280,7 +400,12 @@ class TestNames:
         shutil.which("promtool") is None, reason="needs promtool, which comes with Prometheus"
     )
     @pytest.mark.parametrize(
-        "arguments", [("check", "config", "prometheus.yml"), ("test", "rules", "alerts_test.yml")]
+        "arguments",
+        [
+            ("check", "config", "prometheus.yml"),
+            ("check", "config", "compose.yml"),
+            ("test", "rules", "alerts_test.yml"),
+        ],
     )
     def test_prometheus_understands_them_and_they_fire(self, arguments):
         done = subprocess.run([PROMTOOL, *arguments], cwd=ALERTS.parent, capture_output=True, check=False)

@@ -201,6 +201,8 @@ class TestOtherSettings:
             ("GOOGLE_TOKEN_URL", "http://google.internal/token"),
             ("GOOGLE_JWKS_URL", "http://google.internal/keys"),
             ("GOOGLE_ISSUERS", "https://accounts.google.com,http://google.internal"),
+            ("METRICS_BIND", "metrics.internal"),
+            ("METRICS_BIND", "127.0.0.1:9800"),
             ("EVENT_WEBHOOK_HOSTS", "shop.internal:x"),
             ("EVENT_WEBHOOK_HOSTS", "shop.internal=127.0.0.0/8"),
         ],

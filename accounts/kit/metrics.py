@@ -22,9 +22,11 @@ import structlog
 from django.conf import settings
 from prometheus_client import values
 
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"  # of a page that Prometheus reads
 SECONDS_BETWEEN_WRITES = 1.0
 DISK_FULL = "53100"  # SQLSTATE disk_full
 NO_SLOT = "none"  # of a process that has counted nothing yet
+COMMAND = "command"  # the kind of a process that nobody has called anything else
 
 log = structlog.get_logger("metrics")
 Labels = tuple[str, ...]
@@ -34,13 +36,14 @@ class Slot:
     """The number under which this process writes. The kernel frees it when the process ends, however it ends."""
 
     def __init__(self) -> None:
+        self.kind = COMMAND  # the directory of its files: those of one kind are told by themselves
         self.number = NO_SLOT
         self._lock: Any = None
 
     def take(self) -> None:
         if self._lock is not None:
             return
-        directory = Path(settings.METRICS_DIR)
+        directory = Path(settings.METRICS_DIR) / self.kind
         directory.mkdir(parents=True, exist_ok=True)
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(
             directory
@@ -248,9 +251,10 @@ def observe(metric: Histogram, *labels: str, seconds: float) -> None:
     recorder.add(metric, labels, seconds)
 
 
-def files() -> list[str]:
-    """The files of all processes that count into this directory, alive or not."""
-    return sorted(str(file) for file in Path(settings.METRICS_DIR).glob("*.db"))
+def files(kind: str | None = None) -> list[str]:
+    """Return the files of all processes of this host, alive or not, or of those of one kind."""
+    directory = Path(settings.METRICS_DIR, *([kind] if kind else []))
+    return sorted(str(file) for file in directory.rglob("*.db"))
 
 
 def _after_fork() -> None:

@@ -18,6 +18,7 @@ from config.settings.environment import (
     duration,
     env,
     integer,
+    ip,
     peers,
     redis_url,
     refuse,
@@ -169,6 +170,10 @@ CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After", "Idempotency-Replayed", "R
 # ---------------------------------------------------------------- metrics
 # Where the processes of this host count: one directory for those that /metrics of this host is to show.
 METRICS_DIR = Path(env.str("METRICS_DIR", default=str(VAR_DIR / "metrics")))
+# The address at which every process answers Prometheus; without one only /metrics of the internal listener does. Each
+# kind has a port (config/metrics_port.py), this one and the next four.
+METRICS_BIND = ip("METRICS_BIND")
+METRICS_PORT = integer("METRICS_PORT")
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "no-referrer"

@@ -140,6 +140,15 @@ def choice(variable: str) -> str:
     return word
 
 
+def ip(variable: str) -> str:
+    """Return the IP address that the variable holds; empty where it is not set."""
+    text = env.str(variable).strip()
+    try:
+        return str(ip_address(text)) if text else ""
+    except ValueError:
+        raise refuse(variable, "must be an IP address, such as 127.0.0.1 or fd00::1.") from None
+
+
 def refuse_embedded(variable: str, socket: str, *, var_dir: Path) -> None:
     """The servers that script/server brings listen on a socket below VAR_DIR, /tmp or /var/tmp."""
     if any(PurePath(socket).is_relative_to(place) for place in (var_dir, "/tmp", "/var/tmp")):  # noqa: S108

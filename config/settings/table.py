@@ -176,7 +176,18 @@ GROUPS = (
             ),
             "METRICS_DIR": Variable(
                 otherwise="`$VAR_DIR/metrics`",
-                about="Where the processes of one host count, for `/metrics` of its internal listener.",
+                about="Where the processes of one host count, in a directory for each kind.",
+            ),
+            "METRICS_BIND": Variable(
+                otherwise="none",
+                about="The IP address at which each process answers Prometheus ([the "
+                "pieces](operations/deploy.md#the-pieces)).",
+            ),
+            "METRICS_PORT": Whole(
+                about="The first of five ports there: public, internal, admin, worker, beat.",
+                default="9800",
+                least=1,
+                most=65531,
             ),
             "OTEL_EXPORTER_OTLP_ENDPOINT": Variable(
                 otherwise="none",
@@ -249,8 +260,8 @@ GROUPS = (
             "REDIS_URL": Variable(
                 required=True,
                 about="One server for limits and the task queue, never truth; no Sentinel and no Cluster: `redis://`, "
-                "`rediss://` (with `?ssl_ca_certs=/file` for a CA of yours) or `unix:///path?db=0`. Write `%25`, `%23`, "
-                "`%2F`, `%3F` for a `%`, `#`, `/` or `?` in the password.",
+                "`rediss://` (with `?ssl_ca_certs=/file` for a CA of yours) or `unix:///path?db=0`. Write `%25`, "
+                "`%23`, `%2F`, `%3F` for a `%`, `#`, `/` or `?` in the password.",
             ),
             "EMAIL_URL": Variable(
                 required=True,
