@@ -1,6 +1,5 @@
 """What deploy/ brings fits what it deploys."""
 
-import json
 import os
 import re
 import shlex
@@ -13,6 +12,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 import yaml
+from check_jsonschema.builtin_schemas import get_builtin_schema
 
 import procfile
 from deploy.new_environment import new_environment
@@ -157,12 +157,24 @@ def test_every_process_has_a_unit_and_a_container():
         assert services[name]["cap_drop"] == ["ALL"]
 
 
-def test_the_file_of_containers_is_one_that_docker_compose_reads():
-    """By the schema that `docker compose config` holds it to: github.com/compose-spec/compose-spec, 170098b."""
-    schema = json.loads((Path(__file__).parent / "compose-spec.json").read_text())
+@pytest.mark.parametrize(
+    ("schema", "file"),
+    [
+        ("compose-spec", DEPLOY / "compose.yaml"),
+        ("renovate", ROOT / "renovate.json"),
+    ],
+    ids=lambda given: getattr(given, "name", given),
+)
+def test_files_that_others_read_keep_to_their_schemas(schema, file):
+    """`docker compose config` holds its file to the first."""
+    check = jsonschema_rs.validator_for(get_builtin_schema(f"vendor.{schema}"))
+    given = yaml.safe_load(file.read_text())
+    assert [error.message for error in check.iter_errors(given)] == []
+
+
+def test_a_wrong_word_in_the_file_of_containers_is_seen():
+    check = jsonschema_rs.validator_for(get_builtin_schema("vendor.compose-spec"))
     compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
-    check = jsonschema_rs.validator_for(schema)
-    assert [error.message for error in check.iter_errors(compose)] == []
     compose["services"]["web"]["heathcheck"] = {}
     assert len(list(check.iter_errors(compose))) == 1
 
