@@ -21,7 +21,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from rest_framework.request import Request
 
-from accounts.kit import metrics
+from accounts.kit import metrics, replica
 from accounts.kit.documentation import documented
 from accounts.tiers import PublicEndpoint
 from config import VERSION
@@ -107,6 +107,7 @@ class Looked(Collector):
         if sessions is not None:
             yield from _connections(sessions)
             yield from _queues()
+            yield from _replica()
         yield from _broker()
 
 
@@ -130,6 +131,19 @@ def _broker() -> Iterator[Metric]:
 def _lists_of(queue: str) -> list[str]:
     """Return the lists that a queue is at the broker, one for each priority, by kombu's names for them."""
     return [queue, *(f"{queue}{Channel.sep}{step}" for step in PRIORITY_STEPS if step)]
+
+
+def _replica() -> Iterator[Metric]:
+    """Nothing where none is named: a rule on it is then about nothing."""
+    if not replica.is_named():
+        return
+    behind = replica.follower.behind()
+    yield _gauge(
+        "auth_replica_up", "Whether the replica serves reads.", float(behind <= settings.DATABASE_REPLICA_LAG)
+    )
+    yield _gauge(
+        "auth_replica_behind_seconds", "How much at most the replica lacks; +Inf while it is away.", behind
+    )
 
 
 def _connections(sessions: dict[str, int]) -> Iterator[Metric]:

@@ -38,6 +38,7 @@ class KeysetPagination:
         render: Callable[[Any], Any],
         ahead: Sequence[Any] = (),
         endless: bool = False,
+        behind: Callable[[QuerySet[Any], Any], Sequence[Any]] | None = None,
     ) -> Response:
         """One page as `{"results": [...], "next": "<cursor>" | null}`, each row through `render`.
 
@@ -45,6 +46,8 @@ class KeysetPagination:
         an index on the filter and these columns makes each page cost the same at any depth. `bound_to` holds whatever
         the query was narrowed by (filters, user, calling service): a cursor is refused under any other values.
         `ahead` are rows that stand before all of the query's and may be in it by the time it runs, in the same order.
+
+        `behind` fetches a page other than the first, given its query and the value of the first column before it.
 
         With `endless` a page that holds the last row has a `next` too, for those who come back when there is more.
 
@@ -54,13 +57,15 @@ class KeysetPagination:
         names = [column.lstrip("-") for column in order]
         seal = Seal(order=order, bound_to=bound_to)
         cursor = request.query_params.get("cursor")
+        position: list[Any] = []
         if cursor is not None:
             position = _position(queryset, names, seal.open(cursor))
             queryset = _after(queryset, order, names, position)
             ahead = [row for row in ahead if _is_beyond(row, order, names, position)]
         if ahead:
             queryset = queryset.exclude(pk__in=[row.pk for row in ahead])
-        rows = [*ahead, *queryset.order_by(*order)[: limit + 1]]
+        found = queryset.order_by(*order)[: limit + 1]
+        rows = [*ahead, *(behind(found, position[0]) if behind and position else found)]
         shown = rows[:limit]
         follows = cursor if endless else None
         if shown and (endless or len(rows) > limit):

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from credits import history
 from credits.models import CreditTransaction
 
 COLUMNS = (
@@ -36,6 +37,8 @@ def lines(rows: Iterable[CreditTransaction]) -> Iterator[str]:
 def newest_first(rows: QuerySet[CreditTransaction], *, order: tuple[str, ...]) -> Iterator[CreditTransaction]:
     """Yield all rows of a query, a page at a time behind the last one seen: no cursor, no long transaction.
 
+    Pages but the first may come from a standby.
+
     `order` is ("-at",) for one user, whose times are unique, else ("-id",).
     """
     page = list(rows.order_by(*order)[:ROWS_AT_A_TIME])
@@ -43,8 +46,9 @@ def newest_first(rows: QuerySet[CreditTransaction], *, order: tuple[str, ...]) -
         yield from page
         last = page[-1]
         name = order[0].removeprefix("-")
-        behind = rows.filter(**{f"{name}__lt": getattr(last, name)})
-        page = list(behind.order_by(*order)[:ROWS_AT_A_TIME])
+        place = getattr(last, name)
+        behind = rows.filter(**{f"{name}__lt": place}).order_by(*order)[:ROWS_AT_A_TIME]
+        page = history.behind(behind, holder=last.holder_id if name == "at" else None, place=place)
 
 
 def _cells(row: CreditTransaction) -> list[Any]:

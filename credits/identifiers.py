@@ -34,6 +34,11 @@ def first_of(moment: datetime, *, away: timedelta = timedelta()) -> uuid.UUID:
     return uuid.UUID(int=max(0, int(seconds * 1000)) << 80)
 
 
+def time_of(identifier: uuid.UUID) -> float:
+    """Return the time in an id, in seconds since 1970."""
+    return (identifier.int >> 80) / 1000
+
+
 def _build(milliseconds: int, random: int) -> uuid.UUID:
     high = (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | (random >> 62 & 0xFFF) << 64
     return uuid.UUID(int=high | 0b10 << 62 | random & (1 << 62) - 1)

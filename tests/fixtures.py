@@ -22,6 +22,7 @@ from accounts.service_keys.registry import SCOPES, registry
 from accounts.sessions import of_staff
 from accounts.sessions.tokens import SessionAccessToken
 from tests.listeners import ListenerClient
+from tests.standby import Standby, made
 
 PASSWORD = "correct horse battery staple"
 
@@ -31,6 +32,13 @@ def _limits_of_its_own() -> Iterator[None]:
     """Every test starts with all limits unused, though all workers share one Valkey."""
     with override_settings(RATE_LIMITS_NAMESPACE=f"test-{uuid4().hex}"):
         yield
+
+
+@pytest.fixture
+def standby(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standby]:
+    """A replica of the database, for whoever reads from one."""
+    with made(monkeypatch) as standby:
+        yield standby
 
 
 @pytest.fixture

@@ -173,9 +173,12 @@ DATABASE_ERRORS = _counter(
 DELIVERIES = _counter(
     "event_deliveries_total", "Webhooks tried, by subscription and result.", "subscription", "result"
 )
+REPLICA_READS = _counter(
+    "replica_reads_total", "Reads that a replica may serve, by who did: `replica` or `primary`.", "by"
+)
 ALL: tuple[Metric, ...] = (
     REQUESTS, PROBLEMS, UNEXPECTED, LOGINS, TOKENS, THROTTLED, LEDGER, LOCK_WAIT, LEDGER_RETRIES, LEDGER_VERIFIED,
-    TASKS, BEAT, DATABASE_ERRORS, DELIVERIES,
+    TASKS, BEAT, DATABASE_ERRORS, DELIVERIES, REPLICA_READS,
 )  # fmt: skip
 # Shown as 0 before anything was counted: Prometheus takes the first value of a series for where it began, so the first
 # of these would otherwise be no increase, and raise no alert.

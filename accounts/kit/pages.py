@@ -1,6 +1,6 @@
 """Walking over many rows page by page: no cursor on the server, no long transaction, little memory."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from django.db.models import Model, QuerySet
@@ -10,10 +10,12 @@ AT_A_TIME = 1000
 Row = TypeVar("Row", bound=Model)
 
 
-def by_key(rows: QuerySet[Row], *, at_a_time: int = AT_A_TIME) -> Iterator[Row]:
+def by_key(
+    rows: QuerySet[Row], *, at_a_time: int = AT_A_TIME, fetch: Callable[[QuerySet[Row]], list[Row]] = list
+) -> Iterator[Row]:
     """Yield the rows of a query in the order of their keys, which are as they were when their page was read."""
     ordered = rows.order_by("pk")
-    page = list(ordered[:at_a_time])
+    page = fetch(ordered[:at_a_time])
     while page:
         yield from page
-        page = list(ordered.filter(pk__gt=page[-1].pk)[:at_a_time]) if len(page) == at_a_time else []
+        page = fetch(ordered.filter(pk__gt=page[-1].pk)[:at_a_time]) if len(page) == at_a_time else []

@@ -1,6 +1,6 @@
 """Configures PostgreSQL, the only database, and how it is reached."""
 
-from config.settings.environment import boolean, choice, env, postgres, refuse
+from config.settings.environment import boolean, choice, env, integer, postgres, refuse
 from config.settings.service import LISTENER
 
 DATABASE_URL = env.str("DATABASE_URL")
@@ -46,8 +46,9 @@ def _database(
     *,
     pooled: bool = False,
     prepared: bool = True,
+    kind: str = "read-write",
 ) -> dict[str, object]:
-    database = postgres(variable, url)
+    database = postgres(variable, url, kind=kind)
     said = database["OPTIONS"].pop("options", "")
     if pooled and said:
         raise refuse(
@@ -75,6 +76,19 @@ DATABASES = {
         "DATABASE_URL", DATABASE_URL, SESSION_SETTINGS, pooled=_POOLED, prepared=DATABASE_PREPARED_STATEMENTS
     )
 }
+# A standby for what may be a little old: history, exports, verification (accounts/kit/replica.py). Nothing is routed to
+# it, and it need not be there.
+DATABASE_REPLICA_URL = env.str("DATABASE_REPLICA_URL")
+DATABASE_REPLICA_LAG = integer("DATABASE_REPLICA_LAG")
+if DATABASE_REPLICA_URL:
+    DATABASES["replica"] = _database(
+        "DATABASE_REPLICA_URL",
+        DATABASE_REPLICA_URL,
+        SESSION_SETTINGS,
+        pooled=_POOLED,
+        prepared=DATABASE_PREPARED_STATEMENTS,
+        kind="standby",
+    )
 # The role that owns the tables. Only `manage.py migrate` connects with it, and never through a pooler.
 MIGRATES_THROUGH_POOLER = _POOLED and DATABASE_MIGRATE_URL == DATABASE_URL
 MIGRATION_DATABASE = _database(

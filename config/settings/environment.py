@@ -202,12 +202,13 @@ def _key_entry(variable: str, part: str, algorithm: str | None) -> KeyEntry:
     return KeyEntry(kid, name, material)
 
 
-def postgres(variable: str, url: str) -> dict[str, Any]:
+def postgres(variable: str, url: str, *, kind: str = "read-write") -> dict[str, Any]:
     """Return Django's settings for the PostgreSQL that a URL names, as libpq reads it.
 
     `?host=/directory` names a Unix socket. Several servers (`//a:5432,b:5432/name`) are tried in their order
-    (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING). Only one that takes writes is used,
-    of one as of several, unless `target_session_attrs` says otherwise: a standby that was not promoted serves nobody.
+    (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING). Only one of the
+    wanted kind is used, of one as of several, unless `target_session_attrs` says otherwise: a standby that was not
+    promoted serves nobody.
     """
     said = _conninfo(variable, url.strip())
     host = said.pop("host", "")
@@ -219,7 +220,7 @@ def postgres(variable: str, url: str) -> dict[str, Any]:
         "PASSWORD": said.pop("password", ""),
         "HOST": host,
         "PORT": _ports(variable, said.pop("port", ""), servers),
-        "OPTIONS": {"target_session_attrs": "read-write", **said},
+        "OPTIONS": {"target_session_attrs": kind, **said},
     }
 
 

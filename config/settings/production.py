@@ -59,8 +59,9 @@ for variable, address in (
         raise refuse(variable, "must be an https:// address: what comes from there is believed.")
 if any(issuer.startswith("http://") for issuer in GOOGLE_ISSUERS):
     raise refuse("GOOGLE_ISSUERS", "names a provider without https, which is for development and tests only.")
-for host in str(DATABASES["default"]["HOST"]).split(","):
-    refuse_embedded("DATABASE_URL", host, var_dir=VAR_DIR)
+for name, variable in (("default", "DATABASE_URL"), ("replica", "DATABASE_REPLICA_URL")):
+    for host in str(DATABASES.get(name, {}).get("HOST", "")).split(","):
+        refuse_embedded(variable, host, var_dir=VAR_DIR)
 refuse_embedded("REDIS_URL", redis_parts(REDIS_URL).get("path", ""), var_dir=VAR_DIR)
 if not is_loopback(env.str("BIND")) and not boolean("BEHIND_BUFFERING_PROXY"):
     raise refuse(

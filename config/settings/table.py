@@ -253,6 +253,18 @@ GROUPS = (
                 about="What `DATABASE_URL` leads to: PostgreSQL itself, or a PgBouncer that lends connections for a "
                 "session or a transaction ([PgBouncer](operations/machines.md#pgbouncer)).",
             ),
+            "DATABASE_REPLICA_URL": Variable(
+                otherwise="none",
+                about="A standby from which history, exports and verification are read ([a "
+                "replica](operations/machines.md#a-replica-to-read-from)).",
+            ),
+            "DATABASE_REPLICA_LAG": Whole(
+                about="It is read from while it is at most so far behind.",
+                default="30",
+                least=1,
+                most=600,
+                unit="seconds",
+            ),
             "DATABASE_PREPARED_STATEMENTS": Switch(
                 default="true",
                 about="`false` behind a PgBouncer before 1.22 that lends connections for a transaction.",

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from django.conf import settings
 from django.db import connection
 
-from accounts.kit import pages
+from accounts.kit import pages, replica
 from credits.ledger import clock
 from credits.ledger.calls import mac_key
 from credits.ledger.verify import Finding
@@ -60,7 +60,8 @@ def write(file: TextIO) -> int:
     """Write an anchor of all users. Returns how many there are."""
     signature, users, balance, held = _Signature(), 0, 0, 0
     file.write(signature.add(_line({"kind": KIND, "at": clock.now().isoformat()})))
-    for row in pages.by_key(UserCredit.objects.exclude(hash=b""), at_a_time=USERS_AT_A_TIME):
+    heads = UserCredit.objects.exclude(hash=b"")
+    for row in pages.by_key(heads, at_a_time=USERS_AT_A_TIME, fetch=replica.rows):
         head = {"user": str(row.pk), "at": row.at.isoformat(), "hash": bytes(row.hash).hex()}
         file.write(signature.add(_line(head)))
         users, balance, held = users + 1, balance + row.balance, held + row.held

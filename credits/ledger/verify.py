@@ -1,9 +1,9 @@
 """Prove that the ledger is what its journal says: sums, lots, debt, order, texts and the hash chain of each user.
 
-All checks of a chunk are one statement, on one server hence one snapshot: it can run beside any load. Where it is not
-one, half of a commit can be seen; so whoever has a finding is checked again under the lock of their balance, and only
-what is found then is reported. The chain shows any change but that of someone who can rewrite all of it; only an anchor
-kept elsewhere shows that.
+All checks of a chunk are one statement, on one server hence one snapshot: it can run beside any load, and on a standby
+(accounts/kit/replica.py). Where it is not one, half of a commit can be seen; so whoever has a finding is checked again
+in the primary, under the lock of their balance, and only what is found then is reported. The chain shows any change but
+that of someone who can rewrite all of it; only an anchor kept elsewhere shows that.
 """
 
 import uuid
@@ -13,10 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 
-from django.db import connection, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.models import QuerySet
 
-from accounts.kit import metrics
+from accounts.kit import metrics, replica
 from credits.ledger.posting import retried
 from credits.models import UserCredit
 
@@ -111,7 +111,8 @@ def verify_all(*, after: uuid.UUID | None = None, parallel: int = 1) -> Iterator
     """
     chunks = _chunks(after)
     yield from map(_check, chunks) if parallel == 1 else _in_parallel(chunks, parallel)
-    yield Checked([], 0, _findings(WITHOUT_BALANCE, []) and _findings(WITHOUT_BALANCE, []))
+    orphans = replica.read(lambda alias: _findings(WITHOUT_BALANCE, [], alias))
+    yield Checked([], 0, orphans and _findings(WITHOUT_BALANCE, []))
 
 
 def note(*, findings: int) -> None:
@@ -146,15 +147,21 @@ def _check_and_close(users: list[uuid.UUID]) -> Checked:
     try:
         return _check(users)
     finally:
-        connection.close()
+        connections.close_all()
 
 
 def _check(users: list[uuid.UUID]) -> Checked:
-    with connection.cursor() as cursor:
-        cursor.execute(COUNT_ROWS, {"users": users})
-        transactions = cursor.fetchone()[0]
-    suspects = sorted({finding.user_id for finding in _findings(FINDINGS, users)})
+    transactions, found = replica.read(
+        lambda alias: (_count(users, alias), _findings(FINDINGS, users, alias))
+    )
+    suspects = sorted({finding.user_id for finding in found})
     return Checked(users, transactions, [found for user_id in suspects for found in _under_lock(user_id)])
+
+
+def _count(users: list[uuid.UUID], alias: str) -> int:
+    with connections[alias].cursor() as cursor:
+        cursor.execute(COUNT_ROWS, {"users": users})
+        return int(cursor.fetchone()[0])
 
 
 def _under_lock(user_id: uuid.UUID) -> list[Finding]:
@@ -168,8 +175,8 @@ def _locked_findings(user_id: uuid.UUID) -> list[Finding]:
     return _findings(FINDINGS, [user_id])
 
 
-def _findings(query: str, users: list[uuid.UUID]) -> list[Finding]:
-    with transaction.atomic(), connection.cursor() as cursor:
+def _findings(query: str, users: list[uuid.UUID], alias: str = DEFAULT_DB_ALIAS) -> list[Finding]:
+    with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")  # a user with millions of rows takes its time
         cursor.execute(query, {"users": users})
         return [Finding(*row) for row in cursor.fetchall()]

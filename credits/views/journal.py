@@ -15,7 +15,7 @@ from accounts.errors import UserNotFound
 from accounts.kit.documentation import documented
 from accounts.kit.responses import Response
 from accounts.tiers import InternalEndpoint, ServiceRequest
-from credits import export, ledger, prices
+from credits import export, history, ledger, prices
 from credits.answers import BalanceAnswer, TransactionAnswer, balance_answer, transaction_answer
 from credits.errors import (
     AccountContested,
@@ -225,6 +225,7 @@ class Transactions(InternalEndpoint):
             bound_to={**msgspec.structs.asdict(query), "service": request.auth.service},
             render=transaction_answer,
             ahead=unposted,
+            behind=lambda rows, place: history.behind(rows, holder=query.user_id, place=place),
         )
         return page
 

@@ -1,0 +1,153 @@
+"""Reading from a standby what may be a little old, and from the primary whatever it does not serve.
+
+Only what never changes, or what nobody acts upon at once, is read here: pages of the journal behind an old cursor,
+exports, verification, plots. Nothing routes by itself: whoever may read from the replica says so.
+
+How old it is cannot be asked of a standby: cut off from its primary it believes that it has everything. So each process
+asks the primary at most once a second how far it has written, and the standby how far it has got. What the primary had
+written at a time that the standby has passed is all there.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import structlog
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, OperationalError, connections
+from django.db.models import Model, QuerySet
+
+from accounts.kit import metrics
+from accounts.kit.resting import Rest
+
+ALIAS = "replica"
+LOOK_EVERY, LEFT_ALONE = 1.0, 5.0  # seconds
+MARKS = 600  # one each time: the most that DATABASE_REPLICA_LAG may be
+# The same cluster has the same name; a position is worth nothing in another one.
+WRITTEN = """
+SELECT clock_timestamp(), (pg_current_wal_flush_lsn() - '0/0')::bigint, system_identifier FROM pg_control_system()
+"""
+REPLAYED = """
+SELECT (pg_last_wal_replay_lsn() - '0/0')::bigint, system_identifier FROM pg_control_system() WHERE pg_is_in_recovery()
+"""
+
+Found = TypeVar("Found")
+Row = TypeVar("Row", bound=Model)
+log = structlog.get_logger("replica")
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far the primary had written, and when, by this process's clock and by its own."""
+
+    looked: float
+    at: datetime
+    written: int
+
+
+class Follower:
+    """Know how far the standby has got, as this process sees it."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._rest = Rest(LEFT_ALONE, clock=clock)
+        self._looking = threading.Lock()
+        self._marks: deque[Mark] = deque(maxlen=MARKS)  # that it has not passed yet
+        self._passed: Mark | None = None
+        self._looked = float("-inf")
+
+    def behind(self) -> float:
+        """Return for how many seconds, at most, the standby lacks what the primary has. Infinite where it is away."""
+        self._look()
+        passed = self._passed
+        return float("inf") if passed is None or not self._rest.is_over() else self._clock() - passed.looked
+
+    def has(self, moment: datetime | None) -> bool:
+        """Return whether it is recent enough, and has whatever was done by that moment."""
+        most = settings.DATABASE_REPLICA_LAG
+        if self.behind() > most:
+            return False
+        passed = self._passed
+        return moment is None or (passed is not None and moment <= passed.at - timedelta(seconds=most))
+
+    def failed(self, error: Exception) -> None:
+        """Leave the standby alone for a while."""
+        log.warning("outage", error=type(error).__name__)
+        self._rest.begin()
+        self._passed = None
+        connections[ALIAS].close()
+
+    def _look(self) -> None:
+        """Look once a second; threads that come meanwhile take what is known."""
+        if self._clock() - self._looked < LOOK_EVERY or not self._rest.is_over():
+            return
+        if not self._looking.acquire(blocking=False):
+            return
+        try:
+            self._looked = self._clock()
+            self._compare()
+        finally:
+            self._looking.release()
+
+    def _compare(self) -> None:
+        looked = self._clock()
+        with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+            cursor.execute(WRITTEN)
+            at, written, cluster = cursor.fetchone()
+        self._marks.append(Mark(looked, at, written))
+        try:
+            with connections[ALIAS].cursor() as cursor:
+                cursor.execute(REPLAYED)
+                found = cursor.fetchone()
+        except (DatabaseError, InterfaceError) as error:
+            self.failed(error)
+            return
+        if found is None or found[1] != cluster:
+            self.failed(LookupError("not a standby of this database"))
+            return
+        while self._marks and self._marks[0].written <= found[0]:
+            self._passed = self._marks.popleft()
+
+
+follower = Follower()
+
+
+class Lacking(Exception):
+    """Raise it to ask the primary: the standby works, and has not got so far."""
+
+
+def is_named() -> bool:
+    return ALIAS in connections.databases
+
+
+def read(ask: Callable[[str], Found], *, older_than: datetime | None = None) -> Found:
+    """Return what `ask` finds in the database whose alias it is given: the standby, or else the primary.
+
+    `ask` fetches all of it, and may be called twice. The standby is asked where it is at most DATABASE_REPLICA_LAG
+    seconds behind and, with `older_than`, where rows of that time and before are the same in both.
+    """
+    if is_named() and follower.has(older_than):
+        try:
+            found = ask(ALIAS)
+        except Lacking:
+            pass
+        except (
+            OperationalError,
+            InterfaceError,
+        ) as error:  # gone, or it had to give way to what it was replaying
+            follower.failed(error)
+        else:
+            metrics.count(metrics.REPLICA_READS, "replica")
+            return found
+    if is_named():
+        metrics.count(metrics.REPLICA_READS, "primary")
+    return ask(DEFAULT_DB_ALIAS)
+
+
+def rows(query: QuerySet[Row]) -> list[Row]:
+    """Return the rows of a query, which may be as old as `read` allows."""
+    return read(lambda alias: list(query.using(alias)))

@@ -1,0 +1,123 @@
+"""A standby is read from while it is there and recent enough; otherwise the primary is, and nobody is refused."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import connection, connections
+from django.utils import timezone
+
+from accounts.kit import replica
+from tests.listeners import ListenerClient
+from tests.standby import Standby
+
+pytestmark = pytest.mark.django_db(transaction=True)
+BEHIND = timedelta(seconds=settings.DATABASE_REPLICA_LAG + 1)
+
+
+def who(older_than: Any = None) -> str:
+    """Return who served a read."""
+
+    def look(alias: str) -> str:
+        ask(alias, "SELECT 1")
+        return alias
+
+    return replica.read(look, older_than=older_than)
+
+
+def ask(alias: str, statement: str) -> Any:
+    with connections[alias].cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchone()
+
+
+def test_without_one_the_primary_is_read() -> None:
+    assert not replica.is_named()
+    assert who() == "default"
+
+
+class TestReads:
+    def test_go_to_the_standby(self, standby: Standby) -> None:
+        assert who() == "replica"
+
+    def test_go_to_the_primary_while_it_is_too_far_behind(self, standby: Standby) -> None:
+        assert who() == "replica"
+        standby.stops()
+        standby.now += settings.DATABASE_REPLICA_LAG
+        assert who() == "replica"
+        standby.now += 2
+        assert who() == "default"
+        standby.catches_up()
+        standby.now += 2
+        assert who() == "replica"
+
+    def test_of_a_time_that_it_may_not_have_yet_go_to_the_primary(self, standby: Standby) -> None:
+        assert who() == "replica"
+        assert who(timezone.now()) == "default"
+        assert who(timezone.now() - BEHIND) == "replica"
+
+    def test_go_to_the_primary_where_the_standby_lacks_something(self, standby: Standby) -> None:
+        def lacking(alias: str) -> str:
+            if alias == replica.ALIAS:
+                raise replica.Lacking
+            return alias
+
+        assert replica.read(lacking) == "default"
+        assert who() == "replica"
+
+    def test_leave_one_that_is_away_alone_for_a_while(
+        self, standby: Standby, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        said = connections.databases[replica.ALIAS]
+        with monkeypatch.context() as away:
+            away.setitem(said, "HOST", "/nowhere")
+            assert who() == "default"
+        standby.now += 2
+        assert who() == "default"
+        standby.now += replica.LEFT_ALONE
+        assert who() == "replica"
+
+    def test_are_repeated_at_the_primary_when_the_standby_goes_meanwhile(self, standby: Standby) -> None:
+        def end_session(alias: str) -> str:
+            if alias == replica.ALIAS:
+                ask(alias, "SELECT pg_terminate_backend(pg_backend_pid())")
+            return alias
+
+        assert who() == "replica"
+        assert replica.read(end_session) == "default"
+        assert who() == "default"
+        standby.now += replica.LEFT_ALONE + 1
+        assert who() == "replica"
+
+    def test_take_no_server_that_is_not_a_standby_of_this_database(self, standby: Standby) -> None:
+        standby.says("pg_is_in_recovery", "boolean", "false")
+        assert who() == "default"
+
+    def test_take_no_standby_of_another_database(self, standby: Standby) -> None:
+        standby.run(
+            "CREATE FUNCTION standby.pg_control_system() RETURNS TABLE (system_identifier bigint)"
+            " LANGUAGE sql AS 'SELECT 1::bigint'"
+        )
+        assert who() == "default"
+
+
+@pytest.mark.parametrize("question", [replica.WRITTEN, replica.REPLAYED])
+def test_the_serving_role_may_look(question: str, serving_role: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(question)
+
+
+def test_metrics_tell_of_both(standby: Standby, internal: ListenerClient) -> None:
+    assert who() == "replica"
+    text = internal.get("/metrics").content.decode()
+    assert "auth_database_up 1.0" in text
+    assert "auth_replica_up 1.0" in text
+    assert "auth_replica_behind_seconds 0.0" in text
+    assert 'auth_replica_reads_total{by="replica"} ' in text
+    standby.says("pg_is_in_recovery", "boolean", "false")
+    standby.now += 2
+    text = internal.get("/metrics").content.decode()
+    assert "auth_database_up 1.0" in text
+    assert "auth_replica_up 0.0" in text
+    assert "auth_replica_behind_seconds +Inf" in text

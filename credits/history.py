@@ -1,0 +1,33 @@
+"""Read pages of the journal from a standby where everything behind their beginning is there, as it will always be."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from accounts.kit import replica
+from credits.identifiers import SLACK, time_of
+from credits.models import CreditTransaction
+
+Rows = QuerySet[CreditTransaction]
+
+
+def behind(page: Rows, *, holder: UUID | None, place: Any) -> list[CreditTransaction]:
+    """Return the rows of a page that begins behind `place`: the time of a row of the holder, or of a service's an id.
+
+    A holder's rows are written in the order of their times, each behind the last: whoever has the row of that time, or
+    a later one, has all before it for good, however late they were posted. Ids of a service only follow time.
+    """
+    if holder is not None:
+        return replica.read(lambda alias: _of_holder(page, holder, place, alias))
+    settled = datetime.fromtimestamp(time_of(place), UTC) + SLACK
+    return replica.read(lambda alias: list(page.using(alias)), older_than=settled)
+
+
+def _of_holder(page: Rows, holder: UUID, place: datetime, alias: str) -> list[CreditTransaction]:
+    if alias == replica.ALIAS:
+        written = CreditTransaction.objects.using(alias).filter(holder_id=holder, at__gte=place)
+        if not written.exists():
+            raise replica.Lacking
+    return list(page.using(alias))
