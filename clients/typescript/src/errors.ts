@@ -1,0 +1,55 @@
+import type { KnownProblem } from "./generated/problems.js";
+
+/** The base of everything that this package throws. */
+export class AuthServiceError extends Error {
+  override name = "AuthServiceError";
+}
+
+/** No answer came in time: the call may have been carried out. The same key again says so. */
+export class Unreachable extends AuthServiceError {
+  override name = "Unreachable";
+}
+
+/** The answer is not the service's: a proxy's page, or another server at this address. */
+export class UnexpectedAnswer extends AuthServiceError {
+  override name = "UnexpectedAnswer";
+  constructor(readonly status: number) {
+    super(`HTTP ${status}, and not a document of the service: is the address right?`);
+  }
+}
+
+/** The access token is not live. */
+export class TokenRefused extends AuthServiceError {
+  override name = "TokenRefused";
+}
+
+/** Nobody is signed in here, or the session has ended. */
+export class SignedOut extends AuthServiceError {
+  override name = "SignedOut";
+}
+
+/** The delivery is not signed with a secret of yours, or it is too old. */
+export class WebhookRefused extends AuthServiceError {
+  override name = "WebhookRefused";
+}
+
+/**
+ * A refusal of the service (RFC 9457). Branch on `code`; `document` has what the code adds, typed once its `code` is
+ * compared. Show people `message`, and log `requestId`.
+ */
+export class Problem extends AuthServiceError {
+  override name = "Problem";
+  readonly code: KnownProblem["code"];
+  readonly status: number;
+  readonly requestId: string;
+
+  constructor(
+    readonly document: KnownProblem,
+    readonly retryAfter: number | null = null,
+  ) {
+    super(document.detail);
+    this.code = document.code;
+    this.status = document.status;
+    this.requestId = document.request_id;
+  }
+}

@@ -1,0 +1,41 @@
+import { AuthServiceError, TokenRefused } from "./errors.js";
+import { bearer, type Identity, type Verifier } from "./tokens.js";
+
+/** What protection may leave out. */
+export interface GuardSettings {
+  /** Whether a verified address is asked for, which is the default. */
+  verified?: boolean;
+}
+
+/** Why somebody is not let in. */
+export interface Turned {
+  status: 401 | 403 | 503;
+  detail: string;
+  headers: Record<string, string>;
+}
+
+/** Who is behind an Authorization header, or why they are not let in: the rule that all frameworks' helpers share. */
+export async function judge(
+  verifier: Verifier,
+  header: string | null | undefined,
+  { verified = true }: GuardSettings = {},
+): Promise<Identity | Turned> {
+  const token = bearer(header);
+  if (token === null) return turned(401, "Send an access token.", { "WWW-Authenticate": "Bearer" });
+  try {
+    const identity = await verifier.verifyToken(token);
+    return !verified || identity.emailVerified ? identity : turned(403, "Verify the email address first.");
+  } catch (error) {
+    if (error instanceof TokenRefused) return turned(401, error.message, { "WWW-Authenticate": 'Bearer error="invalid_token"' });
+    if (error instanceof AuthServiceError) return turned(503, "Who you are cannot be found out now.", { "Retry-After": "5" });
+    throw error;
+  }
+}
+
+export function isTurned(found: Identity | Turned): found is Turned {
+  return "detail" in found;
+}
+
+function turned(status: Turned["status"], detail: string, headers: Record<string, string> = {}): Turned {
+  return { status, detail, headers };
+}

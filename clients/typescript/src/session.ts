@@ -1,0 +1,167 @@
+import { Problem, SignedOut } from "./errors.js";
+import type { Tokens } from "./generated/public.js";
+import { call, newKey, type Patience } from "./http.js";
+
+/** What a device keeps. `refreshKey` is made and kept before the call that it is for, so that a lost answer is found. */
+export interface Kept {
+  tokens?: { access: string; refresh: string; expiresAt: number; refreshKey?: string };
+  deviceToken?: string;
+}
+
+/** Where it is kept. What all tabs share, such as `sharedStore()`, makes them one session. */
+export interface Store {
+  read(): Kept | Promise<Kept>;
+  write(kept: Kept): void | Promise<void>;
+}
+
+/** How calls are authorised. Tokens are one way; another one, such as cookies, takes the place of this interface. */
+export interface Session {
+  readonly deviceToken: Promise<string | undefined>;
+  readonly isOpen: Promise<boolean>;
+  /** Return what to send as Authorization. `refused` is the value that was just refused. Throws SignedOut. */
+  authorization(refused?: string): Promise<string>;
+  open(tokens: Tokens): Promise<void>;
+  /** The body that ends this session at the service. */
+  proofOfSignOut(): Promise<{ refresh_token: string } | undefined>;
+  close(): Promise<void>;
+  onChange(listener: (isOpen: boolean) => void): () => void;
+}
+
+const EARLY = 30_000; // milliseconds: renewed before it expires under way
+
+/** In localStorage: all tabs share it, and so would a script that gets into the page. */
+export function sharedStore(name = "auth-service"): Store {
+  return {
+    read: () => JSON.parse(localStorage.getItem(name) ?? "{}") as Kept,
+    write: (kept) => localStorage.setItem(name, JSON.stringify(kept)),
+  };
+}
+
+/** In this page alone, until it is reloaded. */
+export function memoryStore(): Store {
+  let kept: Kept = {};
+  return { read: () => structuredClone(kept), write: (next) => void (kept = structuredClone(next)) };
+}
+
+/** Access and refresh tokens. However many callers and tabs need a new one, the refresh is asked for once. */
+export class TokenSession implements Session {
+  readonly #listeners = new Set<(isOpen: boolean) => void>();
+  readonly #channel: BroadcastChannel | null;
+  readonly #name: string;
+  #renewal: Promise<string> | null = null;
+  #told: boolean | null = null;
+
+  constructor(
+    private readonly url: string,
+    private readonly store: Store,
+    private readonly patience: Patience = {},
+  ) {
+    this.#name = `auth-service ${url}`;
+    this.#channel = typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel(this.#name);
+    if (!this.#channel) return;
+    (this.#channel as { unref?: () => void }).unref?.(); // Node would wait for it
+    this.#channel.onmessage = async () => this.#tell(await this.isOpen);
+  }
+
+  get deviceToken(): Promise<string | undefined> {
+    return this.#read().then((kept) => kept.deviceToken);
+  }
+
+  get isOpen(): Promise<boolean> {
+    return this.#read().then((kept) => kept.tokens !== undefined);
+  }
+
+  async authorization(refused?: string): Promise<string> {
+    const { tokens } = await this.#read();
+    if (!tokens) throw new SignedOut("Nobody is signed in.");
+    const isStale = `Bearer ${tokens.access}` === refused || Date.now() > tokens.expiresAt - EARLY;
+    return `Bearer ${isStale ? await this.#renewed(tokens.access) : tokens.access}`;
+  }
+
+  async open(tokens: Tokens): Promise<void> {
+    const { deviceToken } = await this.#read();
+    await this.#write({ tokens: kept(tokens), ...device(tokens.device_token ?? deviceToken) });
+  }
+
+  async proofOfSignOut(): Promise<{ refresh_token: string } | undefined> {
+    const { tokens } = await this.#read();
+    return tokens && { refresh_token: tokens.refresh };
+  }
+
+  async close(): Promise<void> {
+    await this.#write(device((await this.#read()).deviceToken));
+  }
+
+  onChange(listener: (isOpen: boolean) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** The one renewal of this page, and by the lock of all tabs. */
+  #renewed(stale: string): Promise<string> {
+    this.#renewal ??= this.#alone(() => this.#renew(stale)).finally(() => (this.#renewal = null));
+    return this.#renewal;
+  }
+
+  async #alone(work: () => Promise<string>): Promise<string> {
+    const locks = typeof navigator === "undefined" ? undefined : navigator.locks;
+    return locks ? await locks.request(this.#name, work) : work();
+  }
+
+  async #renew(stale: string): Promise<string> {
+    const now = await this.#read();
+    if (!now.tokens) throw new SignedOut("Signed out in another tab.");
+    if (now.tokens.access !== stale) return now.tokens.access; // another tab was first
+    const key = now.tokens.refreshKey ?? newKey();
+    if (!now.tokens.refreshKey) await this.store.write({ ...now, tokens: { ...now.tokens, refreshKey: key } });
+    const used = now.tokens.refresh;
+    try {
+      const tokens = await this.#ask(used, key);
+      if (await this.#isStill(used)) await this.#write({ tokens: kept(tokens), ...device(now.deviceToken) });
+      return tokens.access_token;
+    } catch (error) {
+      if (!(error instanceof Problem) || error.status !== 401) throw error; // away or busy: the session is as it was
+      if (await this.#isStill(used)) await this.close();
+      throw new SignedOut(error.message, { cause: error });
+    }
+  }
+
+  async #ask(refresh_token: string, key: string): Promise<Tokens> {
+    const url = `${this.url}/v1/auth/refresh`;
+    const headers = { "Idempotency-Key": key };
+    return (await call({ method: "POST", url, body: { refresh_token }, headers, repeatable: true }, this.patience)) as Tokens;
+  }
+
+  /** Whether nobody has signed in or out while the service was asked. */
+  async #isStill(refresh: string): Promise<boolean> {
+    return (await this.#read()).tokens?.refresh === refresh;
+  }
+
+  async #read(): Promise<Kept> {
+    return this.store.read();
+  }
+
+  async #write(next: Kept): Promise<void> {
+    const before = await this.isOpen;
+    await this.store.write(next);
+    const after = next.tokens !== undefined;
+    if (before === after) return;
+    this.#channel?.postMessage("changed");
+    this.#tell(after);
+  }
+
+  #tell(isOpen: boolean): void {
+    if (isOpen === this.#told) return; // another tab's change, and none here: the store is not shared
+    this.#told = isOpen;
+    for (const listener of this.#listeners) listener(isOpen);
+  }
+}
+
+function kept(tokens: Tokens): NonNullable<Kept["tokens"]> {
+  const expiresAt = Date.now() + tokens.expires_in * 1000;
+  return { access: tokens.access_token, refresh: tokens.refresh_token, expiresAt };
+}
+
+function device(deviceToken: string | undefined): { deviceToken?: string } {
+  return deviceToken === undefined ? {} : { deviceToken };
+}

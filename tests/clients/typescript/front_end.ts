@@ -1,0 +1,79 @@
+// A front end without a browser: each command is one step of a person, on a device that keeps its tokens in a file.
+import { readFileSync, writeFileSync } from "node:fs";
+import { createClient, isProblem, memoryStore, Problem, SignedOut, type Kept, type Store } from "@auth-service/client";
+
+const [command = "", said = "{}"] = process.argv.slice(2);
+const { url = "", file = "", email = "", password = "", code = "", services = [] } = JSON.parse(said);
+const store: Store = {
+  read: () => {
+    try {
+      return JSON.parse(readFileSync(file, "utf8")) as Kept;
+    } catch {
+      return {};
+    }
+  },
+  write: (kept) => writeFileSync(file, JSON.stringify(kept)),
+};
+const auth = createClient({ url, store, services });
+
+/** As if an hour had gone by. */
+async function age(): Promise<void> {
+  const { tokens, ...rest } = await store.read();
+  await store.write({ ...rest, tokens: { ...tokens!, expiresAt: 0 } });
+}
+
+async function outcome(work: Promise<unknown>): Promise<unknown> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof Problem) return { code: error.code, retryAfter: error.retryAfter };
+    return { name: error instanceof Error ? error.name : "" };
+  }
+}
+
+const commands: Record<string, () => Promise<unknown>> = {
+  signUp: () => auth.signUp({ email, password, display_name: "Ada" }),
+  confirm: () => auth.confirmAddress({ email, code }),
+  signIn: () => outcome(auth.signIn({ email, password })),
+  me: () => outcome(auth.account.get()),
+  signOut: () => auth.signOut(),
+  async secondFactor() {
+    const step = await auth.signIn({ email, password });
+    if (step.signedIn) return "no second factor";
+    const wrong = await step.withCode("000000").catch((error) => isProblem(error, "mfa_invalid_code"));
+    await step.withCode(code);
+    return { methods: step.methods, wrong, email: (await auth.account.get()).email };
+  },
+  async race() {
+    await age();
+    const tabs = Array.from({ length: 5 }, () => createClient({ url, store }));
+    const calls = tabs.flatMap((tab) => [tab.account.status(), tab.account.get()]);
+    return (await Promise.all(calls)).map((one) => one.email);
+  },
+  async refused() {
+    const kept = await store.read();
+    await store.write({ ...kept, tokens: { ...kept.tokens!, access: `${kept.tokens!.access}x` } });
+    const answers = await Promise.all([1, 2, 3].map(() => auth.fetch(`${url}/v1/auth/me`)));
+    return answers.map((answer) => answer.status);
+  },
+  async old() {
+    await age();
+    return outcome(auth.account.get());
+  },
+  elsewhere: () => outcome(auth.fetch("https://elsewhere.example/")),
+  async listening() {
+    const heard: boolean[] = [];
+    const other = createClient({ url, store });
+    other.session.onChange((isOpen) => heard.push(isOpen));
+    await auth.signOut();
+    await auth.signIn({ email, password });
+    while (heard.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+    return heard;
+  },
+  nobody: () => outcome(createClient({ url, store: memoryStore() }).account.get().catch((error) => {
+    if (error instanceof SignedOut) return "signed out";
+    throw error;
+  })),
+};
+
+console.log(JSON.stringify((await commands[command]?.()) ?? null));

@@ -1,0 +1,82 @@
+// A service: each command is one use of the client, and prints what came of it.
+import { readFileSync } from "node:fs";
+import { createServiceClient, isProblem, Problem, TokenRefused, Unreachable, withHold } from "@auth-service/client/service";
+import { AcceptedTokens, identity, signedDelivery, webhookSecret } from "@auth-service/client/testing";
+import { verifyWebhook, WebhookRefused } from "@auth-service/client/webhooks";
+
+const [command = "", said = "{}"] = process.argv.slice(2);
+const { url = "", key = "", user = "", token = "", patience = 30_000, secrets = [], delivery = "" } = JSON.parse(said);
+const auth = createServiceClient({ url, apiKey: key, patience });
+
+async function refusal(work: () => Promise<unknown>): Promise<unknown> {
+  try {
+    return { answered: await work() };
+  } catch (error) {
+    if (isProblem(error, "insufficient_credits")) return { code: error.code, available: error.document.available };
+    if (error instanceof Problem) return { code: error.code, retryAfter: error.retryAfter };
+    return { name: error instanceof Error ? error.name : "" };
+  }
+}
+
+const commands: Record<string, () => Promise<unknown>> = {
+  use: () => refusal(() => auth.credits.use({ user_id: user, amount: 30 })),
+  tooMuch: () => refusal(() => auth.credits.use({ user_id: user, amount: 1000 })),
+  batch: () => auth.credits.batch([
+    { op: "use", user_id: user, amount: 10 },
+    { op: "use", user_id: user, amount: 500 },
+  ]),
+  async pages() {
+    const amounts = [];
+    for await (const row of auth.credits.transactions({ user_id: user, limit: 1 })) amounts.push(row.amount);
+    return amounts;
+  },
+  async captured() {
+    await using hold = await auth.hold({ user_id: user, amount: 40 });
+    return (await hold.capture({ amount: 15 })).status;
+  },
+  async left() {
+    await using hold = await auth.hold({ user_id: user, amount: 40 });
+    return hold.answer.status;
+  },
+  thrown: () => refusal(async () => {
+    await using hold = await auth.hold({ user_id: user, amount: 40 });
+    throw new Error(hold.id);
+  }),
+  whole: () => withHold(auth, { user_id: user, amount: 40 }, async () => "done"),
+  broken: () => refusal(() => withHold(auth, { user_id: user, amount: 40 }, async () => Promise.reject(new RangeError()))),
+  async tokens() {
+    const twice = [await auth.verifyToken(token), await auth.verifyToken(token)];
+    const refused = [];
+    for (const junk of ["", "x", "a.b.c"]) refused.push(await auth.verifyToken(junk).catch((error) => error instanceof TokenRefused));
+    return { users: twice.map((one) => one.userId), refused };
+  },
+  async webhook() {
+    const { headers, body } = JSON.parse(readFileSync(delivery, "utf8"));
+    const event = await verifyWebhook({ body, headers }, ...secrets);
+    if (event.type !== "credits.low") return event.type;
+    const refused = [];
+    for (const wrong of [
+      { body: `${body} `, headers },
+      { body, headers: { ...headers, "webhook-id": "evt_2" } },
+      { body, headers: { ...headers, "webhook-timestamp": "1" } },
+      { body, headers: {} },
+    ]) refused.push(await verifyWebhook(wrong, ...secrets).catch((error) => error instanceof WebhookRefused));
+    refused.push(await verifyWebhook({ body, headers }, webhookSecret()).catch((error) => error instanceof WebhookRefused));
+    return { available: event.data.available, refused };
+  },
+  async helpers() {
+    const [secret, tokens] = [webhookSecret(), new AcceptedTokens()];
+    const event = await verifyWebhook(await signedDelivery(secret, { type: "user.deleted", data: {} }), secret);
+    const given = tokens.give(identity({ userId: "u1" }));
+    const { userId } = await tokens.verifyToken(given);
+    tokens.revoke(given);
+    const old = await verifyWebhook(await signedDelivery(secret, { type: "user.deleted", data: {} }, 301), secret).catch(() => "old");
+    return [event.type, userId, await tokens.verifyToken(given).catch(() => "revoked"), old];
+  },
+  away: () => refusal(() => auth.credits.use({ user_id: user, amount: 1 }).catch((error) => {
+    if (error instanceof Unreachable) return "unreachable";
+    throw error;
+  })),
+};
+
+console.log(JSON.stringify(await commands[command]?.()));
