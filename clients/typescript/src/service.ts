@@ -278,6 +278,11 @@ class Billing {
     return this.client.keyed(`/v1/billing/subscriptions/${encodeURIComponent(id)}/change`, body);
   }
 
+  previewChange(id: string, query: types.PreviewChangeQuery): Promise<types.ChangePreviewAnswer> {
+    const path = `/v1/billing/subscriptions/${encodeURIComponent(id)}/change-preview`;
+    return this.client.call("GET", path, { query });
+  }
+
   cancelSubscription(id: string, body: types.CancelSubscriptionBody): Promise<types.SubscriptionAnswer> {
     return this.client.call("POST", `/v1/billing/subscriptions/${encodeURIComponent(id)}/cancel`, { body });
   }
