@@ -124,7 +124,7 @@ class BillingOrder(Order):
 
 
 class ReplayOrder(BillingOrder):
-    """Of what was given up: everything else is carried out anyway."""
+    """Carry out again what was given up: everything else is carried out anyway."""
 
     def allows_on(self, request: HttpRequest, subject: Any) -> bool:
         return subject.dead_at is not None
