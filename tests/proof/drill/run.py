@@ -16,7 +16,9 @@ import full_database  # noqa: E402
 import full_disk  # noqa: E402
 import killed_database  # noqa: E402
 import killed_web  # noqa: E402
+import lagging_replica  # noqa: E402
 import logins  # noqa: E402
+import lost_pooler  # noqa: E402
 import lost_primary  # noqa: E402
 import lost_valkey  # noqa: E402
 import mail_faults  # noqa: E402
@@ -42,6 +44,7 @@ LONGER = {  # what grows with what is asked for
     "F17": 600 + migrations.ROWS // 500,
     "F19": 600 + int(60 * storm.MINUTES),
     "F22": 600,
+    "F25": 600,
 }
 
 Fault = Callable[[Instance, MailSink, Verdict], None]
@@ -73,6 +76,8 @@ FAULTS: dict[str, Fault] = {
     "F23": several_hosts.stores_apps_and_jobs,
     "F24": rude_clients.through_the_proxy,
     "F24d": rude_clients.without_one,
+    "F25": lost_pooler.killed_and_started,
+    "F26": lagging_replica.lags_goes_and_returns,
 }
 
 

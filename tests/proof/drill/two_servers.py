@@ -133,6 +133,21 @@ class Pair:
         with self.primary.connect() as connection:
             return connection.execute(STATE, [STANDBY]).fetchall() == [("sync",)]
 
+    def is_enough_alone(self) -> None:
+        """The primary waits for nobody: the standby is there to be read."""
+        with self.primary.connect() as connection:
+            connection.execute("ALTER SYSTEM SET synchronous_standby_names = ''")
+            connection.execute("SELECT pg_reload_conf()")
+
+    def pause(self) -> None:
+        """The standby gets everything and applies nothing."""
+        with self.standby.connect() as connection:
+            connection.execute("SELECT pg_wal_replay_pause()")
+
+    def resume(self) -> None:
+        with self.standby.connect() as connection:
+            connection.execute("SELECT pg_wal_replay_resume()")
+
     def promote(self) -> float:
         """Returns the moment at which it was asked; it takes writes when this returns."""
         asked = time.monotonic()
