@@ -1,4 +1,4 @@
-"""The TypeScript client in Chromium: tabs that share a session."""
+"""The TypeScript client in Chromium: tabs that share a session, and passkeys of a virtual authenticator."""
 
 import shutil
 import threading
@@ -99,3 +99,29 @@ def test_signing_out_in_one_tab_is_heard_in_the_other(tabs: list[Page], verified
     tabs[1].wait_for_function("heard.length === 2")
     assert tabs[1].evaluate("heard") == [True, False]
     assert tabs[1].evaluate("auth.account.get().catch((error) => error.name)") == "SignedOut"
+
+
+def test_a_passkey_is_added_and_signs_in_alone_and_as_a_second_step(
+    browser: BrowserContext, tabs: list[Page], verified_user: User
+) -> None:
+    page = tabs[0]
+    page.bring_to_front()  # a page without focus gets no passkey
+    devtools = browser.new_cdp_session(page)
+    devtools.send("WebAuthn.enable")
+    options = {
+        "protocol": "ctap2",
+        "transport": "internal",
+        "hasResidentKey": True,
+        "hasUserVerification": True,
+    }
+    options |= {"isUserVerified": True, "automaticPresenceSimulation": True}
+    devtools.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+    sign_in(page, verified_user)
+    added = page.evaluate("auth.factors.addPasskey('Phone')")
+    assert added["passkey"]["name"] == "Phone"
+    page.evaluate("auth.signOut()")
+    assert page.evaluate("auth.signInWithPasskey()") == {"signedIn": True}
+    page.evaluate("auth.signOut()")
+    second = "async ([email, password]) => { const step = await auth.signIn({ email, password });"
+    second += " await step.withPasskey(); return (await auth.account.get()).email; }"
+    assert page.evaluate(second, [verified_user.email, PASSWORD]) == verified_user.email
