@@ -138,6 +138,6 @@ def test_a_mail_that_was_given_up_can_be_sent_again_from_its_own_page(staff, tro
         fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
         assert action
         assert fields["_selected_action"] == str(mail.pk)
-        client.post(action[1], fields)
+        client.post(action[1], fields, format="multipart")
         mail.refresh_from_db()
         assert mail.dead_at is None

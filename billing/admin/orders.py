@@ -99,6 +99,10 @@ class BillingOrder(Order):
     refusals: tuple[type[Exception], ...] = (Problem, OrderRefused)
     asks_others: bool = True
 
+    def is_offered_on(self, subject: Any) -> bool:
+        """Return whether the row's page has a button for it."""
+        return True
+
     def find(self, request: HttpRequest, **where: Any) -> Any:
         """Return the row. Raises Http404, also for a key that no row can have, such as letters for a number."""
         try:
@@ -126,7 +130,7 @@ class BillingOrder(Order):
 class ReplayOrder(BillingOrder):
     """Carry out again what was given up: everything else is carried out anyway."""
 
-    def allows_on(self, request: HttpRequest, subject: Any) -> bool:
+    def is_offered_on(self, subject: Any) -> bool:
         return subject.dead_at is not None
 
 
@@ -146,7 +150,7 @@ class OrderPages(orders.OrderPages):
         buttons = [
             (order.title, reverse(f"admin:billing_{self.opts.model_name}_order", args=[row.pk, verb]))
             for verb, order in self.orders.items()
-            if row is not None and order.allows(request) and order.allows_on(request, row)
+            if row is not None and order.allows(request) and order.is_offered_on(row)
         ]
         context = {**(extra_context or {}), "buttons": buttons}
         return super().change_view(request, object_id, form_url, context)  # type: ignore[no-any-return]
