@@ -11,6 +11,8 @@ import uuid
 from django.conf import settings
 from django.db import migrations, models
 
+from billing.djstripe_migrations._tables import CreateTables
+
 
 def lock_users_last(apps, schema_editor):
     """A foreign key locks the table that it leads to against writes until the transaction ends, and users are there
@@ -28,7 +30,7 @@ class Migration(migrations.Migration):
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
-    operations = [
+    operations = [CreateTables([
         migrations.CreateModel(
             name='CountrySpec',
             fields=[
@@ -1281,5 +1283,6 @@ class Migration(migrations.Migration):
                 'unique_together': {('id', 'livemode')},
             },
         ),
+        ]),
         migrations.RunPython(lock_users_last, migrations.RunPython.noop),
     ]
