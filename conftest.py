@@ -6,3 +6,10 @@ pytest_plugins = [
     "tests.fixtures",
     "tests.fake_stripe.fixture",
 ]
+
+
+def pytest_collection() -> None:
+    """Load the pages of staff, which tests look up in the registry before they ask for any."""
+    from accounts.admin.site import load_pages
+
+    load_pages()

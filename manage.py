@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
-"""Django's command line. Without DJANGO_SETTINGS_MODULE the production settings apply."""
+# PYTHON_ARGCOMPLETE_OK
+"""The service's command line. Without DJANGO_SETTINGS_MODULE the production settings apply."""
 
 import os
 import sys
 
-from django.core.management import execute_from_command_line
+from config.command_line import CommandLine, complete
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.production")
-    if sys.argv[1:] in (["version"], ["--version"]):  # Django would tell its own
+    if "_ARGCOMPLETE" in os.environ:
+        complete()
+    elif sys.argv[1:] in (["version"], ["--version"]):  # Django would tell its own
         from config import VERSION
 
         sys.stdout.write(f"{VERSION}\n")
     else:
-        execute_from_command_line(sys.argv)
+        CommandLine(sys.argv).execute()

@@ -4,11 +4,14 @@ allauth's views, middleware, checks and signals stay out. allauth.account is her
 models; no EmailAddress row is ever written (User.email is the one truth).
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 from django.apps import AppConfig
-from django.contrib import admin
-from django.contrib.admin import apps as admin_apps
+from django.contrib.admin.apps import SimpleAdminConfig
+from django.contrib.admin.checks import check_admin_app, check_dependencies
+from django.core.checks import CheckMessage, Tags, register
 from django.db.models.signals import post_save
-from django.utils.module_loading import autodiscover_modules
 
 from accounts.kit import paths
 
@@ -26,15 +29,22 @@ class AccountsConfig(AppConfig):
         paths.register()
 
 
-class StaffAdminConfig(admin_apps.AdminConfig):
+class StaffAdminConfig(SimpleAdminConfig):
     """The admin app, with our site in place of Django's."""
 
-    default = False  # Django's says True, and the app named `accounts` has one default
     default_site = "accounts.admin.site.StaffSite"
 
     def ready(self) -> None:
-        super().ready()
-        autodiscover_modules("admin.rows", register_to=admin.site)
+        """Register Django's checks. The pages are loaded with their routes: no command waits for them."""
+        register(check_dependencies, Tags.admin)
+        register(_check_pages, Tags.admin)
+
+
+def _check_pages(app_configs: Sequence[AppConfig] | None, **options: Any) -> list[CheckMessage]:
+    from accounts.admin.site import load_pages
+
+    load_pages()
+    return check_admin_app(app_configs, **options)
 
 
 class AccountTables(AppConfig):

@@ -60,7 +60,7 @@ class Rotation:
         self.variable, self._monkeypatch = variable, monkeypatch
         self.values = [first or FIRST[variable]]
         with self.step(0):
-            steps = json.loads(command("plan", variable, "--json", *options))
+            steps = json.loads(command("plan", variable, "--json", *options))["results"]
         for step in steps:
             assert not [secret for secret in self.values[0].split(";") if secret in step["line"]]
             self.values.append(by_a_shell(variable, self.values[-1], step["line"]))
@@ -102,7 +102,7 @@ def needed(variable: str) -> str:
         refused = False
     except CommandError:
         refused = True
-    reasons = {row["variable"]: row["needed"] for row in json.loads(out.getvalue())}
+    reasons = {row["variable"]: row["needed"] for row in json.loads(out.getvalue())["results"]}
     assert refused == any(reasons.values())
     return str(reasons[variable])
 
@@ -326,7 +326,11 @@ class TestCommand:
     def test_lists_what_makes_and_what_checks(self, monkeypatch: Any) -> None:
         rotation = Rotation("JWT_KEYS", monkeypatch, "--algorithm", "EdDSA", "--kid", "new")
         with rotation.step(2):
-            rows = [row for row in json.loads(command("list", "--json")) if row["variable"] == "JWT_KEYS"]
+            rows = [
+                row
+                for row in json.loads(command("list", "--json"))["results"]
+                if row["variable"] == "JWT_KEYS"
+            ]
             assert [(row["kid"], row["algorithm"], row["makes"]) for row in rows] == [
                 ("new", "EdDSA", True),
                 ("old", "HS256", False),

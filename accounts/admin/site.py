@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
+from django.contrib import admin
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.core.exceptions import BadRequest
 from django.db.models import Model
@@ -13,6 +14,7 @@ from django.db.models.base import ModelBase
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
+from django.utils.module_loading import autodiscover_modules
 from unfold.sites import UnfoldAdminSite
 
 from accounts.admin import sign_in
@@ -22,6 +24,11 @@ from accounts.kit.problems import RateLimited, ServiceUnavailable
 View = Callable[..., HttpResponse]
 # Under `no-referrer` browsers send `Origin: null` with a form, which the CSRF check refuses (Fetch standard, 3.1).
 REFERRER_POLICY = "same-origin"
+
+
+def load_pages() -> None:
+    """Have each app register its pages on the site; those that have done so stay."""
+    autodiscover_modules("admin.rows", register_to=admin.site)
 
 
 class StaffSite(FactorPages, UnfoldAdminSite):  # type: ignore[misc]
@@ -41,6 +48,7 @@ class StaffSite(FactorPages, UnfoldAdminSite):  # type: ignore[misc]
         return _without_nul(_with_referrer(super().admin_view(view, cacheable)))
 
     def get_urls(self) -> list[URLPattern]:
+        load_pages()
         return [*self.factor_urls(), *super().get_urls()]
 
     def has_permission(self, request: HttpRequest) -> bool:

@@ -1,5 +1,6 @@
 """Events by webhook: to real receivers, well, away, slow or redirecting; in order, at least once, nowhere else."""
 
+import json
 import re
 import threading
 import time
@@ -476,7 +477,10 @@ class TestCommand:
         call_command("event_subscription", "create", "shop", "https://shop.test/x", "--types", "credits.low")
         assert capsys.readouterr().out.startswith("whsec_")
         call_command("event_subscription", "list")
-        assert '"name": "shop"' in capsys.readouterr().out
+        assert "shop            enabled" in capsys.readouterr().out
+        call_command("event_subscription", "list", "--json")
+        (_, shop) = json.loads(capsys.readouterr().out)["results"]
+        assert (shop["name"], shop["types"], shop["open"]) == ("shop", ["credits.low"], 0)
         for arguments in (
             ["create", "shop", "https://shop.test/x"],
             ["create", "Shop", "https://shop.test/x"],

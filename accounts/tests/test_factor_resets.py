@@ -36,7 +36,7 @@ def reset(*arguments: str) -> str:
 class TestReset:
     def test_takes_72_hours_and_tells_the_owner_twice(self, ada, public):
         client = public.with_token(issue_access_token(ada))
-        (row,) = json.loads(reset(EMAIL, "--reason", "passport seen", "--json"))
+        row = json.loads(reset("order", EMAIL, "--reason", "passport seen", "--json"))
         assert row["reason"] == "passport seen"
         (mail,) = deliver_mails()
         assert mail.subject == "Your second factor will be removed"
@@ -52,12 +52,12 @@ class TestReset:
         assert outcome(post(public, "cancel-mfa-reset", token=link_in(mail))) == (400, "token_invalid")
 
     def test_waits_three_days(self, ada):
-        reset(EMAIL, "--reason", "x")
+        reset("order", EMAIL, "--reason", "x")
         row = FactorReset.objects.get()
         assert row.applies_at - row.created_at == timedelta(hours=72)
 
     def test_the_owner_objects_by_the_link_even_after_a_new_password(self, ada, public):
-        reset(EMAIL, "--reason", "x")
+        reset("order", EMAIL, "--reason", "x")
         token = link_in(deliver_mails()[0])
         assert public.get(f"/v1/auth/cancel-mfa-reset?token={token}").status_code == 200
         assert FactorReset.objects.get().cancelled_at is None
@@ -72,28 +72,28 @@ class TestReset:
         assert outcome(post(public, "cancel-mfa-reset", token=token)) == (400, "token_invalid")
 
     def test_staff_take_it_back(self, ada):
-        reset(EMAIL, "--reason", "x")
-        assert str(ada.pk) in reset()
-        assert json.loads(reset(EMAIL, "--cancel", "--json"))["cancelled"] is True
-        assert reset().strip() == "None."
+        reset("order", EMAIL, "--reason", "x")
+        assert str(ada.pk) in reset("list")
+        assert json.loads(reset("cancel", EMAIL, "--json"))["cancelled"] is True
+        assert reset("list").strip() == "None."
         with pytest.raises(CommandError, match="no reset"):
-            reset(EMAIL, "--cancel")
+            reset("cancel", EMAIL)
 
     def test_is_refused(self, ada, make_user):
         make_user("bare@example.com")
         for arguments, why in (
-            ((EMAIL,), "reason"),
-            (("nobody@example.com", "--reason", "x"), "no user"),
-            (("bare@example.com", "--reason", "x"), "no second factor"),
+            (("order", EMAIL), "reason"),
+            (("order", "nobody@example.com", "--reason", "x"), "no user"),
+            (("order", "bare@example.com", "--reason", "x"), "no second factor"),
         ):
             with pytest.raises(CommandError, match=why):
                 reset(*arguments)
-        reset(EMAIL, "--reason", "x")
+        reset("order", EMAIL, "--reason", "x")
         with pytest.raises(CommandError, match="under way"):
-            reset(EMAIL, "--reason", "x")
+            reset("order", EMAIL, "--reason", "x")
 
     def test_is_void_at_another_address(self, ada):
-        reset(EMAIL, "--reason", "x")
+        reset("order", EMAIL, "--reason", "x")
         User.objects.update(email="other@example.com")
         FactorReset.objects.update(applies_at=Now())
         tasks.apply_factor_resets()
@@ -144,7 +144,7 @@ class TestTakeover:
 
 def test_an_erased_user_leaves_no_factor(ada, public):
     post(public, "login", email=EMAIL, password=PASSWORD)
-    reset(EMAIL, "--reason", "x")
+    reset("order", EMAIL, "--reason", "x")
     User.objects.update(status="pending_deletion", deletes_at=Now() - timedelta(seconds=1))
     erasure.erase_due()
     assert not Authenticator.objects.exists()

@@ -168,7 +168,7 @@ class TestList:
         texts = [issue(name).text for name in ("live", "revoked", "expired")]
         issuing.revoke(key_id=ServiceKey.objects.get(service_id="revoked").pk, actor="test")
         ServiceKey.objects.filter(service_id="expired").update(expires_at=Now())
-        rows = json.loads(command("list", "--json"))
+        rows = json.loads(command("list", "--json"))["results"]
         states = {row["service"]: row["state"] for row in rows}
         assert states == {"live": "live", "revoked": "revoked", "expired": "expired", "demo": "environment"}
         shown = command("list") + json.dumps(rows)

@@ -69,16 +69,16 @@ class TestHistory:
         assert "order-7" in lines[0]
 
     def test_by_type_and_time_for_programs(self, rich):
-        lines = run("credits", "history", ADDRESS, "--type", "bonus", "--json").splitlines()
-        assert [json.loads(line)["amount"] for line in lines] == [1500]
+        rows = json.loads(run("credits", "history", ADDRESS, "--type", "bonus", "--json"))["results"]
+        assert [row["amount"] for row in rows] == [1500]
         assert run("credits", "history", ADDRESS, "--since", "9999-01-01") == ""
         assert len(run("credits", "history", ADDRESS, "--until", "9999-01-01").splitlines()) == 2
 
     def test_has_what_is_due_and_not_posted(self, person, call, clock):
         ledger.add(user_id=person.pk, amount=100, call=call(), expires_at=clock.now + timedelta(hours=1))
         clock.advance(hours=2)
-        lines = run("credits", "history", ADDRESS, "--json").splitlines()
-        assert [json.loads(line)["type"] for line in lines] == ["expiry", "bonus"]
+        rows = json.loads(run("credits", "history", ADDRESS, "--json"))["results"]
+        assert [row["type"] for row in rows] == ["expiry", "bonus"]
         assert CreditTransaction.objects.count() == 1
 
     def test_lets_no_escape_sequence_through(self, person, call):
@@ -168,7 +168,7 @@ class TestSweep:
         with pytest.raises(SystemExit) as status:
             call_command("sweep_credits", "--json", stdout=out, stderr=io.StringIO())
         assert status.value.code == 1
-        report = json.loads(out.getvalue().splitlines()[-1])
+        report = json.loads(out.getvalue())
         assert (report["swept"], report["failed"]) == (
             2,
             [{"user_id": str(due[0].pk), "error": "RuntimeError"}],

@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from accounts.kit import email_address
+from accounts.management.command import Listed, OurCommand
 from accounts.upkeep import old_addresses
 
 
-class Command(BaseCommand):
+class Command(OurCommand):
+    area, brief = "People", "list addresses that may have been typed otherwise"
     help = (
         "Lists verified addresses that may have been typed otherwise (as straße.de, stored as strasse.de), with what "
         "verified them: `google` and `import` are to be asked about, `mail` has proved itself. Changes nothing."
@@ -20,8 +22,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, ambiguous: bool, **options: Any) -> None:
         if not ambiguous:
             raise CommandError("Say what to list: --ambiguous.")
-        counted = 0
-        for user, proof in old_addresses.ambiguous():
-            counted += 1
-            self.stdout.write(f"{user.pk}  {proof:<6}  {email_address.shown(user.email or '')}")
-        self.stderr.write(f"{counted} addresses may have been typed otherwise.")
+        rows = [
+            {"user_id": user.pk, "proof": proof, "email": email_address.shown(user.email or "")}
+            for user, proof in old_addresses.ambiguous()
+        ]
+        self.tell(Listed(rows), *("{user_id}  {proof:<6}  {email}".format(**row) for row in rows))
+        self.stderr.write(f"{len(rows)} addresses may have been typed otherwise.")

@@ -1,15 +1,16 @@
 """Makes a restored database safe to serve from (docs/operations/backup.md)."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from accounts.management.command import OurCommand
 from accounts.upkeep import restoration, tombstones
 
 
-class Command(BaseCommand):
+class Command(OurCommand):
+    area, brief = "Database", "make a restored database safe to serve from"
     help = (
         "Ends every session, mailed link and waiting mail of a restored database, and applies the file of "
         "`manage.py tombstones`: erased users are erased, revoked keys revoked, suspended users suspended, replaced "
@@ -22,17 +23,13 @@ class Command(BaseCommand):
         parser.add_argument(
             "--without-tombstones", action="store_true", help="there is none: what it would say is lost"
         )
-        parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
         ended = restoration.after_restore(self._rows(options))
-        if options["json"]:
-            self.stdout.write(json.dumps(dict(ended)))
-            return
-        for what, count in ended.items():
-            self.stdout.write(f"{what:<15}{count:>10,} ended")
-        self.stdout.write(
-            "Now: manage.py verify_ledger; manage.py reconcile_stripe --since (the time of the backup)."
+        self.tell(
+            dict(ended),
+            *(f"{what:<15}{count:>10,} ended" for what, count in ended.items()),
+            "Now: manage.py verify_ledger; manage.py reconcile_stripe --since (the time of the backup).",
         )
 
     def _rows(self, options: dict[str, Any]) -> list[dict[str, Any]]:

@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from accounts.identity import dear_hashes
+from accounts.management.command import OurCommand
 
 
-class Command(BaseCommand):
+class Command(OurCommand):
+    area, brief = "People", "ask owners of dear imported hashes for a new password"
     help = (
         "Leaves imported hashes behind that cost more than a sign-in may, and mails their owners a link to choose a "
         "password. Run it once after an upgrade from a version that accepted them. Safe to repeat."
@@ -18,4 +20,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
         found = dear_hashes.leave_behind(dry_run=dry_run)
-        self.stdout.write(f"{found} {'would be' if dry_run else 'are'} asked to choose a password.")
+        self.tell(
+            {"asked": found, "dry_run": dry_run},
+            f"{found} {'would be' if dry_run else 'are'} asked to choose a password.",
+        )

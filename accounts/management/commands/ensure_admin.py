@@ -4,18 +4,20 @@ import os
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import transaction
 
 from accounts import audit
 from accounts.audit import Event
+from accounts.management.command import OurCommand
 from accounts.models import User
 from accounts.sign_in import staff_enrolment
 
 ACTOR = "manage.py ensure_admin"
 
 
-class Command(BaseCommand):
+class Command(OurCommand):
+    area, brief = "Staff", "make the first superuser"
     help = "Creates the superuser that ADMIN_EMAIL and ADMIN_PASSWORD name, unless the address has a user already."
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -29,9 +31,14 @@ class Command(BaseCommand):
             except ValidationError as error:
                 raise CommandError(f"ADMIN_EMAIL or ADMIN_PASSWORD: {' '.join(error.messages)}") from None
             link = staff_enrolment.make_link(user, actor=ACTOR)
-            self.stdout.write(f"Created the superuser {email}. Add the second factor, once, here: {link}")
+            self.tell(
+                {"email": email, "created": True, "link": link},
+                f"Created the superuser {email}. Add the second factor, once, here: {link}",
+            )
         elif existing.is_superuser:
-            self.stdout.write(f"{email} is a superuser already; nothing was changed.")
+            self.tell(
+                {"email": email, "created": False}, f"{email} is a superuser already; nothing was changed."
+            )
         else:
             raise CommandError(f"{email} belongs to a user who is no superuser; nothing was changed.")
 

@@ -1,20 +1,21 @@
 """Webhooks of neighbour services, from the command line."""
 
-import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db.models import Count, Q
 
 from accounts.events import subscriptions
 from accounts.events.subscriptions import Issued, SubscriptionRefused
+from accounts.management.command import Listed, OurCommand
 from accounts.models import EventSubscription
 
 ACTOR = "manage.py"
 ACTIONS = "create | list | change | rotate | retire | send-again"
 
 
-class Command(BaseCommand):
+class Command(OurCommand):
+    area, brief = "Services", "have events sent to a service"
     help = "Subscriptions of neighbour services to events. A secret is shown once, when it is made."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -36,7 +37,7 @@ class Command(BaseCommand):
             "send-again": "all dead letters",
         }.items():
             actions.add_parser(name, help=text).add_argument("name")
-        actions.add_parser("list", help="every subscription, as JSON, with what is open and dead")
+        actions.add_parser("list", help="every subscription, with what is open and dead")
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
         try:
@@ -49,11 +50,15 @@ class Command(BaseCommand):
 
     def _rotate(self, *, name: str, **_: Any) -> None:
         self._show(subscriptions.rotate(name=name, actor=ACTOR))
-        self.stderr.write(f"The one before signs too, until `event_subscription retire {name}`.")
+        if not self.as_json:
+            self.stderr.write(f"The one before signs too, until `event_subscription retire {name}`.")
 
     def _retire(self, *, name: str, **_: Any) -> None:
         changed = subscriptions.retire(name=name, actor=ACTOR)
-        self.stdout.write("One secret signs now." if changed else "There was one secret only.")
+        self.tell(
+            {"name": name, "changed": changed},
+            "One secret signs now." if changed else "There was one secret only.",
+        )
 
     def _change(
         self, *, name: str, url: str | None, types: str | None, enabled: bool | None, **_: Any
@@ -64,14 +69,16 @@ class Command(BaseCommand):
 
     def _send_again(self, *, name: str, **_: Any) -> None:
         revived = subscriptions.send_again(subscriptions.dead_of(name), actor=ACTOR)
-        self.stdout.write(f"{revived} queued for redelivery.")
+        self.tell({"name": name, "queued": revived}, f"{revived} queued for redelivery.")
 
     def _list(self, **_: Any) -> None:
-        self.stdout.write(json.dumps([_row(one) for one in _with_counts()], indent=2))
+        rows = [_row(one) for one in _with_counts()]
+        self.tell(Listed(rows), *map(_line, rows))
 
     def _show(self, issued: Issued) -> None:
-        self.stderr.write(f"The secret of {issued.subscription} is shown once, here:")
-        self.stdout.write(issued.secret)
+        if not self.as_json:
+            self.stderr.write(f"The secret of {issued.subscription} is shown once, here:")
+        self.tell({"name": issued.subscription, "secret": issued.secret}, issued.secret)
 
 
 def _split(types: str) -> list[str]:
@@ -84,6 +91,12 @@ def _with_counts() -> Any:
     return EventSubscription.objects.order_by("name").annotate(
         open=Count("deliveries", filter=waiting), dead=Count("deliveries", filter=dead)
     )
+
+
+def _line(row: dict[str, Any]) -> str:
+    types = row["types"] if row["types"] == "all" else ",".join(row["types"])
+    state = "enabled" if row["enabled"] else "disabled"
+    return f"{row['name']:<16}{state:<10}{row['open']:>7} open{row['dead']:>7} dead  {row['url']}  {types}"
 
 
 def _row(subscription: Any) -> dict[str, Any]:

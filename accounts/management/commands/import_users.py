@@ -3,15 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from accounts.identity import imports
 from accounts.kit.progress import Progress
+from accounts.management.command import OurCommand
 
 SHOWN = 20
 
 
-class Command(BaseCommand):
+class Command(OurCommand):
+    area, brief = "People", "import users of another system"
     help = (
         "Imports users from FILE.jsonl, with hashes of bcrypt, argon2 or PBKDF2, renewed at their next sign-in. "
         "Users that exist are left alone, so a run that was cut short is repeated with the same command."
@@ -29,14 +31,15 @@ class Command(BaseCommand):
         for number, reason in report.refused[:SHOWN]:
             self.stderr.write(f"line {number}: {reason}")
         verb = "would be imported" if dry_run else "imported"
-        self.stdout.write(
-            f"{report.imported} {verb}, {report.present} there already, {len(report.refused)} refused."
-        )
+        lines = [f"{report.imported} {verb}, {report.present} there already, {len(report.refused)} refused."]
         if report.mailed:
             asked = "would be" if dry_run else "are"
-            self.stdout.write(
+            lines.append(
                 f"{report.mailed} of them {asked} asked to choose a password: theirs costs too much."
             )
+        refused = [{"line": number, "reason": reason} for number, reason in report.refused]
+        counts = {"imported": report.imported, "present": report.present, "mailed": report.mailed}
+        self.tell({**counts, "refused": refused, "dry_run": dry_run}, *lines)
         if report.refused:
             raise CommandError(f"{len(report.refused)} lines were refused: mend them and run this again.")
 

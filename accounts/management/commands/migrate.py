@@ -15,6 +15,7 @@ from accounts.upkeep.database_roles import grant_to_serving_role
 
 
 class Command(migrate.Command):
+    area, brief = "Database", "bring the database to the state of the code"
     help = (
         "Brings the database to the state of the code: connects with DATABASE_MIGRATE_URL, then gives the role of "
         "DATABASE_URL its privileges. Safe to repeat."

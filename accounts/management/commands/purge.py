@@ -3,15 +3,17 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from accounts.kit.progress import Progress
+from accounts.management.command import Listed, OurCommand
 from accounts.upkeep import retention
 
 AN_HOUR = 3600.0
 
 
-class Command(BaseCommand):
+class Command(OurCommand):
+    area, brief = "Database", "delete what is older than retention allows"
     help = "Deletes what is older than settings.RETENTION allows (docs/retention.md), in small chunks. Safe to repeat."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -27,5 +29,8 @@ class Command(BaseCommand):
         self._print(purged, "deleted")
 
     def _print(self, counts: dict[str, int], verb: str) -> None:
-        for name, count in counts.items():
-            self.stdout.write(f"{name:<18}{settings.RETENTION[name].days:>5} days{count:>12,} {verb}")
+        kept = {name: settings.RETENTION[name].days for name in counts}
+        self.tell(
+            Listed([{"rule": name, "days": kept[name], "rows": count} for name, count in counts.items()]),
+            *(f"{name:<18}{kept[name]:>5} days{count:>12,} {verb}" for name, count in counts.items()),
+        )

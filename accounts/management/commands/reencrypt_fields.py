@@ -1,24 +1,24 @@
 """Brings every sealed column under the first of FIELD_ENCRYPTION_KEYS, so that older keys can go."""
 
-import json
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from accounts.kit.progress import Progress
+from accounts.management.command import OurCommand
 from accounts.upkeep import sealed_columns
 from accounts.upkeep.sealed_columns import Outcome
 
 
-class Command(BaseCommand):
+class Command(OurCommand):
+    area, brief = "Secrets", "seal columns again under the newest key"
     help = "Seals the columns of settings.SEALED_COLUMNS anew under the first of FIELD_ENCRYPTION_KEYS. Safe to repeat."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="only count what each key has sealed")
-        parser.add_argument("--json", action="store_true", dest="as_json", help="answer as JSON")
 
-    def handle(self, *args: Any, dry_run: bool, as_json: bool, **options: Any) -> None:
+    def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
         outcomes = {} if dry_run else self._reencrypt()
         in_use = {
             column.name: dict(sealed_columns.keys_in_use(column)) for column in sealed_columns.columns()
@@ -32,7 +32,7 @@ class Command(BaseCommand):
             "unreadable": unreadable,
             "unneeded": [key.kid for key in settings.FIELD_ENCRYPTION_KEYS[1:] if key.kid not in needed],
         }
-        self.stdout.write(json.dumps(document, indent=2) if as_json else _text(document))
+        self.tell(document, _text(document))
         if unreadable:
             raise CommandError("Some rows open under no key of the ring; they were left as they are.")
 

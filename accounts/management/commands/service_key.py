@@ -1,14 +1,13 @@
 """The keys with which neighbour services call the internal listener, from the command line."""
 
-import json
-from argparse import ArgumentParser
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from accounts.management.command import Listed, OurCommand
 from accounts.models import ServiceKey
 from accounts.service_keys import issuing
 from accounts.service_keys.issuing import IssuedKey, KeyRefused
@@ -18,7 +17,8 @@ ACTOR = "manage.py"
 COLUMNS = ("service", "id", "state", "expires_at", "last_used_at", "scopes")
 
 
-class Command(BaseCommand):
+class Command(OurCommand):
+    area, brief = "Services", "make, list, rotate and revoke API keys of services"
     help = "Makes, lists, rotates and revokes the API keys of services. A key's text is shown once, when it is made."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -35,11 +35,9 @@ class Command(BaseCommand):
         rotate.add_argument("name")
         revoke = actions.add_parser("revoke", help="end one key for good")
         revoke.add_argument("id")
-        listing = actions.add_parser("list", help="every key, without its text")
+        actions.add_parser("list", help="every key, without its text")
         for subparser in (create, rotate):
             subparser.add_argument("--expires-in-days", type=int, metavar="N")
-        for subparser in (create, rotate, revoke, listing):
-            _add_json(subparser)
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
         try:
@@ -48,59 +46,40 @@ class Command(BaseCommand):
             raise CommandError(str(refusal)) from refusal
 
     def _create(
-        self, *, name: str, scopes: str, another: bool, expires_in_days: int | None, as_json: bool, **_: Any
+        self, *, name: str, scopes: str, another: bool, expires_in_days: int | None, **_: Any
     ) -> None:
         wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
         issued = issuing.create(
             service=name, scopes=wanted, actor=ACTOR, expires_in_days=expires_in_days, another=another
         )
-        self._show(issued, as_json=as_json)
+        self._show(issued)
 
-    def _rotate(self, *, name: str, expires_in_days: int | None, as_json: bool, **_: Any) -> None:
+    def _rotate(self, *, name: str, expires_in_days: int | None, **_: Any) -> None:
         issued = issuing.rotate(service=name, actor=ACTOR, expires_in_days=expires_in_days)
-        self._show(issued, as_json=as_json)
-        if not as_json:
+        self._show(issued)
+        if not self.as_json:
             self.stderr.write(
                 f"The older keys of {name} still work: `service_key list`, then `service_key revoke ID`."
             )
 
-    def _revoke(self, *, id: str, as_json: bool, **_: Any) -> None:
+    def _revoke(self, *, id: str, **_: Any) -> None:
         changed = issuing.revoke(key_id=id, actor=ACTOR)
-        if as_json:
-            self._json({"id": id, "revoked": True, "changed": changed})
-        else:
-            self.stdout.write(
-                f"{id} is revoked." if changed else f"{id} was revoked before; nothing was changed."
-            )
+        self.tell(
+            {"id": id, "revoked": True, "changed": changed},
+            f"{id} is revoked." if changed else f"{id} was revoked before; nothing was changed.",
+        )
 
-    def _list(self, *, as_json: bool, **_: Any) -> None:
+    def _list(self, **_: Any) -> None:
         rows = [*_from_database(), *_from_environment()]
-        if as_json:
-            self._json(rows)
-        else:
-            self.stdout.write(_table([COLUMNS, *([_cell(row[name]) for name in COLUMNS] for row in rows)]))
+        self.tell(Listed(rows), _table([COLUMNS, *([_cell(row[name]) for name in COLUMNS] for row in rows)]))
 
-    def _show(self, issued: IssuedKey, *, as_json: bool) -> None:
-        if as_json:
-            document = {
-                "service": issued.service,
-                "id": issued.id,
-                "key": issued.text,
-                "scopes": issued.scopes,
-            }
-            self._json({**document, "expires_at": _time(issued.expires_at)})
-            return
-        end = f"until {_time(issued.expires_at)}" if issued.expires_at else "without an end"
-        self.stderr.write(f"Key {issued.id} of {issued.service}, {end}, for {', '.join(issued.scopes)}.")
-        self.stderr.write("It is shown once, here:")
-        self.stdout.write(issued.text)
-
-    def _json(self, document: object) -> None:
-        self.stdout.write(json.dumps(document, indent=2))
-
-
-def _add_json(parser: ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", dest="as_json", help="answer as JSON")
+    def _show(self, issued: IssuedKey) -> None:
+        document = {"service": issued.service, "id": issued.id, "key": issued.text, "scopes": issued.scopes}
+        if not self.as_json:
+            end = f"until {_time(issued.expires_at)}" if issued.expires_at else "without an end"
+            self.stderr.write(f"Key {issued.id} of {issued.service}, {end}, for {', '.join(issued.scopes)}.")
+            self.stderr.write("It is shown once, here:")
+        self.tell({**document, "expires_at": _time(issued.expires_at)}, issued.text)
 
 
 def _from_database() -> Iterator[dict[str, Any]]:

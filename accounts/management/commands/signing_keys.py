@@ -1,30 +1,26 @@
 """The rings of secrets: which keys there are, fresh ones, a rotation step by step. Never shows an existing secret."""
 
-import json
-from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from accounts.management.command import Listed, OurCommand
 from accounts.upkeep import key_rotation
 from accounts.upkeep.key_rotation import Ring, RingKey
 
 COLUMNS = ("variable", "kid", "algorithm", "makes", "needed")
 
 
-class Command(BaseCommand):
+class Command(OurCommand):
+    area, brief = "Secrets", "list keys, make new ones, plan and check a rotation"
     help = (
         "Lists the keys of every ring, makes new ones, and plans and checks a rotation that signs nobody out."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True, metavar="list | new | plan | check")
-        listing = actions.add_parser(
-            "list", help="every key: its id, what it is for, whether it makes or only checks"
-        )
-        check = actions.add_parser(
-            "check", help="which older keys may go; exit status 1 while one of them is needed"
-        )
+        actions.add_parser("list", help="every key: its id, what it is for, whether it makes or only checks")
+        actions.add_parser("check", help="which older keys may go; exit status 1 while one of them is needed")
         new = actions.add_parser("new", help="one fresh key, as it stands in its variable")
         plan = actions.add_parser("plan", help="the environment of each step of a rotation, with a fresh key")
         for subparser in (new, plan):
@@ -33,41 +29,32 @@ class Command(BaseCommand):
                 "--algorithm", choices=key_rotation.ALGORITHMS, help="for JWT_KEYS; else HS256"
             )
             subparser.add_argument("--kid", default="", help="its id; the day, if none is given")
-        for subparser in (listing, check, new, plan):
-            _add_json(subparser)
 
-    def handle(self, *args: Any, action: str, as_json: bool, **options: Any) -> None:
-        getattr(self, f"_{action}")(as_json=as_json, **options)
+    def handle(self, *args: Any, action: str, **options: Any) -> None:
+        getattr(self, f"_{action}")(**options)
 
-    def _list(self, *, as_json: bool, **_: Any) -> None:
+    def _list(self, **_: Any) -> None:
         keys = key_rotation.entries()
-        self._show([key._asdict() for key in keys], _table(keys), as_json=as_json)
+        self.tell(Listed([key._asdict() for key in keys]), _table(keys))
 
-    def _check(self, *, as_json: bool, **_: Any) -> None:
+    def _check(self, **_: Any) -> None:
         older = [key for key in key_rotation.entries() if not key.makes]
         lines = [_verdict(key) for key in older] or [
             "There is one key in each ring: no rotation is under way."
         ]
-        self._show([key._asdict() for key in older], "\n".join(lines), as_json=as_json)
+        self.tell(Listed([key._asdict() for key in older]), *lines)
         if any(key.needed for key in older):
             raise CommandError("Not all of the older keys may go yet.")
 
-    def _new(self, *, as_json: bool, **options: Any) -> None:
+    def _new(self, **options: Any) -> None:
         entry = _entry(**options)
-        self._show({"variable": options["variable"], "entry": entry}, entry, as_json=as_json)
+        self.tell({"variable": options["variable"], "entry": entry}, entry)
 
-    def _plan(self, *, as_json: bool, **options: Any) -> None:
+    def _plan(self, **options: Any) -> None:
         ring = key_rotation.rings()[options["variable"]]
         steps = key_rotation.plan(ring, _entry(**options))
         text = "\n\n".join(f"# {number}. {step.when}\n{step.line}" for number, step in enumerate(steps, 1))
-        self._show([step._asdict() for step in steps], text, as_json=as_json)
-
-    def _show(self, document: object, text: str, *, as_json: bool) -> None:
-        self.stdout.write(json.dumps(document, indent=2) if as_json else text)
-
-
-def _add_json(parser: ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", dest="as_json", help="answer as JSON")
+        self.tell(Listed([step._asdict() for step in steps]), text)
 
 
 def _entry(*, variable: str, algorithm: str | None, kid: str, **_: Any) -> str:

@@ -3,10 +3,11 @@
 import getpass
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from accounts.mail.terms import HOUR, in_units
 from accounts.mail.tokens import LIFETIMES, Purpose
+from accounts.management.command import OurCommand
 from accounts.models import User
 from accounts.sign_in import staff_enrolment
 from accounts.sign_in.staff_enrolment import LinkRefused
@@ -14,7 +15,8 @@ from accounts.sign_in.staff_enrolment import LinkRefused
 WITHIN = in_units(LIFETIMES[Purpose.STAFF_ENROL], HOUR)
 
 
-class Command(BaseCommand):
+class Command(OurCommand):
+    area, brief = "Staff", "print the link for a first second factor"
     help = (
         f"Print a one-time enrolment link, valid for {WITHIN} hours; the password is still required. "
         "Older links of the user are void."
@@ -28,6 +30,7 @@ class Command(BaseCommand):
         if user is None:
             raise CommandError(f"There is no user {options['user']}.")
         try:
-            self.stdout.write(staff_enrolment.make_link(user, actor=f"manage.py {getpass.getuser()}"[:64]))
+            link = staff_enrolment.make_link(user, actor=f"manage.py {getpass.getuser()}"[:64])
         except LinkRefused as refusal:
             raise CommandError(str(refusal)) from refusal
+        self.tell({"user_id": user.pk, "link": link}, link)

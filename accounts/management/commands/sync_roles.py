@@ -2,16 +2,19 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from accounts.management.command import Listed, OurCommand
 from accounts.upkeep import staff_roles
 
 
-class Command(BaseCommand):
-    help = "Makes the groups support, finance, operator and auditor, each with exactly its permissions."
+class Command(OurCommand):
+    area, brief = "Staff", "make the roles of staff what the settings say"
+    help = "Makes the groups of the roles of staff (STAFF_ROLES), each with exactly its permissions."
 
     def handle(self, *args: Any, **options: Any) -> None:
         if missing := staff_roles.unknown():
             raise CommandError(f"There is no permission {', '.join(sorted(missing))}: migrate first.")
-        for role, count in staff_roles.sync().items():
-            self.stdout.write(f"{role}: {count} permissions")
+        roles = staff_roles.sync()
+        rows = [{"role": role, "permissions": count} for role, count in roles.items()]
+        self.tell(Listed(rows), *(f"{role}: {count} permissions" for role, count in roles.items()))

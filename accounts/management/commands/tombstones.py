@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
+from accounts.management.command import OurCommand
 from accounts.upkeep import tombstones
 
 
-class Command(BaseCommand):
+class Command(OurCommand):
+    area, brief = "Database", "write what a restored backup must not bring back"
     help = (
         "Writes, a JSON line each, the ids of erased and suspended users, of revoked keys, of users with a new "
         "password or a way in fewer, and of all staff. Keep the file beside the backups and write it every few minutes."
@@ -34,3 +36,5 @@ class Command(BaseCommand):
             output.flush()
             os.fsync(output.fileno())
         unfinished.replace(target)
+        if self.as_json:
+            self.tell({"file": str(target)})

@@ -3,23 +3,30 @@
 import getpass
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from accounts.identity import status
+from accounts.management.command import OurCommand
 from accounts.models import User
 
 VERBS = {"suspend": status.suspend, "reactivate": status.reactivate}
 
 
-class Command(BaseCommand):
+class Command(OurCommand):
+    area, brief = "People", "suspend or reactivate a user"
     help = (
         "Suspends a user (every session ends, spending is blocked, at the next request) or reactivates one."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("user", help="id or email address")
-        parser.add_argument("change", choices=sorted(VERBS))
-        parser.add_argument("--reason", required=True, help="kept in the audit log")
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar=" | ".join(VERBS))
+        for name, text in {
+            "suspend": "end every session and block spending",
+            "reactivate": "let them back in",
+        }.items():
+            verb = verbs.add_parser(name, help=text)
+            verb.add_argument("user", help="id or email address")
+            verb.add_argument("--reason", required=True, help="kept in the audit log")
 
     def handle(self, *args: Any, **options: Any) -> None:
         user = User.objects.by_id_or_email(options["user"]).first()
@@ -27,8 +34,10 @@ class Command(BaseCommand):
             raise CommandError(f"There is no user {options['user']}.")
         actor = f"manage.py {getpass.getuser()}"[:64]
         try:
-            VERBS[options["change"]](user_id=user.pk, reason=options["reason"], actor=actor)
+            VERBS[options["verb"]](user_id=user.pk, reason=options["reason"], actor=actor)
         except status.StatusRefused as refusal:
             raise CommandError(str(refusal)) from refusal
         user.refresh_from_db()
-        self.stdout.write(f"{user} is {user.get_status_display().lower()} now.")
+        self.tell(
+            {"user_id": user.pk, "status": user.status}, f"{user} is {user.get_status_display().lower()} now."
+        )

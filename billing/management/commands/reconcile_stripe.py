@@ -1,16 +1,16 @@
 """manage.py reconcile_stripe --since 3d: settles what Stripe knows and we were never told, and says what it was."""
 
-import json
 import re
 from argparse import ArgumentParser, ArgumentTypeError
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from accounts.kit.problems import Problem
+from accounts.management.command import OurCommand
 from billing.stripe import sdk
 from billing.stripe_sync import reconcile
 from billing.stripe_sync.reconcile import Difference
@@ -32,7 +32,8 @@ def moment(text: str) -> datetime:
     return parsed
 
 
-class Command(BaseCommand):
+class Command(OurCommand):
+    area, brief = "Billing", "settle what Stripe knows and we were not told"
     help = (
         "Compares the credits of what was paid, refunded or disputed at Stripe since a moment with the journal, and "
         "posts what is missing. Safe to repeat. Exit status 1: something could not be settled, and it is named."
@@ -43,7 +44,6 @@ class Command(BaseCommand):
             "--since", type=moment, default="3d", help="36h, 3d (default) or a time with its zone"
         )
         parser.add_argument("--dry-run", action="store_true", help="only say what would be posted")
-        parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *, since: datetime, dry_run: bool, **options: Any) -> None:
         if not sdk.is_configured():
@@ -54,21 +54,23 @@ class Command(BaseCommand):
                 reconcile.follow_overdue()
         except Problem as problem:
             raise CommandError(f"Stripe could not be read: {problem.detail}") from problem
-        self._report(found, dry_run=dry_run, as_json=options["json"])
+        self._report(found, dry_run=dry_run)
         if any(difference.problem for difference in found):
             raise SystemExit(1)
 
-    def _report(self, found: list[Difference], *, dry_run: bool, as_json: bool) -> None:
-        if as_json:
-            report = {"dry_run": dry_run, "differences": [difference.as_json() for difference in found]}
-            self.stdout.write(json.dumps(report))
-            return
-        for difference in found:
-            what = difference.problem or f"{difference.posted} credits, to be {difference.due}"
-            what = NOBODY if difference.is_of_nobody else what
-            self.stdout.write(f"{difference.payment}  {difference.user_id or ''}  {what}")
+    def _report(self, found: list[Difference], *, dry_run: bool) -> None:
         verb = "would be corrected" if dry_run else "corrected"
         failed = sum(bool(difference.problem) for difference in found)
         strangers = sum(difference.is_of_nobody for difference in found)
         corrected = len(found) - failed - strangers
-        self.stdout.write(f"{corrected} payments {verb}, {failed} could not be settled.")
+        self.tell(
+            {"dry_run": dry_run, "differences": [difference.as_json() for difference in found]},
+            *map(_line, found),
+            f"{corrected} payments {verb}, {failed} could not be settled.",
+        )
+
+
+def _line(difference: Difference) -> str:
+    what = difference.problem or f"{difference.posted} credits, to be {difference.due}"
+    what = NOBODY if difference.is_of_nobody else what
+    return f"{difference.payment}  {difference.user_id or ''}  {what}"

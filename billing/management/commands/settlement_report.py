@@ -4,13 +4,12 @@ Every statement is of columns that there were before payments had lines, or of t
 says before the migrations what there will be to do after them.
 """
 
-import json
-from argparse import ArgumentParser
 from dataclasses import dataclass
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from django.db import connection
+
+from accounts.management.command import OurCommand
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,22 +87,17 @@ FINDINGS = (
 )
 
 
-class Command(BaseCommand):
+class Command(OurCommand):
+    area, brief = "Billing", "name payments that people have to look at"
     help = "Names payments that were kept without credits and what else an upgrade of billing meets. Changes nothing."
-
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, **options: Any) -> None:
         found = {finding.name: rows_of(finding) for finding in FINDINGS}
-        if options["json"]:
-            self.stdout.write(json.dumps(found))
-            return
-        for finding in FINDINGS:
-            for row in found[finding.name]:
-                self.stdout.write(finding.told.format(*row))
-        for finding in FINDINGS:
-            self.stdout.write(f"{len(found[finding.name])} {finding.counted}.")
+        self.tell(
+            found,
+            *(finding.told.format(*row) for finding in FINDINGS for row in found[finding.name]),
+            *(f"{len(found[finding.name])} {finding.counted}." for finding in FINDINGS),
+        )
 
 
 def rows_of(finding: Finding) -> list[list[Any]]:

@@ -3,9 +3,10 @@
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from accounts.kit.problems import Problem
+from accounts.management.command import Listed, OurCommand
 from billing.stripe import sdk
 from billing.stripe_sync import stripe_setup
 from billing.stripe_sync.stripe_setup import Wanted
@@ -29,7 +30,8 @@ def product(text: str) -> Wanted:
         raise ArgumentTypeError("must be like basic:Basic:200:900:eur:month") from error
 
 
-class Command(BaseCommand):
+class Command(OurCommand):
+    area, brief = "Billing", "make at Stripe what this service needs there"
     help = (
         "Makes the endpoint for events, the configuration of the customer portal, and products with their prices, and "
         "says what to write into the configuration. What is there is brought up to date."
@@ -48,9 +50,13 @@ class Command(BaseCommand):
     def handle(self, *, host: str, product: list[Wanted], **options: Any) -> None:
         if not sdk.is_configured():
             raise CommandError("STRIPE_SECRET_KEY is not set.")
+        done: list[str] = []
         try:
             for line in stripe_setup.set_up(host=host, products=product):
-                self.stdout.write(line)
+                done.append(line)
+                if not self.as_json:
+                    self.stdout.write(line)
         except Problem as problem:
             reason = f" ({problem.extra['reason']})" if problem.extra.get("reason") else ""
             raise CommandError(f"Stripe refused: {problem.detail}{reason}") from problem
+        self.tell(Listed(done))

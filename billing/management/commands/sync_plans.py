@@ -3,15 +3,17 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import IntegrityError
 
 from accounts.kit.problems import Problem
+from accounts.management.command import Listed, OurCommand
 from billing.shop import plan_sync
 from billing.stripe import sdk
 
 
-class Command(BaseCommand):
+class Command(OurCommand):
+    area, brief = "Billing", "make plans of Stripe's prices"
     help = (
         "Creates and updates plans from Stripe's active prices that have `credits` in their metadata. What was paid "
         "before keeps the credits it was given."
@@ -31,15 +33,19 @@ class Command(BaseCommand):
         except Problem as problem:
             raise CommandError(f"Stripe could not be read: {problem.detail}") from problem
         for proposal in proposals:
-            changes = ", ".join(f"{name}={value}" for name, value in (proposal.changes or {}).items())
-            self.stdout.write(
-                f"{proposal.action:<8}{proposal.code:<24}{proposal.price}  {proposal.problem or changes}"
-            )
+            if not self.as_json:
+                self.stdout.write(_line(proposal))
             if not dry_run:
                 self._apply(proposal)
+        self.tell(Listed(proposals))
 
     def _apply(self, proposal: plan_sync.Proposal) -> None:
         try:
             plan_sync.apply(proposal)
         except IntegrityError as error:
             raise CommandError(f"{proposal.price} makes no valid plan; nothing of it was changed.") from error
+
+
+def _line(proposal: plan_sync.Proposal) -> str:
+    changes = ", ".join(f"{name}={value}" for name, value in (proposal.changes or {}).items())
+    return f"{proposal.action:<8}{proposal.code:<24}{proposal.price}  {proposal.problem or changes}"

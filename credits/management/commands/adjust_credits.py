@@ -1,17 +1,17 @@
 """manage.py adjust_credits USER AMOUNT --reason TEXT: corrects a balance, on the record."""
 
 import getpass
-import json
 import os
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import transaction
 
 from accounts import audit
 from accounts.audit import Event
 from accounts.kit.problems import Problem
+from accounts.management.command import OurCommand
 from accounts.models import User
 from credits import ledger
 from credits.errors import explained
@@ -21,7 +21,8 @@ from credits.management.arguments import named_user
 from credits.models import CreditTransaction
 
 
-class Command(BaseCommand):
+class Command(OurCommand):
+    area, brief = "Credits", "add or take credits, with a reason"
     help = (
         "Adds (or with a negative amount takes) credits as an adjustment, with a reason that stays in the journal. "
         "This is the operator's tool: the daily limit of the admin (CREDITS_APPROVAL_LIMIT) and its second person do "
@@ -36,7 +37,6 @@ class Command(BaseCommand):
         parser.add_argument(
             "--dry-run", action="store_true", help="show what would happen and change nothing"
         )
-        parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *, user: str, amount: int, reason: str, **options: Any) -> None:
         if amount == 0 or not reason.strip():
@@ -50,7 +50,7 @@ class Command(BaseCommand):
             metadata={"operator": _operator()},
         )
         row = self._adjust(found, amount, call, dry_run=options["dry_run"])
-        self._report(found, row, as_json=options["json"], dry_run=options["dry_run"])
+        self._report(found, row, dry_run=options["dry_run"])
 
     def _adjust(self, user: User, amount: int, call: Call, *, dry_run: bool) -> CreditTransaction:
         try:
@@ -63,21 +63,14 @@ class Command(BaseCommand):
         except Problem as problem:
             raise CommandError(explained(problem)) from problem
 
-    def _report(self, user: User, row: CreditTransaction, *, as_json: bool, dry_run: bool) -> None:
+    def _report(self, user: User, row: CreditTransaction, *, dry_run: bool) -> None:
         now = balance.current(user.pk)
-        if as_json:
-            fields = {
-                "id": str(row.pk),
-                "user_id": str(user.pk),
-                "amount": row.amount,
-                "balance_after": row.balance,
-            }
-            self.stdout.write(json.dumps({**fields, "replayed": row.replayed, "dry_run": dry_run}))
-        elif dry_run:
-            self.stdout.write(f"Would change {user} by {row.amount:+} to {row.balance}. Nothing was changed.")
-        else:
-            done = "Was already done" if row.replayed else "Done"
-            self.stdout.write(f"{done}: {user} {row.amount:+}, balance {now.balance}. Transaction {row.pk}.")
+        fields = {"id": row.pk, "user_id": user.pk, "amount": row.amount, "balance_after": row.balance}
+        done = "Was already done" if row.replayed else "Done"
+        text = f"{done}: {user} {row.amount:+}, balance {now.balance}. Transaction {row.pk}."
+        if dry_run:
+            text = f"Would change {user} by {row.amount:+} to {row.balance}. Nothing was changed."
+        self.tell({**fields, "replayed": row.replayed, "dry_run": dry_run}, text)
 
 
 def _operator() -> str:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import msgspec
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from accounts.kit.problems import Problem, ValidationFailed
 from accounts.kit.progress import Progress
+from accounts.management.command import Listed, OurCommand
 from accounts.models import User
 from credits import export
 from credits.answers import balance_answer, transaction_answer
@@ -24,7 +25,8 @@ from credits.models import CreditTransaction, TransactionType
 from credits.templatetags.credit_amounts import signed
 
 
-class Command(BaseCommand):
+class Command(OurCommand):
+    area, brief = "Credits", "show a user's balance, history, or all of it as a file"
     help = "Shows a user's credits: the balance, now or in the past, the latest transactions, or all of them as a file."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -38,14 +40,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--at", type=moment, metavar="TIME", help="a past moment; UTC where no offset is given"
         )
-        parser.add_argument("--json", action="store_true", help="print one JSON object")
         parser.set_defaults(show=self._show_balance)
 
     def _history_arguments(self, parser: ArgumentParser) -> None:
         _add_user(parser)
         _add_filters(parser)
         parser.add_argument("--limit", type=int, default=20, help="how many, newest first (20)")
-        parser.add_argument("--json", action="store_true", help="print one JSON object a line")
         parser.set_defaults(show=self._show_history)
 
     def _export_arguments(self, parser: ArgumentParser) -> None:
@@ -54,11 +54,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--output", type=Path, metavar="FILE", help="a new file (default: standard output)"
         )
-        form = parser.add_mutually_exclusive_group()
-        form.add_argument(
-            "--csv", action="store_true", help="CSV with a header, safe for spreadsheets (default)"
+        parser.add_argument(
+            "--csv",
+            action="store_true",
+            help="CSV with a header, safe for spreadsheets (default; with --json: one object a line)",
         )
-        form.add_argument("--json", action="store_true", help="one JSON object a line")
         parser.set_defaults(show=self._export)
 
     def handle(self, *, user: str, show: Callable[..., None], **options: Any) -> None:
@@ -69,10 +69,10 @@ class Command(BaseCommand):
         except Problem as problem:
             raise CommandError(explained(problem)) from problem
 
-    def _show_balance(self, user: User, *, at: datetime | None, json: bool, **_: Any) -> None:
+    def _show_balance(self, user: User, *, at: datetime | None, **_: Any) -> None:
         found = balance.current(user.pk) if at is None else balance.past(user.pk, at)
-        if json:
-            self.stdout.write(_json(balance_answer(found, present=at is None)))
+        if self.as_json:
+            self.tell(balance_answer(found, present=at is None))
             return
         self.stdout.write(f"{user}, {found.as_of.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC")
         for label in ("balance", "held", "debt", "available"):
@@ -82,18 +82,20 @@ class Command(BaseCommand):
         if found.blocked:
             self.stdout.write(f"  spending is blocked: {', '.join(found.blocked)}")
 
-    def _show_history(self, user: User, *, limit: int, json: bool, **options: Any) -> None:
+    def _show_history(self, user: User, *, limit: int, **options: Any) -> None:
         if limit < 1:
             raise CommandError("--limit must be 1 or more.")
-        for row in islice(_history(user, **options), limit):
-            self.stdout.write(_json(transaction_answer(row)) if json else _line(row))
+        rows = list(islice(_history(user, **options), limit))
+        self.tell(Listed([transaction_answer(row) for row in rows]), *map(_line, rows))
 
-    def _export(self, user: User, *, output: Path | None, json: bool, **options: Any) -> None:
+    def _export(self, user: User, *, output: Path | None, csv: bool, **options: Any) -> None:
+        if csv and self.as_json:
+            raise CommandError("Choose one of --csv and --json.")
         rows = _history(user, **options)
         total = _matching(user, **options).count()
         with _opened(output, self.stdout) as file, Progress("transactions", total=total) as progress:
             shown = _with_progress(rows, progress)
-            lines = (f"{_json(transaction_answer(row))}\n" for row in shown) if json else export.lines(shown)
+            lines = (_json_line(row) for row in shown) if self.as_json else export.lines(shown)
             for line in lines:
                 file.write(line)
         if output:
@@ -153,8 +155,8 @@ def _printable(text: str) -> str:
     )
 
 
-def _json(answer: msgspec.Struct) -> str:
-    return msgspec.json.encode(answer).decode()
+def _json_line(row: CreditTransaction) -> str:
+    return f"{msgspec.json.encode(transaction_answer(row)).decode()}\n"
 
 
 def _with_progress(rows: Iterable[CreditTransaction], progress: Progress) -> Iterator[CreditTransaction]:

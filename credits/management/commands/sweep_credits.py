@@ -1,17 +1,18 @@
 """manage.py sweep_credits: posts what has come due for users who do nothing."""
 
-import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from accounts.kit.progress import Progress
+from accounts.management.command import OurCommand
 from credits.ledger import sweeping
 from credits.ledger.sweeping import Swept
 
 
-class Command(BaseCommand):
+class Command(OurCommand):
+    area, brief = "Credits", "post what has come due"
     help = (
         "Posts expiries and holds that have run out, for users who did nothing since. Balances do not depend on it: "
         "every call and every read reckons what is due. The worker does the same every 30 seconds. Exit status 1: "
@@ -25,9 +26,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "--dry-run", action="store_true", help="only say for how many users something is due"
         )
-        parser.add_argument("--json", action="store_true", help="print one JSON object")
 
-    def handle(self, *, limit: int, dry_run: bool, json: bool, **options: Any) -> None:
+    def handle(self, *, limit: int, dry_run: bool, **options: Any) -> None:
         if limit < 1:
             raise CommandError("--limit must be 1 or more.")
         users = [user_id for _, user_id in sweeping.due_users(limit)]
@@ -37,20 +37,15 @@ class Command(BaseCommand):
                 results.append(swept)
                 progress.add()
         failed = [swept for swept in results if swept.error]
-        self._report(
-            due=len(users), swept=len(results) - len(failed), failed=failed, dry_run=dry_run, as_json=json
-        )
+        self._report(due=len(users), swept=len(results) - len(failed), failed=failed, dry_run=dry_run)
         if failed:
             raise SystemExit(1)
 
-    def _report(self, *, due: int, swept: int, failed: list[Swept], dry_run: bool, as_json: bool) -> None:
-        if as_json:
-            errors = [{"user_id": str(row.user_id), "error": row.error} for row in failed]
-            report = {"due": due, "swept": swept, "failed": errors, "dry_run": dry_run}
-            self.stdout.write(json.dumps(report))
-        elif dry_run:
-            self.stdout.write(f"Something is due for {due} users. Nothing was changed.")
-        else:
-            self.stdout.write(f"{swept} users swept, {len(failed)} failed.")
+    def _report(self, *, due: int, swept: int, failed: list[Swept], dry_run: bool) -> None:
+        errors = [{"user_id": row.user_id, "error": row.error} for row in failed]
+        text = f"{swept} users swept, {len(failed)} failed."
+        if dry_run:
+            text = f"Something is due for {due} users. Nothing was changed."
+        self.tell({"due": due, "swept": swept, "failed": errors, "dry_run": dry_run}, text)
         for row in failed:
             self.stderr.write(f"{row.user_id}: {row.error}")

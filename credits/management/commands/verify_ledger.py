@@ -1,21 +1,22 @@
 """manage.py verify_ledger [USER]: proves that every balance is what its journal says."""
 
-import json
 import uuid
 from argparse import ArgumentParser
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import ProgrammingError, connection
 
 from accounts.kit.progress import Progress
+from accounts.management.command import OurCommand
 from accounts.models import User
 from credits.ledger import anchors, verify
 
 
-class Command(BaseCommand):
+class Command(OurCommand):
+    area, brief = "Credits", "prove that the ledger adds up"
     help = (
         "Checks sums, holds, debt, grants, order, texts and the hash chain of the ledger. "
         "Exit status 0: all of it adds up; 1: something does not, and it is named."
@@ -35,7 +36,6 @@ class Command(BaseCommand):
         parser.add_argument(
             "--against", type=Path, metavar="FILE", help="also compare with an anchor from before"
         )
-        parser.add_argument("--json", action="store_true", help="print one JSON object")
         parser.add_argument(
             "--before-migrate",
             action="store_true",
@@ -45,7 +45,7 @@ class Command(BaseCommand):
     def handle(self, *, user: str | None, anchor: Path | None, against: Path | None, **options: Any) -> None:
         if options["before_migrate"]:
             found = _to_mend()
-            self._report([], found, as_json=options["json"])
+            self._report([], found)
             raise SystemExit(int(bool(found)))
         if user is not None and (anchor or against):
             raise CommandError("An anchor is of all users: leave the user out.")
@@ -59,7 +59,7 @@ class Command(BaseCommand):
             verify.note(findings=len(findings))
         if against:
             findings += self._compare(against)
-        self._report(checked, findings, as_json=options["json"])
+        self._report(checked, findings)
         if findings:
             raise SystemExit(1)
         if anchor:
@@ -99,19 +99,17 @@ class Command(BaseCommand):
         beside.rename(path)
         self.stderr.write(f"Anchor of {users} users: {path}. Keep it away from this database.")
 
-    def _report(
-        self, checked: list[verify.Checked], findings: list[verify.Finding], *, as_json: bool
-    ) -> None:
+    def _report(self, checked: list[verify.Checked], findings: list[verify.Finding]) -> None:
         users = sum(len(part.users) for part in checked)
         transactions = sum(part.transactions for part in checked)
         rows = [{"user_id": str(row.user_id), "place": row.place, "finding": row.finding} for row in findings]
-        if as_json:
-            report = {"ok": not findings, "users": users, "transactions": transactions, "findings": rows}
-            self.stdout.write(json.dumps(report))
-            return
-        for row in rows:
-            self.stderr.write("{user_id}: {finding} at {place}".format(**row))
-        self.stdout.write(f"{users} users, {transactions} transactions, {len(findings)} findings")
+        if not self.as_json:
+            for row in rows:
+                self.stderr.write("{user_id}: {finding} at {place}".format(**row))
+        self.tell(
+            {"ok": not findings, "users": users, "transactions": transactions, "findings": rows},
+            f"{users} users, {transactions} transactions, {len(findings)} findings",
+        )
 
 
 def _to_mend() -> list[verify.Finding]:

@@ -120,10 +120,12 @@ def _signed_in() -> Any:
 def _pages() -> list[str]:
     from django.contrib import admin as pages
 
+    from accounts.admin.site import load_pages
     from accounts.models import Session
 
     session = Session.objects.select_related("user").order_by("-created_at")[1000]
     user = session.user
+    load_pages()
     lists = [f"/admin/{model._meta.app_label}/{model._meta.model_name}/" for model in pages.site._registry]
     own = [
         f"/admin/accounts/user/{user.pk}/change/",

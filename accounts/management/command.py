@@ -1,0 +1,55 @@
+"""Give the commands of all three apps what they have in common: `--json`, and their place in `manage.py help`."""
+
+import argparse
+from typing import Any, ClassVar
+
+import msgspec
+from django.core.management.base import BaseCommand, CommandParser
+
+
+class OurCommand(BaseCommand):
+    """Take `--json`, before the verb or behind it, and then print one JSON object.
+
+    The checks of our settings are run first; all others are for the code, and run with its tests.
+    """
+
+    area: ClassVar[str]
+    brief: ClassVar[str]  # in a few words, for `manage.py help`
+    requires_system_checks = ("service_settings",)  # accounts/checks.py
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
+        for verb in _verbs(parser):
+            verb.add_argument(
+                "--json",
+                action="store_true",
+                dest="as_json",
+                default=argparse.SUPPRESS,
+                help="print one JSON object",
+            )
+        return parser
+
+    def execute(self, *args: Any, as_json: bool = False, **options: Any) -> Any:
+        self.as_json = as_json
+        return super().execute(*args, **options)
+
+    def tell(self, document: object, *lines: str) -> None:
+        """Print the document with --json, else the lines."""
+        if self.as_json:
+            encoded = msgspec.json.encode(document)
+            self.stdout.write(msgspec.json.format(encoded, indent=2).decode())
+            return
+        for line in lines:
+            self.stdout.write(line)
+
+
+def _verbs(parser: CommandParser) -> list[argparse.ArgumentParser]:
+    groups = (one for one in parser._actions if isinstance(one, argparse._SubParsersAction))  # noqa: SLF001
+    return [verb for group in groups for verb in group.choices.values()]
+
+
+class Listed(msgspec.Struct):
+    """Hold a list as the API does: in `results` of an object."""
+
+    results: list[Any]

@@ -1,0 +1,57 @@
+"""The command line: `manage.py help` with our commands first, and completion in the shell."""
+
+import os
+import textwrap
+from argparse import ArgumentParser
+from collections import defaultdict
+from typing import Any
+
+import django
+from django.core.management import ManagementUtility, get_commands, load_command_class
+
+PACKAGES = ("accounts", "credits", "billing")
+AREAS = ("People", "Staff", "Services", "Credits", "Billing", "Database", "Secrets")
+_WIDTH = 100
+
+
+class CommandLine(ManagementUtility):
+    """Django's, with a list of commands that begins with ours."""
+
+    def main_help_text(self, commands_only: bool = False) -> str:  # noqa: FBT001, FBT002 -- Django's signature
+        if commands_only:
+            return str(super().main_help_text(commands_only=True))
+        if self.settings_exception is not None:  # then no command but Django's is known
+            return str(super().main_help_text())
+        others = " ".join(name for name, app in sorted(get_commands().items()) if app not in PACKAGES)
+        return "\n".join(
+            [
+                "manage.py COMMAND [VERB] [NAME]; `manage.py help COMMAND` says more. Ours take --json.",
+                *_ours(),
+                "\nOf Django and packages",
+                textwrap.indent(textwrap.fill(others, _WIDTH, break_on_hyphens=False), "  "),
+            ]
+        )
+
+
+def _ours() -> list[str]:
+    """Return a paragraph for each area."""
+    lines = defaultdict(list)
+    for name, app in sorted(get_commands().items()):
+        if app in PACKAGES:
+            command: Any = load_command_class(app, name)
+            lines[command.area].append(f"  {name:<20}{command.brief}")
+    return ["\n".join([f"\n{area}", *lines[area]]) for area in AREAS]
+
+
+def complete() -> None:
+    """Answer the shell that asks what may follow (argcomplete), and end the process."""
+    import argcomplete
+
+    django.setup()
+    parser, written = ArgumentParser(prog="manage.py"), os.environ["COMP_LINE"].split()
+    names = parser.add_subparsers()
+    for name, app in get_commands().items():
+        names.add_parser(name)
+        if name in written:
+            names.choices[name] = load_command_class(app, name).create_parser("manage.py", name)
+    argcomplete.autocomplete(parser)
