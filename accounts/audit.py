@@ -66,6 +66,8 @@ class Event(StrEnum):
     SERVICE_KEY_CREATED = "service_key_created"
     SERVICE_KEY_ROTATED = "service_key_rotated"
     SERVICE_KEY_REVOKED = "service_key_revoked"
+    FRONT_END_KEY_MADE = "front_end_key_made"
+    FRONT_END_KEY_REVOKED = "front_end_key_revoked"
     WEBHOOK_CREATED = "event_subscription_created"
     WEBHOOK_CHANGED = "event_subscription_changed"
     WEBHOOK_ROTATED = "event_subscription_rotated"
@@ -119,6 +121,7 @@ def record(
         session_id=session_id,
         actor=actor,
         ip=seen.ip,
+        asserted_ip=seen.asserted,
         user_agent=seen.user_agent,
         detail=detail or {},
     )

@@ -7,9 +7,11 @@ InternalEndpoint        API key with the view's scope, on the internal listener
 """
 
 from collections.abc import Sequence
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import msgspec
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import MethodNotAllowed
@@ -20,6 +22,7 @@ from rest_framework.views import APIView
 
 from accounts import permissions
 from accounts.authentication import ApiKeyAuthentication, JWTSessionAuthentication
+from accounts.front_ends import assertions
 from accounts.kit import limit_headers, shapes
 from accounts.kit.problems import IdempotencyKeyInvalid, IdempotencyKeyRequired
 
@@ -59,6 +62,16 @@ class NoBody(Body):
 
 class Query(msgspec.Struct, kw_only=True):
     """Base of a view's query parameters; those it does not name are ignored. Nested in its view as `Query`."""
+
+
+def attend_assertion(request: Request, text: str) -> None:
+    """Have it judged when somebody asks who calls, and once: it may be used once."""
+    request.judge_assertion = cache(partial(assertions.asserted_address, text))  # type: ignore[attr-defined]
+
+
+def _is_public(request: Request) -> bool:
+    """Return whether the public listener serves the request: no other reads an assertion."""
+    return (getattr(request, "urlconf", None) or settings.ROOT_URLCONF) == "config.urls.public"
 
 
 class Parts(NamedTuple):
@@ -155,6 +168,8 @@ class Endpoint(APIView):
             return
         if request.method not in self.allowed_methods:
             raise MethodNotAllowed(request.method or "")
+        if assertions.HEADER in request.META and _is_public(request):
+            attend_assertion(request, request.META[assertions.HEADER])
         if self.limits:
             limit_headers.begin()
         self.admit(request)

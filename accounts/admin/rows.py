@@ -236,7 +236,10 @@ class AuditEventAdmin(OfUsersAdmin):
     list_display = ("created_at", "what", "user", "by", "address", "about")
     list_filter = (EventTypes,)
     what, address = words("type", "what"), words("ip", "from")
-    fields = ("created_at", "what", "user", "actor_page", "address", "user_agent", "session_id", "detail")
+    fields = (
+        *("created_at", "what", "user", "actor_page", "address", "asserted_ip"),
+        *("user_agent", "session_id", "detail"),
+    )
     readonly_fields = ("what", "actor_page", "address")
     search_help_text = "A user; of staff, what they did, too"
     ordering = ("-id",)

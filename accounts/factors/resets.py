@@ -61,7 +61,7 @@ def _check(user: User, reason: str) -> None:
 
 def keep(text: str, *, client: Client) -> User:
     """The owner objects, by the mailed link. Raises TokenInvalid, RateLimited."""
-    throttles.take(*throttles.from_network("cancel_mfa_reset", client.ip))
+    throttles.take(*throttles.from_network("cancel_mfa_reset", client.limited_ip))
     token_id = tokens.id_from_link(text, Purpose.KEEP_FACTORS)
     if token_id is None:
         raise TokenInvalid

@@ -63,7 +63,7 @@ def confirm(text: str, *, client: Client) -> User:
 
     Raises TokenInvalid (also when the session that asked has ended, or the address was taken meanwhile), RateLimited.
     """
-    throttles.take(*throttles.from_network("confirm_email_change", client.ip))
+    throttles.take(*throttles.from_network("confirm_email_change", client.limited_ip))
     token_id = _token_id(text, Purpose.CHANGE_EMAIL)
     return _again_if_registered(lambda: _confirm(token_id, client))
 
@@ -76,7 +76,7 @@ def undo(text: str, *, client: Client) -> User:
     spent or bought until staff have decided (accounts/identity/contests.py).
     Raises TokenInvalid, RateLimited.
     """
-    throttles.take(*throttles.from_network("undo_email_change", client.ip))
+    throttles.take(*throttles.from_network("undo_email_change", client.limited_ip))
     token_id = _token_id(text, Purpose.UNDO_EMAIL)
     return _again_if_registered(lambda: _undo(token_id, client))
 

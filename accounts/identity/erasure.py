@@ -96,7 +96,7 @@ def _erase_person(user: User) -> None:
 def _erase_traces(user: User) -> None:
     """That they were here stays; from where, and with what, does not."""
     Session.objects.filter(user=user).update(ip=None, user_agent="")
-    AuditEvent.objects.filter(user=user).update(ip=None, user_agent="", detail={})
+    AuditEvent.objects.filter(user=user).update(ip=None, asserted_ip=None, user_agent="", detail={})
 
 
 def _erase_mails(user: User, email: str | None) -> None:

@@ -20,7 +20,7 @@ _SESSION = (
     "id", "created_at", "last_used_at", "expires_at", "ended_at", "end_reason", "methods", "ip",
     "user_agent",
 )  # fmt: skip
-_ACTIVITY = ("type", "created_at", "session_id", "ip", "user_agent")
+_ACTIVITY = ("type", "created_at", "session_id", "ip", "asserted_ip", "user_agent")
 _CHANGE = ("old_email", "new_email", "created_at", "confirmed_at", "ended_at")
 _REGISTRATION = ("display_name", "locale", "created_at", "confirmed_at", "voided_at")
 

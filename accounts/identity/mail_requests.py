@@ -24,7 +24,7 @@ OPENING = frozenset({mail.VERIFY_EMAIL, mail.PASSWORD_RESET_LINK})  # what would
 def count(rule: str, address: str, client: Client) -> None:
     """Count a request before anything is written: of this network, of this mailbox, and in all. Raises RateLimited."""
     throttles.take(
-        *throttles.from_network("mail_requests", client.ip),
+        *throttles.from_network("mail_requests", client.limited_ip),
         throttles.hit(rule, email_address.mailbox(address)),
         throttles.hit("mail_requests_in_all"),
     )

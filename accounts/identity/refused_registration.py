@@ -26,7 +26,7 @@ def refuse(text: str, *, client: Client) -> bool:
 
     Raises TokenInvalid for a link that is unknown, expired or void, or of an account that is not active; RateLimited.
     """
-    throttles.take(*throttles.from_network("refuse_registration", client.ip))
+    throttles.take(*throttles.from_network("refuse_registration", client.limited_ip))
     token_id = mail_tokens.id_from_link(text, Purpose.VERIFY, use=mail_tokens.REFUSE)
     if token_id is None:
         raise TokenInvalid

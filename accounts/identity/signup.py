@@ -45,7 +45,7 @@ def register(*, email: str, password: str, display_name: str, locale: str, clien
 
     Raises ValidationFailed, RateLimited, or ServiceUnavailable when too many passwords are being hashed.
     """
-    throttles.take(*throttles.from_network("register", client.ip))
+    throttles.take(*throttles.from_network("register", client.limited_ip))
     name, language = names.clean(display_name), profile.clean_locale(locale)
     wrong = _faults(email, password, name, language)
     if wrong:
@@ -127,7 +127,7 @@ def _holder(wanted: Registration, new_id: UUID) -> User:
 
 def confirm_by_link(text: str, *, client: Client) -> User:
     """Raises TokenInvalid for a link that is unknown, used, expired or void; RateLimited."""
-    throttles.take(*throttles.from_network("verify_email", client.ip))
+    throttles.take(*throttles.from_network("verify_email", client.limited_ip))
     token_id = tokens.id_from_link(text, Purpose.VERIFY)
     if token_id is None:
         raise TokenInvalid
@@ -138,8 +138,8 @@ def confirm_by_code(*, email: str, code: str, client: Client) -> User:
     """The same with the code that the mail shows: 15 minutes, five tries."""
     address = email_address.normalize(email)
     throttles.take(
-        *throttles.from_network("verify_email", client.ip),
-        throttles.hit("mail_codes", address, network(client.ip)),
+        *throttles.from_network("verify_email", client.limited_ip),
+        throttles.hit("mail_codes", address, network(client.limited_ip)),
     )
     token_id = tokens.id_from_code(code, email=address, purpose=Purpose.VERIFY)
     if token_id is None:

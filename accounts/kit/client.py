@@ -17,10 +17,24 @@ class Client(NamedTuple):
     ip: str | None
     user_agent: str
     device_token: str = ""  # what it says it got at an earlier sign-in; unchecked, and never kept
+    asserted: str | None = None  # the address that a front end's server says it has (accounts/front_ends)
+
+    @property
+    def limited_ip(self) -> str | None:
+        """Return the address by which quotas count it: behind a front end's server people have one each."""
+        return self.asserted or self.ip
+
+    @property
+    def home(self) -> str:
+        """Return where it may be known from; nowhere, if all that says so is somebody else."""
+        return "" if self.asserted else home_of(self.ip)
 
 
 def client_of(request: HttpRequest | Request, *, device_token: str | None = None) -> Client:
-    return Client(client_ip(request), user_agent(request), device_token or "")
+    """Return who calls. An assertion that came along is judged, and used up, by the first call for a request."""
+    judge = getattr(request, "judge_assertion", None)
+    asserted = None if judge is None else judge()
+    return Client(client_ip(request), user_agent(request), device_token or "", asserted)
 
 
 def client_ip(request: HttpRequest | Request) -> str | None:
@@ -29,14 +43,14 @@ def client_ip(request: HttpRequest | Request) -> str | None:
     What stands further left was written by the caller and is never looked at. Fewer entries than proxies means that
     the request went round them: then the socket counts. None on a Unix socket.
     """
-    peer = _parse(request.META.get("REMOTE_ADDR", ""))
+    peer = as_address(request.META.get("REMOTE_ADDR", ""))
     proxies = settings.TRUSTED_PROXY_COUNT
     if not proxies:
         return peer
     reported = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
     if len(reported) < proxies:
         return peer
-    return _parse(reported[-proxies]) or peer
+    return as_address(reported[-proxies]) or peer
 
 
 class Around(NamedTuple):
@@ -75,8 +89,8 @@ def user_agent(request: HttpRequest | Request) -> str:
     return "".join(character for character in text if character.isprintable())
 
 
-def _parse(text: str) -> str | None:
-    """An address in one spelling: no port, no brackets, no zone; an IPv4 one mapped into IPv6 as IPv4."""
+def as_address(text: str) -> str | None:
+    """Return an address in one spelling: no port, no brackets, no zone; an IPv4 one mapped into IPv6 as IPv4."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

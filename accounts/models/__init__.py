@@ -9,7 +9,7 @@ from accounts.models.factors import FactorReset, MFAToken, PasskeyChallenge, TOT
 from accounts.models.google import ExchangeCode, SpentProof
 from accounts.models.outbox import OutboxMessage, ServiceEvent
 from accounts.models.records import AccountDay, AuditEvent, RateLimitWindow, SigningKeyUse
-from accounts.models.services import Service, ServiceKey
+from accounts.models.services import FrontEndKey, Service, ServiceKey
 from accounts.models.sessions import Session
 from accounts.models.users import PendingRegistration, User
 
@@ -22,6 +22,7 @@ __all__ = [
     "EventSubscription",
     "ExchangeCode",
     "FactorReset",
+    "FrontEndKey",
     "MFAToken",
     "MailToken",
     "OutboxMessage",

@@ -19,6 +19,7 @@ class AuditEvent(models.Model):
     session_id = models.UUIDField(null=True)
     actor = models.CharField(max_length=64, blank=True, default="")  # who did it, when not the user
     ip = models.GenericIPAddressField(null=True)
+    asserted_ip = models.GenericIPAddressField(null=True)  # what the server of a front end said, at `ip`
     user_agent = models.CharField(max_length=255, blank=True, default="")
     detail = models.JSONField(default=dict)
 

@@ -1,4 +1,4 @@
-"""Neighbour services and their keys."""
+"""Other services and their keys, and those of front ends."""
 
 from typing import ClassVar, Self
 
@@ -57,3 +57,16 @@ class ServiceKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.service_id} {self.id}"
+
+
+class FrontEndKey(models.Model):
+    """Verifies the assertions of a front end's server (accounts/front_ends). It opens nothing."""
+
+    id = models.CharField(max_length=12, primary_key=True)  # the `kid` of its assertions
+    name = models.CharField(max_length=40)  # of the front end, which has one ceiling for all of its keys
+    public_key = models.BinaryField(max_length=32, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.pk}"

@@ -27,7 +27,7 @@ def by_stranger(address: str, client: Client) -> Attempt:
 
     Counted per account and network: nobody shuts an account's owner out by naming it.
     """
-    return _count(address, client, throttles.hit("proofs_named", address, network(client.ip)))
+    return _count(address, client, throttles.hit("proofs_named", address, network(client.limited_ip)))
 
 
 def by_holder(account: str, client: Client) -> Attempt:
@@ -44,7 +44,7 @@ def by_device(account: str) -> Attempt:
 
 def _count(account: str, client: Client, of_account: Hit) -> Attempt:
     """Count it; its share is that of the widest network that limits know, and that of the account."""
-    of_network = throttles.from_network("proofs", client.ip)
+    of_network = throttles.from_network("proofs", client.limited_ip)
     counted = (*of_network, of_account)
     throttles.take(*counted)
     return Attempt(counted, (of_network[-1].key, throttles.hit("proofs_held", account).key))

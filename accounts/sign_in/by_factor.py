@@ -30,7 +30,7 @@ def finish(
 
     Raises MFATokenInvalid, MFAInvalidCode, AccountSuspended, DeletionPending, RateLimited, ServiceUnavailable.
     """
-    throttles.take(*throttles.from_network("login_mfa", client.ip))
+    throttles.take(*throttles.from_network("login_mfa", client.limited_ip))
     token = half_sign_ins.find(mfa_token)
     if token is None:
         raise MFATokenInvalid
@@ -48,7 +48,7 @@ def finish(
 
 def options_for(mfa_token: str | None, *, client: Client) -> dict[str, Any]:
     """What a passkey is to sign: for a sign-in of its own, or as the second step. Raises MFATokenInvalid."""
-    throttles.take(*throttles.from_network("passkey_options", client.ip))
+    throttles.take(*throttles.from_network("passkey_options", client.limited_ip))
     if mfa_token is None:
         return passkeys.sign_in_options()
     token = half_sign_ins.find(mfa_token)
@@ -63,7 +63,7 @@ def by_passkey(*, credential: dict[str, Any], cancel_deletion: bool, client: Cli
 
     Raises PasskeyInvalid, AccountSuspended, DeletionPending, RateLimited.
     """
-    throttles.take(*throttles.from_network("passkey_login", client.ip))
+    throttles.take(*throttles.from_network("passkey_login", client.limited_ip))
     claimed = passkeys.owner(credential)
     pair = None
     if claimed is not None and admission.may_sign_in(claimed):

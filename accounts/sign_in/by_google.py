@@ -58,7 +58,7 @@ def begin_sign_in(
     if code_challenge is not None and not exchange.is_challenge(code_challenge):
         raise ValidationFailed(NOT_A_CHALLENGE)
     google_client.require_configured()
-    throttles.take(*throttles.from_network("google_begin", client.ip))
+    throttles.take(*throttles.from_network("google_begin", client.limited_ip))
     binding = binding or google_state.new_binding()
     state = google_state.new(
         "sign_in",
@@ -104,7 +104,7 @@ def use_state(returned: Returned, *, client: Client) -> State:
     Raises GoogleNotConfigured, RateLimited, StateInvalid.
     """
     google_client.require_configured()
-    throttles.take(*throttles.from_network("google", client.ip))
+    throttles.take(*throttles.from_network("google", client.limited_ip))
     return google_state.use_state(returned.state, binding=returned.binding)
 
 
@@ -164,7 +164,7 @@ def _identity_behind(state: State, returned: Returned) -> Identity:
 def nonce(*, client: Client) -> str:
     """Raises GoogleNotConfigured, RateLimited."""
     google_client.require_configured()
-    throttles.take(*throttles.from_network("google_begin", client.ip))
+    throttles.take(*throttles.from_network("google_begin", client.limited_ip))
     return google_state.new_nonce()
 
 
@@ -172,7 +172,7 @@ def nonce(*, client: Client) -> str:
 def sign_in_by_token(raw: str, *, cancel_deletion: bool, client: Client) -> TokenPair:
     """Raises GoogleNotConfigured, RateLimited, and what `identify`, `user_of` and `admit` say."""
     google_client.require_configured()
-    throttles.take(*throttles.from_network("google", client.ip))
+    throttles.take(*throttles.from_network("google", client.limited_ip))
     return sign_in(identify(raw), cancel_deletion=cancel_deletion, client=client)
 
 

@@ -55,7 +55,7 @@ def use(code: str, *, binding: str | None, code_verifier: str | None, client: Cl
     """Raises TokenInvalid for a code that is unknown, used, expired, of another browser, or older than a change of
     password or address; RateLimited; and whatever `admit` says of the account. Another browser does not use it up.
     """
-    throttles.take(*throttles.from_network("google", client.ip))
+    throttles.take(*throttles.from_network("google", client.limited_ip))
     row = _row_of(code)
     if row is None or not _began_here(row, binding, code_verifier) or not _spend(row.pk):
         raise TokenInvalid

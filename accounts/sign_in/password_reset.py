@@ -48,7 +48,7 @@ def reset(*, token: str, new_password: str, client: Client) -> None:
 
     Raises TokenInvalid; ValidationFailed, and then the link is still good; RateLimited; ServiceUnavailable.
     """
-    throttles.take(*throttles.from_network("password_reset", client.ip))
+    throttles.take(*throttles.from_network("password_reset", client.limited_ip))
     token_id = tokens.id_from_link(token, Purpose.RESET)
     user = tokens.holder(token_id, Purpose.RESET) if token_id else None
     if user is None or token_id is None:

@@ -18,7 +18,7 @@ from django.db import connection
 from accounts import passwords
 from accounts.errors import InvalidCredentials, MFARequired
 from accounts.kit import throttles
-from accounts.kit.client import Client, home_of, network
+from accounts.kit.client import Client, network
 from accounts.kit.problems import RateLimited
 from accounts.kit.throttles import Hit
 from accounts.models import User
@@ -104,8 +104,8 @@ def _count(address: str, client: Client, door: Door) -> Try:
     on_device = _by_device(address, client, door)
     if on_device is not None:
         return on_device
-    wrong = (throttles.hit(door.wrong, address, network(client.ip)),)
-    throttles.take(*throttles.from_network(door.tries, client.ip), *wrong)
+    wrong = (throttles.hit(door.wrong, address, network(client.limited_ip)),)
+    throttles.take(*throttles.from_network(door.tries, client.limited_ip), *wrong)
     try:
         attempt = passwords.by_stranger(address, client)
     except RateLimited:
@@ -136,7 +136,7 @@ def _by_device(address: str, client: Client, door: Door) -> Try | None:
 
 def _in_pause(one: Try, address: str, client: Client, door: Door) -> Try:
     """Count it as a known network's own, and find out whether it is one: both, whichever it is."""
-    home = home_of(client.ip)
+    home = client.home
     own = _own(address, home, door)
     try:
         throttles.take(*own)

@@ -28,6 +28,8 @@ UNSAID = {
     "mails_by_strangers",
     "mails_but_resets",
     "mail_requests_in_all",
+    "assertion",
+    "asserted",
 }
 
 

@@ -10,7 +10,7 @@ from msgspec import Meta
 from accounts import tiers
 from accounts.errors import UserNotFound
 from accounts.kit import email_address, throttles
-from accounts.kit.client import client_ip
+from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
 from accounts.kit.problems import ValidationFailed
 from accounts.kit.responses import Response
@@ -37,7 +37,7 @@ class PublicUser(PublicEndpoint):
     )
     def get(self, request: PublicRequest, user_id: UUID) -> Response:
         """An active user's name. Never an address."""
-        throttles.take(*throttles.from_network("user_lookup", client_ip(request)))
+        throttles.take(*throttles.from_network("user_lookup", client_of(request).limited_ip))
         user = found(User.objects.active().filter(pk=user_id))
         return Response(answers.PublicUser(id=user.pk, display_name=user.display_name, status=user.status))
 

@@ -779,6 +779,12 @@ GROUPS = (
             "LIMIT_MAIL_REQUESTS_IN_ALL": _limit(
                 600, "1m", "Mails that anyone can cause, in all: about what one worker sends."
             ),
+            "LIMIT_ASSERTED": _limit(
+                600,
+                "1m",
+                "Calls of one front end's server with [X-Client-Assertion](front-ends.md) where a network is limited; those "
+                "beyond count by the server's address.",
+            ),
         },
     ),
     Group(

@@ -13,6 +13,7 @@ import canaries  # noqa: E402
 import documents  # noqa: E402
 import floods  # noqa: E402
 import forgeries  # noqa: E402
+import front_ends  # noqa: E402
 import google_sign_ins  # noqa: E402
 import guesses  # noqa: E402
 import second_factors  # noqa: E402
@@ -34,6 +35,7 @@ PARTS: dict[str, Part] = {
     "mail-flood": shut_doors.a_flood_of_mails,
     "whole-network": shut_doors.a_whole_network,
     "forged-address": shut_doors.a_forged_address,
+    "front-end": front_ends.behind_one_server,
     "forgeries": forgeries.access_tokens,
     "steps": steps.taken_by_others,
     "google": google_sign_ins.what_google_never_said,
