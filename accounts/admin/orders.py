@@ -169,6 +169,10 @@ class Order:
     def allows_on(self, request: HttpRequest, subject: Any) -> bool:
         return True
 
+    def is_offered_on(self, subject: Any) -> bool:
+        """Return whether the page of a row that may have it shows a button for it."""
+        return True
+
     def is_ready(self, request: HttpRequest, subject: Any) -> bool:
         """Return whether a valid form is carried out; if not, it is shown again, such as while no row is chosen."""
         return subject is None or bool(subject)

@@ -99,10 +99,6 @@ class BillingOrder(Order):
     refusals: tuple[type[Exception], ...] = (Problem, OrderRefused)
     asks_others: bool = True
 
-    def is_offered_on(self, subject: Any) -> bool:
-        """Return whether the row's page has a button for it."""
-        return True
-
     def find(self, request: HttpRequest, **where: Any) -> Any:
         """Return the row. Raises Http404, also for a key that no row can have, such as letters for a number."""
         try:

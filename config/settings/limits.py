@@ -22,7 +22,7 @@ LIMITED_NETWORKS = {
 }
 RATE_LIMITS = {
     **{name.removeprefix("LIMIT_").lower(): limit(name) for name in TABLE if name.startswith("LIMIT_")},
-    # By its key and id, what a front end's server says of its client's address counts once (accounts/front_ends): for as
-    # long as it is good, with clocks that differ.
+    # By its key and id, what a front end's server says of its client's address counts once (accounts/front_ends), for
+    # as long as it is good, with clocks that differ.
     "assertion": (1, 120),
 }

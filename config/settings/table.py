@@ -782,8 +782,8 @@ GROUPS = (
             "LIMIT_ASSERTED": _limit(
                 600,
                 "1m",
-                "Calls of one front end's server with [X-Client-Assertion](front-ends.md) where a network is limited; those "
-                "beyond count by the server's address.",
+                "Calls of one front end's server with [X-Client-Assertion](front-ends.md) where a network is limited; "
+                "those beyond count by the server's address.",
             ),
         },
     ),
