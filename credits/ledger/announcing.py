@@ -3,7 +3,7 @@
 credits.added    credits arrived: `type` says how (purchase, bonus, refund, ...)
 credits.expired  a grant ran out with something left in it
 credits.debt     the user owes more than before: a chargeback took what was spent already
-credits.low      what is available fell below the threshold that was asked for
+credits.low      what is available fell below the threshold that was asked for, or was below it when it was set
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,11 @@ def of(account: Account) -> Iterator[ServiceEvent]:
     if account.row.debt > account.debt_before:
         yield _event(account, "credits.debt", debt=account.row.debt, balance=account.row.balance)
     for available in account.alerts:
-        yield _event(account, "credits.low", threshold=account.row.alert_below, available=available)
+        yield low(account, available)
+
+
+def low(account: Account, available: int) -> ServiceEvent:
+    return _event(account, "credits.low", threshold=account.row.alert_below, available=available)
 
 
 def _amount(row: CreditTransaction) -> dict[str, Any]:

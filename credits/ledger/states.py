@@ -4,7 +4,12 @@ import uuid
 
 from django.db import transaction
 
-from credits.ledger.posting import lock, retried
+from accounts import events
+from accounts.errors import UserNotFound
+from credits.ledger import announcing, clock
+from credits.ledger.posting import LockedAccount, lock, retried
+from credits.ledger.saving import save
+from credits.models import UserCredit
 
 
 def block(*, user_id: uuid.UUID, reason: str) -> None:
@@ -27,13 +32,27 @@ def _set_blocked(user_id: uuid.UUID, reason: str, *, blocked: bool) -> None:
 
 def set_alert(*, user_id: uuid.UUID, threshold: int | None) -> None:
     """From now on, send one event `credits.low` each time the available credits fall below the threshold. None: no
-    more. Raises UserNotFound.
+    more. Where they are below a threshold that is new, that counts as a fall. Raises UserNotFound.
     """
     retried(lambda: _set_alert(user_id, threshold))
 
 
 @transaction.atomic
 def _set_alert(user_id: uuid.UUID, threshold: int | None) -> None:
-    row = lock(user_id)
+    account = LockedAccount(lock(user_id), now=clock.now())
+    account.sweep()
+    save([account])  # what has come due is told by the threshold of then
+    row = account.row
+    is_new = threshold != row.alert_below
     row.alert_below = threshold
     row.save(update_fields=["alert_below"])
+    if is_new and threshold is not None and row.available < threshold:
+        events.emit_all([announcing.low(account, row.available)])
+
+
+def alert_of(user_id: uuid.UUID) -> int | None:
+    """Return the threshold that is set, if any. Raises UserNotFound."""
+    row = UserCredit.objects.filter(pk=user_id, closed_at=None).only("alert_below").first()
+    if row is None:
+        raise UserNotFound
+    return row.alert_below

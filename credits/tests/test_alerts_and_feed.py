@@ -66,6 +66,41 @@ class TestAlert:
         ]
         assert found[0]["user_id"] == str(verified_user.pk)
 
+    def test_one_that_is_set_when_the_balance_is_below_already_tells_at_once(self, shop, verified_user):
+        add(shop, verified_user, 30)
+        for threshold in (50, 50, 40, 30, 50):
+            shop.put(ALERTS, {"user_id": str(verified_user.pk), "threshold": threshold})
+        spend(shop, verified_user, 1)
+
+        lows = ServiceEvent.objects.filter(type="credits.low").order_by("id")
+        assert [event.data for event in lows] == [
+            {"threshold": 50, "available": 30},
+            {"threshold": 40, "available": 30},
+            {"threshold": 50, "available": 30},
+        ]
+
+    def test_what_is_due_counts_when_it_is_set(self, shop, verified_user, clock):
+        add(shop, verified_user, 100, expires_at="2030-01-01T01:00:00Z")
+        states.set_alert(user_id=verified_user.pk, threshold=60)
+        clock.advance(hours=2)
+        states.set_alert(user_id=verified_user.pk, threshold=50)
+        lows = ServiceEvent.objects.filter(type="credits.low").order_by("id")
+        assert [event.data for event in lows] == [
+            {"threshold": 60, "available": 0},
+            {"threshold": 50, "available": 0},
+        ]
+
+    def test_it_can_be_read(self, shop, internal, service_key, verified_user):
+        add(shop, verified_user, 10)
+        person = {"user_id": str(verified_user.pk)}
+        assert shop.get(ALERTS, person).json() == {**person, "threshold": None}
+        shop.put(ALERTS, {**person, "threshold": 7})
+        reader = internal.with_key(service_key("reader", "credits:read"))
+        assert reader.get(ALERTS, person).json() == {**person, "threshold": 7}
+        assert problem(reader.get(ALERTS, {"user_id": str(uuid.uuid4())})) == (404, "user_not_found")
+        adder = internal.with_key(service_key("adder", "credits:add"))
+        assert problem(adder.get(ALERTS, person)) == (403, "scope_missing")
+
     def test_an_expiry_tells_too(self, shop, verified_user, clock):
         add(shop, verified_user, 100, expires_at="2030-01-01T01:00:00Z")
         states.set_alert(user_id=verified_user.pk, threshold=1)

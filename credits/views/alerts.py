@@ -20,11 +20,25 @@ class AlertAnswer(msgspec.Struct):
 
 
 class Alert(InternalEndpoint):
-    scope = "credits:add"
+    scope = {"GET": "credits:read", "PUT": "credits:add"}
+
+    class Query(tiers.Query):
+        user_id: UUID
 
     class Body(tiers.Body):
         user_id: UUID
         threshold: Credits | None
+
+    @documented(
+        "Get an alert",
+        answer=AlertAnswer,
+        problems=(UserNotFound,),
+        example={"user_id": USER, "threshold": 100},
+    )
+    def get(self, request: ServiceRequest) -> Response:
+        """The threshold that is set for the user; null is none."""
+        user_id = self.query(request).user_id
+        return Response(AlertAnswer(user_id, states.alert_of(user_id)))
 
     @documented(
         "Set an alert",
@@ -36,7 +50,7 @@ class Alert(InternalEndpoint):
     def put(self, request: ServiceRequest) -> Response:
         """An event `credits.low` is sent once for each time that the available credits fall below the threshold.
 
-        A threshold of null ends that.
+        It is sent at once where they are below a threshold that is new. A threshold of null ends that.
         """
         body = request.data
         states.set_alert(user_id=body.user_id, threshold=body.threshold)
