@@ -24,7 +24,7 @@ import structlog
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Greatest, Now
 
 from accounts.events import feed, sending, subscriptions
 from accounts.events.sending import Outcome
@@ -218,7 +218,7 @@ class Dispatch:
 @transaction.atomic
 def settle(delivery: EventDelivery, outcome: Outcome) -> None:
     """Writes down what came of a sending, and lets the user's next event go where this one is at its end."""
-    delay = None if outcome.delivered else _delay(delivery.attempts)
+    delay = None if outcome.delivered else _delay(delivery.attempts, outcome.wait)
     ended = outcome.delivered or delay is None
     EventDelivery.objects.open().filter(pk=delivery.pk).update(
         attempts=F("attempts") + 1,
@@ -233,9 +233,10 @@ def settle(delivery: EventDelivery, outcome: Outcome) -> None:
     _note(delivery, outcome)
 
 
-def _delay(attempts: int) -> float | None:
+def _delay(attempts: int, wait: float) -> float | None:
+    """Return the seconds until the next try, at least those that the receiver asks for; None after the last."""
     delays: Sequence[float] = settings.EVENT_DELIVERY_DELAYS
-    return delays[attempts] if attempts < len(delays) else None
+    return max(delays[attempts], wait) if attempts < len(delays) else None
 
 
 def _release_next(delivery: EventDelivery) -> None:
@@ -248,7 +249,8 @@ def _release_next(delivery: EventDelivery) -> None:
 
 
 def _note(delivery: EventDelivery, outcome: Outcome) -> None:
-    """A receiver that fails again and again rests: 1, 2, 4 seconds, up to a minute."""
+    """A receiver that fails again and again rests: 1, 2, 4 seconds, up to a minute; one that says for how long, so
+    long."""
     receiver = EventSubscription.objects.filter(pk=delivery.subscription_id)
     result = "delivered" if outcome.delivered else "failed"
     metrics.count(metrics.DELIVERIES, delivery.subscription.name, result)
@@ -267,9 +269,12 @@ def _note(delivery: EventDelivery, outcome: Outcome) -> None:
         subscriptions.pause_gone(delivery.subscription)
     receiver.update(failures_in_a_row=F("failures_in_a_row") + 1)
     failures = receiver.values_list("failures_in_a_row", flat=True).first() or 0
+    rest = outcome.wait
     if failures >= FAILURES_BEFORE_REST:
-        rest = min(2.0 ** min(failures - FAILURES_BEFORE_REST, 10), LONGEST_REST)
-        receiver.update(rests_until=Now() + timedelta(seconds=rest))
+        rest = max(rest, min(2.0 ** min(failures - FAILURES_BEFORE_REST, 10), LONGEST_REST))
+    if rest:
+        until = Now() + timedelta(seconds=rest)
+        receiver.update(rests_until=Greatest("rests_until", until))
 
 
 def _something_to_do() -> bool:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any
 
@@ -23,14 +24,16 @@ from accounts.events.feed import event_answer
 from accounts.models import ServiceEvent
 
 SECONDS = 5.0
+LONGEST_WAIT = 3600.0  # that a receiver may ask for
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it: the receiver's status, or why there is none."""
+    """What came of it: the receiver's status, or why there is none, and for how long it asks to be left alone."""
 
     status: int | None = None
     error: str = ""
+    wait: float = 0.0
 
     @property
     def delivered(self) -> bool:
@@ -42,12 +45,29 @@ def send(event: ServiceEvent, *, url: str, secrets: Sequence[str], seconds: floa
     body = msgspec.json.encode(event_answer(event)).decode()
     try:
         target = addresses.parse(url)
-        status = _post(target, body.encode(), headers=signed(event, body, secrets), seconds=seconds)
+        status, again = _post(target, body.encode(), headers=signed(event, body, secrets), seconds=seconds)
     except AddressRefused as refusal:
         return Outcome(error=str(refusal))
     except (OSError, http.client.HTTPException) as error:
         return Outcome(error=type(error).__name__)
-    return Outcome(status, "" if 200 <= status < 300 else f"HTTP {status}")
+    if 200 <= status < 300:
+        return Outcome(status)
+    return Outcome(status, f"HTTP {status}", wait_of(again))
+
+
+def wait_of(retry_after: str | None) -> float:
+    """Return the seconds that a Retry-After asks for (RFC 9110, 10.2.3), at most LONGEST_WAIT; 0 where it makes no
+    sense.
+    """
+    text = (retry_after or "").strip()
+    if text.isdigit() and text.isascii():
+        return min(float(text), LONGEST_WAIT)
+    try:
+        until = parsedate_to_datetime(text)
+        left = until.replace(tzinfo=until.tzinfo or UTC) - datetime.now(UTC)
+    except (ValueError, OverflowError):
+        return 0.0
+    return min(max(0.0, left.total_seconds()), LONGEST_WAIT)
 
 
 def signed(event: ServiceEvent, body: str, secrets: Sequence[str]) -> dict[str, str]:
@@ -64,13 +84,14 @@ def signed(event: ServiceEvent, body: str, secrets: Sequence[str]) -> dict[str, 
     }
 
 
-def _post(target: Target, body: bytes, *, headers: dict[str, str], seconds: float) -> int:
+def _post(target: Target, body: bytes, *, headers: dict[str, str], seconds: float) -> tuple[int, str | None]:
+    """Return the status, and the Retry-After if there is one."""
     connection = PinnedConnection(target, addresses.pin(target), seconds)
     clock = threading.Timer(seconds, connection.cut)
     clock.start()
     try:
         connection.request("POST", target.path, body, headers)
-        status = connection.getresponse().status  # its body is nobody's business
+        response = connection.getresponse()  # its body is nobody's business
     except (OSError, http.client.HTTPException):
         if connection.was_cut:
             raise TimeoutError from None
@@ -80,7 +101,7 @@ def _post(target: Target, body: bytes, *, headers: dict[str, str], seconds: floa
         connection.close()
     if connection.was_cut:  # in the midst of the headers, which end without an error then
         raise TimeoutError
-    return status
+    return response.status, response.getheader("Retry-After")
 
 
 class PinnedConnection(http.client.HTTPConnection):

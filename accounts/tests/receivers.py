@@ -18,6 +18,7 @@ class Receiver:
         self.received: list[dict[str, Any]] = []
         self.tried: list[tuple[dict[str, str], bytes]] = []
         self.location = ""
+        self.retry_after = ""
         self.endless = False
 
     @contextmanager
@@ -58,6 +59,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         if self.receiver.location:
             self.send_header("Location", self.receiver.location)
+        if self.receiver.retry_after:
+            self.send_header("Retry-After", self.receiver.retry_after)
         self.send_header("Content-Length", "0")
         self.end_headers()
 

@@ -4,7 +4,8 @@ import json
 import re
 import threading
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from ipaddress import ip_network
 from typing import Any
 from uuid import uuid4
@@ -237,6 +238,46 @@ class TestFaults:
             passed = timedelta(seconds=time.monotonic() - started)
             assert timedelta(seconds=delay) - passed <= row.left <= timedelta(seconds=delay)
             assert row.last_error == "ConnectionRefusedError"
+
+    @pytest.mark.parametrize(
+        ("said", "waits"),
+        [
+            ("90", 90),
+            (lambda now: format_datetime(now + timedelta(seconds=90), usegmt=True), 90),
+            ("86400", 3600),
+            ("9" * 5000, 3600),
+            ("0", 5),
+            ("-90", 5),
+            ("soon", 5),
+            (lambda now: format_datetime(now - timedelta(days=1), usegmt=True), 5),
+        ],
+    )
+    @pytest.mark.parametrize("status", [429, 503])
+    def test_who_says_when_to_come_again_is_left_alone_until_then(self, subscribe, said, waits, status):
+        busy = Receiver(lambda event: status)
+        busy.retry_after = said if isinstance(said, str) else said(datetime.now(UTC))
+        with busy.running() as port:
+            subscribe(port)
+            emit(ADA, n=1)
+            started = time.monotonic()
+            dispatch.send_events()
+            row: Any = EventDelivery.objects.annotate(left=F("due_at") - Now()).get()
+            passed = time.monotonic() - started + 1  # a date has whole seconds
+            assert waits - passed <= row.left.total_seconds() <= waits
+            emit(BOB, n=1)
+            assert dispatch.send_events() == (0 if waits > 5 else 1)
+            subscriptions.change(name="shop", actor="test")  # staff say that it is back
+            assert dispatch.send_events() == (1 if waits > 5 else 0)
+
+    def test_who_takes_an_event_is_not_left_alone_whatever_it_says(self, subscribe):
+        receiver = Receiver()
+        receiver.retry_after = "90"
+        with receiver.running() as port:
+            subscribe(port)
+            for number in range(3):
+                emit(n=number)
+            dispatch.send_events()
+        assert numbers(receiver) == [0, 1, 2]
 
     def test_a_receiver_that_is_away_is_asked_with_one_event_not_with_all(self, subscribe):
         subscribe(closed_port())

@@ -147,7 +147,9 @@ def exchange_code(make_user, at):
 
 def event_delivery(**end):
     event = ServiceEvent.objects.create(type="user.verified", user_id=uuid4(), position=1)
-    receiver = EventSubscription.objects.create(name="shop", url="https://shop.test/", enabled=False)
+    receiver = EventSubscription.objects.create(
+        name="shop", url="https://shop.test/", enabled=False, position=event.position
+    )
     return EventDelivery.objects.create(
         subscription=receiver, event=event, position=1, user_id=event.user_id, **end
     )
@@ -269,6 +271,26 @@ def test_an_event_that_is_still_to_be_delivered_stays(make_user):
     ServiceEvent.objects.update(created_at=ago("events", DAY))
     assert retention.purge()["events"] == 0
     EventDelivery.objects.update(delivered_at=timezone.now())
+    assert retention.purge()["events"] == 1
+
+
+def test_events_wait_for_a_subscription_that_is_paused(make_user):
+    user_id = make_user().pk
+    ServiceEvent.objects.all().delete()
+    types = ["user.verified", "credits.low", "user.verified", "user.verified"]
+    ServiceEvent.objects.bulk_create(
+        ServiceEvent(type=type_, user_id=user_id, position=position, created_at=ago("events", DAY))
+        for position, type_ in enumerate(types, 1)
+    )
+    ServiceEvent.objects.update(created_at=ago("events", DAY))
+    EventSubscription.objects.create(
+        name="shop", url="https://shop.test/", enabled=False, position=1, types=["user.verified"]
+    )
+    assert retention.purge()["events"] == 2
+    assert list(ServiceEvent.objects.values_list("position", flat=True)) == [3, 4]
+    EventSubscription.objects.update(types=[], position=2)
+    assert retention.purge()["events"] == 0
+    EventSubscription.objects.update(position=3)
     assert retention.purge()["events"] == 1
 
 

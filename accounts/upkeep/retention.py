@@ -20,6 +20,7 @@ from accounts.models import (
     AddressChange,
     AuditEvent,
     EventDelivery,
+    EventSubscription,
     ExchangeCode,
     FactorReset,
     MailToken,
@@ -181,10 +182,15 @@ def _dead_events(before: Any) -> Rows:
 
 
 def _events(before: Any) -> Rows:
-    """Those in the feed but its last, from which the next position is counted, and without an open delivery."""
+    """Those in the feed but its last, from which the next position is counted, and without an open delivery or a
+    subscription that has not come to them yet, such as one that is paused."""
     last = ServiceEvent.objects.aggregate(last=Max("position"))["last"]
     waiting = EventDelivery.objects.open().filter(event=OuterRef("pk"))
-    return ServiceEvent.objects.filter(~Exists(waiting), created_at__lt=before, position__lt=last or 0)
+    rows = ServiceEvent.objects.filter(~Exists(waiting), created_at__lt=before, position__lt=last or 0)
+    for subscription in EventSubscription.objects.only("types", "position"):
+        to_come = Q(position__gt=subscription.position)
+        rows = rows.exclude(to_come & Q(type__in=subscription.types) if subscription.types else to_come)
+    return rows
 
 
 def _spent_proofs(before: Any) -> Rows:
