@@ -158,14 +158,20 @@ def adopt(customer: str) -> uuid.UUID | None:
     None where the mark is missing or wrong, its user is gone or has another customer, or two claim the same user: then
     staff say whose it is. Raises what the gateway raises.
     """
+    user = claimant(customer)
+    if user is None or _link(user, customer) != customer:
+        return None
+    log.warning("customer_linked_again", customer=customer, user=str(user.pk))
+    return user.pk
+
+
+def claimant(customer: str) -> User | None:
+    """Return whose a customer is that we do not know, by its mark, as `adopt` has it; changes nothing."""
     user = _marked_user(gateway.retrieve_customer(customer)) if customer else None
     if user is None or customer_of(user.pk) is not None:
         return None
     claimants = {found["id"] for found in _made_before(user) if _marked_user(found) == user}
-    if claimants - {customer} or _link(user, customer) != customer:
-        return None
-    log.warning("customer_linked_again", customer=customer, user=str(user.pk))
-    return user.pk
+    return None if claimants - {customer} else user
 
 
 def _marked_user(found: Object) -> User | None:

@@ -1,6 +1,8 @@
 """The plans on sale."""
 
-from typing import Any
+from collections.abc import Mapping
+from copy import copy
+from typing import Any, Self
 
 from django.db import models, transaction
 from django.db.models import Q
@@ -30,6 +32,12 @@ class Plan(models.Model):
         WEEK = "week"
         MONTH = "month"
         YEAR = "year"
+
+    # What a buyer is offered: an edit before they have paid changes none of it.
+    TERMS = (
+        "stripe_price", "kind", "credits", "trial_credits", "credits_expire_days", "grace_hours",
+        "grace_debit_hours", "grace_invoice_hours",
+    )  # fmt: skip
 
     code = models.SlugField(max_length=64, unique=True)
     name = models.CharField(max_length=200)
@@ -110,6 +118,17 @@ class Plan(models.Model):
         super().save(*args, **options)
         if before and before != self.stripe_price:
             FormerPrice.objects.update_or_create(price=before, defaults={"plan": self})
+
+    @property
+    def terms(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.TERMS}
+
+    def on_terms(self, terms: Mapping[str, Any]) -> Self:
+        """Return the plan as it was with these terms. It is not to be saved."""
+        plan = copy(self)
+        for name in set(self.TERMS) & set(terms):
+            setattr(plan, name, terms[name])
+        return plan
 
 
 class FormerPrice(models.Model):

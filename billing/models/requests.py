@@ -22,7 +22,8 @@ class Request(models.Model):
     leased_until = models.DateTimeField(null=True)  # somebody is carrying it out
     # What was offered: of whoever pays for that, an edit of the plan meanwhile changes nothing.
     plan = models.ForeignKey("billing.Plan", models.SET_NULL, null=True, related_name="+", db_index=False)
-    credits = models.BigIntegerField(null=True)
+    credits = models.BigIntegerField(null=True)  # what versions before `terms` kept of it
+    terms = models.JSONField(null=True)  # of the plan (`Plan.TERMS`)
     stripe_object = models.CharField(max_length=STRIPE_ID, blank=True, default="")  # what it made
     status = models.PositiveSmallIntegerField(null=True)  # of the answer
     answer = models.JSONField(null=True)

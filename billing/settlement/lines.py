@@ -68,12 +68,12 @@ def _row(
 def _freeze(row: PaymentLine, line: Line, snapshot: Snapshot) -> None:
     """Freeze what was bought, whatever staff make of the plan later; where no plan has the price, it stays open."""
     row.quantity = line.quantity
-    plan = plan_of(line.price)
+    plan = _sold(row, line, snapshot)
     if plan is None:
         is_nothing = line.is_declared_nothing or not (line.price or row.due)
         row.kind = Kind.NOTHING if is_nothing else Kind.OPEN
         return
-    row.plan, row.kind, row.credits = plan, Kind(plan.kind), _offered(row, plan, snapshot) * line.quantity
+    row.plan, row.kind, row.credits = plan, Kind(plan.kind), plan.credits * line.quantity
     if line.is_proration:
         row.kind, row.credits = Kind.PRORATION, _prorated(plan, line)
     elif snapshot.trial_end is not None and not line.bare:
@@ -89,18 +89,25 @@ def _prorated(plan: Plan, line: Line) -> int:
     )
 
 
-def _offered(row: PaymentLine, plan: Plan, snapshot: Snapshot) -> int:
-    """Return the credits that were offered when it was bought here, else those of now, as for a renewal. A change of
-    plan is known by the invoice that it was billed by."""
-    offers = Request.objects.filter(plan=plan)
+def _sold(row: PaymentLine, line: Line, snapshot: Snapshot) -> Plan | None:
+    """Return the plan on the terms of its offer where it was bought here, else as it is now, as for a renewal."""
+    offer, plan = _offer(row, snapshot), plan_of(line.price)
+    if offer is not None and (offer.stripe_price == line.price or offer == plan):
+        return offer
+    return plan
+
+
+def _offer(row: PaymentLine, snapshot: Snapshot) -> Plan | None:
+    """Return what was offered to whoever pays: the plan as it was then. A change of plan is known by the invoice that
+    it was billed by."""
+    offers = Request.objects.filter(plan__isnull=False).select_related("plan")
     if snapshot.is_change:
-        offers = offers.filter(stripe_object=row.payment_id)
-    elif snapshot.request:
-        offers = offers.filter(pk=snapshot.request)
+        found = offers.filter(stripe_object=row.payment_id).first()
     else:
-        return plan.credits
-    found = offers.values_list("credits", flat=True).first()
-    return plan.credits if found is None else found
+        found = offers.filter(pk=snapshot.request).first() if snapshot.request else None
+    if found is None or found.plan is None:
+        return None
+    return found.plan.on_terms(found.terms or {"credits": found.credits})
 
 
 def _of_trial(row: PaymentLine, plan: Plan, snapshot: Snapshot) -> int:
@@ -135,7 +142,8 @@ def _trials_before(payment: Payment) -> QuerySet[Payment]:
 
 def expiry(row: PaymentLine, snapshot: Snapshot) -> datetime | None:
     """Return when credits end that are posted now. Whoever pays late has them as long as whoever pays in time."""
-    plan, line = row.plan, _line_of(row, snapshot)
+    offer, line = _offer(snapshot), _line_of(row, snapshot)
+    plan = offer if offer is not None and offer == row.plan else row.plan
     if plan is None or row.kind == Kind.TRIAL:
         return snapshot.trial_end
     if plan.credits_expire_days is not None:

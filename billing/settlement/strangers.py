@@ -18,7 +18,7 @@ def user_of(payment_id: str, snapshot: Snapshot) -> uuid.UUID | None:
 
     A customer that has our mark is linked again, and the rest of what it paid is settled behind this.
     """
-    known = customers.user_of(snapshot.customer) or _assigned(payment_id)
+    known = known_user_of(payment_id, snapshot)
     if known is not None:
         return known
     adopted = customers.adopt(snapshot.customer)
@@ -27,6 +27,11 @@ def user_of(payment_id: str, snapshot: Snapshot) -> uuid.UUID | None:
         return None
     nudge.send("billing.tasks.settle_customer", snapshot.customer)
     return adopted
+
+
+def known_user_of(payment_id: str, snapshot: Snapshot) -> uuid.UUID | None:
+    """Return whose payment it is as far as we know without asking Stripe whose its customer is."""
+    return customers.user_of(snapshot.customer) or _assigned(payment_id)
 
 
 def _assigned(payment_id: str) -> uuid.UUID | None:

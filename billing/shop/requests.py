@@ -79,7 +79,7 @@ class Attempt:
 
     def offer(self, plan: Plan) -> None:
         """Note what is sold, before Stripe is asked."""
-        Request.objects.filter(pk=self.request_id).update(plan=plan, credits=plan.credits)
+        Request.objects.filter(pk=self.request_id).update(plan=plan, credits=plan.credits, terms=plan.terms)
 
     def find(self, list_them: Callable[[], Iterable[Object]]) -> Object | None:
         """Return what an earlier try has made."""

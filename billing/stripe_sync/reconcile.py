@@ -34,7 +34,7 @@ from billing.models import (
     Progress,
     StrangerPayment,
 )
-from billing.settlement import lifecycle, posting, settle
+from billing.settlement import lifecycle, posting, settle, strangers
 from billing.stripe import gateway, sdk, shapes, snapshots
 from billing.stripe_sync import intake
 
@@ -43,7 +43,6 @@ OVERLAP = timedelta(minutes=10)  # events may show up late in the list
 FIRST_LOOK_BACK = timedelta(days=1)
 WINDOW = timedelta(hours=1)
 SECONDS_OF_A_RUN = 60.0
-Found = tuple[UUID, int, str] | None  # whose payment, what is posted for it, and why that is too little
 LIVE = (
     BillingAccount.Status.TRIALING,
     BillingAccount.Status.ACTIVE,
@@ -54,10 +53,21 @@ LIVE = (
 log = structlog.get_logger("billing")
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a look at a payment came to: whose it is, if anybody's, what is posted for it, why that is too little."""
+
+    user_id: UUID | None
+    posted: int = 0
+    problem: str = ""
+    lost_link: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """A payment whose credits were not what they are to be. `problem`: why they still are not. `is_of_nobody`: paid by
-    a customer whom nobody here is known to be, and kept as a stranger's."""
+    a customer whom nobody here is known to be, and kept as a stranger's. `lost_link`: the customer who paid is the
+    user's by our mark, and is no longer known here to be."""
 
     payment: str
     user_id: UUID | None = None
@@ -65,6 +75,7 @@ class Difference:
     due: int = 0
     problem: str = ""
     is_of_nobody: bool = False
+    lost_link: str = ""
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "user_id": str(self.user_id) if self.user_id else None}
@@ -257,17 +268,19 @@ def check(payment_id: str, *, dry_run: bool) -> Difference | None:
     except Exception as error:  # noqa: BLE001
         return Difference(payment=payment_id, posted=before, due=before, problem=describe(error))
     if found is None:
-        return _of_nobody(payment_id)
-    user_id, after, problem = found
-    if before == after and not problem:
         return None
-    return Difference(payment=payment_id, user_id=user_id, posted=before, due=after, problem=problem)
-
-
-def _of_nobody(payment_id: str) -> Difference | None:
-    """Tell of money whose payer nobody knows, until staff say whose it is."""
-    is_kept = StrangerPayment.objects.filter(pk=payment_id, assigned_at=None).exists()
-    return Difference(payment=payment_id, is_of_nobody=True) if is_kept else None
+    if found.user_id is None:
+        return Difference(payment=payment_id, is_of_nobody=True)
+    if before == found.posted and not found.problem and not found.lost_link:
+        return None
+    return Difference(
+        payment=payment_id,
+        user_id=found.user_id,
+        posted=before,
+        due=found.posted,
+        problem=found.problem,
+        lost_link=found.lost_link,
+    )
 
 
 def _posted(payment_id: str) -> int:
@@ -275,28 +288,35 @@ def _posted(payment_id: str) -> int:
     return posting.posted(payment) if payment is not None else 0
 
 
-def _settle(payment_id: str) -> Found:
+def _settle(payment_id: str) -> Found | None:
+    """Settle it. Of money whose payer nobody knows there is word until staff say whose it is."""
     payment = settle.settle(payment_id)
-    return None if payment is None else (payment.user_id, *_result(payment))
+    if payment is not None:
+        return _result(payment)
+    is_kept = StrangerPayment.objects.filter(pk=payment_id, assigned_at=None).exists()
+    return Found(None) if is_kept else None
 
 
-def _result(payment: Payment) -> tuple[int, str]:
+def _result(payment: Payment, *, lost_link: str = "") -> Found:
     """Return what is posted for a payment, and why that is less than what is kept for it, if it is."""
     posted = posting.posted(payment)
-    if payment.lines.filter(kind=PaymentLine.Kind.OPEN).exists():
-        return posted, "a price without a plan"
     due = sum(row.worth for row in payment.lines.all())
-    return posted, f"{due} credits are kept for it" if posted < due else ""
+    problem = f"{due} credits are kept for it" if posted < due else ""
+    if payment.lines.filter(kind=PaymentLine.Kind.OPEN).exists():
+        problem = "a price without a plan"
+    return Found(payment.user_id, posted, problem, lost_link)
 
 
-def _preview(payment_id: str) -> Found:
-    """What settling would come to: it is done, and rolled back."""
+def _preview(payment_id: str) -> Found | None:
+    """Say what settling would come to: it is done, and rolled back. A customer's lost link is found, and not made."""
     snapshot = snapshots.take(payment_id)
-    user_id = customers.user_of(snapshot.customer)
+    user_id, lost_link = strangers.known_user_of(payment_id, snapshot), ""
+    if user_id is None and (claimant := customers.claimant(snapshot.customer)):
+        user_id, lost_link = claimant.pk, snapshot.customer
     if user_id is None:
-        return None
+        return Found(None) if snapshot.paid else None
     with transaction.atomic():
         payment = settle.apply(payment_id, user_id, settle.version_of(payment_id), snapshot)
-        found = None if payment is None else (user_id, *_result(payment))
+        found = None if payment is None else _result(payment, lost_link=lost_link)
         transaction.set_rollback(True)
     return found

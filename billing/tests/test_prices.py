@@ -1,13 +1,15 @@
 """Plans that are edited while they are in use: what was offered is given, what was sold renews, staff's words stay."""
 
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.utils import timezone
 
 from accounts.models import AuditEvent
-from billing.models import BillingAccount, FormerPrice, PaymentLine, Plan
+from billing.models import BillingAccount, FormerPrice, PaymentLine, Plan, Request
 from billing.models.catalogue import plan_of
 from billing.stripe import gateway, sdk
 from billing.stripe_sync import reconcile
@@ -47,6 +49,55 @@ class TestWhatWasOffered:
         stripe.pay_checkout(session)
         carry_out(stripe.events())
         assert buyer.balance == offered
+
+    @pytest.mark.parametrize("days", [(None, 1), (30, 300), (30, None)])
+    def test_lasts_as_long_as_was_offered(self, shop, stripe, plans, buyer, days):
+        offered, then = days
+        edit(plans["small"], credits_expire_days=offered)
+        session = shop.checkout(buyer.id, plan="small").json()["id"]
+        edit(plans["small"], credits_expire_days=then)
+        stripe.pay_checkout(session)
+        carry_out(stripe.events())
+        (line,) = PaymentLine.objects.all()
+        if offered is None:
+            assert line.expires_at is None
+        else:
+            assert abs(line.expires_at - timezone.now() - timedelta(days=offered)) < timedelta(minutes=5)
+
+    def test_outlives_its_period_as_was_offered(self, shop, stripe, plans, buyer):
+        session = shop.checkout(buyer.id, plan="basic").json()["id"]
+        edit(plans["basic"], grace_hours=1, credits_expire_days=2)
+        stripe.pay_checkout(session)
+        carry_out(stripe.events())
+        (line,) = PaymentLine.objects.all()
+        account = BillingAccount.objects.get(pk=buyer.id)
+        assert line.expires_at - account.current_period_end == timedelta(hours=72)
+
+    def test_is_the_trial_that_was_offered(self, shop, stripe, plans, buyer):
+        session = shop.checkout(buyer.id, plan="pro").json()["id"]
+        edit(plans["pro"], trial_credits=7)
+        stripe.pay_checkout(session)
+        carry_out(stripe.events())
+        assert buyer.balance == 50
+
+    def test_is_given_though_its_price_is_another_plans_by_now(self, shop, stripe, plans, buyer):
+        price = plans["small"].stripe_price
+        session = shop.checkout(buyer.id, plan="small").json()["id"]
+        edit(plans["small"], stripe_price="price_other")
+        edit(plans["large"], stripe_price=price)
+        stripe.pay_checkout(session)
+        carry_out(stripe.events())
+        (line,) = PaymentLine.objects.all()
+        assert (line.plan, buyer.balance) == (plans["small"], 100)
+
+    def test_by_the_version_before_was_only_how_many_credits(self, shop, stripe, plans, buyer):
+        session = shop.checkout(buyer.id, plan="small").json()["id"]
+        Request.objects.update(terms=None)
+        edit(plans["small"], credits=7, credits_expire_days=3)
+        stripe.pay_checkout(session)
+        carry_out(stripe.events())
+        (line,) = PaymentLine.objects.all()
+        assert (line.credits, line.expires_at is None) == (100, False)
 
     def test_a_later_period_gives_what_the_plan_has_then(self, shop, stripe, plans, buyer):
         stripe.pay_checkout(shop.checkout(buyer.id, plan="basic").json()["id"])

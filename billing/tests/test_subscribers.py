@@ -178,6 +178,40 @@ class TestStrangers:
         assert sorted(lost.journal) == [("purchase", 100), ("subscription", 200)]
         assert BillingAccount.objects.get(pk=lost.id).status == "active"
 
+    def test_a_dry_run_names_the_link_that_is_lost_and_makes_none(self, stripe, plans, lost, capsys):
+        call_command("reconcile_stripe", "--since", "1d", "--dry-run", "--json")
+        (found,) = json.loads(capsys.readouterr().out)["differences"]
+        names = ("user_id", "posted", "due", "lost_link", "is_of_nobody")
+        assert [found[name] for name in names] == [str(lost.id), 0, 100, lost.customer, False]
+        call_command("reconcile_stripe", "--since", "1d", "--dry-run")
+        assert f"the link to the customer {lost.customer} is lost" in capsys.readouterr().out
+        assert (customers.user_of(lost.customer), lost.journal) == (None, [])
+        call_command("reconcile_stripe", "--since", "1d", "--json")
+        (settled,) = json.loads(capsys.readouterr().out.splitlines()[-1])[
+            "differences"
+        ]  # behind lines of the log
+        assert (settled["user_id"], settled["due"]) == (str(lost.id), 100)
+        assert customers.user_of(lost.customer) == lost.id
+
+    def test_a_dry_run_names_what_nobody_is_known_to_have_paid(self, stripe, plans, lost, capsys):
+        sdk.client().v1.customers.update(lost.customer, {"metadata": {"proof": ""}})
+        call_command("reconcile_stripe", "--since", "1d", "--dry-run", "--json")
+        (found,) = json.loads(capsys.readouterr().out)["differences"]
+        assert (found["user_id"], found["is_of_nobody"]) == (None, True)
+        assert not StrangerPayment.objects.exists()
+
+    def test_the_report_before_an_upgrade_names_lost_links(self, stripe, plans, buyer, capsys):
+        buyer.buy(plans["basic"])
+        carry_out(stripe.events())
+        call_command("settlement_report", "--json")
+        assert json.loads(capsys.readouterr().out)["lost_links"] == []
+        CustomerLink.objects.filter(pk=buyer.id).delete()
+        call_command("settlement_report", "--json")
+        assert json.loads(capsys.readouterr().out)["lost_links"] == [[buyer.customer, str(buyer.id)]]
+        FormerCustomer.objects.create(customer=buyer.customer, user=buyer.user)
+        call_command("settlement_report")
+        assert "0 customers of users who are no longer linked" in capsys.readouterr().out
+
     @pytest.mark.parametrize("proof", ["", "0" * 32, "é"])
     def test_without_it_nobody_is(self, stripe, plans, lost, proof):
         sdk.client().v1.customers.update(lost.customer, {"metadata": {"proof": proof}})

@@ -73,4 +73,6 @@ class Command(OurCommand):
 def _line(difference: Difference) -> str:
     what = difference.problem or f"{difference.posted} credits, to be {difference.due}"
     what = NOBODY if difference.is_of_nobody else what
+    if difference.lost_link:
+        what += f"; the link to the customer {difference.lost_link} is lost, and is made again"
     return f"{difference.payment}  {difference.user_id or ''}  {what}"

@@ -21,6 +21,7 @@ class Finding:
     told: str
     counted: str
     needs: str = "billing_payment"  # the table without which there is nothing to look at
+    unless: tuple[str, str] = ("", "")  # a condition to be added, and the table without which it cannot be
 
 
 FINDINGS = (
@@ -75,6 +76,23 @@ FINDINGS = (
         needs="djstripe_subscription",
     ),
     Finding(
+        "lost_links",
+        """
+        SELECT copy.id, copy.stripe_data -> 'metadata' ->> 'user_id' FROM djstripe_customer AS copy
+        WHERE copy.stripe_data -> 'metadata' ->> 'user_id' IN (
+                SELECT id::text FROM accounts_user WHERE status <> 'deleted')
+            AND NOT EXISTS (SELECT FROM billing_customerlink AS link WHERE link.customer = copy.id)
+            {unless} ORDER BY copy.id
+        """,
+        "{}  {}",
+        "customers of users who are no longer linked to them: the nightly round links those with our mark again",
+        needs="djstripe_customer",
+        unless=(
+            "AND NOT EXISTS (SELECT FROM billing_formercustomer AS former WHERE former.customer = copy.id)",
+            "billing_formercustomer",
+        ),
+    ),
+    Finding(
         "purchases_by_services",
         """
         SELECT service, count(*), sum(amount)::bigint FROM credits_credittransaction
@@ -101,9 +119,15 @@ class Command(OurCommand):
 
 
 def rows_of(finding: Finding) -> list[list[Any]]:
+    if not _is_there(finding.needs):
+        return []
+    condition, table = finding.unless
     with connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [finding.needs])
-        if not cursor.fetchone()[0]:
-            return []
-        cursor.execute(finding.rows)
+        cursor.execute(finding.rows.replace("{unless}", condition if _is_there(table) else ""))
         return [list(row) for row in cursor.fetchall()]
+
+
+def _is_there(table: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [table or None])
+        return bool(cursor.fetchone()[0])
