@@ -68,6 +68,7 @@ class Event(StrEnum):
     SERVICE_KEY_REVOKED = "service_key_revoked"
     FRONT_END_KEY_MADE = "front_end_key_made"
     FRONT_END_KEY_REVOKED = "front_end_key_revoked"
+    SERVICE_KEY_BUDGETED = "service_key_budgeted"
     WEBHOOK_CREATED = "event_subscription_created"
     WEBHOOK_CHANGED = "event_subscription_changed"
     WEBHOOK_ROTATED = "event_subscription_rotated"

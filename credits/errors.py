@@ -6,6 +6,7 @@ SpendingBlocked 403
 +-- AccountContested         two mailboxes claim it
 +-- AccountFrozen            frozen by billing
 BalanceLimit 409
+BudgetExceeded 409           budget, left
 FeatureNotFound, TransactionNotFound, HoldNotFound 404
 HoldNotOpen, CaptureExceedsHold 409
 RefundExceedsUse, TransactionNotRefundable 409
@@ -48,6 +49,17 @@ class BalanceLimit(Problem):
     status_code = 409
     default_code = "balance_limit"
     default_detail = "The balance would exceed 9007199254740991 credits."
+
+
+class BudgetExceeded(Problem):
+    status_code = 409
+    default_code = "budget_exceeded"
+    default_detail = "This key may not give so many credits today: days are of UTC."
+    members = {"budget": int, "left": int}
+    example = {"budget": 1000, "left": 40}
+
+    def __init__(self, *, budget: int, left: int) -> None:
+        super().__init__(budget=budget, left=left)
 
 
 class FeatureNotFound(NotFound):

@@ -349,6 +349,23 @@ class FeaturePrice(models.Model):
         return f"{self.feature}: {self.credits}"
 
 
+class Budget(models.Model):
+    """What was given of a budget on the last day (UTC) on which anything was. Its limit stands with whom it binds.
+
+    Only credits/ledger/budgets.py writes here.
+    """
+
+    name = models.CharField(max_length=80, primary_key=True)  # `key:<id>` of a service's key
+    day = models.DateField()
+    given = models.BigIntegerField()
+
+    class Meta:
+        constraints = (models.CheckConstraint(condition=Q(given__gte=0), name="budget_not_negative"),)
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.given} on {self.day}"
+
+
 class AdjustmentRequest(models.Model):
     """A correction of a balance by staff: made at once within the limit of the day, above it when a second one agrees.
 

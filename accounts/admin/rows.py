@@ -305,12 +305,15 @@ class ServiceAdmin(ReadOnlyAdmin):
 
 @admin.register(ServiceKey)
 class ServiceKeyAdmin(KeyPages, ReadOnlyAdmin):
-    list_display = ("id", "service", "scope_list", "created_at", "expires_at", "revoked_at", "last_used_at")
+    list_display = (
+        "id", "service", "scope_list", "budget", "created_at", "expires_at", "revoked_at", "last_used_at",
+    )  # fmt: skip
+    budget = counted("daily_budget")
     list_filter = ("service", ("revoked_at", admin.EmptyFieldListFilter))
     search_fields = ("id", "service__name")
     list_select_related = ("service",)
     ordering = ("service", "-created_at")
-    actions = ("revoke",)
+    actions = ("budget", "revoke")
     actions_list: ClassVar = ("create_key",)
 
     @admin.display(description="scopes")

@@ -26,8 +26,18 @@ from accounts.admin.orders import (
 )
 from accounts.models import ServiceKey
 from accounts.service_keys import issuing
-from accounts.service_keys.issuing import LONGEST_LIFE_DAYS, IssuedKey, KeyRefused
+from accounts.service_keys.issuing import LARGEST_BUDGET, LONGEST_LIFE_DAYS, IssuedKey, KeyRefused
 from accounts.service_keys.registry import SCOPES
+
+
+def budget_field() -> forms.IntegerField:
+    return forms.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=LARGEST_BUDGET,
+        widget=UnfoldAdminIntegerFieldWidget,
+        help_text="Credits that it may give in a day (UTC). Empty: as many as it likes",
+    )
 
 
 class NewKeyForm(OrderForm):
@@ -44,10 +54,15 @@ class NewKeyForm(OrderForm):
         widget=UnfoldAdminIntegerFieldWidget,
         help_text="Empty: without an end",
     )
+    daily_budget = budget_field()
     another = forms.BooleanField(
         required=False, widget=UnfoldBooleanSwitchWidget, label="One more key for a service that exists"
     )
     reason = reason_field()
+
+
+class BudgetForm(OrderForm):
+    daily_budget = budget_field()
 
 
 @sensitive_variables()
@@ -63,7 +78,14 @@ def _revoke(given: Given) -> str:
     return f"{ended} revoked. Every process refuses them within a second."
 
 
-class RevokeOrder(Order):
+def _set_budget(given: Given) -> str:
+    changed = sum(
+        issuing.set_budget(key_id=key.pk, actor=given.actor, **given.fields) for key in given.subject
+    )
+    return f"{changed} changed. Every process follows within a second."
+
+
+class OfChosenKeys(Order):
     def find(self, request: HttpRequest, **where: Any) -> list[ServiceKey]:
         chosen = ServiceKey.objects.filter(pk__in=request.GET.getlist("key"))
         return list(chosen.select_related("service"))
@@ -79,7 +101,17 @@ ORDERS: dict[str, Order] = {
         refusals=(KeyRefused,),
         carry_out=_create,
     ),
-    "revoke": RevokeOrder(
+    "budget": OfChosenKeys(
+        title="Set a daily budget",
+        button="Set",
+        template="admin/accounts/servicekey/budget.html",
+        path="budget",
+        back_to=LIST,
+        form=BudgetForm,
+        refusals=(KeyRefused,),
+        carry_out=_set_budget,
+    ),
+    "revoke": OfChosenKeys(
         title="Revoke keys",
         button="Revoke",
         template="admin/accounts/servicekey/revoke.html",
@@ -101,6 +133,10 @@ class KeyPages(OrderPages):
     @action(description="New key", url_path="new", permissions=["manage_keys"], icon="key")  # type: ignore[untyped-decorator]
     def create_key(self, request: HttpRequest) -> HttpResponse:
         return self.order_page(request, verb="new")
+
+    @admin.action(description="Set a daily budget…", permissions=["manage_keys"])
+    def budget(self, request: HttpRequest, chosen: QuerySet[ServiceKey]) -> HttpResponse:
+        return ask("accounts_servicekey_budget", "key", chosen)
 
     @admin.action(description="Revoke for good…", permissions=["manage_keys"])
     def revoke(self, request: HttpRequest, chosen: QuerySet[ServiceKey]) -> HttpResponse:

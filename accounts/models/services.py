@@ -48,6 +48,8 @@ class ServiceKey(models.Model):
     service = models.ForeignKey(Service, models.PROTECT, related_name="keys")
     digest = models.BinaryField(max_length=32, unique=True, editable=False)
     scopes = models.JSONField(default=list)
+    # Credits that it may give in a day (UTC); null: as many as it likes. credits/ledger/budgets.py counts them.
+    daily_budget = models.BigIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)

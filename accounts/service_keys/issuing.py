@@ -18,6 +18,7 @@ from accounts.service_keys import form
 from accounts.service_keys.registry import NAME_FORM, SCOPES, from_environment
 
 LONGEST_LIFE_DAYS = 3650
+LARGEST_BUDGET = 10**12
 
 
 class KeyRefused(Exception):
@@ -33,6 +34,7 @@ class IssuedKey:
     text: str
     scopes: list[str]
     expires_at: datetime | None
+    daily_budget: int | None
 
 
 @transaction.atomic
@@ -42,6 +44,7 @@ def create(
     scopes: Collection[str],
     actor: str,
     expires_in_days: int | None = None,
+    daily_budget: int | None = None,
     another: bool = False,
     reason: str = "",
 ) -> IssuedKey:
@@ -52,14 +55,16 @@ def create(
     """
     _check_name(service)
     owner = _service(service, another=another)
-    return _issue(
-        owner, _checked(scopes), actor, expires_in_days, event=Event.SERVICE_KEY_CREATED, reason=reason
-    )
+    key = ServiceKey(service=owner, scopes=_checked(scopes), daily_budget=_checked_budget(daily_budget))
+    return _issue(key, actor, expires_in_days, event=Event.SERVICE_KEY_CREATED, reason=reason)
 
 
 @transaction.atomic
 def rotate(*, service: str, actor: str, expires_in_days: int | None = None) -> IssuedKey:
-    """A new key with the scopes of the live ones, which stay live until they are revoked: no request fails between."""
+    """A new key with the scopes of the live ones, which stay live until they are revoked: no request fails between.
+
+    Its budget is the newest one's, and it has given nothing of it yet.
+    """
     live = list(ServiceKey.objects.live().filter(service_id=service).order_by("-created_at"))
     if not live:
         raise KeyRefused(f"The service {service!r} has no live key in the database to rotate.")
@@ -67,7 +72,26 @@ def rotate(*, service: str, actor: str, expires_in_days: int | None = None) -> I
         raise KeyRefused(
             f"The live keys of {service!r} have different scopes: use `create --another --scopes ...` instead."
         )
-    return _issue(live[0].service, live[0].scopes, actor, expires_in_days, event=Event.SERVICE_KEY_ROTATED)
+    newest = live[0]
+    key = ServiceKey(service=newest.service, scopes=newest.scopes, daily_budget=newest.daily_budget)
+    return _issue(key, actor, expires_in_days, event=Event.SERVICE_KEY_ROTATED)
+
+
+@transaction.atomic
+def set_budget(*, key_id: str, daily_budget: int | None, actor: str, reason: str = "") -> bool:
+    """Limit the credits that a key may give in a day (UTC); None ends that. What it has given today counts. False when
+    it was so before. Every process follows within a second. Raises KeyRefused.
+    """
+    budget = _checked_budget(daily_budget)
+    key = ServiceKey.objects.unrevoked().select_for_update().filter(pk=key_id).first()
+    if key is None:
+        raise KeyRefused(f"There is no live key {key_id!r} in the database.")
+    if key.daily_budget == budget:
+        return False
+    key.daily_budget = budget
+    key.save(update_fields=["daily_budget"])
+    _audit(Event.SERVICE_KEY_BUDGETED, key, actor, reason)
+    return True
 
 
 @transaction.atomic
@@ -116,23 +140,29 @@ def _checked(scopes: Collection[str]) -> list[str]:
     return sorted(set(scopes))
 
 
-def _issue(
-    service: Service, scopes: list[str], actor: str, days: int | None, *, event: Event, reason: str = ""
-) -> IssuedKey:
+def _checked_budget(daily: int | None) -> int | None:
+    if daily is not None and not 0 <= daily <= LARGEST_BUDGET:
+        raise KeyRefused(f"A daily budget is 0 to {LARGEST_BUDGET:,} credits, or none.")
+    return daily
+
+
+def _issue(key: ServiceKey, actor: str, days: int | None, *, event: Event, reason: str = "") -> IssuedKey:
+    """Make a key of a row that has a service, scopes and a budget."""
     if days is not None and not 1 <= days <= LONGEST_LIFE_DAYS:
         raise KeyRefused(f"A key lives 1 to {LONGEST_LIFE_DAYS} days, or without an end.")
     made = form.generate(settings.ENVIRONMENT)
-    expires_at = Now() + timedelta(days=days) if days is not None else None
-    key = ServiceKey.objects.create(
-        id=made.id, service=service, digest=made.digest, scopes=scopes, expires_at=expires_at
-    )
+    key.id, key.digest = made.id, made.digest
+    key.expires_at = Now() + timedelta(days=days) if days is not None else None
+    key.save(force_insert=True)
     key.refresh_from_db(fields=["expires_at"])
     _audit(event, key, actor, reason)
-    return IssuedKey(service.name, made.id, made.text, scopes, key.expires_at)
+    return IssuedKey(key.service_id, made.id, made.text, key.scopes, key.expires_at, key.daily_budget)
 
 
 def _audit(event: Event, key: ServiceKey, actor: str, reason: str) -> None:
     detail = {"service": key.service_id, "key": key.pk, "scopes": key.scopes}
+    if key.daily_budget is not None or event == Event.SERVICE_KEY_BUDGETED:
+        detail["daily_budget"] = key.daily_budget
     if reason:
         detail["reason"] = reason
     audit.record(event, user_id=None, actor=actor, detail=detail)

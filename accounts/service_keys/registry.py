@@ -50,6 +50,7 @@ class ServiceCredential:
     key_id: str
     digest: bytes
     from_database: bool
+    daily_budget: int | None = None  # credits that it may give in a day
 
 
 class Registry:
@@ -106,10 +107,11 @@ registry = Registry()
 
 
 def _from_database() -> Iterator[ServiceCredential]:
-    for key_id, service, digest, scopes in ServiceKey.objects.live().values_list(
-        "id", "service_id", "digest", "scopes"
-    ):
-        yield ServiceCredential(service, frozenset(scopes), key_id, bytes(digest), from_database=True)
+    columns = ("id", "service_id", "digest", "scopes", "daily_budget")
+    for key_id, service, digest, scopes, daily in ServiceKey.objects.live().values_list(*columns):
+        yield ServiceCredential(
+            service, frozenset(scopes), key_id, bytes(digest), from_database=True, daily_budget=daily
+        )
 
 
 def from_environment(value: str) -> Iterator[ServiceCredential]:

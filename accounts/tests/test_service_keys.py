@@ -66,7 +66,7 @@ class TestCreate:
         answer = json.loads(
             command("create", "shop", "--scopes", "users:read", "--expires-in-days", "30", "--json")
         )
-        assert set(answer) == {"service", "id", "key", "scopes", "expires_at"}
+        assert set(answer) == {"service", "id", "key", "scopes", "expires_at", "daily_budget"}
         assert answer["expires_at"].endswith("Z")
         assert key_format.key_id(answer["key"]) == answer["id"]
 
@@ -182,6 +182,7 @@ class TestList:
             "state",
             "expires_at",
             "last_used_at",
+            "daily_budget",
             "scopes",
         ]
 

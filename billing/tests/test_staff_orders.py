@@ -154,6 +154,12 @@ def _new_key(world: World) -> Prepared:
     return "/admin/accounts/servicekey/new/", fields
 
 
+@prepare("accounts.ServiceKey budget")
+def _limit_key(world: World) -> Prepared:
+    made = issuing.create(service="images", scopes=["credits:add"], actor="test")
+    return f"/admin/accounts/servicekey/budget?key={made.id}", {"daily_budget": "1000"}
+
+
 @prepare("accounts.ServiceKey revoke")
 def _revoke_key(world: World) -> Prepared:
     made = issuing.create(service="images", scopes=["credits:use"], actor="test")

@@ -25,6 +25,7 @@ from credits.errors import (
     TransactionNotRefundable,
 )
 from credits.ledger.account import PRIORITIES, Account, Move
+from credits.ledger.budgets import Budget
 from credits.ledger.calls import Call
 from credits.ledger.posting import Operation
 from credits.models import CreditLot, CreditTransaction, TransactionType
@@ -38,10 +39,18 @@ SUSPENDING = frozenset({hooks.SUSPENDED, hooks.DELETION})
 
 
 def add(
-    *, amount: int, call: Call, type: str = TransactionType.BONUS, expires_at: datetime | None = None
+    *,
+    amount: int,
+    call: Call,
+    type: str = TransactionType.BONUS,
+    expires_at: datetime | None = None,
+    budget: Budget | None = None,
 ) -> Operation[CreditTransaction]:
     def apply(account: Account) -> CreditTransaction:
         _require_future(expires_at, account.now)
+        if budget is not None:
+            account.require_room(amount)
+            budget.take(amount, now=account.now)
         moves = account.grant(
             amount, source=type, priority=PRIORITIES[TransactionType(type)], expires_at=expires_at, call=call
         )
@@ -123,7 +132,9 @@ def _settle(
 # ---------------------------------------------------------------- credits come back
 
 
-def refund(used: CreditTransaction, *, amount: int | None, call: Call) -> Operation[CreditTransaction]:
+def refund(
+    used: CreditTransaction, *, amount: int | None, call: Call, budget: Budget | None = None
+) -> Operation[CreditTransaction]:
     def apply(account: Account) -> CreditTransaction:
         if used.type != TransactionType.USE:
             raise TransactionNotRefundable
@@ -133,6 +144,8 @@ def refund(used: CreditTransaction, *, amount: int | None, call: Call) -> Operat
         if not 0 < returning <= left:
             raise RefundExceedsUse
         account.require_room(returning)
+        if budget is not None and used.service != call.service:  # what a service took itself it may give back
+            budget.take(returning, now=account.now)
         burnt = [(account.lot(lot), credits) for lot, credits in _burnt(used)]
         returned = slice_of(reversed(burnt), skip=refunded, take=returning)
         moves = account.give_back(returned, at=account.moment(), revive=True)

@@ -10,6 +10,7 @@ from uuid import UUID
 from accounts.kit.problems import Problem
 from credits.errors import TransactionNotFound
 from credits.ledger import holds, one_statement, operations
+from credits.ledger.budgets import Budget
 from credits.ledger.calls import Call
 from credits.ledger.posting import count_operation, perform
 from credits.models import CreditTransaction, TransactionType
@@ -22,12 +23,15 @@ def add(
     call: Call,
     type: str = TransactionType.BONUS,
     expires_at: datetime | None = None,
+    budget: Budget | None = None,
 ) -> CreditTransaction:
     """Give credits as a new grant, which burns in the order of its type until `expires_at`.
 
-    Raises UserNotFound, BalanceLimit, and ValidationFailed for an expiry that is past or over 100 years away.
+    Raises UserNotFound, BalanceLimit, BudgetExceeded, and ValidationFailed for an expiry that is past or over 100 years
+    away.
     """
-    return perform(user_id, operations.add(amount=amount, call=call, type=type, expires_at=expires_at))
+    added = operations.add(amount=amount, call=call, type=type, expires_at=expires_at, budget=budget)
+    return perform(user_id, added)
 
 
 def use(*, user_id: UUID, amount: int | None, call: Call) -> CreditTransaction:
@@ -81,17 +85,23 @@ def release(*, hold_id: UUID, call: Call) -> CreditTransaction:
 
 
 def refund(
-    *, transaction_id: UUID, amount: int | None, call: Call, own_only: bool = False
+    *,
+    transaction_id: UUID,
+    amount: int | None,
+    call: Call,
+    own_only: bool = False,
+    budget: Budget | None = None,
 ) -> CreditTransaction:
     """Give back a use or a capture, or part of it, to the grants it was drawn from, last drawn first.
 
     Without `amount` all that is left of it. All refunds of a use together never exceed it. `own_only` narrows to what
-    the calling service used. Raises TransactionNotFound, TransactionNotRefundable or RefundExceedsUse.
+    the calling service used. Raises TransactionNotFound, TransactionNotRefundable, RefundExceedsUse, or
+    BudgetExceeded, which counts what other services used.
     """
     used = CreditTransaction.objects.filter(pk=transaction_id).first()
     if used is None or (own_only and used.service != call.service):
         raise TransactionNotFound
-    return perform(used.holder_id, operations.refund(used, amount=amount, call=call))
+    return perform(used.holder_id, operations.refund(used, amount=amount, call=call, budget=budget))
 
 
 def charge_back(*, user_id: UUID, granted_by: UUID, amount: int, call: Call) -> CreditTransaction | None:

@@ -11,7 +11,9 @@ from msgspec import Meta
 from accounts.errors import ScopeMissing
 from accounts.kit.problems import ValidationFailed
 from accounts.kit.responses import Response
+from accounts.service_keys.registry import ServiceCredential
 from accounts.tiers import ServiceRequest, idempotency_key
+from credits.ledger.budgets import Budget
 from credits.ledger.calls import Call, request_bytes
 from credits.models import TransactionType
 
@@ -78,6 +80,12 @@ def require_sale(type_: str, reference: str | None, scopes: frozenset[str]) -> N
         raise ScopeMissing("A purchase needs the scope credits:sell.")
     if not reference:
         raise ValidationFailed(("reference", "required", "A purchase names what it was paid by."))
+
+
+def budget_of(credential: ServiceCredential) -> Budget | None:
+    """Return what binds the key that is used, if anything does."""
+    daily = credential.daily_budget
+    return None if daily is None else Budget(f"key:{credential.key_id}", daily)
 
 
 def answer(payload: Any, *, status: int, replayed: bool) -> Response:

@@ -33,6 +33,7 @@ from credits.views.asked import (
     Quantity,
     Reference,
     Seconds,
+    budget_of,
     make_call,
     require_sale,
     sent,
@@ -174,7 +175,7 @@ class Known:
     """The rows that entries refer to, read by one query for each kind."""
 
     def __init__(self, entries: Sequence[Any], credential: ServiceCredential) -> None:
-        self.credential = credential
+        self.credential, self.budget = credential, budget_of(credential)
         hold_ids = {entry.hold_id for entry in entries if isinstance(entry, Capture | Release)}
         use_ids = {entry.transaction_id for entry in entries if isinstance(entry, Refund)}
         features = {entry.feature for entry in entries if isinstance(entry, Use) and entry.feature}
@@ -232,7 +233,9 @@ def _use(entry: Use, call: Call, known: Known) -> Step:
 
 def _add(entry: Add, call: Call, known: Known) -> Step:
     require_sale(entry.type, entry.reference, known.credential.scopes)
-    added = operations.add(amount=entry.amount, call=call, type=entry.type, expires_at=entry.expires_at)
+    added = operations.add(
+        amount=entry.amount, call=call, type=entry.type, expires_at=entry.expires_at, budget=known.budget
+    )
     return Step(entry.user_id, added)
 
 
@@ -253,7 +256,8 @@ def _release(entry: Release, call: Call, known: Known) -> Step:
 
 def _refund(entry: Refund, call: Call, known: Known) -> Step:
     use = known.use(entry.transaction_id)
-    return Step(use.holder_id, operations.refund(use, amount=entry.amount, call=call))
+    refunded = operations.refund(use, amount=entry.amount, call=call, budget=known.budget)
+    return Step(use.holder_id, refunded)
 
 
 _STEPS: dict[type[Entry], Callable[[Any, Call, Known], Step]] = {

@@ -22,6 +22,7 @@ from credits.errors import (
     AccountFrozen,
     AccountSuspended,
     BalanceLimit,
+    BudgetExceeded,
     FeatureNotFound,
     InsufficientCredits,
     RefundExceedsUse,
@@ -40,6 +41,7 @@ from credits.views.asked import (
     Quantity,
     Reference,
     answer,
+    budget_of,
     call_of,
     require_sale,
 )
@@ -93,7 +95,7 @@ class AddCredits(InternalEndpoint):
         answer=TransactionAnswer,
         status=201,
         idempotent=True,
-        problems=(UserNotFound, BalanceLimit),
+        problems=(UserNotFound, BalanceLimit, BudgetExceeded),
         body_example={"user_id": USER, "amount": 100, "description": "Welcome"},
         example=ADDED,
     )
@@ -101,7 +103,7 @@ class AddCredits(InternalEndpoint):
         """Gives the user a grant of credits, once per key. With `expires_at` what is left of it then expires.
 
         A `purchase` was paid for elsewhere (an app store, a bank transfer): it needs the scope `credits:sell` too and a
-        `reference`.
+        `reference`. A key with a daily budget gives no more than that from midnight to midnight UTC.
         """
         body = request.data
         require_sale(body.type, body.reference, request.auth.scopes)
@@ -111,6 +113,7 @@ class AddCredits(InternalEndpoint):
             type=body.type,
             expires_at=body.expires_at,
             call=call_of(request, "add"),
+            budget=budget_of(request.auth),
         )
         return _answer(added)
 
@@ -172,14 +175,21 @@ class RefundCredits(InternalEndpoint):
         answer=TransactionAnswer,
         status=201,
         idempotent=True,
-        problems=(TransactionNotFound, TransactionNotRefundable, RefundExceedsUse, BalanceLimit),
+        problems=(
+            TransactionNotFound,
+            TransactionNotRefundable,
+            RefundExceedsUse,
+            BalanceLimit,
+            BudgetExceeded,
+        ),
         body_example={"transaction_id": TRANSACTION["id"], "amount": 30},
         example=REFUNDED,
     )
     def post(self, request: ServiceRequest) -> Response:
         """Gives back a use, or part of it, to the grants it came from. All refunds of a use never exceed it.
 
-        With the scope `credits:refund` a service refunds what it used itself, with `credits:add` any use.
+        With the scope `credits:refund` a service refunds what it used itself, with `credits:add` any use; what others
+        used counts against a key's daily budget.
         """
         body = request.data
         refunded = ledger.refund(
@@ -187,6 +197,7 @@ class RefundCredits(InternalEndpoint):
             amount=body.amount,
             own_only="credits:add" not in request.auth.scopes,
             call=call_of(request, "refund"),
+            budget=budget_of(request.auth),
         )
         return _answer(refunded)
 

@@ -14,27 +14,33 @@ from accounts.service_keys.issuing import IssuedKey, KeyRefused
 from accounts.service_keys.registry import SCOPES, from_environment
 
 ACTOR = "manage.py"
-COLUMNS = ("service", "id", "state", "expires_at", "last_used_at", "scopes")
+COLUMNS = ("service", "id", "state", "expires_at", "last_used_at", "daily_budget", "scopes")
 
 
 class Command(OurCommand):
-    area, brief = "Services", "make, list, rotate and revoke API keys of services"
+    area, brief = "Services", "make, list, rotate, limit and revoke API keys of services"
     help = "Makes, lists, rotates and revokes the API keys of services. A key's text is shown once, when it is made."
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(
-            dest="action", required=True, metavar="create | list | rotate | revoke"
+            dest="action", required=True, metavar="create | list | rotate | revoke | budget"
         )
         create = actions.add_parser("create", help="the first key of a new service")
         create.add_argument("name")
         create.add_argument("--scopes", required=True, help=f"comma-separated: {', '.join(sorted(SCOPES))}")
         create.add_argument("--another", action="store_true", help="one more key, for a service that exists")
+        create.add_argument(
+            "--daily-budget", type=int, metavar="N", help="credits that it may give in a day (UTC)"
+        )
         rotate = actions.add_parser(
-            "rotate", help="a new key with the same scopes; the old ones live on until revoked"
+            "rotate", help="a new key with the same scopes and budget; the old ones live on until revoked"
         )
         rotate.add_argument("name")
         revoke = actions.add_parser("revoke", help="end one key for good")
         revoke.add_argument("id")
+        budget = actions.add_parser("budget", help="limit the credits that a key may give in a day (UTC)")
+        budget.add_argument("id")
+        budget.add_argument("daily_budget", type=_budget, metavar="N", help="whole credits, or none")
         actions.add_parser("list", help="every key, without its text")
         for subparser in (create, rotate):
             subparser.add_argument("--expires-in-days", type=int, metavar="N")
@@ -45,12 +51,11 @@ class Command(OurCommand):
         except KeyRefused as refusal:
             raise CommandError(str(refusal)) from refusal
 
-    def _create(
-        self, *, name: str, scopes: str, another: bool, expires_in_days: int | None, **_: Any
-    ) -> None:
+    def _create(self, *, name: str, scopes: str, **options: Any) -> None:
         wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
+        names = ("another", "expires_in_days", "daily_budget")
         issued = issuing.create(
-            service=name, scopes=wanted, actor=ACTOR, expires_in_days=expires_in_days, another=another
+            service=name, scopes=wanted, actor=ACTOR, **{name: options[name] for name in names}
         )
         self._show(issued)
 
@@ -69,17 +74,28 @@ class Command(OurCommand):
             f"{id} is revoked." if changed else f"{id} was revoked before; nothing was changed.",
         )
 
+    def _budget(self, *, id: str, daily_budget: int | None, **_: Any) -> None:
+        changed = issuing.set_budget(key_id=id, daily_budget=daily_budget, actor=ACTOR)
+        what = "no budget" if daily_budget is None else f"a budget of {daily_budget:,} credits a day"
+        self.tell(
+            {"id": id, "daily_budget": daily_budget, "changed": changed},
+            f"{id} has {what}." if changed else f"{id} had {what} before; nothing was changed.",
+        )
+
     def _list(self, **_: Any) -> None:
         rows = [*_from_database(), *_from_environment()]
         self.tell(Listed(rows), _table([COLUMNS, *([_cell(row[name]) for name in COLUMNS] for row in rows)]))
 
     def _show(self, issued: IssuedKey) -> None:
         document = {"service": issued.service, "id": issued.id, "key": issued.text, "scopes": issued.scopes}
+        document |= {"expires_at": _time(issued.expires_at), "daily_budget": issued.daily_budget}
         if not self.as_json:
             end = f"until {_time(issued.expires_at)}" if issued.expires_at else "without an end"
+            if issued.daily_budget is not None:
+                end += f", giving at most {issued.daily_budget:,} credits a day"
             self.stderr.write(f"Key {issued.id} of {issued.service}, {end}, for {', '.join(issued.scopes)}.")
             self.stderr.write("It is shown once, here:")
-        self.tell({**document, "expires_at": _time(issued.expires_at)}, issued.text)
+        self.tell(document, issued.text)
 
 
 def _from_database() -> Iterator[dict[str, Any]]:
@@ -92,6 +108,7 @@ def _from_database() -> Iterator[dict[str, Any]]:
             "scopes": key.scopes,
             "expires_at": _time(key.expires_at),
             "last_used_at": _time(key.last_used_at),
+            "daily_budget": key.daily_budget,
         }
 
 
@@ -104,7 +121,12 @@ def _from_environment() -> Iterator[dict[str, Any]]:
             "scopes": sorted(credential.scopes),
             "expires_at": None,
             "last_used_at": None,
+            "daily_budget": None,
         }
+
+
+def _budget(text: str) -> int | None:
+    return None if text == "none" else int(text)
 
 
 def _time(moment: datetime | None) -> str | None:
@@ -112,7 +134,9 @@ def _time(moment: datetime | None) -> str | None:
 
 
 def _cell(value: object) -> str:
-    return ",".join(value) if isinstance(value, list) else str(value or "-")
+    if isinstance(value, list):
+        return ",".join(value)
+    return "-" if value is None else str(value)
 
 
 def _table(rows: list[Any]) -> str:

@@ -1,0 +1,17 @@
+"""A service's key may have a daily budget of credits that it gives."""
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("accounts", "0018_folded_addresses"),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name="servicekey",
+            name="daily_budget",
+            field=models.BigIntegerField(blank=True, null=True),
+        ),
+    ]

@@ -1,0 +1,44 @@
+"""Budgets: how many credits somebody may give in a day (UTC), counted in the transaction that gives them.
+
+Whoever has one waits for others who give of it at the same moment, so the count is exact; nobody else pays for it. Its
+row is locked after the balances and until the commit. A transaction that fails or repeats has counted nothing.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import connection
+
+from credits.errors import BudgetExceeded
+
+# A day that has passed begins at nothing. Where a clock is behind another one the later day counts.
+TAKE = """
+INSERT INTO credits_budget AS row (name, day, given)
+SELECT %(name)s, %(day)s::date, %(amount)s::bigint WHERE %(amount)s::bigint <= %(daily)s::bigint
+ON CONFLICT (name) DO UPDATE SET day = greatest(row.day, excluded.day),
+    given = excluded.given + CASE WHEN row.day >= excluded.day THEN row.given ELSE 0 END
+WHERE excluded.given + CASE WHEN row.day >= excluded.day THEN row.given ELSE 0 END <= %(daily)s::bigint
+RETURNING row.given
+"""
+GIVEN = "SELECT given FROM credits_budget WHERE name = %(name)s AND day >= %(day)s::date"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Whose it is, and the most credits of a day."""
+
+    name: str
+    daily: int
+
+    def take(self, amount: int, *, now: datetime) -> None:
+        """Count what is about to be given, as the last thing that can refuse it. Raises BudgetExceeded."""
+        day = now.astimezone(UTC).date()
+        values: dict[str, Any] = {"name": self.name, "day": day, "amount": amount, "daily": self.daily}
+        with connection.cursor() as cursor:
+            cursor.execute(TAKE, values)
+            if cursor.fetchone() is not None:
+                return
+            cursor.execute(GIVEN, values)
+            row = cursor.fetchone()
+        raise BudgetExceeded(budget=self.daily, left=max(0, self.daily - (row[0] if row else 0)))
