@@ -80,6 +80,7 @@ class Event(StrEnum):
     SUBSCRIPTION_RENEWED = "subscription_renewed"
     SUBSCRIPTION_CANCELED = "subscription_canceled"
     PAYMENT_FAILED = "payment_failed"
+    PURCHASE_FAILED = "purchase_failed"
     PAYMENT_REFUNDED = "payment_refunded"
     PAYMENT_DISPUTED = "payment_disputed"
     TRIAL_ENDING = "trial_ending"

@@ -36,6 +36,7 @@ from accounts.mail.kinds import PAYMENT_FAILED as PAYMENT_FAILED
 from accounts.mail.kinds import PLAN_CHANGED as PLAN_CHANGED
 from accounts.mail.kinds import PROOFS_EXHAUSTED as PROOFS_EXHAUSTED
 from accounts.mail.kinds import PURCHASE as PURCHASE
+from accounts.mail.kinds import PURCHASE_FAILED as PURCHASE_FAILED
 from accounts.mail.kinds import RECOVERY_CODE_USED as RECOVERY_CODE_USED
 from accounts.mail.kinds import RECOVERY_CODES_MADE as RECOVERY_CODES_MADE
 from accounts.mail.kinds import REFRESH_REUSED as REFRESH_REUSED

@@ -33,6 +33,7 @@ MAILS = {
     Event.SUBSCRIPTION_RENEWED: mail.RENEWAL,
     Event.SUBSCRIPTION_CANCELED: mail.CANCELLATION,
     Event.PAYMENT_FAILED: mail.PAYMENT_FAILED,
+    Event.PURCHASE_FAILED: mail.PURCHASE_FAILED,
     Event.PAYMENT_REFUNDED: mail.REFUND,
     Event.PAYMENT_DISPUTED: mail.DISPUTE,
     Event.TRIAL_ENDING: mail.TRIAL_ENDING,
@@ -138,6 +139,7 @@ def failed(user_id: uuid.UUID, *, session: str, amount: int, currency: str) -> N
         user_id=user_id, type="purchase.failed", data__session=session
     ).exists():
         events.emit("purchase.failed", user_id=user_id, data=detail)
+        _tell(Event.PURCHASE_FAILED, user_id, detail)
 
 
 def about(payment: Payment) -> Detail:

@@ -17,6 +17,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from accounts.kit.leases import Queue, describe
+from accounts.kit.problems import Problem
 from billing import customers
 from billing.errors import BillingFailed, BillingUnavailable, StripeObjectMissing
 from billing.models import BillingAccount, InboxEvent, Payment, Progress
@@ -169,6 +170,8 @@ def process(event: InboxEvent) -> bool:
 
 def _put_off(event: InboxEvent, error: Exception) -> None:
     dead = queue.fail(event, describe(error))
+    if dead and event.settled_at is None and event.about:
+        _leave_one(event)
     report = log.error if dead else log.warning
     report(
         "event_dead" if dead else "event_put_off",
@@ -176,6 +179,22 @@ def _put_off(event: InboxEvent, error: Exception) -> None:
         id=event.event_id,
         reason=describe(error),
     )
+
+
+def _leave_one(event: InboxEvent) -> None:
+    """Let the first of the dead events about one thing stand for all of them: the others are mirrored, and done."""
+    about = _payment_named(event.about)
+    InboxEvent.objects.filter(pk=event.pk).update(about=about)
+    for other in dead().filter(about=about, settled_at=None).order_by("pk")[1:]:
+        queue.revive(other, settled_at=Now())
+
+
+def _payment_named(about: str) -> str:
+    """Return the invoice where an intent pays one, as far as Stripe can say so."""
+    try:
+        return settle.payments_of_intent(about)[0] if about.startswith("pi_") else about
+    except Problem:
+        return about
 
 
 def _settle(event: InboxEvent) -> None:

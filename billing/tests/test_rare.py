@@ -1,13 +1,19 @@
 """Cases that come rarely: debits that bounce, pauses, disputes of subscriptions, money that came outside Stripe."""
 
 import pytest
+from django.db.models.functions import Now
 
-from accounts.models import AuditEvent, ServiceEvent
-from billing.models import Payment
+from accounts import mail
+from accounts.mail import kinds
+from accounts.models import AuditEvent, OutboxMessage, ServiceEvent
+from billing.models import InboxEvent, Payment
 from billing.settlement import lifecycle
 from billing.stripe import gateway, sdk
-from billing.stripe_sync import changes
-from billing.tests.conftest import carry_out, event
+from billing.stripe_sync import changes, inbox
+from billing.tests.conftest import carry_out, event, receive
+from credits import ledger
+from credits.ledger.calls import Call
+from credits.models import BALANCE_LIMIT
 from credits.tests.admin_pages import post
 from tests.fixtures import staff_session
 
@@ -20,6 +26,11 @@ def test_a_debit_that_bounces_is_told_once(stripe, buyer):
     carry_out([event("checkout.session.async_payment_failed", session) for _ in range(2)])
     told = ServiceEvent.objects.get(type="purchase.failed")
     assert told.data == {"session": "cs_1", "amount": 500, "currency": "eur"}
+    message = kinds.compose(OutboxMessage.objects.get(kind=mail.PURCHASE_FAILED))
+    assert message is not None
+    assert (message.subject, message.to) == ("Your purchase was not paid", [buyer.user.email])
+    assert "You have no credits from it" in message.body
+    assert "5.00 EUR" in message.body
 
 
 def test_nobody_is_mailed_of_a_failed_payment_when_a_subscription_is_paused(stripe, plans, buyer):
@@ -31,6 +42,25 @@ def test_nobody_is_mailed_of_a_failed_payment_when_a_subscription_is_paused(stri
     assert account.stripe_status == "paused"
     assert not AuditEvent.objects.filter(type="payment_failed").exists()
     assert ServiceEvent.objects.filter(type="subscription.changed").exists()
+
+
+@pytest.mark.parametrize("code", ["small", "basic"])
+def test_a_payment_that_cannot_be_settled_is_one_dead_letter(stripe, plans, buyer, code):
+    ledger.add(user_id=buyer.id, amount=BALANCE_LIMIT - 50, call=Call(service="shop"))
+    buyer.buy(plans[code])
+    receive(stripe.events())
+    for _ in range(inbox.queue.tries + 2):
+        InboxEvent.objects.update(due_at=Now(), leased_until=None)
+        inbox.work()
+    (letter,) = inbox.dead()
+    assert "balance_limit" in letter.last_error
+    assert not InboxEvent.objects.filter(settled_at=None).exclude(pk=letter.pk).exists()
+
+    buyer.use(1000)
+    inbox.replay(letter)
+    inbox.work()
+    assert not inbox.dead().exists()
+    assert buyer.balance == BALANCE_LIMIT - 1050 + plans[code].credits
 
 
 @pytest.mark.parametrize("ends", [True, False])
