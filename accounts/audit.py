@@ -90,6 +90,9 @@ class Event(StrEnum):
     CHANGE_PENDING = "subscription_change_pending"
     CHANGE_EXPIRED = "subscription_change_expired"
     # What staff does with billing. The actor is the one who did it.
+    REFUND_REQUESTED = "refund_requested"
+    REFUND_APPROVED = "refund_approved"
+    REFUND_REFUSED = "refund_refused"
     REFUND_ORDERED = "refund_ordered"
     CANCELLATION_ORDERED = "cancellation_ordered"
     SETTLEMENT_ORDERED = "settlement_ordered"

@@ -19,6 +19,7 @@ from billing.models import (
     FormerCustomer,
     InboxEvent,
     Payment,
+    RefundRequest,
     Request,
 )
 
@@ -40,6 +41,7 @@ def erase(*, user_id: uuid.UUID) -> None:
     Payments stay with their amounts, and so do the claims on trials: keyed digests of nobody.
     """
     Request.objects.filter(user=user_id).delete()
+    RefundRequest.objects.filter(user=user_id).update(reason="")
     for customer in customers.all_of(user_id):
         _erase_mirror(customer)
         InboxEvent.objects.filter(customer=customer).update(body=None)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from celery import shared_task
 
+from billing import refunds
 from billing.settlement import expiring_cards
 from billing.stripe_sync import changes, inbox, nightly, reconcile
 
@@ -22,6 +23,11 @@ def carry_out_changes() -> int:
 def reconcile_events() -> None:
     reconcile.catch_up()
     reconcile.settle_open_lines()
+
+
+@shared_task
+def expire_refund_requests() -> int:
+    return refunds.expire()
 
 
 @shared_task

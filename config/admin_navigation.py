@@ -33,6 +33,7 @@ GROUPS = {
         "billing.BillingAccount",
         "billing.Payment",
         "billing.PaymentLine",
+        "billing.RefundRequest",
         "billing.StrangerPayment",
         "billing.Plan",
         "billing.InboxEvent",

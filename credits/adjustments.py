@@ -2,8 +2,7 @@
 
 Never a balance of one's own: neither who asks nor who decides is the one who gets it. Each is an AdjustmentRequest,
 also those that nobody had to agree to: they are what the limit counts. The limit is settings.CREDITS_APPROVAL_LIMIT, a
-day is one of UTC, and what a second person approved does not count against it. What nobody has decided within
-ADJUSTMENT_LIFETIME is expired: the reasons of then are not those of now.
+day is one of UTC, and what a second person approved does not count against it.
 """
 
 import uuid
@@ -11,10 +10,11 @@ from datetime import UTC
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, Sum
+from django.db.models import Sum
 from django.db.models.functions import Abs, Now, TruncDay
 
-from accounts import audit
+from accounts import approvals, audit
+from accounts.approvals import DecisionRefused
 from accounts.audit import Event
 from accounts.errors import UserNotFound
 from accounts.models import User
@@ -25,10 +25,6 @@ from credits.models import AdjustmentRequest, CreditTransaction
 
 Decision = AdjustmentRequest.Decision
 OF_ONES_OWN = "Nobody adjusts a balance of their own."
-
-
-class DecisionRefused(Exception):
-    """The request cannot be decided, or not by this person; the message says why, for people."""
 
 
 def request(
@@ -95,29 +91,12 @@ def refuse(*, request_id: uuid.UUID, staff_id: uuid.UUID) -> None:
 
 
 def _decide(request_id: uuid.UUID, staff_id: uuid.UUID, decision: Decision) -> AdjustmentRequest:
-    """Decide by one statement, so that a second decision finds nothing left to decide."""
-    expire()
-    open_ones = AdjustmentRequest.objects.filter(pk=request_id, decision=Decision.PENDING)
-    for_themselves = Q(user=staff_id) | Q(user=F("requested_by"))
-    if decision == Decision.APPROVED and open_ones.filter(for_themselves).exists():
-        raise DecisionRefused(OF_ONES_OWN)
-    others = open_ones.exclude(requested_by=staff_id).exclude(user=staff_id)
-    if not others.update(decision=decision, decided_by_id=staff_id, decided_at=Now()):
-        if open_ones.exists():
-            raise DecisionRefused("Nobody decides about a request of their own.")
-        is_late = AdjustmentRequest.objects.filter(pk=request_id, decision=Decision.EXPIRED).exists()
-        raise DecisionRefused(
-            "Nobody has decided in time: ask for it again." if is_late else "This request is decided already."
-        )
-    return AdjustmentRequest.objects.get(pk=request_id)
+    return approvals.decide(AdjustmentRequest.objects.all(), request_id, staff_id, decision, own=OF_ONES_OWN)
 
 
 def expire() -> int:
     """Close the requests that nobody has decided in time. How many."""
-    old = AdjustmentRequest.objects.filter(
-        decision=Decision.PENDING, requested_at__lte=Now() - settings.ADJUSTMENT_LIFETIME
-    )
-    return old.update(decision=Decision.EXPIRED)
+    return approvals.expire(AdjustmentRequest.objects.all())
 
 
 def _post(adjustment: AdjustmentRequest) -> CreditTransaction:
@@ -142,7 +121,7 @@ def _who(adjustment: AdjustmentRequest) -> dict[str, str]:
 def _same(earlier: AdjustmentRequest, wanted: AdjustmentRequest) -> AdjustmentRequest:
     names = ("user_id", "amount", "reason", "requested_by_id")
     if any(getattr(earlier, name) != getattr(wanted, name) for name in names):
-        raise DecisionRefused("This form was used before, for another adjustment. Open it anew.")
+        raise DecisionRefused("This form was used before, for another adjustment. Open it again.")
     return earlier
 
 

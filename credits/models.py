@@ -23,6 +23,7 @@ from django.db.models import F, Q, Value
 from django.db.models.functions import Least, Now
 from django.db.models.lookups import GreaterThanOrEqual
 
+from accounts import approvals
 from credits.identifiers import uuid7
 
 BALANCE_LIMIT = 2**53 - 1  # what every JSON reader holds exactly (RFC 8259, 6)
@@ -350,7 +351,7 @@ class FeaturePrice(models.Model):
 
 
 class Budget(models.Model):
-    """What was given of a budget on the last day (UTC) on which anything was. Its limit stands with whom it binds.
+    """Hold what was given of a budget on the last day (UTC) on which anything was. Its limit stands with whom it binds.
 
     Only credits/ledger/budgets.py writes here.
     """
@@ -373,12 +374,7 @@ class AdjustmentRequest(models.Model):
     credits/adjustments.py writes here.
     """
 
-    class Decision(models.TextChoices):
-        DIRECT = "direct", "made at once"  # within the limit: nobody was asked
-        PENDING = "pending"
-        APPROVED = "approved"
-        REFUSED = "refused"
-        EXPIRED = "expired"  # nobody has decided in time
+    Decision = approvals.Decision
 
     id = models.UUIDField(primary_key=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="adjustment_requests")

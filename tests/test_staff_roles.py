@@ -41,6 +41,7 @@ PAGES = {
     "billing.BillingAccount": "support finance auditor",
     "billing.Payment": "support finance auditor",
     "billing.PaymentLine": "support finance auditor",
+    "billing.RefundRequest": "finance auditor",
     "billing.StrangerPayment": "finance auditor",
     "billing.Revenue": "finance auditor",
     "billing.InboxEvent": "finance operator auditor",

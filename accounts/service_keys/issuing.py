@@ -85,7 +85,7 @@ def set_budget(*, key_id: str, daily_budget: int | None, actor: str, reason: str
     budget = _checked_budget(daily_budget)
     key = ServiceKey.objects.unrevoked().select_for_update().filter(pk=key_id).first()
     if key is None:
-        raise KeyRefused(f"There is no live key {key_id!r} in the database.")
+        raise KeyRefused(f"No live key in the database is called {key_id!r}.")
     if key.daily_budget == budget:
         return False
     key.daily_budget = budget

@@ -55,6 +55,7 @@ REGISTERED = {
     "billing.InboxEvent",
     "billing.Payment",
     "billing.PaymentLine",
+    "billing.RefundRequest",
     "billing.StrangerPayment",
     "billing.Plan",
     "billing.Revenue",

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
@@ -22,17 +23,19 @@ from unfold.widgets import (
 
 from accounts import audit
 from accounts.admin import orders
+from accounts.admin.decisions import DecisionPages
 from accounts.admin.orders import Given, Order, OrderForm, staff_id
+from accounts.approvals import DecisionRefused
 from accounts.audit import Event
 from accounts.kit.problems import Problem
 from accounts.models import User
-from billing import money
-from billing.models import BillingAccount, InboxEvent, Payment, StrangerPayment
+from billing import money, refunds
+from billing.models import BillingAccount, InboxEvent, Payment, RefundRequest, StrangerPayment
 from billing.settlement import lifecycle, settle, strangers
-from billing.stripe import ending, gateway, sdk
-from billing.stripe_sync import duplicates, inbox
+from billing.stripe import ending, sdk
+from billing.stripe_sync import inbox
 
-OF_ONES_OWN = "Nobody orders this for a purchase of their own."
+DONE = "Done: it is in the audit log, and what it changes shows below."
 
 
 class OrderRefused(Exception):
@@ -96,7 +99,7 @@ class CancelForm(OrderForm):
 class BillingOrder(Order):
     model: type[Model]
     template: str = "admin/billing/order.html"
-    refusals: tuple[type[Exception], ...] = (Problem, OrderRefused)
+    refusals: tuple[type[Exception], ...] = (Problem, OrderRefused, DecisionRefused)
     asks_others: bool = True
 
     def find(self, request: HttpRequest, **where: Any) -> Any:
@@ -118,9 +121,59 @@ class BillingOrder(Order):
 
     def do(self, given: Given) -> str:
         if _owner(given.subject) == staff_id(given.request):
-            raise OrderRefused(OF_ONES_OWN)
+            raise OrderRefused(refunds.OF_ONES_OWN)
         self.carry_out(given)
-        return "Done: it is in the audit log, and what it changes shows below."
+        return DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefundOrder(BillingOrder):
+    """Above the limit of the day a second person decides."""
+
+    def context(self, request: HttpRequest, subject: Any, form: OrderForm) -> dict[str, Any]:
+        left = money.written(refunds.left_today(staff_id(request), subject.currency), subject.currency)
+        return {
+            "about": {
+                **_about(subject),
+                "You may give back today": f"{left}, above that somebody else approves",
+            }
+        }
+
+    def do(self, given: Given) -> str | None:  # type: ignore[override]
+        asked = self.carry_out(given)
+        if asked.decision == RefundRequest.Decision.PENDING:
+            told = "This needs a second approver: it exceeds your daily limit. Nothing was given back."
+            messages.warning(given.request, told)
+            return None
+        return DONE
+
+
+class RefundDecisions(DecisionPages):
+    """The page of a request for a refund."""
+
+    decision_title, decision_permission = "Refund", "billing.approve_refund"
+    decision_template, decision_url = "admin/billing/refundrequest/page.html", "billing_decide"
+
+    @staticmethod
+    def explain_problem(problem: Problem) -> str:
+        return str(problem.detail)
+
+    def approve(self, request_id: UUID, staff_id: UUID) -> str:
+        refunds.approve(request_id=request_id, staff_id=staff_id)
+        return "Approved and given back."
+
+    def refuse(self, request_id: UUID, staff_id: UUID) -> str:
+        refunds.refuse(request_id=request_id, staff_id=staff_id)
+        return "Refused. Nothing was given back."
+
+    def is_open(self, asked: RefundRequest) -> bool:
+        return super().is_open(asked) or (
+            asked.decision == RefundRequest.Decision.APPROVED and asked.done_at is None
+        )
+
+    def decision_context(self, asked: RefundRequest) -> dict[str, Any]:
+        most = money.written(asked.at_stake, asked.currency) if asked.currency else str(asked.at_stake)
+        return {"about": _about(asked.payment), "most": most}
 
 
 class ReplayOrder(BillingOrder):
@@ -191,27 +244,23 @@ def _about(subject: Any) -> dict[str, str]:
     return {"Event": subject.event_id, "Type": subject.type, "Error": subject.last_error}
 
 
-def _refund(given: Given) -> None:
-    """Refund all that is kept, or part of it; the same order refunds once. Raises what the gateway raises."""
-    payment, amount = given.subject, given.fields["amount"]
-    detail = {"payment": payment.pk, "amount": amount, "currency": payment.currency}
-    _record(Event.REFUND_ORDERED, given, payment.user_id, detail)
-    with sdk.within():
-        _give_back(payment, amount, given.form_id)
-        settle.settle(payment.pk)
+def _refund(given: Given) -> RefundRequest:
+    return _ask(given, RefundRequest.Kind.REFUND, given.fields["amount"])
 
 
-def _give_back(payment: Payment, amount: int | None, form_id: UUID) -> None:
-    """Refund it at Stripe. What was paid outside goes back there: a credit note says so, and takes its credits."""
-    metadata, key = {"order": str(form_id)}, f"refund-{form_id}"
-    if payment.payment_intent:
-        intent = payment.payment_intent
-        gateway.create_refund(payment_intent=intent, amount=amount, metadata=metadata, key=key)
-        return
-    if not payment.kept or not payment.pk.startswith("in_"):
-        raise OrderRefused("Nothing was paid for it that could go back.")
-    gateway.note_paid_back(
-        invoice=payment.pk, amount=payment.kept if amount is None else amount, metadata=metadata, key=key
+def _undo(given: Given) -> RefundRequest:
+    """The later of two subscriptions that one user has paid, mostly."""
+    return _ask(given, RefundRequest.Kind.UNDO, None)
+
+
+def _ask(given: Given, kind: str, amount: int | None) -> RefundRequest:
+    return refunds.request(
+        request_id=given.form_id,
+        payment=given.subject,
+        kind=kind,
+        amount=amount,
+        reason=given.fields["reason"],
+        staff_id=staff_id(given.request),
     )
 
 
@@ -222,25 +271,11 @@ def _settle_again(given: Given) -> None:
     settle.settle(payment.pk)
 
 
-def _undo(given: Given) -> None:
-    """The later of two subscriptions that one user has paid, mostly. The same order refunds once."""
-    payment = given.subject
-    _record(
-        Event.REFUND_ORDERED,
-        given,
-        payment.user_id,
-        {"payment": payment.pk, "subscription": payment.subscription},
-    )
-    with sdk.within():
-        duplicates.give_back(payment, key=f"refund-{given.form_id}")
-        lifecycle.follow(payment.user_id)
-
-
 def _assign(given: Given) -> None:
     """Settle it and all else that its customer has paid. What cannot be settled now is tried again each night."""
     payment, user = given.subject, given.fields["person"]
     if user.pk == staff_id(given.request):
-        raise OrderRefused(OF_ONES_OWN)
+        raise OrderRefused(refunds.OF_ONES_OWN)
     detail = {"payment": payment.pk, "customer": payment.customer}
     _record(Event.PAYMENT_ASSIGNED, given, user.pk, detail)
     for payment_id in strangers.assign(payment, user.pk):
@@ -268,14 +303,14 @@ def _record(event: Event, given: Given, user_id: Any, detail: dict[str, Any]) ->
 
 
 OF_PAYMENTS = {
-    "refund": BillingOrder(
+    "refund": RefundOrder(
         title="Refund a payment",
         permission="billing.refund_payment",
         model=Payment,
         form=RefundForm,
         carry_out=_refund,
     ),
-    "undo": BillingOrder(
+    "undo": RefundOrder(
         title="End the subscription at once and refund the payment",
         permission="billing.refund_payment",
         model=Payment,

@@ -13,13 +13,13 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from accounts import audit
-from accounts.admin.lists import OfUsersAdmin, OneOf, PageOfUser, PlotsAdmin, ReadOnlyAdmin, counted
+from accounts.admin.lists import OfUsersAdmin, OneOf, PageOfUser, PlotsAdmin, ReadOnlyAdmin, counted, moment
 from accounts.admin.orders import EditedByOrder, OrderForm, actor
 from accounts.audit import Event
 from accounts.models import User
 from billing import customers, money
 from billing.admin import orders, overview, user_page
-from billing.admin.orders import OrderPages
+from billing.admin.orders import OrderPages, RefundDecisions
 from billing.models import (
     BillingAccount,
     CustomerChange,
@@ -27,6 +27,7 @@ from billing.models import (
     Payment,
     PaymentLine,
     Plan,
+    RefundRequest,
     Revenue,
     StrangerPayment,
 )
@@ -168,6 +169,24 @@ class PaymentAdmin(OrderPages, BillingAdmin):
     @admin.display(description="disputed")
     def contested(self, payment: Payment) -> str:
         return money.written(payment.disputed, payment.currency) if payment.currency else ""
+
+
+@admin.register(RefundRequest)
+class RefundRequestAdmin(RefundDecisions, BillingAdmin):
+    """Show what staff have given back, or ask others to agree to. A row's page is where it is decided."""
+
+    list_display = (
+        "asked", "person", "payment", "kind", "sum", "reason", "requested_by", "decision", "decided_by", "done",
+    )  # fmt: skip
+    asked, done = moment("requested_at"), moment("done_at")
+    list_filter = ("decision",)
+    list_select_related = ("user", "payment", "requested_by", "decided_by")
+    stripe_ids = ("payment",)
+    ordering = ("-requested_at",)
+
+    @admin.display(description="at most")
+    def sum(self, row: RefundRequest) -> str:
+        return money.written(row.at_stake, row.currency) if row.currency else str(row.at_stake)
 
 
 class Waiting(OneOf):

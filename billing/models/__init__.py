@@ -9,6 +9,7 @@ from billing.models.catalogue import FormerPrice, Plan
 from billing.models.customers import BillingAccount, CustomerLink, FormerCustomer
 from billing.models.payments import Payment, PaymentDay, PaymentLine, Revenue, StrangerPayment, TrialClaim
 from billing.models.queues import CustomerChange, InboxEvent, Progress
+from billing.models.refunds import RefundRequest
 from billing.models.requests import Request, RequestAttempt
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "PaymentLine",
     "Plan",
     "Progress",
+    "RefundRequest",
     "Request",
     "RequestAttempt",
     "Revenue",

@@ -351,6 +351,10 @@ def create_refund(*, payment_intent: str, amount: int | None, metadata: Metadata
     )
 
 
+def list_refunds(*, payment_intent: str) -> list[Object]:
+    return ask_all(client().v1.refunds.list, payment_intent=payment_intent)
+
+
 def list_disputes(*, payment_intent: str) -> list[Object]:
     return ask_all(client().v1.disputes.list, payment_intent=payment_intent)
 

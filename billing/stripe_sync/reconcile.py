@@ -55,7 +55,7 @@ log = structlog.get_logger("billing")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a look at a payment came to: whose it is, if anybody's, what is posted for it, why that is too little."""
+    """Hold what a look at a payment came to: whose it is, if anybody's, what is posted, and why that is too little."""
 
     user_id: UUID | None
     posted: int = 0

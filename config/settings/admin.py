@@ -72,6 +72,7 @@ STAFF_ROLES = {
         "credits.release_hold",
         "billing.view_*",
         "billing.refund_payment",
+        "billing.approve_refund",
         "billing.assign_payment",
         "billing.end_subscription",
     ],

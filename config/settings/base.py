@@ -246,9 +246,11 @@ WEBAUTHN_ORIGINS = env.list("WEBAUTHN_ORIGINS")
 # ---------------------------------------------------------------- credits
 HOLD_LIFETIME = duration("HOLD_LIFETIME")
 REFUND_LIFETIME = duration("REFUND_LIFETIME")
-ADJUSTMENT_LIFETIME = duration("ADJUSTMENT_LIFETIME")
+APPROVAL_LIFETIME = duration("APPROVAL_LIFETIME")
 # What one admin may adjust on a day (UTC) without a second person, as the sum of the amounts without their signs.
 CREDITS_APPROVAL_LIMIT = integer("CREDITS_APPROVAL_LIMIT")
+# The same of money that one gives back, in the smallest unit of each currency.
+REFUND_APPROVAL_LIMIT = integer("REFUND_APPROVAL_LIMIT")
 
 # ---------------------------------------------------------------- mail
 DEFAULT_FROM_EMAIL = env.str("MAIL_FROM")

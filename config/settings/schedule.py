@@ -37,5 +37,6 @@ CELERY_BEAT_SCHEDULE = {
     "reconcile-stripe-nightly": _daily(2, 10, "billing.tasks.reconcile_nightly"),
     "tell-of-expiring-cards": _daily(9, 40, "billing.tasks.tell_of_expiring_cards"),
     "expire-adjustment-requests": _daily(3, 10, "credits.tasks.expire_adjustment_requests"),
+    "expire-refund-requests": _daily(3, 15, "billing.tasks.expire_refund_requests"),
     "verify-ledger": _daily(3, 20, "credits.tasks.verify_ledger_nightly"),
 }

@@ -539,8 +539,16 @@ GROUPS = (
                 unit="credits",
                 about="What one admin may adjust in a day before a second person has to approve.",
             ),
-            "ADJUSTMENT_LIFETIME": _time(
-                "14d", "1d", "90d", "How long an adjustment waits for a second person before it lapses."
+            "REFUND_APPROVAL_LIMIT": Whole(
+                default="10000",
+                about="Money that one admin may refund in a day before a second person has to approve, in the smallest "
+                "unit of each currency: 100.00 EUR.",
+            ),
+            "APPROVAL_LIFETIME": _time(
+                "14d",
+                "1d",
+                "90d",
+                "How long an adjustment or a refund waits for a second person before it lapses.",
             ),
         },
     ),

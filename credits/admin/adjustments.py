@@ -5,18 +5,18 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import reverse
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
+from accounts.admin.decisions import DecisionPages
 from accounts.admin.orders import Given, Order, OrderForm, staff_id
+from accounts.approvals import DecisionRefused
 from accounts.kit.problems import Problem
 from accounts.models import User
 from credits import adjustments
-from credits.adjustments import DecisionRefused
 from credits.admin.holds import LedgerForm
 from credits.errors import explained
 from credits.ledger import balance
@@ -96,47 +96,21 @@ ORDERS = {
 }
 
 
-class DecisionPages:
-    """The page of a request, and `<request>/decide/` for whoever may decide."""
+class AdjustmentDecisions(DecisionPages):
+    """The page of a request for an adjustment."""
 
-    admin_site: Any
-    model: Any
+    decision_title, decision_permission = "Adjustment", "credits.approve_adjustment"
+    decision_template, decision_url = "admin/credits/adjustmentrequest/page.html", "credits_decide"
+    explain_problem = staticmethod(explained)
 
-    def decision_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.decide)
-        return [path("<id:request_id>/decide/", view, name="credits_decide")]
-
-    def decide(self, request: HttpRequest, request_id: uuid.UUID) -> HttpResponse:
-        if request.method != "POST" or not request.user.has_perm("credits.approve_adjustment"):
-            raise PermissionDenied
-        if not AdjustmentRequest.objects.filter(pk=request_id).exists():
-            raise Http404
-        try:
-            messages.success(request, _decided(request, request_id))
-        except Problem as problem:
-            messages.error(request, f"Not approved, the request stays open: {explained(problem)}")
-        except DecisionRefused as refusal:
-            messages.error(request, str(refusal))
-        return HttpResponseRedirect(reverse("admin:credits_adjustmentrequest_change", args=[request_id]))
-
-    def decision_page(self, request: HttpRequest, asked: AdjustmentRequest) -> HttpResponse:
-        own = staff_id(request) in {asked.requested_by_id, asked.user_id}
-        open_ = asked.decision == AdjustmentRequest.Decision.PENDING
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Adjustment",
-            "opts": self.model._meta,  # noqa: SLF001 -- Django's documented name
-            "asked": asked,
-            "now": balance.current(asked.user_id) if asked.user.status != User.Status.DELETED else None,
-            "own": own and open_,
-            "may_decide": open_ and not own and request.user.has_perm("credits.approve_adjustment"),
-        }
-        return TemplateResponse(request, "admin/credits/adjustmentrequest/page.html", context)
-
-
-def _decided(request: HttpRequest, request_id: uuid.UUID) -> str:
-    if request.POST.get("decision") == "approve":
-        row = adjustments.approve(request_id=request_id, staff_id=staff_id(request))
+    def approve(self, request_id: uuid.UUID, staff_id: uuid.UUID) -> str:
+        row = adjustments.approve(request_id=request_id, staff_id=staff_id)
         return f"Approved and posted: {row.amount:+,} credits, the balance is {row.balance:,}."
-    adjustments.refuse(request_id=request_id, staff_id=staff_id(request))
-    return "Refused. The balance is as it was."
+
+    def refuse(self, request_id: uuid.UUID, staff_id: uuid.UUID) -> str:
+        adjustments.refuse(request_id=request_id, staff_id=staff_id)
+        return "Refused. The balance is as it was."
+
+    def decision_context(self, asked: AdjustmentRequest) -> dict[str, Any]:
+        is_there = asked.user.status != User.Status.DELETED
+        return {"now": balance.current(asked.user_id) if is_there else None}

@@ -4,10 +4,9 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, QuerySet, Subquery
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, reverse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -17,7 +16,7 @@ from accounts.admin.orders import OrderPages, ask
 from accounts.admin.sections import link
 from accounts.models import User
 from credits.admin import adjustments, holds, journal, overview, user_page, waiting
-from credits.admin.adjustments import DecisionPages
+from credits.admin.adjustments import AdjustmentDecisions
 from credits.admin.journal import ByService, JournalList
 from credits.admin.prices import FeaturePriceAdmin
 from credits.models import (
@@ -206,7 +205,7 @@ class CreditTransactionAdmin(LedgerAdmin):
 
 
 @admin.register(AdjustmentRequest)
-class AdjustmentRequestAdmin(DecisionPages, OfUsersAdmin):
+class AdjustmentRequestAdmin(AdjustmentDecisions, OfUsersAdmin):
     list_display = ("asked", "person", "moved", "reason", "requested_by", "decision", "decided_by", "decided")
     asked, decided, moved = moment("requested_at"), moment("decided_at"), counted("amount", signed=True)
     list_filter = ("decision",)
@@ -216,17 +215,6 @@ class AdjustmentRequestAdmin(DecisionPages, OfUsersAdmin):
     @admin.display(description="user")
     def person(self, asked: AdjustmentRequest) -> SafeString:
         return _credits_of(asked.user_id, asked.user)
-
-    def get_urls(self) -> list[URLPattern]:
-        return [*self.decision_urls(), *super().get_urls()]
-
-    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **options: Any) -> HttpResponse:
-        if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request):
-            raise PermissionDenied
-        asked = self.get_object(request, object_id)
-        if asked is None:
-            raise Http404
-        return self.decision_page(request, asked)
 
 
 @admin.register(CreditDay)

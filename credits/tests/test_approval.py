@@ -145,7 +145,7 @@ class TestAboveTheLimit:
 
     @pytest.mark.parametrize("days", [14, 3])
     def test_what_nobody_decides_in_time_has_to_be_asked_for_again(self, person, limit, settings, days):
-        settings.ADJUSTMENT_LIFETIME = timedelta(days=days)
+        settings.APPROVAL_LIFETIME = timedelta(days=days)
         made, fresh = ask(person, someone("staff"), 5000), ask(person, someone("other"), 6000)
         AdjustmentRequest.objects.filter(pk=made.pk).update(
             requested_at=F("requested_at") - timedelta(days=days)

@@ -1,0 +1,58 @@
+"""Requests of staff that a second person decides: once, in time, and by nobody whom they concern.
+
+Credits' adjustments and billing's refunds are such rows. They have `user`, whom it is about, `requested_by`,
+`requested_at`, `decision`, `decided_by` and `decided_at`. What nobody has decided within APPROVAL_LIFETIME is expired:
+the reasons of then are not those of now.
+"""
+
+import uuid
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Now
+
+Row = TypeVar("Row", bound=models.Model)
+
+
+class Decision(models.TextChoices):
+    DIRECT = "direct", "made at once"  # within the limit: nobody was asked
+    PENDING = "pending"
+    APPROVED = "approved"
+    REFUSED = "refused"
+    EXPIRED = "expired"  # nobody has decided in time
+
+
+class DecisionRefused(Exception):
+    """The request cannot be decided, or not by this person; the message says why, for people."""
+
+
+def decide(
+    rows: QuerySet[Row], request_id: uuid.UUID, staff_id: uuid.UUID, decision: Decision, *, own: str
+) -> Row:
+    """Decide by one statement, so that a second decision finds nothing left to decide.
+
+    Raises DecisionRefused; `own` says that nobody approves what they get themselves.
+    """
+    expire(rows)
+    open_ones = rows.filter(pk=request_id, decision=Decision.PENDING)
+    for_themselves = Q(user=staff_id) | Q(user=F("requested_by"))
+    if decision == Decision.APPROVED and open_ones.filter(for_themselves).exists():
+        raise DecisionRefused(own)
+    others = open_ones.exclude(requested_by=staff_id).exclude(user=staff_id)
+    decided: Any = {"decision": decision, "decided_by": staff_id, "decided_at": Now()}
+    if not others.update(**decided):
+        if open_ones.exists():
+            raise DecisionRefused("Nobody decides about a request of their own.")
+        is_late = rows.filter(pk=request_id, decision=Decision.EXPIRED).exists()
+        raise DecisionRefused(
+            "Nobody has decided in time: ask for it again." if is_late else "This request is decided already."
+        )
+    return rows.get(pk=request_id)
+
+
+def expire(rows: QuerySet[Any]) -> int:
+    """Close the requests that nobody has decided in time. How many."""
+    old = rows.filter(decision=Decision.PENDING, requested_at__lte=Now() - settings.APPROVAL_LIFETIME)
+    return old.update(decision=Decision.EXPIRED)

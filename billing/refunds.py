@@ -1,0 +1,197 @@
+"""Money that staff give back: alone within a limit a day, with a second person above it, never to themselves.
+
+Each is a RefundRequest, also those that nobody had to agree to: they are what the limit counts. The limit is
+settings.REFUND_APPROVAL_LIMIT, in the smallest unit of each currency; a day is one of UTC, and what a second person
+approved does not count against it. The credits follow as they do with a refund in Stripe's Dashboard.
+
+The request is committed before Stripe is asked. Stripe refunds once for it, whatever is repeated: by its key, and by
+the request's id in the metadata of what was made, which is looked for first. What Stripe refuses was not given back: a
+request that needed nobody is gone then, and another one is open again. Where Stripe does not answer it may have been,
+and the request stands: asked for once more it goes on.
+"""
+
+import uuid
+from datetime import UTC
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Sum
+from django.db.models.functions import Now, TruncDay
+
+from accounts import approvals, audit
+from accounts.approvals import DecisionRefused
+from accounts.audit import Event
+from accounts.kit.problems import Problem
+from accounts.models import User
+from billing.errors import BillingFailed, BillingUnavailable
+from billing.models import Payment, RefundRequest
+from billing.settlement import lifecycle, settle
+from billing.stripe import ending, gateway, sdk
+from billing.stripe.shapes import Object
+
+Decision = RefundRequest.Decision
+Kind = RefundRequest.Kind
+OF_ONES_OWN = "Nobody orders this for a purchase of their own."
+
+
+def request(
+    *,
+    request_id: uuid.UUID,
+    payment: Payment,
+    kind: str,
+    amount: int | None,
+    reason: str,
+    staff_id: uuid.UUID,
+) -> RefundRequest:
+    """Give money back, all that is left without an amount, or ask for a second person where the limit is passed.
+
+    The same id does it once. Raises DecisionRefused, and what the gateway raises.
+    """
+    at_stake = (payment.kept or 0) if amount is None else amount
+    wanted = RefundRequest(
+        id=request_id,
+        payment=payment,
+        user_id=payment.user_id,
+        kind=kind,
+        amount=amount,
+        at_stake=at_stake,
+        currency=payment.currency,
+        reason=reason,
+        requested_by_id=staff_id,
+    )
+    if wanted.user_id == staff_id:
+        raise DecisionRefused(OF_ONES_OWN)
+    asked = _request(wanted)
+    if asked.decision == Decision.DIRECT:
+        _carry_out(asked)
+    return asked
+
+
+@transaction.atomic
+def _request(wanted: RefundRequest) -> RefundRequest:
+    # One at a time for each member of staff: two at once would each see the limit unused.
+    User.objects.select_for_update(no_key=True).get(pk=wanted.requested_by_id)
+    if earlier := RefundRequest.objects.filter(pk=wanted.pk).first():
+        return _same(earlier, wanted)
+    alone = wanted.at_stake <= left_today(wanted.requested_by_id, wanted.currency)
+    wanted.decision = Decision.DIRECT if alone else Decision.PENDING
+    wanted.save(force_insert=True)
+    _record(Event.REFUND_ORDERED if alone else Event.REFUND_REQUESTED, wanted, wanted.requested_by_id)
+    return wanted
+
+
+def left_today(staff_id: uuid.UUID, currency: str) -> int:
+    """Return how much this person may still give back today without asking anybody, in the smallest unit."""
+    today = RefundRequest.objects.filter(
+        requested_by=staff_id,
+        currency=currency,
+        decision=Decision.DIRECT,
+        requested_at__gte=TruncDay(Now(), tzinfo=UTC),
+    )
+    given = today.aggregate(given=Sum("at_stake"))["given"] or 0
+    return max(0, int(settings.REFUND_APPROVAL_LIMIT - given))
+
+
+def approve(*, request_id: uuid.UUID, staff_id: uuid.UUID) -> RefundRequest:
+    """Agree to somebody else's request and carry it out, once, whoever else decides at the same moment.
+
+    Raises DecisionRefused, and what the gateway raises: what Stripe has refused is open again.
+    """
+    approved = _approve(request_id, staff_id)
+    _carry_out(approved)
+    return approved
+
+
+@transaction.atomic
+def _approve(request_id: uuid.UUID, staff_id: uuid.UUID) -> RefundRequest:
+    """Approve it. One that was approved before and that Stripe has not answered for is gone on with by anybody."""
+    waiting = RefundRequest.objects.filter(pk=request_id, decision=Decision.APPROVED, done_at=None)
+    if begun := waiting.exclude(user=staff_id).exclude(requested_by=staff_id).first():
+        return begun
+    approved = _decide(request_id, staff_id, Decision.APPROVED)
+    _record(Event.REFUND_APPROVED, approved, staff_id)
+    return approved
+
+
+@transaction.atomic
+def refuse(*, request_id: uuid.UUID, staff_id: uuid.UUID) -> None:
+    """Close somebody else's request and give nothing back. Raises DecisionRefused."""
+    _record(Event.REFUND_REFUSED, _decide(request_id, staff_id, Decision.REFUSED), staff_id)
+
+
+def expire() -> int:
+    """Close the requests that nobody has decided in time. How many."""
+    return approvals.expire(RefundRequest.objects.all())
+
+
+def _decide(request_id: uuid.UUID, staff_id: uuid.UUID, decision: approvals.Decision) -> RefundRequest:
+    return approvals.decide(RefundRequest.objects.all(), request_id, staff_id, decision, own=OF_ONES_OWN)
+
+
+# ---------------------------------------------------------------- at Stripe
+
+
+def _carry_out(asked: RefundRequest) -> None:
+    own = RefundRequest.objects.filter(pk=asked.pk, done_at=None)
+    try:
+        with sdk.within():
+            _give_back(asked)
+    except (BillingUnavailable, BillingFailed):
+        raise
+    except (Problem, DecisionRefused):
+        own.filter(decision=Decision.DIRECT).delete()
+        own.filter(decision=Decision.APPROVED).update(
+            decision=Decision.PENDING, decided_by=None, decided_at=None
+        )
+        raise
+    own.update(done_at=Now())
+    with sdk.within():
+        settle.settle(asked.payment_id)
+        if asked.kind == Kind.UNDO:
+            lifecycle.follow(asked.user_id)
+
+
+def _give_back(asked: RefundRequest) -> None:
+    """Refund it, once. What was paid outside goes back there: a credit note says so, and takes its credits."""
+    payment, metadata = asked.payment, {"order": str(asked.pk)}
+    key = f"refund-{asked.pk}"
+    if asked.kind == Kind.UNDO:
+        ending.at_once(payment.subscription)
+    if payment.payment_intent:
+        intent = payment.payment_intent
+        if not _is_among(asked, gateway.list_refunds(payment_intent=intent)):
+            gateway.create_refund(payment_intent=intent, amount=asked.amount, metadata=metadata, key=key)
+        return
+    if _is_among(
+        asked, gateway.list_credit_notes(invoice=payment.pk) if payment.pk.startswith("in_") else []
+    ):
+        return
+    if not payment.kept or not payment.pk.startswith("in_"):
+        raise DecisionRefused("Nothing was paid for it that could go back.")
+    amount = payment.kept if asked.amount is None else asked.amount
+    gateway.note_paid_back(invoice=payment.pk, amount=amount, metadata=metadata, key=key)
+
+
+def _is_among(asked: RefundRequest, made: list[Object]) -> bool:
+    """Tell whether an earlier try, whose answer was lost, has made one of these."""
+    return any((item.get("metadata") or {}).get("order") == str(asked.pk) for item in made)
+
+
+def _same(earlier: RefundRequest, wanted: RefundRequest) -> RefundRequest:
+    names = ("payment_id", "kind", "amount", "requested_by_id")
+    if any(getattr(earlier, name) != getattr(wanted, name) for name in names):
+        raise DecisionRefused("This form was used before, for another refund. Open it again.")
+    return earlier
+
+
+def _record(event: Event, asked: RefundRequest, staff_id: uuid.UUID) -> None:
+    detail = {
+        "request": str(asked.pk),
+        "payment": asked.payment_id,
+        "kind": asked.kind,
+        "amount": asked.amount,
+        "at_stake": asked.at_stake,
+        "currency": asked.currency,
+        "reason": asked.reason,
+    }
+    audit.record(event, user_id=asked.user_id, actor=f"staff {staff_id}", detail=detail)
