@@ -24,6 +24,7 @@ from credits.ledger.posting import retried
 from credits.models import AdjustmentRequest, CreditTransaction
 
 Decision = AdjustmentRequest.Decision
+LARGEST = 10**12  # credits, of one adjustment
 OF_ONES_OWN = "Nobody adjusts a balance of their own."
 
 

@@ -17,12 +17,11 @@ from accounts.approvals import DecisionRefused
 from accounts.kit.problems import Problem
 from accounts.models import User
 from credits import adjustments
+from credits.adjustments import LARGEST
 from credits.admin.holds import LedgerForm
 from credits.errors import explained
 from credits.ledger import balance
 from credits.models import AdjustmentRequest
-
-LARGEST = 10**12
 
 
 class AdjustmentForm(LedgerForm):

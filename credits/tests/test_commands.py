@@ -188,6 +188,12 @@ class TestAdjust:
         assert (event.type, event.actor) == ("credits_adjusted", "operator grace")
         assert not AdjustmentRequest.objects.exists()
 
+    @pytest.mark.parametrize("amount", [10**12 + 1, -(10**12) - 1])
+    def test_moves_no_more_than_one_adjustment_may(self, rich, amount):
+        with pytest.raises(CommandError, match="at most"):
+            run("adjust_credits", ADDRESS, str(amount), "--reason", "why")
+        assert not AuditEvent.objects.exists()
+
     def test_a_dry_run_records_nothing(self, rich):
         run("adjust_credits", ADDRESS, "5", "--reason", "why", "--dry-run")
         assert not AuditEvent.objects.exists()
