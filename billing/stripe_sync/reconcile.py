@@ -298,10 +298,12 @@ def _settle(payment_id: str) -> Found | None:
 
 
 def _result(payment: Payment, *, lost_link: str = "") -> Found:
-    """Return what is posted for a payment, and why that is less than what is kept for it, if it is."""
+    """Return what is posted for a payment, and why that is less than what is kept for it, if it is. Whoever is erased
+    gets nothing more."""
     posted = posting.posted(payment)
     due = sum(row.worth for row in payment.lines.all())
-    problem = f"{due} credits are kept for it" if posted < due else ""
+    is_erased = User.objects.filter(pk=payment.user_id, status=User.Status.DELETED).exists()
+    problem = f"{due} credits are kept for it" if posted < due and not is_erased else ""
     if payment.lines.filter(kind=PaymentLine.Kind.OPEN).exists():
         problem = "a price without a plan"
     return Found(payment.user_id, posted, problem, lost_link)
