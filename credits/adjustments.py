@@ -14,7 +14,7 @@ from django.db.models import Sum
 from django.db.models.functions import Abs, Now, TruncDay
 
 from accounts import approvals, audit
-from accounts.approvals import DecisionRefused
+from accounts.approvals import Decision, DecisionRefused
 from accounts.audit import Event
 from accounts.errors import UserNotFound
 from accounts.models import User
@@ -23,7 +23,6 @@ from credits.ledger.calls import Call, request_bytes
 from credits.ledger.posting import retried
 from credits.models import AdjustmentRequest, CreditTransaction
 
-Decision = AdjustmentRequest.Decision
 LARGEST = 10**12  # credits, of one adjustment
 OF_ONES_OWN = "Nobody adjusts a balance of their own."
 

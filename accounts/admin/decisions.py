@@ -4,7 +4,6 @@ Which rows there are, and what approving one does, is for the model's admin to s
 """
 
 import uuid
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.contrib import messages
@@ -30,7 +29,9 @@ class DecisionPages:
     decision_permission: ClassVar[str]
     decision_template: ClassVar[str]
     decision_url: ClassVar[str]  # the name of its address
-    explain_problem: ClassVar[Callable[[Problem], str]]
+
+    def explain_problem(self, problem: Problem) -> str:
+        return str(problem.detail)
 
     def approve(self, request_id: uuid.UUID, staff_id: uuid.UUID) -> str:
         """Agree and carry it out; what staff are told. Raises DecisionRefused, and a Problem where it stays open."""
@@ -60,7 +61,7 @@ class DecisionPages:
         try:
             messages.success(request, decision(request_id, staff_id(request)))
         except Problem as problem:
-            reason = type(self).explain_problem(problem)
+            reason = self.explain_problem(problem)
             messages.error(request, f"Not approved, the request stays open: {reason}")
         except DecisionRefused as refusal:
             messages.error(request, str(refusal))

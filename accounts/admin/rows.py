@@ -306,9 +306,9 @@ class ServiceAdmin(ReadOnlyAdmin):
 @admin.register(ServiceKey)
 class ServiceKeyAdmin(KeyPages, ReadOnlyAdmin):
     list_display = (
-        "id", "service", "scope_list", "budget", "created_at", "expires_at", "revoked_at", "last_used_at",
+        "id", "service", "scope_list", "a_day", "created_at", "expires_at", "revoked_at", "last_used_at",
     )  # fmt: skip
-    budget = counted("daily_budget")
+    a_day = counted("daily_budget")
     list_filter = ("service", ("revoked_at", admin.EmptyFieldListFilter))
     search_fields = ("id", "service__name")
     list_select_related = ("service",)

@@ -146,7 +146,7 @@ def exchange_code(make_user, at):
 
 
 def event_delivery(**end):
-    event = ServiceEvent.objects.create(type="user.verified", user_id=uuid4(), position=1)
+    event: Any = ServiceEvent.objects.create(type="user.verified", user_id=uuid4(), position=1)
     receiver = EventSubscription.objects.create(
         name="shop", url="https://shop.test/", enabled=False, position=event.position
     )

@@ -154,10 +154,6 @@ class RefundDecisions(DecisionPages):
     decision_title, decision_permission = "Refund", "billing.approve_refund"
     decision_template, decision_url = "admin/billing/refundrequest/page.html", "billing_decide"
 
-    @staticmethod
-    def explain_problem(problem: Problem) -> str:
-        return str(problem.detail)
-
     def approve(self, request_id: UUID, staff_id: UUID) -> str:
         refunds.approve(request_id=request_id, staff_id=staff_id)
         return "Approved and given back."

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from django.db.models import Q
 from django.http import HttpRequest
 
+from accounts.admin.orders import staff_id
 from accounts.admin.sections import listed
 from accounts.admin.waiting import Task, of
 from accounts.models import User
-from billing.models import InboxEvent, PaymentLine, StrangerPayment
+from billing.models import InboxEvent, PaymentLine, RefundRequest, StrangerPayment
 
 
 def payments(request: HttpRequest) -> Iterator[Task]:
@@ -27,6 +28,15 @@ def payments(request: HttpRequest) -> Iterator[Task]:
         words="Paid lines that gave no credits yet",
         page=listed("billing_paymentline"),
     )
+
+
+def refunds(request: HttpRequest) -> Iterator[Task]:
+    """Requests that this person may decide: neither asked by them nor about them."""
+    me = staff_id(request)
+    rows = RefundRequest.objects.filter(decision=RefundRequest.Decision.PENDING)
+    page = listed("billing_refundrequest", decision__exact=RefundRequest.Decision.PENDING)
+    others = rows.exclude(Q(requested_by=me) | Q(user=me))
+    yield of(others, at="requested_at", words="Refunds to approve or refuse", page=page)
 
 
 def inbox(request: HttpRequest) -> Iterator[Task]:

@@ -142,7 +142,7 @@ def _trials_before(payment: Payment) -> QuerySet[Payment]:
 
 def expiry(row: PaymentLine, snapshot: Snapshot) -> datetime | None:
     """Return when credits end that are posted now. Whoever pays late has them as long as whoever pays in time."""
-    offer, line = _offer(snapshot), _line_of(row, snapshot)
+    offer, line = _offer(row, snapshot), _line_of(row, snapshot)
     plan = offer if offer is not None and offer == row.plan else row.plan
     if plan is None or row.kind == Kind.TRIAL:
         return snapshot.trial_end

@@ -62,6 +62,7 @@ class TestWhatWasOffered:
         if offered is None:
             assert line.expires_at is None
         else:
+            assert line.expires_at
             assert abs(line.expires_at - timezone.now() - timedelta(days=offered)) < timedelta(minutes=5)
 
     def test_outlives_its_period_as_was_offered(self, shop, stripe, plans, buyer):
@@ -71,6 +72,7 @@ class TestWhatWasOffered:
         carry_out(stripe.events())
         (line,) = PaymentLine.objects.all()
         account = BillingAccount.objects.get(pk=buyer.id)
+        assert line.expires_at and account.current_period_end  # noqa: PT018
         assert line.expires_at - account.current_period_end == timedelta(hours=72)
 
     def test_is_the_trial_that_was_offered(self, shop, stripe, plans, buyer):

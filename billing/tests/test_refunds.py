@@ -122,6 +122,7 @@ class TestAboveTheLimit:
     def test_the_end_of_a_subscription_waits_for_it_too(self, stripe, plans, buyer, settings):
         settings.REFUND_APPROVAL_LIMIT = 899
         payment = settle.settle_session(buyer.buy(plans["basic"])["id"])
+        assert payment
         asked = ask(payment, someone("staff"), None, kind="undo")
         assert gateway.retrieve_subscription(payment.subscription)["status"] == "active"
         refunds.approve(request_id=asked.pk, staff_id=someone("second").pk)

@@ -21,6 +21,7 @@ ADMIN_FIRST_PAGE = {
 ADMIN_WAITING = {
     "accounts.admin.waiting.contests": "accounts.change_status",
     "credits.admin.waiting.approvals": "credits.approve_adjustment",
+    "billing.admin.waiting.refunds": "billing.approve_refund",
     "credits.admin.waiting.overdue": "credits.adjust_credits",
     "billing.admin.waiting.payments": "billing.assign_payment",
     "billing.admin.waiting.inbox": "billing.replay_event",

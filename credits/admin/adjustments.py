@@ -100,7 +100,9 @@ class AdjustmentDecisions(DecisionPages):
 
     decision_title, decision_permission = "Adjustment", "credits.approve_adjustment"
     decision_template, decision_url = "admin/credits/adjustmentrequest/page.html", "credits_decide"
-    explain_problem = staticmethod(explained)
+
+    def explain_problem(self, problem: Problem) -> str:
+        return explained(problem)
 
     def approve(self, request_id: uuid.UUID, staff_id: uuid.UUID) -> str:
         row = adjustments.approve(request_id=request_id, staff_id=staff_id)

@@ -9,10 +9,10 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 
+from accounts.approvals import DecisionRefused
 from accounts.errors import UserNotFound
 from accounts.models import AuditEvent, User
 from credits import adjustments, ledger, personal
-from credits.adjustments import DecisionRefused
 from credits.errors import InsufficientCredits
 from credits.ledger import verify
 from credits.models import AdjustmentRequest, CreditTransaction, UserCredit

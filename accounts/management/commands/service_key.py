@@ -87,8 +87,10 @@ class Command(OurCommand):
         self.tell(Listed(rows), _table([COLUMNS, *([_cell(row[name]) for name in COLUMNS] for row in rows)]))
 
     def _show(self, issued: IssuedKey) -> None:
-        document = {"service": issued.service, "id": issued.id, "key": issued.text, "scopes": issued.scopes}
-        document |= {"expires_at": _time(issued.expires_at), "daily_budget": issued.daily_budget}
+        document = {
+            "service": issued.service, "id": issued.id, "key": issued.text, "scopes": issued.scopes,
+            "expires_at": _time(issued.expires_at), "daily_budget": issued.daily_budget,
+        }  # fmt: skip
         if not self.as_json:
             end = f"until {_time(issued.expires_at)}" if issued.expires_at else "without an end"
             if issued.daily_budget is not None:

@@ -53,6 +53,13 @@ class BodyUnreadable(Problem):
     """The body ended early or is not framed as HTTP requires."""
 
 
+class BudgetExceeded(Problem):
+    """This key may not give so many credits today: days are of UTC."""
+
+    budget: int
+    left: int
+
+
 class CancellationPending(Problem):
     """This subscription is going to end. To keep and change it, send resume with true."""
 
@@ -196,6 +203,7 @@ BY_CODE: dict[str, type[Problem]] = {
     "billing_unavailable": BillingUnavailable,
     "body_too_large": BodyTooLarge,
     "body_unreadable": BodyUnreadable,
+    "budget_exceeded": BudgetExceeded,
     "cancellation_pending": CancellationPending,
     "capture_exceeds_hold": CaptureExceedsHold,
     "change_pending": ChangePending,

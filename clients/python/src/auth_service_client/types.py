@@ -495,6 +495,10 @@ class ListHoldsQuery(TypedDict):
     limit: NotRequired[int]
 
 
+class GetAlertQuery(TypedDict):
+    user_id: str | UUID
+
+
 class ListPlansQuery(TypedDict):
     limit: NotRequired[int]
 

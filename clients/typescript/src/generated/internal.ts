@@ -482,6 +482,10 @@ export interface ListHoldsQuery {
   limit?: number;
 }
 
+export interface GetAlertQuery {
+  user_id: string;
+}
+
 export interface ListPlansQuery {
   limit?: number;
 }

@@ -143,6 +143,18 @@ export interface BodyUnreadableProblem {
   request_id: string;
 }
 
+/** This key may not give so many credits today: days are of UTC. */
+export interface BudgetExceededProblem {
+  type: string;
+  title: string;
+  status: 409;
+  code: "budget_exceeded";
+  detail: string;
+  request_id: string;
+  budget: number;
+  left: number;
+}
+
 /** This subscription is going to end. To keep and change it, send resume with true. */
 export interface CancellationPendingProblem {
   type: string;
@@ -837,6 +849,7 @@ export type KnownProblem =
   | BillingUnavailableProblem
   | BodyTooLargeProblem
   | BodyUnreadableProblem
+  | BudgetExceededProblem
   | CancellationPendingProblem
   | CaptureExceedsHoldProblem
   | ChangePendingProblem

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("billing", "0016_settle_first"),
+        ("billing", "0017_changes_of_plan"),
     ]
 
     operations = [

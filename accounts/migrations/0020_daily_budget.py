@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0018_folded_addresses"),
+        ("accounts", "0019_client_assertions"),
     ]
 
     operations = [
