@@ -36,6 +36,15 @@ def program() -> str | None:
     return shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
 
 
+def as_understood_here(text: str) -> str:
+    """Return a file of deploy/nginx as the nginx of this machine reads it: `http2 on` is younger than some."""
+    said = subprocess.run([program() or "nginx", "-v"], capture_output=True, text=True, check=True).stderr
+    version = tuple(int(part) for part in re.findall(r"\d+", said)[:3])
+    if version >= (1, 25, 1):
+        return text
+    return re.sub(r"^ *http2 on;.*\n", "", text, flags=re.MULTILINE).replace("443 ssl;", "443 ssl http2;")
+
+
 class Nginx:
     """Listens for each upstream (`web`, `internal`, `admin`) that it is given the port of."""
 
@@ -62,7 +71,7 @@ class Nginx:
 
     def _on_loopback(self, text: str) -> str:
         for listens, name in (
-            ("443 ssl http2", "web"),
+            ("443 ssl", "web"),
             ("8012", "admin"),
             ("8011", "internal"),
             ("80", "redirect"),
@@ -70,7 +79,7 @@ class Nginx:
             if f"listen {listens};" in text:
                 self.ports[name] = _free_port()
                 text = text.replace(f"listen {listens};", f"listen 127.0.0.1:{self.ports[name]};")
-        text = re.sub(r"^ *ssl_.*\n", "", text, flags=re.MULTILINE)
+        text = re.sub(r"^ *(ssl_|http2 ).*\n", "", text, flags=re.MULTILINE)
         return re.sub(
             r"server (\w+):\d+;", lambda it: f"server 127.0.0.1:{self._upstreams.get(it[1], 9)};", text
         )

@@ -6,6 +6,7 @@ All hosts share the machine's files, clock and processors; what lies between the
 import contextlib
 import ctypes
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -28,10 +29,10 @@ def missing() -> str:
     """Why there can be no such hosts here; empty when there can."""
     if os.geteuid() != 0 or shutil.which("ip") is None:
         return "network namespaces need root and ip(8) (Debian: apt-get install iproute2)"
-    tried = subprocess.run(["ip", "netns", "add", _name("try")], capture_output=True, text=True, check=False)
+    tried = subprocess.run(["ip", "netns", "add", named("try")], capture_output=True, text=True, check=False)
     if tried.returncode:
         return f"network namespaces are not to be had here: {tried.stderr.strip()}"
-    _ip("netns", "delete", _name("try"))
+    ip("netns", "delete", named("try"))
     return ""
 
 
@@ -40,33 +41,33 @@ class Host:
 
     def __init__(self, name: str, number: int, networks: str) -> None:
         self.name, self._number = name, number
-        self.namespace = _name(name)
+        self.namespace = named(name)
         self.address = _address(CLIENTS if CLIENTS in networks else STORES, number)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        _ip("netns", "add", self.namespace)
+        ip("netns", "add", self.namespace)
         self._inside("link", "set", "lo", "up")
         for network in networks:
             self._join(network)
 
     def _join(self, network: str) -> None:
         peer = ["peer", "name", _leg(network), "netns", self.namespace]
-        _ip("link", "add", self._switch_side(network), "type", "veth", *peer)
-        _ip("link", "set", self._switch_side(network), "master", _bridge(network), "up")
+        ip("link", "add", self._switch_side(network), "type", "veth", *peer)
+        ip("link", "set", self._switch_side(network), "master", bridge(network), "up")
         self._inside("address", "add", f"{_address(network, self._number)}/25", "dev", _leg(network))
         self._inside("link", "set", _leg(network), "up")
 
     def _inside(self, *arguments: str) -> None:
-        _ip("-netns", self.namespace, *arguments)
+        ip("-netns", self.namespace, *arguments)
 
     def _switch_side(self, network: str) -> str:
-        return f"{_bridge(network)}{self._number}"
+        return f"{bridge(network)}{self._number}"
 
     def cut(self, network: str) -> None:
         """The switch's port is down: what is sent vanishes, and nobody is told."""
-        _ip("link", "set", self._switch_side(network), "down")
+        ip("link", "set", self._switch_side(network), "down")
 
     def mend(self, network: str) -> None:
-        _ip("link", "set", self._switch_side(network), "up")
+        ip("link", "set", self._switch_side(network), "up")
 
     def start(
         self,
@@ -134,9 +135,9 @@ class Network:
     def __enter__(self) -> Self:
         remove_leftovers()
         for network in (CLIENTS, STORES):
-            _ip("link", "add", _bridge(network), "type", "bridge")
-            _ip("link", "set", _bridge(network), "up")
-        _ip("address", "add", f"{self.own_address}/25", "dev", _bridge(CLIENTS))
+            ip("link", "add", bridge(network), "type", "bridge")
+            ip("link", "set", bridge(network), "up")
+        ip("address", "add", f"{self.own_address}/25", "dev", bridge(CLIENTS))
         return self
 
     def host(self, name: str, networks: str) -> Host:
@@ -148,7 +149,7 @@ class Network:
         """The last first: the stores are the first host. A namespace takes its links along."""
         for host in reversed(self.hosts):
             host.stop()
-        _remove(os.getpid())
+        remove(os.getpid())
 
 
 def remove_leftovers() -> None:
@@ -157,23 +158,24 @@ def remove_leftovers() -> None:
     pids = {int(name.split("-")[1]) for name in names if name.split("-")[1].isdigit()}
     for pid in pids:
         if pid == os.getpid() or started_at(pid) is None:
-            _remove(pid)
+            remove(pid)
 
 
-def _remove(pid: int) -> None:
+def remove(pid: int) -> None:
     for path in NAMESPACES.glob(f"drill-{pid}-*"):
-        _ip("netns", "delete", path.name)
-    for network in (CLIENTS, STORES):
-        subprocess.run(["ip", "link", "delete", _bridge(network, pid)], capture_output=True, check=False)
+        ip("netns", "delete", path.name)
+    for path in Path("/sys/class/net").iterdir():
+        if re.fullmatch(rf"dr{pid}[a-z]", path.name):
+            ip("link", "delete", path.name)
 
 
-def _name(host: str) -> str:
+def named(host: str) -> str:
     return f"drill-{os.getpid()}-{host}"
 
 
-def _bridge(network: str, pid: int | None = None) -> str:
-    """At most 15 characters with a host's number behind it."""
-    return f"dr{pid or os.getpid()}{network}"
+def bridge(network: str) -> str:
+    """At most 15 characters with a host's number behind it; a network is one letter."""
+    return f"dr{os.getpid()}{network}"
 
 
 def _leg(network: str) -> str:
@@ -191,7 +193,7 @@ def _enter(descriptor: int) -> None:
         raise OSError(ctypes.get_errno(), "setns")
 
 
-def _ip(*arguments: str) -> None:
+def ip(*arguments: str) -> None:
     done = subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         raise OSError(f"ip {' '.join(arguments)}: {done.stderr.strip()}")

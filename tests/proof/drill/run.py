@@ -10,6 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT), str(ROOT / "script" / "lib")]
 
+import as_shipped  # noqa: E402
 import contention  # noqa: E402
 import event_deliveries  # noqa: E402
 import full_database  # noqa: E402
@@ -45,6 +46,7 @@ LONGER = {  # what grows with what is asked for
     "F19": 600 + int(60 * storm.MINUTES),
     "F22": 600,
     "F25": 600,
+    "F27": 600 + int(60 * as_shipped.WATCHED),
 }
 
 Fault = Callable[[Instance, MailSink, Verdict], None]
@@ -78,6 +80,7 @@ FAULTS: dict[str, Fault] = {
     "F24d": rude_clients.without_one,
     "F25": lost_pooler.killed_and_started,
     "F26": lagging_replica.lags_goes_and_returns,
+    "F27": as_shipped.compose_by_hand,
 }
 
 
