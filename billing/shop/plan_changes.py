@@ -10,7 +10,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from accounts.kit.problems import ValidationFailed
+from accounts.kit.problems import Problem, ValidationFailed
 from billing.errors import (
     BillingRejected,
     BillingUnavailable,
@@ -52,7 +52,6 @@ def change(
         found = _with_nothing_pending(attempt, found, plan)
         if shapes.ends(found) and not resume:
             raise CancellationPending
-        found = ending.take_back(found)
         found = _move(attempt, found, plan, when)
         subscriptions.follow(instruction.user_id, found, paid_first=True)
         return subscriptions.answer(found, with_secret=True), _made(found)
@@ -163,12 +162,18 @@ def _is_upgrade(found: Object, plan: Plan) -> bool:
 
 def _move(attempt: Attempt, found: Object, plan: Plan, when: When | None) -> Object:
     if shapes.subscription_price(found) == plan.stripe_price:
-        return _released(found)
+        return _released(ending.take_back(found))
     if found.get("pending_update"):
         return _judged(found["id"], plan)
-    if _moment(found, plan, when) == When.NOW:
-        return _now(attempt, found, plan)
-    return _with_period(attempt, found, plan)
+    carry_out = _now if _moment(found, plan, when) == When.NOW else _with_period
+    going_on = ending.take_back(found)
+    try:
+        return carry_out(attempt, going_on, plan)
+    except BillingUnavailable:
+        raise
+    except Problem:
+        ending.plan_again(found)  # what is refused changes nothing
+        raise
 
 
 def _released(found: Object) -> Object:

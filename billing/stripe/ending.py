@@ -44,6 +44,14 @@ def take_back(found: Object) -> Object:
     return gateway.take_end_back(subscription=fresh) if shapes.ends(fresh) else fresh
 
 
+def plan_again(before: Object) -> None:
+    """Plan an end that was taken back, as it was; nothing where none was planned."""
+    if before.get("cancel_at_period_end"):
+        gateway.end_with_period(subscription=before["id"])
+    elif before.get("cancel_at"):
+        gateway.end_at(subscription=before["id"], moment=int(before["cancel_at"]))
+
+
 def free(found: Object) -> None:
     """Drop what would change a subscription later."""
     release(found)

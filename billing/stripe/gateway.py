@@ -269,6 +269,10 @@ def end_with_period(*, subscription: str) -> Object:
     return ask(client().v1.subscriptions.update, subscription, cancel_at_period_end=True)
 
 
+def end_at(*, subscription: str, moment: int) -> Object:
+    return ask(client().v1.subscriptions.update, subscription, cancel_at=moment)
+
+
 def take_end_back(*, subscription: Object) -> Object:
     """Clear whichever of the two the end was planned by: Stripe takes one of them in a request."""
     by_flag = subscription.get("cancel_at_period_end")

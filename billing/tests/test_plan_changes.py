@@ -488,6 +488,27 @@ class TestAPendingCancellation:
         assert subscriber.at_stripe["status"] == "active"
         assert 2900 in subscriber.paid
 
+    @pytest.mark.parametrize("by_portal", [True, False])
+    def test_a_declined_card_leaves_it(self, stripe, subscriber, by_portal):
+        if by_portal:
+            stripe.portal_end(subscriber.id)
+        else:
+            subscriber.cancel()
+        before = subscriber.at_stripe
+        stripe.break_card(subscriber.card)
+        refused(subscriber.change("pro", resume=True), 402, "payment_failed")
+        after = subscriber.at_stripe
+        for name in ("cancel_at", "cancel_at_period_end", "status", "pending_update"):
+            assert after[name] == before[name], name
+        assert subscriber.price == "price_sub_basic"
+
+    def test_so_does_a_refusal_before_anything_is_paid(self, stripe, subscriber):
+        stripe.break_card(subscriber.card)
+        subscriber.renew()
+        subscriber.cancel()
+        refused(subscriber.change("pro", resume=True), 409, "payment_overdue")
+        assert subscriber.at_stripe["cancel_at_period_end"] is True
+
     def test_one_by_the_portal_is_one_too(self, stripe, subscriber):
         stripe.portal_end(subscriber.id)
         refused(subscriber.change("pro"), 409, "cancellation_pending")
