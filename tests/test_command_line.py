@@ -31,6 +31,7 @@ CALLS = {
     "dear_passwords": ["--dry-run"],
     "ensure_admin": [],
     "event_subscription": ["list"],
+    "front_end_key": ["create", "shop"],
     "import_users": ["{file}"],
     "mfa_reset": ["order", ADA, "--reason", "lost"],
     "purge": ["--dry-run"],
@@ -49,6 +50,7 @@ ASK_STRIPE = ["reconcile_stripe", "stripe_setup", "sync_plans"]  # billing/tests
 LISTS = (
     ["credits", "history", ADA],
     ["event_subscription", "list"],
+    ["front_end_key", "list"],
     ["mfa_reset", "list"],
     ["purge", "--dry-run"],
     ["service_key", "list"],

@@ -216,7 +216,8 @@ class TestKeys:
         assert assertions.asserted_address(assertion(made["jwk"], ip="203.0.113.5")) == "203.0.113.5"
         assert made["jwk"]["d"].encode() not in bytes(row.public_key)
         call_command("front_end_key", "list", "--json")
-        assert json.loads(capsys.readouterr().out) == [{"name": "shop", "id": row.pk, "state": "live"}]
+        listed = json.loads(capsys.readouterr().out)["results"]
+        assert listed == [{"name": "shop", "id": row.pk, "state": "live"}]
         call_command("front_end_key", "revoke", row.pk)
         assert "is revoked" in capsys.readouterr().out
         assert list(AuditEvent.objects.order_by("pk").values_list("type", flat=True)) == [

@@ -3,16 +3,18 @@
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from accounts.front_ends import keys
 from accounts.front_ends.keys import KeyRefused
+from accounts.management.command import Listed, OurCommand
 from accounts.models import FrontEndKey
 
 ACTOR = "manage.py"
 
 
-class Command(BaseCommand):
+class Command(OurCommand):
+    area, brief = "Services", "make, list and revoke keys of front ends' servers"
     help = (
         "Makes, lists and revokes the keys with which servers of front ends sign assertions about their clients. "
         "The private half is shown once, when it is made."
@@ -24,9 +26,7 @@ class Command(BaseCommand):
         create.add_argument("name")
         revoke = actions.add_parser("revoke", help="end one key for good")
         revoke.add_argument("id")
-        listing = actions.add_parser("list", help="every key, without its private half")
-        for subparser in (create, revoke, listing):
-            subparser.add_argument("--json", action="store_true", dest="as_json", help="answer as JSON")
+        actions.add_parser("list", help="every key, without its private half")
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
         try:
@@ -34,34 +34,27 @@ class Command(BaseCommand):
         except KeyRefused as refusal:
             raise CommandError(str(refusal)) from refusal
 
-    def _create(self, *, name: str, as_json: bool, **_: Any) -> None:
+    def _create(self, *, name: str, **_: Any) -> None:
         made = keys.make(name=name, actor=ACTOR)
-        if as_json:
-            self._json({"id": made.id, "name": made.name, "jwk": made.jwk})
-            return
-        self.stderr.write(
-            f"Key {made.id} of the front end {made.name}. Its private half is shown once, here:"
-        )
-        self.stdout.write(json.dumps(made.jwk, separators=(",", ":")))
-
-    def _revoke(self, *, id: str, as_json: bool, **_: Any) -> None:
-        changed = keys.revoke(key_id=id, actor=ACTOR)
-        if as_json:
-            self._json({"id": id, "revoked": True, "changed": changed})
-        else:
-            self.stdout.write(
-                f"{id} is revoked." if changed else f"{id} was revoked before; nothing was changed."
+        if not self.as_json:
+            self.stderr.write(
+                f"Key {made.id} of the front end {made.name}. Its private half is shown once, here:"
             )
+        self.tell(
+            {"id": made.id, "name": made.name, "jwk": made.jwk}, json.dumps(made.jwk, separators=(",", ":"))
+        )
 
-    def _list(self, *, as_json: bool, **_: Any) -> None:
+    def _revoke(self, *, id: str, **_: Any) -> None:
+        changed = keys.revoke(key_id=id, actor=ACTOR)
+        self.tell(
+            {"id": id, "revoked": True, "changed": changed},
+            f"{id} is revoked." if changed else f"{id} was revoked before; nothing was changed.",
+        )
+
+    def _list(self, **_: Any) -> None:
         rows = [
             {"name": key.name, "id": key.pk, "state": "revoked" if key.revoked_at else "live"}
             for key in FrontEndKey.objects.order_by("name", "created_at")
         ]
-        if as_json:
-            self._json(rows)
-        else:
-            self.stdout.write("\n".join("  ".join(row.values()) for row in rows) or "No front end has a key.")
-
-    def _json(self, document: object) -> None:
-        self.stdout.write(json.dumps(document, indent=2))
+        lines = ["  ".join(row.values()) for row in rows] or ["No front end has a key."]
+        self.tell(Listed(rows), *lines)
