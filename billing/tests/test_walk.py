@@ -278,8 +278,7 @@ class Business(RuleBasedStateMachine):
         """In the Dashboard. The next call for the user makes another one, though the event may come later."""
         client().v1.customers.delete(self.buyer.customer)
         self.subscription = self.card = self.asked_price = ""
-        customers.retire_if_deleted(self.buyer.id)
-        self.buyer.customer = customers.ensure(self.buyer.id)
+        self.ask()
 
     @rule()
     def erase(self):
@@ -301,9 +300,17 @@ class Business(RuleBasedStateMachine):
         """Lose what came since the backup, also that somebody is a customer."""
         transaction.savepoint_rollback(self.backup)
         if is_asked:
-            self.buyer.customer = customers.ensure(self.buyer.id)
+            self.ask()
         if is_reconciled:
             self.recover()
+
+    def ask(self):
+        """As calls of services do, which begin once more where Stripe says that the customer is deleted: the key of an
+        hour answers with the one that it made.
+        """
+        self.buyer.customer = customers.ensure(self.buyer.id)
+        if customers.retire_if_deleted(self.buyer.id):
+            self.buyer.customer = customers.ensure(self.buyer.id)
 
     def recover(self):
         """As operators and staff do it: reconcile, and say whose the payments of customers are that nobody knows."""
