@@ -1,9 +1,11 @@
 """Addresses as the version before stored them, brought to this one: asked again, or listed."""
 
+from importlib import import_module
+
 import pytest
+from django.apps import apps
 from django.core.management import CommandError, call_command
 from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 
 from accounts import audit
 from accounts.audit import Event
@@ -15,20 +17,13 @@ from accounts.tests.conftest import deliver_mails, link_in, outcome, post
 from tests.fixtures import PASSWORD
 
 pytestmark = pytest.mark.django_db
-BEFORE, AFTER = ("accounts", "0017_too_many_sessions"), ("accounts", "0018_folded_addresses")
+folded_addresses = import_module("accounts.migrations.0018_folded_addresses")
 
 
 @pytest.fixture
-def upgrade(db):
-    """Goes back to the tables of before, and then again to those of now."""
-
-    def run():
-        with connection.cursor() as cursor:
-            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        for target in (BEFORE, AFTER):
-            MigrationExecutor(connection).migrate([target])
-
-    return run
+def upgrade():
+    """Carries out what the migration does with rows; it changes no table."""
+    return lambda: folded_addresses.void_links(apps, connection.schema_editor())
 
 
 @pytest.fixture
