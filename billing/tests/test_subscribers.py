@@ -187,9 +187,8 @@ class TestStrangers:
         assert f"the link to the customer {lost.customer} is lost" in capsys.readouterr().out
         assert (customers.user_of(lost.customer), lost.journal) == (None, [])
         call_command("reconcile_stripe", "--since", "1d", "--json")
-        (settled,) = json.loads(capsys.readouterr().out.splitlines()[-1])[
-            "differences"
-        ]  # behind lines of the log
+        told = capsys.readouterr().out
+        (settled,) = json.loads(told[told.index("{\n") :])["differences"]  # behind lines of the log
         assert (settled["user_id"], settled["due"]) == (str(lost.id), 100)
         assert customers.user_of(lost.customer) == lost.id
 
