@@ -133,7 +133,10 @@ def renew(store: Store, subscription: Json) -> None:
     status = "active" if subscription["status"] == "trialing" else subscription["status"]
     store.change(subscription, UPDATED, items=items, status=status)
     waiting = store.private[subscription["id"]].pop("waiting_lines", [])
-    later = None if status == "unpaid" else store.now() + DRAFT_SECONDS
+    # From the beginning of the period: the clock may have gone on by a second since, and who advances it to the end of
+    # this hour would miss it.
+    began = max(item["current_period_start"] for item in items["data"])
+    later = None if status == "unpaid" else began + DRAFT_SECONDS
     invoices.draft(
         store,
         subscription,
