@@ -609,6 +609,14 @@ class TestPreview:
         path = f"subscriptions/{subscriber.id}/change-preview"
         refused(subscriber.shop.get(path, user_id=stranger.pk, plan="pro"), 404, "not_found")
 
+    def test_what_stripe_refuses(self, stripe, subscriber):
+        stripe.fault(path="/v1/invoices/create_preview", status=400)
+        refused(subscriber.preview("pro"), 400, "billing_rejected")
+
+    def test_while_stripe_is_away(self, stripe, subscriber):
+        stripe.fault(refuse=True, times=100)
+        refused(subscriber.preview("pro"), 503, "billing_unavailable")
+
 
 # A request of each kind that a change makes, by method and path.
 OF_NOW = [
