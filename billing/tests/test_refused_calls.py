@@ -11,7 +11,7 @@ from billing.tests.calls import RETURN, Shop, refused
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-BUYING = ("checkout", "portal", "setup", "subscribe", "change", "resume")
+BUYING = ("checkout", "portal", "setup", "subscribe", "change", "resume", "end-trial", "pay")
 ASKING_STRIPE = (*BUYING, "cancel", "make default")
 READS = ("payment-methods", "status", "subscriptions", "trial-eligibility")
 
@@ -34,6 +34,7 @@ class Buyer:
             "subscribe": ("subscriptions", {"plan": "basic"}),
             "change": (f"{mine}/change", {"plan": "pro"}),
             "make default": (f"payment-methods/{self.card}/default", {}),
+            "pay": ("invoices/in_1/pay", {}),
         }.get(name, (f"{mine}/{name}", {}))
         return self.shop.post(path, user_id=user, **more)
 
@@ -73,3 +74,9 @@ def test_while_stripe_refuses_connections(buyer, stripe, call):
 def test_a_plan_that_is_not_there(buyer):
     path = f"subscriptions/{buyer.subscription}/change"
     refused(buyer.shop.post(path, user_id=buyer.pk, plan="none"), 404, "plan_not_found")
+
+
+@pytest.mark.parametrize("call", ["checkout", "portal", "setup", "subscribe", "cancel", "make default"])
+def test_what_stripe_takes_for_wrong(buyer, stripe, call):
+    stripe.fault(status=400, times=100)
+    refused(buyer.call(call), 400, "billing_rejected")
