@@ -54,7 +54,8 @@ def retire(customer: str) -> None:
     link = CustomerLink.objects.select_for_update().filter(customer=customer).select_related("user").first()
     if link is None or link.user.status == User.Status.DELETED:
         return
-    FormerCustomer.objects.create(customer=customer, user=link.user)
+    # Once: a call's key may answer again with the customer that it made, which is deleted.
+    FormerCustomer.objects.get_or_create(customer=customer, defaults={"user": link.user})
     log.warning("customer_deleted_at_stripe", customer=customer, user=str(link.pk))
     link.delete()
 
