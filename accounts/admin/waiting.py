@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db.models import Count, Min, QuerySet
+from django.db.models import Count, Min, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 
+from accounts.admin.orders import staff_id
 from accounts.admin.sections import Section, Table, age, allowed, listed
+from accounts.approvals import Decision
 from accounts.models import EventDelivery, OutboxMessage, User
 
 
@@ -50,6 +52,13 @@ def of(rows: QuerySet[Any], *, at: str, words: str, page: str) -> Task:
     found = rows.aggregate(number=Count("*"), since=Min(at))
     waited = (timezone.now() - found["since"]).total_seconds() if found["since"] else 0.0
     return Task(words, found["number"], waited, page)
+
+
+def to_decide(request: HttpRequest, requests: QuerySet[Any], *, words: str, page: str) -> Task:
+    """Return the task of deciding requests (accounts/approvals.py) that this person neither asked for nor is about."""
+    me = staff_id(request)
+    others = requests.filter(decision=Decision.PENDING).exclude(Q(requested_by=me) | Q(user=me))
+    return of(others, at="requested_at", words=words, page=listed(page, decision__exact=Decision.PENDING))
 
 
 def mails(request: HttpRequest) -> Iterator[Task]:

@@ -16,7 +16,7 @@ from django.db.models.options import Options
 
 @transaction.atomic
 def sync() -> dict[str, int]:
-    """Make the groups; return how many permissions each has. A group that is no longer a role has none.
+    """Make the groups; return how many permissions each has. A group without a role of its name loses all of them.
 
     Repeating it changes nothing.
     """

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from django.db.models import Q
 from django.http import HttpRequest
 
-from accounts.admin.orders import staff_id
 from accounts.admin.sections import listed
-from accounts.admin.waiting import Task, of
+from accounts.admin.waiting import Task, of, to_decide
 from accounts.models import User
 from billing.models import InboxEvent, PaymentLine, RefundRequest, StrangerPayment
 
@@ -31,12 +30,8 @@ def payments(request: HttpRequest) -> Iterator[Task]:
 
 
 def refunds(request: HttpRequest) -> Iterator[Task]:
-    """Requests that this person may decide: neither asked by them nor about them."""
-    me = staff_id(request)
-    rows = RefundRequest.objects.filter(decision=RefundRequest.Decision.PENDING)
-    page = listed("billing_refundrequest", decision__exact=RefundRequest.Decision.PENDING)
-    others = rows.exclude(Q(requested_by=me) | Q(user=me))
-    yield of(others, at="requested_at", words="Refunds to approve or refuse", page=page)
+    rows, page = RefundRequest.objects.all(), "billing_refundrequest"
+    yield to_decide(request, rows, words="Refunds to approve or refuse", page=page)
 
 
 def inbox(request: HttpRequest) -> Iterator[Task]:

@@ -12,7 +12,7 @@ from billing.stripe.shapes import ENDED_SUBSCRIPTIONS, Object
 
 
 def at_once(subscription: str) -> Object:
-    """One that has ended stays as it is."""
+    """End it now. One that has ended stays as it is."""
     found = gateway.retrieve_subscription(subscription)
     if found["status"] in ENDED_SUBSCRIPTIONS:
         return found
@@ -21,7 +21,7 @@ def at_once(subscription: str) -> Object:
 
 
 def with_period(subscription: str) -> Object:
-    """One whose end is planned, or that has ended, stays as it is."""
+    """End it with its period. One whose end is planned, or that has ended, stays as it is."""
     found = gateway.retrieve_subscription(subscription)
     if found["status"] in ENDED_SUBSCRIPTIONS or (
         shapes.ends(found) and shapes.active_schedule(found) is None
@@ -31,7 +31,7 @@ def with_period(subscription: str) -> Object:
     try:
         return gateway.end_with_period(subscription=subscription)
     except BillingRejected:
-        free(gateway.retrieve_subscription(subscription))  # planned anew in between
+        free(gateway.retrieve_subscription(subscription))  # planned again meanwhile
         return gateway.end_with_period(subscription=subscription)
 
 

@@ -4,25 +4,20 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts.admin.orders import staff_id
 from accounts.admin.sections import listed
-from accounts.admin.waiting import Task, of
+from accounts.admin.waiting import Task, of, to_decide
 from credits.models import AdjustmentRequest, UserCredit
 
 LATE = timedelta(minutes=10)  # the sweep looks every half minute
 
 
 def approvals(request: HttpRequest) -> Iterator[Task]:
-    """Requests that this person may decide: neither asked by them nor about them."""
-    me = staff_id(request)
-    rows = AdjustmentRequest.objects.filter(decision=AdjustmentRequest.Decision.PENDING)
-    page = listed("credits_adjustmentrequest", decision__exact=AdjustmentRequest.Decision.PENDING)
-    others = rows.exclude(Q(requested_by=me) | Q(user=me))
-    yield of(others, at="requested_at", words="Adjustments to approve or refuse", page=page)
+    rows, page = AdjustmentRequest.objects.all(), "credits_adjustmentrequest"
+    yield to_decide(request, rows, words="Adjustments to approve or refuse", page=page)
 
 
 def overdue(request: HttpRequest) -> Iterator[Task]:
