@@ -168,7 +168,7 @@ def end_trial(instruction: Instruction, *, subscription_id: str) -> Outcome:
 
 
 def _take_what_is_planned(found: Object) -> None:
-    """A schedule has the trial's old end for its date."""
+    """Move to the planned plan now: the schedule would wait for the trial's old end."""
     price = shapes.next_price(found)
     ending.release(found)
     if price:

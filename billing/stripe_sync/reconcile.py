@@ -66,8 +66,8 @@ class Found:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """A payment whose credits were not what they are to be. `problem`: why they still are not. `is_of_nobody`: paid by
-    a customer whom nobody here is known to be, and kept as a stranger's. `lost_link`: the customer who paid is the
-    user's by our mark, and is no longer known here to be."""
+    a customer whom nobody here is known to be, and kept as a stranger's. `lost_link`: our mark says that the
+    customer who paid is this user, and the link here is gone."""
 
     payment: str
     user_id: UUID | None = None
