@@ -161,7 +161,7 @@ class TestNumbers:
             r"<style.*?</style>|<[^>]*>|192\.0\.2\.1", " ", mail.alternatives[0][0], flags=re.DOTALL
         )
         text = re.sub(r"https://\S+|192\.0\.2\.1", " ", mail.body)
-        times = r"\d{1,2}:\d\d|\d{4}-\d\d-\d\d|\d{1,2}\.? \w+ \d{4}"
+        times = r"\d{1,2}:\d\d|\d{4}-\d\d-\d\d|\d{1,2}\.?(?: de)? \w+(?: de)? \d{4}"
         for shown in (text, html):
             found = set(re.findall(r"\b\d+\b", re.sub(times, " ", shown)))
             assert wanted <= found
