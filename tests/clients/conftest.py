@@ -1,5 +1,6 @@
 """The running service for the clients: both listeners over real sockets, a key, people with credits, a lossy proxy."""
 
+import re
 import socket
 import tarfile
 from collections.abc import Callable, Iterator
@@ -18,9 +19,10 @@ from accounts.service_keys import form
 from accounts.tests.brokers import UNREAD, broker_at
 from accounts.tests.receivers import Receiver
 from auth_service_client import Client
-from tests.clients.lossy_proxy import LossyProxy
-from tests.clients.packages import NODE, NPM, ROOT, copied, node_packages, run
+from tests.clients.lossy_proxy import LossyProxy, Seen
+from tests.clients.packages import NODE, NPM, ROOT, copied, node_packages, python_packages, run
 from tests.served import Served, database_url, served
+from tests.surface import surface
 
 KEY = form.generate("test").text
 Delivery = tuple[dict[str, str], bytes]
@@ -156,3 +158,42 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with tarfile.open(archive) as file:
         file.extractall(place, filter="data")
     return place / "package"
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("wheel")
+    options: list[str | Path] = ["--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", place]
+    run(
+        [
+            python_packages(),
+            "-m",
+            "pip",
+            "wheel",
+            *options,
+            copied(ROOT / "clients" / "python", place / "source"),
+        ],
+        place,
+    )
+    (built,) = place.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="session")
+def site(wheel: Path) -> Path:
+    """Return a directory with the wheel installed: for PYTHONPATH."""
+    target = wheel.parent / "site"
+    options: list[str | Path] = ["--no-deps", "--no-index", "--target", target]
+    run([python_packages(), "-m", "pip", "install", *options, wheel], wheel.parent)
+    return target
+
+
+def missing(seen: list[Seen]) -> set[str]:
+    """Return the calls of the internal listener that were not among the requests, which had `x` for each argument."""
+    asked = {f"{one.method} {one.path.partition('?')[0]}" for one in seen}
+    calls = {
+        f"{route.method} {re.sub(r'{[^}]*}', 'x', route.path)}"
+        for route in surface()
+        if route.listener == "internal" and route.tier == "internal"
+    }
+    return calls - asked

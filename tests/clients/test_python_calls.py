@@ -1,17 +1,19 @@
 """The Python client against the running internal listener: calls, typed refusals, repeats, pages."""
 
+import contextlib
+import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from accounts.models import User
 from accounts.tests.strangers import closed_port
-from auth_service_client import Client, Problem, UnexpectedAnswer, Unreachable, problem_of
+from auth_service_client import AuthServiceError, Client, Problem, UnexpectedAnswer, Unreachable, problem_of
 from auth_service_client import problems as refusals
 from credits.models import CreditTransaction
-from tests.clients.conftest import KEY
+from tests.clients.conftest import KEY, missing
 from tests.clients.lossy_proxy import LOST, LossyProxy, Refusal
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -169,6 +171,30 @@ def test_users_are_looked_up(client: Client, make_user: Callable[..., User]) -> 
     assert [found["id"] for found in client.users.lookup(ids=[user.pk])] == [str(user.pk)]
     with pytest.raises(refusals.UserNotFound):
         client.users.by_email("nobody@example.com")
+
+
+def test_every_call_of_services_has_a_method(url: str, proxy: LossyProxy) -> None:
+    with Client(url, KEY, patience=0) as client:
+        for group in (client, client.users, client.credits, client.billing, client.events):
+            for name, method in inspect.getmembers(group, inspect.ismethod):
+                if not name.startswith("_") and name not in NOT_CALLS:
+                    with contextlib.suppress(AuthServiceError):
+                        called(method)
+    assert missing(proxy.seen) == set()
+
+
+NOT_CALLS = {"call", "pages", "close", "hold"}
+ARGUMENTS = {"token": "a.b.c", "operations": []}
+
+
+def called(method: Callable[..., object]) -> None:
+    """Call a method with something for each argument that it needs, and begin the list that it gives."""
+    needed = [one for one in inspect.signature(method).parameters.values() if one.default is one.empty]
+    answer = method(
+        **{one.name: ARGUMENTS.get(one.name, "x") for one in needed if one.kind != one.VAR_KEYWORD}
+    )
+    if isinstance(answer, Iterator):
+        next(answer, None)
 
 
 def test_the_feed_is_read_from_a_cursor_on(client: Client, buyer: str) -> None:

@@ -18,7 +18,7 @@ from accounts.models import User
 from auth_service_client.testing import signed_delivery, webhook_secret
 from processes import die_with_parent
 from tests.clients.conftest import KEY
-from tests.clients.packages import ROOT, copied, python_packages, run
+from tests.clients.packages import ROOT, python_packages, run
 from tests.waiting import eventually
 
 SOURCE = ROOT / "clients" / "python"
@@ -26,24 +26,6 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", (SOURCE / "README.md").read_text()
 PROTECTED, OF_DJANGO, CREDITS, EVENTS = EXAMPLES
 SECRET = webhook_secret()
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("wheel")
-    options: list[str | Path] = ["--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", place]
-    run([python_packages(), "-m", "pip", "wheel", *options, copied(SOURCE, place / "source")], place)
-    (built,) = place.glob("*.whl")
-    return built
-
-
-@pytest.fixture(scope="module")
-def site(wheel: Path) -> Path:
-    """Return a directory with the wheel installed: for PYTHONPATH."""
-    target = wheel.parent / "site"
-    options: list[str | Path] = ["--no-deps", "--no-index", "--target", target]
-    run([python_packages(), "-m", "pip", "install", *options, wheel], wheel.parent)
-    return target
 
 
 def test_the_wheel_has_every_module_and_its_types(wheel: Path) -> None:

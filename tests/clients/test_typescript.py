@@ -20,7 +20,7 @@ from accounts.tests.strangers import closed_port
 from credits.models import CreditTransaction
 from processes import die_with_parent
 from tests.authenticators import code_of
-from tests.clients.conftest import KEY
+from tests.clients.conftest import KEY, missing
 from tests.clients.lossy_proxy import LOST, LossyProxy, Refusal
 from tests.clients.packages import HERE, NODE, ROOT, copied, node_packages, run
 from tests.fixtures import PASSWORD, give_app
@@ -124,6 +124,10 @@ class TestService:
         proxy.plan = [refusal]
         assert service("use", user=buyer) == outcome
         assert len(proxy.seen) == 1
+
+    def test_every_call_of_services_has_a_method(self, service: Program, proxy: LossyProxy) -> None:
+        service("everything", patience=0)
+        assert missing(proxy.seen) == set()
 
     def test_refusals_are_typed_and_nobody_there_is_told_apart(self, service: Program, buyer: str) -> None:
         assert service("tooMuch", user=buyer) == {"code": "insufficient_credits", "available": 100}

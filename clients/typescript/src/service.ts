@@ -148,6 +148,10 @@ class Credits {
     return this.client.call("GET", `/v1/credits/transactions/${encodeURIComponent(id)}`);
   }
 
+  alert(query: types.GetAlertQuery): Promise<types.AlertAnswer> {
+    return this.client.call("GET", "/v1/credits/alerts", { query });
+  }
+
   setAlert(body: types.AlertBody): Promise<types.AlertAnswer> {
     return this.client.call("PUT", "/v1/credits/alerts", { body });
   }

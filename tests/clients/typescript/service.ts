@@ -18,6 +18,11 @@ async function refusal(work: () => Promise<unknown>): Promise<unknown> {
   }
 }
 
+type Method = (...said: unknown[]) => Promise<unknown> | AsyncGenerator<unknown>;
+const NOT_CALLS = new Set(["constructor", "call", "keyed", "pages"]);
+const ODD: Record<string, unknown> = { batch: [], verifyToken: "a.b.c" };
+const first = (answer: Promise<unknown> | AsyncGenerator<unknown>) => ("next" in answer ? answer.next() : answer);
+
 const commands: Record<string, () => Promise<unknown>> = {
   use: () => refusal(() => auth.credits.use({ user_id: user, amount: 30 })),
   tooMuch: () => refusal(() => auth.credits.use({ user_id: user, amount: 1000 })),
@@ -73,10 +78,16 @@ const commands: Record<string, () => Promise<unknown>> = {
     const old = await verifyWebhook(await signedDelivery(secret, { type: "user.deleted", data: {} }, 301), secret).catch(() => "old");
     return [event.type, userId, await tokens.verifyToken(given).catch(() => "revoked"), old];
   },
+  async everything() {
+    for (const group of [auth.users, auth.credits, auth.billing, auth.events, auth] as object[]) {
+      const methods = Object.getOwnPropertyNames(Object.getPrototypeOf(group)).filter((name) => !NOT_CALLS.has(name));
+      for (const name of methods) await refusal(() => first((group as Record<string, Method>)[name]!(ODD[name] ?? "x", {})));
+    }
+  },
   away: () => refusal(() => auth.credits.use({ user_id: user, amount: 1 }).catch((error) => {
     if (error instanceof Unreachable) return "unreachable";
     throw error;
   })),
 };
 
-console.log(JSON.stringify(await commands[command]?.()));
+console.log(JSON.stringify((await commands[command]?.()) ?? null));

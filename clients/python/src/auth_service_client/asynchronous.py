@@ -224,6 +224,10 @@ class AsyncCredits:
         answer: types.TransactionAnswer = await self._client.call("GET", path)
         return answer
 
+    async def alert(self, **query: Unpack[types.GetAlertQuery]) -> types.AlertAnswer:
+        answer: types.AlertAnswer = await self._client.call("GET", "/v1/credits/alerts", query=query)
+        return answer
+
     async def set_alert(self, **body: Unpack[types.AlertBody]) -> types.AlertAnswer:
         """Have `credits.low` told when less than `threshold` is available; None ends it."""
         answer: types.AlertAnswer = await self._client.call("PUT", "/v1/credits/alerts", body=body)

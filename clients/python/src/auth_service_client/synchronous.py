@@ -220,6 +220,10 @@ class Credits:
         answer: types.TransactionAnswer = self._client.call("GET", path)
         return answer
 
+    def alert(self, **query: Unpack[types.GetAlertQuery]) -> types.AlertAnswer:
+        answer: types.AlertAnswer = self._client.call("GET", "/v1/credits/alerts", query=query)
+        return answer
+
     def set_alert(self, **body: Unpack[types.AlertBody]) -> types.AlertAnswer:
         """Have `credits.low` told when less than `threshold` is available; None ends it."""
         answer: types.AlertAnswer = self._client.call("PUT", "/v1/credits/alerts", body=body)
