@@ -73,7 +73,7 @@ class ScopeMissing(Problem):
 
 class UserNotFound(NotFound):
     default_code = "user_not_found"
-    default_detail = "There is no such user."
+    default_detail = "User not found."
 
 
 class InvalidCredentials(Unauthenticated):
@@ -166,7 +166,7 @@ class AccountContested(Problem):
 
     status_code = 403
     default_code = "account_contested"
-    default_detail = "Two mailboxes claim this account. Purchases are blocked until staff have decided."
+    default_detail = "Two addresses claim this account. Purchases are blocked until staff have decided."
 
 
 class DeletionPending(Problem):
@@ -217,12 +217,12 @@ class ReauthenticationFailed(Problem):
 
 class FactorNotFound(NotFound):
     default_code = "factor_not_found"
-    default_detail = "The account has no such second factor."
+    default_detail = "Second factor not found."
 
 
 class SessionNotFound(NotFound):
     default_code = "session_not_found"
-    default_detail = "There is no such session."
+    default_detail = "Session not found."
 
 
 class TokenInvalid(Problem):

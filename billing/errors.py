@@ -63,18 +63,18 @@ class SignatureInvalid(Problem):
 class EventInvalid(Problem):
     status_code = 400
     default_code = "event_invalid"
-    default_detail = "This is not an event of this Stripe account and mode."
+    default_detail = "This event does not belong to this Stripe account and mode."
 
 
 class PlanNotFound(NotFound):
     default_code = "plan_not_found"
-    default_detail = "There is no such plan."
+    default_detail = "Plan not found."
 
 
 class BillingObjectNotFound(NotFound):
     """Also what belongs to another user: the answer is the same."""
 
-    default_detail = "There is no such object."
+    default_detail = "Object not found."
 
 
 class AlreadySubscribed(Problem):
@@ -93,28 +93,28 @@ class PaymentOverdue(Problem):
     status_code = 409
     default_code = "payment_overdue"
     default_detail = (
-        "An invoice of this user's subscription is unpaid: until it is paid nothing can be spent."
+        "An invoice for this user's subscription is unpaid. Credits cannot be spent until it is paid."
     )
 
 
 class LastPaymentMethod(Problem):
     status_code = 409
     default_code = "last_payment_method"
-    default_detail = "A subscription renews with this card alone. Store another one first, or end it."
+    default_detail = "This is the only card of a subscription that renews. Store another one or end it first."
 
 
 class ChangePending(Problem):
     status_code = 409
     default_code = "change_pending"
     default_detail = (
-        "Another change of this subscription waits for its payment. Pay it, or wait until it expires."
+        "Another change to this subscription is waiting for payment. Pay it or let it expire first."
     )
 
 
 class CancellationPending(Problem):
     status_code = 409
     default_code = "cancellation_pending"
-    default_detail = "This subscription is going to end. To keep and change it, send resume with true."
+    default_detail = "This subscription is set to end. To keep and change it, send `resume` as true."
 
 
 class PaymentMethodRequired(Problem):

@@ -25,9 +25,9 @@ class CommandLine(ManagementUtility):
         others = " ".join(name for name, app in sorted(get_commands().items()) if app not in PACKAGES)
         return "\n".join(
             [
-                "manage.py COMMAND [VERB] [NAME]; `manage.py help COMMAND` says more. Ours take --json.",
+                "manage.py COMMAND [VERB] [NAME]; see `manage.py help COMMAND`. Our commands take --json.",
                 *_ours(),
-                "\nOf Django and packages",
+                "\nFrom Django and packages",
                 textwrap.indent(textwrap.fill(others, _WIDTH, break_on_hyphens=False), "  "),
             ]
         )

@@ -36,25 +36,25 @@ class DocsEndpoint(PublicEndpoint):
 
 
 class OpenAPIDocument(DocsEndpoint):
-    @documented("The OpenAPI 3.1 document of this listener")
+    @documented("Get the OpenAPI 3.1 document")
     def get(self, request: Request) -> HttpResponse:
         return HttpResponse(openapi(get_urlconf() or settings.ROOT_URLCONF), content_type="application/json")
 
 
 class Docs(DocsEndpoint):
-    @documented("A page to browse and try it")
+    @documented("Browse and try the API")
     def get(self, request: Request) -> HttpResponse:
         return _page("docs/index.html", {})
 
 
 class DocsScript(DocsEndpoint):
-    @documented("The script of that page")
+    @documented("Script of the documentation page")
     def get(self, request: Request) -> HttpResponse:
         return HttpResponse(START_SCRIPT, content_type="text/javascript; charset=utf-8")
 
 
 class Problems(DocsEndpoint):
-    @documented("What each problem code means")
+    @documented("Problem codes and what they mean")
     def get(self, request: Request) -> HttpResponse:
         return _page("docs/problems.html", {"problems": all_problems()})
 

@@ -33,7 +33,7 @@ class MalformedJSON(Problem):
 
 class BodyUnreadable(Problem):
     default_code = "body_unreadable"
-    default_detail = "The body ended early or is not framed as HTTP requires."
+    default_detail = "The body ended early or is not framed correctly."
 
 
 class BadRequestProblem(Problem):

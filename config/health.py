@@ -30,7 +30,7 @@ class LiveAnswer(msgspec.Struct):
 
 
 class Checks(msgspec.Struct):
-    """`migrations` is `behind` while the database lacks one that this code brings."""
+    """`migrations` is `behind` while the database lacks one of this version."""
 
     database: State = "unknown"
     migrations: State = "unknown"
@@ -58,7 +58,7 @@ class Live(PublicEndpoint):
 
     @documented("Check liveness", answer=LiveAnswer, example={"status": "ok"})
     def get(self, request: Request) -> Response:
-        """Answers without looking at anything: restart the process where this fails."""
+        """Answers without checking anything. If it fails, restart the process."""
         return Response(LiveAnswer(status="ok"))
 
 
@@ -72,9 +72,9 @@ class Ready(PublicEndpoint):
         problems=(NotReady,),
     )
     def get(self, request: Request) -> Response:
-        """Looks at the database, its migrations and Redis, for 2.5 seconds at most: send no requests where this fails.
+        """Checks the database, its migrations and Redis, for 2.5 seconds at most. While it fails, send no requests.
 
-        Without Redis the service is `degraded` and ready: limits are kept by the database then, mails wait.
+        Without Redis the service is `degraded` but ready: the database keeps the limits, and emails wait.
         """
         checks = prober().checks()
         if not checks.ready:

@@ -78,7 +78,7 @@ class RequestFloor:
 
     def _refused(self, request: HttpRequest) -> HttpResponseBase | None:
         if not peers.admits(self.peers, request.META.get("REMOTE_ADDR", "")):
-            return answer(Forbidden("This listener does not answer to that peer."), request)
+            return answer(Forbidden("This listener does not accept connections from that address."), request)
         if _MALFORMED_PATH.search(request.path_info):
             request.path_info = NOWHERE
         host = request.META.get("HTTP_HOST", "")
@@ -86,7 +86,7 @@ class RequestFloor:
             try:
                 request.get_host()
             except DisallowedHost:
-                return answer(BadRequestProblem("This service does not answer to that host name."), request)
+                return answer(BadRequestProblem("This service does not serve that host name."), request)
             if len(self.hosts) < _MOST_HOSTS:
                 self.hosts.add(host)
         return None

@@ -33,7 +33,7 @@ SECURITY_SCHEMES: dict[str, dict[str, Any]] = {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "JWT",
-        "description": "An access token of POST /v1/auth/login. It lives for `expires_in` seconds, within its session.",
+        "description": "An access token from POST /v1/auth/login. Valid for `expires_in` seconds, within its session.",
     },
     "ApiKey": {
         "type": "apiKey",
@@ -167,7 +167,7 @@ class Described:
         for status, target in self.described.redirects.items():
             found[str(status)] = {"description": target, "headers": headers_of({"Location": target})}
         for status in self.described.pages():
-            response = found.setdefault(str(status), {"description": "A page, to a form"})
+            response = found.setdefault(str(status), {"description": "A page, if a form was sent"})
             response["content"] = {**response.get("content", {}), "text/html": PAGE}
         return dict(sorted(found.items()))
 
@@ -247,7 +247,7 @@ IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": True,
-    "description": "Printable ASCII. The same key with the same request gives the first answer again.",
+    "description": "Printable ASCII. The same key with the same request returns the first answer again.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
     "example": "order-4711",
 }
@@ -257,25 +257,23 @@ RETRY_KEY = {
     "description": "Printable ASCII, random, the same for each try with one token. Keep both before you call.",
     "example": "Qm9yZWQgYnkgYSBsaWZ0",
 }
-REPLAYED = {
-    "Idempotency-Replayed": "`true` where this is the answer that an earlier request with the key got."
-}
-RETRY_AFTER = {"Retry-After": "Seconds after which a repeat may be answered."}
+REPLAYED = {"Idempotency-Replayed": "`true` if this repeats the answer to an earlier request with the key."}
+RETRY_AFTER = {"Retry-After": "Seconds to wait before you repeat the call."}
 LIMITS = {
     "RateLimit-Policy": 'The limits of this call, as `"name";q=hits;w=seconds`.',
-    "RateLimit": 'What is left of those that were counted, as `"name";r=hits;t=seconds until there is more`.',
+    "RateLimit": 'What is left of the limits that were counted, as `"name";r=hits;t=seconds until there is more`.',
 }
 PAGE_PARAMETERS = (
     {
         "name": "limit",
         "in": "query",
-        "description": "Entries a page.",
+        "description": "Entries per page.",
         "schema": {"type": "integer", "minimum": 1, "maximum": LARGEST_LIMIT, "default": DEFAULT_LIMIT},
     },
     {
         "name": "cursor",
         "in": "query",
-        "description": "`next` of the page before, under the same filters.",
+        "description": "`next` from the previous page, with the same filters.",
         "schema": {"type": "string"},
     },
 )

@@ -32,10 +32,10 @@ SECTION_OF_MODULE = {
     "config.health": "Health",
 }
 _ABOUT = {
-    "Sign up": "Register, and confirm the email address by the mailed link or code.",
-    "Sign in": "By password, passkey and second factor; refresh and end the tokens.",
+    "Sign up": "Register, and confirm the email address with the mailed link or code.",
+    "Sign in": "Use a password, a passkey or a second factor; refresh and end tokens.",
     "Google": "Sign in with Google, by redirect or with an ID token, and link a Google account.",
-    "Sessions": "One for each device that is signed in; and reauthentication for sensitive calls.",
+    "Sessions": "One for each signed-in device, and reauthentication for sensitive calls.",
     "Second factors": "Authenticator apps, passkeys and recovery codes.",
     "Account": "The signed-in user's own profile, data and deletion.",
     "Password and address": "Reset and change the password; change the email address and undo it.",
@@ -44,7 +44,7 @@ _ABOUT = {
     "Billing": "What a user can buy and has bought, through Stripe.",
     "Users": "Look up users.",
     "Tokens": "Verify the tokens of users.",
-    "Events": "Everything that happened to users, in order, for services that follow.",
+    "Events": "Everything that happened to users, in order.",
     "Health": "For load balancers and supervisors.",
 }
 _LEFT_OUT = frozenset({"a", "an", "the", "your"})
@@ -63,14 +63,14 @@ For apps and browsers, on behalf of one user.
 
 ## Tokens
 
-Signing in returns an `access_token` and a `refresh_token`. Send the first as `Authorization: Bearer <access token>`; it
-lives {access} minutes. Exchange the second at `POST /v1/auth/refresh` before that: it works once, and a copy that comes
-later ends the session. To repeat a refresh whose answer was lost, send the same `Idempotency-Key` again.
+Signing in returns an `access_token` and a `refresh_token`. Send the first as `Authorization: Bearer <access token>`. It
+is valid for {access} minutes; before that, exchange the second at `POST /v1/auth/refresh`. A refresh token works once:
+using a copy later ends the session. To repeat a refresh whose answer was lost, send the same `Idempotency-Key` again.
 
 ## Second factors
 
-Where an account has one, each way of signing in returns `401` `mfa_required` with an `mfa_token` and the `methods` that
-the account has. Send it with one of them to `POST /v1/auth/login/mfa`, which returns the tokens.
+If an account has one, every way of signing in returns `401` `mfa_required` with an `mfa_token` and the `methods` that
+the account has. Send the token with one of them to `POST /v1/auth/login/mfa`, which returns the tokens.
 
 ## Recent sign-in
 

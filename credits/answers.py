@@ -17,7 +17,7 @@ class TransactionAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
     id: UUID
     user_id: UUID
     type: str
-    amount: Annotated[int, Meta(description="Signed: negative where credits were taken.")]
+    amount: Annotated[int, Meta(description="Negative if credits were taken.")]
     balance_after: int
     held_after: int
     description: str | None
@@ -28,10 +28,12 @@ class TransactionAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
     refund_of: UUID | UnsetType = UNSET
     hold_id: UUID | UnsetType = UNSET
     feature: Annotated[
-        str | UnsetType, Meta(description="Of a use by feature, until the user is erased.")
+        str | UnsetType, Meta(description="Set for uses by feature, until the user is erased.")
     ] = UNSET
     quantity: int | UnsetType = UNSET
-    unit_price: Annotated[int | UnsetType, Meta(description="The price of one when it was used.")] = UNSET
+    unit_price: Annotated[int | UnsetType, Meta(description="The price of one unit when it was used.")] = (
+        UNSET
+    )
 
 
 class HoldAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -57,7 +59,7 @@ class Expiring(msgspec.Struct):
 
 
 class BalanceAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """The credits that a user has. `expiring` and `blocked` are left out of a past balance."""
+    """A user's credits. A past balance has no `expiring` and `blocked`."""
 
     user_id: UUID
     balance: int

@@ -37,7 +37,7 @@ class AccountSuspended(SpendingBlocked):
 
 class AccountContested(SpendingBlocked):
     default_code = "account_contested"
-    default_detail = "Two mailboxes claim this account: its credits cannot be spent until staff have decided."
+    default_detail = "Two addresses claim this account. Its credits cannot be spent until staff have decided."
 
 
 class AccountFrozen(SpendingBlocked):
@@ -54,7 +54,9 @@ class BalanceLimit(Problem):
 class BudgetExceeded(Problem):
     status_code = 409
     default_code = "budget_exceeded"
-    default_detail = "This key may not give so many credits today: days are of UTC."
+    default_detail = (
+        "This key's daily budget is used up for that many credits. It starts again at midnight UTC."
+    )
     members = {"budget": int, "left": int}
     example = {"budget": 1000, "left": 40}
 
@@ -64,17 +66,17 @@ class BudgetExceeded(Problem):
 
 class FeatureNotFound(NotFound):
     default_code = "feature_not_found"
-    default_detail = "There is no price for this feature."
+    default_detail = "Feature not found: it has no price."
 
 
 class TransactionNotFound(NotFound):
     default_code = "transaction_not_found"
-    default_detail = "There is no such transaction."
+    default_detail = "Transaction not found."
 
 
 class HoldNotFound(NotFound):
     default_code = "hold_not_found"
-    default_detail = "There is no such hold."
+    default_detail = "Hold not found."
 
 
 class HoldNotOpen(Problem):

@@ -35,7 +35,7 @@ class UnsupportedEmail(InvalidEmail):
     """It may be one, but no mail of ours would reach it: that takes SMTPUTF8 (RFC 6531)."""
 
     code = "email_not_supported"
-    detail = "Addresses with other letters than a to z before the @ are not supported."
+    detail = "Addresses with letters other than a to z before the @ are not supported."
 
 
 def normalize(text: str) -> str:

@@ -39,13 +39,13 @@ def clean(text: str) -> str:
 def fault(text: str) -> tuple[str, str] | None:
     """Return why a cleaned name is refused, as code and detail. The empty text, which means none, is fine."""
     if len(text) > LONGEST:
-        return "too_long", f"Use {LONGEST} characters at most."
+        return "too_long", f"Use at most {LONGEST} characters."
     if any(_is_unwanted(character) for character in text) or _TAG.search(_FLAG.sub("", text)):
         return "invalid_text", "Control characters are not accepted."
     if _has_tower(text):
-        return "invalid_text", f"Put {MOST_MARKS} marks at most on a letter."
+        return "invalid_text", f"Use at most {MOST_MARKS} marks on a letter."
     if text and not any(map(_is_visible, text)):
-        return "invalid_text", "Use at least one character that can be seen."
+        return "invalid_text", "Use at least one visible character."
     return None
 
 

@@ -87,7 +87,7 @@ class Unauthenticated(Problem):
 class NotFound(Problem):
     status_code = 404
     default_code = "not_found"
-    default_detail = "There is nothing at this address."
+    default_detail = "Nothing was found at this address."
 
 
 class RateLimited(Problem):
@@ -126,9 +126,7 @@ class ValidationFailed(Problem):
 class UnknownField(ValidationFailed):
     default_code = "unknown_field"
     default_detail = "Unknown field in the request body."
-    example = {
-        "errors": [{"field": "colour", "code": "unknown_field", "detail": "This call has no such field."}]
-    }
+    example = {"errors": [{"field": "colour", "code": "unknown_field", "detail": "Unknown field."}]}
 
 
 class IdempotencyKeyRequired(Problem):

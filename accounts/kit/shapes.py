@@ -138,16 +138,14 @@ def _shown(name: str) -> str:
     return _ODD.sub("?", name[:_LONGEST_NAME])
 
 
-_NAMED_DETAILS = {"required": "This field is required.", "unknown_field": "This call has no such field."}
+_NAMED_DETAILS = {"required": "This field is required.", "unknown_field": "Unknown field."}
 
 
 def _detail(sentence: str, code: str, choices: tuple[Any, ...]) -> str:
     """msgspec's sentence, unless it repeats what was sent."""
     if code == "invalid_choice":
         return (
-            f"Must be one of: {', '.join(map(str, choices))}."
-            if choices
-            else "This is not one of the choices."
+            f"Must be one of: {', '.join(map(str, choices))}." if choices else "Must be one of the choices."
         )
     return f"{sentence}."
 

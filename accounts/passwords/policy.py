@@ -19,7 +19,7 @@ MOST_COMPOSED = 4  # characters that normalization makes one of, at most: Greek 
 
 
 # For the documents of the API.
-LENGTHS = f"{settings.PASSWORD_MIN_LENGTH} to {settings.PASSWORD_MAX_LENGTH} characters, any; no rule of composition."
+LENGTHS = f"{settings.PASSWORD_MIN_LENGTH} to {settings.PASSWORD_MAX_LENGTH} characters of any kind."
 
 _SEPARATORS = re.compile(r"[\W_]+")
 
@@ -50,10 +50,10 @@ def faults(password: str, *, known: tuple[str, ...], field: str = "password") ->
     """
     text = canonical(password)
     if len(text) < settings.PASSWORD_MIN_LENGTH:
-        wanted = f"Use {settings.PASSWORD_MIN_LENGTH} characters at least."
+        wanted = f"Use at least {settings.PASSWORD_MIN_LENGTH} characters."
         return [(field, "password_too_short", wanted)]
     if len(text) > settings.PASSWORD_MAX_LENGTH:
-        return [(field, "password_too_long", f"Use {settings.PASSWORD_MAX_LENGTH} characters at most.")]
+        return [(field, "password_too_long", f"Use at most {settings.PASSWORD_MAX_LENGTH} characters.")]
     if _is_common(text.casefold()):
         return [(field, "password_too_common", "This password is on lists that attackers try first.")]
     if _is_similar(text, (settings.SERVICE_NAME, *known)):
@@ -79,7 +79,7 @@ class HeldToPolicy:
             raise ValidationError([detail for _, _, detail in wrong])
 
     def get_help_text(self) -> str:
-        return f"Use {settings.PASSWORD_MIN_LENGTH} characters at least."
+        return f"Use at least {settings.PASSWORD_MIN_LENGTH} characters."
 
 
 def _is_common(text: str) -> bool:

@@ -11,7 +11,7 @@ from accounts.mail import tokens
 from accounts.models import Session, User
 from accounts.sign_in import reauthentication, tries
 
-NEEDED = ("current_password", "required", "Send the password that the account has now.")
+NEEDED = ("current_password", "required", "Send the account's current password.")
 
 
 def change(session: Session, *, current_password: str | None, new_password: str, client: Client) -> None:

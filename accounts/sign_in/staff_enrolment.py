@@ -24,7 +24,7 @@ def make_link(user: User, *, actor: str) -> str:
     if not (user.is_staff and user.is_active and user.email):
         raise LinkRefused("Only active staff with an address can enrol.")
     if user.mfa_enabled:
-        raise LinkRefused("There is a second factor already; who has lost it needs `manage.py mfa_reset`.")
+        raise LinkRefused("The user already has a second factor. If it is lost, use `manage.py mfa_reset`.")
     token = tokens.issue(Purpose.STAFF_ENROL, user_id=user.pk, email=user.email)
     audit.record(Event.STAFF_LINK_MADE, user_id=user.pk, actor=actor)
     path = f"/admin/enrol/?{urlencode({'token': tokens.link_token(token)})}"

@@ -49,7 +49,7 @@ class TestPasswords:
         def refuse():
             assert [code for _, code, _ in passwords.faults(flood, known=())] == ["password_too_long"]
             assert passwords.canonical(flood) == flood
-            assert names.fault(names.clean(flood)) == ("too_long", "Use 100 characters at most.")
+            assert names.fault(names.clean(flood)) == ("too_long", "Use at most 100 characters.")
 
         sorting_a_third = effort(lambda: unicodedata.normalize("NFC", flood[:10_000]))
         assert effort(refuse) < sorting_a_third / 10

@@ -42,9 +42,9 @@ class ChangeEmail(VerifiedEndpoint):
         problems=(ValidationFailed,),
     )
     def post(self, request: UserRequest) -> Response:
-        """Mails a link to the new address that confirms it, and a notice to the old one with a link that cancels.
+        """Mails a link that confirms the change to the new address, and a notice with a link to cancel to the old one.
 
-        The answer is the same whoever has the new address. The change is void once this session has ended.
+        The answer does not reveal whether the new address is taken. The change is void once this session ends.
         """
         address_change.request(request.auth, new_email=request.data.new_email, client=client_of(request))
         return Response(REQUESTED, 202)
@@ -113,9 +113,9 @@ class ConfirmEmailChange(LinkEndpoint):
         problems=(TokenInvalid,),
     )
     def post(self, request: PublicRequest) -> HttpResponse:
-        """Makes the new address the account's and ends every session. A form is answered with a page.
+        """Switches the account to the new address and ends every session. A form gets a page.
 
-        Refused where the session that asked has ended, or the address is somebody else's by now.
+        Refused if the session that asked for it has ended or the address has since been taken.
         """
         return self.answer(request, address_change.confirm, done="email_changed")
 
@@ -140,11 +140,11 @@ class UndoEmailChange(LinkEndpoint):
         problems=(TokenInvalid,),
     )
     def post(self, request: PublicRequest) -> HttpResponse:
-        """Cancels a change of address, or undoes it, 7 days later by default, whatever else was changed since.
+        """Cancels a change of address, or undoes it for 7 days (by default), whatever else has changed since.
 
-        Every session ends, ways to sign in that were added since or in the week before are removed, a pending deletion
-        is cancelled; the password is void, and a link for a new one is mailed to the old address. Where the new mailbox
-        had reset the password, nothing is spent or bought until staff have decided (`account_contested`). A form is
-        answered with a page.
+        Every session ends. Ways to sign in that were added since, or in the week before, are removed, and a pending
+        deletion is cancelled. The password is void; a link for a new one is mailed to the old address. If the new
+        address was used to reset the password, nothing can be spent or bought until staff have decided
+        (`account_contested`). A form gets a page.
         """
         return self.answer(request, address_change.undo, done="address_restored")

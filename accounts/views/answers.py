@@ -24,20 +24,22 @@ class Detail(msgspec.Struct):
 
 class Tokens(msgspec.Struct, kw_only=True):
     access_token: Annotated[str, Meta(description="Send it as `Authorization: Bearer ...`.")]
-    refresh_token: Annotated[str, Meta(description="Exchange it at POST /v1/auth/refresh. It is used once.")]
+    refresh_token: Annotated[str, Meta(description="Exchange it at POST /v1/auth/refresh. It works once.")]
     token_type: str = "Bearer"  # noqa: S105
-    expires_in: Annotated[int, Meta(description="Seconds that the access token lives.")]
+    expires_in: Annotated[int, Meta(description="Seconds until the access token expires.")]
     refresh_expires_in: Annotated[
-        int, Meta(description="Seconds that the refresh token lives if it is not used.")
+        int, Meta(description="Seconds until the refresh token expires if it is not used.")
     ]
     device_token: Annotated[
         str | UnsetType,
-        Meta(description="Of a sign-in alone. Keep it when the session ends, and send it with the next one."),
+        Meta(
+            description="Only after a sign-in. Keep it when the session ends, and send it with the next sign-in."
+        ),
     ] = UNSET
 
 
 # In the body of what signs in. Kept on the device, it gets its owner in while strangers guess at the account.
-DeviceToken = Annotated[str | None, Meta(description="What the last sign-in on this device answered.")]
+DeviceToken = Annotated[str | None, Meta(description="The one from the last sign-in on this device.")]
 
 
 TOKENS_EXAMPLE = {
@@ -65,7 +67,7 @@ class Status(msgspec.Struct, kw_only=True):
 
 
 class Profile(msgspec.Struct, kw_only=True):
-    """All that a user sees of the own account."""
+    """Everything that users see of their own account."""
 
     id: UUID
     email: str | None
@@ -112,7 +114,7 @@ def profile(user: User) -> Profile:
 
 
 class PublicUser(msgspec.Struct, kw_only=True):
-    """What anyone may know. Never an address."""
+    """A user, as anyone may know them. Never an address."""
 
     id: UUID
     display_name: str
@@ -120,7 +122,7 @@ class PublicUser(msgspec.Struct, kw_only=True):
 
 
 class KnownUser(msgspec.Struct, kw_only=True):
-    """What other services may know."""
+    """A user, as other services may know them."""
 
     id: UUID
     email: str | None

@@ -26,9 +26,9 @@ class Events(InternalEndpoint):
         },
     )
     def get(self, request: ServiceRequest) -> Response:
-        """Events oldest first; `types` names the wanted ones, separated by commas.
+        """Lists events, oldest first. `types` selects some of them, separated by commas.
 
-        `next` leads on even from the last page, once there is one event: keep it, and ask again later with it.
+        Once there is an event, even the last page has `next`: keep it, and ask again with it later.
         """
         types = sorted(filter(None, (self.query(request).types or "").split(",")))
         page: Response = self.pages.page(

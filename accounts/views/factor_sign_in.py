@@ -33,7 +33,9 @@ class LoginMFA(PublicEndpoint):
 
     class Body(tiers.Body):
         mfa_token: Annotated[str, Meta(description="From the refusal `mfa_required`.")]
-        code: Annotated[str | None, Meta(description="Of the authenticator app, or a recovery code.")] = None
+        code: Annotated[str | None, Meta(description="From the authenticator app, or a recovery code.")] = (
+            None
+        )
         credential: Annotated[
             dict[str, Any] | None,
             Meta(description="A passkey's answer to POST /v1/auth/passkey/options with this `mfa_token`."),
@@ -54,8 +56,8 @@ class LoginMFA(PublicEndpoint):
         ),
     )
     def post(self, request: PublicRequest) -> Response:
-        """Opens the session that the first step was for. The token allows five tries; ten wrong factors of an account,
-        whatever the call, bring a pause of fifteen minutes (by default).
+        """Opens the session that the first step asked for. The token allows five tries. After ten wrong factors for one
+        account, in any call, its second step is paused for fifteen minutes (by default).
         """
         body = request.data
         if (body.code is None) == (body.credential is None):
@@ -89,8 +91,8 @@ class PasskeySignInOptions(PublicEndpoint):
         problems=(MFATokenInvalid,),
     )
     def post(self, request: PublicRequest) -> Response:
-        """PublicKeyCredentialRequestOptionsJSON for navigator.credentials.get; its challenge lives five minutes and is
-        used once. Without `mfa_token` it is for signing in by the passkey alone, or for `reauthenticate`.
+        """Returns PublicKeyCredentialRequestOptionsJSON for navigator.credentials.get. The challenge works once, within
+        five minutes. Without `mfa_token` it is for signing in with the passkey alone, or for `reauthenticate`.
         """
         return Response(by_factor.options_for(request.data.mfa_token, client=client_of(request)))
 
@@ -113,7 +115,7 @@ class PasskeyLogin(PublicEndpoint):
         problems=(PasskeyInvalid, AccountSuspended, DeletionPending),
     )
     def post(self, request: PublicRequest) -> Response:
-        """A passkey that has verified its user is both factors at once: no password, no second step."""
+        """A passkey that verifies its user counts as both factors: no password and no second step are needed."""
         pair = by_factor.by_passkey(
             credential=request.data.credential,
             cancel_deletion=request.data.cancel_deletion,

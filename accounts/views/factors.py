@@ -64,7 +64,7 @@ class Factors(msgspec.Struct, kw_only=True):
 
 
 class Enrolment(msgspec.Struct, kw_only=True):
-    """Shown once. The secret is in all three."""
+    """Shown once. All three contain the secret."""
 
     secret: str
     otpauth_url: str
@@ -73,7 +73,7 @@ class Enrolment(msgspec.Struct, kw_only=True):
 
 class RecoveryCodes(msgspec.Struct):
     recovery_codes: Annotated[
-        list[str], Meta(description="Each opens the account once. Empty where the account has some already.")
+        list[str], Meta(description="Each works once. Empty if the account already has some.")
     ]
 
 
@@ -99,7 +99,7 @@ class MFA(FactorEndpoint):
         },
     )
     def get(self, request: UserRequest) -> Response:
-        """Which factors the account has. With one of them signing in takes two steps."""
+        """Lists the second factors of the account. With at least one, signing in takes two steps."""
         rows = list(factors.of(request.user.pk).order_by("pk"))
         totp = next((row for row in rows if row.type == factors.Type.TOTP), None)
         return Response(
@@ -126,14 +126,14 @@ class TOTP(FactorEndpoint):
         problems=(TOTPAlreadyEnabled, StaffEnrolmentRequired),
     )
     def post(self, request: UserRequest) -> Response:
-        """Answers a new secret, to be shown as a QR code. It counts once `confirm` has seen a code of it, within 15
+        """Returns a new secret to show as a QR code. It takes effect once `confirm` gets a code from it, within 15
         minutes and from this session; until then nothing changes.
         """
         return Response(Enrolment(**changes.begin_totp(request.auth)._asdict()))
 
     @documented("Remove the authenticator app", status=204, problems=(FactorNotFound,))
     def delete(self, request: UserRequest) -> Response:
-        """Without another factor the account has none any more, and its recovery codes are void."""
+        """If it was the last factor, signing in takes one step again and the recovery codes are void."""
         changes.remove_totp(request.auth, client=client_of(request))
         return Response(status=204)
 
@@ -152,7 +152,7 @@ class ConfirmTOTP(FactorEndpoint):
         problems=(EnrolmentCodeWrong,),
     )
     def post(self, request: UserRequest) -> Response:
-        """From now on signing in takes a second step. The recovery codes of a first factor are shown this once."""
+        """From now on signing in takes a second step. A first factor comes with recovery codes, shown only here."""
         codes = changes.confirm_totp(request.auth, request.data.code, client=client_of(request))
         return Response(RecoveryCodes(codes))
 
@@ -167,7 +167,7 @@ class NewRecoveryCodes(FactorEndpoint):
         problems=(MFANotEnabled,),
     )
     def post(self, request: UserRequest) -> Response:
-        """Ten new codes, shown this once; all older ones are void."""
+        """Returns ten new codes, shown only here. All older codes are void."""
         codes = changes.renew_recovery_codes(request.auth, client=client_of(request))
         return Response(RecoveryCodes(codes))
 
@@ -182,7 +182,9 @@ class PasskeyOptions(FactorEndpoint):
         problems=(PasskeyLimit, StaffEnrolmentRequired),
     )
     def post(self, request: UserRequest) -> Response:
-        """PublicKeyCredentialCreationOptionsJSON for navigator.credentials.create; its challenge lives five minutes."""
+        """Returns PublicKeyCredentialCreationOptionsJSON for navigator.credentials.create. The challenge works for five
+        minutes.
+        """
         return Response(changes.passkey_options(request.auth))
 
 
@@ -200,7 +202,9 @@ class Passkeys(FactorEndpoint):
         problems=(PasskeyRefused, PasskeyLimit, ValidationFailed),
     )
     def post(self, request: UserRequest) -> Response:
-        """It signs in by itself and serves as second factor. The recovery codes of a first factor are shown once."""
+        """The passkey signs in by itself and serves as a second factor. A first factor comes with recovery codes, shown
+        only here.
+        """
         added = changes.add_passkey(
             request.auth, request.data.credential, name=request.data.name, client=client_of(request)
         )
@@ -210,7 +214,7 @@ class Passkeys(FactorEndpoint):
 class OnePasskey(FactorEndpoint):
     @documented("Remove a passkey", status=204, problems=(FactorNotFound,))
     def delete(self, request: UserRequest, passkey_id: int) -> Response:
-        """Another user's is unknown. With the last factor the recovery codes are void."""
+        """Another user's passkey is a 404. Removing the last factor voids the recovery codes."""
         changes.remove_passkey(request.auth, passkey_id, client=client_of(request))
         return Response(status=204)
 

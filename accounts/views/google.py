@@ -55,7 +55,7 @@ CancelDeletion = Annotated[bool, Meta(description="Keep an account whose deletio
 
 
 class AuthorizationURL(msgspec.Struct):
-    authorization_url: Annotated[str, Meta(description=f"Send the browser there, within {WITHIN} minutes.")]
+    authorization_url: Annotated[str, Meta(description=f"Send the browser here within {WITHIN} minutes.")]
 
 
 class Linked(msgspec.Struct):
@@ -63,7 +63,7 @@ class Linked(msgspec.Struct):
 
 
 class LinkAnswer(msgspec.Struct, omit_defaults=True):
-    """One of the two."""
+    """Contains one of the two."""
 
     authorization_url: str | UnsetType = UNSET
     google_linked: bool | UnsetType = UNSET
@@ -82,8 +82,8 @@ class GoogleLogin(PublicEndpoint):
         code_challenge: Annotated[
             str | None,
             Meta(
-                description="RFC 7636, S256: `exchange` then wants the verifier and no cookie, for pages that this "
-                "service's cookie does not reach."
+                description="RFC 7636, S256: `exchange` then takes the verifier instead of the cookie, "
+                "for pages that this service's cookie does not reach."
             ),
         ] = None
 
@@ -93,12 +93,13 @@ class GoogleLogin(PublicEndpoint):
         example={"authorization_url": URL_EXAMPLE},
         problems=(GoogleNotConfigured,),
         headers={"Set-Cookie": "The secret that ties the sign-in to this browser."},
-        redirects={302: "The `authorization_url`, where `redirect` was asked for."},
+        redirects={302: "The `authorization_url`, if `redirect` was set."},
     )
     def get(self, request: PublicRequest) -> HttpResponseBase:
-        """Answers where to send the browser, and sets a cookie without which what comes back is refused.
+        """Returns where to send the browser, and sets a cookie that the way back needs.
 
-        A page that calls this by `fetch` sends `credentials: "include"`; with `?redirect=1` a plain link will do.
+        A page that calls this with `fetch` must send `credentials: "include"`. With `?redirect=1` a plain link is
+        enough.
         """
         query = self.query(request)
         begun = by_google.begin_sign_in(
@@ -125,7 +126,7 @@ class GoogleCallback(PublicEndpoint):
     class Body(tiers.Body):
         state: str
         code: str | None = None
-        error: Annotated[str | None, Meta(description="What Google sent in place of a code.")] = None
+        error: Annotated[str | None, Meta(description="What Google sent instead of a code.")] = None
 
     @documented(
         "Google redirect callback",
@@ -135,9 +136,10 @@ class GoogleCallback(PublicEndpoint):
         redirects={303: "The front end's page, with `code`, `google_linked` or `error`."},
     )
     def get(self, request: PublicRequest) -> HttpResponseBase:
-        """Where Google sends the browser. With FRONTEND_URL a 303 to its page `/google`: with `code`, for POST
-        /v1/auth/exchange; with `google_linked=true`; or with `error`, the code of a problem. A client that accepts
-        JSON and no HTML gets a problem as a document. Without FRONTEND_URL as POST.
+        """Google sends the browser here. With FRONTEND_URL it answers a 303 to the front end's page `/google` with
+        `code` (for POST /v1/auth/exchange), with `google_linked=true`, or with `error` (the code of a problem). A
+        client that accepts JSON but not HTML gets the problem as a document. Without FRONTEND_URL it answers as POST
+        does.
         """
         if not settings.FRONTEND_URL:
             return Response(finish(request, self._returned(request)))
@@ -164,9 +166,9 @@ class GoogleCallback(PublicEndpoint):
         problems=OF_THE_CALLBACK,
     )
     def post(self, request: PublicRequest) -> Response:
-        """For a front end whose own page is GOOGLE_REDIRECT_URI: it passes on what Google sent, with the cookie.
+        """For a front end whose own page is GOOGLE_REDIRECT_URI: pass on what Google sent, with the cookie.
 
-        The answer to a link is `{"google_linked": true}`.
+        Linking an account answers `{"google_linked": true}`.
         """
         body = request.data
         return Response(
@@ -180,7 +182,7 @@ class Exchange(PublicEndpoint):
     class Body(tiers.Body):
         code: str
         code_verifier: Annotated[
-            str | None, Meta(description="Where `google/login` was given a `code_challenge`.")
+            str | None, Meta(description="Needed if `google/login` was given a `code_challenge`.")
         ] = None
 
     @documented(
@@ -197,8 +199,8 @@ class Exchange(PublicEndpoint):
         ),
     )
     def post(self, request: PublicRequest) -> Response:
-        """The code that the callback gave to the front end: good once, for a minute by default, and only where the
-        sign-in began: send the cookie that `google/login` set, or the verifier of its `code_challenge`.
+        """Exchanges the code that the callback gave to the front end. It works once, for a minute by default, and only
+        where the sign-in started: send the cookie that `google/login` set, or the verifier for its `code_challenge`.
         """
         pair = exchange.use(
             request.data.code,
@@ -219,7 +221,7 @@ class GoogleNonce(PublicEndpoint):
         problems=(GoogleNotConfigured,),
     )
     def post(self, request: PublicRequest) -> Response:
-        """For clients that talk to Google themselves (One Tap, native apps): the ID token must carry it."""
+        """For clients that talk to Google themselves (One Tap, native apps): the ID token must contain it."""
         return Response(Nonce(by_google.nonce(client=client_of(request))))
 
 
@@ -239,9 +241,10 @@ class GoogleToken(PublicEndpoint):
         problems=(*OF_THE_TOKEN, *OF_SIGNING_IN),
     )
     def post(self, request: PublicRequest) -> Response:
-        """The ID token carries a nonce of ours and is good once; a first sign-in makes an account.
+        """The ID token must contain a nonce from this service and works once. A first sign-in creates an account.
 
-        After a refusal that the account is the reason of, such as `deletion_pending`, the next try needs a new one.
+        If the account itself is the reason for the refusal (for example `deletion_pending`), the next attempt needs a
+        new token.
         """
         body = request.data
         pair = by_google.sign_in_by_token(
@@ -268,9 +271,9 @@ class GoogleLink(VerifiedEndpoint):
         headers={"Set-Cookie": "The secret that ties the link to this browser."},
     )
     def post(self, request: UserRequest) -> HttpResponseBase:
-        """With an ID token it is done; without one the answer says where to send the browser, as signing in does.
+        """Links at once if an ID token is sent. Without one it returns where to send the browser, as signing in does.
 
-        From then on the Google account opens this one, whatever its address. The owner gets a mail.
+        From then on the Google account signs in to this account, whatever its address. The owner gets an email.
         """
         if request.data.id_token is not None:
             by_google.link_by_token(request.auth, request.data.id_token, client=client_of(request))
@@ -284,7 +287,7 @@ class GoogleUnlink(VerifiedEndpoint):
 
     @documented("Unlink your Google account", status=204, problems=(LastLoginMethod,))
     def post(self, request: UserRequest) -> Response:
-        """Refused where nothing else opens the account. The owner gets a mail."""
+        """Refused if it is the only way to sign in. The owner gets an email."""
         accounts.unlink(request.auth, client=client_of(request))
         return Response(status=204)
 

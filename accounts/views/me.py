@@ -33,7 +33,7 @@ class Me(VerifiedEndpoint):
 
     @documented("Get your account", answer=answers.Profile, example=answers.PROFILE_EXAMPLE)
     def get(self, request: UserRequest) -> Response:
-        """The account as the database has it now."""
+        """Returns the account as it is now."""
         return Response(answers.profile(request.user))
 
     @documented(
@@ -60,7 +60,8 @@ class Me(VerifiedEndpoint):
     def delete(self, request: UserRequest) -> Response:
         """Closes the account at once and erases it at `deletes_at`, unless its owner signs in with `cancel_deletion`.
 
-        Every session ends; until then nobody finds the user, nothing can be spent, and the address stays reserved.
+        Every session ends. Until it is erased nobody can look the user up, nothing can be spent, and the address stays
+        reserved.
         """
         return Response(Deletion(*deletion.request(request.auth, client=client_of(request))), 202)
 
@@ -74,7 +75,7 @@ class MyStatus(AuthenticatedEndpoint):
         example={"id": answers.USER_ID, "email": answers.EMAIL, "email_verified": False, "status": "active"},
     )
     def get(self, request: UserRequest) -> Response:
-        """Whether the address is verified: what an app asks before it is."""
+        """Says whether the address is verified, for apps that wait for it."""
         user = request.user
         return Response(
             answers.Status(

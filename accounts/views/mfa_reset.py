@@ -32,5 +32,5 @@ class CancelMFAReset(LinkEndpoint):
         problems=(TokenInvalid,),
     )
     def post(self, request: PublicRequest) -> HttpResponse:
-        """Cancels the removal of every second factor that staff were asked for. A form is answered with a page."""
+        """Cancels the removal of all second factors that staff were asked for. A form gets a page."""
         return self.answer(request, resets.keep, done="mfa_reset_cancelled")

@@ -33,7 +33,7 @@ class PasswordResetRequest(PublicEndpoint):
 
     @documented("Show the page to request a password reset", answer=str, example="<!doctype html>...")
     def get(self, request: PublicRequest) -> HttpResponse:
-        """An HTML page whose form asks for the mail."""
+        """An HTML page with a form to request the email."""
         return page(request, "password_reset_request", service=settings.SERVICE_NAME)
 
     @documented(
@@ -45,7 +45,7 @@ class PasswordResetRequest(PublicEndpoint):
         body_example={"email": EMAIL},
     )
     def post(self, request: PublicRequest) -> HttpResponse:
-        """Mails a link that chooses a new password, where the address has an account. The answer is always the same."""
+        """Mails a link to set a new password if the address has an account. The answer is always the same."""
         try:
             password_reset.request(email=request.data.email, client=client_of(request))
         except Problem as problem:
@@ -81,9 +81,9 @@ class PasswordReset(PublicEndpoint):
         problems=(TokenInvalid,),
     )
     def post(self, request: PublicRequest) -> HttpResponse:
-        """Uses up the mailed link. Every session ends, and the address counts as verified; second factors stay.
+        """Uses up the mailed link. Every session ends and the address counts as verified; second factors stay.
 
-        A password that is refused leaves the link as it was. A form is answered with a page.
+        If the password is refused, the link still works. A form gets a page.
         """
         body = request.data
         try:
@@ -113,7 +113,7 @@ class ChangePassword(VerifiedEndpoint):
         new_password: NewPassword
         current_password: Annotated[
             str | None,
-            Meta(description="Left out by an account that has none: then the sign-in must be recent."),
+            Meta(description="Omit it if the account has no password; the sign-in must then be recent."),
         ] = None
 
     @documented(
@@ -126,7 +126,7 @@ class ChangePassword(VerifiedEndpoint):
         problems=(ReauthenticationFailed, ReauthenticationRequired),
     )
     def post(self, request: UserRequest) -> Response:
-        """Every other session ends, this one stays. Wrong passwords are counted: after ten comes a pause."""
+        """Every other session ends; this one stays. Ten wrong passwords cause a pause."""
         body = request.data
         password_change.change(
             request.auth,

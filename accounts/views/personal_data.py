@@ -20,7 +20,7 @@ from accounts.views import answers
 
 
 class ActivityItem(msgspec.Struct, kw_only=True):
-    """Something that happened to the account, and where it came from, where that was a device."""
+    """Something that happened to the account, and the device that it came from, if any."""
 
     type: str
     created_at: datetime
@@ -39,7 +39,7 @@ ACTIVITY_EXAMPLE = {
 class MyActivity(VerifiedEndpoint):
     @documented("List your activity", answer=ActivityItem, paged=True, example=ACTIVITY_EXAMPLE)
     def get(self, request: UserRequest) -> Response:
-        """Sign-ins, failed ones too, and changes of the account, newest first."""
+        """Lists sign-ins, including failed ones, and changes to the account, newest first."""
         page: Response = self.pages.page(
             AuditEvent.objects.filter(user=request.user.pk),
             request,
@@ -57,7 +57,7 @@ def activity_item(event: AuditEvent) -> ActivityItem:
 
 
 class PersonalData(msgspec.Struct, kw_only=True):
-    """All that is kept. Other sections may be added; credits are newest first, all else is in no order."""
+    """Everything stored about a user. More sections may be added. Credits are newest first; the rest is unordered."""
 
     user: dict[str, Any]
     registrations: list[dict[str, Any]]
@@ -88,7 +88,7 @@ class MyData(VerifiedEndpoint):
         },
     )
     def get(self, request: UserRequest) -> HttpResponseBase:
-        """Everything that is kept about the user, as one JSON document, to take along."""
+        """Returns everything stored about the user as one JSON document."""
         throttles.take(throttles.hit("export", str(request.user.pk)))
         audit.record(
             Event.DATA_EXPORTED,

@@ -76,7 +76,9 @@ class VerifyEmail(PublicEndpoint):
         token: str = ""
 
     class Body(tiers.Body):
-        token: Annotated[str | None, Meta(description="From the link; or else `email` and `code`.")] = None
+        token: Annotated[str | None, Meta(description="From the link. Send it, or `email` and `code`.")] = (
+            None
+        )
         email: str | None = None
         code: Annotated[str | None, Meta(description=OF_CODES)] = None
 
@@ -94,7 +96,7 @@ class VerifyEmail(PublicEndpoint):
         problems=(TokenInvalid,),
     )
     def post(self, request: PublicRequest) -> HttpResponse:
-        """Uses up the mailed link (`token`) or code (`email` and `code`). A form is answered with a page.
+        """Uses up the mailed link (`token`) or code (`email` and `code`). A form gets a page.
 
         Where several people have registered the address, confirming it keeps none of their passwords: it ends every
         session and mails a link for a new one.
@@ -152,10 +154,10 @@ class RefuseRegistration(PublicEndpoint):
         problems=(TokenInvalid,),
     )
     def post(self, request: PublicRequest) -> HttpResponse:
-        """Ends that registration; an account that came of it is erased, and the address is free again.
+        """Ends that registration. An account that it created is erased, and the address is free again.
 
-        One that somebody has signed in to, or that owns something, is closed instead, and erased as if its owner had
-        deleted it; a suspended one is left as it is.
+        An account that someone has signed in to, or that owns something, is closed instead and erased as if its owner
+        had deleted it. A suspended account is left alone.
         """
         try:
             is_closed = refused_registration.refuse(request.data.token, client=client_of(request))
@@ -184,6 +186,6 @@ class ResendVerification(PublicEndpoint):
         problems=(ValidationFailed,),
     )
     def post(self, request: PublicRequest) -> Response:
-        """Mails a new link and code where the address waits for its confirmation. The answer is always the same."""
+        """Mails a new link and code if the address is not confirmed yet. The answer is always the same."""
         signup.request_verification(email=request.data.email, client=client_of(request))
         return Response(RESENT, 202)

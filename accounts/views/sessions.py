@@ -21,13 +21,13 @@ from accounts.views.answers import TOKENS_EXAMPLE
 
 class SessionAnswer(msgspec.Struct, kw_only=True):
     id: UUID
-    current: Annotated[bool, Meta(description="Whether it is the one that asks.")]
-    admin: Annotated[bool, Meta(description="Whether it is one of the admin, which staff have.")]
+    current: Annotated[bool, Meta(description="True for the session that makes this call.")]
+    admin: Annotated[bool, Meta(description="True for a session in the admin, which only staff have.")]
     created_at: datetime
     last_used_at: datetime
     ip: str | None
     user_agent: str
-    methods: Annotated[list[str], Meta(description="How it was signed in: RFC 8176 values.")]
+    methods: Annotated[list[str], Meta(description="How the user signed in: RFC 8176 values.")]
 
 
 SESSION_EXAMPLE = {
@@ -43,15 +43,15 @@ SESSION_EXAMPLE = {
 
 
 class ProofToken(msgspec.Struct, kw_only=True):
-    access_token: Annotated[str, Meta(description="It alone carries the proof, for five minutes.")]
+    access_token: Annotated[str, Meta(description="Only this token carries the proof, for five minutes.")]
     token_type: str = "Bearer"  # noqa: S105
-    expires_in: Annotated[int, Meta(description="Seconds that the access token lives.")]
+    expires_in: Annotated[int, Meta(description="Seconds until the access token expires.")]
 
 
 class Sessions(AuthenticatedEndpoint):
     @documented("List your sessions", answer=SessionAnswer, paged=True, example=SESSION_EXAMPLE)
     def get(self, request: UserRequest) -> Response:
-        """The devices that are signed in, newest first."""
+        """Lists the devices that are signed in, newest first."""
         page: Response = self.pages.page(
             sessions.live_of(request.user.pk),
             request,
@@ -71,7 +71,7 @@ class Sessions(AuthenticatedEndpoint):
 class OneSession(AuthenticatedEndpoint):
     @documented("Sign out a device", status=204, problems=(SessionNotFound,))
     def delete(self, request: UserRequest, session_id: UUID) -> Response:
-        """Ends that session at once; another user's is unknown."""
+        """Ends that session at once. Another user's session is a 404."""
         sessions.end_one(request.auth, session_id, client=client_of(request))
         return Response(status=204)
 
@@ -82,12 +82,14 @@ class Reauthenticate(AuthenticatedEndpoint):
 
     class Body(tiers.Body):
         password: str | None = None
-        code: Annotated[str | None, Meta(description="Of the authenticator app, or a recovery code.")] = None
+        code: Annotated[str | None, Meta(description="From the authenticator app, or a recovery code.")] = (
+            None
+        )
         credential: Annotated[
             dict[str, Any] | None, Meta(description="A passkey's answer to POST /v1/auth/passkey/options.")
         ] = None
         id_token: Annotated[
-            str | None, Meta(description="Of the linked Google account, with a fresh nonce.")
+            str | None, Meta(description="From the linked Google account, with a fresh nonce.")
         ] = None
 
     @documented(
@@ -98,11 +100,11 @@ class Reauthenticate(AuthenticatedEndpoint):
         problems=(ReauthenticationFailed,),
     )
     def post(self, request: UserRequest) -> Response:
-        """Answers a new access token of this session, which sensitive calls accept for five minutes as after a full
-        sign-in. Other tokens of the session are as before, and a refresh does not carry the proof on. Ten wrong tries
-        bring a pause.
+        """Returns a new access token for this session, which sensitive calls accept for five minutes as if after a full
+        sign-in. Other tokens of the session stay as they are, and a refresh does not keep the proof. Ten wrong attempts
+        cause a pause.
 
-        An account with a second factor proves it by one: `code`, or `credential`.
+        An account with a second factor must use one: `code` or `credential`.
         """
         given = {
             name: proof for name, proof in msgspec.structs.asdict(request.data).items() if proof is not None

@@ -55,10 +55,10 @@ class Login(PublicEndpoint):
         ),
     )
     def post(self, request: PublicRequest) -> Response:
-        """Opens a session on a new device. The state of an account is told only with its right password.
+        """Opens a session on a new device. The account's state is revealed only to someone who knows its password.
 
-        While strangers guess at the account, its owner gets in from a network where it was seen within 30 days, and
-        with `device_token` from everywhere.
+        While someone is guessing the password, the owner can still sign in from a network that the account used within
+        the last 30 days, and from anywhere with `device_token`.
         """
         body = request.data
         pair = by_password.sign_in(
@@ -92,11 +92,11 @@ class Refresh(PublicEndpoint):
         ),
     )
     def post(self, request: PublicRequest) -> Response:
-        """Answers new tokens; the old refresh token is used up.
+        """Returns new tokens; the old refresh token is used up.
 
-        A repeat within 60 seconds gets the same successor, so a lost answer can be asked for again. With an
-        `Idempotency-Key`, the same for each try with this token, it does for ten minutes (both as the service is set
-        up by default), until one of the successor's tokens is used. Other repeats end the session: somebody has a copy.
+        Repeating the call within 60 seconds returns the same tokens, so a lost answer can be requested again. With an
+        `Idempotency-Key`, the same for each try with this token, it works for ten minutes (both by default), until one
+        of the new tokens is used. Any other repeat ends the session: someone has a copy of the token.
         """
         pair = sessions.rotate(
             request.data.refresh_token, key=optional_idempotency_key(request), client=client_of(request)
@@ -126,10 +126,10 @@ class Logout(AuthenticatedEndpoint):
         problems=(RefreshTokenInvalid,),
     )
     def post(self, request: UserRequest) -> Response:
-        """Ends this session at once: that of the refresh token in the body or, without one, of the access token.
+        """Ends a session at once: that of the refresh token in the body or, without one, of the access token.
 
-        A refresh token that was superseded or has expired ends its session as well, and no other; a session that is
-        over already is a 204.
+        A superseded or expired refresh token also ends its own session, and no other. A session that has already ended
+        gets a 204.
         """
         if request.data.refresh_token is not None:
             sessions.end_by_token(request.data.refresh_token, client=client_of(request))
@@ -143,6 +143,6 @@ class LogoutAll(AuthenticatedEndpoint):
 
     @documented("Sign out everywhere", status=204)
     def post(self, request: UserRequest) -> Response:
-        """Ends every session of the user at once, this one included."""
+        """Ends all sessions of the user at once, including this one."""
         sessions.sign_out_everywhere(request.auth, client=client_of(request))
         return Response(status=204)

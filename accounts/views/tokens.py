@@ -57,10 +57,10 @@ class Introspect(InternalEndpoint):
         body_example={"token": TOKENS_EXAMPLE["access_token"]},
     )
     def post(self, request: ServiceRequest) -> Response:
-        """Whether an access token is live now: its session not ended, its user active (RFC 7662), and a second factor
-        shown where `MFA_REQUIRED` asks for one. JSON or a form.
+        """Says whether an access token is live now (RFC 7662): its session has not ended, its user is active, and a
+        second factor was used where `MFA_REQUIRED` asks for one. Send JSON or a form.
 
-        Anything else, refresh tokens included, is `{"active": false}`.
+        Anything else, including a refresh token, is `{"active": false}`.
         """
         try:
             user, session, token = authenticate_access_token(request.data.token.encode())
@@ -94,12 +94,12 @@ class PublicKeys(PublicEndpoint):
 
     @documented("List the public signing keys", answer=KeySet, example={"keys": []})
     def get(self, request: PublicRequest) -> Response:
-        """The keys that verify our access tokens, as a JWK set. Empty while HS256 signs: that key is a secret."""
+        """Returns the keys that verify access tokens, as a JWK set. Empty while HS256 signs: that key is a secret."""
         return Response(KeySet(access_backend().public_keys()), headers=CACHED)
 
 
 class ServerMetadata(msgspec.Struct):
-    """RFC 8414, 2. We give no authorization codes and no ID tokens, so it names no endpoint for those."""
+    """RFC 8414, 2. It names no endpoints for authorization codes or ID tokens: this service issues neither."""
 
     issuer: Annotated[str, Meta(description="The claim `iss` of every token: TOKEN_ISSUER.")]
     jwks_uri: str
@@ -122,8 +122,8 @@ class Metadata(PublicEndpoint):
         },
     )
     def get(self, request: PublicRequest) -> Response:
-        """Where libraries that are given an issuer find its public keys (RFC 8414). Set TOKEN_ISSUER to this service's
-        https URL, which libraries compare with the address that they asked.
+        """Tells libraries that know the issuer where its public keys are (RFC 8414). Set TOKEN_ISSUER to this service's
+        https URL: libraries compare it with the address that they asked.
         """
         keys = f"{settings.PUBLIC_BASE_URL}{KEYS_PATH}"
         return Response(ServerMetadata(settings.TOKEN_ISSUER, keys, [], []), headers=CACHED)

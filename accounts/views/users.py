@@ -36,7 +36,7 @@ class PublicUser(PublicEndpoint):
         problems=(UserNotFound,),
     )
     def get(self, request: PublicRequest, user_id: UUID) -> Response:
-        """An active user's name. Never an address."""
+        """Returns an active user's name, never an address."""
         throttles.take(*throttles.from_network("user_lookup", client_of(request).limited_ip))
         user = found(User.objects.active().filter(pk=user_id))
         return Response(answers.PublicUser(id=user.pk, display_name=user.display_name, status=user.status))
@@ -52,7 +52,7 @@ class UserById(InternalEndpoint):
         problems=(UserNotFound,),
     )
     def get(self, request: ServiceRequest, user_id: UUID) -> Response:
-        """A user who is neither deleted nor about to be."""
+        """Returns a user who is neither deleted nor about to be."""
         return Response(answers.known_user(found(User.objects.present().filter(pk=user_id))))
 
 
@@ -66,7 +66,7 @@ class UserByEmail(InternalEndpoint):
         problems=(UserNotFound,),
     )
     def get(self, request: ServiceRequest, email: str) -> Response:
-        """The holder of the address in any spelling of it; `email_verified` says whether it is proved."""
+        """Returns the user with this address, in any spelling. `email_verified` says whether it is confirmed."""
         return Response(answers.known_user(found(User.objects.present().by_email(email))))
 
 
@@ -89,7 +89,7 @@ class LookUpUsers(InternalEndpoint):
         problems=(ValidationFailed,),
     )
     def post(self, request: ServiceRequest) -> Response:
-        """Those that exist of up to 100 `emails` or `ids`."""
+        """Returns the users that exist among up to 100 `emails` or `ids`."""
         body = request.data
         users = User.objects.present().order_by("created_at", "pk")
         if body.ids is not None and body.emails is None:

@@ -35,7 +35,13 @@ def create(
         _require_not_frozen(instruction.user_id)
         plan = plan_named(plan_code)
         if plan.kind == Plan.Kind.SUBSCRIPTION and quantity != 1:
-            raise ValidationFailed(("quantity", "invalid", "Of a subscription there is one."))
+            raise ValidationFailed(
+                (
+                    "quantity",
+                    "invalid",
+                    "A subscription cannot be bought more than once: the quantity must be 1.",
+                )
+            )
         customer = customers.ensure(instruction.user_id)
         session = attempt.find(lambda: _recent(customer))
         if session is not None:

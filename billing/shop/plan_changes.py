@@ -130,7 +130,9 @@ def _moment(found: Object, plan: Plan, when: When | None) -> When:
     hindrance = _hindrance(found)
     wanted = when or (When.NOW if not hindrance and _is_upgrade(found, plan) else When.PERIOD_END)
     if wanted == When.NOW and hindrance:
-        raise BillingRejected("This subscription can be changed with its period alone.", reason=hindrance)
+        raise BillingRejected(
+            "This subscription can only be changed at the end of its period.", reason=hindrance
+        )
     if wanted == When.NOW and found["status"] in OVERDUE:
         raise PaymentOverdue("An invoice of this subscription is unpaid: pay it before a new period begins.")
     return wanted

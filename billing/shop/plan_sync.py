@@ -61,7 +61,7 @@ def _proposal(price: Object, *, overwrite: bool = False) -> Proposal:
     try:
         fields = _fields(price, product, metadata)
     except ValueError:
-        return Proposal(action="skip", price=price["id"], code=code, problem="a number that is none")
+        return Proposal(action="skip", price=price["id"], code=code, problem="an invalid number")
     return _compared(price["id"], code, fields, overwrite=overwrite)
 
 

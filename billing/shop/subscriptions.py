@@ -160,7 +160,7 @@ def end_trial(instruction: Instruction, *, subscription_id: str) -> Outcome:
             gateway.end_trial(subscription=subscription_id, key=attempt.key)
             found = gateway.retrieve_subscription(subscription_id)
         elif not attempt.is_repeat:
-            raise BillingRejected("This subscription is in no trial.", reason="not_in_trial")
+            raise BillingRejected("This subscription is not in a trial.", reason="not_in_trial")
         follow(instruction.user_id, found, paid_first=True)
         return answer(found), subscription_id
 

@@ -89,7 +89,7 @@ def parse(body: bytes) -> Envelope:
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise EventInvalid from error
     if envelope.livemode != settings.STRIPE_LIVE_MODE:
-        raise EventInvalid("This event is of the other mode.")
+        raise EventInvalid("This event is from the other mode, live or test.")
     if not _is_storable(envelope):
         raise EventInvalid
     return envelope

@@ -16,24 +16,24 @@ from credits.views.examples import USER
 
 
 class PlanAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What is sold. `amount` is in the currency's smallest unit."""
+    """Something for sale. `amount` is in the currency's smallest unit."""
 
     code: str
     name: str
     kind: Literal[tuple(Plan.Kind.values)]  # type: ignore[valid-type]
-    credits: Annotated[int, Meta(description="Of one pack, or of each period.")]
+    credits: Annotated[int, Meta(description="Credits in one pack, or in each period.")]
     amount: int
     currency: str
     interval: Literal[tuple(Plan.Interval.values)] | UnsetType = UNSET  # type: ignore[valid-type]
-    interval_count: Annotated[int, Meta(description="So many intervals are a period.")] | UnsetType = UNSET
+    interval_count: Annotated[int, Meta(description="How many intervals make a period.")] | UnsetType = UNSET
     trial_days: int | UnsetType = UNSET
 
 
 class SessionAnswer(msgspec.Struct, kw_only=True):
-    """A page of Stripe's on which the user pays. `credited`: what was paid there is in the balance."""
+    """A Stripe page on which the user pays. `credited` is true once its credits are in the balance."""
 
     id: str
-    url: Annotated[str | None, Meta(description="Null once it was paid or has expired.")]
+    url: Annotated[str | None, Meta(description="Null once it is paid or has expired.")]
     expires_at: datetime | None
     status: Annotated[str | None, Meta(description="`open`, `complete` or `expired`.")]
     credited: bool
@@ -49,7 +49,7 @@ class SetupAnswer(msgspec.Struct):
 
 
 class PaymentMethodAnswer(msgspec.Struct, kw_only=True):
-    """A stored card; what is none (a bank account, say) has none of a card's fields."""
+    """A stored card. Another method (a bank account, say) has none of a card's fields."""
 
     id: str
     brand: str | None
@@ -60,7 +60,9 @@ class PaymentMethodAnswer(msgspec.Struct, kw_only=True):
 
 
 class SubscriptionAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """`plan` was paid for last, `status` is Stripe's. `client_secret`: the user must confirm something (3-D Secure)."""
+    """`plan` is the plan last paid for, `status` is Stripe's. With `client_secret` the user must confirm a payment (3-D
+    Secure).
+    """
 
     id: str
     plan: str | None
@@ -68,10 +70,13 @@ class SubscriptionAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
     current_period_end: datetime | None
     cancel_at_period_end: bool
     next_plan: (
-        Annotated[str, Meta(description="Follows with the period, or waits to be paid.")] | UnsetType
+        Annotated[str, Meta(description="The plan that follows this period, or waits to be paid.")]
+        | UnsetType
     ) = UNSET
     pending_plan: (
-        Annotated[str, Meta(description="A change to it waits for its payment, and else expires.")]
+        Annotated[
+            str, Meta(description="The plan of a change that waits for its payment and otherwise expires.")
+        ]
         | UnsetType
     ) = UNSET
     pending_expires_at: datetime | UnsetType = UNSET
@@ -92,7 +97,7 @@ class ChangePreviewAnswer(msgspec.Struct, kw_only=True):
 
 
 class OpenInvoice(msgspec.Struct):
-    """Name what would be charged, in the currency's smallest unit."""
+    """An unpaid invoice, in the currency's smallest unit."""
 
     id: str
     amount_due: int
@@ -100,7 +105,7 @@ class OpenInvoice(msgspec.Struct):
 
 
 class DefaultAnswer(PaymentMethodAnswer, kw_only=True):
-    """`open_invoices`: what waits to be paid, and is tried with the card by `pay_open`."""
+    """`open_invoices` are unpaid; `pay_open` tries to pay them with the card."""
 
     open_invoices: list[OpenInvoice]
 

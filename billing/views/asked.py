@@ -24,7 +24,7 @@ Url = Annotated[
     str, Meta(min_length=1, max_length=2000, description="https, at one of BILLING_RETURN_HOSTS.")
 ]
 PaymentMethodId = Annotated[
-    str, Meta(pattern=r"\A[A-Za-z0-9_]{1,255}\Z", description="Of a stored card: `pm_...`.")
+    str, Meta(pattern=r"\A[A-Za-z0-9_]{1,255}\Z", description="The id of a stored card: `pm_...`.")
 ]
 _ID = re.compile(r"[A-Za-z0-9_]{1,255}")
 

@@ -43,7 +43,7 @@ class Plans(InternalEndpoint):
 
     @documented("List plans", answer=PlanAnswer, example=PACK, paged=True)
     def get(self, request: ServiceRequest) -> Response:
-        """Packs and subscriptions, by their codes."""
+        """Lists packs and subscriptions by their codes."""
         plans = Plan.objects.filter(active=True)
         page: Response = self.pages.page(plans, request, order=("code",), bound_to={}, render=plan_answer)
         return page
@@ -74,10 +74,10 @@ class CheckoutSessions(InternalEndpoint):
         example=SESSION,
     )
     def post(self, request: ServiceRequest) -> Response:
-        """Sends the user to Stripe's page at `url`, to buy packs or to begin a subscription. A user who may have the
-        plan's trial gets it there.
+        """Returns the `url` of a Stripe page where the user buys packs or starts a subscription. A user who is eligible
+        for the plan's trial gets it there.
 
-        When the user is back, GET this session: the credits are there with the answer, without waiting for a webhook.
+        When the user is back, GET this session: its credits are there with the answer, without waiting for a webhook.
         """
         body = request.data
         return_urls.check(success_url=body.success_url, cancel_url=body.cancel_url)
@@ -103,7 +103,7 @@ class CheckoutSession(InternalEndpoint):
         example={**SESSION, "url": None, "status": "complete", "credited": True},
     )
     def get(self, request: ServiceRequest, session_id: str) -> Response:
-        """The session as it is now. If it was paid, it is settled on the spot."""
+        """Returns the session as it is now. If it was paid, it is settled on the spot."""
         user_id = self.query(request).user_id
         return Response(checkout.look_up(user_id=user_id, session_id=stripe_id(session_id)))
 
@@ -125,7 +125,9 @@ class PortalSessions(InternalEndpoint):
         example={"url": "https://billing.stripe.com/p/session/test_1"},
     )
     def post(self, request: ServiceRequest) -> Response:
-        """Stripe's page where the user changes cards, sees invoices and cancels. The address works for some minutes."""
+        """Returns the address of Stripe's page where the user changes cards, sees invoices and cancels. It works for a
+        few minutes.
+        """
         return_urls.check(return_url=request.data.return_url)
         return outcome(
             checkout.open_portal(instruction_of(request, "portal"), return_url=request.data.return_url)
@@ -148,5 +150,5 @@ class SetupIntents(InternalEndpoint):
         example={"id": "seti_1Nx", "client_secret": "seti_1Nx_secret_..."},
     )
     def post(self, request: ServiceRequest) -> Response:
-        """With the client secret a front end stores a card by Stripe.js, without charging it."""
+        """Returns a client secret with which a front end stores a card through Stripe.js, without charging it."""
         return outcome(payment_methods.begin_setup(instruction_of(request, "setup")))

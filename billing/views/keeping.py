@@ -80,7 +80,7 @@ class PaymentMethods(ListOfUser):
         "List stored cards", answer=PaymentMethodAnswer, example=CARD, paged=True, problems=(UserNotFound,)
     )
     def get(self, request: ServiceRequest) -> Response:
-        """The user's payment methods, also while Stripe is away."""
+        """Lists the user's payment methods, even while Stripe is unavailable."""
         user_id = self.query(request).user_id
         rows, default = standing.payment_methods(user_id)
         return self.listed(
@@ -98,8 +98,8 @@ class PaymentMethod(InternalEndpoint):
         "Remove a stored card", status=204, problems=(BillingObjectNotFound, LastPaymentMethod, *OF_STRIPE)
     )
     def delete(self, request: ServiceRequest, payment_method_id: str) -> Response:
-        """It can be charged no more. Another user's is a 404. The only card of a subscription that renews stays, unless
-        `cancel_at_period_end` ends that.
+        """The card can no longer be charged. Another user's card is a 404. The only card of a subscription that renews
+        cannot be removed unless `cancel_at_period_end` ends the subscription.
         """
         asked = self.query(request)
         payment_methods.remove(
@@ -125,7 +125,9 @@ class DefaultPaymentMethod(InternalEndpoint):
         example={**CARD, "open_invoices": []},
     )
     def post(self, request: ServiceRequest, payment_method_id: str) -> Response:
-        """Invoices and subscriptions are paid with it from now on. What is open is named, and tried with `pay_open`."""
+        """From now on invoices and subscriptions are paid with it. Open invoices are listed, and tried with
+        `pay_open`.
+        """
         found = payment_methods.make_default(
             user_id=request.data.user_id,
             payment_method=stripe_id(payment_method_id),
@@ -151,7 +153,7 @@ class Subscriptions(ListOfUser):
         problems=(UserNotFound,),
     )
     def get(self, request: ServiceRequest) -> Response:
-        """The user's, the ended ones included, also while Stripe is away."""
+        """Lists the user's subscriptions, including ended ones, even while Stripe is unavailable."""
         user_id = self.query(request).user_id
         rows, account = standing.subscriptions(user_id), standing.account_row(user_id)
         return self.listed(
@@ -170,10 +172,10 @@ class Subscriptions(ListOfUser):
         example=SUBSCRIPTION,
     )  # fmt: skip
     def post(self, request: ServiceRequest) -> Response:
-        """Begins a subscription with a stored card. Its status is `active`, `trialing`, or `incomplete`: then the user
-        has to confirm the payment with `client_secret`, as without a payment method.
+        """Starts a subscription with a stored card. Its status is `active`, `trialing` or `incomplete`. If it is
+        incomplete, as it is without a payment method, the user has to confirm the payment with `client_secret`.
 
-        A plan with a trial begins with it, once for each user and each card; `trial` false skips it.
+        A plan with a trial starts with it, once per user and per card; set `trial` to false to skip it.
         """
         body = request.data
         return outcome(
@@ -193,8 +195,8 @@ class ChangeSubscription(InternalEndpoint):
         user_id: UUID
         plan: PlanCode | None = None
         when: ChangeMoment | None = None
-        resume: Annotated[bool, Meta(description="Takes a planned end back.")] | None = None
-        next_plan: Annotated[None, Meta(description="Null undoes what was planned.")] | UnsetType = UNSET
+        resume: Annotated[bool, Meta(description="Undoes a planned cancellation.")] | None = None
+        next_plan: Annotated[None, Meta(description="Null undoes a planned change.")] | UnsetType = UNSET
 
     @documented(
         "Change a subscription",
@@ -207,13 +209,13 @@ class ChangeSubscription(InternalEndpoint):
         example={**SUBSCRIPTION, "plan": "studio-yearly"},
     )  # fmt: skip
     def post(self, request: ServiceRequest, subscription_id: str) -> Response:
-        """Another plan. `now`: a whole period begins and is paid whole; its credits come on top of those that are
-        there. `period_end`: it follows this period, as `next_plan`. Without `when`, a dearer plan of the same or a
-        longer interval comes now, every other one with the period.
+        """Switches to another plan. `now` starts a full period, paid in full; its credits are added to those already
+        there. `period_end` switches after this period; until then the plan is `next_plan`. Without `when`, a more
+        expensive plan with the same or a longer interval starts now, any other with the next period.
 
-        Where the bank asks the user, the answer has the old `plan`, `pending_plan` and `client_secret`, and the change
-        comes with its payment or expires. Declined, nothing has changed. Instead of `plan`, `"next_plan": null` undoes
-        what was planned.
+        If the bank asks the user to confirm, the answer has the old `plan`, `pending_plan` and `client_secret`, and the
+        change takes effect with its payment or expires. If the card is declined, nothing has changed. Send
+        `"next_plan": null` instead of `plan` to undo a planned change.
         """
         path, body = stripe_id(subscription_id), request.data
         instruction = instruction_of(request, "change", path=path)
@@ -246,8 +248,8 @@ class ChangePreview(InternalEndpoint):
         example=CHANGE_PREVIEW,
     )
     def get(self, request: ServiceRequest, subscription_id: str) -> Response:
-        """Tells what a change would cost, with discounts, tax and the user's balance at Stripe, what it would give, and
-        when. Nothing is changed by it.
+        """Shows what a change would cost, with discounts, tax and the user's balance at Stripe, what it would give, and
+        when. Changes nothing.
         """
         query = self.query(request)
         found = plan_changes.preview(
@@ -274,7 +276,7 @@ class EndTrial(InternalEndpoint):
         example=SUBSCRIPTION,
     )
     def post(self, request: ServiceRequest, subscription_id: str) -> Response:
-        """The first period is paid for now, and gives its credits. Where the card is refused, the trial goes on."""
+        """Charges the first period now and grants its credits. If the card is declined, the trial continues."""
         path = stripe_id(subscription_id)
         return outcome(
             subscriptions.end_trial(instruction_of(request, "end_trial", path=path), subscription_id=path)
@@ -296,7 +298,7 @@ class CancelSubscription(InternalEndpoint):
         example={**SUBSCRIPTION, "cancel_at_period_end": True},
     )
     def post(self, request: ServiceRequest, subscription_id: str) -> Response:
-        """With the end of the period that is paid for, or at once. Repeating it changes nothing."""
+        """Cancels at the end of the paid period, or at once. Repeating the call changes nothing."""
         body = request.data
         found = subscriptions.cancel(
             user_id=body.user_id,
@@ -320,7 +322,7 @@ class ResumeSubscription(InternalEndpoint):
         example=SUBSCRIPTION,
     )
     def post(self, request: ServiceRequest, subscription_id: str) -> Response:
-        """Takes back a cancellation that has not come yet. One that has ended is `billing_rejected`."""
+        """Undoes a cancellation that has not taken effect yet. A subscription that has ended is `billing_rejected`."""
         found = subscriptions.resume(user_id=request.data.user_id, subscription_id=stripe_id(subscription_id))
         return Response(found)
 
@@ -328,7 +330,7 @@ class ResumeSubscription(InternalEndpoint):
 class Invoices(ListOfUser):
     @documented("List invoices", answer=InvoiceAnswer, example=INVOICE, paged=True, problems=(UserNotFound,))
     def get(self, request: ServiceRequest) -> Response:
-        """The user's, also while Stripe is away."""
+        """Lists the user's invoices, even while Stripe is unavailable."""
         user_id = self.query(request).user_id
         return self.listed(request, standing.invoices(user_id), user_id, standing.invoice_answer)
 
@@ -349,7 +351,7 @@ class PayInvoice(InternalEndpoint):
         example=INVOICE,
     )
     def post(self, request: ServiceRequest, invoice_id: str) -> Response:
-        """Tries to collect an open one now. Where the bank asks the user, they pay it at `hosted_url`."""
+        """Tries to collect an open invoice now. If the bank asks the user to confirm, they pay it at `hosted_url`."""
         path = stripe_id(invoice_id)
         return outcome(
             invoices.pay(
@@ -371,7 +373,7 @@ class TrialEligibility(InternalEndpoint):
         example={"eligible": True, "reason": "eligible"},
     )
     def get(self, request: ServiceRequest) -> Response:
-        """For the user; a card that had a trial before is refused when it is used."""
+        """Checks the user alone. A card that had a trial before is refused when it is used."""
         user_id = self.query(request).user_id
         standing.require_known(user_id)
         reason = trial.eligibility(user_id)
@@ -384,7 +386,7 @@ class BillingStatus(InternalEndpoint):
 
     @documented("Get a user's billing status", answer=StatusAnswer, problems=(UserNotFound,), example=STATUS)
     def get(self, request: ServiceRequest) -> Response:
-        """Subscription and credits, also while Stripe is away."""
+        """Returns the subscription and credits, even while Stripe is unavailable."""
         user_id = self.query(request).user_id
         credits = balance_answer(balance.current(user_id), present=True)
         status, subscription = standing.account(user_id)

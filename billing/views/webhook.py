@@ -30,8 +30,8 @@ class ReceiveEvent(Endpoint):
         problems=(SignatureInvalid, EventInvalid, NotFound),
     )
     def post(self, request: Request) -> Response:
-        """For Stripe only: signed by one of the endpoint's secrets (`Stripe-Signature`), at most five minutes ago. The
-        event is stored once and carried out after the answer.
+        """For Stripe only: signed with one of the endpoint's secrets (`Stripe-Signature`) within the last five minutes.
+        The event is stored once and processed after the answer.
         """
         if not settings.STRIPE_WEBHOOK_SECRETS:
             raise NotFound

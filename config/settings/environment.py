@@ -53,12 +53,14 @@ def check_secret(variable: str, value: str) -> str:
     if not value:
         raise refuse(variable, "is not set. It has no default; see docs/configuration.md.")
     if len(value.encode()) < MINIMUM_SECRET_BYTES or len(set(value)) < 8:
-        raise refuse(variable, f"is too short or too simple: {MINIMUM_SECRET_BYTES} random bytes at least.")
+        raise refuse(
+            variable, f"is too short or too simple: use at least {MINIMUM_SECRET_BYTES} random bytes."
+        )
     if any(word in value.lower() for word in DEFAULT_LOOKING):
         raise refuse(variable, "looks like a default or an example value. Make a random one.")
     user = _seen.setdefault(value.rstrip("="), variable)  # base64 with and without padding is one secret
     if user != variable:
-        raise refuse(variable, f"has the value of {user} too. Each secret must be its own.")
+        raise refuse(variable, f"has the value of {user} too. Every secret must be different.")
     return value
 
 
@@ -180,7 +182,7 @@ def key_ring(variable: str, *, algorithm: str | None = None) -> list[KeyEntry]:
     """`kid:ALG:base64url;...` (or `kid:base64url;...` with a fixed algorithm); the first signs, all verify."""
     entries = [_key_entry(variable, part, algorithm) for part in _parts(variable)]
     if len({entry.kid for entry in entries}) != len(entries):
-        raise refuse(variable, "names one key id twice.")
+        raise refuse(variable, "uses one key id twice.")
     return entries
 
 

@@ -39,7 +39,7 @@ if not PUBLIC_BASE_URL.startswith("https://"):
         "PUBLIC_BASE_URL", "must be the https:// address under which the public listener is reached."
     )
 if FRONTEND_URL and not FRONTEND_URL.startswith("https://"):
-    raise refuse("FRONTEND_URL", "must be an https:// address, for mailed links lead there.")
+    raise refuse("FRONTEND_URL", "must be an https:// address, because mailed links lead there.")
 if not DEFAULT_FROM_EMAIL:
     raise refuse("MAIL_FROM", "is not set: the sender of every mail.")
 if not env.str("EMAIL_URL"):
@@ -48,7 +48,7 @@ if RATE_LIMITS_FACTOR > 1:
     raise refuse("RATE_LIMITS_FACTOR", "above 1 is for tests and load runs only.")
 if STRIPE_API_BASE:
     raise refuse(
-        "STRIPE_API_BASE", "names another Stripe than Stripe, which is for development and tests only."
+        "STRIPE_API_BASE", "points to a server other than Stripe, which is for development and tests only."
     )
 for variable, address in (
     ("GOOGLE_AUTHORIZATION_URL", GOOGLE_AUTHORIZATION_URL),
@@ -56,7 +56,7 @@ for variable, address in (
     ("GOOGLE_JWKS_URL", GOOGLE_JWKS_URL),
 ):
     if not address.startswith("https://"):
-        raise refuse(variable, "must be an https:// address: what comes from there is believed.")
+        raise refuse(variable, "must be an https:// address, because what comes from there is trusted.")
 if any(issuer.startswith("http://") for issuer in GOOGLE_ISSUERS):
     raise refuse("GOOGLE_ISSUERS", "names a provider without https, which is for development and tests only.")
 for name, variable in (("default", "DATABASE_URL"), ("replica", "DATABASE_REPLICA_URL")):

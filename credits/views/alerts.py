@@ -36,7 +36,7 @@ class Alert(InternalEndpoint):
         example={"user_id": USER, "threshold": 100},
     )
     def get(self, request: ServiceRequest) -> Response:
-        """The threshold that is set for the user; null is none."""
+        """Returns the threshold that is set for the user, or null."""
         user_id = self.query(request).user_id
         return Response(AlertAnswer(user_id, states.alert_of(user_id)))
 
@@ -48,9 +48,9 @@ class Alert(InternalEndpoint):
         example={"user_id": USER, "threshold": 100},
     )
     def put(self, request: ServiceRequest) -> Response:
-        """An event `credits.low` is sent once for each time that the available credits fall below the threshold.
+        """An event `credits.low` is sent each time the available credits fall below the threshold.
 
-        It is sent at once where they are below a threshold that is new. A threshold of null ends that.
+        It is sent at once if they are already below a new threshold. Send null to turn it off.
         """
         body = request.data
         states.set_alert(user_id=body.user_id, threshold=body.threshold)

@@ -25,7 +25,7 @@ Reference = Annotated[str, Meta(max_length=255)]
 Metadata = Annotated[dict[str, Any], Meta(description="A JSON object of at most 4 KiB.")]
 Moment = Annotated[datetime, Meta(tz=True)]
 Feature = Annotated[
-    str, Meta(min_length=1, max_length=100, description="Something with a price, instead of `amount`.")
+    str, Meta(min_length=1, max_length=100, description="A feature with a price, instead of `amount`.")
 ]
 Quantity = Annotated[int, Meta(ge=1, le=10**6)]
 Seconds = Annotated[int, Meta(ge=1, le=7 * 24 * 3600)]
@@ -79,7 +79,7 @@ def require_sale(type_: str, reference: str | None, scopes: frozenset[str]) -> N
     if "credits:sell" not in scopes:
         raise ScopeMissing("A purchase needs the scope credits:sell.")
     if not reference:
-        raise ValidationFailed(("reference", "required", "A purchase names what it was paid by."))
+        raise ValidationFailed(("reference", "required", "A purchase needs a reference to its payment."))
 
 
 def budget_of(credential: ServiceCredential) -> Budget | None:

@@ -41,7 +41,7 @@ from credits.views.asked import (
 from credits.views.examples import TRANSACTION, USER
 from credits.views.holds import placed_answer, settled_answer, with_placing
 
-Key = Annotated[str, Meta(pattern=r"\A[\x20-\x7e]{1,255}\Z", description="Belongs to this operation alone.")]
+Key = Annotated[str, Meta(pattern=r"\A[\x20-\x7e]{1,255}\Z", description="For this operation only.")]
 
 
 class Entry(msgspec.Struct, tag_field="op", forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -152,9 +152,10 @@ class Batch(InternalEndpoint):
         },
     )
     def post(self, request: ServiceRequest) -> Response:
-        """Each operation stands alone, in the order of the list, with its own key, scope and result; one commit.
+        """Runs operations in the order of the list, each with its own key, scope and result, in one commit.
 
-        A fault of form in any of them refuses the whole request with 400, and nothing is done.
+        One that is refused does not stop the others. If any is malformed, the whole request is a 400 and nothing is
+        done.
         """
         rows = batch.perform_all(steps_of(request.data.operations, request.auth))
         holds_by_id = _holds_of(rows)

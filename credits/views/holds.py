@@ -57,7 +57,7 @@ class Holds(InternalEndpoint):
         example=HOLD,
     )
     def post(self, request: ServiceRequest) -> Response:
-        """Sets credits aside for a piece of work whose cost is not known yet. `expires_in` is in seconds."""
+        """Sets credits aside for work whose cost is not known yet. `expires_in` is in seconds."""
         body = request.data
         placed = ledger.hold(
             user_id=body.user_id,
@@ -70,9 +70,9 @@ class Holds(InternalEndpoint):
 
     @documented("List holds", answer=HoldAnswer, paged=True, example=HOLD)
     def get(self, request: ServiceRequest) -> Response:
-        """Holds on one user, newest first; without `user_id` those that the calling service placed.
+        """Lists one user's holds, newest first. Without `user_id`, lists those that the calling service placed.
 
-        After a crash, `?status=open` gives a service what it still has to settle.
+        After a crash, `?status=open` shows a service what it still has to settle.
         """
         query = self.query(request)
         narrowed = {"holder_id": query.user_id} if query.user_id else {"service": request.auth.service}
@@ -92,7 +92,7 @@ class Hold(InternalEndpoint):
 
     @documented("Get a hold", answer=HoldAnswer, problems=(HoldNotFound,), example=HOLD)
     def get(self, request: ServiceRequest, hold_id: UUID) -> Response:
-        """One hold, as it is now."""
+        """Returns a hold as it is now."""
         hold = with_placing().filter(placed_by([hold_id])).first()
         if hold is None:
             raise HoldNotFound
@@ -117,7 +117,7 @@ class CaptureHold(InternalEndpoint):
         example=CAPTURED,
     )
     def post(self, request: ServiceRequest, hold_id: UUID) -> Response:
-        """Spends what is held, or `amount` of it, and returns the rest. Only by the service that placed the hold."""
+        """Spends what is held, or `amount` of it, and returns the rest. Only the service that placed the hold can."""
         call = call_of(request, "capture", path=hold_id)
         settled = ledger.capture(hold_id=hold_id, amount=request.data.amount, call=call)
         return _settled(settled)
@@ -134,7 +134,7 @@ class ReleaseHold(InternalEndpoint):
         example=RELEASED,
     )
     def post(self, request: ServiceRequest, hold_id: UUID) -> Response:
-        """Returns what is held. Only by the service that placed the hold."""
+        """Returns what is held. Only the service that placed the hold can."""
         settled = ledger.release(hold_id=hold_id, call=call_of(request, "release", path=hold_id))
         return _settled(settled)
 

@@ -71,7 +71,7 @@ class CreditBalance(InternalEndpoint):
         },
     )
     def get(self, request: ServiceRequest) -> Response:
-        """What the user has, now or at a past instant. A user without transactions has 0."""
+        """Returns what the user has, now or at a past moment. A user without transactions has 0."""
         query = self.query(request)
         if query.at is None:
             return Response(balance_answer(balance.current(query.user_id), present=True))
@@ -100,10 +100,10 @@ class AddCredits(InternalEndpoint):
         example=ADDED,
     )
     def post(self, request: ServiceRequest) -> Response:
-        """Gives the user a grant of credits, once per key. With `expires_at` what is left of it then expires.
+        """Grants credits to the user, once per key. What is left of them expires at `expires_at`, if set.
 
-        A `purchase` was paid for elsewhere (an app store, a bank transfer): it needs the scope `credits:sell` too and a
-        `reference`. A key with a daily budget gives no more than that from midnight to midnight UTC.
+        A `purchase` was paid for elsewhere (an app store, a bank transfer): it also needs the scope `credits:sell` and
+        a `reference`. A key with a daily budget grants no more than that from midnight to midnight UTC.
         """
         body = request.data
         require_sale(body.type, body.reference, request.auth.scopes)
@@ -152,9 +152,10 @@ class UseCredits(InternalEndpoint):
         example=TRANSACTION,
     )
     def post(self, request: ServiceRequest) -> Response:
-        """Takes credits from the user, once per key: grants that burn first go first. All of it or nothing.
+        """Takes credits from the user, once per key: all of them or none. Grants are used in order of priority, then
+        expiry.
 
-        Give `amount`, or `feature` and `quantity`, which the table of prices turns into an amount.
+        Send `amount`, or `feature` and `quantity`, which the price list turns into an amount.
         """
         body = request.data
         charge = prices.charge_of(amount=body.amount, feature=body.feature, quantity=body.quantity)
@@ -186,10 +187,10 @@ class RefundCredits(InternalEndpoint):
         example=REFUNDED,
     )
     def post(self, request: ServiceRequest) -> Response:
-        """Gives back a use, or part of it, to the grants it came from. All refunds of a use never exceed it.
+        """Returns a use, or part of it, to the grants it came from. All refunds of a use together never exceed it.
 
-        With the scope `credits:refund` a service refunds what it used itself, with `credits:add` any use; what others
-        used counts against a key's daily budget.
+        With the scope `credits:refund` a service can refund its own uses, with `credits:add` any use. Refunding what
+        other services used counts against a key's daily budget.
         """
         body = request.data
         refunded = ledger.refund(
@@ -220,9 +221,10 @@ class Transactions(InternalEndpoint):
         example=TRANSACTION,
     )
     def get(self, request: ServiceRequest) -> HttpResponseBase:
-        """The journal of one user, newest first; without `user_id`, what the calling service did, over all users.
+        """Lists one user's transactions, newest first. Without `user_id`, lists what the calling service did for all
+        users.
 
-        With `Accept: text/csv` all rows that match, as CSV, without pages.
+        With `Accept: text/csv`, returns all matching rows as CSV, without pages.
         """
         query = self.query(request)
         unposted, rows = _unposted(query), _journal(query, request.auth.service)

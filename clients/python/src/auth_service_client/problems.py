@@ -14,7 +14,7 @@ class APIKeyMissing(Problem):
 
 
 class AccountContested(Problem):
-    """Two mailboxes claim this account: its credits cannot be spent until staff have decided."""
+    """Two addresses claim this account. Its credits cannot be spent until staff have decided."""
 
 
 class AccountFrozen(Problem):
@@ -50,18 +50,18 @@ class BodyTooLarge(Problem):
 
 
 class BodyUnreadable(Problem):
-    """The body ended early or is not framed as HTTP requires."""
+    """The body ended early or is not framed correctly."""
 
 
 class BudgetExceeded(Problem):
-    """This key may not give so many credits today: days are of UTC."""
+    """This key's daily budget is used up for that many credits. It starts again at midnight UTC."""
 
     budget: int
     left: int
 
 
 class CancellationPending(Problem):
-    """This subscription is going to end. To keep and change it, send resume with true."""
+    """This subscription is set to end. To keep and change it, send `resume` as true."""
 
 
 class CaptureExceedsHold(Problem):
@@ -69,7 +69,7 @@ class CaptureExceedsHold(Problem):
 
 
 class ChangePending(Problem):
-    """Another change of this subscription waits for its payment. Pay it, or wait until it expires."""
+    """Another change to this subscription is waiting for payment. Pay it or let it expire first."""
 
 
 class CursorInvalid(Problem):
@@ -77,11 +77,11 @@ class CursorInvalid(Problem):
 
 
 class FeatureNotFound(Problem):
-    """There is no price for this feature."""
+    """Feature not found: it has no price."""
 
 
 class HoldNotFound(Problem):
-    """There is no such hold."""
+    """Hold not found."""
 
 
 class HoldNotOpen(Problem):
@@ -112,7 +112,7 @@ class InsufficientCredits(Problem):
 
 
 class LastPaymentMethod(Problem):
-    """A subscription renews with this card alone. Store another one first, or end it."""
+    """This is the only card of a subscription that renews. Store another one or end it first."""
 
 
 class MalformedJSON(Problem):
@@ -120,7 +120,7 @@ class MalformedJSON(Problem):
 
 
 class NotFound(Problem):
-    """There is nothing at this address."""
+    """Nothing was found at this address."""
 
 
 class NotReady(Problem):
@@ -140,11 +140,11 @@ class PaymentMethodRequired(Problem):
 
 
 class PaymentOverdue(Problem):
-    """An invoice of this user's subscription is unpaid: until it is paid nothing can be spent."""
+    """An invoice for this user's subscription is unpaid. Credits cannot be spent until it is paid."""
 
 
 class PlanNotFound(Problem):
-    """There is no such plan."""
+    """Plan not found."""
 
 
 class RefundExceedsUse(Problem):
@@ -160,7 +160,7 @@ class ServiceUnavailable(Problem):
 
 
 class TransactionNotFound(Problem):
-    """There is no such transaction."""
+    """Transaction not found."""
 
 
 class TransactionNotRefundable(Problem):
@@ -182,7 +182,7 @@ class UnsupportedMediaType(Problem):
 
 
 class UserNotFound(Problem):
-    """There is no such user."""
+    """User not found."""
 
 
 class ValidationError(Problem):

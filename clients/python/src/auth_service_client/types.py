@@ -40,7 +40,7 @@ class AlertBody(TypedDict):
 
 
 class BalanceAnswer(TypedDict):
-    """The credits that a user has. `expiring` and `blocked` are left out of a past balance."""
+    """A user's credits. A past balance has no `expiring` and `blocked`."""
 
     user_id: str
     balance: int
@@ -112,7 +112,7 @@ class CheckoutSessionsBody(TypedDict):
 
 
 class Checks(TypedDict):
-    """`migrations` is `behind` while the database lacks one that this code brings."""
+    """`migrations` is `behind` while the database lacks one of this version."""
 
     database: NotRequired[Literal["behind", "ok", "unknown", "unreachable"]]
     migrations: NotRequired[Literal["behind", "ok", "unknown", "unreachable"]]
@@ -120,7 +120,7 @@ class Checks(TypedDict):
 
 
 class DefaultAnswer(TypedDict):
-    """`open_invoices`: what waits to be paid, and is tried with the card by `pay_open`."""
+    """`open_invoices` are unpaid; `pay_open` tries to pay them with the card."""
 
     id: str
     brand: str | None
@@ -245,7 +245,7 @@ class KeySet(TypedDict):
 
 
 class KnownUser(TypedDict):
-    """What other services may know."""
+    """A user, as other services may know them."""
 
     id: str
     email: str | None
@@ -265,7 +265,7 @@ class LookUpUsersBody(TypedDict):
 
 
 class OpenInvoice(TypedDict):
-    """Name what would be charged, in the currency's smallest unit."""
+    """An unpaid invoice, in the currency's smallest unit."""
 
     id: str
     amount_due: int
@@ -278,7 +278,7 @@ class PayInvoiceBody(TypedDict):
 
 
 class PaymentMethodAnswer(TypedDict):
-    """A stored card; what is none (a bank account, say) has none of a card's fields."""
+    """A stored card. Another method (a bank account, say) has none of a card's fields."""
 
     id: str
     brand: str | None
@@ -289,7 +289,7 @@ class PaymentMethodAnswer(TypedDict):
 
 
 class PlanAnswer(TypedDict):
-    """What is sold. `amount` is in the currency's smallest unit."""
+    """Something for sale. `amount` is in the currency's smallest unit."""
 
     code: str
     name: str
@@ -351,7 +351,9 @@ class ResumeSubscriptionBody(TypedDict):
 
 
 class ServerMetadata(TypedDict):
-    """RFC 8414, 2. We give no authorization codes and no ID tokens, so it names no endpoint for those."""
+    """RFC 8414, 2. It names no endpoints for authorization codes or ID tokens: this service issues
+    neither.
+    """
 
     issuer: str
     jwks_uri: str
@@ -360,7 +362,7 @@ class ServerMetadata(TypedDict):
 
 
 class SessionAnswer(TypedDict):
-    """A page of Stripe's on which the user pays. `credited`: what was paid there is in the balance."""
+    """A Stripe page on which the user pays. `credited` is true once its credits are in the balance."""
 
     id: str
     url: str | None
@@ -387,8 +389,8 @@ class StatusAnswer(TypedDict):
 
 
 class SubscriptionAnswer(TypedDict):
-    """`plan` was paid for last, `status` is Stripe's. `client_secret`: the user must confirm something
-    (3-D Secure).
+    """`plan` is the plan last paid for, `status` is Stripe's. With `client_secret` the user must confirm a
+    payment (3-D     Secure).
     """
 
     id: str

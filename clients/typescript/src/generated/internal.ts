@@ -11,7 +11,7 @@ export interface AddOperation {
   reference?: string | null;
   expires_at?: string | null;
   metadata?: Record<string, unknown> | null;
-  /** Belongs to this operation alone. */
+  /** For this operation only. */
   idempotency_key?: string;
 }
 
@@ -37,7 +37,7 @@ export interface AlertBody {
   threshold: number | null;
 }
 
-/** The credits that a user has. `expiring` and `blocked` are left out of a past balance. */
+/** A user's credits. A past balance has no `expiring` and `blocked`. */
 export interface BalanceAnswer {
   user_id: string;
   balance: number;
@@ -70,7 +70,7 @@ export interface CaptureOperation {
   description?: string | null;
   reference?: string | null;
   metadata?: Record<string, unknown> | null;
-  /** Belongs to this operation alone. */
+  /** For this operation only. */
   idempotency_key?: string;
 }
 
@@ -96,7 +96,7 @@ export interface ChangeSubscriptionBody {
   plan?: string | null;
   when?: "now" | "period_end" | null;
   resume?: boolean | null;
-  /** Null undoes what was planned. */
+  /** Null undoes a planned change. */
   next_plan?: null;
 }
 
@@ -111,14 +111,14 @@ export interface CheckoutSessionsBody {
   quantity?: number | null;
 }
 
-/** `migrations` is `behind` while the database lacks one that this code brings. */
+/** `migrations` is `behind` while the database lacks one of this version. */
 export interface Checks {
   database?: "behind" | "ok" | "unknown" | "unreachable";
   migrations?: "behind" | "ok" | "unknown" | "unreachable";
   redis?: "behind" | "ok" | "unknown" | "unreachable";
 }
 
-/** `open_invoices`: what waits to be paid, and is tried with the card by `pay_open`. */
+/** `open_invoices` are unpaid; `pay_open` tries to pay them with the card. */
 export interface DefaultAnswer {
   id: string;
   brand: string | null;
@@ -179,7 +179,7 @@ export interface HoldOperation {
   description?: string | null;
   reference?: string | null;
   metadata?: Record<string, unknown> | null;
-  /** Belongs to this operation alone. */
+  /** For this operation only. */
   idempotency_key?: string;
 }
 
@@ -243,7 +243,7 @@ export interface KeySet {
   keys: Array<Record<string, unknown>>;
 }
 
-/** What other services may know. */
+/** A user, as other services may know them. */
 export interface KnownUser {
   id: string;
   email: string | null;
@@ -262,7 +262,7 @@ export interface LookUpUsersBody {
   ids?: Array<string> | null;
 }
 
-/** Name what would be charged, in the currency's smallest unit. */
+/** An unpaid invoice, in the currency's smallest unit. */
 export interface OpenInvoice {
   id: string;
   amount_due: number;
@@ -274,7 +274,7 @@ export interface PayInvoiceBody {
   payment_method?: string | null;
 }
 
-/** A stored card; what is none (a bank account, say) has none of a card's fields. */
+/** A stored card. Another method (a bank account, say) has none of a card's fields. */
 export interface PaymentMethodAnswer {
   id: string;
   brand: string | null;
@@ -284,17 +284,17 @@ export interface PaymentMethodAnswer {
   default: boolean;
 }
 
-/** What is sold. `amount` is in the currency's smallest unit. */
+/** Something for sale. `amount` is in the currency's smallest unit. */
 export interface PlanAnswer {
   code: string;
   name: string;
   kind: "pack" | "subscription";
-  /** Of one pack, or of each period. */
+  /** Credits in one pack, or in each period. */
   credits: number;
   amount: number;
   currency: string;
   interval?: "day" | "month" | "week" | "year";
-  /** So many intervals are a period. */
+  /** How many intervals make a period. */
   interval_count?: number;
   trial_days?: number;
 }
@@ -319,7 +319,7 @@ export interface RefundOperation {
   transaction_id: string;
   amount?: number | null;
   description?: string | null;
-  /** Belongs to this operation alone. */
+  /** For this operation only. */
   idempotency_key?: string;
 }
 
@@ -332,7 +332,7 @@ export interface RefundCreditsBody {
 export interface ReleaseOperation {
   op: "release";
   hold_id: string;
-  /** Belongs to this operation alone. */
+  /** For this operation only. */
   idempotency_key?: string;
 }
 
@@ -349,7 +349,7 @@ export interface ResumeSubscriptionBody {
   user_id: string;
 }
 
-/** RFC 8414, 2. We give no authorization codes and no ID tokens, so it names no endpoint for those. */
+/** RFC 8414, 2. It names no endpoints for authorization codes or ID tokens: this service issues neither. */
 export interface ServerMetadata {
   /** The claim `iss` of every token: TOKEN_ISSUER. */
   issuer: string;
@@ -358,10 +358,10 @@ export interface ServerMetadata {
   grant_types_supported: Array<string>;
 }
 
-/** A page of Stripe's on which the user pays. `credited`: what was paid there is in the balance. */
+/** A Stripe page on which the user pays. `credited` is true once its credits are in the balance. */
 export interface SessionAnswer {
   id: string;
-  /** Null once it was paid or has expired. */
+  /** Null once it is paid or has expired. */
   url: string | null;
   expires_at: string | null;
   /** `open`, `complete` or `expired`. */
@@ -385,16 +385,17 @@ export interface StatusAnswer {
   credits: BalanceAnswer;
 }
 
-/** `plan` was paid for last, `status` is Stripe's. `client_secret`: the user must confirm something (3-D Secure). */
+/** `plan` is the plan last paid for, `status` is Stripe's. With `client_secret` the user must confirm a payment (3-D
+    Secure). */
 export interface SubscriptionAnswer {
   id: string;
   plan: string | null;
   status: string;
   current_period_end: string | null;
   cancel_at_period_end: boolean;
-  /** Follows with the period, or waits to be paid. */
+  /** The plan that follows this period, or waits to be paid. */
   next_plan?: string;
-  /** A change to it waits for its payment, and else expires. */
+  /** The plan of a change that waits for its payment and otherwise expires. */
   pending_plan?: string;
   pending_expires_at?: string;
   cancel_at?: string;
@@ -415,7 +416,7 @@ export interface TransactionAnswer {
   id: string;
   user_id: string;
   type: string;
-  /** Signed: negative where credits were taken. */
+  /** Negative if credits were taken. */
   amount: number;
   balance_after: number;
   held_after: number;
@@ -427,10 +428,10 @@ export interface TransactionAnswer {
   created_at: string;
   refund_of?: string;
   hold_id?: string;
-  /** Of a use by feature, until the user is erased. */
+  /** Set for uses by feature, until the user is erased. */
   feature?: string;
   quantity?: number;
-  /** The price of one when it was used. */
+  /** The price of one unit when it was used. */
   unit_price?: number;
 }
 
@@ -443,7 +444,7 @@ export interface UseOperation {
   description?: string | null;
   reference?: string | null;
   metadata?: Record<string, unknown> | null;
-  /** Belongs to this operation alone. */
+  /** For this operation only. */
   idempotency_key?: string;
 }
 

@@ -41,7 +41,7 @@ export interface AccessTokenInvalidProblem {
   request_id: string;
 }
 
-/** Two mailboxes claim this account: its credits cannot be spent until staff have decided. */
+/** Two addresses claim this account. Its credits cannot be spent until staff have decided. */
 export interface AccountContestedProblem {
   type: string;
   title: string;
@@ -133,7 +133,7 @@ export interface BodyTooLargeProblem {
   limit?: number;
 }
 
-/** The body ended early or is not framed as HTTP requires. */
+/** The body ended early or is not framed correctly. */
 export interface BodyUnreadableProblem {
   type: string;
   title: string;
@@ -143,7 +143,7 @@ export interface BodyUnreadableProblem {
   request_id: string;
 }
 
-/** This key may not give so many credits today: days are of UTC. */
+/** This key's daily budget is used up for that many credits. It starts again at midnight UTC. */
 export interface BudgetExceededProblem {
   type: string;
   title: string;
@@ -155,7 +155,7 @@ export interface BudgetExceededProblem {
   left: number;
 }
 
-/** This subscription is going to end. To keep and change it, send resume with true. */
+/** This subscription is set to end. To keep and change it, send `resume` as true. */
 export interface CancellationPendingProblem {
   type: string;
   title: string;
@@ -175,7 +175,7 @@ export interface CaptureExceedsHoldProblem {
   request_id: string;
 }
 
-/** Another change of this subscription waits for its payment. Pay it, or wait until it expires. */
+/** Another change to this subscription is waiting for payment. Pay it or let it expire first. */
 export interface ChangePendingProblem {
   type: string;
   title: string;
@@ -215,7 +215,7 @@ export interface EmailNotVerifiedProblem {
   request_id: string;
 }
 
-/** This is not an event of this Stripe account and mode. */
+/** This event does not belong to this Stripe account and mode. */
 export interface EventInvalidProblem {
   type: string;
   title: string;
@@ -225,7 +225,7 @@ export interface EventInvalidProblem {
   request_id: string;
 }
 
-/** The account has no such second factor. */
+/** Second factor not found. */
 export interface FactorNotFoundProblem {
   type: string;
   title: string;
@@ -235,7 +235,7 @@ export interface FactorNotFoundProblem {
   request_id: string;
 }
 
-/** There is no price for this feature. */
+/** Feature not found: it has no price. */
 export interface FeatureNotFoundProblem {
   type: string;
   title: string;
@@ -295,7 +295,7 @@ export interface GoogleUnavailableProblem {
   request_id: string;
 }
 
-/** There is no such hold. */
+/** Hold not found. */
 export interface HoldNotFoundProblem {
   type: string;
   title: string;
@@ -397,7 +397,7 @@ export interface LastLoginMethodProblem {
   request_id: string;
 }
 
-/** A subscription renews with this card alone. Store another one first, or end it. */
+/** This is the only card of a subscription that renews. Store another one or end it first. */
 export interface LastPaymentMethodProblem {
   type: string;
   title: string;
@@ -489,7 +489,7 @@ export interface NotAuthenticatedProblem {
   request_id: string;
 }
 
-/** There is nothing at this address. */
+/** Nothing was found at this address. */
 export interface NotFoundProblem {
   type: string;
   title: string;
@@ -581,7 +581,7 @@ export interface PaymentMethodRequiredProblem {
   request_id: string;
 }
 
-/** An invoice of this user's subscription is unpaid: until it is paid nothing can be spent. */
+/** An invoice for this user's subscription is unpaid. Credits cannot be spent until it is paid. */
 export interface PaymentOverdueProblem {
   type: string;
   title: string;
@@ -591,7 +591,7 @@ export interface PaymentOverdueProblem {
   request_id: string;
 }
 
-/** There is no such plan. */
+/** Plan not found. */
 export interface PlanNotFoundProblem {
   type: string;
   title: string;
@@ -692,7 +692,7 @@ export interface ServiceUnavailableProblem {
   request_id: string;
 }
 
-/** There is no such session. */
+/** Session not found. */
 export interface SessionNotFoundProblem {
   type: string;
   title: string;
@@ -762,7 +762,7 @@ export interface TokenInvalidProblem {
   request_id: string;
 }
 
-/** There is no such transaction. */
+/** Transaction not found. */
 export interface TransactionNotFoundProblem {
   type: string;
   title: string;
@@ -813,7 +813,7 @@ export interface UnsupportedMediaTypeProblem {
   request_id: string;
 }
 
-/** There is no such user. */
+/** User not found. */
 export interface UserNotFoundProblem {
   type: string;
   title: string;

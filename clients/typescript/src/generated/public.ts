@@ -1,6 +1,6 @@
 // Made by script/clients from the OpenAPI documents; edit those.
 
-/** Something that happened to the account, and where it came from, where that was a device. */
+/** Something that happened to the account, and the device that it came from, if any. */
 export interface ActivityItem {
   type: string;
   created_at: string;
@@ -13,7 +13,7 @@ export interface Address {
 }
 
 export interface AuthorizationURL {
-  /** Send the browser there, within 10 minutes. */
+  /** Send the browser here within 10 minutes. */
   authorization_url: string;
 }
 
@@ -26,13 +26,13 @@ export interface ChangeEmailBody {
 }
 
 export interface ChangePasswordBody {
-  /** 12 to 256 characters, any; no rule of composition. */
+  /** 12 to 256 characters of any kind. */
   new_password: string;
-  /** Left out by an account that has none: then the sign-in must be recent. */
+  /** Omit it if the account has no password; the sign-in must then be recent. */
   current_password?: string | null;
 }
 
-/** `migrations` is `behind` while the database lacks one that this code brings. */
+/** `migrations` is `behind` while the database lacks one of this version. */
 export interface Checks {
   database?: "behind" | "ok" | "unknown" | "unreachable";
   migrations?: "behind" | "ok" | "unknown" | "unreachable";
@@ -58,7 +58,7 @@ export interface Detail {
   detail: string;
 }
 
-/** Shown once. The secret is in all three. */
+/** Shown once. All three contain the secret. */
 export interface Enrolment {
   secret: string;
   otpauth_url: string;
@@ -68,7 +68,7 @@ export interface Enrolment {
 
 export interface ExchangeBody {
   code: string;
-  /** Where `google/login` was given a `code_challenge`. */
+  /** Needed if `google/login` was given a `code_challenge`. */
   code_verifier?: string | null;
 }
 
@@ -89,7 +89,7 @@ export interface FieldProblem {
 export interface GoogleCallbackBody {
   state: string;
   code?: string | null;
-  /** What Google sent in place of a code. */
+  /** What Google sent instead of a code. */
   error?: string | null;
 }
 
@@ -101,7 +101,7 @@ export interface GoogleTokenBody {
   id_token: string;
   /** Keep an account whose deletion is pending. Default: false. */
   cancel_deletion?: boolean;
-  /** What the last sign-in on this device answered. */
+  /** The one from the last sign-in on this device. */
   device_token?: string | null;
 }
 
@@ -110,7 +110,7 @@ export interface KeySet {
   keys: Array<Record<string, unknown>>;
 }
 
-/** One of the two. */
+/** Contains one of the two. */
 export interface LinkAnswer {
   authorization_url?: string;
   google_linked?: boolean;
@@ -125,18 +125,18 @@ export interface LoginBody {
   password: string;
   /** Keep an account whose deletion is pending. Default: false. */
   cancel_deletion?: boolean;
-  /** What the last sign-in on this device answered. */
+  /** The one from the last sign-in on this device. */
   device_token?: string | null;
 }
 
 export interface LoginMFABody {
   /** From the refusal `mfa_required`. */
   mfa_token: string;
-  /** Of the authenticator app, or a recovery code. */
+  /** From the authenticator app, or a recovery code. */
   code?: string | null;
   /** A passkey's answer to POST /v1/auth/passkey/options with this `mfa_token`. */
   credential?: Record<string, unknown> | null;
-  /** What the last sign-in on this device answered. */
+  /** The one from the last sign-in on this device. */
   device_token?: string | null;
 }
 
@@ -175,7 +175,7 @@ export interface PasskeyLoginBody {
   credential: Record<string, unknown>;
   /** Keep an account whose deletion is pending. Default: false. */
   cancel_deletion?: boolean;
-  /** What the last sign-in on this device answered. */
+  /** The one from the last sign-in on this device. */
   device_token?: string | null;
 }
 
@@ -193,7 +193,7 @@ export interface PasskeysBody {
 
 export interface PasswordResetBody {
   token: string;
-  /** 12 to 256 characters, any; no rule of composition. */
+  /** 12 to 256 characters of any kind. */
   new_password: string;
 }
 
@@ -201,7 +201,7 @@ export interface PasswordResetRequestBody {
   email: string;
 }
 
-/** All that is kept. Other sections may be added; credits are newest first, all else is in no order. */
+/** Everything stored about a user. More sections may be added. Credits are newest first; the rest is unordered. */
 export interface PersonalData {
   user: Record<string, unknown>;
   registrations: Array<Record<string, unknown>>;
@@ -213,7 +213,7 @@ export interface PersonalData {
   subscriptions: Array<Record<string, unknown>>;
 }
 
-/** All that a user sees of the own account. */
+/** Everything that users see of their own account. */
 export interface Profile {
   id: string;
   email: string | null;
@@ -229,14 +229,14 @@ export interface Profile {
 }
 
 export interface ProofToken {
-  /** It alone carries the proof, for five minutes. */
+  /** Only this token carries the proof, for five minutes. */
   access_token: string;
   token_type?: string;
-  /** Seconds that the access token lives. */
+  /** Seconds until the access token expires. */
   expires_in: number;
 }
 
-/** What anyone may know. Never an address. */
+/** A user, as anyone may know them. Never an address. */
 export interface PublicUser {
   id: string;
   display_name: string;
@@ -250,11 +250,11 @@ export interface ReadyAnswer {
 
 export interface ReauthenticateBody {
   password?: string | null;
-  /** Of the authenticator app, or a recovery code. */
+  /** From the authenticator app, or a recovery code. */
   code?: string | null;
   /** A passkey's answer to POST /v1/auth/passkey/options. */
   credential?: Record<string, unknown> | null;
-  /** Of the linked Google account, with a fresh nonce. */
+  /** From the linked Google account, with a fresh nonce. */
   id_token?: string | null;
 }
 
@@ -263,7 +263,7 @@ export interface Received {
 }
 
 export interface RecoveryCodes {
-  /** Each opens the account once. Empty where the account has some already. */
+  /** Each works once. Empty if the account already has some. */
   recovery_codes: Array<string>;
 }
 
@@ -277,7 +277,7 @@ export interface RefuseRegistrationBody {
 
 export interface RegisterBody {
   email: string;
-  /** 12 to 256 characters, any; no rule of composition. */
+  /** 12 to 256 characters of any kind. */
   password: string;
   display_name?: string;
   /** Language of the mails. Default: "en". */
@@ -288,7 +288,7 @@ export interface ResendVerificationBody {
   email: string;
 }
 
-/** RFC 8414, 2. We give no authorization codes and no ID tokens, so it names no endpoint for those. */
+/** RFC 8414, 2. It names no endpoints for authorization codes or ID tokens: this service issues neither. */
 export interface ServerMetadata {
   /** The claim `iss` of every token: TOKEN_ISSUER. */
   issuer: string;
@@ -299,15 +299,15 @@ export interface ServerMetadata {
 
 export interface SessionAnswer {
   id: string;
-  /** Whether it is the one that asks. */
+  /** True for the session that makes this call. */
   current: boolean;
-  /** Whether it is one of the admin, which staff have. */
+  /** True for a session in the admin, which only staff have. */
   admin: boolean;
   created_at: string;
   last_used_at: string;
   ip: string | null;
   user_agent: string;
-  /** How it was signed in: RFC 8176 values. */
+  /** How the user signed in: RFC 8176 values. */
   methods: Array<string>;
 }
 
@@ -326,14 +326,14 @@ export interface TOTPAnswer {
 export interface Tokens {
   /** Send it as `Authorization: Bearer ...`. */
   access_token: string;
-  /** Exchange it at POST /v1/auth/refresh. It is used once. */
+  /** Exchange it at POST /v1/auth/refresh. It works once. */
   refresh_token: string;
   token_type?: string;
-  /** Seconds that the access token lives. */
+  /** Seconds until the access token expires. */
   expires_in: number;
-  /** Seconds that the refresh token lives if it is not used. */
+  /** Seconds until the refresh token expires if it is not used. */
   refresh_expires_in: number;
-  /** Of a sign-in alone. Keep it when the session ends, and send it with the next one. */
+  /** Only after a sign-in. Keep it when the session ends, and send it with the next sign-in. */
   device_token?: string;
 }
 
@@ -347,7 +347,7 @@ export interface VerifiedEmail {
 }
 
 export interface VerifyEmailBody {
-  /** From the link; or else `email` and `code`. */
+  /** From the link. Send it, or `email` and `code`. */
   token?: string | null;
   email?: string | null;
   /** 8 letters, valid for 15 minutes and 5 tries. */
