@@ -95,7 +95,7 @@ class TestHelp:
         text = CommandLine(["manage.py", "help"]).main_help_text()
         places = [text.index(f"\n{area}\n") for area in AREAS]
         assert places == sorted(places)
-        ours, others = text.split("Of Django and packages")
+        ours, others = text.split("From Django and packages")
         assert [name for name in OURS if f"\n  {name} " not in ours] == []
         assert "collectstatic" in others
         assert max(map(len, text.splitlines())) <= 110

@@ -158,7 +158,8 @@ def test_what_django_does_around_each_request_is_left_to_ours(settings: Any) -> 
     With DEBUG, or a cache that has something to close, two of them would be needed.
     """
     program = """if True:
-        import config
+        import django
+        django.setup()
         from django.core import cache, signals
         import django.db as db
         for signal, receiver in (

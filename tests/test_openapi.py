@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from tests.surface import routes_of
 LISTENERS = ["public", "internal"]
 
 
+@cache
 def document(listener: str) -> dict[str, Any]:
     return dict(ListenerClient(listener).get("/v1/schema").json())
 

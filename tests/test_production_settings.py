@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from accounts.service_keys.form import generate
+from tests.settings_process import load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 10
@@ -22,7 +23,7 @@ SECRETS = (
     "FIELD_ENCRYPTION_KEYS",
 )
 PREFIX = {"JWT_KEYS": "k1:HS256:", "REFRESH_TOKEN_KEYS": "k1:", "FIELD_ENCRYPTION_KEYS": "k1:"}
-LOAD_SETTINGS = ("-c", "from django.conf import settings; settings.DEBUG")
+LOAD_SETTINGS: tuple[str, ...] = ()  # no program: a process that reads the settings and ends
 CHECK = ("manage.py", "check")
 SERVE = (
     "-m",
@@ -61,6 +62,8 @@ def fresh() -> str:
 
 
 def run(program: tuple[str, ...], environment: dict[str, str]) -> tuple[int, str]:
+    if program == LOAD_SETTINGS:
+        return load_settings(environment)
     before = processor_seconds()
     done = subprocess.run(
         [sys.executable, *program],

@@ -105,6 +105,7 @@ INSTALLED_APPS = [
     "accounts",
     "credits",
     "billing",
+    "config",
 ]
 
 # ---------------------------------------------------------------- Redis or Valkey: limits and the queue, never truth

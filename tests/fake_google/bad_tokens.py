@@ -105,7 +105,7 @@ def forgeries(google: Provider, claims: dict[str, Any]) -> Iterator[tuple[str, s
     pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     kid = google.key["kid"]
     curve = ec.generate_private_key(ec.SECP256R1())
-    signing = jwt.PyJWK(google.key, "RS256").key
+    signing = google.signing
     yield "another key", google.forge(claims, key=FOREIGN_KEY)
     yield "unknown key id", google.forge(claims, header={"kid": "unknown"})
     yield "no key id", jwt.encode(claims, signing, "RS256")

@@ -36,6 +36,7 @@ class Provider:
         self.url, self.clients = url, clients
         self.http = httpx.Client(base_url=url, timeout=10)
         self.key: dict[str, Any] = httpx.get(f"{url}/control/key").json()
+        self.signing = jwt.PyJWK(self.key, "RS256").key  # once: to load one is to check it, 40 ms
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -85,7 +86,7 @@ class Provider:
 
     def forge(self, claims: dict[str, Any], *, header: dict[str, Any] | None = None, key: Any = None) -> str:
         """Signed with RS256 by the provider's own key, or another."""
-        signing = key if key is not None else jwt.PyJWK(self.key, "RS256").key
+        signing = key if key is not None else self.signing
         text = json.dumps(claims).encode()  # whatever it is: PyJWT's own encode refuses some
         return jwt.PyJWS().encode(text, signing, "RS256", headers={"kid": self.key["kid"], **(header or {})})
 
