@@ -4,6 +4,7 @@ What it is told goes on to the browser as it is, refusals included: they are pro
 """
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import wraps
 from typing import Any
 
@@ -13,7 +14,9 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 SECONDS = (1, 15)  # to connect, to answer: checkout waits for Stripe, up to 10 s
 PASSED_ON = ("Retry-After", "Idempotency-Replayed")
+ASKED = "X-Asked"  # tells the page which calls were behind its own: a shop that sells something would not
 View = Callable[..., HttpResponse]
+_asked: ContextVar[list[str]] = ContextVar("asked")
 
 
 def ask(method: str, path: str, *, idempotency_key: str | None = None, **arguments: Any) -> requests.Response:
@@ -22,7 +25,22 @@ def ask(method: str, path: str, *, idempotency_key: str | None = None, **argumen
     if idempotency_key is not None:
         headers["Idempotency-Key"] = idempotency_key
     url = f"{settings.DEMO_INTERNAL_URL}{path}"  # type: ignore[misc]
-    return requests.request(method, url, headers=headers, timeout=SECONDS, **arguments)
+    answer = requests.request(method, url, headers=headers, timeout=SECONDS, **arguments)
+    _asked.set([*_asked.get([]), f"{method} {path} {answer.status_code}"])
+    return answer
+
+
+def telling(view: View) -> View:
+    """The view, with the calls of the internal API that it took in a header."""
+
+    @wraps(view)
+    def told(request: HttpRequest, **arguments: Any) -> HttpResponse:
+        _asked.set([])
+        response = view(request, **arguments)
+        response.headers[ASKED] = ", ".join(_asked.get())
+        return response
+
+    return told
 
 
 def for_user(method: str) -> Callable[[View], View]:
@@ -46,7 +64,7 @@ def for_user(method: str) -> Callable[[View], View]:
             except requests.RequestException:
                 return problem(503, "service_unavailable", "The internal listener does not answer.")
 
-        return guarded
+        return telling(guarded)
 
     return decorate
 

@@ -11,12 +11,13 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 from requests import RequestException
 
-from config.demo.neighbour import ask, for_user, pass_on, problem
+from config.demo.neighbour import ask, for_user, pass_on, problem, telling
 
 CREDITS_OF_A_PICTURE = 30
 
 
 @require_safe
+@telling
 def plans(request: HttpRequest) -> HttpResponse:
     """What is sold; anybody may look."""
     try:

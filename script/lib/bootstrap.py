@@ -23,6 +23,7 @@ PYTHON = ENVIRONMENT / "bin" / "python"
 RECORD = ENVIRONMENT / "installed.json"
 BASE, DEVELOPMENT, EMBEDDED = "requirements.txt", "requirements-dev.txt", "requirements-embedded.txt"
 GOOGLE = "requirements-google.txt"  # the provider in Google's place
+DEMO = "requirements-demo.txt"  # what clients/python needs
 
 
 def main(command: str, *arguments: str) -> None:
@@ -39,6 +40,8 @@ def main(command: str, *arguments: str) -> None:
 def needed_by(command: str, arguments: Sequence[str] = ()) -> list[str]:
     if command == "check":
         return [BASE, DEVELOPMENT, EMBEDDED]
+    if command == "demo":
+        return [BASE, DEMO]
     external = os.environ.get("DATABASE_URL") and os.environ.get("REDIS_URL")
     return [BASE, *([] if external else [EMBEDDED]), *([GOOGLE] if "--with-google" in arguments else [])]
 

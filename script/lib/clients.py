@@ -1,5 +1,6 @@
 """Write the generated half of clients/ (`script/clients`): what the OpenAPI documents and clients/events.toml say, as
-types of Python and TypeScript, and Python's synchronous client as the asynchronous one without its `await`.
+types of Python and TypeScript, and Python's synchronous client as the asynchronous one without its `await`. The built
+TypeScript client is written to where the page of /demo loads it.
 """
 
 import json
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,8 +22,11 @@ from client_shapes import Events, Shapes  # noqa: E402
 LISTENERS = ("public", "internal")
 PYTHON = Path("clients/python/src/auth_service_client")
 TYPESCRIPT = Path("clients/typescript/src/generated")
+DEMO = Path("config/demo/static/demo/client")
 STDIN = PYTHON / "made.py"  # whose place tells ruff what is ours
 SOURCE = "Made by script/clients from the OpenAPI documents; edit those."
+# The modules behind `createClient`; the others are for services.
+PAGE = {"errors", "http", "index", "passkeys", "session"}
 # From the asynchronous client to the synchronous one, in this order.
 SYNCHRONOUS = (
     (r"\bAsync(?=[A-Z])", ""),
@@ -56,6 +61,16 @@ def files() -> dict[Path, str]:
     }
 
 
+def modules(built: Path) -> dict[Path, str]:
+    """Return what /demo loads of the TypeScript client, out of what it was built to, without source maps."""
+    texts = {path: path.read_text() for path in sorted(built.glob("*.js"))}
+    return {
+        DEMO / path.name: text.partition("//# sourceMappingURL")[0]
+        for path, text in texts.items()
+        if path.stem in PAGE
+    }
+
+
 def synchronous(source: str) -> str:
     for pattern, replacement in SYNCHRONOUS:
         source = re.sub(pattern, replacement, source)
@@ -79,8 +94,18 @@ def _formatted(source: str) -> str:
     return source
 
 
+def build() -> dict[Path, str]:
+    """Return `modules` of what the compiler of the tests makes of clients/typescript."""
+    from tests.clients.packages import NODE, copied, node_packages, run
+
+    with TemporaryDirectory() as directory:
+        source = copied(ROOT / "clients" / "typescript", Path(directory))
+        run([NODE, node_packages() / "typescript" / "bin" / "tsc", "--project", "."], source)
+        return modules(source / "dist")
+
+
 def main() -> None:
-    for path, text in files().items():
+    for path, text in {**files(), **build()}.items():
         (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
         (ROOT / path).write_text(text)
         print(path)

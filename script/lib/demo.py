@@ -1,4 +1,4 @@
-"""The product's story over HTTP, each answer checked: what `script/demo` does. Standard library only."""
+"""Tell the story of the product over HTTP, each answer checked: `script/demo`. A service calls by clients/python."""
 
 import os
 import re
@@ -12,13 +12,15 @@ from email.policy import default as modern
 from pathlib import Path
 from typing import Any
 
-from demo_client import Answer, Client, Unexpected, shortened
+from demo_client import Answer, Public, Unexpected, Wire, expect, shortened
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT))
+sys.path += [str(ROOT), str(ROOT / "clients" / "python" / "src")]
 
 import demo_browser  # noqa: E402
 import dev_env  # noqa: E402
+from auth_service_client import AuthServiceError, Client  # noqa: E402
+from auth_service_client.problems import InsufficientCredits  # noqa: E402
 
 BROWSER = "--browser"
 MAIL_PATIENCE_SECONDS = 30.0
@@ -32,15 +34,14 @@ def main(arguments: list[str]) -> int:
     settings = {**known_secrets(directory), **os.environ}
     if arguments:
         return demo_browser.run(settings, directory)
-    public = Client(f"http://127.0.0.1:{settings.get('PORT', '8000')}")
-    internal = Client(
-        f"http://127.0.0.1:{settings.get('INTERNAL_PORT', '8001')}",
-        {"X-API-Key": settings["INTERNAL_API_KEY"]},
-    )
+    wire = Wire()
+    public = Public(f"http://127.0.0.1:{settings.get('PORT', '8000')}", wire)
+    internal = f"http://127.0.0.1:{settings.get('INTERNAL_PORT', '8001')}"
+    service = Client(internal, settings["INTERNAL_API_KEY"], http=wire.http, patience=10)
     try:
         user_id = sign_up_and_in(public, directory / "mail")
-        give_and_spend(internal, user_id)
-    except Unexpected as problem:
+        give_and_spend(service, user_id, wire)
+    except (Unexpected, AuthServiceError) as problem:
         print(f"\nThe demo stops here: {problem}", file=sys.stderr)
         return 1
     print("\nAll answers were as they should be.")
@@ -56,7 +57,7 @@ def known_secrets(directory: Path) -> dict[str, str]:
         )
 
 
-def sign_up_and_in(public: Client, mails: Path) -> str:
+def sign_up_and_in(public: Public, mails: Path) -> str:
     """A person registers, verifies the address, signs in and stays signed in; returns the id."""
     email, password = f"demo-{uuid.uuid4().hex[:12]}@example.com", secrets.token_urlsafe(18)
 
@@ -80,41 +81,54 @@ def sign_up_and_in(public: Client, mails: Path) -> str:
 
     title("and renews the tokens")
     renewed = public.post("/v1/auth/refresh", {"refresh_token": tokens["refresh_token"]}).expect(200)
-    renewed.differs_from(tokens, "refresh_token")
+    if renewed["refresh_token"] == tokens["refresh_token"]:
+        raise Unexpected("refresh_token should be a new one")
     me(public, renewed).expect(200, id=profile["id"])
     return str(profile["id"])
 
 
-def me(public: Client, tokens: Answer) -> Answer:
+def me(public: Public, tokens: Answer) -> Answer:
     return public.get("/v1/auth/me", headers={"Authorization": f"Bearer {tokens['access_token']}"})
 
 
-def give_and_spend(internal: Client, user_id: str) -> None:
+def give_and_spend(service: Client, user_id: str, wire: Wire) -> None:
     """Another service, with its API key, on the internal listener."""
     title("A service gives 100 credits")
-    gift = {"user_id": user_id, "amount": 100, "description": "Welcome"}
-    internal.post("/v1/credits/add", gift, headers=fresh_key()).expect(201, amount=100, balance_after=100)
+    gift = service.credits.add(user_id=user_id, amount=100, description="Welcome")
+    expect(gift, amount=100, balance_after=100)
 
     title("uses 30 of them")
-    use, key = {"user_id": user_id, "amount": 30, "description": "One picture"}, fresh_key()
-    first = internal.post("/v1/credits/use", use, headers=key).expect(201, amount=-30, balance_after=70)
+    key = str(uuid.uuid4())
+    first = service.credits.use(user_id=user_id, amount=30, description="One picture", idempotency_key=key)
+    expect(first, amount=-30, balance_after=70)
 
     title("repeats that with the same key, as after a lost answer: one charge")
-    again = internal.post("/v1/credits/use", use, headers=key).expect(201, id=first["id"], balance_after=70)
-    again.expect_header("Idempotency-Replayed", "true")
+    again = service.credits.use(user_id=user_id, amount=30, description="One picture", idempotency_key=key)
+    expect(again, id=first["id"], balance_after=70)
+    if not wire.replayed:
+        raise Unexpected("the header Idempotency-Replayed is missing")
 
     title("tries to use more than there is")
-    too_much = internal.post("/v1/credits/use", {"user_id": user_id, "amount": 1000}, headers=fresh_key())
-    too_much.expect(402, code="insufficient_credits", available=70, required=1000)
+    use_too_much(service, user_id)
+
+    title("holds 50 while it works, and captures the 20 that the work has cost")
+    with service.hold(user_id=user_id, amount=50, description="An answer") as hold:
+        hold.capture(amount=20)
 
     title("and reads the balance and the history")
-    internal.get(f"/v1/credits/balance?user_id={user_id}").expect(200, balance=70, available=70)
-    history = internal.get(f"/v1/credits/transactions?user_id={user_id}").expect(200)
-    history.expect_rows([("use", -30), ("bonus", 100)])
+    expect(service.credits.balance(user_id=user_id), balance=50, available=50, held=0)
+    history = [(row["type"], row["amount"]) for row in service.credits.transactions(user_id=user_id)]
+    if history != [("use", -20), ("hold", 0), ("use", -30), ("bonus", 100)]:
+        raise Unexpected(f"the history is {history}")
 
 
-def fresh_key() -> dict[str, str]:
-    return {"Idempotency-Key": str(uuid.uuid4())}
+def use_too_much(service: Client, user_id: str) -> None:
+    try:
+        service.credits.use(user_id=user_id, amount=1000)
+    except InsufficientCredits as refusal:
+        expect({"available": refusal.available, "required": refusal.required}, available=70, required=1000)
+    else:
+        raise Unexpected("1000 credits could be used")
 
 
 def title(text: str) -> None:

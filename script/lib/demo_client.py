@@ -1,13 +1,13 @@
-"""A client of the service for `script/demo`: shows each request and its answer, and checks what came back."""
+"""Show each request of `script/demo` and its answer, and check what came back."""
 
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
-from email.message import Message
 from typing import Any, Self
 
-SECRET_FIELDS = {"password", "token", "access_token", "refresh_token"}
+import httpx
+
+SECRET_FIELDS = {"password", "token", "access_token", "refresh_token", "device_token"}
+SHOWN_HEADERS = ("X-API-Key", "Authorization", "Idempotency-Key")
 SECRET_HEADERS = {"X-API-Key", "Authorization"}
 TIMEOUT_SECONDS = 20
 
@@ -17,8 +17,8 @@ class Unexpected(Exception):
 
 
 class Answer:
-    def __init__(self, status: int, headers: Message, body: dict[str, Any]) -> None:
-        self.status, self.headers, self.body = status, headers, body
+    def __init__(self, status: int, body: dict[str, Any]) -> None:
+        self.status, self.body = status, body
 
     def __getitem__(self, field: str) -> Any:
         if field not in self.body:
@@ -28,82 +28,70 @@ class Answer:
     def expect(self, status: int, /, **fields: object) -> Self:
         if self.status != status:
             raise Unexpected(f"status {status} was expected, not {self.status}")
-        for name, value in fields.items():
-            if self[name] != value:
-                raise Unexpected(f"{name} should be {value!r}, not {self[name]!r}")
+        expect(self.body, **fields)
         return self
 
-    def expect_header(self, name: str, value: str) -> None:
-        if self.headers[name] != value:
-            raise Unexpected(f"the header {name} should be {value!r}, not {self.headers[name]!r}")
 
-    def expect_rows(self, rows: list[tuple[str, int]]) -> None:
-        found = [(row["type"], row["amount"]) for row in self["results"]]
-        if found != rows:
-            raise Unexpected(f"the history should be {rows}, not {found}")
-
-    def differs_from(self, other: "Answer", field: str) -> None:
-        if self[field] == other[field]:
-            raise Unexpected(f"{field} should be a new one")
+def expect(body: Mapping[str, Any], **fields: object) -> None:
+    """Raise Unexpected where the document says otherwise."""
+    for name, value in fields.items():
+        if body.get(name) != value:
+            raise Unexpected(f"{name} should be {value!r}, not {body.get(name)!r}")
 
 
-class Client:
-    def __init__(self, base: str, headers: Mapping[str, str] | None = None) -> None:
-        self._base = base
-        self._headers = dict(headers or {})
+class Wire:
+    """`http` shows all that goes over it; `replayed` tells whether its last answer was given before."""
 
-    def get(self, path: str, *, headers: Mapping[str, str] | None = None) -> Answer:
-        return self._send(path, None, headers or {})
+    def __init__(self) -> None:
+        self.replayed = False
+        hooks: dict[str, list[Any]] = {"request": [show_request], "response": [self._answered]}
+        self.http = httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False, event_hooks=hooks)
 
-    def post(self, path: str, body: dict[str, Any], *, headers: Mapping[str, str] | None = None) -> Answer:
-        return self._send(path, body, headers or {})
-
-    def _send(self, path: str, body: dict[str, Any] | None, headers: Mapping[str, str]) -> Answer:
-        sent = {**self._headers, **headers}
-        show_request(f"{'GET' if body is None else 'POST'} {self._base}{path}", sent, body)
-        data = None if body is None else json.dumps(body).encode()
-        content = {} if body is None else {"Content-Type": "application/json"}
-        request = urllib.request.Request(self._base + path, data, {**content, **sent})  # noqa: S310  (http, by us)
-        answer = receive(request)
-        show_answer(answer)
-        return answer
+    def _answered(self, response: httpx.Response) -> None:
+        response.read()
+        self.replayed = "Idempotency-Replayed" in response.headers
+        replayed = "  (Idempotency-Replayed: true)" if self.replayed else ""
+        print(f"  -> {response.status_code}{replayed}")
+        if response.content:
+            print(f"    {readable(response.content)}")
 
 
-def receive(request: urllib.request.Request) -> Answer:
-    """Answers of every status alike."""
+class Public:
+    """The public listener, as a front end calls it; clients/typescript is its client, and this is not."""
+
+    def __init__(self, base: str, wire: Wire) -> None:
+        self._base, self._http = base, wire.http
+
+    def get(self, path: str, *, headers: Mapping[str, str]) -> Answer:
+        return self._send("GET", path, headers=headers)
+
+    def post(self, path: str, body: dict[str, Any]) -> Answer:
+        return self._send("POST", path, json=body)
+
+    def _send(self, method: str, path: str, **sent: Any) -> Answer:
+        try:
+            response = self._http.request(method, self._base + path, **sent)
+            return Answer(response.status_code, response.json())
+        except httpx.TransportError as error:
+            raise Unexpected(f"{self._base} does not answer ({error}); is script/server running?") from None
+        except ValueError:
+            raise Unexpected("the answer is not JSON") from None
+
+
+def show_request(request: httpx.Request) -> None:
+    print(f"  {request.method} {request.url}")
+    for name in SHOWN_HEADERS:
+        if value := request.headers.get(name):
+            print(f"    {name}: {shortened(value) if name in SECRET_HEADERS else value}")
+    if request.content:
+        print(f"    {readable(request.content)}")
+
+
+def readable(content: bytes) -> str:
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
-            return Answer(response.status, response.headers, json.load(response))
-    except urllib.error.HTTPError as refusal:
-        return Answer(refusal.code, refusal.headers, problem(refusal.read()))
-    except OSError as error:
-        raise Unexpected(f"{request.host} does not answer ({error}); is script/server running?") from None
+        body = json.loads(content)
     except ValueError:
-        raise Unexpected("the answer is not JSON") from None
-
-
-def problem(body: bytes) -> dict[str, Any]:
-    try:
-        document: dict[str, Any] = json.loads(body)
-    except ValueError:
-        return {"body": body.decode(errors="replace")[:200]}
-    return document
-
-
-def show_request(line: str, headers: Mapping[str, str], body: dict[str, Any] | None) -> None:
-    print(f"  {line}")
-    for name, value in headers.items():
-        print(f"    {name}: {shortened(value) if name in SECRET_HEADERS else value}")
-    if body is not None:
-        print(f"    {readable(body)}")
-
-
-def show_answer(answer: Answer) -> None:
-    replayed = "  (Idempotency-Replayed: true)" if answer.headers["Idempotency-Replayed"] else ""
-    print(f"  -> {answer.status}{replayed}\n    {readable(answer.body)}")
-
-
-def readable(body: dict[str, Any]) -> str:
+        return content.decode(errors="replace")[:200]
     safe = {name: shortened(value) if name in SECRET_FIELDS else value for name, value in body.items()}
     return json.dumps(safe, ensure_ascii=False)
 

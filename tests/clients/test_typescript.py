@@ -14,6 +14,7 @@ import httpx
 import pytest
 from django.db import transaction
 
+import clients
 from accounts import sessions
 from accounts.models import User
 from accounts.tests.strangers import closed_port
@@ -67,6 +68,13 @@ def test_the_package_has_code_and_types_for_each_way_in_and_needs_nothing(packed
 def test_its_version_is_the_services(packed: Path) -> None:
     said = json.loads((packed / "package.json").read_text())
     assert f'version = "{said["version"]}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_the_page_of_the_demo_loads_the_client_as_it_is_built(packed: Path) -> None:
+    made = clients.modules(packed / "dist")
+    assert {path.name for path in (ROOT / clients.DEMO).iterdir()} == {path.name for path in made}
+    stale = [str(path) for path, text in made.items() if (ROOT / path).read_text() != text]
+    assert stale == [], "script/clients writes them"
 
 
 @pytest.fixture

@@ -1,15 +1,13 @@
-// The own account: profile, address, password, Google, export, deletion, and what has happened.
+// The account: profile, address, password, Google, export, deletion, and what has happened.
 
-import { call, forgetTokens } from "./api.js";
+import { auth, proven } from "./api.js";
 import { watch } from "./inbox.js";
 import { day, fill, find, make, onClick, onSubmit, row, say, show } from "./view.js";
 
 let me = null;
-let leave = null;
+const changed = () => document.dispatchEvent(new CustomEvent("account-changed"));
 
-/** `signedOut(text)` shows the page of nobody. */
-export function start(signedOut) {
-  leave = signedOut;
+export function start() {
   onSubmit(find("profile"), changeProfile);
   onSubmit(find("address"), changeAddress);
   onSubmit(find("password"), changePassword);
@@ -17,13 +15,13 @@ export function start(signedOut) {
   onClick(find("google-unlink"), unlinkGoogle);
   onClick(find("export"), exportData);
   onSubmit(find("delete"), deleteAccount);
-  onClick(find("sign-out"), () => signOut("/v1/auth/logout"));
-  onClick(find("sign-out-everywhere"), () => signOut("/v1/auth/logout-all"));
+  onClick(find("sign-out"), () => leave(auth.signOut()));
+  onClick(find("sign-out-everywhere"), () => leave(auth.signOutEverywhere()));
 }
 
 /** Who is signed in. An address that is not verified opens the status alone; the rest is 403 `email_not_verified`. */
 export async function load() {
-  const status = await call("GET", "/v1/auth/me/status");
+  const status = await auth.account.status();
   find("who").textContent = status.email;
   show(find("unverified"), !status.email_verified);
   show(find("verify-part"), !status.email_verified);
@@ -31,7 +29,7 @@ export async function load() {
   find("verify").elements.email.value = status.email;
   find("inbox").elements.to.value = status.email;
   if (!status.email_verified) return false;
-  me = await call("GET", "/v1/auth/me");
+  me = await auth.account.get();
   showProfile();
   await loadActivity();
   return true;
@@ -48,37 +46,38 @@ function showProfile() {
 }
 
 async function changeProfile(fields) {
-  me = await call("PATCH", "/v1/auth/me", { body: fields });
+  me = await auth.account.update(fields);
   showProfile();
   say("Saved.");
 }
 
 /** The link in the mail to the new address confirms it; that ends every session, this one too. */
 async function changeAddress(fields) {
-  say((await call("POST", "/v1/auth/change-email", { body: fields })).detail);
+  say((await proven(() => auth.account.changeEmail(fields))).detail);
   await watch(fields.new_email);
 }
 
 async function changePassword(fields) {
   if (!me.has_password) delete fields.current_password;
-  await call("POST", "/v1/auth/change-password", { body: fields });
+  await proven(() => auth.password.change(fields));
   find("password").reset();
-  say("The password is changed. All other sessions have ended.");
-  document.dispatchEvent(new CustomEvent("account-changed"));
+  say("The password is changed. You are signed out everywhere else.");
+  changed();
 }
 
 async function linkGoogle() {
-  location.assign((await call("POST", "/v1/auth/google/link", { body: {} })).authorization_url);
+  const { authorization_url } = await proven(() => auth.call("POST", "google/link", { body: {} }));
+  location.assign(authorization_url);
 }
 
 async function unlinkGoogle() {
-  await call("POST", "/v1/auth/google/unlink");
-  say("Google opens this account no more.");
-  document.dispatchEvent(new CustomEvent("account-changed"));
+  await proven(() => auth.call("POST", "google/unlink"));
+  say("Google is unlinked.");
+  changed();
 }
 
 async function exportData() {
-  const data = JSON.stringify(await call("GET", "/v1/auth/me/export"), null, 2);
+  const data = JSON.stringify(await proven(() => auth.account.export()), null, 2);
   const url = URL.createObjectURL(new Blob([data], { type: "application/json" }));
   make("a", { href: url, download: "my-data.json" }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
@@ -87,20 +86,18 @@ async function exportData() {
 }
 
 async function deleteAccount() {
-  const { deletes_at } = await call("DELETE", "/v1/auth/me");
+  const { deletes_at } = await proven(() => auth.account.delete());
   find("delete").reset();
-  forgetTokens();
-  leave(`The account will be deleted on ${day(deletes_at)}. Signing in until then can keep it.`);
+  say(`The account will be deleted on ${day(deletes_at)}. Sign in before then to keep it.`);
 }
 
-async function signOut(path) {
-  await call("POST", path);
-  forgetTokens();
-  leave("Signed out.");
+async function leave(signingOut) {
+  await signingOut;
+  say("Signed out.");
 }
 
 async function loadActivity() {
-  const { results } = await call("GET", "/v1/auth/me/activity?limit=8");
+  const { results } = await auth.account.activity({ limit: 8 });
   fill(find("activity"), results.map(eventRow), "Nothing yet.");
 }
 

@@ -1,7 +1,6 @@
 // Second factors: authenticator app, recovery codes, passkeys. All of it needs a recent sign-in.
 
-import { call } from "./api.js";
-import * as passkeys from "./passkeys.js";
+import { auth, proven } from "./api.js";
 import { button, day, fill, find, make, onClick, onSubmit, row, say, show } from "./view.js";
 
 const changed = () => document.dispatchEvent(new CustomEvent("account-changed"));
@@ -10,7 +9,7 @@ export function start() {
   onClick(find("factors-show"), load);
   onClick(find("totp-add"), addTOTP);
   onSubmit(find("totp-confirm"), confirmTOTP);
-  onClick(find("totp-remove"), () => remove("/v1/auth/mfa/totp"));
+  onClick(find("totp-remove"), () => remove(() => auth.factors.removeApp()));
   onSubmit(find("passkey-add"), addPasskey);
   onClick(find("codes-renew"), renewCodes);
 }
@@ -24,19 +23,19 @@ export function reset() {
 }
 
 export async function load() {
-  const { totp, passkeys: known, recovery_codes_left: left, enabled } = await call("GET", "/v1/auth/mfa");
+  const { totp, passkeys, recovery_codes_left: left, enabled } = await proven(() => auth.factors.list());
   show(find("factors-show"), false);
   show(find("factors-list"));
   find("totp-state").textContent = totp ? `Added ${day(totp.created_at)}.` : "None.";
   show(find("totp-add"), !totp);
   show(find("totp-remove"), Boolean(totp));
-  fill(find("passkeys"), known.map(passkeyRow), "None.");
+  fill(find("passkeys"), passkeys.map(passkeyRow), "None.");
   find("codes-left").textContent = enabled ? `${left} left.` : "They come with the first factor.";
   show(find("codes-renew"), enabled);
 }
 
 async function addTOTP() {
-  const { qr_svg, secret, otpauth_url } = await call("POST", "/v1/auth/mfa/totp");
+  const { qr_svg, secret, otpauth_url } = await proven(() => auth.factors.startApp());
   // As an image: the SVG is text of the API, and stays outside of this page's markup.
   find("totp-picture").src = `data:image/svg+xml,${encodeURIComponent(qr_svg)}`;
   find("totp-secret").textContent = secret.match(/.{1,4}/g).join(" ");
@@ -45,20 +44,18 @@ async function addTOTP() {
   find("totp-confirm").elements.code.focus();
 }
 
-async function confirmTOTP(fields) {
-  const { recovery_codes: codes } = await call("POST", "/v1/auth/mfa/totp/confirm", { body: fields });
+async function confirmTOTP({ code }) {
+  const { recovery_codes: codes } = await proven(() => auth.factors.confirmApp(code));
   find("totp-confirm").reset();
   show(find("totp-confirm"), false);
   find("totp-picture").removeAttribute("src");
-  await added("The authenticator app is added: signing in takes two steps now.", codes);
+  await added("The authenticator app is added. Two-step sign-in is on.", codes);
 }
 
 async function addPasskey({ name }) {
-  const options = await call("POST", "/v1/auth/mfa/passkeys/options");
-  const body = { credential: await passkeys.create(options), name };
-  const { recovery_codes: codes } = await call("POST", "/v1/auth/mfa/passkeys", { body });
+  const { recovery_codes: codes } = await proven(() => auth.factors.addPasskey(name));
   find("passkey-add").reset();
-  await added("The passkey is added. It also signs in by itself.", codes);
+  await added("The passkey is added. You can also sign in with it alone.", codes);
 }
 
 async function added(text, codes) {
@@ -76,18 +73,18 @@ function showCodes(codes) {
 }
 
 async function renewCodes() {
-  showCodes((await call("POST", "/v1/auth/mfa/recovery-codes")).recovery_codes);
+  showCodes((await proven(() => auth.factors.newRecoveryCodes())).recovery_codes);
   await load();
 }
 
 function passkeyRow({ id, name, created_at }) {
-  const path = `/v1/auth/mfa/passkeys/${id}`;
-  const gone = button("Remove", () => remove(path), { label: `Remove ${name}`, place: find("factors") });
+  const act = () => remove(() => auth.factors.removePasskey(id));
+  const gone = button("Remove", act, { label: `Remove ${name}`, place: find("factors") });
   return row(name || "Passkey", `Added ${day(created_at)}`, gone);
 }
 
-async function remove(path) {
-  await call("DELETE", path);
+async function remove(call) {
+  await proven(call);
   await load();
   changed();
   say("Removed.");

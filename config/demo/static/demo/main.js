@@ -1,16 +1,18 @@
 // The page: who is here, and which parts they see. Each part has a module of its own; api.js does the calling.
 
 import * as account from "./account.js";
-import { hasSession, onReauthentication } from "./api.js";
+import { auth, onReauthentication } from "./api.js";
+import { SignedOut } from "./client/index.js";
 import * as factors from "./factors.js";
 import * as inbox from "./inbox.js";
 import * as reauthentication from "./reauthentication.js";
 import * as sessions from "./sessions.js";
 import * as shop from "./shop.js";
 import * as signIn from "./sign_in.js";
-import { find, say, show, showProblem } from "./view.js";
+import { find, show, showProblem } from "./view.js";
 
 async function showAccount() {
+  signIn.leaveSecondStep();
   show(find("nobody"), false);
   show(find("somebody"));
   show(find("account-bar"));
@@ -24,21 +26,21 @@ async function load() {
   if (verified) await shop.load();
 }
 
-function showNobody(text) {
+function showNobody() {
   signIn.leaveSecondStep();
   show(find("somebody"), false);
   show(find("account-bar"), false);
   show(find("unverified"), false);
   show(find("verify-part"));
   show(find("nobody"));
-  if (text) say(text);
 }
 
 /** Where somebody comes from: Google, Stripe, or nowhere in particular. */
 async function arrive() {
   if (location.pathname === "/demo/google") await signIn.backFromGoogle();
   const checkout = new URLSearchParams(location.search).get("checkout");
-  if (!hasSession()) return showNobodyQuietly();
+  // Nobody: shown without a word over what was just said, or over a second step that was just asked for.
+  if (!(await auth.session.isOpen)) return show(find("nobody"));
   if (checkout) {
     history.replaceState(null, "", "/demo");
     await shop.backFromCheckout(checkout);
@@ -46,21 +48,21 @@ async function arrive() {
   await showAccount();
 }
 
-/** Without a word over what was just said, or over a second step that was just asked for. */
-function showNobodyQuietly() {
-  show(find("nobody"));
+function complain(problem) {
+  if (problem instanceof SignedOut && find("somebody").hidden) return; // signed out while the page was being filled
+  if (problem instanceof SignedOut) showNobody(); // the service has ended the session since this page was here last
+  showProblem(find("arrival"), problem);
 }
 
-signIn.start(showAccount);
-account.start(showNobody);
+signIn.start();
+account.start();
 factors.start();
 sessions.start();
 shop.start();
 inbox.start();
 reauthentication.start();
 onReauthentication(reauthentication.ask);
-document.addEventListener("signed-out", ({ detail }) => showNobody(detail.message));
-document.addEventListener("account-changed", () => hasSession() && load());
-arrive().catch((problem) => {
-  if (hasSession()) showProblem(find("arrival"), problem);
-});
+document.addEventListener("account-changed", async () => (await auth.session.isOpen) && load().catch(complain));
+await arrive().catch(complain);
+// From here on: this tab signs in or out, another tab does, or the service has ended the session.
+auth.session.onChange((isOpen) => (isOpen ? showAccount().catch(complain) : showNobody()));

@@ -1,21 +1,17 @@
 // The dialog that a sensitive call opens when the sign-in is older than five minutes.
 
-import { call, keepAccessToken } from "./api.js";
-import * as passkeys from "./passkeys.js";
+import { auth } from "./api.js";
 import { toGoogle } from "./sign_in.js";
 import { clearProblem, find, onClick, onSubmit, show } from "./view.js";
 
 let settle = null;
 
 export function start() {
-  onSubmit(find("prove-password"), ({ password }) => prove({ password }));
-  onSubmit(find("prove-code"), ({ code }) => prove({ code }));
-  onClick(find("prove-passkey"), async () => {
-    const options = await call("POST", "/v1/auth/passkey/options", { body: {}, anonymous: true });
-    await prove({ credential: await passkeys.get(options) });
-  });
+  onSubmit(find("prove-password"), ({ password }) => done(auth.prove({ password })));
+  onSubmit(find("prove-code"), ({ code }) => done(auth.prove({ code })));
+  onClick(find("prove-passkey"), () => done(auth.proveWithPasskey()));
   // With Google's own script in the page: POST /v1/auth/google/nonce, ask it for an ID token with that nonce, and
-  // send `id_token` as the proof. Without it, a full sign-in does the same, at the price of leaving the page.
+  // prove({ id_token }). Without it, a full sign-in does the same, at the price of leaving the page.
   onClick(find("prove-google"), () => toGoogle());
   find("prove-cancel").addEventListener("click", () => find("prove").close());
   find("prove").addEventListener("close", () => settle?.reject(new Error("Nothing was changed.")));
@@ -37,8 +33,8 @@ export function ask(methods) {
   });
 }
 
-async function prove(proof) {
-  keepAccessToken(await call("POST", "/v1/auth/reauthenticate", { body: proof }));
+async function done(proof) {
+  await proof;
   settle.resolve();
   find("prove").close();
 }

@@ -1,18 +1,18 @@
 // The devices that are signed in.
 
-import { call } from "./api.js";
+import { auth } from "./api.js";
 import { button, day, fill, find, onClick, row, say } from "./view.js";
 
 export function start() {
   onClick(find("end-others"), async () => {
-    await call("DELETE", "/v1/auth/sessions");
+    await auth.devices.signOutOthers();
     await load();
-    say("All other sessions have ended.");
+    say("You are signed out everywhere else.");
   });
 }
 
 export async function load() {
-  const { results } = await call("GET", "/v1/auth/sessions");
+  const { results } = await auth.devices.list();
   fill(find("session-list"), results.map(sessionRow), "None.");
 }
 
@@ -24,7 +24,7 @@ function sessionRow({ id, current, last_used_at, ip, user_agent, methods }) {
 }
 
 async function end(id) {
-  await call("DELETE", `/v1/auth/sessions/${id}`);
+  await auth.devices.signOut(id);
   await load();
 }
 

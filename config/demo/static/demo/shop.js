@@ -1,7 +1,7 @@
 // A shop on credits. Prices, checkout and balance come from /demo/api: a server side that holds the API key, which a
 // browser must not. It is sent the access token and asks whose that is.
 
-import { call, hasSession } from "./api.js";
+import { shop } from "./api.js";
 import { button, clearProblem, day, fill, find, make, money, onClick, row, say, show, showProblem } from "./view.js";
 
 let subscription = null;
@@ -10,16 +10,16 @@ export function start() {
   onClick(find("paint"), paint);
   onClick(find("subscription-cancel"), () => changeSubscription("cancel"));
   onClick(find("subscription-resume"), () => changeSubscription("resume"));
-  onClick(find("portal"), () => leaveFor("/demo/api/portal", {}));
+  onClick(find("portal"), () => leaveFor("portal", {}));
 }
 
 export async function load() {
   const place = find("shop");
   try {
     const [plans, standing, history] = await Promise.all([
-      call("GET", "/demo/api/plans", { anonymous: true }),
-      call("GET", "/demo/api/standing"),
-      call("GET", "/demo/api/history"),
+      shop("GET", "plans", { anonymous: true }),
+      shop("GET", "standing"),
+      shop("GET", "history"),
     ]);
     clearProblem(place);
     fill(find("plans"), plans.results.map(planRow), "Nothing is for sale: start script/server --with-stripe.");
@@ -27,7 +27,7 @@ export async function load() {
     showStanding(standing);
   } catch (problem) {
     clearProblem(place);
-    if (hasSession()) showProblem(place, problem); // the rest of the page works without a shop
+    showProblem(place, problem); // the rest of the page works without a shop
   }
 }
 
@@ -38,7 +38,7 @@ function showStanding({ credits, subscription: current, account_status }) {
   find("subscription").textContent = is ? wordsOf(current) : "None.";
   show(find("subscription-cancel"), Boolean(is) && !current.cancel_at_period_end);
   show(find("subscription-resume"), Boolean(is) && current.cancel_at_period_end);
-  show(find("portal"), account_status !== "none" || credits.ledger.balance > 0);
+  show(find("portal"), account_status !== "none" || credits.balance > 0);
 }
 
 function wordsOf({ plan, status, cancel_at_period_end: ends, current_period_end: until }) {
@@ -49,34 +49,34 @@ function planRow({ code, name, kind, credits, amount, currency, interval, trial_
   const price = money(amount, currency) + (interval ? ` a ${interval}` : "");
   const trial = trial_days ? `, ${trial_days} days of trial` : "";
   const words = kind === "pack" ? "Buy" : "Subscribe";
-  const order = () => leaveFor("/demo/api/checkout", { plan: code });
+  const order = () => leaveFor("checkout", { plan: code });
   const buy = button(words, order, { label: `${words}: ${name}`, place: find("shop") });
   return row(name, `${credits} credits, ${price}${trial}`, buy);
 }
 
-/** One key for one decision: `call` repeats it after a refresh, and that buys nothing twice. */
+/** One key for one decision: it is sent again after a refresh, and that buys nothing twice. */
 async function leaveFor(path, body) {
   const key = crypto.randomUUID();
-  location.assign((await call("POST", path, { body, key })).url);
+  location.assign((await shop("POST", path, { body, key })).url);
 }
 
 /** Back from Stripe. Looking the checkout up settles it, so the credits are there whether or not the webhook was first. */
 export async function backFromCheckout(id) {
   if (id === "cancelled") return say("Nothing was bought.");
-  const { status, credited } = await call("GET", `/demo/api/checkout/${encodeURIComponent(id)}`);
+  const { status, credited } = await shop("GET", `checkout/${encodeURIComponent(id)}`);
   if (credited) say("Thank you. The credits are there.");
   else if (status === "complete") say("Thank you. The credits come once the payment has arrived.");
   else say("This checkout was not paid.");
 }
 
 async function paint() {
-  const { balance_after: left } = await call("POST", "/demo/api/pictures", { body: {}, key: crypto.randomUUID() });
+  const { balance_after: left } = await shop("POST", "pictures", { body: {}, key: crypto.randomUUID() });
   await load();
   say(`Painted. ${left} credits left.`);
 }
 
 async function changeSubscription(how) {
-  await call("POST", `/demo/api/subscriptions/${subscription.id}/${how}`, { body: {} });
+  await shop("POST", `subscriptions/${subscription.id}/${how}`, { body: {} });
   await load();
 }
 

@@ -1,34 +1,29 @@
 // Registering, confirming the address, and every way in: password, second step, passkey, Google.
 
-import { call, hasSession, keepTokens, thisDevice } from "./api.js";
+import { auth, hasPasskeys, isProblem, keep, SecondFactor } from "./api.js";
 import { watch } from "./inbox.js";
-import * as passkeys from "./passkeys.js";
 import { clearProblem, find, onClick, onSubmit, say, show, showProblem } from "./view.js";
 
-const anonymous = true;
-let signedIn = null;
-let halfSignIn = null; // between the two steps: the token that carries the first one
+let secondFactor = null; // between the two steps: what carries the first one, for five minutes and five tries
 let keepAccount = null; // signs in again, and takes back the deletion of the account
 
-/** `done()` runs after each sign-in. */
-export function start(done) {
-  signedIn = done;
+export function start() {
   onSubmit(find("register"), register);
   onSubmit(find("verify"), verify);
   onClick(find("resend"), resend);
-  onSubmit(find("sign-in"), withPassword);
-  onSubmit(find("second-step"), withCode);
-  onClick(find("second-step-passkey"), withPasskeyAsSecondStep);
+  onSubmit(find("sign-in"), (fields) => signIn((extra) => auth.signIn({ ...fields, ...extra })));
+  onClick(find("sign-in-passkey"), () => signIn((extra) => auth.signInWithPasskey(extra)));
+  onSubmit(find("second-step"), ({ code }) => secondFactor.withCode(code));
+  onClick(find("second-step-passkey"), () => secondFactor.withPasskey());
   onClick(find("second-step-cancel"), leaveSecondStep);
-  onClick(find("sign-in-passkey"), withPasskey);
   if (find("sign-in-google")) onClick(find("sign-in-google"), () => toGoogle());
   onSubmit(find("reset"), askForReset);
   onClick(find("keep-account"), () => keepAccount());
-  if (!passkeys.supported()) show(find("sign-in-passkey"), false);
+  if (!hasPasskeys()) show(find("sign-in-passkey"), false);
 }
 
 async function register(fields) {
-  const { detail } = await call("POST", "/v1/auth/register", { body: fields, anonymous });
+  const { detail } = await auth.signUp(fields);
   find("verify").elements.email.value = fields.email;
   find("sign-in").elements.email.value = fields.email;
   say(detail); // the same whether or not the address was free: nobody learns who has an account
@@ -36,7 +31,7 @@ async function register(fields) {
 }
 
 async function verify(fields) {
-  const { email } = await call("POST", "/v1/auth/verify-email", { body: fields, anonymous });
+  const { email } = await auth.confirmAddress(fields);
   find("verify").elements.code.value = "";
   say(`${email} is confirmed.`);
   document.dispatchEvent(new CustomEvent("account-changed"));
@@ -44,41 +39,24 @@ async function verify(fields) {
 
 async function resend() {
   const email = find("verify").elements.email.value;
-  say((await call("POST", "/v1/auth/resend-verification", { body: { email }, anonymous })).detail);
+  say((await auth.sendConfirmationAgain({ email })).detail);
   await watch(email);
 }
 
 async function askForReset(fields) {
-  say((await call("POST", "/v1/auth/password-reset-request", { body: fields, anonymous })).detail);
+  say((await auth.password.requestReset(fields)).detail);
   await watch(fields.email);
 }
 
-function withPassword(fields, _submitter, extra = {}) {
-  const again = () => withPassword(fields, null, { cancel_deletion: true });
-  return finish(call("POST", "/v1/auth/login", { body: { ...fields, ...extra, ...thisDevice() }, anonymous }), again);
-}
-
-async function withPasskey() {
-  const ceremony = async (extra) => {
-    const options = await call("POST", "/v1/auth/passkey/options", { body: {}, anonymous });
-    const body = { credential: await passkeys.get(options), ...extra, ...thisDevice() };
-    return call("POST", "/v1/auth/passkey/login", { body, anonymous });
-  };
-  await finish(ceremony({}), () => finish(ceremony({ cancel_deletion: true })));
-}
-
-/** Waits for the answer of a call that signs in, and takes the two answers on which one can go on. */
-async function finish(answer, again) {
+/** Once the session is open, main.js shows the account. Here are the two other answers on which one can go on. */
+async function signIn(attempt, extra = {}) {
   try {
-    keepTokens(await answer);
+    const step = await attempt(extra);
+    if (!step.signedIn) askSecondStep(step);
   } catch (problem) {
-    if (problem.code === "mfa_required") return askSecondStep(problem.document);
-    if (problem.code === "deletion_pending") offerToKeep(again);
+    if (isProblem(problem, "deletion_pending")) offerToKeep(() => signIn(attempt, { cancel_deletion: true }));
     throw problem;
   }
-  leaveSecondStep();
-  show(find("deletion-pending"), false);
-  await signedIn();
 }
 
 function offerToKeep(again) {
@@ -88,43 +66,34 @@ function offerToKeep(again) {
 
 // ---------------------------------------------------------------- the second step
 
-function askSecondStep({ mfa_token, methods }) {
-  halfSignIn = mfa_token; // five minutes, five tries
+function askSecondStep(step) {
+  secondFactor = step;
   show(find("deletion-pending"), false);
   show(find("first-step"), false);
   show(find("second-step"));
-  show(find("second-step-code"), methods.some((name) => name !== "passkey"));
-  show(find("second-step-passkey"), methods.includes("passkey"));
+  show(find("second-step-code"), step.methods.some((name) => name !== "passkey"));
+  show(find("second-step-passkey"), step.methods.includes("passkey"));
   find("second-step").elements.code.focus();
 }
 
 export function leaveSecondStep() {
-  halfSignIn = null;
+  secondFactor = null;
   clearProblem(find("second-step"));
   find("second-step").reset();
   show(find("second-step"), false);
+  show(find("deletion-pending"), false);
   show(find("first-step"));
-}
-
-/** Of the authenticator app, or one of the recovery codes. */
-function withCode({ code }) {
-  const body = { mfa_token: halfSignIn, code, ...thisDevice() };
-  return finish(call("POST", "/v1/auth/login/mfa", { body, anonymous }));
-}
-
-async function withPasskeyAsSecondStep() {
-  const body = { mfa_token: halfSignIn };
-  const options = await call("POST", "/v1/auth/passkey/options", { body, anonymous });
-  const credential = await passkeys.get(options);
-  await finish(call("POST", "/v1/auth/login/mfa", { body: { ...body, credential, ...thisDevice() }, anonymous }));
 }
 
 // ---------------------------------------------------------------- Google
 
-/** The answer sets a cookie that ties what comes back to this browser. Google then leads to /demo/google. */
+/**
+ * The answer sets a cookie that ties what comes back to this browser. Google then leads to /demo/google. A front end
+ * whose address is FRONTEND_URL uses `startGoogle` and `finishGoogle` of the client in its place.
+ */
 export async function toGoogle({ cancelDeletion = false } = {}) {
-  const path = `/v1/auth/google/login${cancelDeletion ? "?cancel_deletion=true" : ""}`;
-  location.assign((await call("GET", path, { anonymous })).authorization_url);
+  const { url } = await auth.startGoogle(cancelDeletion ? { cancel_deletion: true } : {});
+  location.assign(url);
 }
 
 /** At /demo/google, which is GOOGLE_REDIRECT_URI: passes on what Google sent. Also the end of linking an account. */
@@ -134,13 +103,16 @@ export async function backFromGoogle() {
   const names = ["state", "code", "error"].filter((name) => sent.has(name));
   const body = Object.fromEntries(names.map((name) => [name, sent.get(name)]));
   try {
-    const answer = await call("POST", "/v1/auth/google/callback", { body, anonymous });
-    if (answer.google_linked) return say("Google opens this account from now on.");
-    if (hasSession()) await call("POST", "/v1/auth/logout").catch(() => {}); // of before: this one takes its place
-    keepTokens(answer);
+    const answer = await auth.open("google/callback", body);
+    if (answer.google_linked) return say("You can now sign in with Google.");
+    if (await auth.session.isOpen) await auth.signOut().catch(() => {}); // of before: this one takes its place
+    await keep(answer);
   } catch (problem) {
-    if (problem.code === "mfa_required") return askSecondStep(problem.document);
-    if (problem.code === "deletion_pending") offerToKeep(() => toGoogle({ cancelDeletion: true }));
+    if (isProblem(problem, "mfa_required")) {
+      const { mfa_token, methods } = problem.document;
+      return askSecondStep(new SecondFactor(auth, mfa_token, methods));
+    }
+    if (isProblem(problem, "deletion_pending")) offerToKeep(() => toGoogle({ cancelDeletion: true }));
     showProblem(find("arrival"), problem);
   }
 }

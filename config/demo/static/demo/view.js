@@ -1,6 +1,9 @@
 // Showing things: text, lists, forms, and problems beside what caused them. Text is never made into markup.
 
-import { Problem } from "./api.js";
+import { Problem, SignedOut } from "./client/index.js";
+
+/** What the person did last: requests.js lists requests under it. */
+export const last = { act: { words: "The page opens" } };
 
 export const find = (id) => document.getElementById(id);
 
@@ -44,6 +47,7 @@ export function onClick(button, act, place = null) {
 async function attempt(place, button, act) {
   clearProblem(place);
   say("");
+  last.act = { words: button?.ariaLabel || button?.textContent.trim() || "The page" };
   if (button) button.disabled = true;
   try {
     await act();
@@ -64,6 +68,7 @@ export function clearProblem(place) {
 
 /** The problem document as it is, below a sentence for people; `validation_error` names the fields as well. */
 export function showProblem(place, problem) {
+  if (problem instanceof SignedOut) return say(problem.message); // main.js shows the page of nobody
   if (!(problem instanceof Problem)) {
     // What is no answer of the API: a cancelled passkey dialog, or a mistake of this page.
     place.append(make("div", { className: "problem", role: "alert" }, make("p", {}, String(problem.message))));

@@ -1,0 +1,93 @@
+import { AuthServiceError, Problem, UnexpectedAnswer, Unreachable } from "./errors.js";
+const FIRST_PAUSE = 100;
+const LONGEST_PAUSE = 5_000;
+/** An Idempotency-Key of 128 random bits, for one intention. */
+export function newKey() {
+    return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+/** Make a call, repeat it by the rule, and return its document; `undefined` for a 204. */
+export async function call(what, settings = {}) {
+    const until = Date.now() + (settings.patience ?? 30_000);
+    for (let pause = FIRST_PAUSE;; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
+        const answer = await attempt(what, settings);
+        const wait = answer instanceof Response ? await pauseAfter(answer, what, pause) : what.repeatable ? spread(pause) : null;
+        if (wait === null || Date.now() + wait > until) {
+            if (answer instanceof Response)
+                return read(answer);
+            throw new Unreachable(`The service did not answer: ${String(answer)}`, { cause: answer });
+        }
+        await new Promise((resolve) => setTimeout(resolve, wait));
+    }
+}
+async function attempt(what, settings) {
+    const headers = new Headers();
+    for (const [name, value] of Object.entries(what.headers ?? {}))
+        if (value !== undefined)
+            headers.set(name, value);
+    if (what.body !== undefined)
+        headers.set("Content-Type", "application/json");
+    try {
+        const response = await (settings.fetch ?? fetch)(what.url + queryOf(what.query), {
+            method: what.method,
+            headers,
+            body: what.body === undefined ? null : JSON.stringify(what.body),
+            credentials: what.credentials ?? "omit",
+            signal: AbortSignal.timeout(settings.timeout ?? 15_000),
+        });
+        const body = response.status === 204 ? null : await response.arrayBuffer(); // an answer may also be lost half way
+        return new Response(body, response);
+    }
+    catch (error) {
+        if (error instanceof Error)
+            return error;
+        throw error;
+    }
+}
+async function pauseAfter(answer, what, pause) {
+    const repeated = answer.status === 503 ||
+        (what.repeatable && (answer.status === 429 || answer.status >= 500)) ||
+        (answer.status === 409 && (await documentOf(answer.clone()))?.["code"] === "idempotency_in_progress");
+    if (!repeated)
+        return null;
+    const said = retryAfter(answer);
+    return said === null ? spread(pause) : said * 1000 * (1 + Math.random() / 10);
+}
+function spread(pause) {
+    return pause * (0.5 + Math.random() / 2);
+}
+async function read(answer) {
+    if (answer.status === 204)
+        return undefined;
+    const document = await documentOf(answer);
+    if (answer.ok && document)
+        return document;
+    if (!document || typeof document["code"] !== "string")
+        throw new UnexpectedAnswer(answer.status);
+    throw new Problem(document, retryAfter(answer));
+}
+async function documentOf(answer) {
+    try {
+        const document = await answer.json();
+        return typeof document === "object" ? document : null;
+    }
+    catch {
+        return null;
+    }
+}
+/** Seconds of `Retry-After`; proxies may write a date. */
+function retryAfter(answer) {
+    const text = answer.headers.get("Retry-After");
+    if (text === null)
+        return null;
+    const seconds = /^\d+$/.test(text) ? Number(text) : (Date.parse(text) - Date.now()) / 1000;
+    return Number.isNaN(seconds) ? null : Math.max(0, seconds);
+}
+function queryOf(query = {}) {
+    const said = Object.entries(query).filter(([, value]) => value !== undefined && value !== null);
+    return said.length ? `?${new URLSearchParams(said.map(([name, value]) => [name, String(value)]))}` : "";
+}
+/** Tell whether an error is a refusal with this code; its `document` is then that code's. */
+export function isProblem(error, code) {
+    return error instanceof Problem && error.code === code;
+}
+export { AuthServiceError };

@@ -1,0 +1,133 @@
+import { Problem, SignedOut } from "./errors.js";
+import { call, newKey } from "./http.js";
+const EARLY = 30_000; // milliseconds: renewed before it expires under way
+/** In localStorage: all tabs share it, and so would a script that gets into the page. */
+export function sharedStore(name = "auth-service") {
+    return {
+        read: () => JSON.parse(localStorage.getItem(name) ?? "{}"),
+        write: (kept) => localStorage.setItem(name, JSON.stringify(kept)),
+    };
+}
+/** In this page alone, until it is reloaded. */
+export function memoryStore() {
+    let kept = {};
+    return { read: () => structuredClone(kept), write: (next) => void (kept = structuredClone(next)) };
+}
+/** Access and refresh tokens. However many callers and tabs need a new one, the refresh is asked for once. */
+export class TokenSession {
+    url;
+    store;
+    patience;
+    #listeners = new Set();
+    #channel;
+    #name;
+    #renewal = null;
+    #told = null;
+    constructor(url, store, patience = {}) {
+        this.url = url;
+        this.store = store;
+        this.patience = patience;
+        this.#name = `auth-service ${url}`;
+        this.#channel = typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel(this.#name);
+        if (!this.#channel)
+            return;
+        this.#channel.unref?.(); // Node would wait for it
+        this.#channel.onmessage = async () => this.#tell(await this.isOpen);
+    }
+    get deviceToken() {
+        return this.#read().then((kept) => kept.deviceToken);
+    }
+    get isOpen() {
+        return this.#read().then((kept) => kept.tokens !== undefined);
+    }
+    async authorization(refused) {
+        const { tokens } = await this.#read();
+        if (!tokens)
+            throw new SignedOut("Nobody is signed in.");
+        const isStale = `Bearer ${tokens.access}` === refused || Date.now() > tokens.expiresAt - EARLY;
+        return `Bearer ${isStale ? await this.#renewed(tokens.access) : tokens.access}`;
+    }
+    async open(tokens) {
+        const { deviceToken } = await this.#read();
+        await this.#write({ tokens: kept(tokens), ...device(tokens.device_token ?? deviceToken) });
+    }
+    async proofOfSignOut() {
+        const { tokens } = await this.#read();
+        return tokens && { refresh_token: tokens.refresh };
+    }
+    async close() {
+        await this.#write(device((await this.#read()).deviceToken));
+    }
+    onChange(listener) {
+        this.#listeners.add(listener);
+        return () => void this.#listeners.delete(listener);
+    }
+    /** The one renewal of this page, and by the lock of all tabs. */
+    #renewed(stale) {
+        this.#renewal ??= this.#alone(() => this.#renew(stale)).finally(() => (this.#renewal = null));
+        return this.#renewal;
+    }
+    async #alone(work) {
+        const locks = typeof navigator === "undefined" ? undefined : navigator.locks;
+        return locks ? await locks.request(this.#name, work) : work();
+    }
+    async #renew(stale) {
+        const now = await this.#read();
+        if (!now.tokens)
+            throw new SignedOut("Signed out in another tab.");
+        if (now.tokens.access !== stale)
+            return now.tokens.access; // another tab was first
+        const key = now.tokens.refreshKey ?? newKey();
+        if (!now.tokens.refreshKey)
+            await this.store.write({ ...now, tokens: { ...now.tokens, refreshKey: key } });
+        const used = now.tokens.refresh;
+        try {
+            const tokens = await this.#ask(used, key);
+            if (await this.#isStill(used))
+                await this.#write({ tokens: kept(tokens), ...device(now.deviceToken) });
+            return tokens.access_token;
+        }
+        catch (error) {
+            if (!(error instanceof Problem) || error.status !== 401)
+                throw error; // away or busy: the session is as it was
+            if (await this.#isStill(used))
+                await this.close();
+            throw new SignedOut(error.message, { cause: error });
+        }
+    }
+    async #ask(refresh_token, key) {
+        const url = `${this.url}/v1/auth/refresh`;
+        const headers = { "Idempotency-Key": key };
+        return (await call({ method: "POST", url, body: { refresh_token }, headers, repeatable: true }, this.patience));
+    }
+    /** Whether nobody has signed in or out while the service was asked. */
+    async #isStill(refresh) {
+        return (await this.#read()).tokens?.refresh === refresh;
+    }
+    async #read() {
+        return this.store.read();
+    }
+    async #write(next) {
+        const before = await this.isOpen;
+        await this.store.write(next);
+        const after = next.tokens !== undefined;
+        if (before === after)
+            return;
+        this.#channel?.postMessage("changed");
+        this.#tell(after);
+    }
+    #tell(isOpen) {
+        if (isOpen === this.#told)
+            return; // another tab's change, and none here: the store is not shared
+        this.#told = isOpen;
+        for (const listener of this.#listeners)
+            listener(isOpen);
+    }
+}
+function kept(tokens) {
+    const expiresAt = Date.now() + tokens.expires_in * 1000;
+    return { access: tokens.access_token, refresh: tokens.refresh_token, expiresAt };
+}
+function device(deviceToken) {
+    return deviceToken === undefined ? {} : { deviceToken };
+}
