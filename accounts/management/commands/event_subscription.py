@@ -78,7 +78,7 @@ class Command(OurCommand):
     def _show(self, issued: Issued) -> None:
         if not self.as_json:
             self.stderr.write(f"The secret of {issued.subscription} is shown once, here:")
-        self.tell({"name": issued.subscription, "secret": issued.secret}, issued.secret)
+        self.tell({"name": issued.subscription.name, "secret": issued.secret}, issued.secret)
 
 
 def _split(types: str) -> list[str]:
