@@ -241,5 +241,9 @@ class Browser:
         """The whole page, however long, as wide as that."""
         self.size(width)
         self.size(width, max(900, self.evaluate("document.documentElement.scrollHeight")))
+        self.photograph_window(target)
+
+    def photograph_window(self, target: Path) -> None:
+        """Take what the window shows."""
         shot = self.call("Page.captureScreenshot")
         target.write_bytes(base64.b64decode(shot["data"]))

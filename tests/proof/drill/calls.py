@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PATIENCE = 20.0  # seconds that a client waits for an answer
-TO_BE_REPEATED = frozenset({429})  # and every 5xx: README, "Calling it from a service"
+TO_BE_REPEATED = frozenset({429})  # and every 5xx: docs/guides/services.md, "One rule for retries"
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class Shop:
         return caller.post("/v1/billing/subscriptions", body, {"Idempotency-Key": key})
 
     def buy(self, person: Person, plan: str) -> Json:
-        """Ordered, with the same key again after a 503 as README tells callers, and paid. Returns Stripe's session."""
+        """Order, with the same key again after a 503 as the guides tell callers, and pay. Returns Stripe's session."""
         key = secrets.token_hex(16)
         ordered = self.order(person, plan, key=key)
         for _ in range(REPEATS):

@@ -139,7 +139,7 @@ def _insist(
 
 
 def _repeat(call: Callable[[Caller], Answer], caller: Caller) -> Answer:
-    """As README tells a caller: again after a while, when it is 503."""
+    """Repeat as docs/guides/services.md tells callers: after a while, when it is 503."""
     answer = call(caller)
     for _ in range(REPEATS):
         if answer.status != 503:

@@ -1,0 +1,89 @@
+"""Take the pictures of README.md: `script/pictures --readme`, of what `script/server` runs with both stand-ins."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT))
+
+import demo  # noqa: E402
+from browser import Browser  # noqa: E402
+from demo_browser import Story  # noqa: E402
+
+PLACE = ROOT / "docs" / "pictures"
+WIDTH, HEIGHT = 1280, 860
+# A form of the admin is filled by the names of its fields: its words may change.
+SEND = (
+    "(() => {{ const it = document.getElementById({name}); if (!it) return 0;"
+    " it.value = {value}; it.form.submit(); return 1; }})()"
+)
+
+
+def main() -> None:
+    settings = {**demo.known_secrets(Path(os.environ.get("VAR_DIR") or ROOT / "var").resolve()), **os.environ}
+    PLACE.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as directory:
+        with Browser.opened() as browser:
+            take_demo(
+                Story(
+                    browser,
+                    home=f"http://localhost:{settings.get('PORT', '8000')}/demo",
+                    pictures=Path(directory),
+                )
+            )
+        with Browser.opened() as browser:
+            take_admin(
+                Story(browser, home="", pictures=Path(directory)),
+                settings["ADMIN_EMAIL"],
+                settings["ADMIN_PASSWORD"],
+            )
+
+
+def take_demo(story: Story) -> None:
+    """The shop and the account of somebody who has bought, with the requests behind the last click."""
+    for chapter in (story.register, story.sign_in, story.buy):
+        chapter()
+    story.browser.click("Requests")
+    keep(story.browser, "demo")
+
+
+def take_admin(story: Story, email: str, password: str) -> None:
+    """The first page, for a superuser who has just enrolled a second factor."""
+    page = story.browser
+    page.go(enrolment(email))
+    send(page, "password", password)
+    story.secret = page.wait("document.getElementById('secret')?.textContent.replaceAll(' ', '')", "The key")
+    send(page, "code", story.code())
+    page.wait("document.querySelector('main a, ul.font-mono')", "The recovery codes")
+    page.evaluate("location.assign('/admin/')")
+    page.wait("document.querySelector('#site-name, nav, aside')", "The first page")
+    keep(page, "admin")
+
+
+def enrolment(email: str) -> str:
+    command: list[str | Path] = [ROOT / "script" / "manage", "staff_enrol", email, "--json"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{done.stderr.strip()}\nBegin with a fresh VAR_DIR: the admin enrols once.")
+    return str(json.loads(done.stdout)["link"])
+
+
+def send(page: Browser, name: str, value: str) -> None:
+    page.wait(SEND.format(name=json.dumps(name), value=json.dumps(value)), f"The field {name}")
+
+
+def keep(page: Browser, name: str) -> None:
+    """As wide and high as a window, not the whole page."""
+    page.size(WIDTH, HEIGHT)
+    page.evaluate("scrollTo(0, 0)")
+    page.evaluate("new Promise((done) => setTimeout(done, 800))")
+    page.photograph_window(PLACE / f"{name}.png")
+    print(PLACE / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Add to docs/ what else the site has, as a hook of MkDocs: the API's reference out of the OpenAPI documents, pages of
+files that lie outside docs/, and the script that draws diagrams, so that a reader's browser asks no other host.
+"""
+
+import posixpath
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path += [path for path in (str(ROOT), str(ROOT / "script" / "lib")) if path not in sys.path]
+
+from mkdocs.config.defaults import MkDocsConfig  # noqa: E402
+from mkdocs.structure.files import File, Files  # noqa: E402
+from mkdocs.structure.pages import Page  # noqa: E402
+
+import site_reference  # noqa: E402
+from site_build import DIAGRAMS  # noqa: E402
+
+# Files of the project that are pages of the site, by their place there.
+PAGES = {
+    "CHANGELOG.md": "project/changelog.md",
+    "CONTRIBUTING.md": "project/contributing.md",
+    "SECURITY.md": "project/security.md",
+    "clients/python/README.md": "reference/python.md",
+    "clients/typescript/README.md": "reference/typescript.md",
+    "tests/proof/README.md": "project/proof.md",
+}
+SOURCES = {place: source for source, place in PAGES.items()}
+LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:|mailto:|#)([^)#\s]+)(#[^)\s]*)?\)")
+BEFORE = (
+    '<script id="__config"'  # Material's own script comes after it, and would load the library from elsewhere
+)
+
+
+def on_config(config: MkDocsConfig) -> None:
+    """Put the reference of both listeners into the navigation, a page for each section of the API."""
+    (reference,) = (one["Reference"] for one in config.nav or [] if "Reference" in one)
+    for title, pages in site_reference.navigation().items():
+        reference.append({title: [{name: place} for name, place in pages.items()]})
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    made = {place: (ROOT / source).read_text() for source, place in PAGES.items()}
+    for place, text in {**made, **site_reference.pages()}.items():
+        files.append(File.generated(config, place, content=text))
+    if library := config.extra.get("mermaid"):
+        files.append(File.generated(config, DIAGRAMS, content=Path(library).read_bytes()))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
+    """Lead links to other files of the project to their pages; of what is not part of the site the words are left."""
+    source = SOURCES.get(page.file.src_uri, f"docs/{page.file.src_uri}")
+
+    def led(found: re.Match[str]) -> str:
+        mark, words, target, anchor = found.groups()
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
+        place = PAGES.get(path) or (path.removeprefix("docs/") if path.startswith("docs/") else None)
+        if place is None:
+            return words
+        if (ROOT / path).is_dir():
+            place += "/README.md"
+        if place == "figures.json":
+            return words
+        return (
+            f"{mark}[{words}]({posixpath.relpath(place, posixpath.dirname(page.file.src_uri))}{anchor or ''})"
+        )
+
+    return LINK.sub(led, markdown)
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    if 'class="mermaid"' not in output:
+        return output
+    script = posixpath.relpath(DIAGRAMS, posixpath.dirname(page.file.src_uri))
+    return output.replace(BEFORE, f'<script src="{script}"></script>{BEFORE}', 1)

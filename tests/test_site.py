@@ -1,0 +1,71 @@
+"""The documentation as a site: every link leads somewhere, it asks no other host for anything, and it is complete."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import site_build
+import site_reference
+from accounts.mail.kinds import KINDS, NOTICES
+from accounts.views.google import FRONT_END_PAGE
+from tests.surface import routes_of
+
+ROOT = Path(__file__).resolve().parent.parent
+FOREIGN = re.compile(
+    r'<(?:script|img|iframe)\b[^>]*\ssrc="(?:https?:)?//[^"]*"'
+    r'|<link\b[^>]*rel="(?:stylesheet|preconnect|preload|icon)"[^>]*href="(?:https?:)?//[^"]*"'
+    r'|<link\b[^>]*href="(?:https?:)?//[^"]*"[^>]*rel="(?:stylesheet|preconnect|preload|icon)"'
+)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build it as `script/docs` does, but for the library that draws diagrams; a broken link fails this."""
+    place = tmp_path_factory.mktemp("site")
+    library = place / "library.js"
+    library.write_text("window.mermaid = {};")
+    site_build.build(place / "site", mermaid=library)
+    return place / "site"
+
+
+def pages(site: Path) -> list[Path]:
+    found = sorted(site.rglob("*.html"))
+    assert len(found) > 80
+    return found
+
+
+def test_a_reader_asks_no_other_host_for_anything(site: Path) -> None:
+    assert {str(page): found for page in pages(site) if (found := FOREIGN.findall(page.read_text()))} == {}
+
+
+def test_diagrams_are_drawn_by_the_library_that_the_site_has(site: Path) -> None:
+    """Material fetches it from elsewhere unless it is there first."""
+    with_diagrams = [page for page in pages(site) if 'class="mermaid"' in page.read_text()]
+    assert len(with_diagrams) >= 7
+    for page in with_diagrams:
+        text = page.read_text()
+        script = re.search(r'<script src="([^"]*mermaid\.min\.js)"></script>', text)
+        assert script, page
+        assert (page.parent / script[1]).resolve() == site / site_build.DIAGRAMS
+        assert script.start() < text.index("assets/javascripts/bundle")
+
+
+@pytest.mark.parametrize("listener", site_reference.LISTENERS)
+def test_the_reference_has_every_operation(site: Path, listener: str) -> None:
+    text = "".join(page.read_text() for page in (site / "reference" / "api" / listener).glob("*.html"))
+    routes = [route for route in routes_of(listener) if route.note not in {"docs", "metrics"}]
+    assert len(routes) > 30
+    assert [route for route in routes if f"<code>{route.method} {route.path}</code>" not in text] == []
+
+
+def test_the_table_of_a_front_ends_pages_has_those_that_mails_and_google_lead_to() -> None:
+    text = (ROOT / "docs" / "guides" / "front-end.md").read_text()
+    listed = re.findall(r"^\| `/([\w-]+)` \|", text, re.MULTILINE)
+    led_to = {kind.page for kind in (*KINDS.values(), *NOTICES.values())}
+    assert len(listed) == 9
+    assert set(listed) == led_to | {"refuse-registration", FRONT_END_PAGE}
+
+
+def test_the_readme_is_one_page() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) < 90
