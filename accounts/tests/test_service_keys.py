@@ -323,7 +323,9 @@ class TestLiveProcesses:
         self.texts.append(old.text)
         eventually(lambda: len(answers) > 20)
         new = issuing.rotate(service="shop", actor="test")
-        time.sleep(0.6)  # a process may not know the new key for half a second: docs/guides/services.md says so
+        time.sleep(
+            0.6
+        )  # a process may not know the new key for half a second: docs/guides/services.md says so
         self.texts[:] = [new.text]
         eventually(lambda: answers[-1][1] == new.text)
         issuing.revoke(key_id=old.id, actor="test")

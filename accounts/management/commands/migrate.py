@@ -37,7 +37,8 @@ class Command(migrate.Command):
     def _grant(self, verbosity: int) -> None:
         serving, owner = settings.SERVING_ROLE, settings.MIGRATION_DATABASE["USER"]
         if serving in {"", owner}:
-            note = f"One database role ({owner or 'the system user'}) migrates and serves: docs/operations/deploy.md, two roles."
+            role = owner or "the system user"
+            note = f"One database role ({role}) migrates and serves: docs/operations/deploy.md, two roles."
         else:
             try:
                 grant_to_serving_role(connections[DEFAULT_DB_ALIAS], role=serving)
