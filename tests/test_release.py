@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 import release
+from config import VERSION
 
 ROOT = Path(__file__).resolve().parent.parent
 CHANGELOG = "# Changelog\n\n## Unreleased\n\n### Added\n\n- A thing.\n\n## 0.0.9 (2026-01-02)\n\n- Another.\n"
@@ -55,6 +56,11 @@ def test_a_tag_has_the_version_and_what_is_new(copy):
     for place, form in release.PLACES.items():
         assert form.format("0.2.0") in git(copy, "show", f"v0.2.0:{place}")
     assert git(copy, "status", "--porcelain") == ""
+
+
+def test_every_place_has_the_same_version_today():
+    for place, form in release.PLACES.items():
+        assert form.format(VERSION) in (ROOT / place).read_text()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,12 @@ NAME = "auth-service"
 OPEN = "## Unreleased\n"
 SEMANTIC = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 # Where the version stands, and how: a test compares them.
-PLACES = {"pyproject.toml": 'version = "{}"', "config/__init__.py": 'VERSION = "{}"'}
+PLACES = {
+    "pyproject.toml": 'version = "{}"',
+    "config/__init__.py": 'VERSION = "{}"',
+    "clients/python/pyproject.toml": 'version = "{}"',
+    "clients/typescript/package.json": '"version": "{}"',
+}
 IN_IMAGE = ("requirements.txt", "requirements-tracing.txt")
 
 
