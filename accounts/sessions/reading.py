@@ -12,22 +12,27 @@ from typing import NamedTuple
 from django.db import connection
 
 from accounts.errors import SessionRevoked
+from accounts.kit.prepared import Prepared, uuid_bytes
 from accounts.models import Session, User
 from accounts.models.sessions import SessionQuerySet
 
 # What a request needs of its session, in the model's order; the rest is read when somebody asks for it.
 _SESSION_COLUMNS = ["id", "user_id", "retry_until", "ended_at", "methods"]
 _USER_COLUMNS = [field.attname for field in User._meta.concrete_fields]  # noqa: SLF001  Django's documented name
-_READ = """
+_READ = Prepared(
+    "accounts_session",
+    """
 SELECT extract(epoch FROM clock_timestamp())::float8, session.expires_at > clock_timestamp(),
   EXISTS (SELECT FROM mfa_authenticator AS factor WHERE factor.user_id = owner.id),
   EXISTS (SELECT FROM socialaccount_socialaccount AS google WHERE google.user_id = owner.id), {columns}
 FROM accounts_session AS session JOIN accounts_user AS owner ON owner.id = session.user_id
-WHERE session.id = %s AND session.user_id = %s
+WHERE session.id = %(session_id)s AND session.user_id = %(user_id)s
 """.format(  # noqa: S608  names of columns only
-    columns=", ".join(
-        [*(f"session.{name}" for name in _SESSION_COLUMNS), *(f"owner.{name}" for name in _USER_COLUMNS)]
-    )
+        columns=", ".join(
+            [*(f"session.{name}" for name in _SESSION_COLUMNS), *(f"owner.{name}" for name in _USER_COLUMNS)]
+        )
+    ),
+    {"session_id": uuid_bytes, "user_id": uuid_bytes},
 )
 
 
@@ -44,13 +49,11 @@ class Reading(NamedTuple):
 
 
 def read(session_id: uuid.UUID, user_id: uuid.UUID) -> Reading | None:
-    """The one statement of an authenticated request.
+    """Run the one statement of an authenticated request. None: there is no such session of this user.
 
     Written out because it runs with every request: building it with the ORM each time cost more than running it.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(_READ, [session_id, user_id])
-        row = cursor.fetchone()
+    row = _READ.one({"session_id": session_id, "user_id": user_id})
     if row is None:
         return None
     now, lasts, mfa_enabled, google_linked, *values = row
