@@ -84,6 +84,8 @@ def test_a_session_is_read_as_the_orm_reads_it(make_user, access_token):
     with CaptureQueriesContext(connection):
         by_cursor = sessions.read(token.session_id, token.user_id)
     read = sessions.read(token.session_id, token.user_id)
+    assert read is not None
+    assert by_cursor is not None
     user.refresh_from_db()
     for name in [field.attname for field in user._meta.concrete_fields]:
         assert (

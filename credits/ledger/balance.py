@@ -10,11 +10,15 @@ from datetime import datetime
 from django.db import connection
 
 from accounts.errors import UserNotFound
+from accounts.kit.prepared import Prepared, uuid_bytes
 from accounts.kit.problems import ValidationFailed
 from credits.ledger.account import Account
 from credits.models import CreditTransaction, UserCredit
 
-CURRENT = """
+_OF_HOLDER = {"holder_id": uuid_bytes}
+CURRENT = Prepared(
+    "credits_balance",
+    """
 SELECT credits_now(), c.balance, c.held, c.debt, c.blocked, c.due_at, expiring.amounts, expiring.times
 FROM credits_usercredit AS c
 LEFT JOIN LATERAL (
@@ -26,10 +30,16 @@ LEFT JOIN LATERAL (
         GROUP BY expires_at) AS lots
     WHERE amount > 0
 ) AS expiring ON true
-WHERE c.holder_id = %s AND c.closed_at IS NULL
-"""
+WHERE c.holder_id = %(holder_id)s AND c.closed_at IS NULL
+""",
+    _OF_HOLDER,
+)
 
-DUE = "SELECT credits_now(), due_at FROM credits_usercredit WHERE holder_id = %s AND closed_at IS NULL"
+DUE = Prepared(
+    "credits_due",
+    "SELECT credits_now(), due_at FROM credits_usercredit WHERE holder_id = %(holder_id)s AND closed_at IS NULL",
+    _OF_HOLDER,
+)
 
 
 # Of what is due at one instant only the first row has that time, the others follow by a microsecond each. All of them
@@ -64,9 +74,7 @@ class Balance:
 
 def current(user_id: uuid.UUID) -> Balance:
     """Return the balance now: one statement, unless something has come due. Raises UserNotFound."""
-    with connection.cursor() as cursor:
-        cursor.execute(CURRENT, [user_id])
-        row = cursor.fetchone()
+    row = CURRENT.one({"holder_id": user_id})
     if row is None:
         raise UserNotFound
     now, balance, held, debt, blocked, due_at, amounts, times = row
@@ -103,9 +111,7 @@ def past(user_id: uuid.UUID, at: datetime) -> Balance:
 
 def when_due(user_id: uuid.UUID) -> datetime | None:
     """Return the time, if something of the user has come due by now, else None. One statement. Raises UserNotFound."""
-    with connection.cursor() as cursor:
-        cursor.execute(DUE, [user_id])
-        row = cursor.fetchone()
+    row = DUE.one({"holder_id": user_id})
     if row is None:
         raise UserNotFound
     now, due_at = row
