@@ -1,4 +1,4 @@
-"""Who is calling: the person behind an access token, or the service behind an API key.
+"""Finds out who is calling: the person behind an access token, or the service behind an API key.
 
 `get_current_user`, `get_current_active_user` and `get_internal_service` are the three dependencies that the
 specification names; the permission class of each tier calls one of them (accounts/permissions.py).

@@ -1,4 +1,4 @@
-"""What must happen in other apps when something happens to an account: dotted paths in settings.ACCOUNT_HOOKS.
+"""Calls other apps when something happens to an account: dotted paths in settings.ACCOUNT_HOOKS.
 
 Each is called with keywords, in the transaction of its cause: all of it happens, or nothing does. Callers hold the
 user's row and touch rows of other apps before they change its address (see accounts/identity/address_change.py).

@@ -1,4 +1,4 @@
-"""What the Celery worker does for accounts. Each may run twice, or at the same time as itself."""
+"""Defines what the Celery worker does for accounts. Each may run twice, or at the same time as itself."""
 
 from uuid import UUID
 

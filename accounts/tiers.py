@@ -57,7 +57,7 @@ class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class NoBody(Body):
-    """What POST, PUT and PATCH carry where the view names no Body, and DELETE always: nothing, or `{}`."""
+    """Carried by POST, PUT and PATCH if the view names no Body, and always by DELETE: nothing, or `{}`."""
 
 
 class Query(msgspec.Struct, kw_only=True):
@@ -114,7 +114,7 @@ class EndpointRequest(Request):
 
 
 class Endpoint(APIView):
-    """What all tiers share.
+    """Base of all tiers.
 
     `Body` names the shape of POST, PUT and PATCH; `request.data` is then an instance of it, checked before the handler
     runs. `Query` names the query parameters; `self.query(request)` gives an instance. Each handler is decorated with
@@ -189,12 +189,12 @@ class Endpoint(APIView):
 
     @classmethod
     def is_sensitive(cls, method: str | None) -> bool:
-        """Whether a request with this method needs a recent sign-in."""
+        """Tell whether a request with this method needs a recent sign-in."""
         wanted = cls.needs_recent_sign_in
         return wanted if isinstance(wanted, bool) else ("GET" if method == "HEAD" else method) in wanted
 
     def shape(self, method: str | None) -> type[msgspec.Struct]:
-        """What the body of a request with this method must look like."""
+        """Return the shape that the body of a request with this method must have."""
         return NoBody if self.Body is None or method == "DELETE" else self.Body
 
     def query(self, request: Request) -> Any:

@@ -1,4 +1,4 @@
-"""What each listener offers of accounts. A path of another listener is an unknown path there."""
+"""Routes what each listener offers of accounts. A path of another listener is an unknown path there."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""What stands at the side of the admin, in the order of use: people first."""
+"""Fills the side of the admin, in the order of use: people first."""
 
 from typing import Any
 

@@ -1,4 +1,5 @@
-"""What all background tasks share: the id of the request that caused them, metrics, and one line for an outage.
+"""Gives all background tasks what they share: the id of the request that caused them, metrics, and one line for an
+outage.
 
 A task may be good for so many seconds: they are counted by the broker's clock, whatever the hosts believe the time is.
 
@@ -32,7 +33,7 @@ log = structlog.get_logger("tasks")
 
 
 class Outage:
-    """Of this process: since when, and when it was last spoken of."""
+    """Remembers for this process since when, and when it was last spoken of."""
 
     def __init__(self) -> None:
         self.since: float | None = None

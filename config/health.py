@@ -1,4 +1,4 @@
-"""Whether this process is alive, and whether it can do its work. No credential, on every listener."""
+"""Tells whether this process is alive, and whether it can do its work. No credential, on every listener."""
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -154,7 +154,7 @@ def connection_parameters() -> dict[str, Any]:
 
 @cache
 def expected_migrations() -> frozenset[tuple[str, str]]:
-    """What this code brings; read from disk once in the life of a process."""
+    """Return what this code brings; read from disk once in the life of a process."""
     return frozenset(MigrationLoader(None).disk_migrations)
 
 

@@ -53,7 +53,7 @@ class JSONFormatter(logging.Formatter):
 
 
 class ServerLines(logging.Filter):
-    """What gunicorn says of requests that it could not read or answer, without repeating them.
+    """Tells what gunicorn says of requests that it could not read or answer, without repeating them.
 
     It would quote a header with its credential, a path with its query, and name the caller's address.
     """

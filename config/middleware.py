@@ -116,7 +116,7 @@ def _policy(request: HttpRequest, content_type: str) -> str:
 
 
 def _fits(request: HttpRequest, limit: int) -> bool:
-    """Whether the body is within the limit; one of unknown length (chunked) is read no further than that."""
+    """Tell whether the body is within the limit; one of unknown length (chunked) is read no further than that."""
     declared = request.META.get("CONTENT_LENGTH")
     if declared:
         return not declared.isdecimal() or int(declared) <= limit
@@ -172,6 +172,8 @@ def log_request(request: HttpRequest, response: HttpResponseBase, seconds: float
 
 
 def _user(request: HttpRequest) -> Any:
-    """Who was authenticated; a user that nobody has asked for is not read from the database for the log's sake."""
+    """Return who was authenticated; a user that nobody has asked for is not read from the database for the log's
+    sake.
+    """
     user = request.__dict__.get("user")
     return request.__dict__.get("_cached_user") if isinstance(user, SimpleLazyObject) else user

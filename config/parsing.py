@@ -103,7 +103,7 @@ def _position(error: ValueError) -> str:
 
 
 def _check(value: Any) -> None:
-    """What can only be seen on the whole: depth, and characters that escapes have smuggled in."""
+    """Check what can only be seen on the whole: depth, and characters that escapes have smuggled in."""
     for path, depth, item in _walk(value):
         if depth > DEEPEST:
             raise MalformedJSON("The body is nested too deeply.")

@@ -1,4 +1,4 @@
-"""What the Celery worker does for credits, at the times of CELERY_BEAT_SCHEDULE.
+"""Defines what the Celery worker does for credits, at the times of CELERY_BEAT_SCHEDULE.
 
 Each may run twice, or at the same time as itself. None runs for longer than the queue waits for an answer.
 """

@@ -1,4 +1,4 @@
-"""What people hold in their hands: an authenticator app, and a passkey in software that may also lie."""
+"""Gives tests what people hold in their hands: an authenticator app, and a passkey in software that may also lie."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""Who may call: each kind of caller, as headers, and how a route is called."""
+"""Lists each kind of caller, as headers, and how a route is called."""
 
 import secrets
 import zlib

@@ -116,7 +116,7 @@ def to_the_end(connection: socket.socket) -> bytes:
 
 
 def seconds_of_a_call(port: int) -> float:
-    """What somebody else waits meanwhile."""
+    """Return what somebody else waits in the meantime."""
     begun = time.monotonic()
     answer = ask(port, LIVE)
     assert answer.startswith(b"HTTP/1.1 200 "), answer[:100]

@@ -31,7 +31,7 @@ class Route(NamedTuple):
     view: Any = None
 
     def scopes(self) -> tuple[str, ...]:
-        """Those of which a key must hold one."""
+        """Return those of which a key must hold one."""
         scopes: tuple[str, ...] = self.view().required_scopes(self.method) if self.tier == "internal" else ()
         return scopes
 

@@ -1,4 +1,6 @@
-"""What an account's states do to its credits, and what is left of a person who is erased: nothing but numbers."""
+"""Follows what an account's states do to its credits, and what is left of a person who is erased: nothing but
+numbers.
+"""
 
 import json
 from datetime import datetime, timedelta

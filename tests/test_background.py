@@ -1,4 +1,4 @@
-"""What all tasks share: the request's id in their lines, one line for an outage, their time in the metrics."""
+"""Checks what all tasks share: the request's id in their lines, one line for an outage, their time in the metrics."""
 
 import json
 import logging

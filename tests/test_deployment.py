@@ -1,4 +1,4 @@
-"""What deploy/ brings fits what it deploys."""
+"""Checks that what deploy/ brings fits what it deploys."""
 
 import os
 import re

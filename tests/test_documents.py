@@ -1,4 +1,4 @@
-"""What the documents claim exists: tests, files, settings."""
+"""Checks that what the documents claim exists: tests, files, settings."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the fake Stripe sends has the shapes that Stripe's SDK and dj-stripe know."""
+"""Checks that what the fake Stripe sends has the shapes that Stripe's SDK and dj-stripe know."""
 
 import json
 from typing import Any

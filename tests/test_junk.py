@@ -81,7 +81,7 @@ def test_a_thousand_malformed_credentials(route: Route, make_user: Any) -> None:
 
 
 def _same_signature(header: str, valid: str) -> bool:
-    """Base64url has spare bits in the last character: another spelling of the same signature is no forgery."""
+    """Base64url has spare bits in the last character: another spelling of the same signature is not a forgery."""
     return header[:-1] == valid[:-1]
 
 

@@ -56,7 +56,7 @@ texts = st.one_of(st.sampled_from(TEXTS), st.text(max_size=20).filter(str.isprin
 
 @st.composite
 def bodies(draw: Any, names: list[str]) -> bytes:
-    """A form of some of the names, each with junk; now and then it is no form."""
+    """A form of some of the names, each with junk; now and then it is not a form."""
     known = st.sampled_from(names) if names else st.sampled_from(STRANGE)
     fields = draw(st.lists(st.tuples(st.one_of(known, st.sampled_from(STRANGE)), texts), max_size=6))
     encoded = urlencode(fields, errors="replace").encode()

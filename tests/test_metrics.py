@@ -94,7 +94,7 @@ class TestCounting:
         assert grown("auth_logins_total", result="ok") == 0
 
     def test_what_raises_an_alert_is_there_before_it_happens(self, internal):
-        """Or its first time would be where the series begins, which is no increase."""
+        """Or its first time would be where the series begins, which is not an increase."""
         text = scrape(internal)
         for series in (
             'auth_unexpected_errors_total{of="request"}',

@@ -1,4 +1,4 @@
-"""What holds for every answer of every listener: request id, headers, plain 404, one log line."""
+"""Checks what holds for every answer of every listener: request id, headers, plain 404, one log line."""
 
 import json
 import re

@@ -79,7 +79,7 @@ def run(program: tuple[str, ...], environment: dict[str, str]) -> tuple[int, str
 
 
 def processor_seconds() -> float:
-    """Of the processes that ended so far: what a start takes on a machine that does nothing else."""
+    """Return that of the processes that ended so far: what a start takes on a machine that does nothing else."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

@@ -1,4 +1,4 @@
-"""What gunicorn logs about requests that it refuses before the application sees them."""
+"""Reads what gunicorn logs about requests that it refuses before the application sees them."""
 
 import json
 import logging

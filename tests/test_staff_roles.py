@@ -210,7 +210,7 @@ class TestRoles:
 
 
 class TestOrdersOfBilling:
-    """Who may ask Stripe for what; those who may not change nothing, by the page or by a forged form."""
+    """Checks who may ask Stripe for what; those who may not change nothing, by the page or by a forged form."""
 
     ORDERS: ClassVar = {
         "payment/{payment}/order/refund/": "finance",

@@ -71,7 +71,7 @@ def run(*arguments, **environment):
 
 
 def test_without_the_variable_nothing_is_imported():
-    """Of ours: redis-py looks by itself whether the SDK is there."""
+    """Look for imports of ours: redis-py looks by itself whether the SDK is there."""
     assert run().endswith("imported: []\n")
 
 

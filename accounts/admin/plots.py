@@ -121,7 +121,7 @@ def _figure(
 
 
 def _summary(label: str, points: Sequence[tuple[Moment, int]]) -> str:
-    """What the plot shows, for those who hear the page."""
+    """Say what the plot shows, for those who hear the page."""
     (first, _), (last, latest) = points[0], points[-1]
     amounts = [amount for _, amount in points]
     return (

@@ -199,7 +199,7 @@ class Dispatch:
                 yield from self._heads(subscription, room)
 
     def _heads(self, subscription: EventSubscription, room: int) -> Iterator[EventDelivery]:
-        """What is due of this subscription: of each user one, and none of users who have one on its way."""
+        """Select what this subscription is due: one event of each user, and none of users who have one on its way."""
         users = {
             delivery.user_id
             for delivery in self.flying.values()
@@ -278,7 +278,9 @@ def _note(delivery: EventDelivery, outcome: Outcome) -> None:
 
 
 def _something_to_do() -> bool:
-    """Whether a run would find work: something due with a receiver that is awake, or an event not handed out yet."""
+    """Tell whether a run would find work: something due with a receiver that is awake, or an event not handed out
+    yet.
+    """
     awake = Q(subscription__rests_until=None) | Q(subscription__rests_until__lte=Now())
     due = EventDelivery.objects.open().filter(awake, subscription__enabled=True, due_at__lte=Now())
     return due.exists() or feed.has_unplaced()

@@ -67,7 +67,7 @@ class EventAnswer(msgspec.Struct):
 
 
 def event_answer(event: ServiceEvent) -> EventAnswer:
-    """What neighbours get, in the feed as by webhook."""
+    """Return what other services get, in the feed and by webhook."""
     return EventAnswer(event.position or 0, event.type, event.created_at, event.user_id, event.data)
 
 

@@ -29,7 +29,7 @@ LONGEST_WAIT = 3600.0  # that a receiver may ask for
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it: the receiver's status, or why there is none, and for how long it asks to be left alone."""
+    """Holds the outcome: the receiver's status, or why there is none, and for how long it asks to be left alone."""
 
     status: int | None = None
     error: str = ""

@@ -1,4 +1,4 @@
-"""What allauth's models ask of us: how seeds are sealed, and what an authenticator app shows.
+"""Answers what allauth's models ask: how seeds are sealed, and what an authenticator app shows.
 
 A sealed seed opens for its own user only. allauth passes no user along, so whoever reads or makes a seed says whose it
 is: `with seeds_of(user_id): ...`. Outside of that nothing is sealed or opened.
@@ -29,7 +29,7 @@ def seeds_of(user_id: UUID) -> Iterator[None]:
 
 
 def context_of(row: Any) -> str:
-    """Of a row whose seed is sealed: the setting SEALED_COLUMNS names this function."""
+    """Return the context of a row whose seed is sealed. The setting SEALED_COLUMNS names this function."""
     return _context(row.user_id)
 
 

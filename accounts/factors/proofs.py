@@ -41,7 +41,8 @@ def judged(
     is_own: bool = True,
     guessable: bool = True,
 ) -> Result:
-    """What the attempt returns; None says that it was wrong. Raises FactorWrong, RateLimited, and what it raises.
+    """Return what the attempt returns; None says that it was wrong. Raises FactorWrong, RateLimited, and what it
+    raises.
 
     `is_own`: the attempt showed a factor that the account has, and so ends the row of wrong ones. Confirming a new one
     does not: its secret is known to whoever enrols it. `guessable`: false of a passkey's answer.

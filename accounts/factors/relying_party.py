@@ -1,4 +1,4 @@
-"""What passkeys are bound to: one name (the relying party id) and the pages that may use it."""
+"""Says what passkeys are bound to: one name (the relying party id) and the pages that may use it."""
 
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -27,7 +27,7 @@ def _home() -> str:
 
 
 def _host(url: str) -> str:
-    """A loopback address is no name that a browser accepts: it is called localhost."""
+    """A loopback address is not a name that a browser accepts: it is called localhost."""
     host = urlsplit(url).hostname or ""
     try:
         return "localhost" if ip_address(host).is_loopback else host

@@ -33,7 +33,7 @@ def of(user_id: UUID, *types: str) -> QuerySet[Any]:
 
 
 def names_of(user_id: UUID) -> list[str]:
-    """What the account can be asked for, by the clients' names; empty: it has no second factor."""
+    """Return the second factors that the account can be asked for, by the clients' names."""
     found = set(of(user_id).values_list("type", flat=True))
     return [name for kind, name in NAMES.items() if kind in found]
 
@@ -87,7 +87,7 @@ def remove(session: Session, rows: QuerySet[Any], *, client: Client) -> None:
 
 
 def remove_since(user_id: UUID, *, since: datetime) -> None:
-    """What somebody else may have added is gone: factors, new recovery codes, half sign-ins, a promised reset."""
+    """Remove what somebody else may have added: factors, new recovery codes, half sign-ins, a promised reset."""
     removed = of(user_id).filter(created_at__gte=since).delete()[0]
     if not of(user_id, *OWN).exists():
         removed += of(user_id).delete()[0]

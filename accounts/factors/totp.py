@@ -37,7 +37,7 @@ ON CONFLICT DO NOTHING RETURNING id
 
 
 class Shown(NamedTuple):
-    """What an authenticator app needs: once, to whoever enrols it."""
+    """Holds what an authenticator app needs, shown once to the person who enrols it."""
 
     secret: str
     otpauth_url: str
@@ -64,7 +64,8 @@ def begin_totp(user: User, *, session_id: UUID | None) -> Shown:
 
 
 def confirm_totp(user: User, code: str, *, session_id: UUID | None) -> bool:
-    """Whether the code is of the secret shown last, to this session. Then the app is a factor, and the code used up.
+    """Tell whether the code fits the secret last shown to this session. If so, the app is a factor and the code is used
+    up.
 
     Called with the user's row held.
     """

@@ -134,7 +134,7 @@ def check_registration(credential: dict[str, Any]) -> tuple[AuthenticatorData, b
 def check_assertion(
     purpose: Purpose, credential: dict[str, Any], known: list[AttestedCredentialData]
 ) -> Assertion:
-    """What a right answer by one of the known credentials says. Raises CeremonyRefused."""
+    """Return what a right answer by one of the known credentials says. Raises CeremonyRefused."""
     try:
         response = AuthenticationResponse.from_dict(credential)
         client_data = response.response.client_data

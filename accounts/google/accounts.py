@@ -133,7 +133,7 @@ def is_linked(user: User) -> bool:
 
 
 def is_of(user: User, identity: Identity) -> bool:
-    """Whether it is the Google account that opens this one."""
+    """Tell whether it is the Google account that opens this one."""
     return bool(_rows().filter(user=user, uid=identity.subject).exists())
 
 

@@ -1,4 +1,4 @@
-"""Whether an ID token is Google's, for us, and of now: the same checks whichever way it came.
+"""Checks that an ID token is Google's, for us, and current: in the same way however it came.
 
 OpenID Connect Core 1.0, 3.1.3.7, and RFC 8725. Time is the database's clock, as for our own tokens.
 """
@@ -26,7 +26,7 @@ _REQUIRED = ["iss", "aud", "sub", "exp", "iat", "nonce"]
 
 
 class Identity(NamedTuple):
-    """Who a valid ID token speaks of. The address is verified and in stored form."""
+    """Names the person in a valid ID token. The address is verified and in stored form."""
 
     subject: str
     email: str

@@ -40,7 +40,7 @@ rest = Rest(3.0)
 
 
 def ask(question: Callable[[], Answer], *, seconds: float) -> Answer:
-    """What the question answers. Raises GoogleUnavailable.
+    """Return what the question answers. Raises GoogleUnavailable.
 
     It runs in a thread of its own: names that resolve slowly and answers that drip in are beyond any socket's time-out.
     """

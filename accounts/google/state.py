@@ -1,4 +1,4 @@
-"""What ties the steps of a sign-in with Google together: a signed state, a nonce, PKCE, and the browser it began in.
+"""Ties the steps of a sign-in with Google together: a signed state, a nonce, PKCE, and the browser it began in.
 
 Nothing is stored when a sign-in begins. What comes back is spent by a row in PostgreSQL, so it is used once, whichever
 processes it comes to at the same time. Times are the database's.
@@ -30,7 +30,7 @@ ON CONFLICT DO NOTHING
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """What Google brings back from the browser unread. It is signed, not secret."""
+    """Comes back from Google unread. It is signed, not secret."""
 
     id: str
     purpose: Literal["sign_in", "link"]
@@ -83,7 +83,7 @@ def digest_of(binding: str) -> str:
 
 
 def is_binding(text: str) -> bool:
-    """Whether it may be one of ours: a cookie can hold anything, line breaks too."""
+    """Tell whether it may be one of ours: a cookie can hold anything, including line breaks."""
     return _BINDING.fullmatch(text) is not None
 
 

@@ -1,4 +1,5 @@
-"""Who has a claim to an address: the owner of one that was changed lately, until the change can no longer be undone.
+"""Tells who has a claim to an address: the owner of one that was changed lately, until the change can no longer be
+undone.
 
 And what becomes of an account whose address turns out to be somebody else's: nothing opens it any more.
 """
@@ -17,7 +18,7 @@ UNDO_LIFETIME = tokens.LIFETIMES[Purpose.UNDO_EMAIL]
 
 
 def is_reserved(email: str, *, other_than: UUID | None = None) -> bool:
-    """Whether somebody else may still take this address back."""
+    """Tell whether somebody else may still take this address back."""
     reserved = AddressChange.objects.filter(
         old_email=email,
         confirmed_at__isnull=False,

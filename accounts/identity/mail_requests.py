@@ -1,4 +1,4 @@
-"""What was asked for an address, which may be anybody's or nobody's. The worker finds out who it belongs to.
+"""Carries out what was asked for an address, which may be anybody's or nobody's: the worker finds out whose it is.
 
 So the one who asks gets the same answer for the same work in every arm: one row is written, and no user is looked up.
 """
@@ -124,7 +124,7 @@ def is_alive(change: AddressChange, user: User) -> bool:
 
 
 def is_taken(change: AddressChange) -> bool:
-    """Whether the new address is somebody else's: confirmed, or to be had back by who had it a week ago."""
+    """Tell whether the new address is somebody else's: confirmed, or still reserved for a former owner."""
     holders = User.objects.filter(email=change.new_email, email_verified_at__isnull=False)
     return holders.exclude(pk=change.user_id).exists() or address_claims.is_reserved(
         change.new_email, other_than=change.user_id

@@ -27,7 +27,7 @@ from accounts.models.users import PendingRegistrationQuerySet
 
 @dataclass(frozen=True, kw_only=True)
 class Registration:
-    """What somebody asks for, in stored form, the password hashed."""
+    """Holds what somebody asks for, in stored form, with the password hashed."""
 
     email: str
     password: str
@@ -179,7 +179,7 @@ def _confirm(token_id: UUID, client: Client) -> User:
 
 
 def _is_contested(registration: PendingRegistration | None, waiting: list[PendingRegistration]) -> bool:
-    """Whether somebody else than the one who now confirms may know the account's password.
+    """Tell whether somebody other than the one who now confirms may know the account's password.
 
     Who registers again with the same password (a double click, an answer that was lost) is not: their hashes are equal.
     """

@@ -1,4 +1,4 @@
-"""What a device is called in a mail: words of ours, chosen by its User-Agent, never the header's own text."""
+"""Names a device in a mail: in words of ours, chosen by its User-Agent, never the header's own text."""
 
 import re
 

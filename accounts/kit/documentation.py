@@ -1,4 +1,4 @@
-"""What a view says about itself in the OpenAPI document. It costs nothing when a request is served."""
+"""Keeps what a view says about itself in the OpenAPI document. It costs nothing when a request is served."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """What `documented` keeps on a handler; config/openapi.py reads it."""
+    """Holds what `documented` keeps on a handler; config/openapi.py reads it."""
 
     summary: str
     answer: Any

@@ -23,7 +23,7 @@ class Rest:
         self._until = 0.0  # while it does not rest
 
     def is_over(self) -> bool:
-        """Whether this caller may ask the server."""
+        """Tell whether this caller may ask the server."""
         until = self._until
         if not until:
             return True

@@ -40,7 +40,7 @@ def seal(text: str, *, context: str) -> str:
 
 
 def open(sealed: str, *, context: str) -> str:
-    """What was sealed, under whichever key of the ring. Raises SealedTextUnreadable."""
+    """Return what was sealed, under whichever key of the ring. Raises SealedTextUnreadable."""
     kid, raw = _parts(sealed)
     try:
         opened = _cipher(kid).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], _bound(kid, context))

@@ -45,7 +45,7 @@ _CODES = (
 
 
 def is_shallow(value: Any, *, levels: int) -> bool:
-    """Whether lists and objects are nested no deeper than that; level by level, so a large flat list costs little."""
+    """Tell whether lists and objects are nested no deeper; level by level, so that a large flat list costs little."""
     level = [value]
     for _ in range(levels):
         containers = (item for item in level if isinstance(item, (dict, list)))

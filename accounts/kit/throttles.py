@@ -183,7 +183,7 @@ def is_delayed(one: Hit) -> bool:
 
 
 def give_back(*hits: Hit) -> None:
-    """What turned out not to count: a right password after all."""
+    """Take back what turned out not to count: a right password after all."""
     if not hits:
         return
     for rule in {one.rule for one in hits}:
@@ -218,7 +218,7 @@ rest = Rest(5.0, probe=_ping)  # no request asks a Redis that is down or silent
 
 
 def _in_redis(hits: Sequence[Hit], command: Callable[[], Answer]) -> Answer | None:
-    """What Redis answers; None: it rests or does not answer, and PostgreSQL has to do.
+    """Return what Redis answers; None if it rests or does not answer, and PostgreSQL has to do.
 
     PostgreSQL alone counts what settings.DURABLE_RATE_LIMITS names: what Redis forgets would be tries given back.
     """

@@ -1,4 +1,4 @@
-"""What must leave the house: a row per mail, in the transaction that causes it, so that neither is without the other.
+"""Keeps what must be sent: a row per mail, in the transaction that causes it, so that neither is without the other.
 
 The worker is told of the row after the commit: a broker that is down or silent costs no request anything. What is not
 handed over, or not finished, the relay finds (accounts.tasks.relay_outbox).

@@ -98,13 +98,13 @@ def holder(token_id: UUID, purpose: Purpose) -> User | None:
 
 
 def link_token(token: MailToken, *, use: str = LINK) -> str:
-    """What the link carries: the row's id and its HMAC, 256 bits that only we can make."""
+    """Return what the link carries: the row's id and its HMAC, 256 bits that only we can make."""
     proof = _proof(settings.MAIL_TOKEN_KEYS[0], use, token.purpose, token.pk)
     return base64url.encode(token.pk.bytes + proof)
 
 
 def code(token: MailToken) -> str:
-    """What the mail shows for typing: 20^8 possibilities, 5 tries."""
+    """Return what the mail shows for typing: 20^8 possibilities, 5 tries."""
     return _code(settings.MAIL_TOKEN_KEYS[0], token.purpose, token.pk)
 
 

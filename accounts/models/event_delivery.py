@@ -1,4 +1,4 @@
-"""Who is told of events by webhook, and what each has been told (accounts/events/dispatch.py does it)."""
+"""Records who is told of events by webhook, and what each has been told (accounts/events/dispatch.py does it)."""
 
 import uuid
 from typing import ClassVar, Self

@@ -1,4 +1,4 @@
-"""What makes each step of a sign-in with Google happen once. The linked accounts are allauth's SocialAccount rows."""
+"""Makes each step of a sign-in with Google happen once. The linked accounts are allauth's SocialAccount rows."""
 
 import uuid
 

@@ -25,7 +25,7 @@ _BCRYPT_ROUNDS = re.compile(r"bcrypt(?:_sha256)?\$\$2[abxy]\$(\d\d)\$")
 
 
 class Verdict(NamedTuple):
-    """Whether the password is right, and its hash in today's form where the stored one is weaker."""
+    """Says whether the password is right, with its hash in today's form if the stored one is weaker."""
 
     right: bool
     upgrade: str | None = None

@@ -43,7 +43,7 @@ LAST_USE_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class ServiceCredential:
-    """Who calls: the service's name, which owns idempotency keys and holds, and the scopes of the key it used."""
+    """Names the caller: the service, which owns idempotency keys and holds, and the scopes of the key it used."""
 
     service: str
     scopes: frozenset[str]

@@ -86,7 +86,7 @@ _RETURNED = (
 
 
 class TokenPair(NamedTuple):
-    """What a sign-in or a refresh answers: two tokens and their lifetimes in seconds."""
+    """Holds what a sign-in or a refresh answers: two tokens and their lifetimes in seconds."""
 
     access_token: str
     refresh_token: str

@@ -47,7 +47,7 @@ def finish(
 
 
 def options_for(mfa_token: str | None, *, client: Client) -> dict[str, Any]:
-    """What a passkey is to sign: for a sign-in of its own, or as the second step. Raises MFATokenInvalid."""
+    """Return what a passkey is to sign: for a sign-in of its own, or as the second step. Raises MFATokenInvalid."""
     throttles.take(*throttles.from_network("passkey_options", client.limited_ip))
     if mfa_token is None:
         return passkeys.sign_in_options()
@@ -89,7 +89,7 @@ Proof = Callable[[User], Authenticator | None]
 def proof_of(
     token: MFAToken, *, code: str | None, credential: dict[str, Any] | None, client: Client
 ) -> Proof:
-    """What was sent, as a question to the user's factors."""
+    """Return what was sent as a question to the user's factors."""
     if credential is not None:
         return lambda user: passkeys.use(user.pk, credential, client=client, mfa_token=token)
     return lambda user: totp.use_code(user.pk, code or "")

@@ -43,7 +43,7 @@ class Beginning(NamedTuple):
 
 
 class Returned(NamedTuple):
-    """What the browser brought back from Google, or from our own front end."""
+    """Holds what the browser brought back from Google, or from our own front end."""
 
     state: str
     code: str | None
@@ -192,12 +192,12 @@ def identify(raw: str) -> Identity:
 
 
 def is_linked(user: User) -> bool:
-    """Whether the user can prove by Google who they are."""
+    """Tell whether users can prove by Google who they are."""
     return bool(settings.GOOGLE_CLIENT_IDS) and accounts.is_linked(user)
 
 
 def proves(user: User, raw: str) -> bool:
-    """Whether the ID token is one of the Google account that opens this one, for somebody who is there now.
+    """Tell whether the ID token is that of the Google account that opens this one, from somebody who is there now.
 
     That Google gave it a moment ago only says that a browser is signed in there: where the token says when its user was
     asked (`auth_time`, on request), that must be recent. Raises GoogleUnavailable.

@@ -71,7 +71,7 @@ FACTORS = {
 
 
 def methods_of(user: User) -> list[str]:
-    """What the account can send: only its factors, where it has any."""
+    """Return what the account can send: only its factors, if it has any."""
     known: Any = FACTORS if user.mfa_enabled else METHODS
     return [name for name, method in known.items() if method.offered(user)]
 
@@ -115,7 +115,7 @@ def _note(session: Session, client: Client) -> None:
 
 
 def prove(session: Session, *, method: str, proof: Any, client: Client) -> None:
-    """Whether the proof is right. Counted before it is looked at, so that parallel tries gain nothing.
+    """Tell whether the proof is right. It is counted before it is looked at, so that parallel tries gain nothing.
 
     Only a wrong one stays counted. Raises ReauthenticationFailed, RateLimited or ServiceUnavailable.
     """

@@ -1,4 +1,4 @@
-"""What the tests of Google share: the steps that a person, a browser and a thief take."""
+"""Shares among the tests of Google: the steps that a person, a browser and a thief take."""
 
 from typing import Any
 from urllib.parse import parse_qs, urlsplit

@@ -1,4 +1,6 @@
-"""Who has lost every factor is helped after 72 hours, unless the owner objects; and what a thief adds does not stay."""
+"""Helps people who have lost every factor after 72 hours, unless the owner objects; and what a thief adds does not
+stay.
+"""
 
 import json
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What accounts/google/client.py expects of allauth: an upgrade that changes it fails here, not at a sign-in."""
+"""Pins what accounts/google/client.py expects of allauth: an upgrade that changes it fails here, not at a sign-in."""
 
 import inspect
 from importlib.metadata import version

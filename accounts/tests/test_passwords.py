@@ -1,4 +1,4 @@
-"""Passwords: asked for anew, chosen by the mailed link, changed by who is signed in. And who is out afterwards."""
+"""Passwords: asked for again, chosen by the mailed link, changed by who is signed in. And who is out afterwards."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""What a user may see of what is kept: the activity, and everything."""
+"""Shows users what is kept of them: the activity, and everything."""
 
 import json
 from datetime import timedelta

@@ -197,7 +197,7 @@ FIRST_PASSWORDS = {"registered_before": PASSWORD, "registered_alike": OTHER_PASS
 
 @pytest.mark.django_db
 class TestEveryArmOfRegister:
-    """Whoever has the address: the same answer, statements, hashes and number of mails."""
+    """The same for everybody, whoever has the address: answer, statements, hashes and number of mails."""
 
     @pytest.fixture
     def seen(self, public, make_user):

@@ -1,4 +1,4 @@
-"""What is purged when: each rule deletes what is over, spares what is not, and goes by the table in settings."""
+"""Purges by rules: each deletes what is over, spares what is not, and goes by the table in settings."""
 
 import re
 from datetime import timedelta

@@ -115,7 +115,7 @@ PLACES = {
 
 
 def rows() -> list[Any]:
-    """What a token of any kind could open."""
+    """List what a token of any kind could open."""
     models: tuple[Any, ...] = (
         User,
         Session,
@@ -130,7 +130,7 @@ def rows() -> list[Any]:
 
 @contextmanager
 def undone() -> Iterator[None]:
-    """What happens inside leaves nothing: neither in the database nor in the limits."""
+    """Undo what happens inside: neither in the database nor in the limits."""
     with override_settings(RATE_LIMITS_NAMESPACE=f"test-{uuid4().hex}"), transaction.atomic():
         yield
         transaction.set_rollback(True)

@@ -100,7 +100,7 @@ class Holders:
 
     @cached_property
     def registration(self) -> dict[str, Any]:
-        """What a browser gets to make a passkey by."""
+        """Return what a browser gets to make a passkey by."""
         carl = self.public.with_token(issue_access_token(self.make_user("new-key@example.com")))
         self.registrant = carl
         options: dict[str, Any] = carl.post("/v1/auth/mfa/passkeys/options").json()

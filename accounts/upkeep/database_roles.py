@@ -1,4 +1,4 @@
-"""What the role that serves may do in the database: read and write rows, and nothing else.
+"""Limits what the role that serves may do in the database: read and write rows, and nothing else.
 
 The role that migrates owns the tables. After each `manage.py migrate` the serving role is given exactly what stands
 here, whatever it had before; nothing rests on default privileges, which depend on who made a table.

@@ -1,4 +1,4 @@
-"""What each day came to, counted in the background from the audit log, so that no page reads millions of rows.
+"""Counts each day in the background from the audit log, so that no page reads millions of rows.
 
 A day is counted again until it has been over for a while: then what began in it has been committed. Counting is
 idempotent. The BRIN index on the time of an audit row finds a day's rows.
@@ -59,7 +59,7 @@ def summarize() -> int:
 
 
 def open_days(days: type[Model], *, first: Callable[[datetime], date], now: datetime) -> Iterator[date]:
-    """Those of a table of days that are not final yet, today among them. Days become final in their order.
+    """Return the days of a table that are not final yet, today among them. Days become final in their order.
 
     `first` is asked where none is: the day with which counting begins.
     """

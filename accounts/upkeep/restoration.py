@@ -114,7 +114,7 @@ def _remove_ways_in(row: dict[str, Any]) -> bool:
 
 @transaction.atomic
 def _void_recovery_codes(row: dict[str, Any]) -> bool:
-    """Of the backup's codes one was used since, or all were replaced: their owner makes new ones."""
+    """Void the backup's codes: one was used since, or all were replaced, and their owner makes new ones."""
     if _is_known(row, CODES_CHANGED):
         return False
     return bool(factors.of(UUID(row["user"]), Authenticator.Type.RECOVERY_CODES).delete()[0])
@@ -122,7 +122,7 @@ def _void_recovery_codes(row: dict[str, Any]) -> bool:
 
 @transaction.atomic
 def _keep_account(row: dict[str, Any]) -> bool:
-    """Who has taken a deletion back since is not erased at the end of its grace."""
+    """Keep an account whose owner has taken the deletion back since the backup."""
     user = User.objects.locked().filter(pk=UUID(row["user"])).first()
     if user is None or _is_known(row, [Event.DELETION_CANCELLED]):
         return False
@@ -131,7 +131,7 @@ def _keep_account(row: dict[str, Any]) -> bool:
 
 @transaction.atomic
 def _demote(row: dict[str, Any]) -> int:
-    """Takes what staff has lost since. Who has become staff since is made staff anew."""
+    """Takes what staff has lost since. Who has become staff since is made staff again."""
     kept = {UUID(one["user"]): one for one in row["users"]}
     return sum(_take_away(user, kept.get(user.pk)) for user in User.objects.filter(is_staff=True))
 
@@ -147,7 +147,7 @@ def _take_away(user: User, kept: dict[str, Any] | None) -> bool:
 
 
 def _is_known(row: dict[str, Any], types: Iterable[Event]) -> bool:
-    """Whether the backup was made after it."""
+    """Tell whether the backup was made after it."""
     since = AuditEvent.objects.filter(user_id=row["user"], type__in=types)
     return since.filter(created_at__gte=datetime.fromisoformat(row["at"])).exists()
 

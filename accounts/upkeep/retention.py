@@ -1,4 +1,4 @@
-"""What is purged when: one rule for each line of settings.RETENTION, in chunks that no request waits for.
+"""Purges by one rule for each line of settings.RETENTION, in chunks that no request waits for.
 
 docs/retention.md is the table for people. What a rule deletes is over: nothing reads it but an investigator.
 """
@@ -97,7 +97,7 @@ def _part_with(user_ids: Sequence[UUID]) -> None:
 
 
 def _unverified_users(before: Any) -> Rows:
-    """Who never confirmed an address, has no credits, and does not come any more. Staff are never among them."""
+    """Select users who never confirmed an address, have no credits, and no longer come. Staff are never among them."""
     alive = Session.objects.live().filter(user=OuterRef("pk"))
     users: Rows = User.objects.filter(
         ~Exists(alive),
@@ -182,8 +182,9 @@ def _dead_events(before: Any) -> Rows:
 
 
 def _events(before: Any) -> Rows:
-    """Those in the feed but its last, from which the next position is counted, and without an open delivery or a
-    subscription that has not come to them yet, such as one that is paused."""
+    """Select the events in the feed but its last, from which the next position is counted, and without an open delivery
+    or a subscription that has not come to them yet, such as one that is paused.
+    """
     last = ServiceEvent.objects.aggregate(last=Max("position"))["last"]
     waiting = EventDelivery.objects.open().filter(event=OuterRef("pk"))
     rows = ServiceEvent.objects.filter(~Exists(waiting), created_at__lt=before, position__lt=last or 0)

@@ -1,4 +1,4 @@
-"""What the admin shows of one user's billing: from our tables and the mirror, without asking Stripe."""
+"""Shows one user's billing in the admin: from our tables and the mirror, without asking Stripe."""
 
 import uuid
 from typing import Any

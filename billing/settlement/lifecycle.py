@@ -48,7 +48,7 @@ def follow_customer(customer: str) -> BillingAccount | None:
 
 
 def follow(user_id: uuid.UUID) -> BillingAccount | None:
-    """Raises what the gateway raises. None: the user is no customer."""
+    """Raises what the gateway raises. None: the user is not a customer."""
     known = customers.all_of(user_id)
     if not known:
         return None

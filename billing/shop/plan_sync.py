@@ -26,7 +26,7 @@ NUMBERS = ("credits", "trial_days", "trial_credits", "credits_expire_days")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """What to do about one price. `problem`: why nothing can be."""
+    """Says what to do about one price. `problem`: why nothing can be done."""
 
     action: str  # create, update, replace, retire, keep, skip
     price: str

@@ -93,7 +93,7 @@ class BoundedClient(stripe.RequestsClient):
 
     @_timeout.setter
     def _timeout(self, value: object) -> None:
-        """What the base class sets once is asked for at each request instead."""
+        """Ask at each request for what the base class sets once."""
 
     def request(
         self,

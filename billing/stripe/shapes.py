@@ -158,7 +158,7 @@ def invoice_paid_at(invoice: Object) -> datetime | None:
 
 
 def line_price(line: Object) -> str:
-    """Of an invoice's line, or of a checkout session's."""
+    """Return the price of an invoice's line, or of a checkout session's."""
     details = (line.get("pricing") or {}).get("price_details") or {}
     return id_of(details.get("price") or line.get("price"))
 

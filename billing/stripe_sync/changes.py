@@ -1,6 +1,6 @@
-"""What Stripe is to be told about a customer: a row beside its cause, in one transaction, carried out after it.
+"""Tells Stripe about a customer: a row beside its cause, in one transaction, carried out after it.
 
-Each is read anew when it is carried out, so it may be repeated and the last one wins.
+Each is read again when it is carried out, so it may be repeated and the last one wins.
 """
 
 import time
@@ -50,7 +50,7 @@ def _carry_out(change: CustomerChange) -> None:
 
 
 def _tell(change: CustomerChange) -> None:
-    """What is gone at Stripe needs no telling."""
+    """Tell Stripe; it needs no telling of what is gone there."""
     customer = customers.customer_of(change.user_id)
     if customer is None:
         return

@@ -1,4 +1,4 @@
-"""What comes in at the webhook: is it Stripe's, is it fresh, is it an event; then into the inbox, once.
+"""Takes in what comes at the webhook: if it is Stripe's, fresh and an event, it goes into the inbox, once.
 
 The signature is Stripe's scheme v1 (https://docs.stripe.com/webhooks#verify-manually): HMAC-SHA256 over the time-stamp,
 a dot, and the bytes as they came.
@@ -40,7 +40,7 @@ class Data(msgspec.Struct):
 
 
 class Envelope(msgspec.Struct, tag_field="object", tag="event"):
-    """What every event has. All else is read when it is settled."""
+    """Holds what every event has. All else is read when it is settled."""
 
     id: str
     type: str
@@ -83,7 +83,7 @@ def _parts(header: str) -> tuple[int | None, list[bytes]]:
 
 
 def parse(body: bytes) -> Envelope:
-    """Raises EventInvalid for what is no event, is too deep, or is of the other mode."""
+    """Raises EventInvalid for what is not an event, is too deep, or is of the other mode."""
     try:
         envelope = _decoder.decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:

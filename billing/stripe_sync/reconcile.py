@@ -1,4 +1,4 @@
-"""What Stripe knows and we were never told: read from its lists, and settled like everything else.
+"""Finds what Stripe knows and this service was never told: read from its lists, and settled like everything else.
 
 Every ten minutes the list of events from where the last run ended (Stripe keeps 30 days of it); each night all that
 money did in the last days, an hour of it at a time, and from where it was left (billing/stripe_sync/nightly.py).

@@ -1,4 +1,4 @@
-"""What the templates of billing's mails and pages need: amounts and moments out of stored details."""
+"""Gives the templates of billing's mails and pages what they need: amounts and moments out of stored details."""
 
 from datetime import datetime
 from typing import Any
@@ -30,6 +30,6 @@ def moment_of(text: str | None) -> datetime | None:
 
 @register.filter
 def payment_money(payment: Any, name: str) -> str:
-    """Of a `Payment`: an amount of it in its currency."""
+    """Return an amount of a `Payment` in its currency."""
     amount = getattr(payment, name)
     return "" if amount is None or not payment.currency else money.written(amount, payment.currency)

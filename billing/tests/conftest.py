@@ -1,4 +1,4 @@
-"""What the tests of billing share: signed events, and the webhook as Stripe calls it."""
+"""Shares among the tests of billing: signed events, and the webhook as Stripe calls it."""
 
 import hashlib
 import hmac

@@ -13,7 +13,7 @@ def test_mails_that_webhooks_bring(stripe, plans, buyer, mailoutbox, deliver):
     """Delivered and signed as Stripe does it: a dispute, a payment that fails, a trial about to end; each told once."""
 
     def subjects():
-        """Of all that Stripe has to say so far, each event twice."""
+        """Send each event that Stripe has so far, twice."""
         for event in [one for one in stripe.events() for _ in range(2)]:
             assert deliver(event).status_code == 200
             inbox.work()

@@ -1,4 +1,4 @@
-"""What an account's end does at Stripe, in the mirror and here; the export; plans from Stripe's prices."""
+"""Follows an account's end: at Stripe, in the mirror and here; the export; plans from Stripe's prices."""
 
 import json
 from io import StringIO

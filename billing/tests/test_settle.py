@@ -1,4 +1,4 @@
-"""What payments, refunds and disputes come to in credits, as short stories against the fake Stripe."""
+"""Tells what payments, refunds and disputes come to in credits, as short stories against the fake Stripe."""
 
 from datetime import timedelta
 

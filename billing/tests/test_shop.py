@@ -1,4 +1,4 @@
-"""What services see of billing, over HTTP, against the fake Stripe."""
+"""Calls billing as services do, over HTTP, against the fake Stripe."""
 
 from datetime import date
 from threading import Thread

@@ -103,7 +103,7 @@ class TestKilledWorkers:
         assert all(buyer.verifies() for buyer in buyers)
 
     def kill_one(self, after: float) -> bool:
-        """Whether the worker had an event in hand when it was killed."""
+        """Tell whether the worker had an event in hand when it was killed."""
         connection.close()  # a child must not have its parent's
         child = os.fork()
         if child == 0:

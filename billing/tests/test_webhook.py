@@ -209,7 +209,7 @@ class TestBehindTheInternalListener:
 
 
 def test_an_event_is_verified_and_read_in_less_than_a_millisecond(webhook_secret):
-    """Of processor time, without the database: the five that are allowed are for that and for the server."""
+    """Measure processor time, without the database: the five that are allowed are for that and for the server."""
     lines = [{"id": f"il_{number}", "object": "line_item", "amount": number} for number in range(50)]
     body = json.dumps(event(item={"object": "invoice", "id": "in_1", "lines": {"data": lines}})).encode()
     header = signature(body)

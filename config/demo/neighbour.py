@@ -70,7 +70,7 @@ def for_user(method: str) -> Callable[[View], View]:
 
 
 def introspect(authorization: str) -> dict[str, Any] | None:
-    """Who is behind the header; None where it opens nothing."""
+    """Return who is behind the header; None if it opens nothing."""
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer" or not token:
         return None

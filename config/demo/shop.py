@@ -19,7 +19,7 @@ CREDITS_OF_A_PICTURE = 30
 @require_safe
 @telling
 def plans(request: HttpRequest) -> HttpResponse:
-    """What is sold; anybody may look."""
+    """Show what is sold; anybody may look."""
     try:
         return pass_on(ask("GET", "/v1/billing/plans"))
     except RequestException:
@@ -78,7 +78,7 @@ def resume_subscription(request: HttpRequest, *, user_id: str, subscription_id: 
 
 @for_user("POST")
 def paint_picture(request: HttpRequest, *, user_id: str) -> HttpResponse:
-    """What a product does: takes credits, then does its work. 402 where there are too few."""
+    """Act as a product does: take credits, then do the work. 402 if there are too few."""
     use = {"user_id": user_id, "amount": CREDITS_OF_A_PICTURE, "description": "A picture"}
     return pass_on(ask("POST", "/v1/credits/use", json=use, idempotency_key=key_of(request)))
 

@@ -17,7 +17,7 @@ APPS = ("accounts", "credits", "billing")
 
 
 def routes_of_apps(listener: str) -> Routes:
-    """What each app's `urls` offers to a listener: its list `<listener>_urlpatterns`."""
+    """Return what each app's `urls` offers to a listener: its list `<listener>_urlpatterns`."""
     modules = [import_module(f"{app}.urls") for app in APPS if find_spec(f"{app}.urls")]
     return [route for module in modules for route in getattr(module, f"{listener}_urlpatterns", ())]
 

@@ -12,7 +12,7 @@ handler400, handler403, handler404, handler500 = handlers
 
 
 class ToTheAdmin(PublicEndpoint):
-    """Whoever types the host's name alone is led to the admin, which asks who they are."""
+    """Leads from the host's bare name to the admin, which asks who is there."""
 
     mark = "staff"
 

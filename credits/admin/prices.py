@@ -20,7 +20,7 @@ class PriceForm(forms.ModelForm, OrderForm):  # type: ignore[type-arg]
 
 @admin.register(FeaturePrice)
 class FeaturePriceAdmin(EditedByOrder):
-    """Whoever may view prices sees them. Each change is audited with the price before."""
+    """Shows prices to those who may view them. Each change is audited with the price before."""
 
     form = PriceForm
     delete_confirmation_template = "admin/credits/featureprice/remove.html"

@@ -39,7 +39,7 @@ Posted = TypeVar("Posted", CreditTransaction, CreditTransaction | None)
 
 @dataclass(frozen=True, slots=True)
 class Operation(Generic[Posted]):
-    """What a verb does to an account whose lock is held, for whom; `kind` is what the metrics call it.
+    """Does what a verb does to an account whose lock is held, for whom; `kind` is what the metrics call it.
 
     `uses` are the credits of a plain use, which a batch may carry out without `apply` (credits/ledger/many_uses.py).
     """

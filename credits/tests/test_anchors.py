@@ -1,4 +1,4 @@
-"""What only an anchor shows: a chain that was rewritten so that it verifies, a user dropped with all rows."""
+"""Finds what only an anchor shows: a chain that was rewritten so that it verifies, a user dropped with all rows."""
 
 import json
 from io import StringIO

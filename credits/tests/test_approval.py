@@ -205,7 +205,7 @@ class TestAboveTheLimit:
 
 @pytest.mark.django_db
 class TestDatabase:
-    """What no code of ours could get past."""
+    """Guards that no code of ours could get past."""
 
     @pytest.mark.parametrize(
         ("constraint", "change"),

@@ -1,4 +1,4 @@
-"""What the database itself refuses: rewriting history, money out of nothing, spending past an expiry."""
+"""Tries what the database itself refuses: rewriting history, money out of nothing, spending past an expiry."""
 
 import threading
 import uuid

@@ -57,7 +57,7 @@ async (element) => {
 
 
 class BrowserFailed(Exception):
-    """What should have been on the page was not, or the browser gave up."""
+    """Raised when something was missing on the page, or the browser gave up."""
 
 
 def path() -> str | None:

@@ -76,7 +76,7 @@ def updated(language: str, wanted: Mapping[str, list[str]]) -> polib.POFile:
 
 
 def faults(language: str) -> Iterator[Fault]:
-    """What is missing from, or wrong in, the catalogue as it is on the disk."""
+    """Yield what is missing from, or wrong in, the catalogue as it is on the disk."""
     translations = {entry.msgid: entry.msgstr for entry in catalogue(language)}
     for text in messages():
         translated = translations.get(text, "")
@@ -88,7 +88,7 @@ def faults(language: str) -> Iterator[Fault]:
 
 
 def is_up_to_date(language: str) -> bool:
-    """Whether both files are what this program would write."""
+    """Tell whether both files are what this program would write."""
     fresh, path = updated(language, messages()), po_file(language)
     compiled = path.with_suffix(".mo")
     return (

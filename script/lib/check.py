@@ -112,7 +112,7 @@ def colour_option() -> list[str]:
 
 
 def production_like(environment: Mapping[str, str]) -> Mapping[str, str]:
-    """What production settings ask for, with fresh secrets: the check then shows their own faults only."""
+    """Return what production settings ask for, with fresh secrets: the check then shows their own faults only."""
     fresh = {name: make() for name, make in dev_env.MAKERS.items()}
     return {
         **environment,

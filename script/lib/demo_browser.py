@@ -68,7 +68,7 @@ class Story:
         self.browser.size(WIDTHS["desk"])
 
     def code(self) -> str:
-        """Of the authenticator app (RFC 6238); each step counts once, so this may wait for the next."""
+        """Return the code of the authenticator app (RFC 6238); each step counts once, so this may wait for the next."""
         while (step := int(time.time()) // STEP_SECONDS) <= self.used_step - 1:
             time.sleep(0.2)
         step = max(step, self.used_step + 1)  # one step ahead is accepted

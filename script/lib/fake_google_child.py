@@ -16,7 +16,7 @@ CLIENT_SECRET = "secret.of.the.fake.google"  # noqa: S105  (of a fake that liste
 
 
 def settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """What the service reads; these win over a client at Google that the environment may name."""
+    """Return what the service reads; these win over a client at Google that the environment may name."""
     address = f"http://127.0.0.1:{environment[PORT]}"
     return {
         "GOOGLE_CLIENT_ID": ",".join(CLIENTS),

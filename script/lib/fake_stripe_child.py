@@ -19,7 +19,7 @@ FILE = "stripe.env"  # in VAR_DIR, for script/manage
 
 
 def settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """What the service reads; these win over an account at Stripe that the environment may name."""
+    """Return what the service reads; these win over an account at Stripe that the environment may name."""
     return {
         "STRIPE_SECRET_KEY": KEY,
         "STRIPE_WEBHOOK_SECRETS": WEBHOOK_SECRET,

@@ -32,7 +32,7 @@ def remember(path: Path, processes: Iterable[Started]) -> None:
 
 
 def recall(path: Path) -> list[Started]:
-    """Those of an earlier run that still run. A file cut short by a crash counts as none."""
+    """Return those of an earlier run that still run. A file cut short by a crash counts as none."""
     try:
         recorded = [Started(**row) for row in json.loads(path.read_text())]
     except (OSError, ValueError, TypeError):

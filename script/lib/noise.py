@@ -20,6 +20,6 @@ _PATTERNS = {name: re.compile(pattern) for name, pattern in _NOISE.items()}
 
 
 def is_noise(name: str, line: str) -> bool:
-    """Whether the child of this name writes this line whenever all is well."""
+    """Tell whether the child of this name writes this line whenever all is well."""
     pattern = _PATTERNS.get(name)
     return bool(pattern and pattern.match(line))

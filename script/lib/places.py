@@ -69,7 +69,7 @@ def run_as(account: Account | None, argv: Sequence[str | Path]) -> subprocess.Co
 
 
 def may_use(directory: Path, account: Account) -> bool:
-    """Whether that user can work in a directory of its own below this one (the way there may be closed)."""
+    """Tell whether that user can work in a directory of its own below this one (the way there may be closed)."""
     probe = Path(tempfile.mkdtemp(prefix=".probe-", dir=directory))
     try:
         os.chown(probe, account.uid, account.gid)
@@ -79,7 +79,7 @@ def may_use(directory: Path, account: Account) -> bool:
 
 
 def has_access(account: Account, kind: str, path: Path) -> bool:
-    """What test(1) answers that user: -w, may write; -x, may run."""
+    """Return what test(1) answers that user: -w, may write; -x, may run."""
     return run_as(account, ["/bin/sh", "-c", 'test "$0" "$1"', kind, path]).returncode == 0
 
 

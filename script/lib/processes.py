@@ -1,4 +1,4 @@
-"""What the kernel knows about processes: which one lives, since when, and how to end it."""
+"""Asks the kernel about processes: which one lives, since when; and ends them."""
 
 import ctypes
 import os
@@ -32,7 +32,7 @@ def started_at(pid: int) -> str | None:
 
 
 def send(pid: int, number: int) -> None:
-    """Signals one process; one that is gone already is no error."""
+    """Signals one process; one that is already gone is not an error."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:

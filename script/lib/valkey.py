@@ -37,7 +37,7 @@ class Valkey:
         )
 
     def answers(self) -> bool:
-        """Whether it serves: while it reads its log back in it answers -LOADING."""
+        """Tell whether it serves: while it reads its log back in it answers -LOADING."""
         try:
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.settimeout(1)

@@ -40,7 +40,7 @@ class Provider:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What our service must be told."""
+        """Return what our service must be told."""
         google: dict[str, Any] = {**settings.SOCIALACCOUNT_PROVIDERS["google"]}
         google["APPS"] = [{**google["APPS"][0], "provider_id": self.url}]
         return {

@@ -38,7 +38,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Start:
-    """What a reset goes back to."""
+    """Holds what a reset goes back to."""
 
     webhook_url: str = ""
     webhook_secret: str = ""

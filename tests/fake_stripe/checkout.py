@@ -159,7 +159,7 @@ def line_items_of(store: Store, session: Json) -> Json:
 
 @includes("", "breakdown")
 def breakdown(store: Store, total_details: Json) -> Json:
-    """Of a session's `total_details`, which is no object of its own."""
+    """Return the breakdown of a session's `total_details`, which is not an object of its own."""
     return {"discounts": [], "taxes": []}
 
 

@@ -1,4 +1,6 @@
-"""Whether an object is what the SDK's resource classes say: no unknown key, none missing, every value of its type."""
+"""Checks that an object is what the SDK's resource classes say: no unknown key, none missing, every value of its
+type.
+"""
 
 import sys
 import types
@@ -17,7 +19,7 @@ OBJECTS = {kind.__name__: kind for kind in KINDS.values() if kind.__module__.cou
 
 
 def differences(given: Json) -> list[str]:
-    """What differs, each with its path."""
+    """Yield what differs, each with its path."""
     kind = given.get("object", "")
     resource = KINDS.get(kind)
     return list(of_class(given, resource, kind)) if resource else [f"{kind}: no such kind"]
@@ -112,7 +114,7 @@ COLLECTIONS: dict[Any, Callable[..., Iterator[str]]] = {
 
 
 def is_scalar(value: Any, wanted: Any) -> bool:
-    """Decimals are strings over the wire; true is no number."""
+    """Decimals are strings over the wire; true is not a number."""
     if wanted in {Any, object}:
         return True
     if wanted is None or wanted is type(None):

@@ -1,4 +1,4 @@
-"""What tests hold in their hands: the fake's control API as methods."""
+"""Drives the fake from tests: the fake's control API as methods."""
 
 import json
 import time
@@ -73,7 +73,7 @@ class Control:
         return body, signature(body, key, at=int(time.time()) if at is None else at)
 
     def settle(self, timeout: float = 20) -> bool:
-        """Whether every webhook is delivered or given up; waits for it."""
+        """Tell whether every webhook is delivered or given up; waits for it."""
         return bool(self.call("settle", timeout=timeout)["settled"])
 
     def deliver(self, event: str, *, secret: str | None = None, at: int | None = None) -> list[Any]:

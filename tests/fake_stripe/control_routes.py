@@ -149,7 +149,7 @@ def requests(application: Application) -> list[Json]:
 
 @action
 def bugs(application: Application) -> list[str]:
-    """What went wrong inside the fake since this was last asked."""
+    """Return what went wrong inside the fake since this was last asked."""
     found, application.bugs = application.bugs, []
     return found
 
@@ -187,7 +187,7 @@ def authenticate(application: Application, *, intent: str, success: bool = True)
 
 @action
 def confirm(application: Application, *, intent: str, card: str = "pm_card_visa") -> Json:
-    """What the browser does with a client secret: confirms a payment or setup intent with a card."""
+    """Do what the browser does with a client secret: confirms a payment or setup intent with a card."""
     store = application.store
     found = store.find(intent)
     if found is None or found["status"] not in payments.OPEN:

@@ -1,4 +1,4 @@
-"""What can be made to go wrong with the next requests."""
+"""Makes things go wrong with the next requests."""
 
 import re
 import threading
@@ -17,7 +17,7 @@ ERRORS = {
 
 @dataclass
 class Fault:
-    """Of the next `times` requests whose method and path match.
+    """Befalls the next `times` requests whose method and path match.
 
     status:     this answer; 500s are kept for the idempotency key unless `stored` is false
     committed:  the request is carried out before it fails with `status`

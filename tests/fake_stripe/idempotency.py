@@ -25,7 +25,7 @@ class Entry:
 
 
 class Keys:
-    """Of one account; by the moved clock."""
+    """Holds those of one account; by the moved clock."""
 
     def __init__(self, store: Store) -> None:
         self.store = store

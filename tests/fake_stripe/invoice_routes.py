@@ -1,4 +1,4 @@
-"""What the API offers on invoices and their payments."""
+"""Serves invoices and their payments."""
 
 from tests.fake_stripe import invoices, payment_methods, payments
 from tests.fake_stripe.listing import page, search

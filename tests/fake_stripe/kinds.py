@@ -83,7 +83,7 @@ def is_optional(kind: Any) -> bool:
 
 @cache
 def nullable(kind: str) -> frozenset[str]:
-    """What is null rather than absent in a fresh object."""
+    """Return what is null rather than absent in a fresh object."""
     optional = {name for name, type_ in annotations(KINDS[kind]).items() if is_optional(type_)}
     if kind == "payment_method":
         return frozenset(optional & SENT_OF_PAYMENT_METHODS)

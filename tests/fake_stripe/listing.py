@@ -32,7 +32,7 @@ def page(rows: Iterable[Json], params: Json, url: str) -> Json:
 
 
 def sorted_newest_first(rows: Iterable[Json]) -> list[Json]:
-    """Of one second the later made comes first."""
+    """Sort them; of one second the later made comes first."""
     numbered = enumerate(rows)
     ordered = sorted(numbered, key=lambda pair: (pair[1].get("created", 0), pair[0]), reverse=True)
     return [row for _, row in ordered]

@@ -1,4 +1,4 @@
-"""What a customer sees in a browser: checkout, the bank's 3-D Secure question, the portal."""
+"""Shows what a customer sees in a browser: checkout, the bank's 3-D Secure question, the portal."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

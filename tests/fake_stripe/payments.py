@@ -116,7 +116,9 @@ def succeed(store: Store, intent: Json, method: Json, made: Json) -> None:
 
 @route("POST", "/v1/payment_intents/{id}/capture", "PaymentIntentCaptureParams", "amount_to_capture")
 def capture(store: Store, params: Json, identifier: str) -> Json:
-    """Once, all or a part; the rest is given free (https://docs.stripe.com/payments/place-a-hold-on-a-payment-method)."""
+    """Once, all or a part; the rest is given free
+    (https://docs.stripe.com/payments/place-a-hold-on-a-payment-method).
+    """
     intent = store.get("payment_intent", identifier)
     if intent["status"] != "requires_capture":
         raise unexpected_state(intent, "capture")
@@ -133,7 +135,7 @@ def capture(store: Store, params: Json, identifier: str) -> Json:
 
 
 def authenticate(store: Store, intent: Json, *, success: bool) -> None:
-    """What the customer does at the bank's 3-D Secure page."""
+    """Do what the customer does at the bank's 3-D Secure page."""
     if intent["status"] != "requires_action":
         raise unexpected_state(intent, "authenticate")
     if success:

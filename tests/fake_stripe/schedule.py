@@ -1,4 +1,4 @@
-"""What time brings: trials and periods end, drafts become final, payments are retried, sessions expire."""
+"""Carries out what time brings: trials and periods end, drafts become final, payments are retried, sessions expire."""
 
 import copy
 from collections.abc import Callable, Iterator

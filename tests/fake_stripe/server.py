@@ -46,7 +46,7 @@ class Server(ThreadingHTTPServer):
         return f"http://{HOST}:{self.server_address[1]}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no news here."""
+        """A client that went away is not news here."""
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""What the API offers on subscriptions."""
+"""Serves subscriptions."""
 
 from typing import Any
 
@@ -135,7 +135,7 @@ def cancel(store: Store, params: Json, identifier: str) -> Json:
     "billing_cycle_anchor proration_behavior",
 )
 def resume(store: Store, params: Json, identifier: str) -> Json:
-    """Of a paused one. A planned cancellation is taken back by `cancel_at_period_end=false`."""
+    """Resume a paused one. A planned cancellation is taken back by `cancel_at_period_end=false`."""
     subscription = store.get("subscription", identifier)
     if subscription["status"] != "paused":
         raise Refusal(f"You cannot resume a subscription that is {subscription['status']}.")

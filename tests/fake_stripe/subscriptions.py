@@ -86,7 +86,7 @@ def chosen_price(store: Store, item: Json) -> Json:
 
 
 def check_payable(store: Store, customer: Json, method: str | None, behavior: str) -> None:
-    """What Stripe refuses before anything exists."""
+    """Raise what Stripe refuses before anything exists."""
     method = method or customer["invoice_settings"]["default_payment_method"]
     if method is None and behavior != "default_incomplete":
         raise invoice_routes.no_method()

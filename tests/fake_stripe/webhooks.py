@@ -119,7 +119,7 @@ class Dispatcher:
             return len(jobs)
 
     def settle(self, timeout: float) -> bool:
-        """Whether nothing is left to send; waits for it."""
+        """Tell whether nothing is left to send; waits for it."""
         with self.changed:
             return self.changed.wait_for(lambda: not self.queue and not self.sending, timeout)
 

@@ -1,4 +1,4 @@
-"""Of UTC, as all of the admin."""
+"""Marks times as UTC, as everywhere in the admin."""
 
 DATE_FORMAT = "Y-m-d"
 DATETIME_FORMAT = "Y-m-d H:i:s"

@@ -25,7 +25,7 @@ Headers = dict[str, str]
 
 
 def of_the_instance(instance: Instance) -> dict[str, str]:
-    """What the processes were given at their start."""
+    """Return what the processes were given at their start."""
     kept = dev_env.load(instance.directory / "dev.env")
     ours = {name: kept[name] for name in dev_env.MAKERS if name != "ADMIN_EMAIL"}
     return {

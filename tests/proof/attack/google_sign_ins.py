@@ -131,7 +131,7 @@ def codes(trial: Trial) -> None:
 
 
 def stolen_code(trial: Trial) -> str:
-    """Of another sign-in: it belongs to the challenge that it was asked for with (RFC 7636)."""
+    """Try the code of another sign-in: it belongs to the challenge that it was asked for with (RFC 7636)."""
     return str(trial.google.authorize(trial.browser().begin(), PERSON)["code"])
 
 

@@ -36,7 +36,9 @@ def a_password_from_everywhere(instance: Instance, _sink: MailSink, report: Repo
 
 
 def guess(caller: Caller, email: str) -> Answer:
-    """What the proxy appends stands rightmost; all to the left of it was written by the attacker."""
+    """Guess behind forged headers: what the proxy appends stands rightmost; all to the left of it was written by the
+    attacker.
+    """
     forged = f"203.0.113.{random.randrange(256)}"
     own = caller.own_address
     headers = {

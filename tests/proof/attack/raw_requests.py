@@ -58,7 +58,7 @@ def chunks_that_are_none(path: str, body: bytes, headers: Mapping[str, str]) -> 
 
 
 def length_and_chunks(path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
-    """What request smuggling is made of."""
+    """Send what request smuggling is made of."""
     both = {**headers, "Content-Length": str(len(body)), "Transfer-Encoding": "chunked"}
     return request(path, b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body), both)
 

@@ -1,4 +1,4 @@
-"""What an attack found: lines of a table, and faults."""
+"""Reports what an attack found: lines of a table, and faults."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""Whether the time of an answer tells who has an account: the area under the curve of each arm against `unknown`.
+"""Measures whether the time of an answer tells who has an account: the area under each arm's curve against `unknown`.
 
 0.5 says that nothing can be told, 1.0 that everything can. Arms are asked in turn, in an order that changes with each
 round, each address once and each request from an address of its own, so that no limit and no drift of the machine

@@ -81,7 +81,7 @@ def mac(body: bytes, *, secret: str = SECRET, at: int) -> str:
 
 
 class Trial:
-    """What was answered, and whether a row is left behind that should not be."""
+    """Holds what was answered, and whether a row is left behind that should not be."""
 
     def __init__(self, instance: Instance, report: Report) -> None:
         self.instance, self.report = instance, report
@@ -221,7 +221,7 @@ def junk(trial: Trial) -> None:
 
 
 def content_types(trial: Trial) -> None:
-    """What it is called changes nothing: an event is one, junk is none."""
+    """Try names of content: they change nothing: an event is one, junk is none."""
     for content_type in CONTENT_TYPES:
         body = trial.body()
         named = {"Content-Type": content_type}
@@ -231,7 +231,7 @@ def content_types(trial: Trial) -> None:
 
 
 def wire(trial: Trial) -> None:
-    """What clients do not send: chunks, lengths that lie, a header twice. Each with a good body and signature."""
+    """Send what clients do not: chunks, lengths that lie, a header twice. Each with a good body and signature."""
     for name, (make, wanted) in raw_requests.SHAPES.items():
         body = trial.body()
         before = trial.stored()

@@ -139,7 +139,7 @@ def _pages() -> list[str]:
 
 
 def _milliseconds(client: Any, page: str) -> list[float]:
-    """Of the answers after a first one that warms the caches."""
+    """Return those of the answers after a first one that warms the caches."""
     taken = []
     for _ in range(ROUNDS + 1):
         started = time.perf_counter()

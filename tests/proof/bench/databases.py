@@ -1,6 +1,6 @@
 """The bench's databases, on its own cluster: each with 1,000 users of 10^9 credits, whose ids end in 1 to 1,000.
 
-`auth` is small and made anew for each run. `auth_large` has a journal of millions and is kept for the next run: its
+`auth` is small and made again for each run. `auth_large` has a journal of millions and is kept for the next run: its
 rows are inserted by SQL, as the service writes them, with a chain of hashes that `verify_ledger` accepts; the tables
 are logged like any, for the measured spends must pay their share; only the indexes are taken off meanwhile.
 """
@@ -103,7 +103,7 @@ def make_large(rows: int) -> int:
 
 
 def time_at(depth: int) -> Any:
-    """Of the row so many below the newest of the longest journal."""
+    """Return the time of the row so many below the newest of the longest journal."""
     query = f"SELECT at FROM {JOURNAL} WHERE holder_id = %s ORDER BY at DESC OFFSET %s LIMIT 1"
     with connected(LARGE) as connection:
         row = connection.execute(query, [user_id(HOT_USER), depth]).fetchone()

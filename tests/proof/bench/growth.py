@@ -67,7 +67,7 @@ def _read_page(connection: http.client.HTTPConnection, path: str) -> str:
 
 
 def _path(depth: int) -> str:
-    """Of the page so many rows down. The cursor is sealed here, as the page before it would have."""
+    """Return the path of the page so many rows down. The cursor is sealed here, as the page before it would have."""
     query: dict[str, Any] = {"user_id": databases.user_id(databases.HOT_USER), "limit": PAGE}
     if depth:
         query["cursor"] = _cursor(depth)
@@ -84,6 +84,6 @@ def _cursor(depth: int) -> str:
 
 
 def _milliseconds(server: Server) -> dict[str, float]:
-    """What the server's log says of each request that was answered."""
+    """Return what the server's log says of each request that was answered."""
     lines = map(json.loads, filter(lambda line: line.startswith("{"), server.log.read_text().splitlines()))
     return {line["request_id"]: line["milliseconds"] for line in lines if "milliseconds" in line}

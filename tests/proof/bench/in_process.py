@@ -78,7 +78,7 @@ def use(where: str = "/v1/credits/use") -> None:
 
 
 def statements() -> dict[str, list[int]]:
-    """Of several calls each, after some that fill the caches."""
+    """Count those of several calls each, after some that fill the caches."""
     return {name: [counted(one) for _ in range(12)][2:] for name, one in calls().items()}
 
 

@@ -1,4 +1,4 @@
-"""What is measured in process, without a socket: statements per call, and the processor time of a `use` by part.
+"""Measures in process, without a socket: statements per call, and the processor time of a `use` by part.
 
 Each listener has its own application, so this file is also the program that measures in one (`inside.py statements`).
 """

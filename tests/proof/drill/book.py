@@ -63,7 +63,7 @@ class Book:
         return Operation(found[1], "/v1/credits/refund", body)
 
     def _note(self, operation: Operation) -> None:
-        """What a success leaves to settle."""
+        """Note what a success leaves to settle."""
         answer = operation.done
         if answer is None:
             return

@@ -47,7 +47,9 @@ class Answer:
         return str(self.body.get("code", "")) if isinstance(self.body, dict) else ""
 
     def fault(self) -> str:
-        """What no fault excuses: a 500, or a 503 that is no problem document or does not say when to come back."""
+        """Return what no fault excuses: a 500, or a 503 that is not a problem document or does not say when to come
+        back.
+        """
         if self.status is None or self.status < 500:
             return ""
         if self.status != 503:

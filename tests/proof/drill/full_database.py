@@ -46,7 +46,7 @@ def every_connection_taken(instance: Instance, _sink: MailSink, verdict: Verdict
 
 
 def _judge_refusals(traffic: Traffic, taken: float, free: float, verdict: Verdict) -> None:
-    """What began while none was left: 503 within 3 s."""
+    """Judge what began while none was left: 503 within 3 s."""
     answers = [a for o in traffic.operations for a in o.answers if taken + 1 < a.started < free - 1]
     refused = [answer for answer in answers if answer.status == 503]
     slowest = max((answer.seconds for answer in refused), default=0.0)
@@ -82,7 +82,7 @@ class Greedy:
             connection.close()
 
     def _work(self) -> None:
-        """Whoever got one meanwhile loses it."""
+        """Work until the one who got a place loses it."""
         with self._instance.database() as superuser:
             while not self._stop.wait(0.02):
                 self._cut(superuser)

@@ -60,7 +60,7 @@ class Person:
 
 
 class Instance:
-    """What the faults act on: its processes by name, its database, its addresses."""
+    """Holds what the faults act on: its processes by name, its database, its addresses."""
 
     def __init__(
         self, directory: Path, *, mail_port: int, with_google: bool = False, **environment: str
@@ -134,7 +134,7 @@ class Instance:
         }
 
     def crashes(self) -> list[str]:
-        """What its logs, and those beside them, say of processes that died in native code."""
+        """Return what its logs, and those beside them, say of processes that died in native code."""
         return crashes.crashes(sorted(self.log_path.parent.rglob("*.log")))
 
     def answers(self, listener: str, path: str) -> bool:

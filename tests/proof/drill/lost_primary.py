@@ -94,14 +94,14 @@ def _all_ready(running: Instance) -> bool:
 
 
 def _require_honesty(running: Instance, verdict: Verdict) -> None:
-    """A standby that only reads is no database to serve from: not ready, and yet alive."""
+    """A standby that only reads is not a database to serve from: not ready, and yet alive."""
     for name in ("web", "internal"):
         verdict.require(not running.answers(name, "/readyz"), f"{name} called itself ready without a primary")
         verdict.require(running.answers(name, "/livez"), f"{name} was not alive")
 
 
 def _old_address_is_silent(running: Instance, servers: Pair) -> Span:
-    """The lost machine takes connections and says nothing, and the internal listener's workers have to connect anew."""
+    """The lost machine takes connections and says nothing, and the internal listener's workers must reconnect."""
     with socket.create_server(("127.0.0.1", servers.primary.port), backlog=200):
         for worker in running.workers("internal"):
             os.kill(worker, signal.SIGKILL)

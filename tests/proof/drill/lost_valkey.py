@@ -73,7 +73,7 @@ def _watch(watch: Watch, instance: Instance, persons: list[Person]) -> None:
 def _meanwhile(
     instance: Instance, verdict: Verdict, ended: list[Answer], *, guessed: Person, leaving: Person
 ) -> list[str]:
-    """What people and a guesser do, before it is away too. Returns addresses that wait for a mail."""
+    """Do what people and a guesser do, before it is away too. Returns addresses that wait for a mail."""
     registered = people.register_many(instance, 4)
     ended.append(_end_session(instance, leaving))
     _require_ended(instance, ended, verdict)

@@ -153,7 +153,7 @@ class Network:
 
 
 def remove_leftovers() -> None:
-    """What a drill left that was killed without warning; its processes ended with it."""
+    """Remove what a drill left that was killed without warning; its processes ended with it."""
     names = [path.name for path in NAMESPACES.glob("drill-*-*")]
     pids = {int(name.split("-")[1]) for name in names if name.split("-")[1].isdigit()}
     for pid in pids:

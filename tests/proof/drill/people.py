@@ -1,4 +1,4 @@
-"""What persons do on the public listener, and how long it took them."""
+"""Does what persons do on the public listener, and how long it took them."""
 
 import secrets
 import threading

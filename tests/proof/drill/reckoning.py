@@ -128,7 +128,7 @@ def _kept(operation: Operation, rows: dict[str, list[str]]) -> bool:
 
 
 def compare_balances(verdict: Verdict, traffic: Traffic) -> None:
-    """What the answers add up to, user by user. The drill's users have no other transactions."""
+    """Compare what the answers add up to, user by user. The drill's users have no other transactions."""
     expected: Counter[str] = Counter()
     for operation in traffic.operations:
         answer = operation.done

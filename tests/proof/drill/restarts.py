@@ -225,7 +225,9 @@ def _replace(instance: Instance, listener: Listener) -> None:
 
 
 def _terminate(instance: Instance, listener: Listener, verdict: Verdict) -> None:
-    """Whoever has an answer coming gets it; later calls are refused a connection, and are unknown till repeated."""
+    """Terminate it: an answer that is coming still arrives; later calls are refused a connection, and are unknown till
+    repeated.
+    """
     pid = listener.pid() or listener.first.pid
     os.kill(pid, signal.SIGTERM)
     took = instance.await_(lambda: _is_gone(listener, pid), "it did not exit", within=GRACE)

@@ -23,7 +23,7 @@ KEY_SCOPES = "credits:read,users:read"
 
 @dataclass
 class Ended:
-    """What was live when the backup was made, and is over since."""
+    """Holds what was live when the backup was made, and has ended since."""
 
     session: dict[str, str]  # the header of somebody who has signed out
     key: str

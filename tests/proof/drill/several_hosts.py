@@ -224,7 +224,9 @@ class _Drill:
             watch.every(1.0 if kind == "login" else 0.2, kind, call)
 
     def _judge_cut(self, watch: Watch, cut: Span, later: Span) -> None:
-        """What began and ended without the stores is 503, soon; alive all the time; and all well after the return."""
+        """Judge what began and ended without the stores: it is 503, soon; alive all the time; and all well after the
+        return.
+        """
         for kind in watch.answers:
             met = [answer for answer in watch.within(kind, cut) if answer.finished < cut[1]]
             statuses = sorted({str(answer.status or answer.error) for answer in met})

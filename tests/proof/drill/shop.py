@@ -1,4 +1,4 @@
-"""What a shop does with billing: plans, checkouts, and the fake Stripe at which people pay."""
+"""Does what a shop does with billing: plans, checkouts, and the fake Stripe at which people pay."""
 
 import secrets
 import time

@@ -40,7 +40,7 @@ GRACE = 1.0  # for the rest: the service called itself ready again
 
 @dataclass(frozen=True)
 class Fault:
-    """What is done, and what it excuses, from its begin to a grace after its end: which failure of which calls."""
+    """Says what is done, and what it excuses, from its begin to a grace after its end: which failure of which calls."""
 
     inject: Callable[[], object]
     excuses: int | None = UNAVAILABLE

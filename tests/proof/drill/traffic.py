@@ -38,7 +38,7 @@ class Operation:
 
     @property
     def first_state(self) -> str:
-        """What the client knew before it asked again."""
+        """Return what the client knew before it asked again."""
         first = self.answers[0]
         return "acked" if first.done else "refused" if first.refused else "unknown"
 

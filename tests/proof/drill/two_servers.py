@@ -81,7 +81,7 @@ class Server:
 
 
 def _works(pid: int) -> bool:
-    """Whether it is there and no zombie, which nobody here may reap."""
+    """Tell whether it is there and no zombie, which nobody here may reap."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

@@ -144,7 +144,7 @@ def _host(instance: Instance, stack: ExitStack, library: str, seconds: int) -> H
 
 
 def _clock(host: Host) -> float:
-    """What the host's own process takes for the time, by the header of its answers."""
+    """Return what the host's own process takes for the time, by the header of its answers."""
     return parsedate_to_datetime(host.device.get("/livez").headers["date"]).timestamp()
 
 
