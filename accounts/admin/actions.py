@@ -1,4 +1,5 @@
-"""What staff may do to a user: each with a reason, audited, never to themselves, and to other staff only as superuser.
+"""Lists what staff may do to a user: each with a reason, audited, never to themselves, and to other staff only as
+superuser.
 
 The rules are those of the functions that commands and the API call too.
 """
@@ -65,9 +66,9 @@ def _order_mail(kind: str, user_id: UUID, reason: str, actor: str) -> None:
     """Make the request that the user could have made. Raises ActionRefused."""
     user = User.objects.locked().get(pk=user_id)
     if not user.email:
-        raise ActionRefused("This user has no address.")
+        raise ActionRefused("This user has no email address.")
     if kind == mail.VERIFICATION_REQUESTED and user.email_verified:
-        raise ActionRefused("The address is verified already.")
+        raise ActionRefused("The address is already verified.")
     mail.enqueue(kind, requested_email=user.email)
     audit.record(Event.MAIL_ORDERED, user_id=user_id, actor=actor, detail={"mail": kind, "reason": reason})
 
@@ -77,7 +78,7 @@ def revive_mails(*, user_id: UUID, reason: str, actor: str) -> None:
     """Send the user's dead mails again. Raises ActionRefused."""
     dead = OutboxMessage.objects.filter(user=user_id, dead_at__isnull=False)
     if not mail.send_again(dead.values_list("pk", flat=True), actor=actor):
-        raise ActionRefused("This user has no dead mail.")
+        raise ActionRefused("This user has no dead emails.")
     audit.record(
         Event.MAIL_ORDERED, user_id=user_id, actor=actor, detail={"mail": "dead ones", "reason": reason}
     )
@@ -102,6 +103,7 @@ class UserOrder(Order):
 
     template: str = "admin/accounts/user/action.html"
     path: str = "<id:user_id>/{verb}"
+    done: str = "Done. Takes effect on the next request."
     form: type[OrderForm] = UserForm
     refusals: tuple[type[Exception], ...] = (ActionRefused, status.StatusRefused, resets.ResetRefused)
 
@@ -119,30 +121,30 @@ class UserOrder(Order):
 
     def do(self, given: Given) -> str:
         self.carry_out(**given.where, **given.fields, actor=given.actor)
-        return f"{given.subject}: done. Takes effect on the next request."
+        return f"{given.subject}: {self.done}"
 
 
 ORDERS = {
     "suspend": UserOrder(
         title="Suspend",
         permission="accounts.change_status",
-        explanation="Every session ends at the next request, nothing more can be spent, and signing in is refused "
-        "until somebody reactivates the account.",
+        explanation="Every session ends at the next request, nothing more can be spent, and the user cannot sign in "
+        "until someone reactivates the account.",
         button="Suspend",
         carry_out=status.suspend,
     ),
     "reactivate": UserOrder(
         title="Reactivate",
         permission="accounts.change_status",
-        explanation="The user can sign in and spend again. Sessions that were ended stay ended.",
+        explanation="The user can sign in and spend again. Sessions that ended stay ended.",
         button="Reactivate",
         carry_out=status.reactivate,
     ),
     "settle-contest": UserOrder(
-        title="Settle the contest of",
+        title="Settle the contest over",
         permission="accounts.change_status",
-        explanation="For an account that its old address took back after somebody had chosen a password by the new "
-        "one. Look first at what was bought since, and refund or adjust it. Then the user can spend and buy again.",
+        explanation="For an account that its old address took back after someone set a password from the new "
+        "one. First look at what was bought since, and refund or adjust it. Then the user can spend and buy again.",
         button="Settle the contest",
         carry_out=contests.settle,
     ),
@@ -154,48 +156,54 @@ ORDERS = {
         carry_out=sign_out,
     ),
     "mail-verification": UserOrder(
-        title="Send a verification mail to",
+        title="Send a verification email to",
         permission="accounts.send_mails",
-        explanation="A mail with a new link and code goes to the address; older ones of it are void.",
+        explanation="An email with a new link and code goes to the address; older ones stop working.",
         button="Send",
+        done="The email is on its way.",
         carry_out=mail_verification,
     ),
     "mail-reset": UserOrder(
         title="Send a password reset to",
         permission="accounts.send_mails",
-        explanation="A mail with a link to choose a new password goes to the address. Until it is used the old "
+        explanation="An email with a link to set a new password goes to the address. Until it is used, the old "
         "password and all sessions stay as they are.",
         button="Send",
+        done="The email is on its way.",
         carry_out=mail_reset,
     ),
     "revive-mails": UserOrder(
-        title="Send dead mails again to",
+        title="Send dead emails again to",
         permission="accounts.send_mails",
-        explanation="The mails that were given up go back into the queue, with all their tries.",
+        explanation="Emails that were given up go back into the queue with a fresh set of attempts.",
         button="Send again",
+        done="The emails are queued again.",
         carry_out=revive_mails,
     ),
     "remove-factors": UserOrder(
         title="Remove all second factors of",
         permission="accounts.reset_factors",
-        explanation="For somebody who has lost them all and whom you have recognised by other means. A mail says so at "
-        f"once, with a link that cancels it; {DELAY} hours later every factor goes and every session ends.",
-        button=f"Begin the {DELAY} hours",
+        explanation="For a user who has lost them all and whom you have recognised by other means. An email tells "
+        f"them at once, with a link to cancel; {DELAY} hours later every factor is removed and every session ends.",
+        button=f"Start the {DELAY}-hour wait",
+        done=f"All second factors will be removed in {DELAY} hours unless the owner objects. An email has told them.",
         carry_out=remove_factors,
     ),
     "lift-pause": UserOrder(
-        title="End the pause of",
+        title="End the sign-in pause of",
         permission="accounts.reset_factors",
-        explanation="For an owner whom you have recognised by other means, and whom many wrong passwords or codes keep "
-        "out. Every count of them starts afresh, and a mail says so.",
+        explanation="For an owner whom you have recognised by other means and who is kept out by many wrong passwords "
+        "or codes. All counts start over, and an email tells the owner.",
         button="End the pause",
+        done="The pause has ended, and an email says so.",
         carry_out=pauses.lift,
     ),
     "keep-factors": UserOrder(
         title="Keep the second factors of",
         permission="accounts.reset_factors",
-        explanation="The removal that is under way is cancelled.",
-        button="Keep the factors",
+        explanation="Cancels the pending removal.",
+        button="Keep the second factors",
+        done="The removal is cancelled. The second factors stay.",
         carry_out=keep_factors,
     ),
     "end-session": UserOrder(

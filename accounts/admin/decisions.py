@@ -62,7 +62,7 @@ class DecisionPages:
             messages.success(request, decision(request_id, staff_id(request)))
         except Problem as problem:
             reason = self.explain_problem(problem)
-            messages.error(request, f"Not approved, the request stays open: {reason}")
+            messages.error(request, f"Not approved; the request stays open: {reason}")
         except DecisionRefused as refusal:
             messages.error(request, str(refusal))
         page = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
@@ -79,7 +79,9 @@ class DecisionPages:
         context = {
             **self.admin_site.each_context(request),
             "title": self.decision_title,
+            "subtitle": str(asked.user),
             "opts": self.opts,
+            "original": asked,
             "asked": asked,
             "own": concerned and open_,
             "may_decide": open_ and not concerned and request.user.has_perm(self.decision_permission),

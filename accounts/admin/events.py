@@ -26,6 +26,7 @@ from accounts.admin.orders import (
     is_superuser,
     reason_field,
 )
+from accounts.admin.sections import queued_state
 from accounts.events import subscriptions
 from accounts.events.subscriptions import SubscriptionRefused
 from accounts.models import EventDelivery, EventSubscription
@@ -39,7 +40,7 @@ class NewSubscriptionForm(OrderForm):
 
     name = forms.CharField(max_length=40, widget=UnfoldAdminTextInputWidget, help_text="a-z, 0-9, - and _")
     url = forms.CharField(
-        max_length=500, widget=UnfoldAdminTextInputWidget, help_text="https, of a host in EVENT_WEBHOOK_HOSTS"
+        max_length=500, widget=UnfoldAdminTextInputWidget, help_text="https, at a host in EVENT_WEBHOOK_HOSTS"
     )
     types = forms.CharField(
         required=False,
@@ -78,12 +79,12 @@ def _retire(given: Given) -> str:
 
 def _pause(given: Given) -> str:
     _switch(given, enabled=False)
-    return "Nothing is sent; what happens meanwhile is kept."
+    return "Paused. Events are kept and sent on resume."
 
 
 def _resume(given: Given) -> str:
     _switch(given, enabled=True)
-    return "Sending goes on."
+    return "Deliveries resumed."
 
 
 def _switch(given: Given, *, enabled: bool) -> None:
@@ -127,25 +128,25 @@ ORDERS: dict[str, Order] = {
     ),
     "pause": SubscriptionOrder(
         title="Pause subscriptions",
-        explanation="Nothing more is sent to them. What happens meanwhile is kept, and sent when they go on.",
+        explanation="Nothing more is sent to them. Events are kept and sent on resume.",
         button="Pause",
         carry_out=_pause,
     ),
     "resume": SubscriptionOrder(
-        title="Let subscriptions go on",
-        explanation="What was kept is sent at once, oldest first, and failures are counted from none again.",
-        button="Go on",
+        title="Resume subscriptions",
+        explanation="Kept events are sent at once, oldest first, and failures are counted from zero.",
+        button="Resume",
         carry_out=_resume,
     ),
     "retire": SubscriptionOrder(
-        title="Let only the newest secret sign",
-        explanation="The secret before it signs no more: a receiver that does not know the newest refuses every event.",
-        button="Retire the older secret",
+        title="Retire old secrets",
+        explanation="Only the newest secret signs from now on: a receiver that does not know it refuses every event.",
+        button="Retire old secrets",
         carry_out=_retire,
     ),
     "rotate": RotateOrder(
         title="Make a new secret",
-        explanation="It is shown once. The one of now signs too, until it is retired; one before that ends at once.",
+        explanation="It is shown once. The current one also signs until it is retired; any older one ends at once.",
         button="Make a new secret",
         answer_template=NEW,
         form=RotateForm,
@@ -169,11 +170,11 @@ class SubscriptionPages(OrderPages):
     @admin.action(description="Make a new secret…", permissions=["manage_events"])
     def rotate(self, request: HttpRequest, chosen: QuerySet[EventSubscription]) -> HttpResponse | None:
         if chosen.count() != 1:
-            self.message_user(request, "Choose one subscription: its secret is shown once.", messages.WARNING)
+            self.message_user(request, "Select one subscription: its secret is shown once.", messages.WARNING)
             return None
         return _ask("rotate", chosen)
 
-    @admin.action(description="Let only the newest secret sign…", permissions=["manage_events"])
+    @admin.action(description="Retire old secrets…", permissions=["manage_events"])
     def retire(self, request: HttpRequest, chosen: QuerySet[EventSubscription]) -> HttpResponse:
         return _ask("retire", chosen)
 
@@ -193,10 +194,14 @@ def _ask(verb: str, chosen: QuerySet[EventSubscription]) -> HttpResponse:
 class DeliveryPages:
     message_user: Any
 
+    @admin.display(description="state")
+    def state(self, delivery: EventDelivery) -> str:
+        return queued_state(delivery, "delivered", delivery.delivered_at)
+
     def has_send_mails_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("accounts.send_mails"))
 
-    @admin.action(description="Send again", permissions=["send_mails"])
+    @admin.action(description="Retry", permissions=["send_mails"])
     def send_again(self, request: HttpRequest, chosen: QuerySet[EventDelivery]) -> None:
         ids = list(chosen.values_list("pk", flat=True))
         revived = subscriptions.send_again(ids, actor=actor(request))

@@ -24,7 +24,7 @@ FEW = 100_000  # up to so many are counted
 
 
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """What django-unfold's DASHBOARD_CALLBACK adds to the page."""
+    """Return what django-unfold's DASHBOARD_CALLBACK adds to the page."""
     today = datetime.now(UTC).date()
     first = waiting.section(request)
     shown = collect(settings.ADMIN_FIRST_PAGE, request, today=today)
@@ -69,7 +69,7 @@ def people(*, request: HttpRequest, today: date) -> Section:
 
 
 def queues(*, request: HttpRequest, today: date) -> Section:
-    """What waits to leave or to be worked off, by the functions that /metrics asks too."""
+    """Show what waits to leave or to be worked off, by the functions that /metrics asks too."""
     standings = [
         (name, waiting, oldest, dead)
         for path in settings.METRICS_COLLECTORS
@@ -78,7 +78,7 @@ def queues(*, request: HttpRequest, today: date) -> Section:
     table = Table(
         columns=("Queue", "Waiting", "Oldest", "Given up"),
         rows=[
-            (name, f"{waiting:,}", age(oldest) if waiting else "", f"{dead:,}")
+            (name.replace("_", " "), f"{waiting:,}", age(oldest) if waiting else "", f"{dead:,}")
             for name, waiting, oldest, dead in standings
         ],
         numbers=frozenset({"Waiting", "Oldest", "Given up"}),
@@ -86,10 +86,10 @@ def queues(*, request: HttpRequest, today: date) -> Section:
     days = _days_to(today)
     mails = AccountDay.objects.filter(measure=Measure.MAILS, day__gte=days[0])
     counted = dict(mails.values_list("day", "count"))
-    plot = plots.bars([(day, counted.get(day, 0)) for day in days], label="Mails per day")
+    plot = plots.bars([(day, counted.get(day, 0)) for day in days], label="Emails per day")
     links = [
-        ("Mails that wait", listed("accounts_outboxmessage", ended="waiting")),
-        ("Mails given up", listed("accounts_outboxmessage", ended="dead")),
+        ("Emails queued", listed("accounts_outboxmessage", ended="waiting")),
+        ("Emails given up", listed("accounts_outboxmessage", ended="dead")),
     ]
     return Section(title="Queues", tables=[table], plots=[plot], links=links)
 
@@ -111,5 +111,5 @@ def _users() -> str:
 def _as_of() -> str:
     last = AccountDay.objects.aggregate(last=Max("counted_at"))["last"]
     if last is None:
-        return "Not counted yet: the worker counts every two minutes, where worker and beat are running."
+        return "Not counted yet. The worker counts every two minutes while worker and beat are running."
     return f"Counted {last:%Y-%m-%d %H:%M:%S} UTC; the worker counts every two minutes. Days are of UTC."

@@ -153,6 +153,7 @@ class PageOfUser:
             "title": self.page_title,
             "subtitle": str(person),
             "opts": admin_of_rows.opts,
+            "original": person,
             **{name: request.user.has_perm(needed) for name, needed in self.page_permissions.items()},
             **self.page_context(person),
         }

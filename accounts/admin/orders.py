@@ -17,7 +17,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -28,7 +28,7 @@ from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 LONGEST_REASON = 500  # what the columns that keep a reason take; the detail of an audit row takes any length
-SENT_BEFORE = "This form was sent before. Nothing was changed this time."
+SENT_BEFORE = "This form was already sent. Nothing was changed this time."
 UNDER_WAY = timedelta(minutes=2)  # longer than any request lasts
 
 # A message for the next page; or the context of a page that is shown at once, such as a secret; or nothing more to say.
@@ -125,7 +125,7 @@ class OrderForm(forms.Form):
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """What a rule learns of a form that was sent: `fields` has the reason, `where` what the address says."""
+    """Holds what a rule learns of a form that was sent: `fields` has the reason, `where` what the address says."""
 
     request: HttpRequest
     subject: Any
@@ -179,6 +179,10 @@ class Order:
 
     def heading(self, subject: Any) -> str:
         return self.title
+
+    def shown(self, subject: Any) -> Model | None:
+        """Return the row that the page is headed with."""
+        return subject if isinstance(subject, Model) else None
 
     def initial(self, subject: Any) -> dict[str, Any]:
         return {}
@@ -241,6 +245,7 @@ class Order:
             **admin.admin_site.each_context(request),
             "title": self.heading(subject),
             "opts": admin.opts,
+            "original": self.shown(subject),
             "order": self,
             "subject": subject,
             "form": form,
@@ -309,7 +314,7 @@ class EditedByOrder(ModelAdmin):  # type: ignore[misc]
     ) -> HttpResponse:
         form = OrderForm(request.POST or None)
         if request.method == "POST" and self.has_delete_permission(request) and not form.is_valid():
-            messages.error(request, "A reason is needed. Nothing was removed.")
+            messages.error(request, "Give a reason. Nothing was removed.")
             return HttpResponseRedirect(request.path)
         context = {**(extra_context or {}), "form": form}
         return self._once(request, partial(super().delete_view, request, object_id, context))

@@ -46,7 +46,7 @@ def _check(user: User, roles: list[str], *, is_staff: bool) -> None:
     if user.is_superuser:
         raise ActionRefused("Superusers are made and unmade at the command line: manage.py ensure_admin.")
     if set(roles) - set(settings.STAFF_ROLES):
-        raise ActionRefused("There is no such role.")
+        raise ActionRefused("Unknown role.")
     if roles and not is_staff:
         raise ActionRefused("Only staff have roles.")
     if is_staff and not (user.is_active and user.email_verified):

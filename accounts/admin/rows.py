@@ -94,6 +94,7 @@ class UserAdmin(OrderPages, ReadOnlyAdmin):
             "title": str(person),
             "subtitle": "User",
             "opts": self.model._meta,  # noqa: SLF001 -- Django's documented name
+            "original": person,
             "buttons": [*actions.buttons(request, person), *roles.buttons(request, person)],
             **user_page.context(request, person),
         }
@@ -165,24 +166,30 @@ class MailStates(OneOf):
 
 @admin.register(OutboxMessage)
 class OutboxMessageAdmin(OfUsersAdmin):
-    list_display = ("mail", "user", "created_at", "sent_at", "dead_at", "attempts", "last_error")
+    list_display = ("mail", "user", "created_at", "state", "attempts", "last_error")
     list_filter = (MailStates, Kinds)
     fields = (
         "kind", "user", "token", "event", "requested_email", "due_at", "leased_until", "attempts", "sent_at",
         "dead_at", "last_error",
     )  # fmt: skip
-    mail = words("kind", "mail")
+    mail = words("kind", "email")
     actions = ("send_again",)
     change_form_outer_before_template = "admin/send_again.html"
+
+    @admin.display(description="state")
+    def state(self, message: OutboxMessage) -> str:
+        return user_page.mail_state(message)
 
     def has_send_mails_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("accounts.send_mails")
 
-    @admin.action(description="Send dead ones again", permissions=["send_mails"])
+    @admin.action(description="Retry dead emails", permissions=["send_mails"])
     def send_again(self, request: HttpRequest, chosen: QuerySet[OutboxMessage]) -> None:
         revived = mail.send_again(chosen.values_list("pk", flat=True), actor=actor(request))
         kind = messages.SUCCESS if revived else messages.WARNING
-        self.message_user(request, f"{revived} queued again. Only dead messages can be retried.", kind)
+        self.message_user(
+            request, f"{revived} queued again. Only emails that were given up can be retried.", kind
+        )
 
 
 @admin.register(EventSubscription)
@@ -201,23 +208,14 @@ class EventSubscriptionAdmin(SubscriptionPages, ReadOnlyAdmin):
 
 @admin.register(EventDelivery)
 class EventDeliveryAdmin(DeliveryPages, ReadOnlyAdmin):
-    list_display = (
-        "event",
-        "subscription",
-        "person",
-        "attempts",
-        "due_at",
-        "delivered_at",
-        "dead_at",
-        "last_error",
-    )
+    list_display = ("event", "subscription", "person", "state", "attempts", "last_error")
     list_filter = (
         ("dead_at", admin.EmptyFieldListFilter),
         ("delivered_at", admin.EmptyFieldListFilter),
         "subscription",
     )
     search_fields = ("user_id__exact",)
-    search_help_text = "The whole id of a user"
+    search_help_text = "The full id of a user"
     person = user_by_id
     list_select_related = ("subscription", "event")
     ordering = ("-id",)
@@ -241,7 +239,7 @@ class AuditEventAdmin(OfUsersAdmin):
         *("user_agent", "session_id", "detail"),
     )
     readonly_fields = ("what", "actor_page", "address")
-    search_help_text = "A user; of staff, what they did, too"
+    search_help_text = "A user. For staff, also what they did"
     ordering = ("-id",)
 
     @admin.display(description="by")
@@ -283,7 +281,7 @@ class ServiceEventAdmin(ReadOnlyAdmin):
     list_display = ("position", "type", "person", "created_at")
     person = user_by_id
     search_fields = ("user_id",)
-    search_help_text = "A whole type, or a position"
+    search_help_text = "A full type, or a position"
     ordering = ("-position",)
 
     def get_search_results(

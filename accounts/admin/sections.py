@@ -85,6 +85,13 @@ def time(at: datetime | None) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S}" if at else ""
 
 
+def queued_state(row: Any, done: str, at: datetime | None) -> str:
+    """Return how a row of a queue stands: since when it is done or given up, or when it is tried next."""
+    if at:
+        return f"{done} {time(at)}"
+    return f"given up {time(row.dead_at)}" if row.dead_at else f"due {time(row.due_at)}"
+
+
 def age(seconds: float) -> str:
     """Return a length of time by its two largest units: `3 h 12 min`."""
     return " ".join([*_units(int(seconds))][:2]) or "0 s"

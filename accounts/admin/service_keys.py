@@ -1,6 +1,7 @@
 """Making and revoking a service's key in the admin. The key is in the answer to the form, once, and nowhere else."""
 
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin
@@ -29,6 +30,14 @@ from accounts.service_keys import issuing
 from accounts.service_keys.issuing import LARGEST_BUDGET, LONGEST_LIFE_DAYS, IssuedKey, KeyRefused
 from accounts.service_keys.registry import SCOPES
 
+# What a new key may be tried with: the first of these that its scopes allow.
+CALLS = {
+    "credits:read": "/v1/credits/transactions?limit=1",
+    "billing:read": "/v1/billing/plans",
+    "events:read": "/v1/events?limit=1",
+    "users:read": f"/v1/users/{UUID(int=0)}",
+}
+
 
 def budget_field() -> forms.IntegerField:
     return forms.IntegerField(
@@ -36,7 +45,7 @@ def budget_field() -> forms.IntegerField:
         min_value=0,
         max_value=LARGEST_BUDGET,
         widget=UnfoldAdminIntegerFieldWidget,
-        help_text="Credits that it may give in a day (UTC). Empty: as many as it likes",
+        help_text="Credits that it may grant per day (UTC). Empty: no limit",
     )
 
 
@@ -52,11 +61,11 @@ class NewKeyForm(OrderForm):
         min_value=1,
         max_value=LONGEST_LIFE_DAYS,
         widget=UnfoldAdminIntegerFieldWidget,
-        help_text="Empty: without an end",
+        help_text="Empty: no expiry",
     )
     daily_budget = budget_field()
     another = forms.BooleanField(
-        required=False, widget=UnfoldBooleanSwitchWidget, label="One more key for a service that exists"
+        required=False, widget=UnfoldBooleanSwitchWidget, label="Another key for an existing service"
     )
     reason = reason_field()
 
@@ -66,8 +75,10 @@ class BudgetForm(OrderForm):
 
 
 @sensitive_variables()
-def _create(given: Given) -> dict[str, IssuedKey]:
-    return {"issued": issuing.create(actor=given.actor, **given.fields)}
+def _create(given: Given) -> dict[str, IssuedKey | str]:
+    issued = issuing.create(actor=given.actor, **given.fields)
+    call = next((path for scope, path in CALLS.items() if scope in issued.scopes), "/livez")
+    return {"issued": issued, "call": call}
 
 
 def _revoke(given: Given) -> str:
@@ -75,14 +86,14 @@ def _revoke(given: Given) -> str:
         issuing.revoke(key_id=key.pk, actor=given.actor, reason=given.fields["reason"])
         for key in given.subject
     )
-    return f"{ended} revoked. Every process refuses them within a second."
+    return f"{ended} revoked. Every process rejects them within a second."
 
 
 def _set_budget(given: Given) -> str:
     changed = sum(
         issuing.set_budget(key_id=key.pk, actor=given.actor, **given.fields) for key in given.subject
     )
-    return f"{changed} changed. Every process follows within a second."
+    return f"{changed} changed. Takes effect within a second."
 
 
 class OfChosenKeys(Order):
@@ -138,6 +149,6 @@ class KeyPages(OrderPages):
     def budget(self, request: HttpRequest, chosen: QuerySet[ServiceKey]) -> HttpResponse:
         return ask("accounts_servicekey_budget", "key", chosen)
 
-    @admin.action(description="Revoke for good…", permissions=["manage_keys"])
+    @admin.action(description="Revoke…", permissions=["manage_keys"])
     def revoke(self, request: HttpRequest, chosen: QuerySet[ServiceKey]) -> HttpResponse:
         return ask("accounts_servicekey_revoke", "key", chosen)

@@ -27,7 +27,7 @@ from accounts.errors import InvalidCredentials, MFATokenInvalid, TokenInvalid
 from accounts.factors import changes, proofs, totp
 from accounts.factors import passkeys as passkey_rows
 from accounts.factors.proofs import FactorWrong
-from accounts.kit import email_address
+from accounts.kit import email_address, typed_codes
 from accounts.kit.client import Client, client_of
 from accounts.kit.problems import Problem, RateLimited, ServiceUnavailable
 from accounts.mail import tokens
@@ -40,7 +40,7 @@ from accounts.sign_in import admission, by_factor, by_password, half_sign_ins, s
 HALF, NEXT, FACTOR, ENROLLING = "half_sign_in", "half_sign_in_next", "factor", "enrolling"
 ROW = "session"  # the id of the row that says whether this session lives
 BACKEND = "django.contrib.auth.backends.ModelBackend"
-WRONG = "This is not right, or was used before. Use the newest code."
+WRONG = "This code is incorrect or was already used. Use the newest one."
 LONGEST = 20_000
 
 
@@ -265,7 +265,8 @@ class FactorPages:
             if request.method == "POST" and "password" in request.POST:
                 context["shown"] = self._begin(request, user)
             elif request.method == "POST":
-                context["codes"] = confirm(request, text, request.POST.get("code", "")[:64])
+                codes = confirm(request, text, request.POST.get("code", "")[:64])
+                context["codes"] = [typed_codes.grouped(code) for code in codes]
         except FactorWrong:
             context |= {"problem": WRONG, "retry": True}
         except (TokenInvalid, InvalidCredentials) as refusal:

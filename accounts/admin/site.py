@@ -36,6 +36,7 @@ class StaffSite(FactorPages, UnfoldAdminSite):  # type: ignore[misc]
     and let events be edited) have none."""
 
     login_form = StaffSignInForm
+    index_title = "Overview"
 
     def register(
         self, model_or_iterable: type[Model] | Iterable[type[Model]], admin_class: Any = None, **options: Any
@@ -115,7 +116,7 @@ def stale_form(request: HttpRequest, reason: str = "") -> HttpResponse:
         asked = request.POST.get(REDIRECT_FIELD_NAME) or request.GET.get(REDIRECT_FIELD_NAME)
         query = f"?{urlencode({REDIRECT_FIELD_NAME: asked})}" if asked else ""
         return HttpResponseRedirect(f"{request.path}{query}")
-    response = TemplateResponse(request, "admin/stale.html", {"title": "Open this page again"}, status=403)
+    response = TemplateResponse(request, "admin/stale.html", {"title": "Reload this page"}, status=403)
     response.headers["Referrer-Policy"] = REFERRER_POLICY
     return response.render()
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from accounts import factors, sessions
-from accounts.admin.sections import Section, Table, collect, link, listed, time
+from accounts.admin.sections import Section, Table, collect, link, listed, queued_state, time
 from accounts.kit import email_address
 from accounts.mail.terms import HOUR, in_units
 from accounts.models import (
@@ -61,13 +61,14 @@ def _warnings(user: User) -> Iterable[str]:
         yield f"The account is closed and will be erased at {time(user.deletes_at)} UTC."
     if user.contested_at:
         yield (
-            f"Contested since {time(user.contested_at)} UTC: the old address took the account back after somebody had "
-            "chosen a password by the new one. Nothing is spent or bought until you have decided what was bought since."
+            f"Contested since {time(user.contested_at)} UTC: the old address took the account back after someone had "
+            "set a password from the new one. Nothing can be spent or bought until you settle what was bought since."
         )
     if user.status == User.Status.DELETED:
-        yield "This account was erased: what is left of it is what must be proved."
+        yield "This account was erased. What is left is kept as proof."
     for reset in FactorReset.objects.open().filter(user=user):
-        yield f"Every second factor goes at {time(reset.applies_at)} UTC unless the owner objects: {reset.reason}"
+        at = time(reset.applies_at)
+        yield f"All second factors will be removed at {at} UTC unless the owner objects: {reset.reason}"
 
 
 def sessions_section(*, request: HttpRequest, user: User) -> Section:
@@ -109,7 +110,7 @@ def _end(row: Session, *, is_live: bool, may_end: bool) -> str:
     if row.ended_at:
         return f"{time(row.ended_at)} {row.get_end_reason_display()}"
     if not is_live:
-        return "ran out"
+        return "expired"
     return link("End…", "accounts_user_end_session", row.user_id, row.pk) if may_end else ""
 
 
@@ -126,7 +127,7 @@ def may_act_on(request: HttpRequest, person: User, permission: str) -> bool:
 def mails_section(*, request: HttpRequest, user: User) -> Section:
     rows = OutboxMessage.objects.filter(user=user).order_by("-created_at")[:MOST_ROWS]
     table = Table(
-        columns=("Written", "Mail", "State", "Tries", "Error"),
+        columns=("Created", "Email", "State", "Attempts", "Error"),
         rows=[
             (
                 link(row.created_at, "accounts_outboxmessage_change", row.pk),
@@ -137,7 +138,7 @@ def mails_section(*, request: HttpRequest, user: User) -> Section:
             )
             for row in rows
         ],
-        numbers=frozenset({"Tries"}),
+        numbers=frozenset({"Attempts"}),
     )
     actions = []
     if may_act_on(request, user, "accounts.send_mails") and user.email:
@@ -147,27 +148,25 @@ def mails_section(*, request: HttpRequest, user: User) -> Section:
         dead = [str(row.pk) for row in rows if row.dead_at]
         if dead:
             actions.append(
-                ("Send dead ones again…", reverse("admin:accounts_user_revive_mails", args=[user.pk]))
+                ("Retry dead emails…", reverse("admin:accounts_user_revive_mails", args=[user.pk]))
             )
     return Section(
-        title="Mails",
+        title="Emails",
         tables=[table],
         actions=actions,
-        links=[("All mails", listed("accounts_outboxmessage", user=user.pk))],
+        links=[("All emails", listed("accounts_outboxmessage", user=user.pk))],
         wide=True,
     )
 
 
 def mail_state(row: OutboxMessage) -> str:
-    if row.sent_at:
-        return f"sent {time(row.sent_at)}"
-    return f"given up {time(row.dead_at)}" if row.dead_at else f"waits until {time(row.due_at)}"
+    return queued_state(row, "sent", row.sent_at)
 
 
 def activity_section(*, request: HttpRequest, user: User) -> Section:
     rows = AuditEvent.objects.filter(user=user).order_by("-created_at", "-id")[: 2 * MOST_ROWS]
     table = Table(
-        columns=("At", "What", "By", "From", "Detail"),
+        columns=("At", "Event", "By", "From", "Detail"),
         rows=[
             (
                 link(row.created_at, "accounts_auditevent_change", row.pk),
@@ -192,12 +191,12 @@ def detail_of(event: AuditEvent) -> str:
     return ", ".join(
         f"{name.replace('_', ' ')}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
         for name, value in event.detail.items()
-        if value not in (None, "")
+        if value not in (None, "") and name != "document"  # whoever has the address sees the invoice
     )
 
 
 def actor_link(actor: str) -> str:
-    """Who did it, when not the user: a member of staff by their page."""
+    """Return who did it, if not the user: a member of staff as a link to their page."""
     kind, _, pk = actor.partition(" ")
     return link("staff", "accounts_user_change", pk) if kind == "staff" and pk else actor
 
@@ -205,7 +204,7 @@ def actor_link(actor: str) -> str:
 def sign_in_section(*, request: HttpRequest, user: User) -> Section:
     """Shows that there are factors and links, and never what they hold."""
     table = Table(
-        columns=("Way in", "Since", "Last used"),
+        columns=("Method", "Since", "Last used"),
         rows=[
             *([("password", "", "")] if user.has_usable_password() else []),
             *(
@@ -214,12 +213,12 @@ def sign_in_section(*, request: HttpRequest, user: User) -> Section:
             ),
             *(("Google", time(row.date_joined), time(row.last_login)) for row in _google(user)),
         ],
-        empty="None: a reset by mail is the only way in.",
+        empty="None: a password reset by email is the only way in.",
     )
     resets = FactorReset.objects.filter(user=user).order_by("-created_at")[:MOST_ROWS]
     promised = Table(
-        title="Removals of all factors",
-        columns=("Asked", "By", "Reason", "State"),
+        title="MFA resets",
+        columns=("Requested", "By", "Reason", "State"),
         rows=[
             (
                 link(row.created_at, "accounts_factorreset_change", row.pk),
@@ -252,19 +251,19 @@ def _factor_actions(request: HttpRequest, user: User) -> list[tuple[str, str]]:
     if not may_act_on(request, user, "accounts.reset_factors"):
         return []
     return [
-        ("End a pause…", reverse("admin:accounts_user_lift_pause", args=[user.pk])),
+        ("End a sign-in pause…", reverse("admin:accounts_user_lift_pause", args=[user.pk])),
         *_removal_of_factors(user),
     ]
 
 
 def _removal_of_factors(user: User) -> list[tuple[str, str]]:
     if FactorReset.objects.open().filter(user=user).exists():
-        return [("Keep the factors…", reverse("admin:accounts_user_keep_factors", args=[user.pk]))]
+        return [("Keep the second factors…", reverse("admin:accounts_user_keep_factors", args=[user.pk]))]
     if not user.mfa_enabled:
         return []
     delay = in_units(settings.FACTOR_RESET_DELAY, HOUR)
     remove = reverse("admin:accounts_user_remove_factors", args=[user.pk])
-    return [(f"Remove all factors in {delay} h…", remove)]
+    return [(f"Remove all second factors in {delay} h…", remove)]
 
 
 def reset_state(row: FactorReset) -> str:
@@ -279,7 +278,7 @@ def addresses_section(*, request: HttpRequest, user: User) -> Section | None:
     tables = [
         Table(
             title="Changes of address",
-            columns=("Asked", "From", "To", "Confirmed", "Ended"),
+            columns=("Requested", "From", "To", "Confirmed", "Ended"),
             rows=[
                 (
                     time(row.created_at),

@@ -24,10 +24,10 @@ def narrow(users: QuerySet[User], term: str) -> QuerySet[User]:
 
 
 def ids(term: str, users: QuerySet[User] | None = None) -> list[uuid.UUID]:
-    """Of the newest so many that are found, of all users or of these."""
+    """Return the newest ones found, up to 200, among all users or these."""
     newest = (User.objects.all() if users is None else users).order_by(*NEWEST)
     # Never both: no index answers an OR.
-    of_id = _by_id(term)
+    of_id = begins_id(term)
     if of_id is not None and User.objects.filter(of_id).exists():
         return _first(newest.filter(of_id))
     if len(term) < INDEXED:
@@ -42,7 +42,9 @@ def _by_stored_spelling(newest: QuerySet[User], term: str) -> list[uuid.UUID]:
 
 
 def _with_part(newest: QuerySet[User], term: str) -> list[uuid.UUID]:
-    """What most users have is soon found among the newest; what few have, by the index of parts."""
+    """Look among the newest first, where a common part is soon found, then in the index of parts, which has the rare
+    ones.
+    """
     by_text = Q(email__icontains=term) | Q(display_name__icontains=term)
     edge = newest.values_list("created_at", flat=True)[MOST_WALKED : MOST_WALKED + 1].first()
     found = _first(newest.filter(by_text, created_at__gte=edge) if edge else newest.filter(by_text))
@@ -58,10 +60,13 @@ def _first(users: QuerySet[User]) -> list[uuid.UUID]:
     return list(users.values_list("pk", flat=True)[:MOST_FOUND])
 
 
-def _by_id(term: str) -> Q | None:
-    """Ids between the least and the greatest that begin so: the primary key finds them."""
+def begins_id(term: str, name: str = "pk") -> Q | None:
+    """Return the condition that the UUID in the column `name` begins so, which any index of it answers.
+
+    None for a term that is not at least 8 digits of a UUID.
+    """
     digits = term.replace("-", "").lower()
     if not LEAST_OF_AN_ID <= len(digits) <= NIBBLES or set(digits) - set("0123456789abcdef"):
         return None
     least, greatest = digits.ljust(NIBBLES, "0"), digits.ljust(NIBBLES, "f")
-    return Q(pk__gte=uuid.UUID(least), pk__lte=uuid.UUID(greatest))
+    return Q((f"{name}__gte", uuid.UUID(least)), (f"{name}__lte", uuid.UUID(greatest)))

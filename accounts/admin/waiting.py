@@ -39,10 +39,10 @@ def section(request: HttpRequest) -> Section | None:
         for task in sorted(tasks, key=lambda task: -task.oldest)
     ]
     table = Table(
-        columns=("What", "How many", "Oldest"),
+        columns=("Task", "How many", "Oldest"),
         rows=rows,
         numbers=frozenset({"How many", "Oldest"}),
-        empty="Nothing waits for you.",
+        empty="Nothing is waiting for you.",
     )
     return Section(title="Waiting for you", tables=[table], wide=True)
 
@@ -64,7 +64,7 @@ def to_decide(request: HttpRequest, requests: QuerySet[Any], *, words: str, page
 def mails(request: HttpRequest) -> Iterator[Task]:
     rows = OutboxMessage.objects.filter(dead_at__isnull=False)
     page = listed("accounts_outboxmessage", ended="dead")
-    yield of(rows, at="dead_at", words="Mails that could not be sent", page=page)
+    yield of(rows, at="dead_at", words="Emails that could not be sent", page=page)
 
 
 def deliveries(request: HttpRequest) -> Iterator[Task]:
@@ -72,7 +72,7 @@ def deliveries(request: HttpRequest) -> Iterator[Task]:
         return
     rows = EventDelivery.objects.filter(dead_at__isnull=False)
     page = listed("accounts_eventdelivery", dead_at__isempty=0)
-    yield of(rows, at="dead_at", words="Webhooks that no receiver accepted", page=page)
+    yield of(rows, at="dead_at", words="Webhooks that were not accepted", page=page)
 
 
 def contests(request: HttpRequest) -> Iterator[Task]:

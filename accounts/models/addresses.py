@@ -88,7 +88,7 @@ class MailToken(models.Model):
     objects: ClassVar[MailTokenQuerySet] = MailTokenQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
-        verbose_name = "mailed link"
+        verbose_name = "email link"
         indexes = (
             models.Index(
                 fields=["user", "purpose"],

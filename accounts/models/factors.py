@@ -78,7 +78,7 @@ class MFAToken(models.Model):
 
 
 class PasskeyChallenge(models.Model):
-    """What an authenticator is asked to sign, once. It opens nothing by itself, so it is kept as it is."""
+    """Holds what an authenticator is asked to sign, once. It opens nothing by itself, so it is kept as it is."""
 
     class Purpose(models.TextChoices):
         SIGN_IN = "sign_in"
@@ -136,8 +136,8 @@ class FactorReset(models.Model):
     objects: ClassVar[FactorResetQuerySet] = FactorResetQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
-        verbose_name = "removal of factors"
-        verbose_name_plural = "removals of factors"
+        verbose_name = "MFA reset"
+        verbose_name_plural = "MFA resets"
         indexes = (
             models.Index(
                 fields=["applies_at"],

@@ -1,4 +1,4 @@
-"""What must leave: mails, and events for neighbour services."""
+"""Holds what must be sent: mails, and events for other services."""
 
 import uuid
 
@@ -32,7 +32,7 @@ class OutboxMessage(Queued):
     last_error = models.CharField(max_length=500, blank=True, default="")
 
     class Meta:
-        verbose_name = "mail"
+        verbose_name = "email"
         indexes = (
             models.Index(
                 fields=["due_at"],

@@ -1,4 +1,4 @@
-"""What happened to accounts, and how often somebody tried."""
+"""Records what happened to accounts, and how often somebody tried."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import BrinIndex
@@ -10,7 +10,7 @@ from accounts.models.users import User
 
 
 class AuditEvent(models.Model):
-    """What happened to an account, written in the transaction that did it. Kept without address or name."""
+    """Records what happened to an account, in the transaction that did it. Kept without address or name."""
 
     id = models.BigAutoField(primary_key=True)
     user = models.ForeignKey(User, models.CASCADE, null=True, related_name="audit_events")
@@ -42,7 +42,7 @@ class AuditEvent(models.Model):
 
 
 class AccountDay(models.Model):
-    """What one day (UTC) came to, for plots. accounts/upkeep/days.py counts it, a final day once."""
+    """Counts one day (UTC), for plots. accounts/upkeep/days.py counts it, a final day once."""
 
     class Measure(models.TextChoices):
         REGISTERED = "registered"
@@ -59,7 +59,7 @@ class AccountDay(models.Model):
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["day", "measure"], name="account_day_once"),)
-        verbose_name = "counted day"
+        verbose_name = "daily statistic"
 
     def __str__(self) -> str:
         return f"{self.day} {self.measure}"

@@ -1,4 +1,4 @@
-"""Who a user is, and the registrations of an address that nobody has confirmed yet."""
+"""Holds users, and the registrations of an address that nobody has confirmed yet."""
 
 import uuid
 from typing import Any, ClassVar, Self
@@ -133,8 +133,8 @@ class User(AbstractBaseUser, PermissionsMixin):
         permissions = (
             ("change_status", "Can suspend and reactivate users"),
             ("end_sessions", "Can sign users out"),
-            ("reset_factors", "Can promise the removal of all second factors of a user"),
-            ("send_mails", "Can send links to users, and dead mails and events again"),
+            ("reset_factors", "Can start the removal of all second factors of a user"),
+            ("send_mails", "Can send links to users, and retry dead emails and events"),
         )
         indexes = (
             GinIndex(SearchParts("email", "display_name"), name="user_search"),
@@ -190,7 +190,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @cached_property
     def mfa_enabled(self) -> bool:
-        """Whether there is a second factor. The statement that reads a session has the answer already."""
+        """Tell whether there is a second factor. The statement that reads a session has the answer already."""
         found: bool = self.authenticator_set.exists()  # type: ignore[attr-defined]  # allauth's
         return found
 

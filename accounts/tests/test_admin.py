@@ -297,7 +297,7 @@ class TestUsers:
         monkeypatch.setattr(ReadOnlyAdmin, "most_found", 2)
         assert user_search.ids("many.example") == [made[3], made[2]]
         page = "/admin/accounts/user/?q=many.example"
-        assert "The newest 2 users that match" in signed_in.get(page).content.decode()
+        assert "The newest 2 matching users" in signed_in.get(page).content.decode()
         narrowed = signed_in.get(f"{page}&status__exact=suspended").content.decode()
         assert "person0@many.example" in narrowed
         assert "The newest 2" not in narrowed

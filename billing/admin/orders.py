@@ -1,4 +1,4 @@
-"""What staff may do with billing, each with a reason, in the audit log before Stripe is asked.
+"""Lists what staff may do with billing, each with a reason, in the audit log before Stripe is asked.
 
 Refunds and cancellations are Stripe's to carry out; the credits follow at once, as they would with the event. Nobody
 orders any of it for themselves.
@@ -35,7 +35,7 @@ from billing.settlement import lifecycle, settle, strangers
 from billing.stripe import ending, sdk
 from billing.stripe_sync import inbox
 
-DONE = "Done: it is in the audit log, and what it changes shows below."
+DONE = "Done. It is in the audit log; the result shows below."
 
 
 class OrderRefused(Exception):
@@ -59,7 +59,7 @@ class RefundForm(OrderForm):
             decimal_places=money.decimals(subject.currency),
             max_digits=15,
             label=f"Amount in {subject.currency.upper()}",
-            help_text=f"Empty: all that is left, {money.written(subject.kept or 0, subject.currency)}.",
+            help_text=f"Empty: everything that is left, {money.written(subject.kept or 0, subject.currency)}.",
             widget=UnfoldAdminDecimalFieldWidget(attrs={"max": str(left), "inputmode": "decimal"}),
         )
         self.order_fields(["amount"])
@@ -71,7 +71,7 @@ class RefundForm(OrderForm):
 
 class AssignForm(OrderForm):
     person = forms.CharField(
-        label="User", help_text="An id, or the whole address.", widget=UnfoldAdminTextInputWidget
+        label="User", help_text="An id, or the full address.", widget=UnfoldAdminTextInputWidget
     )
 
     def clean_person(self) -> User:
@@ -83,7 +83,7 @@ class AssignForm(OrderForm):
         except ValueError:
             user = found.filter(email=given.lower()).first()
         if user is None:
-            raise ValidationError("Nobody has this id or address.")
+            raise ValidationError("No user has this id or address.")
         return user
 
 
@@ -91,7 +91,7 @@ class CancelForm(OrderForm):
     at_once = forms.BooleanField(
         required=False,
         widget=UnfoldBooleanSwitchWidget,
-        help_text="Else it ends with the period that is paid for.",
+        help_text="Otherwise it ends with the paid period.",
     )
 
 
@@ -113,6 +113,9 @@ class BillingOrder(Order):
     def context(self, request: HttpRequest, subject: Any, form: OrderForm) -> dict[str, Any]:
         return {"about": _about(subject)}
 
+    def shown(self, subject: Any) -> Model | None:
+        return subject.user if isinstance(subject, BillingAccount) else subject
+
     def back(self, subject: Any) -> str:
         return _page_of(subject)
 
@@ -130,22 +133,32 @@ class BillingOrder(Order):
 class RefundOrder(BillingOrder):
     """Above the limit of the day a second person decides."""
 
+    def is_offered_on(self, subject: Payment) -> bool:
+        return bool(subject.kept)
+
     def context(self, request: HttpRequest, subject: Any, form: OrderForm) -> dict[str, Any]:
         left = money.written(refunds.left_today(staff_id(request), subject.currency), subject.currency)
         return {
             "about": {
                 **_about(subject),
-                "You may give back today": f"{left}, above that somebody else approves",
+                "You may refund today": f"{left}; above that a second person approves",
             }
         }
 
     def do(self, given: Given) -> str | None:  # type: ignore[override]
         asked = self.carry_out(given)
         if asked.decision == RefundRequest.Decision.PENDING:
-            told = "This needs a second approver: it exceeds your daily limit. Nothing was given back."
+            told = "This needs a second approver: it exceeds your daily limit. Nothing was refunded yet."
             messages.warning(given.request, told)
             return None
         return DONE
+
+
+class UndoOrder(RefundOrder):
+    """Ends the subscription of a payment too, so it needs one."""
+
+    def is_offered_on(self, subject: Payment) -> bool:
+        return bool(subject.kept and subject.subscription)
 
 
 class RefundDecisions(DecisionPages):
@@ -156,11 +169,11 @@ class RefundDecisions(DecisionPages):
 
     def approve(self, request_id: UUID, staff_id: UUID) -> str:
         refunds.approve(request_id=request_id, staff_id=staff_id)
-        return "Approved and given back."
+        return "Approved and refunded."
 
     def refuse(self, request_id: UUID, staff_id: UUID) -> str:
         refunds.refuse(request_id=request_id, staff_id=staff_id)
-        return "Refused. Nothing was given back."
+        return "Declined. Nothing was refunded."
 
     def is_open(self, asked: RefundRequest) -> bool:
         return super().is_open(asked) or (
@@ -300,20 +313,20 @@ def _record(event: Event, given: Given, user_id: Any, detail: dict[str, Any]) ->
 
 OF_PAYMENTS = {
     "refund": RefundOrder(
-        title="Refund a payment",
+        title="Refund",
         permission="billing.refund_payment",
         model=Payment,
         form=RefundForm,
         carry_out=_refund,
     ),
-    "undo": RefundOrder(
-        title="End the subscription at once and refund the payment",
+    "undo": UndoOrder(
+        title="End the subscription and refund",
         permission="billing.refund_payment",
         model=Payment,
         carry_out=_undo,
     ),
     "settle": BillingOrder(
-        title="Settle a payment again",
+        title="Settle again",
         permission="billing.refund_payment",
         model=Payment,
         carry_out=_settle_again,
@@ -321,7 +334,7 @@ OF_PAYMENTS = {
 }
 OF_STRANGERS = {
     "assign": BillingOrder(
-        title="Say whose a payment is",
+        title="Assign to a user",
         permission="billing.assign_payment",
         model=StrangerPayment,
         form=AssignForm,
@@ -330,7 +343,7 @@ OF_STRANGERS = {
 }
 OF_ACCOUNTS = {
     "cancel": BillingOrder(
-        title="Cancel a subscription",
+        title="Cancel the subscription",
         permission="billing.end_subscription",
         model=BillingAccount,
         form=CancelForm,
@@ -339,7 +352,7 @@ OF_ACCOUNTS = {
 }
 OF_EVENTS = {
     "replay": ReplayOrder(
-        title="Carry out an event again",
+        title="Retry",
         permission="billing.replay_event",
         model=InboxEvent,
         asks_others=False,

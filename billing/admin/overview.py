@@ -24,7 +24,7 @@ def context(today: date) -> dict[str, Any]:
     counts = BillingAccount.objects.exclude(subscription="").values_list("status").annotate(Count("pk"))
     return {
         "figures": {
-            **{f"Kept in {SHOWN_DAYS} days, {currency.upper()}": money.written(sum(by_day.values()), currency)
+            **{f"Net in {SHOWN_DAYS} days, {currency.upper()}": money.written(sum(by_day.values()), currency)
                for currency, by_day in by_currency.items()},
             f"Payments in {SHOWN_DAYS} days": f"{sum(row['number'] for row in sums):,}",
             "Events given up": f"{InboxEvent.objects.filter(dead_at__isnull=False).count():,}",
@@ -32,7 +32,7 @@ def context(today: date) -> dict[str, Any]:
         "plots": [
             plots.bars(
                 [(day, by_day[day] // 10 ** money.decimals(currency)) for day in days],
-                label=f"Kept per day, whole {currency.upper()}",
+                label=f"Net per day, whole {currency.upper()}",
             )
             for currency, by_day in by_currency.items()
         ],
@@ -61,7 +61,7 @@ def _by_currency_and_day(sums: list[dict[str, Any]]) -> dict[str, dict[date, int
 
 
 def _by_plan(sums: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those that brought most, first."""
+    """Return the plans that brought most, first."""
     names = dict(Plan.objects.values_list("pk", "name"))
     plans: dict[tuple[Any, str], dict[str, Any]] = {}
     for row in sums:

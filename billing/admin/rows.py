@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.forms.models import model_to_dict
 from django.http import HttpRequest
 from django.urls import reverse
@@ -15,10 +15,11 @@ from django.utils.safestring import SafeString, mark_safe
 from accounts import audit
 from accounts.admin.lists import OfUsersAdmin, OneOf, PageOfUser, PlotsAdmin, ReadOnlyAdmin, counted, moment
 from accounts.admin.orders import EditedByOrder, OrderForm, actor
+from accounts.admin.sections import queued_state
 from accounts.audit import Event
 from accounts.models import User
-from billing import customers, money
-from billing.admin import orders, overview, user_page
+from billing import money
+from billing.admin import orders, overview, stripe_search, user_page
 from billing.admin.orders import OrderPages, RefundDecisions
 from billing.models import (
     BillingAccount,
@@ -76,18 +77,16 @@ class PlanAdmin(EditedByOrder):
 
 
 class BillingAdmin(OfUsersAdmin):
-    """Rows of a user, found by the user or by a whole id of Stripe."""
+    """Rows of a user, found by the user or by the beginning of an id of Stripe."""
 
-    search_help_text = "A user, or a whole id of Stripe"
+    search_help_text = "A user, or the beginning of a Stripe id"
     stripe_ids: ClassVar[tuple[str, ...]] = ()  # columns, each with an index
 
     def found(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
-        user_id = customers.user_of(term)
-        if user_id is not None:
-            return rows.filter(user_id=user_id)
-        of_stripe = Q(*((name, term) for name in self.stripe_ids), _connector=Q.OR)
-        if self.stripe_ids and rows.filter(of_stripe).exists():
-            return rows.filter(of_stripe)
+        if of_customers := stripe_search.users(term):
+            return rows.filter(user_id__in=of_customers)
+        if keys := stripe_search.keys(rows, self.stripe_ids, term):
+            return rows.filter(pk__in=keys)
         return super().found(rows, term)
 
     @admin.display(description="user")
@@ -145,7 +144,7 @@ class PaymentAdmin(OrderPages, BillingAdmin):
     def amount(self, payment: Payment) -> str:
         return money.written(payment.paid or 0, payment.currency) if payment.currency else ""
 
-    @admin.display(description="kept")
+    @admin.display(description="net")
     def left(self, payment: Payment) -> str:
         return money.written(payment.kept or 0, payment.currency) if payment.currency else ""
 
@@ -154,7 +153,7 @@ class PaymentAdmin(OrderPages, BillingAdmin):
         rows = payment.lines.select_related("plan").order_by("pk")
         return format_html_join(
             mark_safe("<br>"),
-            "{} of {}: {} of {} credits, {} of {} kept",
+            "{} of {}: {} of {} credits, {} of {} net",
             (
                 (row.quantity, row.plan or row.price or row.kind, f"{row.worth:,}", f"{row.credits:,}",
                  *(money.written(amount, payment.currency) for amount in (row.covered, row.due)))
@@ -181,7 +180,7 @@ class RefundRequestAdmin(RefundDecisions, BillingAdmin):
     asked, done = moment("requested_at"), moment("done_at")
     list_filter = ("decision",)
     list_select_related = ("user", "payment", "requested_by", "decided_by")
-    stripe_ids = ("payment",)
+    stripe_ids = ("payment_id",)
     ordering = ("-requested_at",)
 
     @admin.display(description="at most")
@@ -195,7 +194,7 @@ class Waiting(OneOf):
     title, parameter_name, values = "kind", "kind", ("open",)
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("open", "open: no plan has its price")]
+        return [("open", "open: no plan for its price")]
 
 
 @admin.register(PaymentLine)
@@ -207,14 +206,15 @@ class PaymentLineAdmin(ReadOnlyAdmin):
     list_filter = (Waiting,)
     list_select_related = ("plan",)
     search_fields = ("payment",)  # that there is a search; what it finds: get_search_results
-    search_help_text = "The whole id of a payment"
+    search_help_text = "The beginning of a payment's id"
     ordering = ("-id",)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         term = search_term.strip()
-        return (queryset.filter(payment=term) if term else queryset), False
+        payments = stripe_search.keys(Payment.objects.all(), ("id",), term)
+        return (queryset.filter(payment__in=payments) if term else queryset), False
 
 
 @admin.register(StrangerPayment)
@@ -225,7 +225,7 @@ class StrangerPaymentAdmin(OrderPages, ReadOnlyAdmin):
     list_filter = (("assigned_at", admin.EmptyFieldListFilter),)
     list_select_related = ("user",)
     search_fields = ("id",)  # that there is a search; what it finds: get_search_results
-    search_help_text = "The whole id of a payment or a customer"
+    search_help_text = "The beginning of the id of a payment or a customer"
     ordering = ("-seen_at", "-id")
     orders = orders.OF_STRANGERS
 
@@ -233,7 +233,7 @@ class StrangerPaymentAdmin(OrderPages, ReadOnlyAdmin):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         term = search_term.strip()
-        found = queryset.filter(Q(pk=term) | Q(customer=term)) if term else queryset
+        found = stripe_search.narrow(queryset, ("id", "customer"), term) if term else queryset
         return found, False
 
     @admin.display(description="paid")
@@ -245,7 +245,7 @@ class StrangerPaymentAdmin(OrderPages, ReadOnlyAdmin):
         if payment.assigned_at is not None:
             return ""
         page = reverse("admin:billing_strangerpayment_order", args=[payment.pk, "assign"])
-        return format_html('<a class="text-primary-600 underline" href="{}">Say whose it is…</a>', page)
+        return format_html('<a class="text-primary-600 underline" href="{}">Assign to a user…</a>', page)
 
 
 class EventTypes(OneOf):
@@ -261,14 +261,14 @@ class EventTypes(OneOf):
 class InboxEventAdmin(OrderPages, ReadOnlyAdmin):
     """Stripe's events. The body is not shown: it has addresses and names."""
 
-    list_display = ("created", "type", "event_id", "done_at", "dead_at", "attempts", "last_error", "again")
+    list_display = ("created", "type", "event_id", "state", "attempts", "last_error", "again")
     list_filter = (
         ("dead_at", admin.EmptyFieldListFilter),
         ("done_at", admin.EmptyFieldListFilter),
         EventTypes,
     )
     search_fields = ("event_id",)  # that there is a search; what it finds: get_search_results
-    search_help_text = "The whole id of an event or a customer"
+    search_help_text = "The beginning of the id of an event or a customer"
     ordering = ("-id",)
     exclude = ("body",)
     orders = orders.OF_EVENTS
@@ -277,13 +277,17 @@ class InboxEventAdmin(OrderPages, ReadOnlyAdmin):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         term = search_term.strip()
-        found = queryset.filter(Q(event_id=term) | Q(customer=term)) if term else queryset
+        found = stripe_search.narrow(queryset, ("event_id", "customer"), term) if term else queryset
         return found, False
 
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
         """Add the link to carry an event out again, for staff who may."""
         may = request.user.has_perm("billing.replay_event")
         return tuple(name for name in super().get_list_display(request) if may or name != "again")
+
+    @admin.display(description="state")
+    def state(self, event: InboxEvent) -> str:
+        return queued_state(event, "done", event.done_at)
 
     @admin.display(description="")
     def again(self, event: InboxEvent) -> str:
@@ -295,9 +299,13 @@ class InboxEventAdmin(OrderPages, ReadOnlyAdmin):
 
 @admin.register(CustomerChange)
 class CustomerChangeAdmin(BillingAdmin):
-    list_display = ("person", "kind", "created_at", "done_at", "dead_at", "attempts", "last_error")
+    list_display = ("person", "kind", "created_at", "state", "attempts", "last_error")
     list_filter = ("kind", ("dead_at", admin.EmptyFieldListFilter))
     ordering = ("-id",)
+
+    @admin.display(description="state")
+    def state(self, change: CustomerChange) -> str:
+        return queued_state(change, "done", change.done_at)
 
 
 @admin.register(Revenue)

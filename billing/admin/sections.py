@@ -1,4 +1,4 @@
-"""What billing shows on the admin's first page and on a user's page; its own pages have more."""
+"""Shows billing on the admin's first page and on a user's page; its own pages have more."""
 
 from datetime import date
 from typing import Any
@@ -34,7 +34,7 @@ def of_user(*, request: HttpRequest, user: User) -> Section:
         figures=_figures(shown["account"], shown),
         tables=[_payments(shown["payments"][:MOST_PAYMENTS])],
         links=[
-            ("All about the billing", own_page),
+            ("All billing", own_page),
             ("All payments", listed("billing_payment", user=user.pk)),
         ],
         wide=True,
@@ -56,7 +56,7 @@ def _figures(account: BillingAccount | None, shown: dict[str, Any]) -> dict[str,
 def _payments(payments: list[Payment]) -> Table:
     return Table(
         title="Payments",
-        columns=("At", "What", "Paid", "Kept", "Credits"),
+        columns=("At", "Item", "Paid", "Net", "Credits"),
         rows=[
             (
                 link(payment.paid_at or payment.created_at, "billing_payment_change", payment.pk),
@@ -67,5 +67,5 @@ def _payments(payments: list[Payment]) -> Table:
             )
             for payment in payments
         ],
-        numbers=frozenset({"Paid", "Kept", "Credits"}),
+        numbers=frozenset({"Paid", "Net", "Credits"}),
     )

@@ -44,14 +44,16 @@ class Plan(models.Model):
     kind = models.CharField(max_length=12, choices=Kind.choices)
     credits = models.BigIntegerField(help_text="For each one bought, or for each period of a subscription.")
     amount = models.BigIntegerField(help_text="In the currency's smallest unit, as Stripe counts.")
-    currency = models.CharField(max_length=3, help_text="ISO 4217, small letters.")
+    currency = models.CharField(max_length=3, help_text="ISO 4217, lower case.")
     interval = models.CharField(max_length=8, choices=Interval.choices, blank=True, default="")
     interval_count = models.PositiveSmallIntegerField(
         default=1, db_default=1, help_text="3 with the interval month is a quarter."
     )
     trial_days = models.PositiveSmallIntegerField(null=True, blank=True)
     trial_credits = models.BigIntegerField(
-        null=True, blank=True, help_text="Of a trial, which ends with it. Empty: as many as a period has."
+        null=True,
+        blank=True,
+        help_text="Credits of the trial; they end with it. Empty: as many as a period has.",
     )
     credits_expire_days = models.PositiveIntegerField(
         null=True,

@@ -68,7 +68,15 @@ class BillingAccount(models.Model):
                 condition=Q(status="none") | ~Q(subscription=""), name="billing_status_has_subscription"
             ),
         )
-        indexes = (models.Index(fields=["-changed_at", "-user"], name="billing_account_newest"),)
+        indexes = (
+            models.Index(fields=["-changed_at", "-user"], name="billing_account_newest"),
+            models.Index(
+                fields=["subscription"],
+                condition=~Q(subscription=""),
+                opclasses=["varchar_pattern_ops"],
+                name="account_subscription_like",
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.user_id}: {self.status}"

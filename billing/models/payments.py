@@ -95,8 +95,18 @@ class Payment(models.Model):
         )
         indexes = (
             models.Index(fields=["user", "-created_at"], name="payment_by_user"),
+            # Ids of Stripe: whole ones, and the beginnings of them that staff search for.
             models.Index(
-                fields=["subscription"], condition=~Q(subscription=""), name="payment_by_subscription"
+                fields=["subscription"],
+                condition=~Q(subscription=""),
+                opclasses=["varchar_pattern_ops"],
+                name="payment_subscription_like",
+            ),
+            models.Index(
+                fields=["payment_intent"],
+                condition=~Q(payment_intent=""),
+                opclasses=["varchar_pattern_ops"],
+                name="payment_intent_like",
             ),
             # What revenue is added up from, without a look at the rows.
             models.Index(
@@ -198,9 +208,9 @@ class StrangerPayment(models.Model):
     assigned_at = models.DateTimeField(null=True)
 
     class Meta:
-        verbose_name = "payment of a stranger"
-        verbose_name_plural = "payments of strangers"
-        permissions = (("assign_payment", "Can say whose a stranger's payment is"),)
+        verbose_name = "payment by an unknown customer"
+        verbose_name_plural = "payments by unknown customers"
+        permissions = (("assign_payment", "Can assign an unknown customer's payment"),)
         constraints = (
             models.CheckConstraint(
                 condition=Q(user__isnull=True, assigned_at__isnull=True)
@@ -210,7 +220,12 @@ class StrangerPayment(models.Model):
         )
         indexes = (
             models.Index(fields=["seen_at"], condition=Q(assigned_at__isnull=True), name="stranger_waits"),
-            models.Index(fields=["customer"], condition=~Q(customer=""), name="stranger_by_customer"),
+            models.Index(
+                fields=["customer"],
+                condition=~Q(customer=""),
+                opclasses=["varchar_pattern_ops"],
+                name="stranger_customer_like",
+            ),
         )
 
     def __str__(self) -> str:
@@ -218,7 +233,7 @@ class StrangerPayment(models.Model):
 
 
 class PaymentDay(models.Model):
-    """What was charged on a day, in UTC: at Stripe, and by the payments here. They are to be the same."""
+    """Compares what was charged on a day, in UTC, at Stripe and by the payments here. They are to be the same."""
 
     day = models.DateField()
     currency = models.CharField(max_length=3)

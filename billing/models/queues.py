@@ -1,4 +1,4 @@
-"""What waits for a worker: events from Stripe, changes for Stripe, and how far reconciliation has come."""
+"""Holds what waits for a worker: events from Stripe, changes for Stripe, and how far reconciliation has come."""
 
 from django.conf import settings
 from django.db import models
@@ -28,7 +28,7 @@ class InboxEvent(Queued):
     class Meta:
         verbose_name = "event from Stripe"
         verbose_name_plural = "events from Stripe"
-        permissions = (("replay_event", "Can have given up events carried out again"),)
+        permissions = (("replay_event", "Can retry Stripe events that were given up"),)
         constraints = (
             models.CheckConstraint(
                 condition=Q(done_at__isnull=True) | Q(settled_at__isnull=False, mirrored_at__isnull=False),
@@ -50,7 +50,12 @@ class InboxEvent(Queued):
             ),
             models.Index(fields=["dead_at"], condition=Q(dead_at__isnull=False), name="inbox_dead"),
             models.Index(fields=["done_at"], name="inbox_done"),
-            models.Index(fields=["customer"], condition=~Q(customer=""), name="inbox_by_customer"),
+            models.Index(
+                fields=["customer"],
+                condition=~Q(customer=""),
+                opclasses=["varchar_pattern_ops"],
+                name="inbox_customer_like",
+            ),
             models.Index(fields=["type", "-id"], name="inbox_by_type"),
         )
 
@@ -75,8 +80,8 @@ class CustomerChange(Queued):
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        verbose_name = "change for Stripe"
-        verbose_name_plural = "changes for Stripe"
+        verbose_name = "pending Stripe update"
+        verbose_name_plural = "pending Stripe updates"
         constraints = (
             models.CheckConstraint(
                 condition=Q(kind__in=["end_subscription", "end_renewal"]) & ~Q(subscription="")

@@ -76,7 +76,7 @@ def test_a_refund_is_asked_for_in_the_payments_currency(site, bought, stripe):
     path = f"{B}/payment/{bought.pk}/order/refund/"
     shown = page(site, path)
     assert "Amount in EUR" in shown
-    assert "all that is left, 20.00 EUR" in shown
+    assert "everything that is left, 20.00 EUR" in shown
     assert f"{B}/billingaccount/{bought.user_id}/change/" in shown
     for amount in ("0", "-1", "1.234", "a lot"):
         assert order(site, path, amount=amount).status_code == 200, amount
@@ -84,7 +84,7 @@ def test_a_refund_is_asked_for_in_the_payments_currency(site, bought, stripe):
     assert order(site, path, amount="1.25").status_code == 302
     bought.refresh_from_db()
     assert bought.kept == 2000 - 125
-    assert "all that is left, 18.75 EUR" in page(site, path)
+    assert "everything that is left, 18.75 EUR" in page(site, path)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_plans_are_the_superusers_with_a_reason(site, viewer, plans):
     assert site.get(f"{B}/plan/{plan.pk}/delete/").status_code == 403
 
 
-def test_is_found_by_the_user_and_by_whole_ids_of_stripe(site, bought, buyer):
+def test_is_found_by_the_user_and_by_ids_of_stripe(site, bought, buyer):
     other = User.objects.create_user("other@elsewhere.test")
     Payment.objects.create(id="in_other", user=other, subscription="sub_other")
     for term in (buyer.user.email[:6], bought.pk, bought.payment_intent, customers.customer_of(buyer.id)):
@@ -154,7 +154,7 @@ def test_is_found_by_the_user_and_by_whole_ids_of_stripe(site, bought, buyer):
         assert bought.pk in shown, term
         assert "in_other" not in shown, term
     assert "in_other" in page(site, f"{B}/payment/?q=sub_other")
-    assert "in_other" not in page(site, f"{B}/payment/?q=sub_oth")
+    assert "in_other" in page(site, f"{B}/payment/?q=sub_oth")
 
 
 def test_events_are_found_by_whole_ids_and_by_type(site, db):

@@ -121,5 +121,11 @@ UNFOLD = {
         "show_all_applications": False,
         "navigation": "config.admin_navigation.groups",
     },
-    "STYLES": [lambda request: static("accounts/lists.css")],
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("accounts/favicon.svg")}
+    ],
+    "STYLES": [
+        lambda request: static("accounts/lists.css"),
+        lambda request: static("accounts/pages.css"),
+    ],
 }

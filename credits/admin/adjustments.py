@@ -49,6 +49,9 @@ class AdjustmentOrder(Order):
     def is_ready(self, request: HttpRequest, subject: User) -> bool:
         return "confirmed" in request.POST
 
+    def heading(self, subject: User) -> str:
+        return f"{self.title} of {subject}"
+
     def back(self, subject: User) -> str:
         return reverse("admin:credits_usercredit_change", args=[subject.pk])
 
@@ -110,7 +113,7 @@ class AdjustmentDecisions(DecisionPages):
 
     def refuse(self, request_id: uuid.UUID, staff_id: uuid.UUID) -> str:
         adjustments.refuse(request_id=request_id, staff_id=staff_id)
-        return "Refused. The balance is as it was."
+        return "Declined. The balance is unchanged."
 
     def decision_context(self, asked: AdjustmentRequest) -> dict[str, Any]:
         is_there = asked.user.status != User.Status.DELETED

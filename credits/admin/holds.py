@@ -14,7 +14,7 @@ from credits.ledger import holds
 from credits.models import CreditLot, Hold
 
 MOST_AT_ONCE = 100
-OF_ONES_OWN = "Nobody releases a hold of their own."
+OF_ONES_OWN = "You cannot release your own hold."
 
 
 class LedgerForm(OrderForm):
@@ -22,7 +22,7 @@ class LedgerForm(OrderForm):
 
     id_name = "request_id"
     order_id = None  # type: ignore[assignment]  # Django: leaves the field out
-    reason = reason_field("Stays in the journal for good")
+    reason = reason_field("Stays in the journal permanently")
     request_id = id_field()
 
 
@@ -48,7 +48,7 @@ def _release_each(given: Given) -> None:
         except Problem as problem:
             messages.error(given.request, f"Hold {hold.pk}: {problem.detail}")
         else:
-            done = f"Hold {hold.pk}: {hold.issued:,} credits went back to their grants."
+            done = f"Hold {hold.pk}: {hold.issued:,} credits returned to their grants."
             messages.success(given.request, done)
 
 

@@ -5,7 +5,6 @@ ids that were made around it. Nothing is counted beyond 5,000 rows, and the days
 counted in the background.
 """
 
-import uuid
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -16,7 +15,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from accounts.admin import user_search
-from accounts.admin.lists import RowsList
+from accounts.admin.lists import RowsList, as_id
 from credits.identifiers import SLACK, first_of
 from credits.models import CreditDay, CreditTransaction
 
@@ -36,7 +35,7 @@ SELECT service FROM names WHERE service IS NOT NULL
 
 
 def services() -> list[str]:
-    """Those that wrote in the journal."""
+    """Return the services that wrote in the journal."""
     with connection.cursor() as cursor:
         cursor.execute(SERVICES)
         return [name for (name,) in cursor.fetchall()]
@@ -64,13 +63,16 @@ class JournalList(RowsList):
 
 
 def search(rows: QuerySet[CreditTransaction], term: str) -> QuerySet[CreditTransaction]:
-    """By part of a user's address or id, by the id of a transaction, or by a whole reference: each has an index."""
+    """Find by part of an address, by the beginning of an id, or by a whole reference: each has an index.
+
+    The ids are those of a user or a transaction, and a whole one finds refunds of that use too.
+    """
     found = Q(holder_id__in=user_search.ids(term)) | Q(service__in=services(), reference=term)
-    try:
-        identifier = uuid.UUID(term)
-    except ValueError:
-        return rows.filter(found)
-    return rows.filter(found | Q(pk=identifier) | Q(refund_of=identifier))
+    if (begins := user_search.begins_id(term)) is not None:
+        found |= begins
+    if (whole := as_id(term)) is not None:
+        found |= Q(refund_of=whole)
+    return rows.filter(found)
 
 
 def order(request: HttpRequest) -> tuple[str, ...]:
@@ -79,7 +81,7 @@ def order(request: HttpRequest) -> tuple[str, ...]:
 
 
 def is_no_date(request: HttpRequest) -> bool:
-    """Whether the query asks for a year, month or day that there is not, on which Django would stumble."""
+    """Tell whether the query asks for a year, month or day that does not exist, on which Django would stumble."""
     return len(_asked(request)) < sum(name in request.GET for name in LEVELS)
 
 

@@ -108,8 +108,19 @@ class UserCreditAdmin(PageOfUser, OrderPages, LedgerAdmin):
 
 
 class LotAdmin(LedgerAdmin):
+    """Grants and holds, found by their user or by the beginning of the id of the transaction that made them."""
+
     ordering = ("-id",)
     kind = ""
+    search_help_text = "A user, or the beginning of a transaction's id"
+
+    def found(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        begins = user_search.begins_id(term)
+        made = CreditTransaction.objects.filter(begins) if begins else CreditTransaction.objects.none()
+        by = dict(made.values_list("pk", "holder_id")[: user_search.MOST_FOUND])
+        if by:
+            return rows.filter(holder_id__in=set(by.values()), transaction_id__in=by)
+        return super().found(rows, term)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         opened = UserCredit.objects.filter(holder_id=OuterRef("holder_id"), open_lot=OuterRef("pk"))
@@ -175,7 +186,7 @@ class CreditTransactionAdmin(LedgerAdmin):
     when, moved = moment("at"), counted("amount", signed=True)
     owned, set_aside = counted("balance"), counted("held")
     list_filter = ("type", ByService)
-    search_help_text = "A user, a transaction's id, a reference"
+    search_help_text = "A user, the beginning of a transaction's id, or a reference"
     date_hierarchy = "at"
     exclude = ("holder_id", "salt", "digest", "text_digest", "hash", "lots")
     readonly_fields = ("person", "grants_and_holds")

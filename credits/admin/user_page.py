@@ -1,4 +1,4 @@
-"""What the admin shows of one user's credits."""
+"""Shows one user's credits in the admin."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -58,7 +58,7 @@ def section(*, request: HttpRequest, user: User) -> Section:
         tables=[_lots(shown["grants"], shown["holds"]), _journal(shown["transactions"][:MOST_SHOWN])],
         actions=[adjust] if may_adjust else [],
         links=[
-            ("All about the credits", own_page),
+            ("All credits", own_page),
             ("All transactions", listed("credits_credittransaction", holder_id=user.pk)),
         ],
         wide=True,
@@ -121,6 +121,6 @@ def open_holds(user: User) -> QuerySet[Hold]:
 
 
 def _left_of(user: User, row: UserCredit | None) -> Balance:
-    """Of an erased user, whom other services no longer see."""
+    """Return what is left of an erased user, whom other services no longer see."""
     row = row or UserCredit(holder_id=user.pk, at=user.created_at)
     return Balance(user_id=user.pk, as_of=row.at, balance=row.balance, held=row.held, debt=row.debt)

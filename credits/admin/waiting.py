@@ -17,12 +17,12 @@ LATE = timedelta(minutes=10)  # the sweep looks every half minute
 
 def approvals(request: HttpRequest) -> Iterator[Task]:
     rows, page = AdjustmentRequest.objects.all(), "credits_adjustmentrequest"
-    yield to_decide(request, rows, words="Adjustments to approve or refuse", page=page)
+    yield to_decide(request, rows, words="Adjustments to approve", page=page)
 
 
 def overdue(request: HttpRequest) -> Iterator[Task]:
     page = listed("credits_usercredit", overdue=1)
-    words = "Balances with a grant or hold that should have ended"
+    words = "Balances with an overdue grant or hold"
     yield of(late(UserCredit.objects.all()), at="due_at", words=words, page=page)
 
 

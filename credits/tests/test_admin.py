@@ -314,7 +314,7 @@ class TestAdjusting:
 
         path, asked, confirmed = self.confirm(client, rich, amount="11", reason="why")
 
-        assert "until a second person approves" in asked.content.decode()
+        assert "This needs a second approver" in asked.content.decode()
         post(client, path, confirmed)
         assert AdjustmentRequest.objects.get().decision == "pending"
         assert UserCredit.objects.get(pk=rich.pk).balance == 570
@@ -440,7 +440,7 @@ class TestReleasing:
         grant = Grant.objects.filter(kind="grant")[0]
         for query in ("", f"hold={grant.pk}", "hold=x", "hold=99999999999999999999", "hold=-1"):
             path = f"{C}/hold/release/?{query}"
-            assert "No hold was chosen" in page(site, path), query
+            assert "No hold is selected" in page(site, path), query
             fields = {"reason": "why", "request_id": str(uuid.uuid4())}
             assert post(site, path, fields).status_code == 200
 
