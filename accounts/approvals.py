@@ -44,10 +44,12 @@ def decide(
     decided: Any = {"decision": decision, "decided_by": staff_id, "decided_at": Now()}
     if not others.update(**decided):
         if open_ones.exists():
-            raise DecisionRefused("Nobody decides about a request of their own.")
+            raise DecisionRefused("You cannot decide on your own request.")
         is_late = rows.filter(pk=request_id, decision=Decision.EXPIRED).exists()
         raise DecisionRefused(
-            "Nobody has decided in time: ask for it again." if is_late else "This request is decided already."
+            "This request has expired. Submit it again."
+            if is_late
+            else "This request has already been decided."
         )
     return rows.get(pk=request_id)
 

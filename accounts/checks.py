@@ -121,9 +121,7 @@ def internal_api_keys(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iter
         yield _error(7, str(error))
         return
     if any(count > 1 for count in Counter(credential.key_id for credential in credentials).values()):
-        yield _error(
-            8, "INTERNAL_API_KEYS holds one key twice: each service, and each key of it, has its own."
-        )
+        yield _error(8, "INTERNAL_API_KEYS contains the same key twice: every entry needs its own.")
 
 
 @register(TAG)
@@ -209,12 +207,15 @@ def database_sessions(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iter
     try:
         unlimited = session_settings.without_limit()
     except (psycopg.Error, ImproperlyConfigured):
-        yield Info("The database does not answer: its sessions' time-outs were not read.", id="accounts.I001")
+        yield Info(
+            "The database is not responding, so its sessions' time-outs could not be checked.",
+            id="accounts.I001",
+        )
         return
     if unlimited:
         role = settings.SERVING_ROLE or "CURRENT_USER"
         yield Warning(
-            f"Sessions of the database have no {', '.join(unlimited)}: one stuck statement holds a thread for ever.",
+            f"Sessions of the database have no {', '.join(unlimited)}: one stuck statement can hold a thread for ever.",
             hint=" ".join(
                 f"ALTER ROLE {role} SET {name} = '{settings.SESSION_SETTINGS[name]}';" for name in unlimited
             ),
@@ -231,7 +232,10 @@ def redis_alone(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[C
         with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1) as client:
             said: Any = client.info("cluster")
     except redis.RedisError:
-        yield Info("Redis does not answer: it was not asked if it belongs to a cluster.", id="accounts.I003")
+        yield Info(
+            "Redis is not responding, so it could not be checked whether it belongs to a cluster.",
+            id="accounts.I003",
+        )
         return
     if said.get("cluster_enabled"):
         yield _error(18, "REDIS_URL leads to a server in cluster mode, which is not supported.")
@@ -240,7 +244,7 @@ def redis_alone(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[C
 def faults_of_pooler(version: tuple[int, ...] | None) -> Iterator[CheckMessage]:
     if version is None:
         yield Info(
-            "PgBouncer did not tell its version: name the role of DATABASE_URL in its stats_users.",
+            "PgBouncer did not tell its version: add the role of DATABASE_URL to its stats_users.",
             id="accounts.I002",
         )
         return

@@ -18,11 +18,11 @@ from django.db import transaction
 from django.db.models import Sum
 from django.db.models.functions import Now, TruncDay
 
-from accounts import approvals, audit
+from accounts import approvals, audit, mail
 from accounts.approvals import DecisionRefused
 from accounts.audit import Event
 from accounts.kit.problems import Problem
-from accounts.models import User
+from accounts.models import AuditEvent, User
 from billing.errors import BillingFailed, BillingUnavailable
 from billing.models import Payment, RefundRequest
 from billing.settlement import lifecycle, settle
@@ -31,7 +31,7 @@ from billing.stripe.shapes import Object
 
 Decision = RefundRequest.Decision
 Kind = RefundRequest.Kind
-OF_ONES_OWN = "Nobody orders this for a purchase of their own."
+OF_ONES_OWN = "You cannot do this for your own purchase."
 
 
 def request(
@@ -76,7 +76,14 @@ def _request(wanted: RefundRequest) -> RefundRequest:
     alone = wanted.at_stake <= left_today(wanted.requested_by_id, wanted.currency)
     wanted.decision = Decision.DIRECT if alone else Decision.PENDING
     wanted.save(force_insert=True)
-    _record(Event.REFUND_ORDERED if alone else Event.REFUND_REQUESTED, wanted, wanted.requested_by_id)
+    event = _record(Event.REFUND_ORDERED if alone else Event.REFUND_REQUESTED, wanted, wanted.requested_by_id)
+    if not alone:
+        mail.ask_approvers(
+            mail.REFUND_WAITS,
+            permission="billing.approve_refund",
+            event=event,
+            but=[wanted.requested_by_id, wanted.user_id],
+        )
     return wanted
 
 
@@ -167,7 +174,7 @@ def _give_back(asked: RefundRequest) -> None:
     ):
         return
     if not payment.kept or not payment.pk.startswith("in_"):
-        raise DecisionRefused("Nothing was paid for it that could go back.")
+        raise DecisionRefused("There is nothing left to refund.")
     amount = payment.kept if asked.amount is None else asked.amount
     gateway.note_paid_back(invoice=payment.pk, amount=amount, metadata=metadata, key=key)
 
@@ -180,11 +187,11 @@ def _is_among(asked: RefundRequest, made: list[Object]) -> bool:
 def _same(earlier: RefundRequest, wanted: RefundRequest) -> RefundRequest:
     names = ("payment_id", "kind", "amount", "requested_by_id")
     if any(getattr(earlier, name) != getattr(wanted, name) for name in names):
-        raise DecisionRefused("This form was used before, for another refund. Open it again.")
+        raise DecisionRefused("This form was already used for another refund. Open it again.")
     return earlier
 
 
-def _record(event: Event, asked: RefundRequest, staff_id: uuid.UUID) -> None:
+def _record(event: Event, asked: RefundRequest, staff_id: uuid.UUID) -> AuditEvent:
     detail = {
         "request": str(asked.pk),
         "payment": asked.payment_id,
@@ -194,4 +201,4 @@ def _record(event: Event, asked: RefundRequest, staff_id: uuid.UUID) -> None:
         "currency": asked.currency,
         "reason": asked.reason,
     }
-    audit.record(event, user_id=asked.user_id, actor=f"staff {staff_id}", detail=detail)
+    return audit.record(event, user_id=asked.user_id, actor=f"staff {staff_id}", detail=detail)

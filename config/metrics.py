@@ -85,7 +85,7 @@ class Build(Collector):
     """Which version runs."""
 
     def collect(self) -> Iterator[Metric]:
-        family = GaugeMetricFamily("auth_build_info", "Which version runs here.", labels=["version"])
+        family = GaugeMetricFamily("auth_build_info", "The version that runs here.", labels=["version"])
         family.add_metric([VERSION], 1)
         yield family
 
@@ -94,13 +94,13 @@ build = Build()
 
 
 class Looked(Collector):
-    """What is looked at when somebody asks."""
+    """Collects what is looked at when somebody asks."""
 
     def collect(self) -> Iterator[Metric]:
         yield from build.collect()
         started = time.perf_counter()
         sessions = _sessions()
-        yield _gauge("auth_database_up", "Whether the database answers.", float(sessions is not None))
+        yield _gauge("auth_database_up", "1 while the database answers.", float(sessions is not None))
         yield _gauge(
             "auth_database_answer_seconds", "How long it took to answer.", time.perf_counter() - started
         )
@@ -112,7 +112,9 @@ class Looked(Collector):
 
 
 def _broker() -> Iterator[Metric]:
-    """Whether Redis answers; and what waits there for a worker, or is in the hands of one that has not finished it."""
+    """Yield whether Redis answers, and what waits there for a worker, or is in the hands of one that has not finished
+    it.
+    """
     try:
         with redis_client() as client:
             lengths = {
@@ -121,7 +123,7 @@ def _broker() -> Iterator[Metric]:
             }
     except redis.RedisError:
         lengths = None
-    yield _gauge("auth_redis_up", "Whether Redis answers.", float(lengths is not None))
+    yield _gauge("auth_redis_up", "1 while Redis answers.", float(lengths is not None))
     tasks = GaugeMetricFamily("auth_celery_queue_tasks", "Tasks at the broker.", labels=["state"])
     for state, many in (lengths or {}).items():
         tasks.add_metric([state], many)
@@ -139,17 +141,21 @@ def _replica() -> Iterator[Metric]:
         return
     behind = replica.follower.behind()
     yield _gauge(
-        "auth_replica_up", "Whether the replica serves reads.", float(behind <= settings.DATABASE_REPLICA_LAG)
+        "auth_replica_up", "1 while the replica serves reads.", float(behind <= settings.DATABASE_REPLICA_LAG)
     )
     yield _gauge(
-        "auth_replica_behind_seconds", "How much at most the replica lacks; +Inf while it is away.", behind
+        "auth_replica_behind_seconds",
+        "Seconds that the replica is behind at most; +Inf while it is away.",
+        behind,
     )
 
 
 def _connections(sessions: dict[str, int]) -> Iterator[Metric]:
     allowed = sessions.pop(ALLOWED)
     yield _gauge(
-        "auth_database_connections_max", "What the server allows, to all databases together.", allowed
+        "auth_database_connections_max",
+        "Connections that the server allows, for all databases together.",
+        allowed,
     )
     open_ones = GaugeMetricFamily("auth_database_connections", "Sessions of this database.", labels=["state"])
     for state, many in sessions.items():
@@ -174,11 +180,11 @@ def _sessions() -> dict[str, int] | None:
 
 
 def _queues() -> Iterator[Metric]:
-    waiting = GaugeMetricFamily("auth_queue_waiting", "What waits in a queue.", labels=["queue"])
+    waiting = GaugeMetricFamily("auth_queue_waiting", "Rows waiting in a queue.", labels=["queue"])
     oldest = GaugeMetricFamily(
         "auth_queue_oldest_seconds", "How long the oldest of it has waited.", labels=["queue"]
     )
-    dead = GaugeMetricFamily("auth_queue_dead", "What was given up and is kept.", labels=["queue"])
+    dead = GaugeMetricFamily("auth_queue_dead", "Rows that were given up and are kept.", labels=["queue"])
     for path in settings.METRICS_COLLECTORS:
         for queue in _asked(import_string(path)):
             waiting.add_metric([queue[0]], queue[1])

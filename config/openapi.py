@@ -261,7 +261,7 @@ REPLAYED = {"Idempotency-Replayed": "`true` if this repeats the answer to an ear
 RETRY_AFTER = {"Retry-After": "Seconds to wait before you repeat the call."}
 LIMITS = {
     "RateLimit-Policy": 'The limits of this call, as `"name";q=hits;w=seconds`.',
-    "RateLimit": 'What is left of the limits that were counted, as `"name";r=hits;t=seconds until there is more`.',
+    "RateLimit": 'The rest of the limits that were counted, as `"name";r=hits;t=seconds until there is more`.',
 }
 PAGE_PARAMETERS = (
     {

@@ -25,7 +25,7 @@ def _request(line: Mapping[str, Any]) -> str:
     status = line["status"]
     if line["route"] in _PROBES and status < 400:
         raise structlog.DropEvent
-    path = line["route"] or "(no such path)"
+    path = line["route"] or "(unknown path)"
     took = (
         f"{line['method']} {path} {_coloured(str(status), _of_status(status))} {line['milliseconds']:.0f} ms"
     )

@@ -41,7 +41,7 @@ _ABOUT = {
     "Password and address": "Reset and change the password; change the email address and undo it.",
     "Credits": "The ledger: balances, use, refunds, and every transaction.",
     "Holds": "Set credits aside before work whose price is not known yet; capture what it cost.",
-    "Billing": "What a user can buy and has bought, through Stripe.",
+    "Billing": "Everything a user can buy or has bought, through Stripe.",
     "Users": "Look up users.",
     "Tokens": "Verify the tokens of users.",
     "Events": "Everything that happened to users, in order.",

@@ -13,18 +13,18 @@ from django.db import transaction
 from django.db.models import Sum
 from django.db.models.functions import Abs, Now, TruncDay
 
-from accounts import approvals, audit
+from accounts import approvals, audit, mail
 from accounts.approvals import Decision, DecisionRefused
 from accounts.audit import Event
 from accounts.errors import UserNotFound
-from accounts.models import User
+from accounts.models import AuditEvent, User
 from credits import ledger
 from credits.ledger.calls import Call, request_bytes
 from credits.ledger.posting import retried
 from credits.models import AdjustmentRequest, CreditTransaction
 
 LARGEST = 10**12  # credits, of one adjustment
-OF_ONES_OWN = "Nobody adjusts a balance of their own."
+OF_ONES_OWN = "You cannot adjust your own balance."
 
 
 def request(
@@ -55,7 +55,16 @@ def _request(wanted: AdjustmentRequest) -> AdjustmentRequest:
     wanted.save(force_insert=True)
     if alone:
         _post(wanted)
-    _record(Event.CREDITS_ADJUSTED if alone else Event.ADJUSTMENT_REQUESTED, wanted, wanted.requested_by_id)
+    event = _record(
+        Event.CREDITS_ADJUSTED if alone else Event.ADJUSTMENT_REQUESTED, wanted, wanted.requested_by_id
+    )
+    if not alone:
+        mail.ask_approvers(
+            mail.ADJUSTMENT_WAITS,
+            permission="credits.approve_adjustment",
+            event=event,
+            but=[wanted.requested_by_id, wanted.user_id],
+        )
     return wanted
 
 
@@ -121,10 +130,10 @@ def _who(adjustment: AdjustmentRequest) -> dict[str, str]:
 def _same(earlier: AdjustmentRequest, wanted: AdjustmentRequest) -> AdjustmentRequest:
     names = ("user_id", "amount", "reason", "requested_by_id")
     if any(getattr(earlier, name) != getattr(wanted, name) for name in names):
-        raise DecisionRefused("This form was used before, for another adjustment. Open it again.")
+        raise DecisionRefused("This form was already used for another adjustment. Open it again.")
     return earlier
 
 
-def _record(event: Event, adjustment: AdjustmentRequest, staff_id: uuid.UUID) -> None:
+def _record(event: Event, adjustment: AdjustmentRequest, staff_id: uuid.UUID) -> AuditEvent:
     detail = {"request": str(adjustment.pk), "amount": adjustment.amount}
-    audit.record(event, user_id=adjustment.user_id, actor=f"staff {staff_id}", detail=detail)
+    return audit.record(event, user_id=adjustment.user_id, actor=f"staff {staff_id}", detail=detail)

@@ -46,7 +46,7 @@ class TestLines:
         assert plain_lines.write({**REQUEST, **ID, "status": 500}) == "GET /v1/auth/me 500 8 ms 4f2a"
 
     def test_an_unknown_path_is_not_repeated(self) -> None:
-        assert "(no such path) 404" in plain_lines.write({**REQUEST, "route": None, "status": 404})
+        assert "(unknown path) 404" in plain_lines.write({**REQUEST, "route": None, "status": 404})
 
     def test_a_probe_is_told_only_when_it_finds_something(self) -> None:
         probe = {**REQUEST, **ID, "route": "/readyz"}

@@ -95,7 +95,7 @@ def command(*arguments: str) -> str:
 
 
 def needed(variable: str) -> str:
-    """What `check` says of the older key, with its exit status."""
+    """Return what `check` says of the older key, with its exit status."""
     out = StringIO()
     try:
         call_command("signing_keys", "check", "--json", stdout=out)
@@ -126,7 +126,7 @@ def sign_in(public: ListenerClient, ada: User) -> Callable[[], dict[str, str]]:
 
 @pytest.fixture
 def opens(public: ListenerClient) -> Callable[[dict[str, str]], bool]:
-    """Whether the access token of a pair opens the account. Anything but that and a 401 is a fault."""
+    """Tell whether the access token of a pair opens the account. Anything but that and a 401 is a fault."""
 
     def opens(pair: dict[str, str]) -> bool:
         status = public.with_token(pair["access_token"]).get("/v1/auth/me").status_code
@@ -362,7 +362,7 @@ class TestCommand:
             command("new", *arguments)
 
     def test_nothing_to_check_where_each_ring_has_one_key(self) -> None:
-        assert "no rotation is under way" in command("check")
+        assert "no rotation is in progress" in command("check")
 
 
 def test_an_unused_key_is_not_needed() -> None:

@@ -51,7 +51,10 @@ def test_a_phrase_is_found_in_all_that_people_read(tree, path, form, text, rule)
     assert rules(tree, path, form.format(text)) == [rule]
 
 
-@pytest.mark.parametrize("text", ["It is no longer valid.", "It is no more.", "It is not a URL.", "an ewe"])
+@pytest.mark.parametrize(
+    "text",
+    ["It is no longer valid.", "It is no more.", "There is no Chromium here.", "It is not a URL.", "an ewe"],
+)
 def test_plain_words_are_left_alone(tree, text):
     assert rules(tree, "docs/hello.md", text) == []
 
@@ -66,8 +69,41 @@ def test_plain_words_are_left_alone(tree, text):
 )
 def test_a_docstring_is_judged_by_its_first_word(tree, beginning, rule):
     assert rules(tree, "credits/days.py", f'def f():\n    """{beginning}"""\n') == [rule]
-    assert rules(tree, "credits/days.py", f'TEXT = """{beginning}"""\n') == []
+    assert rule not in rules(tree, "credits/days.py", f'TEXT = """{beginning}"""\n')
     assert rules(tree, "credits/days.py", f'def f():\n    """Return {beginning}"""\n') == []
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("There is no such hold.", 'people: write "not found"'),
+        ("Somebody registered.", 'people: write "someone"'),
+        ("the person, whoever it was", 'people: write "someone"'),
+        ("What is sent meanwhile is kept.", "people: start with a verb"),
+        ("Nothing changed meanwhile.", 'people: write "since then"'),
+        ("Tells a neighbour.", 'people: write "other services"'),
+        ("Your E-mail address", 'people: write "email"'),
+        ("It is not valid any more.", 'people: write "no longer"'),
+        ("It is over already.", 'people: write "already"'),
+        ("Two rows. Of these one counts.", "people: name the subject"),
+        ("Whether it is live.", "people: start with a verb"),
+    ],
+)
+def test_texts_for_people_have_rules_of_their_own(tree, text, rule):
+    assert rule in rules(tree, "credits/errors.py", f'DETAIL = """{text}"""\n')
+    assert rule in rules(tree, "templates/mail/hello.txt", text)
+    assert rule in rules(
+        tree, "credits/views/hold.py", f'class V:\n    def get(self):\n        """{text}"""\n'
+    )
+    assert rule not in rules(tree, "credits/days.py", f'def f():\n    """Say: {text}"""\n')
+    assert rule not in rules(tree, "credits/tests/test_days.py", f'DETAIL = """{text}"""\n')
+
+
+@pytest.mark.parametrize(
+    "text", ["What happened?", "Some other body.", "No more are accepted.", "Of course it is."]
+)
+def test_people_may_be_asked_and_told_plainly(tree, text):
+    assert rules(tree, "templates/mail/hello.txt", text) == []
 
 
 def test_strings_of_tests_and_migrations_may_be_anything(tree):

@@ -1,7 +1,7 @@
 """Where events may be sent: rules against being led to the inside of the network (OWASP: SSRF prevention).
 
 A host must stand in settings.EVENT_WEBHOOK_HOSTS. It is resolved once for each sending, every address it has must be
-allowed, and the connection goes to the address that was judged: a name that is bound anew meanwhile changes nothing.
+allowed, and the connection goes to the address that was judged: a name that is bound again later changes nothing.
 """
 
 import socket
@@ -63,7 +63,7 @@ def pin(target: Target) -> str:
     for address in addresses:
         _judge(address, target)
     if not addresses:
-        raise AddressRefused("The host has no address.")
+        raise AddressRefused("The host name does not resolve.")
     return str(addresses[0])
 
 
@@ -89,11 +89,9 @@ def _judge(address: Address, target: Target) -> None:
     real = getattr(address, "ipv4_mapped", None) or address
     named = any(real in network for network in settings.EVENT_WEBHOOK_HOSTS[_place(target)])
     if not named and not _is_public(real):
-        raise AddressRefused(
-            "The host lies in a network that is not of the public internet, and none that is allowed."
-        )
+        raise AddressRefused("The host is in a private network that EVENT_WEBHOOK_HOSTS does not allow.")
     if not target.tls and not real.is_loopback:
-        raise AddressRefused("Without TLS events go to loopback addresses only.")
+        raise AddressRefused("Without TLS events are only sent to loopback addresses.")
 
 
 def _is_public(address: Address) -> bool:

@@ -1,4 +1,5 @@
-"""Who gets events by webhook: made, changed and rotated by staff, in the admin or by `manage.py event_subscription`.
+"""Manages who gets events by webhook: subscriptions are made, changed and rotated by staff, in the admin or by
+`manage.py event_subscription`.
 
 The secret exists as text in the answer to its maker only; the row has it sealed, since each sending needs it.
 """
@@ -56,9 +57,11 @@ def mark_of_newest(subscription: EventSubscription) -> str:
 def create(*, name: str, url: str, types: Collection[str], actor: str, reason: str = "") -> Issued:
     """Events from now on are sent to `url`; all of them where no types are named. Raises SubscriptionRefused."""
     if not NAME_FORM.fullmatch(name):
-        raise SubscriptionRefused("A name has a to z first, then up to 39 of a-z, 0-9, - and _.")
+        raise SubscriptionRefused(
+            "A name starts with a letter from a to z, followed by up to 39 of a-z, 0-9, - and _."
+        )
     if EventSubscription.objects.filter(name=name).exists():
-        raise SubscriptionRefused(f"There is a subscription {name!r} already.")
+        raise SubscriptionRefused(f"A subscription {name!r} already exists.")
     feed.give_positions()
     last = ServiceEvent.objects.aggregate(last=Max("position"))["last"] or 0
     subscription = EventSubscription(name=name, url=_checked_url(url), types=_checked(types), position=last)
@@ -77,7 +80,7 @@ def rotate(*, name: str, actor: str, reason: str = "", newest: str | None = None
     """
     subscription = _locked(name)
     if newest is not None and newest != mark_of_newest(subscription):
-        raise SubscriptionRefused("It has had a new secret since this page was opened.")
+        raise SubscriptionRefused("It has got a new secret since this page was opened.")
     secret = _new_secret(subscription)
     subscription.save(update_fields=["secrets"])
     _audit(Event.WEBHOOK_ROTATED, subscription, actor, reason)
@@ -151,7 +154,7 @@ def dead_of(name: str) -> list[int]:
 def _named(name: str) -> EventSubscription:
     subscription = EventSubscription.objects.filter(name=name).first()
     if subscription is None:
-        raise SubscriptionRefused(f"There is no subscription {name!r}.")
+        raise SubscriptionRefused(f"Subscription {name!r} not found.")
     return subscription
 
 
@@ -178,7 +181,7 @@ def _checked_url(url: str) -> str:
 def _checked(types: Collection[str]) -> list[str]:
     for type_ in types:
         if not TYPE_FORM.fullmatch(type_):
-            raise SubscriptionRefused(f"{type_!r} is no type of event, such as credits.low.")
+            raise SubscriptionRefused(f"{type_!r} is not a type of event, such as credits.low.")
     return sorted(set(types))
 
 

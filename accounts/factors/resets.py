@@ -50,13 +50,13 @@ def request(*, user_id: UUID, reason: str, actor: str) -> FactorReset:
 
 def _check(user: User, reason: str) -> None:
     if not reason.strip() or len(reason) > LONGEST_REASON:
-        raise ResetRefused(f"A reason is needed, of {LONGEST_REASON} characters at most.")
+        raise ResetRefused(f"Give a reason of {LONGEST_REASON} characters or fewer.")
     if not user.email_verified:
-        raise ResetRefused("The address is not verified: nobody could be told.")
+        raise ResetRefused("The address is not verified, so the owner could not be told.")
     if not user.mfa_enabled:
         raise ResetRefused("The account has no second factor.")
     if FactorReset.objects.open().filter(user=user).exists():
-        raise ResetRefused("A reset is under way already.")
+        raise ResetRefused("A reset is already pending.")
 
 
 def keep(text: str, *, client: Client) -> User:
@@ -85,7 +85,7 @@ def cancel(*, user_id: UUID, actor: str, reason: str = "") -> None:
     """Staff take it back. Raises ResetRefused."""
     user = User.objects.locked().get(pk=user_id)
     if not _cancel(user_id):
-        raise ResetRefused("There is no reset under way for this user.")
+        raise ResetRefused("No reset is pending for this user.")
     _void_link(user)
     detail = {"reason": reason.strip()} if reason.strip() else {}
     audit.record(Event.FACTOR_RESET_CANCELLED, user_id=user.pk, actor=actor, detail=detail)

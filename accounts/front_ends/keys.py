@@ -37,7 +37,7 @@ def make(*, name: str, actor: str) -> MadeKey:
     """Make a key for a front end's server. Those that it has stay good, so that they rotate. Raises KeyRefused."""
     if not NAME_FORM.fullmatch(name):
         raise KeyRefused(
-            f"{name!r} is not a valid name: a letter from a to z first, then up to 39 of a-z, 0-9, - and _."
+            f"{name!r} is not a valid name: a letter from a to z, then up to 39 of a-z, 0-9, - and _."
         )
     private, kid = Ed25519PrivateKey.generate(), secrets.token_hex(6)
     public = private.public_key().public_bytes_raw()
@@ -52,7 +52,7 @@ def revoke(*, key_id: str, actor: str) -> bool:
     """End a key for good, from the next assertion on. False where it was revoked before. Raises KeyRefused."""
     key = FrontEndKey.objects.filter(pk=key_id).first()
     if key is None:
-        raise KeyRefused(f"No front end has a key {key_id!r}.")
+        raise KeyRefused(f"Key {key_id!r} not found.")
     if not FrontEndKey.objects.filter(pk=key_id, revoked_at=None).update(revoked_at=Now()):
         return False
     _audit(Event.FRONT_END_KEY_REVOKED, key.pk, key.name, actor)

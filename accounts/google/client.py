@@ -26,7 +26,7 @@ class Adapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
     def list_apps(
         self, request: HttpRequest | None, provider: str | None = None, client_id: str | None = None
     ) -> list[Any]:
-        """Those of the settings. allauth would ask the database for more, at every sign-in."""
+        """Return those of the settings. allauth would ask the database for more, at every sign-in."""
         found = _build_apps_from_settings(provider=provider, client_id=client_id)
         return [app for apps in found.values() for app in apps]
 
@@ -49,7 +49,7 @@ def _require_verdict(response: requests.Response) -> None:
     """Raises Outage unless the answer says yes or no to the code."""
     answer = response.json()  # what is no JSON is no verdict: ValueError
     if not isinstance(answer, dict):
-        raise network.Outage(f"an answer that is no object, status {response.status_code}")
+        raise network.Outage(f"an answer that is not an object, status {response.status_code}")
     refused = 400 <= response.status_code < 500 and response.status_code != 429
     if answer.get("error") in _OUR_FAULT:
         raise network.Misconfigured(
@@ -66,7 +66,9 @@ def require_configured() -> None:
 
 
 def provider_name() -> str:
-    """What SocialAccount rows say of where they come from: the issuer, so that a row is known by (issuer, sub)."""
+    """Return what SocialAccount rows say of where they come from: the issuer, so that a row is known by (issuer,
+    sub).
+    """
     return str(_provider().sub_id)
 
 

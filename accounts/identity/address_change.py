@@ -49,7 +49,7 @@ def request(session: Session, *, new_email: str, client: Client) -> None:
         raise ValidationFailed(*wrong)
     address = email_address.parse(new_email)
     if address == user.email:
-        raise ValidationFailed(("new_email", "unchanged", "This is the account's address already."))
+        raise ValidationFailed(("new_email", "unchanged", "This is already the account's address."))
     with transaction.atomic():
         AddressChange.objects.create(
             user=user, session_id=session.pk, old_email=user.email or "", new_email=address

@@ -37,6 +37,6 @@ def settle(*, user_id: UUID, reason: str, actor: str) -> None:
     """Let the user spend and buy again: staff have decided what was bought since. Raises StatusRefused."""
     require_reason(reason)
     if not User.objects.filter(pk=user_id, contested_at__isnull=False).update(contested_at=None):
-        raise StatusRefused("Nobody contests this account.")
+        raise StatusRefused("This account is not contested.")
     hooks.unblock_spending(user_id, reason=hooks.CONTESTED)
     audit.record(Event.CONTEST_SETTLED, user_id=user_id, actor=actor, detail={"reason": reason})

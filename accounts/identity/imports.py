@@ -41,7 +41,7 @@ _decoder = msgspec.json.Decoder(Line)
 
 @dataclass
 class Report:
-    """What became of the lines. `refused` are their numbers, from 1, with the reason."""
+    """Counts what became of the lines. `refused` are their numbers, from 1, with the reason."""
 
     imported: int = 0
     present: int = 0
@@ -112,7 +112,7 @@ def _stored_hash(text: str | None) -> str | None:
         return None
     stored = imported_hashes.as_stored(text)
     if len(stored) > 128 or not passwords.is_known(stored):
-        raise Refused("password_hash: of a kind that is not accepted.")
+        raise Refused("password_hash: this kind is not accepted.")
     return stored
 
 

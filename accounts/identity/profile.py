@@ -1,4 +1,4 @@
-"""What users may say about themselves: display name, locale, time zone."""
+"""Checks what users say about themselves: display name, locale, time zone."""
 
 import re
 import zoneinfo
@@ -51,7 +51,7 @@ def clean_locale(text: str) -> str:
 
 
 def faults(**fields: str) -> list[Fault]:
-    """What is wrong with the fields given; nothing where all are good."""
+    """Yield what is wrong with the fields given; nothing if all are good."""
     return [(name, *fault) for name, text in fields.items() if (fault := _JUDGES[name](text))]
 
 
@@ -69,7 +69,7 @@ def _judge_timezone(text: str) -> tuple[str, str] | None:
     return (
         None
         if text in _timezones()
-        else ("invalid_timezone", "Must be a name of the IANA time zone database.")
+        else ("invalid_timezone", "Must be a name from the IANA time zone database.")
     )
 
 

@@ -40,7 +40,7 @@ def reactivate(*, user_id: UUID, reason: str, actor: str) -> None:
 def require_reason(reason: str) -> None:
     """Raise StatusRefused."""
     if not reason.strip() or len(reason) > LONGEST_REASON:
-        raise StatusRefused(f"A reason is needed, of {LONGEST_REASON} characters at most.")
+        raise StatusRefused(f"Give a reason of {LONGEST_REASON} characters or fewer.")
 
 
 def _change(user_id: UUID, reason: str, *, from_: Status, to: Status) -> None:

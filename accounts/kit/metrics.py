@@ -1,4 +1,4 @@
-"""What the service counts, for Prometheus: right over all processes of a host, and cheap where it is counted.
+"""Counts for Prometheus: right over all processes of a host, and cheap where it is counted.
 
 A request only appends to a list of its process. A thread adds that up once a second and writes it to a memory-mapped
 file of prometheus_client, one for each process. Processes take files by number and leave them to their successors, so
@@ -130,7 +130,7 @@ PROBLEMS = _counter(
 )
 UNEXPECTED = _counter(
     "unexpected_errors_total",
-    "What nobody foresaw: answers 500, failed tasks, sweeps, erasures and users of a batch.",
+    "Unexpected errors: answers 500, failed tasks, sweeps, erasures and users of a batch.",
     "of",
 )
 LOGINS = _counter(
@@ -147,7 +147,7 @@ LEDGER = _counter(
 )
 LOCK_WAIT = _histogram(
     "ledger_lock_wait_seconds",
-    "What the locked path waited for the rows of its users.",
+    "Seconds that the locked path waited for the rows of its users.",
     "of",
     buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 3.0),
 )

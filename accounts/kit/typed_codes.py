@@ -1,4 +1,4 @@
-"""Reads codes that people type or paste: one form, whatever the keyboard, and whatever came along.
+"""Codes for people: printed in groups, and read in one form, whatever the keyboard and whatever came along.
 
 Nothing is guessed: spaces and dashes are dropped, digits of every script are digits, and what is left must be right.
 """
@@ -20,6 +20,11 @@ def digits(text: str) -> str:
 def letters(text: str) -> str:
     """Return the letters of a mailed code, as capitals."""
     return _plain(text).translate(_SMALL)
+
+
+def grouped(code: str, size: int = 4) -> str:
+    """Return a code as it is printed, `LBRF-HXBN`: people read it aloud and type it in parts."""
+    return "-".join(code[start : start + size] for start in range(0, len(code), size))
 
 
 def _plain(text: str) -> str:

@@ -1,9 +1,11 @@
 """Mails: their kinds, the links and codes in them, the outbox and its delivery. `mail.notify(mail.NEW_DEVICE, ...)`."""
 
+from accounts.mail.approvers import ask_approvers as ask_approvers
 from accounts.mail.kinds import ADDRESS_CONTESTED as ADDRESS_CONTESTED
 from accounts.mail.kinds import ADDRESS_RESERVED as ADDRESS_RESERVED
 from accounts.mail.kinds import ADDRESS_RESTORED as ADDRESS_RESTORED
 from accounts.mail.kinds import ADDRESS_TAKEN as ADDRESS_TAKEN
+from accounts.mail.kinds import ADJUSTMENT_WAITS as ADJUSTMENT_WAITS
 from accounts.mail.kinds import CANCELLATION as CANCELLATION
 from accounts.mail.kinds import CARD_EXPIRING as CARD_EXPIRING
 from accounts.mail.kinds import CHANGE_EXPIRED as CHANGE_EXPIRED
@@ -41,6 +43,7 @@ from accounts.mail.kinds import RECOVERY_CODE_USED as RECOVERY_CODE_USED
 from accounts.mail.kinds import RECOVERY_CODES_MADE as RECOVERY_CODES_MADE
 from accounts.mail.kinds import REFRESH_REUSED as REFRESH_REUSED
 from accounts.mail.kinds import REFUND as REFUND
+from accounts.mail.kinds import REFUND_WAITS as REFUND_WAITS
 from accounts.mail.kinds import RENEWAL as RENEWAL
 from accounts.mail.kinds import RESET_REQUESTED as RESET_REQUESTED
 from accounts.mail.kinds import SUBSCRIBED_TWICE as SUBSCRIBED_TWICE

@@ -4,6 +4,7 @@ A mail never carries text that a stranger typed: no display name, no user agent.
 with FRONTEND_URL, else PUBLIC_BASE_URL, whatever host a request named.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parseaddr
 from typing import Any
@@ -15,7 +16,7 @@ from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
-from accounts.kit import devices, email_address
+from accounts.kit import brand, devices, email_address, typed_codes
 from accounts.mail import tokens
 from accounts.mail.terms import terms, terms_of_factors
 from accounts.models import MailToken, OutboxMessage, User
@@ -65,6 +66,9 @@ PLAN_CHANGED = "plan_changed"
 CHANGE_PENDING = "change_pending"
 CHANGE_EXPIRED = "change_expired"
 CARD_EXPIRING = "card_expiring"
+# Notices to staff: about a request that a second person has to decide.
+ADJUSTMENT_WAITS = "adjustment_waits"
+REFUND_WAITS = "refund_waits"
 
 # What is asked for an address that may be nobody's, and the mail that answers it where it is somebody's.
 VERIFICATION_REQUESTED = "verification_requested"
@@ -72,6 +76,7 @@ RESET_REQUESTED = "password_reset_requested"
 ANSWERED_BY = {VERIFICATION_REQUESTED: VERIFY_EMAIL, RESET_REQUESTED: PASSWORD_RESET_LINK}
 
 BILLING_PAGE = "billing"  # the front end's; we have none
+OF_STAFF = frozenset({ADJUSTMENT_WAITS, REFUND_WAITS})  # whose pages are the admin's
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,10 @@ NOTICES = {
     CHANGE_EXPIRED: Kind(_("Your plan has not changed"), BILLING_PAGE, by_strangers=False),
     CANCELLATION: Kind(_("Your subscription ends"), BILLING_PAGE, by_strangers=False),
     CARD_EXPIRING: Kind(_("Your card is about to expire"), BILLING_PAGE, by_strangers=False),
+    ADJUSTMENT_WAITS: Kind(
+        _("An adjustment needs your approval"), "admin/credits/adjustmentrequest", by_strangers=False
+    ),
+    REFUND_WAITS: Kind(_("A refund needs your approval"), "admin/billing/refundrequest", by_strangers=False),
 }
 
 
@@ -183,6 +192,15 @@ def notice_link(kind: Kind) -> str:
     return page_address(kind.page) if kind.page != BILLING_PAGE or settings.FRONTEND_URL else ""
 
 
+def staff_link(kind: Kind, detail: Mapping[str, Any]) -> str:
+    """Return the address of the request's page in the admin; empty where nobody has said where the admin is."""
+    return (
+        f"{settings.ADMIN_BASE_URL}/{kind.page}/{detail['request']}/change/"
+        if settings.ADMIN_BASE_URL
+        else ""
+    )
+
+
 def link(page: str, token: MailToken, *, use: str = tokens.LINK) -> str:
     return f"{page_address(page)}?{urlencode({'token': tokens.link_token(token, use=use)})}"
 
@@ -200,7 +218,7 @@ def _about_token(message: OutboxMessage, token: MailToken) -> dict[str, Any]:
     return {
         "link": link(KINDS[message.kind].page, token),
         "refuse_link": _refuse_link(token),
-        "code": tokens.code(token),
+        "code": typed_codes.grouped(tokens.code(token)),
         "account": email_address.masked(token.change.old_email if token.change else token.email),
         "contested": message.user is not None and message.user.contested_at is not None,
     }
@@ -213,7 +231,7 @@ def _compose_notice(message: OutboxMessage) -> EmailMultiAlternatives | None:
         return None
     with translation.override(language_of(message.user)):
         context = {
-            "link": notice_link(kind),
+            "link": staff_link(kind, event.detail) if message.kind in OF_STAFF else notice_link(kind),
             "detail": event.detail,
             "at": event.created_at,
             "ip": event.ip,
@@ -228,11 +246,13 @@ def _render(
     message: OutboxMessage, kind: Kind, *, to: str, context: dict[str, Any]
 ) -> EmailMultiAlternatives:
     with translation.override(language_of(message.user)):
-        everywhere = {"service": settings.SERVICE_NAME, "subject": str(kind.subject), **terms(), **context}
+        everywhere = {**brand.context(), "subject": str(kind.subject), **terms(), **context}
+        text = render_to_string(f"mail/{message.kind}.txt", everywhere)
         mail = EmailMultiAlternatives(
             subject=str(kind.subject),
-            body=render_to_string(f"mail/{message.kind}.txt", everywhere),
+            body=text + render_to_string("mail/footer.txt", everywhere),
             to=[to],
+            reply_to=[settings.MAIL_REPLY_TO] if settings.MAIL_REPLY_TO else None,
             headers={"Message-ID": _message_id(message), "Auto-Submitted": "auto-generated"},
         )
         mail.attach_alternative(render_to_string(f"mail/{message.kind}.html", everywhere), "text/html")

@@ -85,7 +85,7 @@ def set_budget(*, key_id: str, daily_budget: int | None, actor: str, reason: str
     budget = _checked_budget(daily_budget)
     key = ServiceKey.objects.unrevoked().select_for_update().filter(pk=key_id).first()
     if key is None:
-        raise KeyRefused(f"No live key in the database is called {key_id!r}.")
+        raise KeyRefused(f"There is no live key {key_id!r} in the database.")
     if key.daily_budget == budget:
         return False
     key.daily_budget = budget
@@ -99,7 +99,7 @@ def revoke(*, key_id: str, actor: str, reason: str = "") -> bool:
     """Ends a key for good; every process refuses it within a second. False when it was revoked before."""
     if not ServiceKey.objects.filter(pk=key_id).exists():
         raise KeyRefused(
-            f"There is no key {key_id!r} in the database; keys of INTERNAL_API_KEYS end by removing them."
+            f"Key {key_id!r} is not in the database. To end a key of INTERNAL_API_KEYS, remove it there."
         )
     if not ServiceKey.objects.unrevoked().filter(pk=key_id).update(revoked_at=Now()):
         return False
@@ -113,14 +113,14 @@ def _check_name(name: str) -> None:
         raise KeyRefused(f"{name!r} is reserved: the product itself writes under this name.")
     if not NAME_FORM.fullmatch(name):
         raise KeyRefused(
-            f"{name!r} is no name of a service: a to z first, then up to 39 of a-z, 0-9, - and _."
+            f"{name!r} is not a valid service name: a letter from a to z, then up to 39 of a-z, 0-9, - and _."
         )
 
 
 def _service(name: str, *, another: bool) -> Service:
     service, new = Service.objects.get_or_create(name=name)
     if service.disabled_at is not None:
-        raise KeyRefused(f"The service {name!r} was retired. Names are never used again: choose another one.")
+        raise KeyRefused(f"The service {name!r} was retired. Names are never reused: choose another one.")
     known = not new or name in {
         credential.service for credential in from_environment(settings.INTERNAL_API_KEYS)
     }
@@ -136,7 +136,7 @@ def _checked(scopes: Collection[str]) -> list[str]:
     if unknown:
         raise KeyRefused(f"Unknown scope {', '.join(unknown)}. The scopes are {', '.join(sorted(SCOPES))}.")
     if not scopes:
-        raise KeyRefused(f"A key without a scope opens nothing. The scopes are {', '.join(sorted(SCOPES))}.")
+        raise KeyRefused(f"A key needs at least one scope. The scopes are {', '.join(sorted(SCOPES))}.")
     return sorted(set(scopes))
 
 
@@ -149,7 +149,7 @@ def _checked_budget(daily: int | None) -> int | None:
 def _issue(key: ServiceKey, actor: str, days: int | None, *, event: Event, reason: str = "") -> IssuedKey:
     """Make a key of a row that has a service, scopes and a budget."""
     if days is not None and not 1 <= days <= LONGEST_LIFE_DAYS:
-        raise KeyRefused(f"A key lives 1 to {LONGEST_LIFE_DAYS} days, or without an end.")
+        raise KeyRefused(f"A key is valid for 1 to {LONGEST_LIFE_DAYS} days, or without expiry.")
     made = form.generate(settings.ENVIRONMENT)
     key.id, key.digest = made.id, made.digest
     key.expires_at = Now() + timedelta(days=days) if days is not None else None

@@ -1,4 +1,4 @@
-"""What the tests of accounts share: people who register by mail, and a second thread for everything."""
+"""Shares among the tests of accounts: people who register by mail, and a second thread for everything."""
 
 import re
 import ssl
@@ -56,7 +56,7 @@ def link_in(message: EmailMultiAlternatives) -> str:
 
 
 def code_in(message: EmailMultiAlternatives) -> str:
-    found = re.search(r"^ {4}([A-Z]{8})$", str(message.body), re.MULTILINE)
+    found = re.search(r"^ {4}([A-Z]{4}-[A-Z]{4})$", str(message.body), re.MULTILINE)
     assert found is not None
     return found[1]
 

@@ -90,7 +90,7 @@ class TestSigningIn:
             f"/admin/accounts/user/{verified_user.pk}/suspend", {"reason": "x"}, format="multipart"
         )
         assert answer.status_code == 403
-        assert "Open this page again" in answer.content.decode()
+        assert "Reload this page" in answer.content.decode()
         assert User.objects.get(pk=verified_user.pk).status == "active"
 
 

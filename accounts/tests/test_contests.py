@@ -145,7 +145,7 @@ class TestWords:
 
     def test_the_mail_that_asks_to_confirm(self, mails):
         body = " ".join(str(mails[VICTIM].body).split())
-        assert "Somebody with the account m***@e***.example" in body
+        assert "Someone with the account m***@e***.example" in body
         assert "For 7 days the address m***@e***.example can take the account back" in body
         assert "Wasn't you?" in body
         assert "bank" not in body

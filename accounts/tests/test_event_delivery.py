@@ -560,7 +560,7 @@ class TestAdmin:
         made = form_post(boss, f"{self.PAGE}new/", fields).content.decode()
         made_again = form_post(boss, f"{self.PAGE}new/", fields).content.decode()
         assert "whsec_" in made
-        assert "There is a subscription" in made_again
+        assert "already exists" in made_again
         shop = EventSubscription.objects.get(name="shop")
         assert shop.types == ["credits.low", "user.deleted"]
         assert last_reason("event_subscription_created") == "the shop goes live"

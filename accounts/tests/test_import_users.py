@@ -88,7 +88,7 @@ class TestImport:
     @pytest.mark.parametrize("kind", HASHES)
     def test_signs_in_and_is_upgraded(self, run, public, kind):
         said = run({"email": "Ada@Example.com", "password_hash": HASHES[kind], "email_verified": True})
-        assert said == "1 imported, 0 there already, 0 refused.\n"
+        assert said == "1 imported, 0 already present, 0 refused.\n"
         user = User.objects.get()
         assert (user.email, user.email_verified) == (EMAIL, True)
         assert post(public, "login", email=EMAIL, password=OTHER_PASSWORD).status_code == 401
@@ -111,7 +111,7 @@ class TestImport:
         assert not User.objects.exists()
         said = run(line, {"email": "eve@example.com", "password_hash": HASHES["bcrypt"]})
         assert said == (
-            "2 imported, 0 there already, 0 refused.\n"
+            "2 imported, 0 already present, 0 refused.\n"
             "1 of them are asked to choose a password: theirs costs too much.\n"
         )
         assert not User.objects.get(email=EMAIL).has_usable_password()
@@ -121,7 +121,7 @@ class TestImport:
         chosen = post(public, "password-reset", token=link_in(message), new_password=OTHER_PASSWORD)
         assert chosen.status_code == 204
         assert post(public, "login", email=EMAIL, password=OTHER_PASSWORD).status_code == 200
-        assert run(line).startswith("0 imported, 1 there already")
+        assert run(line).startswith("0 imported, 1 already present")
         assert not [mail for mail in deliver_mails() if "password-reset?token" in mail.body]
 
     @pytest.mark.parametrize(
@@ -138,13 +138,13 @@ class TestImport:
     )
     def test_names_the_line_that_it_refuses_and_takes_the_others(self, run, line):
         said = run({"email": "first@example.com"}, line)
-        assert "1 imported, 0 there already, 1 refused." in said
+        assert "1 imported, 0 already present, 1 refused." in said
         assert "line 2: " in said
         assert User.objects.get().email == "first@example.com"
 
     def test_a_dry_run_stores_nothing(self, run):
         said = run({"email": EMAIL, "password_hash": HASHES["bcrypt"]}, dry_run=True)
-        assert said == "1 would be imported, 0 there already, 0 refused.\n"
+        assert said == "1 would be imported, 0 already present, 0 refused.\n"
         assert not User.objects.exists()
 
     def test_is_repeated_after_it_was_cut_short(self, run, make_user):
@@ -208,7 +208,7 @@ class TestImport:
 
 @pytest.mark.django_db
 class TestWork:
-    """What a wrong password costs: the same as for a user who does not exist, where the hash is bcrypt."""
+    """Measures a wrong password: it costs the same as for a user who does not exist, where the hash is bcrypt."""
 
     @pytest.fixture(autouse=True)
     def _rounds(self, monkeypatch):

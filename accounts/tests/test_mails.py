@@ -19,6 +19,7 @@ LATER = datetime(2026, 12, 7, 14, 5, tzinfo=UTC)
 STRANGE = "Click <b>here</b> evil.example"
 
 
+OF_A_REQUEST = {"request": "a-request", "amount": 25000, "at_stake": 19900, "currency": "eur"}
 WITHOUT_LINK = {kinds.EMAIL_CHANGE_TAKEN, kinds.ADDRESS_RESERVED}
 
 
@@ -33,7 +34,8 @@ def language():
 
 
 @pytest.fixture
-def mail(kind, language, make_user):
+def mail(kind, language, make_user, settings):
+    settings.ADMIN_BASE_URL = "https://admin.test"
     user = make_user(
         "ada@example.com",
         verified=kind in kinds.NOTICES,
@@ -43,7 +45,8 @@ def mail(kind, language, make_user):
     )
     if kind in kinds.NOTICES:
         client = Client("192.0.2.1", f"{STRANGE} Firefox Windows")
-        event = audit.record(Event.SIGNED_IN, user_id=user.pk, client=client)
+        detail = OF_A_REQUEST if kind in kinds.OF_STAFF else {}
+        event = audit.record(Event.SIGNED_IN, user_id=user.pk, client=client, detail=detail)
         about = {"event": event, "requested_email": user.email}
     else:
         purpose = tokens.Purpose.VERIFY if kind == kinds.VERIFY_EMAIL else tokens.Purpose.RESET
@@ -60,7 +63,8 @@ class TestEveryKind:
         assert links == set(re.findall(r"https://\S+", mail.body))
         with_token = {link.partition("?")[0].rpartition("/")[2] for link in links if "token=" in link}
         assert len(with_token) == (0 if kind in kinds.NOTICES or kind in WITHOUT_LINK else len(links))
-        assert all(link.startswith("https://auth.test/v1/auth/") for link in links if "w3.org" not in link)
+        ours = "https://admin.test/admin/" if kind in kinds.OF_STAFF else "https://auth.test/v1/auth/"
+        assert all(link.startswith(ours) for link in links if "w3.org" not in link)
 
     def test_loads_nothing_and_leaves_no_tag_unfilled(self, mail):
         html = mail.alternatives[0][0]

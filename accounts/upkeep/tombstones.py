@@ -1,4 +1,4 @@
-"""What a restored backup must not bring back to life, as rows of a file: ids only, no address and no name.
+"""Writes what a restored backup must not bring back to life as rows of a file: ids only, no address and no name.
 
 `manage.py tombstones` writes it beside the backups, far more often than they are made; accounts/upkeep/restoration.py
 brings a restored database up to it.
@@ -37,7 +37,7 @@ class TombstonesUnreadable(Exception):
 
 
 def rows() -> Iterator[dict[str, Any]]:
-    """What must stay ended, as rows of the file. No address, no name; the last row says how many there are."""
+    """Yield what must stay ended, as rows of the file. No address, no name; the last row says how many there are."""
     count = 0
     for row in _rows():
         count += 1
@@ -52,7 +52,7 @@ def _rows() -> Iterator[dict[str, Any]]:
 
 
 def _ended() -> Iterator[dict[str, Any]]:
-    """What is over, whenever that was."""
+    """Yield what has ended, whenever that was."""
     for kind, state in (("erased", Status.DELETED), ("suspended", Status.SUSPENDED)):
         for user in pages.by_key(User.objects.filter(status=state).only("pk")):
             yield {"kind": kind, "user": user.pk}
@@ -61,7 +61,7 @@ def _ended() -> Iterator[dict[str, Any]]:
 
 
 def _changed() -> Iterator[dict[str, Any]]:
-    """What a backup may not know of, and when it was."""
+    """Yield what a backup may not know of, and when it was."""
     for user_id, at in _latest(NEW_PASSWORD):
         yield {"kind": "new_password", "user": user_id, "at": at}
     for user_id, at in _latest(WAY_REMOVED):
@@ -96,7 +96,7 @@ def read(lines: Iterable[str]) -> list[dict[str, Any]]:
         rows = [json.loads(line) for line in lines]
         *rows, end = rows
         if end["kind"] != "end" or end["rows"] != len(rows):
-            raise TombstonesUnreadable("The file is not complete: its last line does not fit the others.")
+            raise TombstonesUnreadable("The file is incomplete: its last line does not match the others.")
     except (ValueError, KeyError, TypeError) as error:
         raise TombstonesUnreadable("This is not a file that `manage.py tombstones` wrote.") from error
     return rows

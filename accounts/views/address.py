@@ -55,7 +55,7 @@ class Address(msgspec.Struct):
 
 
 class LinkEndpoint(PublicEndpoint):
-    """What a mailed link leads to: a page whose button posts the token, or a front end that posts it as JSON."""
+    """Serves a mailed link: a page whose button posts the token, or a front end that posts it as JSON."""
 
     takes_forms = True
     purpose: ClassVar[Purpose]

@@ -40,7 +40,7 @@ ATTESTATION_EXAMPLE = {
     "response": {"clientDataJSON": "eyJ0eXBl...", "attestationObject": "o2NmbXRk..."},
 }
 Credential = Annotated[
-    dict[str, Any], Meta(description="What the browser answered, as PublicKeyCredential.toJSON() gives it.")
+    dict[str, Any], Meta(description="The answer of the browser, as PublicKeyCredential.toJSON() gives it.")
 ]
 
 

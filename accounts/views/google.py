@@ -126,7 +126,7 @@ class GoogleCallback(PublicEndpoint):
     class Body(tiers.Body):
         state: str
         code: str | None = None
-        error: Annotated[str | None, Meta(description="What Google sent instead of a code.")] = None
+        error: Annotated[str | None, Meta(description="Sent by Google instead of a code.")] = None
 
     @documented(
         "Google redirect callback",

@@ -16,6 +16,7 @@ from django.utils.translation import gettext_noop
 from django.utils.translation.trans_real import parse_accept_lang_header
 from rest_framework.request import Request
 
+from accounts.kit import brand
 from accounts.kit.problems import Problem
 from accounts.mail.terms import terms
 
@@ -38,7 +39,7 @@ REFUSALS = {
 
 
 def is_form(request: Request) -> bool:
-    """Whether the request came from one of our pages, and is answered with a page."""
+    """Tell whether the request came from one of our pages, and is answered with a page."""
     return bool(request.content_type.partition(";")[0].strip().lower() == FORM)
 
 
@@ -61,13 +62,16 @@ def refusal(request: Request, problem: Problem) -> HttpResponse:
 
 
 def page(request: Request, template: str, *, status: int = 200, **context: Any) -> HttpResponse:
-    """The only thing that a page may load is its own style; the only place its form may go to is this service."""
+    """A page may load its own style, its icon and the logo, and nothing else; its form may go to this service alone."""
     nonce = secrets.token_urlsafe(16)
     with translation.override(language_of(request)):
-        text = render_to_string(f"pages/{template}.html", {**terms(), **context, "nonce": nonce})
+        text = render_to_string(
+            f"pages/{template}.html", {**brand.context(), **terms(), **context, "nonce": nonce}
+        )
     response = HttpResponse(text, status=status)
     response.headers["Content-Security-Policy"] = (
-        f"default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        f"default-src 'none'; style-src 'nonce-{nonce}'; img-src {brand.image_sources()}; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
     response.headers["Cache-Control"] = "no-store"
     patch_vary_headers(response, ["Accept-Language"])

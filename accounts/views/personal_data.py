@@ -1,4 +1,4 @@
-"""What is kept about the signed-in user: what happened to the account, and everything at once."""
+"""Shows what is kept about the signed-in user: what happened to the account, and everything at once."""
 
 from datetime import datetime
 from typing import Any

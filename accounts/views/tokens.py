@@ -1,4 +1,4 @@
-"""What other services need to judge our access tokens: introspection, or the public keys."""
+"""Gives other services what they need to judge access tokens: introspection, or the public keys."""
 
 from typing import Annotated, Any
 from uuid import UUID

@@ -65,13 +65,17 @@ class Money:
         return cls(payment.settled_at is not None, kept, max(payment.refunded, gone), disputed)
 
 
-def settled(payment: Payment, *, before: Money, posted: Posted) -> None:
-    """Tell what a settlement has found out and posted, each once: `posted` of all events is what the journal has."""
+def settled(payment: Payment, *, before: Money, posted: Posted, receipt: Detail) -> None:
+    """Tell what a settlement has found out and posted, each once: `posted` of all events is what the journal has.
+
+    `receipt` is for the user's books alone: the number, tax and page at Stripe of what they paid.
+    """
+    receipt = {**receipt, "paid_at": written(payment.paid_at)}
     if not before.was_settled and payment.to_balance:
         balance_credited(payment)
     is_news = not before.was_settled and payment.kind in NEWS and payment.kept
     if payment.kind != Payment.Kind.TRIAL and (posted.granted or is_news):
-        _bought(payment, posted.granted)
+        _bought(payment, posted.granted, receipt)
     moves = list(_moved(payment, before))
     if posted.corrected and not moves:
         moves = [_event("purchase.corrected")]
@@ -79,7 +83,7 @@ def settled(payment: Payment, *, before: Money, posted: Posted) -> None:
         detail = {**about(payment), "posted": 0 if number else posted.corrected, **what}
         events.emit(type_, user_id=payment.user_id, data=detail)
         if event is not None:
-            _tell(event, payment.user_id, detail)
+            _tell(event, payment.user_id, {**detail, **receipt})
 
 
 def balance_credited(payment: Payment) -> None:
@@ -96,7 +100,7 @@ def balance_credited(payment: Payment) -> None:
 NEWS = {Payment.Kind.PACK, Payment.Kind.SUBSCRIPTION}
 
 
-def _bought(payment: Payment, granted: int) -> None:
+def _bought(payment: Payment, granted: int, receipt: Detail) -> None:
     """Without credits nobody gets a mail that says that they are there."""
     is_renewal = payment.kind == Payment.Kind.SUBSCRIPTION and not _is_first(payment)
     renewed = _event("subscription.renewed", Event.SUBSCRIPTION_RENEWED)
@@ -104,7 +108,7 @@ def _bought(payment: Payment, granted: int) -> None:
     detail = {**about(payment), "posted": granted}
     events.emit(type_, user_id=payment.user_id, data=detail)
     if granted and event is not None:
-        _tell(event, payment.user_id, detail)
+        _tell(event, payment.user_id, {**detail, **receipt})
 
 
 def _is_first(payment: Payment) -> bool:

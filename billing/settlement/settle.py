@@ -103,7 +103,8 @@ def _settle(payment: Payment, snapshot: Snapshot) -> None:
         lifecycle.paid(payment, {row.plan for row in rows if row.plan is not None})
     posted = posting.post(payment, rows, snapshot)
     _sum_up(payment, rows)
-    notices.settled(payment, before=before, posted=posted)
+    receipt = {"number": snapshot.number or payment.pk, "document": snapshot.document, "tax": snapshot.tax}
+    notices.settled(payment, before=before, posted=posted, receipt=receipt)
     if settings.BILLING_END_DISPUTED and payment.subscription and payment.disputed > before.disputed:
         kind = CustomerChange.Kind.END_SUBSCRIPTION
         customers.enqueue(kind, user_id=payment.user_id, subscription=payment.subscription)

@@ -63,6 +63,10 @@ class Snapshot:
     is_change: bool = False  # of its plan, or whatever else begins a period by itself
     request: str = ""  # of a service, by which it was bought: not by which it renews
     collection: Collection = Collection.CARD
+    # For people's books:
+    number: str = ""  # of the invoice or receipt
+    document: str = ""  # its page at Stripe
+    tax: int = 0  # within `amount`
     # Of a trial:
     trial_end: datetime | None = None
     trial_holder: str = ""
@@ -122,6 +126,9 @@ def _of_invoice(invoice: Object) -> Snapshot:
         is_change=invoice.get("billing_reason") == "subscription_update",
         request=shapes.request_of(shapes.invoice_metadata(invoice)) if _is_first(invoice) else "",
         collection=_collection(invoice, intents),
+        number=invoice.get("number") or "",
+        document=invoice.get("hosted_invoice_url") or "",
+        tax=sum(int(tax["amount"]) for tax in invoice.get("total_taxes") or []),
     )
     free = [
         line for line in found if not line["amount"]
@@ -229,6 +236,9 @@ def _of_payment_intent(intent: Object) -> Snapshot:
         disputed=disputed,
         payment_intent=intent["id"],
         request=shapes.request_of(session.get("metadata")),
+        number=charge.get("receipt_number") or "",
+        document=charge.get("receipt_url") or "",
+        tax=int((session.get("total_details") or {}).get("amount_tax") or 0),
     )
 
 

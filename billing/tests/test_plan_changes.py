@@ -338,7 +338,7 @@ class TestWithThePeriod:
             ("basic", None),
         ]
         assert [mail.subject for mail in mailoutbox].count("Your plan changes") == 1
-        assert "Your plan will be Basic from" in mailoutbox[1].body.replace("\n", " ")
+        assert "Your plan changes to Basic on" in mailoutbox[1].body.replace("\n", " ")
         pro.renew()
         assert (pro.at_stripe["schedule"], pro.journal) == (None, [1000, 200, 200])
 

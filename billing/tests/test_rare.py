@@ -29,7 +29,7 @@ def test_a_debit_that_bounces_is_told_once(stripe, buyer):
     message = kinds.compose(OutboxMessage.objects.get(kind=mail.PURCHASE_FAILED))
     assert message is not None
     assert (message.subject, message.to) == ("Your purchase was not paid", [buyer.user.email])
-    assert "You have no credits from it" in message.body
+    assert "You received no credits for it" in message.body
     assert "5.00 EUR" in message.body
 
 

@@ -222,16 +222,16 @@ class TestPages:
         )
         clerk, second = someone("clerk", *names), someone("second", *names)
         shown = page(signed_in(clerk), path)
-        assert "10.00 EUR, above that somebody else approves" in shown
+        assert "10.00 EUR; above that a second person approves" in shown
         fields = {"reason": "asked by mail", "order_id": str(uuid.uuid4())}
         assert post(signed_in(clerk), path, fields).status_code == 302
         asked = RefundRequest.objects.get()
         own = page(signed_in(clerk), f"{B}/refundrequest/{asked.pk}/change/")
-        assert "Somebody else decides" in own
-        assert "Approve and give back" not in own
+        assert "Someone else has to decide" in own
+        assert "Approve and refund" not in own
         self.decide(clerk, asked, "approve")
         assert stripe.count("refund") == 0
-        assert "Approve and give back" in page(signed_in(second), f"{B}/refundrequest/{asked.pk}/change/")
+        assert "Approve and refund" in page(signed_in(second), f"{B}/refundrequest/{asked.pk}/change/")
         assert str(asked.payment_id) in page(signed_in(second), f"{B}/refundrequest/")
         assert self.decide(second, asked, "approve").status_code == 302
         assert (stripe.count("refund"), buyer.balance) == (1, 0)
@@ -239,7 +239,7 @@ class TestPages:
     def test_only_with_the_permission(self, stripe, bought):
         asked = ask(bought, someone("staff"), 1500)
         reader = someone("reader", "view_refundrequest", "refund_payment")
-        assert "Approve and give back" not in page(signed_in(reader), f"{B}/refundrequest/{asked.pk}/change/")
+        assert "Approve and refund" not in page(signed_in(reader), f"{B}/refundrequest/{asked.pk}/change/")
         assert self.decide(reader, asked, "approve").status_code == 403
         judge = someone("judge", "view_refundrequest", "approve_refund")
         assert signed_in(judge).get(f"{B}/refundrequest/{asked.pk}/decide/").status_code == 403

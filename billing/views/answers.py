@@ -1,4 +1,4 @@
-"""What the billing endpoints answer with, and an example of each."""
+"""Shapes what the billing endpoints answer, with an example of each."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal

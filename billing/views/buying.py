@@ -1,4 +1,4 @@
-"""What is sold, Checkout, the portal, and storing a card."""
+"""Serves what is sold, Checkout, the portal, and storing a card."""
 
 from uuid import UUID
 

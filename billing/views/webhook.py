@@ -17,7 +17,7 @@ class Received(msgspec.Struct):
 
 
 class ReceiveEvent(Endpoint):
-    """What both listeners' webhooks share."""
+    """Base of both listeners' webhooks."""
 
     mark = "signature"
     raw_body = True

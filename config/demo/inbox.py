@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotFound, JsonRes
 from django.views.decorators.http import require_safe
 
 LINK = re.compile(r"https?://[^\s<>\"]+")
-CODE = re.compile(r"^\s*([B-DF-HJ-NP-TV-Z]{8})\s*$", re.MULTILINE)
+CODE = re.compile(r"^\s*([B-DF-HJ-NP-TV-Z]{4}-[B-DF-HJ-NP-TV-Z]{4})\s*$", re.MULTILINE)
 MOST_READ = 200
 MOST_SHOWN = 10
 

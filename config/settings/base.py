@@ -10,6 +10,8 @@ from typing import Any
 from corsheaders.defaults import default_headers
 
 from config.settings.admin import *  # noqa: F403
+from config.settings.brand import *  # noqa: F403
+from config.settings.brand import OWN_TEMPLATES
 from config.settings.database import *  # noqa: F403
 from config.settings.environment import (
     boolean,
@@ -277,7 +279,7 @@ STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(VAR_DIR / "static")))
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [*OWN_TEMPLATES, BASE_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [

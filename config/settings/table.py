@@ -127,6 +127,9 @@ def _kept(days: int, about: str, *, least: int = 1) -> Time:
     return _time(f"{days}d", f"{least}d", "3650d", about)
 
 
+_BRANDING = """\
+A template of yours replaces ours of the same path in `templates/`, such as `mail/purchase.html` with
+`mail/purchase.txt`. Copy ours, and compare it again when you upgrade."""
 _SECRETS = """\
 Secrets are 32 random bytes or more, and no two are the same. Separate several values of one with `;`: the first signs,
 all of them verify, so that each can be rotated without downtime. `deploy/new_environment.py` makes them.
@@ -164,7 +167,6 @@ GROUPS = (
                 otherwise="`admin` for commands; a web process has to say",
                 about="Which listener a web process is: `public`, `internal` or `admin`. The Procfile says it.",
             ),
-            "SERVICE_NAME": Variable(default="Auth Service", about="The name in mails and in the admin."),
             "VAR_DIR": Variable(default="var", about="Where this instance keeps its files."),
             "STATIC_ROOT": Variable(
                 otherwise="`$VAR_DIR/static`", about="Where the admin's style sheets are collected."
@@ -250,7 +252,7 @@ GROUPS = (
             ),
             "DATABASE_POOL": _word(
                 *("none", "session", "transaction"),
-                about="What `DATABASE_URL` leads to: PostgreSQL itself, or a PgBouncer that lends connections for a "
+                about="The server behind it: PostgreSQL itself, or a PgBouncer that lends connections for a "
                 "session or a transaction ([PgBouncer](operations/machines.md#pgbouncer)).",
             ),
             "DATABASE_REPLICA_URL": Variable(
@@ -285,6 +287,36 @@ GROUPS = (
         },
     ),
     Group(
+        "Branding",
+        {
+            "SERVICE_NAME": Variable(
+                default="Auth Service", about="The name in mails, on their pages and in the admin."
+            ),
+            "BRAND_COLOR": Variable(
+                default="#1f5fbf",
+                about="The colour of buttons in mails and on their pages, dark enough for white text.",
+            ),
+            "BRAND_LOGO": Variable(
+                otherwise="none",
+                about="The https address of an image, 32 pixels high or more, above the text of mails and their pages.",
+            ),
+            "SUPPORT_EMAIL": Variable(
+                otherwise="none", about="Where people may ask: named in mails and on their pages."
+            ),
+            "MAIL_REPLY_TO": Variable(otherwise="`SUPPORT_EMAIL`", about="Where answers to mails go."),
+            "IMPRINT": Variable(
+                otherwise="none",
+                about="The company as law wants it in mails, and the seller on receipts: name, address, VAT number, "
+                "lines separated by `;`.",
+            ),
+            "TEMPLATES_DIR": Variable(
+                otherwise="none",
+                about="A directory of templates that come before ours: `mail/`, `pages/`, `favicon.html`.",
+            ),
+        },
+        _BRANDING,
+    ),
+    Group(
         "Addresses",
         {
             "PUBLIC_BASE_URL": Variable(
@@ -305,20 +337,21 @@ GROUPS = (
             ),
             "INTERNAL_ALLOWED_HOSTS": Variable(
                 otherwise="`ALLOWED_HOSTS`",
-                about="Those by which services reach the internal listener, such as `internal`.",
+                about="Host names by which services reach the internal listener, such as `internal`.",
             ),
             "ADMIN_ALLOWED_HOSTS": Variable(
                 otherwise="`ALLOWED_HOSTS`",
-                about="Those by which staff reach the admin, such as `localhost`.",
+                about="Host names by which staff reach the admin, such as `localhost`.",
             ),
             "INTERNAL_ALLOWED_PEERS": Variable(
                 otherwise="everybody",
-                about="Whose connections the internal listener takes, by the socket's address: "
+                about="Peers whose connections the internal listener takes, by the socket's address: "
                 "`10.1.0.0/16,fd00::/8`, and `unix` for a Unix socket ([the "
                 "pieces](operations/deploy.md#the-pieces)).",
             ),
             "ADMIN_ALLOWED_PEERS": Variable(
-                otherwise="everybody", about="Whose connections the admin takes, written in the same way."
+                otherwise="everybody",
+                about="Peers whose connections the admin takes, written in the same way.",
             ),
             "TRUSTED_PROXY_COUNT": Whole(
                 default="0",
@@ -362,8 +395,8 @@ GROUPS = (
                 "granian",
                 about="[What serves](operations/deploy.md#which-server) the public listener.",
             ),
-            "INTERNAL_WEB_SERVER": _word("gunicorn", "granian", about="What serves the internal listener."),
-            "ADMIN_WEB_SERVER": _word("gunicorn", "granian", about="What serves the admin."),
+            "INTERNAL_WEB_SERVER": _word("gunicorn", "granian", about="The server of the internal listener."),
+            "ADMIN_WEB_SERVER": _word("gunicorn", "granian", about="The server of the admin."),
             "WEB_CONCURRENCY": Whole(
                 default="2", least=1, unit="processes", about="Workers of each listener."
             ),
@@ -371,8 +404,8 @@ GROUPS = (
                 default="4",
                 least=1,
                 unit="requests",
-                about="What each worker works on at once, with a database connection for each. Public and admin have "
-                "more threads, in which people wait for a hash.",
+                about="Requests that each worker handles at once, with a database connection for each. Public and "
+                "admin have more threads, in which people wait for a hash.",
             ),
             "WORKER_CONCURRENCY": Whole(
                 default="2", least=1, unit="processes", about="Celery's, for mails, events and payments."
@@ -459,7 +492,7 @@ GROUPS = (
                 "nobody",
                 "staff",
                 "everybody",
-                about="Who must have a second factor, whichever way they sign in.",
+                about="Accounts that must have a second factor, however they sign in.",
             ),
             "MFA_TOKEN_LIFETIME": _time("5m", "1m", "30m", "How long a sign-in waits for its second factor."),
             "TOTP_ENROLMENT_LIFETIME": _time(
@@ -537,7 +570,7 @@ GROUPS = (
             "CREDITS_APPROVAL_LIMIT": Whole(
                 default="10000",
                 unit="credits",
-                about="What one admin may adjust in a day before a second person has to approve.",
+                about="Credits that one admin may adjust in a day before a second person has to approve.",
             ),
             "REFUND_APPROVAL_LIMIT": Whole(
                 default="10000",
@@ -651,12 +684,12 @@ GROUPS = (
             "RETENTION_SENT_MAILS": _kept(30, "Mails that were sent."),
             "RETENTION_DEAD_MAILS": _kept(90, "Mails that were given up."),
             "RETENTION_MFA_TOKENS": _kept(1, "Sign-ins that lacked only their second factor, and ran out."),
-            "RETENTION_PASSKEY_CHALLENGES": _kept(1, "What passkeys were asked to sign, and ran out."),
+            "RETENTION_PASSKEY_CHALLENGES": _kept(1, "Challenges for passkeys that expired."),
             "RETENTION_TOTP_ENROLMENTS": _kept(1, "Authenticator apps that nobody confirmed."),
             "RETENTION_USED_TOTP_STEPS": _kept(1, "Time steps whose code was accepted."),
             "RETENTION_FACTOR_RESETS": _kept(400, "Removals of second factors, done or cancelled."),
             "RETENTION_AUDIT": _kept(
-                400, "What happened to accounts. A restored backup is mended by the last 90 days.", least=90
+                400, "Events of accounts. The last 90 days repair a restored backup.", least=90
             ),
             "RETENTION_DELIVERED_EVENTS": _kept(30, "Deliveries of events that arrived."),
             "RETENTION_DEAD_EVENTS": _kept(90, "Deliveries of events that were given up."),

@@ -12,7 +12,7 @@ def named_user(text: str) -> User:
     """Return a user by id or address. Raises CommandError."""
     found: User | None = User.objects.by_id_or_email(text).first()
     if found is None:
-        raise CommandError(f"There is no user {text!r}. Give an id or an address.")
+        raise CommandError(f"User {text!r} not found. Give an id or an address.")
     return found
 
 

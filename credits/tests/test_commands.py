@@ -50,7 +50,7 @@ class TestBalance:
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [
-            (["nobody@example.test"], "There is no user 'nobody@example.test'"),
+            (["nobody@example.test"], "User 'nobody@example.test' not found"),
             ([ADDRESS, "--at", "9999-01-01"], "must not be in the future"),
             ([ADDRESS, "--at", "yesterday"], "use 2026-11-23"),
         ],

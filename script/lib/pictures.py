@@ -23,9 +23,12 @@ PLACE = (
 LINK = "https://auth.example/v1/auth/a-page?token=" + "Q2hlY2sgdGhlIHdpZHRoIG9mIGxvbmcgbGlua3M" * 2
 SAMPLE: dict[str, Any] = {
     "service": "Auth Service",
+    "brand_color": "#1f5fbf",
+    "support": "help@example.com",
+    "imprint": ["Example GmbH, Hauptstraße 1, 10115 Berlin", "VAT DE123456789"],
     "link": LINK,
     "refuse_link": LINK,
-    "code": "BCDFGHJK",
+    "code": "BCDF-GHJK",
     "hours": 24,
     "at": datetime(2026, 12, 7, 14, 5, tzinfo=UTC),
     "deletes_at": datetime(2026, 12, 21, 14, 5, tzinfo=UTC),
@@ -41,6 +44,12 @@ SAMPLE: dict[str, Any] = {
     # What an event about money stores: accounts/mail/kinds.py.
     "detail": {
         "amount": 1990,
+        "tax": 318,
+        "number": "8A2C-0001",
+        "document": "https://invoice.example/i/8A2C-0001",
+        "paid_at": "2026-12-07T14:05:00+00:00",
+        "request": "a-request",
+        "at_stake": 19900,
         "currency": "eur",
         "refunded": 500,
         "disputed": 1990,

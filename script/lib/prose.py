@@ -32,8 +32,21 @@ LEFT_OUT = re.compile(rf"(^|/)\w*migrations/|{MADE}|^CONTRIBUTING\.md$")  # whic
 EVERYWHERE = {
     'write "your"': re.compile(r"\bthe\s+own\b", re.IGNORECASE),
     'write "again"': re.compile(r"\banew\b", re.IGNORECASE),
-    'write "is not a"': re.compile(r"\bis\s+no\s+(?!\s|longer\b|more\b)", re.IGNORECASE),
+    'write "is not a"': re.compile(r"(?<!\bthere )\bis\s+no\s+(?!\s|longer\b|more\b)", re.IGNORECASE),
 }
+# Of texts that people read: templates, strings of the product, and docstrings that the OpenAPI documents show.
+PEOPLE = {
+    'people: write "not found"': re.compile(r"\bno such\b", re.IGNORECASE),
+    'people: write "someone"': re.compile(r"(?<!id=\")\b(somebody|whoever)\b", re.IGNORECASE),
+    'people: write "since then"': re.compile(r"\bmeanwhile\b", re.IGNORECASE),
+    'people: write "other services"': re.compile(r"\bneighbours?\b", re.IGNORECASE),
+    'people: write "email"': re.compile(r"\be-mails?\b", re.IGNORECASE),
+    'people: write "no longer"': re.compile(r"\b(not|no|none|nothing)( \w+)? any ?more\b", re.IGNORECASE),
+    'people: write "already"': re.compile(r"\b(is|was|has|are|were) (\w+ )?already\.", re.IGNORECASE),
+    "people: name the subject": re.compile(r"(\A\s*|[.:!?]\s+)(Of|Whose|Those)\s+(?!course\b)[a-z]"),
+    "people: start with a verb": re.compile(r"\A\s*(What|Who|Whoever|Whether)\b(?!.*\?\s*\Z)", re.DOTALL),
+}
+METHODS = frozenset({"get", "post", "put", "patch", "delete"})
 DOCSTRINGS = {
     "name the subject": re.compile(r"\A\s*Of\b"),
     "start with a verb": re.compile(r"\A\s*(What|Who|Whoever|Whether|Those)\b"),
@@ -55,7 +68,7 @@ class Breach(NamedTuple):
 def breaches(root: Path) -> Iterator[Breach]:
     for area, path in _files(root):
         name = path.relative_to(root).as_posix()
-        for rule, line, text in _in_module(path, area) if path.suffix == ".py" else _in_text(path):
+        for rule, line, text in _in_module(path, area) if path.suffix == ".py" else _in_text(path, area):
             yield Breach(area, rule, f"{name}:{line}", text)
 
 
@@ -119,9 +132,9 @@ def _files(root: Path) -> Iterator[tuple[str, Path]]:
                 yield ("tests" if path.suffix == ".py" and "tests" in relative.parts else area), path
 
 
-def _in_text(path: Path) -> Iterator[tuple[str, int, str]]:
+def _in_text(path: Path, area: str) -> Iterator[tuple[str, int, str]]:
     text = path.read_text()
-    for rule, start, excerpt in _broken(text, EVERYWHERE):
+    for rule, start, excerpt in _broken(text, {**EVERYWHERE, **(PEOPLE if area == "service" else {})}):
         yield rule, text.count("\n", 0, start) + 1, excerpt
 
 
@@ -129,11 +142,18 @@ def _in_module(path: Path, area: str) -> Iterator[tuple[str, int, str]]:
     """Look at every string of the product, but only at the docstrings of tests, whose strings may be anything."""
     nodes = list(ast.walk(ast.parse(path.read_text())))
     docstrings = {id(docstring) for node in nodes if (docstring := _docstring(node))}
+    shown = {id(_docstring(node)) for node in nodes if _is_shown(node, path)}
     for node in nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            strings = {} if area == "tests" else EVERYWHERE
+            strings = {} if area == "tests" else {**EVERYWHERE, **(PEOPLE if area == "service" else {})}
             rules = {**EVERYWHERE, **DOCSTRINGS} if id(node) in docstrings else strings
+            rules = {**rules, **PEOPLE} if id(node) in shown else rules
             yield from ((rule, node.lineno, excerpt) for rule, _, excerpt in _broken(node.value, rules))
+
+
+def _is_shown(node: ast.AST, path: Path) -> bool:
+    """Tell whether the OpenAPI documents show its docstring: that of a view's method."""
+    return isinstance(node, ast.FunctionDef) and node.name in METHODS and "views" in path.parts
 
 
 def _docstring(node: ast.AST) -> ast.Constant | None:

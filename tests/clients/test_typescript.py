@@ -263,7 +263,7 @@ def codes(mails: Path, email: str) -> list[str]:
         code
         for text in texts
         if email in text
-        for code in re.findall(r"^ {4}([A-Z]{8})$", text, re.MULTILINE)
+        for code in re.findall(r"^ {4}([A-Z]{4}-[A-Z]{4})$", text, re.MULTILINE)
     ]
 
 

@@ -10,21 +10,21 @@ from accounts.upkeep import old_addresses
 
 
 class Command(OurCommand):
-    area, brief = "People", "list addresses that may have been typed otherwise"
+    area, brief = "People", "list addresses that may have been typed differently"
     help = (
-        "Lists verified addresses that may have been typed otherwise (as straße.de, stored as strasse.de), with what "
+        "Lists verified addresses that may have been typed differently (as straße.de, stored as strasse.de), with what "
         "verified them: `google` and `import` are to be asked about, `mail` has proved itself. Changes nothing."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--ambiguous", action="store_true", help="the only list there is")
+        parser.add_argument("--ambiguous", action="store_true", help="the only list so far")
 
     def handle(self, *args: Any, ambiguous: bool, **options: Any) -> None:
         if not ambiguous:
-            raise CommandError("Say what to list: --ambiguous.")
+            raise CommandError("Choose what to list: --ambiguous.")
         rows = [
             {"user_id": user.pk, "proof": proof, "email": email_address.shown(user.email or "")}
             for user, proof in old_addresses.ambiguous()
         ]
         self.tell(Listed(rows), *("{user_id}  {proof:<6}  {email}".format(**row) for row in rows))
-        self.stderr.write(f"{len(rows)} addresses may have been typed otherwise.")
+        self.stderr.write(f"{len(rows)} addresses may have been typed differently.")

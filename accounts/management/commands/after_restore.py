@@ -21,7 +21,9 @@ class Command(OurCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("tombstones", nargs="?", help="the newest file that `manage.py tombstones` wrote")
         parser.add_argument(
-            "--without-tombstones", action="store_true", help="there is none: what it would say is lost"
+            "--without-tombstones",
+            action="store_true",
+            help="the file is lost, and what it would say with it",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

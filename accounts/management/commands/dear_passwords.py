@@ -9,9 +9,9 @@ from accounts.management.command import OurCommand
 
 
 class Command(OurCommand):
-    area, brief = "People", "ask owners of dear imported hashes for a new password"
+    area, brief = "People", "ask owners of expensive imported hashes for a new password"
     help = (
-        "Leaves imported hashes behind that cost more than a sign-in may, and mails their owners a link to choose a "
+        "Discards imported hashes that cost more than a sign-in may, and mails their owners a link to choose a "
         "password. Run it once after an upgrade from a version that accepted them. Safe to repeat."
     )
 

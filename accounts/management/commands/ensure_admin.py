@@ -37,10 +37,10 @@ class Command(OurCommand):
             )
         elif existing.is_superuser:
             self.tell(
-                {"email": email, "created": False}, f"{email} is a superuser already; nothing was changed."
+                {"email": email, "created": False}, f"{email} is already a superuser; nothing was changed."
             )
         else:
-            raise CommandError(f"{email} belongs to a user who is no superuser; nothing was changed.")
+            raise CommandError(f"{email} belongs to a user who is not a superuser; nothing was changed.")
 
 
 @transaction.atomic

@@ -15,16 +15,16 @@ ACTIONS = "create | list | change | rotate | retire | send-again"
 
 
 class Command(OurCommand):
-    area, brief = "Services", "have events sent to a service"
-    help = "Subscriptions of neighbour services to events. A secret is shown once, when it is made."
+    area, brief = "Services", "send events to a service"
+    help = "Manages the subscriptions of other services to events. A secret is shown once, when it is made."
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True, metavar=ACTIONS)
-        create = actions.add_parser("create", help="a new one, for events from now on")
+        create = actions.add_parser("create", help="make a subscription, for events from now on")
         create.add_argument("name")
         create.add_argument("url")
-        create.add_argument("--types", default="", help="comma-separated; without: all")
-        change = actions.add_parser("change", help="another address, other types, a pause and its end")
+        create.add_argument("--types", default="", help="comma-separated (default: all)")
+        change = actions.add_parser("change", help="change the address or the types; pause and resume")
         change.add_argument("name")
         change.add_argument("--url")
         change.add_argument("--types")
@@ -32,12 +32,12 @@ class Command(OurCommand):
         state.add_argument("--enable", action="store_const", const=True, dest="enabled")
         state.add_argument("--disable", action="store_const", const=False, dest="enabled")
         for name, text in {
-            "rotate": "a new secret; the one before it signs too until `retire`",
-            "retire": "from now on only the newest secret signs",
-            "send-again": "all dead letters",
+            "rotate": "make a new secret; the previous one also signs until `retire`",
+            "retire": "retire old secrets: only the newest one signs",
+            "send-again": "retry all dead deliveries",
         }.items():
             actions.add_parser(name, help=text).add_argument("name")
-        actions.add_parser("list", help="every subscription, with what is open and dead")
+        actions.add_parser("list", help="list subscriptions with their open and dead deliveries")
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
         try:
@@ -51,13 +51,13 @@ class Command(OurCommand):
     def _rotate(self, *, name: str, **_: Any) -> None:
         self._show(subscriptions.rotate(name=name, actor=ACTOR))
         if not self.as_json:
-            self.stderr.write(f"The one before signs too, until `event_subscription retire {name}`.")
+            self.stderr.write(f"The previous one also signs until `event_subscription retire {name}`.")
 
     def _retire(self, *, name: str, **_: Any) -> None:
         changed = subscriptions.retire(name=name, actor=ACTOR)
         self.tell(
             {"name": name, "changed": changed},
-            "One secret signs now." if changed else "There was one secret only.",
+            "Only the newest secret signs now." if changed else "There was only one secret.",
         )
 
     def _change(

@@ -22,11 +22,11 @@ class Command(OurCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True, metavar="create | list | revoke")
-        create = actions.add_parser("create", help="a key for a front end; its older ones stay good")
+        create = actions.add_parser("create", help="make a key for a front end; its older keys stay valid")
         create.add_argument("name")
-        revoke = actions.add_parser("revoke", help="end one key for good")
+        revoke = actions.add_parser("revoke", help="end a key permanently")
         revoke.add_argument("id")
-        actions.add_parser("list", help="every key, without its private half")
+        actions.add_parser("list", help="list keys, without their private halves")
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
         try:
@@ -48,7 +48,7 @@ class Command(OurCommand):
         changed = keys.revoke(key_id=id, actor=ACTOR)
         self.tell(
             {"id": id, "revoked": True, "changed": changed},
-            f"{id} is revoked." if changed else f"{id} was revoked before; nothing was changed.",
+            f"{id} is revoked." if changed else f"{id} was already revoked; nothing was changed.",
         )
 
     def _list(self, **_: Any) -> None:
@@ -56,5 +56,5 @@ class Command(OurCommand):
             {"name": key.name, "id": key.pk, "state": "revoked" if key.revoked_at else "live"}
             for key in FrontEndKey.objects.order_by("name", "created_at")
         ]
-        lines = ["  ".join(row.values()) for row in rows] or ["No front end has a key."]
+        lines = ["  ".join(row.values()) for row in rows] or ["No front end has a key yet."]
         self.tell(Listed(rows), *lines)

@@ -13,10 +13,10 @@ SHOWN = 20
 
 
 class Command(OurCommand):
-    area, brief = "People", "import users of another system"
+    area, brief = "People", "import users from another system"
     help = (
         "Imports users from FILE.jsonl, with hashes of bcrypt, argon2 or PBKDF2, renewed at their next sign-in. "
-        "Users that exist are left alone, so a run that was cut short is repeated with the same command."
+        "Existing users are left alone, so an interrupted run can be repeated with the same command."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -31,7 +31,9 @@ class Command(OurCommand):
         for number, reason in report.refused[:SHOWN]:
             self.stderr.write(f"line {number}: {reason}")
         verb = "would be imported" if dry_run else "imported"
-        lines = [f"{report.imported} {verb}, {report.present} there already, {len(report.refused)} refused."]
+        lines = [
+            f"{report.imported} {verb}, {report.present} already present, {len(report.refused)} refused."
+        ]
         if report.mailed:
             asked = "would be" if dry_run else "are"
             lines.append(
@@ -41,7 +43,7 @@ class Command(OurCommand):
         counts = {"imported": report.imported, "present": report.present, "mailed": report.mailed}
         self.tell({**counts, "refused": refused, "dry_run": dry_run}, *lines)
         if report.refused:
-            raise CommandError(f"{len(report.refused)} lines were refused: mend them and run this again.")
+            raise CommandError(f"{len(report.refused)} lines were refused: fix them and run this again.")
 
 
 def run(file: Path, *, dry_run: bool) -> imports.Report:

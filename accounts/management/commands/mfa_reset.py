@@ -14,7 +14,7 @@ from accounts.models import FactorReset, User
 
 
 class Command(OurCommand):
-    area, brief = "People", "help somebody who has lost every second factor"
+    area, brief = "People", "remove all second factors of a user who has lost them"
     help = (
         f"Removes every second factor of a user, {in_units(settings.FACTOR_RESET_DELAY, HOUR)} hours from now. "
         "The user is told by mail at once, with a link that "
@@ -23,13 +23,13 @@ class Command(OurCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="order | cancel | list")
-        for name, text in {"order": "remove them after the delay", "cancel": "take it back"}.items():
+        for name, text in {"order": "remove them after the delay", "cancel": "cancel the removal"}.items():
             verb = verbs.add_parser(name, help=text)
             verb.add_argument("user", help="id or email address")
             verb.add_argument(
-                "--reason", default="", help="how the person was recognised; kept in the audit log"
+                "--reason", default="", help="how you recognised the person; kept in the audit log"
             )
-        verbs.add_parser("list", help="what is under way")
+        verbs.add_parser("list", help="list pending resets")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["verb"] == "list":
@@ -38,7 +38,7 @@ class Command(OurCommand):
             return
         user = User.objects.by_id_or_email(options["user"]).first()
         if user is None:
-            raise CommandError(f"There is no user {options['user']}.")
+            raise CommandError(f"User {options['user']} not found.")
         actor = f"manage.py {getpass.getuser()}"[:64]
         try:
             self._carry_out(user, actor, options)

@@ -15,9 +15,9 @@ from accounts.upkeep.database_roles import grant_to_serving_role
 
 
 class Command(migrate.Command):
-    area, brief = "Database", "bring the database to the state of the code"
+    area, brief = "Database", "migrate the database to this version"
     help = (
-        "Brings the database to the state of the code: connects with DATABASE_MIGRATE_URL, then gives the role of "
+        "Migrates the database to this version: connects with DATABASE_MIGRATE_URL, then gives the role of "
         "DATABASE_URL its privileges. Safe to repeat."
     )
 
@@ -53,7 +53,9 @@ class Command(migrate.Command):
     def _settle(self, serving: str) -> str:
         if session_settings.give_to_role(connections[DEFAULT_DB_ALIAS], role=serving):
             return "Its time-outs are set too."
-        return "Its time-outs are left to a superuser: deploy/postgres/roles.sh; `check --deploy` reads them."
+        return (
+            "Its time-outs are left to a superuser (deploy/postgres/roles.sh); `check --deploy` reads them."
+        )
 
     def _sync_roles(self) -> None:
         """Where all tables are there; a migration back to an earlier state has none to keep."""

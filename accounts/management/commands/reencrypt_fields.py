@@ -13,7 +13,7 @@ from accounts.upkeep.sealed_columns import Outcome
 
 class Command(OurCommand):
     area, brief = "Secrets", "seal columns again under the newest key"
-    help = "Seals the columns of settings.SEALED_COLUMNS anew under the first of FIELD_ENCRYPTION_KEYS. Safe to repeat."
+    help = "Seals the columns of settings.SEALED_COLUMNS again under the newest key. Safe to repeat."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="only count what each key has sealed")
@@ -34,7 +34,9 @@ class Command(OurCommand):
         }
         self.tell(document, _text(document))
         if unreadable:
-            raise CommandError("Some rows open under no key of the ring; they were left as they are.")
+            raise CommandError(
+                "Some rows cannot be opened with any key of the ring; they were left as they are."
+            )
 
     def _reencrypt(self) -> dict[str, Outcome]:
         outcomes = {}
@@ -50,7 +52,8 @@ def _text(document: dict[str, Any]) -> str:
         sealed = ", ".join(f"{count:,} under {kid}" for kid, count in sorted(kids.items()))
         lines.append(f"{name}: {document['resealed'].get(name, 0):,} rows resealed; now {sealed or 'none'}.")
     lines += [
-        f"{name}: rows that do not open: {', '.join(ids)}" for name, ids in document["unreadable"].items()
+        f"{name}: rows that cannot be opened: {', '.join(ids)}"
+        for name, ids in document["unreadable"].items()
     ]
-    lines += [f"Key {kid} is not needed any more and may go." for kid in document["unneeded"]]
+    lines += [f"Key {kid} is no longer needed and can be removed." for kid in document["unneeded"]]
     return "\n".join(lines)

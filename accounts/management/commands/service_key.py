@@ -25,23 +25,24 @@ class Command(OurCommand):
         actions = parser.add_subparsers(
             dest="action", required=True, metavar="create | list | rotate | revoke | budget"
         )
-        create = actions.add_parser("create", help="the first key of a new service")
+        create = actions.add_parser("create", help="make the first key of a new service")
         create.add_argument("name")
         create.add_argument("--scopes", required=True, help=f"comma-separated: {', '.join(sorted(SCOPES))}")
-        create.add_argument("--another", action="store_true", help="one more key, for a service that exists")
+        create.add_argument("--another", action="store_true", help="make another key for an existing service")
         create.add_argument(
-            "--daily-budget", type=int, metavar="N", help="credits that it may give in a day (UTC)"
+            "--daily-budget", type=int, metavar="N", help="credits that it may grant per day (UTC)"
         )
         rotate = actions.add_parser(
-            "rotate", help="a new key with the same scopes and budget; the old ones live on until revoked"
+            "rotate",
+            help="make a new key with the same scopes and budget; the old ones stay valid until revoked",
         )
         rotate.add_argument("name")
-        revoke = actions.add_parser("revoke", help="end one key for good")
+        revoke = actions.add_parser("revoke", help="end a key permanently")
         revoke.add_argument("id")
-        budget = actions.add_parser("budget", help="limit the credits that a key may give in a day (UTC)")
+        budget = actions.add_parser("budget", help="limit the credits that a key may grant per day (UTC)")
         budget.add_argument("id")
         budget.add_argument("daily_budget", type=_budget, metavar="N", help="whole credits, or none")
-        actions.add_parser("list", help="every key, without its text")
+        actions.add_parser("list", help="list keys, without their texts")
         for subparser in (create, rotate):
             subparser.add_argument("--expires-in-days", type=int, metavar="N")
 
@@ -71,7 +72,7 @@ class Command(OurCommand):
         changed = issuing.revoke(key_id=id, actor=ACTOR)
         self.tell(
             {"id": id, "revoked": True, "changed": changed},
-            f"{id} is revoked." if changed else f"{id} was revoked before; nothing was changed.",
+            f"{id} is revoked." if changed else f"{id} was already revoked; nothing was changed.",
         )
 
     def _budget(self, *, id: str, daily_budget: int | None, **_: Any) -> None:
@@ -79,7 +80,7 @@ class Command(OurCommand):
         what = "no budget" if daily_budget is None else f"a budget of {daily_budget:,} credits a day"
         self.tell(
             {"id": id, "daily_budget": daily_budget, "changed": changed},
-            f"{id} has {what}." if changed else f"{id} had {what} before; nothing was changed.",
+            f"{id} has {what}." if changed else f"{id} already had {what}; nothing was changed.",
         )
 
     def _list(self, **_: Any) -> None:
@@ -92,9 +93,9 @@ class Command(OurCommand):
             "expires_at": _time(issued.expires_at), "daily_budget": issued.daily_budget,
         }  # fmt: skip
         if not self.as_json:
-            end = f"until {_time(issued.expires_at)}" if issued.expires_at else "without an end"
+            end = f"until {_time(issued.expires_at)}" if issued.expires_at else "without expiry"
             if issued.daily_budget is not None:
-                end += f", giving at most {issued.daily_budget:,} credits a day"
+                end += f", granting at most {issued.daily_budget:,} credits a day"
             self.stderr.write(f"Key {issued.id} of {issued.service}, {end}, for {', '.join(issued.scopes)}.")
             self.stderr.write("It is shown once, here:")
         self.tell(document, issued.text)

@@ -19,16 +19,20 @@ class Command(OurCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True, metavar="list | new | plan | check")
-        actions.add_parser("list", help="every key: its id, what it is for, whether it makes or only checks")
-        actions.add_parser("check", help="which older keys may go; exit status 1 while one of them is needed")
-        new = actions.add_parser("new", help="one fresh key, as it stands in its variable")
-        plan = actions.add_parser("plan", help="the environment of each step of a rotation, with a fresh key")
+        actions.add_parser("list", help="list keys: id, use, and whether a key signs or only verifies")
+        actions.add_parser(
+            "check", help="say which older keys can be removed; exit status 1 while one is needed"
+        )
+        new = actions.add_parser("new", help="make a key, as its variable takes it")
+        plan = actions.add_parser(
+            "plan", help="print the environment of each step of a rotation, with a new key"
+        )
         for subparser in (new, plan):
             subparser.add_argument("variable", choices=key_rotation.rings())
             subparser.add_argument(
-                "--algorithm", choices=key_rotation.ALGORITHMS, help="for JWT_KEYS; else HS256"
+                "--algorithm", choices=key_rotation.ALGORITHMS, help="for JWT_KEYS (default: HS256)"
             )
-            subparser.add_argument("--kid", default="", help="its id; the day, if none is given")
+            subparser.add_argument("--kid", default="", help="its id (default: today's date)")
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
         getattr(self, f"_{action}")(**options)
@@ -39,12 +43,10 @@ class Command(OurCommand):
 
     def _check(self, **_: Any) -> None:
         older = [key for key in key_rotation.entries() if not key.makes]
-        lines = [_verdict(key) for key in older] or [
-            "There is one key in each ring: no rotation is under way."
-        ]
+        lines = [_verdict(key) for key in older] or ["Each ring has one key: no rotation is in progress."]
         self.tell(Listed([key._asdict() for key in older]), *lines)
         if any(key.needed for key in older):
-            raise CommandError("Not all of the older keys may go yet.")
+            raise CommandError("Some older keys are still needed.")
 
     def _new(self, **options: Any) -> None:
         entry = _entry(**options)
@@ -65,13 +67,13 @@ def _entry(*, variable: str, algorithm: str | None, kid: str, **_: Any) -> str:
 
 def _check_choice(ring: Ring, algorithm: str | None, kid: str) -> None:
     if algorithm and algorithm not in ring.algorithms:
-        raise CommandError(f"{ring.variable} takes no key of {algorithm}.")
+        raise CommandError(f"{ring.variable} does not take keys of {algorithm}.")
     if kid and not ring.names_keys:
         raise CommandError(f"The secrets of {ring.variable} have no ids.")
     if set(kid) & set(":;\"'$`\\ ") or not kid.isprintable():
-        raise CommandError("An id has no colon, semicolon, quote, dollar or space.")
+        raise CommandError("An id must not contain a colon, semicolon, quote, dollar or space.")
     if kid in {key.kid for key in key_rotation.entries() if key.variable == ring.variable}:
-        raise CommandError(f"{ring.variable} has a key {kid}. An id is never used again for another key.")
+        raise CommandError(f"{ring.variable} already has a key {kid}. An id is never reused for another key.")
 
 
 def _verdict(key: RingKey) -> str:

@@ -28,7 +28,7 @@ class Command(OurCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         user = User.objects.by_id_or_email(options["user"]).first()
         if user is None:
-            raise CommandError(f"There is no user {options['user']}.")
+            raise CommandError(f"User {options['user']} not found.")
         try:
             link = staff_enrolment.make_link(user, actor=f"manage.py {getpass.getuser()}"[:64])
         except LinkRefused as refusal:

@@ -9,12 +9,12 @@ from accounts.upkeep import staff_roles
 
 
 class Command(OurCommand):
-    area, brief = "Staff", "make the roles of staff what the settings say"
-    help = "Makes the groups of the roles of staff (STAFF_ROLES), each with exactly its permissions."
+    area, brief = "Staff", "set the roles of staff as the settings say"
+    help = "Makes the groups for the roles of staff (STAFF_ROLES), each with exactly its permissions."
 
     def handle(self, *args: Any, **options: Any) -> None:
         if missing := staff_roles.unknown():
-            raise CommandError(f"There is no permission {', '.join(sorted(missing))}: migrate first.")
+            raise CommandError(f"Unknown permission {', '.join(sorted(missing))}: migrate first.")
         roles = staff_roles.sync()
         rows = [{"role": role, "permissions": count} for role, count in roles.items()]
         self.tell(Listed(rows), *(f"{role}: {count} permissions" for role, count in roles.items()))

@@ -13,15 +13,15 @@ from accounts.upkeep import tombstones
 
 
 class Command(OurCommand):
-    area, brief = "Database", "write what a restored backup must not bring back"
+    area, brief = "Database", "record what a restored backup must not bring back"
     help = (
-        "Writes, a JSON line each, the ids of erased and suspended users, of revoked keys, of users with a new "
-        "password or a way in fewer, and of all staff. Keep the file beside the backups and write it every few minutes."
+        "Writes a line of JSON for each erased or suspended user, revoked key, user with a new password or fewer "
+        "ways in, and member of staff. Keep the file beside the backups and write it every few minutes."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "file", nargs="?", help="replaced when all is written; without one: standard output"
+            "file", nargs="?", help="replaced once everything is written (default: standard output)"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -22,7 +22,7 @@ class Command(OurCommand):
         verbs = parser.add_subparsers(dest="verb", required=True, metavar=" | ".join(VERBS))
         for name, text in {
             "suspend": "end every session and block spending",
-            "reactivate": "let them back in",
+            "reactivate": "let the user back in",
         }.items():
             verb = verbs.add_parser(name, help=text)
             verb.add_argument("user", help="id or email address")
@@ -31,7 +31,7 @@ class Command(OurCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         user = User.objects.by_id_or_email(options["user"]).first()
         if user is None:
-            raise CommandError(f"There is no user {options['user']}.")
+            raise CommandError(f"User {options['user']} not found.")
         actor = f"manage.py {getpass.getuser()}"[:64]
         try:
             VERBS[options["verb"]](user_id=user.pk, reason=options["reason"], actor=actor)
@@ -39,5 +39,5 @@ class Command(OurCommand):
             raise CommandError(str(refusal)) from refusal
         user.refresh_from_db()
         self.tell(
-            {"user_id": user.pk, "status": user.status}, f"{user} is {user.get_status_display().lower()} now."
+            {"user_id": user.pk, "status": user.status}, f"{user} is now {user.get_status_display().lower()}."
         )

@@ -16,7 +16,7 @@ from billing.stripe_sync import reconcile
 from billing.stripe_sync.reconcile import Difference
 
 UNITS = {"h": "hours", "d": "days"}
-NOBODY = 'of a customer who is nobody here: "Payments of strangers" in the admin'
+NOBODY = 'the customer is not known here: see "Payments by unknown customers" in the admin'
 
 
 def moment(text: str) -> datetime:
@@ -33,7 +33,7 @@ def moment(text: str) -> datetime:
 
 
 class Command(OurCommand):
-    area, brief = "Billing", "settle what Stripe knows and we were not told"
+    area, brief = "Billing", "settle what Stripe knows and this service was not told"
     help = (
         "Compares the credits of what was paid, refunded or disputed at Stripe since a moment with the journal, and "
         "posts what is missing. Safe to repeat. Exit status 1: something could not be settled, and it is named."

@@ -59,7 +59,7 @@ FINDINGS = (
         GROUP BY link.user_id HAVING count(*) > 1 ORDER BY link.user_id
         """,
         "{}  {}",
-        "users with two subscriptions: the later one will renew no more",
+        "users with two subscriptions: the later one will not renew",
         needs="djstripe_subscription",
     ),
     Finding(
@@ -72,7 +72,7 @@ FINDINGS = (
         GROUP BY 1 ORDER BY 1
         """,
         "{}  {} live subscriptions",
-        "prices that renew and have no plan",
+        "prices that renew but have no plan",
         needs="djstripe_subscription",
     ),
     Finding(
@@ -106,8 +106,8 @@ FINDINGS = (
 
 
 class Command(OurCommand):
-    area, brief = "Billing", "name payments that people have to look at"
-    help = "Names payments that were kept without credits and what else an upgrade of billing meets. Changes nothing."
+    area, brief = "Billing", "list payments that need attention"
+    help = "Lists payments kept without credits, and whatever else an upgrade of billing affects. Changes nothing."
 
     def handle(self, **options: Any) -> None:
         found = {finding.name: rows_of(finding) for finding in FINDINGS}

@@ -31,7 +31,7 @@ def product(text: str) -> Wanted:
 
 
 class Command(OurCommand):
-    area, brief = "Billing", "make at Stripe what this service needs there"
+    area, brief = "Billing", "set up at Stripe what this service needs"
     help = (
         "Makes the endpoint for events, the configuration of the customer portal, and products with their prices, and "
         "says what to write into the configuration. What is there is brought up to date."

@@ -13,7 +13,7 @@ from billing.stripe import sdk
 
 
 class Command(OurCommand):
-    area, brief = "Billing", "make plans of Stripe's prices"
+    area, brief = "Billing", "make plans from Stripe's prices"
     help = (
         "Creates and updates plans from Stripe's active prices that have `credits` in their metadata. What was paid "
         "before keeps the credits it was given."
@@ -22,7 +22,7 @@ class Command(OurCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="only say what would change")
         parser.add_argument(
-            "--overwrite", action="store_true", help="take back what staff have set otherwise"
+            "--overwrite", action="store_true", help="overwrite what staff have set differently"
         )
 
     def handle(self, *, dry_run: bool, overwrite: bool, **options: Any) -> None:
@@ -43,7 +43,9 @@ class Command(OurCommand):
         try:
             plan_sync.apply(proposal)
         except IntegrityError as error:
-            raise CommandError(f"{proposal.price} makes no valid plan; nothing of it was changed.") from error
+            raise CommandError(
+                f"{proposal.price} does not make a valid plan; nothing was changed for it."
+            ) from error
 
 
 def _line(proposal: plan_sync.Proposal) -> str:

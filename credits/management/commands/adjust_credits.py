@@ -33,15 +33,15 @@ class Command(OurCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("user", help="the user, by id or address")
         parser.add_argument("amount", type=int, help="whole credits, signed: -5 takes five")
-        parser.add_argument("--reason", required=True, help="why, for whoever reads the journal later")
-        parser.add_argument("--key", help="makes a repeat of this command change nothing")
+        parser.add_argument("--reason", required=True, help="why; kept in the journal")
+        parser.add_argument("--key", help="repeating the command with the same key changes nothing")
         parser.add_argument(
             "--dry-run", action="store_true", help="show what would happen and change nothing"
         )
 
     def handle(self, *, user: str, amount: int, reason: str, **options: Any) -> None:
         if amount == 0 or not reason.strip():
-            raise CommandError("An adjustment needs an amount other than 0 and a reason.")
+            raise CommandError("Give an amount other than 0 and a reason.")
         if abs(amount) > LARGEST:
             raise CommandError(f"An adjustment moves at most {LARGEST:,} credits.")
         found = named_user(user)
@@ -69,7 +69,7 @@ class Command(OurCommand):
     def _report(self, user: User, row: CreditTransaction, *, dry_run: bool) -> None:
         now = balance.current(user.pk)
         fields = {"id": row.pk, "user_id": user.pk, "amount": row.amount, "balance_after": row.balance}
-        done = "Was already done" if row.replayed else "Done"
+        done = "Already done" if row.replayed else "Done"
         text = f"{done}: {user} {row.amount:+}, balance {now.balance}. Transaction {row.pk}."
         if dry_run:
             text = f"Would change {user} by {row.amount:+} to {row.balance}. Nothing was changed."

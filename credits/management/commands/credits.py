@@ -31,7 +31,7 @@ class Command(OurCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         commands = parser.add_subparsers(dest="subcommand", required=True)
-        self._balance_arguments(commands.add_parser("balance", help="what the user has, or had"))
+        self._balance_arguments(commands.add_parser("balance", help="the balance, now or at a past moment"))
         self._history_arguments(commands.add_parser("history", help="the latest transactions"))
         self._export_arguments(commands.add_parser("export", help="every transaction, newest first"))
 
@@ -45,7 +45,7 @@ class Command(OurCommand):
     def _history_arguments(self, parser: ArgumentParser) -> None:
         _add_user(parser)
         _add_filters(parser)
-        parser.add_argument("--limit", type=int, default=20, help="how many, newest first (20)")
+        parser.add_argument("--limit", type=int, default=20, help="how many, newest first (default: 20)")
         parser.set_defaults(show=self._show_history)
 
     def _export_arguments(self, parser: ArgumentParser) -> None:
@@ -90,7 +90,7 @@ class Command(OurCommand):
 
     def _export(self, user: User, *, output: Path | None, csv: bool, **options: Any) -> None:
         if csv and self.as_json:
-            raise CommandError("Choose one of --csv and --json.")
+            raise CommandError("Choose either --csv or --json.")
         rows = _history(user, **options)
         total = _matching(user, **options).count()
         with _opened(output, self.stdout) as file, Progress("transactions", total=total) as progress:

@@ -12,7 +12,7 @@ from credits.ledger.sweeping import Swept
 
 
 class Command(OurCommand):
-    area, brief = "Credits", "post what has come due"
+    area, brief = "Credits", "post expiries and holds that are due"
     help = (
         "Posts expiries and holds that have run out, for users who did nothing since. Balances do not depend on it: "
         "every call and every read reckons what is due. The worker does the same every 30 seconds. Exit status 1: "
@@ -24,7 +24,7 @@ class Command(OurCommand):
             "--limit", type=int, default=100_000, help="users at most, longest due first (100,000)"
         )
         parser.add_argument(
-            "--dry-run", action="store_true", help="only say for how many users something is due"
+            "--dry-run", action="store_true", help="only say how many users have something due"
         )
 
     def handle(self, *, limit: int, dry_run: bool, **options: Any) -> None:

@@ -16,7 +16,7 @@ from credits.ledger import anchors, verify
 
 
 class Command(OurCommand):
-    area, brief = "Credits", "prove that the ledger adds up"
+    area, brief = "Credits", "check that the ledger adds up"
     help = (
         "Checks sums, holds, debt, grants, order, texts and the hash chain of the ledger. "
         "Exit status 0: all of it adds up; 1: something does not, and it is named."
@@ -25,7 +25,7 @@ class Command(OurCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("user", nargs="?", help="one user, by id or address (default: all)")
         parser.add_argument(
-            "--after", type=uuid.UUID, help="resume behind this user, as an interrupted run said"
+            "--after", type=uuid.UUID, help="resume after this user, as an interrupted run said"
         )
         parser.add_argument(
             "--parallel", type=int, default=1, help="how many chunks of users to check at once"
@@ -48,7 +48,7 @@ class Command(OurCommand):
             self._report([], found)
             raise SystemExit(int(bool(found)))
         if user is not None and (anchor or against):
-            raise CommandError("An anchor is of all users: leave the user out.")
+            raise CommandError("An anchor covers all users: omit the user.")
         checked = (
             self._one(user)
             if user
@@ -68,7 +68,7 @@ class Command(OurCommand):
     def _one(self, user: str) -> list[verify.Checked]:
         found = User.objects.by_id_or_email(user).first()
         if found is None:
-            raise CommandError(f"There is no user {user!r}. Give an id or an address.")
+            raise CommandError(f"User {user!r} not found. Give an id or an address.")
         return [verify.verify_user(found.pk)]
 
     def _all(self, *, after: uuid.UUID | None, parallel: int) -> list[verify.Checked]:
@@ -119,5 +119,5 @@ def _to_mend() -> list[verify.Finding]:
         try:
             cursor.execute(query)
         except ProgrammingError:
-            raise CommandError("This database is migrated already: leave --before-migrate out.") from None
+            raise CommandError("This database is already migrated: omit --before-migrate.") from None
         return [verify.Finding(user_id, str(user_id), "overfull") for (user_id,) in cursor.fetchall()]

@@ -39,7 +39,9 @@ _ENCODED = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
 
 @dataclass
 class Canary:
-    """What must not be found. `secrets` grows as tokens are given out; `personal` must not outlive the account."""
+    """Holds what must not be found. `secrets` grows as tokens are given out; `personal` must not outlive the
+    account.
+    """
 
     tag: str = field(default_factory=lambda: secrets.token_hex(6))
     secrets: dict[str, str] = field(default_factory=dict)
@@ -92,7 +94,7 @@ def secrets_and_erased_people(instance: Instance, sink: MailSink, report: Report
 
 
 def log_of(instance: Instance) -> str:
-    """What our own processes wrote."""
+    """Return what our own processes wrote."""
     lines = instance.log_path.read_text(errors="replace").splitlines()
     return "\n".join(line for line in lines if line.split(maxsplit=1)[:1] not in [[name] for name in FAKES])
 
@@ -138,7 +140,7 @@ def link_of(instance: Instance, sink: MailSink, canary: Canary) -> str:
     mail = sink.newest(canary.email)
     text = mail.text if mail else ""
     found = re.search(r"verify-email\?token=([\w-]+)", text)
-    code = re.search(r"^ {4}([A-Z]{8})\s*$", text, re.MULTILINE)
+    code = re.search(r"^ {4}([A-Z]{4}-[A-Z]{4})\s*$", text, re.MULTILINE)
     if found is None or code is None:
         raise SystemExit(f"The mail has no link and code:\n{text}")
     canary.secrets |= {"mailed link": found[1], "mailed code": code[1]}
@@ -229,7 +231,7 @@ def with_decoded(text: str) -> str:
 
 
 def erase(instance: Instance, canary: Canary) -> None:
-    """What the beat does when the days of grace are over."""
+    """Do what the beat does when the days of grace are over."""
     instance.rows(
         "UPDATE accounts_user SET deletes_at = now() - interval '1 hour' WHERE email = %s RETURNING id",
         canary.email,

@@ -89,7 +89,7 @@ export interface FieldProblem {
 export interface GoogleCallbackBody {
   state: string;
   code?: string | null;
-  /** What Google sent instead of a code. */
+  /** Sent by Google instead of a code. */
   error?: string | null;
 }
 
@@ -185,7 +185,7 @@ export interface PasskeySignInOptionsBody {
 }
 
 export interface PasskeysBody {
-  /** What the browser answered, as PublicKeyCredential.toJSON() gives it. */
+  /** The answer of the browser, as PublicKeyCredential.toJSON() gives it. */
   credential: Record<string, unknown>;
   /** At most 100 characters. */
   name?: string;
