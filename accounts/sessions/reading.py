@@ -49,7 +49,7 @@ class Reading(NamedTuple):
 
 
 def read(session_id: uuid.UUID, user_id: uuid.UUID) -> Reading | None:
-    """Run the one statement of an authenticated request. None: there is no such session of this user.
+    """Run the one statement of an authenticated request. None: this user has no such session.
 
     Written out because it runs with every request: building it with the ORM each time cost more than running it.
     """
