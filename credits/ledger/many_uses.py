@@ -1,7 +1,7 @@
 """The usual uses of a batch: one statement for all of them, whatever the number of users.
 
-It takes the users for whom all their uses in the list fit, by the conditions of the single use
-(credits/ledger/one_statement.py) over their sum. The uses of any other user it leaves, all of them: the locked path
+It takes the users for whom all their uses in the list fit, by the conditions of the single use (migration 0017) over
+their sum. The uses of any other user it leaves, all of them: the locked path
 carries them out in order. The journal is the same either way.
 """
 
@@ -16,9 +16,18 @@ from django.db import connection
 from credits.identifiers import uuid7
 from credits.ledger.account import new_row
 from credits.ledger.calls import Call
-from credits.ledger.one_statement import FITS
 from credits.ledger.saving import encode
 from credits.models import VERSION, CreditTransaction, TransactionType
+
+# Of a balance `row` and a `call` of `amount` credits at `now`: whether it takes them and nothing else happens. But for
+# the key, whose look-up depends on how many calls there are.
+FITS = """row.open_left >= call.amount
+        AND row.blocked = '{}'
+        AND row.debt = 0
+        AND (row.due_at IS NULL OR row.due_at > call.now)
+        AND (row.alert_below IS NULL
+            OR row.balance - row.held - call.amount >= row.alert_below
+            OR row.balance - row.held < row.alert_below)"""
 
 # The planner cannot know how many uses there are and takes them for few: given the choice, it joins tables to them by
 # comparing each with each, a million times for a thousand. It has none: sums come by windows, balances and keys by a

@@ -1,11 +1,8 @@
-"""The usual use: one statement, one round trip, no lock held between two of them.
+"""The usual use: one call of a function of the database, one round trip (migration 0017).
 
 It applies when the open grant covers the amount and nothing else wants to happen: the user is not blocked or in debt,
-nothing is due, no alert is crossed, the key is new. Otherwise it changes nothing and the locked path decides.
-
-Two races end the statement by an error on purpose. A twin with the same key that committed while we waited for the row
-violates the unique key. A grant that ran out while we waited makes `at` null, which the table refuses. Lots are never
-touched here: the statement's snapshot is older than the lock it waited for.
+nothing is due, no alert is crossed, the key is new. Otherwise it changes nothing and the locked path decides. All of it
+is judged under the lock of the balance, by the time after the wait. Lots are never touched here.
 """
 
 import uuid
@@ -14,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, transaction
 from django.db.backends.postgresql.base import ServerBindingCursor
 from psycopg import OperationalError
 from psycopg.errors import error_from_result
@@ -26,56 +23,14 @@ from credits.errors import InsufficientCredits
 from credits.identifiers import uuid7
 from credits.ledger.calls import Call
 from credits.ledger.saving import encode
-from credits.models import VERSION, CreditTransaction, TransactionType
+from credits.models import CreditTransaction, TransactionType
 
-# Of a balance `row` and a `call` of `amount` credits at `now`: whether it takes them and nothing else happens. But for
-# the key, whose look-up depends on how many calls there are.
-FITS = """row.open_left >= call.amount
-        AND row.blocked = '{}'
-        AND row.debt = 0
-        AND (row.due_at IS NULL OR row.due_at > call.now)
-        AND (row.alert_below IS NULL
-            OR row.balance - row.held - call.amount >= row.alert_below
-            OR row.balance - row.held < row.alert_below)"""
-
-# What is in `call` is worked out once; what is given stands where it is needed, which costs nothing. So the look-up of
-# the key is not a join, for which a planner that takes the journal for small would read all rows of the holder.
-STATEMENT = f"""
-WITH account AS (
-    UPDATE credits_usercredit AS row SET
-        balance = row.balance - call.amount,
-        open_left = row.open_left - call.amount,
-        at = greatest(call.now, row.at + interval '1 microsecond'),
-        hash = credits_hash(row.hash, credits_link(
-            %(id)s::uuid, row.holder_id, greatest(call.now, row.at + interval '1 microsecond'), 'use',
-            -call.amount, row.balance - call.amount, row.held,
-            jsonb_build_array(jsonb_build_array(row.open_lot, -call.amount)),
-            %(service)s::text, %(key)s::text, %(digest)s::bytea, call.text_digest, NULL, NULL,
-            {VERSION}::smallint, %(unit_price)s::bigint))
-    FROM (
-        SELECT credits_now() AS now, %(amount)s::bigint AS amount, CASE WHEN %(salt)s::bytea IS NOT NULL THEN
-            credits_text_digest(%(salt)s::bytea, %(description)s::text, %(reference)s::text, %(metadata)s::jsonb,
-                %(feature)s::text, %(quantity)s::bigint) END AS text_digest
-    ) AS call
-    WHERE row.holder_id = %(holder_id)s::uuid
-        AND {FITS}
-        AND NOT EXISTS (
-            SELECT FROM credits_credittransaction AS seen
-            WHERE seen.holder_id = row.holder_id AND seen.key = %(key)s::text
-                AND credits_key_hash(seen.service, seen.key) = credits_key_hash(%(service)s::text, %(key)s::text))
-    RETURNING row.holder_id, row.at, row.balance, row.held, row.open_lot, row.due_at, row.hash, call.text_digest
-)
-INSERT INTO credits_credittransaction
-    (id, holder_id, at, type, amount, balance, held, lots, service, key, digest,
-     description, reference, metadata, salt, text_digest, hash, version, unit_price, feature, quantity)
-SELECT %(id)s::uuid, holder_id, CASE WHEN due_at IS NULL OR due_at > credits_now() THEN at END,
-    'use', -%(amount)s::bigint, balance, held, jsonb_build_array(jsonb_build_array(open_lot, -%(amount)s::bigint)),
-    %(service)s::text, %(key)s::text, %(digest)s::bytea, %(description)s::text, %(reference)s::text,
-    %(metadata)s::jsonb, %(salt)s::bytea, text_digest, hash,
-    {VERSION}, %(unit_price)s::bigint, %(feature)s::text, %(quantity)s::bigint
-FROM account
-RETURNING at, balance, held
-"""  # noqa: S608  the conditions are a constant
+STATEMENT = """
+SELECT at, balance, held FROM credits_use(
+    %(id)s::uuid, %(holder_id)s::uuid, %(amount)s::bigint, %(service)s::text, %(key)s::text, %(digest)s::bytea,
+    %(salt)s::bytea, %(description)s::text, %(reference)s::text, %(metadata)s::jsonb, %(feature)s::text,
+    %(quantity)s::bigint, %(unit_price)s::bigint)
+"""
 
 # What a user has who has too little, as of one instant: nothing has come due, nothing blocks, the key is new.
 SHORT = """
@@ -143,10 +98,7 @@ def use(*, user_id: uuid.UUID, amount: int, call: Call) -> CreditTransaction | N
         "quantity": _bigint(call.quantity),
         "unit_price": _bigint(call.unit_price),
     }
-    try:
-        row = _execute(values)
-    except IntegrityError:
-        return None
+    row = _execute(values)
     if row is None:
         return None
     at, balance, held = row
