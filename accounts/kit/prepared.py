@@ -86,3 +86,12 @@ def text_bytes(value: str | None) -> bytes | None:
 
 def int8_bytes(value: int | None) -> bytes | None:
     return None if value is None else int(value).to_bytes(8, signed=True)
+
+
+def jsonb_bytes(value: str | None) -> bytes | None:
+    """Encode JSON that is a text already, behind the version of the binary form."""
+    return None if value is None else b"\1" + value.encode()
+
+
+def as_it_is(value: bytes | None) -> bytes | None:
+    return value
