@@ -32,7 +32,7 @@ ON CONFLICT (day, type) DO UPDATE SET given = excluded.given, taken = excluded.t
 WHERE NOT credits_creditday.final
 """
 
-SOMETHING_DUE = "SELECT EXISTS (SELECT FROM credits_usercredit WHERE due_at < %s)"
+SOMETHING_DUE = "SELECT EXISTS (SELECT 1 FROM credits_usercredit WHERE due_at < %s)"
 
 RANK_USERS = """
 INSERT INTO credits_topuser (user_id, used, uses, counted_at)

@@ -19,6 +19,7 @@ from pytest_django.plugin import DjangoDbBlocker
 
 import schema
 from accounts.upkeep.database_roles import grant_to_serving_role
+from tests import distributed_database
 
 LOCK = 4711  # of pg_advisory_lock: one worker makes the template, the others wait
 OWNER, SERVING = "auth_owner", "auth_app"
@@ -28,6 +29,11 @@ MADE_BY_MIGRATE = {"django_content_type", "auth_permission"}  # which a flush re
 @pytest.fixture(scope="session")
 def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """Takes the place of pytest-django's own, which would migrate for each worker."""
+    if distributed_database.url():
+        with django_db_blocker.unblock():
+            distributed_database.prepare()
+            yield
+        return
     name = f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{os.getpid()}"
     with django_db_blocker.unblock(), administration() as cluster:
         cluster.execute("SELECT pg_advisory_lock(%s)", [LOCK])

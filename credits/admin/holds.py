@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest
 
 from accounts.admin.orders import Given, Order, OrderForm, id_field, reason_field, staff_id
 from accounts.kit.problems import Problem
-from accounts.models import User
+from credits.admin.names import with_address
 from credits.ledger import holds
 from credits.models import CreditLot, Hold
 
@@ -30,8 +29,7 @@ class ReleaseOrder(Order):
     def find(self, request: HttpRequest, **where: Any) -> Sequence[Hold]:
         texts = [text for text in request.GET.getlist("hold") if text.isdecimal() and len(text) < 19]
         found = Hold.objects.filter(kind=CreditLot.Kind.HOLD, pk__in=texts[:MOST_AT_ONCE])
-        named = User.objects.filter(pk=OuterRef("holder_id")).values("email")
-        return list(found.annotate(address=Subquery(named[:1])).order_by("pk"))
+        return list(with_address(found).order_by("pk"))
 
 
 def _release_each(given: Given) -> None:

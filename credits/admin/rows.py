@@ -18,6 +18,7 @@ from accounts.models import User
 from credits.admin import adjustments, holds, journal, overview, user_page, waiting
 from credits.admin.adjustments import AdjustmentDecisions
 from credits.admin.journal import ByService, JournalList
+from credits.admin.names import with_address
 from credits.admin.prices import FeaturePriceAdmin
 from credits.models import (
     AdjustmentRequest,
@@ -40,10 +41,7 @@ class LedgerAdmin(OfUsersAdmin):
     list_select_related: Any = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows: QuerySet[Any] = super().get_queryset(request)
-        holder = User.objects.filter(pk=OuterRef("holder_id"))
-        named: QuerySet[Any] = rows.annotate(address=Subquery(holder.values("email")[:1]))
-        return named
+        return with_address(super().get_queryset(request))
 
     def found(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
         return rows.filter(holder_id__in=user_search.ids(term))

@@ -11,6 +11,7 @@ import hmac
 import json
 from itertools import islice
 from typing import Any, TextIO
+from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
@@ -25,9 +26,9 @@ KIND = "credits-anchor-1"
 USERS_AT_A_TIME = 1000
 
 ANCHORED_ROWS = """
-SELECT given.holder_id, given.place, row.hash
-FROM unnest(%(users)s::uuid[], %(times)s::timestamptz[], %(times)s::text[]) AS given(holder_id, at, place)
-LEFT JOIN credits_credittransaction AS row ON row.holder_id = given.holder_id AND row.at = given.at
+SELECT holder_id, hash FROM credits_credittransaction
+WHERE holder_id = ANY(%(users)s::uuid[]) AND (holder_id, at) IN (
+    SELECT given.holder_id, given.at FROM unnest(%(users)s::uuid[], %(times)s::timestamptz[]) AS given(holder_id, at))
 """
 
 
@@ -95,22 +96,19 @@ def _require_whole(file: TextIO) -> None:
 
 
 def _compare(heads: list[dict[str, Any]]) -> list[Finding]:
-    hashes = {head["user"]: head["hash"] for head in heads}
-    parameters = {"users": list(hashes), "times": [head["at"] for head in heads]}
+    parameters = {"users": [head["user"] for head in heads], "times": [head["at"] for head in heads]}
     with connection.cursor() as cursor:
         cursor.execute(ANCHORED_ROWS, parameters)
-        rows = cursor.fetchall()
+        there = {str(user): bytes(found).hex() for user, found in cursor.fetchall()}
     return [
-        Finding(user, at, _verdict(hash_)) for user, at, hash_ in rows if _hex(hash_) != hashes[str(user)]
+        Finding(UUID(user), head["at"], _verdict(there.get(user)))
+        for head in heads
+        if there.get(user := head["user"]) != head["hash"]
     ]
 
 
-def _verdict(found: bytes | None) -> str:
+def _verdict(found: str | None) -> str:
     return "anchored row is gone" if found is None else "rewritten since the anchor"
-
-
-def _hex(value: bytes | None) -> str:
-    return "" if value is None else bytes(value).hex()
 
 
 def _line(fields: dict[str, Any]) -> str:

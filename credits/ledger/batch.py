@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from django.db import DataError, IntegrityError, transaction
+from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 from django.db import Error as AnyDatabaseError
+from django.db.models import Value
 from psycopg.types.numeric import Int8
 
 from accounts.errors import UserNotFound
 from accounts.kit import metrics
-from accounts.kit.problems import InternalError, Problem
-from credits.ledger import clock, many_uses
+from accounts.kit.problems import InternalError, Problem, ServiceUnavailable
+from credits.ledger import clock, many_uses, one_statement, shards
 from credits.ledger.many_uses import Use
 from credits.ledger.posting import (
     LockedAccount,
@@ -27,7 +28,7 @@ from credits.ledger.posting import (
     retried,
 )
 from credits.ledger.saving import encode, save
-from credits.models import CreditLot, CreditTransaction, UserCredit
+from credits.models import CreditLot, CreditTransaction, KeyHash, UserCredit
 
 log = structlog.get_logger("ledger")
 LARGEST = 1000
@@ -73,12 +74,43 @@ def perform_all(steps: Sequence[Step | Refusal]) -> list[CreditTransaction | Pro
 
     A key that was used before, in another request or earlier in the list, gets its first answer. A user whose part
     fails in a way that nobody expected gets an InternalError for each of their steps, and nobody else notices. Raises
-    ServiceUnavailable, and then nothing was done.
+    ServiceUnavailable, and then nothing was done; where the ledger is distributed, each user's part is a commit of its
+    own, and those whose server is away get it as their answers.
     """
-    outcomes = retried(lambda: _contained(steps))
+    outcomes = _apart(steps) if shards.is_distributed() else retried(lambda: _contained(steps))
     for step, (path, result) in zip(steps, outcomes, strict=True):
         count_operation(result, kind=step.kind, path=path)
     return [result for _, result in outcomes]
+
+
+def _apart(steps: Sequence[Step | Refusal]) -> list[Outcome]:
+    """Carry out what is to be done for each user alone, in the order of the list."""
+    parts: dict[uuid.UUID, list[Step]] = defaultdict(list)
+    for step in steps:
+        if isinstance(step, Step):
+            parts[step.user_id].append(step)
+    done = {user_id: iter(_on_its_server(part)) for user_id, part in parts.items()}
+    return [
+        next(done[step.user_id]) if isinstance(step, Step) else ("locked", step.problem) for step in steps
+    ]
+
+
+def _on_its_server(part: Sequence[Step]) -> list[Outcome]:
+    try:
+        return _use_alone(part) or retried(lambda: _contained(part))
+    except (ServiceUnavailable, OperationalError):
+        if not connection.is_usable():
+            raise
+        return [("locked", ServiceUnavailable()) for _ in part]
+
+
+def _use_alone(part: Sequence[Step]) -> list[Outcome]:
+    """Return the outcome of the usual use, if that is all of the part: the server that has the user carries it out."""
+    step = part[0]
+    if len(part) > 1 or not step.operation.uses:
+        return []
+    row = one_statement.use(user_id=step.user_id, amount=step.operation.uses, call=step.operation.call)
+    return [("fast", row)] if row else []
 
 
 def _contained(steps: Sequence[Step | Refusal]) -> list[Outcome]:
@@ -134,7 +166,7 @@ def _use_together(steps: Sequence[Step | Refusal]) -> list[CreditTransaction | N
         for n, step in enumerate(steps)
         if isinstance(step, Step) and step.operation.uses and step.user_id not in apart
     }
-    if not uses:
+    if not uses or shards.is_distributed():
         return [None] * len(steps)
     locked = lock_existing(sorted({step.user_id for step in steps if isinstance(step, Step)}))
     uses = {n: use for n, use in uses.items() if use.user_id in locked}
@@ -157,8 +189,9 @@ def _users_apart(steps: Sequence[Step | Refusal]) -> set[uuid.UUID]:
 def _perform_locked(steps: Sequence[Step | Refusal]) -> list[CreditTransaction | Problem]:
     given = [step for step in steps if isinstance(step, Step)]
     rows = lock_all(sorted({step.user_id for step in given}))
-    accounts = _load(rows, now=clock.now())
-    answered = _answered_before(given)
+    load, look_up = (_load_apart, _answered_apart) if shards.is_distributed() else (_load, _answered_before)
+    accounts = load(rows, now=clock.now())
+    answered = look_up(given)
     results = [_carry_out(step, accounts, answered) for step in steps]
     save(list(accounts.values()))
     return results
@@ -176,6 +209,23 @@ def _load(rows: Sequence[UserCredit], *, now: datetime) -> dict[uuid.UUID, Locke
     for account in accounts.values():
         account.sweep()
     return accounts
+
+
+def _load_apart(rows: Sequence[UserCredit], *, now: datetime) -> dict[uuid.UUID, LockedAccount]:
+    """Return the accounts, swept, each of which reads its lots by itself."""
+    accounts = {row.pk: LockedAccount(row, now=now) for row in rows}
+    for account in accounts.values():
+        account.sweep()
+    return accounts
+
+
+def _answered_apart(steps: Sequence[Step]) -> dict[KeyOfUser, CreditTransaction]:
+    """Return the journal rows of the keys that were used before, of steps of one user."""
+    keys = [_key_of(step) for step in steps]
+    hashed = CreditTransaction.objects.alias(key_hash=KeyHash("service", "key"))
+    hashes = [KeyHash(Value(service), Value(key)) for _, service, key in keys]
+    rows = hashed.filter(holder_id=keys[0][0], key_hash__in=hashes)  # type: ignore[misc]  # expressions
+    return {(row.holder_id, row.service, row.key): row for row in rows}
 
 
 def _answered_before(steps: Sequence[Step]) -> dict[KeyOfUser, CreditTransaction]:

@@ -24,6 +24,7 @@ FROM json_to_recordset(%s::json) AS given(holder_id uuid, id bigint, remaining b
     charged_back bigint, captured bigint, status text)
 WHERE lot.holder_id = given.holder_id AND lot.id = given.id
 """
+LOTS_OF_ONE = f"{UPDATE_LOTS} AND lot.holder_id = %s"
 
 INSERT_TRANSACTIONS = """
 INSERT INTO credits_credittransaction
@@ -59,6 +60,7 @@ FROM json_to_recordset(%s::json) AS given(holder_id uuid, balance bigint, held b
     open_left bigint, due_at timestamptz, at timestamptz, hash text)
 WHERE row.holder_id = given.holder_id
 """
+BALANCE_OF_ONE = f"{UPDATE_BALANCES} AND row.holder_id = %s"
 
 JOURNAL_COLUMNS = (
     "id", "holder_id", "at", "type", "amount", "balance", "held", "service", "key", "digest",
@@ -74,9 +76,11 @@ def save(accounts: Sequence[Account]) -> None:
     CreditLot.objects.bulk_create(
         [_as_stored(lot, account) for account in accounts for lot in account.created]
     )
-    _update_lots([lot for account in accounts for lot in _changed(account)])
+    # What is of one holder says so by a value: where the ledger is distributed it goes to one server.
+    alone = [accounts[0].row.holder_id] if len(accounts) == 1 else []
+    _update_lots([lot for account in accounts for lot in _changed(account)], alone)
     _insert_transactions(accounts)
-    _update_balances(accounts)
+    _update_balances(accounts, alone)
     events.emit_all([event for account in accounts for event in announcing.of(account)])
 
 
@@ -105,9 +109,9 @@ def _changed(account: Account) -> Iterator[dict[str, Any]]:
             yield {"holder_id": lot.holder_id, "id": pk, **dict(zip(CreditLot.CHANGING, stored, strict=True))}
 
 
-def _update_lots(lots: list[dict[str, Any]]) -> None:
+def _update_lots(lots: list[dict[str, Any]], alone: list[uuid.UUID]) -> None:
     if lots:
-        _execute(UPDATE_LOTS, lots)
+        _execute(LOTS_OF_ONE if alone else UPDATE_LOTS, lots, *alone)
 
 
 def _insert_transactions(accounts: Sequence[Account]) -> None:
@@ -133,8 +137,9 @@ def _journal_rows(account: Account) -> Iterator[dict[str, Any]]:
         head = {}
 
 
-def _update_balances(accounts: Sequence[Account]) -> None:
-    _execute(UPDATE_BALANCES, [_columns(account.row, BALANCE_COLUMNS) for account in accounts])
+def _update_balances(accounts: Sequence[Account], alone: list[uuid.UUID]) -> None:
+    rows = [_columns(account.row, BALANCE_COLUMNS) for account in accounts]
+    _execute(BALANCE_OF_ONE if alone else UPDATE_BALANCES, rows, *alone)
 
 
 def _columns(row: Any, names: Iterable[str]) -> dict[str, Any]:
@@ -147,7 +152,7 @@ def encode(value: Any) -> str | None:
     return None if value is None else msgspec.json.encode(value).decode()
 
 
-def _execute(statement: str, rows: list[dict[str, Any]]) -> list[tuple[uuid.UUID, bytes]]:
+def _execute(statement: str, rows: list[dict[str, Any]], *alone: uuid.UUID) -> list[tuple[uuid.UUID, bytes]]:
     with connection.cursor() as cursor:
-        cursor.execute(statement, [encode(rows)])
+        cursor.execute(statement, [encode(rows), *alone])
         return cursor.fetchall() if cursor.description else []

@@ -1,9 +1,10 @@
 """Prove that the ledger is what its journal says: sums, lots, debt, order, texts and the hash chain of each user.
 
-All checks of a chunk are one statement, on one server hence one snapshot: it can run beside any load, and on a standby
-(accounts/kit/replica.py). Where it is not one, half of a commit can be seen; so whoever has a finding is checked again
-in the primary, under the lock of their balance, and only what is found then is reported. The chain shows any change but
-that of someone who can rewrite all of it; only an anchor kept elsewhere shows that.
+All checks of a chunk, or of one user where the ledger is distributed, are one statement, on one server hence one
+snapshot: it can run beside any load, and on a standby (accounts/kit/replica.py). Where it is not one, half of a commit
+can be seen; so whoever has a finding is checked again in the primary, under the lock of their balance, and only what is
+found then is reported. The chain shows any change but that of someone who can rewrite all of it; only an anchor kept
+elsewhere shows that.
 """
 
 import uuid
@@ -17,6 +18,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.models import QuerySet
 
 from accounts.kit import metrics, replica
+from credits.ledger import shards
 from credits.ledger.posting import retried
 from credits.models import UserCredit
 
@@ -151,11 +153,16 @@ def _check_and_close(users: list[uuid.UUID]) -> Checked:
 
 
 def _check(users: list[uuid.UUID]) -> Checked:
-    transactions, found = replica.read(
-        lambda alias: (_count(users, alias), _findings(FINDINGS, users, alias))
+    # Each server looks at those it has: one user at a time where there are several.
+    parts = [[user] for user in users] if shards.is_distributed() else [users]
+    counted, found = replica.read(
+        lambda alias: (
+            [_count(part, alias) for part in parts],
+            [one for part in parts for one in _findings(FINDINGS, part, alias)],
+        )
     )
     suspects = sorted({finding.user_id for finding in found})
-    return Checked(users, transactions, [found for user_id in suspects for found in _under_lock(user_id)])
+    return Checked(users, sum(counted), [found for user_id in suspects for found in _under_lock(user_id)])
 
 
 def _count(users: list[uuid.UUID], alias: str) -> int:

@@ -56,6 +56,7 @@ def test_later_rows_do_not_disturb_it(anchor, person, call):
     assert anchors.findings(anchor) == []
 
 
+@pytest.mark.usefixtures("one_server")  # a chain is rewritten by a statement that several servers refuse
 @pytest.mark.parametrize(
     ("statements", "finding"), [(REWRITE, "rewritten since the anchor"), (DROP, "anchored row is gone")]
 )
@@ -90,6 +91,7 @@ class TestCommand:
         assert report == {"ok": True, "users": 2, "transactions": 2, "findings": []}
         call_command("verify_ledger", "--against", str(tmp_path / "anchor"))
 
+    @pytest.mark.usefixtures("one_server")
     def test_fails_and_names_the_row(self, anchor, person, tmp_path, capsys):
         (tmp_path / "anchor").write_text(anchor.getvalue())
         with_all_powers(REWRITE, person)

@@ -8,6 +8,7 @@ import uuid
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.db import connection, transaction
@@ -22,7 +23,7 @@ from accounts.models import ServiceEvent, User
 from accounts.service_keys.registry import ServiceCredential
 from credits import ledger
 from credits.identifiers import uuid7
-from credits.ledger import batch, many_uses, operations, states, verify
+from credits.ledger import batch, many_uses, operations, shards, states, verify
 from credits.ledger.batch import Refusal, Step
 from credits.ledger.calls import Call, request_bytes
 from credits.ledger.posting import sweep_user
@@ -110,8 +111,8 @@ def stories(draw: st.DrawFn) -> tuple[list[Person], list[tuple[int, list[Entry]]
 class Telling:
     """A story on users of its own."""
 
-    def __init__(self, people: list[Person], *, locked: bool) -> None:
-        self.locked = locked
+    def __init__(self, people: list[Person], *, locked: bool = False, apart: bool = False) -> None:
+        self.locked, self.apart = locked, apart
         self.users = [make_user(person) for person in people]
 
     def carry_out(self, number: int, entries: list[Entry]) -> list[Any]:
@@ -125,7 +126,10 @@ class Telling:
             for place, entry in enumerate(entries)
         ]
         steps = view.steps_of(asked, SHOP)
-        results = batch.perform_all([on_the_locked_path(step) for step in steps] if self.locked else steps)
+        with patch.object(shards, "is_distributed", lambda: self.apart):
+            results = batch.perform_all(
+                [on_the_locked_path(step) for step in steps] if self.locked else steps
+            )
         return [
             result.document(None)
             if isinstance(result, Problem)
@@ -204,23 +208,26 @@ def make_user(person: Person) -> uuid.UUID:
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("one_server")
 @settings(max_examples=RUNS, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 @given(story=stories())
-def test_a_story_of_batches_is_the_same_on_both_paths(story):
+def test_a_story_of_batches_is_the_same_on_each_path(story):
+    """Together by one statement, under the lock, and each user apart as on several servers."""
     people, batches = story
     with transaction.atomic():
         clock = Clock()
         FeaturePrice.objects.create(feature="picture", credits=3)
-        one, other = Telling(people, locked=False), Telling(people, locked=True)
+        one, *others = Telling(people), Telling(people, locked=True), Telling(people, apart=True)
         for number, (seconds, entries) in enumerate(batches):
             clock.advance(seconds=seconds)
-            assert one.carry_out(number, entries) == other.carry_out(number, entries)
-            assert one.state() == other.state()
+            answers = one.carry_out(number, entries)
+            assert [other.carry_out(number, entries) for other in others] == [answers] * 2
+            assert [other.state() for other in others] == [one.state()] * 2
         clock.advance(days=40)
-        for user_id in (*one.users, *other.users):
+        for user_id in (user_id for telling in (one, *others) for user_id in telling.users):
             sweep_user(user_id)
             assert not verify.verify_user(user_id).findings
-        assert one.state() == other.state()
+        assert [other.state() for other in others] == [one.state()] * 2
         transaction.set_rollback(True)
 
 
@@ -254,6 +261,7 @@ def statements_of(steps: list[Step]) -> int:
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("one_server")
 class TestTogether:
     def test_uses_of_many_users_are_a_lock_and_one_statement(self):
         users = make_rich(20)

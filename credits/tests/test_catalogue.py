@@ -7,7 +7,7 @@ from django.db import connection, models
 
 from credits.models import CreditLot, CreditTransaction, UserCredit
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("one_server")]
 TABLES = (UserCredit, CreditLot, CreditTransaction)
 SHADOW = "shadow"
 

@@ -97,7 +97,10 @@ class TestVerify:
     def test_names_what_somebody_with_all_powers_changed(self, person, call, tampering, finding):
         ledger.add(user_id=person.pk, amount=100, call=call(description="a gift"))
         ledger.use(user_id=person.pk, amount=30, call=call())
-        execute(f"SET LOCAL session_replication_role = replica; {tampering}; RESET session_replication_role")
+        with transaction.atomic():
+            execute("SET LOCAL session_replication_role = replica")
+            execute(tampering)
+            execute("SET LOCAL session_replication_role = DEFAULT")
 
         found = [row.finding for checked in verify.verify_all() for row in checked.findings]
 

@@ -24,7 +24,12 @@ from credits.ledger.posting import sweep_user
 from credits.models import VERSION, CreditLot, CreditTransaction, UserCredit
 from credits.tests.conftest import Clock
 
-pytestmark = [pytest.mark.django_db, pytest.mark.broken_on_purpose]
+# Tables as they were, and what migrations do with them: they are distributed when all that is done.
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.broken_on_purpose,
+    pytest.mark.usefixtures("one_server"),
+]
 NAMES = ("plain", "expired", "due", "beside", "sound", "debtor", "lapsed", "holding", "erased")
 PEOPLE = {name: UUID(int=number) for number, name in enumerate(NAMES, 1)}
 BROKEN = NAMES[:4]

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -73,7 +74,20 @@ def start_stores(supervisor: Supervisor, slot: Path) -> Mapping[str, str]:
         **{name: value for name, value in os.environ.items() if not name.startswith("DJANGO_")},
         "DATABASE_URL": postgres.url(SUPERUSER, "postgres"),
         "DATABASE_MIGRATE_URL": postgres.url(OWNER, "postgres"),
+        **distributed(os.environ.get("LEDGER_TEST_DATABASE_URL")),
         "REDIS_URL": valkey.url,
+    }
+
+
+def distributed(url: str | None) -> Mapping[str, str]:
+    """The database of tests/distributed_database.py, in the place of the embedded one."""
+    if not url:
+        return {}
+    # What a test's transaction does and sets is done and set on each server, in the same order.
+    options = "-c%20citus.multi_shard_modify_mode%3Dsequential%20-c%20citus.propagate_set_commands%3Dlocal"
+    return {
+        "DATABASE_URL": f"{url}{'&' if '?' in url else '?'}options={options}",
+        "DATABASE_MIGRATE_URL": re.sub("//[^@/]*@", f"//{OWNER}@", url),
     }
 
 

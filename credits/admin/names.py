@@ -1,0 +1,17 @@
+"""Whose the rows of the ledger are, for people."""
+
+from typing import Any
+
+from django.db.models import CharField, OuterRef, QuerySet, Subquery, Value
+
+from accounts.models import User
+from credits.ledger import shards
+
+
+def with_address(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Annotate rows with the address of their user; with none where they are on other servers than users are."""
+    holder = User.objects.filter(pk=OuterRef("holder_id")).values("email")
+    apart = shards.is_distributed()
+    address = Value(None, output_field=CharField()) if apart else Subquery(holder[:1])
+    named: QuerySet[Any] = rows.annotate(address=address)
+    return named

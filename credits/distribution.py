@@ -1,0 +1,187 @@
+"""Distribute the ledger over the servers of a PostgreSQL with the Citus extension: each holder's rows on one of them.
+
+The three tables are cut by holder alike, so whatever is asked of one holder is asked of one server. The function of the
+usual use goes to the server that has the holder; the others are on each, for triggers, constraints and indexes.
+Everything else stays where it is.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection, transaction
+
+from credits.ledger import shards
+
+TABLES = (shards.TABLE, "credits_creditlot", "credits_credittransaction")
+SHARDS = 32
+USE = "SELECT to_regproc('credits_use') IS NOT NULL"
+SERVERS = "SELECT count(*) FROM pg_dist_node WHERE isactive AND shouldhaveshards AND noderole = 'primary'"
+SIZE = "SELECT pg_total_relation_size(%s::regclass)"
+STANDING = """
+SELECT logicalrelid::text FROM pg_dist_partition WHERE logicalrelid = ANY(%s::regclass[]) AND NOT (
+    partmethod = 'h' AND partkey IS NOT NULL AND column_to_column_name(logicalrelid, partkey) = 'holder_id'
+    AND colocationid = (SELECT colocationid FROM pg_dist_partition WHERE logicalrelid = %s::regclass))
+"""
+COUNT_DISTRIBUTED = "SELECT count(*) FROM pg_dist_partition WHERE logicalrelid = ANY(%s::regclass[])"
+FOREIGN_KEYS = """
+SELECT conrelid::regclass::text, conname FROM pg_constraint
+WHERE contype = 'f' AND (conrelid = ANY(%(tables)s::regclass[]) OR confrelid = ANY(%(tables)s::regclass[]))
+"""
+# Each server can only see to it that something is unique where it has all rows that could be alike.
+UNIQUE = """
+SELECT indrelid::regclass::text, indexrelid::regclass::text FROM pg_index
+WHERE indrelid = ANY(%s::regclass[]) AND indisunique AND NOT EXISTS (
+    SELECT FROM pg_attribute WHERE attrelid = indrelid AND attname = 'holder_id' AND attnum = ANY(indkey))
+"""
+PARTITIONED = "SELECT oid::regclass::text FROM pg_class WHERE oid = ANY(%s::regclass[]) AND relkind = 'p'"
+REFERENCE = "SELECT logicalrelid::text FROM pg_dist_partition WHERE partmethod = 'n' AND repmodel = 't'"
+OTHERS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND usename = %s AND pid <> pg_backend_pid() AND usename <> current_user
+"""
+
+# Triggers are refused unless one says that they do not reach beyond their row's server, as none of ours does.
+BEGIN = """
+SET LOCAL citus.enable_unsafe_triggers = on;
+SET LOCAL citus.multi_shard_modify_mode = 'sequential';
+SET LOCAL statement_timeout = 0
+"""
+LOCK = "LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE"
+CUT = """
+SELECT create_distributed_table(%s, 'holder_id', colocate_with := %s, shard_count := CASE WHEN %s THEN %s END)
+"""
+FUNCTIONS = """
+SELECT create_distributed_function(oid::regprocedure) FROM pg_proc
+WHERE pronamespace = 'public'::regnamespace AND starts_with(proname, 'credits_') AND prokind = 'f'
+    AND proname NOT IN ('credits_use', 'credits_erase_texts')
+"""
+# To the server that has the holder: a use by itself, an erasure in the middle of its transaction too. There it runs as
+# the owner, which beside writes of the serving role is refused from here.
+DELEGATE = """
+SELECT create_distributed_function('credits_use'::regproc::regprocedure, 'holder_id', colocate_with := %(table)s),
+    create_distributed_function('credits_erase_texts'::regproc::regprocedure, 'erased_user', colocate_with := %(table)s,
+        force_delegation := true)
+"""
+TRIGGERS = """
+SELECT tgname FROM pg_trigger WHERE tgrelid = %s::regclass AND tgfoid = 'credits_refuse'::regproc AND tgtype & 32 > 0
+"""
+EMPTY = "SELECT truncate_local_data_after_distributing_table(%s::regclass)"
+
+
+class CannotDistribute(Exception):
+    """Hold what stands in the way, each in a sentence."""
+
+    def __init__(self, obstacles: list[str]) -> None:
+        self.obstacles = obstacles
+        super().__init__(" ".join(obstacles))
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table of the ledger, and what is in it."""
+
+    table: str
+    rows: int
+    bytes: int
+
+
+def is_done() -> bool:
+    """Return whether all three tables are distributed by holder, together."""
+    return (
+        _value(shards.EXTENSION) and _value(COUNT_DISTRIBUTED, [*TABLES]) == len(TABLES) and not _standing()
+    )
+
+
+def tables() -> list[Table]:
+    return [Table(name, _value(f"SELECT count(*) FROM {name}"), _value(SIZE, name)) for name in TABLES]  # noqa: S608
+
+
+def servers() -> int:
+    """Return how many servers take rows."""
+    return int(_value(SERVERS))
+
+
+def obstacles(*, serving: str) -> list[str]:
+    """Return what stands in the way, each in a sentence; `serving` is the role of the service, which is stopped."""
+    if not _value(shards.EXTENSION):
+        return ["The Citus extension is not installed in this database."]
+    return [*of_tables(), *_of_servers(), *_of_sessions(serving)]
+
+
+def of_tables() -> Iterator[str]:
+    """Yield what of the tables' own a distributed one cannot have."""
+    if not _value(USE):
+        yield "The database is not up to date: run `manage.py migrate` first."
+    for table, name in _rows(FOREIGN_KEYS, tables=[*TABLES]):
+        yield f"A foreign key is in the way: {name} of {table}."
+    for table, name in _rows(UNIQUE, [*TABLES]):
+        yield f"A unique index of {table} lacks holder_id: {name}."
+    for (table,) in _rows(PARTITIONED, [*TABLES]):
+        yield f"{table} is cut into partitions, which a distributed table of ours is not."
+
+
+def _of_servers() -> Iterator[str]:
+    if not servers():
+        yield "No server takes shards: citus_add_node makes one known."
+    for table in _standing():
+        yield f"{table} is distributed already, and not by holder_id beside {shards.TABLE}."
+    for (table,) in _rows(REFERENCE):
+        yield f"{table} is a reference table already: the ledger is distributed before any."
+
+
+def _of_sessions(serving: str) -> Iterator[str]:
+    if sessions := _value(OTHERS, serving):
+        yield f"{sessions} sessions of {serving} are open: stop the service."
+
+
+def distribute(*, count: int = SHARDS) -> list[Table]:
+    """Cut the tables into that many shards, in one transaction, and return what was moved.
+
+    Raises CannotDistribute where rows are missing afterwards; then nothing has changed.
+    """
+    with transaction.atomic():
+        _run(BEGIN)
+        _run(LOCK.format(", ".join(TABLES)))
+        before = tables()
+        for name in TABLES:
+            first = name == shards.TABLE
+            _run(CUT, name, "none" if first else shards.TABLE, first, count)
+        _run(FUNCTIONS)
+        _run(DELEGATE, table=shards.TABLE)
+        missing = [old.table for old, new in zip(before, tables(), strict=True) if old.rows != new.rows]
+        if missing:
+            raise CannotDistribute([f"Rows of {table} are missing after the move." for table in missing])
+        for name in TABLES:
+            _empty_here(name)
+    shards.is_distributed.cache_clear()
+    return before
+
+
+def _empty_here(table: str) -> None:
+    """Drop the rows that were left here, where nobody looks any more, not even an erasure."""
+    guards = [name for (name,) in _rows(TRIGGERS, table)]
+    for name in guards:
+        _run(f"ALTER TABLE {table} DISABLE TRIGGER {name}")
+    _run(EMPTY, table)
+    for name in guards:
+        _run(f"ALTER TABLE {table} ENABLE TRIGGER {name}")
+
+
+def _standing() -> list[str]:
+    return [table for (table,) in _rows(STANDING, [*TABLES], shards.TABLE)]
+
+
+def _run(statement: str, *values: Any, **named: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, named or values or None)
+
+
+def _rows(query: str, *values: Any, **named: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(query, named or values)
+        return list(cursor.fetchall())
+
+
+def _value(query: str, *values: Any) -> Any:
+    return _rows(query, *values)[0][0]
