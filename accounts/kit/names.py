@@ -17,8 +17,11 @@ _UNWANTED = frozenset({"Cc", "Cs", "Co", "Zl", "Zp"})
 _TURNING = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x2070))))
 # Invisible, and nothing at the end of a name: zero-width space, direction marks, soft hyphen, joiners of words.
 _LOOSE = "\u200b\u200e\u200f\u061c\u2060\ufeff\u00ad"
-# Letters and symbols that are drawn as nothing.
-_EMPTY = frozenset("\u115f\u1160\u3164\uffa0\u2800\U0001d159")
+# Letters and symbols that are drawn as nothing, and the code points that Unicode keeps for more of that kind
+# (Default_Ignorable_Code_Point): new characters, which count as visible, are never among these.
+_EMPTY = frozenset("\u115f\u1160\u3164\uffa0\u2800\U0001d159").union(
+    map(chr, (*range(0xFFF0, 0xFFF9), *range(0xE0000, 0xE1000)))
+)
 _VISIBLE = frozenset("LNPS")
 _MARKS = frozenset({"Mn", "Me"})
 # Tags spell out a flag (UTS 51, 1.4.9) and are refused anywhere else: they carry a text that nobody sees.

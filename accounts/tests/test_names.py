@@ -45,6 +45,7 @@ REFUSED = [
     # Nothing that can be seen.
     " ", "\t\n", "\xa0", "\u3000", "\u200b", "\u200b\u200b", "\u3164", "\uffa0", "\u115f\u1160", "\u2800", "\u200d",
     "\u200f",     "\ufe0f", "\u0301", "\u2800 \u3164", "\u200e\u200f", "\ufeff", "\U000e0100", "\U0001d159", "\xad",
+    "\ufff0", "\ufff8", "\U000e0080", "\U000e0fff",
     # What turns a line around, or hides a text in it.
     "a\u202eb", "a\u202ab", "a\u2066b\u2069", "a\u206fb", "Ada\U000e0041\U000e0064\U000e0061", "\U000e0061",
     "\U000e0001a",     "\U0001f3f4\U000e0067", "a\U000e007f",
