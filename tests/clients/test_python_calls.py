@@ -108,6 +108,15 @@ def test_without_retry_after_pauses_are_short_at_first(client: Client, proxy: Lo
     assert uses(buyer) == 1
 
 
+@pytest.mark.parametrize("said", ["soon", "-1", "Mon, 01 Jan 99999999999 00:00:00 GMT"])
+def test_a_retry_after_that_makes_no_sense_counts_as_none(
+    client: Client, proxy: LossyProxy, buyer: str, said: str
+) -> None:
+    proxy.plan = [Refusal(503, "service_unavailable", {"Retry-After": said})]
+    client.credits.use(user_id=buyer, amount=30)
+    assert uses(buyer) == 1
+
+
 @pytest.mark.parametrize(
     ("refusal", "raised"),
     [

@@ -69,6 +69,13 @@ class TestHelper:
         with pytest.raises(WebhookRefused, match="old"):
             Webhooks(secret).verify(*signed_delivery(secret, "user.deleted", {}, age=age))
 
+    @pytest.mark.parametrize("at", ["", "-1", "1e9", "9" * 13, "9" * 400, "9" * 5000])
+    def test_a_time_that_is_not_one_is_refused(self, at: str) -> None:
+        secret = webhook_secret()
+        body, headers = signed_delivery(secret, "user.deleted", {})
+        with pytest.raises(WebhookRefused, match="old"):
+            Webhooks(secret).verify(body, {**headers, "webhook-timestamp": at})
+
     def test_names_of_headers_come_in_any_case(self) -> None:
         secret = webhook_secret()
         body, headers = signed_delivery(secret, "user.deleted", {})
