@@ -82,24 +82,12 @@ def require_none(customer: str) -> None:
 
     Raises AlreadySubscribed.
     """
-    for session in gateway.list_checkout_sessions(customer=customer, status="open"):
-        if session.get("mode") == "subscription":
-            _expire(session["id"])
+    ending.close_pages(customer, mode="subscription")
     for found in gateway.list_subscriptions(customer=customer):
         if found["status"] == "incomplete":
             gateway.cancel_subscription(subscription=found["id"])
         elif found["status"] not in ENDED_SUBSCRIPTIONS:
             raise AlreadySubscribed
-
-
-def _expire(session: str) -> None:
-    """Close a page of Checkout. If it was paid right now, its subscription is found after this."""
-    try:
-        gateway.expire_checkout_session(session)
-    except BillingUnavailable:
-        raise
-    except BillingRejected:
-        log.info("checkout_was_completed", session=session)
 
 
 def _claim_trial(attempt: Attempt, fingerprint: str) -> None:

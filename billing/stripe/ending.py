@@ -1,4 +1,4 @@
-"""End subscriptions, and take that back.
+"""End subscriptions, and take that back; close the pages on which one could begin, or something be bought.
 
 What would change one later goes first: while a schedule manages it Stripe refuses to end it, and a change that is paid
 for after all would begin a period that nobody wants any more. Each can be repeated until it is done.
@@ -6,9 +6,13 @@ for after all would begin a period that nobody wants any more. Each can be repea
 
 from contextlib import suppress
 
+import structlog
+
 from billing.errors import BillingRejected
 from billing.stripe import gateway, shapes
 from billing.stripe.shapes import ENDED_SUBSCRIPTIONS, Object
+
+log = structlog.get_logger("billing")
 
 
 def at_once(subscription: str) -> Object:
@@ -70,3 +74,17 @@ def drop_pending(found: Object) -> None:
     if found.get("pending_update") and (invoice := shapes.id_of(found.get("latest_invoice"))):
         with suppress(BillingRejected):
             gateway.void_invoice(invoice)
+
+
+def close_pages(customer: str, *, mode: str | None = None) -> None:
+    """Close the customer's open pages of Checkout, of one mode or of all. One that was paid right now stays paid."""
+    for session in gateway.list_checkout_sessions(customer=customer, status="open"):
+        if mode in (None, session.get("mode")):
+            _close_page(session["id"])
+
+
+def _close_page(session: str) -> None:
+    try:
+        gateway.expire_checkout_session(session)
+    except BillingRejected:
+        log.info("checkout_was_completed", session=session)

@@ -76,8 +76,10 @@ def _end_at_period(change: CustomerChange, customer: str) -> None:
     """Unless the user has come back meanwhile."""
     if not User.objects.filter(pk=change.user_id, status=User.Status.PENDING_DELETION).exists():
         return
+    ending.close_pages(customer)
     for found in gateway.list_subscriptions(customer=customer):
-        ending.with_period(found["id"])
+        end = ending.at_once if found["status"] == "incomplete" else ending.with_period
+        end(found["id"])
 
 
 def _end_subscription(change: CustomerChange, customer: str) -> None:

@@ -12,6 +12,7 @@ from accounts.identity import address_change, erasure
 from accounts.models import AddressChange, User
 from billing.models import CustomerChange, CustomerLink, InboxEvent, Payment, Plan, Request
 from billing.stripe import gateway, sdk
+from billing.stripe.shapes import ENDED_SUBSCRIPTIONS
 from billing.stripe_sync import changes, inbox
 from billing.tests.conftest import carry_out, receive
 from tests.fixtures import issue_access_token
@@ -46,6 +47,20 @@ class TestLeaving:
         assert public.with_token(issue_access_token(buyer.user)).delete("/v1/auth/me").status_code == 202
         changes.carry_out()
         assert gateway.retrieve_subscription(session["subscription"])["cancel_at_period_end"] is True
+
+    @pytest.mark.parametrize("plan", ["small", "basic"])
+    def test_no_page_of_checkout_stays_open(self, public, shop, buyer, plan):
+        page = shop.checkout(buyer.id, plan).json()["id"]
+        public.with_token(issue_access_token(buyer.user)).delete("/v1/auth/me")
+        changes.carry_out()
+        assert gateway.retrieve_checkout_session(page)["status"] == "expired"
+
+    def test_what_waits_for_its_first_payment_can_no_longer_be_paid(self, public, shop, buyer):
+        waiting = shop.post("subscriptions", user_id=buyer.id, plan="basic").json()
+        assert waiting["status"] == "incomplete"
+        public.with_token(issue_access_token(buyer.user)).delete("/v1/auth/me")
+        changes.carry_out()
+        assert gateway.retrieve_subscription(waiting["id"])["status"] in ENDED_SUBSCRIPTIONS
 
     def test_who_came_back_before_keeps_it(self, public, stripe, plans, buyer):
         session = buyer.buy(plans["basic"])
