@@ -16,8 +16,8 @@ COLUMNS = (
     "service", "created_at", "refund_of", "hold_id", "feature", "quantity", "unit_price",
 )  # fmt: skip
 ROWS_AT_A_TIME = 1000
-# What a spreadsheet would take for a formula (OWASP, CSV injection).
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# What a spreadsheet would take for a formula (OWASP, CSV injection); the full-width forms count in a Japanese Excel.
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r", "\n")
 
 
 class _Line:

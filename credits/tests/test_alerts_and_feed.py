@@ -231,3 +231,31 @@ class TestCsv:
         assert rows[4]["id"] == str(CreditTransaction.objects.order_by("at")[0].pk)
         own = shop.get(TRANSACTIONS, headers={"Accept": "text/csv"})
         assert b"".join(own.streaming_content).count(b"\n") == 6
+
+    @pytest.mark.parametrize(
+        ("accept", "is_csv"),
+        [
+            ("text/csv", True),
+            ("Text/CSV; charset=utf-8", True),
+            ("text/csv, application/json;q=0.5", True),
+            ("text/csv;q=0.5, application/json", False),
+            ("application/json, text/csv;q=0", False),
+            ("application/json, text/plain, */*", False),
+            ("image/png", False),
+        ],
+    )
+    def test_comes_to_who_prefers_it_to_json(self, shop, verified_user, accept, is_csv):
+        answer = shop.get(TRANSACTIONS, {"user_id": str(verified_user.pk)}, headers={"Accept": accept})
+
+        assert (answer["Content-Type"] == "text/csv; charset=utf-8") is is_csv
+
+    @pytest.mark.parametrize(
+        "first", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"]
+    )
+    def test_defuses_each_character_that_begins_a_formula(self, shop, verified_user, first):
+        add(shop, verified_user, 1, description=f"{first}1+1")
+
+        answer = shop.get(TRANSACTIONS, {"user_id": str(verified_user.pk)}, headers={"Accept": "text/csv"})
+        lines = io.StringIO(b"".join(answer.streaming_content).decode(), newline="")
+
+        assert next(csv.DictReader(lines))["description"] == f"'{first}1+1"

@@ -229,7 +229,7 @@ class Transactions(InternalEndpoint):
         query = self.query(request)
         unposted, rows = _unposted(query), _journal(query, request.auth.service)
         order = ("-at",) if query.user_id else ("-id",)
-        if "text/csv" in request.headers.get("Accept", ""):
+        if request.get_preferred_type(["application/json", "text/csv"]) == "text/csv":
             return _csv(chain(unposted, export.newest_first(rows, order=order)))
         page: Response = self.pages.page(
             rows,
