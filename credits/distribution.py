@@ -125,9 +125,9 @@ def _of_servers() -> Iterator[str]:
     if not servers():
         yield "No server takes shards: citus_add_node makes one known."
     for table in _standing():
-        yield f"{table} is distributed already, and not by holder_id beside {shards.TABLE}."
+        yield f"{table} is already distributed, and not by holder_id beside {shards.TABLE}."
     for (table,) in _rows(REFERENCE):
-        yield f"{table} is a reference table already: the ledger is distributed before any."
+        yield f"{table} is already a reference table: the ledger is distributed before any."
 
 
 def _of_sessions(serving: str) -> Iterator[str]:

@@ -138,7 +138,7 @@ class TestServers:
     def test_a_use_is_handed_to_the_server_that_has_the_user(self, people: list[User]) -> None:
         used = one_statement.use(user_id=people[0].pk, amount=1, call=call())
         assert used is not None
-        values = ["NULL"] * len(one_statement._BINARY)
+        values = ["NULL"] * one_statement.STATEMENT.count("%(")
         values[1] = f"'{people[0].pk}'::uuid"
         plan = "\n".join(line for (line,) in rows(f"EXPLAIN SELECT * FROM credits_use({', '.join(values)})"))
         assert "Citus" in plan

@@ -190,7 +190,7 @@ class TestAnOverfullGrant:
         }
 
     def test_is_not_listed_where_it_has_been(self):
-        with pytest.raises(CommandError, match="migrated already"):
+        with pytest.raises(CommandError, match="already migrated"):
             call_command("verify_ledger", "--before-migrate")
 
     def test_is_reported_and_nobody_else_is(self, migrated):

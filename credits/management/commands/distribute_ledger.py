@@ -49,7 +49,7 @@ class Command(OurCommand):
             )
         with owner_connection():
             if distribution.is_done():
-                self._report("The ledger is distributed already.", dry_run=dry_run, shards=shards, moved=[])
+                self._report("The ledger is already distributed.", dry_run=dry_run, shards=shards, moved=[])
                 return
             obstacles = distribution.obstacles(serving=settings.SERVING_ROLE)
             if obstacles:
