@@ -151,7 +151,7 @@ class TestJson:
 
     @pytest.mark.django_db
     def test_of_an_export_is_not_csv(self, people: None) -> None:
-        with pytest.raises(CommandError, match="one of --csv and --json"):
+        with pytest.raises(CommandError, match="either --csv or --json"):
             call_command("credits", "export", ADA, "--csv", "--json")
 
 
