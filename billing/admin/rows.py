@@ -299,7 +299,7 @@ class InboxEventAdmin(OrderPages, ReadOnlyAdmin):
 
 @admin.register(CustomerChange)
 class CustomerChangeAdmin(BillingAdmin):
-    list_display = ("person", "kind", "created_at", "state", "attempts", "last_error")
+    list_display = ("kind", "person", "created_at", "state", "attempts", "last_error")
     list_filter = ("kind", ("dead_at", admin.EmptyFieldListFilter))
     ordering = ("-id",)
 
