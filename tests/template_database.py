@@ -101,6 +101,36 @@ def use_database(name: str) -> None:
     connection.settings_dict["NAME"] = name
 
 
+@contextmanager
+def another_database(label: str) -> Iterator[str]:
+    """A clone of the template beside this worker's database, which may be changed and is dropped; gives its name."""
+    worker = connection.settings_dict["NAME"]
+    with administration() as cluster:
+        cluster.execute("SELECT pg_advisory_lock(%s)", [LOCK])  # nobody else may clone it at the same time
+        template, name = ensure_template(cluster), f"{worker}_{label}"
+        cluster.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY OWNER {OWNER}')
+        cluster.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
+        try:
+            with instead(name):
+                grant_to_serving_role(connection, role=SERVING)
+            yield name
+        finally:
+            cluster.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@contextmanager
+def instead(name: str) -> Iterator[None]:
+    """In the block the tests' database is this one, for `manage.py migrate` and its like too."""
+    of_worker, of_owner = connection.settings_dict["NAME"], settings.MIGRATION_DATABASE["NAME"]
+    use_database(name)
+    settings.MIGRATION_DATABASE["NAME"] = name
+    try:
+        yield
+    finally:
+        use_database(of_worker)
+        settings.MIGRATION_DATABASE["NAME"] = of_owner
+
+
 @pytest.fixture
 def serving_role(db: None) -> Iterator[None]:
     """The test's statements run as the role that serves: what it may not do is refused."""

@@ -13,6 +13,13 @@ from django.db.backends.utils import CursorWrapper
 OWNED_TABLES = """
 SELECT c.oid::regclass::text FROM pg_class c
 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm') AND pg_has_role(c.relowner, 'USAGE')
+    AND NOT c.relispartition
+"""
+# They are read and written by the name of their table, whose privileges count then.
+OWNED_PARTITIONS = """
+SELECT c.oid::regclass::text FROM pg_class c
+WHERE c.relnamespace = 'public'::regnamespace AND c.relispartition AND c.relkind = 'r'
+    AND pg_has_role(c.relowner, 'USAGE')
 """
 OWNED_SEQUENCES = """
 SELECT c.oid::regclass::text FROM pg_class c
@@ -28,7 +35,7 @@ def grant_to_serving_role(connection: BaseDatabaseWrapper, *, role: str) -> None
     """Makes the privileges of `role` what they should be, in one transaction. Repeating it changes nothing.
 
     Tables in settings.APPEND_ONLY_TABLES get no UPDATE and no DELETE, those in settings.READ_ONLY_TABLES no INSERT
-    either. Nothing gets TRUNCATE, and the role may create nothing, not even a temporary table.
+    either, partitions nothing. Nothing gets TRUNCATE, and the role may create nothing, not even a temporary table.
     """
     quoted = connection.ops.quote_name(role)
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
@@ -48,6 +55,7 @@ def _refuse_creation(cursor: CursorWrapper, role: str) -> None:
 
 def _grant_tables(cursor: CursorWrapper, role: str) -> None:
     _grant(cursor, "TABLE", OWNED_TABLES, "SELECT, INSERT, UPDATE, DELETE", role)
+    _grant(cursor, "TABLE", OWNED_PARTITIONS, "", role)
     for name in settings.APPEND_ONLY_TABLES:
         cursor.execute(f"REVOKE UPDATE, DELETE ON TABLE {name} FROM {role}")
     for name in settings.READ_ONLY_TABLES:
@@ -59,4 +67,5 @@ def _grant(cursor: CursorWrapper, kind: str, owned: str, privileges: str, role: 
     objects = ", ".join(name for (name,) in cursor.fetchall())
     if objects:
         cursor.execute(f"REVOKE ALL ON {kind} {objects} FROM {role}")
-        cursor.execute(f"GRANT {privileges} ON {kind} {objects} TO {role}")
+        if privileges:
+            cursor.execute(f"GRANT {privileges} ON {kind} {objects} TO {role}")

@@ -98,5 +98,8 @@ MIGRATION_DATABASE = _database(
 SERVING_ROLE = str(DATABASES["default"]["USER"])
 APPEND_ONLY_TABLES = ["credits_credittransaction"]
 READ_ONLY_TABLES = ["django_migrations"]
+LEDGER_PARTITIONS = integer(
+    "LEDGER_PARTITIONS"
+)  # at the first migration alone (credits/migrations/0017_partitions.py)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 MIGRATION_MODULES = {"djstripe": "billing.djstripe_migrations"}

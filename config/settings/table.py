@@ -267,6 +267,14 @@ GROUPS = (
                 most=600,
                 unit="seconds",
             ),
+            "LEDGER_PARTITIONS": Whole(
+                about="Into how many hash partitions by holder the first `migrate` cuts journal and lots; 0 or 1: not "
+                "at all. Tables that hold something are cut by `manage.py partition_ledger` "
+                "([when](operations/partitions.md)).",
+                default="0",
+                most=256,
+                unit="partitions",
+            ),
             "DATABASE_PREPARED_STATEMENTS": Switch(
                 default="true",
                 about="`false` behind a PgBouncer before 1.22 that lends connections for a transaction.",

@@ -1,6 +1,6 @@
 """The usual uses of a batch: one statement for all of them, whatever the number of users.
 
-It takes the users for whom all their uses in the list fit, by the conditions of the single use (migration 0017) over
+It takes the users for whom all their uses in the list fit, by the conditions of the single use (migration 0016) over
 their sum. The uses of any other user it leaves, all of them: the locked path
 carries them out in order. The journal is the same either way.
 """

@@ -1,4 +1,4 @@
-"""The usual use: one call of a function of the database, one round trip (migration 0017).
+"""The usual use: one call of a function of the database, one round trip (migration 0016).
 
 It applies when the open grant covers the amount and nothing else wants to happen: the user is not blocked or in debt,
 nothing is due, no alert is crossed, the key is new. Otherwise it changes nothing and the locked path decides. All of it

@@ -5,13 +5,18 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from pytest_django.plugin import DjangoDbBlocker
 
+from accounts.management.commands.migrate import owner_connection
 from accounts.models import User
 from accounts.service_keys import registry
 from credits.ledger import shards, verify
 from credits.ledger.calls import Call, request_bytes
+from credits.partitions import shape
 from credits.tests.by_holder import watched
+from tests.template_database import another_database, instead
 
+PARTITIONS = 4
 # Who may ask without a holder, and about whom. A folder's name stands for all in it.
 FAN_OUTS = {
     "credits/ledger/sweeping.py::due_users": "everybody with something due",
@@ -19,6 +24,7 @@ FAN_OUTS = {
     "credits/ledger/verify.py::": "everybody in the order of their ids, and rows without a balance",
     "credits/management/commands/verify_ledger.py::_to_mend": "everybody, in the tables of the version before",
     "accounts/kit/replica.py::<lambda>": "everybody, for an anchor",
+    "credits/partitions/": "everybody's rows, copied and compared",
     "accounts/upkeep/retention.py::": "everybody who owns something",
     "credits/admin/": "what staff list, and rows by their ids",
     "accounts/admin/": "what staff list, and rows by their ids",
@@ -39,6 +45,27 @@ def _every_statement_names_the_holder() -> Iterator[None]:
     with watched(FAN_OUTS) as found:
         yield
     assert not found
+
+
+@pytest.fixture(scope="session")
+def database_in_partitions(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """Gives the name of a database whose journal and lots are cut into partitions."""
+    with django_db_blocker.unblock(), another_database("parts") as name:
+        with instead(name), owner_connection():
+            for table in shape.TABLES:
+                if not shape.partitions(table):
+                    shape.reshape(table, PARTITIONS)
+        yield name
+
+
+@pytest.fixture(scope="module", params=["whole", "in partitions"])
+def each_shape(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whatever uses it is run twice. `LEDGER_PARTITIONS=4 script/test credits` runs everything in partitions."""
+    if request.param == "whole":
+        yield
+    else:
+        with instead(request.getfixturevalue("database_in_partitions")):
+            yield
 
 
 @pytest.fixture

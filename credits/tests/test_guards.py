@@ -14,6 +14,8 @@ from credits.ledger.calls import Call
 from credits.models import CreditTransaction, UserCredit
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("each_shape")
+
 
 def execute(sql, *parameters):
     with transaction.atomic(), connection.cursor() as cursor:

@@ -10,7 +10,7 @@ from credits.errors import InsufficientCredits
 from credits.ledger.account import Account
 from credits.models import CreditLot, CreditTransaction, UserCredit
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("each_shape")]
 
 
 def journal(user):

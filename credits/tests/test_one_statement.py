@@ -15,7 +15,7 @@ from credits.ledger import one_statement, verify
 from credits.ledger.calls import Call, request_bytes
 from credits.models import CreditTransaction, UserCredit
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("each_shape")]
 
 COLUMNS = [field.attname for field in CreditTransaction._meta.concrete_fields]
 

@@ -1,0 +1,84 @@
+"""Make later migrations of the journal and the lots fit whole tables and partitioned ones.
+
+Columns, checks (NOT VALID, then validated) and constraints are added as ever: PostgreSQL passes them on. It makes and
+drops no index of a partitioned table beside writes, and keeps storage parameters of partitions alone.
+"""
+
+from typing import Any
+
+from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
+from django.db import migrations
+
+from credits.partitions import shape
+from credits.partitions.statements import patiently, run
+
+
+class AddLedgerIndex(AddIndexConcurrently):
+    """Make an index beside writes, on each partition, then for all of them. May be run again after it failed."""
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        model = to_state.apps.get_model(app_label, self.model_name)
+        if not shape.partitions(model._meta.db_table):  # noqa: SLF001 - Django's public name
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+            return
+        self._ensure_not_in_transaction(schema_editor)
+        made = shape.Index(self.index.name, str(self.index.create_sql(model, schema_editor)), None, None)
+        add_to_partitions(model._meta.db_table, made)  # noqa: SLF001 - Django's public name
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        model = from_state.apps.get_model(app_label, self.model_name)
+        if not drop_of_partitions(model._meta.db_table, self.index.name):  # noqa: SLF001
+            super().database_backwards(app_label, schema_editor, from_state, to_state)
+
+
+class RemoveLedgerIndex(RemoveIndexConcurrently):
+    """Drop an index: of partitions in a moment, for which it waits briefly, and again."""
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        model = from_state.apps.get_model(app_label, self.model_name)
+        if not drop_of_partitions(model._meta.db_table, self.name):  # noqa: SLF001
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        index = to_state.models[app_label, self.model_name_lower].get_index_by_name(self.name)
+        again = AddLedgerIndex(self.model_name, index)
+        again.database_forwards(app_label, schema_editor, from_state, to_state)
+
+
+def add_to_partitions(table: str, index: shape.Index) -> None:
+    parts = {f"{index.name}_p{number}": part for number, part in enumerate(shape.partitions(table))}
+    for name in (index.name, *parts):  # of a try that failed
+        patiently(lambda name=name: _drop(name))  # type: ignore[misc]
+    for name, part in parts.items():
+        run(index.statement(part, f"CONCURRENTLY {name}"))
+    run(index.statement(f"ONLY {table}", index.name))
+    for name in parts:
+        run(f"ALTER INDEX {index.name} ATTACH PARTITION {name}")
+
+
+def drop_of_partitions(table: str, name: str) -> bool:
+    """Drop an index of a partitioned table; False where the table is not one."""
+    if not shape.partitions(table):
+        return False
+    patiently(lambda: _drop(name))
+    return True
+
+
+def _drop(name: str) -> None:
+    run("SET lock_timeout = '500ms'")
+    try:
+        run(f"DROP INDEX IF EXISTS {name}")
+    finally:
+        run("RESET lock_timeout")
+
+
+class SetLedgerStorage(migrations.RunPython):
+    """Set storage parameters of a table, or of each of its partitions."""
+
+    def __init__(self, table: str, *, to: str, before: str) -> None:
+        super().__init__(lambda *_: set_storage(table, to), lambda *_: set_storage(table, before))
+
+
+def set_storage(table: str, parameters: str) -> None:
+    for place in shape.partitions(table) or [table]:
+        patiently(lambda place=place: run(f"ALTER TABLE {place} SET ({parameters})"))  # type: ignore[misc]

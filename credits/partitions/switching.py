@@ -1,0 +1,74 @@
+"""Put the partitions in the place of the table: in one short transaction, that nobody's writes are lost in.
+
+Whoever wants the table meanwhile waits for the lock, and then finds the new one by the same name; statements that were
+prepared are planned again. Where the lock is not free soon, everybody goes on first, and it is tried again.
+"""
+
+import time
+
+from django.db import transaction
+
+from credits.partitions import checking, copying, shape
+from credits.partitions.checking import WrongCopy
+from credits.partitions.copying import Work
+from credits.partitions.statements import patiently, run
+
+MOST_UNDER_LOCK = 5_000  # notes: a fraction of a second
+
+
+class TooMuch(Exception):
+    """More was written than can be copied under the lock in a moment."""
+
+
+def without_pause(work: Work) -> None:
+    """Copy what was noted until hardly anything is left."""
+    while checking.catch_up(work) > MOST_UNDER_LOCK // 10:
+        pass
+
+
+def switch(work: Work) -> float:
+    """Switch, and return for how many seconds nobody could read or write the table. Raises WrongCopy."""
+    # A vacuum of the old table would be waited for; one that runs is cancelled by this.
+    run("SET lock_timeout = '3s'")
+    patiently(lambda: run(f"ALTER TABLE {work.source} SET (autovacuum_enabled = off)"))
+    while True:
+        without_pause(work)
+        try:
+            return patiently(lambda: _switch(work))
+        except TooMuch:
+            continue
+
+
+@transaction.atomic
+def _switch(work: Work) -> float:
+    run("SET LOCAL lock_timeout = '300ms'")
+    run("SET LOCAL statement_timeout = '800ms'")
+    if {f"{index.name}_new" for index in shape.indexes(work.source)} != {
+        index.name for index in shape.indexes(work.beside)
+    }:
+        raise WrongCopy(f"{work.source} has got other indexes since this was begun: --abandon.")
+    statements = [
+        work.sql("DROP TRIGGER {trigger} ON {source}"),
+        work.sql("DROP FUNCTION {function}()"),
+        *shape.exchanging(work.source, work.beside, work.before),
+    ]
+    began = time.monotonic()
+    run(f"LOCK TABLE {work.source} IN ACCESS EXCLUSIVE MODE")
+    if checking.catch_up(work, most=MOST_UNDER_LOCK) == MOST_UNDER_LOCK:
+        raise TooMuch
+    shape.exchange(statements)
+    copying.mark(work, "drop")
+    return time.monotonic() - began
+
+
+def drop(work: Work) -> None:
+    """Drop the table of before, with everything that served to leave it."""
+    patiently(lambda: _drop(work))
+
+
+@transaction.atomic
+def _drop(work: Work) -> None:
+    run("SET LOCAL lock_timeout = '500ms'")
+    shape.drop(work.source, work.before)
+    run(f"DROP TABLE IF EXISTS {work.changes}")
+    copying.forget(work)
