@@ -12,6 +12,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "script" / "lib")]
 
 import as_shipped  # noqa: E402
 import contention  # noqa: E402
+import cut_ledger  # noqa: E402
 import event_deliveries  # noqa: E402
 import full_database  # noqa: E402
 import full_disk  # noqa: E402
@@ -47,6 +48,7 @@ LONGER = {  # what grows with what is asked for
     "F22": 600,
     "F25": 600,
     "F27": 600 + int(60 * as_shipped.WATCHED),
+    "F29": 420 + cut_ledger.ROWS // 2000,
 }
 
 Fault = Callable[[Instance, MailSink, Verdict], None]
@@ -81,6 +83,7 @@ FAULTS: dict[str, Fault] = {
     "F25": lost_pooler.killed_and_started,
     "F26": lagging_replica.lags_goes_and_returns,
     "F27": as_shipped.compose_by_hand,
+    "F29": cut_ledger.killed_and_resumed,
 }
 
 
