@@ -237,6 +237,8 @@ class TestCsv:
         [
             ("text/csv", True),
             ("Text/CSV; charset=utf-8", True),
+            ("text/csv;charset=UTF-8;header=present", True),
+            ("text/csv, */*", True),
             ("text/csv, application/json;q=0.5", True),
             ("text/csv;q=0.5, application/json", False),
             ("application/json, text/csv;q=0", False),

@@ -229,7 +229,7 @@ class Transactions(InternalEndpoint):
         query = self.query(request)
         unposted, rows = _unposted(query), _journal(query, request.auth.service)
         order = ("-at",) if query.user_id else ("-id",)
-        if request.get_preferred_type(["application/json", "text/csv"]) == "text/csv":
+        if _prefers_csv(request):
             return _csv(chain(unposted, export.newest_first(rows, order=order)))
         page: Response = self.pages.page(
             rows,
@@ -300,6 +300,13 @@ def _matches(row: CreditTransaction, query: Any) -> bool:
         and (query.since is None or row.at >= query.since)
         and (query.until is None or row.at < query.until)
     )
+
+
+def _prefers_csv(request: ServiceRequest) -> bool:
+    """Tell whether `Accept` names CSV before JSON. Parameters such as a charset count for nothing."""
+    ranges = (f"{one.main_type}/{one.sub_type}" for one in request.accepted_types)
+    known = {"text/csv", "text/*", "application/json", "application/*", "*/*"}
+    return next((one for one in ranges if one in known), "").startswith("text/")
 
 
 def _csv(rows: Iterable[CreditTransaction]) -> StreamingHttpResponse:
