@@ -56,5 +56,5 @@ def patiently(attempt: Callable[[], Result]) -> Result:
                 raise
             time.sleep(random.uniform(0.3, 1) * min(LONGEST_PAUSE, 0.3 + tried / 10))  # noqa: S311
     raise NeverFree(
-        "A session has held a lock on the table for too long: pg_stat_activity shows which. End it, then run this again."
+        "The table has been locked for too long: pg_stat_activity shows by which session. Run it again later."
     )
