@@ -4,7 +4,9 @@ A cursor of psycopg's, in one of Django's, takes twice the time of the whole rou
 are Django's either way.
 """
 
+import threading
 import uuid
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -32,6 +34,7 @@ class Prepared:
         self._name, self._encoders = name.encode(), encoders
         self._numbered = (statement % {one: f"${place}" for place, one in enumerate(encoders, 1)}).encode()
         self._formats = [Format.BINARY] * len(encoders)
+        self._thread = threading.local()
 
     def one(self, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """Run it on the default database. Raises what a cursor would."""
@@ -47,6 +50,8 @@ class Prepared:
     def _run(self, connection: Connection, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """Prepare it where the connection does not know it: is new, or psycopg has dropped all that was prepared."""
         libpq = connection.pgconn
+        if self._is_new_to(connection):
+            libpq.prepare(self._name, self._numbered)
         given: Any = [encode(values[name]) for name, encode in self._encoders.items()]  # None is null
         result = libpq.exec_prepared(self._name, given, self._formats, result_format=Format.BINARY)
         if result.error_field(DiagnosticField.SQLSTATE) == _UNKNOWN_STATEMENT:
@@ -61,6 +66,14 @@ class Prepared:
         loading = Transformer(connection)
         loading.set_pgresult(result)
         return loading.load_row(0, tuple)
+
+    def _is_new_to(self, connection: Connection) -> bool:
+        """Return whether this thread runs it on this connection for the first time: the server logs what is unknown."""
+        known = getattr(self._thread, "connection", None)
+        if known is not None and known() is connection:
+            return False
+        self._thread.connection = weakref.ref(connection)
+        return True
 
 
 def _may_skip_the_cursor(database: BaseDatabaseWrapper) -> bool:

@@ -1,5 +1,6 @@
 """Statements that go past the cursor answer, fail and recover as if they had not."""
 
+import sys
 import uuid
 from datetime import timedelta
 
@@ -45,6 +46,21 @@ def test_is_prepared_again_where_the_connection_has_forgotten_it():
     assert ECHO.one(VALUES) == ROW
     connection.connection.execute("DEALLOCATE ALL")
     assert ECHO.one(VALUES) == ROW
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="libpq's trace is read on Linux alone")
+def test_a_new_connection_is_asked_for_nothing_that_it_does_not_know(tmp_path):
+    """Its server would write an error into its log."""
+    connection.ensure_connection()
+    with (tmp_path / "trace").open("w+") as trace:
+        connection.connection.pgconn.trace(trace.fileno())
+        for _ in range(2):
+            assert ECHO.one(VALUES) == ROW
+        connection.connection.pgconn.untrace()
+        said = (tmp_path / "trace").read_text()
+    assert said.count("\tParse\t") == 1
+    assert said.count("\tExecute\t") == 2
+    assert "ErrorResponse" not in said
 
 
 def test_in_a_transaction_and_where_somebody_watches_a_cursor_is_used():
