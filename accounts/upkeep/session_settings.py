@@ -22,6 +22,8 @@ KNOWS_PREPARED_STATEMENTS = (
 _OF_DJANGO = frozenset({"context", "cursor_factory", "prepare_threshold"})  # the rest is libpq's
 _OF_A_SESSION = frozenset({"options", "target_session_attrs"})
 _PATIENCE = 2
+# Asked first, so that the server's log has no error where a role only migrates.
+_MIGHT = "SELECT rolsuper OR rolcreaterole OR rolname = %s FROM pg_roles WHERE rolname = current_user"
 
 
 def give_to_role(database: BaseDatabaseWrapper, *, role: str) -> bool:
@@ -32,6 +34,9 @@ def give_to_role(database: BaseDatabaseWrapper, *, role: str) -> bool:
     quoted = database.ops.quote_name(role)
     try:
         with transaction.atomic(using=database.alias), database.cursor() as cursor:
+            cursor.execute(_MIGHT, [role])
+            if cursor.fetchone() != (True,):
+                return False
             for name, value in settings.SESSION_SETTINGS.items():
                 cursor.execute(f"ALTER ROLE {quoted} SET {name} = '{value}'")
     except ProgrammingError as error:
