@@ -109,7 +109,7 @@ class TestCommand:
         lines = capsys.readouterr().out.splitlines()
         assert lines == ["1 users, 1 transactions, 0 findings"] * 2
 
-        with pytest.raises(CommandError, match="no user"):
+        with pytest.raises(CommandError, match="not found"):
             call_command("verify_ledger", "nobody@example.test")
         (tmp_path / "junk").write_text("{}\n")
         with pytest.raises(CommandError, match="not an anchor"):
