@@ -53,6 +53,10 @@ WHERE contype = 'f' AND confrelid = %(table)s::regclass AND conrelid <> confreli
 UNION SELECT 'publication ' || pubname FROM pg_publication_rel JOIN pg_publication p ON p.oid = prpubid
 WHERE prrelid = %(table)s::regclass
 """
+USE = """
+SELECT oid::regprocedure::text FROM pg_proc
+WHERE proname = 'credits_use' AND pronamespace = 'public'::regnamespace
+"""
 SEQUENCE = "SELECT pg_get_serial_sequence(%s, 'id')"
 
 
@@ -148,6 +152,23 @@ def exchanging(table: str, beside: str, before: str) -> Iterator[str]:
     yield f"ALTER TABLE {beside} RENAME TO {table}"
     for name in names:
         yield f"ALTER INDEX {name}_new RENAME TO {name}"
+    if table == JOURNAL:
+        yield from _planning(partitioned=bool(partitions(beside)))
+
+
+def _planning(*, partitioned: bool) -> Iterator[str]:
+    """Yield what has a use keep its plans. PostgreSQL takes one for all partitions to read all of them, which it does
+    not, and would make a new one for each use.
+    """
+    for function in column(USE):
+        word = "SET plan_cache_mode = force_generic_plan" if partitioned else "RESET plan_cache_mode"
+        yield f"ALTER FUNCTION {function} {word}"
+
+
+def keep_plans() -> None:
+    """Say it again, for a migration that has replaced the function of a use, and its settings with it."""
+    for statement in _planning(partitioned=bool(partitions(JOURNAL))):
+        run(statement)
 
 
 def _granting(like: str, to: str, *, kind: str = "") -> Iterator[str]:

@@ -37,6 +37,7 @@ from tests.template_database import SERVING, another_database, instead
 
 pytestmark = pytest.mark.django_db(transaction=True)
 COUNT = 3
+USES = 8
 
 
 @pytest.fixture
@@ -572,48 +573,45 @@ def options(table: str) -> list[Any]:
     ]
 
 
+# Into a table, by whatever way.
+LOOKS = """
+SELECT (pg_stat_get_xact_numscans(%s::regclass)
+    + (SELECT sum(pg_stat_get_xact_numscans(indexrelid)) FROM pg_index WHERE indrelid = %s::regclass))::int
+"""
+
+
 @pytest.mark.usefixtures("own")
 class TestPlan:
-    @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
-    def test_a_spend_looks_into_one_partition(self, mode: str) -> None:
-        cut()
-        [user] = people(1)
-        values: dict[str, Any] = {
-            "id": uuid.uuid4(), "holder_id": user.pk, "amount": 1, "service": "shop", "key": "planned", "digest": b"d",
-            "salt": None, "description": None, "reference": None, "metadata": None, "feature": None, "quantity": None,
-            "unit_price": None,
-        }  # fmt: skip
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL plan_cache_mode = {mode}")
-            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {one_statement.STATEMENT}", values)
-            [(plan,)] = cursor.fetchall()
-        assert len(read_by(plan[0]["Plan"])) == 1
-
-    def test_eight_keep_the_plan_of_a_spend_where_pages_are_not_dear(self) -> None:
-        cut(number=8)
-        [user] = people(1)
-        execute("SET random_page_cost = 1.1")
-        for _ in range(8):
-            assert one_statement.use(user_id=user.pk, amount=1, call=shop())
-        assert found("SELECT generic_plans > 0 FROM pg_prepared_statements WHERE name = 'credits_use'") == [
-            True
-        ]
-        connection.close()
-
-    def test_a_spend_locks_one_partition(self) -> None:
+    def test_a_use_looks_into_one_partition_and_writes_there(self) -> None:
         cut()
         [user] = people(1)
         with transaction.atomic():
-            assert one_statement.use(user_id=user.pk, amount=1, call=shop())
-            locked = found(
-                "SELECT DISTINCT relation::regclass::text FROM pg_locks JOIN pg_class ON pg_class.oid = relation "
-                "WHERE pid = pg_backend_pid() AND relispartition AND relkind = 'r'"
-            )
-        assert len(locked) == 1
+            for _ in range(USES):  # after five PostgreSQL might keep one plan for all values
+                assert one_statement.use(user_id=user.pk, amount=1, call=shop())
+            parts = shape.partitions("credits_credittransaction")
+            looks = [found(LOOKS, part, part)[0] for part in parts]
+            written = [
+                found("SELECT pg_stat_get_xact_tuples_inserted(%s::regclass)", part)[0] for part in parts
+            ]
+        assert max(looks) >= USES
+        assert max(written) >= USES
+        assert sorted(looks)[:-1] == sorted(written)[:-1] == [0] * (COUNT - 1)
+        assert looks.index(max(looks)) == written.index(max(written))
 
+    def test_a_use_keeps_its_plans_in_partitions_alone(self) -> None:
+        settings = (
+            "SELECT coalesce(array_to_string(proconfig, ' '), '') FROM pg_proc WHERE proname = 'credits_use'"
+        )
+        assert found(settings) == [""]
+        cut()
+        assert found(settings) == ["plan_cache_mode=force_generic_plan"]
+        reshape(0)
+        assert found(settings) == [""]
 
-def read_by(step: dict[str, Any]) -> set[str]:
-    """Return the partitions that a plan has looked into."""
-    name = step.get("Relation Name", "")
-    own = {name} if "_p" in name and step["Actual Loops"] else set()
-    return own.union(*map(read_by, step.get("Plans", [])))
+    def test_a_migration_that_replaces_the_function_can_say_so_again(self) -> None:
+        cut()
+        execute("ALTER FUNCTION credits_use RESET ALL")
+        with owner_connection():
+            shape.keep_plans()
+        query = "SELECT array_to_string(proconfig, ' ') FROM pg_proc WHERE proname = 'credits_use'"
+        assert found(query) == ["plan_cache_mode=force_generic_plan"]
