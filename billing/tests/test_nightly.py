@@ -95,7 +95,7 @@ class TestWhatIsFound:
         CustomerLink.objects.filter(pk=buyer.id).delete()
         call_command("reconcile_stripe", "--since", "2h")
         told = capsys.readouterr().out
-        assert "Payments of strangers" in told
+        assert "Payments by unknown customers" in told
         assert "0 payments corrected, 0 could not be settled." in told
 
 
