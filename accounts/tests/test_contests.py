@@ -165,7 +165,7 @@ class TestWords:
         token = reset_link(public)
         shown = public.get(f"/v1/auth/password-reset?token={token}").content.decode()
         assert "a***@e***.com" in shown
-        assert "its address before, <strong>m***@e***.example</strong>, can take it back" in shown
+        assert "its previous address, <strong>m***@e***.example</strong>, can take it back" in shown
         assert "Not your account?" in shown
         assert "bank" not in shown
         assert post(public, "password-reset", token=token, new_password=OTHER_PASSWORD).status_code == 204

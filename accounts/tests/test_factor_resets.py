@@ -78,20 +78,20 @@ class TestReset:
         assert str(ada.pk) in reset("list")
         assert json.loads(reset("cancel", EMAIL, "--json"))["cancelled"] is True
         assert reset("list").strip() == "None."
-        with pytest.raises(CommandError, match="no reset"):
+        with pytest.raises(CommandError, match="No reset is pending"):
             reset("cancel", EMAIL)
 
     def test_is_refused(self, ada, make_user):
         make_user("bare@example.com")
         for arguments, why in (
             (("order", EMAIL), "reason"),
-            (("order", "nobody@example.com", "--reason", "x"), "no user"),
+            (("order", "nobody@example.com", "--reason", "x"), "not found"),
             (("order", "bare@example.com", "--reason", "x"), "no second factor"),
         ):
             with pytest.raises(CommandError, match=why):
                 reset(*arguments)
         reset("order", EMAIL, "--reason", "x")
-        with pytest.raises(CommandError, match="under way"):
+        with pytest.raises(CommandError, match="already pending"):
             reset("order", EMAIL, "--reason", "x")
 
     def test_is_void_at_another_address(self, ada):
