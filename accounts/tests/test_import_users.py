@@ -152,9 +152,9 @@ class TestImport:
         before = User.objects.get().password
         lines = [{"email": f"user{number}@example.com"} for number in range(1200)]
         assert run({"email": EMAIL, "password_hash": HASHES["argon2"]}, *lines[:600]).startswith(
-            "600 imported, 1 there"
+            "600 imported, 1 already present"
         )
-        assert run(*lines, lines[0]).startswith("600 imported, 601 there")
+        assert run(*lines, lines[0]).startswith("600 imported, 601 already present")
         assert User.objects.get(email=EMAIL).password == before
         assert AuditEvent.objects.filter(type="user_imported").count() == 1200
 

@@ -118,6 +118,6 @@ class TestRefuseRegistration:
         assert f'value="{token}"' in page.content.decode()
         assert User.objects.get().email == EMAIL
         answer = public.post("/v1/auth/refuse-registration", f"token={token}", content_type=FORM)
-        assert (answer.status_code, "erased" in answer.content.decode()) == (200, True)
+        assert (answer.status_code, "is deleted" in answer.content.decode()) == (200, True)
         answer = public.post("/v1/auth/refuse-registration", f"token={token}", content_type=FORM)
         assert (answer.status_code, "didn't work" in answer.content.decode()) == (400, True)
