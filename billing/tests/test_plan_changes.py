@@ -179,7 +179,7 @@ class TestNow:
         assert [mail.subject for mail in mailoutbox][1:] == [
             "Your subscription was renewed", "Your plan changes",
         ]  # fmt: skip
-        assert "Your plan is Pro now." in mailoutbox[2].body
+        assert "Your plan is now Pro." in mailoutbox[2].body
 
     def test_a_user_that_may_not_buy_changes_nothing(self, stripe, subscriber):
         User.objects.filter(pk=subscriber.user.pk).update(status="suspended")
