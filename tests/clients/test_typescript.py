@@ -269,7 +269,7 @@ def codes(mails: Path, email: str) -> list[str]:
 
 class TestFrontEnd:
     def test_from_signing_up_to_signing_out(self, person: SimpleNamespace, mails: Path) -> None:
-        email = "ada@example.com"
+        email = "newcomer@example.com"  # the mails of others are there too
         person.does("signUp", email=email)
         eventually(lambda: codes(mails, email), "the mail with the code")
         (code,) = codes(mails, email)
