@@ -16,6 +16,7 @@ from greeting import greeting
 from noise import is_noise
 
 ROOT = Path(__file__).parents[1]
+PINNED = re.compile(r"^([\w.-]+)==([^\s;]+)", re.MULTILINE)
 ENVIRONMENT = {
     "PORT": "9000",
     "INTERNAL_PORT": "9001",
@@ -136,3 +137,15 @@ def test_the_comment_of_a_script_is_its_help(script: str) -> None:
 def test_production_keeps_writing_json(capfd: pytest.CaptureFixture[str]) -> None:
     structlog.get_logger("anything").warning("kept")
     assert json.loads(capfd.readouterr().out.splitlines()[-1])["event"] == "kept"
+
+
+def test_lock_files_that_are_installed_together_agree() -> None:
+    """Else nothing can be installed on a machine that has nothing yet."""
+    pinned: dict[str, set[str]] = {}
+    for name in ("", "-dev", "-embedded", "-google", "-demo"):
+        found: dict[str, set[str]] = {}
+        for package, version in PINNED.findall((ROOT / f"requirements{name}.txt").read_text()):
+            found.setdefault(package, set()).add(version)
+        assert {one for one in found if pinned.get(one, found[one]) != found[one]} == set()
+        pinned |= found
+    assert len(pinned) > 150
