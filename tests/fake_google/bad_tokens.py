@@ -127,7 +127,7 @@ def forgeries(google: Provider, claims: dict[str, Any]) -> Iterator[tuple[str, s
     )
     yield "an unknown crit", google.forge(claims, header={"crit": ["x"], "x": 1})
     yield "no signature", f"{header}.{payload}."
-    yield "a flipped bit", f"{header}.{payload}.{'A' if signature[9] != 'A' else 'B'}{signature[1:]}"
+    yield "a flipped bit", f"{header}.{payload}.{'A' if signature[0] != 'A' else 'B'}{signature[1:]}"
     yield "other claims", f"{header}.{encoded({**claims, 'sub': '601'})}.{signature}"
     yield "claims a list", f"{header}.{encoded(['x'])}.{signature}"
     yield "a deep header", f"{encoded(b'[' * 3000)}.{payload}.{signature}"
