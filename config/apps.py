@@ -7,7 +7,7 @@ class ProjectConfig(AppConfig):
     name = "config"
 
     def ready(self) -> None:
-        """Load the Celery application, so that `shared_task` finds it. Not before: whoever reads a setting, a version
-        or the names of commands pays nothing for it.
+        """Load the Celery application, so that `shared_task` finds it. Not before: reading a setting, a version
+        or the names of commands needs none of it.
         """
         from config import celery  # noqa: F401

@@ -134,7 +134,7 @@ def _begin(work: Work) -> None:
         type=work.key,
     ))  # fmt: skip
     run(work.sql(NOTE))
-    # Whoever was waited for has written; whatever comes later is noted, so this is where the copy ends.
+    # The writers that were waited for have written; all later writes are noted, so the copy ends here.
     lowest = str(least(work.source))
     until = value(work.sql(LAST, least="%s"), [lowest])
     run(
