@@ -102,25 +102,29 @@ def from_one_account(instance: Instance, _sink: MailSink, report: Report) -> Non
 
 def from_one_network(instance: Instance, _sink: MailSink, report: Report) -> None:
     """One address, an account for each connection."""
-    here, persons = f"198.51.100.{random.randrange(1, 255)}", instance.people(CONNECTIONS)
-    callers = [people.caller(instance, address=here) for _ in persons]
+    persons = instance.people(CONNECTIONS)
     tokens = [people.bearer(people.login(instance, person)) for person in persons]
     links = _reset_links(instance, instance.people(100))
-    pairs = list(zip(callers, persons, tokens, strict=True))
     floods = {
         "login": [
             partial(caller.post, "/v1/auth/login", {"email": one.email, "password": one.password})
-            for caller, one, _ in pairs
+            for caller, one in zip(_office(instance), persons, strict=True)
         ],
         "reauthenticate": [
             partial(caller.post, "/v1/auth/reauthenticate", {"password": one.password}, token)
-            for caller, one, token in pairs
+            for caller, one, token in zip(_office(instance), persons, tokens, strict=True)
         ],
-        "register": [partial(_register, caller) for caller in callers],
-        "reset": [partial(_reset, caller, links) for caller in callers],
+        "register": [partial(_register, caller) for caller in _office(instance)],
+        "reset": [partial(_reset, caller, links) for caller in _office(instance)],
     }
     for name, flood in floods.items():
         _judge(instance, name, flood, report)
+
+
+def _office(instance: Instance) -> list[Caller]:
+    """Return devices behind one address, whose limits no flood before has used up."""
+    here = f"198.51.{random.randrange(100, 255)}.{random.randrange(1, 255)}"
+    return [people.caller(instance, address=here) for _ in range(CONNECTIONS)]
 
 
 def _register(caller: Caller) -> Answer:
