@@ -23,7 +23,6 @@ from credits.ledger.calls import Call, request_bytes
 from credits.ledger.posting import retried
 from credits.models import AdjustmentRequest, CreditTransaction
 
-LARGEST = 10**12  # credits, of one adjustment
 OF_ONES_OWN = "You cannot adjust your own balance."
 
 

@@ -27,6 +27,7 @@ from accounts import approvals
 from credits.identifiers import uuid7
 
 BALANCE_LIMIT = 2**53 - 1  # what every JSON reader holds exactly (RFC 8259, 6)
+LARGEST_AMOUNT = 10**12  # credits of one request, price or grant
 VERSION = 2  # by which rows are chained that are written now
 FOREVER = datetime.max.replace(tzinfo=UTC)
 
@@ -343,7 +344,9 @@ class FeaturePrice(models.Model):
 
     class Meta:
         constraints = (
-            models.CheckConstraint(condition=Q(credits__gte=1, credits__lte=10**12), name="price_range"),
+            models.CheckConstraint(
+                condition=Q(credits__gte=1, credits__lte=LARGEST_AMOUNT), name="price_range"
+            ),
         )
 
     def __str__(self) -> str:

@@ -19,11 +19,10 @@ from accounts import audit
 from accounts.audit import Event
 from accounts.events import addresses, feed
 from accounts.events.addresses import AddressRefused
-from accounts.kit import sealing
+from accounts.kit import names, sealing
 from accounts.models import EventDelivery, EventSubscription, ServiceEvent
 
 SECRET_BYTES = 32
-NAME_FORM = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 TYPE_FORM = re.compile(r"[a-z]+\.[a-z_]+")
 
 
@@ -56,7 +55,7 @@ def mark_of_newest(subscription: EventSubscription) -> str:
 @transaction.atomic
 def create(*, name: str, url: str, types: Collection[str], actor: str, reason: str = "") -> Issued:
     """Events from now on are sent to `url`; all of them where no types are named. Raises SubscriptionRefused."""
-    if not NAME_FORM.fullmatch(name):
+    if not names.OPERATORS.fullmatch(name):
         raise SubscriptionRefused(
             "A name starts with a letter from a to z, followed by up to 39 of a-z, 0-9, - and _."
         )

@@ -13,11 +13,10 @@ from django.db.models.functions import Now
 
 from accounts import audit
 from accounts.audit import Event
-from accounts.kit import base64url
+from accounts.kit import base64url, names
 from accounts.models import FrontEndKey
 
 ID_FORM = re.compile(r"[0-9a-f]{12}")
-NAME_FORM = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 
 
 class KeyRefused(Exception):
@@ -35,7 +34,7 @@ class MadeKey(NamedTuple):
 @transaction.atomic
 def make(*, name: str, actor: str) -> MadeKey:
     """Make a key for a front end's server. Those that it has stay good, so that they rotate. Raises KeyRefused."""
-    if not NAME_FORM.fullmatch(name):
+    if not names.OPERATORS.fullmatch(name):
         raise KeyRefused(
             f"{name!r} is not a valid name: a letter from a to z, then up to 39 of a-z, 0-9, - and _."
         )

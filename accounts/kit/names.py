@@ -7,6 +7,7 @@ error.
 import re
 import unicodedata
 
+OPERATORS = re.compile(r"[a-z][a-z0-9_-]{0,39}")  # what they call services, subscriptions, front ends
 LONGEST = 100
 MOST_COMPOSED = 4  # characters that normalization makes one of, at most
 MOST_MARKS = 8  # on one letter: languages need fewer, and a tower of them covers the lines above

@@ -13,9 +13,10 @@ from django.db.models.functions import Now
 
 from accounts import audit
 from accounts.audit import Event
+from accounts.kit import names
 from accounts.models import Service, ServiceKey
 from accounts.service_keys import form
-from accounts.service_keys.registry import NAME_FORM, SCOPES, from_environment
+from accounts.service_keys.registry import SCOPES, from_environment
 
 LONGEST_LIFE_DAYS = 3650
 LARGEST_BUDGET = 10**12
@@ -111,7 +112,7 @@ def revoke(*, key_id: str, actor: str, reason: str = "") -> bool:
 def _check_name(name: str) -> None:
     if name in Service.RESERVED:
         raise KeyRefused(f"{name!r} is reserved: the product itself writes under this name.")
-    if not NAME_FORM.fullmatch(name):
+    if not names.OPERATORS.fullmatch(name):
         raise KeyRefused(
             f"{name!r} is not a valid service name: a letter from a to z, then up to 39 of a-z, 0-9, - and _."
         )

@@ -6,7 +6,6 @@ everywhere within a second.
 """
 
 import hmac
-import re
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from accounts.kit import names
 from accounts.models import Service, ServiceKey
 from accounts.service_keys import form
 
@@ -36,7 +36,6 @@ SCOPES = frozenset(
         "events:read",
     }
 )
-NAME_FORM = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 REFRESH_SECONDS = 0.5
 LAST_USE_SECONDS = 60
 
@@ -127,7 +126,7 @@ def from_environment(value: str) -> Iterator[ServiceCredential]:
         key_id = form.key_id(text)
         if key_id is None:
             raise _malformed(number, "its key is malformed; name=key:scope[,scope...] is expected")
-        if name in Service.RESERVED or not NAME_FORM.fullmatch(name):
+        if name in Service.RESERVED or not names.OPERATORS.fullmatch(name):
             raise _malformed(number, "its name cannot be that of a service")
         scopes = SCOPES if scope_list == "*" else frozenset(scope_list.split(","))
         if scopes - SCOPES:

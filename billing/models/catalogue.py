@@ -9,9 +9,9 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from billing.errors import PlanNotFound
+from credits.models import LARGEST_AMOUNT
 
 STRIPE_ID = 255  # the longest that Stripe promises, of columns that hold an id of its
-LARGEST_GRANT = 10**12
 
 
 class Plan(models.Model):
@@ -78,7 +78,7 @@ class Plan(models.Model):
     class Meta:
         constraints = (
             models.CheckConstraint(
-                condition=Q(credits__gte=0, credits__lte=LARGEST_GRANT), name="plan_credits_range"
+                condition=Q(credits__gte=0, credits__lte=LARGEST_AMOUNT), name="plan_credits_range"
             ),
             models.CheckConstraint(
                 condition=Q(credits__gte=1) | Q(active=False), name="plan_that_gives_nothing_is_not_sold"
@@ -92,7 +92,7 @@ class Plan(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(trial_credits__isnull=True)
-                | Q(trial_credits__gte=0, trial_credits__lte=LARGEST_GRANT, trial_days__isnull=False),
+                | Q(trial_credits__gte=0, trial_credits__lte=LARGEST_AMOUNT, trial_days__isnull=False),
                 name="plan_trial_credits_range",
             ),
             models.CheckConstraint(

@@ -17,18 +17,17 @@ from accounts.approvals import DecisionRefused
 from accounts.kit.problems import Problem
 from accounts.models import User
 from credits import adjustments
-from credits.adjustments import LARGEST
 from credits.admin.holds import LedgerForm
 from credits.errors import explained
 from credits.ledger import balance
-from credits.models import AdjustmentRequest
+from credits.models import LARGEST_AMOUNT, AdjustmentRequest
 
 
 class AdjustmentForm(LedgerForm):
     """Check the shape only."""
 
     amount = forms.IntegerField(
-        min_value=-LARGEST, max_value=LARGEST, widget=UnfoldAdminIntegerFieldWidget,
+        min_value=-LARGEST_AMOUNT, max_value=LARGEST_AMOUNT, widget=UnfoldAdminIntegerFieldWidget,
         help_text="Whole credits: 50 gives fifty, -50 takes fifty",
     )  # fmt: skip
 

@@ -15,11 +15,11 @@ from accounts.service_keys.registry import ServiceCredential
 from accounts.tiers import ServiceRequest, idempotency_key
 from credits.ledger.budgets import Budget
 from credits.ledger.calls import Call, request_bytes
-from credits.models import TransactionType
+from credits.models import LARGEST_AMOUNT, TransactionType
 
 METADATA_BYTES = 4096
 
-Credits = Annotated[int, Meta(ge=1, le=10**12, description="Whole credits.")]
+Credits = Annotated[int, Meta(ge=1, le=LARGEST_AMOUNT, description="Whole credits.")]
 Description = Annotated[str, Meta(max_length=500)]
 Reference = Annotated[str, Meta(max_length=255)]
 Metadata = Annotated[dict[str, Any], Meta(description="A JSON object of at most 4 KiB.")]

@@ -14,12 +14,11 @@ from accounts.kit.problems import Problem
 from accounts.management.command import OurCommand
 from accounts.models import User
 from credits import ledger
-from credits.adjustments import LARGEST
 from credits.errors import explained
 from credits.ledger import balance
 from credits.ledger.calls import Call, request_bytes
 from credits.management.arguments import named_user
-from credits.models import CreditTransaction
+from credits.models import LARGEST_AMOUNT, CreditTransaction
 
 
 class Command(OurCommand):
@@ -42,8 +41,8 @@ class Command(OurCommand):
     def handle(self, *, user: str, amount: int, reason: str, **options: Any) -> None:
         if amount == 0 or not reason.strip():
             raise CommandError("Give an amount other than 0 and a reason.")
-        if abs(amount) > LARGEST:
-            raise CommandError(f"An adjustment moves at most {LARGEST:,} credits.")
+        if abs(amount) > LARGEST_AMOUNT:
+            raise CommandError(f"An adjustment moves at most {LARGEST_AMOUNT:,} credits.")
         found = named_user(user)
         call = Call(
             service="admin",
