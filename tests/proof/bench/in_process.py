@@ -23,10 +23,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT), str(ROOT / "script" / "lib")]
 
-from django.core.wsgi import get_wsgi_application  # noqa: E402
+from config.wsgi import application  # noqa: E402 -- the listener's own, which loads the apps
 
-application = get_wsgi_application()
-
+# isort: split
 from databases import user_id  # noqa: E402
 from django.db import connection  # noqa: E402
 from django.http import HttpResponse  # noqa: E402
