@@ -67,6 +67,13 @@ class UnsupportedMediaType(Problem):
     default_detail = "Send `Content-Type: application/json`, in UTF-8."
 
 
+class ContentCoded(UnsupportedMediaType):
+    """Refuse a compressed body; the answer names the codings that are read (RFC 9110, 15.5.16)."""
+
+    default_detail = "Send the body as it is, without `Content-Encoding`."
+    accept_encoding = "identity"
+
+
 _KNOWN: tuple[tuple[type[BaseException], type[Problem]], ...] = (
     (Http404, NotFound),
     (exceptions.NotFound, NotFound),
@@ -138,6 +145,8 @@ def answer(problem: Problem, request: Any) -> HttpResponse:
         response.headers["WWW-Authenticate"] = challenge
     if problem.status_code in {429, 503} or problem.retry_after:
         response.headers["Retry-After"] = str(problem.retry_after or SHORTEST_WAIT)
+    if isinstance(problem, ContentCoded):
+        response.headers["Accept-Encoding"] = problem.accept_encoding
     return response
 
 

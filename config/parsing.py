@@ -19,7 +19,7 @@ from rest_framework.renderers import BaseRenderer
 
 from accounts.kit import shapes
 from accounts.kit.problems import ValidationFailed
-from config.errors import BodyUnreadable, MalformedJSON
+from config.errors import BodyUnreadable, ContentCoded, MalformedJSON
 
 DEEPEST = 32  # levels of nesting
 LARGEST_NUMBER = (
@@ -199,6 +199,8 @@ class FixedNegotiation(BaseContentNegotiation):
     """One language each way: `Accept` is not consulted, `Content-Type` decides between JSON and a form, else 415."""
 
     def select_parser(self, request: Any, parsers: Any) -> BaseParser:
+        if "HTTP_CONTENT_ENCODING" in request.META and _is_coded(request):
+            raise ContentCoded
         given = request.content_type
         if given != JSON:
             essence, _, parameters = given.partition(";")
@@ -214,6 +216,12 @@ class FixedNegotiation(BaseContentNegotiation):
         self, request: Any, renderers: Any, format_suffix: str | None = None
     ) -> tuple[Any, str]:
         return renderers[0], renderers[0].media_type
+
+
+def _is_coded(request: Any) -> bool:
+    """Tell whether there is a body, and its sender says that it is compressed."""
+    codings = {coding.strip().lower() for coding in request.META["HTTP_CONTENT_ENCODING"].split(",")}
+    return bool(codings - {"", "identity"} and request._request.body)  # noqa: SLF001 - as below
 
 
 def _is_utf8_json(essence: str, parameters: str, request: Any) -> bool:

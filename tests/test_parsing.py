@@ -1,7 +1,9 @@
 """Bodies: what is refused before a view runs, with which code, and for which field."""
 
+import gzip
 import io
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -205,6 +207,47 @@ def test_only_json_in_utf8_is_read(client: ListenerClient, content_type: str) ->
 )
 def test_the_type_may_say_utf8(client: ListenerClient, content_type: str) -> None:
     assert send(client, b'{"name":"a"}', content_type=content_type).status_code == 200
+
+
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "br", "deflate", "identity, gzip", "unknown"])
+@pytest.mark.parametrize("content_type", ["application/json", "application/json;charset=utf-8", EVERY_FORM])
+def test_a_compressed_body_is_refused_as_such(client: ListenerClient, coding: str, content_type: str) -> None:
+    answer = client.raw(
+        "POST",
+        "/echo",
+        gzip.compress(b'{"name":"a"}'),
+        content_type=content_type,
+        HTTP_CONTENT_ENCODING=coding,
+    )
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+    assert "Content-Encoding" in answer.json()["detail"]
+    assert answer["Accept-Encoding"] == "identity"
+
+
+def test_an_answer_to_another_type_names_no_codings(client: ListenerClient) -> None:
+    """A client could not tell otherwise which of the two was refused (RFC 9110, 15.5.16)."""
+    assert "Accept-Encoding" not in send(client, b"a", content_type="text/plain").headers
+
+
+@pytest.mark.parametrize(
+    ("raw", "coding"), [(b'{"name":"a"}', "identity"), (b'{"name":"a"}', ""), (b"", "gzip")]
+)
+def test_a_body_as_it_is_may_say_so(client: ListenerClient, raw: bytes, coding: str) -> None:
+    path = "/echo" if raw else "/nobody"
+    answer = client.raw("POST", path, raw, HTTP_CONTENT_ENCODING=coding)
+    assert answer.status_code == 200
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("listener", "path"), [("public", "/v1/auth/login"), ("internal", "/v1/credits/use")]
+)
+def test_both_listeners_refuse_a_compressed_body(
+    listener: str, path: str, service_key: Callable[..., str]
+) -> None:
+    caller = ListenerClient(listener).with_key(service_key("shop", "credits:use"))
+    answer = caller.raw("POST", path, gzip.compress(b"{}"), HTTP_CONTENT_ENCODING="gzip")
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
 
 
 class TestForms:
