@@ -44,15 +44,15 @@ def test_without_redis_it_is_degraded_and_ready(public: ListenerClient) -> None:
     assert answer.json()["checks"]["redis"] == "unreachable"
 
 
-def test_without_the_database_it_is_not_ready(
-    public: ListenerClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("listener", ["public", "internal"])
+def test_without_the_database_it_is_not_ready(monkeypatch: pytest.MonkeyPatch, listener: str) -> None:
+    client = ListenerClient(listener)
     monkeypatch.setitem(connection.settings_dict, "HOST", "/nowhere")
-    answer = public.get("/readyz")
+    answer = client.get("/readyz")
     assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
     assert answer.json()["checks"]["database"] == "unreachable"
     assert answer.headers["Retry-After"]
-    assert public.get("/livez").status_code == 200
+    assert client.get("/livez").status_code == 200
 
 
 def test_a_black_hole_is_answered_within_three_seconds(

@@ -170,10 +170,13 @@ class TestAdding:
             assert outcome(caller.post(path, {"credential": junk})) == code
 
     def test_there_are_twenty_at_most(self, client):
+        asked = client.post("/v1/auth/mfa/passkeys/options").json()
         for _ in range(20):
             Authenticator.objects.create(user=User.objects.get(), type="webauthn", data=stored(SoftPasskey()))
         Session.objects.update(methods=["pwd", "pop", "mfa"])
         assert outcome(client.post("/v1/auth/mfa/passkeys/options")) == (409, "passkey_limit")
+        late = {"credential": SoftPasskey().make(asked)}
+        assert outcome(client.post("/v1/auth/mfa/passkeys", late)) == (409, "passkey_limit")
 
 
 def stored(passkey: SoftPasskey) -> dict[str, Any]:

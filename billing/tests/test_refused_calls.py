@@ -71,6 +71,12 @@ def test_while_stripe_refuses_connections(buyer, stripe, call):
     refused(buyer.call(call), 503, "billing_unavailable")
 
 
+def test_a_checkout_is_asked_for_while_stripe_refuses_connections(buyer, stripe):
+    session = buyer.call("checkout").json()["id"]
+    stripe.fault(refuse=True, times=100)
+    refused(buyer.shop.get(f"checkout-sessions/{session}", user_id=buyer.pk), 503, "billing_unavailable")
+
+
 def test_a_plan_that_is_not_there(buyer):
     path = f"subscriptions/{buyer.subscription}/change"
     refused(buyer.shop.post(path, user_id=buyer.pk, plan="none"), 404, "plan_not_found")
@@ -80,3 +86,9 @@ def test_a_plan_that_is_not_there(buyer):
 def test_what_stripe_takes_for_wrong(buyer, stripe, call):
     stripe.fault(status=400, times=100)
     refused(buyer.call(call), 400, "billing_rejected")
+
+
+def test_a_card_that_stripe_does_not_let_go(buyer, stripe):
+    other = buyer.shop.store_card(stripe, buyer.pk)
+    stripe.fault(status=400, times=100)
+    refused(buyer.shop.delete(f"payment-methods/{other}", user_id=buyer.pk), 400, "billing_rejected")

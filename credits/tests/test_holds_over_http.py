@@ -5,8 +5,8 @@ import uuid
 import pytest
 from django.db import connection
 
-from credits.ledger import balance, verify
-from credits.models import CreditTransaction, FeaturePrice
+from credits.ledger import balance, states, verify
+from credits.models import CreditLot, CreditTransaction, FeaturePrice, UserCredit
 from credits.tests.test_views import ADD, USE, add, post, problem
 
 pytestmark = pytest.mark.django_db
@@ -89,9 +89,20 @@ class TestHolds:
         )
         post(shop, f"{HOLDS}/{hold_id}/release", {})
         assert problem(post(shop, f"{HOLDS}/{hold_id}/release", {})) == (409, "hold_not_open")
+        assert problem(post(shop, f"{HOLDS}/{hold_id}/capture", {})) == (409, "hold_not_open")
 
         balance = shop.get("/v1/credits/balance", {"user_id": str(rich.pk)}).json()
         assert (balance["balance"], balance["held"]) == (100, 0)
+
+    @pytest.mark.parametrize(
+        ("reason", "code"), [("suspended", "account_suspended"), ("dispute", "account_frozen")]
+    )
+    def test_nor_any_use_while_spending_is_blocked(self, shop, rich, reason, code):
+        states.block(user_id=rich.pk, reason=reason)
+
+        assert problem(hold(shop, rich)) == (403, code)
+        assert problem(post(shop, USE, {"user_id": str(rich.pk), "amount": 1})) == (403, code)
+        assert CreditTransaction.objects.count() == 1
 
     def test_are_found_again_after_a_crash(self, shop, studio, rich, clock):
         first, second = hold(shop, rich, 1, expires_in=60).json(), hold(shop, rich, 2).json()
@@ -148,6 +159,14 @@ class TestRefund:
             "transaction_not_found",
         )
         assert CreditTransaction.objects.count() == 1
+
+    def test_not_over_the_largest_balance(self, shop, rich):
+        use = post(shop, USE, {"user_id": str(rich.pk), "amount": 30}).json()["id"]
+        CreditLot.objects.update(issued=2**53 - 1)
+        UserCredit.objects.update(balance=2**53 - 1, open_left=2**53 - 1)
+
+        assert problem(post(shop, REFUND, {"transaction_id": use})) == (409, "balance_limit")
+        assert CreditTransaction.objects.count() == 2
 
 
 class TestFeature:
