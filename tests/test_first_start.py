@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 import bootstrap
+import installing
 import serve
 from config import plain_lines
 from greeting import greeting
@@ -102,6 +103,27 @@ def test_a_second_start_in_one_directory_writes_nothing(
             serve.main([])
     assert kept.read_text() == "STRIPE_SECRET_KEY=sk_test\n"
     assert {path.name for path in tmp_path.iterdir()} == {"lock", "stripe.env"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (
+            ["  Downloading django-5.2-py3-none-any.whl (8.3 MB)", "  Downloading a-1.tar.gz (700 kB)"],
+            "2 files, 9 MB",
+        ),
+        (["Downloading cryptography (4.2MiB)", " + django==5.2"], "1 files, 4 MB"),
+        (["Collecting django==5.2"], ""),
+    ],
+)
+def test_the_progress_of_pip_and_uv_is_one_line(
+    capsys: pytest.CaptureFixture[str], lines: list[str], told: str
+) -> None:
+    progress = installing.Progress(shown=True)
+    for line in lines:
+        progress.note(line)
+    progress.end()
+    assert capsys.readouterr().out.rpartition("\r")[2].strip() == told
 
 
 class TestPackages:

@@ -14,7 +14,8 @@ from processes import die_with_parent
 
 EMBEDDED = "requirements-embedded.txt"
 LAST_LINES = 15
-_SIZE = re.compile(r"Downloading \S+ .*?\(([\d.]+) (kB|MB)\)")  # pip's line of a file that it fetches
+# The line of pip or uv about a file that it fetches; uv names the large ones.
+_SIZE = re.compile(r"Downloading \S+ .*?\(([\d.]+) ?(kB|KiB|MB|MiB)\)")
 _LOCKED = re.compile(r"^[\w.-]+==", re.MULTILINE)
 
 
@@ -66,7 +67,7 @@ def run(command: list[str]) -> subprocess.CompletedProcess[str]:
 def succeeds(command: list[str]) -> bool:
     """Run an installer and show how far it is; what it said last is shown if it fails."""
     last: deque[str] = deque(maxlen=LAST_LINES)
-    progress = Progress()
+    progress = Progress(shown=sys.stdout.isatty())
     with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -87,15 +88,15 @@ def succeeds(command: list[str]) -> bool:
 class Progress:
     """One line on a terminal that tells what has been fetched, and nothing where nobody watches."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, shown: bool) -> None:
         self._files, self._megabytes = 0, 0.0
-        self._shown = sys.stdout.isatty()
+        self._shown = shown
 
     def note(self, line: str) -> None:
-        """Count the file that a line of pip's tells of."""
+        """Count the file that a line of the installer tells of."""
         if found := _SIZE.search(line):
             self._files += 1
-            self._megabytes += float(found[1]) / (1 if found[2] == "MB" else 1000)
+            self._megabytes += float(found[1]) / (1 if found[2].startswith("M") else 1000)
             self._write(f"\r  {self._files} files, {self._megabytes:.0f} MB")
 
     def end(self) -> None:
