@@ -104,6 +104,8 @@ def use_database(name: str) -> None:
 @contextmanager
 def another_database(label: str) -> Iterator[str]:
     """A clone of the template beside this worker's database, which may be changed and is dropped; gives its name."""
+    if distributed_database.url():
+        pytest.skip("of one server, and the ledger is distributed")
     worker = connection.settings_dict["NAME"]
     with administration() as cluster:
         cluster.execute("SELECT pg_advisory_lock(%s)", [LOCK])  # nobody else may clone it at the same time

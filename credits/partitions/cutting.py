@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
+from credits.ledger import shards
 from credits.partitions import checking, copying, shape, switching
 from credits.partitions.checking import WrongCopy
 from credits.partitions.copying import Work
@@ -90,6 +91,8 @@ def _seconds_a_row(source: str) -> float:
 
 def _to_do(count: int) -> list[str]:
     """Return the tables that are not cut yet, or not to the end. Raises CannotPartition."""
+    if shards.is_distributed():
+        raise CannotPartition("The ledger is distributed over several servers.")
     sources = []
     for source in shape.TABLES:
         if shape.owner(source) != value("SELECT quote_ident(current_user)"):

@@ -221,15 +221,17 @@ class TestCutting:
 
     @pytest.mark.broken_on_purpose
     def test_switches_to_no_ledger_that_does_not_add_up(self) -> None:
-        people(1)
+        [person] = people(1)
         with transaction.atomic():
             execute(
                 "SET LOCAL session_replication_role = replica; UPDATE credits_credittransaction SET hash = '\\x00'"
             )
 
+        out = StringIO()
         with pytest.raises(CommandError, match="does not add up"):
-            cut()
+            call_command("partition_ledger", str(COUNT), stdout=out)
 
+        assert f"{person.pk}: hash at" in out.getvalue()
         assert parts() == [0, 0]
 
     def test_gives_the_serving_role_no_more_and_no_less(self) -> None:

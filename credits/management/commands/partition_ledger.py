@@ -108,6 +108,6 @@ class Command(OurCommand):
             {"user_id": str(one.user_id), "place": one.place, "finding": one.finding}
             for one in wrong.findings
         ]
-        if self.as_json:
-            self.tell({"ok": False, "findings": found})
+        lines = ["{user_id}: {finding} at {place}".format(**one) for one in found]
+        self.tell({"ok": False, "findings": found}, *lines)
         raise CommandError(f"{wrong} Nothing was switched.")
