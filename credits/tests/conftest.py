@@ -101,6 +101,10 @@ def keys_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def one_server(db: None) -> None:
     """Leaves out what is so on one server alone: a plan, a table as Django makes it, all users in one statement."""
+    require_one_server()
+
+
+def require_one_server() -> None:
     if shards.is_distributed():
         pytest.skip("of one server, and the ledger is distributed")
 

@@ -22,7 +22,7 @@ from credits import ledger
 from credits.ledger import balance, verify
 from credits.ledger.posting import sweep_user
 from credits.models import VERSION, CreditLot, CreditTransaction, UserCredit
-from credits.tests.conftest import Clock
+from credits.tests.conftest import Clock, require_one_server
 
 # Tables as they were, and what migrations do with them: they are distributed when all that is done.
 pytestmark = [
@@ -46,6 +46,8 @@ JOURNAL = "SELECT user_id, id, hash FROM credits_credittransaction ORDER BY user
 @pytest.fixture(scope="module")
 def story(django_db_setup, django_db_blocker):
     """The ledger before and after the migrations, and what they logged. They run once, in a transaction taken back."""
+    with django_db_blocker.unblock():
+        require_one_server()
     with django_db_blocker.unblock(), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             "SET LOCAL idle_in_transaction_session_timeout = 0"
