@@ -7,11 +7,11 @@ Everything else stays where it is.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from credits.ledger import shards
+from credits.statements import column, rows, run, value
 
 TABLES = (shards.TABLE, "credits_creditlot", "credits_credittransaction")
 SHARDS = 32
@@ -89,35 +89,35 @@ class Table:
 def is_done() -> bool:
     """Return whether all three tables are distributed by holder, together."""
     return (
-        _value(shards.EXTENSION) and _value(COUNT_DISTRIBUTED, [*TABLES]) == len(TABLES) and not _standing()
+        value(shards.EXTENSION) and value(COUNT_DISTRIBUTED, [[*TABLES]]) == len(TABLES) and not _standing()
     )
 
 
 def tables() -> list[Table]:
-    return [Table(name, _value(f"SELECT count(*) FROM {name}"), _value(SIZE, name)) for name in TABLES]  # noqa: S608
+    return [Table(name, value(f"SELECT count(*) FROM {name}"), value(SIZE, [name])) for name in TABLES]  # noqa: S608
 
 
 def servers() -> int:
     """Return how many servers take rows."""
-    return int(_value(SERVERS))
+    return int(value(SERVERS))
 
 
 def obstacles(*, serving: str) -> list[str]:
     """Return what stands in the way, each in a sentence; `serving` is the role of the service, which is stopped."""
-    if not _value(shards.EXTENSION):
+    if not value(shards.EXTENSION):
         return ["The Citus extension is not installed in this database."]
     return [*of_tables(), *_of_servers(), *_of_sessions(serving)]
 
 
 def of_tables() -> Iterator[str]:
     """Yield what of the tables' own a distributed one cannot have."""
-    if not _value(USE):
+    if not value(USE):
         yield "The database is not up to date: run `manage.py migrate` first."
-    for table, name in _rows(FOREIGN_KEYS, tables=[*TABLES]):
+    for table, name in rows(FOREIGN_KEYS, {"tables": [*TABLES]}):
         yield f"A foreign key is in the way: {name} of {table}."
-    for table, name in _rows(UNIQUE, [*TABLES]):
+    for table, name in rows(UNIQUE, [[*TABLES]]):
         yield f"A unique index of {table} lacks holder_id: {name}."
-    for (table,) in _rows(PARTITIONED, [*TABLES]):
+    for table in column(PARTITIONED, [[*TABLES]]):
         yield f"{table} is cut into partitions, which a distributed table of ours is not."
 
 
@@ -126,12 +126,12 @@ def _of_servers() -> Iterator[str]:
         yield "No server takes shards: citus_add_node makes one known."
     for table in _standing():
         yield f"{table} is already distributed, and not by holder_id beside {shards.TABLE}."
-    for (table,) in _rows(REFERENCE):
+    for table in column(REFERENCE):
         yield f"{table} is already a reference table: the ledger is distributed before any."
 
 
 def _of_sessions(serving: str) -> Iterator[str]:
-    if sessions := _value(OTHERS, serving):
+    if sessions := value(OTHERS, [serving]):
         yield f"{sessions} sessions of {serving} are open: stop the service."
 
 
@@ -141,14 +141,14 @@ def distribute(*, count: int = SHARDS) -> list[Table]:
     Raises CannotDistribute where rows are missing afterwards; then nothing has changed.
     """
     with transaction.atomic():
-        _run(BEGIN)
-        _run(LOCK.format(", ".join(TABLES)))
+        run(BEGIN)
+        run(LOCK.format(", ".join(TABLES)))
         before = tables()
         for name in TABLES:
             first = name == shards.TABLE
-            _run(CUT, name, "none" if first else shards.TABLE, first, count)
-        _run(FUNCTIONS)
-        _run(DELEGATE, table=shards.TABLE)
+            run(CUT, [name, "none" if first else shards.TABLE, first, count])
+        run(FUNCTIONS)
+        run(DELEGATE, {"table": shards.TABLE})
         missing = [old.table for old, new in zip(before, tables(), strict=True) if old.rows != new.rows]
         if missing:
             raise CannotDistribute([f"Rows of {table} are missing after the move." for table in missing])
@@ -160,28 +160,13 @@ def distribute(*, count: int = SHARDS) -> list[Table]:
 
 def _empty_here(table: str) -> None:
     """Drop the rows that were left here, where nobody looks any more, not even an erasure."""
-    guards = [name for (name,) in _rows(TRIGGERS, table)]
+    guards = column(TRIGGERS, [table])
     for name in guards:
-        _run(f"ALTER TABLE {table} DISABLE TRIGGER {name}")
-    _run(EMPTY, table)
+        run(f"ALTER TABLE {table} DISABLE TRIGGER {name}")
+    run(EMPTY, [table])
     for name in guards:
-        _run(f"ALTER TABLE {table} ENABLE TRIGGER {name}")
+        run(f"ALTER TABLE {table} ENABLE TRIGGER {name}")
 
 
 def _standing() -> list[str]:
-    return [table for (table,) in _rows(STANDING, [*TABLES], shards.TABLE)]
-
-
-def _run(statement: str, *values: Any, **named: Any) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, named or values or None)
-
-
-def _rows(query: str, *values: Any, **named: Any) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(query, named or values)
-        return list(cursor.fetchall())
-
-
-def _value(query: str, *values: Any) -> Any:
-    return _rows(query, *values)[0][0]
+    return column(STANDING, [[*TABLES], shards.TABLE])

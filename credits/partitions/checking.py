@@ -10,7 +10,8 @@ from credits.ledger import verify
 from credits.models import UserCredit
 from credits.partitions import copying
 from credits.partitions.copying import Work
-from credits.partitions.statements import patiently, row, rows, run, value
+from credits.partitions.patience import patiently
+from credits.statements import row, rows, run, value
 
 ROWS_AT_A_TIME = 50_000
 USERS_AT_A_TIME = 200
@@ -78,8 +79,8 @@ def catch_up(work: Work, *, most: int = copying.CHUNK, holder_id: UUID | None = 
 def verify_copies(works: Sequence[Work]) -> Iterator[tuple[int, list[verify.Finding]]]:
     """Check every user as `verify_ledger` does, with the copies in the place of the tables: sums, grants, chains.
 
-    Yield how many users were checked, with what is wrong with them. A copy may lack what was written just now: whoever
-    has a finding is checked again under the lock of their balance, with all of theirs copied.
+    Yield how many users were checked, with what is wrong with them. A copy may lack what was written just now: a user
+    with a finding is checked again under the lock of their balance, with all of their rows copied.
     """
     after: UUID | None = None
     users = UserCredit.objects.order_by("pk").values_list("pk", flat=True)

@@ -13,7 +13,8 @@ from uuid import UUID
 from django.db import transaction
 
 from credits.partitions import shape
-from credits.partitions.statements import patiently, row, rows, run, value
+from credits.partitions.patience import patiently
+from credits.statements import row, rows, run, value
 
 CHUNK = 10_000
 STATE = "credits_partitioning"
@@ -225,7 +226,7 @@ def _abandon(work: Work) -> None:
 
 
 def forget(work: Work) -> None:
-    """Forget the work; whoever forgets the last takes the table of states along."""
+    """Forget the work, and drop the table of states with the last one."""
     run(f"DELETE FROM {STATE} WHERE source = %s", [work.source])  # noqa: S608
     if not value(f"SELECT EXISTS (SELECT FROM {STATE})"):  # noqa: S608
         run(f"DROP TABLE {STATE}")

@@ -11,7 +11,7 @@ from credits.ledger import shards
 from credits.partitions import checking, copying, shape, switching
 from credits.partitions.checking import WrongCopy
 from credits.partitions.copying import Work
-from credits.partitions.statements import row, run, value
+from credits.statements import row, run, value
 
 LOCK = 0x63726564  # of pg_advisory_lock: one at a time
 SAMPLE = 20_000

@@ -10,7 +10,8 @@ from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndex
 from django.db import migrations
 
 from credits.partitions import shape
-from credits.partitions.statements import patiently, run
+from credits.partitions.patience import patiently
+from credits.statements import run
 
 
 class AddLedgerIndex(AddIndexConcurrently):

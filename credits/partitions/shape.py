@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from credits.models import CreditLot, CreditTransaction
-from credits.partitions.statements import column, rows, run, value
+from credits.statements import column, rows, run, value
 
 LOTS, JOURNAL = CreditLot._meta.db_table, CreditTransaction._meta.db_table  # noqa: SLF001 - Django's public name
 TABLES = (LOTS, JOURNAL)
-# Ids that are left out when a table is exchanged: whoever has one of the old sequence may still be about to write it.
+# Ids that are left out when a table is exchanged: a session that took one of the old sequence may still write it.
 GAP = 100_000
 
 PARTITIONS = """

@@ -1,7 +1,7 @@
 """Put the partitions in the place of the table: in one short transaction, that nobody's writes are lost in.
 
-Whoever wants the table meanwhile waits for the lock, and then finds the new one by the same name; statements that were
-prepared are planned again. Where the lock is not free soon, everybody goes on first, and it is tried again.
+A session that wants the table meanwhile waits for the lock, and then finds the new one by the same name; statements
+that were prepared are planned again. Where the lock is not free soon, everybody goes on first, and it is tried again.
 """
 
 import time
@@ -11,7 +11,8 @@ from django.db import transaction
 from credits.partitions import checking, copying, shape
 from credits.partitions.checking import WrongCopy
 from credits.partitions.copying import Work
-from credits.partitions.statements import patiently, run
+from credits.partitions.patience import patiently
+from credits.statements import run
 
 MOST_UNDER_LOCK = 5_000  # notes: a fraction of a second
 

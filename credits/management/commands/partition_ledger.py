@@ -13,7 +13,7 @@ from accounts.management.command import OurCommand
 from accounts.management.commands.migrate import owner_connection
 from credits.partitions import cutting
 from credits.partitions.checking import WrongCopy
-from credits.partitions.statements import NeverFree
+from credits.partitions.patience import NeverFree
 
 MOST = 256
 

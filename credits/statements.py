@@ -1,0 +1,34 @@
+"""Run single statements of SQL that bring few rows back."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db import connection
+
+Values = Sequence[Any] | Mapping[str, Any]
+
+
+def run(statement: str, values: Values = ()) -> int:
+    """Run one statement, and return how many rows it was about."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values or None)
+        return int(cursor.rowcount)
+
+
+def rows(query: str, values: Values = ()) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(query, values or None)
+        return list(cursor.fetchall())
+
+
+def row(query: str, values: Values = ()) -> tuple[Any, ...]:
+    """Return the only row, or nothing but None in one of its length."""
+    return rows(query, values)[0]
+
+
+def column(query: str, values: Values = ()) -> list[Any]:
+    return [value for (value,) in rows(query, values)]
+
+
+def value(query: str, values: Values = ()) -> Any:
+    return row(query, values)[0]
