@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, User
 from credits import adjustments, days, ledger
+from credits.ledger import shards
 from credits.models import (
     AdjustmentRequest,
     CreditLot,
@@ -43,6 +44,11 @@ def rich(person, call):
     ledger.use(user_id=person.pk, amount=30, call=call(description=SCRIPT, reference="order-7"))
     ledger.hold(user_id=person.pk, amount=40, lifetime=timedelta(hours=1), call=call())
     return person
+
+
+def listed(user):
+    """Return what the lists call them: by the address, or by the id where they are on other servers than users are."""
+    return str(user.pk) if shards.is_distributed() else user.email
 
 
 def balance_page(user):
@@ -130,8 +136,8 @@ class TestSearch:
 
         text = page(site, f"{C}/{list_}/?q={str(rich.pk)[:13] if part == 'id' else part}")
 
-        assert "person@example.test" in text
-        assert "elsewhere@" not in text
+        assert listed(rich) in text
+        assert listed(other) not in text
 
     def test_transactions_by_id_and_by_reference(self, site, rich):
         use = CreditTransaction.objects.get(type="use")
@@ -155,8 +161,8 @@ class TestTransactions:
         assert "1 result" in page(site, f"{C}/credittransaction/?service=mall")
         assert "4 results" in page(site, f"{C}/credittransaction/?holder_id={rich.pk}")
         everything = page(site, f"{C}/credittransaction/")
-        assert str(other) in everything
-        assert str(rich) in everything
+        assert listed(other) in everything
+        assert listed(rich) in everything
         assert "Show all" not in everything
 
     def test_by_day_month_and_year(self, site, rich):
@@ -434,7 +440,7 @@ class TestReleasing:
         hold = Hold.objects.get(kind="hold")
         answer = post(site, f"{C}/hold/", {"action": "release", "_selected_action": str(hold.pk)})
         assert answer.headers["Location"] == f"{C}/hold/release/?hold={hold.pk}"
-        assert "person@example.test" in page(site, answer.headers["Location"])
+        assert listed(rich) in page(site, answer.headers["Location"])
 
     def test_of_nothing_a_grant_or_junk(self, site, rich):
         grant = Grant.objects.filter(kind="grant")[0]
