@@ -1,5 +1,6 @@
 """A standby is read from while it is there and recent enough; otherwise the primary is, and nobody is refused."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,8 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from accounts.kit import replica
+from accounts.models import User
+from tests.fixtures import issue_access_token
 from tests.listeners import ListenerClient
 from tests.standby import Standby
 
@@ -100,6 +103,29 @@ class TestReads:
             " LANGUAGE sql AS 'SELECT 1::bigint'"
         )
         assert who() == "default"
+
+
+def test_a_session_that_ended_is_refused_by_the_next_call(
+    standby: Standby,
+    public: ListenerClient,
+    internal: ListenerClient,
+    verified_user: User,
+    service_key: Callable[..., str],
+) -> None:
+    """The standby knows the session as it was half a minute ago, and is recent enough to be read."""
+    token = issue_access_token(verified_user)
+    phone, shop = public.with_token(token), internal.with_key(service_key("shop", "tokens:introspect"))
+    for table in ("accounts_session", "accounts_user"):
+        standby.keeps(table)
+    assert who() == "replica"
+    standby.stops()
+    standby.now += settings.DATABASE_REPLICA_LAG
+
+    assert phone.get("/v1/auth/me").status_code == 200
+    assert phone.post("/v1/auth/logout").status_code == 204
+    assert phone.get("/v1/auth/me").status_code == 401
+    assert shop.post("/v1/tokens/introspect", {"token": token}).json() == {"active": False}
+    assert who() == "replica"
 
 
 @pytest.mark.parametrize("question", [replica.WRITTEN, replica.REPLAYED])

@@ -16,7 +16,7 @@ from two_servers import OnTwoServers, Pair, pair
 
 CLIENTS, PER_SECOND = 4, 30
 MOST_BEHIND = 5  # seconds, DATABASE_REPLICA_LAG of the drill
-PHASE = 10.0
+PHASE, LONG_BEHIND = 10.0, 32.0  # seconds of a state; of the one in which the replica applies nothing
 BACK_WITHIN = 20.0
 HISTORY = "/v1/credits/transactions"
 JOURNAL = "SELECT id::text FROM credits_credittransaction WHERE holder_id = %s::uuid ORDER BY at DESC"
@@ -56,7 +56,7 @@ class _Drill:
         before = {name: (self.running.process(name), self.running.workers(name)) for name in APPLICATION}
         with self.traffic.running(self._spend_or_add, clients=CLIENTS, per_second=PER_SECOND):
             self._phase("there", lambda: None, mostly="replica")
-            self._phase("behind", self.servers.pause, mostly="primary")
+            self._phase("behind", self.servers.pause, mostly="primary", lasting=LONG_BEHIND)
             self._phase("there again", self.servers.resume, mostly="replica")
             self._phase("lost", self.servers.standby.kill, mostly="primary")
             self._phase("back", self.servers.standby.start, mostly="replica")
@@ -71,12 +71,12 @@ class _Drill:
     def _spend_or_add(self) -> Operation:
         return random.choice((use, use, add))(random.choice(self.people[4:]).id, random.randrange(1, 4))
 
-    def _phase(self, name: str, begin: Callable[[], Any], *, mostly: str) -> None:
+    def _phase(self, name: str, begin: Callable[[], Any], *, mostly: str, lasting: float = PHASE) -> None:
         """Histories, a balance and a session in this state; and who has answered once the service has noticed."""
         begin()
         began = time.monotonic()
         wrong, slowest = 0, 0.0
-        while time.monotonic() < began + PHASE:
+        while time.monotonic() < began + lasting:
             for person in self.quiet:
                 asked = time.monotonic()
                 wrong += self._history(person) != self._journal(person)
@@ -89,8 +89,10 @@ class _Drill:
         self.verdict.require(counts[mostly] > counts[other], f"{name}: reads were served by {counts}")
         self._balance()
         self._revoked()
+        asked = time.monotonic() - began
         self.verdict.notes.append(
-            f"replica {name}: 0 wrong histories, the slowest of 4 pages {slowest:.2f} s; then read from {counts}"
+            f"replica {name}: 0 wrong histories, the slowest of 4 pages {slowest:.2f} s; then read from {counts}; "
+            f"after {asked:.0f} s a session that ended was refused at once, a balance that of now"
             if not wrong
             else f"replica {name}: {wrong} wrong"
         )
