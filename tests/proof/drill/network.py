@@ -109,9 +109,19 @@ class Host:
         """Every process at once, as a machine that loses its power; but the kernel says goodbye for them."""
         for process in self.processes.values():
             kill_group(process.pid)
+        for pid in self._left():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         for process in self.processes.values():
             process.wait(GRACE)
         self.processes.clear()
+
+    def _left(self) -> list[int]:
+        """Return what else runs there: Patroni starts PostgreSQL in a group of its own."""
+        listed = subprocess.run(
+            ["ip", "netns", "pids", self.namespace], capture_output=True, text=True, check=True
+        )
+        return [int(pid) for pid in listed.stdout.split() if int(pid) != os.getpid()]
 
     def stop(self) -> None:
         """SIGINT: PostgreSQL would wait for its clients else."""

@@ -14,6 +14,7 @@ import as_shipped  # noqa: E402
 import contention  # noqa: E402
 import cut_ledger  # noqa: E402
 import event_deliveries  # noqa: E402
+import failover  # noqa: E402
 import full_database  # noqa: E402
 import full_disk  # noqa: E402
 import killed_database  # noqa: E402
@@ -48,6 +49,7 @@ LONGER = {  # what grows with what is asked for
     "F22": 600,
     "F25": 600,
     "F27": 600 + int(60 * as_shipped.WATCHED),
+    "F28": 900,
     "F29": 420 + cut_ledger.ROWS // 2000,
 }
 
@@ -83,6 +85,7 @@ FAULTS: dict[str, Fault] = {
     "F25": lost_pooler.killed_and_started,
     "F26": lagging_replica.lags_goes_and_returns,
     "F27": as_shipped.compose_by_hand,
+    "F28": failover.under_patroni,
     "F29": cut_ledger.killed_and_resumed,
 }
 
