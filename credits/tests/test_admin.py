@@ -147,6 +147,18 @@ class TestSearch:
             assert str(use.pk) in text
         assert "0 results" in page(site, f"{C}/credittransaction/?q=order-")
 
+    @pytest.mark.parametrize(
+        ("list_", "type_"), [("credittransaction", "use"), ("grant", "purchase"), ("hold", "hold")]
+    )
+    def test_by_the_beginning_of_a_transactions_id(self, site, rich, call, list_, type_):
+        ledger.hold(user_id=rich.pk, amount=1, lifetime=timedelta(hours=1), call=call())
+        made = CreditTransaction.objects.filter(type=type_).order_by("pk")[0]
+
+        for digits in (23, 36):
+            text = page(site, f"{C}/{list_}/?q={str(made.pk)[:digits]}")
+            assert "1 result" in text
+            assert "person@example.test" in text
+
     def test_junk_finds_nothing(self, site, rich):
         for term in ("%25", "'; DROP TABLE x; --", "%F0%9F%92%B8", "0" * 36):
             assert "0 results" in page(site, f"{C}/usercredit/?q={term}"), term
