@@ -37,7 +37,7 @@ class SessionRevoked(AccessTokenInvalid):
 class EmailNotVerified(Problem):
     status_code = 403
     default_code = "email_not_verified"
-    default_detail = "Verify the email address first; POST /v1/auth/resend-verification sends another mail."
+    default_detail = "Verify the email address first; POST /v1/auth/resend-verification sends another email."
 
 
 class MFAEnrolmentRequired(Problem):

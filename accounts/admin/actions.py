@@ -94,7 +94,7 @@ def keep_factors(*, user_id: UUID, reason: str, actor: str) -> None:
 
 
 class UserForm(OrderForm):
-    reason = reason_field("Stays in the audit log until the user is erased")
+    reason = reason_field("Kept in the audit log until the user is erased.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +144,7 @@ ORDERS = {
         title="Settle the contest over",
         permission="accounts.change_status",
         explanation="For an account that its old address took back after someone set a password from the new "
-        "one. First look at what was bought since, and refund or adjust it. Then the user can spend and buy again.",
+        "one. First check what was bought since then, and refund or adjust it. Settling lets the user spend and buy again.",
         button="Settle the contest",
         carry_out=contests.settle,
     ),

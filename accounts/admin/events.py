@@ -38,14 +38,18 @@ NEW = "admin/accounts/eventsubscription/new.html"
 class NewSubscriptionForm(OrderForm):
     """Check the shape only; the rules are those of subscriptions.create, and its refusals show at the top."""
 
-    name = forms.CharField(max_length=40, widget=UnfoldAdminTextInputWidget, help_text="a-z, 0-9, - and _")
+    name = forms.CharField(
+        max_length=40, widget=UnfoldAdminTextInputWidget, help_text="May contain a-z, 0-9, - and _."
+    )
     url = forms.CharField(
-        max_length=500, widget=UnfoldAdminTextInputWidget, help_text="https, at a host in EVENT_WEBHOOK_HOSTS"
+        max_length=500,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="An https URL whose host is in EVENT_WEBHOOK_HOSTS.",
     )
     types = forms.CharField(
         required=False,
         widget=UnfoldAdminTextInputWidget,
-        help_text="Such as credits.low, user.deleted. Empty: all",
+        help_text="For example: credits.low, user.deleted. Leave empty for all events.",
     )
     reason = reason_field()
 

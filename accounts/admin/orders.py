@@ -99,7 +99,7 @@ def _key(form_id: uuid.UUID) -> str:
 # ---------------------------------------------------------------- forms
 
 
-def reason_field(help_text: str = "Stays in the audit log") -> forms.CharField:
+def reason_field(help_text: str = "Kept in the audit log.") -> forms.CharField:
     return forms.CharField(max_length=LONGEST_REASON, widget=UnfoldAdminTextInputWidget, help_text=help_text)
 
 

@@ -215,7 +215,7 @@ class EventDeliveryAdmin(DeliveryPages, ReadOnlyAdmin):
         "subscription",
     )
     search_fields = ("user_id__exact",)
-    search_help_text = "The full id of a user"
+    search_help_text = "A user's full id"
     person = user_by_id
     list_select_related = ("subscription", "event")
     ordering = ("-id",)
@@ -239,7 +239,7 @@ class AuditEventAdmin(OfUsersAdmin):
         *("user_agent", "session_id", "detail"),
     )
     readonly_fields = ("what", "actor_page", "address")
-    search_help_text = "A user. For staff, also what they did"
+    search_help_text = "A user. For staff, this also finds what they did"
     ordering = ("-id",)
 
     @admin.display(description="by")
@@ -281,7 +281,7 @@ class ServiceEventAdmin(ReadOnlyAdmin):
     list_display = ("position", "type", "person", "created_at")
     person = user_by_id
     search_fields = ("user_id",)
-    search_help_text = "A full type, or a position"
+    search_help_text = "A full type or a position"
     ordering = ("-position",)
 
     def get_search_results(

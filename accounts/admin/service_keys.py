@@ -45,14 +45,16 @@ def budget_field() -> forms.IntegerField:
         min_value=0,
         max_value=LARGEST_BUDGET,
         widget=UnfoldAdminIntegerFieldWidget,
-        help_text="Credits that it may grant per day (UTC). Empty: no limit",
+        help_text="Credits that the key may grant per day (UTC). Leave empty for no limit.",
     )
 
 
 class NewKeyForm(OrderForm):
     """Check the shape only; the rules are those of issuing.create, and its refusals show at the top."""
 
-    service = forms.CharField(max_length=40, widget=UnfoldAdminTextInputWidget, help_text="a-z, 0-9, - and _")
+    service = forms.CharField(
+        max_length=40, widget=UnfoldAdminTextInputWidget, help_text="May contain a-z, 0-9, - and _."
+    )
     scopes = forms.MultipleChoiceField(
         choices=[(scope, scope) for scope in sorted(SCOPES)], widget=UnfoldAdminCheckboxSelectMultipleWidget
     )
@@ -61,7 +63,7 @@ class NewKeyForm(OrderForm):
         min_value=1,
         max_value=LONGEST_LIFE_DAYS,
         widget=UnfoldAdminIntegerFieldWidget,
-        help_text="Empty: no expiry",
+        help_text="Leave empty for a key that does not expire.",
     )
     daily_budget = budget_field()
     another = forms.BooleanField(

@@ -23,7 +23,9 @@ from accounts.views.answers import EMAIL, LINK_EXAMPLE, Detail
 from accounts.views.pages import is_form, page, refusal
 
 WITHIN = in_units(tokens.LIFETIMES[Purpose.CHANGE_EMAIL], MINUTE)
-REQUESTED = Detail(f"We have sent a mail to the new address. Follow the link in it within {WITHIN} minutes.")
+REQUESTED = Detail(
+    f"We have sent an email to the new address. Follow the link in it within {WITHIN} minutes."
+)
 
 
 class ChangeEmail(VerifiedEndpoint):

@@ -20,7 +20,7 @@ from accounts.tiers import PublicEndpoint, PublicRequest, UserRequest, VerifiedE
 from accounts.views.answers import EMAIL, LINK_EXAMPLE, Detail
 from accounts.views.pages import is_form, language_of, page, refusal, words_for
 
-REQUESTED = Detail("If this address has an account, we have sent a mail to it. Follow the link in it.")
+REQUESTED = Detail("If this address has an account, we have sent an email to it. Follow the link in it.")
 NewPassword = Annotated[str, Meta(description=passwords.LENGTHS)]
 
 

@@ -26,8 +26,8 @@ OF_CODES = (
     f"{mail_tokens.CODE_LENGTH} letters, valid for "
     f"{in_units(mail_tokens.CODE_LIFETIMES[Purpose.VERIFY], MINUTE)} minutes and {mail_tokens.CODE_TRIES} tries."
 )
-REGISTERED = Detail("We have sent a mail to this address. Follow the link in it.")
-RESENT = Detail("If this address waits for its confirmation, we have sent another mail to it.")
+REGISTERED = Detail("We have sent an email to this address. Follow the link in it.")
+RESENT = Detail("If this address has not been confirmed yet, we have sent another email to it.")
 
 
 class Register(PublicEndpoint):

@@ -59,7 +59,7 @@ class RefundForm(OrderForm):
             decimal_places=money.decimals(subject.currency),
             max_digits=15,
             label=f"Amount in {subject.currency.upper()}",
-            help_text=f"Empty: everything that is left, {money.written(subject.kept or 0, subject.currency)}.",
+            help_text=f"Leave empty to refund everything that is left, {money.written(subject.kept or 0, subject.currency)}.",
             widget=UnfoldAdminDecimalFieldWidget(attrs={"max": str(left), "inputmode": "decimal"}),
         )
         self.order_fields(["amount"])
@@ -71,7 +71,7 @@ class RefundForm(OrderForm):
 
 class AssignForm(OrderForm):
     person = forms.CharField(
-        label="User", help_text="An id, or the full address.", widget=UnfoldAdminTextInputWidget
+        label="User", help_text="An id or a full email address.", widget=UnfoldAdminTextInputWidget
     )
 
     def clean_person(self) -> User:
@@ -91,7 +91,7 @@ class CancelForm(OrderForm):
     at_once = forms.BooleanField(
         required=False,
         widget=UnfoldBooleanSwitchWidget,
-        help_text="Otherwise it ends with the paid period.",
+        help_text="Otherwise it ends when the paid period does.",
     )
 
 

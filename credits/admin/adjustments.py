@@ -28,7 +28,7 @@ class AdjustmentForm(LedgerForm):
 
     amount = forms.IntegerField(
         min_value=-LARGEST_AMOUNT, max_value=LARGEST_AMOUNT, widget=UnfoldAdminIntegerFieldWidget,
-        help_text="Whole credits: 50 gives fifty, -50 takes fifty",
+        help_text="Whole credits: 50 adds fifty, -50 takes fifty.",
     )  # fmt: skip
 
     def clean_amount(self) -> int:

@@ -21,7 +21,7 @@ class LedgerForm(OrderForm):
 
     id_name = "request_id"
     order_id = None  # type: ignore[assignment]  # Django: leaves the field out
-    reason = reason_field("Stays in the journal permanently")
+    reason = reason_field("Kept in the journal permanently.")
     request_id = id_field()
 
 

@@ -12,12 +12,13 @@ from accounts.upkeep import old_addresses
 class Command(OurCommand):
     area, brief = "People", "list addresses that may have been typed differently"
     help = (
-        "Lists verified addresses that may have been typed differently (as straße.de, stored as strasse.de), with what "
-        "verified them: `google` and `import` are to be asked about, `mail` has proved itself. Changes nothing."
+        "Lists verified addresses that may have been typed differently (such as straße.de, stored as "
+        "strasse.de), with what verified each: `mail` is proof enough, but ask the owner about `google` and "
+        "`import`. Changes nothing."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--ambiguous", action="store_true", help="the only list so far")
+        parser.add_argument("--ambiguous", action="store_true", help="the only list there is")
 
     def handle(self, *args: Any, ambiguous: bool, **options: Any) -> None:
         if not ambiguous:

@@ -12,10 +12,10 @@ from accounts.upkeep import restoration, tombstones
 class Command(OurCommand):
     area, brief = "Database", "make a restored database safe to serve from"
     help = (
-        "Ends every session, mailed link and waiting mail of a restored database, and applies the file of "
-        "`manage.py tombstones`: erased users are erased, revoked keys revoked, suspended users suspended, replaced "
-        "passwords void, removed factors and linked accounts removed, former staff demoted. Run it before any process "
-        "serves. Safe to repeat."
+        "Ends every session and voids every mailed link and queued email of a restored database, then applies "
+        "the file of `manage.py tombstones`: erased users are erased again, revoked keys revoked, suspended "
+        "users suspended, replaced passwords voided, removed factors and linked accounts removed, and former "
+        "staff demoted. Run it before any process serves. Safe to repeat."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -23,7 +23,7 @@ class Command(OurCommand):
         parser.add_argument(
             "--without-tombstones",
             action="store_true",
-            help="the file is lost, and what it would say with it",
+            help="the file is lost, so what it would repair stays as the backup has it",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

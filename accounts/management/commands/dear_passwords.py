@@ -11,8 +11,9 @@ from accounts.management.command import OurCommand
 class Command(OurCommand):
     area, brief = "People", "ask owners of expensive imported hashes for a new password"
     help = (
-        "Discards imported hashes that cost more than a sign-in may, and mails their owners a link to choose a "
-        "password. Run it once after an upgrade from a version that accepted them. Safe to repeat."
+        "Discards imported hashes that are too expensive to check at a sign-in, and emails their owners a "
+        "link to set a new password. Run it once after upgrading from a version that accepted them. Safe to "
+        "repeat."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -18,7 +18,10 @@ ACTOR = "manage.py ensure_admin"
 
 class Command(OurCommand):
     area, brief = "Staff", "make the first superuser"
-    help = "Creates the superuser that ADMIN_EMAIL and ADMIN_PASSWORD name, unless the address has a user already."
+    help = (
+        "Creates the superuser named by ADMIN_EMAIL and ADMIN_PASSWORD, unless a user with this address "
+        "exists."
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
         email, password = os.environ.get("ADMIN_EMAIL", ""), os.environ.get("ADMIN_PASSWORD", "")

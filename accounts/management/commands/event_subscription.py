@@ -16,11 +16,11 @@ ACTIONS = "create | list | change | rotate | retire | send-again"
 
 class Command(OurCommand):
     area, brief = "Services", "send events to a service"
-    help = "Manages the subscriptions of other services to events. A secret is shown once, when it is made."
+    help = "Manages other services' subscriptions to events. A secret is shown only once, when it is made."
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True, metavar=ACTIONS)
-        create = actions.add_parser("create", help="make a subscription, for events from now on")
+        create = actions.add_parser("create", help="subscribe a service to events from now on")
         create.add_argument("name")
         create.add_argument("url")
         create.add_argument("--types", default="", help="comma-separated (default: all)")

@@ -14,10 +14,10 @@ ACTOR = "manage.py"
 
 
 class Command(OurCommand):
-    area, brief = "Services", "make, list and revoke keys of front ends' servers"
+    area, brief = "Services", "make, list and revoke keys for front ends' servers"
     help = (
-        "Makes, lists and revokes the keys with which servers of front ends sign assertions about their clients. "
-        "The private half is shown once, when it is made."
+        "Makes, lists and revokes the keys with which front ends' servers sign assertions about their "
+        "clients. The private half is shown only once, when the key is made."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

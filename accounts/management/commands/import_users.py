@@ -15,8 +15,8 @@ SHOWN = 20
 class Command(OurCommand):
     area, brief = "People", "import users from another system"
     help = (
-        "Imports users from FILE.jsonl, with hashes of bcrypt, argon2 or PBKDF2, renewed at their next sign-in. "
-        "Existing users are left alone, so an interrupted run can be repeated with the same command."
+        "Imports users from FILE.jsonl. Their bcrypt, argon2 or PBKDF2 hashes are renewed when they next sign "
+        "in. Existing users are left alone, so an interrupted import can simply be repeated."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

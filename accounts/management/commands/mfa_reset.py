@@ -17,8 +17,8 @@ class Command(OurCommand):
     area, brief = "People", "remove all second factors of a user who has lost them"
     help = (
         f"Removes every second factor of a user, {in_units(settings.FACTOR_RESET_DELAY, HOUR)} hours from now. "
-        "The user is told by mail at once, with a link that "
-        "cancels it, and when it is done."
+        "An email tells the user at once, with a link that "
+        "cancels it, and again when it is done."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -17,7 +17,7 @@ from accounts.upkeep.database_roles import grant_to_serving_role
 class Command(migrate.Command):
     area, brief = "Database", "migrate the database to this version"
     help = (
-        "Migrates the database to this version: connects with DATABASE_MIGRATE_URL, then gives the role of "
+        "Migrates the database to this version: connects with DATABASE_MIGRATE_URL, then grants the role in "
         "DATABASE_URL its privileges. Safe to repeat."
     )
 

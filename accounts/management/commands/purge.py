@@ -14,7 +14,10 @@ AN_HOUR = 3600.0
 
 class Command(OurCommand):
     area, brief = "Database", "delete what is older than retention allows"
-    help = "Deletes what is older than settings.RETENTION allows (docs/retention.md), in small chunks. Safe to repeat."
+    help = (
+        "Deletes rows that are past their retention (RETENTION_..., docs/retention.md), in small batches. "
+        "Safe to repeat."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="only count")

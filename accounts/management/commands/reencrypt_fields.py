@@ -12,11 +12,11 @@ from accounts.upkeep.sealed_columns import Outcome
 
 
 class Command(OurCommand):
-    area, brief = "Secrets", "seal columns again under the newest key"
-    help = "Seals the columns of settings.SEALED_COLUMNS again under the newest key. Safe to repeat."
+    area, brief = "Secrets", "encrypt columns again with the newest key"
+    help = "Encrypts the columns of settings.SEALED_COLUMNS again with the newest key. Safe to repeat."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="only count what each key has sealed")
+        parser.add_argument("--dry-run", action="store_true", help="only count the values under each key")
 
     def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
         outcomes = {} if dry_run else self._reencrypt()

@@ -18,8 +18,8 @@ COLUMNS = ("service", "id", "state", "expires_at", "last_used_at", "daily_budget
 
 
 class Command(OurCommand):
-    area, brief = "Services", "make, list, rotate, limit and revoke API keys of services"
-    help = "Makes, lists, rotates and revokes the API keys of services. A key's text is shown once, when it is made."
+    area, brief = "Services", "make, list, rotate, limit and revoke services' API keys"
+    help = "Makes, lists, rotates and revokes services' API keys. A key is shown only once, when it is made."
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(

@@ -19,11 +19,11 @@ class Command(OurCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True, metavar="list | new | plan | check")
-        actions.add_parser("list", help="list keys: id, use, and whether a key signs or only verifies")
+        actions.add_parser("list", help="list keys with their use, and whether each signs or only verifies")
         actions.add_parser(
             "check", help="say which older keys can be removed; exit status 1 while one is needed"
         )
-        new = actions.add_parser("new", help="make a key, as its variable takes it")
+        new = actions.add_parser("new", help="make a key in the form that its variable expects")
         plan = actions.add_parser(
             "plan", help="print the environment of each step of a rotation, with a new key"
         )

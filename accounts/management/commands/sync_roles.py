@@ -9,8 +9,8 @@ from accounts.upkeep import staff_roles
 
 
 class Command(OurCommand):
-    area, brief = "Staff", "set the roles of staff as the settings say"
-    help = "Makes the groups for the roles of staff (STAFF_ROLES), each with exactly its permissions."
+    area, brief = "Staff", "make staff roles match the settings"
+    help = "Makes a group for each staff role (STAFF_ROLES) with exactly its permissions."
 
     def handle(self, *args: Any, **options: Any) -> None:
         if missing := staff_roles.unknown():

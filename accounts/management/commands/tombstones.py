@@ -15,8 +15,9 @@ from accounts.upkeep import tombstones
 class Command(OurCommand):
     area, brief = "Database", "record what a restored backup must not bring back"
     help = (
-        "Writes a line of JSON for each erased or suspended user, revoked key, user with a new password or fewer "
-        "ways in, and member of staff. Keep the file beside the backups and write it every few minutes."
+        "Writes one line of JSON for each erased or suspended user, each revoked key, each user with a new "
+        "password or fewer ways to sign in, and each member of staff. Write it every few minutes and keep it "
+        "beside the backups."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -15,7 +15,8 @@ VERBS = {"suspend": status.suspend, "reactivate": status.reactivate}
 class Command(OurCommand):
     area, brief = "People", "suspend or reactivate a user"
     help = (
-        "Suspends a user (every session ends, spending is blocked, at the next request) or reactivates one."
+        "Suspends a user, which ends every session and blocks spending at the next request, or reactivates "
+        "one."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

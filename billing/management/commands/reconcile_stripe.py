@@ -33,15 +33,16 @@ def moment(text: str) -> datetime:
 
 
 class Command(OurCommand):
-    area, brief = "Billing", "settle what Stripe knows and this service was not told"
+    area, brief = "Billing", "settle what Stripe did not tell this service"
     help = (
-        "Compares the credits of what was paid, refunded or disputed at Stripe since a moment with the journal, and "
-        "posts what is missing. Safe to repeat. Exit status 1: something could not be settled, and it is named."
+        "Compares what was paid, refunded or disputed at Stripe since a given time with the journal, and "
+        "posts the credits that are missing. Safe to repeat. Exit status 1: something could not be settled, "
+        "and it is named."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--since", type=moment, default="3d", help="36h, 3d (default) or a time with its zone"
+            "--since", type=moment, default="3d", help="36h, 3d (default) or a time with its offset"
         )
         parser.add_argument("--dry-run", action="store_true", help="only say what would be posted")
 

@@ -107,7 +107,10 @@ FINDINGS = (
 
 class Command(OurCommand):
     area, brief = "Billing", "list payments that need attention"
-    help = "Lists payments kept without credits, and whatever else an upgrade of billing affects. Changes nothing."
+    help = (
+        "Lists payments that were kept although no credits were granted, and whatever else an upgrade of "
+        "billing affects. Changes nothing."
+    )
 
     def handle(self, **options: Any) -> None:
         found = {finding.name: rows_of(finding) for finding in FINDINGS}

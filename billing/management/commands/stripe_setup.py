@@ -31,10 +31,10 @@ def product(text: str) -> Wanted:
 
 
 class Command(OurCommand):
-    area, brief = "Billing", "set up at Stripe what this service needs"
+    area, brief = "Billing", "set up what this service needs at Stripe"
     help = (
-        "Makes the endpoint for events, the configuration of the customer portal, and products with their prices, and "
-        "says what to write into the configuration. What is there is brought up to date."
+        "Creates the webhook endpoint, the customer portal's configuration, and products with their prices at "
+        "Stripe, and prints what to add to the configuration. Anything that exists is updated."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -15,14 +15,14 @@ from billing.stripe import sdk
 class Command(OurCommand):
     area, brief = "Billing", "make plans from Stripe's prices"
     help = (
-        "Creates and updates plans from Stripe's active prices that have `credits` in their metadata. What was paid "
-        "before keeps the credits it was given."
+        "Creates and updates plans from Stripe's active prices that have `credits` in their metadata. Earlier "
+        "payments keep the credits they were granted."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="only say what would change")
         parser.add_argument(
-            "--overwrite", action="store_true", help="overwrite what staff have set differently"
+            "--overwrite", action="store_true", help="overwrite values that staff have changed"
         )
 
     def handle(self, *, dry_run: bool, overwrite: bool, **options: Any) -> None:

@@ -24,14 +24,15 @@ from credits.models import LARGEST_AMOUNT, CreditTransaction
 class Command(OurCommand):
     area, brief = "Credits", "add or take credits, with a reason"
     help = (
-        "Adds (or with a negative amount takes) credits as an adjustment, with a reason that stays in the journal. "
-        "This is the operator's tool: the daily limit of the admin (CREDITS_APPROVAL_LIMIT) and its second person do "
-        "not apply. The journal and the audit record the name of the operator's account on this machine."
+        "Adds credits (or takes them, with a negative amount) as an adjustment, with a reason that stays in "
+        "the journal. This is the operator's tool: the admin's daily limit (CREDITS_APPROVAL_LIMIT) and "
+        "second approver do not apply. The journal and the audit log record the name of the operator's "
+        "account on this machine."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("user", help="the user, by id or address")
-        parser.add_argument("amount", type=int, help="whole credits, signed: -5 takes five")
+        parser.add_argument("amount", type=int, help="whole credits; -5 takes five")
         parser.add_argument("--reason", required=True, help="why; kept in the journal")
         parser.add_argument("--key", help="repeating the command with the same key changes nothing")
         parser.add_argument(

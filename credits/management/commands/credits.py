@@ -27,18 +27,23 @@ from credits.templatetags.credit_amounts import signed
 
 class Command(OurCommand):
     area, brief = "Credits", "show a user's balance, history, or all of it as a file"
-    help = "Shows a user's credits: the balance, now or in the past, the latest transactions, or all of them as a file."
+    help = (
+        "Shows a user's credits: the balance, now or in the past; the latest transactions; or all of them as "
+        "a file."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         commands = parser.add_subparsers(dest="subcommand", required=True)
-        self._balance_arguments(commands.add_parser("balance", help="the balance, now or at a past moment"))
+        self._balance_arguments(
+            commands.add_parser("balance", help="the balance, now or at a time in the past")
+        )
         self._history_arguments(commands.add_parser("history", help="the latest transactions"))
         self._export_arguments(commands.add_parser("export", help="every transaction, newest first"))
 
     def _balance_arguments(self, parser: ArgumentParser) -> None:
         _add_user(parser)
         parser.add_argument(
-            "--at", type=moment, metavar="TIME", help="a past moment; UTC where no offset is given"
+            "--at", type=moment, metavar="TIME", help="a time in the past; UTC unless it has an offset"
         )
         parser.set_defaults(show=self._show_balance)
 
@@ -107,9 +112,9 @@ def _add_user(parser: ArgumentParser) -> None:
 
 
 def _add_filters(parser: ArgumentParser) -> None:
-    parser.add_argument("--type", choices=list(TransactionType), help="only of this type")
-    parser.add_argument("--since", type=moment, metavar="TIME", help="from this moment on")
-    parser.add_argument("--until", type=moment, metavar="TIME", help="before this moment")
+    parser.add_argument("--type", choices=list(TransactionType), help="only this type")
+    parser.add_argument("--since", type=moment, metavar="TIME", help="from this time on")
+    parser.add_argument("--until", type=moment, metavar="TIME", help="before this time")
 
 
 def _history(user: User, **options: Any) -> Iterator[CreditTransaction]:

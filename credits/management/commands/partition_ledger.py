@@ -41,19 +41,20 @@ class Done:
 class Command(OurCommand):
     area, brief = "Credits", "cut the ledger into partitions by holder"
     help = (
-        "Copies the journal and the lots into hash partitions by holder while the service runs, checks the copies row "
-        "for row and as verify_ledger does, and puts them in the place of the tables in less than a second. Connects "
-        "with DATABASE_MIGRATE_URL. It goes on where it was killed. Exit status 1: nothing was switched, and why."
+        "Copies the journal and the lots into hash partitions by holder while the service runs, compares the "
+        "copies row by row and as verify_ledger does, and swaps them in within a second. Connects with "
+        "DATABASE_MIGRATE_URL. If it is killed, the next run continues. Exit status 1: nothing was swapped, "
+        "and the reason is printed."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("count", type=number, metavar="N", help=f"partitions, from 2 to {MOST}")
         parser.add_argument(
-            "--dry-run", action="store_true", help="only say how much there is to do, and how long it takes"
+            "--dry-run",
+            action="store_true",
+            help="only say how much there is to do, and how long it will take",
         )
-        parser.add_argument(
-            "--abandon", action="store_true", help="take back what was begun and not switched to"
-        )
+        parser.add_argument("--abandon", action="store_true", help="undo an unfinished run")
 
     def handle(self, *, count: int, dry_run: bool, abandon: bool, **options: Any) -> None:
         if settings.MIGRATES_THROUGH_POOLER:

@@ -14,14 +14,17 @@ from credits.ledger.sweeping import Swept
 class Command(OurCommand):
     area, brief = "Credits", "post expiries and holds that are due"
     help = (
-        "Posts expiries and holds that have run out, for users who did nothing since. Balances do not depend on it: "
-        "every call and every read reckons what is due. The worker does the same every 30 seconds. Exit status 1: "
-        "some user could not be swept; the log says why."
+        "Posts expired grants and holds of users who have not been active since. Balances do not depend on "
+        "it: every call and every read takes into account what is due. The worker does the same every 30 "
+        "seconds. Exit status 1: a user could not be swept; the log says why."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--limit", type=int, default=100_000, help="users at most, longest due first (100,000)"
+            "--limit",
+            type=int,
+            default=100_000,
+            help="at most this many users, longest due first (default: 100,000)",
         )
         parser.add_argument(
             "--dry-run", action="store_true", help="only say how many users have something due"

@@ -18,23 +18,23 @@ from credits.ledger import anchors, verify
 class Command(OurCommand):
     area, brief = "Credits", "check that the ledger adds up"
     help = (
-        "Checks sums, holds, debt, grants, order, texts and the hash chain of the ledger. "
-        "Exit status 0: all of it adds up; 1: something does not, and it is named."
+        "Checks the ledger's sums, holds, debt, grants, order, texts and hash chain. Exit status 0: "
+        "everything adds up; 1: something does not, and it is named."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("user", nargs="?", help="one user, by id or address (default: all)")
         parser.add_argument(
-            "--after", type=uuid.UUID, help="resume after this user, as an interrupted run said"
+            "--after", type=uuid.UUID, help="resume after this user, whom an interrupted run named"
         )
         parser.add_argument(
             "--parallel", type=int, default=1, help="how many chunks of users to check at once"
         )
         parser.add_argument(
-            "--anchor", type=Path, metavar="FILE", help="write an anchor when all of it adds up"
+            "--anchor", type=Path, metavar="FILE", help="write an anchor if everything adds up"
         )
         parser.add_argument(
-            "--against", type=Path, metavar="FILE", help="also compare with an anchor from before"
+            "--against", type=Path, metavar="FILE", help="also compare with an earlier anchor"
         )
         parser.add_argument(
             "--before-migrate",

@@ -54,7 +54,7 @@ class BodyUnreadable(Problem):
 
 
 class BudgetExceeded(Problem):
-    """This key's daily budget is used up for that many credits. It starts again at midnight UTC."""
+    """This key's daily budget does not cover that many credits. It resets at midnight UTC."""
 
     budget: int
     left: int

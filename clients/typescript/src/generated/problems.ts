@@ -143,7 +143,7 @@ export interface BodyUnreadableProblem {
   request_id: string;
 }
 
-/** This key's daily budget is used up for that many credits. It starts again at midnight UTC. */
+/** This key's daily budget does not cover that many credits. It resets at midnight UTC. */
 export interface BudgetExceededProblem {
   type: string;
   title: string;
@@ -205,7 +205,7 @@ export interface DeletionPendingProblem {
   request_id: string;
 }
 
-/** Verify the email address first; POST /v1/auth/resend-verification sends another mail. */
+/** Verify the email address first; POST /v1/auth/resend-verification sends another email. */
 export interface EmailNotVerifiedProblem {
   type: string;
   title: string;
