@@ -54,9 +54,7 @@ class BalanceLimit(Problem):
 class BudgetExceeded(Problem):
     status_code = 409
     default_code = "budget_exceeded"
-    default_detail = (
-        "This key's daily budget does not cover that many credits. It resets at midnight UTC."
-    )
+    default_detail = "This key's daily budget does not cover that many credits. It resets at midnight UTC."
     members = {"budget": int, "left": int}
     example = {"budget": 1000, "left": 40}
 

@@ -144,7 +144,8 @@ ORDERS = {
         title="Settle the contest over",
         permission="accounts.change_status",
         explanation="For an account that its old address took back after someone set a password from the new "
-        "one. First check what was bought since then, and refund or adjust it. Settling lets the user spend and buy again.",
+        "one. First check what was bought since then, and refund or adjust it. Settling lets the user spend and "
+        "buy again.",
         button="Settle the contest",
         carry_out=contests.settle,
     ),

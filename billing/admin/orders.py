@@ -59,7 +59,8 @@ class RefundForm(OrderForm):
             decimal_places=money.decimals(subject.currency),
             max_digits=15,
             label=f"Amount in {subject.currency.upper()}",
-            help_text=f"Leave empty to refund everything that is left, {money.written(subject.kept or 0, subject.currency)}.",
+            help_text="Leave empty to refund everything that is left, "
+            f"{money.written(subject.kept or 0, subject.currency)}.",
             widget=UnfoldAdminDecimalFieldWidget(attrs={"max": str(left), "inputmode": "decimal"}),
         )
         self.order_fields(["amount"])
