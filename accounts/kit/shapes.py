@@ -9,7 +9,9 @@ listed at once; inside lists and nested objects the first one is.
 import re
 import threading
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from enum import Enum
+from functools import cache
 from itertools import islice
 from typing import Any, TypeVar, get_args
 
@@ -73,6 +75,8 @@ def convert(value: Any, shape: type[Shape], *, strict: bool = True) -> Shape:
     """The value as an instance of `shape`. Raises UnknownField or ValidationFailed."""
     if shape not in _built:
         build(shape)
+    if not strict and (guesses := _guesses(value, shape)):
+        raise ValidationFailed(*guesses)
     try:
         return msgspec.convert(value, shape, strict=strict)
     except msgspec.ValidationError as error:
@@ -91,6 +95,42 @@ def convert_query(parameters: Mapping[str, Any], shape: type[Shape]) -> Shape:
             *((name, "invalid_text", "Control characters are not accepted.") for name in broken)
         )
     return convert(given, shape, strict=False)
+
+
+def _guesses(texts: Mapping[str, str], shape: Any) -> list[Fault]:
+    """Return a fault for each text that msgspec would read as what nobody has meant.
+
+    `null`, as JavaScript writes a variable that is not set, would be no filter at all: the rows of everybody. And
+    `20261129` would be a time of 1970, in seconds.
+    """
+    return [
+        (name, "invalid", detail)
+        for name, kinds in _kinds_of_fields(shape).items()
+        if name in texts and (detail := _guess(texts[name], kinds))
+    ]
+
+
+def _guess(text: str, kinds: frozenset[Any]) -> str | None:
+    if text.lower() == "null" and str not in kinds:
+        return "Leave a parameter out that has no value."
+    if datetime in kinds and ":" not in text:
+        return "Expected a time such as 2026-01-31T12:00:00Z."
+    return None
+
+
+@cache
+def _kinds_of_fields(shape: Any) -> dict[str, frozenset[Any]]:
+    return {
+        field.encode_name: frozenset(kind for kind in _kinds(field.type) if isinstance(kind, type))
+        for field in msgspec.structs.fields(shape)
+    }
+
+
+def _kinds(of_type: Any) -> Iterator[Any]:
+    """Yield a type and those of which it is made."""
+    yield of_type
+    for part in get_args(of_type):
+        yield from _kinds(part)
 
 
 def _faults(value: Any, shape: Any, first: str, *, strict: bool) -> Iterator[Fault]:

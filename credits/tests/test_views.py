@@ -14,7 +14,7 @@ from credits.models import CreditLot, CreditTransaction, UserCredit
 
 pytestmark = pytest.mark.django_db
 BALANCE, ADD, USE = "/v1/credits/balance", "/v1/credits/add", "/v1/credits/use"
-TRANSACTIONS, BATCH = "/v1/credits/transactions", "/v1/credits/batch"
+TRANSACTIONS, HOLDS, BATCH = "/v1/credits/transactions", "/v1/credits/holds", "/v1/credits/batch"
 
 
 @pytest.fixture
@@ -28,6 +28,10 @@ def post(client, path, body, key=None):
 
 def add(client, user, amount=100, **fields):
     return post(client, ADD, {"user_id": str(user.pk), "amount": amount, **fields})
+
+
+def wrong(answer):
+    return [(one["field"], one["code"]) for one in answer.json().get("errors", [])]
 
 
 def problem(answer):
@@ -304,6 +308,35 @@ class TestTransactions:
         assert found(type="purchase") == [6]
         assert found(reference="a") == [5]
         assert found(since=middle["created_at"], until=last["created_at"]) == [6]
+
+    @pytest.mark.parametrize("text", ["null", "NULL"])
+    @pytest.mark.parametrize(
+        ("path", "name"),
+        [
+            (TRANSACTIONS, "user_id"),
+            (TRANSACTIONS, "since"),
+            (TRANSACTIONS, "type"),
+            (HOLDS, "user_id"),
+            (HOLDS, "status"),
+        ],
+    )
+    def test_null_does_not_leave_a_filter_out(self, shop, verified_user, path, name, text):
+        add(shop, verified_user, 5)
+
+        assert wrong(shop.get(path, {name: text})) == [(name, "invalid")]
+
+    def test_null_is_a_text_like_any_other(self, shop, verified_user):
+        add(shop, verified_user, 5, reference="null"), add(shop, verified_user, 6)
+
+        (row,) = shop.get(TRANSACTIONS, {"reference": "null"}).json()["results"]
+        assert row["amount"] == 5
+
+    @pytest.mark.parametrize("text", ["20261129", "2026", "0", "-1", "1795926793.5", "1e3"])
+    def test_a_number_is_not_a_time(self, shop, verified_user, text):
+        user = {"user_id": str(verified_user.pk)}
+
+        assert wrong(shop.get(TRANSACTIONS, {**user, "since": text})) == [("since", "invalid")]
+        assert wrong(shop.get(BALANCE, {**user, "at": text})) == [("at", "invalid")]
 
     def test_without_a_user_it_is_what_the_calling_service_did(self, internal, service_key, shop, make_user):
         one, two = make_user(), make_user()
