@@ -81,7 +81,15 @@ class TestHelper:
         body, headers = signed_delivery(secret, "user.deleted", {})
         assert Webhooks(secret).verify(body, {name.upper(): value for name, value in headers.items()})
 
-    @pytest.mark.parametrize("wrong", ["whsec_no base64", "sk_live_1"])
+    @pytest.mark.parametrize("junk", ["\xe9", "\udce9"], ids=["as latin-1", "as a surrogate"])
+    @pytest.mark.parametrize("name", ["webhook-id", "webhook-timestamp", "webhook-signature"])
+    def test_bytes_that_are_not_ascii_are_refused_like_any_other(self, name: str, junk: str) -> None:
+        secret = webhook_secret()
+        body, headers = signed_delivery(secret, "user.deleted", {})
+        with pytest.raises(WebhookRefused):
+            Webhooks(secret).verify(body, {**headers, name: headers[name] + junk})
+
+    @pytest.mark.parametrize("wrong", ["whsec_no base64", "sk_live_1", "", "whsec_", f"whsec_{'A' * 30}=="])
     def test_what_is_not_a_secret_is_refused_when_it_is_read(self, wrong: str) -> None:
         with pytest.raises(ValueError, match="whsec_"):
             Webhooks(wrong)

@@ -133,6 +133,14 @@ class TestService:
         assert service("use", user=buyer) == outcome
         assert len(proxy.seen) == 1
 
+    def test_junk_of_dots_is_refused_as_fast_as_other_junk(self, service: Program) -> None:
+        judged = service("dots")
+        assert judged["name"] == "TokenRefused"
+        assert judged["seconds"] < 0.5
+
+    def test_secrets_that_anybody_could_guess_are_refused(self, service: Program) -> None:
+        assert service("weakSecrets") == ["TypeError"] * 3
+
     def test_every_call_of_services_has_a_method(self, service: Program, proxy: LossyProxy) -> None:
         service("everything", patience=0)
         assert missing(proxy.seen) == set()

@@ -6,6 +6,7 @@ export { WebhookRefused } from "./errors.js";
 export type * from "./generated/events.js";
 
 const TOLERANCE = 300; // seconds, either way
+const LEAST_BYTES = 24; // of a secret, by Standard Webhooks; with an empty one anybody could sign
 
 export interface Delivery {
   /** As it came: parsed and written again it has another signature. */
@@ -41,7 +42,9 @@ export async function verifyWebhook({ body, headers }: Delivery, ...secrets: str
 /** A secret's bytes. Throws where it is not one. */
 export function keyOf(secret: string): Uint8Array<ArrayBuffer> {
   const key = decoded(secret.replace(/^whsec_/, ""));
-  if (!key) throw new TypeError("This is not a webhook's secret: it begins with whsec_.");
+  if (!key || key.length < LEAST_BYTES) {
+    throw new TypeError("This is not a webhook's secret: it begins with whsec_, and 24 bytes or more follow.");
+  }
   return key;
 }
 

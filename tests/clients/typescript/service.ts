@@ -55,6 +55,16 @@ const commands: Record<string, () => Promise<unknown>> = {
     for (const junk of ["", "x", "a.b.c"]) refused.push(await auth.verifyToken(junk).catch((error) => error instanceof TokenRefused));
     return { users: twice.map((one) => one.userId), refused };
   },
+  async dots() {
+    const before = performance.now();
+    const name = await auth.verifyToken(`${".".repeat(1500)}\u00e9`).catch((error: Error) => error.name);
+    return { name, seconds: (performance.now() - before) / 1000 };
+  },
+  async weakSecrets() {
+    const { body, headers } = await signedDelivery(webhookSecret(), { type: "user.deleted", data: {} });
+    const judged = ["", "whsec_", `whsec_${"A".repeat(30)}==`].map((secret) => verifyWebhook({ body, headers }, secret));
+    return (await Promise.allSettled(judged)).map((one) => one.status === "rejected" && one.reason.name);
+  },
   async webhook() {
     const { headers, body } = JSON.parse(readFileSync(delivery, "utf8"));
     const event = await verifyWebhook({ body, headers }, ...secrets);

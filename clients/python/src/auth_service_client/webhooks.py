@@ -15,6 +15,7 @@ from auth_service_client.events import Event
 TOLERANCE = 300.0  # seconds, either way
 MOST_DIGITS = 12  # of a time: anybody may send more, and a number beyond a float's would be another exception
 PREFIX = "whsec_"
+LEAST_BYTES = 24  # of a secret, by Standard Webhooks; with an empty one anybody can sign
 
 
 class Webhooks:
@@ -37,6 +38,9 @@ class Webhooks:
             message, at, signatures = (named[f"webhook-{name}"] for name in ("id", "timestamp", "signature"))
         except KeyError as missing:
             raise WebhookRefused(f"The header {missing} is missing.") from None
+        # Some servers hand on bytes as text that cannot be encoded again.
+        if not f"{message}{at}{signatures}".isascii():
+            raise WebhookRefused("No signature of the delivery is right.")
         is_time = at.isdecimal() and len(at) <= MOST_DIGITS
         if not is_time or abs(time.time() - int(at)) > self._tolerance:
             raise WebhookRefused("The delivery is too old, or a clock is wrong.")
@@ -54,6 +58,11 @@ def signature(key: bytes, message: str, at: str, body: bytes) -> str:
 
 def _key(secret: str) -> bytes:
     try:
-        return base64.b64decode(secret.removeprefix(PREFIX), validate=True)
+        key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
     except binascii.Error:
-        raise ValueError("This is not a webhook's secret: it begins with whsec_.") from None
+        key = b""
+    if len(key) < LEAST_BYTES:
+        raise ValueError(
+            "This is not a webhook's secret: it begins with whsec_, and 24 bytes or more follow."
+        )
+    return key
