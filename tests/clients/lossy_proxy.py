@@ -12,6 +12,7 @@ from typing import Any
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 LOST = "lost"  # the request is carried out, its answer never arrives
+PASSED = "passed"
 
 
 @dataclass
@@ -21,6 +22,7 @@ class Refusal:
     status: int
     code: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    body: bytes | None = None  # in the place of a problem's
 
 
 @dataclass
@@ -75,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
         seen = Seen(self.command, self.path, self.headers.get("Idempotency-Key"), time.monotonic())
         fate = self.proxy.next_fate(seen)
         if isinstance(fate, Refusal):
-            self._answer(fate.status, fate.headers, _problem(fate))
+            self._answer(fate.status, fate.headers, _problem(fate) if fate.body is None else fate.body)
             return
         status, headers, answer = self._ask(body)
         if fate == LOST:

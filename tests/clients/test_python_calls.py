@@ -117,6 +117,57 @@ def test_a_retry_after_that_makes_no_sense_counts_as_none(
     assert uses(buyer) == 1
 
 
+@pytest.mark.parametrize("said", ["0", "Wed, 21 Oct 2015 07:28:00 GMT"])
+def test_a_retry_after_that_is_over_is_no_leave_to_ask_without_a_pause(
+    client: Client, proxy: LossyProxy, buyer: str, said: str
+) -> None:
+    proxy.plan = [Refusal(503, "service_unavailable", {"Retry-After": said})] * 4
+    client.credits.use(user_id=buyer, amount=30)
+    assert proxy.seen[-1].at - proxy.seen[0].at >= 0.75  # half of 0.1, 0.2, 0.4 and 0.8
+
+
+def test_an_answer_that_cannot_be_decoded_is_asked_for_again(
+    client: Client, proxy: LossyProxy, buyer: str
+) -> None:
+    proxy.plan = [Refusal(200, headers={"Content-Encoding": "gzip"}, body=b"not gzip")]
+    client.credits.use(user_id=buyer, amount=30)
+    assert len(set(proxy.keys)) == 1
+    assert uses(buyer) == 1
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"code": 5, "message": "Not Found"}', b'{"code": "NOT_FOUND"}', b'["code"]']
+)
+def test_a_refusal_of_a_gateway_is_not_taken_for_ours(
+    client: Client, proxy: LossyProxy, buyer: str, body: bytes
+) -> None:
+    proxy.plan = [Refusal(404, body=body)]
+    with pytest.raises(UnexpectedAnswer) as caught:
+        client.credits.use(user_id=buyer, amount=30)
+    assert caught.value.status == 404
+
+
+@pytest.mark.parametrize("key", ["svc_secret\n", "svc_secret\r\n", " svc_secret", "svc_sécret"])
+def test_a_key_that_no_header_can_have_is_refused_at_once_and_not_told(url: str, key: str) -> None:
+    with pytest.raises(ValueError, match="line feed") as caught:
+        Client(url, key)
+    assert key.strip() not in str(caught.value)
+
+
+def test_an_idempotency_key_that_no_header_can_have_is_refused_at_once(
+    client: Client, proxy: LossyProxy, buyer: str
+) -> None:
+    with pytest.raises(ValueError, match="Idempotency-Key"):
+        client.credits.use(user_id=buyer, amount=30, idempotency_key="order\n4711")
+    assert proxy.seen == []
+
+
+@pytest.mark.parametrize("address", ["localhost:8001", "", "ftp://localhost"])
+def test_an_address_without_a_scheme_is_refused_at_once(address: str) -> None:
+    with pytest.raises(ValueError, match="http"):
+        Client(address, KEY)
+
+
 @pytest.mark.parametrize(
     ("refusal", "raised"),
     [

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Callable
 
+import httpx
 import pytest
 
-from auth_service_client import AsyncClient, Client, Hold, Unreachable
+from auth_service_client import AsyncClient, AuthServiceError, Client, Hold, Unreachable
 from auth_service_client import problems as refusals
 from tests.clients.conftest import KEY
-from tests.clients.lossy_proxy import LOST, LossyProxy, Refusal
+from tests.clients.lossy_proxy import LOST, PASSED, LossyProxy, Refusal
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Balance = Callable[[str], tuple[int, int]]
@@ -79,6 +80,36 @@ def test_a_capture_without_an_answer_is_not_released_and_may_be_asked_for_again(
     assert balance(buyer) == (90, 0)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [Refusal(502), Refusal(500, "internal_error"), Refusal(409, "idempotency_in_progress")],
+    ids=lambda answer: f"{answer.status}",
+)
+def test_a_capture_whose_answer_leaves_it_open_is_not_released(
+    url: str, proxy: LossyProxy, buyer: str, balance: Balance, answer: Refusal
+) -> None:
+    def work(hold: Hold) -> None:
+        with hold:
+            hold.capture(amount=10)
+
+    with Client(url, KEY, patience=0) as hasty:
+        hold = hasty.hold(user_id=buyer, amount=40)
+        proxy.plan = [PASSED, answer]
+        with pytest.raises(AuthServiceError):
+            work(hold)
+        assert balance(buyer) == (100, 40)
+        assert hold.capture(amount=10)["captured"] == 10
+    assert balance(buyer) == (90, 0)
+
+
+def test_a_capture_that_cannot_be_written_lets_the_credits_go(
+    client: Client, buyer: str, balance: Balance
+) -> None:
+    with pytest.raises(TypeError, match="JSON"), client.hold(user_id=buyer, amount=40) as hold:
+        hold.capture(metadata={"what": object()})
+    assert balance(buyer) == (100, 0)
+
+
 def test_a_release_that_fails_does_not_hide_why(url: str, proxy: LossyProxy, buyer: str) -> None:
     def work(hold: Hold) -> None:
         with hold:
@@ -125,3 +156,28 @@ def test_a_cancelled_task_releases(url: str, buyer: str, balance: Balance) -> No
 
     asyncio.run(cancelled())
     assert balance(buyer) == (100, 0)
+
+
+def test_a_capture_that_is_cancelled_is_not_released(url: str, buyer: str, balance: Balance) -> None:
+    async def cancelled() -> None:
+        sending = asyncio.Event()
+
+        async def stall(request: httpx.Request) -> None:
+            if request.url.path.endswith("/capture"):
+                sending.set()
+                await asyncio.sleep(60)
+
+        async with httpx.AsyncClient(event_hooks={"request": [stall]}) as http:
+
+            async def work() -> None:
+                async with AsyncClient(url, KEY, http=http).hold(user_id=buyer, amount=40) as hold:
+                    await hold.capture(amount=10)
+
+            task = asyncio.create_task(work())
+            await sending.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(cancelled())
+    assert balance(buyer) == (100, 40)

@@ -153,6 +153,15 @@ def test_a_service_without_public_keys_is_told_from_a_bad_token(
     assert not isinstance(caught.value, TokenRefused)
 
 
+def test_a_page_in_the_place_of_the_keys_is_told_from_a_bad_token(
+    live_server: LiveServer, settings: SimpleNamespace, token: str
+) -> None:
+    settings.ROOT_URLCONF = "config.urls.public"
+    with pytest.raises(AuthServiceError, match="public keys") as caught:
+        JWKSVerifier(f"{live_server.url}/docs", issuer="us", audience="them").verify_token(token)
+    assert not isinstance(caught.value, TokenRefused)
+
+
 class Report(APIView):
     authentication_classes = [AccessTokenAuthentication]
     permission_classes = [IsVerified]

@@ -22,7 +22,7 @@ from credits.models import CreditTransaction
 from processes import die_with_parent
 from tests.authenticators import code_of
 from tests.clients.conftest import KEY, missing
-from tests.clients.lossy_proxy import LOST, LossyProxy, Refusal
+from tests.clients.lossy_proxy import LOST, PASSED, LossyProxy, Refusal
 from tests.clients.packages import HERE, NODE, ROOT, copied, node_packages, run
 from tests.fixtures import PASSWORD, give_app
 from tests.served import Served
@@ -123,8 +123,9 @@ class TestService:
                 {"code": "service_unavailable", "retryAfter": 600},
             ),
             (Refusal(404), {"name": "UnexpectedAnswer"}),
+            (Refusal(404, body=b'{"code": "NOT_FOUND"}'), {"name": "UnexpectedAnswer"}),
         ],
-        ids=["409", "too long", "not ours"],
+        ids=["409", "too long", "not ours", "a gateway's"],
     )
     def test_other_answers_stand(
         self, service: Program, proxy: LossyProxy, buyer: str, refusal: Refusal, outcome: object
@@ -132,6 +133,34 @@ class TestService:
         proxy.plan = [refusal]
         assert service("use", user=buyer) == outcome
         assert len(proxy.seen) == 1
+
+    @pytest.mark.parametrize("said", ["0", "Wed, 21 Oct 2015 07:28:00 GMT", "-5"])
+    def test_a_retry_after_that_is_over_is_no_leave_to_ask_without_a_pause(
+        self, service: Program, proxy: LossyProxy, buyer: str, said: str
+    ) -> None:
+        proxy.plan = [Refusal(503, "service_unavailable", {"Retry-After": said})] * 4
+        assert service("use", user=buyer)["answered"]["balance_after"] == 70
+        assert proxy.seen[-1].at - proxy.seen[0].at >= 0.75  # half of 0.1, 0.2, 0.4 and 0.8
+
+    @pytest.mark.parametrize("command", ["bigInt", "misaddressed"])
+    def test_what_cannot_be_sent_is_refused_at_once(
+        self, service: Program, proxy: LossyProxy, buyer: str, command: str
+    ) -> None:
+        assert service(command, user=buyer, patience=500) == {"name": "TypeError"}
+        assert proxy.seen == []
+
+    @pytest.mark.parametrize("answer", [Refusal(502), Refusal(500, "internal_error")], ids=["a page", "ours"])
+    def test_a_capture_whose_answer_leaves_it_open_is_not_released(
+        self,
+        service: Program,
+        proxy: LossyProxy,
+        buyer: str,
+        balance: Callable[[str], object],
+        answer: Refusal,
+    ) -> None:
+        proxy.plan = [PASSED, answer]
+        service("unsure", user=buyer, patience=0)
+        assert balance(buyer) == (100, 40)
 
     def test_junk_of_dots_is_refused_as_fast_as_other_junk(self, service: Program) -> None:
         judged = service("dots")
@@ -365,6 +394,9 @@ class TestFrontEnd:
     def test_tabs_hear_of_signing_in_and_out(self, person: SimpleNamespace, verified_user: User) -> None:
         person.does("signIn", email=verified_user.email)
         assert person.does("listening", email=verified_user.email) == [False, True]
+
+    def test_what_is_spoilt_in_local_storage_is_nobody(self, person: SimpleNamespace) -> None:
+        assert person.does("spoilt") == [False] * 5
 
     def test_nobody_is_signed_in_at_first(self, person: SimpleNamespace) -> None:
         assert person.does("nobody") == "signed out"

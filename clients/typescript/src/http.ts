@@ -45,16 +45,17 @@ async function attempt(what: Call, settings: Patience): Promise<Response | Error
   const headers = new Headers();
   for (const [name, value] of Object.entries(what.headers ?? {})) if (value !== undefined) headers.set(name, value);
   if (what.body !== undefined) headers.set("Content-Type", "application/json");
+  const body = what.body === undefined ? null : JSON.stringify(what.body); // a BigInt in it is no silence of the service
   try {
     const response = await (settings.fetch ?? fetch)(what.url + queryOf(what.query), {
       method: what.method,
       headers,
-      body: what.body === undefined ? null : JSON.stringify(what.body),
+      body,
       credentials: what.credentials ?? "omit",
       signal: AbortSignal.timeout(settings.timeout ?? 15_000),
     });
-    const body = response.status === 204 ? null : await response.arrayBuffer(); // an answer may also be lost half way
-    return new Response(body, response);
+    const said = response.status === 204 ? null : await response.arrayBuffer(); // an answer may also be lost half way
+    return new Response(said, response);
   } catch (error) {
     if (error instanceof Error) return error;
     throw error;
@@ -68,7 +69,7 @@ async function pauseAfter(answer: Response, what: Call, pause: number): Promise<
     (answer.status === 409 && (await documentOf(answer.clone()))?.["code"] === "idempotency_in_progress");
   if (!repeated) return null;
   const said = retryAfter(answer);
-  return said === null ? spread(pause) : said * 1000 * (1 + Math.random() / 10);
+  return said ? said * 1000 * (1 + Math.random() / 10) : spread(pause); // 0 too: it would ask without a pause
 }
 
 function spread(pause: number): number {
@@ -79,7 +80,7 @@ async function read(answer: Response): Promise<unknown> {
   if (answer.status === 204) return undefined;
   const document = await documentOf(answer);
   if (answer.ok && document) return document;
-  if (!document || typeof document["code"] !== "string") throw new UnexpectedAnswer(answer.status);
+  if (typeof document?.["code"] !== "string" || typeof document["status"] !== "number") throw new UnexpectedAnswer(answer.status);
   throw new Problem(document as unknown as KnownProblem, retryAfter(answer));
 }
 
@@ -111,6 +112,13 @@ export function isProblem<Code extends KnownProblem["code"]>(
   code: Code,
 ): error is Problem & { document: Extract<KnownProblem, { code: Code }> } {
   return error instanceof Problem && error.code === code;
+}
+
+/** Whether a call that ended so may have been carried out: no answer of the service says that it was not. */
+export function mayBeDone(error: unknown): boolean {
+  if (error instanceof Problem && error.code === "idempotency_in_progress") return true;
+  if (error instanceof Problem || error instanceof UnexpectedAnswer) return error.status < 300 || error.status >= 500;
+  return error instanceof Unreachable;
 }
 
 export { AuthServiceError };

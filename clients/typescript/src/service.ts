@@ -1,8 +1,8 @@
 /** The service's internal API, for services in Node, Deno, Bun and workers. */
-import { AuthServiceError, TokenRefused, Unreachable } from "./errors.js";
+import { AuthServiceError, TokenRefused } from "./errors.js";
 import type * as types from "./generated/internal.js";
 import type { ServiceEvent } from "./generated/events.js";
-import { call, newKey, type Patience } from "./http.js";
+import { call, mayBeDone, newKey, type Patience } from "./http.js";
 import { looksLikeAToken, RecentAnswers, type Identity, type Verifier } from "./tokens.js";
 
 export * from "./errors.js";
@@ -36,6 +36,7 @@ export class ServiceClient implements Verifier {
   readonly #recent: RecentAnswers;
 
   constructor(readonly settings: ServiceSettings) {
+    if (!/^https?:\/\//.test(settings.url)) throw new TypeError("The address of the service begins with http:// or https://.");
     this.#recent = new RecentAnswers(settings.cache ?? 10_000);
   }
 
@@ -199,7 +200,7 @@ export class Hold implements AsyncDisposable {
       this.answer = await this.credits.captureHold(this.id, { ...body, idempotencyKey: `capture-${this.id}` });
       this.#settled = true;
     } catch (error) {
-      this.#settled = error instanceof Unreachable; // it may have been captured: then it is not for us to release
+      this.#settled = mayBeDone(error); // it may have been captured: then it is not for us to release
       throw error;
     }
     return this.answer;

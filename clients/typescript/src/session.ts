@@ -32,9 +32,18 @@ const EARLY = 30_000; // milliseconds: renewed before it expires under way
 /** In localStorage: all tabs share it, and so would a script that gets into the page. */
 export function sharedStore(name = "auth-service"): Store {
   return {
-    read: () => JSON.parse(localStorage.getItem(name) ?? "{}") as Kept,
+    read: () => readable(localStorage.getItem(name)),
     write: (kept) => localStorage.setItem(name, JSON.stringify(kept)),
   };
+}
+
+/** What was written. What others have made of it is nothing: it would keep every page from loading until it is cleared. */
+function readable(text: string | null): Kept {
+  try {
+    return (JSON.parse(text ?? "{}") as Kept | null) ?? {};
+  } catch {
+    return {};
+  }
 }
 
 /** In this page alone, until it is reloaded. */

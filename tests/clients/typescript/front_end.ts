@@ -1,6 +1,6 @@
 // A front end without a browser: each command is one step of a person, on a device that keeps its tokens in a file.
 import { readFileSync, writeFileSync } from "node:fs";
-import { createClient, isProblem, memoryStore, Problem, SignedOut, type Kept, type Store } from "@auth-service/client";
+import { createClient, isProblem, memoryStore, Problem, sharedStore, SignedOut, type Kept, type Store } from "@auth-service/client";
 
 const [command = "", said = "{}"] = process.argv.slice(2);
 const { url = "", file = "", email = "", password = "", code = "", services = [] } = JSON.parse(said);
@@ -69,6 +69,16 @@ const commands: Record<string, () => Promise<unknown>> = {
     await auth.signIn({ email, password });
     while (heard.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
     return heard;
+  },
+  async spoilt() {
+    const stored = ["{", "", "undefined", "null", '"text"'];
+    const store = (text: string) => {
+      Object.defineProperty(globalThis, "localStorage", { value: { getItem: () => text }, configurable: true });
+      return sharedStore();
+    };
+    const open = [];
+    for (const text of stored) open.push(await outcome(createClient({ url, store: store(text) }).session.isOpen));
+    return open;
   },
   nobody: () => outcome(createClient({ url, store: memoryStore() }).account.get().catch((error) => {
     if (error instanceof SignedOut) return "signed out";

@@ -25,6 +25,8 @@ const first = (answer: Promise<unknown> | AsyncGenerator<unknown>) => ("next" in
 
 const commands: Record<string, () => Promise<unknown>> = {
   use: () => refusal(() => auth.credits.use({ user_id: user, amount: 30 })),
+  bigInt: () => refusal(() => auth.credits.use({ user_id: user, amount: 30n as unknown as number })),
+  misaddressed: () => refusal(async () => createServiceClient({ url: "localhost:8001", apiKey: key })),
   tooMuch: () => refusal(() => auth.credits.use({ user_id: user, amount: 1000 })),
   batch: () => auth.credits.batch([
     { op: "use", user_id: user, amount: 10 },
@@ -43,6 +45,10 @@ const commands: Record<string, () => Promise<unknown>> = {
     await using hold = await auth.hold({ user_id: user, amount: 40 });
     return hold.answer.status;
   },
+  unsure: () => refusal(async () => {
+    await using hold = await auth.hold({ user_id: user, amount: 40 });
+    await hold.capture({ amount: 15 });
+  }),
   thrown: () => refusal(async () => {
     await using hold = await auth.hold({ user_id: user, amount: 40 });
     throw new Error(hold.id);

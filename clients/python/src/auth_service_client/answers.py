@@ -20,9 +20,16 @@ def read(response: httpx.Response) -> Any:
     document = _document(response)
     if response.is_success and document is not None:
         return document
-    if not isinstance(document, dict) or "code" not in document:
+    if not _is_problem(document):
         raise UnexpectedAnswer(response.status_code)
     raise problem_of(document, retry_after=retry_after(response))
+
+
+def _is_problem(document: Any) -> bool:
+    """Tell a refusal of ours from that of a gateway, whose `code` may be a number, and which has no `status`."""
+    if not isinstance(document, dict):
+        return False
+    return isinstance(document.get("code"), str) and isinstance(document.get("status"), int)
 
 
 def problem_of(document: Mapping[str, Any], *, retry_after: float | None = None) -> Problem:
@@ -56,6 +63,13 @@ def _document(response: httpx.Response) -> Any:
 def encoded(value: Mapping[str, Any]) -> bytes:
     """Return the JSON of a body, in which UUIDs and datetimes are written as the contract has them."""
     return json.dumps(value, default=_text, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def in_header(name: str, value: str) -> str:
+    """Return a header's value. Raise ValueError, which does not tell it, where no header can have it."""
+    if not (value.isascii() and value.isprintable() and value == value.strip()):
+        raise ValueError(f"{name} has a line feed, or another character that no header can have.")
+    return value
 
 
 def query_of(value: Mapping[str, Any]) -> dict[str, str]:

@@ -9,9 +9,9 @@ from uuid import UUID
 import httpx
 
 from auth_service_client import types
-from auth_service_client.answers import encoded, query_of, read
+from auth_service_client.answers import encoded, in_header, query_of, read
 from auth_service_client.asynchronous_waiting import shielded, sleep
-from auth_service_client.errors import AuthServiceError, TokenRefused, Unreachable
+from auth_service_client.errors import AuthServiceError, TokenRefused, may_be_done
 from auth_service_client.events import Event
 from auth_service_client.retries import Tries, new_key
 from auth_service_client.tokens import LONGEST_CACHE, Identity, RecentAnswers, check_form
@@ -52,8 +52,10 @@ class AsyncClient:
         cache_seconds: float = LONGEST_CACHE,
         http: httpx.AsyncClient | None = None,
     ) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError("The address of the service begins with http:// or https://.")
         self._url = url.rstrip("/")
-        self._headers = {"X-API-Key": api_key, "User-Agent": "auth-service-client"}
+        self._headers = {"X-API-Key": in_header("The API key", api_key), "User-Agent": "auth-service-client"}
         self._patience, self._timeout = patience, timeout
         self._http, self._is_ours = http or httpx.AsyncClient(), http is None
         self._recent = RecentAnswers(cache_seconds)
@@ -97,7 +99,7 @@ class AsyncClient:
         content = None if body is None else encoded(body)
         headers = {**self._headers, **({} if content is None else {"Content-Type": "application/json"})}
         if key is not None:
-            headers["Idempotency-Key"] = key
+            headers["Idempotency-Key"] = in_header("The Idempotency-Key", key)
         tries = Tries(self._patience)
         while True:
             pause: float | None
@@ -110,7 +112,7 @@ class AsyncClient:
                     headers=headers,
                     timeout=self._timeout,
                 )
-            except httpx.TransportError as error:
+            except (httpx.TransportError, httpx.DecodingError) as error:
                 pause = tries.pause_after_silence(error)
             else:
                 pause = tries.pause_after(response)
@@ -272,8 +274,8 @@ class AsyncHold:
     """Credits set aside while a block runs: `async with client.hold(user_id=..., amount=100) as hold`.
 
     The end of the block captures all of it, unless the block has called `capture` or `release`; an exception
-    releases it. Where the block's own `capture` gets no answer, nothing is released: it may have been carried out, and
-    the same `capture` again says so. What is neither captured nor released runs out by itself.
+    releases it. Where the block's own `capture` gets no answer, or is cancelled, nothing is released: it may have been
+    carried out, and the same `capture` again says so. What is neither captured nor released runs out by itself.
     """
 
     answer: types.HoldAnswer
@@ -292,8 +294,8 @@ class AsyncHold:
             self.answer = await self._credits.capture_hold(
                 self.id, idempotency_key=f"capture-{self.id}", **body
             )
-        except Unreachable:
-            self._is_settled = True
+        except BaseException as error:
+            self._is_settled = may_be_done(error)
             raise
         self._is_settled = True
         return self.answer

@@ -46,3 +46,11 @@ class Problem(AuthServiceError):
         for name, value in document.items():
             if name not in vars(self):
                 setattr(self, name, value)
+
+
+def may_be_done(error: BaseException) -> bool:
+    """Return whether a call that ended so may have been carried out: without an answer, or stopped on its way."""
+    if isinstance(error, Problem | UnexpectedAnswer):
+        is_refusal = 300 <= error.status < 500
+        return not is_refusal or getattr(error, "code", None) == "idempotency_in_progress"
+    return isinstance(error, AuthServiceError) or not isinstance(error, Exception)

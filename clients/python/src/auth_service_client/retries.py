@@ -1,8 +1,8 @@
 """The rule of repeats, for every call: each is safe to repeat, by its Idempotency-Key or by what it is.
 
 Repeated is what leaves the outcome unknown, or comes to nothing for now: no answer at all (refused, reset, timed out),
-409 `idempotency_in_progress`, 429 and 5xx. `Retry-After` is kept to; without it the pauses double. Any other answer
-stands.
+409 `idempotency_in_progress`, 429 and 5xx. `Retry-After` is kept to; without it, or where it is over, the pauses
+double. Any other answer stands.
 """
 
 import random
@@ -35,7 +35,7 @@ class Tries:
             return None
         return self._within_patience(self._next_pause(at_least=retry_after(response)))
 
-    def pause_after_silence(self, error: httpx.TransportError) -> float:
+    def pause_after_silence(self, error: httpx.RequestError) -> float:
         """Return the seconds to wait. Raise Unreachable once that would take too long."""
         pause = self._within_patience(self._next_pause(at_least=None))
         if pause is None:
@@ -46,7 +46,7 @@ class Tries:
         """Return a pause with jitter, so that callers who were refused together do not come back together."""
         self._pause, doubled = min(2 * self._pause, LONGEST_PAUSE), self._pause
         spread = random.uniform(0.5, 1) * doubled  # noqa: S311
-        return spread if at_least is None else at_least + random.uniform(0, 0.1) * max(1.0, at_least)  # noqa: S311
+        return at_least + random.uniform(0, 0.1) * max(1.0, at_least) if at_least else spread  # noqa: S311
 
     def _within_patience(self, pause: float) -> float | None:
         return pause if time.monotonic() + pause <= self._ends else None

@@ -9,8 +9,8 @@ from uuid import UUID
 import httpx
 
 from auth_service_client import types
-from auth_service_client.answers import encoded, query_of, read
-from auth_service_client.errors import AuthServiceError, TokenRefused, Unreachable
+from auth_service_client.answers import encoded, in_header, query_of, read
+from auth_service_client.errors import AuthServiceError, TokenRefused, may_be_done
 from auth_service_client.events import Event
 from auth_service_client.retries import Tries, new_key
 from auth_service_client.synchronous_waiting import shielded, sleep
@@ -52,8 +52,10 @@ class Client:
         cache_seconds: float = LONGEST_CACHE,
         http: httpx.Client | None = None,
     ) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError("The address of the service begins with http:// or https://.")
         self._url = url.rstrip("/")
-        self._headers = {"X-API-Key": api_key, "User-Agent": "auth-service-client"}
+        self._headers = {"X-API-Key": in_header("The API key", api_key), "User-Agent": "auth-service-client"}
         self._patience, self._timeout = patience, timeout
         self._http, self._is_ours = http or httpx.Client(), http is None
         self._recent = RecentAnswers(cache_seconds)
@@ -97,7 +99,7 @@ class Client:
         content = None if body is None else encoded(body)
         headers = {**self._headers, **({} if content is None else {"Content-Type": "application/json"})}
         if key is not None:
-            headers["Idempotency-Key"] = key
+            headers["Idempotency-Key"] = in_header("The Idempotency-Key", key)
         tries = Tries(self._patience)
         while True:
             pause: float | None
@@ -110,7 +112,7 @@ class Client:
                     headers=headers,
                     timeout=self._timeout,
                 )
-            except httpx.TransportError as error:
+            except (httpx.TransportError, httpx.DecodingError) as error:
                 pause = tries.pause_after_silence(error)
             else:
                 pause = tries.pause_after(response)
@@ -268,8 +270,8 @@ class Hold:
     """Credits set aside while a block runs: `with client.hold(user_id=..., amount=100) as hold`.
 
     The end of the block captures all of it, unless the block has called `capture` or `release`; an exception
-    releases it. Where the block's own `capture` gets no answer, nothing is released: it may have been carried out, and
-    the same `capture` again says so. What is neither captured nor released runs out by itself.
+    releases it. Where the block's own `capture` gets no answer, or is cancelled, nothing is released: it may have been
+    carried out, and the same `capture` again says so. What is neither captured nor released runs out by itself.
     """
 
     answer: types.HoldAnswer
@@ -286,8 +288,8 @@ class Hold:
         """Spend `amount` of it, or all; the rest returns. Calling it again says what came of the first."""
         try:
             self.answer = self._credits.capture_hold(self.id, idempotency_key=f"capture-{self.id}", **body)
-        except Unreachable:
-            self._is_settled = True
+        except BaseException as error:
+            self._is_settled = may_be_done(error)
             raise
         self._is_settled = True
         return self.answer

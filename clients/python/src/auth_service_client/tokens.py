@@ -132,19 +132,25 @@ class JWKSVerifier:
                 leeway=LEEWAY,
                 options={"require": ["exp", "nbf", "iat", "iss", "aud", "sub", "sid"]},
             )
-        except (jwt.PyJWKClientError, jwt.PyJWKSetError) as error:
-            raise AuthServiceError(f"The service's public keys are not to be had: {error}") from error
         except jwt.PyJWTError as error:
             raise TokenRefused(str(error)) from error
         return Identity.of(claims)
 
     def _key(self, kid: str) -> Any:
-        for key in self._keys.get_signing_keys():
+        for key in self._fetched():
             if key.key_id == kid:
                 return key
         if time.monotonic() - self._last_fetch >= 60:
             self._last_fetch = time.monotonic()
-            for key in self._keys.get_signing_keys(refresh=True):
+            for key in self._fetched(refresh=True):
                 if key.key_id == kid:
                     return key
         raise TokenRefused("The token names a key that the service does not have.")
+
+    def _fetched(self, *, refresh: bool = False) -> list[Any]:
+        import jwt
+
+        try:
+            return self._keys.get_signing_keys(refresh=refresh)
+        except (jwt.PyJWKClientError, jwt.PyJWKSetError, OSError, ValueError) as error:
+            raise AuthServiceError(f"The service's public keys are not to be had: {error}") from error

@@ -26,16 +26,17 @@ async function attempt(what, settings) {
             headers.set(name, value);
     if (what.body !== undefined)
         headers.set("Content-Type", "application/json");
+    const body = what.body === undefined ? null : JSON.stringify(what.body); // a BigInt in it is no silence of the service
     try {
         const response = await (settings.fetch ?? fetch)(what.url + queryOf(what.query), {
             method: what.method,
             headers,
-            body: what.body === undefined ? null : JSON.stringify(what.body),
+            body,
             credentials: what.credentials ?? "omit",
             signal: AbortSignal.timeout(settings.timeout ?? 15_000),
         });
-        const body = response.status === 204 ? null : await response.arrayBuffer(); // an answer may also be lost half way
-        return new Response(body, response);
+        const said = response.status === 204 ? null : await response.arrayBuffer(); // an answer may also be lost half way
+        return new Response(said, response);
     }
     catch (error) {
         if (error instanceof Error)
@@ -50,7 +51,7 @@ async function pauseAfter(answer, what, pause) {
     if (!repeated)
         return null;
     const said = retryAfter(answer);
-    return said === null ? spread(pause) : said * 1000 * (1 + Math.random() / 10);
+    return said ? said * 1000 * (1 + Math.random() / 10) : spread(pause); // 0 too: it would ask without a pause
 }
 function spread(pause) {
     return pause * (0.5 + Math.random() / 2);
@@ -61,7 +62,7 @@ async function read(answer) {
     const document = await documentOf(answer);
     if (answer.ok && document)
         return document;
-    if (!document || typeof document["code"] !== "string")
+    if (typeof document?.["code"] !== "string" || typeof document["status"] !== "number")
         throw new UnexpectedAnswer(answer.status);
     throw new Problem(document, retryAfter(answer));
 }
@@ -89,5 +90,13 @@ function queryOf(query = {}) {
 /** Tell whether an error is a refusal with this code; its `document` is then that code's. */
 export function isProblem(error, code) {
     return error instanceof Problem && error.code === code;
+}
+/** Whether a call that ended so may have been carried out: no answer of the service says that it was not. */
+export function mayBeDone(error) {
+    if (error instanceof Problem && error.code === "idempotency_in_progress")
+        return true;
+    if (error instanceof Problem || error instanceof UnexpectedAnswer)
+        return error.status < 300 || error.status >= 500;
+    return error instanceof Unreachable;
 }
 export { AuthServiceError };

@@ -4,9 +4,18 @@ const EARLY = 30_000; // milliseconds: renewed before it expires under way
 /** In localStorage: all tabs share it, and so would a script that gets into the page. */
 export function sharedStore(name = "auth-service") {
     return {
-        read: () => JSON.parse(localStorage.getItem(name) ?? "{}"),
+        read: () => readable(localStorage.getItem(name)),
         write: (kept) => localStorage.setItem(name, JSON.stringify(kept)),
     };
+}
+/** What was written. What others have made of it is nothing: it would keep every page from loading until it is cleared. */
+function readable(text) {
+    try {
+        return JSON.parse(text ?? "{}") ?? {};
+    }
+    catch {
+        return {};
+    }
 }
 /** In this page alone, until it is reloaded. */
 export function memoryStore() {
