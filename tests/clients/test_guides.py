@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from django.utils import timezone
@@ -25,6 +25,7 @@ from accounts.models import User
 from credits import ledger
 from credits.ledger.calls import Call
 from tests.clients.conftest import KEY, environment
+from tests.clients.lossy_proxy import LOST, LossyProxy, Refusal
 from tests.clients.packages import HERE, NODE, ROOT, copied, node_packages, python_packages, run
 from tests.fake_stripe.control import Control
 from tests.fixtures import issue_access_token
@@ -258,6 +259,31 @@ def test_the_quickstart(machine: Machine) -> None:
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
 def test_a_guide(ada: Machine, guide: Path) -> None:
     ada.follow(guide)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Refusal(502, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
+        Refusal(503, "service_unavailable", {"Retry-After": "1"}),
+        Refusal(409, "idempotency_in_progress", {"Retry-After": "1"}),
+        LOST,
+    ],
+    ids=["a gateway's page", "503", "409", "lost"],
+)
+def test_what_is_written_by_hand_repeats_whatever_leaves_the_outcome_open(
+    proxy: LossyProxy, url: str, buyer: str, monkeypatch: pytest.MonkeyPatch, answer: str | Refusal
+) -> None:
+    monkeypatch.setenv("INTERNAL_API_KEY", KEY)
+    found = blocks(DOCS / "guides" / "services.md")
+    (program,) = [block.text for block in found if block.title == "by_hand.py"]
+    names: dict[str, Any] = {"__name__": "by_hand"}
+    exec(program, names)  # noqa: S102
+    names["URL"] = url
+    proxy.plan = [answer]
+    status, row = names["use_credits"](buyer, 5, "page-78")
+    assert (status, row["balance_after"]) == (201, 95)
+    assert len(proxy.seen) == 2
 
 
 def test_every_guide_is_followed_and_every_answer_has_a_question() -> None:
