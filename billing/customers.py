@@ -15,7 +15,7 @@ from accounts.errors import UserNotFound
 from accounts.kit.nudge import Nudge
 from accounts.models import User
 from billing.errors import BillingFailed, BillingUnavailable, StripeObjectMissing
-from billing.models import CustomerChange, CustomerLink, FormerCustomer
+from billing.models import BillingAccount, CustomerChange, CustomerLink, FormerCustomer
 from billing.stripe import gateway
 from billing.stripe.shapes import Object
 from credits.ledger.calls import mac_key
@@ -197,6 +197,12 @@ def assign(customer: str, user_id: uuid.UUID) -> None:
         CustomerLink.objects.create(user_id=user_id, customer=customer)
     else:
         FormerCustomer.objects.create(user_id=user_id, customer=customer)
+
+
+def may_buy(user_id: uuid.UUID) -> bool:
+    """Tell whether the user may begin to pay for something: nobody who is suspended, leaving, contested or frozen."""
+    active = User.objects.filter(pk=user_id, status=User.Status.ACTIVE, contested_at=None)
+    return active.exclude(billing_account__status=BillingAccount.Status.FROZEN).exists()
 
 
 def enqueue(kind: CustomerChange.Kind, *, user_id: uuid.UUID, subscription: str = "") -> None:

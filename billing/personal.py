@@ -10,6 +10,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from djstripe.models import Charge, Dispute, Event, Refund
 from djstripe.models import Customer as MirroredCustomer
 
+from accounts import hooks
 from accounts.models import User
 from billing import customers
 from billing.models import (
@@ -24,6 +25,12 @@ from billing.models import (
 )
 
 # ---------------------------------------------------------------- what happens to an account
+
+
+def stop_buying(*, user_id: uuid.UUID, reason: str) -> None:
+    """Let nothing be paid any more that the user had begun to buy. Who leaves is seen to by `close`."""
+    if reason != hooks.DELETION:
+        customers.enqueue(CustomerChange.Kind.STOP_BUYING, user_id=user_id)
 
 
 def close(*, user_id: uuid.UUID) -> None:

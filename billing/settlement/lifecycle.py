@@ -224,6 +224,7 @@ def _announce(account: BillingAccount, before: str) -> None:
     try:
         if account.status == Status.FROZEN:
             states.block(user_id=account.pk, reason=BLOCKED_BY)
+            customers.enqueue(CustomerChange.Kind.STOP_BUYING, user_id=account.pk)
         elif before == Status.FROZEN:
             states.unblock(user_id=account.pk, reason=BLOCKED_BY)
     except UserNotFound:

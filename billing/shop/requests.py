@@ -25,7 +25,7 @@ from accounts.kit.problems import IdempotencyInProgress, Problem
 from accounts.models import User
 from billing import customers
 from billing.errors import BillingFailed, BillingUnavailable, CustomerMissing
-from billing.models import BillingAccount, Plan, Request, RequestAttempt
+from billing.models import BillingAccount, CustomerChange, Plan, Request, RequestAttempt
 from billing.stripe import sdk
 from billing.stripe.shapes import Object
 from credits.ledger.calls import Call, request_bytes
@@ -129,7 +129,7 @@ def _try(
     except BaseException:
         _let_go(begun)
         raise
-    return _keep(begun, made, status)
+    return _keep(instruction, begun, made, status)
 
 
 def require_active(user_id: uuid.UUID) -> None:
@@ -238,8 +238,9 @@ def _let_go(attempt: Attempt) -> None:
 
 
 @transaction.atomic
-def _keep(attempt: Attempt, made: Made, status: int) -> Outcome:
-    """Keep the answer for repeats: sealed, since it may open a checkout or a payment."""
+def _keep(instruction: Instruction, attempt: Attempt, made: Made, status: int) -> Outcome:
+    """Keep the answer for repeats: sealed, since it may open a checkout or a payment. What a user has made who may buy
+    nothing since is taken away again."""
     answer, stripe_object = made
     row = Request(pk=attempt.request_id)
     text = msgspec.json.encode(answer).decode()
@@ -250,6 +251,8 @@ def _keep(attempt: Attempt, made: Made, status: int) -> Outcome:
         answer=sealing.seal(text, context=answer_context(row)),
     )
     _close(attempt, refusal="")
+    if instruction.operation in ALONE and not customers.may_buy(attempt.user_id):
+        customers.enqueue(CustomerChange.Kind.STOP_BUYING, user_id=attempt.user_id)
     return Outcome(status, answer)
 
 

@@ -4,6 +4,8 @@ Each is read again when it is carried out, so it may be repeated and the last on
 """
 
 import time
+import uuid
+from collections.abc import Iterator
 from contextlib import suppress
 
 import structlog
@@ -16,6 +18,7 @@ from billing.errors import StripeObjectMissing
 from billing.models import CustomerChange, CustomerLink
 from billing.settlement import lifecycle
 from billing.stripe import ending, gateway, sdk
+from billing.stripe.shapes import Object
 from billing.stripe_sync import duplicates
 
 SECONDS_OF_A_RUN = 30.0
@@ -72,14 +75,32 @@ def _email(change: CustomerChange, customer: str) -> None:
         )
 
 
+def _stop_buying(change: CustomerChange, customer: str) -> None:
+    """Leave nothing that the user could still pay for, unless they may buy again by now. What is paid for goes on."""
+    if customers.may_buy(change.user_id):
+        return
+    for found in _without_what_was_begun(change.user_id):
+        ending.drop_pending(found)
+
+
 def _end_at_period(change: CustomerChange, customer: str) -> None:
     """Unless the user has come back meanwhile."""
     if not User.objects.filter(pk=change.user_id, status=User.Status.PENDING_DELETION).exists():
         return
-    ending.close_pages(customer)
-    for found in gateway.list_subscriptions(customer=customer):
-        end = ending.at_once if found["status"] == "incomplete" else ending.with_period
-        end(found["id"])
+    for found in _without_what_was_begun(change.user_id):
+        ending.with_period(found["id"])
+
+
+def _without_what_was_begun(user_id: uuid.UUID) -> Iterator[Object]:
+    """Close the user's open pages, end what waits for its first payment, and yield the other subscriptions."""
+    for customer in customers.all_of(user_id):
+        with suppress(StripeObjectMissing):
+            ending.close_pages(customer)
+            for found in gateway.list_subscriptions(customer=customer):
+                if found["status"] == "incomplete":
+                    ending.at_once(found["id"])
+                else:
+                    yield found
 
 
 def _end_subscription(change: CustomerChange, customer: str) -> None:
@@ -97,6 +118,7 @@ def _delete(change: CustomerChange, customer: str) -> None:
 
 TELL = {
     Kind.EMAIL: _email,
+    Kind.STOP_BUYING: _stop_buying,
     Kind.END_AT_PERIOD: _end_at_period,
     Kind.END_SUBSCRIPTION: _end_subscription,
     Kind.END_RENEWAL: duplicates.end_renewal,

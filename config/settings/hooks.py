@@ -4,7 +4,7 @@
 ACCOUNT_HOOKS = {
     "registered": ["credits.personal.registered"],
     "purged": ["credits.personal.purged"],
-    "block_spending": ["credits.ledger.states.block"],
+    "block_spending": ["credits.ledger.states.block", "billing.personal.stop_buying"],
     "unblock_spending": ["credits.ledger.states.unblock"],
     "remove_sign_in_methods": [
         "accounts.factors.remove_since",
