@@ -1,7 +1,9 @@
 """Billing in the admin: what staff see, and what they may order, with a reason."""
 
 import re
+import time
 import uuid
+from datetime import UTC, datetime
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -12,6 +14,7 @@ from billing import customers
 from billing.admin.orders import RefundForm
 from billing.models import InboxEvent, Payment, Plan
 from billing.settlement import lifecycle, settle
+from billing.stripe import sdk
 from billing.tests.conftest import Buyer
 from credits.tests.admin_pages import page, post, signed_in
 
@@ -172,3 +175,12 @@ def test_revenue_adds_up_days_and_plans(site, bought, buyer, plans):
     shown = page(site, f"{B}/revenue/")
     assert "40.00 EUR" in shown
     assert re.search(r'data-label="Payments" class="number">2<', shown)
+
+
+def test_an_end_at_a_date_is_shown_as_that(site, buyer, plans):
+    subscription = buyer.buy(plans["basic"])["subscription"]
+    end = int(time.time()) + 5 * 86_400
+    sdk.client().v1.subscriptions.update(subscription, {"cancel_at": end})
+    lifecycle.follow(buyer.id)
+    for path in (f"{B}/billingaccount/{buyer.id}/change/", f"/admin/accounts/user/{buyer.id}/change/"):
+        assert f"{datetime.fromtimestamp(end, UTC):%Y-%m-%d}" in page(site, path)

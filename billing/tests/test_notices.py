@@ -1,25 +1,40 @@
 """Mails that follow from what Stripe says, from the signed webhook to the outbox."""
 
+import re
+import time
+from datetime import UTC, datetime
+
 import pytest
 
 from accounts.models import ServiceEvent
+from billing.models import Plan
 from billing.stripe import gateway
+from billing.stripe.sdk import client
 from billing.stripe_sync import inbox
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_mails_that_webhooks_bring(stripe, plans, buyer, mailoutbox, deliver):
-    """Delivered and signed as Stripe does it: a dispute, a payment that fails, a trial about to end; each told once."""
+@pytest.fixture
+def mails(stripe, mailoutbox, deliver):
+    """Send each event that Stripe has so far, twice, signed; return the new mails."""
 
-    def subjects():
-        """Send each event that Stripe has so far, twice."""
+    def come():
         for event in [one for one in stripe.events() for _ in range(2)]:
             assert deliver(event).status_code == 200
             inbox.work()
-        told = [mail.subject for mail in mailoutbox]
+        told = list(mailoutbox)
         mailoutbox.clear()
         return told
+
+    return come
+
+
+def test_mails_that_webhooks_bring(stripe, plans, buyer, mails):
+    """A dispute, a payment that fails, a trial about to end; each told once."""
+
+    def subjects():
+        return [mail.subject for mail in mails()]
 
     pack = buyer.buy(plans["small"])
     assert subjects() == ["Thank you for your purchase"]
@@ -35,3 +50,36 @@ def test_mails_that_webhooks_bring(stripe, plans, buyer, mailoutbox, deliver):
     assert subjects() == ["Your payment failed"]
     types = set(ServiceEvent.objects.values_list("type", flat=True))
     assert {"purchase.disputed", "subscription.trial_ending", "subscription.payment_failed"} <= types
+
+
+def test_a_refund_in_parts_says_how_many_credits_each_has_taken(stripe, plans, buyer, mails):
+    charge = buyer.charge_of(buyer.buy(plans["large"]))
+    mails()
+    for amount, taken in ((500, 125), (1000, 250), (500, 125)):
+        stripe.refund(charge, amount)
+        (mail,) = mails()
+        html = mail.alternatives[0][0]
+        assert f"Credits taken back: {taken}\n" in mail.body
+        assert re.search(rf"Credits taken back</span><br>{taken}<", html)
+    assert buyer.balance == 0
+
+
+def test_a_refund_that_takes_no_credits_says_nothing_of_any(stripe, plans, buyer, mails):
+    Plan.objects.filter(code="basic").update(credits=0, active=False)
+    charge = buyer.charge_of(buyer.buy(plans["basic"]))
+    mails()
+    stripe.refund(charge, 300)
+    (mail,) = mails()
+    assert "3.00 EUR" in mail.body
+    assert "credits" not in mail.body.lower()
+
+
+def test_an_end_at_a_date_is_mailed_as_that_date(stripe, plans, buyer, mails):
+    subscription = buyer.buy(plans["basic"])["subscription"]
+    mails()
+    end = int(time.time()) + 5 * 86_400
+    client().v1.subscriptions.update(subscription, {"cancel_at": end})
+    (mail,) = mails()
+    assert f"will end on {datetime.fromtimestamp(end, UTC):%-d %B %Y, %H:%M} UTC" in " ".join(
+        mail.body.split()
+    )

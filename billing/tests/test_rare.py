@@ -86,6 +86,7 @@ def test_what_was_paid_outside_stripe_goes_back_by_a_credit_note(stripe, plans, 
     assert buyer.balance == 200
     client = staff_session(make_user("boss@staff.example", is_staff=True, is_superuser=True))
     path = f"/admin/billing/payment/{invoice['id']}/order/refund/"
+    assert path in client.get(f"/admin/billing/billingaccount/{buyer.id}/change/").content.decode()
     assert post(client, path, {"reason": "a mistake", "amount": "4.50"}).status_code == 302
     payment = Payment.objects.get()
     assert (payment.kept, buyer.balance) == (450, 100)

@@ -41,8 +41,11 @@ function showStanding({ credits, subscription: current, account_status }) {
   show(find("portal"), account_status !== "none" || credits.balance > 0);
 }
 
-function wordsOf({ plan, status, cancel_at_period_end: ends, current_period_end: until }) {
-  return `${plan}, ${status}, ${ends ? "ends" : "renews"} ${until ? day(until) : "later"}.`;
+function wordsOf({ plan, status, cancel_at_period_end: ends, cancel_at, current_period_end, next_plan, pending_plan }) {
+  const until = cancel_at ?? current_period_end;
+  const next = next_plan ? ` as ${next_plan}` : "";
+  const waits = pending_plan ? ` ${pending_plan} waits for you to confirm its payment.` : "";
+  return `${plan}, ${status}, ${ends ? "ends" : "renews"} ${until ? day(until) : "later"}${next}.${waits}`;
 }
 
 function planRow({ code, name, kind, credits, amount, currency, interval, trial_days }) {
