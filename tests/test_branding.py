@@ -12,6 +12,7 @@ from accounts.audit import Event
 from accounts.mail import kinds
 from accounts.models import OutboxMessage
 from config.settings import brand
+from config.settings.environment import sender
 
 pytestmark = pytest.mark.django_db
 DETAIL = {
@@ -110,6 +111,9 @@ def test_templates_of_a_directory_come_first(settings, tmp_path: Path, make_user
         ("SUPPORT_EMAIL", "Help <help@acme.example>", lambda: brand._address("SUPPORT_EMAIL")),
         ("SUPPORT_EMAIL", "help@acme.example, x@y.example", lambda: brand._address("SUPPORT_EMAIL")),
         ("MAIL_REPLY_TO", "help", lambda: brand._address("MAIL_REPLY_TO")),
+        ("MAIL_FROM", "Acme, Inc. <no-reply@acme.example>", lambda: sender("MAIL_FROM")),
+        ("MAIL_FROM", "Acme", lambda: sender("MAIL_FROM")),
+        ("MAIL_FROM", "Acme <no-reply@acme.example>\nBcc: all@acme.example", lambda: sender("MAIL_FROM")),
         ("TEMPLATES_DIR", "/nowhere/at/all", brand._templates),
     ],
 )
@@ -117,6 +121,15 @@ def test_what_cannot_be_used_is_refused_at_the_start(monkeypatch, variable, valu
     monkeypatch.setenv(variable, value)
     with pytest.raises(ImproperlyConfigured, match=variable):
         read()
+
+
+@pytest.mark.parametrize(
+    "value",
+    ['"Acme, Inc." <no-reply@acme.example>', "Müller <no-reply@acme.example>", "no-reply@acme.example"],
+)
+def test_a_sender_may_have_a_name(monkeypatch, value) -> None:
+    monkeypatch.setenv("MAIL_FROM", value)
+    assert sender("MAIL_FROM") == value
 
 
 @pytest.mark.parametrize(("value", "color"), [("#7A1F5F", "#7a1f5f"), ("#000000", "#000000")])

@@ -24,6 +24,7 @@ from config.settings.environment import (
     peers,
     redis_url,
     refuse,
+    sender,
     webhook_hosts,
 )
 from config.settings.google import *  # noqa: F403
@@ -256,7 +257,7 @@ CREDITS_APPROVAL_LIMIT = integer("CREDITS_APPROVAL_LIMIT")
 REFUND_APPROVAL_LIMIT = integer("REFUND_APPROVAL_LIMIT")
 
 # ---------------------------------------------------------------- mail
-DEFAULT_FROM_EMAIL = env.str("MAIL_FROM")
+DEFAULT_FROM_EMAIL = sender("MAIL_FROM")
 EMAIL_TIMEOUT = 10
 
 # ---------------------------------------------------------------- events for neighbour services

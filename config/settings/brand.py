@@ -50,5 +50,5 @@ BRAND_COLOR = _color()
 BRAND_LOGO = _logo()
 SUPPORT_EMAIL = _address("SUPPORT_EMAIL")
 MAIL_REPLY_TO = _address("MAIL_REPLY_TO") or SUPPORT_EMAIL
-IMPRINT = [line.strip() for line in env.str("IMPRINT").split(";") if line.strip()]
+IMPRINT = env.list("IMPRINT", between=";")
 OWN_TEMPLATES = _templates()  # before ours

@@ -2,7 +2,7 @@
 
 from config.settings.base import *  # noqa: F403
 from config.settings.base import BASE_DIR, GOOGLE_REDIRECT_URI, LISTENER, VAR_DIR
-from config.settings.environment import env, integer, mail_server
+from config.settings.environment import env, integer, mail_server, sender
 
 ENVIRONMENT = "dev"
 DEBUG = False  # error answers are the product's own, here too
@@ -12,7 +12,7 @@ _INTERNAL_PORT = integer("INTERNAL_PORT")
 _ADMIN_PORT = integer("ADMIN_PORT")
 PUBLIC_BASE_URL = env.str("PUBLIC_BASE_URL", default=f"http://127.0.0.1:{_PORT}").rstrip("/")
 ADMIN_BASE_URL = env.str("ADMIN_BASE_URL", default=f"http://localhost:{_ADMIN_PORT}").rstrip("/")
-DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", default="Auth Service <no-reply@localhost.test>")
+DEFAULT_FROM_EMAIL = sender("MAIL_FROM", default="Auth Service <no-reply@localhost.test>")
 
 EMAIL_BACKEND = "config.mail.FileBackend"
 EMAIL_FILE_PATH = VAR_DIR / "mail"

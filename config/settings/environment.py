@@ -7,6 +7,7 @@ import os
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from email.utils import getaddresses
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
@@ -30,9 +31,9 @@ class Environment:
     def str(self, variable: builtins.str, default: builtins.str | None = None) -> builtins.str:
         return os.environ.get(variable, TABLE[variable].default if default is None else default)
 
-    def list(self, variable: builtins.str) -> builtins.list[builtins.str]:
-        """Return the parts between commas."""
-        return [part.strip() for part in self.str(variable).split(",") if part.strip()]
+    def list(self, variable: builtins.str, *, between: builtins.str = ",") -> builtins.list[builtins.str]:
+        """Return the parts between commas, or what else stands between them, without white space around them."""
+        return [part.strip() for part in self.str(variable).split(between) if part.strip()]
 
 
 env = Environment()
@@ -62,6 +63,18 @@ def check_secret(variable: str, value: str) -> str:
     if user != variable:
         raise refuse(variable, f"has the value of {user} too. Every secret must be different.")
     return value
+
+
+def sender(variable: str, default: str | None = None) -> str:
+    """Return one address, with a name or without: a name with a comma that is not quoted would be two of them."""
+    text = env.str(variable, default).strip()
+    found = getaddresses([text])
+    if text and not (text.isprintable() and len(found) == 1 and "@" in found[0][1]):
+        raise refuse(
+            variable,
+            'must be one address, such as no-reply@example.com or "Acme, Inc." <no-reply@example.com>.',
+        )
+    return text
 
 
 _WORDS = {
@@ -158,7 +171,7 @@ def refuse_embedded(variable: str, socket: str, *, var_dir: Path) -> None:
 
 
 def _parts(variable: str) -> list[str]:
-    parts = [part.strip() for part in env.str(variable).split(";") if part.strip()]
+    parts = env.list(variable, between=";")
     if not parts:
         check_secret(variable, "")
     return parts

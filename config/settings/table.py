@@ -291,7 +291,10 @@ GROUPS = (
                 "`%3F`, `%40` for a `#`, `%`, `/`, `?` or `@` in user or password). In development mails are files in "
                 "`$VAR_DIR/mail`.",
             ),
-            "MAIL_FROM": Variable(required=True, about="The sender of every mail."),
+            "MAIL_FROM": Variable(
+                required=True,
+                about='The sender of every mail: an address, or a name and one, `"Acme, Inc." <no-reply@example.com>`.',
+            ),
         },
     ),
     Group(
