@@ -64,6 +64,9 @@ class Query(msgspec.Struct, kw_only=True):
     """Base of a view's query parameters; those it does not name are ignored. Nested in its view as `Query`."""
 
 
+_PUBLIC = ("config.urls.public", "config.demo.urls")  # development has /demo beside the same routes
+
+
 def attend_assertion(request: Request, text: str) -> None:
     """Have it judged when somebody asks who calls, and once: it may be used once."""
     request.judge_assertion = cache(partial(assertions.asserted_address, text))  # type: ignore[attr-defined]
@@ -71,7 +74,7 @@ def attend_assertion(request: Request, text: str) -> None:
 
 def _is_public(request: Request) -> bool:
     """Return whether the public listener serves the request: no other reads an assertion."""
-    return (getattr(request, "urlconf", None) or settings.ROOT_URLCONF) == "config.urls.public"
+    return (getattr(request, "urlconf", None) or settings.ROOT_URLCONF) in _PUBLIC
 
 
 class Parts(NamedTuple):

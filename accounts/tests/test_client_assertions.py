@@ -13,6 +13,7 @@ from jwt.algorithms import OKPAlgorithm
 from accounts.front_ends import assertions, keys
 from accounts.models import AuditEvent, FrontEndKey, Session
 from tests.fixtures import PASSWORD
+from tests.listeners import ListenerClient
 
 SERVER = "198.51.100.7"  # where the front end's server is
 WRONG = "wrong horse battery staple"
@@ -92,6 +93,22 @@ class TestQuota:
             for number, one in enumerate(people)
         ]
         assert statuses == [200, 200, 200, 429]  # the third by the server's own address, which has one
+
+    @pytest.mark.parametrize("urlconf", ["config.urls.public", "config.demo.urls"])
+    def test_in_development_as_in_production(self, jwk, make_user, settings, urlconf):
+        settings.RATE_LIMITS = settings.RATE_LIMITS | {"login": (1, 60)}
+        client = ListenerClient("public", urlconf=urlconf)
+        people = [make_user(f"{number}@x.test") for number in range(3)]
+        answers = [
+            client.post(
+                "/v1/auth/login",
+                {"email": one.email, "password": PASSWORD},
+                headers={"X-Client-Assertion": assertion(jwk, ip=address_of(250 * number))},
+                REMOTE_ADDR=SERVER,
+            )
+            for number, one in enumerate(people)
+        ]
+        assert [answer.status_code for answer in answers] == [200] * 3
 
 
 class TestNothingElse:
