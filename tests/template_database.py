@@ -162,7 +162,7 @@ def emptying(
 ) -> list[str]:
     """Statements in the place of TRUNCATE, which makes new files for each of a hundred tables and their indexes."""
     names = {name: operations.quote_name(name) for name in sorted({*tables} - MADE_BY_MIGRATE)}
-    probes = [f"SELECT '{name}' WHERE EXISTS (SELECT FROM {quoted})" for name, quoted in names.items()]
+    probes = [f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM {quoted})" for name, quoted in names.items()]
     with connection.cursor() as cursor:
         cursor.execute(" UNION ALL ".join(probes))
         occupied = [names[name] for (name,) in cursor.fetchall()]

@@ -50,6 +50,8 @@ def _every_statement_names_the_holder() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def database_in_partitions(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
     """Gives the name of a database whose journal and lots are cut into partitions."""
+    with django_db_blocker.unblock():
+        require_one_server()
     with django_db_blocker.unblock(), another_database("parts") as name:
         with instead(name), owner_connection():
             for table in shape.TABLES:

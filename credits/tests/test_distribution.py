@@ -119,7 +119,7 @@ def rows(query: str, *values: str) -> list[tuple[Any, ...]]:
 
 ON_ALL = "SELECT result FROM run_command_on_placements('credits_credittransaction', %s)"
 PRIVILEGES = """
-SELECT has_table_privilege('auth_app', '%s', 'INSERT') AND NOT has_table_privilege('auth_app', '%s', 'UPDATE')
+SELECT has_table_privilege('auth_app', '%1$s', 'INSERT') AND NOT has_table_privilege('auth_app', '%1$s', 'UPDATE')
 """
 GUARDS = (
     "SELECT count(*) FROM pg_trigger WHERE tgrelid = '%s'::regclass AND NOT tgisinternal AND tgenabled = 'O'"

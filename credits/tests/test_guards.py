@@ -120,6 +120,7 @@ class TestVerify:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("one_server")  # the wait is on the server of the row
 class TestVerifyBesideWrites:
     """Where one statement is not one snapshot, it sees a commit by halves."""
 
@@ -142,6 +143,7 @@ class TestVerifyBesideWrites:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("one_server")  # the wait is on the server of the row
 class TestLockWait:
     """A spend that waits for the row decides by the time after the wait."""
 
