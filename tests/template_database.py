@@ -23,6 +23,9 @@ from tests import distributed_database
 
 LOCK = 4711  # of pg_advisory_lock: one worker makes the template, the others wait
 OWNER, SERVING = "auth_owner", "auth_app"
+END_SESSIONS = (
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"  # a pooler keeps them
+)
 MADE_BY_MIGRATE = {"django_content_type", "auth_permission"}  # which a flush repeats: slow when they are gone
 
 
@@ -50,11 +53,12 @@ def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBl
 
 @contextmanager
 def administration() -> Iterator[psycopg.Connection[Any]]:
-    target = connection.settings_dict
+    """Connect to the cluster itself, past a pooler, as a superuser."""
+    target: dict[str, Any] = settings.MIGRATION_DATABASE
     with psycopg.connect(
         host=target["HOST"],
         port=target["PORT"] or None,
-        user=target["USER"],
+        user=connection.settings_dict["USER"],
         password=target["PASSWORD"] or None,
         dbname="postgres",
         autocommit=True,
@@ -71,6 +75,7 @@ def ensure_template(cluster: psycopg.Connection[Any]) -> str:
         drop_outdated(cluster)
         cluster.execute(f'CREATE DATABASE "{draft}" OWNER {OWNER}')
         migrate(draft)
+        cluster.execute(END_SESSIONS, [draft])
         cluster.execute(f'ALTER DATABASE "{draft}" RENAME TO "{template}"')
     return template
 

@@ -47,16 +47,17 @@ def ours(
     factor: str = "1",
 ) -> contextlib.AbstractContextManager[Server]:
     """A listener as the Procfile has it, on that database: two workers, of four threads unless said otherwise."""
+    address, _, way = database.partition("?")
     environment = {
         "LISTENER": listener,
         "RATE_LIMITS_FACTOR": factor,
-        "DATABASE_URL": database,
+        "DATABASE_URL": f"{address}?{os.environ.get('BENCH_POOLER', way)}",
         "WEB_CONCURRENCY": "2",
         "WEB_THREADS": str(threads),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "GUNICORN_CMD_ARGS": "--max-requests 0",
     }
-    name = f"{listener}-{server}-{threads}-{database.partition('?')[0].rpartition('/')[2]}"
+    name = f"{listener}-{server}-{threads}-{address.rpartition('/')[2]}"
     return _server(name, ["sh", "deploy/listen", server, "127.0.0.1", "{port}"], environment, ready="/readyz")
 
 

@@ -9,7 +9,8 @@ from calls import Answer, Caller
 from instance import Instance, Person, instance
 from mail_sink import MailSink
 from people import Watch, bearer, caller, login
-from pooler import PREPARES_FROM, BehindPooler, Pooler, missing, owner_url, server_and_pooler, version
+from pgbouncer import missing, prepares, version
+from pooler import BehindPooler, Pooler, owner_url, server_and_pooler
 from reckoning import Verdict, reckon
 from traffic import Operation, Traffic, add, at_once, use
 from two_servers import Server
@@ -35,7 +36,7 @@ def killed_and_started(_instance: Instance, sink: MailSink, verdict: Verdict) ->
             DATABASE_URL=pooler.url,
             DATABASE_MIGRATE_URL=owner_url(server),
             DATABASE_POOL="transaction",
-            DATABASE_PREPARED_STATEMENTS=str(version() >= PREPARES_FROM).lower(),
+            DATABASE_PREPARED_STATEMENTS=str(prepares()).lower(),
         ) as running,
     ):
         _check(running, verdict)
@@ -52,7 +53,7 @@ def _check(running: Instance, verdict: Verdict) -> None:
     expected = {"W003"} if version() < (1, 26, 1) else set()
     verdict.require(found == expected, f"check --deploy said {sorted(found)}")
     _, said = running.manage("check", "--deploy", DATABASE_PREPARED_STATEMENTS="true")
-    verdict.require(("accounts.E017" in said) == (version() < (1, 22)), "check --deploy: prepared statements")
+    verdict.require(("accounts.E017" in said) == (not prepares()), "check --deploy: prepared statements")
     verdict.notes.append(f"PgBouncer {'.'.join(map(str, version()))}; check --deploy says {sorted(found)}")
 
 

@@ -2,9 +2,7 @@
 
 import contextlib
 import os
-import re
 import secrets
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -13,29 +11,13 @@ from pathlib import Path
 import psycopg
 
 from instance import ROOT, Instance, directory, free_port
+from pgbouncer import configuration, program
 from postgres import DATABASE, OWNER, SERVING
 from processes import die_with_parent
 from two_servers import Server, await_
 
-PROGRAM = "pgbouncer"
-CONFIGURATION = ROOT / "deploy" / "pgbouncer" / "pgbouncer.ini"
 ROLES = ROOT / "deploy" / "postgres" / "roles.sh"
-PREPARES_FROM = (1, 22)
 SECRET = "SELECT rolpassword FROM pg_authid WHERE rolname = %s"
-
-
-def missing() -> str:
-    """Return what has to be installed for it, or nothing."""
-    return "" if _program() else f"{PROGRAM} is not installed (apt install pgbouncer)"
-
-
-def _program() -> str | None:
-    return shutil.which(PROGRAM, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
-
-
-def version() -> tuple[int, ...]:
-    said = subprocess.run([str(_program()), "--version"], capture_output=True, text=True, check=True).stdout
-    return tuple(int(number) for number in re.findall(r"\d+", said)[:3])
 
 
 class Pooler:
@@ -55,24 +37,18 @@ class Pooler:
             row = connection.execute(SECRET, [SERVING]).fetchone()
         users = self._place / "userlist.txt"
         users.write_text(f'"{SERVING}" "{row[0] if row else ""}"\n')
-        text = CONFIGURATION.read_text()
-        for line, ours in {
+        ours = {
             "port=5432": f"port={server.port}",
             "listen_port = 6432": f"listen_port = {self.port}",
             "auth_file = /etc/pgbouncer/userlist.txt": f"auth_file = {users}",
-        }.items():
-            if line not in text:
-                raise LookupError(f"{CONFIGURATION} does not say {line!r} any more")
-            text = text.replace(line, ours)
-        if version() < PREPARES_FROM:
-            text = re.sub(r"^max_prepared_statements = .*\n", "", text, flags=re.MULTILINE)
-        (self._place / "pgbouncer.ini").write_text(text)
+        }
+        (self._place / "pgbouncer.ini").write_text(configuration(ours))
 
     def start(self) -> None:
         account = self._account
         with (self._place / "pgbouncer.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [str(_program()), str(self._place / "pgbouncer.ini")],
+                [program(), str(self._place / "pgbouncer.ini")],
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=log,

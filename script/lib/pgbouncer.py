@@ -1,0 +1,103 @@
+"""The PgBouncer that is installed, as deploy/pgbouncer has it, before a server of the tests' or the drill's own."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from places import private_directory, socket_directory
+from postgres import OWNER, SERVING, SOCKET_LOCK, SUPERUSER, Postgres
+from supervise import Child
+
+PROGRAM = "pgbouncer"
+CONFIGURATION = Path(__file__).resolve().parents[2] / "deploy" / "pgbouncer" / "pgbouncer.ini"
+MODE = "pool_mode = transaction"
+PREPARES_FROM = (1, 22)
+
+
+def missing() -> str:
+    """Return what has to be installed for it, or nothing."""
+    return "" if program() else f"{PROGRAM} is not installed (apt install pgbouncer)"
+
+
+def program() -> str:
+    return shutil.which(PROGRAM, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin") or ""
+
+
+def version() -> tuple[int, ...]:
+    said = subprocess.run([program(), "--version"], capture_output=True, text=True, check=True).stdout
+    return tuple(int(number) for number in re.findall(r"\d+", said)[:3])
+
+
+def prepares() -> bool:
+    return version() >= PREPARES_FROM
+
+
+def configuration(lines: Mapping[str, str]) -> str:
+    """Return the file of deploy/ with these lines for those, each of which has to be there."""
+    text = CONFIGURATION.read_text()
+    for line, ours in lines.items():
+        if line not in text:
+            raise LookupError(f"{CONFIGURATION} does not say {line!r} any more")
+        text = text.replace(line, ours)
+    if not prepares():
+        text = re.sub(r"^max_prepared_statements = .*\n", "", text, flags=re.MULTILINE)
+    return text
+
+
+def is_wanted() -> bool:
+    """Return whether DATABASE_POOL of the environment asks for one."""
+    return os.environ.get("DATABASE_POOL", "none") != "none"
+
+
+class PgBouncer:
+    """Stands before an embedded server, on a socket.
+
+    A `forgetful` one drops after each transaction whatever the session was told, which others may or may not find.
+    """
+
+    def __init__(self, variable_directory: Path, server: Postgres, *, forgetful: bool = False) -> None:
+        if why := missing():
+            raise SystemExit(f"DATABASE_POOL: {why}")
+        self._server, self._forgetful = server, forgetful
+        self.home = private_directory(variable_directory / "pgbouncer", server.account)
+        self.sockets = socket_directory(self.home, variable_directory, SOCKET_LOCK, server.account)
+
+    def url(self, role: str, database: str) -> str:
+        return f"postgresql://{role}@/{database}?host={self.sockets}"
+
+    def prepare(self) -> None:
+        users = self.home / "userlist.txt"
+        users.write_text("".join(f'"{role}" ""\n' for role in (SUPERUSER, OWNER, SERVING)))
+        ours = {
+            "auth = host=127.0.0.1 port=5432 dbname=auth": f"* = host={self._server.sockets} port=5432",
+            "listen_addr = 127.0.0.1": "listen_addr =",
+            "listen_port = 6432": "listen_port = 5432",
+            "unix_socket_dir =": f"unix_socket_dir = {self.sockets}",
+            MODE: f"{MODE}\nserver_reset_query_always = {int(self._forgetful)}",
+            "auth_type = scram-sha-256": "auth_type = trust",
+            "auth_file = /etc/pgbouncer/userlist.txt": f"auth_file = {users}",
+        }
+        (self.home / "pgbouncer.ini").write_text(configuration(ours))
+
+    def child(self) -> Child:
+        return Child(
+            name=PROGRAM,
+            argv=[program(), "--quiet", str(self.home / "pgbouncer.ini")],
+            directory=Path("/"),
+            account=self._server.account,
+            stop_signal=signal.SIGTERM,
+            ready=self.accepts,
+        )
+
+    def accepts(self) -> bool:
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(str(self.sockets / SOCKET_LOCK.removesuffix(".lock")))
+        except OSError:
+            return False
+        return True
