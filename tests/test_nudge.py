@@ -122,3 +122,10 @@ def test_a_forked_child_has_a_thread_of_its_own():
         nudge._after_fork()
         told(word, "child")
         assert [message.payload[0] for message in received(app, NAME)] == [["parent"], ["child"]]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_word_that_fails_at_the_commit_is_told_in_the_log_alone(caplog):
+    with transaction.atomic():
+        Nudge("a.task.that.nobody.has.registered").tell_on_commit(1)
+    assert "a.task.that.nobody.has.registered" in caplog.text

@@ -11,7 +11,6 @@ import threading
 import time
 import weakref
 from contextvars import Context, copy_context
-from functools import partial
 from typing import Any
 
 import structlog
@@ -45,7 +44,8 @@ class Nudge:
 
     def tell_on_commit(self, *arguments: Any) -> None:
         """Tell the worker once the caller's transaction has committed; never, where it is rolled back."""
-        transaction.on_commit(partial(self.tell, *arguments), robust=True)
+        # A partial has no name, by which Django would tell of what it raises: the answer would be a 500.
+        transaction.on_commit(lambda: self.tell(*arguments), robust=True)
 
     def tell(self, *arguments: Any) -> None:
         """Have the worker carry out the task, soon. Never waits for the broker, and never raises what it does."""
