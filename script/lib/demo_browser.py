@@ -103,7 +103,7 @@ class Story:
         page.click("Sign in", within="sign-in")
         page.see("401 invalid_credentials")
         self.give_password()
-        page.see("What happened lately")
+        page.see("Recent activity")
         page.see("Basic subscription")
         self.picture("3-signed-in")
 
@@ -116,7 +116,7 @@ class Story:
         """A reload keeps the session; twenty calls at once need one refresh."""
         page = self.browser
         page.go(self.home)
-        page.see("What happened lately")
+        page.see("Recent activity")
         counted = page.evaluate(TWENTY_CALLS)
         if counted != 1:
             raise BrowserFailed(f"{counted} refreshes went out for twenty calls")
@@ -152,7 +152,7 @@ class Story:
         )
         page.wait("document.getElementById('totp-picture').naturalWidth > 0", "The QR code")
         self.picture("4-app")
-        page.fill("Code that the app shows", self.code())
+        page.fill("Code shown in the app", self.code())
         page.click("Confirm", within="totp-confirm")
         page.see("they are not shown again")
         self.recovery_codes = page.evaluate(
@@ -164,16 +164,16 @@ class Story:
         page = self.browser
         page.click("Sign out")
         self.give_password()
-        page.see("Code of the authenticator app")
+        page.see("Code from your authenticator app")
         self.picture("6-second-step")
-        page.fill("Code of the authenticator app", self.code(), within="second-step")
-        page.click("Go on", within="second-step")
-        page.see("What happened lately")
+        page.fill("Code from your authenticator app", self.code(), within="second-step")
+        page.click("Continue", within="second-step")
+        page.see("Recent activity")
         page.click("Sign out")
         self.give_password()
-        page.fill("Code of the authenticator app", self.recovery_codes[0], within="second-step")
-        page.click("Go on", within="second-step")
-        page.see("What happened lately")
+        page.fill("Code from your authenticator app", self.recovery_codes[0], within="second-step")
+        page.click("Continue", within="second-step")
+        page.see("Recent activity")
 
     def use_passkey(self) -> None:
         page = self.browser
@@ -185,21 +185,21 @@ class Story:
         self.picture("7-passkey")
         page.click("Sign out")
         page.click("Use a passkey")
-        page.see("What happened lately")
+        page.see("Recent activity")
         page.click("Sign out")
         self.give_password()
         page.click("Use a passkey", within="second-step")
-        page.see("What happened lately")
+        page.see("Recent activity")
 
     def prove_again(self) -> None:
         """The dialog of a sensitive call: brought about by an answer, as nobody waits five minutes for a demo."""
         page = self.browser
         page.evaluate(ONE_EXPORT_REFUSED)
         page.click("Export everything")
-        page.see("Is it you?")
+        page.see("Confirm that it's you")
         self.picture("8-prove")
-        page.fill("Code of the authenticator app", self.recovery_codes[1], within="prove")
-        page.click("Go on", within="prove")
+        page.fill("Code from your authenticator app", self.recovery_codes[1], within="prove")
+        page.click("Continue", within="prove")
         page.see('"activity"')
 
     def buy(self) -> None:
@@ -209,7 +209,7 @@ class Story:
         page.click("Buy: Small pack of credits")
         page.see("Pay 5.00 EUR")
         page.click("Pay 5.00 EUR")
-        page.see("The credits are there")
+        page.see("Your credits are there")
         page.click("Paint a picture")
         page.see("470 credits left")
         self.see_requests()
@@ -283,9 +283,9 @@ class Story:
         self.give_password()
         page.see("403 deletion_pending")
         self.picture("12-deletion")
-        page.click("Keep it and sign in")
+        page.click("Keep the account and sign in")
         page.click("Use a passkey", within="second-step")
-        page.see("What happened lately")
+        page.see("Recent activity")
         page.click("Sign out")
 
     def use_google(self) -> None:

@@ -30,7 +30,7 @@ export async function load() {
   show(find("totp-add"), !totp);
   show(find("totp-remove"), Boolean(totp));
   fill(find("passkeys"), passkeys.map(passkeyRow), "None.");
-  find("codes-left").textContent = enabled ? `${left} left.` : "They come with the first factor.";
+  find("codes-left").textContent = enabled ? `${left} left.` : "You get them with your first factor.";
   show(find("codes-renew"), enabled);
 }
 

@@ -23,14 +23,14 @@ async function look(address) {
   const answer = await fetch(`/demo/api/inbox?to=${encodeURIComponent(address)}`);
   const { results } = answer.ok ? await answer.json() : { results: [] };
   const items = results.map(mail);
-  find("mails").replaceChildren(...(items.length ? items : [make("li", { className: "quiet" }, "No mail yet.")]));
+  find("mails").replaceChildren(...(items.length ? items : [make("li", { className: "quiet" }, "No emails yet.")]));
   return results;
 }
 
 function mail({ subject, text, links, code, file }) {
   const parts = links.map((link) => make("p", {}, make("a", { href: link, target: "_blank" }, pathOf(link))));
   if (code) parts.unshift(codeOf(code));
-  const whole = make("details", {}, make("summary", {}, "The whole mail"), make("pre", {}, text));
+  const whole = make("details", {}, make("summary", {}, "The whole email"), make("pre", {}, text));
   const item = make("li", {}, make("div", {}, make("strong", {}, subject), ...parts, whole));
   item.dataset.file = file;
   return item;

@@ -67,8 +67,8 @@ async function leaveFor(path, body) {
 export async function backFromCheckout(id) {
   if (id === "cancelled") return say("Nothing was bought.");
   const { status, credited } = await shop("GET", `checkout/${encodeURIComponent(id)}`);
-  if (credited) say("Thank you. The credits are there.");
-  else if (status === "complete") say("Thank you. The credits come once the payment has arrived.");
+  if (credited) say("Thank you. Your credits are there.");
+  else if (status === "complete") say("Thank you. Your credits arrive once the payment does.");
   else say("This checkout was not paid.");
 }
 
