@@ -9,9 +9,12 @@ import site_build
 import site_reference
 from accounts.mail.kinds import KINDS, NOTICES
 from accounts.views.google import FRONT_END_PAGE
+from tests.in_browser.accessibility import Findings, look
+from tests.in_browser.chromium import IS_THERE, SEEN_AT, chromium, opened_page
 from tests.surface import routes_of
 
 ROOT = Path(__file__).resolve().parent.parent
+COPY_BUTTONS = ("landmark-unique",)  # Material has a landmark without a name around each
 FOREIGN = re.compile(
     r'<(?:script|img|iframe)\b[^>]*\ssrc="(?:https?:)?//[^"]*"'
     r'|<link\b[^>]*rel="(?:stylesheet|preconnect|preload|icon)"[^>]*href="(?:https?:)?//[^"]*"'
@@ -70,3 +73,21 @@ def test_the_table_of_a_front_ends_pages_has_those_that_mails_and_google_lead_to
 
 def test_the_readme_is_one_page() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) < 90
+
+
+@IS_THERE
+@pytest.mark.parametrize("width", SEEN_AT)
+def test_a_page_of_each_kind_can_be_read_by_everybody(
+    site: Path, monkeypatch: pytest.MonkeyPatch, width: str
+) -> None:
+    """The first page and one of each folder, in light and dark."""
+    first = {page.parent: page for page in reversed(pages(site)) if page.parent != site}
+    kinds = [site / "index.html", *first.values()]
+    found = Findings()
+    with chromium(monkeypatch) as browser:
+        page = opened_page(browser, [], SEEN_AT[width], [])
+        for kind in kinds:
+            page.goto(kind.as_uri())
+            look(page, f"site-{kind.relative_to(site).with_suffix('')}", found, without=COPY_BUTTONS)
+    assert found.looked_at > 8
+    assert not found, str(found)

@@ -128,4 +128,5 @@ UNFOLD = {
         lambda request: static("accounts/lists.css"),
         lambda request: static("accounts/pages.css"),
     ],
+    "SCRIPTS": [lambda request: static("accounts/by_keyboard.js")],
 }

@@ -77,12 +77,13 @@ def main(languages: list[str]) -> int:
     PLACE.mkdir(parents=True, exist_ok=True)
     for language in languages or settings.MAIL_LANGUAGES:
         for name, (width, columns) in WIDTHS.items():
-            print(take(browser, PLACE / f"{language}-{name}", [*texts(language)], width, columns))
+            texts = [*mails(language), *pages(language)]
+            print(take(browser, PLACE / f"{language}-{name}", texts, width, columns))
     return 0
 
 
-def texts(language: str) -> Iterator[str]:
-    """The HTML of each mail, then of each page."""
+def mails(language: str) -> Iterator[str]:
+    """The HTML of each mail."""
     from django.template.loader import render_to_string
     from django.utils import translation
 
@@ -91,6 +92,14 @@ def texts(language: str) -> Iterator[str]:
     with translation.override(language):
         for kind, about in {**mail.KINDS, **mail.NOTICES}.items():
             yield render_to_string(f"mail/{kind}.html", {**SAMPLE, "subject": str(about.subject)})
+
+
+def pages(language: str) -> Iterator[str]:
+    """The HTML of each page behind a mailed link."""
+    from django.template.loader import render_to_string
+    from django.utils import translation
+
+    with translation.override(language):
         for path in sorted((ROOT / "templates" / "pages").glob("*.html")):
             if path.name != "base.html":
                 yield render_to_string(f"pages/{path.name}", SAMPLE)

@@ -32,6 +32,12 @@ LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:|mailto:|#)([^)#\s]+)(#[^)\s]*)?
 BEFORE = (
     '<script id="__config"'  # Material's own script comes after it, and would load the library from elsewhere
 )
+SEARCH = 'class="md-search" data-md-component="search" role="dialog"'
+# A folder with a page of its own is labelled by an arrow alone; its title comes right after.
+MENU = re.compile(
+    r'(<nav class="md-nav" data-md-level="\d+") aria-labelledby="\w+"'
+    r'([^>]*>\s*<label class="md-nav__title"[^>]*>\s*<span[^>]*></span>\s*)([^<]*[^<\s])'
+)
 
 
 def on_config(config: MkDocsConfig) -> None:
@@ -72,6 +78,9 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
 
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Name what Material leaves without a name for those who listen, and have diagrams drawn by our own library."""
+    output = output.replace(SEARCH, f'{SEARCH} aria-label="Search"', 1)
+    output = MENU.sub(r'\1 aria-label="\3"\2\3', output)
     if 'class="mermaid"' not in output:
         return output
     script = posixpath.relpath(DIAGRAMS, posixpath.dirname(page.file.src_uri))
