@@ -48,13 +48,17 @@ def _filled(route: str, user: User) -> Iterator[tuple[str, str]]:
     model = _model_of(route)
     row = _row_of(model, user) if model else user
     assert row is not None, f"{route} has no row to show"
-    verbs = admin.site._registry[model].orders if "<slug:verb>" in route and model else [""]
+    of_model: Any = admin.site._registry.get(model)
+    verbs = of_model.orders if "<slug:verb>" in route else [""]
     session = Session.objects.filter(user=user, ended_at=None)[:1].get().pk
     query = QUERIES.get(model._meta.label) if model and _is_of_ours(route) else None
     for verb in verbs:
-        values = {"verb": verb, "target": session, "content_type_id": 0}
-        path = "/" + ARGUMENT.sub(lambda found, values=values: str(values.get(found[1], row.pk)), route)
+        path = "/" + _with(route, {"verb": verb, "target": session, "content_type_id": 0}, row.pk)
         yield route.replace("<slug:verb>", verb), path + (f"?{query}={row.pk}" if query else "")
+
+
+def _with(route: str, values: dict[str, Any], otherwise: Any) -> str:
+    return ARGUMENT.sub(lambda found: str(values.get(found[1], otherwise)), route)
 
 
 def _is_of_ours(route: str) -> bool:
@@ -75,5 +79,7 @@ def _row_of(model: type[Model], user: User) -> Any:
     request = RequestFactory().get("/")
     request.user = User.objects.filter(is_superuser=True)[0]
     rows = admin.site._registry[model].get_queryset(request)
-    mine = {Session: {"user": user}, UserCredit: {"pk": user.pk}, BillingAccount: {"pk": user.pk}}
+    mine: dict[type[Model], dict[str, Any]] = {
+        Session: {"user": user}, UserCredit: {"pk": user.pk}, BillingAccount: {"pk": user.pk}
+    }  # fmt: skip
     return rows.filter(**mine.get(model, {})).first()
