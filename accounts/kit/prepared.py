@@ -4,7 +4,6 @@ A cursor of psycopg's, in one of Django's, takes twice the time of the whole rou
 are Django's either way.
 """
 
-import threading
 import uuid
 import weakref
 from collections.abc import Callable, Mapping
@@ -34,7 +33,7 @@ class Prepared:
         self._name, self._encoders = name.encode(), encoders
         self._numbered = (statement % {one: f"${place}" for place, one in enumerate(encoders, 1)}).encode()
         self._formats = [Format.BINARY] * len(encoders)
-        self._thread = threading.local()
+        self._known_to: weakref.WeakSet[Connection] = weakref.WeakSet()
 
     def one(self, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """Run it on the default database. Raises what a cursor would."""
@@ -68,11 +67,10 @@ class Prepared:
         return loading.load_row(0, tuple)
 
     def _is_new_to(self, connection: Connection) -> bool:
-        """Return whether this thread runs it on this connection for the first time: the server logs what is unknown."""
-        known = getattr(self._thread, "connection", None)
-        if known is not None and known() is connection:
+        """Return whether this connection runs it for the first time: the server logs what is unknown."""
+        if connection in self._known_to:
             return False
-        self._thread.connection = weakref.ref(connection)
+        self._known_to.add(connection)
         return True
 
 

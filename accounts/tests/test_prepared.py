@@ -2,10 +2,20 @@
 
 import sys
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from django.db import DataError, InterfaceError, OperationalError, connection, transaction
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    DataError,
+    InterfaceError,
+    OperationalError,
+    connection,
+    connections,
+    transaction,
+)
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -48,14 +58,29 @@ def test_is_prepared_again_where_the_connection_has_forgotten_it():
     assert ECHO.one(VALUES) == ROW
 
 
+def in_another_thread() -> Any:
+    """Run it there on this thread's connection, as a seat passes from thread to thread."""
+    mine = connections[DEFAULT_DB_ALIAS]
+
+    def run() -> Any:
+        connections[DEFAULT_DB_ALIAS] = mine
+        return ECHO.one(VALUES)
+
+    mine.inc_thread_sharing()
+    with ThreadPoolExecutor(1) as pool:
+        row = pool.submit(run).result()
+    mine.dec_thread_sharing()
+    return row
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="libpq's trace is read on Linux alone")
 def test_a_new_connection_is_asked_for_nothing_that_it_does_not_know(tmp_path):
     """Its server would write an error into its log."""
     connection.ensure_connection()
     with (tmp_path / "trace").open("w+") as trace:
         connection.connection.pgconn.trace(trace.fileno())
-        for _ in range(2):
-            assert ECHO.one(VALUES) == ROW
+        assert ECHO.one(VALUES) == ROW
+        assert in_another_thread() == ROW
         connection.connection.pgconn.untrace()
         said = (tmp_path / "trace").read_text()
     assert said.count("\tParse\t") == 1

@@ -87,11 +87,11 @@ def arguments() -> argparse.Namespace:
     options = parser.parse_args()
     if options.quick and (options.json or options.check):
         parser.error("--quick is for a look: nothing is kept of it, or compared with it")
-    if unknown := [name for name in options.parts if name not in PARTS]:
     if options.json and "BENCH_POOLER" in os.environ:
         parser.error(
             "what is measured behind a pooler is not kept: docs/figures.json is about PostgreSQL itself"
         )
+    if unknown := [name for name in options.parts if name not in PARTS]:
         parser.error(f"no such part: {', '.join(unknown)}")
     options.parts = options.parts or [name for name in PARTS if name not in ONLY_WHEN_NAMED]
     return options
