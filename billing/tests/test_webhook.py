@@ -3,6 +3,7 @@
 import json
 import time
 from importlib import reload
+from runpy import run_path
 from typing import Any
 
 import pytest
@@ -90,6 +91,15 @@ class TestWebhook:
             answer = public.raw("POST", WEBHOOK, body, HTTP_STRIPE_SIGNATURE=signature(body, secret=secret))
             assert answer.status_code == 200
             assert InboxEvent.objects.count() == number
+
+    @pytest.mark.parametrize("between", [";", "; ", " ;\n"])
+    def test_white_space_between_secrets_is_none_of_theirs(self, public, settings, monkeypatch, between):
+        monkeypatch.setenv("STRIPE_WEBHOOK_SECRETS", f"{SECRET}{between}{OTHER}\n")
+        read = run_path(str(settings.BASE_DIR / "config" / "settings" / "stripe.py"))
+        settings.STRIPE_WEBHOOK_SECRETS = read["STRIPE_WEBHOOK_SECRETS"]
+        body = json.dumps(event()).encode()
+        answer = public.raw("POST", WEBHOOK, body, HTTP_STRIPE_SIGNATURE=signature(body, secret=OTHER))
+        assert answer.status_code == 200
 
     def test_one_good_signature_among_others_is_enough(self, deliver):
         body = json.dumps(event()).encode()

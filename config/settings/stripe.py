@@ -6,7 +6,7 @@ from config.settings.environment import boolean, choice, decimal, env, integer
 STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY")
 STRIPE_LIVE_MODE = STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_"))
 # `new;old`: any of them may have signed an event. Without one the webhook does not exist.
-STRIPE_WEBHOOK_SECRETS = [part for part in env.str("STRIPE_WEBHOOK_SECRETS").split(";") if part]
+STRIPE_WEBHOOK_SECRETS = env.list("STRIPE_WEBHOOK_SECRETS", between=";")
 # The version that the SDK, dj-stripe and we speak; to be raised with them, and in the endpoint at Stripe.
 STRIPE_API_VERSION = "2026-08-26.dahlia"
 STRIPE_API_BASE = env.str("STRIPE_API_BASE").rstrip("/")  # of a fake Stripe, outside production
