@@ -202,7 +202,7 @@ def assign(customer: str, user_id: uuid.UUID) -> None:
 def may_buy(user_id: uuid.UUID) -> bool:
     """Tell whether the user may begin to pay for something: nobody who is suspended, leaving, contested or frozen."""
     active = User.objects.filter(pk=user_id, status=User.Status.ACTIVE, contested_at=None)
-    return active.exclude(billing_account__status=BillingAccount.Status.FROZEN).exists()
+    return bool(active.exclude(billing_account__status=BillingAccount.Status.FROZEN).exists())
 
 
 def enqueue(kind: CustomerChange.Kind, *, user_id: uuid.UUID, subscription: str = "") -> None:

@@ -180,9 +180,9 @@ def everything(ada: User) -> User:
     later = now + timedelta(days=1)
     PendingRegistration.objects.create(user=ada, founding=True, display_name=f"Ada {SCRIPT}")
     MailToken.objects.create(
-        user=ada, purpose="verify_email", email=ada.email, expires_at=later, code_expires_at=later
+        user=ada, purpose="verify_email", email=str(ada.email), expires_at=later, code_expires_at=later
     )
-    AddressChange.objects.create(user=ada, old_email="ada@old.example", new_email=ada.email)
+    AddressChange.objects.create(user=ada, old_email="ada@old.example", new_email=str(ada.email))
     FactorReset.objects.create(user=ada, actor="staff", reason=SCRIPT, applies_at=later)
     SigningKeyUse.objects.create(ring="access", kid="a" * 43, last_signed_at=now)
     payment = Payment.objects.latest("paid_at")
