@@ -254,12 +254,11 @@ class TestFaults:
     )
     @pytest.mark.parametrize("status", [429, 503])
     def test_who_says_when_to_come_again_is_left_alone_until_then(self, subscribe, said, waits, status):
-        busy = Receiver(lambda event: status)
+        busy, started = Receiver(lambda event: status), time.monotonic()
         busy.retry_after = said if isinstance(said, str) else said(datetime.now(UTC))
         with busy.running() as port:
             subscribe(port)
             emit(ADA, n=1)
-            started = time.monotonic()
             dispatch.send_events()
             row: Any = EventDelivery.objects.annotate(left=F("due_at") - Now()).get()
             passed = time.monotonic() - started + 1  # a date has whole seconds
