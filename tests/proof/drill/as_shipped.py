@@ -108,6 +108,14 @@ class _Public:
         self.headers = answer.headers
         return answer.status, json.loads(text) if text.startswith(b"{") else text
 
+    def led_to(self) -> str | None:
+        """Return where somebody is sent who comes without TLS."""
+        connection = http.client.HTTPConnection(self._address, 80, timeout=10)
+        connection.request("GET", "/docs", headers={"Host": HOST})
+        where = connection.getresponse().headers.get("Location")
+        connection.close()
+        return where
+
 
 class _Browser:
     """Staff, at http://localhost:8002, which the tunnel leads to the proxy's published port."""
@@ -192,6 +200,7 @@ class _Drill:
 
     def person(self, sink: MailSink) -> None:
         public = _Public(self.composed.published("proxy"), self._trusted)
+        self.require(public.led_to() == f"https://{HOST}/docs", f"port 80 leads to {public.led_to()}")
         self.must(200, public.call("GET", "/readyz"), "/readyz")
         secure = public.headers.get("Strict-Transport-Security", "")
         self.require("max-age" in secure, "an answer over TLS has no Strict-Transport-Security")
@@ -280,18 +289,29 @@ class _Drill:
         until = time.monotonic() + 60 * WATCHED
         while time.monotonic() < until:
             time.sleep(5)
-            fired |= {
-                one["labels"]["alertname"]
-                for one in self._told("alerts")["alerts"]
-                if one["state"] == "firing"
-            }
+            fired |= self._alerts("firing")
         rules = [rule for group in self._told("rules")["groups"] for rule in group["rules"]]
         unwell = [rule["name"] for rule in rules if rule["health"] == "err"]
         self.require(not fired, f"alerts fired on a healthy system: {fired}")
+        self.require(not self._alerts("pending"), f"alerts wait to fire: {self._alerts('pending')}")
+        self.require(set(self._targets().values()) == {"up"}, f"at the end Prometheus sees {self._targets()}")
+        for counted in ('auth_logins_total{result="ok"}', 'auth_ledger_operations_total{type="use"}'):
+            self.require(self._value(f"sum({counted})") >= 1, f"Prometheus has not read of {counted}")
         self.require(bool(rules) and not unwell, f"rules that Prometheus cannot reckon: {unwell}")
         self.note(
             f"Prometheus read {len(targets)} processes; {len(rules)} rules, none fired in {WATCHED:.0f} minutes"
         )
+
+    def _alerts(self, state: str) -> set[str]:
+        return {
+            one["labels"]["alertname"]
+            for one in self._told("alerts").get("alerts", [])
+            if one["state"] == state
+        }
+
+    def _value(self, expression: str) -> float:
+        found = self._told(f"query?{urlencode({'query': expression})}").get("result")
+        return float(found[0]["value"][1]) if found else 0.0
 
     def _targets(self) -> dict[str, str]:
         told = self._told("targets").get("activeTargets", [])
