@@ -395,6 +395,12 @@ class TestFrontEnd:
         person.does("signIn", email=verified_user.email)
         assert person.does("listening", email=verified_user.email) == [False, True]
 
+    def test_a_tab_hears_of_signing_out_before_its_browser_shows_it(
+        self, person: SimpleNamespace, verified_user: User
+    ) -> None:
+        person.does("signIn", email=verified_user.email)
+        assert person.does("listeningBeforeItIsWritten") == [False]
+
     def test_what_is_spoilt_in_local_storage_is_nobody(self, person: SimpleNamespace) -> None:
         assert person.does("spoilt") == [False] * 5
 

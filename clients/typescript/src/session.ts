@@ -28,6 +28,7 @@ export interface Session {
 }
 
 const EARLY = 30_000; // milliseconds: renewed before it expires under way
+const HEARD_WITHIN = [0, 20, 100, 500, 2000]; // milliseconds between looks at what another tab has written
 
 /** In localStorage: all tabs share it, and so would a script that gets into the page. */
 export function sharedStore(name = "auth-service"): Store {
@@ -69,7 +70,7 @@ export class TokenSession implements Session {
     this.#channel = typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel(this.#name);
     if (!this.#channel) return;
     (this.#channel as { unref?: () => void }).unref?.(); // Node would wait for it
-    this.#channel.onmessage = async () => this.#tell(await this.isOpen);
+    this.#channel.onmessage = (heard: MessageEvent<boolean>) => this.#hear(heard.data);
   }
 
   get deviceToken(): Promise<string | undefined> {
@@ -155,12 +156,20 @@ export class TokenSession implements Session {
     await this.store.write(next);
     const after = next.tokens !== undefined;
     if (before === after) return;
-    this.#channel?.postMessage("changed");
+    this.#channel?.postMessage(after);
     this.#tell(after);
   }
 
+  /** Another tab's word comes sooner than what it has written where browsers keep tabs in processes of their own. */
+  async #hear(isOpen: boolean): Promise<void> {
+    for (const pause of HEARD_WITHIN) {
+      await new Promise((resolve) => setTimeout(resolve, pause));
+      if ((await this.isOpen) === isOpen) return this.#tell(isOpen);
+    }
+  }
+
   #tell(isOpen: boolean): void {
-    if (isOpen === this.#told) return; // another tab's change, and none here: the store is not shared
+    if (isOpen === this.#told) return;
     this.#told = isOpen;
     for (const listener of this.#listeners) listener(isOpen);
   }

@@ -70,6 +70,16 @@ const commands: Record<string, () => Promise<unknown>> = {
     while (heard.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
     return heard;
   },
+  async listeningBeforeItIsWritten() {
+    const [heard, before] = [[] as boolean[], await store.read()];
+    let written = Infinity; // when this tab sees what the other one has written
+    const late: Store = { ...store, read: () => (performance.now() < written ? before : store.read()) };
+    createClient({ url, store: late }).session.onChange((isOpen) => heard.push(isOpen));
+    await auth.signOut();
+    written = performance.now() + 100;
+    while (heard.length < 1) await new Promise((resolve) => setTimeout(resolve, 5));
+    return heard;
+  },
   async spoilt() {
     const stored = ["{", "", "undefined", "null", '"text"'];
     const store = (text: string) => {

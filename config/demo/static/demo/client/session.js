@@ -1,6 +1,7 @@
 import { Problem, SignedOut } from "./errors.js";
 import { call, newKey } from "./http.js";
 const EARLY = 30_000; // milliseconds: renewed before it expires under way
+const HEARD_WITHIN = [0, 20, 100, 500, 2000]; // milliseconds between looks at what another tab has written
 /** In localStorage: all tabs share it, and so would a script that gets into the page. */
 export function sharedStore(name = "auth-service") {
     return {
@@ -41,7 +42,7 @@ export class TokenSession {
         if (!this.#channel)
             return;
         this.#channel.unref?.(); // Node would wait for it
-        this.#channel.onmessage = async () => this.#tell(await this.isOpen);
+        this.#channel.onmessage = (heard) => this.#hear(heard.data);
     }
     get deviceToken() {
         return this.#read().then((kept) => kept.deviceToken);
@@ -122,12 +123,20 @@ export class TokenSession {
         const after = next.tokens !== undefined;
         if (before === after)
             return;
-        this.#channel?.postMessage("changed");
+        this.#channel?.postMessage(after);
         this.#tell(after);
+    }
+    /** Another tab's word comes sooner than what it has written where browsers keep tabs in processes of their own. */
+    async #hear(isOpen) {
+        for (const pause of HEARD_WITHIN) {
+            await new Promise((resolve) => setTimeout(resolve, pause));
+            if ((await this.isOpen) === isOpen)
+                return this.#tell(isOpen);
+        }
     }
     #tell(isOpen) {
         if (isOpen === this.#told)
-            return; // another tab's change, and none here: the store is not shared
+            return;
         this.#told = isOpen;
         for (const listener of this.#listeners)
             listener(isOpen);
