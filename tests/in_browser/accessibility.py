@@ -63,8 +63,16 @@ class Findings(dict[str, list[str]]):
         )
 
 
-def look(page: Any, name: str, found: Findings, *, without: Collection[str] = (), whole: bool = True) -> None:
-    """Keep what is wrong with a page, and pictures of it where ADMIN_PICTURES asks for them."""
+def look(
+    page: Any,
+    name: str,
+    found: Findings,
+    *,
+    without: Collection[str] = (),
+    whole: bool = True,
+    asked: bool = True,
+) -> None:
+    """Keep what is wrong with a page, and pictures of it where ADMIN_PICTURES asks for them; then axe is asked as well."""
     found.looked_at += 1
     width = page.viewport_size["width"]
     reached = page.evaluate("document.documentElement.scrollWidth")
@@ -72,7 +80,8 @@ def look(page: Any, name: str, found: Findings, *, without: Collection[str] = ()
         for theme in ("light", "dark"):
             put_on(page, dark=theme == "dark")
             page.screenshot(path=_picture(f"{name}-{width}-{theme}"), full_page=True)
-    for fault in [*_faults(page, without, whole), *(["wider than the screen"] if reached > width else [])]:
+    faults = _faults(page, without, whole) if asked or "ADMIN_PICTURES" in os.environ else ()
+    for fault in [*faults, *(["wider than the screen"] if reached > width else [])]:
         found.setdefault(fault, []).append(name)
 
 
