@@ -72,7 +72,7 @@ def look(
     whole: bool = True,
     asked: bool = True,
 ) -> None:
-    """Keep what is wrong with a page, and pictures of it where ADMIN_PICTURES asks for them; then axe is asked as well."""
+    """Keep what is wrong with a page, and pictures of it where ADMIN_PICTURES asks for them and, then, axe."""
     found.looked_at += 1
     width = page.viewport_size["width"]
     reached = page.evaluate("document.documentElement.scrollWidth")
