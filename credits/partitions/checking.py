@@ -40,7 +40,7 @@ class WrongCopy(Exception):
         self.findings = findings or []
 
 
-# Copies rows by their keys: a writer that changed one since has noted it.
+# Compares copied rows by their keys: a writer that changed one since has noted it.
 DIFFERENT = """
 SELECT count(*) FROM unnest(%s::uuid[], %s::{type}[]) AS copied(holder_id, id)
 LEFT JOIN {source} AS old USING (holder_id, id) LEFT JOIN {beside} AS new USING (holder_id, id)

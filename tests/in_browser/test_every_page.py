@@ -1,7 +1,8 @@
 """Every page of the admin and every page for people, as wide as a desk and as a phone, in light and dark.
 
-Each fits, nothing is blocked, and axe-core finds nothing that is critical, serious or moderate. Which pages there are
-is read from the admin's routes, so that a new one is among them.
+Each fits, nothing is blocked, and axe-core finds nothing that is critical, serious or moderate: it is asked about each
+page of a desk, and about the first ones of a phone. Which pages there are is read from the admin's routes, so that a
+new one is among them.
 
 `script/pictures --pages` keeps pictures of all pages in var/pictures/pages.
 """
