@@ -6,8 +6,8 @@ functions that each URLconf names. Nothing of an unexpected exception reaches th
 
 import math
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import structlog
 from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
@@ -71,7 +71,7 @@ class ContentCoded(UnsupportedMediaType):
     """Refuse a compressed body; the answer names the codings that are read (RFC 9110, 15.5.16)."""
 
     default_detail = "Send the body as it is, without `Content-Encoding`."
-    accept_encoding = "identity"
+    headers: ClassVar[Mapping[str, str]] = {"Accept-Encoding": "identity"}
 
 
 _KNOWN: tuple[tuple[type[BaseException], type[Problem]], ...] = (
@@ -145,8 +145,8 @@ def answer(problem: Problem, request: Any) -> HttpResponse:
         response.headers["WWW-Authenticate"] = challenge
     if problem.status_code in {429, 503} or problem.retry_after:
         response.headers["Retry-After"] = str(problem.retry_after or SHORTEST_WAIT)
-    if isinstance(problem, ContentCoded):
-        response.headers["Accept-Encoding"] = problem.accept_encoding
+    for name, text in problem.headers.items():
+        response.headers[name] = text
     return response
 
 

@@ -54,6 +54,7 @@ class Problem(APIException):
     default_code = "bad_request"
     default_detail = "The request cannot be carried out."
     retry_after: int | None = None
+    headers: ClassVar[Mapping[str, str]] = {}  # what its answer says besides
     members: ClassVar[Mapping[str, Any]] = {}
     example: ClassVar[Mapping[str, Any]] = {}
 
