@@ -9,9 +9,7 @@ import pytest
 import nginx
 from tests.served import ask, connect, seconds_of_a_call, served, to_the_end
 
-pytestmark = pytest.mark.skipif(
-    nginx.program() is None, reason="nginx is not installed: apt-get install nginx"
-)
+pytestmark = pytest.mark.skipif(not nginx.program(), reason="nginx is not installed: apt-get install nginx")
 
 HEAD = b"Host: x\r\nContent-Type: application/json\r\n"
 LOGIN = b"POST /v1/auth/login HTTP/1.1\r\n" + HEAD

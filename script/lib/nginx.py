@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import places
 from processes import die_with_parent
 
 FILES = Path(__file__).resolve().parents[2] / "deploy" / "nginx"
@@ -31,9 +32,9 @@ http {{
 """
 
 
-def program() -> str | None:
-    """The nginx that is installed, if one is."""
-    return shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
+def program() -> str:
+    """Return the nginx that is installed, if one is."""
+    return places.program("nginx")
 
 
 def as_understood_here(text: str) -> str:

@@ -2,13 +2,13 @@
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+import places
 from places import private_directory, socket_directory
 from postgres import OWNER, SERVING, SOCKET_LOCK, SUPERUSER, Postgres
 from supervise import Child
@@ -25,7 +25,7 @@ def missing() -> str:
 
 
 def program() -> str:
-    return shutil.which(PROGRAM, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin") or ""
+    return places.program(PROGRAM)
 
 
 def version() -> tuple[int, ...]:

@@ -5,6 +5,7 @@ import os
 import pwd
 import re
 import secrets
+import shutil
 import stat
 import subprocess
 import tempfile
@@ -16,6 +17,11 @@ from supervise import Account
 NAME = "auth-service"
 LONGEST_SOCKET_PATH = 103  # sun_path has 104 bytes on macOS, 108 on Linux, with the closing NUL
 PLAIN_PATH = re.compile(r"[\w./-]+", re.ASCII)  # needs no quoting in a URL, a shell or a server's settings
+
+
+def program(name: str) -> str:
+    """Return where a server's program is, which the PATH of others than root may leave out; nothing where it is not."""
+    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin") or ""
 
 
 def unprivileged_account() -> Account | None:

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 import signal
 import subprocess
 import time
@@ -17,6 +16,7 @@ import psycopg
 
 import dev_env
 import network
+import places
 from instance import ROOT, Instance, directory, free_port
 from network import CLIENTS, Host, Network
 from postgres import DATABASE, OWNER, SERVING, SUPERUSER, Postgres
@@ -35,12 +35,8 @@ READ_ONLY = "SELECT pg_is_in_recovery()"
 
 def missing() -> str:
     """Return what has to be installed or allowed for it, or nothing."""
-    absent = sorted({package for program, package in PROGRAMS.items() if not _program(program)})
+    absent = sorted({package for program, package in PROGRAMS.items() if not places.program(program)})
     return f"not installed: apt install {' '.join(absent)}" if absent else network.missing()
-
-
-def _program(name: str) -> str:
-    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin") or ""
 
 
 def filled(file: Path, words: Mapping[str, str]) -> str:
@@ -91,7 +87,7 @@ class Member:
         path = {"PATH": f"{self._binaries}:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
         self.host.start(
             program,
-            [_program(program), *arguments],
+            [places.program(program), *arguments],
             {**path, **environment},
             log=self._place / f"{program}.txt",
             directory=self._place,
@@ -181,7 +177,7 @@ class Cluster:
         file.write_text(filled(HAPROXY, {**hosts, **ports}))
         with (self._place / "haproxy.txt").open("ab") as log:
             self._process = subprocess.Popen(
-                [_program("haproxy"), "-db", "-f", str(file)],
+                [places.program("haproxy"), "-db", "-f", str(file)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -241,7 +237,7 @@ class Cluster:
         """By the command that the page names."""
         asked = ["switchover", "--leader", leader, "--candidate", candidate, "--force"]
         done = subprocess.run(
-            [_program("patronictl"), "-c", str(self.members[leader].configuration), *asked],
+            [places.program("patronictl"), "-c", str(self.members[leader].configuration), *asked],
             env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
             capture_output=True,
             text=True,

@@ -26,7 +26,7 @@ Rudeness = Callable[[int], contextlib.AbstractContextManager[object]]
 
 def through_the_proxy(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
     """All of it on the public listener behind nginx, as production has it."""
-    if nginx.program() is None:
+    if not nginx.program():
         verdict.notes.append("skipped: nginx is not installed (Debian: apt-get install nginx)")
         return
     for server in SERVERS:

@@ -24,7 +24,7 @@ def slow_and_idle(instance: Instance, _sink: MailSink, verdict: Verdict) -> None
     nginx cuts a head that is not whole in ten seconds. A body it takes for as long as a byte comes each 20 seconds:
     that costs it a connection, and the service nothing.
     """
-    if nginx.program() is None:
+    if not nginx.program():
         verdict.notes.append("skipped: nginx is not installed (Debian: apt-get install nginx)")
         return
     proxy = nginx.Nginx(instance.directory / "nginx", instance.ports)
