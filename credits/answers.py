@@ -71,9 +71,16 @@ class BalanceAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
     as_of: datetime
 
 
+SHOWN = (
+    "id", "holder_id", "type", "amount", "balance", "held", "description", "reference", "metadata", "service", "at",
+    "refund_of", "hold", "feature", "quantity", "unit_price",
+)  # fmt: skip
+
+
 def transaction_answer(row: CreditTransaction) -> TransactionAnswer:
+    """Return a row of the journal as the outside sees it: it takes the columns of SHOWN, and no more."""
     return TransactionAnswer(
-        id=row.pk,
+        id=row.id,
         user_id=row.holder_id,
         type=row.type,
         amount=row.amount,

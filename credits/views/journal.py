@@ -16,7 +16,7 @@ from accounts.kit.documentation import documented
 from accounts.kit.responses import Response
 from accounts.tiers import InternalEndpoint, ServiceRequest
 from credits import export, history, ledger, prices
-from credits.answers import BalanceAnswer, TransactionAnswer, balance_answer, transaction_answer
+from credits.answers import SHOWN, BalanceAnswer, TransactionAnswer, balance_answer, transaction_answer
 from credits.errors import (
     AccountContested,
     AccountFrozen,
@@ -232,7 +232,7 @@ class Transactions(InternalEndpoint):
         if _prefers_csv(request):
             return _csv(chain(unposted, export.newest_first(rows, order=order)))
         page: Response = self.pages.page(
-            rows,
+            rows.values_list(*SHOWN, named=True),  # models of 50 rows are a sixth of the time
             request,
             order=order,
             bound_to={**msgspec.structs.asdict(query), "service": request.auth.service},
