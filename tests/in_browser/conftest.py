@@ -51,6 +51,8 @@ SCRIPT = "<script>alert(1)</script>"
 
 
 class Handler(WSGIRequestHandler):
+    disable_nagle_algorithm = True  # an answer is written in pieces, and each would wait for Chromium's late ACK
+
     def log_message(self, *args: Any) -> None:
         pass
 
