@@ -186,7 +186,7 @@ def exchange(statements: Sequence[str]) -> None:
 
 def drop(table: str, before: str) -> None:
     """Drop the table of before, and give the sequence of the table its name."""
-    run(f"DROP TABLE IF EXISTS {before}")
+    run(f"DROP TABLE {before}")
     sequence, name = value(SEQUENCE, [table]), f"{table}_id_seq"
     if sequence and sequence != f"public.{name}":
         run(f"ALTER SEQUENCE {sequence} RENAME TO {name}")

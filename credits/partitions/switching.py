@@ -1,4 +1,4 @@
-"""Put the partitions in the place of the table: in one short transaction, that nobody's writes are lost in.
+"""Put the partitions in the place of the table, and drop it: in one short transaction, in which no write is lost.
 
 A session that wants the table meanwhile waits for the lock, and then finds the new one by the same name; statements
 that were prepared are planned again. Where the lock is not free soon, everybody goes on first, and it is tried again.
@@ -58,18 +58,8 @@ def _switch(work: Work) -> float:
     if checking.catch_up(work, most=MOST_UNDER_LOCK) == MOST_UNDER_LOCK:
         raise TooMuch
     shape.exchange(statements)
-    copying.mark(work, "drop")
-    return time.monotonic() - began
-
-
-def drop(work: Work) -> None:
-    """Drop the table of before, with everything that served to leave it."""
-    patiently(lambda: _drop(work))
-
-
-@transaction.atomic
-def _drop(work: Work) -> None:
-    run("SET LOCAL lock_timeout = '500ms'")
+    # Here, and not later: a text that is erased later would stay in it. Its files are removed after the lock is free.
     shape.drop(work.source, work.before)
-    run(f"DROP TABLE IF EXISTS {work.changes}")
+    run(f"DROP TABLE {work.changes}")
     copying.forget(work)
+    return time.monotonic() - began

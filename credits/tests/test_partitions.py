@@ -272,6 +272,20 @@ class TestKilled:
         assert left_over() == []
         assert findings() == []
 
+    def test_after_the_switch_no_table_keeps_a_text_that_is_erased(self) -> None:
+        [user] = people(1)
+        run = steps()
+        switched = (step for step in run if step.doing == "switched")
+        assert [next(switched).table, next(switched).table] == list(shape.TABLES)
+        run.close()
+
+        execute("SELECT credits_erase_texts(%s)", user.pk)
+
+        journals = found(
+            "SELECT relname FROM pg_class WHERE relname ~ '^credits_credittransaction(_before)?$'"
+        )
+        assert [found(f"SELECT description FROM {one} WHERE description <> ''") for one in journals] == [[]]
+
     @pytest.mark.parametrize(
         ("room", "function"),
         [
