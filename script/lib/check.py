@@ -16,7 +16,7 @@ sys.path.append(str(ROOT))
 
 import dev_env  # noqa: E402
 from console import Console, wants_colour  # noqa: E402
-from pgbouncer import PgBouncer, is_wanted, prepares  # noqa: E402
+from pgbouncer import pooled  # noqa: E402
 from postgres import OWNER, SUPERUSER, Postgres  # noqa: E402
 from processes import die_with_parent  # noqa: E402
 from supervise import Stopped, Supervisor  # noqa: E402
@@ -76,7 +76,13 @@ def start_stores(supervisor: Supervisor, slot: Path) -> Mapping[str, str]:
         "DATABASE_URL": postgres.url(SUPERUSER, "postgres"),
         "DATABASE_MIGRATE_URL": postgres.url(OWNER, "postgres"),
         **distributed(os.environ.get("LEDGER_TEST_DATABASE_URL")),
-        **pooled(supervisor, slot, postgres),
+        **pooled(
+            supervisor,
+            slot,
+            postgres,
+            forgetful=True,
+            DATABASE_URL=f"postgresql://{SUPERUSER}@/postgres?host={{sockets}}",
+        ),
         "REDIS_URL": valkey.url,
     }
 
@@ -90,19 +96,6 @@ def distributed(url: str | None) -> Mapping[str, str]:
     return {
         "DATABASE_URL": f"{url}{'&' if '?' in url else '?'}options={options}",
         "DATABASE_MIGRATE_URL": re.sub("//[^@/]*@", f"//{OWNER}@", url),
-    }
-
-
-def pooled(supervisor: Supervisor, slot: Path, server: Postgres) -> Mapping[str, str]:
-    """With DATABASE_POOL=transaction the tests' connections come from a PgBouncer of their own."""
-    if not is_wanted():
-        return {}
-    pooler = PgBouncer(slot, server, forgetful=True)
-    pooler.prepare()
-    supervisor.start(pooler.child())
-    return {
-        "DATABASE_URL": pooler.url(SUPERUSER, "postgres"),
-        "DATABASE_PREPARED_STATEMENTS": str(prepares()).lower(),
     }
 
 

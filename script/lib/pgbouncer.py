@@ -11,10 +11,10 @@ from pathlib import Path
 import places
 from places import private_directory, socket_directory
 from postgres import OWNER, SERVING, SOCKET_LOCK, SUPERUSER, Postgres
-from supervise import Child
+from shipped import filled
+from supervise import Child, Supervisor
 
 PROGRAM = "pgbouncer"
-CONFIGURATION = Path(__file__).resolve().parents[2] / "deploy" / "pgbouncer" / "pgbouncer.ini"
 MODE = "pool_mode = transaction"
 PREPARES_FROM = (1, 22)
 
@@ -38,20 +38,22 @@ def prepares() -> bool:
 
 
 def configuration(lines: Mapping[str, str]) -> str:
-    """Return the file of deploy/ with these lines for those, each of which has to be there."""
-    text = CONFIGURATION.read_text()
-    for line, ours in lines.items():
-        if line not in text:
-            raise LookupError(f"{CONFIGURATION} does not say {line!r} any more")
-        text = text.replace(line, ours)
-    if not prepares():
-        text = re.sub(r"^max_prepared_statements = .*\n", "", text, flags=re.MULTILINE)
-    return text
+    """Return the file of deploy/ with these lines for those, as this version reads it."""
+    text = filled("pgbouncer/pgbouncer.ini", lines)
+    return text if prepares() else re.sub(r"^max_prepared_statements = .*\n", "", text, flags=re.MULTILINE)
 
 
-def is_wanted() -> bool:
-    """Return whether DATABASE_POOL of the environment asks for one."""
-    return os.environ.get("DATABASE_POOL", "none") != "none"
+def pooled(
+    supervisor: Supervisor, directory: Path, server: Postgres, *, forgetful: bool = False, **names: str
+) -> dict[str, str]:
+    """Start one where DATABASE_POOL asks for it; return these variables, with its sockets' place put in."""
+    if os.environ.get("DATABASE_POOL", "none") == "none":
+        return {}
+    pooler = PgBouncer(directory, server, forgetful=forgetful)
+    pooler.prepare()
+    supervisor.start(pooler.child())
+    leading = {name: value.format(sockets=pooler.sockets) for name, value in names.items()}
+    return {**leading, "DATABASE_PREPARED_STATEMENTS": str(prepares()).lower()}
 
 
 class PgBouncer:
@@ -66,9 +68,6 @@ class PgBouncer:
         self._server, self._forgetful = server, forgetful
         self.home = private_directory(variable_directory / "pgbouncer", server.account)
         self.sockets = socket_directory(self.home, variable_directory, SOCKET_LOCK, server.account)
-
-    def url(self, role: str, database: str) -> str:
-        return f"postgresql://{role}@/{database}?host={self.sockets}"
 
     def prepare(self) -> None:
         users = self.home / "userlist.txt"

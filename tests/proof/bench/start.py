@@ -12,7 +12,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "script" / "lib")]
 
 import dev_env  # noqa: E402
 from console import Console  # noqa: E402
-from pgbouncer import PgBouncer, is_wanted, prepares  # noqa: E402
+from pgbouncer import pooled  # noqa: E402
 from postgres import Postgres  # noqa: E402
 from processes import die_with_parent  # noqa: E402
 from supervise import Stopped, Supervisor  # noqa: E402
@@ -50,7 +50,7 @@ def measure(supervisor: Supervisor, directory: Path, arguments: list[str]) -> in
         "REDIS_URL": valkey.url,
         "BENCH_POSTMASTER": (postgres.data / "postmaster.pid").read_text().split()[0],
         "PGBENCH": str(postgres.programs / "pgbench"),
-        **pooled(supervisor, directory, postgres),
+        **pooled(supervisor, directory, postgres, BENCH_POOLER="host={sockets}"),  # not for pgbench
     }
     with subprocess.Popen(
         [sys.executable, "tests/proof/bench/measure.py", *arguments],
@@ -60,16 +60,6 @@ def measure(supervisor: Supervisor, directory: Path, arguments: list[str]) -> in
         preexec_fn=die_with_parent(signal.SIGTERM),
     ) as step:
         return supervisor.attend(step)
-
-
-def pooled(supervisor: Supervisor, directory: Path, server: Postgres) -> dict[str, str]:
-    """With DATABASE_POOL=transaction the listeners that are measured are behind a PgBouncer, and pgbench is not."""
-    if not is_wanted():
-        return {}
-    pooler = PgBouncer(directory, server)
-    pooler.prepare()
-    supervisor.start(pooler.child())
-    return {"BENCH_POOLER": f"host={pooler.sockets}", "DATABASE_PREPARED_STATEMENTS": str(prepares()).lower()}
 
 
 if __name__ == "__main__":

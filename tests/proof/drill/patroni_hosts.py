@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import re
 import secrets
 import signal
 import subprocess
@@ -21,11 +20,12 @@ from instance import ROOT, Instance, directory, free_port
 from network import CLIENTS, Host, Network
 from postgres import DATABASE, OWNER, SERVING, SUPERUSER, Postgres
 from processes import die_with_parent
+from shipped import filled
 from supervise import Account
 
 PROGRAMS = {"patroni": "patroni", "patronictl": "patroni", "etcd": "etcd-server", "haproxy": "haproxy"}
-PATRONI, ETCD = ROOT / "deploy" / "patroni" / "patroni.yml", ROOT / "deploy" / "patroni" / "etcd.env"
-HAPROXY, ROLES = ROOT / "deploy" / "haproxy" / "haproxy.cfg", ROOT / "deploy" / "postgres" / "roles.sh"
+PATRONI, ETCD, HAPROXY = "patroni/patroni.yml", "patroni/etcd.env", "haproxy/haproxy.cfg"
+ROLES = ROOT / "deploy" / "postgres" / "roles.sh"
 NAMES = ("one", "two", "three")
 SECRETS = ("SUPERUSER_PASSWORD", "REPLICA_PASSWORD", "REWIND_PASSWORD", "CONTROL_PASSWORD")
 PRIMARY, REPLICA = "bind 127.0.0.1:5000", "bind 127.0.0.1:5001"
@@ -37,16 +37,6 @@ def missing() -> str:
     """Return what has to be installed or allowed for it, or nothing."""
     absent = sorted({package for program, package in PROGRAMS.items() if not places.program(program)})
     return f"not installed: apt install {' '.join(absent)}" if absent else network.missing()
-
-
-def filled(file: Path, words: Mapping[str, str]) -> str:
-    """Return what deploy/ has, with what its reader is asked to put in; each has to be there."""
-    text = file.read_text()
-    for word, ours in words.items():
-        text, found = re.subn(rf"(?<!\w){re.escape(word)}(?!\w)", ours, text)
-        if not found:
-            raise LookupError(f"{file} does not say {word!r} any more")
-    return text
 
 
 class Member:
