@@ -20,6 +20,7 @@ from figures import Figure  # noqa: E402
 from footprint import refusals, storage  # noqa: E402
 from growth import growth  # noqa: E402
 from inside import profile, statements  # noqa: E402
+from partitions import partitions  # noqa: E402
 from record import Record  # noqa: E402
 from runs import Size  # noqa: E402
 from session_checks import sessions  # noqa: E402
@@ -28,10 +29,10 @@ from spends import batch, hot, use  # noqa: E402
 from crashes import crashes  # noqa: E402
 
 EVERY_PART = (
-    use, hot, batch, rivals, entries, sessions, refusals, storage, statements, growth, admin, profile,
+    use, hot, batch, rivals, entries, sessions, refusals, storage, statements, growth, partitions, admin, profile,
 )  # fmt: skip
 PARTS: dict[str, Callable[[Size], Iterator[Figure]]] = {part.__name__: part for part in EVERY_PART}
-ONLY_WHEN_NAMED = ("growth", "admin", "profile")  # the first two make databases of millions of rows
+ONLY_WHEN_NAMED = ("growth", "partitions", "admin", "profile")  # all but the last make millions of rows
 WHOLE = Size(rounds=3, seconds=3, rows=5_000_000, tries=240)
 QUICK = Size(rounds=1, seconds=2, rows=500_000, tries=80)
 
