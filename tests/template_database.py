@@ -29,6 +29,11 @@ END_SESSIONS = (
 MADE_BY_MIGRATE = {"django_content_type", "auth_permission"}  # which a flush repeats: slow when they are gone
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("own_session") and settings.DATABASE_POOL != "none":
+        pytest.skip("about one session at PostgreSQL, which a pooler does not give")
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """Takes the place of pytest-django's own, which would migrate for each worker."""
@@ -40,6 +45,7 @@ def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBl
     name = f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{os.getpid()}"
     with django_db_blocker.unblock(), administration() as cluster:
         cluster.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+        give_session_settings(cluster)
         template = ensure_template(cluster)
         cluster.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY OWNER {OWNER}')
         cluster.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
@@ -61,9 +67,17 @@ def administration() -> Iterator[psycopg.Connection[Any]]:
         user=connection.settings_dict["USER"],
         password=target["PASSWORD"] or None,
         dbname="postgres",
+        options="-c statement_timeout=0 -c lock_timeout=0",
         autocommit=True,
     ) as cluster:
         yield cluster
+
+
+def give_session_settings(cluster: psycopg.Connection[Any]) -> None:
+    """Have the tests' role bring them along where a pooler takes no start-up options."""
+    if settings.DATABASE_POOL != "none":
+        for name, value in settings.SESSION_SETTINGS.items():
+            cluster.execute(f"ALTER ROLE {connection.settings_dict['USER']} SET {name} = '{value}'")
 
 
 def ensure_template(cluster: psycopg.Connection[Any]) -> str:

@@ -2,9 +2,10 @@
 
 Rows are the truth. An event is written in the transaction of its cause (accounts/events/feed.py); here, after its
 commit, it gets a place in the feed and a delivery row for each subscription that wants it. One process at a time does
-this, by a lease that ends with its connection to the database, or else by itself; its threads only talk to receivers.
-What is killed, or lost by the broker, is found again. It is not a queue of kit/leases.py, whose workers claim one row
-each: a user's events go one after the other, and how many go to one receiver at once is for one process to see.
+this, by a lease that ends by itself, or sooner with its own connection to the database; its threads only talk to
+receivers. What is killed, or lost by the broker, is found again. It is not a queue of kit/leases.py, whose workers
+claim one row each: a user's events go one after the other, and how many go to one receiver at once is for one process
+to see.
 
 A delivery that fails is repeated, later and later, and holds back its user's later events for this subscription and
 nobody else's; after its last try it is a dead letter, and they go on. A receiver that fails several times in a row is
@@ -42,10 +43,12 @@ LOOK_EVERY = 0.2  # seconds
 log = structlog.get_logger("events")
 
 # The connection of a killed process is closed by its kernel, and its backend ends: nobody waits for the lease then. A
-# backend's number that is taken anew, or that of an unknown one (NULL lists all), only means to wait.
+# backend's number that is taken again, or that of an unknown one (NULL lists all), only means to wait. A pooler's
+# backend says nothing: it may end while the process lives, and live when the process is gone.
 TAKE = """
 INSERT INTO accounts_eventdispatch AS dispatch (id, holder, held_until, backend)
-VALUES (1, %(holder)s::uuid, clock_timestamp() + %(lease)s * interval '1 second', pg_backend_pid())
+VALUES (1, %(holder)s::uuid, clock_timestamp() + %(lease)s * interval '1 second',
+    CASE WHEN %(pooled)s THEN NULL ELSE pg_backend_pid() END)
 ON CONFLICT (id) DO UPDATE
 SET holder = excluded.holder, held_until = excluded.held_until, backend = excluded.backend
 WHERE dispatch.holder = excluded.holder OR dispatch.held_until IS NULL OR dispatch.held_until <= clock_timestamp()
@@ -117,8 +120,9 @@ def _run(until: float) -> int:
 
 
 def _take(holder: UUID) -> bool:
+    pooled = settings.DATABASE_POOL == "transaction"
     with connection.cursor() as cursor:
-        cursor.execute(TAKE, {"holder": str(holder), "lease": LEASE.total_seconds()})
+        cursor.execute(TAKE, {"holder": str(holder), "lease": LEASE.total_seconds(), "pooled": pooled})
         return cursor.fetchone() is not None
 
 

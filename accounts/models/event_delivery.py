@@ -100,7 +100,7 @@ class EventDelivery(models.Model):
 class EventDispatch(models.Model):
     """One row: which process is sending events now, and until when it may be taken for alive.
 
-    `backend` is PostgreSQL's process for its connection: when that is gone, so is the sender.
+    `backend` is PostgreSQL's process for its connection: when that is gone, so is the sender. Null behind a pooler.
     """
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)

@@ -4,18 +4,19 @@ import json
 import re
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from ipaddress import ip_network
 from typing import Any
 from uuid import uuid4
 
-import psycopg
 import pytest
 from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
@@ -342,9 +343,21 @@ class TestFaults:
         assert EventDelivery.objects.get().last_error == "HTTP 302"
 
 
-def _address():
-    names = {"host": "HOST", "port": "PORT", "user": "USER", "dbname": "NAME"}
-    return {name: connection.settings_dict[setting] for name, setting in names.items()}
+@contextmanager
+def taken_by_another():
+    """Have another connection hold the lease; its backend, which ends with the block."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(dispatch._take, uuid4()).result()
+        try:
+            yield thread.submit(lambda: connection.connection.info.backend_pid).result()
+        finally:
+            thread.submit(connections.close_all).result()
+
+
+def is_there(backend):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_stat_get_activity(%s))", [backend])
+        return cursor.fetchone()[0]
 
 
 class TestKilled:
@@ -364,19 +377,30 @@ class TestKilled:
             dispatch.send_events()
         assert numbers(receiver) == [1, 2]
 
+    @pytest.mark.own_session
     def test_nobody_waits_for_the_lease_of_one_whose_connection_is_gone(self, subscribe):
         receiver = Receiver()
         with receiver.running() as port:
             subscribe(port)
             emit(n=1)
-            with psycopg.connect(**_address()) as other:
-                EventDispatch.objects.create(
-                    holder=uuid4(),
-                    held_until=Now() + timedelta(hours=1),
-                    backend=other.info.backend_pid,
-                )
+            with taken_by_another():
                 assert dispatch.send_events() == 0
             eventually(dispatch.send_events, "the end of the other connection's backend")
+        assert numbers(receiver) == [1]
+
+    @pytest.mark.own_session
+    def test_behind_a_pooler_a_lease_outlives_the_backend(self, subscribe, settings):
+        settings.DATABASE_POOL = "transaction"
+        receiver = Receiver()
+        with receiver.running() as port:
+            subscribe(port)
+            emit(n=1)
+            with taken_by_another() as backend:
+                pass
+            eventually(lambda: not is_there(backend), "the end of the other connection's backend")
+            assert dispatch.send_events() == 0
+            EventDispatch.objects.update(held_until=Now())
+            dispatch.send_events()
         assert numbers(receiver) == [1]
 
     def test_runs_at_once_send_each_event_once(self, subscribe):
