@@ -233,6 +233,13 @@ class TestProcesses:
     def test_a_web_process_that_does_not_say_its_listener_ends(self) -> None:
         refused(SERVE, production(LISTENER=None), "LISTENER")
 
+    def test_migrations_through_the_pooler_end(self) -> None:
+        """Refuse another role than the service's, too."""
+        pooler = "@pooler.internal:6432/auth"
+        urls = {"DATABASE_URL": f"postgresql://auth_app{pooler}", "DATABASE_POOL": "transaction"}
+        changed = production(**urls, DATABASE_MIGRATE_URL=f"postgresql://auth_owner{pooler}")
+        refused(("manage.py", "migrate"), changed, "DATABASE_MIGRATE_URL")
+
     def test_without_a_settings_module_production_applies(self) -> None:
         refused(CHECK, production(DJANGO_SETTINGS_MODULE=None, SECRET_KEY=None), "SECRET_KEY")
 

@@ -89,10 +89,13 @@ if DATABASE_REPLICA_URL:
         prepared=DATABASE_PREPARED_STATEMENTS,
         kind="standby",
     )
-# The role that owns the tables. Only `manage.py migrate` connects with it, and never through a pooler.
-MIGRATES_THROUGH_POOLER = _POOLED and DATABASE_MIGRATE_URL == DATABASE_URL
+# The role that owns the tables. Only `manage.py migrate` and its like connect with it, and never through a pooler:
+# there a lock of the session stays with a connection that is lent to others.
 MIGRATION_DATABASE = _database(
     "DATABASE_MIGRATE_URL", DATABASE_MIGRATE_URL, {"timezone": "UTC", "lock_timeout": "3s", **_LOST_CLIENT}
+)
+MIGRATES_THROUGH_POOLER = _POOLED and all(
+    MIGRATION_DATABASE[of] == DATABASES["default"][of] for of in ("HOST", "PORT")
 )
 # The role that serves gets its privileges at each migrate (accounts/upkeep/database_roles.py): rows, and no DDL.
 SERVING_ROLE = str(DATABASES["default"]["USER"])
