@@ -10,6 +10,7 @@ from copy import deepcopy
 from functools import partial
 
 import pytest
+from django.conf import settings
 from django.db import connection, connections
 
 from accounts.kit import replica
@@ -38,7 +39,18 @@ class Standby:
         self.says("pg_last_wal_replay_lsn", "pg_lsn", CAUGHT_UP)
 
     def stops(self) -> None:
-        self.says("pg_last_wal_replay_lsn", "pg_lsn", FAR_BEHIND)
+        """Apply nothing more of what the primary writes."""
+        self.says("pg_last_wal_replay_lsn", "pg_lsn", f"'{written()}'::pg_lsn")
+        self.is_written_for()
+
+    def is_written_for(self) -> None:
+        """Have the primary write something, to its disk: that is what a position counts."""
+        run(f"SET LOCAL synchronous_commit = on; COMMENT ON SCHEMA {SCHEMA} IS 'written'")
+
+    def is_another_than(self, backend: int) -> None:
+        """Lead later connections to a second one behind the same address, which has stopped long ago."""
+        there = f"CASE pg_backend_pid() WHEN {backend} THEN {CAUGHT_UP} ELSE {FAR_BEHIND} END"
+        self.says("pg_last_wal_replay_lsn", "pg_lsn", there)
 
     def keeps(self, table: str) -> None:
         """It knows of no row of the table that comes later."""
@@ -46,6 +58,12 @@ class Standby:
 
     def run(self, statement: str) -> None:
         run(statement)
+
+
+def written() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {CAUGHT_UP}")
+        return str(cursor.fetchone()[0])
 
 
 def run(statement: str) -> None:
@@ -67,6 +85,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[Standby]:
     said = deepcopy(connection.settings_dict)
     path = f"{said['OPTIONS'].get('options', '')} -c search_path={SCHEMA},pg_catalog,public"
     said["OPTIONS"] |= {"options": path.strip(), "target_session_attrs": "any"}
+    said |= {
+        one: settings.MIGRATION_DATABASE[one] for one in ("HOST", "PORT")
+    }  # past a pooler, which takes no options
     monkeypatch.setitem(connections.databases, replica.ALIAS, said)
     monkeypatch.setattr(replica, "follower", replica.Follower(clock=lambda: standby.now))
     monkeypatch.setattr(connections[replica.ALIAS], "ensure_connection", partial(connect, replica.ALIAS))

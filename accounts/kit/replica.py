@@ -4,8 +4,9 @@ Only what never changes, or what nobody acts upon at once, is read here: pages o
 exports, verification, plots. Nothing routes by itself: whoever may read from the replica says so.
 
 How old it is cannot be asked of a standby: cut off from its primary it believes that it has everything. So each process
-asks the primary at most once a second how far it has written, and the standby how far it has got. What the primary had
-written at a time that the standby has passed is all there.
+asks the primary at most once a second how far it has written, and before each read the standby how far it has got. What
+the primary had written at a time that the standby has passed is all there. Behind one address there may be several
+standbys: each connection asks its own.
 """
 
 import threading
@@ -18,7 +19,7 @@ from typing import TypeVar
 
 import structlog
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, OperationalError, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connections
 from django.db.models import Model, QuerySet
 
 from accounts.kit import metrics
@@ -42,75 +43,77 @@ log = structlog.get_logger("replica")
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How far the primary had written, and when, by this process's clock and by its own."""
+    """How far the primary had written, and when, by this process's clock and by its own; and which cluster it is."""
 
     looked: float
     at: datetime
     written: int
+    cluster: int
 
 
 class Follower:
-    """Know how far the standby has got, as this process sees it."""
+    """Know how far the primary has written, and so how old a standby is that has got so far."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._rest = Rest(LEFT_ALONE, clock=clock)
         self._looking = threading.Lock()
-        self._marks: deque[Mark] = deque(maxlen=MARKS)  # that it has not passed yet
-        self._passed: Mark | None = None
+        self._marks: deque[Mark] = deque(maxlen=MARKS)
         self._looked = float("-inf")
 
     def behind(self) -> float:
         """Return for how many seconds, at most, the standby lacks what the primary has. Infinite where it is away."""
-        self._look()
-        passed = self._passed
-        return float("inf") if passed is None or not self._rest.is_over() else self._clock() - passed.looked
+        passed = self._passed()
+        return float("inf") if passed is None else self._clock() - passed.looked
 
     def has(self, moment: datetime | None) -> bool:
         """Return whether it is recent enough, and has whatever was done by that moment."""
         most = settings.DATABASE_REPLICA_LAG
-        if self.behind() > most:
+        passed = self._passed()
+        if passed is None or self._clock() - passed.looked > most:
             return False
-        passed = self._passed
-        return moment is None or (passed is not None and moment <= passed.at - timedelta(seconds=most))
+        return moment is None or moment <= passed.at - timedelta(seconds=most)
 
     def failed(self, error: Exception) -> None:
         """Leave the standby alone for a while."""
         log.warning("outage", error=type(error).__name__)
         self._rest.begin()
-        self._passed = None
         connections[ALIAS].close()
 
-    def _look(self) -> None:
-        """Look once a second; threads that come meanwhile take what is known."""
-        if self._clock() - self._looked < LOOK_EVERY or not self._rest.is_over():
-            return
-        if not self._looking.acquire(blocking=False):
+    def _passed(self) -> Mark | None:
+        """Return the last mark that this connection's standby has reached."""
+        if not self._rest.is_over():
+            return None
+        self._mark()
+        marks = [*self._marks]
+        replayed = self._replayed(marks[-1].cluster) if marks else 0
+        return next((mark for mark in reversed(marks) if mark.written <= replayed), None)
+
+    def _mark(self) -> None:
+        """Ask the primary once a second; threads that come meanwhile take what is known."""
+        if self._clock() - self._looked < LOOK_EVERY or not self._looking.acquire(blocking=False):
             return
         try:
             self._looked = self._clock()
-            self._compare()
+            with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+                cursor.execute(WRITTEN)
+                self._marks.append(Mark(self._looked, *cursor.fetchone()))
         finally:
             self._looking.release()
 
-    def _compare(self) -> None:
-        looked = self._clock()
-        with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-            cursor.execute(WRITTEN)
-            at, written, cluster = cursor.fetchone()
-        self._marks.append(Mark(looked, at, written))
+    def _replayed(self, cluster: int) -> int:
+        """Return how far the standby has got; 0, which is nowhere, where it is away or another cluster's."""
         try:
             with connections[ALIAS].cursor() as cursor:
                 cursor.execute(REPLAYED)
                 found = cursor.fetchone()
         except (DatabaseError, InterfaceError) as error:
             self.failed(error)
-            return
+            return 0
         if found is None or found[1] != cluster:
             self.failed(LookupError("not a standby of this database"))
-            return
-        while self._marks and self._marks[0].written <= found[0]:
-            self._passed = self._marks.popleft()
+            return 0
+        return int(found[0])
 
 
 follower = Follower()
@@ -135,11 +138,10 @@ def read(ask: Callable[[str], Found], *, older_than: datetime | None = None) -> 
             found = ask(ALIAS)
         except Lacking:
             pass
-        except (
-            OperationalError,
-            InterfaceError,
-        ) as error:  # gone, or it had to give way to what it was replaying
-            follower.failed(error)
+        except (DatabaseError, InterfaceError) as error:
+            follower.failed(
+                error
+            )  # it is gone, gave way to what it was replaying, or lacks a column of this version
         else:
             metrics.count(metrics.REPLICA_READS, "replica")
             return found

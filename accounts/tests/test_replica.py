@@ -1,5 +1,6 @@
 """A standby is read from while it is there and recent enough; otherwise the primary is, and nobody is refused."""
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from django.conf import settings
 from django.db import connection, connections
 from django.utils import timezone
+from pytest_django import Settings
 
 from accounts.kit import replica
 from accounts.models import User
@@ -55,6 +57,32 @@ class TestReads:
         standby.now += 2
         assert who() == "replica"
 
+    def test_are_never_older_than_said(self, standby: Standby, settings: Settings) -> None:
+        """Read from one that follows for a while, stops while the primary writes, and follows again."""
+        settings.DATABASE_REPLICA_LAG = 10
+        lacks: list[float] = []  # when what it has not got was written
+        seen = Counter[str]()
+        for step in range(120):
+            standby.now += 0.3 + step % 5 * 0.4
+            if step % 40 == 10:
+                standby.stops()
+            elif step % 40 == 0:
+                standby.catches_up()
+                lacks = []
+            elif step % 40 > 10:
+                standby.is_written_for()
+                lacks.append(standby.now)
+            seen[by := who()] += 1
+            assert by == "default" or not lacks or standby.now - lacks[0] <= settings.DATABASE_REPLICA_LAG
+        assert min(seen["replica"], seen["default"]) > 20
+
+    def test_ask_the_standby_that_they_read(self, standby: Standby) -> None:
+        assert who() == "replica"
+        standby.is_another_than(ask(replica.ALIAS, "SELECT pg_backend_pid()")[0])
+        assert who() == "replica"
+        connections[replica.ALIAS].close()
+        assert who() == "default"
+
     def test_of_a_time_that_it_may_not_have_yet_go_to_the_primary(self, standby: Standby) -> None:
         assert who() == "replica"
         assert who(timezone.now()) == "default"
@@ -89,6 +117,28 @@ class TestReads:
 
         assert who() == "replica"
         assert replica.read(end_session) == "default"
+        assert who() == "default"
+        standby.now += replica.LEFT_ALONE + 1
+        assert who() == "replica"
+
+    @pytest.mark.parametrize(
+        "failure",
+        [
+            "DO $$ BEGIN RAISE 'it gives way to what it is replaying' USING ERRCODE = '40001'; END $$",
+            "SELECT display_name FROM accounts_user",  # a migration that it has not replayed
+        ],
+    )
+    def test_are_repeated_at_the_primary_when_the_standby_cannot_answer(
+        self, standby: Standby, failure: str
+    ) -> None:
+        standby.run("CREATE TABLE standby.accounts_user AS SELECT id FROM public.accounts_user")
+
+        def fail(alias: str) -> str:
+            if alias == replica.ALIAS:
+                ask(alias, failure)
+            return alias
+
+        assert replica.read(fail) == "default"
         assert who() == "default"
         standby.now += replica.LEFT_ALONE + 1
         assert who() == "replica"
