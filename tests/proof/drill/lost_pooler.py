@@ -1,4 +1,4 @@
-"""F25: a pooler in transaction mode between the service and PostgreSQL; it is killed under load and started again."""
+"""F25: a pooler in transaction mode between the service and PostgreSQL; each is killed under load and started again."""
 
 import random
 import time
@@ -24,7 +24,9 @@ SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'auth_app' AND
 
 
 def killed_and_started(_instance: Instance, sink: MailSink, verdict: Verdict) -> None:
-    """check --deploy, 200 balances with something due, F10 and F11 through it; then kill -9 under spends with keys."""
+    """check --deploy, 200 balances with something due, F10 and F11 through it; then kill -9 under spends with keys: of
+    the pooler, then of PostgreSQL behind it, while the pooler still accepts connections.
+    """
     if why := missing():
         verdict.notes.append(f"skipped: {why}")
         return
@@ -43,7 +45,8 @@ def killed_and_started(_instance: Instance, sink: MailSink, verdict: Verdict) ->
         _balances(running, verdict)
         contention.one_balance(running, sink, verdict)
         contention.everything_at_once(running, sink, verdict)
-        _lose(running, server, pooler, verdict)
+        _lose(running, server, pooler, verdict, what="PgBouncer")
+        _lose(running, server, server, verdict, what="PostgreSQL")
 
 
 def _check(running: Instance, verdict: Verdict) -> None:
@@ -79,7 +82,7 @@ def _balance(service: Caller, *, user: Person) -> Answer:
     return service.get(f"/v1/credits/balance?user_id={user.id}")
 
 
-def _lose(running: Instance, server: Server, pooler: Pooler, verdict: Verdict) -> None:
+def _lose(running: Instance, server: Server, lost: Pooler | Server, verdict: Verdict, *, what: str) -> None:
     people, traffic, watch = running.people(20), Traffic(running), Watch()
     traffic.give(people, 10_000)
     device, session = caller(running), bearer(login(running, people[0]))
@@ -94,37 +97,37 @@ def _lose(running: Instance, server: Server, pooler: Pooler, verdict: Verdict) -
         time.sleep(5)
         with server.connect() as connection:
             sessions = connection.execute(SESSIONS).fetchall()[0][0]
-        pooler.kill()
-        lost = time.monotonic()
+        lost.kill()
+        away = time.monotonic()
         time.sleep(AWAY)
         for name in ("web", "internal"):
             verdict.require(
-                not running.answers(name, "/readyz"), f"{name} called itself ready without a pooler"
+                not running.answers(name, "/readyz"), f"{name} called itself ready without {what}"
             )
             verdict.require(running.answers(name, "/livez"), f"{name} was not alive")
         began = time.monotonic()
-        pooler.start()
+        lost.start()
         back = traffic.recovery(began, within=4 * BACK_WITHIN)
         time.sleep(5)
     watch.stop()
     after = {name: (running.process(name), running.workers(name)) for name in APPLICATION}
     verdict.require(before == after, "processes of the application were replaced")
-    verdict.recovered(back, within=BACK_WITHIN, what="the first success after PgBouncer was started")
+    verdict.recovered(back, within=BACK_WITHIN, what=f"the first success after {what} was started")
     met = [
         a
         for one in traffic.operations
         for a in one.answers
-        if lost <= a.started < began and a.finished < began
+        if away <= a.started < began and a.finished < began
     ]
-    met += [a for a in watch.within("status", (lost, began)) if a.finished < began]
+    met += [a for a in watch.within("status", (away, began)) if a.finished < began]
     statuses = sorted({str(answer.status or answer.error) for answer in met})
     slowest = max((answer.seconds for answer in met), default=0.0)
-    verdict.require(statuses == ["503"], f"calls without a pooler were answered {statuses}")
-    verdict.require(slowest <= ANSWERED_WITHIN, f"a call without a pooler waited {slowest:.1f} s")
-    failed, _ = watch.failed("livez", (lost, began))
+    verdict.require(statuses == ["503"], f"calls without {what} were answered {statuses}")
+    verdict.require(slowest <= ANSWERED_WITHIN, f"a call without {what} waited {slowest:.1f} s")
+    failed, _ = watch.failed("livez", (away, began))
     verdict.require(not failed, "livez failed")
     verdict.notes.append(
-        f"{sessions} sessions at PostgreSQL under load; without PgBouncer {len(met)} calls, {', '.join(statuses)}, the "
+        f"{sessions} sessions at PostgreSQL under load; without {what} {len(met)} calls, {', '.join(statuses)}, the "
         f"slowest {slowest:.2f} s; first success {back:.2f} s after its start"
     )
     reckon(verdict, traffic)
