@@ -22,6 +22,8 @@ from accounts.upkeep import session_settings
 PATIENCE = 2.5  # seconds for all checks of a request together
 # Seconds for which a round that was well speaks for others: anybody may ask, as often as they like.
 FRESH = 1.0
+# libpq refuses such a server by itself, but for one behind a pooler, which repeats what the first server said.
+ONLY_READS = "SELECT current_setting('transaction_read_only') = 'on'"
 State = Literal["ok", "unreachable", "behind", "unknown"]
 
 
@@ -131,12 +133,15 @@ class Prober:
 
     def _look_at_database(self) -> tuple[State, State]:
         try:
-            with psycopg.connect(**connection_parameters()) as database:
+            asked = connection_parameters()
+            with psycopg.connect(**asked) as database:
                 database.execute("SELECT set_config('statement_timeout', '2000', true)")
+                only_reads = database.execute(ONLY_READS).fetchone() == (True,)
+                if only_reads and asked["target_session_attrs"] != "any":
+                    return "unreachable", "unknown"
                 if not self._migrated:
                     applied = set(database.execute("SELECT app, name FROM django_migrations").fetchall())
                     self._migrated = expected_migrations() <= applied
-                database.execute("SELECT 1")
         except psycopg.errors.UndefinedTable:
             return "ok", "behind"
         except psycopg.Error:

@@ -117,6 +117,7 @@ class TestUrl:
         }
         assert {name: options[name] for name in silence} == silence
 
+    @pytest.mark.own_session
     def test_the_server_gives_up_a_silent_client_before_others_give_up_its_rows(self) -> None:
         database: Any = settings.DATABASES["default"]
         said = str(database["OPTIONS"]["options"])
@@ -192,16 +193,32 @@ class TestServing:
         assert public.get(f"/v1/auth/users/{user.pk}").status_code == 200
         assert public.get("/readyz").status_code == 200
 
+    @pytest.mark.parametrize(
+        ("asked_for", "status"),
+        [
+            ("read-write", 503),
+            ("primary", 503),  # which it is to libpq, as is any server behind a pooler
+            ("any", 200),
+        ],
+    )
     def test_a_single_server_that_only_reads_is_not_ready(
-        self, demote: Callable[[bool], None], public: ListenerClient
+        self,
+        demote: Callable[[bool], None],
+        public: ListenerClient,
+        monkeypatch: pytest.MonkeyPatch,
+        asked_for: str,
+        status: int,
     ) -> None:
+        monkeypatch.setitem(connection.settings_dict["OPTIONS"], "target_session_attrs", asked_for)
         health.prober.cache_clear()
         demote(True)
         answer = public.get("/readyz")
-        assert (answer.status_code, answer.json()["checks"]["database"]) == (503, "unreachable")
+        database = "ok" if status == 200 else "unreachable"
+        assert (answer.status_code, answer.json()["checks"]["database"]) == (status, database)
         demote(False)
         assert public.get("/readyz").status_code == 200
 
+    @pytest.mark.own_session
     def test_a_standby_is_no_database_until_it_is_promoted(
         self, demote: Callable[[bool], None], several: None, public: ListenerClient, make_user: Any
     ) -> None:
