@@ -118,6 +118,7 @@ def test_a_broken_connection_is_not_handed_on(made, threads):
     assert threads.submit(ask).result(10)
 
 
+@pytest.mark.own_session
 def test_one_that_the_server_ended_while_nobody_sat_there_is_opened_again(made, threads):
     one, lent, come_back = made(1), threading.Event(), threading.Event()
 

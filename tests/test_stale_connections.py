@@ -23,6 +23,7 @@ def end_session() -> None:
         other.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
 
 
+@pytest.mark.own_session
 def test_a_request_after_the_end_of_its_session_is_answered(public: Any, make_user: Any) -> None:
     user = make_user()
     end_session()
@@ -57,6 +58,7 @@ def test_one_that_has_grown_too_old_is_dropped(look: Any) -> None:
     assert connection.connection is None
 
 
+@pytest.mark.own_session
 @EACH_TIME
 def test_one_that_has_failed_is_kept_while_it_works_and_dropped_when_it_does_not(look: Any) -> None:
     connection.ensure_connection()

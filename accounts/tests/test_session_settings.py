@@ -67,6 +67,7 @@ class TestReadBack:
         assert session_settings.without_limit() == []
         assert "accounts.W002" not in found()
 
+    @pytest.mark.own_session
     @pytest.mark.usefixtures("_without_options")
     def test_a_session_without_limits_is_found(self) -> None:
         assert session_settings.without_limit() == [*session_settings.TIMEOUTS]

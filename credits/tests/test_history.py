@@ -5,7 +5,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from credits.identifiers import first_of
@@ -95,15 +95,14 @@ class TestService:
         first = page(shop)
         assert [row["reference"] for row in page(shop, cursor=first["next"])["results"]] == [None]
 
-        with connection.cursor() as cursor:
-            cursor.execute("SET session_replication_role = replica")
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL session_replication_role = replica")
             for number, row in enumerate(CreditTransaction.objects.order_by("pk")):
                 old = uuid.UUID(int=first_of(timezone.now() - timedelta(days=2)).int + number)
                 for schema in ("public", "standby"):
                     cursor.execute(
                         f"UPDATE {schema}.credits_credittransaction SET id = %s WHERE id = %s", [old, row.pk]
                     )
-            cursor.execute("RESET session_replication_role")
         first = page(shop)
         assert [row["reference"] for row in page(shop, cursor=first["next"])["results"]] == [
             "from the standby"
@@ -133,12 +132,11 @@ class TestVerification:
 
     def test_what_is_wrong_in_both_is_found(self, shop, verified_user, standby):
         add(shop, verified_user, 100)
-        with connection.cursor() as cursor:
-            cursor.execute("SET session_replication_role = replica")
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL session_replication_role = replica")
             cursor.execute(
                 "UPDATE credits_credittransaction SET balance = 7 WHERE holder_id = %s", [verified_user.pk]
             )
-            cursor.execute("RESET session_replication_role")
         assert {found.finding for part in verify.verify_all() for found in part.findings} >= {
             "balance",
             "head",

@@ -357,6 +357,7 @@ class TestBatch:
         operation = {"op": "use", "idempotency_key": "1", "user_id": str(rich.pk), "amount": 1}
         assert shop.post(BATCH, {"operations": [operation] * count}).status_code == 400
 
+    @pytest.mark.usefixtures("one_server")  # on several, each use is a call of its own
     def test_1000_uses_of_one_user_are_few_statements(self, shop, rich, django_assert_max_num_queries):
         operations = [
             {"op": "use", "idempotency_key": str(n), "user_id": str(rich.pk), "amount": 1}

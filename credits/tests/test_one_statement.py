@@ -65,6 +65,7 @@ def test_is_one_statement_and_the_answer_asks_for_no_other(rich: User) -> None:
     assert len(asked) == 1
 
 
+@pytest.mark.own_session
 def test_a_lost_connection_is_an_outage_for_django_and_the_next_use_has_another(rich: User) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
@@ -85,6 +86,7 @@ def test_opens_the_connection_if_there_is_none(rich: User) -> None:
     assert use(rich).balance == 99
 
 
+@pytest.mark.own_session
 def test_is_prepared_again_when_the_driver_has_dropped_all_that_was_prepared(rich: User) -> None:
     use(rich)
     assert b"credits_use" in prepared()

@@ -136,6 +136,7 @@ def test_so_does_one_because_of_a_block(scene: Scene, reason: str, problem: type
     assert tables() == before
 
 
+@pytest.mark.own_session
 def test_prepared_statements_survive_a_refusal(scene: Scene) -> None:
     """But for the refusal of somebody who never had credits: the row that its lock makes is rolled back."""
     for _ in range(8):
