@@ -1,17 +1,22 @@
 """Requests of staff that a second person decides: once, in time, and by nobody whom they concern.
 
 Credits' adjustments and billing's refunds are such rows. They have `user`, whom it is about, `requested_by`,
-`requested_at`, `decision`, `decided_by` and `decided_at`. What nobody has decided within APPROVAL_LIFETIME is expired:
-the reasons of then are not those of now.
+`requested_at`, `decision`, `decided_by` and `decided_at`. Staff do alone what a limit a day covers; a day is one of
+UTC, and what a second person approved does not count. What nobody has decided within APPROVAL_LIFETIME is expired: the
+reasons of then are not those of now.
 """
 
 import uuid
+from collections.abc import Sequence
+from datetime import UTC
 from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models import F, Q, QuerySet, Sum
+from django.db.models.functions import Now, TruncDay
+
+from accounts.models import User
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -26,6 +31,27 @@ class Decision(models.TextChoices):
 
 class DecisionRefused(Exception):
     """The request cannot be decided, or not by this person; the message says why, for people."""
+
+
+def submitted(rows: QuerySet[Row], wanted: Any, *, same: Sequence[str], what: str) -> Row | None:
+    """Return the request that this form has made before, if it has; until the transaction ends, let nobody else submit
+    one for the same member of staff, since two at once would each see the limit unused.
+
+    Raises DecisionRefused where one of the attributes `same` differs.
+    """
+    User.objects.select_for_update(no_key=True).get(pk=wanted.requested_by_id)
+    earlier = rows.filter(pk=wanted.pk).first()
+    if earlier is not None and any(getattr(earlier, name) != getattr(wanted, name) for name in same):
+        raise DecisionRefused(f"This form was already used for another {what}. Open it again.")
+    return earlier
+
+
+def left_today(rows: QuerySet[Any], staff_id: uuid.UUID, *, stake: Any, limit: int) -> int:
+    """Return how much of the day's limit this person has not used up alone. `stake`: what a row counts."""
+    today = rows.filter(
+        requested_by=staff_id, decision=Decision.DIRECT, requested_at__gte=TruncDay(Now(), tzinfo=UTC)
+    )
+    return max(0, limit - int(today.aggregate(used=Sum(stake))["used"] or 0))
 
 
 def decide(

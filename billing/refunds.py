@@ -1,8 +1,8 @@
 """Money that staff give back: alone within a limit a day, with a second person above it, never to themselves.
 
-Each is a RefundRequest, also those that nobody had to agree to: they are what the limit counts. The limit is
-settings.REFUND_APPROVAL_LIMIT, in the smallest unit of each currency; a day is one of UTC, and what a second person
-approved does not count against it. The credits follow as they do with a refund in Stripe's Dashboard.
+Each is a RefundRequest, also those that nobody had to agree to: they are what the limit counts, which is
+settings.REFUND_APPROVAL_LIMIT, in the smallest unit of each currency (accounts/approvals.py). The credits follow as
+they do with a refund in Stripe's Dashboard.
 
 The request is committed before Stripe is asked. Stripe refunds once for it, whatever is repeated: by its key, and by
 the request's id in the metadata of what was made, which is looked for first. What Stripe refuses was not given back: a
@@ -11,18 +11,16 @@ and the request stands: asked for once more it goes on.
 """
 
 import uuid
-from datetime import UTC
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Sum
-from django.db.models.functions import Now, TruncDay
+from django.db.models.functions import Now
 
 from accounts import approvals, audit, mail
 from accounts.approvals import DecisionRefused
 from accounts.audit import Event
 from accounts.kit.problems import Problem
-from accounts.models import AuditEvent, User
+from accounts.models import AuditEvent
 from billing.errors import BillingFailed, BillingUnavailable
 from billing.models import Payment, RefundRequest
 from billing.settlement import lifecycle, settle
@@ -69,10 +67,9 @@ def request(
 
 @transaction.atomic
 def _request(wanted: RefundRequest) -> RefundRequest:
-    # One at a time for each member of staff: two at once would each see the limit unused.
-    User.objects.select_for_update(no_key=True).get(pk=wanted.requested_by_id)
-    if earlier := RefundRequest.objects.filter(pk=wanted.pk).first():
-        return _same(earlier, wanted)
+    names = ("payment_id", "kind", "amount", "requested_by_id")
+    if earlier := approvals.submitted(RefundRequest.objects.all(), wanted, same=names, what="refund"):
+        return earlier
     alone = wanted.at_stake <= left_today(wanted.requested_by_id, wanted.currency)
     wanted.decision = Decision.DIRECT if alone else Decision.PENDING
     wanted.save(force_insert=True)
@@ -89,14 +86,8 @@ def _request(wanted: RefundRequest) -> RefundRequest:
 
 def left_today(staff_id: uuid.UUID, currency: str) -> int:
     """Return how much this person may still give back today without asking anybody, in the smallest unit."""
-    today = RefundRequest.objects.filter(
-        requested_by=staff_id,
-        currency=currency,
-        decision=Decision.DIRECT,
-        requested_at__gte=TruncDay(Now(), tzinfo=UTC),
-    )
-    given = today.aggregate(given=Sum("at_stake"))["given"] or 0
-    return max(0, int(settings.REFUND_APPROVAL_LIMIT - given))
+    of_currency = RefundRequest.objects.filter(currency=currency)
+    return approvals.left_today(of_currency, staff_id, stake="at_stake", limit=settings.REFUND_APPROVAL_LIMIT)
 
 
 def approve(*, request_id: uuid.UUID, staff_id: uuid.UUID) -> RefundRequest:
@@ -182,13 +173,6 @@ def _give_back(asked: RefundRequest) -> None:
 def _is_among(asked: RefundRequest, made: list[Object]) -> bool:
     """Tell whether an earlier try, whose answer was lost, has made one of these."""
     return any((item.get("metadata") or {}).get("order") == str(asked.pk) for item in made)
-
-
-def _same(earlier: RefundRequest, wanted: RefundRequest) -> RefundRequest:
-    names = ("payment_id", "kind", "amount", "requested_by_id")
-    if any(getattr(earlier, name) != getattr(wanted, name) for name in names):
-        raise DecisionRefused("This form was already used for another refund. Open it again.")
-    return earlier
 
 
 def _record(event: Event, asked: RefundRequest, staff_id: uuid.UUID) -> AuditEvent:

@@ -1,17 +1,15 @@
 """Corrections of balances by staff: alone within a limit a day, with a second person above it.
 
 Never a balance of one's own: neither who asks nor who decides is the one who gets it. Each is an AdjustmentRequest,
-also those that nobody had to agree to: they are what the limit counts. The limit is settings.CREDITS_APPROVAL_LIMIT, a
-day is one of UTC, and what a second person approved does not count against it.
+also those that nobody had to agree to: they are what the limit counts, which is settings.CREDITS_APPROVAL_LIMIT
+(accounts/approvals.py).
 """
 
 import uuid
-from datetime import UTC
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Sum
-from django.db.models.functions import Abs, Now, TruncDay
+from django.db.models.functions import Abs
 
 from accounts import approvals, audit, mail
 from accounts.approvals import Decision, DecisionRefused
@@ -43,10 +41,9 @@ def request(
 
 @transaction.atomic
 def _request(wanted: AdjustmentRequest) -> AdjustmentRequest:
-    # One at a time for each member of staff: two at once would each see the limit unused.
-    User.objects.select_for_update(no_key=True).get(pk=wanted.requested_by_id)
-    if earlier := AdjustmentRequest.objects.filter(pk=wanted.pk).first():
-        return _same(earlier, wanted)
+    names = ("user_id", "amount", "reason", "requested_by_id")
+    if earlier := approvals.submitted(AdjustmentRequest.objects.all(), wanted, same=names, what="adjustment"):
+        return earlier
     if not User.objects.exclude(status=User.Status.DELETED).filter(pk=wanted.user_id).exists():
         raise UserNotFound
     alone = abs(wanted.amount) <= left_today(wanted.requested_by_id)
@@ -69,11 +66,9 @@ def _request(wanted: AdjustmentRequest) -> AdjustmentRequest:
 
 def left_today(staff_id: uuid.UUID) -> int:
     """Return how many credits this person may still move today without asking anybody."""
-    today = AdjustmentRequest.objects.filter(
-        requested_by=staff_id, decision=Decision.DIRECT, requested_at__gte=TruncDay(Now(), tzinfo=UTC)
+    return approvals.left_today(
+        AdjustmentRequest.objects.all(), staff_id, stake=Abs("amount"), limit=settings.CREDITS_APPROVAL_LIMIT
     )
-    moved = today.aggregate(moved=Sum(Abs("amount")))["moved"] or 0
-    return max(0, int(settings.CREDITS_APPROVAL_LIMIT - moved))
 
 
 def approve(*, request_id: uuid.UUID, staff_id: uuid.UUID) -> CreditTransaction:
@@ -124,13 +119,6 @@ def _post(adjustment: AdjustmentRequest) -> CreditTransaction:
 def _who(adjustment: AdjustmentRequest) -> dict[str, str]:
     staff = {"staff": str(adjustment.requested_by_id)}
     return {**staff, "approved_by": str(adjustment.decided_by_id)} if adjustment.decided_by_id else staff
-
-
-def _same(earlier: AdjustmentRequest, wanted: AdjustmentRequest) -> AdjustmentRequest:
-    names = ("user_id", "amount", "reason", "requested_by_id")
-    if any(getattr(earlier, name) != getattr(wanted, name) for name in names):
-        raise DecisionRefused("This form was already used for another adjustment. Open it again.")
-    return earlier
 
 
 def _record(event: Event, adjustment: AdjustmentRequest, staff_id: uuid.UUID) -> AuditEvent:
