@@ -74,7 +74,7 @@ def settled(payment: Payment, *, before: Money, posted: Posted, receipt: Detail)
     if not before.was_settled and payment.to_balance:
         balance_credited(payment)
     is_news = not before.was_settled and payment.kind in NEWS and payment.kept
-    if payment.kind != Payment.Kind.TRIAL and (posted.granted or is_news):
+    if posted.granted or is_news:
         _bought(payment, posted.granted, receipt)
     moves = list(_moved(payment, before))
     if posted.corrected and not moves:

@@ -29,7 +29,10 @@ log = structlog.get_logger("billing")
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """Hold what a settlement has just posted: `granted` by new grants, `corrected` by chargebacks and their undoing."""
+    """Hold what a settlement has just posted: `granted` by new grants, `corrected` by chargebacks and their undoing.
+
+    A trial's grant is not among them: it is told of with the subscription that it begins.
+    """
 
     granted: int = 0
     corrected: int = 0
@@ -42,12 +45,12 @@ def post(payment: Payment, rows: list[PaymentLine], snapshot: Snapshot) -> Poste
     much. A chargeback takes no more than there is to take, so of credits that have expired less than the difference.
     """
     try:
-        granted = sum(_grant(payment, row, snapshot) for row in rows)
+        given = [(row, _grant(payment, row, snapshot)) for row in rows]
         corrected = sum(_correct(payment, row) for row in rows)
     except UserNotFound:
         log.info("payment_of_an_erased_user", payment=payment.pk)
         return Posted()
-    return Posted(granted, corrected)
+    return Posted(sum(credits for row, credits in given if row.kind != PaymentLine.Kind.TRIAL), corrected)
 
 
 def _grant(payment: Payment, row: PaymentLine, snapshot: Snapshot) -> int:

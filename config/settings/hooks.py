@@ -40,3 +40,9 @@ SEALED_COLUMNS: dict[str, str] = {
 }
 # Read at each /metrics of the internal listener.
 METRICS_COLLECTORS = ["accounts.upkeep.queues.standings", "billing.queues.standings"]
+# What else must add up for `verify_ledger`: functions that yield findings. `of_users` is called for a chunk of users
+# (`user_ids`, `using`), `of_all` for everybody or for one user (`user_id`, `using`). See credits/ledger/verify.py.
+LEDGER_CHECKS = {
+    "of_users": ["billing.settlement.proof.of_users"],
+    "of_all": ["billing.settlement.proof.of_all"],
+}

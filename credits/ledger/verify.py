@@ -4,18 +4,23 @@ All checks of a chunk, or of one user where the ledger is distributed, are one s
 snapshot: it can run beside any load, and on a standby (accounts/kit/replica.py). Where it is not one, half of a commit
 can be seen; so whoever has a finding is checked again in the primary, under the lock of their balance, and only what is
 found then is reported. The chain shows any change but that of someone who can rewrite all of it; only an anchor kept
-elsewhere shows that.
+elsewhere shows that. Other apps say what else must add up (settings.LEDGER_CHECKS): billing, that payments and journal
+say the same.
 """
 
 import uuid
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
+from typing import Any
 
+from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.models import QuerySet
+from django.utils.module_loading import import_string
 
 from accounts.kit import metrics, replica
 from credits.ledger import shards
@@ -85,7 +90,7 @@ COUNT_ROWS = "SELECT count(*) FROM credits_credittransaction WHERE holder_id = A
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that does not add up, and the row or lot where it shows."""
+    """Something that does not add up, and the row, lot or payment where it shows."""
 
     user_id: uuid.UUID
     place: str
@@ -102,11 +107,13 @@ class Checked:
 
 
 def verify_user(user_id: uuid.UUID) -> Checked:
-    return _check([user_id])
+    checked = _check([user_id])
+    return replace(checked, findings=[*checked.findings, *_of_all(user_id)])
 
 
 def verify_all(*, after: uuid.UUID | None = None, parallel: int = 1) -> Iterator[Checked]:
-    """Check every user in the order of ids, a chunk at a time, and last the journal rows without a balance row.
+    """Check every user in the order of ids, a chunk at a time, and last the journal rows without a balance row and what
+    other apps look at as a whole.
 
     `after` resumes behind the last user of a chunk that was seen before. `parallel` chunks are checked at once, each
     on a connection of its own; they are given in order all the same.
@@ -114,7 +121,7 @@ def verify_all(*, after: uuid.UUID | None = None, parallel: int = 1) -> Iterator
     chunks = _chunks(after)
     yield from map(_check, chunks) if parallel == 1 else _in_parallel(chunks, parallel)
     orphans = replica.read(lambda alias: _findings(WITHOUT_BALANCE, [], alias))
-    yield Checked([], 0, orphans and _findings(WITHOUT_BALANCE, []))
+    yield Checked([], 0, [*(orphans and _findings(WITHOUT_BALANCE, [])), *_of_all()])
 
 
 def note(*, findings: int) -> None:
@@ -158,11 +165,29 @@ def _check(users: list[uuid.UUID]) -> Checked:
     counted, found = replica.read(
         lambda alias: (
             [_count(part, alias) for part in parts],
-            [one for part in parts for one in _findings(FINDINGS, part, alias)],
+            [
+                *(one for part in parts for one in _findings(FINDINGS, part, alias)),
+                *_of_others("of_users", user_ids=users, using=alias),
+            ],
         )
     )
-    suspects = sorted({finding.user_id for finding in found})
-    return Checked(users, sum(counted), [found for user_id in suspects for found in _under_lock(user_id)])
+    return Checked(users, sum(counted), _confirmed(found, _of_one))
+
+
+def _of_one(user_id: uuid.UUID) -> list[Finding]:
+    others = _of_others("of_users", user_ids=[user_id], using=DEFAULT_DB_ALIAS)
+    return [*_findings(FINDINGS, [user_id]), *others]
+
+
+def _of_all(user_id: uuid.UUID | None = None) -> list[Finding]:
+    """Return what other apps find in what they do not keep by user: of everybody, or of one."""
+    look = partial(_of_others, "of_all")
+    found = replica.read(lambda alias: look(user_id=user_id, using=alias))
+    return _confirmed(found, lambda suspect: look(user_id=suspect, using=DEFAULT_DB_ALIAS))
+
+
+def _of_others(check: str, **about: Any) -> list[Finding]:
+    return [finding for path in settings.LEDGER_CHECKS[check] for finding in import_string(path)(**about)]
 
 
 def _count(users: list[uuid.UUID], alias: str) -> int:
@@ -171,15 +196,16 @@ def _count(users: list[uuid.UUID], alias: str) -> int:
         return int(cursor.fetchone()[0])
 
 
-def _under_lock(user_id: uuid.UUID) -> list[Finding]:
-    """Return what is found while nobody can change this user's credits."""
-    return retried(lambda: _locked_findings(user_id))
+def _confirmed(found: Sequence[Finding], look: Callable[[uuid.UUID], list[Finding]]) -> list[Finding]:
+    """Return what a second look finds, while nobody can change the credits of the user who is looked at."""
+    suspects = sorted({finding.user_id for finding in found})
+    return [finding for user_id in suspects for finding in retried(partial(_under_lock, user_id, look=look))]
 
 
 @transaction.atomic
-def _locked_findings(user_id: uuid.UUID) -> list[Finding]:
-    UserCredit.objects.select_for_update(no_key=True).get(pk=user_id)
-    return _findings(FINDINGS, [user_id])
+def _under_lock(user_id: uuid.UUID, *, look: Callable[[uuid.UUID], list[Finding]]) -> list[Finding]:
+    UserCredit.objects.select_for_update(no_key=True).filter(pk=user_id).first()
+    return look(user_id)
 
 
 def _findings(query: str, users: list[uuid.UUID], alias: str = DEFAULT_DB_ALIAS) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""manage.py verify_ledger [USER]: proves that every balance is what its journal says."""
+"""manage.py verify_ledger [USER]: proves that every balance is what its journal says, and the journal what was paid."""
 
 import uuid
 from argparse import ArgumentParser
@@ -18,8 +18,9 @@ from credits.ledger import anchors, verify
 class Command(OurCommand):
     area, brief = "Credits", "check that the ledger adds up"
     help = (
-        "Checks the ledger's sums, holds, debt, grants, order, texts and hash chain. Exit status 0: "
-        "everything adds up; 1: something does not, and it is named."
+        "Checks the ledger's sums, holds, debt, grants, order, texts and hash chain, and that payments have "
+        "given what they are worth and events tell of it. Exit status 0: everything adds up; 1: something "
+        "does not, and it is named."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
