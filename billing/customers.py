@@ -11,10 +11,11 @@ import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from accounts.errors import UserNotFound
+from accounts.errors import AccountContested, AccountSuspended, UserNotFound
 from accounts.kit.nudge import Nudge
 from accounts.models import User
-from billing.errors import BillingFailed, BillingUnavailable, StripeObjectMissing
+from accounts.kit.problems import Problem
+from billing.errors import BillingFailed, BillingUnavailable, PaymentOverdue, StripeObjectMissing
 from billing.models import BillingAccount, CustomerChange, CustomerLink, FormerCustomer
 from billing.stripe import gateway
 from billing.stripe.shapes import Object
@@ -23,6 +24,7 @@ from credits.ledger.calls import mac_key
 KEYS = 3
 SECONDS_OF_A_KEY = 3600
 
+LEAVING = "This account is being deleted, so nothing can be bought. Its user can sign in to keep it."
 log = structlog.get_logger("billing")
 worker = Nudge("billing.tasks.carry_out_changes", gather=0.1)
 
@@ -160,8 +162,10 @@ def adopt(customer: str) -> uuid.UUID | None:
     staff say whose it is. Raises what the gateway raises.
     """
     user = claimant(customer)
-    if user is None or _link(user, customer) != customer:
-        return None
+    with transaction.atomic():
+        if user is None or _link(user, customer) != customer:
+            return None
+        _tell_how_its_user_stands(user.pk)
     log.warning("customer_linked_again", customer=customer, user=str(user.pk))
     return user.pk
 
@@ -198,11 +202,58 @@ def assign(customer: str, user_id: uuid.UUID) -> None:
     else:
         FormerCustomer.objects.create(user_id=user_id, customer=customer)
 
+    _tell_how_its_user_stands(user_id)
+
+
+def _tell_how_its_user_stands(user_id: uuid.UUID) -> None:
+    """Catch up on what could not be told while nobody knew the customer: its user is suspended, or leaves."""
+    if User.objects.filter(pk=user_id, status=User.Status.PENDING_DELETION).exists():
+        enqueue(CustomerChange.Kind.END_AT_PERIOD, user_id=user_id)
+    elif not may_buy(user_id):
+        enqueue(CustomerChange.Kind.STOP_BUYING, user_id=user_id)
+
+
+# ---------------------------------------------------------------- who may buy
+
+
+def require_active(user_id: uuid.UUID) -> None:
+    """Refuse a user who is suspended, leaving or contested: they buy nothing.
+
+    Raises UserNotFound, AccountSuspended, AccountContested.
+    """
+    user = User.objects.filter(pk=user_id).only("status", "contested_at").first()
+    if user is None or user.status == User.Status.DELETED:
+        raise UserNotFound
+    if user.status == User.Status.PENDING_DELETION:
+        raise AccountSuspended(LEAVING)
+    if not user.is_active:
+        raise AccountSuspended
+    if user.contested_at is not None:
+        raise AccountContested
+
+
+def require_buyer(user_id: uuid.UUID) -> None:
+    """Refuse whoever may begin to pay for nothing: besides, who could not spend what they buy.
+
+    Raises what `require_active` raises, and PaymentOverdue.
+    """
+    require_active(user_id)
+    if BillingAccount.objects.filter(pk=user_id, status=BillingAccount.Status.FROZEN).exists():
+        raise PaymentOverdue
 
 def may_buy(user_id: uuid.UUID) -> bool:
-    """Tell whether the user may begin to pay for something: nobody who is suspended, leaving, contested or frozen."""
-    active = User.objects.filter(pk=user_id, status=User.Status.ACTIVE, contested_at=None)
-    return bool(active.exclude(billing_account__status=BillingAccount.Status.FROZEN).exists())
+    """Tell whether `require_buyer` would let the user through."""
+    try:
+        require_buyer(user_id)
+    except Problem:
+        return False
+    return True
+
+
+def is_shut_out(user_id: uuid.UUID) -> bool:
+    """Tell whether the user can use nothing of what renews, by our will and not by theirs: suspended, or contested."""
+    shut_out = Q(status=User.Status.SUSPENDED) | Q(contested_at__isnull=False)
+    return bool(User.objects.filter(shut_out, pk=user_id).exists())
 
 
 def enqueue(kind: CustomerChange.Kind, *, user_id: uuid.UUID, subscription: str = "") -> None:

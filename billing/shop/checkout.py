@@ -9,8 +9,8 @@ from django.db.models import Q
 
 from accounts.kit.problems import ValidationFailed
 from billing import customers
-from billing.errors import BillingObjectNotFound, BillingUnavailable, PaymentOverdue, StripeObjectMissing
-from billing.models import BillingAccount, Payment, PaymentLine, Plan
+from billing.errors import BillingObjectNotFound, BillingUnavailable, StripeObjectMissing
+from billing.models import Payment, PaymentLine, Plan
 from billing.models.catalogue import plan_named
 from billing.settlement import lifecycle, settle, trial
 from billing.shop import requests, subscriptions
@@ -31,8 +31,7 @@ def create(
     """
 
     def perform(attempt: Attempt) -> Made:
-        requests.require_active(instruction.user_id)
-        _require_not_frozen(instruction.user_id)
+        customers.require_buyer(instruction.user_id)
         plan = plan_named(plan_code)
         if plan.kind == Plan.Kind.SUBSCRIPTION and quantity != 1:
             raise ValidationFailed(
@@ -64,12 +63,6 @@ def create(
 
     begins = Plan.objects.filter(code=plan_code, kind=Plan.Kind.SUBSCRIPTION).exists()
     return requests.carry_out(instruction, perform, alone=begins)
-
-
-def _require_not_frozen(user_id: uuid.UUID) -> None:
-    """Refuse who could not spend what they buy. Raises PaymentOverdue."""
-    if BillingAccount.objects.filter(pk=user_id, status=BillingAccount.Status.FROZEN).exists():
-        raise PaymentOverdue
 
 
 def _recent(customer: str) -> list[Object]:
@@ -140,7 +133,7 @@ def open_portal(instruction: Instruction, *, return_url: str) -> Outcome:
     """Open Stripe's page where a user changes cards, sees invoices and cancels."""
 
     def perform(attempt: Attempt) -> Made:
-        requests.require_active(instruction.user_id)
+        customers.require_active(instruction.user_id)
         customer = customers.ensure(instruction.user_id)
         made = gateway.create_portal_session(customer=customer, return_url=return_url, key=attempt.key)
         return {"url": made["url"]}, made["id"]

@@ -19,7 +19,7 @@ def pay(instruction: Instruction, *, invoice_id: str, payment_method: str | None
     """
 
     def perform(attempt: Attempt) -> Made:
-        requests.require_active(instruction.user_id)
+        customers.require_active(instruction.user_id)
         found = _own(instruction.user_id, invoice_id)
         if found["status"] == "open":
             found = collect(instruction.user_id, invoice_id, payment_method=payment_method, key=attempt.key)

@@ -16,7 +16,7 @@ def begin_setup(instruction: Instruction) -> Outcome:
     """Make a setup intent: with its client secret a front end stores a card without charging it."""
 
     def perform(attempt: Attempt) -> Made:
-        requests.require_active(instruction.user_id)
+        customers.require_active(instruction.user_id)
         customer = customers.ensure(instruction.user_id)
         intent = attempt.find(lambda: gateway.list_setup_intents(customer=customer))
         intent = intent or gateway.create_setup_intent(

@@ -11,6 +11,7 @@ from typing import Any
 from django.utils import timezone
 
 from accounts.kit.problems import Problem, ValidationFailed
+from billing import customers
 from billing.errors import (
     BillingRejected,
     BillingUnavailable,
@@ -45,7 +46,7 @@ def change(
     """
 
     def perform(attempt: Attempt) -> Made:
-        requests.require_active(instruction.user_id)
+        customers.require_active(instruction.user_id)
         plan = plan_named(plan_code, kind=Plan.Kind.SUBSCRIPTION)
         found = subscriptions.own(user_id=instruction.user_id, subscription_id=subscription_id)
         _require_changeable(found)
@@ -63,7 +64,7 @@ def keep(instruction: Instruction, *, subscription_id: str) -> Outcome:
     """Undo what was planned for the end of the period."""
 
     def perform(attempt: Attempt) -> Made:
-        requests.require_active(instruction.user_id)
+        customers.require_active(instruction.user_id)
         found = subscriptions.own(user_id=instruction.user_id, subscription_id=subscription_id)
         subscriptions.require_alive(found)
         found = _released(found)

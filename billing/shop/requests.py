@@ -19,7 +19,7 @@ import msgspec
 from django.db import transaction
 from django.db.models.functions import Now
 
-from accounts.errors import AccountContested, AccountSuspended, UserNotFound
+from accounts.errors import UserNotFound
 from accounts.kit import sealing
 from accounts.kit.problems import IdempotencyInProgress, Problem
 from accounts.models import User
@@ -130,20 +130,6 @@ def _try(
         _let_go(begun)
         raise
     return _keep(instruction, begun, made, status)
-
-
-def require_active(user_id: uuid.UUID) -> None:
-    """Refuse a user who is suspended, leaving or contested: they buy nothing.
-
-    Raises UserNotFound, AccountSuspended, AccountContested.
-    """
-    user = User.objects.filter(pk=user_id).only("status", "contested_at").first()
-    if user is None or user.status == User.Status.DELETED:
-        raise UserNotFound
-    if not user.is_active:
-        raise AccountSuspended
-    if user.contested_at is not None:
-        raise AccountContested
 
 
 def answer_context(row: Request) -> str:

@@ -45,7 +45,7 @@ def create(
     """
 
     def perform(attempt: Attempt) -> Made:
-        requests.require_active(instruction.user_id)
+        customers.require_active(instruction.user_id)
         plan = _subscription_plan(plan_code)
         has_trial = wants_trial and plan.trial_days is not None
         fingerprint = _card(instruction.user_id, payment_method, needed=has_trial)
@@ -140,7 +140,7 @@ def end_trial(instruction: Instruction, *, subscription_id: str) -> Outcome:
     goes on."""
 
     def perform(attempt: Attempt) -> Made:
-        requests.require_active(instruction.user_id)
+        customers.require_active(instruction.user_id)
         found = own(user_id=instruction.user_id, subscription_id=subscription_id)
         require_alive(found)
         if found["status"] == "trialing":
@@ -176,7 +176,7 @@ def cancel(*, user_id: uuid.UUID, subscription_id: str, at_period_end: bool) -> 
 
 def resume(*, user_id: uuid.UUID, subscription_id: str) -> dict[str, Any]:
     """Take a planned end back. Raises BillingRejected for one that has ended: another one begins instead."""
-    requests.require_active(user_id)
+    customers.require_active(user_id)
     with sdk.within():
         found = own(user_id=user_id, subscription_id=subscription_id)
         require_alive(found)

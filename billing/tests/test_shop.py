@@ -92,7 +92,8 @@ class TestCheckout:
         refused(shop.checkout(uuid4()), 404, "user_not_found")
         refused(shop.checkout(make_user(status="deleted").pk), 404, "user_not_found")
         refused(shop.checkout(make_user(status="suspended").pk), 403, "account_suspended")
-        refused(shop.checkout(make_user(status="pending_deletion").pk), 403, "account_suspended")
+        leaving = refused(shop.checkout(make_user(status="pending_deletion").pk), 403, "account_suspended")
+        assert "being deleted" in leaving["detail"]
         refused(shop.checkout(ada.pk, quantity=0), 400, "validation_error")
         refused(shop.checkout(ada.pk, "basic", quantity=2), 400, "validation_error")
         refused(shop.checkout(ada.pk, amount=1), 400, "unknown_field")
