@@ -10,11 +10,12 @@ from contextlib import suppress
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from accounts.errors import AccountContested, AccountSuspended, UserNotFound
 from accounts.kit.nudge import Nudge
-from accounts.models import User
 from accounts.kit.problems import Problem
+from accounts.models import User
 from billing.errors import BillingFailed, BillingUnavailable, PaymentOverdue, StripeObjectMissing
 from billing.models import BillingAccount, CustomerChange, CustomerLink, FormerCustomer
 from billing.stripe import gateway
@@ -23,8 +24,8 @@ from credits.ledger.calls import mac_key
 
 KEYS = 3
 SECONDS_OF_A_KEY = 3600
-
 LEAVING = "This account is being deleted, so nothing can be bought. Its user can sign in to keep it."
+
 log = structlog.get_logger("billing")
 worker = Nudge("billing.tasks.carry_out_changes", gather=0.1)
 
@@ -201,7 +202,6 @@ def assign(customer: str, user_id: uuid.UUID) -> None:
         CustomerLink.objects.create(user_id=user_id, customer=customer)
     else:
         FormerCustomer.objects.create(user_id=user_id, customer=customer)
-
     _tell_how_its_user_stands(user_id)
 
 
@@ -240,6 +240,7 @@ def require_buyer(user_id: uuid.UUID) -> None:
     require_active(user_id)
     if BillingAccount.objects.filter(pk=user_id, status=BillingAccount.Status.FROZEN).exists():
         raise PaymentOverdue
+
 
 def may_buy(user_id: uuid.UUID) -> bool:
     """Tell whether `require_buyer` would let the user through."""

@@ -28,9 +28,17 @@ from billing.models import (
 
 
 def stop_buying(*, user_id: uuid.UUID, reason: str) -> None:
-    """Let nothing be paid any more that the user had begun to buy. Who leaves is seen to by `close`."""
+    """Let nothing be paid any more that the user had begun to buy, and nothing renew that they cannot spend.
+
+    Who leaves is seen to by `close`.
+    """
     if reason != hooks.DELETION:
         customers.enqueue(CustomerChange.Kind.STOP_BUYING, user_id=user_id)
+
+
+def buy_again(*, user_id: uuid.UUID, reason: str) -> None:
+    """Let renew again what was paused while the user could not spend."""
+    customers.enqueue(CustomerChange.Kind.STOP_BUYING, user_id=user_id)
 
 
 def close(*, user_id: uuid.UUID) -> None:

@@ -68,7 +68,7 @@ class CustomerChange(Queued):
 
     class Kind(models.TextChoices):
         EMAIL = "email"  # the address has changed
-        STOP_BUYING = "stop_buying"  # the user may buy nothing now: what was begun is not to be paid
+        STOP_BUYING = "stop_buying"  # the user may buy nothing now, or may again
         END_AT_PERIOD = "end_at_period"  # the account is being closed: nothing renews
         END_SUBSCRIPTION = "end_subscription"  # one subscription, at once
         END_RENEWAL = "end_renewal"  # one subscription of two, with its period

@@ -1,4 +1,4 @@
-"""End subscriptions, and take that back; close the pages on which one could begin, or something be bought.
+"""End or pause subscriptions, and take that back; close the pages on which one could begin, or something be bought.
 
 What would change one later goes first: while a schedule manages it Stripe refuses to end it, and a change that is paid
 for after all would begin a period that nobody wants any more. Each can be repeated until it is done.
@@ -74,6 +74,22 @@ def drop_pending(found: Object) -> None:
     if found.get("pending_update") and (invoice := shapes.id_of(found.get("latest_invoice"))):
         with suppress(BillingRejected):
             gateway.void_invoice(invoice)
+
+
+PAUSED = "paused_by"  # in a subscription's metadata: who has paused it, where that was us
+US = "account"
+
+
+def pause(found: Object) -> None:
+    """Let one that goes on collect nothing. Where it is paused already, as by staff in the Dashboard, it stays so."""
+    if not shapes.is_paused(found):
+        gateway.pause_renewals(subscription=found["id"], metadata={PAUSED: US})
+
+
+def go_on(found: Object) -> None:
+    """Let it collect again, if it was us who paused it."""
+    if (found.get("metadata") or {}).get(PAUSED) == US:
+        gateway.collect_renewals(subscription=found["id"], metadata={PAUSED: ""})
 
 
 def close_pages(customer: str, *, mode: str | None = None) -> None:

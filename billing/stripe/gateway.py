@@ -280,6 +280,17 @@ def take_end_back(*, subscription: Object) -> Object:
     return ask(client().v1.subscriptions.update, subscription["id"], **planned)
 
 
+def pause_renewals(*, subscription: str, metadata: Metadata) -> Object:
+    """Have what it would collect from now on voided; its periods go on."""
+    behavior = {"behavior": "void"}
+    return ask(client().v1.subscriptions.update, subscription, pause_collection=behavior, metadata=metadata)
+
+
+def collect_renewals(*, subscription: str, metadata: Metadata) -> Object:
+    """Collect again, from the next period on."""
+    return ask(client().v1.subscriptions.update, subscription, pause_collection="", metadata=metadata)
+
+
 # ---------------------------------------------------------------- what was paid
 
 

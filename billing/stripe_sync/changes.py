@@ -77,10 +77,22 @@ def _email(change: CustomerChange, customer: str) -> None:
 
 def _stop_buying(change: CustomerChange, customer: str) -> None:
     """Leave nothing that the user could still pay for, unless they may buy again by now. What is paid for goes on."""
-    if customers.may_buy(change.user_id):
-        return
-    for found in _without_what_was_begun(change.user_id):
-        ending.drop_pending(found)
+    if not customers.may_buy(change.user_id):
+        for found in _without_what_was_begun(change.user_id):
+            ending.drop_pending(found)
+    _renew_or_not(change.user_id)
+
+
+def _renew_or_not(user_id: uuid.UUID) -> None:
+    """Let nothing renew while the user is shut out: nobody is charged for credits that we do not let them spend.
+
+    Whether they are is looked at again afterwards: another worker may have taken the opposite for right meanwhile.
+    """
+    is_shut_out = customers.is_shut_out(user_id)
+    for found in filter(lifecycle.is_alive, _subscriptions(user_id)):
+        (ending.pause if is_shut_out else ending.go_on)(found)
+    if customers.is_shut_out(user_id) != is_shut_out:
+        _renew_or_not(user_id)
 
 
 def _end_at_period(change: CustomerChange, customer: str) -> None:
@@ -96,11 +108,18 @@ def _without_what_was_begun(user_id: uuid.UUID) -> Iterator[Object]:
     for customer in customers.all_of(user_id):
         with suppress(StripeObjectMissing):
             ending.close_pages(customer)
-            for found in gateway.list_subscriptions(customer=customer):
-                if found["status"] == "incomplete":
-                    ending.at_once(found["id"])
-                else:
-                    yield found
+    for found in _subscriptions(user_id):
+        if found["status"] == "incomplete":
+            ending.at_once(found["id"])
+        else:
+            yield found
+
+
+def _subscriptions(user_id: uuid.UUID) -> Iterator[Object]:
+    """Yield those of every customer that the user is and was; Stripe has deleted most former ones."""
+    for customer in customers.all_of(user_id):
+        with suppress(StripeObjectMissing):
+            yield from gateway.list_subscriptions(customer=customer)
 
 
 def _end_subscription(change: CustomerChange, customer: str) -> None:

@@ -9,10 +9,12 @@ from django.db import connection, transaction
 
 from accounts.identity import contests, status
 from accounts.kit.client import Client
+from accounts.models import User
 from billing import customers
 from billing.models import CustomerChange, CustomerLink, Request
 from billing.settlement import lifecycle
 from billing.stripe import gateway
+from billing.stripe.sdk import client
 from billing.stripe.shapes import ENDED_SUBSCRIPTIONS
 from billing.stripe_sync import changes
 from billing.tests.conftest import Buyer, carry_out
@@ -39,6 +41,15 @@ def leave(buyer):
 
 BARS: list[Callable[[Buyer], None]] = [suspend, contest, leave]
 barred = pytest.mark.parametrize("bar", BARS)
+shut_out = pytest.mark.parametrize("bar", [suspend, contest])
+
+
+def let_in(buyer):
+    """Staff have decided."""
+    if User.objects.get(pk=buyer.id).contested_at is not None:
+        contests.settle(user_id=buyer.id, reason="Ticket 4711", actor="test")
+    else:
+        status.reactivate(user_id=buyer.id, reason="Ticket 4711", actor="test")
 
 
 class TestWhatWasBegun:
@@ -78,13 +89,62 @@ class TestWhatWasBegun:
         changes.carry_out()
         assert gateway.retrieve_subscription(subscription)["pending_update"] is None
 
-    @pytest.mark.parametrize("bar", [suspend, contest])
+    @shut_out
     def test_a_subscription_that_is_paid_goes_on(self, stripe, plans, buyer, bar):
         subscription = buyer.buy(plans["basic"])["subscription"]
         bar(buyer)
         changes.carry_out()
         found = gateway.retrieve_subscription(subscription)
         assert (found["status"], found["cancel_at_period_end"]) == ("active", False)
+
+    @shut_out
+    def test_nothing_renews_that_cannot_be_spent_until_it_can(self, stripe, plans, buyer, bar):
+        subscription = buyer.buy(plans["basic"])["subscription"]
+        bar(buyer)
+        changes.carry_out()
+        stripe.renew(subscription)
+        let_in(buyer)
+        changes.carry_out()
+        carry_out(stripe.events())
+        assert buyer.journal == [("subscription", 200)]
+        assert [invoice["status"] for invoice in stripe.objects("invoice")] == ["paid", "void"]
+        assert gateway.retrieve_subscription(subscription)["status"] == "active"
+        stripe.renew(subscription)
+        carry_out(stripe.events())
+        assert buyer.journal == [("subscription", 200)] * 2
+
+    @shut_out
+    def test_a_pause_by_staff_in_the_dashboard_stays(self, stripe, plans, buyer, bar):
+        subscription = buyer.buy(plans["basic"])["subscription"]
+        client().v1.subscriptions.update(subscription, {"pause_collection": {"behavior": "void"}})
+        bar(buyer)
+        changes.carry_out()
+        let_in(buyer)
+        changes.carry_out()
+        assert gateway.retrieve_subscription(subscription)["pause_collection"]
+
+    @shut_out
+    def test_so_is_all_of_a_customer_whose_link_was_lost(self, shop, stripe, plans, buyer, bar):
+        """As by the restore of a backup that is older than the customer."""
+        subscription = buyer.buy(plans["basic"])["subscription"]
+        page = shop.checkout(buyer.id, "small").json()["id"]
+        link = CustomerLink.objects.filter(pk=buyer.id)
+        link.delete()
+        bar(buyer)
+        changes.carry_out()
+        assert gateway.retrieve_checkout_session(page)["status"] == "open"
+        assert customers.adopt(buyer.customer) == buyer.id
+        changes.carry_out()
+        assert gateway.retrieve_checkout_session(page)["status"] == "expired"
+        assert gateway.retrieve_subscription(subscription)["pause_collection"]
+
+    def test_whose_link_was_lost_and_who_leaves_renews_nothing(self, stripe, plans, buyer):
+        subscription = buyer.buy(plans["basic"])["subscription"]
+        CustomerLink.objects.filter(pk=buyer.id).delete()
+        leave(buyer)
+        customers.assign(buyer.customer, buyer.id)
+        changes.carry_out()
+        assert gateway.retrieve_subscription(subscription)["cancel_at_period_end"] is True
 
     def test_whoever_is_let_in_again_before_keeps_the_page(self, shop, buyer):
         page = shop.checkout(buyer.id).json()["id"]
@@ -139,6 +199,19 @@ class TestCallsUnderWay:
         changes.carry_out()
         (made,) = stripe.objects(kind)
         assert made["status"] in {"expired", *ENDED_SUBSCRIPTIONS}
+
+    @shut_out
+    def test_whoever_is_let_in_while_their_renewals_are_being_paused_renews(self, stripe, plans, buyer, bar):
+        subscription = buyer.buy(plans["basic"])["subscription"]
+        stripe.fault(path=f"/v1/subscriptions/{subscription}", method="POST", delay=2, times=1)
+        with ThreadPoolExecutor(1) as pool:
+            barring = pool.submit(closing, lambda: (bar(buyer), changes.carry_out()))
+            eventually(lambda: stripe.faults()[0]["used"])
+            let_in(buyer)
+            changes.carry_out()
+            barring.result()
+        eventually(lambda: not CustomerChange.objects.filter(done_at=None).exists())
+        assert not gateway.retrieve_subscription(subscription)["pause_collection"]
 
 
 class TestWhatIsPaidAllTheSame:

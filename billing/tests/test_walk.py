@@ -291,6 +291,9 @@ class Business(RuleBasedStateMachine):
         is_known = self.buyer.customer in customers.all_of(self.buyer.id)
         assert not (is_known and self.pending())
         status.reactivate(user_id=self.buyer.id, reason="A walk", actor="test")
+        changes.carry_out()
+        if is_known and self.subscription:
+            assert not gateway.retrieve_subscription(self.subscription)["pause_collection"]
 
     @rule()
     def erase(self):

@@ -5,7 +5,7 @@ ACCOUNT_HOOKS = {
     "registered": ["credits.personal.registered"],
     "purged": ["credits.personal.purged"],
     "block_spending": ["credits.ledger.states.block", "billing.personal.stop_buying"],
-    "unblock_spending": ["credits.ledger.states.unblock"],
+    "unblock_spending": ["credits.ledger.states.unblock", "billing.personal.buy_again"],
     "remove_sign_in_methods": [
         "accounts.factors.remove_since",
         "accounts.google.accounts.remove_added_since",

@@ -137,10 +137,12 @@ def renew(store: Store, subscription: Json) -> None:
     # this hour would miss it.
     began = max(item["current_period_start"] for item in items["data"])
     later = None if status == "unpaid" else began + DRAFT_SECONDS
-    invoices.draft(
+    invoice = invoices.draft(
         store,
         subscription,
         "subscription_cycle",
         [*waiting, *invoice_lines.full_period(store, subscription)],
         automatically_finalizes_at=later,
     )
+    if subscription["pause_collection"]:  # it stays active, and its customer's balance is not touched
+        invoices.void(store, invoice)

@@ -40,7 +40,7 @@ def create(store: Store, params: Json) -> Json:
     "POST",
     "/v1/subscriptions/{id}",
     "SubscriptionUpdateParams",
-    f"{SHARED} cancellation_details billing_cycle_anchor",
+    f"{SHARED} cancellation_details billing_cycle_anchor pause_collection",
 )
 def update(store: Store, params: Json, identifier: str) -> Json:
     refuse_what_is_not_here(params)
@@ -70,6 +70,8 @@ def plain_changes(store: Store, subscription: Json, params: Json) -> Json:
     if "default_payment_method" in params:
         customer = store.get("customer", subscription["customer"])
         changes["default_payment_method"] = subscriptions.method_of(store, params, customer)
+    if "pause_collection" in params:
+        changes["pause_collection"] = paused(params["pause_collection"])
     if "description" in params:
         changes["description"] = params["description"] or None
     for name in ("payment_settings", "trial_settings", "cancellation_details"):
@@ -77,6 +79,15 @@ def plain_changes(store: Store, subscription: Json, params: Json) -> Json:
             changes[name] = {**subscription[name], **params[name]}
     changes.update(end_changes(store, subscription, params))
     return changes
+
+
+def paused(given: Any) -> Json | None:
+    """https://docs.stripe.com/billing/subscriptions/pause-payment: an empty one resumes. Only `void` is here."""
+    if not given:
+        return None
+    if given.get("behavior") != "void" or given.get("resumes_at"):
+        raise unsupported("a pause that keeps its invoices, or ends by itself", "pause_collection")
+    return {"behavior": "void", "resumes_at": None}
 
 
 def end_changes(store: Store, subscription: Json, params: Json) -> Json:
