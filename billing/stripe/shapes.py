@@ -260,10 +260,14 @@ def fingerprint(payment_method: Any) -> str:
     return str((method.get(method.get("type") or "card") or {}).get("fingerprint") or "")
 
 
-def disputed_amount(disputes: list[Object]) -> int:
-    """Return what disputes keep from us: all that are open or lost."""
+def disputed_amount(disputes: list[Object], charge: Object) -> int:
+    """Return what disputes of a charge keep from us: all that are open or lost. What one in another currency comes to
+    nobody can tell from it, so it takes the whole charge."""
+    whole, currency = int(charge["amount_captured"]), charge["currency"]
     return sum(
-        int(dispute["amount"]) for dispute in disputes if dispute.get("status") not in HARMLESS_DISPUTES
+        int(dispute["amount"]) if dispute["currency"] == currency else whole
+        for dispute in disputes
+        if dispute.get("status") not in HARMLESS_DISPUTES
     )
 
 

@@ -290,7 +290,7 @@ def _lost(intent: Object) -> tuple[int, int]:
     if not charge:
         return 0, 0
     disputes = gateway.list_disputes(payment_intent=intent["id"]) if charge.get("disputed") else []
-    return int(charge.get("amount_refunded") or 0), shapes.disputed_amount(disputes)
+    return int(charge.get("amount_refunded") or 0), shapes.disputed_amount(disputes, charge)
 
 
 def _moment(timestamp: int | None) -> datetime:

@@ -117,9 +117,15 @@ class Control:
         return dict(self.call("fail_refund", refund=refund))
 
     def dispute(
-        self, charge: str, *, amount: int | None = None, reason: str = "fraudulent", inquiry: bool = False
+        self,
+        charge: str,
+        *,
+        amount: int | None = None,
+        reason: str = "fraudulent",
+        inquiry: bool = False,
+        currency: str | None = None,
     ) -> Json:
-        options = {"amount": amount, "reason": reason, "inquiry": inquiry}
+        options = {"amount": amount, "reason": reason, "inquiry": inquiry, "currency": currency}
         return dict(self.call("dispute", charge=charge, **options))
 
     def close_dispute(self, dispute: str, status: str = "won") -> Json:

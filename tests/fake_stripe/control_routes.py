@@ -216,7 +216,7 @@ def fail_refund(application: Application, *, refund: str) -> Json:
 
 @action
 def dispute(application: Application, *, charge: str, **options: Any) -> Json:
-    """`amount`, `reason`, `inquiry`."""
+    """`amount`, `currency`, `reason`, `inquiry`."""
     store = application.store
     return disputes.open_(store, store.get("charge", charge), **options)
 

@@ -21,8 +21,10 @@ def open_(
     amount: int | None = None,
     reason: str = "fraudulent",
     inquiry: bool = False,
+    currency: str | None = None,
 ) -> Json:
-    """The bank takes the money at once, and Stripe a fee. An inquiry only asks."""
+    """The bank takes the money at once, and Stripe a fee. An inquiry only asks. The amount may differ from the charge's
+    by what currencies are worth (https://docs.stripe.com/api/disputes/object), and be in another one."""
     if charge["disputed"]:
         raise Refusal("The charge is disputed already.")
     dispute = store.add(
@@ -30,7 +32,7 @@ def open_(
         amount=amount or charge["amount_captured"] - charge["amount_refunded"],
         balance_transactions=[],
         charge=charge["id"],
-        currency=charge["currency"],
+        currency=currency or charge["currency"],
         enhanced_eligibility_types=[],
         evidence=dict.fromkeys(annotations(stripe.Dispute.Evidence))
         | {"enhanced_evidence": {}, "customer_email_address": charge["billing_details"]["email"]},
