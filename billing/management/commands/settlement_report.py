@@ -102,6 +102,28 @@ FINDINGS = (
         "services that book purchases: their keys will get the scope credits:sell",
         needs="credits_credittransaction",
     ),
+    Finding(
+        "erased_with_credits",
+        """
+        SELECT person.id::text, account.balance FROM credits_usercredit AS account JOIN accounts_user AS person
+            ON person.id::text = coalesce(to_jsonb(account) ->> 'user_id', to_jsonb(account) ->> 'holder_id')
+        WHERE person.status = 'deleted' AND account.balance > 0 ORDER BY person.id
+        """,  # the column has another name before the ledger belongs to holders
+        "{}  {} credits",
+        "erased users with credits: the sweep will forfeit them, after open holds",
+        needs="credits_usercredit",
+    ),
+    Finding(
+        "own_adjustments",
+        """
+        SELECT request.id::text, request.user_id::text, request.amount FROM credits_adjustmentrequest AS request
+        WHERE request.user_id IN (request.requested_by_id, request.decided_by_id)
+            AND coalesce(to_jsonb(request) ->> 'before_rule', 'false') = 'false' ORDER BY request.id
+        """,
+        "{}  {}  {} credits",
+        "adjustments that staff asked for or approved for themselves: they will be marked, and stay",
+        needs="credits_adjustmentrequest",
+    ),
 )
 
 
