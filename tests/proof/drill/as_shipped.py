@@ -159,6 +159,7 @@ class _Drill:
         self.staff()
         self.metrics()
         self.answers_to_nobody_else()
+        self.logs()
         self.require(not self.composed.containers["web"].processes["web"].poll(), "web ended")
 
     def require(self, condition: bool, failure: str) -> None:
@@ -262,6 +263,13 @@ class _Drill:
             "Log out" in page or "/admin/logout/" in page, "the admin's first page is not that of staff"
         )
         self.note("and signed in at http://localhost:8002 on another browser")
+
+    def logs(self) -> None:
+        """Want lines of JSON of every process, and none of them worse than info: nobody reads them on a good day."""
+        for name in PROCESSES:
+            for line in self.composed.log(name).read_text().splitlines():
+                level = json.loads(line)["level"] if line.startswith("{") else ""
+                self.require(level in {"debug", "info"}, f"{name} logged {line[:300]}")
 
     # Metrics
 

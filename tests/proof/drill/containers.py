@@ -49,7 +49,7 @@ for link in bin sbin lib lib64; do
     [ -L /$link ] && cp -a /$link $link || {{ mkdir -p $link && mount --bind /$link $link; }}
 done
 mount --bind /usr usr
-for name in alternatives group ld.so.cache nsswitch.conf ssl; do [ ! -e /etc/$name ] || cp -a /etc/$name etc/; done
+for name in alternatives ld.so.cache nsswitch.conf ssl; do [ ! -e /etc/$name ] || cp -a /etc/$name etc/; done
 mount --rbind /proc proc
 mount --rbind /dev dev
 mount -t tmpfs -o mode=1777 tmpfs dev/shm
@@ -260,7 +260,11 @@ class Composed:
     def _binds(self, name: str, *, ours: bool) -> Iterator[tuple[Path, str, bool]]:
         """Yield what is mounted where, and whether the container may write there."""
         yield self._hosts(name), "etc/hosts", False
-        yield self._users(), "etc/passwd", False
+        for table, ours_there in (
+            ("passwd", f"auth:x:{UID}:{UID}::/nonexistent:/usr/sbin/nologin"),
+            ("group", f"auth:x:{UID}:"),
+        ):
+            yield self._accounts(table, ours_there), f"etc/{table}", False
         base = Path(sys.base_prefix).resolve()
         if not base.is_relative_to("/usr"):
             yield base, str(base)[1:], False
@@ -301,11 +305,10 @@ class Composed:
         letters = {letter: network for network, letter in self._letters.items()}
         return [letters[letter] for letter in self.containers[name].addresses]
 
-    def _users(self) -> Path:
-        path = self._place / "passwd"
-        path.write_text(
-            f"{Path('/etc/passwd').read_text()}auth:x:{UID}:{UID}::/nonexistent:/usr/sbin/nologin\n"
-        )
+    def _accounts(self, table: str, ours: str) -> Path:
+        """Return this machine's passwd or group with the account of the image."""
+        path = self._place / table
+        path.write_text(f"{Path('/etc', table).read_text()}{ours}\n")
         return path
 
     def _nginx(self) -> Path:
