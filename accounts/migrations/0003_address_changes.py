@@ -7,6 +7,8 @@ from django.conf import settings
 from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
 
+from accounts.kit.at_once import AtOnce
+
 
 class Migration(migrations.Migration):
     """Indexes of tables that are written all the time are made beside that, and so outside of a transaction."""
@@ -98,3 +100,4 @@ class Migration(migrations.Migration):
             ),
         ),
     ]
+    operations = [AtOnce(operations)]

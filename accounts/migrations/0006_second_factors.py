@@ -8,6 +8,8 @@ import django.db.models.functions.datetime
 from django.conf import settings
 from django.db import migrations, models
 
+from accounts.kit.at_once import AtOnce
+
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -262,3 +264,4 @@ class Migration(migrations.Migration):
             "DROP INDEX passkey_once",
         ),
     ]
+    operations = [AtOnce(operations)]

@@ -5,6 +5,7 @@ from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
 
 import accounts.models.users
+from accounts.kit.at_once import AtOnce
 
 
 class Migration(migrations.Migration):
@@ -116,3 +117,4 @@ class Migration(migrations.Migration):
             ),
         ),
     ]
+    operations = [AtOnce(operations)]

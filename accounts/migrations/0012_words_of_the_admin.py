@@ -2,6 +2,8 @@
 
 from django.db import migrations
 
+from accounts.kit.at_once import AtOnce
+
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -38,3 +40,4 @@ class Migration(migrations.Migration):
             options={"verbose_name": "event for services", "verbose_name_plural": "events for services"},
         ),
     ]
+    operations = [AtOnce(operations)]

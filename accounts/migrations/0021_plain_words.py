@@ -2,6 +2,8 @@
 
 from django.db import migrations
 
+from accounts.kit.at_once import AtOnce
+
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -28,3 +30,4 @@ class Migration(migrations.Migration):
             },
         ),
     ]
+    operations = [AtOnce(operations)]

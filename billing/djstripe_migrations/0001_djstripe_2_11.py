@@ -11,7 +11,7 @@ import uuid
 from django.conf import settings
 from django.db import migrations, models
 
-from billing.djstripe_migrations._tables import CreateTables
+from accounts.kit.at_once import AtOnce
 
 
 def lock_users_last(apps, schema_editor):
@@ -30,7 +30,7 @@ class Migration(migrations.Migration):
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
-    operations = [CreateTables([
+    operations = [AtOnce([
         migrations.CreateModel(
             name='CountrySpec',
             fields=[

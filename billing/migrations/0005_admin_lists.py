@@ -4,6 +4,8 @@ import django.db.models.deletion
 from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
 
+from accounts.kit.at_once import AtOnce
+
 OLD_INDEX = "billing_payment_plan_id_29e11642"
 
 
@@ -70,3 +72,4 @@ class Migration(migrations.Migration):
             ],
         ),
     ]
+    operations = [AtOnce(operations[:-1]), operations[-1]]

@@ -10,6 +10,8 @@ import django.db.models.functions.datetime
 from django.conf import settings
 from django.db import migrations, models
 
+from accounts.kit.at_once import AtOnce
+
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -248,3 +250,4 @@ class Migration(migrations.Migration):
             ),
         ),
     ]
+    operations = [AtOnce(operations)]

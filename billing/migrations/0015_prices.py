@@ -4,6 +4,8 @@ import django.db.models.deletion
 import django.db.models.functions.datetime
 from django.db import migrations, models
 
+from accounts.kit.at_once import AtOnce
+
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -61,3 +63,4 @@ class Migration(migrations.Migration):
             field=models.BigIntegerField(null=True),
         ),
     ]
+    operations = [AtOnce(operations)]

@@ -4,6 +4,8 @@ from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndex
 from django.db import migrations, models
 from django.db.models import F, Q
 
+from accounts.kit.at_once import AtOnce
+
 
 class Migration(migrations.Migration):
     atomic = False
@@ -38,3 +40,4 @@ class Migration(migrations.Migration):
         ),
         RemoveIndexConcurrently(model_name="inboxevent", name="inbox_to_do"),
     ]
+    operations = [AtOnce(operations)]

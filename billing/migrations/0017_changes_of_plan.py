@@ -3,6 +3,8 @@
 from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
 
+from accounts.kit.at_once import AtOnce
+
 
 def to_plan() -> models.ForeignKey:
     return models.ForeignKey(
@@ -33,3 +35,4 @@ class Migration(migrations.Migration):
             ),
         ),
     ]
+    operations = [AtOnce(operations)]

@@ -3,6 +3,8 @@
 from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
 from django.db import migrations, models
 
+from accounts.kit.at_once import AtOnce
+
 
 class Migration(migrations.Migration):
     atomic = False
@@ -107,3 +109,4 @@ class Migration(migrations.Migration):
             name="stranger_by_customer",
         ),
     ]
+    operations = [AtOnce(operations)]

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import migrations, models
 
 import credits.identifiers
+from accounts.kit.at_once import AtOnce
 
 
 class Migration(migrations.Migration):
@@ -354,3 +355,4 @@ class Migration(migrations.Migration):
             ),
         ),
     ]
+    operations = [AtOnce(operations)]

@@ -5,6 +5,8 @@ import django.db.models.functions.datetime
 from django.conf import settings
 from django.db import migrations, models
 
+from accounts.kit.at_once import AtOnce
+
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -219,3 +221,4 @@ class Migration(migrations.Migration):
             ),
         ),
     ]
+    operations = [AtOnce(operations)]

@@ -10,6 +10,8 @@ from uuid import UUID
 
 from django.db import migrations, models
 
+from accounts.kit.at_once import AtOnce
+
 USERS_AT_A_TIME = 5000
 
 HASHES = """
@@ -126,3 +128,4 @@ class Migration(migrations.Migration):
         migrations.RunSQL(DELETION.format(when="WHEN (OLD.hash <> '')"), DELETION.format(when="")),
         migrations.RunPython(settle_accounts, migrations.RunPython.noop),
     ]
+    operations = [AtOnce(operations[:5]), *operations[5:]]

@@ -12,6 +12,7 @@ import django.db.models.deletion
 from django.db import migrations, models, transaction
 from django.db.models import F, Q
 
+from accounts.kit.at_once import AtOnce
 from credits.models import KeyHash
 
 settle_accounts = import_module("credits.migrations.0010_features_and_closing").settle_accounts
@@ -163,7 +164,7 @@ class Migration(migrations.Migration):
     dependencies = [("credits", "0011_beside_the_version_before")]
 
     operations = [
-        migrations.SeparateDatabaseAndState([migrations.RunPython(rename, rename_back)], STATE),
+        migrations.SeparateDatabaseAndState([migrations.RunPython(rename, rename_back)], [AtOnce(STATE)]),
         migrations.RunPython(
             partial(settle_accounts, holder="holder_id", at_a_time=10**6),  # nobody is served meanwhile
             migrations.RunPython.noop,

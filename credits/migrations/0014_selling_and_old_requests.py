@@ -9,6 +9,8 @@ from typing import Any
 import structlog
 from django.db import migrations, models
 
+from accounts.kit.at_once import AtOnce
+
 log = structlog.get_logger("accounts")
 
 GIVE_SCOPE = """
@@ -69,3 +71,4 @@ class Migration(migrations.Migration):
             ),
         ),
     ]
+    operations = [operations[0], AtOnce(operations[1:])]

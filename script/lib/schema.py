@@ -9,6 +9,7 @@ WHAT_MIGRATE_DEPENDS_ON = (
     "*/*migrations/*.py",
     "*/management/commands/*.py",
     "*/apps.py",
+    "accounts/kit/at_once.py",
     "accounts/upkeep/database_roles.py",
     "credits/partitions/*.py",
     "config/settings/*.py",
