@@ -257,11 +257,14 @@ class FactorPages:
 
     @sensitive_variables()
     def enrol_page(self, request: HttpRequest) -> HttpResponse:
-        """Change nothing when the link is opened; its forms do."""
+        """Change nothing when the link is opened; its forms do. A dead link asks for nothing."""
         text = str(request.POST.get("token") or request.GET.get("token") or "")
         context: dict[str, Any] = {"title": "Second factor", "token": text}
         try:
             _, user = staff_enrolment.enrolling(text)
+        except TokenInvalid:
+            return self._page(request, "admin/accounts/enrol.html", {**context, "dead": True})
+        try:
             if request.method == "POST" and "password" in request.POST:
                 context["shown"] = self._begin(request, user)
             elif request.method == "POST":

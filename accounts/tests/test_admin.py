@@ -102,8 +102,10 @@ def first_step(client: ListenerClient, email: str, password: str = PASSWORD, **h
 
 
 def post(client: ListenerClient, path: str, fields: dict[str, Any], **headers: Any) -> Any:
-    """As a browser does it: with the token of the page. The middleware checks it."""
+    """As a browser does it: with the token of the page, or of the sign-in's where a page has no form."""
     client.get(path)
+    if "csrftoken" not in client.cookies:
+        client.get("/admin/login/")
     token = client.cookies["csrftoken"].value
     return client.post(path, {**fields, "csrfmiddlewaretoken": token}, format="multipart", **headers)
 

@@ -306,6 +306,16 @@ class TestPageOfTheReset:
         answer = public.post("/v1/auth/password-reset", f"token=x&new_password={'y' * 20}", content_type=FORM)
         assert (answer.status_code, "That didn't work" in answer.content.decode()) == (400, True)
 
+    def test_a_dead_link_asks_for_no_password(self, public, ada, reset_link):
+        shown = public.get("/v1/auth/password-reset?token=x").content.decode()
+        assert ("no longer valid" in shown, "new_password" in shown) == (True, False)
+        token = reset_link()
+        path = f"/v1/auth/password-reset?token={token}"
+        assert "new_password" in public.get(path).content.decode()
+        post(public, "password-reset", token=token, new_password=NEW_PASSWORD)
+        shown = public.get(path).content.decode()
+        assert ("used before" in shown, "new_password" in shown) == (True, False)
+
     def test_what_the_query_says_is_inert(self, public):
         page = public.get('/v1/auth/password-reset?token="><script>alert(1)</script>')
         assert "<script" not in page.content.decode()

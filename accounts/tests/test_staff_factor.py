@@ -260,6 +260,7 @@ class TestEnrolment:
         for token in ("", "x", "A" * 64):
             page = admin_site.get(f"/admin/enrol/?token={token}").content.decode()
             assert "no longer valid" in page
+            assert "<form" not in page  # nobody types a password for nothing
 
     def test_is_for_staff_without_a_factor(self, boss, make_user):
         make_user("ada@example.com")

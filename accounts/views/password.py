@@ -71,7 +71,10 @@ class PasswordReset(PublicEndpoint):
     @documented("Show the page to set a new password", answer=str, example="<!doctype html>...")
     def get(self, request: PublicRequest) -> HttpResponse:
         """An HTML page whose form takes the new password. Opening it changes nothing: mail scanners open links."""
-        return _form(request, self.query(request).token)
+        token = self.query(request).token
+        if tokens.user_of_used(token, Purpose.RESET):
+            return _done(request, again=True)
+        return _form(request, token)
 
     @documented(
         "Set a new password",
