@@ -1,11 +1,13 @@
 """Print the environment of a new installation, with fresh secrets: `python deploy/new_environment.py HOST`.
 
-What only you know is CHANGE-ME: `manage.py check --deploy` names what is left. With --compose it is the environment of
+With --output it is a file that only you can read, and never one that exists: its secrets would be lost. What only you
+know is CHANGE-ME: `manage.py check --deploy` names what is left. With --compose it is the environment of
 deploy/compose.yaml, whose databases and their passwords are made with it.
 """
 
 import argparse
 import base64
+import os
 import re
 import secrets
 import sys
@@ -97,8 +99,26 @@ def main() -> None:
         "--sign-with", choices=ALGORITHMS, default="HS256", help="how access tokens are signed"
     )
     parser.add_argument("--compose", action="store_true", help="for deploy/compose.yaml")
+    parser.add_argument("--output", metavar="FILE", help="a new file, such as production.env")
     asked = parser.parse_args()
-    sys.stdout.write(new_environment(asked.host, sign_with=asked.sign_with, compose=asked.compose))
+    text = new_environment(asked.host, sign_with=asked.sign_with, compose=asked.compose)
+    if asked.output is None:
+        sys.stdout.write(text)
+    else:
+        _write(asked.output, text)
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        sys.exit(
+            f"{path} exists, and is left as it is: without its secrets nothing sealed with them can be read."
+        )
+    except OSError as error:
+        sys.exit(f"{path} cannot be written: {error.strerror}.")
+    with os.fdopen(file, "w") as opened:
+        opened.write(text)
 
 
 if __name__ == "__main__":

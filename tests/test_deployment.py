@@ -107,6 +107,20 @@ def test_a_host_that_is_not_a_name_is_refused(host):
     assert not done.stdout
 
 
+def test_a_file_of_it_is_for_its_owner_and_is_never_written_twice(tmp_path):
+    """Secrets that are lost take second factors and the ledger's receipts with them."""
+    path = tmp_path / "production.env"
+    command = [sys.executable, "deploy/new_environment.py", "auth.example.com", "--output", str(path)]
+    first = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, umask=0)
+    written = path.read_text()
+    assert (first.returncode, first.stdout, path.stat().st_mode & 0o777) == (0, "", 0o600)
+    assert "FIELD_ENCRYPTION_KEYS=" in written
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert again.returncode == 1
+    assert "is left as it is" in again.stderr
+    assert path.read_text() == written
+
+
 def test_every_process_of_compose_says_whether_it_lives():
     services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
     for name, address in {
@@ -235,7 +249,7 @@ def test_only_the_proxy_is_published_and_it_reaches_no_internal_listener():
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
     assert published.pop("prometheus") == ["127.0.0.1:9090:9090"]  # which nobody starts without its profile
     assert services["prometheus"]["profiles"] == ["prometheus"]
-    assert published == {"proxy": ["443:443", "80:80", "127.0.0.1:8002:8012"]}
+    assert published == {"proxy": ["0.0.0.0:443:443", "0.0.0.0:80:80", "127.0.0.1:8002:8012"]}
     for network, listener in (("edge", "web"), ("staff", "admin")):
         there = [name for name, service in services.items() if network in service.get("networks", [])]
         assert sorted(there) == sorted(["proxy", listener])
