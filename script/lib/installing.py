@@ -36,16 +36,17 @@ def uv(python: Path) -> list[list[str]]:
     program = shutil.which("uv")
     if program is None or run([program, "--version"]).returncode:
         return []
-    return [[program, "pip", "install", "--python", str(python)]]
+    return [[program, "pip", "install", "--no-deps", "--python", str(python)]]
 
 
 def pip(python: Path) -> list[str]:
     """Return how the pip of the Python we run on installs; making another takes seconds, but where there is none it
     has to be. What is imported is compiled at its first use: compiling everything now takes nine seconds more.
+    The files name all that is needed, so nothing has to be resolved.
     """
     own = [sys.executable, "-m", "pip", "--python", str(python)] if has("pip") else [str(python), "-m", "pip"]
     quiet = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--no-compile"]
-    return [*own, "install", *quiet]
+    return [*own, "install", "--no-deps", *quiet]
 
 
 def has(module: str) -> bool:

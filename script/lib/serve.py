@@ -34,6 +34,7 @@ DEFAULT_PORTS = {
     fake_stripe_child.PORT: fake_stripe_child.DEFAULT_PORT,
     fake_google_child.PORT: fake_google_child.DEFAULT_PORT,
 }
+FIRST_START = "python script/lib/first_start.py"
 SYNC_PLANS = "python manage.py sync_plans"  # what the fake Stripe sells
 GRACE_SECONDS = 20.0  # more than gunicorn's graceful_timeout
 
@@ -129,7 +130,7 @@ def sole_use(directory: Path) -> Iterator[None]:
 
 
 def bring_up(instance: Instance, supervisor: Supervisor, console: Console) -> None:
-    """Stores, migrations, listeners; then worker and scheduler, whose start takes a while and which nobody awaits."""
+    """Stores, migrations with the listeners loading beside them; then worker and scheduler, which nobody awaits."""
     check_ports(instance)
     environment = dict(instance.environment) | {
         "DJANGO_SETTINGS_MODULE": instance.environment.get("DJANGO_SETTINGS_MODULE", "config.settings.dev"),
@@ -142,13 +143,14 @@ def bring_up(instance: Instance, supervisor: Supervisor, console: Console) -> No
             "FORCE_COLOR", "1"
         )  # its pipe is not a terminal, ours is: https://force-color.org
     postgres = start_stores(instance, supervisor, environment)
-    enrolment = migrate(instance, supervisor, environment, postgres)
+    listeners = [application_process(instance, name, environment) for name in LISTENERS]
+    enrolment = migrate(instance, supervisor, environment, postgres, beside=listeners)
     if instance.with_stripe:
         supervisor.start(fake_stripe_child.child(environment))
         supervisor.run(command_of(SYNC_PLANS, "plans", environment))
     if instance.with_google:
         supervisor.start(fake_google_child.child(environment))
-    supervisor.start(*(application_process(instance, name, environment) for name in LISTENERS))
+    supervisor.start(*listeners)
     seconds = time.time() - float(environment["STARTED_AT"])
     console.show(greeting(environment, enrolment=enrolment, seconds=seconds))
     background = [name for name in instance.process_table if name not in {*LISTENERS, "release"}]
@@ -193,7 +195,12 @@ def start_stores(instance: Instance, supervisor: Supervisor, environment: dict[s
 
 
 def migrate(
-    instance: Instance, supervisor: Supervisor, environment: Mapping[str, str], postgres: Postgres | None
+    instance: Instance,
+    supervisor: Supervisor,
+    environment: Mapping[str, str],
+    postgres: Postgres | None,
+    *,
+    beside: list[Child],
 ) -> str:
     """Migrate and make the first admin, unless that was done with this embedded database before.
 
@@ -204,8 +211,7 @@ def migrate(
     if marker and marker.exists() and marker.read_text() == fingerprint:
         return ""
     supervisor.say("migrating the database ...")
-    supervisor.run(command_of(instance.process_table["release"], "migrate", environment))
-    made = supervisor.run(command_of("python manage.py ensure_admin", "admin", environment))
+    made = supervisor.run(command_of(FIRST_START, "migrate", environment), beside=beside)
     if marker:
         marker.write_text(fingerprint)
     return next((word for line in made for word in line.split() if "/admin/enrol/" in word), "")

@@ -85,18 +85,30 @@ class Supervisor:
         leftovers.forget(self._state)
 
     def start(self, *children: Child) -> None:
-        """Starts them side by side and returns when all are ready. Raises Stopped when one does not get there."""
-        for child in children:
-            self._spawn(child)
+        """Starts them side by side, but for those that were begun before, and returns when all are ready.
+
+        Raises Stopped when one does not get there.
+        """
+        self.begin(*(child for child in children if child.process is None))
         for child in children:
             self._await_ready(child)
 
-    def run(self, child: Child) -> list[str]:
-        """Runs one step to its end and returns its last lines. Raises Stopped when it fails."""
+    def begin(self, *children: Child) -> None:
+        for child in children:
+            self._spawn(child)
+
+    def run(self, child: Child, *, beside: Sequence[Child] = ()) -> list[str]:
+        """Runs one step to its end and returns its last lines. Raises Stopped when it fails.
+
+        `beside` are begun at its first line: then it is loaded, and what they load too is compiled.
+        """
         self._spawn(child)
         while child.running():
             self._heed_stop_request()
             self._pump(0.5)
+            if beside and child.output and child.output.recent:
+                self.begin(*beside)
+                beside = ()
         self._drain(child)
         self.children.remove(child)
         if child.process and child.process.returncode:
