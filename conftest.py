@@ -9,7 +9,9 @@ pytest_plugins = [
 
 
 def pytest_collection() -> None:
-    """Load the pages of staff, which tests look up in the registry before they ask for any."""
+    """Load what a web process has before it serves: the pages of staff, Celery and the tasks."""
     from accounts.admin.site import load_pages
+    from accounts.kit import nudge
 
     load_pages()
+    nudge.application()

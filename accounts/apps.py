@@ -22,7 +22,7 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from accounts import checks, hooks, tasks  # noqa: F401  registers both: a nudge finds a task by its name
+        from accounts import checks, hooks  # noqa: F401  registers the checks
 
         post_save.connect(hooks.saved, sender="accounts.User")
 

@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
-import redis
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
@@ -19,8 +18,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Warning, register, run_checks
 from django.core.exceptions import ImproperlyConfigured
 
+from accounts.kit.key_ring import ALGORITHMS, RingEntry
 from accounts.service_keys.registry import from_environment
-from accounts.sessions.tokens import ALGORITHMS, RingEntry
 from accounts.upkeep import session_settings, staff_roles
 
 TAG = "service_settings"
@@ -228,6 +227,8 @@ def database_sessions(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iter
 @register(TAG, deploy=True)
 def redis_alone(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[CheckMessage]:
     """In a cluster limits would be kept by the database for ever, and no task could be sent."""
+    import redis
+
     try:
         with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1) as client:
             said: Any = client.info("cluster")

@@ -2,12 +2,11 @@
 
 from uuid import UUID
 
-from celery import shared_task
-
 from accounts.events import dispatch
 from accounts.factors import resets
 from accounts.identity import erasure, mail_requests
 from accounts.kit import throttles
+from accounts.kit.tasks import shared_task
 from accounts.mail import delivery, outbox
 from accounts.upkeep import days, retention
 

@@ -6,7 +6,7 @@ class BillingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from billing import checks, tasks  # noqa: F401  a nudge finds a task by its name
+        from billing import checks
         from billing.stripe import mirror, sdk
 
         checks.leave_out_those_of_unused_tables()

@@ -2,8 +2,7 @@
 
 from datetime import UTC, datetime
 
-from celery import shared_task
-
+from accounts.kit.tasks import shared_task
 from billing import refunds
 from billing.settlement import expiring_cards
 from billing.stripe_sync import changes, inbox, nightly, reconcile

@@ -6,7 +6,7 @@ from celery import Celery
 from celery.signals import beat_init, setup_logging, worker_init, worker_process_init
 
 import config.background
-import config.stale_connections  # both listen, in web processes too: each of them loads this module
+import config.stale_connections  # both listen, in web processes too, which load this module (config/wsgi.py)
 import config.tracing
 from config import metrics_port
 

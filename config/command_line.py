@@ -1,5 +1,6 @@
 """The command line: `manage.py help` with our commands first, and completion in the shell."""
 
+import gc
 import os
 import textwrap
 from argparse import ArgumentParser
@@ -7,7 +8,7 @@ from collections import defaultdict
 from typing import Any
 
 import django
-from django.core.management import ManagementUtility, get_commands, load_command_class
+from django.core.management import BaseCommand, ManagementUtility, get_commands, load_command_class
 
 PACKAGES = ("accounts", "credits", "billing")
 AREAS = ("People", "Staff", "Services", "Credits", "Billing", "Database", "Secrets")
@@ -16,6 +17,13 @@ _WIDTH = 100
 
 class CommandLine(ManagementUtility):
     """Django's, with a list of commands that begins with ours."""
+
+    def fetch_command(self, subcommand: str) -> BaseCommand:
+        """Return the command, with all that it needs loaded: from here on garbage is collected."""
+        command = super().fetch_command(subcommand)
+        gc.freeze()
+        gc.enable()
+        return command
 
     def main_help_text(self, commands_only: bool = False) -> str:  # noqa: FBT001, FBT002 -- Django's signature
         if commands_only:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 
 import redis
 import structlog
-from celery import current_app
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpResponse
@@ -21,7 +20,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from rest_framework.request import Request
 
-from accounts.kit import metrics, replica
+from accounts.kit import metrics, nudge, replica
 from accounts.kit.documentation import documented
 from accounts.tiers import PublicEndpoint
 from config import VERSION
@@ -118,7 +117,9 @@ def _broker() -> Iterator[Metric]:
     try:
         with redis_client() as client:
             lengths = {
-                "waiting": sum(client.llen(key) for key in _lists_of(current_app.conf.task_default_queue)),
+                "waiting": sum(
+                    client.llen(key) for key in _lists_of(nudge.application().conf.task_default_queue)
+                ),
                 "taken": client.hlen("unacked"),
             }
     except redis.RedisError:

@@ -17,6 +17,7 @@ tracing.start()
 django.setup(set_prefix=False)
 
 from accounts.checks import refuse_contradictions  # noqa: E402 -- needs the apps to be loaded
+from accounts.kit import nudge  # noqa: E402 -- as above
 from accounts.passwords import costs  # noqa: E402 -- as above
 from config import first_use  # noqa: E402 -- as above
 from config.handlers import ListenerHandler, SeatedHandler  # noqa: E402 -- needs the settings
@@ -24,5 +25,6 @@ from config.handlers import ListenerHandler, SeatedHandler  # noqa: E402 -- need
 application = SeatedHandler(settings.WEB_THREADS) if settings.HASHES else ListenerHandler()
 refuse_contradictions()
 first_use.build_shapes()
+nudge.application()
 if settings.HASHES:
     costs.rates()  # measured before anybody waits for it

@@ -7,8 +7,8 @@ import time
 import uuid
 
 import structlog
-from celery import shared_task
 
+from accounts.kit.tasks import shared_task
 from credits import adjustments, days
 from credits.ledger import sweeping, verify
 

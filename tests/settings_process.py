@@ -13,7 +13,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from multiprocessing.connection import Connection
 
-PACKAGES = ["celery.schedules", "django.conf", "django.templatetags.static", "redis", "structlog"]
+PACKAGES = ["django.conf", "django.templatetags.static", "psycopg", "structlog"]
 SECONDS = 30
 
 _forks = multiprocessing.get_context("forkserver")

@@ -18,7 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 from kombu import Connection
 from redis.connection import parse_url
 
-from config.settings.environment import celery_broker, redis_url
+from config.settings.environment import celery_broker, redis_parts, redis_url
 
 PLACE = ("host", "port", "path", "username", "password", "db")
 DEFAULTS = {"port": 6379, "db": 0}
@@ -58,9 +58,9 @@ def place(parameters: dict[str, Any]) -> dict[str, Any]:
         ("unix:///run/valkey/socket?db=2&password=a%40b", {"password": "a@b", "db": 2}),
     ],
 )
-def test_redis_and_celery_read_it_alike(url: str, expected: dict[str, Any]) -> None:
+def test_redis_and_celery_and_we_read_it_alike(url: str, expected: dict[str, Any]) -> None:
     assert redis_url("REDIS_URL", url) == url
-    assert of_redis(url) == of_celery(url)
+    assert of_redis(url) == of_celery(url) == place(redis_parts(url))
     assert expected.items() <= of_celery(url).items()
 
 
@@ -110,7 +110,7 @@ def test_several_servers_are_refused_by_what_they_are(scheme: str) -> None:
 def test_python_s_names_of_the_checks_of_a_certificate_are_known(word: str) -> None:
     url = f"rediss://:word@a/0?ssl_cert_reqs=CERT_{word.upper()}&ssl_ca_certs=/etc/ca.pem"
     read = redis_url("REDIS_URL", url)
-    assert parse_url(read)["ssl_cert_reqs"] == word
+    assert parse_url(read)["ssl_cert_reqs"] == redis_parts(read)["ssl_cert_reqs"] == word
     assert f"ssl_cert_reqs={word}" in celery_broker(read)
 
 

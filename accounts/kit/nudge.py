@@ -2,7 +2,7 @@
 
 A word that does not reach the broker is forgotten: rows say what is to be done, and the scheduler has them looked at.
 A task is found by its name among those that are registered, so that whoever has work for it need not import it, and
-Celery's eager mode carries it out. Each app registers its tasks when Django starts (apps.py).
+Celery's eager mode carries it out.
 """
 
 import os
@@ -11,18 +11,31 @@ import threading
 import time
 import weakref
 from contextvars import Context, copy_context
+from functools import cache
 from typing import Any
 
 import structlog
-from celery import current_app
+from django.conf import settings
 from django.db import transaction
+from django.utils.module_loading import autodiscover_modules, import_string
 
 log = structlog.get_logger(__name__)
 
 
+@cache
+def application() -> Any:
+    """Return the Celery application with the tasks of every app.
+
+    It is loaded at the first word, since most commands have none. Web processes load it before they serve.
+    """
+    celery = import_string(settings.TASK_APPLICATION)
+    autodiscover_modules("tasks")
+    return celery
+
+
 def send(task: str, *arguments: Any, **options: Any) -> None:
     """Hand the task to the broker now, with Celery's options. Raises whatever the broker's client raises."""
-    current_app.tasks[task].apply_async(arguments, **options)
+    application().tasks[task].apply_async(arguments, **options)
 
 
 class Nudge:
@@ -49,7 +62,7 @@ class Nudge:
 
     def tell(self, *arguments: Any) -> None:
         """Have the worker carry out the task, soon. Never waits for the broker, and never raises what it does."""
-        if current_app.conf.task_always_eager:
+        if application().conf.task_always_eager:
             self._send(*arguments)
         else:
             self._put(arguments)

@@ -10,11 +10,8 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
-import redis
 from django.conf import settings
 from django.db import connection
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from accounts.kit import limit_headers, metrics
 from accounts.kit.client import networks
@@ -222,11 +219,13 @@ def _in_redis(hits: Sequence[Hit], command: Callable[[], Answer]) -> Answer | No
 
     PostgreSQL alone counts what settings.DURABLE_RATE_LIMITS names: what Redis forgets would be tries given back.
     """
+    from redis import RedisError  # here, as it is large: the models bring this module into every command
+
     if not rest.is_over() or any(one.rule in settings.DURABLE_RATE_LIMITS for one in hits):
         return None
     try:
         answer = command()
-    except redis.RedisError:
+    except RedisError:
         rest.begin()
         return None
     rest.end()
@@ -257,6 +256,10 @@ def _take_in_postgresql(hits: Sequence[Hit]) -> Taken:
 @cache
 def _redis() -> Any:
     """One retry on a connection that was closed meanwhile; none on silence."""
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
     return redis.Redis.from_url(
         settings.REDIS_URL,
         socket_timeout=REDIS_PATIENCE,

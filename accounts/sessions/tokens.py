@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterable
 from datetime import datetime
 from functools import cache, lru_cache
-from typing import Any, ClassVar, NamedTuple, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import jwt
 from cryptography.hazmat.primitives.serialization import load_der_private_key
@@ -21,20 +21,8 @@ from rest_framework_simplejwt.tokens import AccessToken, Token
 
 from accounts.errors import RefreshTokenInvalid
 from accounts.kit import base64url
+from accounts.kit.key_ring import ALGORITHMS, RingEntry
 from accounts.models import Session
-
-ALGORITHMS = frozenset({"HS256", "ES256", "EdDSA"})
-
-
-class RingEntry(Protocol):
-    """One configured key: id, the one algorithm it serves, raw material (a secret, or a private key in PKCS #8 DER)."""
-
-    @property
-    def kid(self) -> str: ...
-    @property
-    def algorithm(self) -> str: ...
-    @property
-    def material(self) -> bytes: ...
 
 
 class Key(NamedTuple):

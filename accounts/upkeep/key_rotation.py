@@ -18,12 +18,12 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts.kit import base64url
+from accounts.kit.key_ring import ALGORITHMS
 from accounts.mail import tokens
 from accounts.sessions import key_use
 from accounts.upkeep import sealed_columns
 
 SECRET_BYTES = 48
-ALGORITHMS = ("HS256", "ES256", "EdDSA")
 
 
 class Ring(NamedTuple):

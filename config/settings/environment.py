@@ -11,12 +11,11 @@ from email.utils import getaddresses
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlsplit
 
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
-from redis.connection import parse_url
 
 from config.peers import UNIX, Peers
 from config.settings.table import TABLE, TIME, Limit, Time, Variable, Whole, Word, time_of
@@ -341,9 +340,22 @@ def redis_url(variable: str, url: str) -> str:
 
 
 def redis_parts(url: str) -> dict[str, Any]:
-    """Return what redis-py reads in a URL: `host` and `port`, or `path`; `db`, `username`, `password`, options."""
-    said: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
-    return said
+    """Return what redis-py reads in a URL: `host` and `port`, or `path`; `db`, `username`, `password`, options.
+
+    Read here, as a command that asks no Redis would wait longer for redis-py than for all other settings.
+    Raises ValueError where redis-py does.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in _REDIS_OPTIONS:
+        raise ValueError
+    if parts.scheme == "unix":
+        found: dict[str, Any] = {"path": unquote(parts.path)}
+    else:
+        found = {"host": unquote(parts.hostname or ""), "port": parts.port, "db": parts.path.replace("/", "")}
+    found |= {"username": unquote(parts.username or ""), "password": unquote(parts.password or "")}
+    found |= {name: values[0] for name, values in parse_qs(parts.query).items()}
+    said = {name: value for name, value in found.items() if value}
+    return said | ({"db": int(said["db"])} if "db" in said else {})
 
 
 def _check_redis(url: str) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from accounts.kit.key_ring import ALGORITHMS
 from accounts.management.command import Listed, OurCommand
 from accounts.upkeep import key_rotation
 from accounts.upkeep.key_rotation import Ring, RingKey
@@ -29,9 +30,7 @@ class Command(OurCommand):
         )
         for subparser in (new, plan):
             subparser.add_argument("variable", choices=key_rotation.rings())
-            subparser.add_argument(
-                "--algorithm", choices=key_rotation.ALGORITHMS, help="for JWT_KEYS (default: HS256)"
-            )
+            subparser.add_argument("--algorithm", choices=ALGORITHMS, help="for JWT_KEYS (default: HS256)")
             subparser.add_argument("--kid", default="", help="its id (default: today's date)")
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
