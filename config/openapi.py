@@ -210,7 +210,7 @@ class Described:
         }
 
     def headers_of_refusal(self, status: str) -> dict[str, Any]:
-        names = {**(RETRY_AFTER if status in {"429", "503"} else {}), **self.limit_headers()}
+        names = {**OF_REFUSALS.get(status, {}), **self.limit_headers()}
         return {"headers": headers_of(names)} if names else {}
 
     def needs_factor(self) -> bool:
@@ -259,6 +259,10 @@ RETRY_KEY = {
 }
 REPLAYED = {"Idempotency-Replayed": "`true` if this repeats the answer to an earlier request with the key."}
 RETRY_AFTER = {"Retry-After": "Seconds to wait before you repeat the call."}
+CHALLENGE = {
+    "WWW-Authenticate": "The scheme by which this call wants to be told who calls (RFC 9110, 11.6.1)."
+}
+OF_REFUSALS = {"401": CHALLENGE, "429": RETRY_AFTER, "503": RETRY_AFTER}
 LIMITS = {
     "RateLimit-Policy": 'The limits of this call, as `"name";q=hits;w=seconds`.',
     "RateLimit": 'The rest of the limits that were counted, as `"name";r=hits;t=seconds until there is more`.',

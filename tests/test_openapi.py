@@ -73,6 +73,12 @@ class TestDocument:
                     errors = validator(listener, content["schema"]).iter_errors(example)
                     assert not [error.message for error in errors], name
 
+    def test_a_refusal_names_the_header_that_its_status_demands(self, listener: str) -> None:
+        wanted = {"401": "WWW-Authenticate", "429": "Retry-After", "503": "Retry-After"}
+        for name, operation in operations(listener):
+            for status in wanted.keys() & operation["responses"].keys():
+                assert wanted[status] in operation["responses"][status]["headers"], (name, status)
+
     def test_names_are_unique(self, listener: str) -> None:
         identifiers = [operation["operationId"] for _, operation in operations(listener)]
         assert len(identifiers) == len(set(identifiers))
