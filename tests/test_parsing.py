@@ -140,6 +140,24 @@ def test_choices_are_listed_and_what_was_sent_is_not_repeated(client: ListenerCl
 
 
 @pytest.mark.parametrize(
+    "sent",
+    [
+        "x, got y",
+        "length >= 1",
+        "a > b",
+        "missing required field",
+        "unknown field",
+        "x - at `$.name`",
+        "\n, got ",
+    ],
+)
+def test_a_choice_is_told_from_the_sentences_of_other_faults(client: ListenerClient, sent: str) -> None:
+    (error,) = send(client, json.dumps({"name": "a", "kind": sent}).encode()).json()["errors"]
+    assert (error["field"], error["code"]) == ("kind", "invalid_choice")
+    assert sent not in error["detail"]
+
+
+@pytest.mark.parametrize(
     ("raw", "field"),
     [
         (b'{"name":"a","role":"admin"}', "role"),

@@ -33,16 +33,17 @@ _LONGEST_NAME = 32
 _ODD = re.compile(r"[^A-Za-z0-9_.-]")
 _MOST_UNKNOWN = 20  # that are listed: a body of nothing else must not be answered with eight times its size
 _NO_FIELD = ""
-# What msgspec's sentence contains, and our stable code for it; the first that fits counts.
+# How msgspec's sentence goes, and our stable code for it; the first that fits counts. Those that repeat what was sent,
+# which may read like any of the others, are known by how they begin.
 _CODES = (
-    ("missing required field", "required"),
-    ("unknown field", "unknown_field"),
-    (", got ", "wrong_type"),
-    ("length >=", "too_short"),
-    ("length <=", "too_long"),
-    (">", "too_small"),
-    ("<", "too_large"),
-    ("enum value", "invalid_choice"),
+    (re.compile("Object missing required field"), "required"),
+    (re.compile("Object contains unknown field"), "unknown_field"),
+    (re.compile("Invalid (?:enum )?value"), "invalid_choice"),
+    (re.compile(".*, got "), "wrong_type"),
+    (re.compile(".*length >="), "too_short"),
+    (re.compile(".*length <="), "too_long"),
+    (re.compile(".*>"), "too_small"),
+    (re.compile(".*<"), "too_large"),
 )
 
 
@@ -167,7 +168,7 @@ def _fault(message: str, *, under: str = _NO_FIELD, choices: tuple[Any, ...] = (
     where = _PATH.search(message)
     path = under + (where["path"] if where else "")
     sentence = _PATH.sub("", message)
-    code = next((code for words, code in _CODES if words in sentence), "invalid")
+    code = next((code for beginning, code in _CODES if beginning.match(sentence)), "invalid")
     named = _NAMED.match(sentence)
     if named:
         return f"{path}.{_shown(named['name'])}".lstrip("."), code, _NAMED_DETAILS[code]

@@ -213,6 +213,13 @@ class TestFeature:
 
 
 class TestBatch:
+    def test_an_operation_that_there_is_not_is_not_repeated(self, shop):
+        answer = shop.post(BATCH, {"operations": [{"op": "hunter2, got x", "idempotency_key": "k"}]})
+
+        (error,) = answer.json()["errors"]
+        assert (error["field"], error["code"]) == ("operations[0].op", "invalid_choice")
+        assert b"hunter2" not in answer.content
+
     def test_each_stands_alone_in_the_order_of_the_list(self, shop, rich, make_user):
         other, nobody = make_user(), uuid.uuid4()
         operations = [
