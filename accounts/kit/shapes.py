@@ -90,11 +90,9 @@ def convert_query(parameters: Mapping[str, Any], shape: type[Shape]) -> Shape:
     """A query string as `shape`: text becomes numbers and dates, parameters it does not name are ignored."""
     named = {field.encode_name for field in msgspec.structs.fields(shape)}  # type: ignore[arg-type]
     given = {name: parameters[name] for name in parameters if name in named}
-    broken = [name for name, text in given.items() if "\0" in text or not text.isprintable()]
+    broken = [name for name, text in given.items() if "\0" in text]
     if broken:
-        raise ValidationFailed(
-            *((name, "invalid_text", "Control characters are not accepted.") for name in broken)
-        )
+        raise ValidationFailed(*((name, "invalid_text", "NUL is not accepted.") for name in broken))
     return convert(given, shape, strict=False)
 
 

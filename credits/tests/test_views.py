@@ -309,6 +309,19 @@ class TestTransactions:
         assert found(reference="a") == [5]
         assert found(since=middle["created_at"], until=last["created_at"]) == [6]
 
+    @pytest.mark.parametrize(
+        "reference", ["a\u00a0b", "\U0001f468\u200d\U0001f469", "\u0645\u06cc\u200c", "a\nb", "\x07"]
+    )
+    def test_whatever_a_reference_may_be_it_is_found_by(self, shop, verified_user, reference):
+        assert add(shop, verified_user, 5, reference=reference).status_code == 201
+        add(shop, verified_user, 6)
+
+        rows = shop.get(TRANSACTIONS, {"reference": reference}).json()["results"]
+        assert [row["reference"] for row in rows] == [reference]
+
+    def test_no_reference_has_a_nul(self, shop):
+        assert wrong(shop.get(TRANSACTIONS, {"reference": "a\0b"})) == [("reference", "invalid_text")]
+
     @pytest.mark.parametrize("text", ["null", "NULL"])
     @pytest.mark.parametrize(
         ("path", "name"),
