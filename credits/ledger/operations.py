@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
@@ -51,8 +51,9 @@ def add(
         if budget is not None:
             account.require_room(amount)
             budget.take(amount, now=account.now)
+        until = expires_at and expires_at.astimezone(UTC)  # PostgreSQL reads no offset of 16 hours or more
         moves = account.grant(
-            amount, source=type, priority=PRIORITIES[TransactionType(type)], expires_at=expires_at, call=call
+            amount, source=type, priority=PRIORITIES[TransactionType(type)], expires_at=until, call=call
         )
         return account.post(type, moves, call=call)
 

@@ -1,7 +1,7 @@
 """The credits endpoints over HTTP: nobody, wrong caller, not found, valid; a refusal changes nothing."""
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib import import_module
 
 import pytest
@@ -260,6 +260,30 @@ class TestBalance:
         assert (body["balance"], body["available"]) == (100, 100)
         assert body["expiring"] == [{"amount": 30, "expires_at": "2030-12-31T23:00:00Z"}]
 
+    @pytest.mark.parametrize("offset", ["+15:59", "+23:59", "-23:59"])
+    def test_a_grant_may_end_at_a_time_of_any_offset(self, shop, verified_user, offset):
+        text = f"2031-01-01T00:00:00{offset}"
+        added = add(shop, verified_user, 30, expires_at=text)
+
+        assert added.status_code == 201
+        (expiring,) = shop.get(BALANCE, {"user_id": str(verified_user.pk)}).json()["expiring"]
+        until = expiring["expires_at"]
+        assert until.endswith("Z")
+        assert datetime.fromisoformat(until) == datetime.fromisoformat(text)
+
+    @pytest.mark.parametrize(
+        ("asked", "told"),
+        [
+            ("2026-01-01T01:30:00+02:00", "2025-12-31T23:30:00Z"),
+            ("2026-01-01T00:00:00-23:59", "2026-01-01T23:59:00Z"),
+            ("0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00Z"),
+        ],
+    )
+    def test_an_answer_is_in_utc_whatever_was_asked(self, shop, verified_user, asked, told):
+        answer = shop.get(BALANCE, {"user_id": str(verified_user.pk), "at": asked})
+
+        assert answer.json()["as_of"] == told
+
     def test_at_a_past_instant(self, shop, verified_user):
         first = add(shop, verified_user, 30).json()
         add(shop, verified_user, 70)
@@ -308,6 +332,24 @@ class TestTransactions:
         assert found(type="purchase") == [6]
         assert found(reference="a") == [5]
         assert found(since=middle["created_at"], until=last["created_at"]) == [6]
+
+    def test_a_cursor_is_bound_to_an_instant_not_to_how_it_is_written(self, shop, verified_user):
+        for amount in (5, 6):
+            add(shop, verified_user, amount)
+        query = {"user_id": str(verified_user.pk), "limit": 1}
+
+        first = shop.get(TRANSACTIONS, {**query, "since": "2025-01-01T00:00:00Z"}).json()
+        again = {**query, "since": "2025-01-01T02:00:00+02:00", "cursor": first["next"]}
+        assert [row["amount"] for row in shop.get(TRANSACTIONS, again).json()["results"]] == [5]
+
+    @pytest.mark.parametrize("since", ["0001-01-01T00:00:00+23:59", "0001-01-01T00:00:00Z"])
+    @pytest.mark.parametrize("until", ["9999-12-31T23:59:59-23:59", "9999-12-31T23:59:59Z"])
+    def test_all_of_time(self, shop, verified_user, since, until):
+        add(shop, verified_user, 5)
+
+        for user in ({}, {"user_id": str(verified_user.pk)}):
+            rows = shop.get(TRANSACTIONS, {**user, "since": since, "until": until}).json()["results"]
+            assert [row["amount"] for row in rows] == [5]
 
     @pytest.mark.parametrize(
         "reference", ["a\u00a0b", "\U0001f468\u200d\U0001f469", "\u0645\u06cc\u200c", "a\nb", "\x07"]

@@ -1,7 +1,7 @@
 """The credits endpoints' common parts: the types of fields, the call on the ledger, the answer to a keyed call."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from credits.ledger.calls import Call, request_bytes
 from credits.models import LARGEST_AMOUNT, TransactionType
 
 METADATA_BYTES = 4096
+_FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 Credits = Annotated[int, Meta(ge=1, le=LARGEST_AMOUNT, description="Whole credits.")]
 Description = Annotated[str, Meta(max_length=500)]
@@ -29,6 +30,16 @@ Feature = Annotated[
 ]
 Quantity = Annotated[int, Meta(ge=1, le=10**6)]
 Seconds = Annotated[int, Meta(ge=1, le=7 * 24 * 3600)]
+
+
+def in_utc(moment: datetime | None) -> datetime | None:
+    """Return the same instant in UTC; where UTC has no year for it, the nearest that it has one for."""
+    if moment is None:
+        return None
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return _FIRST if moment.year == 1 else _LAST
 
 
 def call_of(

@@ -43,6 +43,7 @@ from credits.views.asked import (
     answer,
     budget_of,
     call_of,
+    in_utc,
     require_sale,
 )
 from credits.views.examples import ADDED, REFUNDED, TRANSACTION, USER
@@ -54,6 +55,9 @@ class CreditBalance(InternalEndpoint):
     class Query(tiers.Query):
         user_id: UUID
         at: Moment | None = None
+
+        def __post_init__(self) -> None:
+            self.at = in_utc(self.at)
 
     @documented(
         "Get a balance",
@@ -212,6 +216,9 @@ class Transactions(InternalEndpoint):
         reference: str | None = None
         since: Moment | None = None
         until: Moment | None = None
+
+        def __post_init__(self) -> None:
+            self.since, self.until = in_utc(self.since), in_utc(self.until)
 
     @documented(
         "List transactions",
