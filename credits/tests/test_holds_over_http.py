@@ -213,6 +213,16 @@ class TestFeature:
 
 
 class TestBatch:
+    @pytest.mark.parametrize("key", [" k", "k ", " ", " k "])
+    def test_a_key_has_no_spaces_around_it_as_a_header_would_lose_them(self, shop, rich, key):
+        body = {"user_id": str(rich.pk), "amount": 1}
+        answer = shop.post(BATCH, {"operations": [{"op": "use", "idempotency_key": key, **body}]})
+
+        assert answer.status_code == 400
+        assert [row["field"] for row in answer.json()["errors"]] == ["operations[0].idempotency_key"]
+        inner = {"op": "use", "idempotency_key": "k  k", **body}
+        assert shop.post(BATCH, {"operations": [inner]}).json()["results"][0]["status"] == 201
+
     def test_an_operation_that_there_is_not_is_not_repeated(self, shop):
         answer = shop.post(BATCH, {"operations": [{"op": "hunter2, got x", "idempotency_key": "k"}]})
 

@@ -41,7 +41,14 @@ from credits.views.asked import (
 from credits.views.examples import TRANSACTION, USER
 from credits.views.holds import placed_answer, settled_answer, with_placing
 
-Key = Annotated[str, Meta(pattern=r"\A[\x20-\x7e]{1,255}\Z", description="For this operation only.")]
+# As the header's, around which HTTP drops spaces: the same key, sent alone, must name the same call.
+Key = Annotated[
+    str,
+    Meta(
+        pattern=r"\A[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?\Z",
+        description="For this operation only.",
+    ),
+]
 
 
 class Entry(msgspec.Struct, tag_field="op", forbid_unknown_fields=True, kw_only=True, frozen=True):
