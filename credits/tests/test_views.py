@@ -58,8 +58,9 @@ class TestAdd:
         assert problem(add(giver, verified_user, **sale)) == (403, "scope_missing")
         assert problem(add(seller, verified_user, type="purchase")) == (400, "validation_error")
         refused = [giver.post(BATCH, {"operations": [entry]})]
-        refused += [seller.post(BATCH, {"operations": [{**entry, "reference": ""}]})]
-        assert [row.json()["results"][0]["status"] for row in refused] == [403, 400]
+        blank = [{**entry, "reference": reference} for reference in ("", " \u3000")]
+        refused += [seller.post(BATCH, {"operations": [one]}) for one in blank]
+        assert [row.json()["results"][0]["status"] for row in refused] == [403, 400, 400]
         assert not CreditTransaction.objects.exists()
         assert add(seller, verified_user, **sale).status_code == 201
         assert seller.post(BATCH, {"operations": [entry]}).json()["results"][0]["status"] == 201

@@ -89,7 +89,7 @@ def require_sale(type_: str, reference: str | None, scopes: frozenset[str]) -> N
         return
     if "credits:sell" not in scopes:
         raise ScopeMissing("A purchase needs the scope credits:sell.")
-    if not reference:
+    if not (reference and reference.strip()):
         raise ValidationFailed(("reference", "required", "A purchase needs a reference to its payment."))
 
 
