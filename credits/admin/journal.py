@@ -21,7 +21,7 @@ from credits.identifiers import SLACK, first_of
 from credits.ledger import shards
 from credits.models import CreditDay, CreditTransaction
 
-LAST_YEAR = 9999
+YEARS = range(2, 9999)  # that have all of the slack around them
 LEVELS = ("at__year", "at__month", "at__day")
 
 # Each step jumps to the next name in the index (service, id): as many steps as services, however many rows.
@@ -129,7 +129,7 @@ def _asked(request: HttpRequest) -> tuple[int, ...]:
         date(*(*parts, 1, 1, 1)[:3])
     except (ValueError, OverflowError):
         return ()
-    return parts if parts and parts[0] < LAST_YEAR else ()
+    return parts if parts and parts[0] in YEARS else ()
 
 
 def _title(parts: tuple[int, ...]) -> str:

@@ -11,11 +11,16 @@ from accounts import audit
 from accounts.admin.lists import counted, moment
 from accounts.admin.orders import EditedByOrder, OrderForm, actor
 from accounts.audit import Event
-from credits.models import FeaturePrice
+from credits.models import LARGEST_AMOUNT, FeaturePrice
 
 
 class PriceForm(forms.ModelForm, OrderForm):  # type: ignore[type-arg]
-    pass
+    def clean_credits(self) -> int:
+        """Say what a price can be: else the constraint would be told by its name."""
+        credits: int = self.cleaned_data["credits"]
+        if not 1 <= credits <= LARGEST_AMOUNT:
+            raise forms.ValidationError(f"A unit costs from 1 to {LARGEST_AMOUNT:,} credits.")
+        return credits
 
 
 @admin.register(FeaturePrice)
