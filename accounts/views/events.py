@@ -30,7 +30,8 @@ class Events(InternalEndpoint):
 
         Once there is an event, even the last page has `next`: keep it, and ask again with it later.
         """
-        types = sorted(filter(None, (self.query(request).types or "").split(",")))
+        named = (self.query(request).types or "").split(",")
+        types = sorted({name.strip() for name in named} - {""})
         page: Response = self.pages.page(
             events.in_order(types),
             request,

@@ -150,6 +150,15 @@ class TestEventsOfTheLedger:
 
 @pytest.mark.django_db
 class TestFeed:
+    @pytest.mark.parametrize("types", ["a.b, c.d", " c.d ,a.b,", "c.d,a.b,a.b"])
+    def test_types_are_named_as_people_write_a_list(self, shop, verified_user, types):
+        for number, type_ in enumerate(("a.b", "e.f", "c.d")):
+            events.emit(type_, user_id=verified_user.pk, data={"n": number})
+
+        first = shop.get(EVENTS, {"types": types, "limit": 1}).json()
+        rest = shop.get(EVENTS, {"types": "a.b,c.d", "cursor": first["next"]}).json()
+        assert [row["data"]["n"] for row in first["results"] + rest["results"]] == [0, 2]
+
     def test_pages_by_type_and_leads_on_from_its_end(self, shop, service_key, internal, verified_user):
         for number in range(3):
             events.emit("a.b" if number != 1 else "c.d", user_id=verified_user.pk, data={"n": number})
