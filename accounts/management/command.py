@@ -4,7 +4,7 @@ import argparse
 from typing import Any, ClassVar
 
 import msgspec
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 
 class OurCommand(BaseCommand):
@@ -31,6 +31,7 @@ class OurCommand(BaseCommand):
         return parser
 
     def execute(self, *args: Any, as_json: bool = False, **options: Any) -> Any:
+        _require_text(options)
         self.as_json = as_json
         return super().execute(*args, **options)
 
@@ -42,6 +43,13 @@ class OurCommand(BaseCommand):
             return
         for line in lines:
             self.stdout.write(line)
+
+
+def _require_text(options: dict[str, Any]) -> None:
+    """Refuse bytes of the command line that are not UTF-8, which no column takes."""
+    for name, value in options.items():
+        if isinstance(value, str) and any("\udc80" <= character <= "\udcff" for character in value):
+            raise CommandError(f"The argument {name} is not valid UTF-8.")
 
 
 def _verbs(parser: CommandParser) -> list[argparse.ArgumentParser]:

@@ -1,4 +1,4 @@
-"""Read arguments of the commands of credits: the user somebody named, moments as people write them."""
+"""Read arguments of the commands of credits: the user somebody named, moments and numbers as people write them."""
 
 from argparse import ArgumentTypeError
 from datetime import UTC, datetime
@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from django.core.management.base import CommandError
 
 from accounts.models import User
+
+MOST = 10**9
 
 
 def named_user(text: str) -> User:
@@ -17,11 +19,18 @@ def named_user(text: str) -> User:
 
 
 def moment(text: str) -> datetime:
-    """`2026-11-23` or `2026-11-23T10:00:00+01:00`; without an offset it is UTC."""
+    """Return `2026-11-23` or `2026-11-23T10:00:00+01:00` in UTC; without an offset it is UTC."""
     try:
         parsed = datetime.fromisoformat(text)
-    except ValueError:
+        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise ArgumentTypeError(
             f"{text!r} is not a valid time; use 2026-11-23 or 2026-11-23T10:00:00Z."
         ) from None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def how_many(text: str) -> int:
+    """Return a number of rows or users, as PostgreSQL takes one."""
+    if not text.isdecimal() or not 1 <= int(text) <= MOST:
+        raise ArgumentTypeError(f"{text!r} is not a number from 1 to {MOST:,}.")
+    return int(text)

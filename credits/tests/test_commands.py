@@ -53,6 +53,9 @@ class TestBalance:
             (["nobody@example.test"], "User 'nobody@example.test' not found"),
             ([ADDRESS, "--at", "9999-01-01"], "must not be in the future"),
             ([ADDRESS, "--at", "yesterday"], "use 2026-11-23"),
+            ([ADDRESS, "--at", "0001-01-01T00:00:00+14:00"], "use 2026-11-23"),
+            ([ADDRESS, "--at", "9999-12-31T23:59:59-14:00"], "use 2026-11-23"),
+            (["\udcff@example.test"], "not valid UTF-8"),
         ],
     )
     def test_says_what_is_wrong(self, rich, arguments, words):
@@ -87,9 +90,11 @@ class TestHistory:
         assert "\x1b" not in text
         assert len(text.splitlines()) == 1
 
-    def test_refuses_a_limit_of_nothing(self, rich):
+    @pytest.mark.parametrize("limit", ["0", "-1", "1e3", "1.5", str(10**9 + 1), "9" * 30])
+    @pytest.mark.parametrize("command", [["credits", "history", ADDRESS], ["sweep_credits", "--dry-run"]])
+    def test_refuses_a_limit_that_is_none(self, rich, command, limit):
         with pytest.raises(CommandError, match="--limit"):
-            run("credits", "history", ADDRESS, "--limit", "0")
+            run(*command, f"--limit={limit}")
 
 
 class TestExport:
@@ -193,6 +198,20 @@ class TestAdjust:
         with pytest.raises(CommandError, match="at most"):
             run("adjust_credits", ADDRESS, str(amount), "--reason", "why")
         assert not AuditEvent.objects.exists()
+
+    @pytest.mark.parametrize(
+        ("option", "words"),
+        [
+            (("--reason", "x" * 501), "A reason has 1 to 500"),
+            (("--reason", "why", "--key", "x" * 256), "A key has 1 to 255"),
+            (("--reason", "why", "--key", ""), "A key has 1 to 255"),
+            (("--reason", "caf\udce9"), "not valid UTF-8"),
+        ],
+    )
+    def test_texts_that_the_journal_does_not_take(self, rich, option, words):
+        with pytest.raises(CommandError, match=words):
+            run("adjust_credits", ADDRESS, "5", *option)
+        assert UserCredit.objects.get(pk=rich.pk).balance == 1470
 
     def test_a_dry_run_records_nothing(self, rich):
         run("adjust_credits", ADDRESS, "5", "--reason", "why", "--dry-run")

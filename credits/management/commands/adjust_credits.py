@@ -20,6 +20,8 @@ from credits.ledger.calls import Call, request_bytes
 from credits.management.arguments import named_user
 from credits.models import LARGEST_AMOUNT, CreditTransaction
 
+LONGEST_REASON, LONGEST_KEY = 500, 255  # of the journal's columns
+
 
 class Command(OurCommand):
     area, brief = "Credits", "add or take credits, with a reason"
@@ -44,6 +46,9 @@ class Command(OurCommand):
             raise CommandError("Give an amount other than 0 and a reason.")
         if abs(amount) > LARGEST_AMOUNT:
             raise CommandError(f"An adjustment moves at most {LARGEST_AMOUNT:,} credits.")
+        for name, text, longest in (("reason", reason, LONGEST_REASON), ("key", options["key"], LONGEST_KEY)):
+            if text is not None and not 0 < len(text) <= longest:
+                raise CommandError(f"A {name} has 1 to {longest} characters.")
         found = named_user(user)
         call = Call(
             service="admin",

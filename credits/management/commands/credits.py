@@ -20,7 +20,7 @@ from credits import export
 from credits.answers import balance_answer, transaction_answer
 from credits.errors import explained
 from credits.ledger import balance, clock
-from credits.management.arguments import moment, named_user
+from credits.management.arguments import how_many, moment, named_user
 from credits.models import CreditTransaction, TransactionType
 from credits.templatetags.credit_amounts import signed
 
@@ -50,7 +50,7 @@ class Command(OurCommand):
     def _history_arguments(self, parser: ArgumentParser) -> None:
         _add_user(parser)
         _add_filters(parser)
-        parser.add_argument("--limit", type=int, default=20, help="how many, newest first (default: 20)")
+        parser.add_argument("--limit", type=how_many, default=20, help="how many, newest first (default: 20)")
         parser.set_defaults(show=self._show_history)
 
     def _export_arguments(self, parser: ArgumentParser) -> None:
@@ -88,8 +88,6 @@ class Command(OurCommand):
             self.stdout.write(f"  spending is blocked: {', '.join(found.blocked)}")
 
     def _show_history(self, user: User, *, limit: int, **options: Any) -> None:
-        if limit < 1:
-            raise CommandError("--limit must be 1 or more.")
         rows = list(islice(_history(user, **options), limit))
         self.tell(Listed([transaction_answer(row) for row in rows]), *map(_line, rows))
 

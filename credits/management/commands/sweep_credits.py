@@ -3,12 +3,11 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import CommandError
-
 from accounts.kit.progress import Progress
 from accounts.management.command import OurCommand
 from credits.ledger import sweeping
 from credits.ledger.sweeping import Swept
+from credits.management.arguments import how_many
 
 
 class Command(OurCommand):
@@ -22,7 +21,7 @@ class Command(OurCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--limit",
-            type=int,
+            type=how_many,
             default=100_000,
             help="at most this many users, longest due first (default: 100,000)",
         )
@@ -31,8 +30,6 @@ class Command(OurCommand):
         )
 
     def handle(self, *, limit: int, dry_run: bool, **options: Any) -> None:
-        if limit < 1:
-            raise CommandError("--limit must be 1 or more.")
         users = [user_id for _, user_id in sweeping.due_users(limit)]
         results: list[Swept] = []
         with Progress("users", total=len(users)) as progress:
