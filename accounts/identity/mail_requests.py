@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from accounts import mail
 from accounts.identity import address_claims
 from accounts.kit import email_address, throttles
-from accounts.kit.client import Client
+from accounts.kit.client import Client, network
 from accounts.mail import tokens
 from accounts.mail.tokens import Purpose
 from accounts.models import AddressChange, MailToken, OutboxMessage, PendingRegistration, User
@@ -22,10 +22,13 @@ OPENING = frozenset({mail.VERIFY_EMAIL, mail.PASSWORD_RESET_LINK})  # what would
 
 
 def count(rule: str, address: str, client: Client) -> None:
-    """Count a request before anything is written: of this network, of this mailbox, and in all. Raises RateLimited."""
+    """Count a request before anything is written: of this network, of its share of the mailbox, and in all.
+
+    So a stranger's requests are never what the mailbox's owner is refused for. Raises RateLimited.
+    """
     throttles.take(
         *throttles.from_network("mail_requests", client.limited_ip),
-        throttles.hit(rule, email_address.mailbox(address)),
+        throttles.hit(rule, email_address.mailbox(address), network(client.limited_ip)),
         throttles.hit("mail_requests_in_all"),
     )
 
@@ -81,6 +84,7 @@ def _reset(user: User) -> MailToken:
 _ANSWERS: dict[str, tuple[str, Callable[[User], MailToken | None]]] = {
     mail.VERIFICATION_REQUESTED: (mail.VERIFY_EMAIL, _verification),
     mail.RESET_REQUESTED: (mail.PASSWORD_RESET_LINK, _reset),
+    mail.RESET_REQUESTED_AT_HOME: (mail.PASSWORD_RESET_LINK, _reset),
 }
 
 

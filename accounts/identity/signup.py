@@ -135,7 +135,7 @@ def confirm_by_link(text: str, *, client: Client) -> User:
 
 
 def confirm_by_code(*, email: str, code: str, client: Client) -> User:
-    """The same with the code that the mail shows: 15 minutes, five tries."""
+    """The same with the code that the mail shows: 15 minutes, a hundred tries, and a few of each network."""
     address = email_address.normalize(email)
     throttles.take(
         *throttles.from_network("verify_email", client.limited_ip),
@@ -148,9 +148,9 @@ def confirm_by_code(*, email: str, code: str, client: Client) -> User:
 
 
 def confirmed_before(*, token: str | None, email: str | None, code: str | None) -> User | None:
-    """Return whose address this link or code has confirmed already: a button is clicked twice."""
+    """Return whose address is confirmed already: a button is clicked twice, or the links of two mails."""
     if token is not None:
-        user = tokens.user_of_used(token, Purpose.VERIFY)
+        user = tokens.user_of(token, Purpose.VERIFY)
     else:
         address = email_address.normalize(email or "")
         user = tokens.user_of_used_code(code or "", email=address, purpose=Purpose.VERIFY)

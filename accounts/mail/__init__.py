@@ -46,6 +46,7 @@ from accounts.mail.kinds import REFUND as REFUND
 from accounts.mail.kinds import REFUND_WAITS as REFUND_WAITS
 from accounts.mail.kinds import RENEWAL as RENEWAL
 from accounts.mail.kinds import RESET_REQUESTED as RESET_REQUESTED
+from accounts.mail.kinds import RESET_REQUESTED_AT_HOME as RESET_REQUESTED_AT_HOME
 from accounts.mail.kinds import SUBSCRIBED_TWICE as SUBSCRIBED_TWICE
 from accounts.mail.kinds import TRIAL_ENDING as TRIAL_ENDING
 from accounts.mail.kinds import VERIFICATION_REQUESTED as VERIFICATION_REQUESTED

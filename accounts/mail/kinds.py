@@ -73,7 +73,12 @@ REFUND_WAITS = "refund_waits"
 # What is asked for an address that may be nobody's, and the mail that answers it where it is somebody's.
 VERIFICATION_REQUESTED = "verification_requested"
 RESET_REQUESTED = "password_reset_requested"
-ANSWERED_BY = {VERIFICATION_REQUESTED: VERIFY_EMAIL, RESET_REQUESTED: PASSWORD_RESET_LINK}
+RESET_REQUESTED_AT_HOME = "password_reset_requested_at_home"  # where the account was seen lately
+ANSWERED_BY = {
+    VERIFICATION_REQUESTED: VERIFY_EMAIL,
+    RESET_REQUESTED: PASSWORD_RESET_LINK,
+    RESET_REQUESTED_AT_HOME: PASSWORD_RESET_LINK,
+}
 
 BILLING_PAGE = "billing"  # the front end's; we have none
 OF_STAFF = frozenset({ADJUSTMENT_WAITS, REFUND_WAITS})  # whose pages are the admin's
@@ -167,6 +172,8 @@ def is_by_strangers(kind: str) -> bool:
 
 def budget(message: OutboxMessage) -> list[str]:
     """Return the rules of RATE_LIMITS by which its mailbox is spared: none for what no stranger can cause."""
+    if message.kind == RESET_REQUESTED_AT_HOME:
+        return ["resets_at_home"]
     if not is_by_strangers(message.kind):
         return []
     is_reset = PASSWORD_RESET_LINK in (message.kind, ANSWERED_BY.get(message.kind))

@@ -30,9 +30,13 @@ LIFETIMES = {
 }
 CODE_LIFETIMES = {Purpose.VERIFY: settings.EMAIL_CODE_LIFETIME}
 NO_CODE = timedelta(0)  # expired as it is made
-CODE_TRIES = 5
+CODE_TRIES = 100  # wherever they come from (NIST SP 800-63B-4, 3.2.2); a network has LIMIT_MAIL_CODES
 CODE_LENGTH = 8
 CODE_ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"  # 20 letters: no vowels, so no words
+
+# What anyone can ask for, of any mailbox. These rights stand side by side, so that nobody who asks once more voids the
+# link that the mailbox's owner is about to use, and mails that arrive in another order all work.
+ASKED_FOR_BY_ANYONE = frozenset({Purpose.VERIFY, Purpose.RESET})
 
 # What a link may be used for: what its purpose says, or, in the mail about a registration, to refuse that one.
 LINK = "link"
@@ -60,14 +64,13 @@ def issue(
     registration: PendingRegistration | None = None,
     change: AddressChange | None = None,
 ) -> MailToken:
-    """A new right. The newest wins: older ones for the same purpose and the same registration or change are void.
+    """A new right. Where strangers cannot ask for it the newest wins: older ones for the same purpose and the same
+    change are void.
 
-    Registrations of one address stand side by side, and so do their links: a stranger's voids nobody else's. So do the
-    rights to undo several changes of one address.
+    Registrations of one address stand side by side, and so do the rights to undo several changes of one address.
     """
-    MailToken.objects.filter(
-        user_id=user_id, purpose=purpose, registration=registration, change=change
-    ).void()
+    if purpose not in ASKED_FOR_BY_ANYONE:
+        MailToken.objects.filter(user_id=user_id, purpose=purpose, change=change).void()
     return MailToken.objects.create(
         user_id=user_id,
         purpose=purpose,
@@ -104,7 +107,7 @@ def link_token(token: MailToken, *, use: str = LINK) -> str:
 
 
 def code(token: MailToken) -> str:
-    """Return what the mail shows for typing: 20^8 possibilities, 5 tries."""
+    """Return what the mail shows for typing: 20^8 possibilities, a hundred tries."""
     return _code(settings.MAIL_TOKEN_KEYS[0], token.purpose, token.pk)
 
 
@@ -125,6 +128,13 @@ def id_from_code(text: str, *, email: str, purpose: Purpose) -> UUID | None:
         cursor.execute(_COUNT_TRY, [email, purpose, CODE_TRIES])
         candidates = [row[0] for row in cursor.fetchall()]
     return next((token_id for token_id in candidates if _is_code(typed, purpose, token_id)), None)
+
+
+def user_of(text: str, purpose: Purpose) -> User | None:
+    """Return to whom a genuine link was mailed, live or not, if they still have the address that it was about."""
+    token_id = id_from_link(text, purpose)
+    user: User | None = None if token_id is None else User.objects.mailed(token_id).first()
+    return user
 
 
 def user_of_used(text: str, purpose: Purpose) -> User | None:

@@ -32,15 +32,19 @@ METHODS_UNDER_SUSPICION = timedelta(days=7)
 def request(*, email: str, client: Client) -> None:
     """Asks for a link. Raises ValidationFailed, RateLimited.
 
-    One row, whoever the address belongs to; the worker finds out whether there is anyone to write to.
+    One row, whoever the address belongs to; the worker finds out whether there is anyone to write to. Strangers use up
+    nothing of what is asked for where the account was seen lately.
     """
     wrong = email_address.faults(email)
     if wrong:
         raise ValidationFailed(*wrong)
     address = email_address.normalize(email)
     mail_requests.count("password_reset_request", address, client)
+    at_home = tries.was_seen(address, client.home)
     with transaction.atomic():
-        mail.enqueue(mail.RESET_REQUESTED, requested_email=address)
+        mail.enqueue(
+            mail.RESET_REQUESTED_AT_HOME if at_home else mail.RESET_REQUESTED, requested_email=address
+        )
 
 
 def reset(*, token: str, new_password: str, client: Client) -> None:

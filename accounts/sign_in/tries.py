@@ -95,6 +95,20 @@ def forget(address: str) -> None:
     throttles.forget(*(_everywhere(address, door) for door in DOORS))
 
 
+def was_seen(address: str, home: str) -> bool:
+    """Tell whether this account was seen lately in this network (`Client.home`)."""
+    if not home:
+        return False
+    values: dict[str, Any] = {
+        "address": address,
+        "network": home,
+        "days": SEEN_FOR_DAYS,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_WAS_SEEN, values)
+        return bool(cursor.fetchone()[0])
+
+
 def _right(one: Try, address: str, door: Door) -> None:
     throttles.give_back(*one.wrong)
     throttles.forget(_everywhere(address, door), *one.in_a_row)
@@ -142,7 +156,7 @@ def _in_pause(one: Try, address: str, client: Client, door: Door) -> Try:
         throttles.take(*own)
     except RateLimited:
         return one
-    return replace(one, in_a_row=own, opens=_was_seen(address, home))
+    return replace(one, in_a_row=own, opens=was_seen(address, home))
 
 
 def _own(address: str, source: str, door: Door) -> tuple[Hit, ...]:
@@ -155,16 +169,3 @@ def _own(address: str, source: str, door: Door) -> tuple[Hit, ...]:
 
 def _everywhere(address: str, door: Door) -> Hit:
     return throttles.hit(door.in_a_row, address)
-
-
-def _was_seen(address: str, home: str) -> bool:
-    if not home:
-        return False
-    values: dict[str, Any] = {
-        "address": address,
-        "network": home,
-        "days": SEEN_FOR_DAYS,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(_WAS_SEEN, values)
-        return bool(cursor.fetchone()[0])

@@ -27,6 +27,7 @@ UNSAID = {
     "admin_login_account",
     "mails_by_strangers",
     "mails_but_resets",
+    "resets_at_home",
     "mail_requests_in_all",
     "assertion",
     "asserted",

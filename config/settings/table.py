@@ -820,8 +820,17 @@ GROUPS = (
                 "FACTOR",
             ),
             "LIMIT_REFRESH": _limit(60, "1m", "Refreshes of a session."),
-            "LIMIT_RESEND_VERIFICATION": _limit(3, "1h", "Confirmations sent to a mailbox."),
-            "LIMIT_PASSWORD_RESET_REQUEST": _limit(3, "1h", "Links for a new password sent to a mailbox."),
+            "LIMIT_RESEND_VERIFICATION": _limit(
+                3, "1h", "Confirmations of a mailbox asked for from one network."
+            ),
+            "LIMIT_PASSWORD_RESET_REQUEST": _limit(
+                3, "1h", "Links for a new password of a mailbox asked for from one network."
+            ),
+            "LIMIT_RESETS_AT_HOME": _limit(
+                3,
+                "1h",
+                "Links for a new password sent because someone asked in a network where the account was seen lately.",
+            ),
             "LIMIT_MAILS_BY_STRANGERS": _limit(
                 5, "1h", "Mails to a mailbox that anyone can cause; any more are not sent."
             ),
