@@ -110,6 +110,14 @@ class EnrolmentCodeWrong(Problem):
     default_detail = "This code is incorrect. Use the newest one in the app."
 
 
+class EnrolmentOver(EnrolmentCodeWrong):
+    """No code can be right: the secret has expired, or was shown to another session."""
+
+    default_detail = (
+        "This session has no app to confirm, or no longer. Start again to get a new secret."
+    )
+
+
 class MFAInvalidCode(Unauthenticated):
     """400 where an authenticator app is being added."""
 

@@ -45,7 +45,9 @@ class SealingAdapter(DefaultMFAAdapter):  # type: ignore[misc]
         return sealing.open(encrypted_text, context=_context(_owner.get()))
 
     def get_totp_label(self, user: User) -> str:
-        return user.email or str(user.pk)
+        """Begin with the issuer, as the form of such URLs recommends: some apps show nothing else of it."""
+        account, issuer = user.email or str(user.pk), self.get_totp_issuer()
+        return account if ":" in issuer else f"{issuer}:{account}"
 
     def get_totp_issuer(self) -> str:
         return str(settings.SERVICE_NAME)

@@ -38,11 +38,15 @@ def begin_totp(session: Session) -> totp.Shown:
 
 
 def confirm_totp(session: Session, code: str, *, client: Client) -> list[str]:
-    """The recovery codes, where it is the account's first factor. Raises EnrolmentCodeWrong, RateLimited."""
+    """The recovery codes, where it is the account's first factor.
+
+    Raises EnrolmentCodeWrong, RateLimited, and what `require_enrolment` says, which counts as no guess.
+    """
 
     @transaction.atomic
     def attempt() -> list[str] | None:
         user = sessions.hold_user(session)
+        totp.require_enrolment(user, session_id=session.pk)
         if not totp.confirm_totp(user, code, session_id=session.pk):
             return None
         return _added(session, Type.TOTP, client)

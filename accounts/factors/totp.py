@@ -16,9 +16,10 @@ from allauth.mfa.totp.internal.auth import format_hotp_value, generate_totp_secr
 from allauth.mfa.utils import decrypt, encrypt
 from django.conf import settings
 from django.db import connection
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from accounts.errors import TOTPAlreadyEnabled
+from accounts.errors import EnrolmentOver, TOTPAlreadyEnabled
 from accounts.factors import rows
 from accounts.factors.adapter import seeds_of
 from accounts.kit import clock, typed_codes
@@ -63,14 +64,27 @@ def begin_totp(user: User, *, session_id: UUID | None) -> Shown:
     return Shown(secret, url, get_adapter().build_totp_svg(url))
 
 
+def require_enrolment(user: User, *, session_id: UUID | None) -> None:
+    """Raise TOTPAlreadyEnabled where the app is confirmed already (a button is clicked twice, an answer was lost),
+    EnrolmentOver where this session has no secret to confirm. Called with the user's row held.
+    """
+    if rows.of(user.pk, Type.TOTP).exists():
+        raise TOTPAlreadyEnabled
+    if not _shown_to(user, session_id).exists():
+        raise EnrolmentOver
+
+
+def _shown_to(user: User, session_id: UUID | None) -> QuerySet[TOTPEnrolment]:
+    return TOTPEnrolment.objects.filter(user=user, session=session_id, expires_at__gt=Now())
+
+
 def confirm_totp(user: User, code: str, *, session_id: UUID | None) -> bool:
     """Tell whether the code fits the secret last shown to this session. If so, the app is a factor and the code is used
     up.
 
     Called with the user's row held.
     """
-    shown = TOTPEnrolment.objects.filter(user=user, expires_at__gt=Now())
-    enrolment = shown.filter(session=session_id).first()
+    enrolment = _shown_to(user, session_id).first()
     if enrolment is None or rows.of(user.pk, Type.TOTP).exists():
         return False
     with seeds_of(user.pk):

@@ -2,9 +2,11 @@
 
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 from allauth.mfa.models import Authenticator
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 from django.db.models.functions import Now
@@ -65,7 +67,10 @@ class TestEnrolment:
     def test_shows_a_secret_three_ways(self, client):
         shown = client.post("/v1/auth/mfa/totp").json()
         assert len(shown["secret"]) == 32
-        assert shown["otpauth_url"].startswith("otpauth://totp/ada%40example.com?secret=" + shown["secret"])
+        url = urlsplit(shown["otpauth_url"])
+        assert (url.scheme, url.netloc) == ("otpauth", "totp")
+        assert unquote(url.path) == f"/{settings.SERVICE_NAME}:ada@example.com"
+        assert dict(parse_qsl(url.query)) == {"secret": shown["secret"], "issuer": settings.SERVICE_NAME}
         assert "<svg" in shown["qr_svg"]
 
     def test_changes_nothing_until_it_is_confirmed(self, client, public):
@@ -96,10 +101,20 @@ class TestEnrolment:
         assert outcome(answer) == (400, "mfa_invalid_code")
 
     def test_it_runs_out(self, client):
+        """And says so: every newer code would be wrong, too. No guess is counted."""
         secret = client.post("/v1/auth/mfa/totp").json()["secret"]
         TOTPEnrolment.objects.update(expires_at=Now() - timedelta(seconds=1))
-        answer = client.post("/v1/auth/mfa/totp/confirm", {"code": code_of(secret)})
-        assert outcome(answer) == (400, "mfa_invalid_code")
+        for _ in range(12):
+            answer = client.post("/v1/auth/mfa/totp/confirm", {"code": code_of(secret)})
+            assert outcome(answer) == (400, "mfa_invalid_code")
+            assert "Start again" in answer.json()["detail"]
+
+    def test_a_second_click_says_that_the_app_is_there(self, client, app):
+        """The answer with the recovery codes may be lost: new ones can be made. No guess is counted."""
+        for _ in range(12):
+            answer = client.post("/v1/auth/mfa/totp/confirm", {"code": app["code"]})
+            assert outcome(answer) == (409, "totp_already_enabled")
+        assert len(client.post("/v1/auth/mfa/recovery-codes").json()["recovery_codes"]) == 10
 
     def test_there_is_one_app(self, client, app):
         assert outcome(client.post("/v1/auth/mfa/totp")) == (409, "totp_already_enabled")

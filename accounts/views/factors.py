@@ -120,7 +120,7 @@ class TOTP(FactorEndpoint):
         answer=Enrolment,
         example={
             "secret": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
-            "otpauth_url": "otpauth://totp/ada%40example.com?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Auth",
+            "otpauth_url": "otpauth://totp/Auth%3Aada%40example.com?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Auth",
             "qr_svg": "<svg ...></svg>",
         },
         problems=(TOTPAlreadyEnabled, StaffEnrolmentRequired),
@@ -149,7 +149,7 @@ class ConfirmTOTP(FactorEndpoint):
         answer=RecoveryCodes,
         example={"recovery_codes": CODES_EXAMPLE},
         body_example={"code": "492039"},
-        problems=(EnrolmentCodeWrong,),
+        problems=(EnrolmentCodeWrong, TOTPAlreadyEnabled),
     )
     def post(self, request: UserRequest) -> Response:
         """From now on signing in takes a second step. A first factor comes with recovery codes, shown only here."""
