@@ -19,7 +19,7 @@ from rest_framework.renderers import BaseRenderer
 
 from accounts.kit import shapes
 from accounts.kit.problems import ValidationFailed
-from config.errors import BodyUnreadable, ContentCoded, MalformedJSON
+from config.errors import BadRequestProblem, BodyUnreadable, ContentCoded, MalformedJSON
 
 DEEPEST = 32  # levels of nesting
 LARGEST_NUMBER = (
@@ -38,10 +38,14 @@ _SHOWABLE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        twice = _first_repeated(name for name, _ in pairs)
-        shown = f" `{twice}`" if _SHOWABLE_NAME.fullmatch(twice) else ""
-        raise MalformedJSON(f"An object has the name{shown} twice.")
+        raise MalformedJSON(f"An object has the name{_shown(pairs)} twice.")
     return made
+
+
+def _shown(pairs: list[tuple[str, Any]]) -> str:
+    """Return the first name that is repeated, quoted, where it can be shown."""
+    twice = _first_repeated(name for name, _ in pairs)
+    return f" `{twice}`" if _SHOWABLE_NAME.fullmatch(twice) else ""
 
 
 def _first_repeated(names: Iterable[str]) -> str:
@@ -163,8 +167,10 @@ class FormParser(BaseParser):
                 max_num_fields=MOST_FORM_FIELDS,
             )
         except ValueError as error:
-            raise MalformedJSON("The form is malformed.") from error
-        value = _object(pairs)
+            raise BadRequestProblem("The form is malformed.") from error
+        value = dict(pairs)
+        if len(value) != len(pairs):
+            raise BadRequestProblem(f"The form has the field{_shown(pairs)} twice.")
         value.pop("csrfmiddlewaretoken", None)
         _check(value)
         shape = _shape(parser_context)

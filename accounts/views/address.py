@@ -12,15 +12,15 @@ from accounts.errors import TokenInvalid
 from accounts.identity import address_change
 from accounts.kit.client import Client, client_of
 from accounts.kit.documentation import documented
-from accounts.kit.problems import Problem, ValidationFailed
+from accounts.kit.problems import ValidationFailed
 from accounts.kit.responses import Response
 from accounts.mail import tokens
 from accounts.mail.terms import MINUTE, in_units
 from accounts.mail.tokens import Purpose
 from accounts.models import User
-from accounts.tiers import PublicEndpoint, PublicRequest, UserRequest, VerifiedEndpoint
+from accounts.tiers import PublicRequest, UserRequest, VerifiedEndpoint
 from accounts.views.answers import EMAIL, LINK_EXAMPLE, Detail
-from accounts.views.pages import is_form, page, refusal
+from accounts.views.pages import PageEndpoint, is_form, page
 
 WITHIN = in_units(tokens.LIFETIMES[Purpose.CHANGE_EMAIL], MINUTE)
 REQUESTED = Detail(
@@ -56,10 +56,9 @@ class Address(msgspec.Struct):
     email: str
 
 
-class LinkEndpoint(PublicEndpoint):
+class LinkEndpoint(PageEndpoint):
     """Serves a mailed link: a page whose button posts the token, or a front end that posts it as JSON."""
 
-    takes_forms = True
     purpose: ClassVar[Purpose]
 
     class Query(tiers.Query):
@@ -77,12 +76,10 @@ class LinkEndpoint(PublicEndpoint):
         client: Client = client_of(request)
         try:
             user = use(request.data.token, client=client)
-        except Problem as problem:
-            if not is_form(request):
-                raise
-            before = self._done_before(request) if isinstance(problem, TokenInvalid) else None
+        except TokenInvalid:
+            before = self._done_before(request) if is_form(request) else None
             if before is None:
-                return refusal(request, problem)
+                raise
             user = before
         if is_form(request):
             contested = user.contested_at is not None

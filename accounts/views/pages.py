@@ -6,6 +6,7 @@ They speak the browser's language where there is a catalogue for it. The API spe
 import secrets
 from typing import Any
 
+import msgspec
 from django.conf import settings
 from django.http import HttpResponse
 from django.template.loader import render_to_string
@@ -17,8 +18,8 @@ from django.utils.translation.trans_real import parse_accept_lang_header
 from rest_framework.request import Request
 
 from accounts.kit import brand
-from accounts.kit.problems import Problem
 from accounts.mail.terms import terms
+from accounts.tiers import PublicEndpoint
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -28,6 +29,8 @@ REFUSALS = {
     "rate_limited": gettext_noop("Too many attempts. Try again later."),
     "service_unavailable": gettext_noop("The service is temporarily unavailable. Try again."),
     "validation_error": gettext_noop("Something you typed is not valid. Go back and check it."),
+    "unknown_field": gettext_noop("Something you typed is not valid. Go back and check it."),
+    "bad_request": gettext_noop("Something you typed is not valid. Go back and check it."),
     "password_too_short": gettext_noop("Use at least %(number)d characters."),
     "password_too_long": gettext_noop("Use at most %(number)d characters."),
     "password_too_common": gettext_noop("This password is on lists that attackers try first."),
@@ -49,15 +52,27 @@ def words_for(code: str, detail: str) -> str:
     return _(REFUSALS[code]) % {"number": number} if code in REFUSALS else detail
 
 
-def refusal(request: Request, problem: Problem) -> HttpResponse:
-    """The page for a form that was refused."""
+class PageEndpoint(PublicEndpoint):
+    """Serves a page whose form posts back to it: whatever that form is refused for, its answer is a page too."""
+
+    takes_forms = True
+
+    def handle_exception(self, exc: Exception) -> Any:
+        """Answer as everywhere; a form gets the page that says the same."""
+        answer = super().handle_exception(exc)
+        return _refusal(self.request, answer) if is_form(self.request) else answer
+
+
+def _refusal(request: Request, answer: HttpResponse) -> HttpResponse:
+    problem = msgspec.json.decode(answer.content)
     with translation.override(language_of(request)):
-        detail = words_for(problem.default_code, str(problem.detail))
+        detail = words_for(problem["code"], problem["detail"])
     response = page(
-        request, "refused", status=problem.status_code, service=settings.SERVICE_NAME, detail=detail
+        request, "refused", status=answer.status_code, service=settings.SERVICE_NAME, detail=detail
     )
-    if problem.retry_after is not None:
-        response.headers["Retry-After"] = str(problem.retry_after)
+    for name in ("Retry-After", "Allow"):
+        if name in answer.headers:
+            response.headers[name] = answer.headers[name]
     return response
 
 

@@ -11,22 +11,21 @@ from accounts import passwords, tiers
 from accounts.errors import ReauthenticationFailed, ReauthenticationRequired, TokenInvalid
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
-from accounts.kit.problems import Problem, ValidationFailed
+from accounts.kit.problems import ValidationFailed
 from accounts.kit.responses import Response
 from accounts.mail import tokens
 from accounts.mail.tokens import Purpose
 from accounts.sign_in import password_change, password_reset
-from accounts.tiers import PublicEndpoint, PublicRequest, UserRequest, VerifiedEndpoint
+from accounts.tiers import PublicRequest, UserRequest, VerifiedEndpoint
 from accounts.views.answers import EMAIL, LINK_EXAMPLE, Detail
-from accounts.views.pages import is_form, language_of, page, refusal, words_for
+from accounts.views.pages import PageEndpoint, is_form, language_of, page, words_for
 
 REQUESTED = Detail("If this address has an account, we have sent an email to it. Follow the link in it.")
 NewPassword = Annotated[str, Meta(description=passwords.LENGTHS)]
 
 
-class PasswordResetRequest(PublicEndpoint):
+class PasswordResetRequest(PageEndpoint):
     limits = {"POST": ("password_reset_request", "mail_requests")}
-    takes_forms = True
 
     class Body(tiers.Body):
         email: str
@@ -46,20 +45,14 @@ class PasswordResetRequest(PublicEndpoint):
     )
     def post(self, request: PublicRequest) -> HttpResponse:
         """Mails a link to set a new password if the address has an account. The answer is always the same."""
-        try:
-            password_reset.request(email=request.data.email, client=client_of(request))
-        except Problem as problem:
-            if is_form(request):
-                return refusal(request, problem)
-            raise
+        password_reset.request(email=request.data.email, client=client_of(request))
         if is_form(request):
             return page(request, "password_reset_requested", status=202, service=settings.SERVICE_NAME)
         return Response(REQUESTED, 202)
 
 
-class PasswordReset(PublicEndpoint):
+class PasswordReset(PageEndpoint):
     limits = {"POST": ("password_reset",)}
-    takes_forms = True
 
     class Query(tiers.Query):
         token: str = ""
@@ -95,11 +88,10 @@ class PasswordReset(PublicEndpoint):
             if is_form(request):
                 return _form(request, body.token, status=400, faults=problem.extra["errors"])
             raise
-        except Problem as problem:
-            if not is_form(request):
-                raise
-            again = isinstance(problem, TokenInvalid) and tokens.user_of_used(body.token, Purpose.RESET)
-            return _done(request, again=True) if again else refusal(request, problem)
+        except TokenInvalid:
+            if is_form(request) and tokens.user_of_used(body.token, Purpose.RESET):
+                return _done(request, again=True)
+            raise
         if is_form(request):
             return _done(request, again=False)
         return Response(status=204)

@@ -12,7 +12,7 @@ from accounts.errors import TokenInvalid
 from accounts.identity import refused_registration, signup
 from accounts.kit.client import client_of
 from accounts.kit.documentation import documented
-from accounts.kit.problems import Problem, ValidationFailed
+from accounts.kit.problems import ValidationFailed
 from accounts.kit.responses import Response
 from accounts.mail import tokens as mail_tokens
 from accounts.mail.terms import MINUTE, in_units
@@ -20,7 +20,7 @@ from accounts.mail.tokens import Purpose
 from accounts.models import User
 from accounts.tiers import PublicEndpoint, PublicRequest
 from accounts.views.answers import EMAIL, LINK_EXAMPLE, Detail
-from accounts.views.pages import is_form, page, refusal
+from accounts.views.pages import PageEndpoint, is_form, page
 
 OF_CODES = (
     f"{mail_tokens.CODE_LENGTH} letters, valid for "
@@ -68,9 +68,8 @@ class VerifiedEmail(msgspec.Struct):
     email_verified: bool
 
 
-class VerifyEmail(PublicEndpoint):
+class VerifyEmail(PageEndpoint):
     limits = {"POST": ("verify_email", "mail_codes")}
-    takes_forms = True
 
     class Query(tiers.Query):
         token: str = ""
@@ -106,11 +105,11 @@ class VerifyEmail(PublicEndpoint):
             return Response(VerifiedEmail(user.email or "", email_verified=True))
         try:
             user = self._confirm(request)
-        except TokenInvalid as problem:
+        except TokenInvalid:
             before = signup.confirmed_before(**structs.asdict(request.data))
-            return refusal(request, problem) if before is None else _confirmed(request, before, again=True)
-        except Problem as problem:
-            return refusal(request, problem)
+            if before is None:
+                raise
+            return _confirmed(request, before, again=True)
         return _confirmed(request, user, again=False)
 
     def _confirm(self, request: PublicRequest) -> User:
@@ -129,9 +128,8 @@ def _confirmed(request: PublicRequest, user: User, *, again: bool) -> HttpRespon
     )
 
 
-class RefuseRegistration(PublicEndpoint):
+class RefuseRegistration(PageEndpoint):
     limits = {"POST": ("refuse_registration",)}
-    takes_forms = True
 
     class Query(tiers.Query):
         token: str = ""
@@ -159,12 +157,7 @@ class RefuseRegistration(PublicEndpoint):
         An account that someone has signed in to, or that owns something, is closed instead and erased as if its owner
         had deleted it. A suspended account is left alone.
         """
-        try:
-            is_closed = refused_registration.refuse(request.data.token, client=client_of(request))
-        except Problem as problem:
-            if is_form(request):
-                return refusal(request, problem)
-            raise
+        is_closed = refused_registration.refuse(request.data.token, client=client_of(request))
         if is_form(request):
             done = "account_disowned" if is_closed else "registration_refused"
             return page(request, done, service=settings.SERVICE_NAME)
