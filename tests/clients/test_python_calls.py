@@ -1,5 +1,6 @@
 """The Python client against the running internal listener: calls, typed refusals, repeats, pages."""
 
+import asyncio
 import contextlib
 import inspect
 import time
@@ -10,7 +11,15 @@ import pytest
 
 from accounts.models import User
 from accounts.tests.strangers import closed_port
-from auth_service_client import AuthServiceError, Client, Problem, UnexpectedAnswer, Unreachable, problem_of
+from auth_service_client import (
+    AsyncClient,
+    AuthServiceError,
+    Client,
+    Problem,
+    UnexpectedAnswer,
+    Unreachable,
+    problem_of,
+)
 from auth_service_client import problems as refusals
 from credits.models import CreditTransaction
 from tests.clients.conftest import KEY, missing
@@ -78,6 +87,22 @@ def test_a_lost_answer_is_asked_for_again_and_spends_once(
     assert len(proxy.keys) == 3
     assert len(set(proxy.keys)) == 1
     assert uses(buyer) == 1
+
+
+def test_each_event_loop_has_connections_of_its_own(url: str, buyer: str) -> None:
+    client = AsyncClient(url, KEY)
+    for _ in range(2):
+        asyncio.run(client.credits.use(user_id=buyer, amount=1))
+    assert uses(buyer) == 2
+
+
+def test_a_redirect_does_not_take_the_key_elsewhere(client: Client, proxy: LossyProxy, buyer: str) -> None:
+    elsewhere = LossyProxy(proxy.port)
+    with elsewhere.running() as url:
+        proxy.plan = [Refusal(307, headers={"Location": f"{url}/v1/credits/use"})]
+        with pytest.raises(UnexpectedAnswer):
+            client.credits.use(user_id=buyer, amount=30)
+    assert elsewhere.seen == []
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,20 @@ class TestService:
         nowhere = f"http://127.0.0.1:{closed_port()}"
         assert service("away", url=nowhere, patience=200) == {"answered": "unreachable"}
 
+    def test_a_redirect_does_not_take_the_key_elsewhere(
+        self, service: Program, proxy: LossyProxy, buyer: str
+    ) -> None:
+        elsewhere = LossyProxy(proxy.port)
+        with elsewhere.running() as url:
+            proxy.plan = [Refusal(307, headers={"Location": f"{url}/v1/credits/use"})]
+            assert service("use", user=buyer) == {"name": "UnexpectedAnswer"}
+        assert elsewhere.seen == []
+
+    def test_a_worker_that_knows_no_cookies_is_not_told_to_send_none(
+        self, service: Program, buyer: str
+    ) -> None:
+        assert service("inAWorker", user=buyer, patience=0)["answered"]["balance_after"] == 70
+
     def test_a_batch_and_a_list(self, service: Program, proxy: LossyProxy, buyer: str) -> None:
         proxy.plan = [LOST]
         assert [one["status"] for one in service("batch", user=buyer)] == [201, 402]
@@ -403,6 +417,26 @@ class TestFrontEnd:
 
     def test_what_is_spoilt_in_local_storage_is_nobody(self, person: SimpleNamespace) -> None:
         assert person.does("spoilt") == [False] * 5
+
+    def test_a_server_does_not_keep_its_users_in_a_local_storage(self, person: SimpleNamespace) -> None:
+        assert person.does("onAServerWithLocalStorage") is False
+
+    def test_a_page_that_may_keep_nothing_signs_in(
+        self, person: SimpleNamespace, verified_user: User
+    ) -> None:
+        assert person.does("inAPageThatMayKeepNothing", email=verified_user.email) == {"signedIn": True}
+
+    def test_users_of_a_server_neither_wait_for_nor_tell_each_other(
+        self, person: SimpleNamespace, verified_user: User
+    ) -> None:
+        printed = person.does("oneOfManyOnAServer", email=verified_user.email)
+        assert printed == {"email": verified_user.email, "channels": 0}
+
+    def test_a_tab_that_sleeps_while_it_renews_does_not_stop_the_others(
+        self, person: SimpleNamespace, verified_user: User
+    ) -> None:
+        person.does("signIn", email=verified_user.email)
+        assert person.does("behindATabThatSleeps")["email"] == verified_user.email
 
     def test_nobody_is_signed_in_at_first(self, person: SimpleNamespace) -> None:
         assert person.does("nobody") == "signed out"

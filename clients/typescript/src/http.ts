@@ -14,13 +14,15 @@ export interface Call {
   body?: object | undefined;
   query?: object | undefined;
   headers?: Record<string, string | undefined>;
-  credentials?: RequestCredentials;
   /** Whether no answer, a 429 or a 5xx may be followed by another try. A 503, and a 409 that waits, always are. */
   repeatable: boolean;
 }
 
+/** Milliseconds that one try may take, unless `timeout` says otherwise. */
+export const LONGEST_ANSWER = 15_000;
 const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 5_000;
+const WITHOUT_BODY = new Set([0, 204, 205, 304]); // 0 is what browsers make of a redirect
 
 /** An Idempotency-Key of 128 random bits, for one intention. */
 export function newKey(): string {
@@ -51,15 +53,21 @@ async function attempt(what: Call, settings: Patience): Promise<Response | Error
       method: what.method,
       headers,
       body,
-      credentials: what.credentials ?? "omit",
-      signal: AbortSignal.timeout(settings.timeout ?? 15_000),
+      ...noCookies(),
+      redirect: "manual", // keys, tokens and passwords are for this address alone
+      signal: AbortSignal.timeout(settings.timeout ?? LONGEST_ANSWER),
     });
-    const said = response.status === 204 ? null : await response.arrayBuffer(); // an answer may also be lost half way
-    return new Response(said, response);
+    if (WITHOUT_BODY.has(response.status)) return response;
+    return new Response(await response.arrayBuffer(), response); // an answer may also be lost half way
   } catch (error) {
     if (error instanceof Error) return error;
     throw error;
   }
+}
+
+/** Cloudflare's workers keep no cookies, and throw where they are told to send none. */
+function noCookies(): RequestInit {
+  return "credentials" in Request.prototype ? { credentials: "omit" } : {};
 }
 
 async function pauseAfter(answer: Response, what: Call, pause: number): Promise<number | null> {

@@ -17,7 +17,7 @@ export interface ClientSettings extends Patience {
   url: string;
   /** Origins besides the page's own that `fetch` may send the access token to, such as https://api.example.com. */
   services?: string[];
-  /** Where tokens are kept: localStorage where there is one, else memory. */
+  /** Where tokens are kept: in a page localStorage, if it may be used; everywhere else memory. */
   store?: Store;
   /** How calls are authorised, in the place of tokens in `store`. */
   session?: Session;
@@ -41,8 +41,7 @@ export class AuthClient {
 
   constructor(private readonly settings: ClientSettings) {
     this.#url = settings.url.replace(/\/+$/, "");
-    const store = settings.store ?? (typeof localStorage === "undefined" ? memoryStore() : sharedStore());
-    this.session = settings.session ?? new TokenSession(this.#url, store, settings);
+    this.session = settings.session ?? new TokenSession(this.#url, settings.store ?? usualStore(), settings);
     this.session.onChange(() => (this.#proof = null));
   }
 
@@ -183,6 +182,15 @@ export class AuthClient {
     const { origin } = new URL(request.url);
     const page = typeof location === "undefined" ? null : location.origin;
     return [page, new URL(this.#url).origin, ...(this.settings.services ?? [])].includes(origin);
+  }
+}
+
+/** Node and Deno have a localStorage too: all users of a server would be one session there. */
+function usualStore(): Store {
+  try {
+    return typeof document !== "undefined" && localStorage ? sharedStore() : memoryStore();
+  } catch {
+    return memoryStore(); // of a page that is forbidden to keep anything
   }
 }
 

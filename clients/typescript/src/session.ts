@@ -1,6 +1,6 @@
 import { Problem, SignedOut } from "./errors.js";
 import type { Tokens } from "./generated/public.js";
-import { call, newKey, type Patience } from "./http.js";
+import { call, LONGEST_ANSWER, newKey, type Patience } from "./http.js";
 
 /** What a device keeps. `refreshKey` is made and kept before the call that it is for, so that a lost answer is found. */
 export interface Kept {
@@ -12,6 +12,8 @@ export interface Kept {
 export interface Store {
   read(): Kept | Promise<Kept>;
   write(kept: Kept): void | Promise<void>;
+  /** Whether no other tab reads it, as on a server: then none is told of changes, or waited for. */
+  readonly alone?: boolean;
 }
 
 /** How calls are authorised. Tokens are one way; another one, such as cookies, takes the place of this interface. */
@@ -50,7 +52,7 @@ function readable(text: string | null): Kept {
 /** In this page alone, until it is reloaded. */
 export function memoryStore(): Store {
   let kept: Kept = {};
-  return { read: () => structuredClone(kept), write: (next) => void (kept = structuredClone(next)) };
+  return { alone: true, read: () => structuredClone(kept), write: (next) => void (kept = structuredClone(next)) };
 }
 
 /** Access and refresh tokens. However many callers and tabs need a new one, the refresh is asked for once. */
@@ -67,7 +69,7 @@ export class TokenSession implements Session {
     private readonly patience: Patience = {},
   ) {
     this.#name = `auth-service ${url}`;
-    this.#channel = typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel(this.#name);
+    this.#channel = store.alone || typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel(this.#name);
     if (!this.#channel) return;
     (this.#channel as { unref?: () => void }).unref?.(); // Node would wait for it
     this.#channel.onmessage = (heard: MessageEvent<boolean>) => this.#hear(heard.data);
@@ -113,9 +115,21 @@ export class TokenSession implements Session {
     return this.#renewal;
   }
 
+  /**
+   * Work while no other tab does. One that keeps the lock, such as a page that a phone has put to sleep, is not waited
+   * for any longer than for an answer: the key in the store gets both of them the same tokens.
+   */
   async #alone(work: () => Promise<string>): Promise<string> {
-    const locks = typeof navigator === "undefined" ? undefined : navigator.locks;
-    return locks ? await locks.request(this.#name, work) : work();
+    const locks = this.store.alone || typeof navigator === "undefined" ? undefined : navigator.locks;
+    if (!locks) return work();
+    const signal = AbortSignal.timeout(this.patience.timeout ?? LONGEST_ANSWER);
+    let begun: Promise<string> | null = null;
+    try {
+      return await locks.request(this.#name, { signal }, () => (begun = work()));
+    } catch (error) {
+      if (begun || !signal.aborted) throw error;
+      return work();
+    }
   }
 
   async #renew(stale: string): Promise<string> {

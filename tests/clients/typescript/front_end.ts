@@ -31,6 +31,17 @@ async function outcome(work: Promise<unknown>): Promise<unknown> {
   }
 }
 
+/** Take the lock of renewals and keep it until it is released. Waiting for a lock does not keep Node running. */
+function lockedElsewhere(): () => void {
+  const awake = setInterval(() => {}, 1_000);
+  let release = () => {};
+  void navigator.locks?.request(`auth-service ${url}`, () => new Promise<void>((resolve) => (release = resolve)));
+  return () => {
+    release();
+    clearInterval(awake);
+  };
+}
+
 const commands: Record<string, () => Promise<unknown>> = {
   signUp: () => auth.signUp({ email, password, display_name: "Ada" }),
   confirm: () => auth.confirmAddress({ email, code }),
@@ -89,6 +100,45 @@ const commands: Record<string, () => Promise<unknown>> = {
     const open = [];
     for (const text of stored) open.push(await outcome(createClient({ url, store: store(text) }).session.isOpen));
     return open;
+  },
+  async onAServerWithLocalStorage() {
+    const getItem = () => JSON.stringify({ tokens: { access: "a.b.c", refresh: "somebody's", expiresAt: 9e15 } });
+    Object.defineProperty(globalThis, "localStorage", { value: { getItem }, configurable: true });
+    return createClient({ url }).session.isOpen;
+  },
+  async inAPageThatMayKeepNothing() {
+    const get = () => {
+      throw new DOMException("Access is denied for this document.", "SecurityError");
+    };
+    Object.defineProperty(globalThis, "document", { value: {} });
+    Object.defineProperty(globalThis, "localStorage", { get, configurable: true });
+    return outcome(createClient({ url }).signIn({ email, password }));
+  },
+  async oneOfManyOnAServer() {
+    let channels = 0;
+    const Channel = BroadcastChannel;
+    globalThis.BroadcastChannel = class extends Channel {
+      constructor(name: string) {
+        super(name);
+        channels += 1;
+      }
+    };
+    const release = lockedElsewhere(); // another user's renewal
+    const store = memoryStore();
+    const one = createClient({ url, store });
+    await one.signIn({ email, password });
+    const { tokens } = await store.read();
+    await store.write({ tokens: { ...tokens!, expiresAt: 0 } });
+    const { email: mine } = await one.account.get();
+    release();
+    return { email: mine, channels };
+  },
+  async behindATabThatSleeps() {
+    await age();
+    const release = lockedElsewhere();
+    const answer = await outcome(createClient({ url, store, timeout: 1_000 }).account.get());
+    release();
+    return answer;
   },
   nobody: () => outcome(createClient({ url, store: memoryStore() }).account.get().catch((error) => {
     if (error instanceof SignedOut) return "signed out";

@@ -10,7 +10,7 @@ import httpx
 
 from auth_service_client import types
 from auth_service_client.answers import encoded, in_header, query_of, read
-from auth_service_client.asynchronous_waiting import shielded, sleep
+from auth_service_client.asynchronous_waiting import Connections, shielded, sleep
 from auth_service_client.errors import AuthServiceError, TokenRefused, may_be_done
 from auth_service_client.events import Event
 from auth_service_client.retries import Tries, new_key
@@ -57,7 +57,7 @@ class AsyncClient:
         self._url = url.rstrip("/")
         self._headers = {"X-API-Key": in_header("The API key", api_key), "User-Agent": "auth-service-client"}
         self._patience, self._timeout = patience, timeout
-        self._http, self._is_ours = http or httpx.AsyncClient(), http is None
+        self._connections = Connections(http)
         self._recent = RecentAnswers(cache_seconds)
         self.users = AsyncUsers(self)
         self.credits = AsyncCredits(self)
@@ -104,7 +104,7 @@ class AsyncClient:
         while True:
             pause: float | None
             try:
-                response = await self._http.request(
+                response = await self._connections.get().request(
                     method,
                     self._url + path,
                     params=query_of(query or {}),
@@ -133,8 +133,7 @@ class AsyncClient:
 
     async def aclose(self) -> None:
         """Close the connections, unless they are of an `http` that you gave."""
-        if self._is_ours:
-            await self._http.aclose()
+        await self._connections.aclose()
 
     async def __aenter__(self) -> Self:
         return self

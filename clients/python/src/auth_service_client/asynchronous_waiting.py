@@ -1,8 +1,13 @@
-"""How the asynchronous client waits, on asyncio or trio."""
+"""How the asynchronous client waits, on asyncio or trio, and what its calls go over."""
 
+import ssl
+import threading
 from contextlib import AbstractContextManager
+from functools import cached_property
 
 import anyio
+import httpx
+from anyio.lowlevel import current_token
 
 sleep = anyio.sleep
 
@@ -10,3 +15,32 @@ sleep = anyio.sleep
 def shielded(seconds: float) -> AbstractContextManager[object]:
     """Let what is inside come to its end though its task is cancelled, for so many seconds at most."""
     return anyio.move_on_after(seconds, shield=True)
+
+
+class Connections:
+    """Holds what was given, or our own for each event loop: connections end with the loop that opened them."""
+
+    def __init__(self, given: httpx.AsyncClient | None) -> None:
+        self._given = given
+        self._here = threading.local()
+
+    def get(self) -> httpx.AsyncClient:
+        return self._given or self._of_this_loop() or self._opened()
+
+    async def aclose(self) -> None:
+        """Close our own of this event loop."""
+        if http := self._of_this_loop():
+            await http.aclose()
+
+    def _of_this_loop(self) -> httpx.AsyncClient | None:
+        loop, http = getattr(self._here, "opened", (None, None))
+        return http if loop == current_token() else None
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        return httpx.create_ssl_context()
+
+    def _opened(self) -> httpx.AsyncClient:
+        http = httpx.AsyncClient(verify=self._tls)
+        self._here.opened = current_token(), http
+        return http

@@ -13,7 +13,7 @@ from auth_service_client.answers import encoded, in_header, query_of, read
 from auth_service_client.errors import AuthServiceError, TokenRefused, may_be_done
 from auth_service_client.events import Event
 from auth_service_client.retries import Tries, new_key
-from auth_service_client.synchronous_waiting import shielded, sleep
+from auth_service_client.synchronous_waiting import Connections, shielded, sleep
 from auth_service_client.tokens import LONGEST_CACHE, Identity, RecentAnswers, check_form
 
 SECONDS_TO_RELEASE = 10.0
@@ -57,7 +57,7 @@ class Client:
         self._url = url.rstrip("/")
         self._headers = {"X-API-Key": in_header("The API key", api_key), "User-Agent": "auth-service-client"}
         self._patience, self._timeout = patience, timeout
-        self._http, self._is_ours = http or httpx.Client(), http is None
+        self._connections = Connections(http)
         self._recent = RecentAnswers(cache_seconds)
         self.users = Users(self)
         self.credits = Credits(self)
@@ -104,7 +104,7 @@ class Client:
         while True:
             pause: float | None
             try:
-                response = self._http.request(
+                response = self._connections.get().request(
                     method,
                     self._url + path,
                     params=query_of(query or {}),
@@ -133,8 +133,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connections, unless they are of an `http` that you gave."""
-        if self._is_ours:
-            self._http.close()
+        self._connections.close()
 
     def __enter__(self) -> Self:
         return self

@@ -389,8 +389,8 @@ class StatusAnswer(TypedDict):
 
 
 class SubscriptionAnswer(TypedDict):
-    """`plan` is the plan last paid for, `status` is Stripe's. With `client_secret` the user must confirm a
-    payment (3-D     Secure).
+    """`plan` is the plan last paid for; `status` is Stripe's. If there is a `client_secret`, the user must
+    confirm a payment (3-D Secure).
     """
 
     id: str

@@ -385,8 +385,8 @@ export interface StatusAnswer {
   credits: BalanceAnswer;
 }
 
-/** `plan` is the plan last paid for, `status` is Stripe's. With `client_secret` the user must confirm a payment (3-D
-    Secure). */
+/** `plan` is the plan last paid for; `status` is Stripe's. If there is a `client_secret`, the user must
+    confirm a payment (3-D Secure). */
 export interface SubscriptionAnswer {
   id: string;
   plan: string | null;

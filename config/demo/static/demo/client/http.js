@@ -1,6 +1,9 @@
 import { AuthServiceError, Problem, UnexpectedAnswer, Unreachable } from "./errors.js";
+/** Milliseconds that one try may take, unless `timeout` says otherwise. */
+export const LONGEST_ANSWER = 15_000;
 const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 5_000;
+const WITHOUT_BODY = new Set([0, 204, 205, 304]); // 0 is what browsers make of a redirect
 /** An Idempotency-Key of 128 random bits, for one intention. */
 export function newKey() {
     return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -32,17 +35,23 @@ async function attempt(what, settings) {
             method: what.method,
             headers,
             body,
-            credentials: what.credentials ?? "omit",
-            signal: AbortSignal.timeout(settings.timeout ?? 15_000),
+            ...noCookies(),
+            redirect: "manual", // keys, tokens and passwords are for this address alone
+            signal: AbortSignal.timeout(settings.timeout ?? LONGEST_ANSWER),
         });
-        const said = response.status === 204 ? null : await response.arrayBuffer(); // an answer may also be lost half way
-        return new Response(said, response);
+        if (WITHOUT_BODY.has(response.status))
+            return response;
+        return new Response(await response.arrayBuffer(), response); // an answer may also be lost half way
     }
     catch (error) {
         if (error instanceof Error)
             return error;
         throw error;
     }
+}
+/** Cloudflare's workers keep no cookies, and throw where they are told to send none. */
+function noCookies() {
+    return "credentials" in Request.prototype ? { credentials: "omit" } : {};
 }
 async function pauseAfter(answer, what, pause) {
     const repeated = answer.status === 503 ||

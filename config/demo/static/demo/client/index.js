@@ -22,8 +22,7 @@ export class AuthClient {
     constructor(settings) {
         this.settings = settings;
         this.#url = settings.url.replace(/\/+$/, "");
-        const store = settings.store ?? (typeof localStorage === "undefined" ? memoryStore() : sharedStore());
-        this.session = settings.session ?? new TokenSession(this.#url, store, settings);
+        this.session = settings.session ?? new TokenSession(this.#url, settings.store ?? usualStore(), settings);
         this.session.onChange(() => (this.#proof = null));
     }
     /** The address gets a mail with a link and a code. The answer is the same whoever has the address. */
@@ -146,6 +145,15 @@ export class AuthClient {
         const { origin } = new URL(request.url);
         const page = typeof location === "undefined" ? null : location.origin;
         return [page, new URL(this.#url).origin, ...(this.settings.services ?? [])].includes(origin);
+    }
+}
+/** Node and Deno have a localStorage too: all users of a server would be one session there. */
+function usualStore() {
+    try {
+        return typeof document !== "undefined" && localStorage ? sharedStore() : memoryStore();
+    }
+    catch {
+        return memoryStore(); // of a page that is forbidden to keep anything
     }
 }
 const TAKES_DEVICE = new Set(["login", "login/mfa", "passkey/login", "google/token"]);

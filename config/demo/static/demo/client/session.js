@@ -1,5 +1,5 @@
 import { Problem, SignedOut } from "./errors.js";
-import { call, newKey } from "./http.js";
+import { call, LONGEST_ANSWER, newKey } from "./http.js";
 const EARLY = 30_000; // milliseconds: renewed before it expires under way
 const HEARD_WITHIN = [0, 20, 100, 500, 2000]; // milliseconds between looks at what another tab has written
 /** In localStorage: all tabs share it, and so would a script that gets into the page. */
@@ -21,7 +21,7 @@ function readable(text) {
 /** In this page alone, until it is reloaded. */
 export function memoryStore() {
     let kept = {};
-    return { read: () => structuredClone(kept), write: (next) => void (kept = structuredClone(next)) };
+    return { alone: true, read: () => structuredClone(kept), write: (next) => void (kept = structuredClone(next)) };
 }
 /** Access and refresh tokens. However many callers and tabs need a new one, the refresh is asked for once. */
 export class TokenSession {
@@ -38,7 +38,7 @@ export class TokenSession {
         this.store = store;
         this.patience = patience;
         this.#name = `auth-service ${url}`;
-        this.#channel = typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel(this.#name);
+        this.#channel = store.alone || typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel(this.#name);
         if (!this.#channel)
             return;
         this.#channel.unref?.(); // Node would wait for it
@@ -77,9 +77,24 @@ export class TokenSession {
         this.#renewal ??= this.#alone(() => this.#renew(stale)).finally(() => (this.#renewal = null));
         return this.#renewal;
     }
+    /**
+     * Work while no other tab does. One that keeps the lock, such as a page that a phone has put to sleep, is not waited
+     * for any longer than for an answer: the key in the store gets both of them the same tokens.
+     */
     async #alone(work) {
-        const locks = typeof navigator === "undefined" ? undefined : navigator.locks;
-        return locks ? await locks.request(this.#name, work) : work();
+        const locks = this.store.alone || typeof navigator === "undefined" ? undefined : navigator.locks;
+        if (!locks)
+            return work();
+        const signal = AbortSignal.timeout(this.patience.timeout ?? LONGEST_ANSWER);
+        let begun = null;
+        try {
+            return await locks.request(this.#name, { signal }, () => (begun = work()));
+        }
+        catch (error) {
+            if (begun || !signal.aborted)
+                throw error;
+            return work();
+        }
     }
     async #renew(stale) {
         const now = await this.#read();
