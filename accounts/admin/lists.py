@@ -55,12 +55,19 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
     list_per_page = 50
     list_before_template = "admin/capped.html"
     most_counted, most_found = MOST_COUNTED, user_search.MOST_FOUND  # of which that template tells
+    help_texts: ClassVar[Mapping[str, str]] = {}  # below fields: accounts/admin/field_help.py
+    labels: ClassVar[Mapping[str, str]] = {}  # of fields whose names are abbreviations
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> list[Any]:
         """Add the time at which a row was made, which Django leaves out because no form may edit it."""
         names = list(super().get_fields(request, obj))
         has_time = any(field.name == MADE for field in self.opts.fields)
         return [MADE, *names] if has_time and MADE not in names else names
+
+    def get_form(self, request: HttpRequest, obj: Model | None = None, **options: Any) -> Any:
+        return super().get_form(
+            request, obj, **{"help_texts": self.help_texts, "labels": self.labels, **options}
+        )
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
         return RowsList

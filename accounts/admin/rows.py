@@ -10,7 +10,7 @@ from django.template.response import TemplateResponse
 from django.utils.text import Truncator
 
 from accounts import mail
-from accounts.admin import actions, roles, user_page, user_search
+from accounts.admin import actions, field_help, roles, user_page, user_search
 from accounts.admin.events import DeliveryPages, SubscriptionPages
 from accounts.admin.lists import (
     OfUsersAdmin,
@@ -112,6 +112,7 @@ class EndReasons(OneOf):
 
 @admin.register(Session)
 class SessionAdmin(OfUsersAdmin):
+    help_texts, labels = field_help.SESSION, field_help.ABBREVIATIONS
     list_display = ("user", "created_at", "last_used_at", "ended_at", "end_reason", "address", "device")
     list_filter = (("ended_at", admin.EmptyFieldListFilter), EndReasons)
     exclude = ("current_jti", "previous_jti", "authenticated_at", "retry_key")
@@ -124,6 +125,7 @@ class SessionAdmin(OfUsersAdmin):
 
 @admin.register(PendingRegistration)
 class PendingRegistrationAdmin(OfUsersAdmin):
+    help_texts = field_help.REGISTRATION
     list_display = ("user", "display_name", "created_at", "confirmed_at", "voided_at")
     exclude = ("password",)
 
@@ -132,6 +134,7 @@ class PendingRegistrationAdmin(OfUsersAdmin):
 class MailTokenAdmin(OfUsersAdmin):
     """Neither link nor code is in the row: staff can see that one was sent, and not what it was."""
 
+    help_texts = field_help.MAIL_TOKEN
     list_display = (
         "user",
         "what_for",
@@ -166,6 +169,7 @@ class MailStates(OneOf):
 
 @admin.register(OutboxMessage)
 class OutboxMessageAdmin(OfUsersAdmin):
+    help_texts = field_help.OUTBOX_MESSAGE
     list_display = ("mail", "user", "created_at", "state", "attempts", "last_error")
     list_filter = (MailStates, Kinds)
     fields = (
@@ -194,12 +198,17 @@ class OutboxMessageAdmin(OfUsersAdmin):
 
 @admin.register(EventSubscription)
 class EventSubscriptionAdmin(SubscriptionPages, ReadOnlyAdmin):
-    list_display = ("name", "url", "wanted", "enabled", "failures_in_a_row", "rests_until")
+    help_texts, labels = field_help.WEBHOOK, field_help.ABBREVIATIONS
+    list_display = ("name", "receiver", "wanted", "enabled", "failures_in_a_row", "rests_until")
     search_fields = ("name", "url")
     ordering = ("name",)
     exclude = ("secrets",)
     actions = ("pause", "resume", "rotate", "retire")
     actions_list: ClassVar = ("subscribe",)
+
+    @admin.display(description="URL")
+    def receiver(self, subscription: EventSubscription) -> str:
+        return subscription.url
 
     @admin.display(description="types")
     def wanted(self, subscription: EventSubscription) -> str:
@@ -208,6 +217,7 @@ class EventSubscriptionAdmin(SubscriptionPages, ReadOnlyAdmin):
 
 @admin.register(EventDelivery)
 class EventDeliveryAdmin(DeliveryPages, ReadOnlyAdmin):
+    help_texts = field_help.DELIVERY
     list_display = ("event", "subscription", "person", "state", "attempts", "last_error")
     list_filter = (
         ("dead_at", admin.EmptyFieldListFilter),
@@ -231,6 +241,7 @@ class EventTypes(OneOf):
 class AuditEventAdmin(OfUsersAdmin):
     """Events by user; searching for a member of staff also finds what they did."""
 
+    help_texts, labels = field_help.AUDIT_EVENT, field_help.ABBREVIATIONS
     list_display = ("created_at", "what", "user", "by", "address", "about")
     list_filter = (EventTypes,)
     what, address = words("type", "what"), words("ip", "from")
@@ -265,12 +276,14 @@ class AuditEventAdmin(OfUsersAdmin):
 
 @admin.register(AddressChange)
 class AddressChangeAdmin(OfUsersAdmin):
+    help_texts = field_help.ADDRESS_CHANGE
     list_display = ("user", "old", "new", "created_at", "confirmed_at", "ended_at")
     old, new = spelled("old_email", "from"), spelled("new_email", "to")
 
 
 @admin.register(FactorReset)
 class FactorResetAdmin(OfUsersAdmin):
+    help_texts = field_help.FACTOR_RESET
     list_display = ("user", "created_at", "applies_at", "applied_at", "cancelled_at", "actor", "reason")
 
 
@@ -278,6 +291,7 @@ class FactorResetAdmin(OfUsersAdmin):
 class ServiceEventAdmin(ReadOnlyAdmin):
     """The feed for other services, newest first."""
 
+    help_texts = field_help.SERVICE_EVENT
     list_display = ("position", "type", "person", "created_at")
     person = user_by_id
     search_fields = ("user_id",)
@@ -296,6 +310,7 @@ class ServiceEventAdmin(ReadOnlyAdmin):
 
 @admin.register(Service)
 class ServiceAdmin(ReadOnlyAdmin):
+    help_texts = field_help.SERVICE
     list_display = ("name", "description", "created_at", "disabled_at")
     search_fields = ("name",)
     ordering = ("name",)
@@ -303,6 +318,7 @@ class ServiceAdmin(ReadOnlyAdmin):
 
 @admin.register(ServiceKey)
 class ServiceKeyAdmin(KeyPages, ReadOnlyAdmin):
+    help_texts, labels = field_help.SERVICE_KEY, field_help.ABBREVIATIONS
     list_display = (
         "id", "service", "scope_list", "a_day", "created_at", "expires_at", "revoked_at", "last_used_at",
     )  # fmt: skip
@@ -323,6 +339,7 @@ class ServiceKeyAdmin(KeyPages, ReadOnlyAdmin):
 class SigningKeyUseAdmin(ReadOnlyAdmin):
     """When each key of a ring last signed, which tells whether it can be taken away."""
 
+    help_texts = field_help.SIGNING_KEY_USE
     list_display = ("ring", "kid", "last_signed_at")
     ordering = ("ring", "kid")
 
@@ -331,6 +348,7 @@ class SigningKeyUseAdmin(ReadOnlyAdmin):
 class AccountDayAdmin(ReadOnlyAdmin):
     """The numbers behind the plots of the first page."""
 
+    help_texts = field_help.ACCOUNT_DAY
     list_display = ("day", "measure", "number", "state", "counted_at")
     number = counted("count")
     list_filter = ("measure",)

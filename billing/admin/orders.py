@@ -139,12 +139,8 @@ class RefundOrder(BillingOrder):
 
     def context(self, request: HttpRequest, subject: Any, form: OrderForm) -> dict[str, Any]:
         left = money.written(refunds.left_today(staff_id(request), subject.currency), subject.currency)
-        return {
-            "about": {
-                **_about(subject),
-                "You may refund today": f"{left}; above that a second person approves",
-            }
-        }
+        limit = f"Today you may refund up to {left}; above that a second person approves."
+        return {"about": _about(subject), "limit": limit}
 
     def do(self, given: Given) -> str | None:  # type: ignore[override]
         asked = self.carry_out(given)
@@ -225,7 +221,7 @@ class OrderPages(orders.OrderPages):
 
 
 def _owner(subject: Any) -> Any:
-    """Return the id of the user whose payment or subscription it is; None for a stranger's, and an event of Stripe."""
+    """Return the user's id behind a payment or subscription; None for a stranger's payment or a Stripe event."""
     if isinstance(subject, InboxEvent):
         return None
     return subject.pk if isinstance(subject, BillingAccount) else subject.user_id

@@ -19,7 +19,7 @@ from accounts.admin.sections import queued_state
 from accounts.audit import Event
 from accounts.models import User
 from billing import money
-from billing.admin import orders, overview, stripe_search, user_page
+from billing.admin import field_help, orders, overview, stripe_search, user_page
 from billing.admin.orders import OrderPages, RefundDecisions
 from billing.models import (
     BillingAccount,
@@ -45,6 +45,7 @@ class PlanForm(forms.ModelForm, OrderForm):  # type: ignore[type-arg]
             "trial_credits",
             "credits_expire_days", "grace_hours", "grace_debit_hours", "grace_invoice_hours", "stripe_price", "active",
         )  # fmt: skip
+        help_texts = field_help.PLAN
 
 
 @admin.register(Plan)
@@ -128,6 +129,7 @@ class Currencies(OneOf):
 
 @admin.register(Payment)
 class PaymentAdmin(OrderPages, BillingAdmin):
+    help_texts = field_help.PAYMENT
     list_display = ("id", "person", "kind", "plan", "worth", "amount", "left", "paid_at")
     worth = counted("credits")
     list_filter = ("kind", "plan", Currencies)
@@ -201,10 +203,26 @@ class Waiting(OneOf):
 class PaymentLineAdmin(ReadOnlyAdmin):
     """Show what payments bought. Open lines settle within ten minutes of their plan."""
 
-    list_display = ("payment", "price", "kind", "plan", "quantity", "worth", "due", "covered", "created_at")
+    help_texts = field_help.LINE
+    list_display = (
+        "payment",
+        "price",
+        "kind",
+        "plan",
+        "quantity",
+        "worth",
+        "price_due",
+        "kept",
+        "created_at",
+    )
+    fields = (
+        "payment", "line", "price", "kind", "plan", "quantity", "worth", "price_due", "kept", "expires_at",
+        "granted_by", "created_at",
+    )  # fmt: skip
+    readonly_fields = ("worth", "price_due", "kept")
     worth = counted("credits")
     list_filter = (Waiting,)
-    list_select_related = ("plan",)
+    list_select_related = ("plan", "payment")
     search_fields = ("payment",)  # that there is a search; what it finds: get_search_results
     search_help_text = "The beginning of a payment's id"
     ordering = ("-id",)
@@ -216,12 +234,23 @@ class PaymentLineAdmin(ReadOnlyAdmin):
         payments = stripe_search.keys(Payment.objects.all(), ("id",), term)
         return (queryset.filter(payment__in=payments) if term else queryset), False
 
+    @admin.display(description="due")
+    def price_due(self, line: PaymentLine) -> str:
+        return money.written(line.due, line.payment.currency)
+
+    @admin.display(description="kept")
+    def kept(self, line: PaymentLine) -> str:
+        return money.written(line.covered, line.payment.currency)
+
 
 @admin.register(StrangerPayment)
 class StrangerPaymentAdmin(OrderPages, ReadOnlyAdmin):
     """Show what was paid by nobody we know, until somebody says whose it is."""
 
+    help_texts = field_help.STRANGER_PAYMENT
     list_display = ("id", "customer", "paid", "paid_at", "seen_at", "user", "assigned_at", "assign")
+    fields = ("id", "customer", "paid", "paid_at", "seen_at", "user", "assigned_at")
+    readonly_fields = ("paid",)
     list_filter = (("assigned_at", admin.EmptyFieldListFilter),)
     list_select_related = ("user",)
     search_fields = ("id",)  # that there is a search; what it finds: get_search_results
@@ -261,6 +290,7 @@ class EventTypes(OneOf):
 class InboxEventAdmin(OrderPages, ReadOnlyAdmin):
     """Stripe's events. The body is not shown: it has addresses and names."""
 
+    help_texts = field_help.INBOX_EVENT
     list_display = ("created", "type", "event_id", "state", "attempts", "last_error", "again")
     list_filter = (
         ("dead_at", admin.EmptyFieldListFilter),
@@ -270,7 +300,10 @@ class InboxEventAdmin(OrderPages, ReadOnlyAdmin):
     search_fields = ("event_id",)  # that there is a search; what it finds: get_search_results
     search_help_text = "The beginning of the id of an event or a customer"
     ordering = ("-id",)
-    exclude = ("body",)
+    fields = (
+        "type", "event_id", "created", "customer", "about", "livemode", "received_at", "settled_at", "mirrored_at",
+        "done_at", "attempts", "due_at", "leased_until", "dead_at", "last_error",
+    )  # fmt: skip
     orders = orders.OF_EVENTS
 
     def get_search_results(
@@ -299,7 +332,12 @@ class InboxEventAdmin(OrderPages, ReadOnlyAdmin):
 
 @admin.register(CustomerChange)
 class CustomerChangeAdmin(BillingAdmin):
+    help_texts = field_help.CUSTOMER_CHANGE
     list_display = ("kind", "person", "created_at", "state", "attempts", "last_error")
+    fields = (
+        "kind", "user", "subscription", "created_at", "done_at", "attempts", "due_at", "leased_until", "dead_at",
+        "last_error",
+    )  # fmt: skip
     list_filter = ("kind", ("dead_at", admin.EmptyFieldListFilter))
     ordering = ("-id",)
 

@@ -94,7 +94,7 @@ def order(request: HttpRequest) -> tuple[str, ...]:
 
 
 def is_no_date(request: HttpRequest) -> bool:
-    """Tell whether the query asks for a year, month or day that does not exist, on which Django would stumble."""
+    """Return whether the query asks for a year, month or day that does not exist, on which Django would stumble."""
     return len(_asked(request)) < sum(name in request.GET for name in LEVELS)
 
 

@@ -11,10 +11,14 @@ from accounts import audit
 from accounts.admin.lists import counted, moment
 from accounts.admin.orders import EditedByOrder, OrderForm, actor
 from accounts.audit import Event
+from credits.admin import field_help
 from credits.models import LARGEST_AMOUNT, FeaturePrice
 
 
 class PriceForm(forms.ModelForm, OrderForm):  # type: ignore[type-arg]
+    class Meta:
+        help_texts = field_help.FEATURE_PRICE
+
     def clean_credits(self) -> int:
         """Say what a price can be: else the constraint would be told by its name."""
         credits: int = self.cleaned_data["credits"]

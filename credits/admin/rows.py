@@ -15,7 +15,7 @@ from accounts.admin.lists import OfUsersAdmin, PageOfUser, PlotsAdmin, counted, 
 from accounts.admin.orders import OrderPages, ask
 from accounts.admin.sections import link
 from accounts.models import User
-from credits.admin import adjustments, holds, journal, overview, user_page, waiting
+from credits.admin import adjustments, field_help, holds, journal, overview, user_page, waiting
 from credits.admin.adjustments import AdjustmentDecisions
 from credits.admin.journal import ByService, JournalList
 from credits.admin.names import with_address
@@ -138,6 +138,7 @@ class LotAdmin(LedgerAdmin):
 
 @admin.register(Grant)
 class GrantAdmin(LotAdmin):
+    help_texts = field_help.GRANT
     kind = CreditLot.Kind.GRANT
     list_display = ("id", "person", "source", "given", "left", "lost", "taken_back", "until", "service")
     given, lost, taken_back = counted("issued"), counted("expired"), counted("charged_back")
@@ -152,6 +153,7 @@ class GrantAdmin(LotAdmin):
 
 @admin.register(Hold)
 class HoldAdmin(OrderPages, LotAdmin):
+    help_texts = field_help.HOLD
     kind = CreditLot.Kind.HOLD
     list_display = ("id", "person", "set_aside", "taken", "status", "until", "service", "placed")
     set_aside, taken = counted("issued"), counted("captured")
@@ -180,6 +182,7 @@ class HoldAdmin(OrderPages, LotAdmin):
 
 @admin.register(CreditTransaction)
 class CreditTransactionAdmin(LedgerAdmin):
+    help_texts = field_help.TRANSACTION
     list_display = ("when", "person", "type", "moved", "owned", "set_aside", "service", "description")
     when, moved = moment("at"), counted("amount", signed=True)
     owned, set_aside = counted("balance"), counted("held")
