@@ -177,7 +177,7 @@ class TestNow:
         carry_out(stripe.events())
         assert [row["plan"] for row in told("subscription.changed")] == ["pro"]
         assert [mail.subject for mail in mailoutbox][1:] == [
-            "Your subscription was renewed", "Your plan changes",
+            "Your subscription was renewed", "Your plan change",
         ]  # fmt: skip
         assert "Your plan is now Pro." in mailoutbox[2].body
 
@@ -337,7 +337,7 @@ class TestWithThePeriod:
             ("pro", "basic"),
             ("basic", None),
         ]
-        assert [mail.subject for mail in mailoutbox].count("Your plan changes") == 1
+        assert [mail.subject for mail in mailoutbox].count("Your plan change") == 1
         assert "Your plan changes to Basic on" in mailoutbox[1].body.replace("\n", " ")
         pro.renew()
         assert (pro.at_stripe["schedule"], pro.journal) == (None, [1000, 200, 200])

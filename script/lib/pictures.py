@@ -29,41 +29,55 @@ SAMPLE: dict[str, Any] = {
     "link": LINK,
     "refuse_link": LINK,
     "code": "BCDF-GHJK",
-    "hours": 24,
+    "account": "a***@example.com",
     "at": datetime(2026, 12, 7, 14, 5, tzinfo=UTC),
     "deletes_at": datetime(2026, 12, 21, 14, 5, tzinfo=UTC),
     "ip": "203.0.113.7",
     "device": "Firefox, Windows",
     "nonce": "picture",
     "token": "token",
-    "email": "ada.lovelace@example.com",
+    "email": f"ada.lovelace.{'with-a-long-address-' * 2}@{'analytical-engines.' * 2}example.com",
     "has_password": True,
     "least": "",
     "min_length": 12,
     "faults": [],
-    # What an event about money stores: accounts/mail/kinds.py.
-    "detail": {
-        "amount": 1990,
-        "tax": 318,
-        "number": "8A2C-0001",
-        "document": "https://invoice.example/i/8A2C-0001",
-        "paid_at": "2026-12-07T14:05:00+00:00",
-        "request": "a-request",
-        "at_stake": 19900,
-        "currency": "eur",
-        "refunded": 500,
-        "disputed": 1990,
-        "credits": 1000,
-        "quantity": 1,
-        "name": "Basic",
-        "status": "active",
-        "cancel_at_period_end": True,
-        "current_period_end": "2026-12-21T14:05:00+00:00",
-        "trial_end": "2026-12-14T14:05:00+00:00",
-        "last4": "4242",
-        "exp_month": 3,
-        "exp_year": 2027,
-    },
+}
+# What events about money store: accounts/mail/kinds.py.
+PLAN = {
+    "name": "Basic",
+    "status": "active",
+    "currency": "eur",
+    "amount": 1990,
+    "cancel_at_period_end": True,
+    "current_period_end": "2026-12-21T14:05:00+00:00",
+    "trial_end": "2026-12-14T14:05:00+00:00",
+    "next_plan": "pro",
+    "next_name": "Pro",
+    "pending_name": "Pro",
+    "pending_amount": 4990,
+    "pending_expires_at": "2026-12-08T13:05:00+00:00",
+    "last4": "4242",
+    "exp_month": 3,
+    "exp_year": 2027,
+    "request": "a-request",
+    "at_stake": 19900,
+}
+PAYMENT = {
+    **PLAN,
+    "tax": 318,
+    "number": "8A2C-0001",
+    "document": "https://invoice.example/i/8A2C-0001",
+    "paid_at": "2026-12-07T14:05:00+00:00",
+    "refunded": 500,
+    "disputed": 1990,
+    "credits": 1000,
+    "posted": -250,
+    "quantity": 1,
+}
+OF_PAYMENTS = {"purchase", "renewal", "payment_failed", "purchase_failed", "refund", "dispute"}
+OF_PAGES = {
+    "account": {"email": SAMPLE["email"]},
+    "detail": "This link is no longer valid. Request another one.",
 }
 
 
@@ -88,10 +102,13 @@ def mails(language: str) -> Iterator[str]:
     from django.utils import translation
 
     from accounts import mail
+    from accounts.mail.terms import terms
 
     with translation.override(language):
         for kind, about in {**mail.KINDS, **mail.NOTICES}.items():
-            yield render_to_string(f"mail/{kind}.html", {**SAMPLE, "subject": str(about.subject)})
+            detail = PAYMENT if kind in OF_PAYMENTS else PLAN
+            context = {**SAMPLE, **terms(), "detail": detail, "subject": str(about.subject)}
+            yield render_to_string(f"mail/{kind}.html", context)
 
 
 def pages(language: str) -> Iterator[str]:
@@ -99,10 +116,12 @@ def pages(language: str) -> Iterator[str]:
     from django.template.loader import render_to_string
     from django.utils import translation
 
+    from accounts.mail.terms import terms
+
     with translation.override(language):
         for path in sorted((ROOT / "templates" / "pages").glob("*.html")):
             if path.name != "base.html":
-                yield render_to_string(f"pages/{path.name}", SAMPLE)
+                yield render_to_string(f"pages/{path.name}", {**SAMPLE, **terms(), **OF_PAGES})
 
 
 def take(browser: str, target: Path, pages: list[str], width: int, columns: int) -> Path:
