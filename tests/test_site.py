@@ -54,12 +54,28 @@ def test_diagrams_are_drawn_by_the_library_that_the_site_has(site: Path) -> None
         assert script.start() < text.index("assets/javascripts/bundle")
 
 
+def test_diagrams_have_a_title_for_those_who_hear_them() -> None:
+    texts = {path: path.read_text() for path in sorted((ROOT / "docs").rglob("*.md"))}
+    diagrams = [(path, block) for path, text in texts.items() for block in text.split("```mermaid\n")[1:]]
+    assert len(diagrams) >= 10
+    assert [path for path, block in diagrams if "\n    accTitle: " not in block.partition("```")[0]] == []
+
+
 @pytest.mark.parametrize("listener", site_reference.LISTENERS)
 def test_the_reference_has_every_operation(site: Path, listener: str) -> None:
     text = "".join(page.read_text() for page in (site / "reference" / "api" / listener).glob("*.html"))
     routes = [route for route in routes_of(listener) if route.note not in {"docs", "metrics"}]
     assert len(routes) > 30
     assert [route for route in routes if f"<code>{route.method} {route.path}</code>" not in text] == []
+
+
+def test_no_table_of_the_reference_has_an_empty_column(site: Path) -> None:
+    pages_of_calls = [page.read_text() for page in (site / "reference" / "api").rglob("*.html")]
+    tables = [
+        table for text in pages_of_calls for table in re.findall(r"<tbody>.*?</tbody>", text, re.DOTALL)
+    ]
+    assert len(tables) > 100
+    assert [one for one in tables if one.count("<tr>") == len(re.findall(r"<td></td>\s*</tr>", one))] == []
 
 
 def test_the_table_of_a_front_ends_pages_has_those_that_mails_and_google_lead_to() -> None:

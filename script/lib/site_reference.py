@@ -147,8 +147,11 @@ def _refusals(operation: Json) -> str:
 
 
 def _table(title: str, heads: list[str], rows: list[list[str]]) -> str:
+    """Return a table without its last column where that says nothing."""
     if not rows:
         return ""
+    if not any(row[-1] for row in rows):
+        heads, rows = heads[:-1], [row[:-1] for row in rows]
     lines = [heads, ["---"] * len(heads), *rows]
     return f"**{title}**\n\n" + "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
 

@@ -38,13 +38,18 @@ GUIDES = sorted((DOCS / "guides").glob("*.md"))
 BLOCK = re.compile(r'^( *)```(\w+)(?: title="([^"]+)")?\n(.*?)^\1```$', re.MULTILINE | re.DOTALL)
 SHELL, ANSWER, SERVER, SERVICE = "sh", "Answer", "Serve it, in the background", "Terminal 1"
 EMAIL, PASSWORD = "ada@example.com", "seven green bicycles"
-# Next.js serves the route handlers of `app`; it is not installed for this.
+# Next.js serves the route handlers of `app`, and notices new ones; it is not installed for this.
 NEXT = """
 import { createServer } from "node:http";
-import { GET } from "./app/report/route.ts";
 createServer(async (request, response) => {
-  const answer = await GET(new Request(`http://here${request.url}`, { headers: request.headers }));
-  response.writeHead(answer.status).end(await answer.text());
+  const call = request.url.split("/api/")[1];
+  const route = await import(call ? "./app/api/[call]/route.ts" : "./app/report/route.ts");
+  const { method, headers } = request;
+  const body = method === "GET" ? {} : { body: await Array.fromAsync(request).then(Buffer.concat) };
+  const answer = await route[method](new Request(`http://here${request.url}`, { method, headers, ...body }), {
+    params: Promise.resolve({ call }),
+  });
+  response.writeHead(answer.status, [...answer.headers].flat()).end(await answer.text());
 }).listen(9000, "127.0.0.1");
 """
 STAND_INS = {"app/report/route.ts": ("next.mjs", NEXT, "node next.mjs")}
@@ -292,6 +297,23 @@ def test_every_guide_is_followed_and_every_answer_has_a_question() -> None:
     for name, page in found.items():
         for before, block in pairwise(page):
             assert block.title != ANSWER or (before.language == SHELL and before.title == ""), name
+
+
+@pytest.mark.parametrize(
+    ("guide", "file", "last"),
+    [
+        ("express.md", "app.js", "app.listen"),
+        ("fastapi.md", "app.py", "return"),
+        ("selling.md", "app.py", "return"),
+        ("webhooks.md", "events.ts", "}"),
+    ],
+)
+def test_lines_beside_those_of_others_are_counted(guide: str, file: str, last: str) -> None:
+    """The page counts what is neither blank nor a comment, up to the first line that begins as `last` does."""
+    (text,) = [block.text for block in blocks(DOCS / "guides" / guide) if block.title == file]
+    lines = [line for line in text.splitlines() if line.strip() and not line.strip().startswith(("#", "//"))]
+    end = next(number for number, line in enumerate(lines, 1) if line.removeprefix("    ").startswith(last))
+    assert f"| {end} ([guide]({guide}" in (DOCS / "guides" / "compared.md").read_text()
 
 
 def test_the_typescript_of_the_guides_compiles(packed: Path, tmp_path: Path) -> None:
