@@ -192,7 +192,7 @@ class Endpoint(APIView):
 
     @classmethod
     def is_sensitive(cls, method: str | None) -> bool:
-        """Tell whether a request with this method needs a recent sign-in."""
+        """Return whether a request with this method needs a recent sign-in."""
         wanted = cls.needs_recent_sign_in
         return wanted if isinstance(wanted, bool) else ("GET" if method == "HEAD" else method) in wanted
 

@@ -116,7 +116,7 @@ def _policy(request: HttpRequest, content_type: str) -> str:
 
 
 def _fits(request: HttpRequest, limit: int) -> bool:
-    """Tell whether the body is within the limit; one of unknown length (chunked) is read no further than that."""
+    """Return whether the body is within the limit; one of unknown length (chunked) is read no further than that."""
     declared = request.META.get("CONTENT_LENGTH")
     if declared:
         return not declared.isdecimal() or int(declared) <= limit

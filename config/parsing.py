@@ -225,7 +225,7 @@ class FixedNegotiation(BaseContentNegotiation):
 
 
 def _is_coded(request: Any) -> bool:
-    """Tell whether there is a body, and its sender says that it is compressed."""
+    """Return whether there is a body, and its sender says that it is compressed."""
     codings = {coding.strip().lower() for coding in request.META["HTTP_CONTENT_ENCODING"].split(",")}
     return bool(codings - {"", "identity"} and request._request.body)  # noqa: SLF001 - as below
 

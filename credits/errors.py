@@ -102,6 +102,6 @@ class TransactionNotRefundable(Problem):
 
 
 def explained(problem: Problem) -> str:
-    """Word a refusal for people at a page or a terminal: its sentence, and the numbers that go with it."""
+    """Describe a refusal to someone on a page or at a terminal: its detail, followed by its numbers."""
     extra = ", ".join(f"{name} {value}" for name, value in problem.extra.items())
     return f"{problem.detail} ({extra})" if extra else str(problem.detail)

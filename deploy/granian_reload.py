@@ -121,7 +121,7 @@ def _listens(file: int) -> bool:
             return False
         with socket.socket(fileno=os.dup(file)) as one:
             return bool(one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
-    except OSError:  # closed meanwhile, or a socket that cannot listen
+    except OSError:  # closed since then, or a socket that cannot listen
         return False
 
 

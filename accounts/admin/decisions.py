@@ -41,7 +41,7 @@ class DecisionPages:
         raise NotImplementedError
 
     def is_open(self, asked: Any) -> bool:
-        """Tell whether there is something left to decide, or to go on with."""
+        """Return whether there is something left to decide, or to go on with."""
         return bool(asked.decision == Decision.PENDING)
 
     def decision_context(self, asked: Any) -> dict[str, Any]:

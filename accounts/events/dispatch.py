@@ -1,4 +1,4 @@
-"""Events for neighbour services, by webhook: at least once, and each user's in their order.
+"""Events for other services, by webhook: at least once, and each user's in their order.
 
 Rows are the truth. An event is written in the transaction of its cause (accounts/events/feed.py); here, after its
 commit, it gets a place in the feed and a delivery row for each subscription that wants it. One process at a time does
@@ -282,7 +282,7 @@ def _note(delivery: EventDelivery, outcome: Outcome) -> None:
 
 
 def _something_to_do() -> bool:
-    """Tell whether a run would find work: something due with a receiver that is awake, or an event not handed out
+    """Return whether a run would find work: something due with a receiver that is awake, or an event not handed out
     yet.
     """
     awake = Q(subscription__rests_until=None) | Q(subscription__rests_until__lte=Now())

@@ -1,4 +1,4 @@
-"""Events for neighbour services: written where they happen, read as a feed in the order of their commits.
+"""Events for other services: written where they happen, read as a feed in the order of their commits.
 
 An event's id is given before its transaction commits, so ids may become visible out of order. Positions are given to
 events that are already committed, under one lock: a feed by position never skips a late commit.

@@ -1,6 +1,6 @@
 """Adding and removing second factors: each change under the user's row, audited and mailed in its own transaction.
 
-Each raises SessionRevoked where its session has ended meanwhile.
+Each raises SessionRevoked where its session has ended.
 """
 
 from typing import Any, NamedTuple

@@ -92,7 +92,7 @@ def cancel(*, user_id: UUID, actor: str, reason: str = "") -> None:
 
 
 def apply_due() -> int:
-    """Keeps what was promised, each in a transaction of its own. How many it were."""
+    """Carry out the removals that are due, each in a transaction of its own. Return how many were carried out."""
     due = FactorReset.objects.due().order_by("applies_at")
     return sum(_apply(user_id) for user_id in list(due.values_list("user", flat=True)[:100]))
 

@@ -79,8 +79,8 @@ def _shown_to(user: User, session_id: UUID | None) -> QuerySet[TOTPEnrolment]:
 
 
 def confirm_totp(user: User, code: str, *, session_id: UUID | None) -> bool:
-    """Tell whether the code fits the secret last shown to this session. If so, the app is a factor and the code is used
-    up.
+    """Return whether the code fits the secret last shown to this session. If so, the app is a factor
+    and the code is used up.
 
     Called with the user's row held.
     """

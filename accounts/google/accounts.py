@@ -92,7 +92,7 @@ def _add(user: User, identity: Identity, *, at: datetime | Now) -> None:
 def link(session: Session, identity: Identity, *, client: Client) -> None:
     """The Google account opens the account of the session from now on. The same one again changes nothing.
 
-    Raises GoogleAccountTaken, GoogleAlreadyLinked; SessionRevoked where the session has ended meanwhile.
+    Raises GoogleAccountTaken, GoogleAlreadyLinked; SessionRevoked where the session has ended.
     """
     user = sessions.hold_user(session)
     account = _rows().filter(uid=identity.subject).first()
@@ -133,7 +133,7 @@ def is_linked(user: User) -> bool:
 
 
 def is_of(user: User, identity: Identity) -> bool:
-    """Tell whether it is the Google account that opens this one."""
+    """Return whether it is the Google account that opens this one."""
     return bool(_rows().filter(user=user, uid=identity.subject).exists())
 
 

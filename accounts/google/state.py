@@ -83,7 +83,7 @@ def digest_of(binding: str) -> str:
 
 
 def is_binding(text: str) -> bool:
-    """Tell whether it may be one of ours: a cookie can hold anything, including line breaks."""
+    """Return whether it may be one of ours: a cookie can hold anything, including line breaks."""
     return _BINDING.fullmatch(text) is not None
 
 

@@ -38,9 +38,9 @@ Result = TypeVar("Result")
 
 
 def request(session: Session, *, new_email: str, client: Client) -> None:
-    """Asks for another address. Raises ValidationFailed, RateLimited.
+    """Begin a change to another address. Raise ValidationFailed, RateLimited.
 
-    The same rows whoever has the new address; the worker finds out whom to write to.
+    The rows are the same whether the new address is taken or not; the worker finds out whom to write to.
     """
     user = session.user
     throttles.take(throttles.hit("change_email", str(user.pk)))
@@ -61,7 +61,7 @@ def request(session: Session, *, new_email: str, client: Client) -> None:
 def confirm(text: str, *, client: Client) -> User:
     """Makes the new address the account's, by the link mailed to it, and ends every session.
 
-    Raises TokenInvalid (also when the session that asked has ended, or the address was taken meanwhile), RateLimited.
+    Raises TokenInvalid (also when the session that asked has ended, or the address was taken since), RateLimited.
     """
     throttles.take(*throttles.from_network("confirm_email_change", client.limited_ip))
     token_id = _token_id(text, Purpose.CHANGE_EMAIL)

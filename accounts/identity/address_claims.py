@@ -18,7 +18,7 @@ UNDO_LIFETIME = tokens.LIFETIMES[Purpose.UNDO_EMAIL]
 
 
 def is_reserved(email: str, *, other_than: UUID | None = None) -> bool:
-    """Tell whether somebody else may still take this address back."""
+    """Return whether somebody else may still take this address back."""
     reserved = AddressChange.objects.filter(
         old_email=email,
         confirmed_at__isnull=False,

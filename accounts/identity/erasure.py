@@ -29,7 +29,7 @@ AT_ONCE = 100
 
 
 def erase_due() -> int:
-    """Erases up to AT_ONCE users whose grace is over, each in a transaction of its own. How many it were.
+    """Erase up to AT_ONCE users whose grace is over, each in a transaction of its own. Return how many were erased.
 
     One who cannot be erased holds up nobody else.
     """
@@ -50,7 +50,7 @@ def _erased(user_id: UUID) -> bool:
 
 @transaction.atomic
 def erase(user_id: UUID, *, wait: bool = False) -> bool:
-    """Erases one user whose grace is over; False where they have signed in again meanwhile.
+    """Erases one user whose grace is over; False where they have signed in again.
 
     With `wait` it is put off, and False, while something of theirs is not over: credits on hold may still be captured.
     """

@@ -128,7 +128,7 @@ def is_alive(change: AddressChange, user: User) -> bool:
 
 
 def is_taken(change: AddressChange) -> bool:
-    """Tell whether the new address is somebody else's: confirmed, or still reserved for a former owner."""
+    """Return whether the new address is somebody else's: confirmed, or still reserved for a former owner."""
     holders = User.objects.filter(email=change.new_email, email_verified_at__isnull=False)
     return holders.exclude(pk=change.user_id).exists() or address_claims.is_reserved(
         change.new_email, other_than=change.user_id

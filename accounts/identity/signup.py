@@ -106,7 +106,7 @@ def _store(wanted: Registration, client: Client, *, is_last: bool) -> None:
 
 
 def _holder(wanted: Registration, new_id: UUID) -> User:
-    """The user row of the address, ours if there was none; locked, so that no confirmation happens meanwhile."""
+    """The user row of the address, ours if there was none; locked, so that nothing is confirmed until this ends."""
     row = User(
         id=new_id,
         email=wanted.email,
@@ -179,7 +179,7 @@ def _confirm(token_id: UUID, client: Client) -> User:
 
 
 def _is_contested(registration: PendingRegistration | None, waiting: list[PendingRegistration]) -> bool:
-    """Tell whether somebody other than the one who now confirms may know the account's password.
+    """Return whether somebody other than the one who now confirms may know the account's password.
 
     Who registers again with the same password (a double click, an answer that was lost) is not: their hashes are equal.
     """

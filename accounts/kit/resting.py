@@ -23,7 +23,7 @@ class Rest:
         self._until = 0.0  # while it does not rest
 
     def is_over(self) -> bool:
-        """Tell whether this caller may ask the server."""
+        """Return whether this caller may ask the server."""
         until = self._until
         if not until:
             return True

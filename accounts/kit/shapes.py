@@ -48,7 +48,7 @@ _CODES = (
 
 
 def is_shallow(value: Any, *, levels: int) -> bool:
-    """Tell whether lists and objects are nested no deeper; level by level, so that a large flat list costs little."""
+    """Return whether lists and objects are nested no deeper; level by level, so that a large flat list costs little."""
     level = [value]
     for _ in range(levels):
         containers = (item for item in level if isinstance(item, (dict, list)))

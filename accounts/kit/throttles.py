@@ -255,7 +255,7 @@ def _take_in_postgresql(hits: Sequence[Hit]) -> Taken:
 
 @cache
 def _redis() -> Any:
-    """One retry on a connection that was closed meanwhile; none on silence."""
+    """Retry once on a connection that has been closed, and not at all on silence."""
     import redis
     from redis.backoff import NoBackoff
     from redis.retry import Retry

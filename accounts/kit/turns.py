@@ -55,7 +55,7 @@ _decoder = msgspec.json.Decoder(list[Ticket])
 class Turns:
     """So many at once on this machine, so many that wait, each for so many seconds.
 
-    Work is done by threads of a lower priority, so that it takes no processor from whoever answers meanwhile.
+    Work is done by threads of a lower priority, so that it takes no processor time from those that answer requests.
     """
 
     def __init__(

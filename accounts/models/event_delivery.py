@@ -12,10 +12,10 @@ from accounts.models.outbox import ServiceEvent
 
 
 class EventSubscription(models.Model):
-    """A neighbour service's address, and the events it wants.
+    """The address of another service, and the events it wants.
 
     `position` is its place in the feed: events up to it have a delivery row where they are wanted. While it is not
-    enabled it stays where it is, so that what happens meanwhile is sent afterwards.
+    enabled it stays where it is, so that what happens until then is sent afterwards.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

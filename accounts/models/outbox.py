@@ -59,7 +59,7 @@ class OutboxMessage(Queued):
 
 
 class ServiceEvent(models.Model):
-    """Something that neighbour services want to know, written in the transaction in which it happened.
+    """Something that other services want to know, written in the transaction in which it happened.
 
     `position` is its place in the feed. It is given after the commit, by one hand at a time
     (accounts/events/feed.py), so a reader who has seen a position has seen all before it, however late their

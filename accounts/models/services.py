@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 
 
 class Service(models.Model):
-    """A named neighbour service. Names are never reused: history and idempotency keys belong to the name."""
+    """A named service of yours. Names are never reused: history and idempotency keys belong to the name."""
 
     RESERVED = frozenset({"billing", "admin", "system"})
 

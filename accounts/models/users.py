@@ -190,7 +190,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @cached_property
     def mfa_enabled(self) -> bool:
-        """Tell whether there is a second factor. The statement that reads a session has the answer already."""
+        """Return whether there is a second factor. The statement that reads a session has the answer already."""
         found: bool = self.authenticator_set.exists()  # type: ignore[attr-defined]  # allauth's
         return found
 

@@ -90,7 +90,7 @@ def _is_common(text: str) -> bool:
 
 
 def _is_similar(text: str, known: tuple[str, ...]) -> bool:
-    """Tell whether little is left of it without the known words: a name inside a long phrase is fine."""
+    """Return whether little is left of it without the known words: a name inside a long phrase is fine."""
     plain = _plain(text)
     words = {word for term in known for word in _words(term) if len(word) >= _SHORTEST_KNOWN_WORD}
     rest = plain

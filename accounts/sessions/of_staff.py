@@ -57,7 +57,7 @@ def stored_key(key: str) -> str:
 
 
 def open_row(user: User, *, methods: list[str], client: Client) -> UUID | None:
-    """Sign in a member of staff; return the id of their session, or None if the account has changed meanwhile."""
+    """Sign in a member of staff; return the id of their session, or None if the account has changed since."""
     session = lineage.open_at(Session.Door.ADMIN, user, methods=methods, client=client, detail=LISTENER)
     return None if session is None else session.pk
 

@@ -1,7 +1,7 @@
 """Reading a session: the one statement of an authenticated request, which sessions are live, and holding one that is.
 
 What changes the ways into an account happens while the session that asked still lives, or not at all. A request that
-was let in may take seconds, to ask Google say. What ends its session meanwhile (an undo, a new password, a sign-out
+was let in may take seconds, to ask Google say. What ends its session in that time (an undo, a new password, a sign-out
 everywhere) also takes back what a thief has added, and must not be overtaken by it.
 """
 

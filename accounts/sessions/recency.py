@@ -12,7 +12,7 @@ from accounts.models import Session
 
 
 def require_recent(session: Session) -> None:
-    """Raise ReauthenticationRequired. A factor that was added elsewhere meanwhile is asked for at once."""
+    """Raise ReauthenticationRequired. A factor that was added elsewhere since then is asked for at once."""
     lacks_factor = session.user.mfa_enabled and Session.MFA not in methods_of(session)
     if lacks_factor or not _is_recent(session):
         raise ReauthenticationRequired(methods=hooks.proofs(session.user))

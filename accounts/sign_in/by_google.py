@@ -36,7 +36,7 @@ NOT_A_CHALLENGE = ("code_challenge", "invalid", "Send the SHA-256 of the verifie
 
 
 class Beginning(NamedTuple):
-    """Where the browser must go, and the secret that its cookie keeps meanwhile."""
+    """Return where the browser must go, and the secret that its cookie keeps until it comes back."""
 
     authorization_url: str
     binding: str
@@ -192,12 +192,12 @@ def identify(raw: str) -> Identity:
 
 
 def is_linked(user: User) -> bool:
-    """Tell whether users can prove by Google who they are."""
+    """Return whether users can prove by Google who they are."""
     return bool(settings.GOOGLE_CLIENT_IDS) and accounts.is_linked(user)
 
 
 def proves(user: User, raw: str) -> bool:
-    """Tell whether the ID token is that of the Google account that opens this one, from somebody who is there now.
+    """Return whether the ID token is that of the Google account that opens this one, from somebody who is there now.
 
     That Google gave it a moment ago only says that a browser is signed in there: where the token says when its user was
     asked (`auth_time`, on request), that must be recent. Raises GoogleUnavailable.

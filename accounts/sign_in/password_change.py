@@ -51,7 +51,7 @@ def _store(session: Session, password: str, client: Client) -> None:
     """A sign-in with the old password that is under way has opened its session, or finds the password changed."""
     user = session.user
     if not User.objects.as_judged(user).update(password=password):
-        raise ServiceUnavailable  # changed meanwhile; a repeat is judged anew
+        raise ServiceUnavailable  # changed by another request; a repeat is judged again
     sessions.end_others(session, reason=sessions.EndReason.PASSWORD)
     tokens.void_all(user_id=user.pk)
     event = audit.record(Event.PASSWORD_CHANGED, user_id=user.pk, session_id=session.pk, client=client)

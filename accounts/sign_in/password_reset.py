@@ -1,7 +1,7 @@
 """A new password for who owns the mailbox, by a mailed link. It also proves the address.
 
 A reset is how a victim takes an account back: every session ends, every other link is void, and, where the address was
-proved only lately, so are the ways in that somebody else may have added meanwhile.
+proved only lately, so are the ways in that someone else may have added since then.
 """
 
 from datetime import datetime, timedelta

@@ -147,7 +147,7 @@ def _take_away(user: User, kept: dict[str, Any] | None) -> bool:
 
 
 def _is_known(row: dict[str, Any], types: Iterable[Event]) -> bool:
-    """Tell whether the backup was made after it."""
+    """Return whether the backup was made after it."""
     since = AuditEvent.objects.filter(user_id=row["user"], type__in=types)
     return since.filter(created_at__gte=datetime.fromisoformat(row["at"])).exists()
 

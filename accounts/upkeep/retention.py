@@ -83,7 +83,7 @@ def rules() -> dict[str, Rule]:
 def _purge_chunk(rows: Rows) -> int:
     chosen = list(rows.order_by("pk").values_list("pk", flat=True)[:CHUNK])
     if chosen:
-        still = rows.filter(pk__in=chosen)  # judged again: what has changed meanwhile stays
+        still = rows.filter(pk__in=chosen)  # judged again: what has changed since then stays
         if rows.model is User:
             _part_with(list(still.select_for_update(of=("self",)).values_list("pk", flat=True)))
         still.delete()
@@ -91,7 +91,7 @@ def _purge_chunk(rows: Rows) -> int:
 
 
 def _part_with(user_ids: Sequence[UUID]) -> None:
-    """Tell the neighbours, who were told that these users exist."""
+    """Tell other services, which were told that these users exist."""
     hooks.purged(user_ids)
     events.emit_all([ServiceEvent(type="user.deleted", user_id=user_id) for user_id in user_ids])
 

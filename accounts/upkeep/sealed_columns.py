@@ -59,7 +59,7 @@ def keys_in_use(column: SealedColumn) -> Counter[str]:
 
 
 def reencrypt(column: SealedColumn, *, on_row: Callable[[], None] = lambda: None) -> Outcome:
-    """Each row by one conditional UPDATE: a value that is written meanwhile wins, under the first key anyway."""
+    """Each row by one conditional UPDATE: a value that is written at the same time wins, under the first key anyway."""
     resealed, unreadable = 0, []
     for row in column.rows():
         value = getattr(row, column.column)

@@ -42,7 +42,7 @@ REFUSALS = {
 
 
 def is_form(request: Request) -> bool:
-    """Tell whether the request came from one of our pages, and is answered with a page."""
+    """Return whether the request came from one of our pages, and is answered with a page."""
     return bool(request.content_type.partition(";")[0].strip().lower() == FORM)
 
 

@@ -136,7 +136,7 @@ def _take_over(payment: Payment, snapshot: Snapshot) -> None:
 
 
 def _sum_up(payment: Payment, rows: list[PaymentLine]) -> None:
-    """Give the payment what its main line has: the one that gives most, or else the first that is known."""
+    """Copy to the payment what its main line has: the line that gives most credits, or else the first known one."""
     known = [row for row in rows if row.kind != PaymentLine.Kind.OPEN]
     if not known:
         payment.kind = Payment.Kind.OPEN if rows else Payment.Kind.PRORATION

@@ -233,7 +233,7 @@ def period_of(lines: list[Object]) -> tuple[int, int]:
 
 
 def is_trial(subscription: Object, lines: list[Object]) -> bool:
-    """Tell if these lines are for a period that begins in the subscription's trial: it may have been ended since."""
+    """Return whether these lines are for a period that begins in the subscription's trial, even if that has ended."""
     start, end = subscription.get("trial_start"), subscription.get("trial_end")
     first, _ = period_of(lines)
     return bool(start and end and first and start <= first < end)

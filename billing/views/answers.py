@@ -60,8 +60,8 @@ class PaymentMethodAnswer(msgspec.Struct, kw_only=True):
 
 
 class SubscriptionAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """`plan` is the plan last paid for, `status` is Stripe's. With `client_secret` the user must confirm a payment (3-D
-    Secure).
+    """`plan` is the plan last paid for; `status` is Stripe's. If there is a `client_secret`, the user must
+    confirm a payment (3-D Secure).
     """
 
     id: str

@@ -261,7 +261,7 @@ REFUND_APPROVAL_LIMIT = integer("REFUND_APPROVAL_LIMIT")
 DEFAULT_FROM_EMAIL = sender("MAIL_FROM")
 EMAIL_TIMEOUT = 10
 
-# ---------------------------------------------------------------- events for neighbour services
+# ---------------------------------------------------------------- events for other services
 EVENT_WEBHOOK_HOSTS = webhook_hosts("EVENT_WEBHOOK_HOSTS")
 EVENT_WEBHOOK_PLAIN_HTTP = False  # to loopback addresses, in development and tests
 # Seconds before each repeat of a delivery that failed; after the last one it is a dead letter. 16 hours in all.

@@ -440,7 +440,7 @@ def permissions_by_role(variable: str) -> dict[str, list[str]]:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches what listens there: a loopback address or a Unix socket."""
+    """Return whether only this machine reaches what listens there: a loopback address or a Unix socket."""
     if host == "localhost" or host.startswith("unix:"):
         return True
     try:

@@ -1,4 +1,4 @@
-"""Tell whether the ledger is distributed over several servers (credits/distribution.py).
+"""Return whether the ledger is distributed over several servers (credits/distribution.py).
 
 What takes many holders at once on one server is then split by holder.
 """

@@ -1,7 +1,8 @@
 """Put the partitions in the place of the table, and drop it: in one short transaction, in which no write is lost.
 
-A session that wants the table meanwhile waits for the lock, and then finds the new one by the same name; statements
-that were prepared are planned again. Where the lock is not free soon, everybody goes on first, and it is tried again.
+A session that wants the table while they are switched waits for the lock, and then finds the new one by the same name;
+statements that were prepared are planned again. Where the lock is not free soon, everybody goes on first, and it is
+tried again.
 """
 
 import time

@@ -17,7 +17,7 @@ NAMES = re.compile(r'\bholder_id"?\s*(?:=|IN\b)|USING \([^)]*\bholder_id\b')
 
 
 def carries_holder(sql: str) -> bool:
-    """Tell whether a statement names the holder as often as it looks into one of the tables."""
+    """Return whether a statement names the holder as often as it looks into one of the tables."""
     return len(LOOKS.findall(sql)) <= len(NAMES.findall(sql))
 
 

@@ -35,7 +35,7 @@ LIVES = st.sampled_from([5, 10, 20, 60])
 
 
 def refused(operation):
-    """Tell whether the operation was refused."""
+    """Return whether the operation was refused."""
     try:
         operation()
     except (Problem, Refused):

@@ -310,7 +310,7 @@ def _matches(row: CreditTransaction, query: Any) -> bool:
 
 
 def _prefers_csv(request: ServiceRequest) -> bool:
-    """Tell whether `Accept` names CSV before JSON. Parameters such as a charset count for nothing."""
+    """Return whether `Accept` names CSV before JSON. Parameters such as a charset count for nothing."""
     ranges = (f"{one.main_type}/{one.sub_type}" for one in request.accepted_types)
     known = {"text/csv", "text/*", "application/json", "application/*", "*/*"}
     return next((one for one in ranges if one in known), "").startswith("text/")

@@ -123,7 +123,7 @@ class Browser:
     # ------------------------------------------------------------ the protocol
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """One command and its result. What happens meanwhile is read, and complaints are kept."""
+        """One command and its result. What happens until then is read, and complaints are kept."""
         self._number += 1
         message: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
         if self._session is not None:

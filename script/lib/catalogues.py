@@ -88,7 +88,7 @@ def faults(language: str) -> Iterator[Fault]:
 
 
 def is_up_to_date(language: str) -> bool:
-    """Tell whether both files are what this program would write."""
+    """Return whether both files are what this program would write."""
     fresh, path = updated(language, messages()), po_file(language)
     compiled = path.with_suffix(".mo")
     return (

@@ -19,6 +19,6 @@ _PATTERNS = {name: re.compile(pattern) for name, pattern in _NOISE.items()}
 
 
 def is_noise(name: str, line: str) -> bool:
-    """Tell whether the child of this name writes this line whenever all is well."""
+    """Return whether the child of this name writes this line whenever all is well."""
     pattern = _PATTERNS.get(name)
     return bool(pattern and pattern.match(line))

@@ -75,7 +75,7 @@ def run_as(account: Account | None, argv: Sequence[str | Path]) -> subprocess.Co
 
 
 def may_use(directory: Path, account: Account) -> bool:
-    """Tell whether that user can work in a directory of its own below this one (the way there may be closed)."""
+    """Return whether that user can work in a directory of its own below this one (the way there may be closed)."""
     probe = Path(tempfile.mkdtemp(prefix=".probe-", dir=directory))
     try:
         os.chown(probe, account.uid, account.gid)

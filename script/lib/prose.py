@@ -152,7 +152,7 @@ def _in_module(path: Path, area: str) -> Iterator[tuple[str, int, str]]:
 
 
 def _is_shown(node: ast.AST, path: Path) -> bool:
-    """Tell whether the OpenAPI documents show its docstring: that of a view's method."""
+    """Return whether the OpenAPI documents show its docstring: that of a view's method."""
     return isinstance(node, ast.FunctionDef) and node.name in METHODS and "views" in path.parts
 
 

@@ -1,4 +1,4 @@
-"""Tells whether a database that was migrated once is still up to date with the code, without asking Django."""
+"""Return whether a database that was migrated once is still up to date with the code, without asking Django."""
 
 import hashlib
 import os

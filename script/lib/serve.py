@@ -234,7 +234,7 @@ def application_process(instance: Instance, name: str, environment: Mapping[str,
 
 
 def answers_at(port: int) -> Callable[[], bool]:
-    """Tell whether the listener on this port says that it and its stores are ready."""
+    """Return whether the listener on this port says that it and its stores are ready."""
 
     def check() -> bool:
         try:

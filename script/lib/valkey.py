@@ -37,7 +37,7 @@ class Valkey:
         )
 
     def answers(self) -> bool:
-        """Tell whether it serves: while it reads its log back in it answers -LOADING."""
+        """Return whether it serves: while it reads its log back in it answers -LOADING."""
         try:
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.settimeout(1)

@@ -1,4 +1,4 @@
-"""Webhooks of neighbour services, from the command line."""
+"""Webhooks of other services, from the command line."""
 
 from typing import Any
 

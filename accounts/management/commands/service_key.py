@@ -1,4 +1,4 @@
-"""The keys with which neighbour services call the internal listener, from the command line."""
+"""The keys with which other services call the internal listener, from the command line."""
 
 from collections.abc import Iterator
 from datetime import datetime
