@@ -188,11 +188,6 @@ class TestService:
             assert service("use", user=buyer) == {"name": "UnexpectedAnswer"}
         assert elsewhere.seen == []
 
-    def test_a_worker_that_knows_no_cookies_is_not_told_to_send_none(
-        self, service: Program, buyer: str
-    ) -> None:
-        assert service("inAWorker", user=buyer, patience=0)["answered"]["balance_after"] == 70
-
     def test_a_batch_and_a_list(self, service: Program, proxy: LossyProxy, buyer: str) -> None:
         proxy.plan = [LOST]
         assert [one["status"] for one in service("batch", user=buyer)] == [201, 402]

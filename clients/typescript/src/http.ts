@@ -53,7 +53,7 @@ async function attempt(what: Call, settings: Patience): Promise<Response | Error
       method: what.method,
       headers,
       body,
-      ...noCookies(),
+      credentials: "omit",
       redirect: "manual", // keys, tokens and passwords are for this address alone
       signal: AbortSignal.timeout(settings.timeout ?? LONGEST_ANSWER),
     });
@@ -63,11 +63,6 @@ async function attempt(what: Call, settings: Patience): Promise<Response | Error
     if (error instanceof Error) return error;
     throw error;
   }
-}
-
-/** Cloudflare's workers keep no cookies, and throw where they are told to send none. */
-function noCookies(): RequestInit {
-  return "credentials" in Request.prototype ? { credentials: "omit" } : {};
 }
 
 async function pauseAfter(answer: Response, what: Call, pause: number): Promise<number | null> {

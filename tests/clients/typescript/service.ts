@@ -27,15 +27,6 @@ const commands: Record<string, () => Promise<unknown>> = {
   use: () => refusal(() => auth.credits.use({ user_id: user, amount: 30 })),
   bigInt: () => refusal(() => auth.credits.use({ user_id: user, amount: 30n as unknown as number })),
   misaddressed: () => refusal(async () => createServiceClient({ url: "localhost:8001", apiKey: key })),
-  async inAWorker() {
-    Reflect.deleteProperty(Request.prototype, "credentials");
-    const strict: typeof fetch = (input, init) => {
-      if (init && "credentials" in init) throw new Error("The 'credentials' field on 'RequestInitializerDict' is not implemented.");
-      return fetch(input, init);
-    };
-    const there = createServiceClient({ url, apiKey: key, fetch: strict, patience });
-    return refusal(() => there.credits.use({ user_id: user, amount: 30 }));
-  },
   tooMuch: () => refusal(() => auth.credits.use({ user_id: user, amount: 1000 })),
   batch: () => auth.credits.batch([
     { op: "use", user_id: user, amount: 10 },

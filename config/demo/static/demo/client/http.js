@@ -35,7 +35,7 @@ async function attempt(what, settings) {
             method: what.method,
             headers,
             body,
-            ...noCookies(),
+            credentials: "omit",
             redirect: "manual", // keys, tokens and passwords are for this address alone
             signal: AbortSignal.timeout(settings.timeout ?? LONGEST_ANSWER),
         });
@@ -48,10 +48,6 @@ async function attempt(what, settings) {
             return error;
         throw error;
     }
-}
-/** Cloudflare's workers keep no cookies, and throw where they are told to send none. */
-function noCookies() {
-    return "credentials" in Request.prototype ? { credentials: "omit" } : {};
 }
 async function pauseAfter(answer, what, pause) {
     const repeated = answer.status === 503 ||
