@@ -113,9 +113,7 @@ class EnrolmentCodeWrong(Problem):
 class EnrolmentOver(EnrolmentCodeWrong):
     """No code can be right: the secret has expired, or was shown to another session."""
 
-    default_detail = (
-        "This session has no app to confirm, or no longer. Start again to get a new secret."
-    )
+    default_detail = "This session has no app to confirm, or no longer. Start again to get a new secret."
 
 
 class MFAInvalidCode(Unauthenticated):

@@ -53,7 +53,7 @@ def _as_people_read_it(newest: QuerySet[User], term: str) -> list[uuid.UUID]:
         parts__contains=mark, email__contains=A_LABEL
     )
     rows = spelled_otherwise.values_list("pk", "email")[:MOST_SPELLED]
-    return [pk for pk, email in rows if term.casefold() in email_address.shown(email).casefold()]
+    return [pk for pk, email in rows if term.casefold() in email_address.shown(str(email)).casefold()]
 
 
 def _with_part(newest: QuerySet[User], term: str) -> list[uuid.UUID]:

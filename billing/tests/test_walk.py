@@ -382,8 +382,8 @@ class Business(RuleBasedStateMachine):
             posted[row.refund_of if row.type == TransactionType.CHARGEBACK else row.pk] += row.amount
         lines = PaymentLine.objects.exclude(granted_by=None)
         payments = Counter[str]()
-        for row in lines:
-            payments[row.payment_id] += posted[row.granted_by]
+        for line in lines:
+            payments[line.payment_id] += posted[line.granted_by]
         return payments
 
     def converged(self):

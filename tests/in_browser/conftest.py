@@ -51,7 +51,7 @@ SCRIPT = "<script>alert(1)</script>"
 
 
 class Handler(WSGIRequestHandler):
-    disable_nagle_algorithm = True  # an answer is written in pieces, and each would wait for Chromium's late ACK
+    disable_nagle_algorithm = True  # the pieces of an answer would wait for late ACKs
 
     def log_message(self, *args: Any) -> None:
         pass
