@@ -135,7 +135,7 @@ def confirm_by_link(text: str, *, client: Client) -> User:
 
 
 def confirm_by_code(*, email: str, code: str, client: Client) -> User:
-    """The same with the code that the mail shows: 15 minutes, a hundred tries, and a few of each network."""
+    """The same with the code that the mail shows: 15 minutes, five tries."""
     address = email_address.normalize(email)
     throttles.take(
         *throttles.from_network("verify_email", client.limited_ip),

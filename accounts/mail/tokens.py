@@ -30,13 +30,9 @@ LIFETIMES = {
 }
 CODE_LIFETIMES = {Purpose.VERIFY: settings.EMAIL_CODE_LIFETIME}
 NO_CODE = timedelta(0)  # expired as it is made
-CODE_TRIES = 100  # wherever they come from (NIST SP 800-63B-4, 3.2.2); a network has LIMIT_MAIL_CODES
+CODE_TRIES = 5
 CODE_LENGTH = 8
 CODE_ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"  # 20 letters: no vowels, so no words
-
-# What anyone can ask for, of any mailbox. These rights stand side by side, so that nobody who asks once more voids the
-# link that the mailbox's owner is about to use, and mails that arrive in another order all work.
-ASKED_FOR_BY_ANYONE = frozenset({Purpose.VERIFY, Purpose.RESET})
 
 # What a link may be used for: what its purpose says, or, in the mail about a registration, to refuse that one.
 LINK = "link"
@@ -64,13 +60,14 @@ def issue(
     registration: PendingRegistration | None = None,
     change: AddressChange | None = None,
 ) -> MailToken:
-    """A new right. Where strangers cannot ask for it the newest wins: older ones for the same purpose and the same
-    change are void.
+    """A new right. The newest wins: older ones for the same purpose and the same registration or change are void.
 
-    Registrations of one address stand side by side, and so do the rights to undo several changes of one address.
+    Registrations of one address stand side by side, and so do their links: a stranger's voids nobody else's. So do the
+    rights to undo several changes of one address.
     """
-    if purpose not in ASKED_FOR_BY_ANYONE:
-        MailToken.objects.filter(user_id=user_id, purpose=purpose, change=change).void()
+    MailToken.objects.filter(
+        user_id=user_id, purpose=purpose, registration=registration, change=change
+    ).void()
     return MailToken.objects.create(
         user_id=user_id,
         purpose=purpose,
@@ -107,7 +104,7 @@ def link_token(token: MailToken, *, use: str = LINK) -> str:
 
 
 def code(token: MailToken) -> str:
-    """Return what the mail shows for typing: 20^8 possibilities, a hundred tries."""
+    """Return what the mail shows for typing: 20^8 possibilities, 5 tries."""
     return _code(settings.MAIL_TOKEN_KEYS[0], token.purpose, token.pk)
 
 

@@ -350,7 +350,7 @@ export interface VerifyEmailBody {
   /** From the link. Send it, or `email` and `code`. */
   token?: string | null;
   email?: string | null;
-  /** 8 letters, valid for 15 minutes and 100 tries. */
+  /** 8 letters, valid for 15 minutes and 5 tries. */
   code?: string | null;
 }
 
