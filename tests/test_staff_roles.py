@@ -10,6 +10,7 @@ from django.contrib.auth.models import Group
 from django.core.management import call_command
 
 from accounts.models import AuditEvent, FactorReset, OutboxMessage, Session, User
+from accounts.tests.conftest import deliver_mails
 from accounts.upkeep import staff_roles
 from billing.models import BillingAccount, InboxEvent, Payment, Plan, StrangerPayment
 from credits import ledger
@@ -340,6 +341,16 @@ class TestActions:
             ("password_reset_requested", "bob@example.com"),
         }
         assert AuditEvent.objects.filter(type="mail_ordered", user=bob).count() == 2
+
+    def test_strangers_use_up_nothing_of_what_staff_order(self, of_role, make_user, public) -> None:
+        make_user("bob@example.com")
+        for number in range(6):
+            body = {"email": "bob@example.com"}
+            public.post("/v1/auth/password-reset-request", body, REMOTE_ADDR=f"198.51.{number}.7")
+        assert len(deliver_mails()) == 5
+        bob = User.objects.get(email="bob@example.com")
+        post(of_role("support"), f"/admin/accounts/user/{bob.pk}/mail-reset", {"reason": "asked"})
+        assert [message.subject for message in deliver_mails()] == ["Choose a new password"]
 
     def test_factors_go_after_72_hours_and_not_before(self, of_role, ada) -> None:
         support = of_role("support")

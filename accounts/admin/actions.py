@@ -63,14 +63,15 @@ def mail_reset(*, user_id: UUID, reason: str, actor: str) -> None:
 
 @transaction.atomic
 def _order_mail(kind: str, user_id: UUID, reason: str, actor: str) -> None:
-    """Make the request that the user could have made. Raises ActionRefused."""
+    """Make the request that the user could have made, at nobody else's expense. Raises ActionRefused."""
     user = User.objects.locked().get(pk=user_id)
     if not user.email:
         raise ActionRefused("This user has no email address.")
     if kind == mail.VERIFICATION_REQUESTED and user.email_verified:
         raise ActionRefused("The address is already verified.")
-    mail.enqueue(kind, requested_email=user.email)
-    audit.record(Event.MAIL_ORDERED, user_id=user_id, actor=actor, detail={"mail": kind, "reason": reason})
+    detail = {"mail": kind, "reason": reason}
+    event = audit.record(Event.MAIL_ORDERED, user_id=user_id, actor=actor, detail=detail)
+    mail.enqueue(kind, requested_email=user.email, event=event)
 
 
 @transaction.atomic

@@ -1,6 +1,7 @@
 """Carries out what was asked for an address, which may be anybody's or nobody's: the worker finds out whose it is.
 
-So the one who asks gets the same answer for the same work in every arm: one row is written, and no user is looked up.
+So the one who asks gets the same answer for the same work in every arm: one row is written. A reset asks first whether
+the account was seen where the request comes from, whether there is such an account or not.
 """
 
 from collections.abc import Callable

@@ -171,10 +171,13 @@ def is_by_strangers(kind: str) -> bool:
 
 
 def budget(message: OutboxMessage) -> list[str]:
-    """Return the rules of RATE_LIMITS by which its mailbox is spared: none for what no stranger can cause."""
+    """Return the rules of RATE_LIMITS by which its mailbox is spared: none for what no stranger can cause.
+
+    A request that has an event was ordered by staff.
+    """
     if message.kind == RESET_REQUESTED_AT_HOME:
         return ["resets_at_home"]
-    if not is_by_strangers(message.kind):
+    if not is_by_strangers(message.kind) or message.event_id is not None:
         return []
     is_reset = PASSWORD_RESET_LINK in (message.kind, ANSWERED_BY.get(message.kind))
     return ["mails_by_strangers"] if is_reset else ["mails_but_resets", "mails_by_strangers"]

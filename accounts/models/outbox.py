@@ -18,7 +18,7 @@ class OutboxMessage(Queued):
     kind = models.CharField(max_length=48)
     user = models.ForeignKey(User, models.CASCADE, null=True, related_name="outbox_messages")
     token = models.ForeignKey(MailToken, models.CASCADE, null=True, related_name="+")
-    # What a notice is about: its time, and where it came from.
+    # What a notice is about: its time, and where it came from. Of a request: that staff ordered it.
     event = models.ForeignKey("AuditEvent", models.CASCADE, null=True, related_name="+")
     # What was asked for an address that may belong to nobody, or the one that a notice goes to; cleared when handled.
     requested_email = models.CharField(max_length=254, blank=True, default="")
