@@ -97,12 +97,16 @@ def ensure(user_id: uuid.UUID) -> str:
 
 
 def _find_or_create(user: User) -> str:
-    """Stripe forgets an idempotency key after a day, and until then keeps a 500 for it: then another key is tried."""
-    for attempt in range(KEYS):
+    """Find or create one. Stripe forgets an idempotency key after a day, and until then keeps what it answered: a 500,
+    or, as after a restored backup, a customer that is deleted by now. Then another key is tried."""
+    former = set(FormerCustomer.objects.filter(user=user).values_list("pk", flat=True))
+    for attempt in range(KEYS + len(former)):
         for found in _made_before(user):
             return str(found["id"])
         with suppress(BillingFailed):
-            return _create(user, attempt)
+            made = _create(user, attempt, former=len(former))
+            if made not in former:
+                return made
     raise BillingUnavailable
 
 
@@ -115,11 +119,9 @@ def _made_before(user: User) -> Iterator[Object]:
             yield found
 
 
-def _create(user: User, attempt: int) -> str:
+def _create(user: User, attempt: int, *, former: int) -> str:
+    """Create one by a key that the former ones were not made by, as far as we know."""
     email = user.email or ""
-    former = FormerCustomer.objects.filter(
-        user=user
-    ).count()  # a key of theirs would answer with the deleted one
     fields = f"{user.pk} {email} {int(time.time() // SECONDS_OF_A_KEY)} {attempt} {former}"
     key = f"customer-{hashlib.sha256(fields.encode()).hexdigest()}"
     made = gateway.create_customer(email=email or None, metadata=marks(user.pk), key=key)

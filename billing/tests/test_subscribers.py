@@ -158,6 +158,20 @@ class TestDeletedCustomers:
         assert not InboxEvent.objects.filter(customer=buyer.customer).exclude(body=None).exists()
         assert personal.owners().filter(pk=buyer.id).exists()
 
+    def test_a_key_that_answers_with_one_of_them_gives_way_to_another(self, shop, stripe, plans, buyer):
+        """After a restored backup, as many are known as when the key was used, though not the same ones."""
+        client = sdk.client().v1.customers
+        client.delete(buyer.customer)
+        CustomerLink.objects.filter(pk=buyer.id).delete()
+        former = FormerCustomer.objects.create(customer="cus_before", user=buyer.user)
+        made = customers.ensure(buyer.id)
+        client.delete(made)
+        CustomerLink.objects.filter(pk=buyer.id).delete()
+        former.delete()
+        FormerCustomer.objects.create(customer=made, user=buyer.user)
+        assert shop.checkout(buyer.id).status_code == 201
+        assert customers.customer_of(buyer.id) not in {None, buyer.customer, made}
+
 
 class TestStrangers:
     @pytest.fixture
