@@ -65,6 +65,7 @@ class TestAdd:
         assert add(seller, verified_user, **sale).status_code == 201
         assert seller.post(BATCH, {"operations": [entry]}).json()["results"][0]["status"] == 201
 
+    @pytest.mark.usefixtures("one_server")  # the migration is older than the first ledger on several
     def test_keys_of_services_that_have_sold_may_go_on(self, service_key, verified_user):
         service_key("giver", "credits:add")
         service_key("seller", "credits:add")
