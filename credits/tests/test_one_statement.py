@@ -72,7 +72,7 @@ def test_a_lost_connection_is_an_outage_for_django_and_the_next_use_has_another(
         (pid,) = cursor.fetchone()
     other = connections.create_connection("default")
     with other.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+        cursor.execute("SELECT pg_terminate_backend(%s::int, 5000)", (pid,))
     other.close()
     with pytest.raises(OperationalError):
         use(rich)
@@ -116,6 +116,7 @@ def test_passes_by_no_cursor_that_somebody_has_put_in_place_of_djangos(rich: Use
     assert seen == [one_statement.STATEMENT]
 
 
+@pytest.mark.usefixtures("one_server")  # on several, the index that is looked into is on another
 def test_looks_a_key_up_by_the_whole_index_however_small_the_journal_seems(rich: User) -> None:
     """Else the plan that a connection has kept reads all rows of a holder, who has millions by then."""
     with transaction.atomic():
