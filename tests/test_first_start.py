@@ -4,10 +4,14 @@ import fcntl
 import json
 import re
 import subprocess
+from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import structlog
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import bootstrap
 import installing
@@ -126,6 +130,17 @@ def test_the_progress_of_pip_and_uv_is_one_line(
     assert capsys.readouterr().out.rpartition("\r")[2].strip() == told
 
 
+def needs(package: str) -> Iterator[str]:
+    """Yield what an installed package depends on here; nothing of one that this system does without."""
+    try:
+        requirements = [Requirement(text) for text in metadata.requires(package) or ()]
+    except metadata.PackageNotFoundError:
+        return
+    for one in requirements:
+        if one.marker is None or one.marker.evaluate({"extra": ""}):
+            yield canonicalize_name(one.name)
+
+
 class TestPackages:
     @pytest.mark.parametrize("arguments", [(), ("--with-google",), ("--with-google", "--with-stripe")])
     def test_running_it_brings_no_tool_of_development(self, arguments: tuple[str, ...]) -> None:
@@ -137,6 +152,16 @@ class TestPackages:
         }
         assert not locked & {"pytest", "mypy", "ruff", "playwright", "schemathesis", "hypothesis"}
         assert ("oidc-provider-mock" in locked) is ("--with-google" in arguments)
+
+    @pytest.mark.parametrize("command", ["serve", "check", "demo"])
+    def test_the_files_name_all_that_their_packages_need(self, command: str) -> None:
+        """Installers are told to look for nothing else (installing.py)."""
+        locked = {
+            canonicalize_name(name)
+            for file in bootstrap.needed_by(command)
+            for name, _ in PINNED.findall((ROOT / file).read_text())
+        }
+        assert {name for package in locked for name in needs(package)} <= locked
 
     def test_servers_of_ones_own_need_no_embedded_ones(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("DATABASE_URL", "postgresql://db/auth")
