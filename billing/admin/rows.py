@@ -238,7 +238,7 @@ class PaymentLineAdmin(ReadOnlyAdmin):
     def price_due(self, line: PaymentLine) -> str:
         return money.written(line.due, line.payment.currency)
 
-    @admin.display(description="kept")
+    @admin.display(description="net")
     def kept(self, line: PaymentLine) -> str:
         return money.written(line.covered, line.payment.currency)
 
