@@ -11,6 +11,12 @@ from billing.shop import payment_methods
 from billing.stripe import mirror
 
 MOST = 50
+TRIALS = {
+    trial.ELIGIBLE: "may have one",
+    trial.USED: "used",
+    trial.IN_TRIAL: "running",
+    trial.HAD_SUBSCRIPTION: "none: subscribed before",
+}
 
 
 def context(person: User) -> dict[str, Any]:
@@ -22,7 +28,7 @@ def context(person: User) -> dict[str, Any]:
         "account": BillingAccount.objects.filter(pk=person.pk)
         .select_related("plan", "next_plan", "pending_plan")
         .first(),
-        "trial": trial.eligibility(person.pk).replace("_", " "),
+        "trial": TRIALS[trial.eligibility(person.pk)],
         "cards": _cards(customer),
         "payments": _payments(person.pk),
         "events": InboxEvent.objects.filter(customer=customer, dead_at__isnull=False)[:MOST]
