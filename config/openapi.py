@@ -22,7 +22,7 @@ from accounts.kit.documentation import Operation
 from accounts.tiers import METHODS_WITH_BODY
 from config import VERSION, problem_shapes, sections
 from config.components import Components
-from config.errors import BodyTooLarge, BodyUnreadable, MalformedJSON, UnsupportedMediaType
+from config.errors import BadRequestProblem, BodyTooLarge, BodyUnreadable, MalformedJSON, UnsupportedMediaType
 from config.paging import DEFAULT_LIMIT, LARGEST_LIMIT
 
 _CONVERTED = re.compile(r"<(?:(?P<converter>\w+):)?(?P<name>\w+)>")
@@ -66,6 +66,7 @@ _BODY_PROBLEMS = (
     UnsupportedMediaType,
 )
 PAGE = {"schema": {"type": "string"}, "example": "<!doctype html>..."}
+_OF_ANY_FORM = {400, 429}  # statuses of pages
 _KEY_PROBLEMS = (
     problems.IdempotencyKeyRequired,
     problems.IdempotencyKeyInvalid,
@@ -166,10 +167,14 @@ class Described:
         found: dict[str, Any] = {**self.answer(), **self.refusals()}
         for status, target in self.described.redirects.items():
             found[str(status)] = {"description": target, "headers": headers_of({"Location": target})}
-        for status in self.described.pages():
+        for status in self.pages():
             response = found.setdefault(str(status), {"description": "A page, if a form was sent"})
             response["content"] = {**response.get("content", {}), "text/html": PAGE}
         return dict(sorted(found.items()))
+
+    def pages(self) -> set[int]:
+        """Return the statuses of pages: those that the view lists, and what any form may be refused with."""
+        return self.described.pages() | (_OF_ANY_FORM if self.described.has_pages else set())
 
     def answer(self) -> dict[str, Any]:
         answer: dict[str, Any] = {"description": self.described.summary}
@@ -224,10 +229,15 @@ class Described:
         if self.needs_factor() or self.view.is_sensitive(self.method):
             yield errors.ReauthenticationRequired
 
+    def problems_of_body(self) -> Iterator[type[problems.Problem]]:
+        yield from _FRAMING_PROBLEMS if self.view.raw_body else _BODY_PROBLEMS
+        if self.view.takes_forms and not self.described.has_pages:
+            yield BadRequestProblem
+
     def kinds_of_problem(self) -> Iterator[type[problems.Problem]]:
         yield from self.problems_of_tier()
         if self.method in METHODS_WITH_BODY:
-            yield from _FRAMING_PROBLEMS if self.view.raw_body else _BODY_PROBLEMS
+            yield from self.problems_of_body()
         if _CONVERTED.search(self.route):
             yield problems.NotFound  # a malformed id makes another path
         if self.has_query or self.described.paged:

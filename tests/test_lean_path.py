@@ -153,13 +153,15 @@ class TestRememberedPaths:
 
 
 def test_what_django_does_around_each_request_is_left_to_ours(settings: Any) -> None:
-    """In a process of its own: Django's test tools connect its receivers again.
+    """In a process of its own, as config/wsgi.py begins: Django's test tools connect its receivers again.
 
     With DEBUG, or a cache that has something to close, two of them would be needed.
     """
     program = """if True:
         import django
         django.setup()
+        from accounts.kit import nudge
+        nudge.application()
         from django.core import cache, signals
         import django.db as db
         for signal, receiver in (

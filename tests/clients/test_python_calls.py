@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import inspect
 import time
 from collections.abc import Callable, Iterator
@@ -89,11 +90,14 @@ def test_a_lost_answer_is_asked_for_again_and_spends_once(
     assert uses(buyer) == 1
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # nobody can close what a loop that ended has left
 def test_each_event_loop_has_connections_of_its_own(url: str, buyer: str) -> None:
     client = AsyncClient(url, KEY)
     for _ in range(2):
         asyncio.run(client.credits.use(user_id=buyer, amount=1))
     assert uses(buyer) == 2
+    del client
+    gc.collect()
 
 
 def test_a_redirect_does_not_take_the_key_elsewhere(client: Client, proxy: LossyProxy, buyer: str) -> None:

@@ -29,6 +29,10 @@ class AlreadySubscribed(Problem):
     """This user already has a subscription."""
 
 
+class BadRequest(Problem):
+    """The request is malformed."""
+
+
 class BalanceLimit(Problem):
     """The balance would exceed 9007199254740991 credits."""
 
@@ -198,6 +202,7 @@ BY_CODE: dict[str, type[Problem]] = {
     "account_frozen": AccountFrozen,
     "account_suspended": AccountSuspended,
     "already_subscribed": AlreadySubscribed,
+    "bad_request": BadRequest,
     "balance_limit": BalanceLimit,
     "billing_rejected": BillingRejected,
     "billing_unavailable": BillingUnavailable,

@@ -91,6 +91,16 @@ export interface AlreadySubscribedProblem {
   request_id: string;
 }
 
+/** The request is malformed. */
+export interface BadRequestProblem {
+  type: string;
+  title: string;
+  status: 400;
+  code: "bad_request";
+  detail: string;
+  request_id: string;
+}
+
 /** The balance would exceed 9007199254740991 credits. */
 export interface BalanceLimitProblem {
   type: string;
@@ -844,6 +854,7 @@ export type KnownProblem =
   | AccountFrozenProblem
   | AccountSuspendedProblem
   | AlreadySubscribedProblem
+  | BadRequestProblem
   | BalanceLimitProblem
   | BillingRejectedProblem
   | BillingUnavailableProblem
