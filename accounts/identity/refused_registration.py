@@ -37,8 +37,8 @@ def refuse(text: str, *, client: Client) -> bool:
 def _refuse(token_id: UUID, client: Client) -> bool:
     user: User | None = User.objects.locked().mailed(token_id).first()
     tokens = MailToken.objects.filter(pk=token_id, registration__isnull=False, voided_at=None)
-    token = tokens.filter(expires_at__gt=Now()).select_related("registration").first()
-    if user is None or token is None or (user.email_verified and not _was_followed(token)):
+    token = tokens.filter(expires_at__gt=Now()).first()
+    if user is None or token is None or (user.email_verified and token.used_at is None):
         raise TokenInvalid
     if not user.is_active:  # erasing a suspended one would let its owner begin again
         raise TokenInvalid
@@ -51,12 +51,6 @@ def _refuse(token_id: UUID, client: Client) -> bool:
     else:
         _void(user, token)
     return False
-
-
-def _was_followed(token: MailToken) -> bool:
-    """Return whether this link, or that of another mail about the same registration, has confirmed it."""
-    registration = token.registration
-    return token.used_at is not None or (registration is not None and registration.confirmed_at is not None)
 
 
 def _is_in_use(user: User) -> bool:

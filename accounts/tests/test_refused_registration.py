@@ -58,18 +58,6 @@ class TestRefuseRegistration:
         post(public, "verify-email", token=link_in(register(EMAIL, PASSWORD)))
         sign_in(EMAIL, PASSWORD)
 
-    @pytest.mark.parametrize("refused", [0, 1])
-    @pytest.mark.parametrize("followed", [None, 0, 1])
-    def test_the_links_of_both_mails_about_it_end_it(self, public, register, refused, followed):
-        """Take either link where a second mail was asked for, and either one was followed by mistake."""
-        messages = [register(EMAIL, OTHER_PASSWORD)]
-        post(public, "resend-verification", email=EMAIL)
-        messages += deliver_mails()
-        if followed is not None:
-            post(public, "verify-email", token=link_in(messages[followed]))
-        answer = post(public, "refuse-registration", token=refusal_in(messages[refused]))
-        assert (answer.status_code, User.objects.get().status) == (204, "deleted")
-
     def test_an_account_in_use_is_closed_with_grace(self, public, register, sign_in):
         """The mail may be in the hands of somebody else: forwarded, shared, read over a shoulder (B4)."""
         message = register(EMAIL, OTHER_PASSWORD, display_name="Ada")

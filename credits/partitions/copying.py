@@ -24,7 +24,7 @@ MAKE_STATE = f"""
 CREATE TABLE IF NOT EXISTS {STATE} (
     source text PRIMARY KEY, partitions int NOT NULL, until text NOT NULL, after_id text NOT NULL,
     after_holder uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000', copied bigint NOT NULL DEFAULT 0,
-    step text NOT NULL DEFAULT 'copy' CHECK (step IN ('copy', 'index', 'switch')))
+    step text NOT NULL DEFAULT 'copy' CHECK (step IN ('copy', 'index', 'switch', 'drop')))
 """
 # As the owner: the serving role writes to no table but those that `migrate` gave it.
 NOTE = """

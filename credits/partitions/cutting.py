@@ -107,7 +107,7 @@ def _to_do(count: int) -> list[str]:
                 if parts
                 else f"It was begun with {begun}: --abandon takes it back."
             )
-        if work and shape.columns(source) != shape.columns(work.beside):
+        if work and work.step != "drop" and shape.columns(source) != shape.columns(work.beside):
             raise CannotPartition(
                 f"{source} has got other columns since it was begun: --abandon takes it back."
             )
@@ -129,10 +129,13 @@ def partition(count: int) -> Iterator[Step]:
                 copying.begin(source, count)
                 yield Step("begun", source)
         yield from _copied(sources)
-        works = _works(sources)
-        yield from _checked(works)
-        for work in works:
-            yield Step("switched", work.source, seconds=switching.switch(work))
+        yield from _checked([work for work in _works(sources) if work.step == "switch"])
+        for work in _works(sources):
+            if work.step == "switch":
+                yield Step("switched", work.source, seconds=switching.switch(work))
+        for work in _works(sources):
+            switching.drop(work)
+            yield Step("dropped", work.source)
 
 
 def _works(sources: list[str]) -> list[Work]:
@@ -172,7 +175,7 @@ def _verified(works: list[Work]) -> Iterator[Step]:
 def abandon() -> list[str]:
     """Take back what was made and not switched to, and return of which tables."""
     with one_at_a_time():
-        works = _works(list(shape.TABLES))
+        works = [work for work in _works(list(shape.TABLES)) if work.step != "drop"]
         for work in works:
             copying.abandon(work.source)
         return [work.source for work in works]

@@ -172,7 +172,7 @@ def keep_plans() -> None:
 
 
 def _granting(like: str, to: str, *, kind: str = "") -> Iterator[str]:
-    """Yield what gives those privileges and no others, whatever `migrate` has given since."""
+    """Yield what gives those privileges and no others, whatever `migrate` gave meanwhile."""
     for role in {role for _, role in rows(PRIVILEGES, [to])}:
         yield f"REVOKE ALL ON {kind}{to} FROM {role}"
     for privilege, role in rows(PRIVILEGES, [like]):
@@ -186,7 +186,7 @@ def exchange(statements: Sequence[str]) -> None:
 
 def drop(table: str, before: str) -> None:
     """Drop the table of before, and give the sequence of the table its name."""
-    run(f"DROP TABLE {before}")
+    run(f"DROP TABLE IF EXISTS {before}")
     sequence, name = value(SEQUENCE, [table]), f"{table}_id_seq"
     if sequence and sequence != f"public.{name}":
         run(f"ALTER SEQUENCE {sequence} RENAME TO {name}")

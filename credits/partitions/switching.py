@@ -1,8 +1,7 @@
-"""Put the partitions in the place of the table, and drop it: in one short transaction, in which no write is lost.
+"""Put the partitions in the place of the table: in one short transaction, that nobody's writes are lost in.
 
-A session that wants the table while they are switched waits for the lock, and then finds the new one by the same name;
-statements that were prepared are planned again. Where the lock is not free soon, everybody goes on first, and it is
-tried again.
+A session that wants the table meanwhile waits for the lock, and then finds the new one by the same name; statements
+that were prepared are planned again. Where the lock is not free soon, everybody goes on first, and it is tried again.
 """
 
 import time
@@ -59,8 +58,21 @@ def _switch(work: Work) -> float:
     if checking.catch_up(work, most=MOST_UNDER_LOCK) == MOST_UNDER_LOCK:
         raise TooMuch
     shape.exchange(statements)
-    # Here, and not later: a text that is erased later would stay in it. Its files are removed after the lock is free.
-    shape.drop(work.source, work.before)
-    run(f"DROP TABLE {work.changes}")
-    copying.forget(work)
+    # A text that is erased from now on would stay there. Sessions that wait for its lock know the table by its OID:
+    # dropped here, it would be an error for them.
+    run(f"ALTER TABLE {work.before} DISABLE TRIGGER USER; TRUNCATE {work.before}")
+    copying.mark(work, "drop")
     return time.monotonic() - began
+
+
+def drop(work: Work) -> None:
+    """Drop the empty table of before, with everything that served to leave it."""
+    patiently(lambda: _drop(work))
+
+
+@transaction.atomic
+def _drop(work: Work) -> None:
+    run("SET LOCAL lock_timeout = '500ms'")
+    shape.drop(work.source, work.before)
+    run(f"DROP TABLE IF EXISTS {work.changes}")
+    copying.forget(work)

@@ -284,7 +284,10 @@ class TestKilled:
         journals = found(
             "SELECT relname FROM pg_class WHERE relname ~ '^credits_credittransaction(_before)?$'"
         )
-        assert [found(f"SELECT description FROM {one} WHERE description <> ''") for one in journals] == [[]]
+        assert [found(f"SELECT description FROM {one} WHERE description <> ''") for one in journals] == [
+            [],
+            [],
+        ]
 
     @pytest.mark.parametrize(
         ("room", "function"),
