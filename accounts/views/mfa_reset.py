@@ -30,6 +30,7 @@ class CancelMFAReset(LinkEndpoint):
         example={"email": EMAIL},
         body_example={"token": LINK_EXAMPLE},
         problems=(TokenInvalid,),
+        has_pages=True,
     )
     def post(self, request: PublicRequest) -> HttpResponse:
         """Cancels the removal of all second factors that staff were asked for. A form gets a page."""
