@@ -66,7 +66,6 @@ _BODY_PROBLEMS = (
     UnsupportedMediaType,
 )
 PAGE = {"schema": {"type": "string"}, "example": "<!doctype html>..."}
-_OF_ANY_FORM = {400, 429}  # statuses of pages
 _KEY_PROBLEMS = (
     problems.IdempotencyKeyRequired,
     problems.IdempotencyKeyInvalid,
@@ -167,14 +166,10 @@ class Described:
         found: dict[str, Any] = {**self.answer(), **self.refusals()}
         for status, target in self.described.redirects.items():
             found[str(status)] = {"description": target, "headers": headers_of({"Location": target})}
-        for status in self.pages():
+        for status in self.described.pages():
             response = found.setdefault(str(status), {"description": "A page, if a form was sent"})
             response["content"] = {**response.get("content", {}), "text/html": PAGE}
         return dict(sorted(found.items()))
-
-    def pages(self) -> set[int]:
-        """Return the statuses of pages: those that the view lists, and what any form may be refused with."""
-        return self.described.pages() | (_OF_ANY_FORM if self.described.has_pages else set())
 
     def answer(self) -> dict[str, Any]:
         answer: dict[str, Any] = {"description": self.described.summary}

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from accounts.kit.problems import Problem
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
+_OF_ANY_FORM = (400, 429)  # statuses with which each may be refused
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +30,10 @@ class Operation:
 
     def pages(self) -> set[int]:
         """Return the statuses with which a form is answered by a page."""
+        if not self.has_pages:
+            return set()
         done = HTTPStatus.OK if self.status == HTTPStatus.NO_CONTENT else self.status
-        return {done, *(problem.status_code for problem in self.problems)} if self.has_pages else set()
+        return {done, *_OF_ANY_FORM, *(problem.status_code for problem in self.problems)}
 
 
 def documented(
