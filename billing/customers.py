@@ -235,7 +235,7 @@ def require_active(user_id: uuid.UUID) -> None:
 
 
 def require_buyer(user_id: uuid.UUID) -> None:
-    """Refuse whoever may begin to pay for nothing: besides, who could not spend what they buy.
+    """Refuse a user who may not start to pay for anything: also one who could not spend what they buy.
 
     Raises what `require_active` raises, and PaymentOverdue.
     """
@@ -245,7 +245,7 @@ def require_buyer(user_id: uuid.UUID) -> None:
 
 
 def may_buy(user_id: uuid.UUID) -> bool:
-    """Tell whether `require_buyer` would let the user through."""
+    """Return whether `require_buyer` would let the user through."""
     try:
         require_buyer(user_id)
     except Problem:
@@ -254,7 +254,7 @@ def may_buy(user_id: uuid.UUID) -> bool:
 
 
 def is_shut_out(user_id: uuid.UUID) -> bool:
-    """Tell whether the user can use nothing of what renews, by our will and not by theirs: suspended, or contested."""
+    """Return whether we keep the user from using what renews: they are suspended, or contested."""
     shut_out = Q(status=User.Status.SUSPENDED) | Q(contested_at__isnull=False)
     return bool(User.objects.filter(shut_out, pk=user_id).exists())
 

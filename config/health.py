@@ -1,4 +1,4 @@
-"""Return whether this process is alive, and whether it can do its work. No credential, on every listener."""
+"""Tells whether this process is alive, and whether it can do its work. No credential, on every listener."""
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait

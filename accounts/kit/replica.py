@@ -139,9 +139,8 @@ def read(ask: Callable[[str], Found], *, older_than: datetime | None = None) -> 
         except Lacking:
             pass
         except (DatabaseError, InterfaceError) as error:
-            follower.failed(
-                error
-            )  # it is gone, gave way to what it was replaying, or lacks a column of this version
+            # It is gone, gave way to what it was replaying, or lacks a column of this version.
+            follower.failed(error)
         else:
             metrics.count(metrics.REPLICA_READS, "replica")
             return found

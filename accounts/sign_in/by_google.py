@@ -36,7 +36,7 @@ NOT_A_CHALLENGE = ("code_challenge", "invalid", "Send the SHA-256 of the verifie
 
 
 class Beginning(NamedTuple):
-    """Return where the browser must go, and the secret that its cookie keeps until it comes back."""
+    """Name where the browser must go, and the secret that its cookie keeps until it comes back."""
 
     authorization_url: str
     binding: str

@@ -115,7 +115,7 @@ def _note(session: Session, client: Client) -> None:
 
 
 def prove(session: Session, *, method: str, proof: Any, client: Client) -> None:
-    """Return whether the proof is right. It is counted before it is looked at, so that parallel tries gain nothing.
+    """Require a right proof. It is counted before it is looked at, so that parallel tries gain nothing.
 
     Only a wrong one stays counted. Raises ReauthenticationFailed, RateLimited or ServiceUnavailable.
     """

@@ -96,7 +96,7 @@ def forget(address: str) -> None:
 
 
 def was_seen(address: str, home: str) -> bool:
-    """Tell whether this account was seen lately in this network (`Client.home`)."""
+    """Return whether this account was seen lately in this network (`Client.home`)."""
     if not home:
         return False
     values: dict[str, Any] = {

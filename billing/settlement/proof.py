@@ -116,7 +116,7 @@ def _of_line(row: PaymentLine, posted: int, using: str) -> str:
 
 
 def _is_used_up(user_id: UUID, made_by: UUID, using: str) -> bool:
-    """Tell whether a grant has nothing left to take back: what has expired is gone already."""
+    """Return whether a grant has nothing left to take back: what has expired is gone already."""
     lots = CreditLot.objects.using(using).filter(
         holder_id=user_id, kind=CreditLot.Kind.GRANT, transaction_id=made_by
     )

@@ -1,4 +1,4 @@
-"""Return whether the ledger is distributed over several servers (credits/distribution.py).
+"""Tells whether the ledger is distributed over several servers (credits/distribution.py).
 
 What takes many holders at once on one server is then split by holder.
 """

@@ -1,4 +1,4 @@
-"""Return whether a database that was migrated once is still up to date with the code, without asking Django."""
+"""Tells whether a database that was migrated once is still up to date with the code, without asking Django."""
 
 import hashlib
 import os
