@@ -26,8 +26,8 @@ LONGEST_DELAY = 3600 * MICROSECONDS
 REDIS_PATIENCE = 0.2  # seconds that one request waits for Redis
 
 # KEYS: one per limit; ARGV of each: allowed hits, window, hits without delay, first delay (microseconds; 0: none).
-# Stops at the first limit that is reached. Answers {0, 0, and of each limit: hits that are left, microseconds until the
-# oldest one ceases to count}, or {the number of that limit, the microseconds until it has room again}.
+# Counts nothing where one limit is reached. Answers {0, 0, and of each limit: hits that are left, microseconds until
+# the oldest one ceases to count}, or {the number of that limit, the microseconds until it has room again}.
 _TAKE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -51,10 +51,12 @@ for i, key in ipairs(KEYS) do
       return {i, room_at - now}
     end
   end
-  redis.call('RPUSH', key, string.format('%.0f', now))
-  redis.call('PEXPIRE', key, math.ceil(window / 1000))
   answer[2 * i + 1] = allowed - count - 1
-  answer[2 * i + 2] = tonumber(redis.call('LINDEX', key, 0)) + window - now
+  answer[2 * i + 2] = oldest + window - now
+end
+for i, key in ipairs(KEYS) do
+  redis.call('RPUSH', key, string.format('%.0f', now))
+  redis.call('PEXPIRE', key, math.ceil(tonumber(ARGV[4 * i - 2]) / 1000))
 end
 return answer
 """
@@ -90,7 +92,7 @@ _FORGET_IN_POSTGRESQL = "DELETE FROM accounts_ratelimitwindow WHERE key = ANY(%s
 
 class Taken(NamedTuple):
     """Where all hits were counted: for each, how many more its limit allows, and the microseconds until its oldest hit
-    ceases to count. Else the place of the one that was refused, and the microseconds to wait.
+    ceases to count. Else the place of the first that was refused, and the microseconds to wait.
     """
 
     standings: Sequence[tuple[int, int]] = ()
@@ -150,9 +152,10 @@ def from_network(rule: str, ip: str | None) -> list[Hit]:
 
 
 def take(*hits: Hit) -> int | None:
-    """Counts the hits, in order. Raises RateLimited at the first whose limit is reached; that one is not counted.
+    """Count the hits, and return how many more the limit of the last one allows.
 
-    Returns how many more the limit of the last one allows.
+    Raises RateLimited at the first whose limit is reached; none is counted then, as nothing is done: somebody who is
+    refused because of an account does not use up what their network may do.
     """
     if not hits:
         return None
@@ -187,6 +190,10 @@ def give_back(*hits: Hit) -> None:
         limit_headers.note_return(rule)
     if _in_redis(hits, lambda: [_redis().rpop(one.key) for one in hits]) is not None:
         return
+    _give_back_in_postgresql(hits)
+
+
+def _give_back_in_postgresql(hits: Sequence[Hit]) -> None:
     with connection.cursor() as cursor:
         for one in hits:
             cursor.execute(_GIVE_BACK_IN_POSTGRESQL, [one.key])
@@ -248,6 +255,7 @@ def _take_in_postgresql(hits: Sequence[Hit]) -> Taken:
             cursor.execute(_TAKE_IN_POSTGRESQL, values)
             allowed, kept, now = cursor.fetchone()
             if not allowed:
+                _give_back_in_postgresql(hits[:place])
                 return Taken(refused=place, wait=max(one.wait(kept, now), 1))
             standings.append((one.allowed - len(kept), kept[0] + one.window - now))
     return Taken(standings)

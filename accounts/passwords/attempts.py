@@ -22,12 +22,15 @@ class Attempt(NamedTuple):
         throttles.give_back(*self.counted)
 
 
-def by_stranger(address: str, client: Client) -> Attempt:
+def by_stranger(address: str, client: Client, *beside: Hit) -> Attempt:
     """Count a try of somebody who has only named an account, known or not. Raises RateLimited.
 
-    Counted per account and network: nobody shuts an account's owner out by naming it.
+    Counted per account and network: nobody shuts an account's owner out by naming it. `beside`: hits of the caller's,
+    counted in the same step, so all or none; they are the caller's to give back.
     """
-    return _count(address, client, throttles.hit("proofs_named", address, network(client.limited_ip)))
+    return _count(
+        address, client, throttles.hit("proofs_named", address, network(client.limited_ip)), *beside
+    )
 
 
 def by_holder(account: str, client: Client) -> Attempt:
@@ -42,9 +45,9 @@ def by_device(account: str) -> Attempt:
     return Attempt((counted,), (counted.key,))
 
 
-def _count(account: str, client: Client, of_account: Hit) -> Attempt:
+def _count(account: str, client: Client, of_account: Hit, *beside: Hit) -> Attempt:
     """Count it; its share is that of the widest network that limits know, and that of the account."""
     of_network = throttles.from_network("proofs", client.limited_ip)
     counted = (*of_network, of_account)
-    throttles.take(*counted)
+    throttles.take(*beside, *counted)
     return Attempt(counted, (of_network[-1].key, throttles.hit("proofs_held", account).key))

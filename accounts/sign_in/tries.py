@@ -118,13 +118,9 @@ def _count(address: str, client: Client, door: Door) -> Try:
     on_device = _by_device(address, client, door)
     if on_device is not None:
         return on_device
+    tried = throttles.from_network(door.tries, client.limited_ip)
     wrong = (throttles.hit(door.wrong, address, network(client.limited_ip)),)
-    throttles.take(*throttles.from_network(door.tries, client.limited_ip), *wrong)
-    try:
-        attempt = passwords.by_stranger(address, client)
-    except RateLimited:
-        throttles.give_back(*wrong)
-        raise
+    attempt = passwords.by_stranger(address, client, *tried, *wrong)
     try:
         throttles.take(_everywhere(address, door))
     except RateLimited as pause:
@@ -142,10 +138,15 @@ def _by_device(address: str, client: Client, door: Door) -> Try | None:
         return None
     own = _own(address, device, door)
     try:
-        throttles.take(*own)
-        return Try(passwords.by_device(address), (), own)
+        attempt = passwords.by_device(address)
     except RateLimited:
         return None
+    try:
+        throttles.take(*own)
+    except RateLimited:
+        attempt.give_back()
+        return None
+    return Try(attempt, (), own)
 
 
 def _in_pause(one: Try, address: str, client: Client, door: Door) -> Try:

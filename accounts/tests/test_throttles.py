@@ -111,10 +111,14 @@ class TestBothStores:
         assert tries(hit, times=4) == [True] * 3 + [False]
         throttles.give_back(throttles.hit("few", "never taken"))
 
-    def test_stops_at_the_first_limit(self, store):
-        throttles.take(throttles.hit("one", "a"))
-        assert not throttles_say(throttles.hit("one", "a"), throttles.hit("few", "a"))
-        assert tries(throttles.hit("few", "a"), times=4) == [True] * 3 + [False]
+    @pytest.mark.parametrize("backwards", [False, True])
+    def test_counts_nowhere_what_one_limit_refuses(self, store, backwards):
+        reached, free = throttles.hit("one", "a"), throttles.hit("few", "a")
+        throttles.take(free)
+        throttles.take(reached)
+        hits = (free, reached) if backwards else (reached, free)
+        assert tries(*hits, times=5) == [False] * 5
+        assert tries(free, times=3) == [True] * 2 + [False]
 
     @override_settings(RATE_LIMITS_FACTOR=10)
     def test_the_factor_raises_all(self, store):
