@@ -10,7 +10,7 @@ import site_reference
 from accounts.mail.kinds import KINDS, NOTICES
 from accounts.views.google import FRONT_END_PAGE
 from tests.in_browser.accessibility import Findings, look
-from tests.in_browser.chromium import IS_THERE, SEEN_AT, chromium, opened_page
+from tests.in_browser.chromium import IS_THERE, chromium, opened_page
 from tests.surface import routes_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -92,16 +92,13 @@ def test_the_readme_is_one_page() -> None:
 
 
 @IS_THERE
-@pytest.mark.parametrize("width", SEEN_AT)
-def test_a_page_of_each_kind_can_be_read_by_everybody(
-    site: Path, monkeypatch: pytest.MonkeyPatch, width: str
-) -> None:
+def test_a_page_of_each_kind_can_be_read_by_everybody(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first page and one of each folder, in light and dark."""
     first = {page.parent: page for page in reversed(pages(site)) if page.parent != site}
     kinds = [site / "index.html", *first.values()]
     found = Findings()
     with chromium(monkeypatch) as browser:
-        page = opened_page(browser, [], SEEN_AT[width], [])
+        page = opened_page(browser, [], [])
         for kind in kinds:
             page.goto(kind.as_uri())
             look(page, f"site-{kind.relative_to(site).with_suffix('')}", found, without=COPY_BUTTONS)

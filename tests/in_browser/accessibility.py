@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.clients.packages import NODE, NPM, ROOT, installed_once, run
+from tests.in_browser.chromium import HEIGHT, SEEN_AT, WIDTHS
 
 SOURCE = ROOT / "tests" / "axe"
 TOLD = ("critical", "serious", "moderate")
@@ -70,26 +71,37 @@ def look(
     *,
     without: Collection[str] = (),
     whole: bool = True,
-    asked: bool = True,
+    asked_at: Collection[str] = tuple(WIDTHS),
 ) -> None:
-    """Keep what is wrong with a page, and pictures of it where ADMIN_PICTURES asks for them and, then, axe."""
+    """Keep what is wrong with a page at each width, and pictures of it where ADMIN_PICTURES asks for them.
+
+    `asked_at`: the widths at which axe is asked; whether the page fits is looked at in all.
+    """
     found.looked_at += 1
-    width = page.viewport_size["width"]
-    reached = page.evaluate("document.documentElement.scrollWidth")
+    faults = [fault for kind, width in SEEN_AT.items() for fault in _misfits(page, name, kind, width)]
+    for kind in asked_at:
+        page.set_viewport_size({"width": WIDTHS[kind], "height": HEIGHT})
+        # What is wrong in the dark is a matter of colours, which no width changes.
+        faults += _faults(page, without, whole, themes=(False, True) if kind == "desk" else (False,))
+    for fault in dict.fromkeys(faults):
+        found.setdefault(fault, []).append(name)
+
+
+def _misfits(page: Any, name: str, kind: str, width: int) -> Iterator[str]:
+    page.set_viewport_size({"width": width, "height": HEIGHT})
+    if page.evaluate("document.documentElement.scrollWidth") > width:
+        yield f"wider than a {kind}"
     if "ADMIN_PICTURES" in os.environ:
         for theme in ("light", "dark"):
             put_on(page, dark=theme == "dark")
             page.screenshot(path=_picture(f"{name}-{width}-{theme}"), full_page=True)
-    faults = _faults(page, without, whole) if asked or "ADMIN_PICTURES" in os.environ else ()
-    for fault in [*faults, *(["wider than the screen"] if reached > width else [])]:
-        found.setdefault(fault, []).append(name)
 
 
-def _faults(page: Any, without: Collection[str], whole: bool) -> Iterator[str]:
-    """Yield what axe finds on the page in the light, then in the dark."""
+def _faults(page: Any, without: Collection[str], whole: bool, *, themes: Collection[bool]) -> Iterator[str]:
+    """Yield what axe finds on the page, in the dark and in the light as `themes` says."""
     if not page.evaluate("() => 'axe' in window"):
         page.evaluate(axe())
-    for dark in (False, True):
+    for dark in themes:
         put_on(page, dark=dark)
         for rule, impact, where in page.evaluate(ASK, [OF_COLOURS if dark else None, whole]):
             if impact in TOLD and rule not in without:

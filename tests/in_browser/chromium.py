@@ -12,6 +12,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 IS_THERE = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 NEEDED = [pytest.mark.django_db(transaction=True), IS_THERE]
+HEIGHT = 900
 WIDTHS = {"desk": 1280, "phone": 390}
 SEEN_AT = {**WIDTHS, **({"wide": 1440} if "ADMIN_PICTURES" in os.environ else {})}
 
@@ -28,8 +29,10 @@ def chromium(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         opened.close()
 
 
-def opened_page(browser: Any, cookies: list[Any], width: int, complaints: list[str]) -> Any:
-    context = browser.new_context(viewport={"width": width, "height": 900})
+def opened_page(
+    browser: Any, cookies: list[Any], complaints: list[str], *, width: int = WIDTHS["desk"]
+) -> Any:
+    context = browser.new_context(viewport={"width": width, "height": HEIGHT})
     context.add_cookies(cookies)
     page = context.new_page()
     page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)

@@ -18,7 +18,7 @@ def test_the_side_names_every_list_once(boss) -> None:
 
 def test_no_address_is_cut_on_a_phone(browser, server, ada, cookies) -> None:
     complaints: list[str] = []
-    page = opened_page(browser, cookies, WIDTHS["phone"], complaints)
+    page = opened_page(browser, cookies, complaints, width=WIDTHS["phone"])
     for path in ("accounts/user", "accounts/session", "credits/credittransaction", "billing/payment"):
         page.goto(f"{server}/admin/{path}/")
         cut = page.evaluate(
@@ -33,7 +33,7 @@ def test_no_address_is_cut_on_a_phone(browser, server, ada, cookies) -> None:
 def test_support_helps_a_user_on_a_phone(browser, server, ada, cookies) -> None:
     """Finds the user by part of the address, signs them out, and reads who did it."""
     complaints: list[str] = []
-    page = opened_page(browser, cookies, WIDTHS["phone"], complaints)
+    page = opened_page(browser, cookies, complaints, width=WIDTHS["phone"])
     page.goto(f"{server}/admin/")
     page.fill("[type=search][name=q]", "lovelace")
     page.click("text=Find")

@@ -24,7 +24,7 @@ REACHED = {
 
 @pytest.fixture
 def keyboard(browser: Any, cookies: list[Any]) -> Keyboard:
-    return Keyboard(opened_page(browser, cookies, WIDTHS["desk"], []))
+    return Keyboard(opened_page(browser, cookies, []))
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def second(browser: Any, server: str, make_user: Any) -> Keyboard:
     client = staff_session(make_user("second@example.com", is_staff=True, is_superuser=True))
     name = settings.SESSION_COOKIE_NAME
     cookie = {"name": name, "value": client.cookies[name].value, "url": server}
-    return Keyboard(opened_page(browser, [cookie], WIDTHS["desk"], []))
+    return Keyboard(opened_page(browser, [cookie], []))
 
 
 @pytest.mark.parametrize("name", REACHED)
@@ -45,7 +45,7 @@ def test_all_of_a_page_is_reached_and_nothing_holds_the_focus(keyboard, server, 
 
 
 def test_a_phone_has_its_menu(browser, cookies, server, ada) -> None:
-    keyboard = Keyboard(opened_page(browser, cookies, WIDTHS["phone"], []))
+    keyboard = Keyboard(opened_page(browser, cookies, [], width=WIDTHS["phone"]))
     keyboard.page.goto(f"{server}/admin/")
     keyboard.use("Show or hide the menu")
     keyboard.page.wait_for_function("document.activeElement.closest('#nav-sidebar')")
@@ -148,7 +148,7 @@ def test_a_refund_is_asked_for_and_declined_by_another(keyboard, second, server,
 
 
 def test_signing_in_begins_at_the_first_field(browser, server, boss: User) -> None:
-    keyboard = Keyboard(opened_page(browser, [], WIDTHS["desk"], []))
+    keyboard = Keyboard(opened_page(browser, [], []))
     keyboard.page.goto(f"{server}/admin/login/")
     there, missed = keyboard.walk()
     assert len(there) >= 3
