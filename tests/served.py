@@ -12,6 +12,7 @@ from pathlib import Path
 
 from django.db import connection as database
 
+from free_ports import free_port
 from processes import die_with_parent
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,9 +25,7 @@ class Served:
     def __init__(
         self, server: str, place: Path, *, listener: str, unix: bool = False, **environment: str
     ) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.end: int | Path = place / f"{server}.sock" if unix else self.port
         self.log = place / f"{server}-{self.port}.log"
         with self.log.open("wb") as output:

@@ -14,10 +14,10 @@ from django.db import OperationalError
 
 from accounts.kit import metrics
 from accounts.tests.brokers import UNREAD, away, broker_at, received
-from accounts.tests.strangers import closed_port
 from billing.errors import BillingUnavailable
 from config import background
 from config.logging import NotScheduled, request_id
+from free_ports import free_port
 
 
 @shared_task(name="tests.fail")
@@ -149,7 +149,7 @@ class TestGoodFor:
 
     def test_a_broker_that_is_silent_drops_nothing(self, settings):
         background._broker.cache_clear()
-        settings.REDIS_URL = away(closed_port())
+        settings.REDIS_URL = away(free_port())
         try:
             work(succeed, void_at=1)
         finally:

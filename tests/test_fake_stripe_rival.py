@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import stripe
 
+from free_ports import free_port
 from tests.fake_stripe.control import Control
 
 # Its own start() listens on every interface and keeps its state in a file.
@@ -28,8 +29,7 @@ web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), print=None)
 
 @pytest.fixture(scope="module")
 def localstripe() -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-W", "ignore", "-c", SERVE, str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         try:

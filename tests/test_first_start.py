@@ -87,6 +87,7 @@ class TestLines:
         ("valkey", "7:M 28 Nov 2026 # WARNING Memory overcommit must be enabled! Without it", True),
         ("valkey", "7:M 28 Nov 2026 # Can't save in background: fork: Out of memory", False),
         ("migrate", "  Applying credits.0001_initial... OK", True),
+        ("migrate", "  Rendering model states... DONE", True),
         ("migrate", "  Applying credits.0001_initial...Traceback (most recent call last):", False),
         ("web", "LOG:  database system is ready to accept connections", False),
     ],

@@ -1,13 +1,10 @@
 """/metrics: right over several processes and their ends, cheap, and with every name that dashboard and alerts use."""
 
-import contextlib
 import json
 import os
-import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,6 +24,7 @@ from accounts.models import EventDelivery, EventSubscription, OutboxMessage, Ser
 from config import background, errors, metrics_port
 from config import metrics as page
 from credits import tasks
+from free_ports import free_port
 from tests.effort import effort
 from tests.fixtures import PASSWORD
 from tests.served import ask, served
@@ -259,7 +257,7 @@ class TestPorts:
 
     @pytest.mark.parametrize("server", ["gunicorn", "granian"])
     def test_a_listener_tells_what_it_has_counted(self, server, tmp_path):
-        base = free_ports()
+        base = free_port(of=len(metrics_port.KINDS))
         with served(server, tmp_path, **opened_at(base)) as running:
             eventually(lambda: livez(base) > 0)
             assert "auth_build_info" in told(base)
@@ -270,7 +268,7 @@ class TestPorts:
             assert head.split(b" ", 2)[1] == b"404"
 
     def test_it_goes_on_where_a_killed_worker_ended(self, tmp_path):
-        base = free_ports()
+        base = free_port(of=len(metrics_port.KINDS))
         with served("gunicorn", tmp_path, **opened_at(base)) as running:
             eventually(lambda: livez(base) > 0)
             before = livez(base)
@@ -282,7 +280,7 @@ class TestPorts:
 
     @pytest.mark.parametrize("kind", ["worker", "beat"])
     def test_so_do_those_that_listen_to_nobody(self, kind, tmp_path):
-        base = free_ports()
+        base = free_port(of=len(metrics_port.KINDS))
         process = subprocess.Popen(
             procfile.argv(procfile.read(ROOT / "Procfile")[kind]),
             cwd=ROOT,
@@ -334,20 +332,6 @@ class TestPorts:
         for expression in _expressions():
             for name, labels in re.findall(r"\b(auth_\w+|up)\b(\{[^}]*\})?", expression):
                 assert 'job="auth-service"' in labels or 'job="$job"' in labels, (name, expression)
-
-
-def free_ports():
-    """The first of five numbers that nobody listens at; others may take them, though hardly anybody asks for those."""
-    while True:
-        base = 20000 + 5 * random.randrange(2000)
-        with contextlib.ExitStack() as stack:
-            probes = [stack.enter_context(socket.socket()) for _ in metrics_port.KINDS]
-            try:
-                for place, probe in enumerate(probes):
-                    probe.bind(("127.0.0.1", base + place))
-            except OSError:
-                continue
-            return base
 
 
 def opened_at(base):

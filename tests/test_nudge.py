@@ -13,8 +13,9 @@ from django.db import transaction
 from accounts.kit import nudge
 from accounts.kit.nudge import Nudge
 from accounts.tests.brokers import UNREAD, away, broker_at, received
-from accounts.tests.strangers import closed_port, silent_port
+from accounts.tests.strangers import silent_port
 from config.logging import request_id
+from free_ports import free_port
 
 NAME = "tests.note"
 ROOT = Path(__file__).resolve().parents[1]
@@ -109,7 +110,7 @@ def test_a_silent_broker_is_not_waited_for():
 
 def test_what_a_broker_that_is_away_does_not_take_is_forgotten():
     word = Nudge(NAME, most=1000)
-    with broker_at(away(closed_port())):
+    with broker_at(away(free_port())):
         told(word, *("lost" for _ in range(100)))
     told(word, "again")
     assert noted == ["again"]

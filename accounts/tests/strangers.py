@@ -13,11 +13,6 @@ def silent_port() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 def connections_to(silent: socket.socket) -> int:
     """Accept and count those that came to a server since it began to listen."""
     silent.settimeout(0)

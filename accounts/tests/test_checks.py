@@ -1,6 +1,5 @@
 """Settings that contradict one another are named by a system check."""
 
-import socket
 import subprocess
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +16,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 import valkey
 from accounts import checks
 from accounts.service_keys import form
+from free_ports import free_port
 from tests.waiting import eventually
 
 
@@ -56,8 +56,7 @@ class TestRedis:
 
     def test_one_in_cluster_mode_is_named(self, settings: Settings, tmp_path: Path) -> None:
         path = tmp_path / "socket"
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            bus = f"--bind 127.0.0.1 --port 0 --cluster-enabled yes --cluster-port {probe.getsockname()[1]}"
+        bus = f"--bind 127.0.0.1 --port 0 --cluster-enabled yes --cluster-port {free_port()}"
         options = [*bus.split(), "--unixsocket", str(path), "--dir", str(tmp_path)]
         server = subprocess.Popen([str(valkey.program()), *options], stdout=subprocess.DEVNULL)
         try:

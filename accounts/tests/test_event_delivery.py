@@ -29,9 +29,10 @@ from accounts.events.subscriptions import SubscriptionRefused
 from accounts.models import AuditEvent, EventDelivery, EventDispatch, EventSubscription, ServiceEvent
 from accounts.tests.brokers import UNREAD, broker_at
 from accounts.tests.receivers import Receiver
-from accounts.tests.strangers import closed_port, silent_port
+from accounts.tests.strangers import silent_port
 from accounts.tests.test_admin import sign_in
 from accounts.upkeep import staff_roles
+from free_ports import free_port
 from tests.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -157,7 +158,7 @@ class TestSending:
             Webhook(old).verify(second, only_new)
 
     def test_no_secret_is_in_a_row_and_it_moves_to_no_other(self, subscribe):
-        secret = subscribe(closed_port())
+        secret = subscribe(free_port())
         row = EventSubscription.objects.values().get()
         assert secret.removeprefix("whsec_") not in str(row)
         assert row["secrets"][0].startswith("sealed1:")
@@ -229,7 +230,7 @@ class TestFaults:
         assert AuditEvent.objects.filter(type="events_sent_again").count() == 1
 
     def test_later_and_later(self, subscribe, settings):
-        subscribe(closed_port())
+        subscribe(free_port())
         emit(n=1)
         for delay in settings.EVENT_DELIVERY_DELAYS[:3]:
             make_due()
@@ -280,7 +281,7 @@ class TestFaults:
         assert numbers(receiver) == [0, 1, 2]
 
     def test_a_receiver_that_is_away_is_asked_with_one_event_not_with_all(self, subscribe):
-        subscribe(closed_port())
+        subscribe(free_port())
         for _ in range(20):
             emit(uuid4(), n=1)
         assert dispatch.send_events() < 10
@@ -288,7 +289,7 @@ class TestFaults:
         assert dispatch.send_events() <= 1
 
     def test_and_gets_all_of_it_when_it_is_back(self, subscribe):
-        port = closed_port()
+        port = free_port()
         subscribe(port)
         people = [uuid4() for _ in range(5)]
         for number in range(3):

@@ -18,7 +18,8 @@ from accounts.google import client as google_client
 from accounts.google import id_tokens, network
 from accounts.tests.conftest import PASSWORD, at_once, forget_google, outcome, post
 from accounts.tests.google_steps import begin, id_token, rows
-from accounts.tests.strangers import closed_port, silent_port
+from accounts.tests.strangers import silent_port
+from free_ports import free_port
 from tests.listeners import ListenerClient
 from tests.waiting import eventually
 
@@ -42,7 +43,7 @@ def test_each_question_ends_within_five_seconds():
 @pytest.mark.django_db
 class TestTokenEndpoint:
     def test_down(self, public, google, settings):
-        settings.GOOGLE_TOKEN_URL = f"http://127.0.0.1:{closed_port()}/token"
+        settings.GOOGLE_TOKEN_URL = f"http://127.0.0.1:{free_port()}/token"
         assert come_back(public, google) == AWAY
 
     def test_silent(self, public, google, settings):
@@ -71,7 +72,7 @@ class TestTokenEndpoint:
         self, public, google, settings, monkeypatch
     ):
         monkeypatch.setattr(network.rest, "seconds", 3600)
-        good, settings.GOOGLE_TOKEN_URL = settings.GOOGLE_TOKEN_URL, f"http://127.0.0.1:{closed_port()}/token"
+        good, settings.GOOGLE_TOKEN_URL = settings.GOOGLE_TOKEN_URL, f"http://127.0.0.1:{free_port()}/token"
         come_back(public, google)
         settings.GOOGLE_TOKEN_URL = good
         before = google.order()["tokens"]
@@ -91,7 +92,7 @@ class TestKeys:
         return outcome(answer)
 
     def test_down(self, public, google, settings):
-        settings.GOOGLE_JWKS_URL = f"http://127.0.0.1:{closed_port()}/keys"
+        settings.GOOGLE_JWKS_URL = f"http://127.0.0.1:{free_port()}/keys"
         assert self.token(public, google) == AWAY
 
     def test_silent(self, public, google, settings):

@@ -21,7 +21,8 @@ from accounts.mail import delivery, kinds, outbox, tokens
 from accounts.models import MailToken, OutboxMessage
 from accounts.tests.brokers import away, broker_at
 from accounts.tests.conftest import PASSWORD, at_once, post
-from accounts.tests.strangers import MailServer, closed_port, silent_port
+from accounts.tests.strangers import MailServer, silent_port
+from free_ports import free_port
 
 EMAIL = "ada@example.com"
 BROKER_PATIENCE = 60.0  # seconds for which somebody who talks to a silent broker waits
@@ -81,7 +82,7 @@ class TestHandingOver:
         mail.outbox.clear()
         with (
             silent_port() as silent,
-            broker_at(away(silent if fault == "silent" else closed_port()), patience=BROKER_PATIENCE),
+            broker_at(away(silent if fault == "silent" else free_port()), patience=BROKER_PATIENCE),
         ):
             started = time.monotonic()
             for number in range(5):
@@ -124,7 +125,7 @@ class TestHandingOver:
         assert [str(key) for key in outbox.queue.hand_over(most=1, again=timedelta(0))] == [notice]
 
     def test_the_relay_leaves_alone_what_it_has_just_handed_over(self, message):
-        with broker_at(away(closed_port())), pytest.raises(Exception, match=r"refused|Error"):
+        with broker_at(away(free_port())), pytest.raises(Exception, match=r"refused|Error"):
             outbox.relay()
         assert outbox.relay() == 0
         pass_time(due_at=True)
@@ -258,19 +259,19 @@ class TestFailing:
     @pytest.mark.parametrize("fault", ["closed", "silent"])
     def test_a_server_that_is_away_costs_no_try(self, message, mail_server_at, fault):
         with silent_port() as silent:
-            mail_server_at(silent if fault == "silent" else closed_port())
+            mail_server_at(silent if fault == "silent" else free_port())
             failed = self.failed(message)
         assert (failed.dead_at, failed.attempts, failed.leased_until) == (None, 0, None)
 
     def test_and_is_left_alone_for_a_moment(self, make_user, message, mail_server_at):
-        mail_server_at(closed_port())
+        mail_server_at(free_port())
         self.failed(message)
         other = write(make_user("bob@example.com", verified=False))
         assert self.failed(other).last_error == "the mail server was away a moment ago"
 
     def test_for_a_day_at_most(self, message, mail_server_at):
         OutboxMessage.objects.update(created_at=Now() - timedelta(hours=25))
-        mail_server_at(closed_port())
+        mail_server_at(free_port())
         assert self.failed(message).dead_at is not None
 
     def test_a_mail_that_always_raises_is_a_dead_letter_after_eight_tries(self, message, settings):

@@ -12,7 +12,8 @@ from accounts.kit import throttles
 from accounts.kit.problems import RateLimited
 from accounts.models import RateLimitWindow
 from accounts.tests.conftest import at_once, statements
-from accounts.tests.strangers import closed_port, connections_to, silent_port
+from accounts.tests.strangers import connections_to, silent_port
+from free_ports import free_port
 from tests.waiting import eventually
 
 RULES = {"few": (3, 2000), "one": (1, 60), "five": (5, 300)}
@@ -141,7 +142,7 @@ class TestAtOnce:
 @pytest.mark.django_db
 class TestRedisGone:
     def test_stopped(self, redis_at):
-        redis_at(f"redis://127.0.0.1:{closed_port()}/0")
+        redis_at(f"redis://127.0.0.1:{free_port()}/0")
         assert tries(throttles.hit("few", "a"), times=5) == [True] * 3 + [False] * 2
         assert RateLimitWindow.objects.count() == 1
 

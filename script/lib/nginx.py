@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import places
+from free_ports import free_port
 from processes import die_with_parent
 
 FILES = Path(__file__).resolve().parents[2] / "deploy" / "nginx"
@@ -78,7 +79,7 @@ class Nginx:
             ("80", "redirect"),
         ):
             if f"listen {listens};" in text:
-                self.ports[name] = _free_port()
+                self.ports[name] = free_port()
                 text = text.replace(f"listen {listens};", f"listen 127.0.0.1:{self.ports[name]};")
         text = re.sub(r"^ *(ssl_|http2 ).*\n", "", text, flags=re.MULTILINE)
         return re.sub(
@@ -98,9 +99,3 @@ class Nginx:
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(10)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -8,7 +8,8 @@ _NOISE = {
     r"|received fast shutdown|aborting any active|shutting down|checkpoint |background worker \"logical rep)",
     "valkey": r".*(Memory overcommit must be enabled|Received SIGTERM scheduling|is now ready to exit)",
     "migrate": r"Privileges of the serving role|Operations to perform:|Running migrations:|  No migrations"
-    r"|  Apply all migrations:|  Applying \S+ OK|Created the superuser",  # whose link stands in the greeting
+    r"|  Apply all migrations:|  Applying \S+ OK|  Rendering model states"
+    r"|Created the superuser",  # whose link stands in the greeting
     "plans": r"create  |\d+ of \d+|Nothing",
     "stripe": r"Fake Stripe at",
     "google": r".*AuthlibDeprecationWarning|It will be compatible|  from (authlib|\._compat) import"

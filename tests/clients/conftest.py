@@ -1,7 +1,6 @@
 """The running service for the clients: both listeners over real sockets, a key, people with credits, a lossy proxy."""
 
 import re
-import socket
 import tarfile
 from collections.abc import Callable, Iterator
 from ipaddress import ip_network
@@ -19,6 +18,7 @@ from accounts.service_keys import form
 from accounts.tests.brokers import UNREAD, broker_at
 from accounts.tests.receivers import Receiver
 from auth_service_client import Client
+from free_ports import free_port
 from tests.clients.lossy_proxy import LossyProxy, Seen
 from tests.clients.packages import NODE, NPM, ROOT, copied, node_packages, python_packages, run
 from tests.served import Served, database_url, served
@@ -38,9 +38,7 @@ def mails(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def page_port() -> int:
     """Return the port of a front end's page, whose origin the public listener is told when it starts."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ import fake_stripe_child
 from accounts.models import User
 from credits import ledger
 from credits.ledger.calls import Call
+from free_ports import free_port
 from tests.clients.conftest import KEY, environment
 from tests.clients.lossy_proxy import LOST, LossyProxy, Refusal
 from tests.clients.packages import HERE, NODE, ROOT, copied, node_packages, python_packages, run
@@ -153,12 +153,6 @@ def pattern_of(text: str) -> str:
     return re.escape(text.strip()).replace(re.escape("..."), ".*?") + r"\s*\Z"
 
 
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="session")
 def shop_listener(
     django_db_setup: None, fake_stripe_process: Control, tmp_path_factory: pytest.TempPathFactory
@@ -187,7 +181,7 @@ def machine(  # noqa: PLR0917 -- fixtures
     fake_stripe: Control,
 ) -> Machine:
     internal, settings = shop_listener
-    ports = {"8000": str(public_listener.port), "8001": str(internal.port), "9000": free_port()}
+    ports = {"8000": str(public_listener.port), "8001": str(internal.port), "9000": str(free_port())}
     checkout = checkout_in(tmp_path, packed, mails)
     folder = tmp_path / "folder"
     folder.mkdir()

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from accounts.models import User
-from accounts.tests.strangers import closed_port
 from auth_service_client import (
     AsyncClient,
     AuthServiceError,
@@ -23,6 +22,7 @@ from auth_service_client import (
 )
 from auth_service_client import problems as refusals
 from credits.models import CreditTransaction
+from free_ports import free_port
 from tests.clients.conftest import KEY, missing
 from tests.clients.lossy_proxy import LOST, LossyProxy, Refusal
 
@@ -220,7 +220,7 @@ def test_other_answers_stand(
 
 def test_nobody_there_is_unreachable_once_patience_is_over() -> None:
     started = time.monotonic()
-    with Client(f"http://127.0.0.1:{closed_port()}", KEY, patience=0.5) as client, pytest.raises(Unreachable):
+    with Client(f"http://127.0.0.1:{free_port()}", KEY, patience=0.5) as client, pytest.raises(Unreachable):
         client.credits.use(user_id="x", amount=1)
     assert time.monotonic() - started < 5
 

@@ -23,12 +23,12 @@ from accounts import sessions
 from accounts.kit import base64url
 from accounts.models import User
 from accounts.sessions import tokens as our_tokens
-from accounts.tests.strangers import closed_port
 from auth_service_client import AsyncClient, AuthServiceError, Client, JWKSVerifier, TokenRefused
 from auth_service_client import django as middleware
 from auth_service_client.drf import AccessTokenAuthentication, IsVerified
 from auth_service_client.testing import AcceptedTokens, identity
 from config.settings.environment import key_ring
+from free_ports import free_port
 from tests.clients.conftest import KEY
 from tests.clients.lossy_proxy import LossyProxy
 
@@ -232,7 +232,7 @@ class TestDjango:
 
     @pytest.mark.parametrize("view", guarded)
     def test_while_the_service_is_away_it_is_503(self, view, token, settings):
-        settings.AUTH_SERVICE = {"url": f"http://127.0.0.1:{closed_port()}", "api_key": KEY, "patience": 0}
+        settings.AUTH_SERVICE = {"url": f"http://127.0.0.1:{free_port()}", "api_key": KEY, "patience": 0}
         middleware.verifier.cache_clear()
         assert ask(view, token).status_code == 503
 

@@ -16,6 +16,7 @@ import pytest
 
 from accounts.models import User
 from auth_service_client.testing import signed_delivery, webhook_secret
+from free_ports import free_port
 from processes import die_with_parent
 from tests.clients.conftest import KEY
 from tests.clients.packages import ROOT, python_packages, run
@@ -59,9 +60,7 @@ def app(site: Path, tmp_path: Path, url: str) -> Iterator[str]:
     remind = "def remind(user_id, available): open('reminded', 'a').write(f'{user_id} {available}')"
     source = program("from fastapi import Request", PROTECTED, remind, EVENTS, url=url)
     (tmp_path / "app.py").write_text(source)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command: list[str | Path] = [
         python_packages(),
         "-m",

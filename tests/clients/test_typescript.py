@@ -17,8 +17,8 @@ from django.db import transaction
 import clients
 from accounts import sessions
 from accounts.models import User
-from accounts.tests.strangers import closed_port
 from credits.models import CreditTransaction
+from free_ports import free_port
 from processes import die_with_parent
 from tests.authenticators import code_of
 from tests.clients.conftest import KEY, missing
@@ -176,7 +176,7 @@ class TestService:
 
     def test_refusals_are_typed_and_nobody_there_is_told_apart(self, service: Program, buyer: str) -> None:
         assert service("tooMuch", user=buyer) == {"code": "insufficient_credits", "available": 100}
-        nowhere = f"http://127.0.0.1:{closed_port()}"
+        nowhere = f"http://127.0.0.1:{free_port()}"
         assert service("away", url=nowhere, patience=200) == {"answered": "unreachable"}
 
     def test_a_redirect_does_not_take_the_key_elsewhere(

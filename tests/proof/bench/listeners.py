@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from processor import seconds_of
 from rival_installs import RIVALS
 
 from crashes import FAULT_HANDLER, crashes
+from free_ports import free_port
 from processes import die_with_parent
 
 DIRECTORY = Path(os.environ["VAR_DIR"])
@@ -86,9 +86,7 @@ def better_auth(database: str, *, cookie_cache: bool) -> contextlib.AbstractCont
 def _server(
     name: str, command: Sequence[str], environment: Mapping[str, str], *, ready: str = "/ready"
 ) -> Iterator[Server]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     log = DIRECTORY / f"{name}.log"
     with log.open("w") as output:
         process = subprocess.Popen(

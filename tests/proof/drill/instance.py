@@ -6,7 +6,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ import crashes
 import dev_env
 import fake_google_child
 import fake_stripe_child
+from free_ports import free_port
 from postgres import SERVING, SUPERUSER, Postgres
 from processes import die_with_parent
 
@@ -224,12 +224,6 @@ def clean_environment() -> dict[str, str]:
     ours = {"DATABASE_URL", "DATABASE_MIGRATE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "LISTENER"}
     ours |= {"RATE_LIMITS_FACTOR", "VAR_DIR", "PYTHONDONTWRITEBYTECODE"}
     return {name: value for name, value in os.environ.items() if name not in ours}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -16,7 +16,8 @@ import psycopg
 import dev_env
 import network
 import places
-from instance import ROOT, Instance, directory, free_port
+from free_ports import free_port
+from instance import ROOT, Instance, directory
 from network import CLIENTS, Host, Network
 from postgres import DATABASE, OWNER, SERVING, SUPERUSER, Postgres
 from processes import die_with_parent

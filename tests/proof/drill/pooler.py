@@ -10,7 +10,8 @@ from pathlib import Path
 
 import psycopg
 
-from instance import ROOT, Instance, directory, free_port
+from free_ports import free_port
+from instance import ROOT, Instance, directory
 from pgbouncer import configuration, program
 from postgres import DATABASE, OWNER, SERVING
 from processes import die_with_parent

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import dev_env
 from calls import Caller
-from instance import ROOT, Instance, clean_environment, free_port
+from free_ports import free_port
+from instance import ROOT, Instance, clean_environment
 from mail_sink import MailSink
 from postgres import DATABASE, Postgres
 from reckoning import Verdict, reckon

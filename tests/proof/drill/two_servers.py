@@ -11,7 +11,8 @@ from typing import Any
 
 import psycopg
 
-from instance import Instance, directory, free_port
+from free_ports import free_port
+from instance import Instance, directory
 from places import run_as
 from postgres import DATABASE, OWNER, SERVING, SUPERUSER, Postgres
 from processes import die_with_parent
