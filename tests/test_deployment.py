@@ -121,6 +121,12 @@ def test_a_file_of_it_is_for_its_owner_and_is_never_written_twice(tmp_path):
     assert path.read_text() == written
 
 
+@pytest.mark.parametrize("secrets", ["*.env", "deploy/tls"])
+def test_secrets_that_the_page_puts_into_this_directory_reach_no_image_and_no_commit(secrets):
+    for ignored in (".dockerignore", ".gitignore"):
+        assert secrets in [line.strip("/") for line in (ROOT / ignored).read_text().splitlines()]
+
+
 def test_every_process_of_compose_says_whether_it_lives():
     services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
     for name, address in {
