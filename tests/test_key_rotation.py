@@ -221,7 +221,7 @@ class TestRefreshTokens:
         with rotation.step(2):
             assert needed("REFRESH_TOKEN_KEYS") == "2 live sessions"
             active = renew(active)
-            assert needed("REFRESH_TOKEN_KEYS") == "1 live sessions"
+            assert needed("REFRESH_TOKEN_KEYS") == "1 live session"
             away = renew(away)
             assert needed("REFRESH_TOKEN_KEYS") == ""
         with rotation.step(3):

@@ -56,6 +56,11 @@ class TestCreate:
         assert bytes(key.digest) == key_format.digest(text)
         assert text.split("_")[3] not in repr(list(ServiceKey.objects.values()))
 
+    def test_shows_it_once_every_process_knows_it(self, registry: Registry) -> None:
+        registry.find(issue("other").text)  # has just read the table
+        assert registry.find(command("create", "shop", "--scopes", "credits:use")) is not None
+        assert registry.find(command("rotate", "shop")) is not None
+
     def test_writes_who_did_it(self) -> None:
         issued = issue()
         event = AuditEvent.objects.get()

@@ -96,7 +96,7 @@ def rings() -> dict[str, Ring]:
             "LEDGER_DIGEST_KEYS",
             (),
             "digests of requests in the journal, signatures of anchors",
-            "never, while repeats of older calls and older anchors are to be known",
+            "only if repeats of older calls and older anchors need not be recognised",
         ),
     )
     return {ring.variable: ring for ring in found}
@@ -121,14 +121,14 @@ def plan(ring: Ring, entry: str) -> list[Step]:
     name = ring.variable
     return [
         Step(
-            "Now, with a restart of every process. It checks; the old one goes on making.",
+            "Now; then restart every process. All of them accept the new key, and the old one stays in use.",
             f'{name}="${name};{entry}"',
         ),
         Step(
-            "Once every process runs with that. It makes; the old one still checks.",
+            "Once every process runs with that; then restart again. The new key is in use, the old one is accepted.",
             f'{name}="{entry};${{{name}%;*}}"',
         ),
-        Step(f"The old ones go: {ring.retire}.", f'{name}="${{{name}%%;*}}"'),
+        Step(f"Remove the old key {ring.retire}.", f'{name}="${{{name}%%;*}}"'),
     ]
 
 
@@ -155,13 +155,17 @@ def _secrets(ring: Ring) -> list[str]:
 def _needed(ring: Ring, kid: str) -> str:
     if ring.variable == "FIELD_ENCRYPTION_KEYS":
         sealed = sum(sealed_columns.keys_in_use(column)[kid] for column in sealed_columns.columns())
-        return f"{sealed:,} sealed texts" if sealed else ""
+        return _counted(sealed, "sealed text") if sealed else ""
     need = key_use.need(ring.variable, kid)
     if need is None:
         return ""
     if need.until is not None:
         return f"access tokens until {need.until:%Y-%m-%dT%H:%M:%SZ}"
-    return f"{need.sessions:,} live sessions"
+    return _counted(need.sessions, "live session")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _fingerprint(secret: str) -> str:

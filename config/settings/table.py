@@ -135,9 +135,9 @@ Secrets are 32 random bytes or more, and no two are the same. Separate several v
 all of them verify, so that each can be rotated without downtime. `deploy/new_environment.py` makes them.
 
 `manage.py signing_keys plan JWT_KEYS --algorithm EdDSA` makes a key and prints the environment of each of three steps:
-the new key checks, then makes, then the old ones go; it never prints one that exists. `signing_keys list` shows the ids
-of all, and `signing_keys check` what older ones are still needed for: live sessions, access tokens until when, sealed
-columns. [Rotating every secret](operations/keys.md)."""
+the new key verifies, then signs, then the old one is removed; it never prints a key that exists. `signing_keys list`
+shows the ids of all, and `signing_keys check` what older ones are still needed for: live sessions, access tokens until
+when, sealed columns. [Rotating every secret](operations/keys.md)."""
 _SIGN_IN = """\
 **`BREACHED_PASSWORDS_URL`.** Where a password is set (registration, reset, change) the first five hexadecimal digits of
 its SHA-1 are asked for there, padded (`Add-Padding`), and the answer is compared here: neither the password nor its

@@ -1,5 +1,6 @@
 """The keys with which other services call the internal listener, from the command line."""
 
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -11,7 +12,7 @@ from accounts.management.command import Listed, OurCommand
 from accounts.models import ServiceKey
 from accounts.service_keys import issuing
 from accounts.service_keys.issuing import IssuedKey, KeyRefused
-from accounts.service_keys.registry import SCOPES, from_environment
+from accounts.service_keys.registry import REFRESH_SECONDS, SCOPES, from_environment
 
 ACTOR = "manage.py"
 COLUMNS = ("service", "id", "state", "expires_at", "last_used_at", "daily_budget", "scopes")
@@ -88,6 +89,7 @@ class Command(OurCommand):
         self.tell(Listed(rows), _table([COLUMNS, *([_cell(row[name]) for name in COLUMNS] for row in rows)]))
 
     def _show(self, issued: IssuedKey) -> None:
+        time.sleep(REFRESH_SECONDS)  # by then every process knows the key
         document = {
             "service": issued.service, "id": issued.id, "key": issued.text, "scopes": issued.scopes,
             "expires_at": _time(issued.expires_at), "daily_budget": issued.daily_budget,

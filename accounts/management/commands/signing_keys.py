@@ -1,4 +1,4 @@
-"""The rings of secrets: which keys there are, fresh ones, a rotation step by step. Never shows an existing secret."""
+"""List, make and rotate the secrets that have several values. Never show one that exists."""
 
 from typing import Any
 
@@ -9,13 +9,14 @@ from accounts.management.command import Listed, OurCommand
 from accounts.upkeep import key_rotation
 from accounts.upkeep.key_rotation import Ring, RingKey
 
-COLUMNS = ("variable", "kid", "algorithm", "makes", "needed")
+COLUMNS = ("variable", "kid", "algorithm", "use", "needed")
 
 
 class Command(OurCommand):
     area, brief = "Secrets", "list keys, make new ones, plan and check a rotation"
     help = (
-        "Lists the keys of every ring, makes new ones, and plans and checks a rotation that signs nobody out."
+        "List the keys of every variable that takes several, make new ones, and plan and check a rotation that "
+        "signs nobody out."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -77,8 +78,8 @@ def _check_choice(ring: Ring, algorithm: str | None, kid: str) -> None:
 
 def _verdict(key: RingKey) -> str:
     if not key.algorithm:
-        return f"{key.variable} {key.kid}: goes {key_rotation.rings()[key.variable].retire}"
-    return f"{key.variable} {key.kid}: " + (f"still needed: {key.needed}" if key.needed else "may go")
+        return f"{key.variable} {key.kid}: remove it {key_rotation.rings()[key.variable].retire}"
+    return f"{key.variable} {key.kid}: " + (f"still needed: {key.needed}" if key.needed else "can be removed")
 
 
 def _table(keys: list[RingKey]) -> str:
@@ -91,4 +92,7 @@ def _table(keys: list[RingKey]) -> str:
 
 
 def _role(key: RingKey) -> str:
-    return "makes, checks" if key.makes else "checks"
+    makes, reads = (
+        ("encrypts", "decrypts") if key.variable == "FIELD_ENCRYPTION_KEYS" else ("signs", "verifies")
+    )
+    return f"{makes}, {reads}" if key.makes else reads

@@ -241,7 +241,10 @@ class Composed:
         return {**image, **stated}
 
     def _filled(self, text: str) -> str:
-        return re.sub(r"\$\{(\w+)(?::[?-][^}]*)?\}", lambda found: self.given[found[1]], text)
+        given = self.given
+        return re.sub(
+            r"\$\{(\w+)(?::[?-]([^}]*))?\}", lambda one: given.get(one[1]) or one[2] or given[one[1]], text
+        )
 
     def _entering(self, name: str, command: Sequence[str]) -> list[str]:
         root = self._place / "roots" / name
