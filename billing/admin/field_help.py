@@ -23,6 +23,7 @@ PAYMENT = {
     "worth": "The credits of its main line, before refunds and disputes.",
     "expires_at": "When those credits expire. Empty: never.",
     "left": "The sum that was paid, less refunds and open or lost disputes.",
+    "back": "The sum of its refunds and credit notes.",
     "contested": "The sum of its disputes at Stripe.",
     "on_balance": "The sum that a change of plan moved to the customer's balance at Stripe.",
     "settled_at": "When its plan and credits were fixed. Later changes of the plan do not affect them.",

@@ -136,10 +136,10 @@ class PaymentAdmin(OrderPages, BillingAdmin):
     list_select_related = ("user", "plan")
     stripe_ids = ("id", "payment_intent", "subscription")
     fields = (
-        "created_at", "user", "kind", "plan", "quantity", "worth", "expires_at", "amount", "left", "contested",
-        "on_balance", "paid_at", "settled_at", "id", "payment_intent", "subscription", "bought", "version",
+        "created_at", "user", "kind", "plan", "quantity", "worth", "expires_at", "amount", "back", "contested",
+        "left", "on_balance", "paid_at", "settled_at", "id", "payment_intent", "subscription", "bought", "version",
     )  # fmt: skip
-    readonly_fields = ("worth", "amount", "left", "contested", "on_balance", "bought")
+    readonly_fields = ("worth", "amount", "back", "contested", "left", "on_balance", "bought")
     orders = orders.OF_PAYMENTS
 
     @admin.display(description="paid")
@@ -149,6 +149,10 @@ class PaymentAdmin(OrderPages, BillingAdmin):
     @admin.display(description="net")
     def left(self, payment: Payment) -> str:
         return money.written(payment.kept or 0, payment.currency) if payment.currency else ""
+
+    @admin.display(description="refunded")
+    def back(self, payment: Payment) -> str:
+        return money.written(payment.refunded, payment.currency) if payment.currency else ""
 
     @admin.display(description="lines")
     def bought(self, payment: Payment) -> SafeString:

@@ -42,14 +42,12 @@ def of_user(*, request: HttpRequest, user: User) -> Section:
 
 
 def _figures(account: BillingAccount | None, shown: dict[str, Any]) -> dict[str, str]:
-    until = (account.cancel_at or account.current_period_end) if account else None
-    ends = account is not None and account.cancel_at_period_end
     following = (account.pending_plan or account.next_plan) if account else None
     return {
         "Status": account.get_status_display() if account else "none",
         "Plan": account.plan.name if account and account.plan else "none",
         **({"Next plan": following.name} if following else {}),
-        "Ends" if ends else "Paid until": f"{until:%Y-%m-%d}" if until else "",
+        shown["end_words"]: f"{shown['end']:%Y-%m-%d}" if shown["end"] else "",
         "Trial": str(shown["trial"]),
         "Stored cards": str(len(shown["cards"])),
     }

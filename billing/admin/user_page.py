@@ -7,7 +7,7 @@ from accounts.models import User
 from billing import customers
 from billing.models import BillingAccount, InboxEvent, Payment
 from billing.settlement import trial
-from billing.shop import payment_methods
+from billing.shop import payment_methods, standing
 from billing.stripe import mirror
 
 MOST = 50
@@ -18,16 +18,23 @@ TRIALS = {
     trial.HAD_SUBSCRIPTION: "none: subscribed before",
 }
 
+UNTIL = {
+    BillingAccount.Status.TRIALING: "Trial until",
+    BillingAccount.Status.ACTIVE: "Paid until",
+    BillingAccount.Status.CANCELED: "Last period until",
+}
+
 
 def context(person: User) -> dict[str, Any]:
     """Also for who never bought anything."""
     customer = customers.customer_of(person.pk) or ""
+    account = standing.account_row(person.pk)
     return {
         "person": person,
         "customer": customer,
-        "account": BillingAccount.objects.filter(pk=person.pk)
-        .select_related("plan", "next_plan", "pending_plan")
-        .first(),
+        "account": account,
+        "end": (account.cancel_at or account.current_period_end) if account else None,
+        "end_words": _end_words(account),
         "trial": TRIALS[trial.eligibility(person.pk)],
         "cards": _cards(customer),
         "payments": _payments(person.pk),
@@ -35,6 +42,13 @@ def context(person: User) -> dict[str, Any]:
         if customer
         else [],
     }
+
+
+def _end_words(account: BillingAccount | None) -> str:
+    """Say what ends then: Stripe begins a period whether or not it is paid."""
+    if account is None or account.cancel_at_period_end:
+        return "Ends"
+    return UNTIL.get(BillingAccount.Status(account.status), "Unpaid period until")
 
 
 def _cards(customer: str) -> list[dict[str, Any]]:

@@ -12,9 +12,9 @@ from django.utils import timezone
 from accounts.models import AuditEvent, User
 from billing import customers
 from billing.admin.orders import RefundForm
-from billing.models import InboxEvent, Payment, Plan
+from billing.models import BillingAccount, InboxEvent, Payment, Plan
 from billing.settlement import lifecycle, settle
-from billing.stripe import sdk
+from billing.stripe import gateway, sdk
 from billing.tests.conftest import Buyer
 from credits.tests.admin_pages import page, post, signed_in
 
@@ -55,6 +55,39 @@ def test_every_page_opens(site, bought, buyer):
     assert "20.00 EUR" in shown
     assert site.get(f"{B}/billingaccount/{uuid.uuid4()}/change/").status_code == 404
     assert "20.00 EUR" in page(site, f"{B}/revenue/")
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ("trialing", "Trial until"),
+        ("active", "Paid until"),
+        ("past_due", "Unpaid period until"),
+        ("frozen", "Unpaid period until"),
+        ("canceled", "Last period until"),
+    ],
+)
+def test_a_period_is_called_paid_once_it_is(site, make_user, status, words):
+    user = make_user()
+    end = datetime(2027, 1, 29, tzinfo=UTC)
+    BillingAccount.objects.create(user=user, status=status, subscription="sub_1", current_period_end=end)
+    for path in (f"{B}/billingaccount/{user.pk}/change/", f"/admin/accounts/user/{user.pk}/change/"):
+        shown = page(site, path)
+        assert words in shown
+        assert "2027-01-29" in shown
+
+
+def test_a_payment_says_what_was_refunded_of_it(site, bought, buyer, stripe):
+    for amount in (150, 200):
+        stripe.refund(bought_charge(bought), amount)
+    settle.settle(bought.pk)
+    shown = page(site, f"{B}/payment/{bought.pk}/change/")
+    assert "3.50 EUR" in shown
+    assert "16.50 EUR" in shown
+
+
+def bought_charge(payment: Payment) -> str:
+    return str(gateway.retrieve_payment_intent(payment.payment_intent)["latest_charge"]["id"])
 
 
 def test_a_refund_takes_the_credits_back_and_is_audited(site, viewer, bought, buyer, stripe):

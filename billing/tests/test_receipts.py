@@ -3,6 +3,7 @@
 import pytest
 
 from accounts.models import AuditEvent, ServiceEvent
+from accounts.tests.conftest import deliver_mails
 from billing.settlement import settle
 from billing.stripe import gateway
 
@@ -32,3 +33,15 @@ def test_of_a_subscription_it_is_the_invoice(stripe, plans, buyer):
         invoice["hosted_invoice_url"],
     )
     assert all("document" not in event.data for event in ServiceEvent.objects.all())
+
+
+def test_of_a_refund_in_parts_each_mail_says_its_part(stripe, plans, buyer):
+    session = buyer.buy(plans["small"])
+    settle.settle_session(session["id"])
+    deliver_mails()
+    for amount, refunded, credits in ((150, "1.50", 30), (200, "2.00", 40)):
+        stripe.refund(buyer.charge_of(session), amount)
+        settle.settle_session(session["id"])
+        (message,) = deliver_mails()
+        assert f"Refunded: {refunded} EUR\nCredits taken back: {credits}\n" in message.body
+        assert "Amount" not in message.body

@@ -44,6 +44,7 @@ function showStanding({ credits, subscription: current, account_status }) {
 function wordsOf({ plan, status, cancel_at_period_end: ends, cancel_at, current_period_end, next_plan, pending_plan }) {
   const until = cancel_at ?? current_period_end;
   const next = next_plan ? ` as ${next_plan}` : "";
+  if (["past_due", "unpaid"].includes(status)) return `${plan}, ${status}: its last payment failed.${next}`;
   const waits = pending_plan ? ` ${pending_plan} waits for you to confirm its payment.` : "";
   return `${plan}, ${status}, ${ends ? "ends" : "renews"} ${until ? day(until) : "later"}${next}.${waits}`;
 }
