@@ -148,3 +148,10 @@ class TestNeighbour:
     def test_another_method(self, page) -> None:
         assert page.get("/demo/api/checkout").status_code == 405
         assert page.post("/demo/api/plans", {}).status_code == 405
+
+
+@pytest.mark.parametrize(
+    "name", ["subscription-cancel", "subscription-resume", "portal", "google-link", "google-unlink"]
+)
+def test_a_button_about_what_is_not_loaded_yet_cannot_be_clicked(page, name):
+    assert re.search(rf'<button [^>]*id="{name}" hidden>', page.get("/demo").content.decode())
