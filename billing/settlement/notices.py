@@ -73,12 +73,16 @@ def settled(payment: Payment, *, before: Money, posted: Posted, receipt: Detail)
     receipt = {**receipt, "paid_at": written(payment.paid_at)}
     if not before.was_settled and payment.to_balance:
         balance_credited(payment)
+    moves = list(_moved(payment, before))
+    granted = posted.granted
+    if posted.corrected and not moves:
+        if granted:  # less was paid than all of it, and that from the beginning
+            granted += posted.corrected
+        else:
+            moves = [_event("purchase.corrected")]
     is_news = not before.was_settled and payment.kind in NEWS and payment.kept
     if posted.granted or is_news:
-        _bought(payment, posted.granted, receipt)
-    moves = list(_moved(payment, before))
-    if posted.corrected and not moves:
-        moves = [_event("purchase.corrected")]
+        _bought(payment, granted, receipt)
     for number, (type_, event, what) in enumerate(moves):
         detail = {**about(payment), "posted": 0 if number else posted.corrected, **what}
         events.emit(type_, user_id=payment.user_id, data=detail)

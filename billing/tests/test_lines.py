@@ -10,6 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import AuditEvent, ServiceEvent
+from accounts.tests.conftest import deliver_mails
 from billing import queues
 from billing.models import InboxEvent, Payment, PaymentLine, Plan
 from billing.settlement import lines, settle, shares
@@ -322,6 +323,21 @@ class TestWorth:
         assert (renewal.paid, renewal.from_balance) == (0, 0)
         assert buyer.balance == 1000
         assert buyer.verifies()
+
+    def test_what_is_worth_less_from_the_beginning_is_told_as_that(self, stripe, plans, buyer):
+        session = buyer.buy(plans["basic"])
+        carry_out(stripe.events())
+        deliver_mails()
+        before = buyer.balance
+        stripe.advance(days=15)
+        self.move(gateway.retrieve_subscription(session["subscription"]), "price_sub_pro")
+        carry_out(stripe.events("invoice.paid"))
+        given = buyer.balance - before
+        assert 0 < given < plans["pro"].credits // 2
+        told = ServiceEvent.objects.filter(type__startswith="purchase.").order_by("pk").last()
+        assert told is not None
+        assert (told.type, told.data["posted"]) == ("purchase.completed", given)
+        assert f"Credits: {given}\n" in deliver_mails()[-1].body
 
     @staticmethod
     def move(subscription, price):

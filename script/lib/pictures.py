@@ -74,6 +74,7 @@ PAYMENT = {
     "posted": -250,
     "quantity": 1,
 }
+GIVE = {"purchase": PAYMENT | {"posted": 1000}, "renewal": PAYMENT | {"posted": 1000}}
 OF_PAYMENTS = {"purchase", "renewal", "payment_failed", "purchase_failed", "refund", "dispute"}
 OF_PAGES = {
     "account": {"email": SAMPLE["email"]},
@@ -106,7 +107,7 @@ def mails(language: str) -> Iterator[str]:
 
     with translation.override(language):
         for kind, about in {**mail.KINDS, **mail.NOTICES}.items():
-            detail = PAYMENT if kind in OF_PAYMENTS else PLAN
+            detail = GIVE.get(kind, PAYMENT if kind in OF_PAYMENTS else PLAN)
             context = {**SAMPLE, **terms(), "detail": detail, "subject": str(about.subject)}
             yield render_to_string(f"mail/{kind}.html", context)
 
