@@ -79,7 +79,7 @@ def _is_asymmetric(material: bytes) -> bool:
 
 @register(TAG)
 def lifetimes(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[CheckMessage]:
-    """Access token < refresh token <= session: otherwise a token outlives what it stands for."""
+    """Require access token < refresh token <= session: otherwise a token outlives what it stands for."""
     access = settings.SIMPLE_JWT["ACCESS_TOKEN_LIFETIME"]
     refresh = settings.SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"]
     if not timedelta(0) < access < refresh:
@@ -264,7 +264,7 @@ def faults_of_pooler(version: tuple[int, ...] | None) -> Iterator[CheckMessage]:
 
 
 def refuse_contradictions() -> None:
-    """Raises ImproperlyConfigured where a check of this module fails: called by a web process before it serves."""
+    """Raise ImproperlyConfigured where a check of this module fails. A web process calls it before it serves."""
     faults = [message.msg for message in run_checks(tags=[TAG]) if message.is_serious()]
     if faults:
         raise ImproperlyConfigured(" ".join(faults))

@@ -111,7 +111,9 @@ def _find_or_create(user: User) -> str:
 
 
 def _made_before(user: User) -> Iterator[Object]:
-    """Lists know at once what search knows after a minute, but go by the address, which may have changed."""
+    """Yield the user's customers at Stripe. Lists know at once what search knows after a minute, but go by the address,
+    which may have changed.
+    """
     candidates = gateway.list_customers(email=user.email) if user.email else []
     for found in [*candidates, *gateway.find_customers(user_id=str(user.pk))]:
         is_theirs = (found.get("metadata") or {}).get("user_id") == str(user.pk)

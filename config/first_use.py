@@ -26,7 +26,7 @@ def shapes_of(patterns: Sequence[URLPattern | URLResolver]) -> Iterator[Any]:
 
 
 def _shapes_of_view(view: type[Endpoint]) -> Iterator[Any]:
-    """Its Body, its Query, and what its handlers say that they answer."""
+    """Return its Body, its Query, and what its handlers say that they answer."""
     handlers = (getattr(view, name, None) for name in view.http_method_names)
     operations = (getattr(handler, "operation", None) for handler in handlers)
     answers = (operation.answer for operation in operations if operation)

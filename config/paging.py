@@ -84,7 +84,7 @@ def _limit(text: str | None) -> int:
 def _after(
     queryset: QuerySet[Any], order: Sequence[str], names: list[str], position: list[Any]
 ) -> QuerySet[Any]:
-    """Rows beyond a position, as one row comparison, which PostgreSQL answers from the index."""
+    """Return the rows beyond a position, by one row comparison, which PostgreSQL answers from the index."""
     descending = {column.startswith("-") for column in order}
     if len(descending) != 1:
         raise ValueError("The columns of an order must all run the same way.")

@@ -16,7 +16,7 @@ _NOT_RECORDED = (
 
 
 def start() -> bool:
-    """Begins to trace this process and those that it forks. False where nobody asked for it."""
+    """Begin to trace this process and those that it forks. Return False where nobody asked for it."""
     if not os.environ.get(ENDPOINT):
         return False
     from opentelemetry import trace
@@ -47,7 +47,7 @@ def _instrument() -> None:
 
 
 def _forget(span: Any, request: Any) -> None:
-    """Ids stand in the logs, under the request's id; codes and addresses nowhere."""
+    """Blank ids, which stand in the logs under the request's id, and codes and addresses, which stand nowhere."""
     for name in _NOT_RECORDED:
         if name in (getattr(span, "attributes", None) or {}):
             span.set_attribute(name, "not recorded")

@@ -20,7 +20,7 @@ NAMED_FINDINGS = 100
 
 @shared_task
 def sweep_due_credits() -> int:
-    """Posts what has come due for idle users, until nothing is left or the next run is near."""
+    """Post what has come due for idle users, until nothing is left or the next run is near."""
     return sweeping.sweep_due(seconds=SWEEPING_SECONDS)
 
 
@@ -43,7 +43,7 @@ def rank_users() -> None:
 def verify_ledger_nightly(
     after: str | None = None, users: int = 0, transactions: int = 0, findings: int = 0
 ) -> None:
-    """Proves the whole ledger, a minute at a time: what is left goes on behind the last user as a task of its own.
+    """Prove the whole ledger, a minute at a time: what is left goes on behind the last user as a task of its own.
 
     Each finding is an event of level error in the log, up to a hundred; the last event has the sums, and its level is
     error if there was any.

@@ -54,7 +54,7 @@ class SoftPasskey:
         self.sign_count = 0
 
     def make(self, options: dict[str, Any], **lies: Any) -> dict[str, Any]:
-        """Answers PublicKeyCredentialCreationOptions."""
+        """Answer PublicKeyCredentialCreationOptions."""
         self.user_handle = decoded(options["user"]["id"])
         public_key = ES256.from_cryptography_key(self.key.public_key())
         made = AttestedCredentialData.create(Aaguid.NONE, self.credential_id, public_key)
@@ -66,7 +66,7 @@ class SoftPasskey:
         )
 
     def sign(self, options: dict[str, Any], *, count: int | None = None, **lies: Any) -> dict[str, Any]:
-        """Answers PublicKeyCredentialRequestOptions."""
+        """Answer PublicKeyCredentialRequestOptions."""
         if count is not None:
             self.sign_count = count
         data = self._data(lies)

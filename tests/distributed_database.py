@@ -22,7 +22,7 @@ def url() -> str | None:
 
 
 def prepare() -> None:
-    """Migrates and distributes it, unless that was done. Skips whatever asked where the extension is not installed."""
+    """Migrate and distribute it, unless that was done. Skip whatever asked where the extension is not installed."""
     from credits.ledger import shards  # once Django is set up
 
     if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":

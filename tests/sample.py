@@ -89,7 +89,7 @@ class Events(PublicEndpoint):
 
 
 def plain_failure(request: Any) -> HttpResponse:
-    """Fails outside DRF."""
+    """Fail outside DRF."""
     raise Fails.error
 
 

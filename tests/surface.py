@@ -124,7 +124,7 @@ def _row(route: Route) -> str:
 
 
 def main() -> None:
-    """Writes both tables. Read the difference before it is committed: it is the surface of the service."""
+    """Write both tables. Read the difference before it is committed: it is the surface of the service."""
     PAGE.parent.mkdir(exist_ok=True)
     for path, text in ((TABLE, table()), (PAGE, page())):
         path.write_text(text)

@@ -36,7 +36,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Takes the place of pytest-django's own, which would migrate for each worker."""
+    """Take the place of pytest-django's own, which would migrate for each worker."""
     if distributed_database.url():
         with django_db_blocker.unblock():
             distributed_database.prepare()
@@ -95,7 +95,7 @@ def ensure_template(cluster: psycopg.Connection[Any]) -> str:
 
 
 def drop_outdated(cluster: psycopg.Connection[Any]) -> None:
-    """Templates of earlier code, and what was left by runs that were killed. Nobody else uses this cluster now."""
+    """Drop templates of earlier code, and what was left by runs that were killed. Nobody else uses this cluster now."""
     names = cluster.execute("SELECT datname FROM pg_database WHERE datname ~ '^(migrated_|test_)'").fetchall()
     for (name,) in names:
         cluster.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
@@ -179,7 +179,7 @@ def _fast_flush_past_triggers() -> Iterator[None]:
 def emptying(
     operations: BaseDatabaseOperations, _style: object, tables: list[str], **_options: object
 ) -> list[str]:
-    """Statements in the place of TRUNCATE, which makes new files for each of a hundred tables and their indexes."""
+    """Return statements in the place of TRUNCATE, which makes new files for a hundred tables and their indexes."""
     names = {name: operations.quote_name(name) for name in sorted({*tables} - MADE_BY_MIGRATE)}
     probes = [f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM {quoted})" for name, quoted in names.items()]
     with connection.cursor() as cursor:

@@ -83,7 +83,7 @@ def bodies(draw: Any, names: list[str]) -> bytes:
 
 
 def fuzz(test: Callable[..., None], **strategies: Any) -> None:
-    """Runs it with so many made-up arguments, the same at every run."""
+    """Run it with so many made-up arguments, the same at every run."""
     limits = settings(
         max_examples=EXAMPLES,
         phases=[Phase.generate],

@@ -73,7 +73,7 @@ TRICKS = [
 
 @pytest.fixture
 def holder(make_user: Any, service_key: Any) -> dict[str, str]:
-    """Lets every caller hold every right there is."""
+    """Let every caller hold every right there is."""
     return {
         **bearer(make_user(is_staff=True, is_superuser=True)),
         **api_key(service_key()),

@@ -187,7 +187,7 @@ def activity_section(*, request: HttpRequest, user: User) -> Section:
 
 
 def detail_of(event: AuditEvent) -> str:
-    """Names and values as words, a list of values as its members; nothing of what there is none of."""
+    """Return names and values as words, a list of values as its members, and leave out what is empty."""
     return ", ".join(
         f"{name.replace('_', ' ')}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
         for name, value in event.detail.items()
@@ -202,7 +202,7 @@ def actor_link(actor: str) -> str:
 
 
 def sign_in_section(*, request: HttpRequest, user: User) -> Section:
-    """Shows that there are factors and links, and never what they hold."""
+    """Show that there are factors and links, and never what they hold."""
     table = Table(
         columns=("Method", "Since", "Last used"),
         rows=[

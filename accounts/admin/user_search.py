@@ -39,7 +39,7 @@ def ids(term: str, users: QuerySet[User] | None = None) -> list[uuid.UUID]:
 
 
 def _by_stored_spelling(newest: QuerySet[User], term: str) -> list[uuid.UUID]:
-    """Domains are stored in ASCII: whole labels of `münchen.de` are found by their stored form."""
+    """Find users by the stored form of a domain, which is ASCII: whole labels of `münchen.de`."""
     stored = email_address.a_labels(term)
     return _with_part(newest, stored) if stored != term else []
 

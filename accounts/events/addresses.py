@@ -36,7 +36,7 @@ class Target:
 
 
 def parse(url: str) -> Target:
-    """Raises AddressRefused for a URL that is not https, not plain, or of a host that is not listed."""
+    """Return the target of a URL. Raises AddressRefused unless it is https, plain, and of a host that is listed."""
     try:
         parts = urlsplit(url)
         port = parts.port

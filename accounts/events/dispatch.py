@@ -89,7 +89,7 @@ WHERE due_at IS NULL AND id IN (
 
 
 def send_events(*, seconds: float = SECONDS_OF_A_RUN) -> int:
-    """Sends what is due, until nothing is, or for so many seconds. Returns how many were tried.
+    """Send what is due, until nothing is, or for so many seconds. Return how many were tried.
 
     Does nothing where another process is at it: that one looks once more after it has let go.
     """
@@ -131,7 +131,7 @@ def _held_by_another() -> bool:
 
 
 def fan_out() -> None:
-    """Brings every enabled subscription to the end of the feed."""
+    """Bring every enabled subscription to the end of the feed."""
     feed.give_positions()
     for subscription in EventSubscription.objects.filter(enabled=True).order_by("name"):
         position: int | None = subscription.position
@@ -169,7 +169,7 @@ class Dispatch:
         return self.tried
 
     def _launch(self) -> int:
-        """Starts what is due and there is room for; how many that was. Nothing once the time or the lease is over."""
+        """Start what is due and there is room for, unless time or lease are over. Return how many were started."""
         if time.monotonic() >= self.until or not self._renew():
             return 0
         if time.monotonic() >= self._look_at:
@@ -221,7 +221,7 @@ class Dispatch:
 
 @transaction.atomic
 def settle(delivery: EventDelivery, outcome: Outcome) -> None:
-    """Writes down what came of a sending, and lets the user's next event go where this one is at its end."""
+    """Write down what came of a sending, and let the user's next event go where this one is at its end."""
     delay = None if outcome.delivered else _delay(delivery.attempts, outcome.wait)
     ended = outcome.delivered or delay is None
     EventDelivery.objects.open().filter(pk=delivery.pk).update(

@@ -38,7 +38,7 @@ SELECT %(type)s, %(user_id)s, '{}'::jsonb WHERE %(wanted)s::boolean
 
 
 def emit(type: str, *, user_id: UUID, data: dict[str, Any]) -> None:
-    """Records an event in the caller's transaction: it exists if, and only if, what it reports does."""
+    """Record an event in the caller's transaction: it exists if, and only if, what it reports does."""
     emit_all([ServiceEvent(type=type, user_id=user_id, data=data)])
 
 
@@ -79,7 +79,7 @@ def in_order(types: list[str] | None = None) -> QuerySet[ServiceEvent]:
 
 
 def give_positions() -> None:
-    """Puts committed events into the feed. Costs one index look-up where there are none."""
+    """Put committed events into the feed. Costs one index look-up where there are none."""
     if not has_unplaced():
         return
     with transaction.atomic(), connection.cursor() as cursor:

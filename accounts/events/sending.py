@@ -41,7 +41,7 @@ class Outcome:
 
 
 def send(event: ServiceEvent, *, url: str, secrets: Sequence[str], seconds: float = SECONDS) -> Outcome:
-    """Raises nothing: what is wrong is the outcome."""
+    """Send one delivery and return its outcome. Raises nothing: what went wrong is the outcome."""
     body = msgspec.json.encode(event_answer(event)).decode()
     try:
         target = addresses.parse(url)

@@ -54,7 +54,7 @@ def mark_of_newest(subscription: EventSubscription) -> str:
 
 @transaction.atomic
 def create(*, name: str, url: str, types: Collection[str], actor: str, reason: str = "") -> Issued:
-    """Events from now on are sent to `url`; all of them where no types are named. Raises SubscriptionRefused."""
+    """Have events from now on sent to `url`; all of them where no types are named. Raises SubscriptionRefused."""
     if not names.OPERATORS.fullmatch(name):
         raise SubscriptionRefused(
             "A name starts with a letter from a to z, followed by up to 39 of a-z, 0-9, - and _."
@@ -132,7 +132,7 @@ def pause_gone(subscription: EventSubscription) -> None:
 
 @transaction.atomic
 def send_again(delivery_ids: Iterable[int], *, actor: str) -> int:
-    """Puts those of these deliveries that have an end, delivered or dead, back with all their tries. How many."""
+    """Put back, with all their tries, those of these deliveries that are delivered or dead. Return how many."""
     chosen = EventDelivery.objects.filter(pk__in=list(delivery_ids)).exclude(delivered_at=None, dead_at=None)
     revived = chosen.update(
         delivered_at=None, dead_at=None, attempts=0, due_at=Now(), last_error="", last_status=None

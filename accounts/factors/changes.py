@@ -31,7 +31,7 @@ class Added(NamedTuple):
 
 
 def begin_totp(session: Session) -> totp.Shown:
-    """Raises TOTPAlreadyEnabled, StaffEnrolmentRequired, RateLimited."""
+    """Begin to add an authenticator app. Raises TOTPAlreadyEnabled, StaffEnrolmentRequired, RateLimited."""
     _refuse_first_of_staff(session.user)
     throttles.take(throttles.hit("factor_changes", str(session.user_id)))
     return totp.begin_totp(session.user, session_id=session.pk)
@@ -68,7 +68,7 @@ def confirm_first_totp(user: User, code: str, *, client: Client) -> list[str] | 
 
 @transaction.atomic
 def remove_totp(session: Session, *, client: Client) -> None:
-    """Raises FactorNotFound."""
+    """Remove the authenticator app. Raises FactorNotFound."""
     sessions.hold_user(session)
     factors.remove(session, factors.of(session.user_id, Type.TOTP), client=client)
 
@@ -87,7 +87,9 @@ def renew_recovery_codes(session: Session, *, client: Client) -> list[str]:
 
 
 def passkey_options(session: Session) -> dict[str, Any]:
-    """Raises PasskeyLimit, StaffEnrolmentRequired, RateLimited."""
+    """Begin to add a passkey: return what its authenticator is asked. Raises PasskeyLimit, StaffEnrolmentRequired,
+    RateLimited.
+    """
     _refuse_first_of_staff(session.user)
     throttles.take(throttles.hit("factor_changes", str(session.user_id)))
     return passkeys.registration_options(session)
@@ -95,7 +97,7 @@ def passkey_options(session: Session) -> dict[str, Any]:
 
 @transaction.atomic
 def add_passkey(session: Session, credential: dict[str, Any], *, name: str, client: Client) -> Added:
-    """Raises PasskeyRefused, PasskeyLimit, ValidationFailed."""
+    """Add a passkey by its authenticator's answer. Raises PasskeyRefused, PasskeyLimit, ValidationFailed."""
     label = names.clean(name) or UNNAMED
     wrong = names.fault(label)
     if wrong:
@@ -107,7 +109,7 @@ def add_passkey(session: Session, credential: dict[str, Any], *, name: str, clie
 
 @transaction.atomic
 def remove_passkey(session: Session, passkey_id: int, *, client: Client) -> None:
-    """Raises FactorNotFound."""
+    """Remove one passkey. Raises FactorNotFound."""
     sessions.hold_user(session)
     rows = factors.of(session.user_id, Type.WEBAUTHN).filter(pk=passkey_id)
     factors.remove(session, rows, client=client)

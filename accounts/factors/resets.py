@@ -29,7 +29,7 @@ class ResetRefused(Exception):
 
 @transaction.atomic
 def request(*, user_id: UUID, reason: str, actor: str) -> FactorReset:
-    """Begins the delay and mails the owner. Raises ResetRefused."""
+    """Begin the delay and mail the owner. Raises ResetRefused."""
     user = User.objects.locked().get(pk=user_id)
     _check(user, reason)
     reset = FactorReset.objects.create(

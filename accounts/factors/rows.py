@@ -64,7 +64,7 @@ def announce_added(
 
 
 def remove(session: Session, rows: QuerySet[Any], *, client: Client) -> None:
-    """Removes one factor; with the last one the recovery codes. Raises FactorNotFound."""
+    """Remove one factor, and with the last one the recovery codes. Raises FactorNotFound."""
     user = session.user
     kind = rows.values_list("type", flat=True).first()
     if kind is None:

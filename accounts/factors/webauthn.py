@@ -76,7 +76,7 @@ def use(
     session: Session | None = None,
     mfa_token: MFAToken | None = None,
 ) -> bool:
-    """Uses up a challenge that was given for this: True for exactly one caller."""
+    """Use up a challenge that was given for this: True for exactly one caller."""
     live = PasskeyChallenge.objects.filter(
         challenge=challenge,
         purpose=purpose,

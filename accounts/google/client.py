@@ -46,7 +46,7 @@ class PatientSession(requests.Session):
 
 
 def _require_verdict(response: requests.Response) -> None:
-    """Raises Outage unless the answer says yes or no to the code."""
+    """Raise Outage unless the answer says yes or no to the code."""
     answer = response.json()  # what is no JSON is no verdict: ValueError
     if not isinstance(answer, dict):
         raise network.Outage(f"an answer that is not an object, status {response.status_code}")
@@ -60,7 +60,7 @@ def _require_verdict(response: requests.Response) -> None:
 
 
 def require_configured() -> None:
-    """Raises GoogleNotConfigured."""
+    """Raise GoogleNotConfigured unless Google's client is in the settings."""
     if not settings.GOOGLE_CLIENT_IDS:
         raise GoogleNotConfigured
 

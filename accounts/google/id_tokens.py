@@ -50,7 +50,9 @@ def keys(url: str) -> Keys:
 
 
 def verify(raw: str, *, audiences: list[str], now: float) -> Identity:
-    """Raises IdTokenInvalid, GoogleEmailNotVerified, GoogleUnavailable. Says nothing about the nonce's freshness."""
+    """Return whom Google's token is about, without a look at whether its nonce is fresh. Raises IdTokenInvalid,
+    GoogleEmailNotVerified, GoogleUnavailable.
+    """
     claims = _signed_claims(raw, audiences)
     _check_audience(claims, audiences)
     _check_time(claims, now)

@@ -117,7 +117,7 @@ def new_nonce() -> str:
 
 
 def use_token(identity: Identity) -> None:
-    """Spends the nonce, which must be ours and fresh, and the ID token with it. Raises IdTokenInvalid."""
+    """Spend the nonce, which must be ours and fresh, and the ID token with it. Raises IdTokenInvalid."""
     body, _, signature = identity.nonce.rpartition(".")
     try:
         began_at = int(_signer("nonce").unsign(f"{body}:{signature}").rpartition(".")[2])
@@ -133,7 +133,7 @@ def use_token(identity: Identity) -> None:
 
 
 def spend_token(identity: Identity) -> None:
-    """Raises IdTokenInvalid where the token was used before."""
+    """Spend an ID token. Raises IdTokenInvalid where it was used before."""
     if not _spend(_hash(f"id_token:{identity.digest}"), identity.expires_at + LEEWAY):
         raise IdTokenInvalid
 

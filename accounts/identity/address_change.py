@@ -59,7 +59,7 @@ def request(session: Session, *, new_email: str, client: Client) -> None:
 
 
 def confirm(text: str, *, client: Client) -> User:
-    """Makes the new address the account's, by the link mailed to it, and ends every session.
+    """Make the new address the account's, by the link mailed to it, and end every session.
 
     Raises TokenInvalid (also when the session that asked has ended, or the address was taken since), RateLimited.
     """
@@ -69,7 +69,7 @@ def confirm(text: str, *, client: Client) -> User:
 
 
 def undo(text: str, *, client: Client) -> User:
-    """Cancels a change or takes it back, with everything that was changed since, by the link mailed to the old address.
+    """Cancel a change or take it back, with everything that was changed since, by the link mailed to the old address.
 
     Ways to sign in that were added since, or in the week before, are removed. Every session ends, the password is void
     and a reset is mailed, a pending deletion is cancelled. Where the new mailbox had reset the password, nothing is
@@ -167,7 +167,7 @@ def _trusted_until(change: AddressChange, user: User) -> datetime:
 
 
 def _end_since(change: AddressChange) -> None:
-    """This change and all later ones are over, with every right that was mailed since. Older undos stay."""
+    """End this change and all later ones, with every right that was mailed since. Older undos stay."""
     since = AddressChange.objects.filter(user=change.user_id, created_at__gte=change.created_at)
     MailToken.objects.filter(change__in=since).void()
     since.filter(ended_at=None).update(ended_at=Now())
@@ -200,7 +200,7 @@ def _lock(user_id: UUID, email: str) -> tuple[User, User | None]:
 
 
 def _move(user: User, email: str, *, holder: User | None) -> None:
-    """Gives the user the address, proved by a link just now; who held it unproved loses it."""
+    """Give the user the address, which a link has just proved; who held it unproved loses it."""
     if holder is not None:
         address_claims.strip(holder)
     user.email, user.email_verified_at = email, Now()

@@ -30,7 +30,7 @@ class Closed(NamedTuple):
 
 @transaction.atomic
 def request(session: Session, *, client: Client) -> Closed:
-    """Closes the account of the session's user. Returns when it will be erased, and what is lost with it.
+    """Close the account of the session's user. Return when it will be erased, and what is lost with it.
 
     Raises SessionRevoked where the account was closed or suspended, or all its sessions ended, a moment ago.
     """
@@ -69,7 +69,7 @@ def _close(user: User, session_id: UUID | None, client: Client) -> None:
 
 
 def cancel(user: User, *, client: Client) -> bool:
-    """Keeps the account, where its deletion is pending and its password is still the one `user` has.
+    """Keep the account, where its deletion is pending and its password is still the one `user` has.
 
     Called inside the caller's transaction. False: there was nothing to cancel.
     """

@@ -50,7 +50,7 @@ def _erased(user_id: UUID) -> bool:
 
 @transaction.atomic
 def erase(user_id: UUID, *, wait: bool = False) -> bool:
-    """Erases one user whose grace is over; False where they have signed in again.
+    """Erase one user whose grace is over; return False where they have signed in again.
 
     With `wait` it is put off, and False, while something of theirs is not over: credits on hold may still be captured.
     """
@@ -100,7 +100,7 @@ def _erase_traces(user: User) -> None:
 
 
 def _erase_mails(user: User, email: str | None) -> None:
-    """Rights and mails of a user who is gone are of no use to anyone; what others asked for the address, neither."""
+    """Erase the rights and mails of a user who is gone, and what others asked for the address."""
     OutboxMessage.objects.filter(Q(user=user) | Q(requested_email=email or "-")).delete()
     MailToken.objects.filter(Q(user=user) | Q(email=email)).delete()
     PendingRegistration.objects.filter(user=user).delete()

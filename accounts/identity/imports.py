@@ -61,7 +61,7 @@ class Newcomer(NamedTuple):
 
 
 def run(lines: Iterable[bytes], *, dry_run: bool) -> Iterator[Report]:
-    """Imports batch by batch, each in a transaction; yields the report so far after each."""
+    """Import batch by batch, each in a transaction; yield the report so far after each."""
     report, numbered = Report(), enumerate(lines, 1)
     while batch := list(islice(numbered, AT_ONCE)):
         newcomers: dict[str, Newcomer] = {}

@@ -23,7 +23,7 @@ _NO_PLACE = frozenset({"localtime", "Factory", "posixrules"})
 
 
 def change(user: User, *, client: Client, **fields: str) -> User:
-    """Changes the fields given, audited. Raises ValidationFailed."""
+    """Change the fields given, audited. Raises ValidationFailed."""
     clean = {name: _CLEAN.get(name, str)(text) for name, text in fields.items()}
     wrong = faults(**clean)
     if wrong:

@@ -41,7 +41,7 @@ class _Overtaken(Exception):
 
 
 def register(*, email: str, password: str, display_name: str, locale: str, client: Client) -> None:
-    """Registers the address, or, where it has a verified owner, tells them that somebody tried.
+    """Register the address, or, where it has a verified owner, tell them that somebody tried.
 
     Raises ValidationFailed, RateLimited, or ServiceUnavailable when too many passwords are being hashed.
     """
@@ -126,7 +126,7 @@ def _holder(wanted: Registration, new_id: UUID) -> User:
 
 
 def confirm_by_link(text: str, *, client: Client) -> User:
-    """Raises TokenInvalid for a link that is unknown, used, expired or void; RateLimited."""
+    """Confirm the address by its link. Raises TokenInvalid where it is unknown, used, expired or void; RateLimited."""
     throttles.take(*throttles.from_network("verify_email", client.limited_ip))
     token_id = tokens.id_from_link(text, Purpose.VERIFY)
     if token_id is None:
@@ -214,7 +214,7 @@ def _settle_contest(user: User, client: Client) -> None:
 
 
 def request_verification(*, email: str, client: Client) -> None:
-    """Asks for another mail. Raises ValidationFailed, RateLimited.
+    """Ask for another mail. Raises ValidationFailed, RateLimited.
 
     One row, whoever the address belongs to; the worker finds out whether there is anyone to write to.
     """

@@ -19,7 +19,7 @@ class StatusRefused(Exception):
 
 @transaction.atomic
 def suspend(*, user_id: UUID, reason: str, actor: str) -> None:
-    """Ends every session and blocks spending, from the next request on. Raises StatusRefused."""
+    """End every session and block spending, from the next request on. Raises StatusRefused."""
     _change(user_id, reason, from_=Status.ACTIVE, to=Status.SUSPENDED)
     sessions.end_all(user_id, reason=sessions.EndReason.SUSPENDED)
     tokens.void_all(user_id=user_id)
@@ -30,7 +30,7 @@ def suspend(*, user_id: UUID, reason: str, actor: str) -> None:
 
 @transaction.atomic
 def reactivate(*, user_id: UUID, reason: str, actor: str) -> None:
-    """Lets the user sign in and spend again; ended sessions stay ended. Raises StatusRefused."""
+    """Let the user sign in and spend again; ended sessions stay ended. Raises StatusRefused."""
     _change(user_id, reason, from_=Status.SUSPENDED, to=Status.ACTIVE)
     hooks.unblock_spending(user_id, reason=hooks.SUSPENDED)
     audit.record(Event.REACTIVATED, user_id=user_id, actor=actor, detail={"reason": reason})

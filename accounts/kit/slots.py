@@ -16,14 +16,14 @@ class Slots:
         self._patience = patience
 
     def require_room(self) -> None:
-        """Raises ServiceUnavailable while nobody else would be let in."""
+        """Raise ServiceUnavailable while nobody else would be let in."""
         if not self._inside.acquire(blocking=False):
             raise ServiceUnavailable
         self._inside.release()
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """Raises ServiceUnavailable where there is no room, or none in time."""
+        """Hold one place while the block runs. Raises ServiceUnavailable where there is no room, or none in time."""
         if not self._inside.acquire(blocking=False):
             raise ServiceUnavailable
         try:

@@ -135,7 +135,7 @@ class Hit(NamedTuple):
         return int(rule[3]) * MICROSECONDS if len(rule) > 2 else 0
 
     def wait(self, hits: list[int], now: int) -> int:
-        """Microseconds until one more is allowed; what the script in Redis computes."""
+        """Return the microseconds until one more is allowed, as the script in Redis computes them."""
         if len(hits) >= self.allowed:
             return hits[0] + self.window - now
         doubled: int = self.delay * 2 ** ((len(hits) - self.free) // self.free)
@@ -200,7 +200,7 @@ def _give_back_in_postgresql(hits: Sequence[Hit]) -> None:
 
 
 def forget(*hits: Hit) -> None:
-    """Starts the limits of these subjects afresh."""
+    """Start the limits of these subjects afresh."""
     if _in_redis(hits, lambda: _redis().delete(*(one.key for one in hits))) is not None:
         return
     with connection.cursor() as cursor:
@@ -208,7 +208,7 @@ def forget(*hits: Hit) -> None:
 
 
 def purge() -> int:
-    """Deletes what has run out of PostgreSQL; Redis does so by itself."""
+    """Delete what has run out of PostgreSQL; Redis does so by itself."""
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM accounts_ratelimitwindow WHERE expires_at < clock_timestamp()")
         return int(cursor.rowcount)

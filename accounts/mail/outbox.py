@@ -47,7 +47,7 @@ def enqueue(
     event: AuditEvent | None = None,
     requested_email: str = "",
 ) -> OutboxMessage:
-    """Writes the row; it leaves after commit, or never."""
+    """Write the row; it leaves after commit, or never."""
     message = OutboxMessage.objects.create(
         kind=kind, user_id=user_id, token=token, event=event, requested_email=requested_email
     )
@@ -65,7 +65,7 @@ def notify(kind: str, *, user: User, event: AuditEvent) -> None:
 
 
 def relay() -> int:
-    """Hands over what is due and was not handed over, was lost on the way, or failed and has waited long enough."""
+    """Hand over what is due and was not handed over, was lost on the way, or failed and has waited long enough."""
     due = queue.hand_over(most=RELAYED_AT_ONCE, again=HAND_OVER_AGAIN)
     for message_id, kind in OutboxMessage.objects.filter(pk__in=due).values_list("pk", "kind"):
         nudge.send(DELIVER, str(message_id), **_options(kind))

@@ -86,7 +86,7 @@ def void_all(*, user_id: UUID) -> None:
 
 
 def use(token_id: UUID, purpose: Purpose) -> bool:
-    """Uses the token up: True for exactly one caller, however many try at once."""
+    """Use the token up: True for exactly one caller, however many try at once."""
     return MailToken.objects.live().filter(pk=token_id, purpose=purpose).update(used_at=Now()) == 1
 
 

@@ -110,7 +110,7 @@ class PasskeyChallenge(models.Model):
 
 class FactorResetQuerySet(models.QuerySet["FactorReset"]):
     def open(self) -> Self:
-        """Promises that are neither kept nor cancelled."""
+        """Return promises that are neither kept nor cancelled."""
         return self.filter(applied_at=None, cancelled_at=None)
 
     def due(self) -> Self:

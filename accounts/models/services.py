@@ -36,7 +36,7 @@ class ServiceKeyQuerySet(models.QuerySet["ServiceKey"]):
         return self.filter(revoked_at=None)
 
     def live(self) -> Self:
-        """Keys that open something now."""
+        """Return keys that open something now."""
         unexpired = Q(expires_at__isnull=True) | Q(expires_at__gt=Now())
         return self.unrevoked().filter(unexpired, service__disabled_at=None)
 

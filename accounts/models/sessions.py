@@ -13,11 +13,11 @@ from accounts.models.users import User
 
 class SessionQuerySet(models.QuerySet["Session"]):
     def unended(self) -> Self:
-        """Sessions that nothing has ended; their time may be over."""
+        """Return sessions that nothing has ended; their time may be over."""
         return self.filter(ended_at=None)
 
     def live(self) -> Self:
-        """Sessions whose refresh token would still be taken, as far as their own row says.
+        """Return sessions whose refresh token would still be taken, as far as their own row says.
 
         The account must be as it was, too: `User.admits`.
         """

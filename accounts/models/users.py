@@ -24,7 +24,7 @@ class UserQuerySet(models.QuerySet["User"]):
         return self.filter(status="active")
 
     def present(self) -> Self:
-        """Users other services may see: neither on their way out nor gone."""
+        """Return users other services may see: neither on their way out nor gone."""
         return self.filter(status__in=["active", "suspended"])
 
     def locked(self) -> Self:
@@ -207,7 +207,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
 class PendingRegistrationQuerySet(models.QuerySet["PendingRegistration"]):
     def waiting(self) -> Self:
-        """Registrations that are neither confirmed nor void."""
+        """Return registrations that are neither confirmed nor void."""
         return self.filter(confirmed_at=None, voided_at=None)
 
     def void(self) -> int:

@@ -74,7 +74,7 @@ def _connect(scheme: str, host: str, port: int | None) -> HTTPConnection:
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    """Names that resolve slowly and answers that drip in are beyond a socket's time-out, so a thread of its own asks.
+    """Return the threads that ask: slow names and answers that drip in are beyond a socket's time-out.
 
     Made where it is used: a forked child has none of its parent's threads.
     """

@@ -97,7 +97,7 @@ def set_budget(*, key_id: str, daily_budget: int | None, actor: str, reason: str
 
 @transaction.atomic
 def revoke(*, key_id: str, actor: str, reason: str = "") -> bool:
-    """Ends a key for good; every process refuses it within a second. False when it was revoked before."""
+    """End a key for good; every process refuses it within a second. Return False when it was revoked before."""
     if not ServiceKey.objects.filter(pk=key_id).exists():
         raise KeyRefused(
             f"Key {key_id!r} is not in the database. To end a key of INTERNAL_API_KEYS, remove it there."

@@ -17,7 +17,7 @@ EndReason = Session.EndReason
 
 
 def end(session: Session, *, reason: EndReason, client: Client) -> None:
-    """Ends one session, at once."""
+    """End one session, at once."""
     with transaction.atomic():
         audit.record(Event.SIGNED_OUT, user_id=session.user_id, session_id=session.pk, client=client)
         Session.objects.filter(pk=session.pk).end(reason)
@@ -35,7 +35,7 @@ def end_by_token(raw_token: str, *, client: Client) -> None:
 
 
 def end_one(session: Session, session_id: uuid.UUID, *, client: Client) -> None:
-    """Ends another session of the same user, or this one. Raises SessionNotFound."""
+    """End another session of the same user, or this one. Raises SessionNotFound."""
     with transaction.atomic():
         if not live_of(session.user_id).filter(pk=session_id).end(EndReason.ENDED_BY_USER):
             raise SessionNotFound
@@ -43,7 +43,7 @@ def end_one(session: Session, session_id: uuid.UUID, *, client: Client) -> None:
 
 
 def end_others(session: Session, *, reason: EndReason) -> None:
-    """Ends every session of the user but this one. Called inside the transaction of its cause."""
+    """End every session of the user but this one. Called inside the transaction of its cause."""
     Session.objects.filter(user_id=session.user_id).exclude(pk=session.pk).end(reason)
 
 
@@ -59,7 +59,7 @@ def sign_out_others(session: Session, *, client: Client) -> None:
 
 
 def end_all(user_id: uuid.UUID, *, reason: EndReason) -> None:
-    """Ends every session of the user, at once. Called inside the transaction of its cause."""
+    """End every session of the user, at once. Called inside the transaction of its cause."""
     User.objects.filter(pk=user_id).update(token_version=F("token_version") + 1)
     Session.objects.filter(user_id=user_id).end(reason)
 

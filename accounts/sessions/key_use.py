@@ -54,7 +54,7 @@ def need(ring: str, kid: str) -> Need | None:
 
 
 def forget_in_this_process() -> None:
-    """Lets the next token be noted whatever was noted before."""
+    """Let the next token be noted whatever was noted before."""
     _noted.clear()
 
 

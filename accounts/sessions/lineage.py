@@ -103,7 +103,8 @@ class ProofToken(NamedTuple):
 
 
 def open_session(user: User, *, methods: list[str], client: Client) -> TokenPair | None:
-    """Signs the user in on a new device, audited. None: the account is no longer as `user` says; judge it again.
+    """Sign the user in on a new device, audited. Return None where the account is no longer as `user` says: judge it
+    again.
 
     `methods` are RFC 8176 values, the claim `amr`.
     """
@@ -145,7 +146,7 @@ def open_at(
 
 
 def rotate(raw_token: str, *, client: Client, key: str | None = None) -> TokenPair:
-    """Exchanges a refresh token for its successor.
+    """Exchange a refresh token for its successor.
 
     For 60 s the superseded token gets the same successor again: parallel callers converge, and an answer that was lost
     is repeated. Who sent a key with it, which a copy of the token does not tell, may come back with both for

@@ -55,7 +55,7 @@ def require_verified(user: User) -> None:
 def admit(
     user: User, *, methods: list[str], cancel_deletion: bool, client: Client, password_hash: str | None = None
 ) -> TokenPair | None:
-    """Opens a session of these methods (RFC 8176 values), or None where the account changed since `user` was read.
+    """Open a session of these methods (RFC 8176 values); return None where the account changed since `user` was read.
 
     `password_hash` replaces the stored one in the same transaction: today's form of it. Raises AccountSuspended,
     DeletionPending or, where the account has a second factor and `methods` none, MFARequired: what may be told only to
@@ -87,7 +87,7 @@ def _open(user: User, methods: list[str], password_hash: str | None, client: Cli
 
 
 def _upgrade(user: User, password: str) -> bool:
-    """Stores today's form of the hash, before the session is opened: that shares a lock which this needs alone."""
+    """Store today's form of the hash, before the session is opened: that shares a lock which this needs alone."""
     stored: int = User.objects.as_judged(user).update(password=password)
     user.password = password
     return stored == 1

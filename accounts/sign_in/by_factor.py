@@ -26,7 +26,7 @@ PASSKEY_ALONE = ["pop", "user", factors.MFA]
 def finish(
     *, mfa_token: str, code: str | None, credential: dict[str, Any] | None, client: Client
 ) -> TokenPair:
-    """Opens the session that the first step was for.
+    """Open the session that the first step was for.
 
     Raises MFATokenInvalid, MFAInvalidCode, AccountSuspended, DeletionPending, RateLimited, ServiceUnavailable.
     """
@@ -59,7 +59,7 @@ def options_for(mfa_token: str | None, *, client: Client) -> dict[str, Any]:
 
 @admission.metered("passkey")
 def by_passkey(*, credential: dict[str, Any], cancel_deletion: bool, client: Client) -> TokenPair:
-    """Opens a session. Nothing can be guessed here, so nothing is counted per account.
+    """Open a session. Nothing can be guessed here, so nothing is counted per account.
 
     Raises PasskeyInvalid, AccountSuspended, DeletionPending, RateLimited.
     """

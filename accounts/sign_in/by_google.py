@@ -54,7 +54,9 @@ class Returned(NamedTuple):
 def begin_sign_in(
     *, binding: str | None, cancel_deletion: bool, code_challenge: str | None, client: Client
 ) -> Beginning:
-    """Raises GoogleNotConfigured, RateLimited; ValidationFailed for what is not a challenge of RFC 7636."""
+    """Return where the browser is sent. Raises GoogleNotConfigured, RateLimited; ValidationFailed for what is not a
+    challenge of RFC 7636.
+    """
     if code_challenge is not None and not exchange.is_challenge(code_challenge):
         raise ValidationFailed(NOT_A_CHALLENGE)
     google_client.require_configured()
@@ -109,7 +111,7 @@ def use_state(returned: Returned, *, client: Client) -> State:
 
 
 def finish(state: State, returned: Returned, *, client: Client) -> TokenPair | None:
-    """Signs in; None where it was a link, which is made. Raises what the steps below and `admit` say."""
+    """Sign in, or make the link that was asked for and return None. Raises what the steps below and `admit` say."""
     if state.purpose == "link":
         finish_link(state, returned, client=client)
         return None
@@ -129,7 +131,9 @@ def finish_for_front_end(state: State, returned: Returned, *, client: Client) ->
 
 
 def finish_link(state: State, returned: Returned, *, client: Client) -> None:
-    """Raises StateInvalid where the session that asked has ended; GoogleAccountTaken, GoogleAlreadyLinked."""
+    """Link the Google account. Raises StateInvalid where the session that asked has ended; GoogleAccountTaken,
+    GoogleAlreadyLinked.
+    """
     identity = _identity_behind(state, returned)
     if state.session_id is None or state.user_id is None:
         raise StateInvalid
@@ -143,7 +147,9 @@ def finish_link(state: State, returned: Returned, *, client: Client) -> None:
 
 
 def _identity_behind(state: State, returned: Returned) -> Identity:
-    """Raises OAuthDenied, OAuthCodeInvalid, IdTokenInvalid, GoogleEmailNotVerified, GoogleUnavailable."""
+    """Return who came back from Google. Raises OAuthDenied, OAuthCodeInvalid, IdTokenInvalid, GoogleEmailNotVerified,
+    GoogleUnavailable.
+    """
     if returned.error is not None:
         raise OAuthDenied
     if not returned.code:
@@ -162,7 +168,7 @@ def _identity_behind(state: State, returned: Returned) -> Identity:
 
 
 def nonce(*, client: Client) -> str:
-    """Raises GoogleNotConfigured, RateLimited."""
+    """Make a nonce for an ID token. Raises GoogleNotConfigured, RateLimited."""
     google_client.require_configured()
     throttles.take(*throttles.from_network("google_begin", client.limited_ip))
     return google_state.new_nonce()
@@ -170,14 +176,18 @@ def nonce(*, client: Client) -> str:
 
 @admission.metered("google")
 def sign_in_by_token(raw: str, *, cancel_deletion: bool, client: Client) -> TokenPair:
-    """Raises GoogleNotConfigured, RateLimited, and what `identify`, `user_of` and `admit` say."""
+    """Sign in with an ID token. Raises GoogleNotConfigured, RateLimited, and what `identify`, `user_of` and `admit`
+    say.
+    """
     google_client.require_configured()
     throttles.take(*throttles.from_network("google", client.limited_ip))
     return sign_in(identify(raw), cancel_deletion=cancel_deletion, client=client)
 
 
 def link_by_token(session: Session, raw: str, *, client: Client) -> None:
-    """Raises GoogleNotConfigured, RateLimited, and what `identify` and `link` say."""
+    """Link the Google account of an ID token. Raises GoogleNotConfigured, RateLimited, and what `identify` and `link`
+    say.
+    """
     _prepare_link(session)
     accounts.link(session, identify(raw), client=client)
 
@@ -220,7 +230,7 @@ def _was_there_lately(identity: Identity) -> bool:
 
 
 def sign_in(identity: Identity, *, cancel_deletion: bool, client: Client) -> TokenPair:
-    """Raises AccountExists, and what `admit` says of the account."""
+    """Sign in whoever this Google account is. Raises AccountExists, and what `admit` says of the account."""
     for _ in range(TRIES_WHEN_ACCOUNT_CHANGES):
         user = accounts.user_of(identity, client=client)
         admission.require_verified(user)

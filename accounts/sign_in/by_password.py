@@ -23,7 +23,7 @@ TRIES_WHEN_ACCOUNT_CHANGES = 3
 
 @admission.metered("password")
 def sign_in(*, email: str, password: str, cancel_deletion: bool, client: Client) -> TokenPair:
-    """Opens a session.
+    """Open a session.
 
     Raises InvalidCredentials, MFARequired, AccountSuspended, DeletionPending, RateLimited or ServiceUnavailable.
     """

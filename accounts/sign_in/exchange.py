@@ -52,8 +52,9 @@ def issue(user: User, state: State) -> str:
 
 @admission.metered("exchange")
 def use(code: str, *, binding: str | None, code_verifier: str | None, client: Client) -> TokenPair:
-    """Raises TokenInvalid for a code that is unknown, used, expired, of another browser, or older than a change of
-    password or address; RateLimited; and whatever `admit` says of the account. Another browser does not use it up.
+    """Exchange a code for a session; another browser does not use it up. Raises TokenInvalid for a code that is
+    unknown, used, expired, of another browser, or older than a change of password or address; RateLimited; and whatever
+    `admit` says of the account.
     """
     throttles.take(*throttles.from_network("google", client.limited_ip))
     row = _row_of(code)

@@ -63,7 +63,7 @@ def count_try(token: MFAToken) -> bool:
 
 
 def use(token: MFAToken, user: User) -> bool:
-    """Uses it up: True for exactly one caller, and only for a user who is as they were at the first step."""
+    """Use it up: True for exactly one caller, and only for a user who is as they were at the first step."""
     if not is_of(token, user):
         return False
     return MFAToken.objects.filter(pk=token.pk, used_at=None).update(used_at=Now()) == 1

@@ -15,7 +15,7 @@ NEEDED = ("current_password", "required", "Send the account's current password."
 
 
 def change(session: Session, *, current_password: str | None, new_password: str, client: Client) -> None:
-    """Stores the password; every other session ends and every mailed link is void, the undo of a change excepted.
+    """Store the password; every other session ends and every mailed link is void, the undo of a change excepted.
 
     Raises ValidationFailed; ReauthenticationFailed where the old password is wrong, which is counted;
     ReauthenticationRequired where there is none and the sign-in is old; RateLimited; ServiceUnavailable.

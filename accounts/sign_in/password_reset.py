@@ -30,7 +30,7 @@ METHODS_UNDER_SUSPICION = timedelta(days=7)
 
 
 def request(*, email: str, client: Client) -> None:
-    """Asks for a link. Raises ValidationFailed, RateLimited.
+    """Ask for a link. Raises ValidationFailed, RateLimited.
 
     One row, whoever the address belongs to; the worker finds out whether there is anyone to write to. Strangers use up
     nothing of what is asked for where the account was seen lately.
@@ -48,7 +48,7 @@ def request(*, email: str, client: Client) -> None:
 
 
 def reset(*, token: str, new_password: str, client: Client) -> None:
-    """Stores the password and uses the link up.
+    """Store the password and use the link up.
 
     Raises TokenInvalid; ValidationFailed, and then the link is still good; RateLimited; ServiceUnavailable.
     """

@@ -39,7 +39,7 @@ def post(client: ListenerClient, path: str, **body: Any) -> Any:
 
 
 def deliver_mails() -> list[EmailMultiAlternatives]:
-    """Sends what waits in the outbox, as the worker would; the mails that have left since the last call."""
+    """Send what waits in the outbox, as the worker would. Return the mails that have left since the last call."""
     waiting = OutboxMessage.objects.filter(sent_at=None, dead_at=None).order_by("created_at")
     for message_id in waiting.values_list("pk", flat=True):
         delivery.deliver(message_id, resolve=mail_requests.resolve)
@@ -85,7 +85,7 @@ def sign_in(public: ListenerClient) -> Callable[..., dict[str, Any]]:
 
 
 def outcome(answer: Any) -> tuple[int, str]:
-    """Status and code of a refusal."""
+    """Return status and code of a refusal."""
     return answer.status_code, answer.json().get("code", "")
 
 
@@ -112,7 +112,7 @@ def hashes() -> Iterator[Callable[[], int]]:
 
 
 def at_once(times: int, job: Callable[[int], Any], *, threads: int = 20) -> list[Any]:
-    """Runs the job in threads that start together, each with its own connection. A refusal comes back as its code."""
+    """Run the job in threads that start together, each with its own connection. A refusal comes back as its code."""
     together = Barrier(min(threads, times))
 
     def run(number: int) -> Any:
@@ -173,7 +173,7 @@ def _in_place_of_google(provider: Provider, settings: Any) -> Iterator[None]:
 
 
 def forget_google() -> None:
-    """Keys that were fetched, and that it did not answer."""
+    """Forget the keys that were fetched, and that it did not answer."""
     id_tokens.keys.cache_clear()
     network.rest.end()
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 @contextmanager
 def silent_port() -> Iterator[int]:
-    """Accepts connections and never says a word: a black hole."""
+    """Accept connections and never say a word: a black hole."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         yield listener.getsockname()[1]
 

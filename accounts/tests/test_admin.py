@@ -71,7 +71,7 @@ REGISTERED = {
 
 @pytest.fixture(autouse=True)
 def _no_limit_is_used_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Limits count in PostgreSQL here, so that each test's are rolled back with it."""
+    """Count limits in PostgreSQL, so that each test's are rolled back with it."""
     monkeypatch.setattr(throttles.rest, "is_over", lambda: False)
 
 

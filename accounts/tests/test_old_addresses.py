@@ -22,7 +22,7 @@ folded_addresses = import_module("accounts.migrations.0018_folded_addresses")
 
 @pytest.fixture
 def upgrade():
-    """Carries out what the migration does with rows; it changes no table."""
+    """Carry out what the migration does with rows; it changes no table."""
     return lambda: folded_addresses.void_links(apps, connection.schema_editor())
 
 

@@ -32,7 +32,7 @@ WHERE p.pronamespace = 'public'::regnamespace AND pg_has_role(p.proowner, 'USAGE
 
 
 def grant_to_serving_role(connection: BaseDatabaseWrapper, *, role: str) -> None:
-    """Makes the privileges of `role` what they should be, in one transaction. Repeating it changes nothing.
+    """Make the privileges of `role` what they should be, in one transaction. Repeating it changes nothing.
 
     Tables in settings.APPEND_ONLY_TABLES get no UPDATE and no DELETE, those in settings.READ_ONLY_TABLES no INSERT
     either, partitions nothing. Nothing gets TRUNCATE, and the role may create nothing, not even a temporary table.

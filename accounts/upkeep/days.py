@@ -51,7 +51,7 @@ ON CONFLICT (day, measure) DO UPDATE SET count = excluded.count, counted_at = ex
 
 
 def summarize() -> int:
-    """Counts every day that is not final yet, today among them, each in a transaction of its own. How many it did."""
+    """Count every day that is not final yet, today among them, each in a transaction of its own. Return how many."""
     now = clock.now().astimezone(UTC)
     counted = sum(_count(day, now) for day in open_days(AccountDay, first=_first_day, now=now))
     _count_sessions(now.date())

@@ -169,7 +169,7 @@ def _counted(number: int, what: str) -> str:
 
 
 def _fingerprint(secret: str) -> str:
-    """Tells two secrets apart and says nothing of either: they are 32 random bytes and more."""
+    """Return what tells two secrets apart and says nothing of either: they are 32 random bytes and more."""
     return hashlib.sha256(secret.encode()).hexdigest()[:8]
 
 

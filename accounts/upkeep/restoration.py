@@ -34,7 +34,7 @@ FEED_GAP = 10**9  # more events than come between two backups
 
 
 def after_restore(rows: Iterable[dict[str, Any]]) -> Counter[str]:
-    """Ends what the restored database holds and must not. Safe to repeat. How many of each were ended."""
+    """End what the restored database holds and must not. Safe to repeat. Return how many of each were ended."""
     ended: Counter[str] = Counter()
     ended["sessions"] = Session.objects.end(Session.EndReason.LOGOUT_ALL)
     ended["admin_sessions"] = of_staff.SessionStore.get_model_class().objects.all().delete()[0]
@@ -49,7 +49,7 @@ def after_restore(rows: Iterable[dict[str, Any]]) -> Counter[str]:
 
 @transaction.atomic
 def _end_mails() -> dict[str, int]:
-    """Links that may have been used since; and the mails that bore them, or were sent since."""
+    """End links that may have been used since, and the mails that bore them or were sent since."""
     links = MailToken.objects.exclude(purpose=MailToken.Purpose.UNDO_EMAIL)
     waiting = OutboxMessage.objects.filter(sent_at=None, dead_at=None)
     return {
@@ -102,7 +102,7 @@ def _void_password(row: dict[str, Any]) -> bool:
 
 @transaction.atomic
 def _remove_ways_in(row: dict[str, Any]) -> bool:
-    """Factors and linked accounts that were removed since, perhaps because they were lost or a stranger's."""
+    """Remove factors and linked accounts that were removed since, perhaps because they were lost or a stranger's."""
     if _is_known(row, WAY_REMOVED):
         return False
     user_id = UUID(row["user"])
@@ -131,7 +131,7 @@ def _keep_account(row: dict[str, Any]) -> bool:
 
 @transaction.atomic
 def _demote(row: dict[str, Any]) -> int:
-    """Takes what staff has lost since. Who has become staff since is made staff again."""
+    """Take away what staff has lost since. Who has become staff since is made staff again."""
     kept = {UUID(one["user"]): one for one in row["users"]}
     return sum(_take_away(user, kept.get(user.pk)) for user in User.objects.filter(is_staff=True))
 
@@ -165,7 +165,7 @@ _APPLY: dict[str, Callable[[dict[str, Any]], int]] = {
 
 
 def _leave_a_gap() -> None:
-    """Readers of the feed have seen positions that the backup does not know: those must not be given again."""
+    """Move the feed's position past those that its readers may have seen and the backup does not know."""
     newest = ServiceEvent.objects.exclude(position=None).order_by("-position").first()
     if newest is not None:
         ServiceEvent.objects.filter(pk=newest.pk).update(position=F("position") + FEED_GAP)

@@ -48,7 +48,8 @@ Rule = Callable[[Any], Rows]
 def purge(
     *, seconds: float = SECONDS_OF_A_RUN, on_purged: Callable[[int], None] | None = None
 ) -> dict[str, int]:
-    """Deletes what is older than its rule allows, for so many seconds at most; the next run goes on. How many of each.
+    """Delete what is older than its rule allows, for so many seconds at most; the next run goes on. Return how many of
+    each.
 
     Each chunk is a transaction of its own, and may be repeated by another process at the same time.
     """

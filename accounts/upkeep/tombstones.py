@@ -78,7 +78,7 @@ def _changed() -> Iterator[dict[str, Any]]:
 
 
 def _latest(types: Iterable[Event]) -> Iterator[tuple[UUID, datetime]]:
-    """Users to whom one of these happened, and when it last did."""
+    """Return the users to whom one of these happened, and when it last did."""
     happened = AuditEvent.objects.filter(type__in=types, created_at__gt=Now() - REMEMBERED)
     latest = happened.exclude(user=None).values_list("user").annotate(at=Max("created_at")).order_by()
     yield from latest.iterator()  # two columns of what is seldom: all of it at once, since a page would cost as much

@@ -42,13 +42,13 @@ STATUSES = {
 
 
 def follow_customer(customer: str) -> BillingAccount | None:
-    """Brings the status up to date of whoever this customer is. None: nobody of ours."""
+    """Bring the status up to date of whoever this customer is. Return None where it is nobody of ours."""
     user_id = customers.user_of(customer)
     return None if user_id is None else follow(user_id)
 
 
 def follow(user_id: uuid.UUID) -> BillingAccount | None:
-    """Raises what the gateway raises. None: the user is not a customer."""
+    """Bring the user's status up to date; return None where they are not a customer. Raises what the gateway raises."""
     known = customers.all_of(user_id)
     if not known:
         return None

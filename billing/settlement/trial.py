@@ -36,7 +36,7 @@ def eligibility(user_id: uuid.UUID) -> str:
 
 @transaction.atomic
 def claim(*, user_id: uuid.UUID, fingerprint: str, holder: str) -> None:
-    """Reserves the trial for `holder`, which may claim again. Raises TrialUsed.
+    """Reserve the trial for `holder`, which may claim again. Raises TrialUsed.
 
     A claim of the same user that has led to nothing gives way; one with the same card of another user does not.
     """

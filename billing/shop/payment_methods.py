@@ -48,7 +48,9 @@ def own(*, user_id: uuid.UUID, payment_method: str) -> Object:
 
 
 def remove(*, user_id: uuid.UUID, payment_method: str, cancel_at_period_end: bool = False) -> None:
-    """Raises LastPaymentMethod where a subscription would be left to renew without any, unless that is to end."""
+    """Remove a card. Raises LastPaymentMethod where a subscription would be left to renew without any, unless that is
+    to end.
+    """
     own(user_id=user_id, payment_method=payment_method)
     customer = customers.customer_of(user_id) or ""
     with sdk.within():

@@ -291,6 +291,6 @@ def _kept(phase: Object) -> Object:
 
 
 def require_one_wish(*, plan: str | None, undoes: bool) -> None:
-    """Raises ValidationFailed unless another plan is named, or the planned one undone."""
+    """Raise ValidationFailed unless another plan is named, or the planned one undone."""
     if (plan is None) != undoes:
         raise ValidationFailed(("plan", "invalid", "Send either plan, or next_plan with null."))

@@ -36,7 +36,7 @@ class Proposal:
 
 
 def proposals(*, overwrite: bool = False) -> list[Proposal]:
-    """Raises what the gateway raises."""
+    """Return what Stripe's prices would change of the plans. Raises what the gateway raises."""
     prices = gateway.list_prices()
     return [*(_proposal(price, overwrite=overwrite) for price in prices), *_archived(prices)]
 

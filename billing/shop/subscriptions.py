@@ -205,7 +205,7 @@ def require_alive(found: Object) -> None:
 
 
 def follow(user_id: uuid.UUID, subscription: Object, *, paid_first: bool = False) -> None:
-    """Credits and status without waiting for the event. What fails here the event makes up for."""
+    """Bring credits and status up to date without waiting for the event. What fails here the event makes up for."""
     mirror.store(subscription)
     invoice = shapes.id_of(subscription.get("latest_invoice"))
     try:

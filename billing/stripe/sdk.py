@@ -166,7 +166,7 @@ def _client_for(key: str, base: str, version: str) -> stripe.StripeClient:
 
 
 def client() -> stripe.StripeClient:
-    """Raises BillingUnavailable where no key is configured."""
+    """Return Stripe's client. Raises BillingUnavailable where no key is configured."""
     if not is_configured():
         raise BillingUnavailable("No payment provider is configured.")
     return _client_for(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE, settings.STRIPE_API_VERSION)

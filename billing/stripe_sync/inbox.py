@@ -78,7 +78,7 @@ def _customer(item: Object) -> None:
 
 
 def _customer_deleted(item: Object) -> None:
-    """Its subscriptions have ended with it."""
+    """Follow the customer's subscriptions, which have ended with it, and retire it."""
     customer = shapes.customer_of(item)
     lifecycle.follow_customer(customer)
     customers.retire(customer)
@@ -132,8 +132,8 @@ HANDLERS: dict[str, Callable[[Object], Payment | None]] = {
 
 
 def work(*, seconds: float = SECONDS_OF_A_RUN) -> int:
-    """Settles what is due, about in the order of its making, then mirrors it, until nothing is left or the time is up.
-    How many steps it took.
+    """Settle what is due, about in the order of its making, then mirror it, until nothing is left or the time is up.
+    Return how many steps it took.
 
     Where Stripe does not answer for two in a row the rest waits a little, and so keeps no worker from other work.
     """
@@ -248,6 +248,6 @@ def dead() -> QuerySet[InboxEvent]:
 
 
 def replay(event: InboxEvent) -> None:
-    """Gives a dead event another round of tries, from now."""
+    """Give a dead event another round of tries, from now."""
     queue.revive(event)
     intake.worker.tell()

@@ -55,13 +55,13 @@ _decoder = msgspec.json.Decoder(Envelope)
 
 
 def receive(body: bytes, signature: str) -> None:
-    """Stores an event that is Stripe's, of our mode, and new. Raises SignatureInvalid, EventInvalid."""
+    """Store an event that is Stripe's, of our mode, and new. Raises SignatureInvalid, EventInvalid."""
     verify(body, signature, secrets=settings.STRIPE_WEBHOOK_SECRETS, now=time.time())
     store(parse(body), body)
 
 
 def verify(body: bytes, header: str, *, secrets: Sequence[str], now: float) -> None:
-    """Raises SignatureInvalid unless one of the secrets signed these bytes within the tolerance."""
+    """Raise SignatureInvalid unless one of the secrets signed these bytes within the tolerance."""
     timestamp, signatures = _parts(header)
     if timestamp is None or abs(now - timestamp) > TOLERANCE:
         raise SignatureInvalid
@@ -83,7 +83,9 @@ def _parts(header: str) -> tuple[int | None, list[bytes]]:
 
 
 def parse(body: bytes) -> Envelope:
-    """Raises EventInvalid for what is not an event, is too deep, or is of the other mode."""
+    """Return the event in these bytes. Raises EventInvalid for what is not an event, is too deep, or is of the other
+    mode.
+    """
     try:
         envelope = _decoder.decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:

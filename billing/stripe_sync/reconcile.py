@@ -85,7 +85,7 @@ class Difference:
 
 
 def catch_up(*, seconds: float = SECONDS_OF_A_RUN) -> int:
-    """Stores events that were never delivered; the inbox does the rest. How many were new."""
+    """Store events that were never delivered; the inbox does the rest. Return how many were new."""
     if not sdk.is_configured():
         return 0
     until = time.monotonic() + seconds
@@ -105,7 +105,7 @@ def catch_up(*, seconds: float = SECONDS_OF_A_RUN) -> int:
 
 
 def settle_open_lines() -> int:
-    """Settles payments with lines whose price has a plan by now. How many."""
+    """Settle payments with lines whose price has a plan by now. Return how many."""
     known = Q(price__in=Plan.objects.values("stripe_price")) | Q(
         price__in=FormerPrice.objects.values("price")
     )
@@ -120,7 +120,7 @@ def settle_open_lines() -> int:
 
 
 def settle_customer(customer: str) -> int:
-    """Settles all that a customer has paid, and follows its subscription: it has just been linked. How many."""
+    """Settle all that a customer who has just been linked has paid, and follow its subscription. Return how many."""
     user_id = customers.user_of(customer)
     if user_id is None:
         return 0
@@ -141,7 +141,7 @@ def settle_customer(customer: str) -> int:
 
 
 def link_lost_customers() -> int:
-    """Links customers again that a restored database does not know and whose payments have been seen since."""
+    """Link customers again that a restored database does not know and whose payments have been seen since."""
     waiting = StrangerPayment.objects.filter(assigned_at=None).exclude(customer="")
     linked = 0
     for customer in waiting.values_list("customer", flat=True).distinct():
@@ -176,14 +176,14 @@ def range_of(start: datetime, end: datetime) -> dict[str, int]:
 
 
 def forget_erased() -> None:
-    """Users who are erased here and, since Stripe could not be told or they came in between, not yet there."""
+    """Have Stripe told of users who are erased here and not yet there: it was not reached, or they came in between."""
     erased = CustomerLink.objects.filter(user__status=User.Status.DELETED, deleted_at=None)
     for user_id in list(erased.values_list("pk", flat=True)):
         customers.enqueue(CustomerChange.Kind.DELETE, user_id=user_id)
 
 
 def follow_overdue() -> int:
-    """Accounts whose period is over, though nobody has said how it went on. How many."""
+    """Follow accounts whose period is over, though nobody has said how it went on. Return how many."""
     overdue = BillingAccount.objects.filter(status__in=LIVE, current_period_end__lt=timezone.now())
     users = list(overdue.values_list("pk", flat=True))
     for user_id in users:
@@ -199,7 +199,7 @@ def _noting(*, user_id: UUID) -> None:
 
 
 def reconcile(*, start: datetime, end: datetime, dry_run: bool = False) -> Iterator[Difference]:
-    """Settles what was paid, refunded or disputed in this time, and says what was not right before.
+    """Settle what was paid, refunded or disputed in this time, and say what was not right before.
 
     With `dry_run` it only says. A payment that cannot be settled is a difference with a problem, whatever the reason:
     it must not keep the others waiting.

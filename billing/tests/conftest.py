@@ -173,7 +173,7 @@ def receive(events: Iterable[Json]) -> None:
 
 
 def carry_out(events: Iterable[Json]) -> None:
-    """Receives each and carries it out before the next comes."""
+    """Receive each and carry it out before the next comes."""
     for one in events:
         receive([one])
         inbox.work()

@@ -90,7 +90,7 @@ def stock_migrations() -> list[Migration]:
 
 
 def apply_stock_migrations() -> None:
-    """Runs them as `migrate` does, but renders the models once per run of equal steps: 71 s become a few."""
+    """Run them as `migrate` does, but render the models once per run of equal steps: 71 s become a few."""
     loader = MigrationLoader(connection)
     others = [node for node in loader.graph.leaf_nodes() if node[0] in {"accounts", "auth", "contenttypes"}]
     state: ProjectState = loader.project_state(others)

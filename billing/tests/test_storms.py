@@ -158,7 +158,7 @@ class TestRandomOrders:
         assert all(state == states[0] for state in states)
 
     def outcome(self, order: list[Any], buyer: Buyer) -> dict[str, Any]:
-        """Carries all of them out, and takes it all back."""
+        """Carry all of them out, and take it all back."""
         with transaction.atomic():
             for position, event in enumerate(order):
                 if InboxEvent.objects.filter(event_id=event["id"]).exists():

@@ -49,7 +49,7 @@ def refuse(variable: str, reason: str) -> ImproperlyConfigured:
 
 
 def check_secret(variable: str, value: str) -> str:
-    """Refuses a secret that is empty, short, a well-known default, or that another variable already uses."""
+    """Refuse a secret that is empty, short, a well-known default, or that another variable already uses."""
     if not value:
         raise refuse(variable, "is not set. It has no default; see docs/configuration.md.")
     if len(value.encode()) < MINIMUM_SECRET_BYTES or len(set(value)) < 8:

@@ -115,7 +115,7 @@ def hierarchy(request: HttpRequest) -> dict[str, Any]:
 
 
 def _known_days() -> set[date]:
-    """Days with rows, and today, which may not be counted yet."""
+    """Return the days with rows, and today, which may not be counted yet."""
     counted = CreditDay.objects.filter(count__gt=0).values_list("day", flat=True).distinct()
     return {*counted, datetime.now(UTC).date()}
 

@@ -53,7 +53,7 @@ def context(today: date) -> dict[str, Any]:
 
 
 def section(*, request: HttpRequest, today: date) -> Section:
-    """Credits on the admin's first page; their overview has more."""
+    """Show credits on the admin's first page; their overview has more."""
     shown = context(today)
     return Section(
         title="Credits",

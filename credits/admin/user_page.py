@@ -40,7 +40,7 @@ def context(user: User) -> dict[str, Any]:
 
 
 def section(*, request: HttpRequest, user: User) -> Section:
-    """Credits on the page of everything about a user; their own page has more."""
+    """Show credits on the page of everything about a user; their own page has more."""
     shown = context(user)
     now = shown["now"]
     figures = {"Balance": f"{now.balance:,}", "Held": f"{now.held:,}", "Available": f"{now.available:,}"}

@@ -49,7 +49,7 @@ def _every_statement_names_the_holder() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def database_in_partitions(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
-    """Gives the name of a database whose journal and lots are cut into partitions."""
+    """Give the name of a database whose journal and lots are cut into partitions."""
     with django_db_blocker.unblock():
         require_one_server()
     with django_db_blocker.unblock(), another_database("parts") as name:
@@ -102,7 +102,7 @@ def keys_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def one_server(db: None) -> None:
-    """Leaves out what is so on one server alone: a plan, a table as Django makes it, all users in one statement."""
+    """Leave out what is so on one server alone: a plan, a table as Django makes it, all users in one statement."""
     require_one_server()
 
 
@@ -150,5 +150,5 @@ class Clock:
 
 @pytest.fixture
 def clock(db: None) -> Clock:
-    """Stops the ledger's clock at the start of 2030. The test's transaction takes the change back with it."""
+    """Stop the ledger's clock at the start of 2030. The test's transaction takes the change back with it."""
     return Clock()

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def at_once(jobs, *, workers=16):
-    """Runs the jobs in threads, each closing its connection; a refusal comes back as its code."""
+    """Run the jobs in threads, each closing its connection; a refusal comes back as its code."""
 
     def run(job):
         try:
@@ -158,7 +158,7 @@ def test_batches_beside_one_another_and_beside_single_calls_lose_nothing():
 
 
 def batch_job(dice, users, number):
-    """Uses of all users in any order; one in ten has a key that other batches have, and some are too large."""
+    """Use credits of all users in any order; one in ten has a key that other batches have, and some are too large."""
     steps = []
     for place in range(40):
         amount = dice.choice([1, 1, 1, 2, 5, 300])

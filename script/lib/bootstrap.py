@@ -27,7 +27,7 @@ DEMO = "requirements-demo.txt"  # what clients/python needs
 
 
 def main(command: str, *arguments: str) -> None:
-    """Replaces this process by `script/lib/<command>.py` in an environment that has what the command needs."""
+    """Replace this process by `script/lib/<command>.py` in an environment that has what the command needs."""
     open_closed_streams()
     os.environ.setdefault("STARTED_AT", str(time.time()))
     os.environ.pop(
@@ -47,7 +47,9 @@ def needed_by(command: str, arguments: Sequence[str] = ()) -> list[str]:
 
 
 def ensure_installed(lock_files: list[str]) -> None:
-    """Does nothing when the record says that it is all there. Safe beside another bootstrap of the same checkout."""
+    """Install what is missing; do nothing when the record says that it is all there. Safe beside another bootstrap of
+    the same checkout.
+    """
     if not missing(lock_files):
         return
     with one_at_a_time():

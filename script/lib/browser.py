@@ -77,7 +77,7 @@ class Browser:
     @classmethod
     @contextlib.contextmanager
     def opened(cls) -> Iterator[Self]:
-        """Raises BrowserFailed where there is no Chromium."""
+        """Open Chromium for the block. Raises BrowserFailed where there is none."""
         with tempfile.TemporaryDirectory(prefix="browser-") as directory:
             browser = cls(Path(directory))
             browser._start()

@@ -112,7 +112,7 @@ def run_steps(supervisor: Supervisor, environment: Mapping[str, str], arguments:
 
 
 def run_step(supervisor: Supervisor, name: str, command: list[str], environment: Mapping[str, str]) -> int:
-    """Runs it in the foreground, so that a Ctrl-C reaches it, and names it when it fails."""
+    """Run it in the foreground, so that a Ctrl-C reaches it, and name it when it fails."""
     print(f"== {name}", flush=True)
     started = time.monotonic()
     with subprocess.Popen(

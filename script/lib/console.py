@@ -23,19 +23,19 @@ class Console:
         self._colours: dict[str, int] | None = {} if wants_colour(descriptor) else None
 
     def say(self, name: str, text: str) -> None:
-        """Shows one message; each of its lines carries the name."""
+        """Show one message; each of its lines carries the name."""
         for line in text.splitlines() or [""]:
             self._queue(f"{self._label(name)} | {line}\n".encode())
         self.flush()
 
     def show(self, text: str) -> None:
-        """Shows text as it is, without a name."""
+        """Show text as it is, without a name."""
         for line in text.splitlines(keepends=True):
             self._queue(line.encode())
         self.flush()
 
     def flush(self, *, within: float = 0.0) -> None:
-        """Writes what the reader takes now, or within some seconds."""
+        """Write what the reader takes now, or within some seconds."""
         deadline = time.monotonic() + within
         try:
             while self._waiting and self._writable(deadline):
@@ -73,7 +73,7 @@ def wants_colour(descriptor: int) -> bool:
 
 
 def open_closed_streams() -> None:
-    """Gives a closed stdin, stdout or stderr to /dev/null, lest the next file or pipe opened take its number."""
+    """Give a closed stdin, stdout or stderr to /dev/null, lest the next file or pipe opened take its number."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)

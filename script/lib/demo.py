@@ -136,7 +136,7 @@ def title(text: str) -> None:
 
 
 def token_from_mail(directory: Path, address: str) -> str:
-    """Waits for the mail, shows its head, and takes the token out of its link."""
+    """Wait for the mail, show its head, and take the token out of its link."""
     deadline = time.monotonic() + MAIL_PATIENCE_SECONDS
     while (message := newest_mail(directory, address)) is None:
         if time.monotonic() > deadline:

@@ -343,7 +343,7 @@ def run(settings: Mapping[str, str], directory: Path) -> int:
 
 
 def require_all(home: str) -> None:
-    """Raises BrowserFailed, OSError where nobody serves."""
+    """Require each server that the story needs. Raises BrowserFailed, OSError where nobody serves."""
     with urllib.request.urlopen(home, timeout=10) as answer:  # noqa: S310  (this machine's own page)
         text = answer.read().decode()
     if missing := [option for option in ("--with-google", "--with-stripe") if option in text]:

@@ -35,7 +35,7 @@ MAKERS: dict[str, Callable[[], str]] = {
 
 
 def load(path: Path) -> dict[str, str]:
-    """Reads the file, after adding what is missing: all of it at first, new variables after an upgrade."""
+    """Read the file, after adding what is missing: all of it at first, new variables after an upgrade."""
     text = path.read_text() if path.exists() else HEADING
     values = parse(text)
     added = {name: make() for name, make in MAKERS.items() if name not in values}

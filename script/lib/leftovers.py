@@ -41,7 +41,7 @@ def recall(path: Path) -> list[Started]:
 
 
 def end(processes: list[Started], *, patience: float = PATIENCE) -> None:
-    """Ends them as their supervisor would have, and by force if they do not go."""
+    """End them as their supervisor would have, and by force if they do not go."""
     for process in reversed(processes):
         send(process.pid, process.stop_signal)
     deadline = time.monotonic() + patience

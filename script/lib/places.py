@@ -42,7 +42,7 @@ def unprivileged_account() -> Account | None:
 
 
 def check_system() -> None:
-    """Refuses two conditions under which initdb fails with a message that does not help."""
+    """Refuse two conditions under which initdb fails with a message that does not help."""
     mode = Path(os.devnull).stat().st_mode
     if not stat.S_ISCHR(mode) or mode & 0o666 != 0o666:
         raise SystemExit(
@@ -59,7 +59,7 @@ def check_system() -> None:
 
 
 def run_as(account: Account | None, argv: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
-    """Runs a short command as that user, from a directory that everybody may enter."""
+    """Run a short command as that user, from a directory that everybody may enter."""
     return subprocess.run(
         argv,
         cwd="/",
@@ -90,7 +90,7 @@ def has_access(account: Account, kind: str, path: Path) -> bool:
 
 
 def private_directory(path: Path, account: Account | None = None) -> Path:
-    """Makes a directory that only its user may enter. One that belongs to somebody else is refused."""
+    """Make a directory that only its user may enter. One that belongs to somebody else is refused."""
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     owner = account.uid if account else os.geteuid()
     found = path.lstat()

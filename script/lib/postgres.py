@@ -101,7 +101,7 @@ class Postgres:
         return f"postgresql://{role}@/{database}?host={self.sockets}"
 
     def prepare(self) -> None:
-        """Makes the cluster unless it is there and whole, and clears the traces of a crash."""
+        """Make the cluster unless it is there and whole, and clear the traces of a crash."""
         self._refuse_other_version()
         marker = self.home / "ready"
         if not marker.exists():

@@ -32,7 +32,7 @@ def started_at(pid: int) -> str | None:
 
 
 def send(pid: int, number: int) -> None:
-    """Signals one process; one that is already gone is not an error."""
+    """Signal one process; one that is already gone is not an error."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:
@@ -40,7 +40,7 @@ def send(pid: int, number: int) -> None:
 
 
 def kill_group(leader: int) -> None:
-    """Kills whatever is left of the group a process led, after the leader itself has ended too."""
+    """Kill whatever is left of the group a process led, after the leader itself has ended too."""
     try:
         os.killpg(leader, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies

@@ -47,7 +47,7 @@ class Relay:
         return output
 
     def wait(self, timeout: float) -> None:
-        """Returns after some output, a signal (the end of a child is one), or the timeout."""
+        """Return after some output, a signal (the end of a child is one), or the timeout."""
         for key, _ in self._selector.select(timeout):
             if isinstance(key.data, Output):
                 self._read(key.data)
@@ -57,12 +57,12 @@ class Relay:
         self._console.flush()
 
     def drain(self, output: Output) -> None:
-        """Shows all that a process has written so far."""
+        """Show all that a process has written so far."""
         while not output.stream.closed and self._read(output):
             pass
 
     def _read(self, output: Output) -> bool:
-        """Shows the lines that are there; False when there are none for now, or none will come."""
+        """Show the lines that are there; return False when there are none for now, or none will come."""
         try:
             data = os.read(output.stream.fileno(), PIPE_SIZE)
         except BlockingIOError:

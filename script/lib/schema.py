@@ -18,7 +18,7 @@ WHAT_MIGRATE_DEPENDS_ON = (
 
 
 def fingerprint() -> str:
-    """Changes whenever `manage.py migrate` might have something to do."""
+    """Return what changes whenever `manage.py migrate` might have something to do."""
     digest = hashlib.sha256(os.environ.get("LEDGER_PARTITIONS", "").encode())
     for pattern in WHAT_MIGRATE_DEPENDS_ON:
         for path in sorted(ROOT.glob(pattern)):

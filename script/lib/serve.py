@@ -158,7 +158,9 @@ def bring_up(instance: Instance, supervisor: Supervisor, console: Console) -> No
 
 
 def check_ports(instance: Instance) -> None:
-    """Names the variable to set. The port might be taken between this and its use; gunicorn would say so then."""
+    """Refuse a port that is taken, and name the variable to set. It might be taken between this and its use; gunicorn
+    would say so then.
+    """
     for variable in instance.port_variables:
         port = instance.port(variable)
         with socket.socket() as probe:
@@ -176,7 +178,7 @@ def check_ports(instance: Instance) -> None:
 
 
 def start_stores(instance: Instance, supervisor: Supervisor, environment: dict[str, str]) -> Postgres | None:
-    """Adds their URLs to the environment. Those that are given are used as they are."""
+    """Add their URLs to the environment. Those that are given are used as they are."""
     stores: list[Child] = []
     postgres = None
     if not environment.get("REDIS_URL"):

@@ -77,7 +77,7 @@ class Supervisor:
     # Starting
 
     def end_leftovers(self, *, patience: float = leftovers.PATIENCE) -> None:
-        """Ends what an earlier supervisor, killed without warning, left running."""
+        """End what an earlier supervisor, killed without warning, left running."""
         found = leftovers.recall(self._state)
         for process in found:
             self.say(f"{process.name} (pid {process.pid}) is left over from an earlier run; ending it")
@@ -85,7 +85,7 @@ class Supervisor:
         leftovers.forget(self._state)
 
     def start(self, *children: Child) -> None:
-        """Starts them side by side, but for those that were begun before, and returns when all are ready.
+        """Start them side by side, but for those that were begun before, and return when all are ready.
 
         Raises Stopped when one does not get there.
         """
@@ -98,7 +98,7 @@ class Supervisor:
             self._spawn(child)
 
     def run(self, child: Child, *, beside: Sequence[Child] = ()) -> list[str]:
-        """Runs one step to its end and returns its last lines. Raises Stopped when it fails.
+        """Run one step to its end and return its last lines. Raises Stopped when it fails.
 
         `beside` are begun at its first line: then it is loaded, and what they load too is compiled.
         """
@@ -162,7 +162,7 @@ class Supervisor:
         raise Stopped
 
     def attend(self, step: subprocess.Popen[bytes]) -> int:
-        """Keeps the children's output flowing while a foreground program runs; returns its exit status.
+        """Keep the children's output flowing while a foreground program runs; return its exit status.
 
         A stop request is passed on to it, and it gets a while to end what it has begun.
         """
@@ -179,7 +179,7 @@ class Supervisor:
     # Watching
 
     def watch(self) -> None:
-        """Keeps the children running until somebody asks for the end, and raises Stopped then."""
+        """Keep the children running until somebody asks for the end, and raise Stopped then."""
         while True:
             self._heed_stop_request()
             self._pump(self._seconds_to_next_restart())
@@ -212,7 +212,7 @@ class Supervisor:
     # Stopping
 
     def shutdown(self) -> None:
-        """Ends everything that depends on the stores, then the stores.
+        """End everything that depends on the stores, then the stores.
 
         A second signal kills the former at once. The stores always get their time, so that no data is at risk.
         """

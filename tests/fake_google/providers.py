@@ -56,7 +56,7 @@ class Provider:
         self.http.put(f"/users/{subject}", json={"email_verified": True, **claims}).raise_for_status()
 
     def authorize(self, authorization_url: str, subject: str) -> dict[str, str]:
-        """Signs in there: what the browser is sent back with."""
+        """Sign in there, and return what the browser is sent back with."""
         answer = self.http.post(authorization_url, data={"sub": subject})
         return self._brought_back(answer)
 

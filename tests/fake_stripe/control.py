@@ -62,7 +62,7 @@ class Control:
     def release(
         self, *, order: Any = "kept", repeated: float = 0.0, seed: int | None = None, keep: bool = False
     ) -> int:
-        """Sends what is held (`keep`: and holds it still): "kept", "reversed", "shuffled" or a list of event ids."""
+        """Send what is held (`keep`: and hold it still): "kept", "reversed", "shuffled" or a list of event ids."""
         options = {"order": order, "repeated": repeated, "seed": seed, "keep": keep}
         return int(self.call("release", **options)["sent"])
 

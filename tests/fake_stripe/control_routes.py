@@ -55,7 +55,7 @@ def seed_(application: Application) -> None:
 
 @action
 def advance(application: Application, *, seconds: int = 0, days: float = 0, to: int = 0) -> Json:
-    """Moves the clock and does what becomes due."""
+    """Move the clock and do what becomes due."""
     store = application.store
     target = to or store.now() + seconds + int(days * DAY)
     return {"steps": schedule.advance(store, target), "now": store.now()}
@@ -98,7 +98,7 @@ def clear_faults(application: Application) -> None:
 
 @action
 def webhooks(application: Application, **rules: Any) -> Json:
-    """Sets the rules of delivery; see `webhooks.RULES`."""
+    """Set the rules of delivery; see `webhooks.RULES`."""
     dispatcher = application.dispatcher
     unknown = rules.keys() - dispatcher.rules.keys()
     if unknown:
@@ -180,7 +180,7 @@ def pay_checkout(
 
 @action
 def authenticate(application: Application, *, intent: str, success: bool = True) -> Json:
-    """Answers the 3-D Secure question of a payment or setup intent."""
+    """Answer the 3-D Secure question of a payment or setup intent."""
     pages.answer_challenge(application.store, intent, success=success)
     return application.store.find(intent) or {}
 

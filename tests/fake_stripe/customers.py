@@ -101,7 +101,7 @@ def update(store: Store, params: Json, identifier: str) -> Json:
 
 @route("DELETE", "/v1/customers/{id}", "CustomerDeleteParams")
 def delete(store: Store, params: Json, identifier: str) -> Json:
-    """Cancels the subscriptions and detaches the cards, as Stripe does; the payments remain."""
+    """Cancel the subscriptions and detach the cards, as Stripe does; the payments remain."""
     from tests.fake_stripe import cancellation, payment_methods
 
     customer = store.get("customer", identifier)

@@ -23,7 +23,7 @@ NOT_EXPANDABLE = {
 
 
 def includes(kind: str, name: str) -> Callable[[Callable[[Store, Json], Any]], Callable[[Store, Json], Any]]:
-    """Registers what fills a part of `kind` that only `expand` shows."""
+    """Register what fills a part of `kind` that only `expand` shows."""
 
     def register(builder: Callable[[Store, Json], Any]) -> Callable[[Store, Json], Any]:
         INCLUDED[kind, name] = builder

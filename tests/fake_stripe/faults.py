@@ -65,7 +65,7 @@ class Faults:
         return Fault()
 
     def clear(self) -> None:
-        """Ends the waiting of those in a black hole, too."""
+        """End the waiting of those in a black hole, too."""
         with self.lock:
             self.rules.clear()
             released, self.released = self.released, threading.Event()

@@ -114,7 +114,7 @@ def subscription_of(store: Store, invoice: Json) -> Json:
 
 
 def finalize(store: Store, invoice: Json) -> None:
-    """Gets its number, takes the customer's balance as it is now, and asks for the rest by a payment intent.
+    """Give it its number, take the customer's balance as it is now, and ask for the rest by a payment intent.
 
     What comes to less than nothing is a credit of the customer's balance.
     """

@@ -79,7 +79,7 @@ def money(amount: int, currency: str) -> str:
 
 
 def challenge_page(store: Store, identifier: str, form: Json | None) -> Page:
-    """Asks once; then on to where the customer came from."""
+    """Ask once; then lead on to where the customer came from."""
     if form is None:
         buttons = button("Complete authentication", answer="yes") + button("Fail authentication", answer="no")
         return shown("3-D Secure", f"<p>Your bank asks whether this is you.</p>{buttons}")

@@ -58,7 +58,7 @@ def card_of(store: Store, method: Json) -> Card:
 
 
 def save(store: Store, method: Json, customer: str) -> None:
-    """Attaches without asking the bank again: the card was just charged or set up."""
+    """Attach it without asking the bank again: the card was just charged or set up."""
     if method["customer"] is None:
         method["customer"] = customer
         store.emit("payment_method.attached", method)

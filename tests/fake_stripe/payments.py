@@ -43,7 +43,7 @@ def new(store: Store, *, amount: int, currency: str, **values: Any) -> Json:
 
 
 def attempt(store: Store, intent: Json, *, off_session: bool, authenticated: bool = False) -> None:
-    """Charges the intent's card as far as it goes. Raises nothing: the intent says how it ended."""
+    """Charge the intent's card as far as it goes. Raises nothing: the intent says how it ended."""
     method = store.get("payment_method", intent["payment_method"], param="payment_method")
     card = payment_methods.card_of(store, method)
     if not authenticated and must_authenticate(store, method, off_session=off_session):

@@ -25,7 +25,7 @@ class Route:
         return self.handler(store, self.checked(raw), *identifiers.values())
 
     def checked(self, raw: Json) -> Json:
-        """Refuses what Stripe refuses, and then what Stripe takes and we would have to ignore."""
+        """Refuse what Stripe refuses, and then what Stripe takes and we would have to ignore."""
         given = typed({name: value for name, value in raw.items() if name != "expand"}, self.parameters)
         for name in given:
             if name not in self.supported:

@@ -23,7 +23,7 @@ WARNING_SECONDS = 3 * DAY
 
 
 def advance(store: Store, target: int) -> int:
-    """Moves the clock to `target` through everything that is due on the way, in its order; how much that was."""
+    """Move the clock to `target` through everything that is due on the way, in its order. Return how much that was."""
     count = 0
     while step := next_step(store, target):
         moment, act, subject = step
@@ -87,7 +87,7 @@ def expire(store: Store, subscription: Json) -> None:
 
 
 def finalize(store: Store, invoice: Json) -> None:
-    """Charges it at once; of an unpaid subscription the invoice stays a draft."""
+    """Charge it at once; the invoice of an unpaid subscription stays a draft."""
     invoices.finalize(store, invoice)
     invoices.attempt(store, invoice)
 

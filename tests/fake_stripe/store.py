@@ -77,7 +77,7 @@ class Store:
         return f"{PREFIXES[kind]}_{''.join(secrets.choice(ALPHABET) for _ in range(24))}"
 
     def add(self, kind: str, **values: Any) -> Json:
-        """Inserts a new object; `id` and `created` are given to it unless it brings them."""
+        """Insert a new object; `id` and `created` are given to it unless it brings them."""
         values["id"] = values.get("id") or self.new_id(kind)
         if kind not in {"invoiceitem", "item", "line_item"}:
             values.setdefault("created", self.now())
@@ -115,7 +115,7 @@ class Store:
         self.announce(event)
 
     def change(self, subject: Json, event: str, **changes: Any) -> None:
-        """Sets fields and tells about it, unless nothing differs."""
+        """Set fields and tell about it, unless nothing differs."""
         previous = {name: subject.get(name) for name, value in changes.items() if subject.get(name) != value}
         if previous:
             previous = copy.deepcopy(previous)

@@ -19,7 +19,7 @@ from tests.fake_stripe.wire import Json, Refusal, unsupported
 
 
 def start(store: Store, params: Json) -> Json:
-    """Makes it with its first invoice; the caller has checked `params`."""
+    """Make it with its first invoice; the caller has checked `params`."""
     customer = store.get("customer", params["customer"], param="customer")
     now = store.now()
     trial_end = trial_end_of(params, now)

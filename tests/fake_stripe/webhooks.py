@@ -55,7 +55,7 @@ class Dispatcher:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets what was to be sent. What is on its way arrives."""
+        """Forget what was to be sent. What is on its way arrives."""
         with self.changed:
             self.generation = next(self.numbers)
             self.rules: Json = {**RULES}
@@ -104,7 +104,7 @@ class Dispatcher:
     def release(
         self, *, order: Any = "kept", repeated: float = 0.0, seed: int | None = None, keep: bool = False
     ) -> int:
-        """Sends what was held, one after another: kept, reversed, shuffled, or by a list of event ids.
+        """Send what was held, one after another: kept, reversed, shuffled, or by a list of event ids.
 
         A share of `repeated` is sent twice, the second time anywhere after the first.
         """

@@ -12,7 +12,7 @@ EXAMPLES = os.environ.get("ATTACK_EXAMPLES", "40")
 
 
 def made_up_requests(_instance: Instance, _sink: MailSink, report: Report) -> None:
-    """Runs the test, on servers of its own, where an exception shows as well as an answer."""
+    """Run the test, on servers of its own, where an exception shows as well as an answer."""
     done = subprocess.run(
         [str(ROOT / "script" / "test"), "-q", "tests/test_fuzzed_documents.py"],
         env={**clean_environment(), "FUZZ_EXAMPLES": EXAMPLES},

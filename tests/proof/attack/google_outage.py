@@ -23,7 +23,7 @@ def away(trial: Trial) -> None:
 
 
 def password_logins(trial: Trial) -> float:
-    """Seconds of the slowest; each must be let in."""
+    """Return the seconds of the slowest; each must be let in."""
     answers = [people.login(trial.instance, person) for person in trial.instance.people(CALLS)]
     statuses = sorted({answer.status for answer in answers}, key=str)
     trial.report.require(statuses == [200], f"signing in with a password was answered {statuses}")

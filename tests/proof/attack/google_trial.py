@@ -41,7 +41,7 @@ class Trial:
         self.look()
 
     def look(self) -> Rows:
-        """Reads the rows again: after a sign-in that was right."""
+        """Read the rows again, after a sign-in that was right."""
         self.rows = self._read()
         return self.rows
 
@@ -56,7 +56,7 @@ class Trial:
         return self.google.forge(self.google.claims(subject, nonce=nonce, **changes))
 
     def redirected(self, browser: Browser, url: str, id_token: object) -> Answer:
-        """Comes back with a real code, for which Google gives this ID token."""
+        """Come back with a real code, for which Google gives this ID token."""
         brought = self.google.authorize(url, PERSON)
         self.google.order(id_token=id_token)
         try:

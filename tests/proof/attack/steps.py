@@ -65,7 +65,7 @@ class Trial:
         return tokens_of(people.login(self.instance, person).body)
 
     def aged(self, person: Person) -> dict[str, str]:
-        """Tokens of a sign-in that is ten minutes old."""
+        """Return tokens of a sign-in that is ten minutes old."""
         tokens = self.signed_in(person)
         self.instance.rows(_AGE, person.id)
         body = {"refresh_token": tokens["refresh_token"]}

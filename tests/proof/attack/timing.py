@@ -48,7 +48,7 @@ def who_has_an_account(instance: Instance, _sink: MailSink, report: Report) -> N
 def measure(
     instance: Instance, made: Crowd, call: str, status: int, report: Report
 ) -> dict[str, list[float]]:
-    """Seconds of each arm's answers."""
+    """Return the seconds of each arm's answers."""
     times: dict[str, list[float]] = {arm: [] for arm in ARMS}
     for number in range(PAIRS + WARM_UP):
         for arm in random.sample(ARMS, len(ARMS)):

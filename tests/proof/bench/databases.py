@@ -145,7 +145,7 @@ def copy_template(database: str) -> None:
 
 
 def _add_journal(database: str, *, rows: int, users: Any) -> None:
-    """Adds so many uses of 1 credit for each of these users, a microsecond apart."""
+    """Add so many uses of 1 credit for each of these users, a microsecond apart."""
     values = {"rows": rows, "users": [user_id(number) for number in users]}
     with connected(database) as connection, without_indexes(connection):
         connection.execute("SET work_mem = '128MB'; SET maintenance_work_mem = '256MB'")

@@ -64,7 +64,7 @@ def row(figure: Figure) -> Row:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Medians with the spread of all rounds."""
+    """Return medians with the spread of all rounds."""
     width = max(len(row.name) for row in rows)
     lines = [
         f"{'':{width}}  {'must':>8} {'aim':>8}  {'reached':>9}  {'lowest':>9} {'highest':>9}  {'unit':8} verdict"

@@ -31,7 +31,9 @@ def refusals(size: Size) -> Iterator[Figure]:
 
 
 def storage(size: Size) -> Iterator[Figure]:
-    """Bytes of the journal with its indexes, and of WAL, for each spend: of the statement itself, with pgbench."""
+    """Count the bytes of the journal with its indexes, and of WAL, for each spend: of the statement itself, with
+    pgbench.
+    """
     databases.copy_template(FRESH)
     with databases.connected(FRESH) as connection:
         connection.execute("CHECKPOINT")  # after one the first change of each page is written whole

@@ -55,7 +55,7 @@ def read_history(server: Server, *, length: int) -> dict[int, list[float]]:
 
 
 def _read_page(connection: http.client.HTTPConnection, path: str) -> str:
-    """Asks for a page, makes sure that it is full, and returns the id of the request."""
+    """Ask for a page, make sure that it is full, and return the id of the request."""
     request_id = uuid.uuid4().hex
     headers = {"X-API-Key": os.environ["INTERNAL_API_KEY"], "X-Request-ID": request_id}
     connection.request("GET", path, headers=headers)

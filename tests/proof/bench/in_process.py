@@ -101,7 +101,7 @@ def calls() -> dict[str, Callable[[], object]]:
 
 
 def profile(tries: int) -> dict[str, float]:
-    """Microseconds of processor time, of each part the median of so many tries."""
+    """Measure microseconds of processor time, of each part the median of so many tries."""
     internal.urlpatterns += [
         path("bench/plain", csrf_exempt(lambda request: HttpResponse(status=201))),
         path("bench/empty", Empty.as_view()),
@@ -178,7 +178,7 @@ def medians(tries: int, *calls: Callable[[], object]) -> list[float]:
 
 
 def entries(seconds: float) -> dict[str, float]:
-    """Uses of 1 credit per second, over as many users as rivals/hordak_entries.py has accounts."""
+    """Count uses of 1 credit per second, over as many users as rivals/hordak_entries.py has accounts."""
     return {"singly": per_second(singly, seconds), "in_bulk": per_second(in_bulk, seconds)}
 
 

@@ -22,7 +22,7 @@ PROGRAM = Path(__file__).with_name("in_process.py")
 
 
 def statements(size: Size) -> Iterator[Figure]:
-    """Statements per call, counted in process, BEGIN and COMMIT included."""
+    """Count statements per call in process, BEGIN and COMMIT included."""
     counted = _run("internal", "statements") | _run("public", "statements")
     for name, numbers in counted.items():
         yield Figure(

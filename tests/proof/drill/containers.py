@@ -116,7 +116,7 @@ class Composed:
         return f"{PREFIX}.{os.getpid() % 256}.{32 * list(self._letters).index(network) + number}"
 
     def gateway(self, network: str) -> str:
-        """This host's own address in a network that leads out."""
+        """Return this host's own address in a network that leads out."""
         return self._address(network, 30)
 
     def published(self, service: str) -> str:

@@ -77,7 +77,7 @@ class Instance:
     # Life
 
     def start(self) -> None:
-        """Returns when all listeners are ready and worker and scheduler run."""
+        """Start it, and return when all listeners are ready and worker and scheduler run."""
         environment = {
             **clean_environment(),
             **{variable: str(self.ports[name]) for name, variable in PORTS.items()},
@@ -115,7 +115,7 @@ class Instance:
         return all(self.answers(name, "/readyz") for name in LISTENERS) and " ready." in log
 
     def await_(self, condition: Callable[[], bool], failure: str, *, within: float) -> float:
-        """Seconds until it held. Raises TimeoutError."""
+        """Wait until it holds, and return the seconds. Raises TimeoutError."""
         started = time.monotonic()
         while not condition():
             if time.monotonic() - started > within:
@@ -230,7 +230,7 @@ def clean_environment() -> dict[str, str]:
 def instance(
     kind: type[Instance] = Instance, *, mail_port: int, with_google: bool = False, **environment: str
 ) -> Iterator[Instance]:
-    """Starts one and ends it; its files are removed unless DRILL_KEEP is set."""
+    """Start one and end it; its files are removed unless DRILL_KEEP is set."""
     with directory() as place:
         running = kind(place, mail_port=mail_port, with_google=with_google, **environment)
         try:

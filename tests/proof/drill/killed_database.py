@@ -37,7 +37,7 @@ def postgresql(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
 
 
 def _kill(instance: Instance) -> float:
-    """Returns the moment at which it accepted connections again."""
+    """Return the moment at which it accepted connections again."""
     old = instance.process("postgres")
     os.kill(old, signal.SIGKILL)
     instance.await_(

@@ -45,7 +45,7 @@ def web_workers_and_masters(instance: Instance, _sink: MailSink, verdict: Verdic
 
 
 def _kill_worker(instance: Instance, traffic: Traffic) -> float:
-    """Seconds until a call that began after the kill succeeded and both workers are there again."""
+    """Return the seconds until a call that began after the kill succeeded and both workers are there again."""
     full = len(instance.workers("internal"))
     os.kill(random.choice(instance.workers("internal")), signal.SIGKILL)
     killed = time.monotonic()
@@ -58,7 +58,7 @@ def _kill_worker(instance: Instance, traffic: Traffic) -> float:
 
 
 def _kill_master(instance: Instance, traffic: Traffic) -> float:
-    """Seconds until the new listener answered a call. The old workers may answer for a second more."""
+    """Return the seconds until the new listener answered a call. The old workers may answer for a second more."""
     old = instance.process("internal")
     os.kill(old, signal.SIGKILL)
     killed = time.monotonic()

@@ -96,7 +96,7 @@ def _guess(instance: Instance, person: Person, verdict: Verdict) -> None:
 
 
 def _end_session(instance: Instance, person: Person) -> Answer:
-    """Signs in and out; the tokens must never open anything again."""
+    """Sign in and out; the tokens must never open anything again."""
     tokens = people.login(instance, person)
     people.caller(instance).post("/v1/auth/logout", None, people.bearer(tokens))
     return tokens

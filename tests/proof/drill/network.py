@@ -96,7 +96,7 @@ class Host:
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
-        """This thread is on that host, as is whatever it starts: an account without rights could not enter."""
+        """Enter that host with this thread and whatever it starts: an account without rights could not."""
         with Path("/proc/thread-self/ns/net").open("rb") as home:
             with (NAMESPACES / self.namespace).open("rb") as there:
                 _enter(there.fileno())

@@ -54,7 +54,7 @@ def register_many(instance: Instance, count: int) -> list[str]:
 
 
 def await_mails(sink: MailSink, addresses: list[str], *, within: float) -> float:
-    """Seconds until each has its mail; infinite when one has none in time."""
+    """Return the seconds until each has its mail; infinite when one has none in time."""
     started = time.monotonic()
     while time.monotonic() < started + within:
         if all(sink.arrived(address) for address in addresses):

@@ -43,7 +43,7 @@ class Verdict:
         self.require(seconds <= within, f"{what} took {seconds:.1f} s, more than {within:.0f}")
 
     def count(self, answers: Iterable[Answer]) -> None:
-        """Calls that change no balance."""
+        """Count calls that change no balance."""
         for answer in answers:
             self.sent += 1
             self.acked += answer.done
@@ -68,7 +68,7 @@ HEADING = "fault  sent  acked refused unknown  lost doubled recovery  result"
 
 
 def reckon(verdict: Verdict, traffic: Traffic) -> None:
-    """Repeats what is unknown, then compares every call with the journal, every balance with its calls."""
+    """Repeat what is unknown, then compare every call with the journal, every balance with its calls."""
     operations = traffic.operations
     states = Counter(operation.first_state for operation in operations)
     verdict.sent += len(operations)

@@ -168,7 +168,7 @@ def _restarted(
 
 
 def _count_failures(traffic: Traffic, verdict: Verdict, name: str, restart: Callable[[], object]) -> None:
-    """Requests that began from the signal to some seconds after: none may fail."""
+    """Count requests that began from the signal to some seconds after: none may fail."""
     begun = time.monotonic()
     restart()
     time.sleep(6)

@@ -114,7 +114,7 @@ class Traffic:
             due = max(due + interval, time.monotonic() - interval)  # what was missed is not made up for
 
     def at_once(self, operations: Sequence[Operation], *, clients: int | None = None) -> None:
-        """All of them at the same moment, or by so many clients as fast as they can."""
+        """Make all of them at the same moment, or by so many clients as fast as they can."""
         at_once(
             [lambda caller, one=one: self.send(one, caller) for one in operations],  # type: ignore[misc]
             self.caller,
@@ -129,7 +129,9 @@ class Traffic:
         )
 
     def recovery(self, since: float, *, within: float) -> float:
-        """Seconds from that moment to the first success of a call that began after it; infinite if there is none."""
+        """Return the seconds from that moment to the first success of a call that began after it; infinite if there is
+        none.
+        """
         while time.monotonic() < since + within:
             found = self.first_done(since)
             if found is not None:
@@ -148,7 +150,7 @@ def at_once(
     *,
     clients: int | None = None,
 ) -> list[Any]:
-    """Runs the tasks in threads that start together, and returns what they returned, in order."""
+    """Run the tasks in threads that start together, and return what they returned, in order."""
     results: list[Any] = [None] * len(tasks)
     numbers, taking = itertools.count(), threading.Lock()
     count = clients or len(tasks)

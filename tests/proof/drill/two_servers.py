@@ -150,7 +150,7 @@ class Pair:
             connection.execute("SELECT pg_wal_replay_resume()")
 
     def promote(self) -> float:
-        """Returns the moment at which it was asked; it takes writes when this returns."""
+        """Return the moment at which it was asked; it takes writes when this returns."""
         asked = time.monotonic()
         with self.standby.connect() as connection:
             connection.execute("SELECT pg_promote(wait => true, wait_seconds => 60)")

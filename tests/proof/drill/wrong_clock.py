@@ -122,7 +122,7 @@ def _worker(instance: Instance, seconds: int, library: str, verdict: Verdict) ->
 
 
 def _tasks(instance: Instance) -> Counter[str]:
-    """Tasks by how they ended. One that Celery discards is not among them: so they must be as many as beat sends."""
+    """Count tasks by how they ended. One that Celery discards is not among them: so they must be what beat sends."""
     with urllib.request.urlopen(
         f"http://127.0.0.1:{instance.ports['internal']}/metrics", timeout=5
     ) as answer:
@@ -194,7 +194,7 @@ def _holds(instance: Instance, traffic: Traffic, person: Person, hosts: Hosts, v
 
 
 def _order(traffic: Traffic, person: Person, hosts: Hosts, verdict: Verdict) -> None:
-    """Calls by turns: the journal has them in the order in which they were made."""
+    """Make calls by turns: the journal has them in the order in which they were made."""
     callers = [host.service for host in hosts]
     operations = [add(person.id, 1 + turn) for turn in range(TURNS)]
     for turn, operation in enumerate(operations):
