@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.mail import EmailMultiAlternatives
 
+from billing import money
 from config.demo.page import POLICY
 from config.mail import FileBackend
 from tests.listeners import ListenerClient
@@ -155,3 +156,10 @@ class TestNeighbour:
 )
 def test_a_button_about_what_is_not_loaded_yet_cannot_be_clicked(page, name):
     assert re.search(rf'<button [^>]*id="{name}" hidden>', page.get("/demo").content.decode())
+
+
+@pytest.mark.parametrize("name", ["WHOLE", "THOUSANDTHS"])
+def test_it_knows_which_currencies_have_no_hundredths(name):
+    listed = re.search(rf'const {name} = "([a-z ]+)"', (STATIC / "view.js").read_text())
+    assert listed is not None
+    assert set(listed[1].split()) == getattr(money, name)

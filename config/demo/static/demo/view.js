@@ -25,8 +25,15 @@ export function say(text) {
 
 export const day = (text) => new Date(text).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
 
-export const money = (amount, currency) =>
-  new Intl.NumberFormat([], { style: "currency", currency }).format(amount / 100);
+// Stripe counts in hundredths but for these: https://docs.stripe.com/currencies#zero-decimal
+const WHOLE = "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split(" ");
+const THOUSANDTHS = "bhd jod kwd omr tnd".split(" ");
+
+export function money(amount, currency) {
+  const digits = WHOLE.includes(currency) ? 0 : THOUSANDTHS.includes(currency) ? 3 : 2;
+  const options = { style: "currency", currency, minimumFractionDigits: digits, maximumFractionDigits: digits };
+  return new Intl.NumberFormat([], options).format(amount / 10 ** digits);
+}
 
 /** Runs `act(fields)` when the form is sent; a problem is shown in the form, at the fields it names. */
 export function onSubmit(form, act) {
