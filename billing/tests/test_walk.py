@@ -36,9 +36,10 @@ from billing import customers
 from billing.errors import StripeObjectMissing
 from billing.models import Payment, PaymentLine, Plan, StrangerPayment
 from billing.settlement import lifecycle, posting, settle, strangers
+from billing.settlement.posting import posted_for
 from billing.shop import plan_changes
 from billing.shop.requests import Instruction
-from billing.stripe import gateway, sdk, shapes
+from billing.stripe import gateway, sdk, shapes, snapshots
 from billing.stripe.sdk import client
 from billing.stripe_sync import changes, inbox, reconcile
 from billing.tests.conftest import Buyer
@@ -50,6 +51,10 @@ ALL_OF_IT = timedelta(days=365 * 20)  # the fake's clock goes far ahead of ours
 PRICES = st.sampled_from(["price_sub_basic", "price_sub_pro"])
 PLANS = st.sampled_from(["basic", "pro"])
 CHANCE = st.randoms(use_true_random=False)
+
+
+def paid_invoices(fake):
+    return [one["id"] for one in fake.objects("invoice") if one["status"] == "paid"]
 
 
 class Business(RuleBasedStateMachine):
@@ -66,6 +71,9 @@ class Business(RuleBasedStateMachine):
         self.welcome()
         self.known = 0  # events of the fake that are known here
         self.waiting, self.seen = [], []
+        self.looked: Any = None
+        self.frozen: dict[int, int] = {}
+        self.sold = {code: {plan.credits} for code, plan in self.plans.items()}
 
     def welcome(self):
         """The first backup is older than the customer."""
@@ -81,12 +89,14 @@ class Business(RuleBasedStateMachine):
     def teardown(self):
         """Whatever failed, the next example finds nothing of this one, and so fails in the same way."""
         try:
-            self.listen()
-            self.deliver(self.waiting)
-            self.recover()
-            self.converged()
+            self.come_to_rest()
         finally:
             self.transaction.__exit__(RuntimeError, RuntimeError("rolled back"), None)
+
+    def come_to_rest(self):
+        self.hear_of_it()
+        self.recover()
+        self.converged()
 
     # ------------------------------------------------------------ what the user and staff do
 
@@ -224,24 +234,29 @@ class Business(RuleBasedStateMachine):
     def pending(self):
         return self.subscription and gateway.retrieve_subscription(self.subscription)["pending_update"]
 
-    @rule(share=st.integers(1, 100), chance=CHANCE)
-    def refund(self, share, chance):
+    @rule(share=st.integers(1, 100), parts=st.integers(1, 3), fails=st.booleans(), chance=CHANCE)
+    def refund(self, share, parts, fails, chance):
+        """In so many parts, of which the last may fail, days after it was heard of."""
         if charges := [one for one in self.fake.objects("charge") if one["captured"] and not one["disputed"]]:
             charge = chance.choice(charges)
             left = charge["amount_captured"] - charge["amount_refunded"]
-            if left:
-                self.fake.refund(charge["id"], max(1, left * share // 100))
+            made = [
+                self.fake.refund(charge["id"], max(1, left * share // 100 // parts))
+                for _ in range(min(parts, left))
+            ]
+            if made and fails:
+                self.hear_of_it()
+                self.fake.fail_refund(made[-1]["id"])
 
-    @rule(chance=CHANCE)
-    def fail_refund(self, chance):
-        if refunds := [one for one in self.fake.objects("refund") if one["status"] == "succeeded"]:
-            self.fake.fail_refund(chance.choice(refunds)["id"])
-
-    @rule(chance=CHANCE)
-    def dispute(self, chance):
+    @rule(chance=CHANCE, end=st.sampled_from(["", "won", "lost"]))
+    def dispute(self, chance, end):
+        """With an end at once it is heard of before that."""
         charges = self.fake.objects("charge")
         if left := [one for one in charges if one["captured"] and not (one["disputed"] or one["refunded"])]:
-            self.fake.dispute(chance.choice(left)["id"])
+            made = self.fake.dispute(chance.choice(left)["id"])
+            if end:
+                self.hear_of_it()
+                self.fake.close_dispute(made["id"], end)
 
     @rule(chance=CHANCE, won=st.booleans())
     def close(self, chance, won):
@@ -295,14 +310,24 @@ class Business(RuleBasedStateMachine):
         if is_known and self.subscription:
             assert not gateway.retrieve_subscription(self.subscription)["pause_collection"]
 
-    @rule()
-    def erase(self):
+    @rule(is_settled=st.booleans())
+    def erase(self, is_settled):
+        """Also while some of what was paid is still to be heard of."""
+        if is_settled:
+            self.come_to_rest()
         User.objects.filter(pk=self.buyer.id).update(
             status=User.Status.PENDING_DELETION, deletes_at=timezone.now() - timedelta(days=1)
         )
         assert erasure.erase(self.buyer.id)
+        assert self.buyer.balance <= 0
         changes.carry_out()
         self.welcome()
+
+    @rule(code=st.sampled_from(["small", "large", "basic", "pro"]), credits=st.integers(1, 2000))
+    def edit_plan(self, code, credits):
+        """What was bought before stays what it was."""
+        Plan.objects.filter(code=code).update(credits=credits)
+        self.sold[code].add(credits)
 
     # ------------------------------------------------------------ what befalls us
 
@@ -314,6 +339,7 @@ class Business(RuleBasedStateMachine):
     def restore(self, is_asked, is_reconciled):
         """Lose what came since the backup, also that somebody is a customer."""
         transaction.savepoint_rollback(self.backup)
+        self.looked, self.frozen = None, {}
         if is_asked:
             self.ask()
         if is_reconciled:
@@ -336,6 +362,22 @@ class Business(RuleBasedStateMachine):
             for payment_id in strangers.assign(payment, self.buyer.id):
                 settle.settle(payment_id)
 
+    @rule(chance=CHANCE)
+    def look(self, chance):
+        """Ask Stripe about a payment, and be slow from then on."""
+        if payments := list(Payment.objects.order_by("pk")):
+            payment = chance.choice(payments)
+            self.looked = (payment.pk, payment.user_id, payment.version, snapshots.take(payment.pk))
+
+    @precondition(lambda self: self.looked)
+    @rule()
+    def come_late(self):
+        """Whoever has looked later has won."""
+        is_overtaken = settle.version_of(self.looked[0]) != self.looked[2]
+        settled = settle.apply(*self.looked)
+        assert (settled is None) is is_overtaken
+        self.looked = None
+
     # ------------------------------------------------------------ how we hear of it
 
     @rule(chance=CHANCE)
@@ -347,7 +389,7 @@ class Business(RuleBasedStateMachine):
         self.deliver([*some, *again])
 
     @rule()
-    def hear_all(self):
+    def hear_of_it(self):
         self.listen()
         self.deliver(self.waiting)
 
@@ -374,6 +416,11 @@ class Business(RuleBasedStateMachine):
             call_command("verify_ledger", stdout=StringIO(), stderr=said)
         except SystemExit:
             pytest.fail(said.getvalue())
+
+    @invariant()
+    def what_was_sold_stays(self):
+        for row in PaymentLine.objects.exclude(kind=PaymentLine.Kind.OPEN).exclude(plan=None):
+            assert self.frozen.setdefault(row.pk, row.credits) == row.credits
 
     def posted_by_payment(self):
         """Return what the journal has of each payment."""
@@ -405,7 +452,31 @@ class Business(RuleBasedStateMachine):
             charge = next(one for one in self.fake.objects("charge") if one["id"] == intent["latest_charge"])
             taken = sum(one["amount"] for one in lost if one["charge"] == charge["id"])
             kept = max(0, charge["amount_captured"] - charge["amount_refunded"] - taken)
-            assert posted[row.pk] == row.plan.credits * (row.quantity or 0) * kept // charge["amount"]
+            assert posted[row.pk] in {
+                credits * (row.quantity or 0) * kept // charge["amount"]
+                for credits in self.sold[row.plan.code]
+            }
+        for invoice in map(gateway.retrieve_invoice, paid_invoices(self.fake)):
+            self.keeps_what_stripe_says(invoice, lost)
+
+    def keeps_what_stripe_says(self, invoice, lost):
+        """What charges, disputes and credit notes leave of an invoice, but for one that the customer's balance paid; a
+        line alone is worth that."""
+        row = Payment.objects.filter(pk=invoice["id"], settled_at__isnull=False).first()
+        if row is None or shapes.applied_balance(invoice) or invoice["total"] <= 0:
+            return
+        intents = set(shapes.invoice_payment_intents(invoice))
+        charges = {one["id"]: one for one in self.fake.objects("charge") if one["payment_intent"] in intents}
+        gone = sum(one["amount_refunded"] for one in charges.values())
+        gone += sum(one["amount"] for one in lost if one["charge"] in charges)
+        for note in self.fake.objects("credit_note"):
+            if note["invoice"] == invoice["id"] and note["status"] == "issued":
+                gone += note["post_payment_amount"] - shapes.noted_refunds(note)
+        kept = max(0, invoice["amount_paid"] - gone)
+        assert row.kept == kept, (row.kept, kept)
+        for line in row.lines.all() if len(invoice["lines"]["data"]) == 1 else []:
+            if line.kind == "subscription" and line.granted_by and row.user.status != User.Status.DELETED:
+                assert posted_for(line) == line.credits * kept // line.due
 
     def shows_what_was_paid_for(self, account):
         """The account's plan is one that a payment of its subscription was for, if any was."""
