@@ -16,7 +16,7 @@ from config.settings.environment import sender
 
 pytestmark = pytest.mark.django_db
 DETAIL = {
-    "name": "Large", "quantity": 1, "amount": 2380, "tax": 380, "currency": "eur", "credits": 1000,
+    "name": "Large", "quantity": 1, "amount": 2380, "tax": 380, "currency": "eur", "credits": 1000, "posted": 1000,
     "number": "8A2C-0001", "document": "https://invoice.stripe.com/i/1", "paid_at": "2026-11-23T10:00:00+00:00",
 }  # fmt: skip
 
