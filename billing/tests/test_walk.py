@@ -325,7 +325,7 @@ class Business(RuleBasedStateMachine):
 
     @rule(code=st.sampled_from(["small", "large", "basic", "pro"]), credits=st.integers(1, 2000))
     def edit_plan(self, code, credits):
-        """What was bought before stays what it was."""
+        """Give new purchases other credits; those made before keep theirs."""
         Plan.objects.filter(code=code).update(credits=credits)
         self.sold[code].add(credits)
 
@@ -372,7 +372,7 @@ class Business(RuleBasedStateMachine):
     @precondition(lambda self: self.looked)
     @rule()
     def come_late(self):
-        """Whoever has looked later has won."""
+        """Apply an old look at a payment: a later one that was applied stays."""
         is_overtaken = settle.version_of(self.looked[0]) != self.looked[2]
         settled = settle.apply(*self.looked)
         assert (settled is None) is is_overtaken
@@ -460,8 +460,10 @@ class Business(RuleBasedStateMachine):
             self.keeps_what_stripe_says(invoice, lost)
 
     def keeps_what_stripe_says(self, invoice, lost):
-        """What charges, disputes and credit notes leave of an invoice, but for one that the customer's balance paid; a
-        line alone is worth that."""
+        """Compare what the row keeps with what charges, disputes and credit notes leave of the invoice.
+
+        Left out are invoices that the customer's balance paid; an invoice of one line is worth what it keeps.
+        """
         row = Payment.objects.filter(pk=invoice["id"], settled_at__isnull=False).first()
         if row is None or shapes.applied_balance(invoice) or invoice["total"] <= 0:
             return
