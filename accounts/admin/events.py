@@ -42,6 +42,7 @@ class NewSubscriptionForm(OrderForm):
         max_length=40, widget=UnfoldAdminTextInputWidget, help_text="May contain a-z, 0-9, - and _."
     )
     url = forms.CharField(
+        label="URL",
         max_length=500,
         widget=UnfoldAdminTextInputWidget,
         help_text="An https URL whose host is in EVENT_WEBHOOK_HOSTS.",

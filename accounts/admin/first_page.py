@@ -112,4 +112,4 @@ def _as_of() -> str:
     last = AccountDay.objects.aggregate(last=Max("counted_at"))["last"]
     if last is None:
         return "Not counted yet. The worker counts every two minutes while worker and beat are running."
-    return f"Counted {last:%Y-%m-%d %H:%M:%S} UTC; the worker counts every two minutes. Days are of UTC."
+    return f"Counted {last:%Y-%m-%d %H:%M:%S} UTC; the worker counts every two minutes. Days are in UTC."

@@ -13,6 +13,31 @@ def silent_port() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
+@contextmanager
+def dripping_port() -> Iterator[int]:
+    """Answer with a body that comes byte by byte and never ends."""
+
+    def drip(peer: socket.socket) -> None:
+        with peer, suppress(OSError):
+            peer.sendall(
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"
+            )
+            while not over.wait(0.1):
+                peer.sendall(b" ")
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=drip, args=(listener.accept()[0],), daemon=True).start()
+
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        yield listener.getsockname()[1]
+        over.set()
+        listener.shutdown(socket.SHUT_RDWR)
+
+
 def connections_to(silent: socket.socket) -> int:
     """Accept and count those that came to a server since it began to listen."""
     silent.settimeout(0)

@@ -139,7 +139,7 @@ class RefundOrder(BillingOrder):
 
     def context(self, request: HttpRequest, subject: Any, form: OrderForm) -> dict[str, Any]:
         left = money.written(refunds.left_today(staff_id(request), subject.currency), subject.currency)
-        limit = f"Today you may refund up to {left}; above that a second person approves."
+        limit = f"You can refund up to {left} today; above that, a second person has to approve."
         return {"about": _about(subject), "limit": limit}
 
     def do(self, given: Given) -> str | None:  # type: ignore[override]

@@ -15,7 +15,7 @@ TRIALS = {
     trial.ELIGIBLE: "may have one",
     trial.USED: "used",
     trial.IN_TRIAL: "running",
-    trial.HAD_SUBSCRIPTION: "none: subscribed before",
+    trial.HAD_SUBSCRIPTION: "none, subscribed before",
 }
 
 UNTIL = {

@@ -108,6 +108,8 @@ def mails(language: str) -> Iterator[str]:
     with translation.override(language):
         for kind, about in {**mail.KINDS, **mail.NOTICES}.items():
             detail = GIVE.get(kind, PAYMENT if kind in OF_PAYMENTS else PLAN)
+            if kind.endswith("_failed"):
+                detail = {key: value for key, value in detail.items() if key != "paid_at"}
             context = {**SAMPLE, **terms(), "detail": detail, "subject": str(about.subject)}
             yield render_to_string(f"mail/{kind}.html", context)
 
@@ -122,7 +124,10 @@ def pages(language: str) -> Iterator[str]:
     with translation.override(language):
         for path in sorted((ROOT / "templates" / "pages").glob("*.html")):
             if path.name != "base.html":
-                yield render_to_string(f"pages/{path.name}", {**SAMPLE, **terms(), **OF_PAGES})
+                context = {**SAMPLE, **terms(), **OF_PAGES}
+                if path.stem == "confirm_email_change":
+                    context["account"] = SAMPLE["account"]  # the masked address, not the user
+                yield render_to_string(f"pages/{path.name}", context)
 
 
 def take(browser: str, target: Path, pages: list[str], width: int, columns: int) -> Path:

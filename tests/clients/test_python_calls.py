@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from accounts.models import User
+from accounts.tests.strangers import dripping_port
 from auth_service_client import (
     AsyncClient,
     AuthServiceError,
@@ -223,6 +224,22 @@ def test_nobody_there_is_unreachable_once_patience_is_over() -> None:
     with Client(f"http://127.0.0.1:{free_port()}", KEY, patience=0.5) as client, pytest.raises(Unreachable):
         client.credits.use(user_id="x", amount=1)
     assert time.monotonic() - started < 5
+
+
+def test_an_answer_that_only_drips_is_none_in_time() -> None:
+    """httpx's own time-out begins again with every byte."""
+
+    async def asked(url: str) -> None:
+        async with AsyncClient(url, KEY, patience=0.5, timeout=0.5) as client:
+            await client.credits.use(user_id="x", amount=1)
+
+    with dripping_port() as port:
+        url, started = f"http://127.0.0.1:{port}", time.monotonic()
+        with Client(url, KEY, patience=0.5, timeout=0.5) as client, pytest.raises(Unreachable):
+            client.credits.use(user_id="x", amount=1)
+        with pytest.raises(Unreachable):
+            asyncio.run(asked(url))
+        assert time.monotonic() - started < 5
 
 
 def test_a_batch_makes_keys_and_repeats_as_a_whole(client: Client, proxy: LossyProxy, buyer: str) -> None:

@@ -10,7 +10,7 @@ import httpx
 
 from auth_service_client import types
 from auth_service_client.answers import encoded, in_header, query_of, read
-from auth_service_client.asynchronous_waiting import Connections, shielded, sleep
+from auth_service_client.asynchronous_waiting import Connections, answer_of, shielded, sleep
 from auth_service_client.errors import AuthServiceError, TokenRefused, may_be_done
 from auth_service_client.events import Event
 from auth_service_client.retries import Tries, new_key
@@ -104,13 +104,14 @@ class AsyncClient:
         while True:
             pause: float | None
             try:
-                response = await self._connections.get().request(
-                    method,
-                    self._url + path,
+                response = await answer_of(
+                    self._connections.get(),
+                    self._timeout,
+                    method=method,
+                    url=self._url + path,
                     params=query_of(query or {}),
                     content=content,
                     headers=headers,
-                    timeout=self._timeout,
                 )
             except (httpx.TransportError, httpx.DecodingError) as error:
                 pause = tries.pause_after_silence(error)

@@ -4,6 +4,7 @@ import ssl
 import threading
 from contextlib import AbstractContextManager
 from functools import cached_property
+from typing import Any
 
 import anyio
 import httpx
@@ -15,6 +16,15 @@ sleep = anyio.sleep
 def shielded(seconds: float) -> AbstractContextManager[object]:
     """Let what is inside come to its end though its task is cancelled, for so many seconds at most."""
     return anyio.move_on_after(seconds, shield=True)
+
+
+async def answer_of(http: httpx.AsyncClient, seconds: float, **request: Any) -> httpx.Response:
+    """Return the whole answer, or raise ReadTimeout: httpx's own time-out begins again with every byte."""
+    try:
+        with anyio.fail_after(seconds):
+            return await http.request(timeout=seconds, **request)
+    except TimeoutError as error:
+        raise httpx.ReadTimeout("The answer did not end in time.") from error
 
 
 class Connections:

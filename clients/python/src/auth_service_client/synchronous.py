@@ -13,7 +13,7 @@ from auth_service_client.answers import encoded, in_header, query_of, read
 from auth_service_client.errors import AuthServiceError, TokenRefused, may_be_done
 from auth_service_client.events import Event
 from auth_service_client.retries import Tries, new_key
-from auth_service_client.synchronous_waiting import Connections, shielded, sleep
+from auth_service_client.synchronous_waiting import Connections, answer_of, shielded, sleep
 from auth_service_client.tokens import LONGEST_CACHE, Identity, RecentAnswers, check_form
 
 SECONDS_TO_RELEASE = 10.0
@@ -104,13 +104,14 @@ class Client:
         while True:
             pause: float | None
             try:
-                response = self._connections.get().request(
-                    method,
-                    self._url + path,
+                response = answer_of(
+                    self._connections.get(),
+                    self._timeout,
+                    method=method,
+                    url=self._url + path,
                     params=query_of(query or {}),
                     content=content,
                     headers=headers,
-                    timeout=self._timeout,
                 )
             except (httpx.TransportError, httpx.DecodingError) as error:
                 pause = tries.pause_after_silence(error)

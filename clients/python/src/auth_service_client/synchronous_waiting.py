@@ -2,6 +2,7 @@
 
 import time
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import httpx
 
@@ -11,6 +12,19 @@ sleep = time.sleep
 def shielded(seconds: float) -> AbstractContextManager[object]:
     """Nothing cancels a thread."""
     return nullcontext()
+
+
+def answer_of(http: httpx.Client, seconds: float, **request: Any) -> httpx.Response:
+    """Return the whole answer, or raise ReadTimeout: httpx's own time-out begins again with every byte."""
+    until, body = time.monotonic() + seconds, bytearray()
+    with http.stream(timeout=seconds, **request) as answer:
+        for piece in answer.iter_raw():
+            body += piece
+            if time.monotonic() > until:
+                raise httpx.ReadTimeout("The answer did not end in time.")
+    return httpx.Response(
+        answer.status_code, headers=answer.headers, content=bytes(body), request=answer.request
+    )
 
 
 class Connections:
