@@ -222,7 +222,7 @@ class TestPages:
         )
         clerk, second = someone("clerk", *names), someone("second", *names)
         shown = page(signed_in(clerk), path)
-        assert "10.00 EUR; today; above that, a second person has to approve" in shown
+        assert "10.00 EUR today; above that, a second person has to approve" in shown
         fields = {"reason": "asked by mail", "order_id": str(uuid.uuid4())}
         assert post(signed_in(clerk), path, fields).status_code == 302
         asked = RefundRequest.objects.get()
