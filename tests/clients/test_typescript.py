@@ -421,6 +421,12 @@ class TestFrontEnd:
     ) -> None:
         assert person.does("inAPageThatMayKeepNothing", email=verified_user.email) == {"signedIn": True}
 
+    def test_a_page_whose_storage_is_full_signs_in(
+        self, person: SimpleNamespace, verified_user: User
+    ) -> None:
+        printed = person.does("inAPageWhoseStorageIsFull", email=verified_user.email)
+        assert printed == [{"signedIn": True}, verified_user.email, 0]
+
     def test_users_of_a_server_neither_wait_for_nor_tell_each_other(
         self, person: SimpleNamespace, verified_user: User
     ) -> None:

@@ -32,11 +32,23 @@ export interface Session {
 const EARLY = 30_000; // milliseconds: renewed before it expires under way
 const HEARD_WITHIN = [0, 20, 100, 500, 2000]; // milliseconds between looks at what another tab has written
 
-/** In localStorage: all tabs share it, and so would a script that gets into the page. */
+/**
+ * In localStorage: all tabs share it, and so would a script that gets into the page. What it has no room for is kept in
+ * this page alone, and what it had is removed: used again by another tab, an old refresh token would end the session.
+ */
 export function sharedStore(name = "auth-service"): Store {
+  let here: Kept | null = null;
   return {
-    read: () => readable(localStorage.getItem(name)),
-    write: (kept) => localStorage.setItem(name, JSON.stringify(kept)),
+    read: () => (here ? structuredClone(here) : readable(localStorage.getItem(name))),
+    write: (kept) => {
+      try {
+        localStorage.setItem(name, JSON.stringify(kept));
+        here = null;
+      } catch {
+        here = structuredClone(kept);
+        localStorage.removeItem(name);
+      }
+    },
   };
 }
 

@@ -114,6 +114,21 @@ const commands: Record<string, () => Promise<unknown>> = {
     Object.defineProperty(globalThis, "localStorage", { get, configurable: true });
     return outcome(createClient({ url }).signIn({ email, password }));
   },
+  async inAPageWhoseStorageIsFull() {
+    const stored = new Map([["auth-service", JSON.stringify({ deviceToken: "old" })]]);
+    const setItem = () => {
+      throw new DOMException("The quota has been exceeded.", "QuotaExceededError");
+    };
+    const value = {
+      getItem: (name: string) => stored.get(name) ?? null,
+      setItem,
+      removeItem: (name: string) => stored.delete(name),
+    };
+    Object.defineProperty(globalThis, "document", { value: {} });
+    Object.defineProperty(globalThis, "localStorage", { value, configurable: true });
+    const auth = createClient({ url });
+    return [await outcome(auth.signIn({ email, password })), (await auth.account.get()).email, stored.size];
+  },
   async oneOfManyOnAServer() {
     let channels = 0;
     const Channel = BroadcastChannel;

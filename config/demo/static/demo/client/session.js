@@ -2,11 +2,24 @@ import { Problem, SignedOut } from "./errors.js";
 import { call, LONGEST_ANSWER, newKey } from "./http.js";
 const EARLY = 30_000; // milliseconds: renewed before it expires under way
 const HEARD_WITHIN = [0, 20, 100, 500, 2000]; // milliseconds between looks at what another tab has written
-/** In localStorage: all tabs share it, and so would a script that gets into the page. */
+/**
+ * In localStorage: all tabs share it, and so would a script that gets into the page. What it has no room for is kept in
+ * this page alone, and what it had is removed: used again by another tab, an old refresh token would end the session.
+ */
 export function sharedStore(name = "auth-service") {
+    let here = null;
     return {
-        read: () => readable(localStorage.getItem(name)),
-        write: (kept) => localStorage.setItem(name, JSON.stringify(kept)),
+        read: () => (here ? structuredClone(here) : readable(localStorage.getItem(name))),
+        write: (kept) => {
+            try {
+                localStorage.setItem(name, JSON.stringify(kept));
+                here = null;
+            }
+            catch {
+                here = structuredClone(kept);
+                localStorage.removeItem(name);
+            }
+        },
     };
 }
 /** What was written. What others have made of it is nothing: it would keep every page from loading until it is cleared. */
