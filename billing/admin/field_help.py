@@ -8,13 +8,13 @@ KINDS = (
 )
 # Fields of plans that are not here have their text in the model.
 PLAN = {
-    "code": "The name that services buy it by.",
+    "code": "The name by which services buy it.",
     "name": "The name that buyers see.",
     "kind": "A pack is bought once. A subscription renews.",
     "interval": "How long a period of the subscription is. Empty for a pack.",
     "trial_days": "Empty: no trial.",
-    "stripe_price": "The id of the price at Stripe, which begins with price_. Subscriptions at a former price renew.",
-    "active": "Off: no longer for sale. Subscriptions go on and renew.",
+    "stripe_price": "The id of the price at Stripe: price_... Subscriptions at a former price keep renewing.",
+    "active": "Off: no longer for sale. Existing subscriptions keep renewing.",
 }
 PAYMENT = {
     "kind": KINDS,
@@ -26,7 +26,7 @@ PAYMENT = {
     "back": "The sum of its refunds and credit notes.",
     "contested": "The sum of its disputes at Stripe.",
     "on_balance": "The sum that a change of plan moved to the customer's balance at Stripe.",
-    "settled_at": "When its plan and credits were fixed. Later changes of the plan do not affect them.",
+    "settled_at": "When its plan and credits were fixed. Later changes to the plan do not affect them.",
     "id": "The id of the invoice at Stripe, or of the payment intent if there is none.",
     "payment_intent": "The payment intent that paid it.",
     "bought": "Each thing that was bought, how many of its credits are paid for, and how much of its price was kept.",
@@ -60,7 +60,7 @@ INBOX_EVENT = {
 }
 CUSTOMER_CHANGE = {
     **QUEUED,
-    "kind": "The message for Stripe. Stop buying: nothing that was begun can be paid. End at period: nothing renews.",
+    "kind": "The message for Stripe. Stop buying: no unfinished purchase can be paid. End at period: nothing renews.",
     "subscription": "The subscription it ends. Empty: it is about the customer.",
     "done_at": "When Stripe had been told.",
 }
