@@ -4,10 +4,10 @@ import django.contrib.postgres.indexes
 import django.db.models.deletion
 import django.db.models.functions.datetime
 from django.conf import settings
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
 
 from accounts.kit.at_once import AtOnce
+from accounts.kit.repeatable import AddIndexConcurrently
 
 
 class Migration(migrations.Migration):

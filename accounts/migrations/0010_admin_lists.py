@@ -1,11 +1,11 @@
 """What the admin lists, each the beginning of an index; made beside whatever is being written."""
 
 import django.contrib.postgres.indexes
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
 
 import accounts.models.users
 from accounts.kit.at_once import AtOnce
+from accounts.kit.repeatable import AddIndexConcurrently
 
 
 class Migration(migrations.Migration):

@@ -1,10 +1,10 @@
 """What the admin lists, each the beginning of an index; made beside whatever is being written."""
 
 import django.db.models.deletion
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
 
 from accounts.kit.at_once import AtOnce
+from accounts.kit.repeatable import AddIndexConcurrently
 
 OLD_INDEX = "billing_payment_plan_id_29e11642"
 

@@ -1,10 +1,10 @@
 """Events know what they are about, so that one look serves several, and what waits to be settled comes first."""
 
-from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
 from django.db import migrations, models
 from django.db.models import F, Q
 
 from accounts.kit.at_once import AtOnce
+from accounts.kit.repeatable import AddField, AddIndexConcurrently, RemoveIndexConcurrently
 
 
 class Migration(migrations.Migration):
@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.AddField(
+        AddField(
             model_name="inboxevent",
             name="about",
             field=models.CharField(blank=True, db_default="", default="", max_length=255),

@@ -1,9 +1,9 @@
 """What follows the plan that is paid for, what was offered with a change, and what prorations left on a balance."""
 
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
 
 from accounts.kit.at_once import AtOnce
+from accounts.kit.repeatable import AddField, AddIndexConcurrently
 
 
 def to_plan() -> models.ForeignKey:
@@ -18,12 +18,12 @@ class Migration(migrations.Migration):
     dependencies = [("billing", "0016_settle_first")]
 
     operations = [
-        migrations.AddField(model_name="billingaccount", name="next_plan", field=to_plan()),
-        migrations.AddField(model_name="billingaccount", name="pending_plan", field=to_plan()),
-        migrations.AddField(
+        AddField(model_name="billingaccount", name="next_plan", field=to_plan()),
+        AddField(model_name="billingaccount", name="pending_plan", field=to_plan()),
+        AddField(
             model_name="billingaccount", name="pending_expires_at", field=models.DateTimeField(null=True)
         ),
-        migrations.AddField(
+        AddField(
             model_name="payment",
             name="to_balance",
             field=models.BigIntegerField(db_default=0, default=0),

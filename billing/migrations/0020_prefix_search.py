@@ -1,9 +1,9 @@
 """Ids of Stripe are found by their beginnings, by indexes made beside whatever is being written; plainer words."""
 
-from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
 from django.db import migrations, models
 
 from accounts.kit.at_once import AtOnce
+from accounts.kit.repeatable import AddIndexConcurrently, RemoveIndexConcurrently
 
 
 class Migration(migrations.Migration):

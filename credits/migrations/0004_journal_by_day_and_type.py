@@ -1,8 +1,9 @@
 """Indexes of the journal for the admin, made beside whatever is being written."""
 
 import django.contrib.postgres.indexes
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
+
+from accounts.kit.repeatable import AddIndexConcurrently
 
 
 class Migration(migrations.Migration):

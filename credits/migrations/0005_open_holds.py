@@ -1,7 +1,8 @@
 """An index of open holds, made beside whatever is being written."""
 
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
+
+from accounts.kit.repeatable import AddIndexConcurrently
 
 
 class Migration(migrations.Migration):

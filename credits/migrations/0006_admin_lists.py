@@ -1,7 +1,8 @@
 """What the admin lists, each the beginning of an index; made beside whatever is being written."""
 
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
+
+from accounts.kit.repeatable import AddIndexConcurrently
 
 
 class Migration(migrations.Migration):

@@ -9,10 +9,11 @@ whose grants these are, and changes nothing.
 from typing import Any
 
 import structlog
-from django.contrib.postgres.operations import AddConstraintNotValid, ValidateConstraint
+from django.contrib.postgres.operations import ValidateConstraint
 from django.db import migrations, models, transaction
 from django.db.models import F, Q
 
+from accounts.kit.repeatable import AddConstraintNotValid
 from credits.identifiers import uuid7
 
 log = structlog.get_logger("ledger")
@@ -76,7 +77,7 @@ RETURNING written.lot, written.made, written.excess
 """
 
 GUARD = """
-CREATE FUNCTION credits_open_grant_holds() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION credits_open_grant_holds() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.open_left > (SELECT issued - expired - charged_back FROM credits_creditlot
             WHERE id = NEW.open_lot AND user_id = NEW.user_id) THEN
@@ -86,7 +87,7 @@ BEGIN
     RETURN NULL;
 END $$;
 -- A use only lowers what is left of the same grant: the condition is all that it pays.
-CREATE TRIGGER credit_open_within_its_issue AFTER UPDATE ON credits_usercredit FOR EACH ROW
+CREATE OR REPLACE TRIGGER credit_open_within_its_issue AFTER UPDATE ON credits_usercredit FOR EACH ROW
     WHEN (NEW.open_left > OLD.open_left OR NEW.open_lot IS DISTINCT FROM OLD.open_lot)
     EXECUTE FUNCTION credits_open_grant_holds();
 """

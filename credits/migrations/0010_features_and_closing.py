@@ -11,12 +11,13 @@ from uuid import UUID
 from django.db import migrations, models
 
 from accounts.kit.at_once import AtOnce
+from accounts.kit.repeatable import AddField
 
 USERS_AT_A_TIME = 5000
 
 HASHES = """
 -- Of a row with a version: what it bought is among its texts. Only as volatile as what it calls is it inlined.
-CREATE FUNCTION credits_text_digest(
+CREATE OR REPLACE FUNCTION credits_text_digest(
     salt bytea, description text, reference text, metadata jsonb, feature text, quantity bigint
 ) RETURNS bytea LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT CASE WHEN salt IS NOT NULL THEN sha256(salt || convert_to(
@@ -25,7 +26,7 @@ CREATE FUNCTION credits_text_digest(
 $$;
 
 -- A row without a version is covered as before there were any.
-CREATE FUNCTION credits_link(
+CREATE OR REPLACE FUNCTION credits_link(
     id uuid, holder_id uuid, at timestamptz, type text, amount bigint, balance bigint, held bigint,
     lots jsonb, service text, key text, digest bytea, text_digest bytea, refund_of uuid, hold uuid,
     version smallint, unit_price bigint
@@ -78,7 +79,7 @@ WITHOUT_FEATURES = ONLY_ERASURE.format(texts="", columns="")
 
 # Who never had anything leaves nothing to prove: such a row goes with its user.
 DELETION = """
-DROP TRIGGER credit_no_delete ON credits_usercredit;
+DROP TRIGGER IF EXISTS credit_no_delete ON credits_usercredit;
 CREATE TRIGGER credit_no_delete BEFORE DELETE ON credits_usercredit
     FOR EACH ROW {when} EXECUTE FUNCTION credits_refuse();
 """
@@ -118,11 +119,11 @@ class Migration(migrations.Migration):
     dependencies = [("accounts", "0001_initial"), ("credits", "0009_nobody_adjusts_their_own")]
 
     operations = [
-        migrations.AddField("usercredit", "closed_at", models.DateTimeField(null=True)),
-        migrations.AddField("credittransaction", "version", models.SmallIntegerField(null=True)),
-        migrations.AddField("credittransaction", "unit_price", models.BigIntegerField(null=True)),
-        migrations.AddField("credittransaction", "feature", models.CharField(max_length=100, null=True)),
-        migrations.AddField("credittransaction", "quantity", models.BigIntegerField(null=True)),
+        AddField("usercredit", "closed_at", models.DateTimeField(null=True)),
+        AddField("credittransaction", "version", models.SmallIntegerField(null=True)),
+        AddField("credittransaction", "unit_price", models.BigIntegerField(null=True)),
+        AddField("credittransaction", "feature", models.CharField(max_length=100, null=True)),
+        AddField("credittransaction", "quantity", models.BigIntegerField(null=True)),
         migrations.RunSQL(HASHES, DROP_HASHES),
         migrations.RunSQL(WITH_FEATURES, WITHOUT_FEATURES),
         migrations.RunSQL(DELETION.format(when="WHEN (OLD.hash <> '')"), DELETION.format(when="")),

@@ -6,9 +6,9 @@ drops no index of a partitioned table beside writes, and keeps storage parameter
 
 from typing import Any
 
-from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
 from django.db import migrations
 
+from accounts.kit.repeatable import AddIndexConcurrently, RemoveIndexConcurrently
 from credits.partitions import shape
 from credits.partitions.patience import patiently
 from credits.statements import run

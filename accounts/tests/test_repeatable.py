@@ -1,0 +1,127 @@
+"""A migration without a transaction is run again after it failed, wherever that was."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.contrib.postgres.operations import ValidateConstraint
+from django.db import connection, models
+from django.db.migrations import AlterField, AlterModelOptions, Migration, RunPython
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.operations import CreateModel, RunSQL, SeparateDatabaseAndState
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ProjectState
+from django.db.models import Q
+from django.db.utils import OperationalError
+
+from accounts.kit import repeatable
+from accounts.kit.at_once import AtOnce
+from accounts.tests.test_at_once import catalog, key
+
+SAFE = (
+    repeatable.AddField,
+    repeatable.AddIndexConcurrently,
+    repeatable.RemoveIndexConcurrently,
+    repeatable.AddConstraintNotValid,
+    ValidateConstraint,
+    AlterModelOptions,
+    AlterField,
+    RunPython,
+    RunSQL,  # of `OR REPLACE` and `IF EXISTS`
+    SeparateDatabaseAndState,
+)
+BEGAN_WITH_A_TABLE = ("accounts", "0003_address_changes")
+
+
+def changes() -> list[Operation]:
+    return [
+        repeatable.AddField("toy", "colour", models.CharField(max_length=10, db_default="")),
+        repeatable.AddIndexConcurrently("toy", models.Index(fields=["colour"], name="toy_by_colour")),
+        repeatable.RemoveIndexConcurrently("toy", "toy_by_size"),
+        repeatable.AddConstraintNotValid(
+            "toy", models.CheckConstraint(condition=Q(size__gte=0), name="toy_size_range")
+        ),
+    ]
+
+
+def migration(name: str, steps: list[Operation]) -> Any:
+    return type("Steps", (Migration,), {"operations": [AtOnce(steps)], "atomic": False})(name, "toys")
+
+
+def apply(step: Any, state: ProjectState) -> ProjectState:
+    with connection.schema_editor(atomic=False) as editor:
+        made: ProjectState = step.apply(state.clone(), editor)
+    return made
+
+
+@pytest.fixture
+def toys(transactional_db: None) -> Iterator[ProjectState]:
+    fields = [("id", key()), ("size", models.IntegerField())]
+    index = models.Index(fields=["size"], name="toy_by_size")
+    yield apply(migration("one", [CreateModel("Toy", fields, options={"indexes": [index]})]), ProjectState())
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE toys_toy; RESET lock_timeout")
+
+
+@pytest.mark.parametrize("fails_at", range(8))
+def test_goes_on_where_it_failed(toys, fails_at):
+    seen = 0
+
+    def fail(execute: Any, sql: str, *rest: Any) -> Any:
+        nonlocal seen
+        changing = sql.startswith(("ALTER", "CREATE", "DROP"))
+        seen += changing
+        if changing and seen > fails_at // 2 and fails_at % 2 == 0:
+            raise OperationalError
+        answer = execute(sql, *rest)
+        if changing and seen > fails_at // 2:
+            raise OperationalError  # of what was done by then
+        return answer
+
+    two = migration("two", changes())
+    with connection.execute_wrapper(fail), pytest.raises(OperationalError):
+        apply(two, toys)
+    apply(two, toys)
+    found = {name for _, name, *_ in catalog()}
+    assert found >= {"colour", "toy_by_colour", "toy_size_range"}
+    assert "toy_by_size" not in found
+
+
+def test_makes_an_index_again_that_was_left_half_made(toys):
+    """As a dump leaves it that is under way when a try gives up."""
+    apply(migration("field", changes()[:1]), toys)
+    with psycopg.connect(**_elsewhere()) as dump, connection.cursor() as cursor:
+        dump.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        dump.execute("SELECT count(*) FROM toys_toy")
+        cursor.execute("SET lock_timeout = '200ms'")
+        with pytest.raises(OperationalError, match="lock timeout"):
+            cursor.execute("CREATE INDEX CONCURRENTLY toy_by_colour ON toys_toy (colour)")
+        cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = 'toy_by_colour'::regclass")
+        assert cursor.fetchone() == (False,)
+    apply(migration("two", changes()), toys)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = 'toy_by_colour'::regclass")
+        assert cursor.fetchone() == (True,)
+
+
+def _elsewhere() -> dict[str, Any]:
+    return {**connection.get_connection_params(), "cursor_factory": None, "context": None}
+
+
+def test_every_migration_without_a_transaction_is_made_of_such_steps():
+    loader = MigrationLoader(None, ignore_no_migrations=True)
+    ours = [app.split(".")[0] for app in settings.INSTALLED_APPS]
+    without = {
+        name: _steps(one.operations)
+        for name, one in loader.disk_migrations.items()
+        if not one.atomic and name[0] in {"accounts", "billing", "credits"} and name[0] in ours
+    }
+    unsafe = {name for name, steps in without.items() if not all(isinstance(one, SAFE) for one in steps)}
+    assert unsafe == {BEGAN_WITH_A_TABLE}
+
+
+def _steps(operations: Any) -> Iterator[Operation]:
+    for one in operations:
+        yield from _steps(one.steps) if isinstance(one, AtOnce) else [one]
