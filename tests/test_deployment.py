@@ -177,6 +177,13 @@ def test_every_process_has_a_unit_and_a_container():
         assert services[name]["cap_drop"] == ["ALL"]
 
 
+def test_the_admin_finds_what_was_collected_in_its_version():
+    """Units have a VAR_DIR, and who runs `collectstatic` by hand has none: it writes to `var` of that version."""
+    unit = (ROOT / "deploy/systemd/auth-admin.service").read_text()
+    assert "WorkingDirectory=/srv/auth/current\n" in unit
+    assert "Environment=STATIC_ROOT=var/static\n" in unit
+
+
 @pytest.mark.parametrize(
     ("schema", "file"),
     [
