@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import (
     DEFAULT_DB_ALIAS,
     DataError,
@@ -24,6 +25,9 @@ from accounts.kit.prepared import Prepared, int8_bytes, text_bytes, uuid_bytes
 from accounts.sessions.tokens import SessionAccessToken
 
 pytestmark = pytest.mark.django_db(transaction=True)
+NEEDS_PREPARED = pytest.mark.skipif(
+    not settings.DATABASE_PREPARED_STATEMENTS, reason="nothing is prepared behind such a pooler"
+)
 ECHO = Prepared(
     "tests_echo",
     "SELECT %(id)s::uuid, %(text)s::text, %(number)s::bigint, 1000 / %(number)s::bigint",
@@ -46,6 +50,7 @@ def _a_connection_of_its_own():
     connection.close()
 
 
+@NEEDS_PREPARED
 def test_goes_past_the_cursor():
     assert ECHO.one(VALUES) == ROW
     assert ECHO.one({**VALUES, "text": None, "number": None}) == (ROW[0], None, None, None)
@@ -73,6 +78,7 @@ def in_another_thread() -> Any:
     return row
 
 
+@NEEDS_PREPARED
 @pytest.mark.skipif(sys.platform != "linux", reason="libpq's trace is read on Linux alone")
 def test_a_new_connection_is_asked_for_nothing_that_it_does_not_know(tmp_path):
     """Its server would write an error into its log."""
