@@ -39,10 +39,12 @@ def is_outage(error: BaseException) -> bool:
 
 def sqlstate(error: BaseException) -> str | None:
     """PostgreSQL's five characters, of the error itself or of the one that Django has wrapped."""
-    for candidate in (error, error.__cause__):
-        if isinstance(candidate, psycopg.Error):
-            return candidate.sqlstate
-    return None
+    said = _of_postgresql(error)
+    return said.sqlstate if said else None
+
+
+def _of_postgresql(error: BaseException) -> psycopg.Error | None:
+    return next((one for one in (error, error.__cause__) if isinstance(one, psycopg.Error)), None)
 
 
 def count(error: BaseException) -> None:
@@ -58,5 +60,8 @@ def drop_stale_connection(error: BaseException) -> None:
 
 
 def _is_stale(error: BaseException) -> bool:
-    state = sqlstate(error)
-    return state in STALE_CONNECTION and (state != NOT_SUPPORTED or "cached plan" in str(error))
+    said = _of_postgresql(error)
+    if said is None or said.sqlstate != NOT_SUPPORTED:
+        return said is not None and said.sqlstate in STALE_CONNECTION
+    # The function, since the message is in the language of `lc_messages`; a pooler may leave it out.
+    return said.diag.source_function == "RevalidateCachedQuery" or "cached plan" in str(error)

@@ -17,6 +17,7 @@ from django.db import (
 )
 from django.http import Http404
 from kombu.exceptions import OperationalError as BrokerError
+from psycopg.pq import DiagnosticField
 from rest_framework import exceptions
 
 from accounts.errors import ApiKeyMissing, NotAuthenticated
@@ -43,6 +44,14 @@ def wrapped(outer: type[Exception], inner: Exception) -> Exception:
 STALE_PLAN = wrapped(
     NotSupportedError, psycopg.errors.FeatureNotSupported("cached plan must not change result type")
 )
+# As a server says it whose `lc_messages` is German.
+TRANSLATED = wrapped(
+    NotSupportedError,
+    psycopg.errors.FeatureNotSupported(
+        "gecachter Plan darf den Ergebnistyp nicht ändern",
+        info={DiagnosticField.SOURCE_FUNCTION: b"RevalidateCachedQuery"},
+    ),
+)
 CASES: dict[str, tuple[BaseException, int, str]] = {
     "problem": (Problem("No."), 400, "bad_request"),
     "Http404": (Http404(SECRET), 404, "not_found"),
@@ -64,6 +73,12 @@ CASES: dict[str, tuple[BaseException, int, str]] = {
         "service_unavailable",
     ),
     "migrated under a prepared statement": (STALE_PLAN, 503, "service_unavailable"),
+    "migrated, in another language": (TRANSLATED, 503, "service_unavailable"),
+    "not supported": (
+        wrapped(NotSupportedError, psycopg.errors.FeatureNotSupported(SECRET)),
+        500,
+        "internal_error",
+    ),
     "Redis gone": (redis.ConnectionError(SECRET), 503, "service_unavailable"),
     "Redis slow": (redis.TimeoutError(SECRET), 503, "service_unavailable"),
     "broker gone": (BrokerError(SECRET), 503, "service_unavailable"),
