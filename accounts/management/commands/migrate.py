@@ -1,5 +1,6 @@
 """Django's `migrate`, as the role that owns the tables; afterwards the role that serves gets what it needs."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,8 @@ from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connections
 
 from accounts.upkeep import session_settings, staff_roles
 from accounts.upkeep.database_roles import grant_to_serving_role
+
+LOCK = 0x6D696772  # of pg_advisory_lock: one at a time
 
 
 class Command(migrate.Command):
@@ -29,10 +32,23 @@ class Command(migrate.Command):
                 "DATABASE_MIGRATE_URL must lead to PostgreSQL itself, past the pooler of DATABASE_POOL."
             )
         with owner_connection():
+            if options["plan"] or options["check_unapplied"]:
+                super().handle(*args, **options)
+                return
+            self._wait_for_others()
             super().handle(*args, **options)
-            if not (options["plan"] or options["check_unapplied"]):
-                self._grant(options["verbosity"])
-                self._sync_roles()
+            self._grant(options["verbosity"])
+            self._sync_roles()
+
+    def _wait_for_others(self) -> None:
+        """Take a lock that goes with the connection. Who waited inside a statement would hold up an index beside it."""
+        told = False
+        with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+            while cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK]).fetchone() == (False,):
+                if not told:
+                    self.stdout.write("Another migrate is under way: waiting for its end.")
+                told = True
+                time.sleep(0.5)
 
     def _grant(self, verbosity: int) -> None:
         serving, owner = settings.SERVING_ROLE, settings.MIGRATION_DATABASE["USER"]
