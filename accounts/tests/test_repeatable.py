@@ -21,7 +21,7 @@ from django.db.utils import OperationalError
 
 from accounts.kit import repeatable
 from accounts.kit.at_once import AtOnce
-from accounts.management.commands.migrate import LOCK
+from accounts.management.commands.migrate import LOCK, owner_connection
 from accounts.tests.test_at_once import catalog, key
 
 SAFE = (
@@ -153,3 +153,23 @@ def test_a_second_migrate_waits_for_the_first(settings):
         first.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
         done.result(60)
     assert "No migrations to apply" in said.getvalue()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_statement_of_a_migration_is_cut_off_by_what_the_role_or_the_database_says(settings):
+    """Where one role migrates and serves, `migrate` itself has given it the time-outs of requests."""
+    here = {"NAME": connection.settings_dict["NAME"]}
+    settings.MIGRATION_DATABASE = {**settings.MIGRATION_DATABASE, **here}
+    with connection.cursor() as cursor:
+        name = connection.ops.quote_name(connection.settings_dict["NAME"])
+        cursor.execute(f"ALTER DATABASE {name} SET statement_timeout = '10s'")
+        cursor.execute(f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '10s'")
+    try:
+        with owner_connection(), connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout')"
+            )
+            assert cursor.fetchone() == ("0", "0")
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER DATABASE {name} RESET ALL")

@@ -91,9 +91,14 @@ if DATABASE_REPLICA_URL:
     )
 # The role that owns the tables. Only `manage.py migrate` and its like connect with it, and never through a pooler:
 # there a lock of the session stays with a connection that is lent to others.
-MIGRATION_DATABASE = _database(
-    "DATABASE_MIGRATE_URL", DATABASE_MIGRATE_URL, {"timezone": "UTC", "lock_timeout": "3s", **_LOST_CLIENT}
-)
+_OF_MIGRATIONS = {
+    "timezone": "UTC",
+    "lock_timeout": "3s",
+    "statement_timeout": "0",  # an index takes its time, also where one role migrates and serves
+    "idle_in_transaction_session_timeout": "0",
+    **_LOST_CLIENT,
+}
+MIGRATION_DATABASE = _database("DATABASE_MIGRATE_URL", DATABASE_MIGRATE_URL, _OF_MIGRATIONS)
 MIGRATES_THROUGH_POOLER = _POOLED and all(
     MIGRATION_DATABASE[of] == DATABASES["default"][of] for of in ("HOST", "PORT")
 )
