@@ -1,6 +1,7 @@
 """Follows an account's end: at Stripe, in the mirror and here; the export; plans from Stripe's prices."""
 
 import json
+from datetime import timedelta
 from io import StringIO
 
 import pytest
@@ -11,6 +12,7 @@ from accounts import hooks
 from accounts.identity import address_change, erasure
 from accounts.models import AddressChange, User
 from billing.models import CustomerChange, CustomerLink, InboxEvent, Payment, Plan, Request
+from billing.settlement import settle
 from billing.stripe import gateway, sdk
 from billing.stripe.shapes import ENDED_SUBSCRIPTIONS
 from billing.stripe_sync import changes, inbox
@@ -165,3 +167,11 @@ class TestSyncPlans:
         receive(priced.events())
         inbox.work()
         assert Plan.objects.get(code="small").credits == 100
+
+
+def test_whoever_is_erased_forfeits_what_they_have_bought(stripe, plans, buyer):
+    settle.settle_session(buyer.buy(plans["small"])["id"])
+    yesterday = timezone.now() - timedelta(days=1)
+    User.objects.filter(pk=buyer.id).update(status=User.Status.PENDING_DELETION, deletes_at=yesterday)
+    assert erasure.erase(buyer.id)
+    assert (buyer.balance, buyer.journal[-1]) == (0, ("forfeit", -100))
