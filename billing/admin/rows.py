@@ -181,7 +181,7 @@ class RefundRequestAdmin(RefundDecisions, BillingAdmin):
     """Show what staff have given back, or ask others to agree to. A row's page is where it is decided."""
 
     list_display = (
-        "asked", "person", "payment", "kind", "sum", "reason", "requested_by", "decision", "decided_by", "done",
+        "asked", "person", "kind", "sum", "decision", "reason", "requested_by", "decided_by", "done", "payment",
     )  # fmt: skip
     asked, done = moment("requested_at"), moment("done_at")
     list_filter = ("decision",)
