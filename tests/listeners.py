@@ -1,5 +1,6 @@
 """A client for one listener: its URLconf and its middleware, in this process and on this database."""
 
+from threading import Lock
 from typing import Any, Self
 from urllib.parse import unquote_to_bytes
 
@@ -13,6 +14,8 @@ from rest_framework.test import APIClient
 from config.handlers import RememberedPaths
 from tests import answers_seen
 
+_LOADING = Lock()  # two threads that override settings at once would leave what the other had put there
+
 
 class ListenerHandler(RememberedPaths, ClientHandler):
     def __init__(self, listener: str, urlconf: str) -> None:
@@ -20,7 +23,7 @@ class ListenerHandler(RememberedPaths, ClientHandler):
         self.listener, self.urlconf = listener, urlconf
 
     def load_middleware(self, is_async: bool = False) -> None:
-        with override_settings(MIDDLEWARE=settings.MIDDLEWARE_BY_LISTENER[self.listener]):
+        with _LOADING, override_settings(MIDDLEWARE=settings.MIDDLEWARE_BY_LISTENER[self.listener]):
             super().load_middleware(is_async)
 
     def get_response(self, request: HttpRequest) -> HttpResponseBase:

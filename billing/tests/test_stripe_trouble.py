@@ -131,6 +131,7 @@ def test_reads_answer_from_the_mirror(shop, stripe, ada):
 
 
 def test_others_are_unaffected(shop, stripe, ada, internal, service_key):
+    headers = {"X-API-Key": service_key("studio")}
     stripe.fault(black_hole=True, delay=SILENCE, times=100)
 
     def wait_for_stripe() -> None:
@@ -140,7 +141,6 @@ def test_others_are_unaffected(shop, stripe, ada, internal, service_key):
     waiting = [Thread(target=wait_for_stripe) for _ in range(3)]
     for thread in waiting:
         thread.start()
-    headers = {"X-API-Key": service_key("studio")}
     eventually(lambda: stripe.faults()[0]["used"], "a call to Stripe")
     for _ in range(5):
         answer = internal.get("/v1/credits/balance", {"user_id": ada.pk}, headers=headers)
