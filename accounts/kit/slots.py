@@ -23,7 +23,7 @@ class Slots:
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """Hold one place while the block runs. Raises ServiceUnavailable where there is no room, or none in time."""
+        """Hold a slot while the block runs. Raises ServiceUnavailable if too many wait, or none is free in time."""
         if not self._inside.acquire(blocking=False):
             raise ServiceUnavailable
         try:

@@ -103,10 +103,10 @@ class ProofToken(NamedTuple):
 
 
 def open_session(user: User, *, methods: list[str], client: Client) -> TokenPair | None:
-    """Sign the user in on a new device, audited. Return None where the account is no longer as `user` says: judge it
-    again.
+    """Open a session on a new device, record it in the audit log, and return its tokens.
 
-    `methods` are RFC 8176 values, the claim `amr`.
+    Return None if the account has changed since `user` was read: the caller has to judge it again. `methods` are
+    RFC 8176 values, the claim `amr`.
     """
     session = open_at(Session.Door.API, user, methods=methods, client=client)
     if session is None:
