@@ -38,10 +38,13 @@ def by_holder(account: str, client: Client) -> Attempt:
     return _count(account, client, throttles.hit("proofs_held", account))
 
 
-def by_device(account: str) -> Attempt:
-    """Count a try on a device that has a token of the account, by nothing that others share. Raises RateLimited."""
+def by_device(account: str, *beside: Hit) -> Attempt:
+    """Count a try on a device that has a token of the account, by nothing that others share, and `beside` in one step.
+
+    Raises RateLimited.
+    """
     counted = throttles.hit("device_login", account)
-    throttles.take(counted)
+    throttles.take(*beside, counted)
     return Attempt((counted,), (counted.key,))
 
 

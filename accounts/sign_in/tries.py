@@ -138,15 +138,9 @@ def _by_device(address: str, client: Client, door: Door) -> Try | None:
         return None
     own = _own(address, device, door)
     try:
-        attempt = passwords.by_device(address)
+        return Try(passwords.by_device(address, *own), (), own)
     except RateLimited:
         return None
-    try:
-        throttles.take(*own)
-    except RateLimited:
-        attempt.give_back()
-        return None
-    return Try(attempt, (), own)
 
 
 def _in_pause(one: Try, address: str, client: Client, door: Door) -> Try:
