@@ -53,6 +53,12 @@ def put_on(page: Any, *, dark: bool) -> None:
     page.evaluate(DARK, dark)
 
 
+def seen_at(page: Any, width: int) -> None:
+    """Show the page at a width, once its scripts have seen that width: they hear of it with the next frame."""
+    page.set_viewport_size({"width": width, "height": HEIGHT})
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 class Findings(dict[str, list[str]]):
     """The names of the pages by what is wrong with them, and how many pages were looked at."""
 
@@ -80,7 +86,7 @@ def look(
     found.looked_at += 1
     faults = [fault for kind, width in SEEN_AT.items() for fault in _misfits(page, name, kind, width)]
     for kind in asked_at:
-        page.set_viewport_size({"width": WIDTHS[kind], "height": HEIGHT})
+        seen_at(page, WIDTHS[kind])
         # What is wrong in the dark is a matter of colours, which no width changes.
         faults += _faults(page, without, whole, themes=(False, True) if kind == "desk" else (False,))
     for fault in dict.fromkeys(faults):
@@ -88,7 +94,7 @@ def look(
 
 
 def _misfits(page: Any, name: str, kind: str, width: int) -> Iterator[str]:
-    page.set_viewport_size({"width": width, "height": HEIGHT})
+    seen_at(page, width)
     if page.evaluate("document.documentElement.scrollWidth") > width:
         yield f"wider than a {kind}"
     if "ADMIN_PICTURES" in os.environ:
