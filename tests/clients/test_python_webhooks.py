@@ -1,5 +1,6 @@
 """Deliveries of the real sender, and of the helper for tests, checked by the Python client."""
 
+from base64 import b64decode
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +10,7 @@ from accounts.events import subscriptions
 from accounts.models import User
 from auth_service_client import WebhookRefused, Webhooks
 from auth_service_client.testing import signed_delivery, webhook_secret
+from auth_service_client.webhooks import signature
 from tests.clients.conftest import Delivery
 
 
@@ -75,6 +77,22 @@ class TestHelper:
         body, headers = signed_delivery(secret, "user.deleted", {})
         with pytest.raises(WebhookRefused, match="old"):
             Webhooks(secret).verify(body, {**headers, "webhook-timestamp": at})
+
+    def test_the_body_may_be_text(self) -> None:
+        secret = webhook_secret()
+        body, headers = signed_delivery(secret, "user.deleted", {"name": "Zoë"})
+        assert Webhooks(secret).verify(body.decode(), headers) == Webhooks(secret).verify(body, headers)
+        with pytest.raises(WebhookRefused):
+            Webhooks(secret).verify("\udce9", headers)
+
+    @pytest.mark.parametrize("body", [b"", b"user.deleted", b"\xe9"])
+    def test_a_body_that_is_signed_but_not_json_is_refused(self, body: bytes) -> None:
+        secret = webhook_secret()
+        _, headers = signed_delivery(secret, "user.deleted", {})
+        key = b64decode(secret.removeprefix("whsec_"))
+        made = signature(key, headers["webhook-id"], headers["webhook-timestamp"], body)
+        with pytest.raises(WebhookRefused, match="not JSON"):
+            Webhooks(secret).verify(body, {**headers, "webhook-signature": f"v1,{made}"})
 
     def test_names_of_headers_come_in_any_case(self) -> None:
         secret = webhook_secret()

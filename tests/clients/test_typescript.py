@@ -170,6 +170,9 @@ class TestService:
     def test_secrets_that_anybody_could_guess_are_refused(self, service: Program) -> None:
         assert service("weakSecrets") == ["TypeError"] * 3
 
+    def test_a_delivery_that_is_signed_but_not_json_is_refused(self, service: Program) -> None:
+        assert service("notJson") == ["WebhookRefused", "The body is signed, but it is not JSON."]
+
     def test_every_call_of_services_has_a_method(self, service: Program, proxy: LossyProxy) -> None:
         service("everything", patience=0)
         assert missing(proxy.seen) == set()

@@ -28,7 +28,7 @@ export class SignedOut extends AuthServiceError {
   override name = "SignedOut";
 }
 
-/** The delivery is not signed with a secret of yours, or it is too old. */
+/** The delivery is not signed with a secret of yours, is too old, or is not an event. */
 export class WebhookRefused extends AuthServiceError {
   override name = "WebhookRefused";
 }

@@ -32,11 +32,19 @@ export async function verifyWebhook({ body, headers }: Delivery, ...secrets: str
     const key = await crypto.subtle.importKey("raw", keyOf(secret), { name: "HMAC", hash: "SHA-256" }, false, ["verify"]);
     for (const signature of signatures) {
       if (signature && (await crypto.subtle.verify("HMAC", key, signature, signed))) {
-        return JSON.parse(new TextDecoder().decode(bytes)) as ServiceEvent;
+        return parsed(new TextDecoder().decode(bytes));
       }
     }
   }
   throw new WebhookRefused("No signature of the delivery is right.");
+}
+
+function parsed(body: string): ServiceEvent {
+  try {
+    return JSON.parse(body) as ServiceEvent;
+  } catch {
+    throw new WebhookRefused("The body is signed, but it is not JSON.");
+  }
 }
 
 /** A secret's bytes. Throws where it is not one. */

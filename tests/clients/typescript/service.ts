@@ -1,4 +1,5 @@
 // A service: each command is one use of the client, and prints what came of it.
+import { createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServiceClient, isProblem, Problem, TokenRefused, Unreachable, withHold } from "@auth-service/client/service";
 import { AcceptedTokens, identity, signedDelivery, webhookSecret } from "@auth-service/client/testing";
@@ -70,6 +71,12 @@ const commands: Record<string, () => Promise<unknown>> = {
     const { body, headers } = await signedDelivery(webhookSecret(), { type: "user.deleted", data: {} });
     const judged = ["", "whsec_", `whsec_${"A".repeat(30)}==`].map((secret) => verifyWebhook({ body, headers }, secret));
     return (await Promise.allSettled(judged)).map((one) => one.status === "rejected" && one.reason.name);
+  },
+  async notJson() {
+    const [secret, at] = [webhookSecret(), String(Math.floor(Date.now() / 1000))];
+    const signed = createHmac("sha256", Buffer.from(secret.slice(6), "base64")).update(`evt_1.${at}.{`).digest("base64");
+    const headers = { "webhook-id": "evt_1", "webhook-timestamp": at, "webhook-signature": `v1,${signed}` };
+    return verifyWebhook({ body: "{", headers }, secret).catch((error: Error) => [error.name, error.message]);
   },
   async webhook() {
     const { headers, body } = JSON.parse(readFileSync(delivery, "utf8"));

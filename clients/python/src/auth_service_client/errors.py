@@ -25,7 +25,7 @@ class TokenRefused(AuthServiceError):
 
 
 class WebhookRefused(AuthServiceError):
-    """The delivery is not signed with a secret of yours, or it is too old."""
+    """The delivery is not signed with a secret of yours, is too old, or is not an event."""
 
 
 class Problem(AuthServiceError):

@@ -27,12 +27,13 @@ class Webhooks:
         self._keys: Sequence[bytes] = [_key(secret) for secret in secrets]
         self._tolerance = tolerance
 
-    def verify(self, body: bytes, headers: Mapping[str, str]) -> Event:
+    def verify(self, body: bytes | str, headers: Mapping[str, str]) -> Event:
         """Return the event of a delivery. Raise WebhookRefused.
 
-        `body` is as it came: parsed and written again it has another signature. Deliveries come at least once: remember
-        the event's `id`, or `webhook-id`, and answer 2xx within five seconds.
+        `body` is as it came, as bytes or as their UTF-8 text: parsed and written again it has another signature.
+        Deliveries come at least once: remember the event's `id`, or `webhook-id`, and answer 2xx within five seconds.
         """
+        sent = body.encode(errors="surrogatepass") if isinstance(body, str) else body
         named = {name.lower(): value for name, value in headers.items()}
         try:
             message, at, signatures = (named[f"webhook-{name}"] for name in ("id", "timestamp", "signature"))
@@ -45,10 +46,13 @@ class Webhooks:
         if not is_time or abs(time.time() - int(at)) > self._tolerance:
             raise WebhookRefused("The delivery is too old, or a clock is wrong.")
         given = [one.removeprefix("v1,") for one in signatures.split() if one.startswith("v1,")]
-        made = [signature(key, message, at, body) for key in self._keys]
+        made = [signature(key, message, at, sent) for key in self._keys]
         if not any(hmac.compare_digest(one.encode(), ours.encode()) for one in given for ours in made):
             raise WebhookRefused("No signature of the delivery is right.")
-        return cast("Event", json.loads(body))
+        try:
+            return cast("Event", json.loads(sent))
+        except ValueError:
+            raise WebhookRefused("The body is signed, but it is not JSON.") from None
 
 
 def signature(key: bytes, message: str, at: str, body: bytes) -> str:
