@@ -168,7 +168,7 @@ class AccountSuspended(Problem):
 
 
 class AccountContested(Problem):
-    """Its old address took it back after somebody had chosen its password by the new one; staff have to decide."""
+    """The old address took the account back after its password was set from the new one; staff have to decide."""
 
     status_code = 403
     default_code = "account_contested"

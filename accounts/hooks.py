@@ -34,7 +34,7 @@ def registered(user_ids: Sequence[UUID]) -> None:
 
 
 def saved(instance: User, *, created: bool, **_: Any) -> None:
-    """Register whoever is saved alone, as by Google or a command. Django's signal calls this, but not for a bulk."""
+    """Register a user who is saved singly, as by Google or a command: Django's signal is not sent for bulk inserts."""
     if created:
         registered([instance.pk])
 

@@ -68,7 +68,7 @@ _PUBLIC = ("config.urls.public", "config.demo.urls")  # development has /demo be
 
 
 def attend_assertion(request: Request, text: str) -> None:
-    """Have it judged when somebody asks who calls, and once: it may be used once."""
+    """Have it judged on first use, and once: it may be used once."""
     request.judge_assertion = cache(partial(assertions.asserted_address, text))  # type: ignore[attr-defined]
 
 

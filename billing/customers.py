@@ -152,7 +152,7 @@ def marks(user_id: uuid.UUID) -> dict[str, str]:
 
 def _proofs(user_id: uuid.UUID) -> list[str]:
     """Return our keyed digest of user and environment, under every key still configured, newest first: a customer that
-    was copied from another environment, or whose metadata somebody has written, does not have it."""
+    was copied from another environment, or whose metadata someone has written, does not have it."""
     text = f"{settings.TOKEN_ISSUER} {settings.STRIPE_LIVE_MODE} {user_id}".encode()
     return [
         hashlib.blake2b(text, digest_size=16, key=mac_key(key), person=b"customer").hexdigest()

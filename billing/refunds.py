@@ -91,7 +91,7 @@ def left_today(staff_id: uuid.UUID, currency: str) -> int:
 
 
 def approve(*, request_id: uuid.UUID, staff_id: uuid.UUID) -> RefundRequest:
-    """Agree to somebody else's request and carry it out, once, whoever else decides at the same moment.
+    """Agree to someone else's request and carry it out, once, even if others decide at the same moment.
 
     Raises DecisionRefused, and what the gateway raises: what Stripe has refused is open again.
     """
@@ -113,7 +113,7 @@ def _approve(request_id: uuid.UUID, staff_id: uuid.UUID) -> RefundRequest:
 
 @transaction.atomic
 def refuse(*, request_id: uuid.UUID, staff_id: uuid.UUID) -> None:
-    """Close somebody else's request and give nothing back. Raises DecisionRefused."""
+    """Close someone else's request and give nothing back. Raises DecisionRefused."""
     _record(Event.REFUND_REFUSED, _decide(request_id, staff_id, Decision.REFUSED), staff_id)
 
 

@@ -17,7 +17,7 @@ app.autodiscover_tasks()
 
 @setup_logging.connect
 def keep_our_logging(**kwargs: Any) -> None:
-    """That somebody listens stops Celery from setting logging up its way: Django has done it (config/logging.py)."""
+    """A connected receiver keeps Celery from configuring logging: Django has done it (config/logging.py)."""
 
 
 @worker_init.connect

@@ -58,6 +58,6 @@ class SeatedHandler(ListenerHandler):
         return response
 
     def _seated(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """Have whoever sends the chunks, which are rows still to be read, sit as well."""
+        """Take a seat while the chunks are sent, as sending them reads rows."""
         with self._seats.one():
             yield from chunks

@@ -93,7 +93,7 @@ build = Build()
 
 
 class Looked(Collector):
-    """Collects what is looked at when somebody asks."""
+    """Collects what is read at each scrape."""
 
     def collect(self) -> Iterator[Metric]:
         yield from build.collect()

@@ -17,7 +17,7 @@ from django.utils.module_loading import import_string
 
 from accounts.kit import metrics
 
-TOLD_BY = "config.metrics.told_by"  # by its path: it needs Django's apps, and whoever loads this module is before them
+TOLD_BY = "config.metrics.told_by"  # by its path: it needs Django's apps, which this module is loaded before
 PATIENCE = 5.0  # seconds for a scraper that says nothing
 # Each has the port METRICS_PORT + its place.
 KINDS = ("public", "internal", "admin", "worker", "beat")

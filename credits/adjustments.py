@@ -72,7 +72,7 @@ def left_today(staff_id: uuid.UUID) -> int:
 
 
 def approve(*, request_id: uuid.UUID, staff_id: uuid.UUID) -> CreditTransaction:
-    """Agree to somebody else's request and post it, once, whoever else decides at the same moment.
+    """Agree to someone else's request and post it, once, even if others decide at the same moment.
 
     Raises DecisionRefused, and what the ledger has against it: then the request stays open.
     """
@@ -89,7 +89,7 @@ def _approve(request_id: uuid.UUID, staff_id: uuid.UUID) -> CreditTransaction:
 
 @transaction.atomic
 def refuse(*, request_id: uuid.UUID, staff_id: uuid.UUID) -> None:
-    """Close somebody else's request without touching the balance. Raises DecisionRefused."""
+    """Close someone else's request without touching the balance. Raises DecisionRefused."""
     _record(Event.ADJUSTMENT_REFUSED, _decide(request_id, staff_id, Decision.REFUSED), staff_id)
 
 

@@ -1,7 +1,7 @@
 """Count what each day came to from the journal, in the background, so that no page has to read millions of rows.
 
 A day is counted again and again until it is final: over for a while, and nothing left that is due within it. Since a
-sweep posts each expiry at its own due time, a row can still be added to a past day as long as somebody's `due_at` lies
+sweep posts each expiry at its own due time, a row can still be added to a past day as long as someone's `due_at` lies
 in it; once nobody's does, none can. Counting is idempotent, and two counters at once do no harm: a final day stays.
 The journal's BRIN index on `at` finds the rows of a day.
 """

@@ -16,8 +16,8 @@ Rows = QuerySet[CreditTransaction]
 def behind(page: Rows, *, holder: UUID | None, place: Any) -> list[CreditTransaction]:
     """Return the rows of a page that begins behind `place`: the time of a row of the holder, or of a service's an id.
 
-    A holder's rows are written in the order of their times, each behind the last: whoever has the row of that time, or
-    a later one, has all before it for good, however late they were posted. Ids of a service only follow time.
+    A holder's rows are written in the order of their times, each behind the last: a reader that has the row of that
+    time, or a later one, has all before it for good, however late they were posted. Ids of a service only follow time.
     """
     if holder is not None:
         return replica.read(lambda alias: _of_holder(page, holder, place, alias))

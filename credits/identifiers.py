@@ -17,7 +17,7 @@ def uuid7() -> uuid.UUID:
 
 
 def uuid7_of(holder_id: uuid.UUID, at: datetime) -> uuid.UUID:
-    """Return the id of a row that happens by itself: the same whoever posts it.
+    """Return the id of a row that no request causes: the same from every process that posts it.
 
     No two rows of a holder have the same microsecond; anything less would let two of them have the same id.
     """

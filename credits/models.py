@@ -63,8 +63,8 @@ class KeyHash(models.Func):
 class UserCredit(models.Model):
     """One user's credits: `balance` is owned, `held` set aside by holds, `debt` left owing by a chargeback.
 
-    Whoever has no row here, or a closed one, is nobody to the ledger. Accounts has it made with the user, closed when
-    the user is erased.
+    To the ledger, a holder without a row here, or with a closed one, does not exist. Accounts has it made with the
+    user, and closed when the user is erased.
 
     What can be spent is balance - held + debt: exactly the live grants. One grant is open: its remainder lives here, in
     `open_left`, so that the usual spend changes this one row and no other.

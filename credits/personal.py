@@ -47,7 +47,7 @@ def erase(*, user_id: uuid.UUID) -> None:
 
 
 def owners() -> QuerySet[User, Any]:
-    """Return the ids of all users who ever had credits, were to be given some, or of whom somebody set something."""
+    """Return the ids of all users who ever had credits, were to be given some, or of whom something was set."""
     used = UserCredit.objects.exclude(hash=b"", blocked=[], alert_below=None)
     some = Q(pk__in=used.values("pk")) | Q(adjustment_requests__isnull=False)
     users: QuerySet[User, Any] = User.objects.filter(some)

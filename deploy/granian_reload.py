@@ -4,7 +4,7 @@ granian ends a worker together with its connections: a client that sends its nex
 gets no answer. Here a worker leaves first: it listens no more, so that new connections go to others, and answers what
 still comes on its own with `Connection: close`. At a reload it leaves as soon as its successor listens, and granian
 ends it `respawn_interval` after the successor's start: by then only connections that nobody uses are left. After TERM
-all leave at once, and end two seconds later: whoever has started another granian on the same port loses no call.
+all leave at once, and end two seconds later: with another granian started on the same port no call is lost.
 
 What waits to be accepted when a worker leaves, the kernel hands to another one if `net.ipv4.tcp_migrate_req` is 1 and
 resets otherwise: few connections, as they wait for a moment only.
@@ -24,7 +24,7 @@ from typing import Any
 from granian import Granian
 
 OPEN = Path("/proc/self/fd")
-PARTING = 2.0  # seconds: for whoever is about to send, as gunicorn's
+PARTING = 2.0  # seconds, as gunicorn's: for clients that are about to send
 Application = Callable[..., Any]
 
 

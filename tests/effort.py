@@ -1,4 +1,4 @@
-"""How much work something is, whatever else the machine does meanwhile."""
+"""How much work something is, whatever else the machine is doing."""
 
 import time
 from collections.abc import Callable

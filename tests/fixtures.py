@@ -36,7 +36,7 @@ def _limits_of_its_own() -> Iterator[None]:
 
 @pytest.fixture
 def standby(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standby]:
-    """A replica of the database, for whoever reads from one."""
+    """A replica of the database, for what reads from one."""
     with made(monkeypatch) as standby:
         yield standby
 

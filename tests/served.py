@@ -115,7 +115,7 @@ def to_the_end(connection: socket.socket) -> bytes:
 
 
 def seconds_of_a_call(port: int) -> float:
-    """Return what somebody else waits in the meantime."""
+    """Return what someone else waits in the meantime."""
     begun = time.monotonic()
     answer = ask(port, LIVE)
     assert answer.startswith(b"HTTP/1.1 200 "), answer[:100]

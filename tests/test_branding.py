@@ -1,4 +1,4 @@
-"""Mails, the pages behind their links and receipts carry the name, colour, logo and addresses of whoever runs this."""
+"""Mails, the pages behind their links and receipts carry the name, colour, logo and addresses of the operator."""
 
 import copy
 from pathlib import Path

@@ -128,7 +128,7 @@ def public_server(settings: Any, live_server: Any) -> str:
 
 @pytest.fixture
 def protected(make_user: Callable[..., User]) -> tuple[User, str]:
-    """Return somebody with an authenticator app, and a code of it."""
+    """Return someone with an authenticator app, and a code of it."""
     user = make_user()
     return user, code_of(give_app(user))
 

@@ -1,4 +1,4 @@
-"""/demo exists in development only, brings its own policy and keeps it; its neighbour service fails as it should."""
+"""/demo exists in development only, brings its own policy and keeps it; its back end fails as it should."""
 
 import re
 import subprocess

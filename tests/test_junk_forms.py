@@ -148,7 +148,7 @@ def test_pages_of_mailed_links(public: ListenerClient) -> None:
 
 @pytest.fixture
 def ada(make_user: Any) -> User:
-    """Somebody with a row of most kinds."""
+    """Someone with a row of most kinds."""
     staff_roles.sync()
     user: User = make_user("ada@example.com", display_name="<script>alert(1)</script>")
     issue_access_token(user)
@@ -201,7 +201,7 @@ def names_on(client: ListenerClient, path: str) -> list[str]:
 
 
 def test_lists_of_the_admin(boss: ListenerClient, ada: User) -> None:
-    """Filters and search as a link of somebody else would have them."""
+    """Filters and search as a link of someone else would have them."""
     parameters = {
         path: [
             name.partition("=")[0]

@@ -114,7 +114,7 @@ class TestDocument:
 
 
 def test_each_code_of_a_refusal_has_a_schema_with_its_members() -> None:
-    """Tell front ends that are made from the document of second factors: they locked out whoever has one."""
+    """Tell front ends that are made from the document of second factors: they locked out everyone who has one."""
     login = dict(operations("public"))["POST /v1/auth/login"]
     refused = login["responses"]["401"]["content"]["application/problem+json"]["schema"]
     assert set(refused["discriminator"]["mapping"]) == {"invalid_credentials", "mfa_required"}

@@ -77,11 +77,7 @@ def test_a_docstring_is_judged_by_its_first_word(tree, beginning, rule):
     ("text", "rule"),
     [
         ("There is no such hold.", 'people: write "not found"'),
-        ("Somebody registered.", 'people: write "someone"'),
-        ("the person, whoever it was", 'people: write "someone"'),
         ("What is sent meanwhile is kept.", "people: start with a verb"),
-        ("Nothing changed meanwhile.", 'people: write "since then"'),
-        ("Tells a neighbour.", 'people: write "other services"'),
         ("Your E-mail address", 'people: write "email"'),
         ("It is not valid any more.", 'people: write "no longer"'),
         ("It is over already.", 'people: write "already"'),
@@ -96,6 +92,22 @@ def test_texts_for_people_have_rules_of_their_own(tree, text, rule):
         tree, "credits/views/hold.py", f'class V:\n    def get(self):\n        """{text}"""\n'
     )
     assert rule not in rules(tree, "credits/days.py", f'def f():\n    """Say: {text}"""\n')
+    assert rule not in rules(tree, "credits/tests/test_days.py", f'DETAIL = """{text}"""\n')
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("Somebody registered.", 'write "someone"'),
+        ("the person, whoever it was", 'write "someone"'),
+        ("Nothing changed meanwhile.", 'write "since then"'),
+        ("Tells a neighbour.", 'write "other services"'),
+    ],
+)
+def test_words_for_texts_and_docstrings_alike(tree, text, rule):
+    assert rule in rules(tree, "credits/errors.py", f'DETAIL = """{text}"""\n')
+    assert rule in rules(tree, "templates/mail/hello.txt", text)
+    assert rule in rules(tree, "credits/tests/test_days.py", f'def f():\n    """Say: {text}"""\n')
     assert rule not in rules(tree, "credits/tests/test_days.py", f'DETAIL = """{text}"""\n')
 
 

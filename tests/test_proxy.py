@@ -1,4 +1,4 @@
-"""The public listener as production runs it: gunicorn or granian behind nginx, which holds whoever is slow."""
+"""The public listener as production runs it: gunicorn or granian behind nginx, which holds slow clients."""
 
 import contextlib
 import json

@@ -107,7 +107,7 @@ class TestUrl:
 
     @pytest.mark.parametrize("hosts", ["a", "a,b"])
     def test_a_server_that_falls_silent_is_given_up_after_two_seconds(self, hosts: str) -> None:
-        """Without keepalives whoever has sent its statement and waits would do so for two hours (tcp(7))."""
+        """Without keepalives a client that has sent its statement and waits would do so for two hours (tcp(7))."""
         options: Any = _database("DATABASE_URL", f"postgresql://app@{hosts}/auth", {})["OPTIONS"]
         silence = {
             "connect_timeout": 2,

@@ -25,7 +25,7 @@ from accounts.mail.terms import HOUR, in_units
 from accounts.models import OutboxMessage, Session, User
 from accounts.sign_in import pauses
 
-# Until the factors of somebody who lost them all are removed.
+# Until all factors of a user who has lost them are removed.
 DELAY = in_units(settings.FACTOR_RESET_DELAY, HOUR)
 
 
@@ -220,7 +220,7 @@ ORDERS = {
 
 
 def buttons(request: HttpRequest, person: User) -> list[tuple[str, str]]:
-    """Return what stands at the top of a user's page: what the state of the account allows, to whoever may do it."""
+    """Return what stands at the top of a user's page: what the account's state and this member of staff allow."""
     return [
         (f"{ORDERS[verb].button}…", reverse(f"admin:accounts_user_{verb}", args=[person.pk]))
         for verb in _offered(person)

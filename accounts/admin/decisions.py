@@ -1,4 +1,4 @@
-"""The page of a request that a second member of staff decides, and `<request>/decide/` for whoever may.
+"""The page of a request that a second member of staff decides, and `<request>/decide/` for those who may.
 
 Which rows there are, and what approving one does, is for the model's admin to say.
 """

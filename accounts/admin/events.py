@@ -1,6 +1,6 @@
 """Event subscriptions in the admin: the superuser's to make, pause and rotate, each with a reason; and deliveries.
 
-A secret is in the answer that makes it, once, and nowhere else. Whoever may send mails again may repeat deliveries too.
+A secret is in the answer that makes it, once, and nowhere else. Staff who may send mails again may repeat deliveries.
 """
 
 from collections.abc import Sequence

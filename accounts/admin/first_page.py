@@ -1,4 +1,4 @@
-"""The admin's first page: what waits for whoever looks, then how the service is.
+"""The admin's first page: what waits for this member of staff, then how the service is.
 
 Counted days and queues, never the tables of millions themselves.
 """

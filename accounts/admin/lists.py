@@ -46,7 +46,7 @@ class RowsList(ChangeList):  # type: ignore[misc]
 
 
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
-    """Show and search; add, change and delete nothing, whoever is signed in."""
+    """Show and search; nobody can add, change or delete anything, not even a superuser."""
 
     show_full_result_count = False  # no COUNT over millions of rows
     show_facets = admin.ShowFacets.NEVER  # nor one for each choice of a filter
@@ -141,7 +141,7 @@ class OfUsersAdmin(ReadOnlyAdmin):
 
 
 class PageOfUser:
-    """The page behind a row is its user's, shown to whoever may view the rows, even if the user has no row yet."""
+    """The page behind a row is its user's, shown to staff who may view the rows, even if the user has no row yet."""
 
     page_title: str
     page_template: str

@@ -36,7 +36,7 @@ def steps(points: Sequence[tuple[datetime, int]], *, label: str) -> SafeString:
 
 
 def bars(values: Sequence[tuple[date, int]], *, label: str) -> SafeString:
-    """One bar for each day, with its number for whoever points at it."""
+    """One bar for each day, with its number as a tooltip."""
     if not values:
         return _empty(label)
     scale = Scale.of(amount for _, amount in values)

@@ -28,9 +28,9 @@ from accounts.models import User
 
 @transaction.atomic
 def assign(*, user_id: UUID, roles: Iterable[str], is_staff: bool, reason: str, actor: str) -> None:
-    """Give somebody these roles and no others, or take them all away. Raises ActionRefused.
+    """Give someone these roles and no others, or take them all away. Raises ActionRefused.
 
-    It holds from the next request on, also for somebody who is signed in to the admin.
+    It holds from the next request on, also for someone who is signed in to the admin.
     """
     user = User.objects.locked().get(pk=user_id)
     wanted = sorted(set(roles))

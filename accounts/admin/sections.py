@@ -1,7 +1,7 @@
 """Sections of the admin's first page and of a user's page: what each app shows there, drawn by one template.
 
 Apps add theirs by dotted paths in settings (ADMIN_FIRST_PAGE, ADMIN_USER_PAGE), each with the permission it needs:
-whoever lacks that does not see the section, and nothing is read for it.
+staff without it do not see the section, and nothing is read for it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

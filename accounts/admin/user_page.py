@@ -191,7 +191,7 @@ def detail_of(event: AuditEvent) -> str:
     return ", ".join(
         f"{name.replace('_', ' ')}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
         for name, value in event.detail.items()
-        if value not in (None, "") and name != "document"  # whoever has the address sees the invoice
+        if value not in (None, "") and name != "document"  # anyone with its address can see the invoice
     )
 
 

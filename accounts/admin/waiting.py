@@ -1,7 +1,7 @@
 """Shows what waits for a person to decide or to mend, at the top of the admin's first page.
 
-Each app adds functions to ADMIN_WAITING, with the permission of whoever can see to it: they take the request and yield
-a Task for each kind, read from an index, also where there is none now.
+Each app adds functions to ADMIN_WAITING, with the permission that a task needs: they take the request
+and yield a Task for each kind, read from an index, also where none waits now.
 """
 
 from collections.abc import Iterator

@@ -56,7 +56,7 @@ WHERE dispatch.holder = excluded.holder OR dispatch.held_until IS NULL OR dispat
 RETURNING id
 """
 
-# One statement moves the subscription on and writes what it wants; whoever did it first has done it.
+# One statement moves the subscription on and writes what it wants; only the first to run it does.
 FAN_OUT = """
 WITH fresh AS (
     SELECT id, position, user_id, type FROM accounts_serviceevent

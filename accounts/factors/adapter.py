@@ -1,7 +1,7 @@
 """Answers what allauth's models ask: how seeds are sealed, and what an authenticator app shows.
 
-A sealed seed opens for its own user only. allauth passes no user along, so whoever reads or makes a seed says whose it
-is: `with seeds_of(user_id): ...`. Outside of that nothing is sealed or opened.
+A sealed seed opens for its own user only. allauth passes no user along, so callers that read or make a seed say whose:
+`with seeds_of(user_id): ...`. Outside of that nothing is sealed or opened.
 """
 
 from collections.abc import Iterator

@@ -5,8 +5,8 @@ audited and mailed, and the key stays, for its owner to judge. Keys that are syn
 judged. Of one that was made to be backed up, and is, there are copies by design, and a restored one may count from
 nothing: it is let in, audited, and told of once.
 
-One that has never verified its user where something else vouched for them signs nobody in alone: whoever finds it could
-set its PIN (WebAuthn Level 3, 7.2, uvInitialized). It does so once it has verified them as the second step.
+One that has never verified its user where something else vouched for them cannot sign in alone: its finder could set
+its PIN (WebAuthn Level 3, 7.2, uvInitialized). It can once it has verified them as the second step.
 """
 
 from typing import Any
@@ -76,7 +76,7 @@ def _store(user_id: UUID, data: dict[str, Any]) -> Authenticator:
             row: Authenticator = Authenticator.objects.create(
                 user_id=user_id, type=Type.WEBAUTHN, data=data, created_at=Now()
             )
-    except IntegrityError as error:  # somebody else's since a moment ago
+    except IntegrityError as error:  # someone else's since a moment ago
         raise PasskeyRefused from error
     row.refresh_from_db()
     return row

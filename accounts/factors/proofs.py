@@ -2,7 +2,7 @@
 
 Ten bring a pause of fifteen minutes and a mail; each ten more a longer one; a hundred in a row are all there are (NIST
 SP 800-63B-4, 3.2.2). What is tried in a session brings pauses to that session alone, and is no more than half of the
-hundred: who has stolen it does not keep its owner from signing in. A right password gives none of them back: who
+hundred, so a thief of it does not keep its owner from signing in. A right password gives none of them back: who
 guesses factors has it. A right factor does. A reset of the password ends the pause, once a week, and leaves the count:
 who has taken the mailbox gains ten tries by it. A passkey cannot be guessed: its answers are neither counted nor kept
 waiting.
@@ -45,7 +45,7 @@ def judged(
     raises.
 
     `is_own`: the attempt showed a factor that the account has, and so ends the row of wrong ones. Confirming a new one
-    does not: its secret is known to whoever enrols it. `guessable`: false of a passkey's answer.
+    does not: anyone who enrols one knows its secret. `guessable`: false of a passkey's answer.
     """
     wrong = _in_a_row(user.pk, session_id) if guessable else ()
     left = throttles.take(*wrong)

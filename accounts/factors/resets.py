@@ -1,7 +1,7 @@
-"""Help for who has lost every factor: staff promise to remove them, and the account's owner has time to object.
+"""Help for users who have lost every factor: staff promise to remove them, and the account's owner has time to object.
 
 The promise is kept FACTOR_RESET_DELAY (72 h) later. A mail says so at once, with a link that cancels it, and another
-when it is done. Whoever has talked staff into it has neither the mailbox nor the password by that.
+when it is done. Talking staff into it gives an impostor neither the mailbox nor the password.
 """
 
 from uuid import UUID

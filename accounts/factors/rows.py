@@ -1,7 +1,7 @@
 """The second factors of an account: an authenticator app, passkeys, and the recovery codes that stand in for them.
 
 The rows are allauth's Authenticator. Recovery codes are no factor of their own: they come with the first one and die
-with the last. Whoever changes anything here holds the user's row (User.objects.locked), so it goes in turn.
+with the last. Every change here holds the user's row (User.objects.locked), so changes take turns.
 """
 
 from collections.abc import Iterator
@@ -87,7 +87,7 @@ def remove(session: Session, rows: QuerySet[Any], *, client: Client) -> None:
 
 
 def remove_since(user_id: UUID, *, since: datetime) -> None:
-    """Remove what somebody else may have added: factors, new recovery codes, half sign-ins, a promised reset."""
+    """Remove what someone else may have added: factors, new recovery codes, half sign-ins, a promised reset."""
     removed = of(user_id).filter(created_at__gte=since).delete()[0]
     if not of(user_id, *OWN).exists():
         removed += of(user_id).delete()[0]

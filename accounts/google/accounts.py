@@ -34,7 +34,7 @@ TRIES_WHEN_OTHERS_DO_THE_SAME = 3
 def user_of(identity: Identity, *, client: Client) -> User:
     """The user whom this Google account opens; at its first sign-in a new one. Raises AccountExists.
 
-    Somebody else may be doing the same: what then looks like another's address is our own at the next look.
+    Another process may be doing the same: an address that looks taken is this user's own at the next try.
     """
     for tries_left in reversed(range(TRIES_WHEN_OTHERS_DO_THE_SAME)):
         user = _known(identity)

@@ -28,7 +28,7 @@ class OAuthCodeInvalid(Problem):
 
 
 class IdTokenInvalid(Unauthenticated):
-    """Forged, expired, for somebody else, without a live nonce of ours, or used before: alike."""
+    """The ID token is forged, expired, for another client, without a live nonce of ours, or was used before."""
 
     default_code = "id_token_invalid"
     default_detail = "The ID token is not valid here. Request a new nonce and sign in to Google again."

@@ -99,7 +99,7 @@ def _token_id(text: str, purpose: Purpose) -> UUID:
 
 
 def _again_if_registered(attempt: Callable[[], Result]) -> Result:
-    """Somebody may register the address between our look-up and our UPDATE; the next look-up sees them."""
+    """The address may be registered between our look-up and our UPDATE; the next look-up sees that."""
     for _ in range(TRIES_WHEN_ADDRESS_IS_REGISTERED):
         try:
             return attempt()
@@ -190,7 +190,7 @@ def _change_of(token_id: UUID) -> AddressChange:
 
 
 def _lock(user_id: UUID, email: str) -> tuple[User, User | None]:
-    """The user and whoever else holds the address, locked in the order of their ids, so that no two of us deadlock."""
+    """Lock and return the user and any other holder of the address, in the order of their ids to avoid deadlocks."""
     rows = User.objects.locked().filter(Q(pk=user_id) | Q(email=email)).order_by("pk")
     found = {row.pk: row for row in rows}
     user = found.pop(user_id, None)

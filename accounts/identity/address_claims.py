@@ -1,7 +1,7 @@
-"""Tells who has a claim to an address: the owner of one that was changed lately, until the change can no longer be
+"""Tell who has a claim to an address: the owner of one that was changed lately, until the change can no longer be
 undone.
 
-And what becomes of an account whose address turns out to be somebody else's: nothing opens it any more.
+And what becomes of an account whose address turns out to be someone else's: nothing opens it any more.
 """
 
 from uuid import UUID
@@ -18,7 +18,7 @@ UNDO_LIFETIME = tokens.LIFETIMES[Purpose.UNDO_EMAIL]
 
 
 def is_reserved(email: str, *, other_than: UUID | None = None) -> bool:
-    """Return whether somebody else may still take this address back."""
+    """Return whether someone else may still take this address back."""
     reserved = AddressChange.objects.filter(
         old_email=email,
         confirmed_at__isnull=False,
@@ -37,7 +37,7 @@ def change_that_can_be_undone(user_id: UUID) -> AddressChange | None:
 
 
 def strip(holder: User) -> None:
-    """Take the address from who never proved it. Called under the lock of the holder's row, for one who has."""
+    """Take the address from a holder who never proved it, for one who has. Call it under the holder's lock."""
     holder.email = holder.email_verified_at = None
     holder.set_unusable_password()
     holder.save(update_fields=["email", "email_verified_at", "password"])

@@ -1,7 +1,7 @@
-"""Accounts that two mailboxes claim: the old one took it back after somebody had chosen its password by the new one.
+"""Accounts that two mailboxes claim: the old one took it back after someone had chosen its password by the new one.
 
 The undo wins at once, or a thief with a session would only have to reset the password from a mailbox of his own. But it
-may be the thief who undoes: who gave somebody an account of his, let them buy, and takes it back with what is in it. So
+may be the thief who undoes: he gave someone an account of his, let them buy, and takes it back with what is in it. So
 nothing is spent or bought until staff have decided what becomes of that.
 """
 

@@ -37,7 +37,7 @@ def count(rule: str, address: str, client: Client) -> None:
 def resolve(message: OutboxMessage) -> None:
     """Turn a request for an address into the mail for its user, once; a repeat finds that mail.
 
-    While somebody else may take the address back, its mailbox is told so instead of being sent what would confirm it.
+    While someone else may take the address back, its mailbox is told so instead of being sent what would confirm it.
     """
     if message.kind == CHANGE_REQUESTED:
         _answer_change(message)
@@ -129,7 +129,7 @@ def is_alive(change: AddressChange, user: User) -> bool:
 
 
 def is_taken(change: AddressChange) -> bool:
-    """Return whether the new address is somebody else's: confirmed, or still reserved for a former owner."""
+    """Return whether the new address is someone else's: confirmed, or still reserved for a former owner."""
     holders = User.objects.filter(email=change.new_email, email_verified_at__isnull=False)
     return holders.exclude(pk=change.user_id).exists() or address_claims.is_reserved(
         change.new_email, other_than=change.user_id

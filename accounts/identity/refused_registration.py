@@ -1,7 +1,7 @@
-"""`It was not me`: who owns the mailbox ends a registration that somebody else made with its address.
+"""`It was not me`: who owns the mailbox ends a registration that someone else made with its address.
 
 The link is in the mail that asks for the confirmation, is good as long as that one, and still after it was followed by
-mistake: until then such an account is the stranger's who chose its password. One that somebody has used by then is not
+mistake: until then such an account is the stranger's who chose its password. One that someone has used by then is not
 erased on the spot, for a link in a mail is followed by more hands than its owner's: it is closed with the usual grace.
 """
 

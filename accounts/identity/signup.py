@@ -27,7 +27,7 @@ from accounts.models.users import PendingRegistrationQuerySet
 
 @dataclass(frozen=True, kw_only=True)
 class Registration:
-    """Holds what somebody asks for, in stored form, with the password hashed."""
+    """Holds what someone asks for, in stored form, with the password hashed."""
 
     email: str
     password: str
@@ -41,7 +41,7 @@ class _Overtaken(Exception):
 
 
 def register(*, email: str, password: str, display_name: str, locale: str, client: Client) -> None:
-    """Register the address, or, where it has a verified owner, tell them that somebody tried.
+    """Register the address or, where it has a verified owner, tell them that someone tried.
 
     Raises ValidationFailed, RateLimited, or ServiceUnavailable when too many passwords are being hashed.
     """
@@ -81,9 +81,9 @@ def _waiting(address: str) -> PendingRegistrationQuerySet:
 
 @transaction.atomic
 def _store(wanted: Registration, client: Client, *, is_last: bool) -> None:
-    """The same statements whoever has the address. Only their values differ.
+    """Run the same statements whether or not the address is taken: only their values differ.
 
-    Raises _Overtaken, but not the last time: whoever is overtaken again and again is taken for somebody else.
+    Raises _Overtaken, except on the last try: after that many races the address counts as someone else's.
     """
     new_id = uuid4()
     holder = _holder(wanted, new_id)
@@ -179,7 +179,7 @@ def _confirm(token_id: UUID, client: Client) -> User:
 
 
 def _is_contested(registration: PendingRegistration | None, waiting: list[PendingRegistration]) -> bool:
-    """Return whether somebody other than the one who now confirms may know the account's password.
+    """Return whether someone other than the one who now confirms may know the account's password.
 
     Who registers again with the same password (a double click, an answer that was lost) is not: their hashes are equal.
     """
@@ -216,7 +216,7 @@ def _settle_contest(user: User, client: Client) -> None:
 def request_verification(*, email: str, client: Client) -> None:
     """Ask for another mail. Raises ValidationFailed, RateLimited.
 
-    One row, whoever the address belongs to; the worker finds out whether there is anyone to write to.
+    Write one row, whether or not the address has an account; the worker finds out whether there is anyone to write to.
     """
     wrong = email_address.faults(email)
     if wrong:

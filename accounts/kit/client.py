@@ -26,7 +26,7 @@ class Client(NamedTuple):
 
     @property
     def home(self) -> str:
-        """Return where it may be known from; nowhere, if all that says so is somebody else."""
+        """Return where it may be known from; nowhere, if all that says so is someone else."""
         return "" if self.asserted else home_of(self.ip)
 
 
@@ -74,7 +74,7 @@ def network(ip: str | None) -> str:
 
 
 def home_of(ip: str | None) -> str:
-    """Return the network in which somebody is likely to be again: an IPv4 /24, an IPv6 /64; empty on a Unix socket."""
+    """Return the network in which someone is likely to be again: an IPv4 /24, an IPv6 /64; empty on a Unix socket."""
     return "" if ip is None else str(within(ip, HOME_BITS_IPV6 if ":" in ip else HOME_BITS_IPV4))
 
 

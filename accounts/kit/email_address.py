@@ -136,7 +136,7 @@ def _a_label(text: str) -> str:
 def is_ambiguous(stored: str) -> bool:
     """Return whether an address that a version before 2026-11-28 stored may have been typed otherwise.
 
-    It folded cases before anything else: `stra\u00dfe.de` became `strasse.de`, which is somebody else's.
+    It folded cases before anything else: `stra\u00dfe.de` became `strasse.de`, which is someone else's.
     """
     local, _, domain = stored.rpartition("@")
     labels = [local, *map(_spelled, domain.split("."))]

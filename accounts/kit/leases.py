@@ -77,7 +77,7 @@ class Queue(Generic[Row]):
         return found[0] if found else None
 
     def hand_over(self, *, most: int, again: timedelta) -> list[Any]:
-        """Return the keys of rows that are due, for somebody to claim each; after `again` they are due again."""
+        """Return the keys of rows that are due, for someone to claim each; after `again` they are due again."""
         with connection.cursor() as cursor:
             values = {"most": most, "again": again.total_seconds()}
             cursor.execute(self._statement(_HAND_OVER, which=_DUE), values)
@@ -105,7 +105,7 @@ class Queue(Generic[Row]):
     def fail(self, row: Row, reason: str, *, for_good: bool = False) -> bool:
         """Put the row off until its next try, or give it up and return True.
 
-        The lease stays, as a mark that somebody has begun.
+        The lease stays, as a mark that someone has begun.
         """
         dead = for_good or row.attempts >= self.tries
         self._update(

@@ -54,7 +54,7 @@ def fault(text: str) -> tuple[str, str] | None:
 
 
 def taken_over(text: str) -> str:
-    """Return what can be kept of a name that somebody else accepted, such as Google; empty where nothing can."""
+    """Return what can be kept of a name that someone else accepted, such as Google; empty where nothing can."""
     kept = "".join(one for one in text[: LONGEST * MOST_COMPOSED] if not _is_unwanted(one))
     name = clean(_TAG.sub("", kept) if _TAG.search(_FLAG.sub("", kept)) else kept)[:LONGEST].strip()
     return "" if fault(name) else name

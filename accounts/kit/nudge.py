@@ -1,7 +1,7 @@
 """Tell the worker, by a task's name, that there is something to do; in a thread of its own, which nobody waits for.
 
 A word that does not reach the broker is forgotten: rows say what is to be done, and the scheduler has them looked at.
-A task is found by its name among those that are registered, so that whoever has work for it need not import it, and
+A task is found by its name among those that are registered, so that the caller need not import it, and
 Celery's eager mode carries it out.
 """
 

@@ -75,7 +75,7 @@ class Prepared:
 
 
 def _may_skip_the_cursor(database: BaseDatabaseWrapper) -> bool:
-    """Not in a transaction, which a statement that is not prepared any more would end; not where somebody watches, as
+    """Not in a transaction, which a statement that is not prepared any more would end; not where someone watches, as
     tracers do by a cursor of their own; not where nothing may be prepared.
     """
     return bool(

@@ -1,7 +1,7 @@
 """Reading from a standby what may be a little old, and from the primary whatever it does not serve.
 
 Only what never changes, or what nobody acts upon at once, is read here: pages of the journal behind an old cursor,
-exports, verification, plots. Nothing routes by itself: whoever may read from the replica says so.
+exports, verification, plots. There is no automatic routing: each read that may use the replica says so.
 
 How old it is cannot be asked of a standby: cut off from its primary it believes that it has everything. So each process
 asks the primary at most once a second how far it has written, and before each read the standby how far it has got. What
@@ -90,7 +90,7 @@ class Follower:
         return next((mark for mark in reversed(marks) if mark.written <= replayed), None)
 
     def _mark(self) -> None:
-        """Ask the primary once a second; threads that come meanwhile take what is known."""
+        """Ask the primary once a second; other threads use the last answer in the meantime."""
         if self._clock() - self._looked < LOOK_EVERY or not self._looking.acquire(blocking=False):
             return
         try:

@@ -16,7 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 class Seats:
     """The seats of one process. The one left last is taken first: its connection is warm, others stay unopened.
 
-    `refresh` is called by who has just sat down: the connection may have died while nobody sat there.
+    `refresh` is called after taking a seat: its connection may have died while the seat was free.
     """
 
     def __init__(self, number: int, *, refresh: Callable[[], None] = lambda: None) -> None:

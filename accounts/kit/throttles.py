@@ -154,7 +154,7 @@ def from_network(rule: str, ip: str | None) -> list[Hit]:
 def take(*hits: Hit) -> int | None:
     """Count the hits, and return how many more the limit of the last one allows.
 
-    Raises RateLimited at the first whose limit is reached; none is counted then, as nothing is done: somebody who is
+    Raises RateLimited at the first whose limit is reached; none is counted then, as nothing is done: someone who is
     refused because of an account does not use up what their network may do.
     """
     if not hits:

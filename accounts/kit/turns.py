@@ -4,7 +4,7 @@ A file holds who works and who waits; the processes of a machine that name the s
 under `flock`, which the kernel gives back when its holder dies, and everybody in it says every half second that they
 are still there: who falls silent, because the process was killed, is passed over after two.
 
-The order is start-time fair queueing (Goyal, Vin, Cheng 1996): somebody's next turn begins where their last one ends,
+The order is start-time fair queueing (Goyal, Vin, Cheng 1996): someone's next turn begins where their last one ends,
 and never before the turn that is being served. So who asks eight times at once gets their second turn after everybody
 else's first. The last places are kept for sources that have few (Choudhury, Hahne 1998).
 """
@@ -29,7 +29,7 @@ from accounts.kit.slots import Slots
 Result = TypeVar("Result")
 log = structlog.get_logger("turns")
 
-SILENCE = 2.0  # seconds after which who has said nothing is gone
+SILENCE = 2.0  # seconds of silence after which a waiter counts as gone
 BEAT = 0.5
 PAUSE = 0.01  # between two looks of the one who is next; the tenth in the line looks a tenth as often
 MUTEX_PATIENCE = 1.0
@@ -109,7 +109,7 @@ class Turns:
             try:
                 place = self._look(ticket)
             except OSError:
-                place = self._waiting  # somebody keeps the lock, for a while
+                place = self._waiting  # someone keeps the lock, for a while
             if place is None:
                 return
             if time.monotonic() - ticket.arrived > self._patience:
@@ -186,7 +186,7 @@ def _order(ticket: Ticket) -> tuple[int, float, str]:
 
 
 def _lock(descriptor: int) -> None:
-    """Raise TimeoutError (an OSError) where somebody keeps the lock, such as a process that was stopped."""
+    """Raise TimeoutError (an OSError) where someone keeps the lock, such as a process that was stopped."""
     deadline = time.monotonic() + MUTEX_PATIENCE
     while True:
         try:

@@ -64,7 +64,7 @@ def deliver(message_id: UUID, *, resolve: Callable[[OutboxMessage], None]) -> No
         _failed(message, error)
         return
     if kinds.is_only_asked_for(message):
-        # Whoever's address it has: it is not kept.
+        # Not kept, as it may hold anyone's address.
         OutboxMessage.objects.filter(pk=message.pk, sent_at=None).delete()
         log.info("mail_request_led_nowhere", message=str(message.pk), kind=message.kind, reason=reason)
     else:

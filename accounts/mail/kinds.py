@@ -70,7 +70,7 @@ CARD_EXPIRING = "card_expiring"
 ADJUSTMENT_WAITS = "adjustment_waits"
 REFUND_WAITS = "refund_waits"
 
-# What is asked for an address that may be nobody's, and the mail that answers it where it is somebody's.
+# What is asked for an address that may be nobody's, and the mail that answers it where it is someone's.
 VERIFICATION_REQUESTED = "verification_requested"
 RESET_REQUESTED = "password_reset_requested"
 RESET_REQUESTED_AT_HOME = "password_reset_requested_at_home"  # where the account was seen lately

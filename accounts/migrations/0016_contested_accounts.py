@@ -1,4 +1,4 @@
-"""Say of an account that its old address took it back after somebody had chosen its password by the new one."""
+"""Say of an account that its old address took it back after someone had chosen its password by the new one."""
 
 from django.db import migrations, models
 

@@ -1,6 +1,6 @@
 """Links that would confirm an address which may have been typed otherwise are void: it is asked for again.
 
-Before, `straße.de` was folded into `strasse.de` and the link mailed there. Whoever waits for such a link asks for
+Before, `straße.de` was folded into `strasse.de` and the link mailed there. People who wait for such a link ask for
 another one by typing the address again, which is then taken as it is typed. Verified addresses stay as they are:
 `manage.py addresses --ambiguous` lists them.
 """

@@ -121,7 +121,7 @@ class FactorResetQuerySet(models.QuerySet["FactorReset"]):
 
 
 class FactorReset(models.Model):
-    """Staff's promise to remove every factor of somebody who has lost them all, kept after a delay."""
+    """Staff's promise to remove every factor of someone who has lost them all, kept after a delay."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="factor_resets")

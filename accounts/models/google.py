@@ -26,7 +26,7 @@ class ExchangeCode(models.Model):
     cancel_deletion = models.BooleanField()
     account_state = models.CharField(max_length=64)  # User.state, as it was
     # The browser with this binding cookie (its hash) may exchange it or, where the sign-in began with a challenge,
-    # whoever has the verifier for it (RFC 7636).
+    # anyone who holds the verifier for it (RFC 7636).
     browser = models.CharField(max_length=64, db_default="")
     code_challenge = models.CharField(max_length=43, blank=True, db_default="")
     created_at = models.DateTimeField(db_default=Now(), editable=False)

@@ -1,4 +1,4 @@
-"""Records what happened to accounts, and how often somebody tried."""
+"""Records what happened to accounts, and how often someone tried."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import BrinIndex

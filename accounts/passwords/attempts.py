@@ -1,4 +1,4 @@
-"""Counts who has a password hashed, right or wrong, before it is hashed: nothing in this folder hashes without.
+"""Counts each password, right or wrong, before it is hashed: nothing in this folder hashes without.
 
 A right password costs as much as a wrong one. So one account or one network that is never wrong must not take the
 hashing from everybody else either: its tries are few, and its turns a fair share (accounts/kit/turns.py).
@@ -23,7 +23,7 @@ class Attempt(NamedTuple):
 
 
 def by_stranger(address: str, client: Client, *beside: Hit) -> Attempt:
-    """Count a try of somebody who has only named an account, known or not. Raises RateLimited.
+    """Count a try of someone who has only named an account, known or not. Raises RateLimited.
 
     Counted per account and network: nobody shuts an account's owner out by naming it. `beside`: hits of the caller's,
     counted in the same step, so all or none; they are the caller's to give back.
@@ -34,7 +34,7 @@ def by_stranger(address: str, client: Client, *beside: Hit) -> Attempt:
 
 
 def by_holder(account: str, client: Client) -> Attempt:
-    """Count a try of somebody who holds a session or a mailed link of the account. Raises RateLimited."""
+    """Count a try of someone who holds a session or a mailed link of the account. Raises RateLimited."""
     return _count(account, client, throttles.hit("proofs_held", account))
 
 

@@ -267,7 +267,7 @@ def _judge(token: SessionRefreshToken) -> tuple[Session, datetime]:
 
 
 def _repeats(token: SessionRefreshToken, session: Session, key: str | None, now: datetime) -> bool:
-    """A key other than the one that came with the token is somebody else's, however soon."""
+    """A key other than the one that came with the token is someone else's, however soon."""
     if session.previous_jti != token.jti or session.rotated_at is None:
         return False
     has_key = key is not None and session.retry_key is not None

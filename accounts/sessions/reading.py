@@ -16,7 +16,7 @@ from accounts.kit.prepared import Prepared, uuid_bytes
 from accounts.models import Session, User
 from accounts.models.sessions import SessionQuerySet
 
-# What a request needs of its session, in the model's order; the rest is read when somebody asks for it.
+# What a request needs of its session, in the model's order; the rest is read on demand.
 _SESSION_COLUMNS = ["id", "user_id", "retry_until", "ended_at", "methods"]
 _USER_COLUMNS = [field.attname for field in User._meta.concrete_fields]  # noqa: SLF001  Django's documented name
 _READ = Prepared(

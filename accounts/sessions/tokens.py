@@ -195,7 +195,7 @@ class SessionAccessToken(SessionToken, AccessToken):
         now: datetime,
         proofs: list[str] | None = None,
     ) -> Self:
-        """Return a token of the sign-in or, with `proofs`, of somebody who has just proved who they are by these.
+        """Return a token of the sign-in or, with `proofs`, of someone who has just proved who they are by these.
 
         `email_verified` is for services that verify tokens by our public keys. Our own tiers ask the database.
         """

@@ -1,4 +1,4 @@
-"""Letting somebody in, once a way of signing in has shown who it is: the same rules on every path that gives tokens.
+"""Letting someone in, once a way of signing in has shown who it is: the same rules on every path that gives tokens.
 
 Passwords, second factors, passkeys and Google each prove it in a module of their own and then call `admit`.
 """
@@ -47,7 +47,7 @@ def may_sign_in(user: User) -> bool:
 
 
 def require_verified(user: User) -> None:
-    """Raise EmailNotVerified where the setting asks for it; for who has proved who they are, by Google say."""
+    """Raise EmailNotVerified where the setting demands it. Call it once they have proved who they are, as by Google."""
     if settings.LOGIN_REQUIRES_VERIFIED_EMAIL and not user.email_verified:
         raise EmailNotVerified
 

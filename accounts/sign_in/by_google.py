@@ -207,7 +207,7 @@ def is_linked(user: User) -> bool:
 
 
 def proves(user: User, raw: str) -> bool:
-    """Return whether the ID token is that of the Google account that opens this one, from somebody who is there now.
+    """Return whether the ID token is that of the Google account that opens this one, from someone who is there now.
 
     That Google gave it a moment ago only says that a browser is signed in there: where the token says when its user was
     asked (`auth_time`, on request), that must be recent. Raises GoogleUnavailable.
@@ -230,7 +230,7 @@ def _was_there_lately(identity: Identity) -> bool:
 
 
 def sign_in(identity: Identity, *, cancel_deletion: bool, client: Client) -> TokenPair:
-    """Sign in whoever this Google account is. Raises AccountExists, and what `admit` says of the account."""
+    """Sign in the user of this Google account. Raises AccountExists, and the refusals of `admit`."""
     for _ in range(TRIES_WHEN_ACCOUNT_CHANGES):
         user = accounts.user_of(identity, client=client)
         admission.require_verified(user)

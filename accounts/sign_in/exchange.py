@@ -38,7 +38,7 @@ def is_challenge(text: str) -> bool:
 
 
 def issue(user: User, state: State) -> str:
-    """Return a code for who has just signed in with Google; it is good where this state began."""
+    """Return a code for a user who has just signed in with Google; only the browser that began can exchange it."""
     row = ExchangeCode.objects.create(
         user=user,
         cancel_deletion=state.cancel_deletion,
@@ -75,7 +75,7 @@ def _row_of(code: str) -> ExchangeCode | None:
 
 
 def _began_here(row: ExchangeCode, binding: str | None, code_verifier: str | None) -> bool:
-    """A verifier for a sign-in that began without a challenge is refused: somebody took the challenge away."""
+    """A verifier for a sign-in that began without a challenge is refused: someone took the challenge away."""
     if row.code_challenge or code_verifier is not None:
         return constant_time_compare(_challenge_of(code_verifier or ""), row.code_challenge)
     return binding is not None and constant_time_compare(google_state.digest_of(binding), row.browser)

@@ -1,7 +1,7 @@
 """A sign-in between its two steps: what the first one proved, and a token to go on with.
 
 The token lives five minutes, is used once and allows five tries. It is void when the account's state has
-changed since: somebody else may have proved it.
+changed since: someone else may have proved it.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ def begin(
     door: MFAToken.Door,
     digest: bytes | None = None,
 ) -> MFAToken:
-    """A half sign-in; without a digest no token opens it, and whoever keeps its id goes on."""
+    """Start a half sign-in. Without a digest no token opens it: the caller continues by its id."""
     token: MFAToken = MFAToken.objects.create(
         user=user,
         door=door,

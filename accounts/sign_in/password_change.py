@@ -25,7 +25,7 @@ def change(session: Session, *, current_password: str | None, new_password: str,
     _prove(session, current_password, client)
     throttles.take(
         throttles.hit("change_password", str(user.pk))
-    )  # of who has proved it: a thief takes none away
+    )  # the owner's, once proved: a thief uses none up
     attempt = tries.of_holder(user, client)
     _store(session, passwords.make_hash(new_password, attempt), client)
 

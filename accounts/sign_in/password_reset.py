@@ -32,8 +32,8 @@ METHODS_UNDER_SUSPICION = timedelta(days=7)
 def request(*, email: str, client: Client) -> None:
     """Ask for a link. Raises ValidationFailed, RateLimited.
 
-    One row, whoever the address belongs to; the worker finds out whether there is anyone to write to. Strangers use up
-    nothing of what is asked for where the account was seen lately.
+    Write one row, whether or not the address has an account; the worker finds out whether there is anyone
+    to write to. Strangers use up nothing of what is asked for where the account was seen lately.
     """
     wrong = email_address.faults(email)
     if wrong:
@@ -114,7 +114,7 @@ def _is_under_suspicion(user: User) -> bool:
 
 
 def _remove_what_others_added(user: User) -> None:
-    """Other ways in; and what somebody typed who has never proved to own the address."""
+    """End other ways in, and what was entered by someone who never proved to own the address."""
     hooks.remove_sign_in_methods(user.pk, since=user.created_at)
     if not user.email_verified:
         user.display_name = ""

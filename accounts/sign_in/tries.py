@@ -4,7 +4,7 @@ A stranger who guesses from everywhere brings an account into a pause that grows
 gets in all the same: from a network where the account was seen lately, and on a device that has a token of it, wherever
 that is (accounts/sessions/device_tokens.py). Each of those has a few tries of its own, which nobody else can use up.
 
-Whoever tries while the account pauses learns nothing of that: every wrong password, and a right one from elsewhere, is
+An attempt during the pause reveals nothing about it: every wrong password, and a right one from elsewhere, is
 judged with the same work and refused with the pause.
 """
 

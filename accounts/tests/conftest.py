@@ -31,7 +31,7 @@ from tests.fake_google.providers import Provider
 from tests.listeners import ListenerClient
 
 PASSWORD = "a sentence that only I know"
-OTHER_PASSWORD = "a sentence that somebody else knows"
+OTHER_PASSWORD = "a sentence that someone else knows"
 
 
 def post(client: ListenerClient, path: str, **body: Any) -> Any:

@@ -145,7 +145,7 @@ ARMS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.django_db
 class TestEveryArm:
-    """The same for everybody, whoever has the new address: answer, statements, and mails to the one who asks."""
+    """The same whether or not the new address is taken: answer, statements, and mails to the one who asks."""
 
     @pytest.fixture
     def seen(self, make_user, as_user):

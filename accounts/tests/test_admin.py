@@ -87,7 +87,7 @@ def signed_in(admin_site: ListenerClient, superuser: User) -> ListenerClient:
 
 
 def sign_in(client: ListenerClient, email: str, password: str = PASSWORD, **headers: Any) -> Any:
-    """Both steps, where the first one is right; whoever has no authenticator app yet gets one."""
+    """Both steps, where the first one is right; users without an authenticator app get one."""
     answer = first_step(client, email, password, **headers)
     if answer.status_code != 302:
         return answer

@@ -28,7 +28,7 @@ def jwk():
 
 @pytest.fixture
 def behind(public, jwk):
-    """`behind(address, path, body)`: a call that the server passes on for somebody there."""
+    """`behind(address, path, body)`: a call that the server passes on for someone there."""
 
     def call(address, path, body, **claims):
         headers = {"X-Client-Assertion": assertion(jwk, ip=address, **claims)}

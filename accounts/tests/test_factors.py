@@ -328,7 +328,7 @@ class TestGuessing:
 
 
 class TestEndOfAPause:
-    """Somebody who knows the password has guessed: the owner gets in again (A7)."""
+    """Someone who knows the password has guessed: the owner gets in again (A7)."""
 
     @pytest.fixture(autouse=True)
     def _known_for_long(self, app, settings):

@@ -221,7 +221,7 @@ class TestFrontEnd:
         assert outcome(post(public, "exchange", code=code)) == (400, "token_invalid")
 
     def test_only_in_the_browser_where_the_sign_in_began(self, public, google):
-        """A stranger's code, brought to somebody's browser, would sign them in to the stranger's account."""
+        """A stranger's code, brought to someone's browser, would sign them in to the stranger's account."""
         code = self.code(public, google)
         victim, other = ListenerClient("public"), ListenerClient("public")
         begin(other)

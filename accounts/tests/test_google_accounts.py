@@ -232,7 +232,7 @@ class TestReauthenticate:
         "case", [(False, None, 200), (True, None, 403), (False, 10, 200), (True, 10, 200), (False, 400, 403)]
     )
     def test_who_was_asked_long_ago_proves_nothing(self, public, google, client, settings, case):
-        """A browser that is signed in at Google gives a fresh token to whoever sits before it."""
+        """A browser that is signed in at Google gives a fresh token to anyone at the browser."""
         settings.GOOGLE_PROOF_NEEDS_AUTH_TIME, age, expected = case
         link(User.objects.get(email=EMAIL), google, "700")
         claims = {} if age is None else {"auth_time": int(timezone.now().timestamp()) - age}

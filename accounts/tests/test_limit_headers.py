@@ -10,7 +10,7 @@ from accounts.kit import throttles
 from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, post
 
 EMAIL = "ada@example.com"
-# Rules of which callers learn nothing but a 429: of somebody else's tries, and of mails that are silently not sent.
+# Rules of which callers learn nothing but a 429: of someone else's tries, and of mails that are silently not sent.
 UNSAID = {
     "login_account",
     "known_source",

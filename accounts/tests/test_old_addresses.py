@@ -28,7 +28,7 @@ def upgrade():
 
 @pytest.fixture
 def registered(make_user):
-    """Somebody who waits for a link, as the version before stored them."""
+    """Someone who waits for a link, as the version before stored them."""
 
     def make(email):
         user = make_user(email, verified=False)

@@ -25,7 +25,7 @@ from accounts.tests.strangers import MailServer, silent_port
 from free_ports import free_port
 
 EMAIL = "ada@example.com"
-BROKER_PATIENCE = 60.0  # seconds for which somebody who talks to a silent broker waits
+BROKER_PATIENCE = 60.0  # seconds for which someone who talks to a silent broker waits
 
 
 deliver = partial(delivery.deliver, resolve=mail_requests.resolve)
@@ -241,7 +241,7 @@ class TestFailing:
         assert sum(tried[:-1]) > 5 * 3600
 
     def test_25_greylisted_people_delay_nobody_else(self, make_user, mail_server_at):
-        """All of them are tried first, as one worker would, and then somebody whose server takes the mail."""
+        """All of them are tried first, as one worker would, and then someone whose server takes the mail."""
         grey = [write(make_user(f"grey{number}@example.com", verified=False)) for number in range(25)]
         other = write(make_user("bob@example.com", verified=False))
         server = MailServer(RCPT={"grey": "450 4.2.0 greylisted, see you later"})

@@ -1,4 +1,4 @@
-"""Require a page for every form that is refused, whatever is wrong with it: whoever sent it looks at a browser."""
+"""Require a page for every form that is refused, whatever is wrong with it: its sender looks at a browser."""
 
 from collections.abc import Callable
 from typing import Any

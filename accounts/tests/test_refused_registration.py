@@ -59,7 +59,7 @@ class TestRefuseRegistration:
         sign_in(EMAIL, PASSWORD)
 
     def test_an_account_in_use_is_closed_with_grace(self, public, register, sign_in):
-        """The mail may be in the hands of somebody else: forwarded, shared, read over a shoulder (B4)."""
+        """The mail may be in the hands of someone else: forwarded, shared, read over a shoulder (B4)."""
         message = register(EMAIL, OTHER_PASSWORD, display_name="Ada")
         post(public, "verify-email", token=link_in(message))
         pair = sign_in(EMAIL, OTHER_PASSWORD)

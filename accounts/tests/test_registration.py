@@ -197,7 +197,7 @@ FIRST_PASSWORDS = {"registered_before": PASSWORD, "registered_alike": OTHER_PASS
 
 @pytest.mark.django_db
 class TestEveryArmOfRegister:
-    """The same for everybody, whoever has the address: answer, statements, hashes and number of mails."""
+    """The same whether or not the address is taken: answer, statements, hashes and number of mails."""
 
     @pytest.fixture
     def seen(self, public, make_user):

@@ -26,7 +26,7 @@ class Server:
             raise ConnectionError
 
     def answers(self) -> None:
-        """Have it answer, or not, whoever asks; then none is left who does."""
+        """Have it answer every caller, or none; then none is left who does."""
         self.may_answer.set()
         for thread in threading.enumerate():
             if thread.name == "rest-is-over":

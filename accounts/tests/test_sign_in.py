@@ -218,7 +218,7 @@ class TestLoginLimits:
         ],
     )
     def test_networks_around_the_address_are_counted_too(self, public, one_more, judged):
-        """Count whoever holds a whole network as one."""
+        """Count the holder of a whole network as one."""
         codes = [
             public.post(
                 "/v1/auth/login",

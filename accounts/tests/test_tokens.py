@@ -388,6 +388,6 @@ class TestVerifiedAddress:
 
 
 def unverified(token: str) -> dict[str, Any]:
-    """Return the claims of a token, whoever signed it."""
+    """Return the claims of a token without checking its signature."""
     claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
     return claims

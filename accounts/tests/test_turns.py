@@ -37,7 +37,7 @@ def make(tmp_path):
 
 @pytest.fixture
 def held(make):
-    """`held("source")`: somebody works until the event that it gives is set."""
+    """`held("source")`: someone works until the event that it gives is set."""
     begun, end = threading.Event(), threading.Event()
 
     def work():

@@ -26,7 +26,7 @@ EMAIL, SUBJECT = "ada@example.com", "700"
 
 
 class Holders:
-    """Ada has a password, Bert an app, Carl a passkey, Dora the admin, and somebody a Google account."""
+    """Ada has a password, Bert an app, Carl a passkey, Dora the admin, and someone a Google account."""
 
     def __init__(self, google: Provider, make_user: Callable[..., User]) -> None:
         self.google, self.public = google, ListenerClient("public")

@@ -18,7 +18,7 @@ from accounts.models import AuditEvent, User
 class Ambiguous(NamedTuple):
     """Hold a verified address that may have been typed otherwise, and what verified it.
 
-    `mail`: whoever reads that mailbox has followed a link, so the stored address is theirs. `google` and `import` said
+    `mail`: the mailbox's owner has followed a link, so the stored address is theirs. `google` and `import` said
     so of the address that was typed, whose spelling is lost.
     """
 

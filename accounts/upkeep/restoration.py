@@ -89,7 +89,7 @@ def _revoke(row: dict[str, Any]) -> bool:
 
 @transaction.atomic
 def _void_password(row: dict[str, Any]) -> bool:
-    """A password that its owner has replaced since, perhaps because somebody knew it, opens nothing again."""
+    """A password that its owner has replaced since, perhaps because someone knew it, opens nothing again."""
     user = User.objects.locked().filter(pk=UUID(row["user"])).first()
     if user is None or user.email is None or _is_known(row, NEW_PASSWORD):
         return False
@@ -131,7 +131,7 @@ def _keep_account(row: dict[str, Any]) -> bool:
 
 @transaction.atomic
 def _demote(row: dict[str, Any]) -> int:
-    """Take away what staff has lost since. Who has become staff since is made staff again."""
+    """Take away the roles that staff have lost since, and give back those that they were given since."""
     kept = {UUID(one["user"]): one for one in row["users"]}
     return sum(_take_away(user, kept.get(user.pk)) for user in User.objects.filter(is_staff=True))
 

@@ -1,4 +1,4 @@
-"""The devices that somebody is signed in on, and proving again who one is."""
+"""The devices that a user is signed in on, and recent sign-in."""
 
 from datetime import datetime
 from typing import Annotated, Any

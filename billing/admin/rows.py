@@ -249,7 +249,7 @@ class PaymentLineAdmin(ReadOnlyAdmin):
 
 @admin.register(StrangerPayment)
 class StrangerPaymentAdmin(OrderPages, ReadOnlyAdmin):
-    """Show what was paid by nobody we know, until somebody says whose it is."""
+    """Show payments by customers we do not know, until staff say whose they are."""
 
     help_texts = field_help.STRANGER_PAYMENT
     list_display = ("id", "customer", "paid", "paid_at", "seen_at", "user", "assigned_at", "assign")

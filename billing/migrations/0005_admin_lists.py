@@ -49,7 +49,7 @@ class Migration(migrations.Migration):
             model_name="payment",
             index=models.Index(fields=["currency", "-created_at", "-id"], name="payment_by_currency"),
         ),
-        # The foreign key's own index, which `payment_by_plan` replaces. Django's AlterField would make the key anew.
+        # The foreign key's own index, which `payment_by_plan` replaces. Django's AlterField would make the key again.
         migrations.SeparateDatabaseAndState(
             database_operations=[
                 migrations.RunSQL(

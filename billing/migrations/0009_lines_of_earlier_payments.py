@@ -40,7 +40,7 @@ WHERE settled_at IS NOT NULL AND granted_by IS NULL AND credits > 0 AND kept > 0
 
 
 def add_lines(apps: Any, schema_editor: Any) -> None:
-    """A batch at a time, each committed, since payments are being settled meanwhile."""
+    """Add them batch by batch, each committed, as payments go on being settled."""
     last = ""
     with schema_editor.connection.cursor() as cursor:
         while True:

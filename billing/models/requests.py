@@ -19,8 +19,8 @@ class Request(models.Model):
     key = models.CharField(max_length=255)
     digest = models.BinaryField()  # keyed, of the operation and the fields sent
     operation = models.CharField(max_length=40)
-    leased_until = models.DateTimeField(null=True)  # somebody is carrying it out
-    # What was offered: of whoever pays for that, an edit of the plan meanwhile changes nothing.
+    leased_until = models.DateTimeField(null=True)  # someone is carrying it out
+    # The plan as it was offered: later edits do not change what the buyer gets.
     plan = models.ForeignKey("billing.Plan", models.SET_NULL, null=True, related_name="+", db_index=False)
     credits = models.BigIntegerField(null=True)  # what versions before `terms` kept of it
     terms = models.JSONField(null=True)  # of the plan (`Plan.TERMS`)

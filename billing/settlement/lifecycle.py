@@ -1,7 +1,7 @@
 """The account's status follows the subscription, as Stripe has it at the moment it is asked: no event decides.
 
-Like a payment (billing/settlement/settle.py): read the version, ask Stripe, lock, start over if somebody was here
-meanwhile. Locks: the account's row, then the balance row.
+Like a payment (billing/settlement/settle.py): read the version, ask Stripe, lock, and start over if the version
+has changed since. Locks: the account's row, then the balance row.
 """
 
 import uuid
@@ -42,7 +42,7 @@ STATUSES = {
 
 
 def follow_customer(customer: str) -> BillingAccount | None:
-    """Bring the status up to date of whoever this customer is. Return None where it is nobody of ours."""
+    """Bring the status of this customer's user up to date. Return None for a customer that is not ours."""
     user_id = customers.user_of(customer)
     return None if user_id is None else follow(user_id)
 
@@ -184,7 +184,7 @@ def _apply(
     *,
     is_paid: bool = False,
 ) -> BillingAccount | None:
-    """Apply what Stripe says. None: somebody else was here since `version` was read."""
+    """Apply what Stripe says. None: someone else was here since `version` was read."""
     BillingAccount.objects.bulk_create([BillingAccount(pk=user_id)], ignore_conflicts=True)
     account = BillingAccount.objects.select_for_update(no_key=True).get(pk=user_id)
     if account.version != version:
@@ -228,5 +228,5 @@ def _announce(account: BillingAccount, before: str) -> None:
         elif before == Status.FROZEN:
             states.unblock(user_id=account.pk, reason=BLOCKED_BY)
     except UserNotFound:
-        return  # erased meanwhile: nobody spends
+        return  # erased since: nobody spends
     events.emit("billing.status_changed", user_id=account.pk, data={"status": account.status})

@@ -98,7 +98,7 @@ def _sold(row: PaymentLine, line: Line, snapshot: Snapshot) -> Plan | None:
 
 
 def _offer(row: PaymentLine, snapshot: Snapshot) -> Plan | None:
-    """Return what was offered to whoever pays: the plan as it was then. A change of plan is known by the invoice that
+    """Return what the buyer was offered: the plan as it was then. A change of plan is known by the invoice that
     it was billed by."""
     offers = Request.objects.filter(plan__isnull=False).select_related("plan")
     if snapshot.is_change:
@@ -113,7 +113,7 @@ def _offer(row: PaymentLine, snapshot: Snapshot) -> Plan | None:
 def _of_trial(row: PaymentLine, plan: Plan, snapshot: Snapshot) -> int:
     """Return the credits of a trial. In Checkout the card is known only now: a second trial with it ends here.
 
-    A free month that staff give somebody who pays is not a trial of theirs: it gives nothing and ends nothing.
+    A free month that staff give someone who pays is not a trial of theirs: it gives nothing and ends nothing.
     """
     payment = row.payment
     if not snapshot.is_first or _trials_before(payment).exists():
@@ -141,7 +141,7 @@ def _trials_before(payment: Payment) -> QuerySet[Payment]:
 
 
 def expiry(row: PaymentLine, snapshot: Snapshot) -> datetime | None:
-    """Return when credits end that are posted now. Whoever pays late has them as long as whoever pays in time."""
+    """Return when credits posted now expire. A late payment's credits last as long as those of one in time."""
     offer, line = _offer(row, snapshot), _line_of(row, snapshot)
     plan = offer if offer is not None and offer == row.plan else row.plan
     if plan is None or row.kind == Kind.TRIAL:

@@ -1,6 +1,6 @@
-"""Tells users by mail, and neighbour services by events, what became of a payment or a subscription.
+"""Tells users by mail, and other services by events, what became of a payment or a subscription.
 
-Each is called in the transaction of its cause, once, by whoever found it out (billing/settlement/settle.py,
+Each is called in the transaction of its cause, once, by the code that found it out (billing/settlement/settle.py,
 billing/settlement/lifecycle.py, billing/stripe_sync/inbox.py). The audit row that it writes is what the mail is
 rendered from, and what the user sees among their activity.
 
@@ -199,7 +199,7 @@ def _is_overdue(account: BillingAccount) -> bool:
 
 
 def _settings(account: BillingAccount) -> tuple[Any, ...]:
-    """Return what somebody has chosen."""
+    """Return what someone has chosen."""
     return (
         account.plan_id,
         account.next_plan_id,

@@ -1,7 +1,7 @@
 """Prove that payments and the journal say the same: kept money has given its credits, no credits were given for money
 that was not kept, and what was told is what was posted.
 
-`verify_ledger` and the nightly check ask here (LEDGER_CHECKS), and once more about whoever has a finding, under the
+`verify_ledger` and the nightly check ask here (LEDGER_CHECKS), and check users with a finding once more, under the
 lock of their balance. Every posting of a payment takes that lock too, so nothing is seen half done then.
 """
 
@@ -102,7 +102,7 @@ def _lines(payment: Payment) -> list[PaymentLine]:
 
 
 def _of_line(row: PaymentLine, posted: int, using: str) -> str:
-    """Return what is wrong with a line, if anything. Whoever is erased is given nothing and loses nothing any more."""
+    """Return what is wrong with a line, if anything. Erased users are given nothing and lose nothing."""
     if row.payment.user.status == User.Status.DELETED:
         return ""
     if row.granted_by is None:
@@ -134,7 +134,7 @@ def _posted(user_ids: Collection[UUID], using: str) -> Counter[Grant]:
 
 @contextmanager
 def _unhurried(using: str) -> Iterator[None]:
-    """Let statements take their time: somebody may have a million rows."""
+    """Let statements take their time: someone may have a million rows."""
     with transaction.atomic(using=using), connections[using].cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")
         yield

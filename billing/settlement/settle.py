@@ -2,7 +2,7 @@
 order and any number of times.
 
 `settle` reads the payment's version, asks Stripe, locks the row, and starts over if the version has moved: then
-somebody who looked later may have been here. Else it raises the version and posts, line by line, the difference between
+someone who looked later may have been here. Else it raises the version and posts, line by line, the difference between
 what the payment is worth now and what its journal rows come to. No call to Stripe is made under a lock.
 
 Locks: the payment's row, then the account's (billing/settlement/lifecycle.py), then the balance row.
@@ -78,7 +78,7 @@ def version_of(payment_id: str) -> int:
 
 @transaction.atomic
 def apply(payment_id: str, user_id: uuid.UUID, version: int, snapshot: Snapshot) -> Payment | None:
-    """Take in a snapshot. None: somebody else was here since `version` was read."""
+    """Take in a snapshot. None: someone else was here since `version` was read."""
     Payment.objects.bulk_create([Payment(pk=payment_id, user_id=user_id)], ignore_conflicts=True)
     payment = Payment.objects.select_for_update(no_key=True).get(pk=payment_id)
     if payment.version != version:

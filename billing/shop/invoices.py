@@ -1,4 +1,4 @@
-"""Invoices that are open: named with what they are over, and paid when somebody asks for it."""
+"""Invoices that are open: named with what they are for, and paid on request."""
 
 import uuid
 from typing import Any

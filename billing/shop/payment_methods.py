@@ -30,7 +30,7 @@ def begin_setup(instruction: Instruction) -> Outcome:
 def own(*, user_id: uuid.UUID, payment_method: str) -> Object:
     """Return one of the user's. The mirror answers if it can; what it does not know yet, Stripe does.
 
-    Raises BillingObjectNotFound: also for what belongs to somebody else, or to nobody any more.
+    Raises BillingObjectNotFound: also for what belongs to someone else, or to nobody any more.
     """
     customer = customers.customer_of(user_id)
     if customer is None:
@@ -78,7 +78,7 @@ def _live(customer: str) -> list[Object]:
 def make_default(*, user_id: uuid.UUID, payment_method: str, pay_open: bool = False) -> dict[str, Any]:
     """Have invoices paid with it from now on, those of subscriptions too, and return it with what is open.
 
-    Open invoices are tried with it only if that is asked for: whoever asks has seen the amounts before. Raises
+    Open invoices are tried with it only if the caller, who has seen the amounts, asks for it. Raises
     PaymentFailed, and then the card is the default all the same.
     """
     found = own(user_id=user_id, payment_method=payment_method)

@@ -239,7 +239,7 @@ def _with_period(attempt: Attempt, found: Object, plan: Plan) -> Object:
         ending.release(fresh)
         raise CancellationPending  # since this began
     if shapes.next_price(fresh) != plan.stripe_price:
-        raise BillingUnavailable  # somebody has released it since
+        raise BillingUnavailable  # someone has released it since
     return fresh
 
 

@@ -5,7 +5,7 @@ in the metadata of what is made. So a try whose answer was lost is repeated unde
 is closed, and the next has another; and after a try of which nobody can tell, what has our id in its metadata is looked
 for first (Stripe may have failed after it made it, and keeps its keys for a day only).
 
-No lock is held while Stripe is asked, but a lease: twins wait for its holder, and whoever dies loses it soon.
+No lock is held while Stripe is asked, but a lease: twins wait for its holder, and a holder that dies soon loses it.
 """
 
 import time

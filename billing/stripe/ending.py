@@ -35,7 +35,7 @@ def with_period(subscription: str) -> Object:
     try:
         return gateway.end_with_period(subscription=subscription)
     except BillingRejected:
-        free(gateway.retrieve_subscription(subscription))  # planned again meanwhile
+        free(gateway.retrieve_subscription(subscription))  # scheduled again since
         return gateway.end_with_period(subscription=subscription)
 
 
@@ -63,7 +63,7 @@ def free(found: Object) -> None:
 
 
 def release(found: Object) -> None:
-    """Let it go on without a schedule, whoever has made that. One that was released before stays so."""
+    """Let it continue without its schedule, ours or not. Releasing twice is harmless."""
     if schedule := shapes.id_of(found.get("schedule")):
         with suppress(BillingRejected):
             gateway.release_schedule(schedule)
@@ -76,7 +76,7 @@ def drop_pending(found: Object) -> None:
             gateway.void_invoice(invoice)
 
 
-PAUSED = "paused_by"  # in a subscription's metadata: who has paused it, where that was us
+PAUSED = "paused_by"  # in a subscription's metadata, where it was us who paused it
 US = "account"
 
 

@@ -49,7 +49,7 @@ def keep_the_key_out_of_the_database() -> None:
 
 
 def keep_client_secrets_out_of_the_database() -> None:
-    """dj-stripe keeps each object as Stripe sent it; with its client secret anyone confirms somebody's payment."""
+    """dj-stripe keeps each object as Stripe sent it; with its client secret anyone confirms someone's payment."""
     record = StripeModel._stripe_object_to_record.__func__  # noqa: SLF001
 
     def without_secrets(cls: type[StripeModel], data: Any, *arguments: Any, **options: Any) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def _seconds_left() -> float:
 class BoundedClient(stripe.RequestsClient):
     """Stripe's HTTP client with an end: the time-out of a socket starts again with each byte, the deadline does not.
 
-    And with places: while Stripe is silent each call holds a thread, and whoever finds no place is refused at once. The
+    And with places: while Stripe is silent each call holds a thread, and one without a place is refused at once. The
     threads that are left serve those who need no Stripe.
     """
 

@@ -37,7 +37,7 @@ def subscription_items(subscription: Object) -> list[Object]:
 
 
 def current_period_end(subscription: Object) -> datetime | None:
-    """The items have it since 2025-03-31; they share one period unless somebody mixed intervals."""
+    """The items have it since 2025-03-31; they share one period unless someone mixed intervals."""
     ends = [item.get("current_period_end") for item in subscription_items(subscription)]
     ends.append(subscription.get("current_period_end"))
     return moment(max((end for end in ends if end), default=None))
@@ -255,7 +255,7 @@ def is_delayed(charge: Object) -> bool:
 
 
 def fingerprint(payment_method: Any) -> str:
-    """Return the same text for the same card or bank account number, whoever enters it."""
+    """Return the same text for the same card or bank account number, for every customer."""
     method = payment_method if isinstance(payment_method, dict) else {}
     return str((method.get(method.get("type") or "card") or {}).get("fingerprint") or "")
 

@@ -86,7 +86,7 @@ def _stop_buying(change: CustomerChange, customer: str) -> None:
 def _renew_or_not(user_id: uuid.UUID) -> None:
     """Let nothing renew while the user is shut out: nobody is charged for credits that we do not let them spend.
 
-    Whether they are is looked at again afterwards: another worker may have taken the opposite for right meanwhile.
+    Whether they are is looked at again afterwards: another worker may have decided the opposite in between.
     """
     is_shut_out = customers.is_shut_out(user_id)
     for found in filter(lifecycle.is_alive, _subscriptions(user_id)):
@@ -96,7 +96,7 @@ def _renew_or_not(user_id: uuid.UUID) -> None:
 
 
 def _end_at_period(change: CustomerChange, customer: str) -> None:
-    """Unless the user has come back meanwhile."""
+    """End it with its period, unless the user has come back since."""
     if not User.objects.filter(pk=change.user_id, status=User.Status.PENDING_DELETION).exists():
         return
     for found in _without_what_was_begun(change.user_id):

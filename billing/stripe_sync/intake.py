@@ -49,7 +49,7 @@ class Envelope(msgspec.Struct, tag_field="object", tag="event"):
     data: Data
 
 
-# With it somebody's payment is confirmed; what is done about an event never needs it, and a dump must not have it.
+# With it someone's payment is confirmed; what is done about an event never needs it, and a dump must not have it.
 _CLIENT_SECRET = re.compile(rb'("client_secret"[ \t\r\n]*:[ \t\r\n]*)"[^"\\]*"')
 _decoder = msgspec.json.Decoder(Envelope)
 
@@ -106,7 +106,7 @@ def _is_storable(envelope: Envelope) -> bool:
 
 
 def store(envelope: Envelope, body: bytes) -> bool:
-    """One row per event, whoever delivers it and how often. Whether this was the first time."""
+    """Store one row per event, however often it is delivered. Return whether this is its first delivery."""
     row = (
         envelope.id,
         envelope.type,

@@ -1,7 +1,7 @@
 """The nightly round: all that money did in the last days, an hour at a time, then each day's sum beside Stripe's.
 
-An hour is a row (`Progress`) until it is through, with the last payment that was looked at: whoever runs out of time,
-or dies, is followed by a run that goes on there. So the night with most payments is looked at to its end too.
+An hour is a row (`Progress`) until it is through, with the last payment that was looked at: after a run that runs out
+of time or dies, the next one continues there. So the night with most payments is looked at to its end too.
 """
 
 import time
@@ -124,7 +124,7 @@ def sums_of(day: date) -> Iterator[PaymentDay]:
     """Yield for each currency what was charged on a day in UTC, and what the payments here say that it paid.
 
     Payments that nobody's customer made count as known. What a payment outside Stripe brought is not compared: only
-    whoever took it knows.
+    its receiver knows.
     """
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     rows = gateway.each_balance_transaction(created=reconcile.range_of(start, start + timedelta(days=1)))

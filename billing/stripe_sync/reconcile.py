@@ -298,8 +298,8 @@ def _settle(payment_id: str) -> Found | None:
 
 
 def _result(payment: Payment, *, lost_link: str = "") -> Found:
-    """Return what is posted for a payment, and why that is less than what is kept for it, if it is. Whoever is erased
-    gets nothing more."""
+    """Return what is posted for a payment, and why that is less than what is kept for it, if it is. Erased users
+    get nothing more."""
     posted = posting.posted(payment)
     due = sum(row.worth for row in payment.lines.all())
     is_erased = User.objects.filter(pk=payment.user_id, status=User.Status.DELETED).exists()

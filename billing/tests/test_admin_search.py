@@ -30,7 +30,7 @@ def site() -> Any:
 
 @pytest.fixture
 def sold(make_user: Callable[..., User]) -> User:
-    """Somebody's rows, and others whose ids begin almost so."""
+    """Someone's rows, and others whose ids begin almost so."""
     plan = Plan.objects.create(code="basic", name="Basic", kind="pack", credits=1, amount=1, currency="eur")
     for name in ("Ada", "Bob"):
         user = make_user(f"{name.lower()}@example.test")

@@ -215,7 +215,7 @@ class TestCallsUnderWay:
 
 
 class TestWhatIsPaidAllTheSame:
-    """Kept money always gives credits, whoever the user is by then."""
+    """Kept money always gives credits, whatever has become of the user."""
 
     @pytest.mark.parametrize("bar", BARS)
     @pytest.mark.parametrize("plan", ["small", "basic"])

@@ -1,4 +1,4 @@
-"""Ways to have credits twice, for nothing, or not at all, that somebody with patience finds."""
+"""Ways to have credits twice, for nothing, or not at all, that someone with patience finds."""
 
 from dataclasses import replace
 from datetime import timedelta

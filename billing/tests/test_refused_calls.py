@@ -17,7 +17,7 @@ READS = ("payment-methods", "status", "subscriptions", "trial-eligibility")
 
 
 class Buyer:
-    """Somebody with a card and a subscription, and each call that a service makes for them."""
+    """Someone with a card and a subscription, and each call that a service makes for them."""
 
     def __init__(self, shop: Shop, stripe: Any, user: User) -> None:
         self.shop, self.pk = shop, user.pk

@@ -320,7 +320,7 @@ class Business(RuleBasedStateMachine):
         assert erasure.erase(self.buyer.id)
         changes.carry_out()
         erased = self.buyer
-        self.welcome()  # before anything is found wrong, so that the end has somebody to come to rest with
+        self.welcome()  # before anything is found wrong, so that the end has someone to come to rest with
         assert erased.balance <= 0
 
     @rule(code=st.sampled_from(["small", "large", "basic", "pro"]), credits=st.integers(1, 2000))
@@ -337,7 +337,7 @@ class Business(RuleBasedStateMachine):
 
     @rule(is_asked=st.booleans(), is_reconciled=st.booleans())
     def restore(self, is_asked, is_reconciled):
-        """Lose what came since the backup, also that somebody is a customer."""
+        """Lose what came since the backup, also that someone is a customer."""
         transaction.savepoint_rollback(self.backup)
         self.frozen = {}
         if is_asked:
@@ -364,7 +364,7 @@ class Business(RuleBasedStateMachine):
 
     @rule(chance=CHANCE)
     def look_twice(self, chance):
-        """Two at once: whoever has looked at Stripe earlier, and comes later, changes nothing."""
+        """Two at once: the one that looked at Stripe earlier, and comes later, changes nothing."""
         if payments := list(Payment.objects.order_by("pk")):
             payment = chance.choice(payments)
             early = snapshots.take(payment.pk)

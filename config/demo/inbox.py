@@ -20,7 +20,7 @@ MOST_SHOWN = 10
 
 @require_safe
 def read(request: HttpRequest) -> HttpResponse:
-    """`?to=` an address: its newest mails. Whoever reads them can sign in as anybody, so: this machine only."""
+    """List the newest mails to `?to=`. They let their reader sign in as anyone, so this machine only."""
     if not ip_address(request.META["REMOTE_ADDR"]).is_loopback:
         return HttpResponseNotFound()
     found = mails_to(request.GET.get("to", "").strip().casefold(), Path(settings.EMAIL_FILE_PATH))  # type: ignore[misc]

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 from requests import RequestException
 
-from config.demo.neighbour import ask, for_user, pass_on, problem, telling
+from config.demo.back_end import ask, for_user, pass_on, problem, telling
 
 CREDITS_OF_A_PICTURE = 30
 
@@ -52,7 +52,7 @@ def begin_checkout(request: HttpRequest, *, user_id: str) -> HttpResponse:
 
 @for_user("GET")
 def look_up_checkout(request: HttpRequest, *, user_id: str, session_id: str) -> HttpResponse:
-    """For who has just paid and waits: this settles it on the spot, whether or not Stripe's event has come."""
+    """Settle a payment on the spot for the user who waits for it, whether or not Stripe's event has come."""
     return pass_on(ask("GET", f"/v1/billing/checkout-sessions/{session_id}", params={"user_id": user_id}))
 
 

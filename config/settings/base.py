@@ -123,7 +123,9 @@ REDIS_URL = redis_url("REDIS_URL", REDIS_URL)
 for _variable in ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"):
     if env.str(_variable, default=""):
         raise refuse(_variable, "is not supported: the queue is a Redis or Valkey, where REDIS_URL says.")
-TASK_APPLICATION = "config.celery.app"  # loaded by who has tasks or a word for them (accounts/kit/nudge.py)
+TASK_APPLICATION = (
+    "config.celery.app"  # loaded by modules with tasks or a nudge for them (accounts/kit/nudge.py)
+)
 CELERY_BROKER_URL = celery_broker(REDIS_URL)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True

@@ -35,7 +35,7 @@ SESSION_SETTINGS = {
     **_LOST_CLIENT,
 }
 # No cursors on the server: behind a pooler that lends a connection for a transaction, the next statement would not find
-# them. Whoever walks over many rows does it page by page.
+# them. Long walks over rows go page by page.
 _CONNECTION = {"CONN_MAX_AGE": None, "DISABLE_SERVER_SIDE_CURSORS": True}
 
 

@@ -22,7 +22,7 @@ PASSWORD_HASHING_CONCURRENCY = integer(
 )
 PASSWORD_HASHING_QUEUE = integer("PASSWORD_HASHING_QUEUE")
 PASSWORD_HASHING_PATIENCE = decimal("PASSWORD_HASHING_PATIENCE")
-PASSWORD_HASHING_NICE = 3  # half the processor time of whoever competes for it
+PASSWORD_HASHING_NICE = 3  # half the processor time of a competing process
 # Containers of one machine that hash share this file.
 PASSWORD_HASHING_TURNS = Path(
     env.str("PASSWORD_HASHING_TURNS", default=str(service.VAR_DIR / "password-hashing.json"))

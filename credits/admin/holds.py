@@ -17,7 +17,7 @@ OF_ONES_OWN = "You cannot release your own hold."
 
 
 class LedgerForm(OrderForm):
-    """`request_id` goes on to the ledger, which does the same request once, whoever sends it again."""
+    """`request_id` goes on to the ledger, which carries out the same request once, however often it is sent."""
 
     id_name = "request_id"
     order_id = None  # type: ignore[assignment]  # Django: leaves the field out

@@ -1,6 +1,6 @@
 """Anchors: where every user's chain stood at one time, signed, to be kept where the database's masters cannot reach.
 
-Whoever may do anything in the database can rewrite a chain so that it verifies, or drop a user with all rows. Against
+Someone with full access to the database can rewrite a chain so that it verifies, or drop a user with all rows. Against
 an anchor from before, both show: the rows it names must still be there, with the hashes they had.
 
 An anchor is text, one JSON object a line: a heading, a line for each user, and totals with the signature of all of it.

@@ -1,6 +1,6 @@
-"""Budgets: how many credits somebody may give in a day (UTC), counted in the transaction that gives them.
+"""Budgets: how many credits a service or member of staff may give a day (UTC), counted in the same transaction.
 
-Whoever has one waits for others who give of it at the same moment, so the count is exact; nobody else pays for it. Its
+A giver with a budget waits for others that use it at the same moment, so the count is exact; others never wait. Its
 row is locked after the balances and until the commit. A transaction that fails or repeats has counted nothing.
 """
 

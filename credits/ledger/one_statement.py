@@ -118,7 +118,7 @@ def _bigint(number: int | None) -> Int8 | None:
 
 def _stored(**columns: Any) -> CreditTransaction:
     """Return the row as Django reads one, which takes half the time of making one by keyword. The columns that are not
-    given are read when somebody asks for them.
+    given are read on demand.
     """
     values = [columns[name] for name in _COLUMNS if name in columns]
     return CreditTransaction.from_db(DEFAULT_DB_ALIAS, columns, values)

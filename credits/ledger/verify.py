@@ -2,7 +2,7 @@
 
 All checks of a chunk, or of one user where the ledger is distributed, are one statement, on one server hence one
 snapshot: it can run beside any load, and on a standby (accounts/kit/replica.py). Where it is not one, half of a commit
-can be seen; so whoever has a finding is checked again in the primary, under the lock of their balance, and only what is
+can be seen; so a user with a finding is checked again in the primary, under the lock of their balance, and only what is
 found then is reported. The chain shows any change but that of someone who can rewrite all of it; only an anchor kept
 elsewhere shows that. Other apps say what else must add up (settings.LEDGER_CHECKS): billing, that payments and journal
 say the same.

@@ -1,4 +1,4 @@
-"""Read arguments of the commands of credits: the user somebody named, moments and numbers as people write them."""
+"""Read arguments of the commands of credits: the user someone named, moments and numbers as people write them."""
 
 from argparse import ArgumentTypeError
 from datetime import UTC, datetime

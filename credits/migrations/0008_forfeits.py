@@ -16,7 +16,7 @@ TYPES = [
     ("release", "Release"),
     ("forfeit", "Forfeit"),
 ]
-# A sweep takes up whoever has something due. Nobody else touches the rows of the erased.
+# A sweep takes up users with something due. Nothing else touches the rows of erased ones.
 LEFT_FOR_THE_SWEEP = """
 UPDATE credits_usercredit AS row SET due_at = least(row.due_at, credits_now())
 FROM accounts_user AS owner

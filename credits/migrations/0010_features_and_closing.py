@@ -2,7 +2,7 @@
 themselves whom they serve.
 
 Rows that are there keep their hashes: without a version they are proved as they were written. Every user gets a balance
-row, and those of the erased are closed. The version before goes on serving meanwhile, and writes rows of its own kind.
+row, and those of the erased are closed. The version before goes on serving, and writes rows of its own kind.
 """
 
 from typing import Any

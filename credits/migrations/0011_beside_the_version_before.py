@@ -73,7 +73,7 @@ class Tables:
         return [value for (value,) in self.cursor.execute(query, values).fetchall()]
 
     def patiently(self, statement: str) -> None:
-        """Run what stops everybody else for a moment. Whoever is in its way is not made to wait for long."""
+        """Run a statement that blocks all others for a moment, without making those in its way wait long."""
         if self.connection.in_atomic_block:
             self.run(statement)
             return

@@ -1,7 +1,7 @@
 """The ledger belongs to holders: `user_id` is `holder_id`, in a moment, and the version before cannot serve any more.
 
-Stop it before this migration, and start the new one after it (docs/operations/deploy.md). Whoever registered or was
-erased since migration 0010 is looked after once more.
+Stop it before this migration, and start the new one after it (docs/operations/deploy.md). Users who registered or
+were erased since migration 0010 are looked after once more.
 """
 
 from functools import partial
@@ -166,7 +166,7 @@ class Migration(migrations.Migration):
     operations = [
         migrations.SeparateDatabaseAndState([migrations.RunPython(rename, rename_back)], [AtOnce(STATE)]),
         migrations.RunPython(
-            partial(settle_accounts, holder="holder_id", at_a_time=10**6),  # nobody is served meanwhile
+            partial(settle_accounts, holder="holder_id", at_a_time=10**6),  # nobody is served while it runs
             migrations.RunPython.noop,
         ),
     ]

@@ -1,7 +1,7 @@
 """A service that books purchases needs a scope for it, and a request that nobody decides expires.
 
 Keys of services that have booked purchases get the scope, and are named in the log; `manage.py settlement_report` names
-the services before. Keys of INTERNAL_API_KEYS get it from whoever writes that.
+the services before. Operators give it to keys of INTERNAL_API_KEYS themselves.
 """
 
 from typing import Any

@@ -172,7 +172,7 @@ def keep_plans() -> None:
 
 
 def _granting(like: str, to: str, *, kind: str = "") -> Iterator[str]:
-    """Yield what gives those privileges and no others, whatever `migrate` gave meanwhile."""
+    """Yield what gives those privileges and no others, whatever `migrate` has given since."""
     for role in {role for _, role in rows(PRIVILEGES, [to])}:
         yield f"REVOKE ALL ON {kind}{to} FROM {role}"
     for privilege, role in rows(PRIVILEGES, [like]):

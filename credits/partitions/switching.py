@@ -1,7 +1,7 @@
 """Put the partitions in the place of the table: in one short transaction, that nobody's writes are lost in.
 
-A session that wants the table meanwhile waits for the lock, and then finds the new one by the same name; statements
-that were prepared are planned again. Where the lock is not free soon, everybody goes on first, and it is tried again.
+A session that wants the table during the switch waits for the lock, and then finds the new one by the same name;
+prepared statements are planned again. Where the lock is not free soon, everybody goes on first, and it is tried again.
 """
 
 import time

@@ -72,7 +72,7 @@ def each_shape(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def person(db: None, request: pytest.FixtureRequest) -> Iterator[User]:
-    """Somebody with credits. Whatever the test did, at its end their ledger must add up."""
+    """Someone with credits. Whatever the test did, at its end their ledger must add up."""
     user = User.objects.create_user("person@example.test")
     yield user
     if "broken_on_purpose" not in request.keywords:

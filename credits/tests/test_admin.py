@@ -38,7 +38,7 @@ def site(boss):
 
 @pytest.fixture
 def rich(person, call):
-    """Somebody with two grants, a use and an open hold of `shop`."""
+    """Someone with two grants, a use and an open hold of `shop`."""
     ledger.add(user_id=person.pk, amount=100, call=call(), expires_at=timezone.now() + timedelta(days=3))
     ledger.add(user_id=person.pk, amount=500, call=call(), type="purchase")
     ledger.use(user_id=person.pk, amount=30, call=call(description=SCRIPT, reference="order-7"))

@@ -48,7 +48,7 @@ RUNS = int(os.environ.get("LEDGER_RUNS", "25"))
 
 @dataclass(frozen=True)
 class Person:
-    """Say what somebody has before the first batch: grants (credits, seconds to live), debt, what stops them."""
+    """Say what someone has before the first batch: grants (credits, seconds to live), debt, what stops them."""
 
     grants: list[tuple[int, int | None]]
     debt: bool

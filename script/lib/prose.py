@@ -34,12 +34,16 @@ EVERYWHERE = {
     'write "again"': re.compile(r"\banew\b", re.IGNORECASE),
     'write "is not a"': re.compile(r"(?<!\bthere )\bis\s+no\s+(?!\s|longer\b|more\b)", re.IGNORECASE),
 }
+# Of docstrings too.
+WORDS = {
+    'write "someone"': re.compile(r"(?<!id=\")\b(somebody|whoever)\b", re.IGNORECASE),
+    'write "since then"': re.compile(r"\bmeanwhile\b", re.IGNORECASE),
+    'write "other services"': re.compile(r"\bneighbours?\b", re.IGNORECASE),
+}
 # Of texts that people read: templates, strings of the product, and docstrings that the OpenAPI documents show.
 PEOPLE = {
+    **WORDS,
     'people: write "not found"': re.compile(r"\bno such\b", re.IGNORECASE),
-    'people: write "someone"': re.compile(r"(?<!id=\")\b(somebody|whoever)\b", re.IGNORECASE),
-    'people: write "since then"': re.compile(r"\bmeanwhile\b", re.IGNORECASE),
-    'people: write "other services"': re.compile(r"\bneighbours?\b", re.IGNORECASE),
     'people: write "email"': re.compile(r"\be-mails?\b", re.IGNORECASE),
     'people: write "no longer"': re.compile(r"\b(not|no|none|nothing)( \w+)? any ?more\b", re.IGNORECASE),
     'people: write "already"': re.compile(r"\b(is|was|has|are|were) (\w+ )?already\.", re.IGNORECASE),
@@ -48,6 +52,7 @@ PEOPLE = {
 }
 METHODS = frozenset({"get", "post", "put", "patch", "delete"})
 DOCSTRINGS = {
+    **WORDS,
     "name the subject": re.compile(r"\A\s*Of\b"),
     "start with a verb": re.compile(r"\A\s*(What|Who|Whoever|Whether|Those)\b"),
 }

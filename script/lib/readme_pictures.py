@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def take_demo(story: Story) -> None:
-    """The shop and the account of somebody who has bought, with the requests behind the last click."""
+    """The shop and the account of someone who has bought, with the requests behind the last click."""
     for chapter in (story.register, story.sign_in, story.buy):
         chapter()
     story.browser.click("Requests")

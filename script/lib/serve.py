@@ -50,7 +50,7 @@ class Instance:
 
     @classmethod
     def inside(cls, directory: Path, *, with_stripe: bool = False, with_google: bool = False) -> "Instance":
-        """Write the files of the instance. Whoever calls has the directory's lock: another may be running in it."""
+        """Write the files of the instance. The caller holds the directory's lock: another may be running in it."""
         kept = dev_env.load(directory / "dev.env")
         environment = {**DEFAULT_PORTS, **kept, **os.environ, "VAR_DIR": str(directory)}
         stripe = fake_stripe_child.settings(environment) if with_stripe else {}

@@ -23,7 +23,7 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 
 
 class Stopped(Exception):
-    """Somebody asked for the end, or a start failed: leave, and shut down."""
+    """Someone asked for the end, or a start failed: leave, and shut down."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class Supervisor:
     # Watching
 
     def watch(self) -> None:
-        """Keep the children running until somebody asks for the end, and raise Stopped then."""
+        """Keep the children running until someone asks for the end, and raise Stopped then."""
         while True:
             self._heed_stop_request()
             self._pump(self._seconds_to_next_restart())

@@ -97,7 +97,7 @@ def client(url: str) -> Iterator[Client]:
 
 @pytest.fixture
 def buyer(client: Client, proxy: LossyProxy, make_user: Callable[..., User]) -> str:
-    """The id of somebody who has 100 credits; the proxy has seen nothing yet."""
+    """The id of someone who has 100 credits; the proxy has seen nothing yet."""
     user_id = str(make_user().pk)
     client.credits.add(user_id=user_id, amount=100)
     proxy.seen.clear()

@@ -27,16 +27,16 @@ class Later:
 
 
 BAD_CLAIMS: dict[str, tuple[dict[str, Any], Refusal]] = {
-    "issuer of somebody else": ({"iss": "https://evil.test"}, INVALID),
+    "issuer of someone else": ({"iss": "https://evil.test"}, INVALID),
     "issuer missing": ({"iss": None}, INVALID),
     "issuer a list": ({"iss": ["https://evil.test"]}, INVALID),
     "issuer with a slash more": ({"iss": "{url}/"}, INVALID),
-    "audience of somebody else": ({"aud": "evil.apps.test"}, INVALID),
+    "audience of someone else": ({"aud": "evil.apps.test"}, INVALID),
     "audience missing": ({"aud": None}, INVALID),
     "audience empty": ({"aud": []}, INVALID),
-    "audience also somebody else": ({"aud": ["{web}", "evil.apps.test"]}, INVALID),
+    "audience also someone else": ({"aud": ["{web}", "evil.apps.test"]}, INVALID),
     "audience a number": ({"aud": 5}, INVALID),
-    "asked for by somebody else": ({"azp": "evil.apps.test"}, INVALID),
+    "asked for by someone else": ({"azp": "evil.apps.test"}, INVALID),
     "asked for by a list": ({"azp": ["{web}"]}, INVALID),
     "several audiences, asked for by nobody": (
         {"aud": ["{web}", "{native}"], "azp": None},

@@ -34,7 +34,7 @@ class Card:
 
     @property
     def fingerprint(self) -> str:
-        """The same number has the same one, whoever uses it."""
+        """The same number has the same one, for every customer."""
         return hashlib.sha256(self.number.encode()).hexdigest()[:16]
 
 

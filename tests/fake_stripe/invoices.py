@@ -220,7 +220,7 @@ payments.AFTERWARDS.append(after_payment)
 
 
 def pay_outside(store: Store, invoice: Json) -> None:
-    """Somebody says that it was paid in another way: its intent is given up."""
+    """Someone says that it was paid in another way: its intent is given up."""
     intent = intent_of(store, invoice)
     if intent and intent["status"] in payments.OPEN:
         payments.end(store, intent, "automatic")

@@ -162,7 +162,7 @@ def put_items(store: Store, subscription: Json, new: list[Json], plain: Json) ->
 def wait_for_payment(
     store: Store, subscription: Json, new: list[Json], lines: list[Json], anchor: int | None
 ) -> None:
-    """`pending_if_incomplete`: the new items come with the payment, or not at all. Meanwhile nothing else changes.
+    """`pending_if_incomplete`: the new items come with the payment, or not at all. Until then nothing else changes.
 
     It expires with the period or the trial, after 23 hours at most
     (https://docs.stripe.com/billing/subscriptions/pending-updates-reference).

@@ -96,7 +96,7 @@ def boss() -> User:
 
 @pytest.fixture
 def ada(boss: User) -> User:
-    """Somebody with something of everything."""
+    """Someone with something of everything."""
     user: User = User.objects.create_user(
         "ada.lovelace.with.a.rather.long.address@analytical-engines.example",
         display_name=f"Ada {SCRIPT}",
@@ -177,7 +177,7 @@ def sell(user: User) -> None:
 
 @pytest.fixture
 def everything(ada: User) -> User:
-    """Somebody with a row of every model that the admin shows."""
+    """Someone with a row of every model that the admin shows."""
     now = timezone.now()
     later = now + timedelta(days=1)
     PendingRegistration.objects.create(user=ada, founding=True, display_name=f"Ada {SCRIPT}")

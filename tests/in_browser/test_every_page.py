@@ -142,7 +142,7 @@ def test_every_mail_and_page_for_people(browser, kind, least) -> None:
 
 
 def test_the_demo_and_the_list_of_problems(browser, public_server) -> None:
-    """/demo for somebody who is not signed in, then with all that it hides until then."""
+    """/demo for someone who is not signed in, then with all that it hides until then."""
     page = opened_page(browser, [], [])
     found = Findings()
     page.goto(f"{public_server}/docs/problems")

@@ -1,4 +1,4 @@
-"""Lists addresses that an older version may have folded into somebody else's. It reads only."""
+"""Lists addresses that an older version may have folded into someone else's. It reads only."""
 
 from typing import Any
 

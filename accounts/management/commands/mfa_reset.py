@@ -1,4 +1,4 @@
-"""Helps somebody who has lost every second factor: a delay (FACTOR_RESET_DELAY), mails, a link that cancels it."""
+"""Helps someone who has lost every second factor: a delay (FACTOR_RESET_DELAY), mails, a link that cancels it."""
 
 import getpass
 from typing import Any

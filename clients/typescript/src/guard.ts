@@ -7,7 +7,7 @@ export interface GuardSettings {
   verified?: boolean;
 }
 
-/** Why somebody is not let in. */
+/** Why someone is not let in. */
 export interface Turned {
   status: 401 | 403 | 503;
   detail: string;

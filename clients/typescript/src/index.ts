@@ -45,7 +45,7 @@ export class AuthClient {
     this.session.onChange(() => (this.#proof = null));
   }
 
-  /** The address gets a mail with a link and a code. The answer is the same whoever has the address. */
+  /** The address gets a mail with a link and a code. The answer is the same whether or not the address is taken. */
   signUp(body: types.RegisterBody): Promise<types.Detail> {
     return this.open("register", body);
   }
@@ -240,7 +240,7 @@ class Account {
     return this.client.call("GET", "me/export");
   }
 
-  /** Signs out everywhere; the account is erased after 14 days, unless somebody signs in with `cancel_deletion`. */
+  /** Signs out everywhere; the account is erased after 14 days, unless someone signs in with `cancel_deletion`. */
   async delete(): Promise<types.Deletion> {
     const answer = await this.client.call<types.Deletion>("DELETE", "me");
     await this.client.session.close();

@@ -5,7 +5,7 @@ import { newKey } from "./http.js";
 import type { Identity, Verifier } from "./tokens.js";
 import { joined, keyOf } from "./webhooks.js";
 
-/** Somebody who is signed in, with a verified address, changed as the argument says. */
+/** Someone who is signed in, with a verified address, changed as the argument says. */
 export function identity(changes: Partial<Identity> = {}): Identity {
   const expiresAt = Math.floor(Date.now() / 1000) + 3600;
   const said = { emailVerified: true, status: "active", methods: ["pwd"], expiresAt };

@@ -175,7 +175,7 @@ def _opened(path: Path | None, stdout: Any) -> Iterator[TextIO]:
         try:
             yield stdout._out if hasattr(stdout, "_out") else stdout  # noqa: SLF001 -- OutputWrapper adds line ends
         except BrokenPipeError:
-            sys.stderr.close()  # whoever reads has gone: not an error, and nothing to say
+            sys.stderr.close()  # the reader has gone (`| head`): not an error
         return
     try:
         file = path.open("x", newline="", encoding="utf-8")

@@ -114,7 +114,7 @@ class Command(OurCommand):
 
 
 def _to_mend() -> list[verify.Finding]:
-    """Return who has an overfull grant, in tables as the version before has them."""
+    """Return the users with an overfull grant, in the tables of the version before."""
     query = import_module("credits.migrations.0007_no_grant_is_overfull").OVERFULL
     with connection.cursor() as cursor:
         try:

@@ -202,7 +202,7 @@ def bearer(tokens: dict[str, str]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def commands_of(instance: Instance) -> Iterator[list[str]]:
-    """Every command that Redis is sent meanwhile."""
+    """Every command that Redis is sent in the meantime."""
     client: Any = redis.Redis.from_url(Valkey(instance.directory).url)
     seen: list[str] = []
     with client.monitor() as monitor:

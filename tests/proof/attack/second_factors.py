@@ -1,4 +1,4 @@
-"""Guesses at a second factor by somebody who has the password: over 40 sign-ins, from 20 addresses, all at once."""
+"""Guesses at a second factor by someone who has the password: over 40 sign-ins, from 20 addresses, all at once."""
 
 import random
 from collections import Counter

@@ -58,7 +58,7 @@ def staff_shut_out(instance: Instance, _sink: MailSink, report: Report) -> None:
 
 
 def a_flood_of_mails(instance: Instance, sink: MailSink, report: Report) -> None:
-    """Ask for resets and confirmations of hundreds of mailboxes from one address; somebody else's notice must come."""
+    """Ask for resets and confirmations of hundreds of mailboxes from one address; someone else's notice must come."""
     victims, (other,) = [person.email for person in instance.people(MAILS // 2)], instance.people(1)
     signed_in(instance, other, "198.51.100.7")
     nobody = [f"nobody-{secrets.token_hex(8)}@attack.example" for _ in range(MAILS // 2)]
@@ -82,7 +82,7 @@ def a_flood_of_mails(instance: Instance, sink: MailSink, report: Report) -> None
 
 
 def a_whole_network(instance: Instance, _sink: MailSink, report: Report) -> None:
-    """Ask for mails from 120 /64s of one /48, by a rule of an hour; then somebody in another one tries."""
+    """Ask for mails from 120 /64s of one /48, by a rule of an hour; then someone in another one tries."""
     customer = f"2001:db8:{random.randrange(1, 0xFFFF):x}"
     answers = [
         ask_for_mail(

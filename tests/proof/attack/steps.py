@@ -1,4 +1,4 @@
-"""Steps that belong to who took them: each is tried by somebody who has only a copy of what the owner had.
+"""Steps that belong to who took them: each is tried by someone who has only a copy of what the owner had.
 
 Beside each attack stands the owner's own step, which must work: a service that refuses everything is not safe.
 """

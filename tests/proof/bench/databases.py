@@ -2,7 +2,7 @@
 
 `auth` is small and made again for each run. `auth_large` has a journal of millions and is kept for the next run: its
 rows are inserted by SQL, as the service writes them, with a chain of hashes that `verify_ledger` accepts; the tables
-are logged like any, for the measured spends must pay their share; only the indexes are taken off meanwhile.
+are logged like any, for the measured spends must pay their share; only the indexes are taken off for the time.
 """
 
 import os

@@ -112,13 +112,13 @@ def _database() -> str:
 
 
 def _sign_up(server: Server) -> str:
-    """The cookies of somebody new: the session's first, then the cache's."""
-    somebody = {
+    """The cookies of someone new: the session's first, then the cache's."""
+    someone = {
         "name": "Bench",
         "email": f"{uuid.uuid4()}@example.com",
         "password": uuid.uuid4().hex,
     }
-    body = json.dumps(somebody).encode()
+    body = json.dumps(someone).encode()
     _, cookies = _ask(server, "POST", "/api/auth/sign-up/email", {"Content-Type": "application/json"}, body)
     return "; ".join(sorted(cookies, key=lambda cookie: "session_token" not in cookie))
 

@@ -109,7 +109,7 @@ class _Public:
         return answer.status, json.loads(text) if text.startswith(b"{") else text
 
     def led_to(self) -> str | None:
-        """Return where somebody is sent who comes without TLS."""
+        """Return where someone is sent who comes without TLS."""
         connection = http.client.HTTPConnection(self._address, 80, timeout=10)
         connection.request("GET", "/docs", headers={"Host": HOST})
         where = connection.getresponse().headers.get("Location")

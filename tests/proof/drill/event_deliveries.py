@@ -22,7 +22,7 @@ PATIENCE = 40.0
 TYPE = "drill.happened"
 USERS = 20
 
-# Events as the service writes them, each in a transaction of its own, until somebody ends it.
+# Events as the service writes them, each in a transaction of its own, until someone ends it.
 EMIT = f"""
 import random, time, uuid
 from django.db import transaction

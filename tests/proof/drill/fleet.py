@@ -162,7 +162,7 @@ class Fleet(Instance):
             return False
 
     def device(self, host: Host, *, address: str = "") -> Caller:
-        """Somebody's, behind the proxy that ends TLS."""
+        """Someone's, behind the proxy that ends TLS."""
         headers = {"X-Forwarded-Proto": "https"}
         return Caller(PORTS["web"], headers, address=address, host=host.address)
 

@@ -101,7 +101,7 @@ def _beside(postgres: Postgres) -> Iterator[psycopg.Connection[Any]]:
 
 
 def _move(superuser: psycopg.Connection[Any], tablespace: str) -> None:
-    """Nobody may be connected meanwhile."""
+    """Nobody may be connected while it runs."""
     superuser.execute(f"ALTER DATABASE {DATABASE} ALLOW_CONNECTIONS false")
     try:
         superuser.execute(

@@ -38,7 +38,7 @@ class MailSink:
     def __init__(self, address: str = "127.0.0.1") -> None:
         self._address = address
         self.mails: list[Mail] = []
-        self.sending = threading.Event()  # somebody is in the middle of a message
+        self.sending = threading.Event()  # someone is in the middle of a message
         self.behaviour = Behaviour()
         self._server: socketserver.ThreadingTCPServer | None = None
         self.port = self._open(0)

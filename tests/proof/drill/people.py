@@ -13,7 +13,7 @@ from traffic import percentile
 
 
 def caller(instance: Instance, *, address: str = "") -> Caller:
-    """Somebody's device; each has an address of its own unless one is given."""
+    """Someone's device; each has an address of its own unless one is given."""
     return Caller(instance.ports["web"], address=address)
 
 

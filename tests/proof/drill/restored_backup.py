@@ -25,7 +25,7 @@ KEY_SCOPES = "credits:read,users:read"
 class Ended:
     """Holds what was live when the backup was made, and has ended since."""
 
-    session: dict[str, str]  # the header of somebody who has signed out
+    session: dict[str, str]  # the header of someone who has signed out
     key: str
     erased: Person
     password: Person

@@ -82,7 +82,7 @@ def _shown(seconds: float | None) -> str:
 
 
 def _call(port: int, *, patience: float = 20.0) -> float | None:
-    """Return the seconds that somebody else's call takes; None without an answer."""
+    """Return the seconds that someone else's call takes; None without an answer."""
     begun = time.monotonic()
     with contextlib.suppress(OSError), _connected(port, patience=patience) as connection:
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")

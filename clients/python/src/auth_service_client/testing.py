@@ -14,7 +14,7 @@ from auth_service_client.webhooks import PREFIX, signature
 
 
 def identity(**changes: Any) -> Identity:
-    """Return somebody who is signed in, with a verified address, changed as the arguments say."""
+    """Return someone who is signed in, with a verified address, changed as the arguments say."""
     said: dict[str, Any] = {
         "user_id": str(uuid4()),
         "session_id": str(uuid4()),

@@ -18,7 +18,7 @@ LONGEST_TOKEN = 8192
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Somebody with a live access token. `status` is None where only the token was asked."""
+    """Someone with a live access token. `status` is None where only the token was asked."""
 
     user_id: str
     session_id: str

@@ -23,7 +23,7 @@ export class TokenRefused extends AuthServiceError {
 export class SignedOut extends AuthServiceError {
     name = "SignedOut";
 }
-/** The delivery is not signed with a secret of yours, or it is too old. */
+/** The delivery is not signed with a secret of yours, is too old, or is not an event. */
 export class WebhookRefused extends AuthServiceError {
     name = "WebhookRefused";
 }

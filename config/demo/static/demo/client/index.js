@@ -25,7 +25,7 @@ export class AuthClient {
         this.session = settings.session ?? new TokenSession(this.#url, settings.store ?? usualStore(), settings);
         this.session.onChange(() => (this.#proof = null));
     }
-    /** The address gets a mail with a link and a code. The answer is the same whoever has the address. */
+    /** The address gets a mail with a link and a code. The answer is the same whether or not the address is taken. */
     signUp(body) {
         return this.open("register", body);
     }
@@ -197,7 +197,7 @@ class Account {
     export() {
         return this.client.call("GET", "me/export");
     }
-    /** Signs out everywhere; the account is erased after 14 days, unless somebody signs in with `cancel_deletion`. */
+    /** Signs out everywhere; the account is erased after 14 days, unless someone signs in with `cancel_deletion`. */
     async delete() {
         const answer = await this.client.call("DELETE", "me");
         await this.client.session.close();

@@ -46,7 +46,7 @@ def telling(view: View) -> View:
 def for_user(method: str) -> Callable[[View], View]:
     """A view for who sends a live access token, with the user's id as `user_id`.
 
-    The token is asked about each time (RFC 7662): somebody who has signed out, or is suspended, is refused at once.
+    The token is asked about each time (RFC 7662): someone who has signed out, or is suspended, is refused at once.
     """
 
     def decorate(view: View) -> View:
