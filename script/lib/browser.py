@@ -10,6 +10,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,6 +22,14 @@ OPTIONS = (
     "--headless", "--remote-debugging-pipe", "--no-first-run", "--disable-gpu", "--disable-dev-shm-usage",
     "--disable-extensions", "--disable-background-networking", "--hide-scrollbars", "--no-proxy-server",
 )  # fmt: skip
+# Chromium reads descriptor 3 and writes 4. `sh` could put ours there, but knows no number above 9.
+REDIRECTED = """
+import fcntl, os, sys
+for kept, number in [(fcntl.fcntl(int(one), fcntl.F_DUPFD, 10), to) for one, to in zip(sys.argv[1:3], (3, 4))]:
+    os.dup2(kept, number)
+    os.close(kept)
+os.execvp(sys.argv[3], sys.argv[3:])
+"""
 PATIENCE_SECONDS = 20.0
 ANSWER_SECONDS = 30.0
 # Visible elements whose words are those; of several the innermost, a button before a link.
@@ -93,10 +102,18 @@ class Browser:
         commands, self._write_to = os.pipe()
         self._read_from, answers = os.pipe()
         root = ["--no-sandbox"] if os.geteuid() == 0 else []
-        # Chromium reads descriptor 3 and writes 4. `sh` puts ours there; no thread of this process sees it.
-        redirected = f'exec "$0" "$@" 3<&{commands} 4>&{answers}'
         self._process = subprocess.Popen(
-            ["sh", "-c", redirected, program, *OPTIONS, *root, f"--user-data-dir={self._directory}"],
+            [
+                sys.executable,
+                "-c",
+                REDIRECTED,
+                str(commands),
+                str(answers),
+                program,
+                *OPTIONS,
+                *root,
+                f"--user-data-dir={self._directory}",
+            ],
             pass_fds=(commands, answers),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
