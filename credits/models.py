@@ -28,6 +28,7 @@ from credits.identifiers import uuid7
 
 BALANCE_LIMIT = 2**53 - 1  # what every JSON reader holds exactly (RFC 8259, 6)
 LARGEST_AMOUNT = 10**12  # credits of one request, price or grant
+LONGEST_DESCRIPTION, LONGEST_KEY = 500, 255
 VERSION = 2  # by which rows are chained that are written now
 FOREVER = datetime.max.replace(tzinfo=UTC)
 
@@ -249,9 +250,9 @@ class CreditTransaction(models.Model):
         default=list
     )  # [[lot, signed credits], ...] in the order of drawing; lot 0 is debt
     service = models.CharField(max_length=40)
-    key = models.CharField(max_length=255, null=True)  # noqa: DJ001
+    key = models.CharField(max_length=LONGEST_KEY, null=True)  # noqa: DJ001
     digest = models.BinaryField(null=True)  # keyed, of the request that brought the key
-    description = models.CharField(max_length=500, null=True)  # noqa: DJ001
+    description = models.CharField(max_length=LONGEST_DESCRIPTION, null=True)  # noqa: DJ001
     reference = models.CharField(max_length=255, null=True)  # noqa: DJ001
     metadata = models.JSONField(null=True)
     salt = models.BinaryField(null=True)

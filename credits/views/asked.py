@@ -15,13 +15,13 @@ from accounts.service_keys.registry import ServiceCredential
 from accounts.tiers import ServiceRequest, idempotency_key
 from credits.ledger.budgets import Budget
 from credits.ledger.calls import Call, request_bytes
-from credits.models import LARGEST_AMOUNT, TransactionType
+from credits.models import LARGEST_AMOUNT, LONGEST_DESCRIPTION, TransactionType
 
 METADATA_BYTES = 4096
 _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 Credits = Annotated[int, Meta(ge=1, le=LARGEST_AMOUNT, description="Whole credits.")]
-Description = Annotated[str, Meta(max_length=500)]
+Description = Annotated[str, Meta(max_length=LONGEST_DESCRIPTION)]
 Reference = Annotated[str, Meta(max_length=255)]
 Metadata = Annotated[dict[str, Any], Meta(description="A JSON object of at most 4 KiB.")]
 Moment = Annotated[datetime, Meta(tz=True)]

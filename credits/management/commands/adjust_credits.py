@@ -18,9 +18,7 @@ from credits.errors import explained
 from credits.ledger import balance
 from credits.ledger.calls import Call, request_bytes
 from credits.management.arguments import named_user
-from credits.models import LARGEST_AMOUNT, CreditTransaction
-
-LONGEST_REASON, LONGEST_KEY = 500, 255  # of the journal's columns
+from credits.models import LARGEST_AMOUNT, LONGEST_DESCRIPTION, LONGEST_KEY, CreditTransaction
 
 
 class Command(OurCommand):
@@ -46,7 +44,10 @@ class Command(OurCommand):
             raise CommandError("Give an amount other than 0 and a reason.")
         if abs(amount) > LARGEST_AMOUNT:
             raise CommandError(f"An adjustment moves at most {LARGEST_AMOUNT:,} credits.")
-        for name, text, longest in (("reason", reason, LONGEST_REASON), ("key", options["key"], LONGEST_KEY)):
+        for name, text, longest in (
+            ("reason", reason, LONGEST_DESCRIPTION),
+            ("key", options["key"], LONGEST_KEY),
+        ):
             if text is not None and not 0 < len(text) <= longest:
                 raise CommandError(f"A {name} has 1 to {longest} characters.")
         found = named_user(user)
