@@ -13,15 +13,15 @@ from billing.stripe.shapes import Object
 
 
 def pay(instruction: Instruction, *, invoice_id: str, payment_method: str | None) -> Outcome:
-    """Pay an open invoice of the user's, with this card or the one it would be charged to.
+    """Pay an unpaid invoice of the user's, with this card or the one it would be charged to.
 
-    Raises BillingObjectNotFound, BillingRejected for one that is not open, PaymentFailed.
+    Raises BillingObjectNotFound, BillingRejected for one that is paid or void, PaymentFailed.
     """
 
     def perform(attempt: Attempt) -> Made:
         customers.require_active(instruction.user_id)
         found = _own(instruction.user_id, invoice_id)
-        if found["status"] == "open":
+        if found["status"] in shapes.UNPAID:
             found = collect(instruction.user_id, invoice_id, payment_method=payment_method, key=attempt.key)
         elif not (attempt.is_repeat and found["status"] == "paid"):
             raise BillingRejected("This invoice is not open.", reason="invoice_not_open")

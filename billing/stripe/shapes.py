@@ -96,6 +96,9 @@ def next_price(subscription: Object) -> str:
 
 # ---------------------------------------------------------------- invoices
 
+# Also what Stripe asks for no more (https://docs.stripe.com/invoicing/integration/workflow-transitions).
+UNPAID = frozenset({"open", "uncollectible"})
+
 
 def invoice_subscription(invoice: Object) -> str:
     details = (invoice.get("parent") or {}).get("subscription_details") or {}

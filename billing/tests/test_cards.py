@@ -3,7 +3,7 @@
 import pytest
 
 from billing.models import BillingAccount
-from billing.stripe import gateway
+from billing.stripe import gateway, sdk
 from billing.tests.calls import refused
 from billing.tests.conftest import carry_out
 
@@ -57,6 +57,24 @@ class TestPaying:
             assert (paid.status_code, paid.json()["status"], paid.json()["amount_paid"]) == (200, "paid", 900)
         assert (BillingAccount.objects.get(pk=overdue.id).status, overdue.balance) == ("active", 400)
         refused(shop.post(path, user_id=overdue.id), 400, "billing_rejected")
+
+    def test_one_that_was_given_up(self, shop, stripe, overdue):
+        """Stripe asks for it no more, and takes the money of who pays it all the same."""
+        sdk.client().v1.invoices.mark_uncollectible(overdue.invoice)
+        path = f"invoices/{overdue.invoice}/pay"
+        refused(shop.post(path, user_id=overdue.id), 402, "payment_failed")
+        stripe.break_card(overdue.old, None)
+        assert shop.post(path, user_id=overdue.id).json()["status"] == "paid"
+        assert overdue.balance == 400
+
+    def test_nothing_that_is_void(self, shop, stripe, overdue):
+        stripe.break_card(overdue.old, None)
+        sdk.client().v1.invoices.void_invoice(overdue.invoice)
+        problem = refused(
+            shop.post(f"invoices/{overdue.invoice}/pay", user_id=overdue.id), 400, "billing_rejected"
+        )
+        assert problem["reason"] == "invoice_not_open"
+        assert overdue.balance == 200
 
 
 class TestRemoving:

@@ -62,7 +62,7 @@ def pay(store: Store, params: Json, identifier: str) -> Json:
     invoice = store.get("invoice", identifier)
     if invoice["status"] == "draft":
         invoices.finalize(store, invoice)
-    if invoice["status"] != "open":
+    if invoice["status"] not in invoices.UNPAID:
         raise Refusal("Invoice is already paid", code="invoice_already_paid")
     if params.get("paid_out_of_band"):
         invoices.pay_outside(store, invoice)
@@ -71,7 +71,7 @@ def pay(store: Store, params: Json, identifier: str) -> Json:
     if method is None and invoices.default_method(store, invoice) is None:
         raise no_method()
     invoices.attempt(store, invoice, payment_method=method)
-    if invoice["status"] == "open":
+    if invoice["status"] in invoices.UNPAID:
         raise unpaid(store, invoice)
     return invoice
 
@@ -121,7 +121,7 @@ def mark_uncollectible(store: Store, params: Json, identifier: str) -> Json:
 
 def close(store: Store, identifier: str, status: str) -> Json:
     invoice = store.get("invoice", identifier)
-    if invoice["status"] not in {"open", "uncollectible"}:
+    if invoice["status"] not in invoices.UNPAID:
         raise Refusal(f"You can only do this with an open invoice; it is {invoice['status']}.")
     invoices.void(store, invoice, status)
     return invoice

@@ -10,6 +10,7 @@ from tests.fake_stripe.store import Store
 from tests.fake_stripe.wire import Json
 
 HOUR = 3600
+UNPAID = frozenset({"open", "uncollectible"})  # both can be paid, and voided
 # The last is "paid", "failed", "action_required" or "void".
 AFTERWARDS: list[Callable[[Store, Json, str], None]] = []
 
@@ -194,7 +195,7 @@ def attempt(store: Store, invoice: Json, *, payment_method: str | None = None) -
     intent = intent_of(store, invoice)
     if invoice["collection_method"] == "send_invoice" and payment_method is None:
         return
-    if invoice["status"] != "open" or intent is None:
+    if invoice["status"] not in UNPAID or intent is None:
         return
     method = payment_method or default_method(store, invoice)
     if method is None:
