@@ -13,10 +13,13 @@ THOUSANDTHS = frozenset(["bhd", "jod", "kwd", "omr", "tnd"])
 
 def written(amount: int, currency: str) -> str:
     """`12.50 EUR`, as the language of the moment writes numbers."""
-    value = formats.number_format(
-        amount_of(amount, currency), decimal_pos=decimals(currency), force_grouping=True
-    )
-    return f"{value} {currency.upper()}"
+    return f"{number(amount, currency)} {currency.upper()}"
+
+
+def number(amount: int, currency: str) -> str:
+    """The same where the currency is named beside it: `12.50`."""
+    value = amount_of(amount, currency)
+    return str(formats.number_format(value, decimal_pos=decimals(currency), force_grouping=True))
 
 
 def amount_of(units: int, currency: str) -> Decimal:

@@ -24,7 +24,7 @@ def context(today: date) -> dict[str, Any]:
     counts = BillingAccount.objects.exclude(subscription="").values_list("status").annotate(Count("pk"))
     return {
         "figures": {
-            **{f"Net in {SHOWN_DAYS} days, {currency.upper()}": money.written(sum(by_day.values()), currency)
+            **{f"Net in {SHOWN_DAYS} days, {currency.upper()}": money.number(sum(by_day.values()), currency)
                for currency, by_day in by_currency.items()},
             f"Payments in {SHOWN_DAYS} days": f"{sum(row['number'] for row in sums):,}",
             "Events given up": f"{InboxEvent.objects.filter(dead_at__isnull=False).count():,}",

@@ -6,7 +6,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 
-from accounts.admin.sections import Section, Table, link, listed
+from accounts.admin.sections import Section, Table, link, listed, time
 from accounts.models import User
 from billing import money
 from billing.admin import overview, user_page
@@ -32,7 +32,7 @@ def of_user(*, request: HttpRequest, user: User) -> Section:
     return Section(
         title="Subscription and payments",
         figures=_figures(shown["account"], shown),
-        tables=[_payments(shown["payments"][:MOST_PAYMENTS])],
+        tables=[*_unpaid(shown["unpaid"]), _payments(shown["payments"][:MOST_PAYMENTS])],
         links=[
             ("All billing", own_page),
             ("All payments", listed("billing_payment", user=user.pk)),
@@ -51,6 +51,17 @@ def _figures(account: BillingAccount | None, shown: dict[str, Any]) -> dict[str,
         "Trial": str(shown["trial"]),
         "Stored cards": str(len(shown["cards"])),
     }
+
+
+def _unpaid(invoices: list[dict[str, Any]]) -> list[Table]:
+    if not invoices:
+        return []
+    rows = [
+        (invoice["number"], invoice["status"], time(invoice["next_try"]) or "none", invoice["sum"])
+        for invoice in invoices
+    ]
+    columns = ("Invoice", "Status", "Next try", "Unpaid")
+    return [Table(title="Unpaid invoices", columns=columns, rows=rows, numbers=frozenset({"Unpaid"}))]
 
 
 def _payments(payments: list[Payment]) -> Table:

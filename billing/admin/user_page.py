@@ -4,11 +4,11 @@ import uuid
 from typing import Any
 
 from accounts.models import User
-from billing import customers
+from billing import customers, money
 from billing.models import BillingAccount, InboxEvent, Payment
 from billing.settlement import trial
 from billing.shop import payment_methods, standing
-from billing.stripe import mirror
+from billing.stripe import mirror, shapes
 
 MOST = 50
 TRIALS = {
@@ -38,6 +38,7 @@ def context(person: User) -> dict[str, Any]:
         "trial": TRIALS[trial.eligibility(person.pk)],
         "cards": _cards(customer),
         "payments": _payments(person.pk),
+        "unpaid": _unpaid(customer),
         "events": InboxEvent.objects.filter(customer=customer, dead_at__isnull=False)[:MOST]
         if customer
         else [],
@@ -57,6 +58,23 @@ def _cards(customer: str) -> list[dict[str, Any]]:
     default = mirror.default_payment_method(customer)
     rows = mirror.payment_methods(customer)[:MOST]
     return [payment_methods.answer(row.stripe_data, default=default) for row in rows if row.stripe_data]
+
+
+def _unpaid(customer: str) -> list[dict[str, Any]]:
+    """Return the invoices that can still be paid, newest first."""
+    rows = mirror.invoices(customer).filter(stripe_data__status__in=shapes.UNPAID) if customer else []
+    found = sorted((row.stripe_data for row in rows), key=lambda data: -data["created"])[:MOST]
+    return [
+        {
+            "number": data.get("number") or data["id"],
+            "page": data.get("hosted_invoice_url"),
+            "sum": money.written(int(data["amount_remaining"]), data["currency"]),
+            "status": data["status"],
+            "made": shapes.moment(data["created"]),
+            "next_try": shapes.moment(data.get("next_payment_attempt")),
+        }
+        for data in found
+    ]
 
 
 def _payments(user_id: uuid.UUID) -> list[Payment]:

@@ -15,7 +15,7 @@ from billing.admin.orders import RefundForm
 from billing.models import BillingAccount, InboxEvent, Payment, Plan
 from billing.settlement import lifecycle, settle
 from billing.stripe import gateway, sdk
-from billing.tests.conftest import Buyer
+from billing.tests.conftest import Buyer, carry_out
 from credits.tests.admin_pages import page, post, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -206,7 +206,8 @@ def test_events_are_found_by_whole_ids_and_by_type(site, db):
 def test_revenue_adds_up_days_and_plans(site, bought, buyer, plans):
     settle.settle_session(buyer.buy(plans["large"])["id"])
     shown = page(site, f"{B}/revenue/")
-    assert "40.00 EUR" in shown
+    assert "40.00 EUR" in shown  # by plan
+    assert re.search(r"Net in 30 days, EUR</dt><dd[^>]*>40.00<", shown)
     assert re.search(r'data-label="Payments" class="number">2<', shown)
 
 
@@ -217,3 +218,24 @@ def test_an_end_at_a_date_is_shown_as_that(site, buyer, plans):
     lifecycle.follow(buyer.id)
     for path in (f"{B}/billingaccount/{buyer.id}/change/", f"/admin/accounts/user/{buyer.id}/change/"):
         assert f"{datetime.fromtimestamp(end, UTC):%Y-%m-%d}" in page(site, path)
+
+
+@pytest.mark.parametrize("status", ["open", "uncollectible"])
+def test_what_is_owed_is_shown(site, buyer, plans, stripe, status):
+    subscription = buyer.buy(plans["basic"])["subscription"]
+    card = gateway.retrieve_subscription(subscription)["default_payment_method"]["id"]
+    stripe.break_card(card)
+    stripe.renew(subscription)
+    owed = next(one for one in stripe.objects("invoice") if one["status"] == "open")
+    if status == "uncollectible":
+        sdk.client().v1.invoices.mark_uncollectible(owed["id"])
+    carry_out(stripe.events())
+    pages = (f"{B}/billingaccount/{buyer.id}/change/", f"/admin/accounts/user/{buyer.id}/change/")
+    for path in pages:
+        shown = page(site, path)
+        assert re.search(rf"{owed['number']}.*>{status}<.*>9.00 EUR<", shown, re.DOTALL), path
+    stripe.break_card(card, None)
+    sdk.client().v1.invoices.pay(owed["id"])
+    carry_out(stripe.events("invoice.paid"))
+    for path in pages:
+        assert "Unpaid invoices" not in page(site, path)
