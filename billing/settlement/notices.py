@@ -135,6 +135,13 @@ def _moved(payment: Payment, before: Money) -> Iterator[Told]:
         yield _event("purchase.restored", restored=back)
 
 
+def cause(payment: Payment, before: Money) -> str:
+    """Return why a settlement corrects the credits of a payment: `refunded`, `disputed`, `restored` or `corrected`, as
+    the event that tells of it is named."""
+    moves = list(_moved(payment, before))
+    return moves[0][0].removeprefix("purchase.") if moves else "corrected"
+
+
 def _event(type_: str, event: Event | None = None, **what: int) -> Told:
     """Return an event for services, what the user is mailed with it, if anything, and what it says besides."""
     return type_, event, what

@@ -38,15 +38,16 @@ class Posted:
     corrected: int = 0
 
 
-def post(payment: Payment, rows: list[PaymentLine], snapshot: Snapshot) -> Posted:
-    """Post for each line the difference between what it is worth and what was posted for it.
+def post(payment: Payment, rows: list[PaymentLine], snapshot: Snapshot, *, cause: str) -> Posted:
+    """Post for each line the difference between what it is worth and what was posted for it. A correction says its
+    cause.
 
     The grant is posted first, whole, so that the lots are the same in whatever order events came; then what is too
     much. A chargeback takes no more than there is to take, so of credits that have expired less than the difference.
     """
     try:
         given = [(row, _grant(payment, row, snapshot)) for row in rows]
-        corrected = sum(_correct(payment, row) for row in rows)
+        corrected = sum(_correct(payment, row, cause) for row in rows)
     except UserNotFound:
         log.info("payment_of_an_erased_user", payment=payment.pk)
         return Posted()
@@ -70,7 +71,7 @@ def _grant(payment: Payment, row: PaymentLine, snapshot: Snapshot) -> int:
     return made.amount
 
 
-def _correct(payment: Payment, row: PaymentLine) -> int:
+def _correct(payment: Payment, row: PaymentLine, cause: str) -> int:
     difference = row.worth - posted_for(row) if row.granted_by is not None else 0
     if not difference or row.granted_by is None:
         return 0
@@ -80,7 +81,7 @@ def _correct(payment: Payment, row: PaymentLine) -> int:
         user_id=payment.user_id,
         granted_by=row.granted_by,
         amount=abs(difference),
-        call=_call(payment, row, "restore" if difference > 0 else "charge_back"),
+        call=_call(payment, row, "restore" if difference > 0 else "charge_back", {"cause": cause}),
     )
     return made.amount if made is not None else 0
 
@@ -100,8 +101,7 @@ def posted_for(row: PaymentLine) -> int:
     return int(rows.aggregate(total=Sum("amount"))["total"] or 0)
 
 
-def _call(payment: Payment, row: PaymentLine, operation: str) -> Call:
+def _call(payment: Payment, row: PaymentLine, operation: str, metadata: dict[str, str] | None = None) -> Call:
     key = f"{payment.pk}:{payment.version}:{row.pk}"
-    return Call(
-        service=SERVICE, key=key, request=request_bytes(operation, path=key, fields={}), reference=payment.pk
-    )
+    request = request_bytes(operation, path=key, fields={})
+    return Call(service=SERVICE, key=key, request=request, reference=payment.pk, metadata=metadata)

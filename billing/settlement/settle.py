@@ -101,7 +101,7 @@ def _settle(payment: Payment, snapshot: Snapshot) -> None:
     rows = lines.take_over(payment, snapshot)
     if payment.subscription and not before.was_settled:
         lifecycle.paid(payment, {row.plan for row in rows if row.plan is not None})
-    posted = posting.post(payment, rows, snapshot)
+    posted = posting.post(payment, rows, snapshot, cause=notices.cause(payment, before))
     _sum_up(payment, rows)
     receipt = {"number": snapshot.number or payment.pk, "document": snapshot.document, "tax": snapshot.tax}
     notices.settled(payment, before=before, posted=posted, receipt=receipt)

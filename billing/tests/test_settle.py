@@ -13,7 +13,7 @@ from billing.stripe_sync import inbox, reconcile
 from billing.tests.conftest import carry_out, event, receive
 from credits import ledger
 from credits.ledger.calls import Call
-from credits.models import CreditLot, UserCredit
+from credits.models import CreditLot, CreditTransaction, UserCredit
 
 pytestmark = pytest.mark.django_db
 
@@ -180,6 +180,36 @@ class TestDisputes:
         carry_out(stripe.events())
         assert buyer.balance == 0
         assert buyer.verifies()
+
+
+def causes(buyer):
+    rows = CreditTransaction.objects.filter(holder_id=buyer.id, type="chargeback").order_by("at")
+    return [(row.amount, row.metadata) for row in rows]
+
+
+class TestCauses:
+    """A front end tells its user what a chargeback was: a refund is not a dispute."""
+
+    def test_of_a_refund_a_dispute_and_its_end(self, stripe, plans, buyer):
+        session = buyer.buy(plans["small"])
+        carry_out(stripe.events())
+        stripe.refund(buyer.charge_of(session), 100)
+        carry_out(stripe.events("charge.refunded"))
+        dispute = stripe.dispute(buyer.charge_of(session), amount=400)
+        carry_out(stripe.events("charge.dispute.created"))
+        stripe.close_dispute(dispute["id"], "won")
+        carry_out(stripe.events("charge.dispute.closed"))
+        assert causes(buyer) == [
+            (-20, {"cause": "refunded"}),
+            (-80, {"cause": "disputed"}),
+            (80, {"cause": "restored"}),
+        ]
+        assert buyer.verifies()
+
+    def test_of_what_was_refunded_before_anybody_looked(self, stripe, plans, buyer):
+        stripe.refund(buyer.charge_of(buyer.buy(plans["small"])), 250)
+        carry_out(stripe.events())
+        assert causes(buyer) == [(-50, {"cause": "refunded"})]
 
 
 class TestSubscription:
