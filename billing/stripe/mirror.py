@@ -7,7 +7,6 @@ import json
 from typing import Any
 
 import structlog
-from django.db import transaction
 from django.db.models import QuerySet
 from djstripe.models import Customer, Event, Invoice, PaymentMethod, Session, Subscription
 from djstripe.models.base import StripeModel
@@ -37,7 +36,11 @@ def mirror(event: dict[str, Any]) -> None:
     """Let dj-stripe follow an event: it fetches the object again and stores it. Raises whatever it raises."""
     if event["type"] in DESTRUCTIVE or event["type"].startswith(UNREAD):
         return
-    Event.process(event)
+    if not Event.objects.filter(id=event["id"]).exists():
+        # As its own `process`, but for the transaction around it: that would stay open while Stripe is asked.
+        row = Event._create_from_stripe_object(event, save=False)  # noqa: SLF001
+        row.invoke_webhook_handlers()
+        row.save()
     if event["type"] == "payment_method.detached":  # it has its holder's name, and no customer to find it by
         PaymentMethod.objects.filter(id=event["data"]["object"]["id"]).update(stripe_data={}, metadata=None)
 
@@ -73,8 +76,7 @@ def store(item: Object) -> None:
     """Store what a call of ours has changed, before its event comes, so that the next read shows it. Never fails:
     the event does it again."""
     try:
-        with transaction.atomic():
-            MODELS[item["object"]].sync_from_stripe_data(sdk.as_sdk_has_it(_without_secrets(item)))
+        MODELS[item["object"]].sync_from_stripe_data(sdk.as_sdk_has_it(_without_secrets(item)))
     except Exception as error:  # noqa: BLE001 -- whatever dj-stripe stumbles over, Stripe has done what was asked
         log.warning("mirror_not_fresh", object=item.get("object"), reason=type(error).__name__)
 

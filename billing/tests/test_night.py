@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 import time
 
 import pytest
@@ -75,6 +76,25 @@ def test_credits_come_before_copies(night, stripe, monkeypatch):
     inbox.work(seconds=600)
     assert not InboxEvent.objects.filter(done_at=None).exists()
     assert not InboxEvent.objects.filter(mirrored_at=None).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_copies_hold_no_transaction_open(stripe, plans, buyer, monkeypatch):
+    """But for what dj-stripe finds named in an object that is new to it, in a transaction of its own."""
+    buyer.buy(plans["basic"])
+    receive(stripe.events())
+    settle_all()
+    asked = []
+
+    def noting(*arguments, **options):
+        asked.append((connection.in_atomic_block, arguments[2]))
+        return request(*arguments, **options)
+
+    monkeypatch.setattr(sdk.BoundedClient, "request", noting)
+    inbox.work(seconds=60)
+    assert len(asked) > 10
+    within = [url for is_within, url in asked if is_within]
+    assert not [url for url in within if not re.search("/v1/(payment_methods|products)/", url)]
 
 
 def test_a_first_payment_is_looked_at_once(stripe, plans, buyer):
