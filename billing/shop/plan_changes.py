@@ -5,6 +5,8 @@ request that was cut off anywhere goes on from there when it is repeated; two of
 """
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any
 
@@ -81,12 +83,13 @@ def preview(*, user_id: uuid.UUID, subscription_id: str, plan_code: str, when: W
         found = subscriptions.own(user_id=user_id, subscription_id=subscription_id)
         _require_changeable(found)
         moment = _moment(found, plan, when)
-        invoice = gateway.preview_change(
-            subscription=subscription_id,
-            item=shapes.subscription_items(found)[0]["id"],
-            price=plan.stripe_price,
-            now=moment == When.NOW,
-        )
+        with _saying_why(found, plan):
+            invoice = gateway.preview_change(
+                subscription=subscription_id,
+                item=shapes.subscription_items(found)[0]["id"],
+                price=plan.stripe_price,
+                now=moment == When.NOW,
+            )
     at = timezone.now() if moment == When.NOW else shapes.current_period_end(found)
     return {
         "plan": plan.code,
@@ -171,12 +174,25 @@ def _move(attempt: Attempt, found: Object, plan: Plan, when: When | None) -> Obj
     carry_out = _now if _moment(found, plan, when) == When.NOW else _with_period
     going_on = ending.take_back(found)
     try:
-        return carry_out(attempt, going_on, plan)
+        with _saying_why(found, plan):
+            return carry_out(attempt, going_on, plan)
     except BillingUnavailable:
         raise
     except Problem:
         ending.plan_again(found)  # what is refused changes nothing
         raise
+
+
+@contextmanager
+def _saying_why(found: Object, plan: Plan) -> Iterator[None]:
+    """Name the currency where it is what Stripe refuses a plan for: that has no code. A price may have several."""
+    try:
+        yield
+    except BillingRejected as refusal:
+        if refusal.extra.get("reason") or found["currency"] == plan.currency:
+            raise
+        told = "This plan is in another currency. End the subscription and begin another one."
+        raise BillingRejected(told, reason="other_currency") from refusal
 
 
 def _released(found: Object) -> Object:

@@ -182,7 +182,14 @@ def _refusals() -> Iterator[None]:
 
 
 def _refuse(error: stripe.StripeError) -> NoReturn:
-    log.info("stripe_error", kind=type(error).__name__, code=error.code, status=error.http_status)
+    log.info(
+        "stripe_error",
+        kind=type(error).__name__,
+        code=error.code,
+        status=error.http_status,
+        param=getattr(error, "param", None),
+        stripe_request=error.request_id,  # by which the Dashboard shows what was said
+    )
     if isinstance(error, stripe.CardError):
         reason = getattr(error.error, "decline_code", None) or error.code
         raise PaymentFailed(decline_code=reason) from error

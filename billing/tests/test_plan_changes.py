@@ -518,6 +518,27 @@ class TestAPendingCancellation:
         assert subscriber.changed("pro", resume=True)["plan"] == "pro"
 
 
+@pytest.mark.parametrize("when", [None, "now", "period_end"])
+def test_a_plan_in_another_currency_is_refused_as_that(subscriber, when):
+    price = sdk.client().v1.prices.create(
+        {
+            "currency": "usd",
+            "unit_amount": 1500,
+            "recurring": {"interval": "month"},
+            "product_data": {"name": "Dollars"},
+        }
+    )
+    Plan.objects.create(
+        code="dollars", name="Dollars", kind="subscription", credits=300, amount=1500, currency="usd",
+        interval="month", stripe_price=price.id,
+    )  # fmt: skip
+    wish = {"when": when} if when else {}
+    for answer in (subscriber.change("dollars", **wish), subscriber.preview("dollars", **wish)):
+        assert refused(answer, 400, "billing_rejected")["reason"] == "other_currency"
+    assert subscriber.at_stripe["items"]["data"][0]["price"]["id"] == "price_sub_basic"
+    assert subscriber.at_stripe["schedule"] is None
+
+
 class TestStates:
     def test_in_a_trial_it_comes_with_its_end(self, shop, stripe, plans, buyer):
         subscription = buyer.buy(plans["pro"], trial=True)["subscription"]
