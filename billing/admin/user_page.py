@@ -38,7 +38,7 @@ def context(person: User) -> dict[str, Any]:
         "trial": TRIALS[trial.eligibility(person.pk)],
         "cards": _cards(customer),
         "payments": _payments(person.pk),
-        "unpaid": _unpaid(customer),
+        "unpaid": _unpaid(customers.all_of(person.pk)),
         "events": InboxEvent.objects.filter(customer=customer, dead_at__isnull=False)[:MOST]
         if customer
         else [],
@@ -60,9 +60,9 @@ def _cards(customer: str) -> list[dict[str, Any]]:
     return [payment_methods.answer(row.stripe_data, default=default) for row in rows if row.stripe_data]
 
 
-def _unpaid(customer: str) -> list[dict[str, Any]]:
+def _unpaid(known: list[str]) -> list[dict[str, Any]]:
     """Return the invoices that can still be paid, newest first."""
-    rows = mirror.invoices(customer).filter(stripe_data__status__in=shapes.UNPAID) if customer else []
+    rows = mirror.invoices(known).filter(stripe_data__status__in=shapes.UNPAID)
     found = sorted((row.stripe_data for row in rows), key=lambda data: -data["created"])[:MOST]
     return [
         {

@@ -47,8 +47,11 @@ def account_row(user_id: uuid.UUID) -> BillingAccount | None:
 
 
 def invoices(user_id: uuid.UUID) -> QuerySet[Invoice]:
-    """Return the invoices that were drawn up: a draft is nobody's yet."""
-    return mirror.invoices(_customer(user_id)).exclude(stripe_data__status="draft")
+    """Return the invoices that were drawn up, a draft is nobody's yet: also of customers that the user was."""
+    known = customers.all_of(user_id)
+    if not known:
+        require_known(user_id)
+    return mirror.invoices(known).exclude(stripe_data__status="draft")
 
 
 def invoice_answer(row: Invoice) -> dict[str, Any]:
@@ -61,6 +64,7 @@ def invoice_fields(data: Object) -> dict[str, Any]:
         "number": data.get("number"),
         "status": data.get("status"),
         "amount_paid": int(data.get("amount_paid") or 0),
+        "amount_due": int(data.get("amount_remaining") or 0) if data.get("status") in shapes.UNPAID else 0,
         "currency": data.get("currency"),
         "created_at": shapes.written(shapes.moment(data.get("created"))),
         "hosted_url": data.get("hosted_invoice_url"),

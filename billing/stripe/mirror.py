@@ -4,6 +4,7 @@ It is told of an event after the event was settled, and may fail: it is asked ag
 """
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 import structlog
@@ -110,8 +111,8 @@ def subscriptions(customer: str) -> QuerySet[Subscription]:
     return rows
 
 
-def invoices(customer: str) -> QuerySet[Invoice]:
-    rows: QuerySet[Invoice] = Invoice.objects.filter(customer__id=customer)
+def invoices(customers: Collection[str]) -> QuerySet[Invoice]:
+    rows: QuerySet[Invoice] = Invoice.objects.filter(customer__id__in=customers)
     return rows
 
 

@@ -49,6 +49,11 @@ class TestDefault:
 class TestPaying:
     def test_an_open_invoice_once(self, shop, stripe, overdue, make_buyer):
         path = f"invoices/{overdue.invoice}/pay"
+        owed = {
+            row["id"]: row["amount_due"] for row in shop.get("invoices", user_id=overdue.id).json()["results"]
+        }
+        assert owed.pop(overdue.invoice) == 900
+        assert set(owed.values()) == {0}
         refused(shop.post(path, user_id=overdue.id), 402, "payment_failed")
         refused(shop.post(path, user_id=make_buyer().id), 404, "not_found")
         stripe.break_card(overdue.old, None)
@@ -74,6 +79,9 @@ class TestPaying:
             shop.post(f"invoices/{overdue.invoice}/pay", user_id=overdue.id), 400, "billing_rejected"
         )
         assert problem["reason"] == "invoice_not_open"
+        carry_out(stripe.events("invoice.voided"))
+        shown = shop.get("invoices", user_id=overdue.id).json()["results"]
+        assert [(row["status"], row["amount_due"]) for row in shown] == [("void", 0), ("paid", 0)]
         assert overdue.balance == 200
 
 

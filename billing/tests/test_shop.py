@@ -314,8 +314,9 @@ class TestKeepingASubscription:
         carry_out(stripe.events())
         (invoice,) = shop.get("invoices", user_id=ada.pk).json()["results"]
         assert (invoice["status"], invoice["amount_paid"], invoice["currency"]) == ("paid", 900, "eur")
+        assert invoice["amount_due"] == 0
         assert invoice.keys() == {
-            "id", "number", "status", "amount_paid", "currency", "created_at", "hosted_url", "pdf_url",
+            "id", "number", "status", "amount_paid", "amount_due", "currency", "created_at", "hosted_url", "pdf_url",
         }  # fmt: skip
         assert shop.get("invoices", user_id=bob.pk).json()["results"] == []
         refused(shop.get("invoices", user_id=uuid4()), 404, "user_not_found")

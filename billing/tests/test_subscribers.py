@@ -131,6 +131,8 @@ class TestDeletedCustomers:
         carry_out(stripe.events())
         assert buyer.balance == 300
         assert gateway.retrieve_subscription(subscription)["status"] == "canceled"
+        (invoice,) = shop.get("invoices", user_id=buyer.id).json()["results"]
+        assert invoice["amount_paid"] == 900  # of the former customer
 
     @pytest.mark.parametrize(
         "call", ["checkout-sessions", "setup-intents", "portal-sessions", "subscriptions"]

@@ -115,6 +115,7 @@ class InvoiceAnswer(msgspec.Struct, kw_only=True):
     number: str | None
     status: str | None
     amount_paid: int
+    amount_due: Annotated[int, Meta(description="What can still be paid of it.")]
     currency: str
     created_at: datetime
     hosted_url: str | None
@@ -197,6 +198,7 @@ INVOICE = {
     "number": "8A2C-0001",
     "status": "paid",
     "amount_paid": 1900,
+    "amount_due": 0,
     "currency": "eur",
     "created_at": "2026-11-23T10:00:00Z",
     "hosted_url": "https://invoice.stripe.com/i/acct_1/test_1",

@@ -232,6 +232,7 @@ class InvoiceAnswer(TypedDict):
     number: str | None
     status: str | None
     amount_paid: int
+    amount_due: int
     currency: str
     created_at: str
     hosted_url: str | None

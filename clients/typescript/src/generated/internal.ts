@@ -232,6 +232,8 @@ export interface InvoiceAnswer {
   number: string | null;
   status: string | null;
   amount_paid: number;
+  /** What can still be paid of it. */
+  amount_due: number;
   currency: string;
   created_at: string;
   hosted_url: string | null;
