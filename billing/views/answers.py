@@ -115,7 +115,7 @@ class InvoiceAnswer(msgspec.Struct, kw_only=True):
     number: str | None
     status: str | None
     amount_paid: int
-    amount_due: Annotated[int, Meta(description="What can still be paid of it.")]
+    amount_due: Annotated[int, Meta(description="The sum that can still be paid.")]
     currency: str
     created_at: datetime
     hosted_url: str | None

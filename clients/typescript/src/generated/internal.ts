@@ -232,7 +232,7 @@ export interface InvoiceAnswer {
   number: string | null;
   status: string | null;
   amount_paid: number;
-  /** What can still be paid of it. */
+  /** The sum that can still be paid. */
   amount_due: number;
   currency: string;
   created_at: string;
