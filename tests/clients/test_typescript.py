@@ -162,6 +162,14 @@ class TestService:
         service("unsure", user=buyer, patience=0)
         assert balance(buyer) == (100, 40)
 
+    def test_a_fetch_and_errors_of_other_classes_are_understood(self, service: Program) -> None:
+        assert service("otherClasses") == [1, {"name": "Unreachable"}]
+
+    def test_patience_bounds_a_try_that_hangs(self, service: Program) -> None:
+        judged = service("hanging")
+        assert judged["outcome"] == {"name": "Unreachable"}
+        assert judged["seconds"] < 5
+
     def test_junk_of_dots_is_refused_as_fast_as_other_junk(self, service: Program) -> None:
         judged = service("dots")
         assert judged["name"] == "TokenRefused"

@@ -1,7 +1,7 @@
 import { AuthServiceError, Problem, UnexpectedAnswer, Unreachable } from "./errors.js";
 import type { KnownProblem } from "./generated/problems.js";
 
-/** How calls are made: how long one may wait for its answer, and all tries of it together, in milliseconds. */
+/** How calls are made: how long one may wait for its answer, and all tries of it together, in milliseconds; 0 is one try. */
 export interface Patience {
   timeout?: number;
   patience?: number;
@@ -22,7 +22,7 @@ export interface Call {
 export const LONGEST_ANSWER = 15_000;
 const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 5_000;
-const WITHOUT_BODY = new Set([0, 204, 205, 304]); // 0 is what browsers make of a redirect
+const WITHOUT_BODY = new Set([204, 205, 304]);
 
 /** An Idempotency-Key of 128 random bits, for one intention. */
 export function newKey(): string {
@@ -33,17 +33,18 @@ export function newKey(): string {
 export async function call(what: Call, settings: Patience = {}): Promise<unknown> {
   const until = Date.now() + (settings.patience ?? 30_000);
   for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
-    const answer = await attempt(what, settings);
-    const wait = answer instanceof Response ? await pauseAfter(answer, what, pause) : what.repeatable ? spread(pause) : null;
+    const { answer, silence } = await attempt(what, settings, until);
+    const wait = answer ? await pauseAfter(answer, what, pause) : what.repeatable ? spread(pause) : null;
     if (wait === null || Date.now() + wait > until) {
-      if (answer instanceof Response) return read(answer);
-      throw new Unreachable(`The service did not answer: ${String(answer)}`, { cause: answer });
+      if (answer) return read(answer);
+      throw new Unreachable(`The service did not answer: ${String(silence)}`, { cause: silence });
     }
     await new Promise((resolve) => setTimeout(resolve, wait));
   }
 }
 
-async function attempt(what: Call, settings: Patience): Promise<Response | Error> {
+/** An answer, or why there is none. A `fetch` that is given, or Jest's, has a Response and an Error of its own. */
+async function attempt(what: Call, settings: Patience, until: number): Promise<{ answer?: Response; silence?: unknown }> {
   const headers = new Headers();
   for (const [name, value] of Object.entries(what.headers ?? {})) if (value !== undefined) headers.set(name, value);
   if (what.body !== undefined) headers.set("Content-Type", "application/json");
@@ -55,14 +56,19 @@ async function attempt(what: Call, settings: Patience): Promise<Response | Error
       body,
       credentials: "omit",
       redirect: "manual", // keys, tokens and passwords are for this address alone
-      signal: AbortSignal.timeout(settings.timeout ?? LONGEST_ANSWER),
+      signal: AbortSignal.timeout(longest(settings, until)),
     });
-    if (WITHOUT_BODY.has(response.status)) return response;
-    return new Response(await response.arrayBuffer(), response); // an answer may also be lost half way
-  } catch (error) {
-    if (error instanceof Error) return error;
-    throw error;
+    if (response.status === 0) return { answer: response }; // what browsers make of a redirect
+    const said = WITHOUT_BODY.has(response.status) ? null : await response.arrayBuffer(); // may be lost half way
+    return { answer: new Response(said, response) };
+  } catch (silence) {
+    return { silence };
   }
+}
+
+/** How long a try may take. Without patience there is one, and only `timeout` bounds it. */
+function longest({ patience, timeout = LONGEST_ANSWER }: Patience, until: number): number {
+  return patience === 0 ? timeout : Math.min(timeout, Math.ceil(Math.max(until - Date.now(), FIRST_PAUSE)));
 }
 
 async function pauseAfter(answer: Response, what: Call, pause: number): Promise<number | null> {

@@ -1,6 +1,7 @@
 // A service: each command is one use of the client, and prints what came of it.
 import { createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { runInNewContext } from "node:vm";
 import { createServiceClient, isProblem, Problem, TokenRefused, Unreachable, withHold } from "@auth-service/client/service";
 import { AcceptedTokens, identity, signedDelivery, webhookSecret } from "@auth-service/client/testing";
 import { verifyWebhook, WebhookRefused } from "@auth-service/client/webhooks";
@@ -61,6 +62,25 @@ const commands: Record<string, () => Promise<unknown>> = {
     const refused = [];
     for (const junk of ["", "x", "a.b.c"]) refused.push(await auth.verifyToken(junk).catch((error) => error instanceof TokenRefused));
     return { users: twice.map((one) => one.userId), refused };
+  },
+  /** undici's and node-fetch's answers are of other classes than the global ones, and so are Jest's errors. */
+  async otherClasses() {
+    const answer = { status: 204, headers: new Headers(), arrayBuffer: () => Promise.reject(new TypeError()) };
+    let asked = 0;
+    const over = { url, apiKey: key, patience: 500, fetch: async () => (asked++, answer as unknown as Response) };
+    await createServiceClient(over).billing.removeCard("pm_1", { user_id: user });
+    const silent = { ...over, fetch: () => Promise.reject(runInNewContext("new TypeError('fetch failed')")) };
+    return [asked, await refusal(() => createServiceClient(silent).users.get(user))];
+  },
+  /** Patience bounds a try that hangs. */
+  async hanging() {
+    const hung = (_: unknown, init?: RequestInit) => new Promise<Response>((_, reject) => {
+      const waits = setTimeout(() => {}, 20_000); // the signal's timer does not keep Node
+      init?.signal?.addEventListener("abort", () => (clearTimeout(waits), reject(init.signal!.reason)));
+    });
+    const before = performance.now();
+    const outcome = await refusal(() => createServiceClient({ url, apiKey: key, patience: 300.5, fetch: hung }).users.get(user));
+    return { outcome, seconds: (performance.now() - before) / 1000 };
   },
   async dots() {
     const before = performance.now();

@@ -38,8 +38,8 @@ class EventsPage(TypedDict):
 class AsyncClient:
     """Calls the internal listener with a service's key. Share one in a process: it keeps connections open.
 
-    `patience` is how long all tries of a call may take together, and `timeout` how long one may wait for its answer.
-    Calls raise a Problem where they are refused, Unreachable where no answer came.
+    `patience` is how long all tries of a call may take together, and `timeout` how long one may wait for its answer;
+    `patience=0` makes one try. Calls raise a Problem where they are refused, Unreachable where no answer came.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class AsyncClient:
             try:
                 response = await answer_of(
                     self._connections.get(),
-                    self._timeout,
+                    tries.seconds(self._timeout),
                     method=method,
                     url=self._url + path,
                     params=query_of(query or {}),

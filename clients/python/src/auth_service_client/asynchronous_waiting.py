@@ -51,6 +51,6 @@ class Connections:
         return httpx.create_ssl_context()
 
     def _opened(self) -> httpx.AsyncClient:
-        http = httpx.AsyncClient(verify=self._tls)
+        http = httpx.AsyncClient(trust_env=False, verify=self._tls)  # the environment's proxies get no key
         self._here.opened = current_token(), http
         return http

@@ -26,8 +26,13 @@ class Tries:
     """Says after each try how long to wait for the next one. It waits until `patience` is over, in all."""
 
     def __init__(self, patience: float) -> None:
-        self._ends = time.monotonic() + patience
+        self._patience, self._ends = patience, time.monotonic() + patience
         self._pause = FIRST_PAUSE
+
+    def seconds(self, timeout: float) -> float:
+        """Return how long the next try may wait for its answer. Without patience there is one, and only `timeout`."""
+        left = max(self._ends - time.monotonic(), FIRST_PAUSE)
+        return min(timeout, left) if self._patience else timeout
 
     def pause_after(self, response: httpx.Response) -> float | None:
         """Return the seconds to wait; None where the answer stands, or its `Retry-After` is beyond our patience."""

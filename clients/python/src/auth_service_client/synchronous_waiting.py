@@ -1,5 +1,6 @@
 """How the synchronous client waits, and what its calls go over."""
 
+import os
 import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -18,6 +19,8 @@ def answer_of(http: httpx.Client, seconds: float, **request: Any) -> httpx.Respo
     """Return the whole answer, or raise ReadTimeout: httpx's own time-out begins again with every byte."""
     until, body = time.monotonic() + seconds, bytearray()
     with http.stream(timeout=seconds, **request) as answer:
+        if answer.is_stream_consumed:  # by a hook of yours, or it never came over a wire, as from a MockTransport
+            return answer
         for piece in answer.iter_raw():
             body += piece
             if time.monotonic() > until:
@@ -28,18 +31,21 @@ def answer_of(http: httpx.Client, seconds: float, **request: Any) -> httpx.Respo
 
 
 class Connections:
-    """Holds what was given, or our own for all threads."""
+    """Holds what was given, or our own for each process: two that shared one after a fork would mix up answers."""
 
     def __init__(self, given: httpx.Client | None) -> None:
         self._given = given
-        self._ours = None if given else httpx.Client()
+        self._ours: dict[int, httpx.Client] = {}
 
     def get(self) -> httpx.Client:
-        http = self._given or self._ours
-        assert http is not None  # noqa: S101 -- one of the two
-        return http
+        return self._given or self._ours.get(os.getpid()) or self._ours.setdefault(os.getpid(), opened())
 
     def close(self) -> None:
-        """Close our own."""
-        if self._ours:
-            self._ours.close()
+        """Close our own of this process."""
+        if http := self._ours.get(os.getpid()):
+            http.close()
+
+
+def opened() -> httpx.Client:
+    """Return connections of our own: the key and people's tokens go to no proxy that the environment names."""
+    return httpx.Client(trust_env=False, verify=httpx.create_ssl_context())
