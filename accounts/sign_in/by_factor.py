@@ -101,6 +101,7 @@ def _open(token: MFAToken, proof: Proof, client: Client) -> TokenPair | None:
     user = User.objects.locked().get(pk=token.user_id)
     row = proof(user)
     if row is None:
+        half_sign_ins.require_unused(token)
         return None
     if not half_sign_ins.use(token, user):
         raise MFATokenInvalid

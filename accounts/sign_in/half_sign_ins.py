@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
+from accounts.errors import MFATokenInvalid
 from accounts.models import MFAToken, User
 
 PREFIX = "mfa_"
@@ -67,6 +68,12 @@ def use(token: MFAToken, user: User) -> bool:
     if not is_of(token, user):
         return False
     return MFAToken.objects.filter(pk=token.pk, used_at=None).update(used_at=Now()) == 1
+
+
+def require_unused(token: MFAToken) -> None:
+    """Raise MFATokenInvalid where it was used a moment ago: a button clicked twice is no wrong guess."""
+    if not MFAToken.objects.filter(pk=token.pk, used_at=None).exists():
+        raise MFATokenInvalid
 
 
 def is_of(token: MFAToken, user: User) -> bool:

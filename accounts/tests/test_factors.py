@@ -446,6 +446,17 @@ class TestAtOnce:
         )
         assert sorted(answers) == [200] + [401] * 4
 
+    def test_a_button_clicked_twice_is_no_wrong_guess(self, app, public, ada):
+        for _ in range(3):  # either may be looked at first
+            UsedTOTPStep.objects.all().delete()
+            token, code = first_step(public), next_code(app["secret"])
+            answers = at_once(
+                4,
+                lambda _, token=token, code=code: outcome(second_step(ListenerClient("public"), token, code)),
+            )
+            assert sorted(answers) == [(200, "")] + [(401, "mfa_token_invalid")] * 3
+        assert not AuditEvent.objects.filter(user=ada, type="factor_wrong").exists()
+
 
 class TestRemoval:
     def test_of_the_last_factor_ends_the_recovery_codes(self, app, client, public):
