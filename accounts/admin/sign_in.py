@@ -133,6 +133,7 @@ def _take(token: MFAToken, proof: by_factor.Proof, client: Client) -> tuple[User
     user = User.objects.locked().get(pk=token.user_id)
     row = proof(user)
     if row is None:
+        half_sign_ins.require_unused(token)
         return None
     if not (user.is_staff and user.is_active) or not half_sign_ins.use(token, user):
         raise MFATokenInvalid

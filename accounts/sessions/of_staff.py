@@ -38,6 +38,12 @@ class SessionStore(db.SessionStore):
             self._session_key = None
         return found
 
+    def is_empty(self) -> bool:
+        """Return whether the middleware removes the cookie: at a sign-out, and not because the key of an older one is
+        gone, for a sign-in at the same time may have put a new one in its place.
+        """
+        return super().is_empty() and self.modified
+
     def exists(self, session_key: str) -> bool:
         return super().exists(stored_key(session_key))
 

@@ -17,7 +17,7 @@ from accounts.identity import status
 from accounts.models import AuditEvent, User
 from accounts.models import Session as SessionRow
 from accounts.sessions import of_staff
-from accounts.tests.conftest import outcome
+from accounts.tests.conftest import at_once, outcome
 from accounts.tests.test_admin import first_step, post
 from tests.authenticators import code_of, next_code, wrong_code
 from tests.fixtures import PASSWORD, give_app, issue_access_token
@@ -167,6 +167,25 @@ class TestSecondStep:
         assert is_in(admin_site)
         assert admin_site.cookies["sessionid"].value != before
         assert AuditEvent.objects.filter(type="signed_in", detail={"listener": "admin"}).count() == 1
+
+    @pytest.mark.django_db(transaction=True)
+    def test_a_button_clicked_twice_signs_in_all_the_same(self, admin_site, secret):
+        first_step(admin_site, EMAIL)
+        admin_site.get("/admin/factor/")
+        before = {name: admin_site.cookies[name].value for name in ("sessionid", "csrftoken")}
+
+        def click(_: int) -> Any:
+            browser = ListenerClient("admin")
+            browser.cookies.load(before)
+            fields = {"code": code_of(secret), "csrfmiddlewaretoken": before["csrftoken"]}
+            return browser.post("/admin/factor/", fields, format="multipart")
+
+        answers = [*at_once(3, click), click(0)]  # the last one after the others
+        assert {answer.status_code for answer in answers} == {302}
+        (opened,) = [answer for answer in answers if "sessionid" in answer.cookies]
+        admin_site.cookies["sessionid"] = opened.cookies["sessionid"].value
+        assert admin_site.get("/admin/login/").headers["Location"] == "/admin/"
+        assert not AuditEvent.objects.filter(type="factor_wrong").exists()
 
     def test_without_the_first_there_is_none(self, admin_site, secret):
         assert admin_site.get("/admin/factor/").headers["Location"].startswith("/admin/login/")
