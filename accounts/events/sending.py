@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -104,10 +105,21 @@ def _post(target: Target, body: bytes, *, headers: dict[str, str], seconds: floa
     return response.status, response.getheader("Retry-After")
 
 
+class FinalResponse(http.client.HTTPResponse):
+    """Passes over what comes before the answer (1xx: RFC 9110, 15.2), of which the library knows 100 alone."""
+
+    def begin(self) -> None:
+        super().begin()
+        while HTTPStatus.SWITCHING_PROTOCOLS < self.status < HTTPStatus.OK:
+            self.headers = None  # type: ignore[assignment]  # as before the first one
+            super().begin()
+
+
 class PinnedConnection(http.client.HTTPConnection):
     """Speaks to one address in the name of a host: no look-up, no proxy, no redirect."""
 
     sock: Any
+    response_class = FinalResponse
 
     def __init__(self, target: Target, address: str, seconds: float) -> None:
         super().__init__(target.host, target.port, timeout=seconds)

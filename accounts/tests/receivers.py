@@ -20,6 +20,7 @@ class Receiver:
         self.location = ""
         self.retry_after = ""
         self.endless = False
+        self.hints: list[int] = []  # what it says before it has an answer
 
     @contextmanager
     def running(self, context: ssl.SSLContext | None = None, *, port: int = 0) -> Iterator[int]:
@@ -56,6 +57,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _say(self, status: int) -> None:
         if self.receiver.endless:
             self._drip()
+        for hint in self.receiver.hints:
+            self.send_response(hint)
+            self.end_headers()
         self.send_response(status)
         if self.receiver.location:
             self.send_header("Location", self.receiver.location)

@@ -280,6 +280,17 @@ class TestFaults:
             dispatch.send_events()
         assert numbers(receiver) == [0, 1, 2]
 
+    @pytest.mark.parametrize("hints", [[100], [102], [103, 103], [102, 100, 103]])
+    def test_what_comes_before_the_answer_is_none(self, subscribe, hints):
+        """Informational responses (RFC 9110, 15.2): `Processing`, early hints of a proxy."""
+        receiver = Receiver()
+        receiver.hints = hints
+        with receiver.running() as port:
+            subscribe(port)
+            emit(n=1)
+            dispatch.send_events()
+        assert EventDelivery.objects.get().last_status == 200
+
     def test_a_receiver_that_is_away_is_asked_with_one_event_not_with_all(self, subscribe):
         subscribe(free_port())
         for _ in range(20):
