@@ -128,5 +128,8 @@ UNFOLD = {
         lambda request: static("accounts/lists.css"),
         lambda request: static("accounts/pages.css"),
     ],
-    "SCRIPTS": [lambda request: static("accounts/by_keyboard.js")],
+    "SCRIPTS": [
+        lambda request: static("accounts/by_keyboard.js"),
+        lambda request: static("accounts/sent_once.js"),
+    ],
 }

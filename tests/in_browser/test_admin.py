@@ -1,11 +1,15 @@
 """Staff get along with the admin in Chromium, on a phone too."""
 
 import re
+from typing import Any
 
 from django.contrib import admin
 
-from accounts.models import Session
+from accounts.models import ServiceKey, Session
+from accounts.sign_in import staff_enrolment
 from config import admin_navigation
+from tests.authenticators import code_of
+from tests.fixtures import PASSWORD
 from tests.in_browser.chromium import NEEDED, WIDTHS, opened_page
 
 pytestmark = NEEDED
@@ -48,3 +52,34 @@ def test_support_helps_a_user_on_a_phone(browser, server, ada, cookies) -> None:
     assert not Session.objects.filter(user=ada, ended_at=None).exists()
     assert "lost the phone" in page.inner_text("body")
     assert complaints == []
+
+
+def click_twice(page: Any, button: str) -> None:
+    """As fast as people do it, while the first answer is on its way."""
+    page.eval_on_selector(button, "one => { one.click(); setTimeout(() => one.click(), 20); }")
+
+
+def test_a_secret_that_is_shown_once_survives_a_double_click(browser, server, boss, cookies) -> None:
+    """Of two answers the browser would show the second, which says that the form was sent before."""
+    page = opened_page(browser, cookies, [])
+    page.goto(f"{server}/admin/accounts/servicekey/new/")
+    page.fill("#id_service", "shop")
+    page.check("input[name=scopes] >> nth=0")
+    page.fill("#id_reason", "a new shop")
+    click_twice(page, "form button.main")
+    page.wait_for_selector("#key")
+    assert ServiceKey.objects.filter(service__name="shop").count() == 1
+
+
+def test_so_do_the_recovery_codes_of_staff(browser, server, make_user) -> None:
+    clerk = make_user("clerk@example.com", is_staff=True)
+    page = opened_page(browser, [], [])
+    _, _, query = staff_enrolment.make_link(clerk, actor="test").partition("?")
+    page.goto(f"{server}/admin/enrol/?{query}")
+    page.fill("#password", PASSWORD)
+    page.click("text=Continue")
+    page.fill("#code", code_of(page.inner_text("#secret").strip()))
+    click_twice(page, "form button")
+    page.wait_for_selector("#codes")
+    page.click("text=Continue to the admin")
+    page.wait_for_url("**/admin/")
