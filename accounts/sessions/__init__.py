@@ -1,4 +1,4 @@
-"""Sessions: one signed-in device each, with one live refresh token. Opened, rotated, read and ended here."""
+"""Sessions, opened, rotated, read and ended: one per signed-in device, each with one live refresh token."""
 
 from accounts.sessions.ending import (
     EndReason,

@@ -1,8 +1,9 @@
-"""Make and check tokens by which a device is known again while its account is attacked (OWASP: device cookies).
+"""Issue and check device tokens, by which a known device can sign in while its account is attacked (OWASP: device
+cookies).
 
-Each sign-in gives one. It opens nothing: with it the device's own tries of the password count by themselves, so that
-nobody else's can shut it out. It is bound to the account and its `token_version`: what ends all sessions ends it too (a
-sign-out everywhere, a reset, the undo of a change of address). None is stored.
+Each sign-in returns one. The token grants no access: it only gives the device its own allowance of password attempts,
+which nobody else can use up. It is bound to the account and its `token_version`, so whatever ends all sessions (a
+sign-out everywhere, a reset, the undo of an address change) ends it too. None is stored.
 """
 
 import hashlib
@@ -19,18 +20,18 @@ _BYTES = 16
 
 
 def issue(user: User) -> str:
-    """Return a token for one more device of this user."""
+    """Return a token for another device of this user."""
     device = secrets.token_urlsafe(_BYTES)
     return _signer().sign(f"{device}.{_bond(device, user)}")
 
 
 def is_genuine(text: str) -> bool:
-    """Return whether we made it, lately, for whomever: all that is known without a look at the database."""
+    """Return whether we issued this unexpired token, for any account: all that is known without a database query."""
     return _parts(text) is not None
 
 
 def device_in(text: str, user: User | None) -> str | None:
-    """Return which device of this user has the token; None where it is not theirs, has run out or was ended."""
+    """Return the user's device that holds this token, or None if the token is another user's, expired or ended."""
     device, _, bond = (_parts(text) or "").partition(".")
     if user is None or not device or not constant_time_compare(bond, _bond(device, user)):
         return None
@@ -47,7 +48,7 @@ def _parts(text: str) -> str | None:
 
 
 def _bond(device: str, user: User) -> str:
-    """Tie a device to an account as it is. Needs no key: it stands below a signature."""
+    """Bind a device to the account's current state. This hash needs no key, because the whole token is signed."""
     text = f"{device}:{user.pk}:{user.token_version}"
     return hashlib.blake2b(text.encode(), digest_size=_BYTES).hexdigest()
 

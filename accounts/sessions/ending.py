@@ -1,4 +1,4 @@
-"""Ending sessions: one, all others, or all. What ends a session does so at once, whatever is under way on it."""
+"""End sessions: one, all others, or all. Ending takes effect at once, regardless of requests in progress."""
 
 import uuid
 
@@ -17,7 +17,6 @@ EndReason = Session.EndReason
 
 
 def end(session: Session, *, reason: EndReason, client: Client) -> None:
-    """End one session, at once."""
     with transaction.atomic():
         audit.record(Event.SIGNED_OUT, user_id=session.user_id, session_id=session.pk, client=client)
         Session.objects.filter(pk=session.pk).end(reason)
@@ -25,9 +24,9 @@ def end(session: Session, *, reason: EndReason, client: Client) -> None:
 
 @transaction.atomic
 def end_by_token(raw_token: str, *, client: Client) -> None:
-    """End the session of a refresh token, which may be superseded or expired. Raises RefreshTokenInvalid.
+    """End the session of a refresh token, even one that is superseded or expired. Raise RefreshTokenInvalid.
 
-    A session that is over stays as it ended.
+    A session that has already ended keeps its end reason.
     """
     token = SessionRefreshToken.parse(raw_token)
     if Session.objects.filter(pk=token.session_id, user=token.user_id).end(EndReason.LOGOUT):
@@ -35,7 +34,7 @@ def end_by_token(raw_token: str, *, client: Client) -> None:
 
 
 def end_one(session: Session, session_id: uuid.UUID, *, client: Client) -> None:
-    """End another session of the same user, or this one. Raises SessionNotFound."""
+    """End one of the user's sessions, possibly this one. Raise SessionNotFound if it is not live or not theirs."""
     with transaction.atomic():
         if not live_of(session.user_id).filter(pk=session_id).end(EndReason.ENDED_BY_USER):
             raise SessionNotFound
@@ -43,15 +42,13 @@ def end_one(session: Session, session_id: uuid.UUID, *, client: Client) -> None:
 
 
 def end_others(session: Session, *, reason: EndReason) -> None:
-    """End every session of the user but this one. Called inside the transaction of its cause."""
+    """End every session of the user except this one, inside the caller's transaction."""
     Session.objects.filter(user_id=session.user_id).exclude(pk=session.pk).end(reason)
 
 
 def sign_out_others(session: Session, *, client: Client) -> None:
     with transaction.atomic():
-        User.objects.locked().get(
-            pk=session.user_id
-        )  # a sign-in that is under way is done by now, or will wait
+        User.objects.locked().get(pk=session.user_id)  # a sign-in in progress has committed by now, or waits
         end_others(session, reason=EndReason.ENDED_BY_USER)
         audit.record(
             Event.OTHER_SESSIONS_ENDED, user_id=session.user_id, session_id=session.pk, client=client
@@ -59,7 +56,7 @@ def sign_out_others(session: Session, *, client: Client) -> None:
 
 
 def end_all(user_id: uuid.UUID, *, reason: EndReason) -> None:
-    """End every session of the user, at once. Called inside the transaction of its cause."""
+    """End every session of the user at once, inside the caller's transaction."""
     User.objects.filter(pk=user_id).update(token_version=F("token_version") + 1)
     Session.objects.filter(user_id=user_id).end(reason)
 

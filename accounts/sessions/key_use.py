@@ -1,7 +1,7 @@
-"""Which keys have signed tokens that may still be presented: what must be known before a key leaves its ring.
+"""Track which keys have signed tokens that may still be presented, so that no key leaves its ring too early.
 
-A token names its key, but tokens are not stored. So each process notes, while it signs, that a key is in use: at most
-every five minutes, and five minutes are added where this is read.
+A token names its key, but tokens are not stored. Instead, each process that signs records the key in use, at most once
+every five minutes; readers of the record add five minutes.
 """
 
 import threading
@@ -25,21 +25,23 @@ _lock = threading.Lock()
 
 
 class Need(NamedTuple):
-    """Why a key must stay: live sessions whose refresh token it may have signed, or a time."""
+    """The reason a key must stay: a number of live sessions whose refresh token it may have signed, or a time."""
 
     until: datetime | None = None
     sessions: int = 0
 
 
 def note() -> None:
-    """Called when a pair of tokens has been signed. What it writes stands outside the caller's transaction."""
+    """Record the signing keys. Call it after signing a token; it writes after the caller's transaction commits."""
     signing = [(ACCESS, access_backend().signing_kid), (REFRESH, refresh_backend().signing_kid)]
     if due := _due(signing):
         transaction.on_commit(lambda: _record(due))
 
 
 def need(ring: str, kid: str) -> Need | None:
-    """Why the key cannot go yet, leaving aside that it may be the one that signs. None: nothing needs it."""
+    """Return why the key must still verify, or None if nothing needs it. Whether it is the signing key is not
+    considered.
+    """
     use = SigningKeyUse.objects.filter(ring=ring, kid=kid).first()
     if use is None:
         return None
@@ -54,7 +56,7 @@ def need(ring: str, kid: str) -> Need | None:
 
 
 def forget_in_this_process() -> None:
-    """Let the next token be noted whatever was noted before."""
+    """Make the next token record its key, however recent the last record."""
     _noted.clear()
 
 
@@ -67,7 +69,7 @@ def _due(signing: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def _record(keys: list[tuple[str, str]]) -> None:
-    """A sign-in is not refused for the sake of this note: the next one tries again."""
+    """Write the record. A failure must not refuse the sign-in; the next one tries again."""
     uses = [SigningKeyUse(ring=ring, kid=kid, last_signed_at=Now()) for ring, kid in keys]
     try:
         SigningKeyUse.objects.bulk_create(

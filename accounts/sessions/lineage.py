@@ -1,7 +1,7 @@
-"""Sessions: one signed-in device each, with one live refresh token. Truth is the row; every change is one statement.
+"""Open and rotate sessions. The row is the only truth, and every change is a single statement.
 
-All times are the database's clock, so hosts may disagree about the time. Where a transaction touches the user's row and
-sessions, the user's row comes first: no two of them can deadlock.
+All times come from the database's clock, so hosts may disagree about the time. A transaction that touches both the
+user's row and sessions locks the user's row first, so that no two can deadlock.
 """
 
 import uuid
@@ -28,9 +28,9 @@ from accounts.sessions.ending import EndReason
 from accounts.sessions.reading import Reading
 from accounts.sessions.tokens import SessionAccessToken, SessionRefreshToken
 
-# The user's row is locked and compared with what the caller judged: a password change, suspension or sign-out
-# everywhere that came in between leaves no row to insert for, and one that comes later finds the session. It is
-# User.objects.active().as_judged(user), written out because one statement judges and inserts.
+# The user's row is locked and compared with the state that the caller checked. If a password change, suspension or
+# sign-out everywhere came in between, no row is inserted; one that comes later finds the session and ends it. The
+# condition is User.objects.active().as_judged(user), written out because one statement compares and inserts.
 _OPEN = """
 INSERT INTO accounts_session (
   id, user_id, door, current_jti, current_issued_at, current_expires_at, expires_at, methods, ip, user_agent,
@@ -52,8 +52,8 @@ RETURNING id, user_id, current_jti, current_issued_at, current_expires_at, creat
       AND coalesce(earlier.ip <<= %(home)s::inet, TRUE))
 """
 
-# The session is live and its user admits the token: Session.objects.live() and User.admits, written out because one
-# statement judges and moves on.
+# The session must be live and its user must admit the token: Session.objects.live() and User.admits, written out
+# because one statement checks and rotates.
 _ROTATE = """
 UPDATE accounts_session AS session SET
   previous_jti = session.current_jti, current_jti = %(successor)s, rotated_at = now, last_used_at = now,
@@ -67,7 +67,7 @@ WHERE session.id = %(id)s AND session.user_id = %(user_id)s AND session.current_
 RETURNING session.id, session.user_id, session.current_jti, session.current_issued_at, session.current_expires_at,
           session.created_at, session.methods, owner.email_verified_at IS NOT NULL
 """
-# Sign-ins of one user at once share a lock on the user's row: what another one ends already is left to it.
+# Concurrent sign-ins of one user share a lock on the user's row. Rows that another of them is ending are skipped.
 _END_OLDEST = """
 UPDATE accounts_session SET ended_at = clock_timestamp(), end_reason = %(reason)s WHERE id IN (
   SELECT id FROM accounts_session WHERE user_id = %(user_id)s AND ended_at IS NULL
@@ -86,17 +86,17 @@ _RETURNED = (
 
 
 class TokenPair(NamedTuple):
-    """Holds what a sign-in or a refresh answers: two tokens and their lifetimes in seconds."""
+    """The tokens that a sign-in or a refresh returns, with their lifetimes in seconds."""
 
     access_token: str
     refresh_token: str
     expires_in: int
     refresh_expires_in: int
-    device_token: str | None = None  # of a sign-in alone
+    device_token: str | None = None  # only from a sign-in
 
 
 class ProofToken(NamedTuple):
-    """Hold what a proof answers: an access token that alone carries it, and its lifetime in seconds."""
+    """An access token that carries a fresh proof of identity, with its lifetime in seconds."""
 
     access_token: str
     expires_in: int
@@ -105,8 +105,8 @@ class ProofToken(NamedTuple):
 def open_session(user: User, *, methods: list[str], client: Client) -> TokenPair | None:
     """Open a session on a new device, record it in the audit log, and return its tokens.
 
-    Return None if the account has changed since `user` was read: the caller has to judge it again. `methods` are
-    RFC 8176 values, the claim `amr`.
+    Return None if the account has changed since `user` was read; the caller must then check it again. `methods` are RFC
+    8176 values, as in the `amr` claim.
     """
     session = open_at(Session.Door.API, user, methods=methods, client=client)
     if session is None:
@@ -130,7 +130,10 @@ def open_at(
     client: Client,
     detail: dict[str, Any] | None = None,
 ) -> Session | None:
-    """Insert the session and its audit event; a new device is told to the owner. None: as `open_session` says."""
+    """Insert the session and its audit event, and notify the owner of a new device.
+
+    Return None under the same condition as `open_session`.
+    """
     opened = _insert(door, user, methods, client)
     if opened is None:
         return None
@@ -148,12 +151,12 @@ def open_at(
 def rotate(raw_token: str, *, client: Client, key: str | None = None) -> TokenPair:
     """Exchange a refresh token for its successor.
 
-    For 60 s the superseded token gets the same successor again: parallel callers converge, and an answer that was lost
-    is repeated. Who sent a key with it, which a copy of the token does not tell, may come back with both for
-    REFRESH_RETRY, until the successor is used. Anything else ends the session (RFC 9700, 4.14.2).
+    For 60 s the superseded token yields the same successor again, so that parallel callers converge and a lost response
+    can be repeated. A caller that sent an idempotency key, which a copy of the token does not reveal, may repeat both
+    for REFRESH_RETRY, until the successor is used. Any other reuse ends the session (RFC 9700, 4.14.2).
 
-    Raises RateLimited, RefreshTokenInvalid, RefreshTokenExpired, RefreshTokenReused or RefreshSessionRevoked.
-    The end of a reused session is committed before the refusal is raised.
+    Raise RateLimited, RefreshTokenInvalid, RefreshTokenExpired, RefreshTokenReused, RefreshSessionRevoked or
+    ServiceUnavailable. The end of a reused session is committed before the refusal is raised.
     """
     token = SessionRefreshToken.parse(raw_token)
     throttles.take(throttles.hit("refresh", str(token.session_id)))
@@ -166,13 +169,13 @@ def rotate(raw_token: str, *, client: Client, key: str | None = None) -> TokenPa
         _note_late(session, now, client)
         return _pair(session, token["tv"], email_verified=session.user.email_verified, now=now)
     if session.current_jti == token.jti:
-        raise ServiceUnavailable  # the account was in between two states; the token is good for the next try
+        raise ServiceUnavailable  # the account was changing; the token is still valid for a retry
     _end_reused(session, client)
     raise RefreshTokenReused
 
 
 def proof_token(session: Session, *, proofs: list[str]) -> ProofToken:
-    """Return an access token of this session whose bearer has just proved who they are, by these RFC 8176 values."""
+    """Return an access token of this session that carries a fresh proof by these methods (RFC 8176 values)."""
     user = session.user
     access = SessionAccessToken.for_session(
         session, user.token_version, email_verified=user.email_verified, now=clock.now(), proofs=proofs
@@ -187,8 +190,8 @@ def proof_token(session: Session, *, proofs: list[str]) -> ProofToken:
 def _insert(
     door: Session.Door, user: User, methods: list[str], client: Client
 ) -> tuple[Session, bool, bool] | None:
-    """Return the session; whether it is on a device that the user, who has had others, was not seen with before; and
-    whether there are too many by now.
+    """Return the session, whether the device is new to a user who has had sessions before, and whether the user now has
+    too many sessions.
     """
     idle, absolute = _lifetimes(door)
     values = {
@@ -213,13 +216,13 @@ def _insert(
 
 
 def _end_oldest(user: User) -> None:
-    """End those that were not used for longest."""
+    """End the sessions that have been idle the longest."""
     most, reason = settings.SESSIONS_PER_USER, EndReason.TOO_MANY.value
     _run(_END_OLDEST, {"user_id": user.pk, "most": most, "reason": reason})
 
 
 def _lifetimes(door: Session.Door) -> tuple[timedelta, timedelta]:
-    """Return how long a session lasts while nobody uses it, and at most."""
+    """Return a session's idle and absolute lifetimes."""
     if door == Session.Door.ADMIN:
         return settings.ADMIN_SESSION_IDLE, settings.ADMIN_SESSION_LIFETIME
     return SessionRefreshToken.lifetime, settings.SESSION_ABSOLUTE_LIFETIME
@@ -228,9 +231,9 @@ def _lifetimes(door: Session.Door) -> tuple[timedelta, timedelta]:
 def _advance(
     token: SessionRefreshToken, client: Client, key: str | None = None
 ) -> tuple[Session, bool] | None:
-    """Compare and set: of parallel callers with one token exactly one moves the session on.
+    """Rotate by compare-and-set, so that exactly one of several parallel callers with the same token succeeds.
 
-    Return it, and whether its user's address is verified.
+    Return the session, and whether its user's address is verified.
     """
     values = {
         "id": token.session_id,
@@ -249,7 +252,9 @@ def _advance(
 
 
 def _judge(token: SessionRefreshToken) -> tuple[Session, datetime]:
-    """Why the session did not move on. Returns it, and the time, where all is well but the token's age."""
+    """Return the session and the time if it is live and the token has not expired; otherwise raise why it was not
+    rotated.
+    """
     session: Any = (
         Session.objects.select_related("user")
         .annotate(now=Now())
@@ -267,7 +272,9 @@ def _judge(token: SessionRefreshToken) -> tuple[Session, datetime]:
 
 
 def _repeats(token: SessionRefreshToken, session: Session, key: str | None, now: datetime) -> bool:
-    """A key other than the one that came with the token is someone else's, however soon."""
+    """Return whether this is a permitted repeat of the last refresh. A different key is someone else's, however soon it
+    comes.
+    """
     if session.previous_jti != token.jti or session.rotated_at is None:
         return False
     has_key = key is not None and session.retry_key is not None
@@ -279,7 +286,7 @@ def _repeats(token: SessionRefreshToken, session: Session, key: str | None, now:
 
 
 def _note_late(session: Session, now: datetime, client: Client) -> None:
-    """The owner sees a repeat that only the key explains."""
+    """Show the owner, in the audit log, a repeat that only the key explains."""
     if session.rotated_at is not None and now - session.rotated_at > settings.REFRESH_GRACE:
         audit.record(Event.REFRESH_REPEATED, user_id=session.user_id, session_id=session.pk, client=client)
 

@@ -1,8 +1,9 @@
-"""The admin's sessions: a cookie of Django's, and a row among the user's other sessions that says whether it lives.
+"""The admin's sessions: a Django cookie session, plus a row among the user's other sessions that decides whether it
+lives.
 
-So they are listed and ended like the others, whatever ends those, and they are over when nobody uses them. The database
-has a hash of each cookie's key only, so a dump of it signs nobody in (OWASP ASVS 7.2). A key is 165 bits of randomness:
-nobody finds it by trying, and its hash needs no salt.
+They are therefore listed and ended like any other session, and expire when idle. The database stores only a hash of
+each cookie's key, so a dump signs nobody in (OWASP ASVS 7.2). A key has 165 bits of randomness: it cannot be guessed,
+and its hash needs no salt.
 """
 
 import hashlib
@@ -24,12 +25,12 @@ from accounts.models import Session, User
 from accounts.models.sessions import SessionQuerySet
 from accounts.sessions import ending, lineage
 
-LISTENER = {"listener": "admin"}  # the detail of what is audited there
-COLUMN_BYTES = 20  # 40 hexadecimal digits, as long as Django's column is
+LISTENER = {"listener": "admin"}  # the `detail` of these sessions' audit events
+COLUMN_BYTES = 20  # 40 hexadecimal digits, the length of Django's column
 
 
 class SessionStore(db.SessionStore):
-    """Django's own, but what it asks the database by and writes there is the hash."""
+    """Django's session store, but the database sees only the hash of the key."""
 
     def _get_session_from_db(self) -> AbstractBaseSession | None:
         live = self.model.objects.filter(expire_date__gt=timezone.now())
@@ -69,7 +70,7 @@ def open_row(user: User, *, methods: list[str], client: Client) -> UUID | None:
 
 
 def use(session_id: UUID, user_id: UUID) -> bool:
-    """Return whether the session still lives; it then lasts for another while."""
+    """Return whether the session is still live, and if so extend its idle lifetime."""
     idle = Least(Now() + settings.ADMIN_SESSION_IDLE, F("expires_at"))
     used = _live(session_id, user_id).update(last_used_at=Now(), current_expires_at=idle)
     return bool(used == 1)
@@ -77,7 +78,7 @@ def use(session_id: UUID, user_id: UUID) -> bool:
 
 @transaction.atomic
 def sign_out(session_id: UUID, user_id: UUID, *, client: Client) -> None:
-    """End the session at once, where it has not ended yet."""
+    """End the session at once, unless it has already ended."""
     if _live(session_id, user_id).end(ending.EndReason.LOGOUT):
         audit.record(Event.SIGNED_OUT, user_id=user_id, session_id=session_id, client=client, detail=LISTENER)
 

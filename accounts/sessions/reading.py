@@ -1,8 +1,8 @@
-"""Reading a session: the one statement of an authenticated request, which sessions are live, and holding one that is.
+"""Read sessions: the single statement of an authenticated request, a user's live sessions, and the lock on a user.
 
-What changes the ways into an account happens while the session that asked still lives, or not at all. A request that
-was let in may take seconds, to ask Google say. What ends its session in that time (an undo, a new password, a sign-out
-everywhere) also takes back what a thief has added, and must not be overtaken by it.
+A change to the ways into an account happens while the requesting session is still live, or not at all. An admitted
+request may take seconds, for example while it calls Google. Whatever ends its session in that time (an undo, a new
+password, a sign-out everywhere) also removes what a thief has added, and must not be overtaken by this request.
 """
 
 import uuid
@@ -16,7 +16,7 @@ from accounts.kit.prepared import Prepared, uuid_bytes
 from accounts.models import Session, User
 from accounts.models.sessions import SessionQuerySet
 
-# What a request needs of its session, in the model's order; the rest is read on demand.
+# The columns that a request needs of its session, in the model's order; the rest are deferred.
 _SESSION_COLUMNS = ["id", "user_id", "retry_until", "ended_at", "methods"]
 _USER_COLUMNS = [field.attname for field in User._meta.concrete_fields]  # noqa: SLF001  Django's documented name
 _READ = Prepared(
@@ -37,21 +37,23 @@ WHERE session.id = %(session_id)s AND session.user_id = %(user_id)s
 
 
 class Reading(NamedTuple):
-    """A session with its user as the database has them at `now`, in seconds since 1970 of its clock."""
+    """A session and its user as of `now`, the database's clock in seconds since 1970."""
 
     now: float
-    lasts: bool  # its 90 days are not over
+    lasts: bool  # its absolute lifetime is not over
     session: Session
 
     def is_live(self, *, token_version: int) -> bool:
-        """Neither ended nor over, of an active user who has not signed out everywhere since the token was made."""
+        """Return whether the session is neither ended nor expired, its user is active, and the token's version is
+        current.
+        """
         return self.lasts and self.session.ended_at is None and self.session.user.admits(token_version)
 
 
 def read(session_id: uuid.UUID, user_id: uuid.UUID) -> Reading | None:
-    """Run the one statement of an authenticated request. None: this user has no such session.
+    """Return a session of this user, by the single statement of an authenticated request; None if there is none.
 
-    Written out because it runs with every request: building it with the ORM each time cost more than running it.
+    The SQL is written out because it runs with every request, and building it with the ORM cost more than running it.
     """
     row = _READ.one({"session_id": session_id, "user_id": user_id})
     if row is None:
@@ -66,20 +68,22 @@ def read(session_id: uuid.UUID, user_id: uuid.UUID) -> Reading | None:
 
 
 def note_use_of_successor(session: Session, *, issued_at: int) -> None:
-    """From the first use of a token that the last refresh gave on, nobody gets that refresh's answer again."""
+    """Stop repeating the last refresh's response once a token that it issued is used."""
     if session.retry_until is not None:
-        since = datetime.fromtimestamp(issued_at + 1, UTC)  # a token's time has no fractions of a second
+        since = datetime.fromtimestamp(issued_at + 1, UTC)  # token times are whole seconds
         given = Session.objects.filter(pk=session.pk, current_issued_at__lt=since)
         given.filter(retry_until__isnull=False).update(retry_until=None)
 
 
 def live_of(user_id: uuid.UUID) -> SessionQuerySet:
-    """Return those with a refresh token that would still be taken."""
+    """Return the user's sessions whose refresh token would still be accepted."""
     return Session.objects.live().filter(user_id=user_id)
 
 
 def hold_user(session: Session) -> User:
-    """The session's user as the database has it, held until the transaction ends. Raises SessionRevoked."""
+    """Lock and return the session's user, until the transaction ends. Raise SessionRevoked if the session is no longer
+    live.
+    """
     user: User = User.objects.locked().get(pk=session.user_id)
     lives = Session.objects.unended().filter(pk=session.pk).exists()
     if not lives or not user.admits(session.user.token_version):

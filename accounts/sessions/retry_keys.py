@@ -1,6 +1,6 @@
-"""Idempotency keys of refreshes: a client that lost the answer shows that it asked before. Kept as HMACs, never logged.
+"""Idempotency keys of refreshes, by which a client that lost a response shows that it made the first request.
 
-Each is bound to its refresh token, so the digest of one says nothing about another.
+They are stored as HMACs and never logged. Each is bound to its refresh token, so one digest says nothing about another.
 """
 
 import secrets
@@ -14,7 +14,7 @@ from accounts.sessions.tokens import SessionRefreshToken
 
 
 def digests(key: str, token: SessionRefreshToken) -> Iterator[bytes]:
-    """Yield the digest that is stored, then those under older secrets: a rotation of them ends no retry."""
+    """Yield the digest to store, then those under older secrets, so that rotating SECRET_KEY breaks no retry."""
     for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS):
         yield salted_hmac(
             "accounts.refresh.retry", f"{token.jti}:{key}", secret=secret, algorithm="sha256"

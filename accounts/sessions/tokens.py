@@ -1,7 +1,7 @@
-"""Access and refresh tokens: simplejwt's classes on a ring of keys.
+"""Access and refresh tokens, built on simplejwt's classes with a ring of keys.
 
-A key id pins one algorithm; the header never chooses (RFC 8725, 3.1). Times are the database's: issuing takes `now`
-from the statement that wrote the session, checking compares with the clock of the statement that read it.
+A key id fixes one algorithm; the header never chooses it (RFC 8725, 3.1). Times are the database's: issuing takes `now`
+from the statement that wrote the session, and checking compares with the clock of the statement that read it.
 """
 
 import json
@@ -26,7 +26,7 @@ from accounts.models import Session
 
 
 class Key(NamedTuple):
-    """A key as the ring uses it: the algorithm's name and code, what signs and what verifies."""
+    """A key of the ring: its algorithm's name and implementation, and the keys that sign and verify."""
 
     name: str
     algorithm: Any
@@ -35,10 +35,10 @@ class Key(NamedTuple):
 
 
 class KeyRingBackend(TokenBackend):
-    """simplejwt's backend with several keys: the first signs, all verify, each with its own algorithm only.
+    """A token backend with several keys: the first signs, all verify, each with its own algorithm only.
 
-    Signatures are PyJWT's. Taking a token apart is ours: PyJWT does it twice for a token whose key depends on its
-    header, and checks each character in Python, which cost a third of an authenticated request.
+    Signatures are PyJWT's. Parsing is our own: PyJWT parses a token twice if its key depends on its header, and checks
+    each character in Python, which took a third of an authenticated request.
     """
 
     def __init__(self, entries: Iterable[RingEntry], *, header_type: str) -> None:
@@ -58,9 +58,10 @@ class KeyRingBackend(TokenBackend):
         return f"{signed}.{base64url.encode(key.algorithm.sign(signed.encode(), key.signing))}"
 
     def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002  simplejwt calls it so
-        """The claims of a token that one of our keys signed. Times are checked by the token, on the database's clock.
+        """Return the claims of a token signed by one of our keys. The token checks its times itself, by the database's
+        clock.
 
-        Raises TokenBackendError for every other token, whatever is wrong with it.
+        Raise TokenBackendError for any other token.
         """
         try:
             signed, signature = (token if isinstance(token, bytes) else token.encode()).rsplit(b".", 1)
@@ -80,9 +81,10 @@ class KeyRingBackend(TokenBackend):
         return claims
 
     def _judge_header(self, segment: bytes) -> Key:
-        """Only our own three parameters are accepted: so no `jwk`, `jku`, `x5u` or `crit` is ever looked at.
+        """Return the key that a header names. Exactly our three parameters are accepted, so `jwk`, `jku`, `x5u` and
+        `crit` are never read.
 
-        The key id chooses the key, the key has its algorithm, and the header must agree (RFC 8725, 3.1).
+        The key id selects the key, the key fixes the algorithm, and the header must agree (RFC 8725, 3.1).
         """
         header = json.loads(base64url.decode(segment))
         if not isinstance(header, dict) or set(header) != {"alg", "typ", "kid"}:
@@ -93,7 +95,7 @@ class KeyRingBackend(TokenBackend):
         return key
 
     def public_keys(self) -> list[dict[str, Any]]:
-        """The ring as JWKs (RFC 7517) without the shared secrets: none at all while HS256 signs."""
+        """Return the ring as JWKs (RFC 7517), without shared secrets: an HS256 key is never included."""
         return [
             {
                 **key.algorithm.to_jwk(key.verifying, as_dict=True),
@@ -132,11 +134,11 @@ def refresh_backend() -> KeyRingBackend:
     return KeyRingBackend(settings.REFRESH_TOKEN_KEYS, header_type="rt+jwt")
 
 
-SLOW_CLOCKS = 30  # seconds that another service's clock may be behind ours, and a fresh token be valid there
+SLOW_CLOCKS = 30  # seconds by which another service's clock may lag and still accept a fresh token
 
 
 class SessionToken(Token):
-    """A token of one session. `verify` checks form; `check_time` checks time, once the database's clock is known."""
+    """A token of one session. `verify` checks its form, `check_time` its times, once the database's clock is known."""
 
     identifiers: ClassVar[tuple[str, ...]] = ("sub", "sid", "jti")
     numbers: ClassVar[tuple[str, ...]] = ("iat", "nbf", "exp", "tv")
@@ -148,9 +150,9 @@ class SessionToken(Token):
             raise TokenError("Token has a malformed number")
 
     def check_time(self, now: float) -> None:
-        """`now` in seconds since 1970. Raises ExpiredTokenError past `exp`, TokenError before `nbf` or `iat`.
+        """Check the times against `now`, in seconds since 1970, with the leeway from the settings.
 
-        All with the leeway of the settings.
+        Raise ExpiredTokenError after `exp`, and TokenError before `nbf` or `iat`.
         """
         leeway = self.get_token_backend().get_leeway().total_seconds()
         if self.payload["exp"] + leeway <= now:
@@ -178,7 +180,7 @@ class SessionToken(Token):
 
 
 class SessionAccessToken(SessionToken, AccessToken):
-    """RFC 9068 access token, checked against its session at every request."""
+    """An RFC 9068 access token, checked against its session on every request."""
 
     numbers = (*SessionToken.numbers, "auth_time")
 
@@ -195,9 +197,9 @@ class SessionAccessToken(SessionToken, AccessToken):
         now: datetime,
         proofs: list[str] | None = None,
     ) -> Self:
-        """Return a token of the sign-in or, with `proofs`, of someone who has just proved who they are by these.
+        """Return a token of the sign-in or, with `proofs`, of a user who has just re-authenticated by these methods.
 
-        `email_verified` is for services that verify tokens by our public keys. Our own tiers ask the database.
+        `email_verified` is for services that verify tokens with our public keys; our own tiers read the database.
         """
         issued = int(now.timestamp())
         return cls._of(
@@ -217,7 +219,7 @@ class SessionAccessToken(SessionToken, AccessToken):
 
 
 class SessionRefreshToken(SessionToken):
-    """The one live refresh token of a session. Made from the row alone: the same row gives the same bytes."""
+    """The one live refresh token of a session, built from the row alone: the same row yields the same bytes."""
 
     token_type = "refresh"  # noqa: S105
     lifetime = api_settings.REFRESH_TOKEN_LIFETIME
@@ -227,7 +229,7 @@ class SessionRefreshToken(SessionToken):
 
     @classmethod
     def parse(cls, raw_token: str) -> Self:
-        """Return the token of this text, which one of our keys signed. Raises RefreshTokenInvalid; judges no time."""
+        """Parse a token and check its signature, but not its times. Raise RefreshTokenInvalid."""
         try:
             return cls(raw_token.encode())  # type: ignore[arg-type]
         except TokenError as error:
