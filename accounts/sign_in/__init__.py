@@ -1,1 +1,1 @@
-"""Every way to sign in, and to prove it again."""
+"""Every way to sign in, and to re-authenticate."""

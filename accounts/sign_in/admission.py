@@ -1,6 +1,6 @@
-"""Letting someone in, once a way of signing in has shown who it is: the same rules on every path that gives tokens.
+"""Admit a user whom one of the sign-in methods has identified: the same rules on every path that issues tokens.
 
-Passwords, second factors, passkeys and Google each prove it in a module of their own and then call `admit`.
+Passwords, second factors, passkeys and Google each prove identity in their own module, and then call `admit`.
 """
 
 from collections.abc import Iterator
@@ -23,9 +23,10 @@ Status = User.Status
 
 @contextmanager
 def metered(way: str, *, done: str | None = "ok") -> Iterator[None]:
-    """One try to sign in, for the metrics: `done`, or the code of what it was refused with. Around the transaction:
-    what is undone at its end was no sign-in. A step that another follows is `done` with that one's name, or with None
-    where only its refusals count.
+    """Count a sign-in attempt in the metrics, under `done` or the code of its refusal.
+
+    Use it around the transaction, since a sign-in that is rolled back does not count. For a step that another follows,
+    `done` is that step's name, or None to count only refusals.
     """
     try:
         yield
@@ -37,9 +38,9 @@ def metered(way: str, *, done: str | None = "ok") -> Iterator[None]:
 
 
 def may_sign_in(user: User) -> bool:
-    """Return whether the account is known at all to who signs in; asked before anything of theirs is used up.
+    """Return whether a sign-in may know of this account at all; ask before using up any of its tokens.
 
-    Deleted accounts are unknown; where the setting says so, unverified ones are too.
+    Deleted accounts are unknown, as are unverified ones if LOGIN_REQUIRES_VERIFIED_EMAIL is set.
     """
     if user.status == Status.DELETED:
         return False
@@ -47,7 +48,9 @@ def may_sign_in(user: User) -> bool:
 
 
 def require_verified(user: User) -> None:
-    """Raise EmailNotVerified where the setting demands it. Call it once they have proved who they are, as by Google."""
+    """Raise EmailNotVerified where the setting demands a verified address. Call it only after identity is proved, as by
+    Google.
+    """
     if settings.LOGIN_REQUIRES_VERIFIED_EMAIL and not user.email_verified:
         raise EmailNotVerified
 
@@ -55,11 +58,12 @@ def require_verified(user: User) -> None:
 def admit(
     user: User, *, methods: list[str], cancel_deletion: bool, client: Client, password_hash: str | None = None
 ) -> TokenPair | None:
-    """Open a session of these methods (RFC 8176 values); return None where the account changed since `user` was read.
+    """Open a session with these methods (RFC 8176 values); return None if the account has changed since `user` was
+    read.
 
-    `password_hash` replaces the stored one in the same transaction: today's form of it. Raises AccountSuspended,
-    DeletionPending or, where the account has a second factor and `methods` none, MFARequired: what may be told only to
-    who has proved who they are.
+    `password_hash`, an upgraded form of the stored hash, replaces it in the same transaction. Raise AccountSuspended,
+    DeletionPending or, if the account has a second factor and `methods` has none, MFARequired. These refusals may be
+    revealed only to someone who has proved who they are.
     """
     _check_state(user, cancel_deletion=cancel_deletion)
     if factors.MFA not in methods and (second := factors.names_of(user.pk)):
@@ -87,7 +91,7 @@ def _open(user: User, methods: list[str], password_hash: str | None, client: Cli
 
 
 def _upgrade(user: User, password: str) -> bool:
-    """Store today's form of the hash, before the session is opened: that shares a lock which this needs alone."""
+    """Store the upgraded hash before the session is opened: opening it shares a lock which this needs exclusively."""
     stored: int = User.objects.as_judged(user).update(password=password)
     user.password = password
     return stored == 1

@@ -1,4 +1,4 @@
-"""The second step of a sign-in, and signing in by a passkey alone. Both end in accounts/sign_in/admission.py."""
+"""The second step of a sign-in, and sign-in with a passkey alone. Both end in accounts/sign_in/admission.py."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ from accounts.sessions import TokenPair
 from accounts.sign_in import admission, half_sign_ins
 
 Type = Authenticator.Type
-# A passkey that has verified its user is possession and knowledge, or a body, at once (RFC 8176).
+# A passkey with user verification proves possession together with knowledge or biometrics (RFC 8176).
 PASSKEY_ALONE = ["pop", "user", factors.MFA]
 
 
@@ -26,9 +26,9 @@ PASSKEY_ALONE = ["pop", "user", factors.MFA]
 def finish(
     *, mfa_token: str, code: str | None, credential: dict[str, Any] | None, client: Client
 ) -> TokenPair:
-    """Open the session that the first step was for.
+    """Complete a sign-in by its second step, and open the session.
 
-    Raises MFATokenInvalid, MFAInvalidCode, AccountSuspended, DeletionPending, RateLimited, ServiceUnavailable.
+    Raise MFATokenInvalid, MFAInvalidCode, AccountSuspended, DeletionPending, RateLimited or ServiceUnavailable.
     """
     throttles.take(*throttles.from_network("login_mfa", client.limited_ip))
     token = half_sign_ins.find(mfa_token)
@@ -47,7 +47,7 @@ def finish(
 
 
 def options_for(mfa_token: str | None, *, client: Client) -> dict[str, Any]:
-    """Return what a passkey is to sign: for a sign-in of its own, or as the second step. Raises MFATokenInvalid."""
+    """Return the request options for a passkey, for a sign-in by passkey or as a second step. Raise MFATokenInvalid."""
     throttles.take(*throttles.from_network("passkey_options", client.limited_ip))
     if mfa_token is None:
         return passkeys.sign_in_options()
@@ -59,9 +59,9 @@ def options_for(mfa_token: str | None, *, client: Client) -> dict[str, Any]:
 
 @admission.metered("passkey")
 def by_passkey(*, credential: dict[str, Any], cancel_deletion: bool, client: Client) -> TokenPair:
-    """Open a session. Nothing can be guessed here, so nothing is counted per account.
+    """Open a session by a passkey alone. Nothing can be guessed here, so nothing is counted per account.
 
-    Raises PasskeyInvalid, AccountSuspended, DeletionPending, RateLimited.
+    Raise PasskeyInvalid, AccountSuspended, DeletionPending or RateLimited.
     """
     throttles.take(*throttles.from_network("passkey_login", client.limited_ip))
     claimed = passkeys.owner(credential)
@@ -75,7 +75,7 @@ def by_passkey(*, credential: dict[str, Any], cancel_deletion: bool, client: Cli
 
 
 def note_use(user: User, row: Authenticator, *, client: Client) -> None:
-    """A recovery code is told about: few are left, and it may not have been the owner."""
+    """Notify the owner if a recovery code was used: few are left, and it may have been someone else."""
     if row.type == Type.RECOVERY_CODES:
         event = audit.record(Event.RECOVERY_CODE_USED, user_id=user.pk, client=client)
         mail.notify(mail.RECOVERY_CODE_USED, user=user, event=event)
@@ -89,7 +89,7 @@ Proof = Callable[[User], Authenticator | None]
 def proof_of(
     token: MFAToken, *, code: str | None, credential: dict[str, Any] | None, client: Client
 ) -> Proof:
-    """Return what was sent as a question to the user's factors."""
+    """Return a function that checks the code or passkey credential against a user's factors."""
     if credential is not None:
         return lambda user: passkeys.use(user.pk, credential, client=client, mfa_token=token)
     return lambda user: totp.use_code(user.pk, code or "")
@@ -97,7 +97,7 @@ def proof_of(
 
 @transaction.atomic
 def _open(token: MFAToken, proof: Proof, client: Client) -> TokenPair | None:
-    """The factor, the half sign-in and the session: all of it, or none is used up."""
+    """Use up the factor and the half sign-in, and open the session: all three or none."""
     user = User.objects.locked().get(pk=token.user_id)
     row = proof(user)
     if row is None:
@@ -113,7 +113,7 @@ def _open(token: MFAToken, proof: Proof, client: Client) -> TokenPair | None:
         client=client,
     )
     if pair is None:
-        raise MFATokenInvalid  # deleted, or closed a moment ago
+        raise MFATokenInvalid  # the account was deleted or closed a moment ago
     return pair
 
 

@@ -1,8 +1,8 @@
-"""Signing in with Google, and linking a Google account: what each step proves, and what follows from it.
+"""Sign in with Google, and link Google accounts.
 
-Two ways lead here. The browser's: we send it to Google with a state and get it back with a code. And that of clients
-that talk to Google themselves (One Tap, native apps): they fetch a nonce here and bring an ID token that carries it.
-Either way the ID token is checked by accounts/google/id_tokens.py, and nothing is believed before that.
+There are two flows. In the browser's, we send it to Google with a state, and it returns with a code. Clients that talk
+to Google themselves (One Tap, native apps) fetch a nonce here and send an ID token that carries it. In both,
+accounts/google/id_tokens.py verifies the ID token, and nothing is trusted before that.
 """
 
 from typing import NamedTuple
@@ -36,14 +36,14 @@ NOT_A_CHALLENGE = ("code_challenge", "invalid", "Send the SHA-256 of the verifie
 
 
 class Beginning(NamedTuple):
-    """Name where the browser must go, and the secret that its cookie keeps until it comes back."""
+    """The URL to which the browser goes, and the secret that its cookie keeps until it returns."""
 
     authorization_url: str
     binding: str
 
 
 class Returned(NamedTuple):
-    """Holds what the browser brought back from Google, or from our own front end."""
+    """The values with which the browser returned from Google, or which our own front end sent."""
 
     state: str
     code: str | None
@@ -54,8 +54,9 @@ class Returned(NamedTuple):
 def begin_sign_in(
     *, binding: str | None, cancel_deletion: bool, code_challenge: str | None, client: Client
 ) -> Beginning:
-    """Return where the browser is sent. Raises GoogleNotConfigured, RateLimited; ValidationFailed for what is not a
-    challenge of RFC 7636.
+    """Start a sign-in, and return where to send the browser.
+
+    Raise GoogleNotConfigured, RateLimited, or ValidationFailed for an invalid challenge (RFC 7636).
     """
     if code_challenge is not None and not exchange.is_challenge(code_challenge):
         raise ValidationFailed(NOT_A_CHALLENGE)
@@ -72,7 +73,10 @@ def begin_sign_in(
 
 
 def begin_link(session: Session, *, binding: str | None) -> Beginning:
-    """The link dies with the session. Raises GoogleNotConfigured, RateLimited, GoogleAlreadyLinked."""
+    """Start linking a Google account; the state is valid only while the session is.
+
+    Raise GoogleNotConfigured, RateLimited or GoogleAlreadyLinked.
+    """
     _prepare_link(session)
     if accounts.is_linked(session.user):
         raise GoogleAlreadyLinked
@@ -101,9 +105,9 @@ def _prepare_link(session: Session) -> None:
 
 @admission.metered("google", done=None)
 def use_state(returned: Returned, *, client: Client) -> State:
-    """The first step: whether it is one of ours, of this browser, for the first time.
+    """Use up the state with which the browser returned: one of ours, of this browser, and for the first time.
 
-    Raises GoogleNotConfigured, RateLimited, StateInvalid.
+    Raise GoogleNotConfigured, RateLimited or StateInvalid.
     """
     google_client.require_configured()
     throttles.take(*throttles.from_network("google", client.limited_ip))
@@ -111,7 +115,7 @@ def use_state(returned: Returned, *, client: Client) -> State:
 
 
 def finish(state: State, returned: Returned, *, client: Client) -> TokenPair | None:
-    """Sign in, or make the link that was asked for and return None. Raises what the steps below and `admit` say."""
+    """Sign in, or make the requested link and return None. Raise what the steps below and `admit` raise."""
     if state.purpose == "link":
         finish_link(state, returned, client=client)
         return None
@@ -121,7 +125,10 @@ def finish(state: State, returned: Returned, *, client: Client) -> TokenPair | N
 
 
 def finish_for_front_end(state: State, returned: Returned, *, client: Client) -> str | None:
-    """The same for a front end of its own: a code for POST /v1/auth/exchange, which then lets them in or not."""
+    """Finish for a separate front end: return a code for POST /v1/auth/exchange, which then decides about admission.
+
+    For a link, make it and return None.
+    """
     if state.purpose == "link":
         finish_link(state, returned, client=client)
         return None
@@ -131,8 +138,9 @@ def finish_for_front_end(state: State, returned: Returned, *, client: Client) ->
 
 
 def finish_link(state: State, returned: Returned, *, client: Client) -> None:
-    """Link the Google account. Raises StateInvalid where the session that asked has ended; GoogleAccountTaken,
-    GoogleAlreadyLinked.
+    """Link the Google account.
+
+    Raise StateInvalid if the requesting session has ended, GoogleAccountTaken or GoogleAlreadyLinked.
     """
     identity = _identity_behind(state, returned)
     if state.session_id is None or state.user_id is None:
@@ -147,8 +155,9 @@ def finish_link(state: State, returned: Returned, *, client: Client) -> None:
 
 
 def _identity_behind(state: State, returned: Returned) -> Identity:
-    """Return who came back from Google. Raises OAuthDenied, OAuthCodeInvalid, IdTokenInvalid, GoogleEmailNotVerified,
-    GoogleUnavailable.
+    """Return the identity that Google vouches for.
+
+    Raise OAuthDenied, OAuthCodeInvalid, IdTokenInvalid, GoogleEmailNotVerified or GoogleUnavailable.
     """
     if returned.error is not None:
         raise OAuthDenied
@@ -168,7 +177,7 @@ def _identity_behind(state: State, returned: Returned) -> Identity:
 
 
 def nonce(*, client: Client) -> str:
-    """Make a nonce for an ID token. Raises GoogleNotConfigured, RateLimited."""
+    """Issue a nonce for an ID token. Raise GoogleNotConfigured or RateLimited."""
     google_client.require_configured()
     throttles.take(*throttles.from_network("google_begin", client.limited_ip))
     return google_state.new_nonce()
@@ -176,8 +185,8 @@ def nonce(*, client: Client) -> str:
 
 @admission.metered("google")
 def sign_in_by_token(raw: str, *, cancel_deletion: bool, client: Client) -> TokenPair:
-    """Sign in with an ID token. Raises GoogleNotConfigured, RateLimited, and what `identify`, `user_of` and `admit`
-    say.
+    """Sign in with an ID token. Raise GoogleNotConfigured, RateLimited, and what `identify`, `user_of` and `admit`
+    raise.
     """
     google_client.require_configured()
     throttles.take(*throttles.from_network("google", client.limited_ip))
@@ -185,16 +194,17 @@ def sign_in_by_token(raw: str, *, cancel_deletion: bool, client: Client) -> Toke
 
 
 def link_by_token(session: Session, raw: str, *, client: Client) -> None:
-    """Link the Google account of an ID token. Raises GoogleNotConfigured, RateLimited, and what `identify` and `link`
-    say.
+    """Link the Google account of an ID token. Raise GoogleNotConfigured, RateLimited, and what `identify` and `link`
+    raise.
     """
     _prepare_link(session)
     accounts.link(session, identify(raw), client=client)
 
 
 def identify(raw: str) -> Identity:
-    """Whose ID token it is; its nonce and it are used up. Raises IdTokenInvalid, GoogleEmailNotVerified,
-    GoogleUnavailable.
+    """Return the identity of an ID token, and use up the token and its nonce.
+
+    Raise IdTokenInvalid, GoogleEmailNotVerified or GoogleUnavailable.
     """
     identity = id_tokens.verify(raw, audiences=settings.GOOGLE_CLIENT_IDS, now=google_state.now())
     google_state.use_token(identity)
@@ -202,15 +212,15 @@ def identify(raw: str) -> Identity:
 
 
 def is_linked(user: User) -> bool:
-    """Return whether users can prove by Google who they are."""
+    """Return whether the user can prove their identity with Google."""
     return bool(settings.GOOGLE_CLIENT_IDS) and accounts.is_linked(user)
 
 
 def proves(user: User, raw: str) -> bool:
-    """Return whether the ID token is that of the Google account that opens this one, from someone who is there now.
+    """Return whether the ID token is of the Google account linked to this user, with the user present just now.
 
-    That Google gave it a moment ago only says that a browser is signed in there: where the token says when its user was
-    asked (`auth_time`, on request), that must be recent. Raises GoogleUnavailable.
+    A fresh token only shows that a browser is signed in at Google. If it says when its user last authenticated
+    (`auth_time`, on request), that must be recent. Raise GoogleUnavailable.
     """
     try:
         identity = identify(raw)
@@ -230,7 +240,7 @@ def _was_there_lately(identity: Identity) -> bool:
 
 
 def sign_in(identity: Identity, *, cancel_deletion: bool, client: Client) -> TokenPair:
-    """Sign in the user of this Google account. Raises AccountExists, and the refusals of `admit`."""
+    """Sign in the user of this Google account. Raise AccountExists, and the refusals of `admit`."""
     for _ in range(TRIES_WHEN_ACCOUNT_CHANGES):
         user = accounts.user_of(identity, client=client)
         admission.require_verified(user)

@@ -1,7 +1,7 @@
-"""Sign-in with a password.
+"""Sign in with a password.
 
-The state of an account is told only to who knows its password; everyone else gets one answer, for the same work: one
-look-up, one hash, one audit row.
+An account's state is revealed only to someone who knows its password. Everyone else gets the same answer, at the same
+cost: one look-up, one hash, one audit row.
 """
 
 from collections.abc import Callable
@@ -23,9 +23,9 @@ TRIES_WHEN_ACCOUNT_CHANGES = 3
 
 @admission.metered("password")
 def sign_in(*, email: str, password: str, cancel_deletion: bool, client: Client) -> TokenPair:
-    """Open a session.
+    """Open a session with an address and a password.
 
-    Raises InvalidCredentials, MFARequired, AccountSuspended, DeletionPending, RateLimited or ServiceUnavailable.
+    Raise InvalidCredentials, MFARequired, AccountSuspended, DeletionPending, RateLimited or ServiceUnavailable.
     """
     passwords.require_room()
     address = email_address.normalize(email)
@@ -36,7 +36,7 @@ def sign_in(*, email: str, password: str, cancel_deletion: bool, client: Client)
                 user, methods=["pwd"], cancel_deletion=cancel_deletion, client=client, password_hash=upgrade
             )
             if pair is not None:
-                return pair  # else the account changed while the password was hashed: judge it again
+                return pair  # otherwise the account changed during the hashing: check it again
         raise ServiceUnavailable
 
 
@@ -49,10 +49,10 @@ def who_knows(
     may: Callable[[User], bool] = admission.may_sign_in,
     detail: dict[str, Any] | None = None,
 ) -> tuple[User, str | None]:
-    """Return the user of the address and password, and the password's new hash where the old one is weak.
+    """Return the user of this address and password, and a stronger hash if the stored one is weak.
 
-    Raises InvalidCredentials for anybody else, and for whom `may` does not admit. A try that opens nothing costs the
-    same. It is audited with `detail`, but not in a pause: it would be a row for each of a stranger's.
+    Raise InvalidCredentials for anyone else, and for a user whom `may` does not admit; a failed attempt costs the same.
+    Failures are audited with `detail`, except during a pause, when each of a stranger's attempts would add a row.
     """
     user = User.objects.filter(email=address).first()
     verdict = passwords.verify(password, user.password if user is not None else None, one.attempt)

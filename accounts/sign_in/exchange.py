@@ -1,12 +1,13 @@
-"""Tokens for a front end of its own: the browser brings it a code, which it exchanges once and within a minute.
+"""Exchange codes for a separate front end: the browser brings it a code, to be exchanged for tokens once, within a
+minute.
 
-A sign-in that ends in a redirect must not put tokens into an address. The code is an HMAC of its row's id and stored
-nowhere; it says who has signed in, and the exchange lets them in or not, as any other path
+A sign-in that ends in a redirect must not put tokens into a URL. The code is an HMAC of its row's id, and is stored
+nowhere. It says who has signed in; the exchange decides about admission, as on any other path
 (accounts/sign_in/admission.py).
 
-A code is good only where its sign-in began: else a stranger's code would sign people in to the stranger's account. The
-browser shows its binding cookie; a front end that this cookie does not reach (another site, an app) begins with a code
-challenge and shows the verifier (RFC 7636), which then alone decides.
+A code is valid only where its sign-in began; otherwise an attacker's code could sign people in to the attacker's
+account. The browser shows its binding cookie. A front end that this cookie does not reach (another site, an app) starts
+with a code challenge and shows the verifier (RFC 7636), which alone then decides.
 """
 
 import hashlib
@@ -27,7 +28,7 @@ from accounts.models import ExchangeCode, User
 from accounts.sessions import TokenPair
 from accounts.sign_in import admission
 
-GOOGLE = "google"  # the claim `amr` of who came by Google; RFC 8176 has no value for it
+GOOGLE = "google"  # the `amr` value of a Google sign-in; RFC 8176 defines none
 _LONGEST_CODE = 128
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7636, 4.2: the method is S256, always
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # 4.1
@@ -38,7 +39,7 @@ def is_challenge(text: str) -> bool:
 
 
 def issue(user: User, state: State) -> str:
-    """Return a code for a user who has just signed in with Google; only the browser that began can exchange it."""
+    """Return a code for a user who has just signed in with Google; only the browser that started can exchange it."""
     row = ExchangeCode.objects.create(
         user=user,
         cancel_deletion=state.cancel_deletion,
@@ -52,9 +53,10 @@ def issue(user: User, state: State) -> str:
 
 @admission.metered("exchange")
 def use(code: str, *, binding: str | None, code_verifier: str | None, client: Client) -> TokenPair:
-    """Exchange a code for a session; another browser does not use it up. Raises TokenInvalid for a code that is
-    unknown, used, expired, of another browser, or older than a change of password or address; RateLimited; and whatever
-    `admit` says of the account.
+    """Exchange a code for a session; an attempt by another browser does not use it up.
+
+    Raise TokenInvalid for a code that is unknown, used, expired, of another browser, or older than a change of password
+    or address; RateLimited; and whatever `admit` raises.
     """
     throttles.take(*throttles.from_network("google", client.limited_ip))
     row = _row_of(code)
@@ -75,7 +77,9 @@ def _row_of(code: str) -> ExchangeCode | None:
 
 
 def _began_here(row: ExchangeCode, binding: str | None, code_verifier: str | None) -> bool:
-    """A verifier for a sign-in that began without a challenge is refused: someone took the challenge away."""
+    """Return whether the caller started the sign-in. A verifier without a challenge is refused: someone stripped the
+    challenge.
+    """
     if row.code_challenge or code_verifier is not None:
         return constant_time_compare(_challenge_of(code_verifier or ""), row.code_challenge)
     return binding is not None and constant_time_compare(google_state.digest_of(binding), row.browser)
@@ -83,7 +87,7 @@ def _began_here(row: ExchangeCode, binding: str | None, code_verifier: str | Non
 
 def _challenge_of(verifier: str) -> str:
     if not _VERIFIER.fullmatch(verifier):
-        return "-"  # no challenge: a row without one is not matched by a verifier that is none
+        return "-"  # matches no row, not even one without a challenge
     return base64url.encode(hashlib.sha256(verifier.encode()).digest())
 
 

@@ -1,7 +1,7 @@
-"""A sign-in between its two steps: what the first one proved, and a token to go on with.
+"""A sign-in between its two steps: what the first one proved, and a token for the second.
 
-The token lives five minutes, is used once and allows five tries. It is void when the account's state has
-changed since: someone else may have proved it.
+The token lives for five minutes, is used once and allows five attempts. It is void if the account's state has changed
+since the first step, which someone else may have taken.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ PREFIX = "mfa_"
 
 
 def issue(user: User, *, methods: Sequence[str], cancel_deletion: bool) -> str:
-    """A half sign-in at the API; the token."""
+    """Start a half sign-in at the API, and return its token."""
     text = PREFIX + secrets.token_urlsafe(32)
     begin(
         user, methods=methods, cancel_deletion=cancel_deletion, door=MFAToken.Door.API, digest=_digest(text)
@@ -35,7 +35,7 @@ def begin(
     door: MFAToken.Door,
     digest: bytes | None = None,
 ) -> MFAToken:
-    """Start a half sign-in. Without a digest no token opens it: the caller continues by its id."""
+    """Start a half sign-in. Without a digest no token opens it, and the caller continues by its id."""
     token: MFAToken = MFAToken.objects.create(
         user=user,
         door=door,
@@ -53,18 +53,18 @@ def live(*, door: MFAToken.Door) -> QuerySet[MFAToken]:
 
 
 def find(text: str) -> MFAToken | None:
-    """The live half sign-in of this token, of an account that is as it was; no try is counted."""
+    """Return the live half sign-in of this token if the account is unchanged. No attempt is counted."""
     token = live(door=MFAToken.Door.API).filter(digest=_digest(text)).first()
     return token if token is not None and is_of(token, token.user) else None
 
 
 def count_try(token: MFAToken) -> bool:
-    """One more try, kept whatever comes of it. False: there is none left, or the token is not live any more."""
+    """Count an attempt, permanently. Return False if none is left or the token is no longer live."""
     return MFAToken.objects.live().filter(pk=token.pk).update(tries=F("tries") + 1) == 1
 
 
 def use(token: MFAToken, user: User) -> bool:
-    """Use it up: True for exactly one caller, and only for a user who is as they were at the first step."""
+    """Use up the token. Return True to exactly one caller, and only if the user is unchanged since the first step."""
     if not is_of(token, user):
         return False
     return MFAToken.objects.filter(pk=token.pk, used_at=None).update(used_at=Now()) == 1

@@ -1,4 +1,4 @@
-"""A new password for who is signed in: by the old one or, for an account that has none, by a recent sign-in."""
+"""Change the password of a signed-in user, who proves the old one or, having none, signed in recently."""
 
 from django.db import transaction
 
@@ -15,17 +15,18 @@ NEEDED = ("current_password", "required", "Send the account's current password."
 
 
 def change(session: Session, *, current_password: str | None, new_password: str, client: Client) -> None:
-    """Store the password; every other session ends and every mailed link is void, the undo of a change excepted.
+    """Store the new password, end every other session, and void the mailed links.
 
-    Raises ValidationFailed; ReauthenticationFailed where the old password is wrong, which is counted;
-    ReauthenticationRequired where there is none and the sign-in is old; RateLimited; ServiceUnavailable.
+    Only links that undo an address change or stop the removal of factors stay valid. Raise ValidationFailed;
+    ReauthenticationFailed if the old password is wrong, which is counted; ReauthenticationRequired if there is none and
+    the sign-in is not recent; RateLimited; or ServiceUnavailable.
     """
     user = session.user
     _check(user, current_password, new_password)
     _prove(session, current_password, client)
     throttles.take(
         throttles.hit("change_password", str(user.pk))
-    )  # the owner's, once proved: a thief uses none up
+    )  # counted after the proof, so that a thief cannot use up the owner's
     attempt = tries.of_holder(user, client)
     _store(session, passwords.make_hash(new_password, attempt), client)
 
@@ -48,10 +49,12 @@ def _prove(session: Session, current_password: str | None, client: Client) -> No
 
 @transaction.atomic
 def _store(session: Session, password: str, client: Client) -> None:
-    """A sign-in with the old password that is under way has opened its session, or finds the password changed."""
+    """Store the hash. A concurrent sign-in with the old password has opened its session by now, or finds the password
+    changed.
+    """
     user = session.user
     if not User.objects.as_judged(user).update(password=password):
-        raise ServiceUnavailable  # changed by another request; a repeat is judged again
+        raise ServiceUnavailable  # changed by another request; a retry is checked again
     sessions.end_others(session, reason=sessions.EndReason.PASSWORD)
     tokens.void_all(user_id=user.pk)
     event = audit.record(Event.PASSWORD_CHANGED, user_id=user.pk, session_id=session.pk, client=client)

@@ -1,7 +1,7 @@
-"""A new password for who owns the mailbox, by a mailed link. It also proves the address.
+"""Reset the password by a mailed link, for the owner of the mailbox. This also verifies the address.
 
-A reset is how a victim takes an account back: every session ends, every other link is void, and, where the address was
-proved only lately, so are the ways in that someone else may have added since then.
+A reset is how a victim takes an account back: every session ends and every other link is void. If the address was
+verified only recently, the sign-in methods that someone else may have added since registration are removed too.
 """
 
 from datetime import datetime, timedelta
@@ -24,16 +24,16 @@ from accounts.mail.tokens import Purpose
 from accounts.models import PendingRegistration, User
 from accounts.sign_in import tries
 
-# Within this time of the address's verification a reset removes the other ways in: a stranger may have had the account
+# For this long after the address was verified, a reset removes other ways in: a stranger may have had the account
 # before its owner did.
 METHODS_UNDER_SUSPICION = timedelta(days=7)
 
 
 def request(*, email: str, client: Client) -> None:
-    """Ask for a link. Raises ValidationFailed, RateLimited.
+    """Request a link. Raise ValidationFailed or RateLimited.
 
-    Write one row, whether or not the address has an account; the worker finds out whether there is anyone
-    to write to. Strangers use up nothing of what is asked for where the account was seen lately.
+    Write one row, whether or not the address has an account; the worker finds out whether there is anyone to write to.
+    Requests from a network where the account was seen recently have a separate budget, which strangers cannot use up.
     """
     wrong = email_address.faults(email)
     if wrong:
@@ -48,9 +48,9 @@ def request(*, email: str, client: Client) -> None:
 
 
 def reset(*, token: str, new_password: str, client: Client) -> None:
-    """Store the password and use the link up.
+    """Store the password and use up the link.
 
-    Raises TokenInvalid; ValidationFailed, and then the link is still good; RateLimited; ServiceUnavailable.
+    Raise TokenInvalid; ValidationFailed, after which the link is still valid; RateLimited; or ServiceUnavailable.
     """
     throttles.take(*throttles.from_network("password_reset", client.limited_ip))
     token_id = tokens.id_from_link(token, Purpose.RESET)
@@ -67,7 +67,9 @@ def reset(*, token: str, new_password: str, client: Client) -> None:
 
 
 class Account(NamedTuple):
-    """Say which account a reset is about, masked, and until when which address before may take it back."""
+    """The masked address of the account that a reset is about, and the former address that may take it back, until
+    when.
+    """
 
     email: str
     former: str
@@ -75,7 +77,7 @@ class Account(NamedTuple):
 
 
 def account_behind(token: str) -> Account | None:
-    """Return what a live link is about, without using it up: people choose no password for a stranger's account."""
+    """Return the account of a live link without using up the link, so that people see whose password they choose."""
     token_id = tokens.id_from_link(token, Purpose.RESET)
     user = tokens.holder(token_id, Purpose.RESET) if token_id else None
     if user is None:
@@ -114,7 +116,7 @@ def _is_under_suspicion(user: User) -> bool:
 
 
 def _remove_what_others_added(user: User) -> None:
-    """End other ways in, and what was entered by someone who never proved to own the address."""
+    """Remove sign-in methods, and data entered by someone who never proved that they owned the address."""
     hooks.remove_sign_in_methods(user.pk, since=user.created_at)
     if not user.email_verified:
         user.display_name = ""

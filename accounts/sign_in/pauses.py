@@ -1,4 +1,4 @@
-"""End the pauses of wrong passwords and factors: what staff do for an owner whom they have recognised."""
+"""Lift the pauses after wrong passwords and factors, which staff do once they have identified the owner."""
 
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from accounts.sign_in import tries
 
 @transaction.atomic
 def lift(*, user_id: UUID, reason: str, actor: str) -> None:
-    """Start every count of wrong passwords and factors of the account afresh, and tell its owner."""
+    """Reset every count of the account's wrong passwords and factors, and notify the owner."""
     user = User.objects.locked().get(pk=user_id)
     live = sessions.live_of(user.pk).values_list("pk", flat=True)
     proofs.forget(user.pk, *live)

@@ -1,10 +1,10 @@
-"""Proving again who one is, as sensitive calls ask (accounts/sessions/recency.py), and the ways to prove it.
+"""Re-authenticate a signed-in user, as sensitive calls require (accounts/sessions/recency.py).
 
-A full sign-in counts as recent for RECENT_SIGN_IN; a proof gives an access token that does (OWASP ASVS 7.5.3), and
-leaves the session and its other tokens as they were. Where the account has a second factor it takes one: a password
-alone proves nothing then, neither here nor at an earlier sign-in. Wrong passwords are counted per session, whatever the
-call, and wrong factors together with those of signing in: a stolen session must not become a place to guess either. Nor
-may it use up the tries of its owner, who has other sessions, and signs in.
+A full sign-in counts as recent for RECENT_SIGN_IN; a proof returns an access token that counts as recent (OWASP ASVS
+7.5.3), and leaves the session and its other tokens unchanged. An account with a second factor must show it: a password
+alone then proves nothing, as at sign-in. Wrong passwords are counted per session, across all calls, and wrong factors
+together with those of signing in, so that a stolen session gives no extra guesses. Nor may it use up the attempts of
+the owner, who has other sessions and signs in.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from accounts.sign_in import by_factor, by_google, exchange, tries
 
 @dataclass(frozen=True)
 class Method:
-    """One way to prove it, and its name in the claim `amr`. `proves` is asked only where the method is `offered`."""
+    """A way to re-authenticate and its `amr` value. `proves` is called only if the method is `offered`."""
 
     amr: str
     offered: Callable[[User], bool]
@@ -35,7 +35,7 @@ class Method:
 
 @dataclass(frozen=True)
 class FactorMethod:
-    """One kind of second factor; `shown` gives the row that was proved, with the user's row held."""
+    """A kind of second factor. `shown` returns the factor's row that was proved, with the user's row locked."""
 
     offered: Callable[[User], bool]
     shown: Callable[[User, Any, Client], Any]
@@ -47,7 +47,7 @@ def _knows_password(user: User, password: str, client: Client) -> bool:
     return passwords.verify(password, user.password, attempt).right
 
 
-# By the name of the field that carries it.
+# Keyed by the name of the request field.
 METHODS = {
     "password": Method(amr="pwd", offered=User.has_usable_password, proves=_knows_password),
     "id_token": Method(
@@ -71,13 +71,13 @@ FACTORS = {
 
 
 def methods_of(user: User) -> list[str]:
-    """Return what the account can send: only its factors, if it has any."""
+    """Return the names of the methods that the user can use: only second factors, if there are any."""
     known: Any = FACTORS if user.mfa_enabled else METHODS
     return [name for name, method in known.items() if method.offered(user)]
 
 
 def renew(session: Session, *, method: str, proof: Any, client: Client) -> sessions.ProofToken:
-    """Return an access token that counts as recent. Raises ReauthenticationFailed, RateLimited, ServiceUnavailable."""
+    """Return an access token that counts as recent. Raise ReauthenticationFailed, RateLimited or ServiceUnavailable."""
     if method in FACTORS:
         proofs_shown = _prove_factor(session, FACTORS[method], proof, client)
     elif session.user.mfa_enabled:
@@ -90,7 +90,7 @@ def renew(session: Session, *, method: str, proof: Any, client: Client) -> sessi
 
 
 def _prove_factor(session: Session, method: FactorMethod, proof: Any, client: Client) -> list[str]:
-    """Return the methods of the session and of the factor that was shown."""
+    """Return the methods of the session and of the factor shown."""
 
     @transaction.atomic
     def attempt() -> list[str] | None:
@@ -115,9 +115,9 @@ def _note(session: Session, client: Client) -> None:
 
 
 def prove(session: Session, *, method: str, proof: Any, client: Client) -> None:
-    """Require a right proof. It is counted before it is looked at, so that parallel tries gain nothing.
+    """Require a correct proof. It is counted before it is checked, so that parallel attempts gain nothing.
 
-    Only a wrong one stays counted. Raises ReauthenticationFailed, RateLimited or ServiceUnavailable.
+    Only a wrong one stays counted. Raise ReauthenticationFailed, RateLimited or ServiceUnavailable.
     """
     user = session.user
     wrong = throttles.hit("wrong_proofs", str(session.pk))

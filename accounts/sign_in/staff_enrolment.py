@@ -1,4 +1,6 @@
-"""One-time links by which staff enrol their first second factor; only operators make them (`manage.py staff_enrol`)."""
+"""One-time links with which staff enrol their first second factor; only operators create them (`manage.py
+staff_enrol`).
+"""
 
 from urllib.parse import urlencode
 from uuid import UUID
@@ -15,12 +17,12 @@ from accounts.models import User
 
 
 class LinkRefused(Exception):
-    """No link can be made; the text says why."""
+    """No link can be created; the message says why."""
 
 
 @transaction.atomic
 def make_link(user: User, *, actor: str) -> str:
-    """Return a link that works once, within 24 hours, with the password. Raises LinkRefused."""
+    """Return a one-time enrolment link, valid for 24 hours; the password is still required. Raise LinkRefused."""
     if not (user.is_staff and user.is_active and user.email):
         raise LinkRefused("Only active staff with an address can enrol.")
     if user.mfa_enabled:
@@ -32,7 +34,7 @@ def make_link(user: User, *, actor: str) -> str:
 
 
 def enrolling(text: str) -> tuple[UUID, User]:
-    """Return whose link it is, without using it up. Raises TokenInvalid."""
+    """Return the token id and the user of a link, without using it up. Raise TokenInvalid."""
     token_id = tokens.id_from_link(text, Purpose.STAFF_ENROL)
     user = tokens.holder(token_id, Purpose.STAFF_ENROL) if token_id else None
     if token_id is None or user is None or user.mfa_enabled or not (user.is_staff and user.is_active):

@@ -1,11 +1,11 @@
-"""Count wrong passwords, before each is looked at, so that parallel tries gain nothing.
+"""Count wrong passwords, each before it is checked, so that parallel attempts gain nothing.
 
-A stranger who guesses from everywhere brings an account into a pause that grows (NIST SP 800-63B-4, 3.2.2). Its owner
-gets in all the same: from a network where the account was seen lately, and on a device that has a token of it, wherever
-that is (accounts/sessions/device_tokens.py). Each of those has a few tries of its own, which nobody else can use up.
+A stranger who guesses from many networks brings the account into a pause that grows (NIST SP 800-63B-4, 3.2.2). The
+owner can still sign in: from a network where the account was seen recently, and on any device with a device token of
+the account (accounts/sessions/device_tokens.py). Each of these has a few attempts that nobody else can use up.
 
-An attempt during the pause reveals nothing about it: every wrong password, and a right one from elsewhere, is
-judged with the same work and refused with the pause.
+An attempt during the pause reveals nothing: every wrong password, and a right one from anywhere else, is checked with
+the same work and refused with the pause.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ from accounts.sessions import device_tokens
 
 SEEN_FOR_DAYS = 30
 
-# Where an account was seen: at a sign-in or refresh, staff in the admin too.
+# An account is seen at each sign-in and refresh; staff also by their use of the admin.
 _WAS_SEEN = """
 SELECT EXISTS (
   SELECT FROM accounts_session AS session JOIN accounts_user AS owner ON owner.id = session.user_id
@@ -39,7 +39,7 @@ SELECT EXISTS (
 
 @dataclass(frozen=True)
 class Door:
-    """Name the rules of RATE_LIMITS of one place where passwords are tried. What is tried at one shuts no other."""
+    """The names in RATE_LIMITS of the rules of one place that takes passwords. Attempts at one never block another."""
 
     tries: str
     wrong: str
@@ -53,21 +53,21 @@ DOORS = (API, ADMIN)
 
 @dataclass(frozen=True)
 class Try:
-    """Hold how one try was counted: by `wrong` until it was right, and in the row of `in_a_row`."""
+    """How an attempt was counted: by `wrong` until it proves right, and in the run of `in_a_row`."""
 
     attempt: Attempt
     wrong: tuple[Hit, ...]
     in_a_row: tuple[Hit, ...]
-    pause: RateLimited | None = None  # the refusal of all who are not let in while the account pauses
-    opens: bool = True  # whether a right password lets in
+    pause: RateLimited | None = None  # raised instead of InvalidCredentials while the account is paused
+    opens: bool = True  # whether a right password is accepted
 
 
 @contextmanager
 def counted(address: str, client: Client, door: Door = API) -> Iterator[Try]:
-    """Count one try of a password. Raises RateLimited, in a pause in the place of InvalidCredentials.
+    """Count a password attempt. Raise RateLimited, during a pause instead of InvalidCredentials.
 
-    Only a wrong one stays counted: a right one, or a try that was never judged, takes its own hits back, no others; but
-    a right one ends the row of wrong ones of its account.
+    Only a wrong one stays counted. A right one, or one that was never checked, takes back its own hits and no others; a
+    right one also ends the account's run of wrong ones.
     """
     one = _count(address, client, door)
     try:
@@ -86,17 +86,19 @@ def counted(address: str, client: Client, door: Door = API) -> Iterator[Try]:
 
 
 def of_holder(user: User, client: Client) -> Attempt:
-    """Count a try of who holds a session or a mailed link of this account, known by its address where it has one."""
+    """Count an attempt by the holder of a session or a mailed link, keyed by the account's address or, without one, its
+    id.
+    """
     return passwords.by_holder(user.email or str(user.pk), client)
 
 
 def forget(address: str) -> None:
-    """Start the rows of wrong passwords afresh: the account has a new one, or staff has looked into it."""
+    """Reset the runs of wrong passwords, after a new password or a review by staff."""
     throttles.forget(*(_everywhere(address, door) for door in DOORS))
 
 
 def was_seen(address: str, home: str) -> bool:
-    """Return whether this account was seen lately in this network (`Client.home`)."""
+    """Return whether the account was recently seen in this network (`Client.home`)."""
     if not home:
         return False
     values: dict[str, Any] = {
@@ -129,7 +131,7 @@ def _count(address: str, client: Client, door: Door) -> Try:
 
 
 def _by_device(address: str, client: Client, door: Door) -> Try | None:
-    """Count the try of a device that has a token of this account and tries left, by no limit that others share."""
+    """Count an attempt from a device that has a token of this account and attempts left, by no shared limit."""
     if not device_tokens.is_genuine(client.device_token):
         return None
     user = User.objects.filter(email=address).first()
@@ -144,7 +146,9 @@ def _by_device(address: str, client: Client, door: Door) -> Try | None:
 
 
 def _in_pause(one: Try, address: str, client: Client, door: Door) -> Try:
-    """Count it as a known network's own, and find out whether it is one: both, whichever it is."""
+    """Count the attempt as a known network's, and check whether the network is known: always both, to take the same
+    time.
+    """
     home = client.home
     own = _own(address, home, door)
     try:
@@ -155,7 +159,7 @@ def _in_pause(one: Try, address: str, client: Client, door: Door) -> Try:
 
 
 def _own(address: str, source: str, door: Door) -> tuple[Hit, ...]:
-    """Return the hits of what a known network or device may do to the account at this door."""
+    """Return the hits that limit a known network or device on this account at this door."""
     return (
         throttles.hit("known_source", door.in_a_row, address, source),
         throttles.hit("known_source_in_a_row", door.in_a_row, address, source),
