@@ -1,4 +1,4 @@
-"""Mails: their kinds, the links and codes in them, the outbox and its delivery. `mail.notify(mail.NEW_DEVICE, ...)`."""
+"""Mails: their kinds, links and codes, the outbox and its delivery. Usage: `mail.notify(mail.NEW_DEVICE, ...)`."""
 
 from accounts.mail.approvers import ask_approvers as ask_approvers
 from accounts.mail.kinds import ADDRESS_CONTESTED as ADDRESS_CONTESTED

@@ -1,4 +1,4 @@
-"""Tells staff that something waits for their decision, once for each thing."""
+"""Notify staff, once per request, that something needs their decision."""
 
 from collections.abc import Iterable
 from uuid import UUID
@@ -10,7 +10,7 @@ from accounts.models import AuditEvent, User
 
 
 def ask_approvers(kind: str, *, permission: str, event: AuditEvent, but: Iterable[UUID]) -> None:
-    """Mail everybody with the permission, in the transaction of what waits; not those in `but`, who may not decide."""
+    """Mail everybody with the permission, in the caller's transaction, except those in `but`, who may not decide."""
     for person in _with_permission(permission).exclude(pk__in=list(but)):
         notify(kind, user=person, event=event)
 

@@ -1,9 +1,9 @@
-"""Sends what the outbox holds: each message at least once, with the same Message-ID however often.
+"""Send the messages in the outbox: each at least once, with the same Message-ID on every attempt.
 
-A worker takes a message by a lease that ends by itself, so one that is killed delays its message by seconds. What fails
-is tried again, later and later, and is a dead letter after eight tries. What the server puts off (4xx to a recipient or
-a text: greylisting, a full mailbox) is tried again after minutes, and holds up nobody else. A server that is away is
-nobody's fault and costs no try, but after a day the message is dead all the same: its links have expired.
+A worker takes a message under a lease that expires, so a killed worker delays its message by seconds. Failures are
+retried with growing delays; after eight attempts the message is a dead letter. If the server defers a recipient or a
+text (4xx: greylisting, a full mailbox), the message is retried after minutes and holds up no other. An unreachable
+server costs no attempt, but after a day the message is dead all the same: its links have expired.
 """
 
 import smtplib
@@ -23,7 +23,7 @@ from accounts.mail import kinds
 from accounts.mail.outbox import queue
 from accounts.models import OutboxMessage
 
-SECONDS_TO_SEND = 15  # the task's soft limit: within the lease, so that no second worker joins in
+SECONDS_TO_SEND = 15  # the task's soft limit, shorter than the lease, so that no second worker joins in
 GIVE_UP_AFTER = timedelta(days=1)
 CLOSING = 421
 FIRST_DELAY_OF_OUTAGE, LONGEST_DELAY_OF_OUTAGE = 5.0, 60.0
@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 
 class Failure(Enum):
-    """Whose fault it was."""
+    """Whose fault a failed delivery is."""
 
     SERVER_AWAY = "server_away"
     PUT_OFF = "put_off"
@@ -40,15 +40,15 @@ class Failure(Enum):
     THIS_MESSAGE = "this_message"
 
 
-# Servers that greylist want five minutes or more (RFC 6647, 2.1): six hours in all.
+# Greylisting servers want five minutes or more (RFC 6647, 2.1): six hours in all.
 patient = replace(queue, first_delay=60, longest_delay=3600, tries=12)
-rest = Rest(5.0)  # of the mail server: one for a process, as the connection is
+rest = Rest(5.0)  # the mail server's, one per process like the connection
 
 
 def deliver(message_id: UUID, *, resolve: Callable[[OutboxMessage], None]) -> None:
-    """Send one message, unless it is sent, dead, or in another worker's hands. Raises nothing that sending raised.
+    """Send one message unless it is sent, dead or leased by another worker. Failures to send are recorded, not raised.
 
-    `resolve` turns what was only a request into the mail that answers it.
+    `resolve` turns a mere request into the mail that answers it.
     """
     if queue.claim_this(message_id) is None:
         return
@@ -64,7 +64,7 @@ def deliver(message_id: UUID, *, resolve: Callable[[OutboxMessage], None]) -> No
         _failed(message, error)
         return
     if kinds.is_only_asked_for(message):
-        # Not kept, as it may hold anyone's address.
+        # Delete it, because it may hold anyone's address.
         OutboxMessage.objects.filter(pk=message.pk, sent_at=None).delete()
         log.info("mail_request_led_nowhere", message=str(message.pk), kind=message.kind, reason=reason)
     else:
@@ -72,9 +72,10 @@ def deliver(message_id: UUID, *, resolve: Callable[[OutboxMessage], None]) -> No
 
 
 def _carry_out(message: OutboxMessage, resolve: Callable[[OutboxMessage], None]) -> str:
-    """Return nothing when it was sent; else why nothing was to be sent.
+    """Send the message; return the reason if there was nothing to send, otherwise an empty string.
 
-    Mails that anyone can cause are counted per mailbox, before a link is made: what is not sent voids no older link.
+    Mails that anyone can cause are counted per mailbox before a link is made, so that an unsent mail voids no older
+    link.
     """
     budget = [throttles.hit(rule, kinds.mailbox_of(message)) for rule in kinds.budget(message)]
     try:
@@ -111,7 +112,9 @@ def _failed(message: OutboxMessage, error: Exception) -> None:
 
 
 def judge(error: Exception) -> Failure:
-    """RFC 5321, 4.2.1: 4xx may pass later, 5xx will not. Until a recipient is named, 4xx is about the server."""
+    """Classify by RFC 5321, 4.2.1: 4xx may pass later, 5xx will not; before a recipient is named, 4xx is
+    the server's.
+    """
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return _by_code(min(code for code, _ in error.recipients.values()))
     if isinstance(error, smtplib.SMTPAuthenticationError | smtplib.SMTPConnectError | smtplib.SMTPHeloError):
@@ -128,14 +131,14 @@ def judge(error: Exception) -> Failure:
 
 
 def _by_code(code: int) -> Failure:
-    """421 is the server's, whenever it comes: it ends the connection (RFC 5321, 3.8)."""
+    """Classify a reply code. 421 always concerns the server: it closes the connection (RFC 5321, 3.8)."""
     if code >= 500:
         return Failure.REFUSED_FOR_GOOD
     return Failure.SERVER_AWAY if code == CLOSING else Failure.PUT_OFF
 
 
 def _describe(error: Exception) -> str:
-    """The kind of error and the server's code, never its text: servers repeat addresses."""
+    """Return the kind of error and the server's code, never its text, because servers repeat addresses."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return f"{type(error).__name__} {min(code for code, _ in error.recipients.values())}"
     code = getattr(error, "smtp_code", "")

@@ -1,7 +1,7 @@
-"""The mails: which kinds there are, what each shows, and when there is nothing left to send.
+"""The kinds of mail: what each shows, and when there is nothing left to send.
 
-A mail never carries text that a stranger typed: no display name, no user agent. Subjects are ours alone. Links begin
-with FRONTEND_URL, else PUBLIC_BASE_URL, whatever host a request named.
+A mail never contains text typed by a stranger, such as a display name or a user agent. Subjects are fixed. Links start
+with FRONTEND_URL, or else PUBLIC_BASE_URL, whatever host a request named.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ EMAIL_CHANGED = "email_changed"
 ADDRESS_RESTORED = "address_restored"
 ADDRESS_RESERVED = "address_reserved"
 FACTOR_RESET_STARTED = "factor_reset_started"
-# Security notices: about something that has happened, to the verified address, never held back by a budget.
+# Security notices about something that has happened. They go to the verified address, and no budget holds them back.
 NEW_DEVICE = "new_device"
 REFRESH_REUSED = "refresh_reused"
 PASSWORD_CHANGED = "password_changed"  # noqa: S105
@@ -52,7 +52,7 @@ PASSKEY_COPIED = "passkey_copied"
 FACTOR_RESET_DONE = "factor_reset_done"
 GOOGLE_LINKED = "google_linked"
 GOOGLE_UNLINKED = "google_unlinked"
-# Notices about money: what the event's `detail` says was paid, given back or is about to end.
+# Notices about money. The event's `detail` says what was paid or refunded, or is about to end.
 PURCHASE = "purchase"
 RENEWAL = "renewal"
 PAYMENT_FAILED = "payment_failed"
@@ -66,27 +66,29 @@ PLAN_CHANGED = "plan_changed"
 CHANGE_PENDING = "change_pending"
 CHANGE_EXPIRED = "change_expired"
 CARD_EXPIRING = "card_expiring"
-# Notices to staff: about a request that a second person has to decide.
+# Notices to staff about a request that a second person must decide.
 ADJUSTMENT_WAITS = "adjustment_waits"
 REFUND_WAITS = "refund_waits"
 
-# What is asked for an address that may be nobody's, and the mail that answers it where it is someone's.
+# Requests for an address that may be nobody's, and the mail that answers each if it is someone's.
 VERIFICATION_REQUESTED = "verification_requested"
 RESET_REQUESTED = "password_reset_requested"
-RESET_REQUESTED_AT_HOME = "password_reset_requested_at_home"  # where the account was seen lately
+RESET_REQUESTED_AT_HOME = (
+    "password_reset_requested_at_home"  # from a network where the account was seen recently
+)
 ANSWERED_BY = {
     VERIFICATION_REQUESTED: VERIFY_EMAIL,
     RESET_REQUESTED: PASSWORD_RESET_LINK,
     RESET_REQUESTED_AT_HOME: PASSWORD_RESET_LINK,
 }
 
-BILLING_PAGE = "billing"  # the front end's; we have none
-OF_STAFF = frozenset({ADJUSTMENT_WAITS, REFUND_WAITS})  # whose pages are the admin's
+BILLING_PAGE = "billing"  # on the front end; we have none
+OF_STAFF = frozenset({ADJUSTMENT_WAITS, REFUND_WAITS})  # their links lead to the admin
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of mail: its subject, the page its link leads to, and whether a stranger can cause it."""
+    """A kind of mail: its subject, the page that its link leads to, and whether a stranger can cause it."""
 
     subject: Any  # lazily translated
     page: str
@@ -156,7 +158,7 @@ NOTICES = {
 
 
 def compose(message: OutboxMessage) -> EmailMultiAlternatives | None:
-    """The mail of an outbox row, the same however often; None where there is nobody, or no need, to write to."""
+    """Return the mail of an outbox row, the same on every attempt; None if there is nobody to write to, or no need."""
     if message.kind in NOTICES:
         return _compose_notice(message)
     token = message.token
@@ -171,9 +173,9 @@ def is_by_strangers(kind: str) -> bool:
 
 
 def budget(message: OutboxMessage) -> list[str]:
-    """Return the rules of RATE_LIMITS by which its mailbox is spared: none for what no stranger can cause.
+    """Return the RATE_LIMITS rules that protect the recipient's mailbox; none for mails that no stranger can cause.
 
-    A request that has an event was ordered by staff.
+    A request with an event was ordered by staff, and has none either.
     """
     if message.kind == RESET_REQUESTED_AT_HOME:
         return ["resets_at_home"]
@@ -184,7 +186,7 @@ def budget(message: OutboxMessage) -> list[str]:
 
 
 def is_only_asked_for(message: OutboxMessage) -> bool:
-    """Return whether it is a request that led to no mail."""
+    """Return whether the message is a request that led to no mail."""
     return message.kind not in KINDS and message.kind not in NOTICES
 
 
@@ -193,7 +195,7 @@ def mailbox_of(message: OutboxMessage) -> str:
 
 
 def page_address(page: str) -> str:
-    """Where the front end has its page of that name, or else ours, at the path of the endpoint."""
+    """Return the URL of the front end's page of this name, or of our own page at the path of the endpoint."""
     return f"{settings.FRONTEND_URL or settings.PUBLIC_BASE_URL + '/v1/auth'}/{page}"
 
 
@@ -203,7 +205,7 @@ def notice_link(kind: Kind) -> str:
 
 
 def staff_link(kind: Kind, detail: Mapping[str, Any]) -> str:
-    """Return the address of the request's page in the admin; empty where nobody has said where the admin is."""
+    """Return the URL of the request's page in the admin; empty if ADMIN_BASE_URL is not set."""
     return (
         f"{settings.ADMIN_BASE_URL}/{kind.page}/{detail['request']}/change/"
         if settings.ADMIN_BASE_URL
@@ -220,7 +222,7 @@ def language_of(user: User | None) -> str:
 
 
 def _refuse_link(token: MailToken) -> str:
-    """Empty where no registration is behind it that could be refused."""
+    """Return the link that refuses the registration behind this token; empty if there is none."""
     return link("refuse-registration", token, use=tokens.REFUSE) if token.registration_id else ""
 
 
@@ -235,7 +237,7 @@ def _about_token(message: OutboxMessage, token: MailToken) -> dict[str, Any]:
 
 
 def _compose_notice(message: OutboxMessage) -> EmailMultiAlternatives | None:
-    """The time and the place are the event's; the device is named in our words, from a short list."""
+    """Render a notice. Time and place are the event's; the device is named from a fixed list of ours."""
     event, kind = message.event, NOTICES[message.kind]
     if event is None or not message.requested_email:
         return None

@@ -1,7 +1,7 @@
-"""Keeps what must be sent: a row per mail, in the transaction that causes it, so that neither is without the other.
+"""Store the messages to be sent: one row per mail, in the transaction that causes it, so that neither exists alone.
 
-The worker is told of the row after the commit: a broker that is down or silent costs no request anything. What is not
-handed over, or not finished, the relay finds (accounts.tasks.relay_outbox).
+The worker is notified of the row after the commit; a broker that is down or silent delays no request. The relay
+(accounts.tasks.relay_outbox) finds what was not handed over or not finished.
 """
 
 from collections.abc import Iterable
@@ -17,12 +17,12 @@ from accounts.kit.leases import Queue
 from accounts.mail import kinds
 from accounts.models import AuditEvent, MailToken, OutboxMessage, User
 
-HAND_OVER_AGAIN = timedelta(seconds=15)  # after which the relay takes an id that it handed over for lost
+HAND_OVER_AGAIN = timedelta(seconds=15)  # after this, the relay considers an id that it handed over lost
 RELAYED_AT_ONCE = 500
 DELIVER = "accounts.tasks.deliver"
 
-# Security notices, and all that no stranger can cause, overtake what anyone can ask for, however many have.
-_LAST = 9  # of the broker's priorities; the first is 0
+# Security notices, and all mails that no stranger can cause, overtake any number of those that anyone can request.
+_LAST = 9  # the broker's lowest priority; the highest is 0
 _BEHIND = sorted(kind for kind in {*kinds.KINDS, *kinds.ANSWERED_BY} if kinds.is_by_strangers(kind))
 
 postman = nudge.Nudge(DELIVER, most=1000)
@@ -47,7 +47,7 @@ def enqueue(
     event: AuditEvent | None = None,
     requested_email: str = "",
 ) -> OutboxMessage:
-    """Write the row; it leaves after commit, or never."""
+    """Write the row; it is handed over after the commit, or never."""
     message = OutboxMessage.objects.create(
         kind=kind, user_id=user_id, token=token, event=event, requested_email=requested_email
     )
@@ -56,16 +56,18 @@ def enqueue(
 
 
 def notify(kind: str, *, user: User, event: AuditEvent) -> None:
-    """Tell the user what has happened, in the transaction of what it is.
+    """Notify the user of an event, in the event's transaction, if their address is verified.
 
-    Only at a verified address: an unverified one may be a stranger's, whom anyone could then flood.
+    An unverified address may be a stranger's, whom anyone could then flood.
     """
     if user.email and user.email_verified:
         enqueue(kind, user_id=user.pk, event=event, requested_email=user.email)
 
 
 def relay() -> int:
-    """Hand over what is due and was not handed over, was lost on the way, or failed and has waited long enough."""
+    """Hand over the messages that are due: not handed over yet, lost on the way, or waiting for a retry. Return how
+    many.
+    """
     due = queue.hand_over(most=RELAYED_AT_ONCE, again=HAND_OVER_AGAIN)
     for message_id, kind in OutboxMessage.objects.filter(pk__in=due).values_list("pk", "kind"):
         nudge.send(DELIVER, str(message_id), **_options(kind))
@@ -82,7 +84,7 @@ def _postman_of(kind: str) -> nudge.Nudge:
 
 @transaction.atomic
 def send_again(message_ids: Iterable[UUID], *, actor: str) -> int:
-    """Give those of the messages that were given up all their tries again. Return how many those were."""
+    """Revive the dead ones among these messages, with all their attempts. Return how many were revived."""
     dead = OutboxMessage.objects.select_for_update(no_key=True).filter(
         pk__in=message_ids, dead_at__isnull=False
     )

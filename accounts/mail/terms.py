@@ -1,4 +1,4 @@
-"""Tells how long and how often: the numbers in mails and on pages, as the settings have them."""
+"""The durations and limits that mails and pages state, as configured."""
 
 from datetime import timedelta
 from typing import Any
@@ -13,7 +13,7 @@ DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 
 
 def terms() -> dict[str, Any]:
-    """Return them by the names that templates use; a text that has none of them is not touched by it."""
+    """Return the values by the names that templates use."""
     proofs = throttles.hit("wrong_proofs")
     return {
         "reset_minutes": in_units(tokens.LIFETIMES[Purpose.RESET], MINUTE),
@@ -28,7 +28,7 @@ def terms() -> dict[str, Any]:
 
 
 def terms_of_factors() -> dict[str, Any]:
-    """Return how many wrong second factors in a row bring how long a pause."""
+    """Return how many wrong second factors in a row cause a pause, and how long the pause is."""
     pauses = throttles.hit("factor_pauses")
     return {
         "wrong": pauses.free,
@@ -37,5 +37,5 @@ def terms_of_factors() -> dict[str, Any]:
 
 
 def in_units(duration: timedelta, unit: timedelta) -> str:
-    """Return how many units it lasts, such as 72, or 1.5."""
+    """Return the duration in this unit, such as 72 or 1.5."""
     return f"{duration / unit:.1f}".removesuffix(".0")

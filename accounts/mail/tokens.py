@@ -1,7 +1,7 @@
 """The links and codes that mails carry. Neither is stored: both are an HMAC of their row's id and purpose.
 
-So no dump of the database, the queue or the outbox opens anything; a mail that is rendered again carries the same link;
-and MAIL_TOKEN_KEYS rotates: the first key makes them, all of them verify.
+A dump of the database, the queue or the outbox therefore opens nothing, and a mail that is rendered again carries the
+same link. MAIL_TOKEN_KEYS can rotate: the first key signs, all of them verify.
 """
 
 import hashlib
@@ -25,24 +25,24 @@ LIFETIMES = {
     Purpose.RESET: settings.PASSWORD_RESET_LIFETIME,
     Purpose.CHANGE_EMAIL: settings.CHANGE_EMAIL_LIFETIME,
     Purpose.UNDO_EMAIL: settings.UNDO_EMAIL_CHANGE_LIFETIME,
-    Purpose.KEEP_FACTORS: settings.FACTOR_RESET_DELAY + timedelta(days=1),  # void when the delay is over
+    Purpose.KEEP_FACTORS: settings.FACTOR_RESET_DELAY + timedelta(days=1),  # voided when the delay is over
     Purpose.STAFF_ENROL: settings.STAFF_ENROL_LIFETIME,
 }
 CODE_LIFETIMES = {Purpose.VERIFY: settings.EMAIL_CODE_LIFETIME}
-NO_CODE = timedelta(0)  # expired as it is made
+NO_CODE = timedelta(0)  # already expired when issued
 CODE_TRIES = 5
 CODE_LENGTH = 8
 CODE_ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"  # 20 letters: no vowels, so no words
 
-# What a link may be used for: what its purpose says, or, in the mail about a registration, to refuse that one.
+# A link is used for its purpose or, in the mail about a registration, to refuse that registration.
 LINK = "link"
 REFUSE = "refuse"
 
 _ID_BYTES = 16
 _LINK_FORM = re.compile(r"[A-Za-z0-9_-]{64}")  # 16 bytes of id and 32 of HMAC
 
-# The user's row is locked first, as everywhere (User.objects.locked), so that tries and uses cannot deadlock.
-# The tokens are MailToken.objects.unspent(), written out because one statement counts the try and says of which.
+# The user's row is locked first, as everywhere (User.objects.locked), so that attempts and uses cannot deadlock. The
+# condition is MailToken.objects.unspent(), written out because one statement counts the attempt and returns the tokens.
 _COUNT_TRY = """
 UPDATE accounts_mailtoken SET code_tries = code_tries + 1
 WHERE user_id = (SELECT id FROM accounts_user WHERE email = %s FOR NO KEY UPDATE)
@@ -60,10 +60,10 @@ def issue(
     registration: PendingRegistration | None = None,
     change: AddressChange | None = None,
 ) -> MailToken:
-    """A new right. The newest wins: older ones for the same purpose and the same registration or change are void.
+    """Issue a token, and void older ones for the same purpose and the same registration or change.
 
-    Registrations of one address stand side by side, and so do their links: a stranger's voids nobody else's. So do the
-    rights to undo several changes of one address.
+    Registrations of one address coexist, and so do their links: a stranger's link voids nobody else's. The rights to
+    undo several changes of one address coexist too.
     """
     MailToken.objects.filter(
         user_id=user_id, purpose=purpose, registration=registration, change=change
@@ -80,36 +80,38 @@ def issue(
 
 
 def void_all(*, user_id: UUID) -> None:
-    """On a change of password or address. Only the rights to undo a change, and to keep one's factors, outlive it."""
+    """Void the user's tokens after a change of password or address, except those to undo a change or to keep the
+    factors.
+    """
     outliving = [Purpose.UNDO_EMAIL, Purpose.KEEP_FACTORS]
     MailToken.objects.filter(user_id=user_id).exclude(purpose__in=outliving).void()
 
 
 def use(token_id: UUID, purpose: Purpose) -> bool:
-    """Use the token up: True for exactly one caller, however many try at once."""
+    """Use up the token. Return True to exactly one of any number of concurrent callers."""
     return MailToken.objects.live().filter(pk=token_id, purpose=purpose).update(used_at=Now()) == 1
 
 
 def holder(token_id: UUID, purpose: Purpose) -> User | None:
-    """Whom a live token was mailed to, if they still have that address. It is not used up."""
+    """Return the user to whom a live token was mailed, if they still have that address. The token is not used up."""
     live = MailToken.objects.live().filter(pk=token_id, purpose=purpose)
     user: User | None = User.objects.mailed(token_id).filter(Exists(live)).first()
     return user
 
 
 def link_token(token: MailToken, *, use: str = LINK) -> str:
-    """Return what the link carries: the row's id and its HMAC, 256 bits that only we can make."""
+    """Return the token for a link: the row's id and its HMAC, 256 bits that only we can compute."""
     proof = _proof(settings.MAIL_TOKEN_KEYS[0], use, token.purpose, token.pk)
     return base64url.encode(token.pk.bytes + proof)
 
 
 def code(token: MailToken) -> str:
-    """Return what the mail shows for typing: 20^8 possibilities, 5 tries."""
+    """Return the code to type from the mail: 20^8 possibilities, 5 attempts."""
     return _code(settings.MAIL_TOKEN_KEYS[0], token.purpose, token.pk)
 
 
 def id_from_link(text: str, purpose: Purpose, *, use: str = LINK) -> UUID | None:
-    """The id of the row that a genuine link names, None for any other text. Says nothing about whether it is live."""
+    """Return the row's id if the link is genuine, live or not; otherwise None."""
     if not _LINK_FORM.fullmatch(text):
         return None
     raw = base64url.decode(text.encode())
@@ -119,7 +121,7 @@ def id_from_link(text: str, purpose: Purpose, *, use: str = LINK) -> UUID | None
 
 
 def id_from_code(text: str, *, email: str, purpose: Purpose) -> UUID | None:
-    """The id of the live row whose code this is. The try is counted, and kept, before anything is compared."""
+    """Return the id of the live row with this code. The attempt is counted for good before anything is compared."""
     typed = typed_codes.letters(text).encode()
     with connection.cursor() as cursor:
         cursor.execute(_COUNT_TRY, [email, purpose, CODE_TRIES])
@@ -128,14 +130,14 @@ def id_from_code(text: str, *, email: str, purpose: Purpose) -> UUID | None:
 
 
 def user_of(text: str, purpose: Purpose) -> User | None:
-    """Return to whom a genuine link was mailed, live or not, if they still have the address that it was about."""
+    """Return the user to whom a genuine link, live or not, was mailed, if they still have that address."""
     token_id = id_from_link(text, purpose)
     user: User | None = None if token_id is None else User.objects.mailed(token_id).first()
     return user
 
 
 def user_of_used(text: str, purpose: Purpose) -> User | None:
-    """Return whose genuine link has done its work before, if they still have the address that it was about."""
+    """Return the user whose genuine link was used before, if they still have the address that it was mailed to."""
     token_id = id_from_link(text, purpose)
     if token_id is None:
         return None
@@ -145,7 +147,10 @@ def user_of_used(text: str, purpose: Purpose) -> User | None:
 
 
 def user_of_used_code(text: str, *, email: str, purpose: Purpose) -> User | None:
-    """Return the same for a code while it is young. It says no more than the mail did, so no try is counted."""
+    """Return the user whose code was used before and has not expired.
+
+    The answer says no more than the mail did, so no attempt is counted.
+    """
     used = MailToken.objects.filter(
         email=email, purpose=purpose, used_at__isnull=False, code_expires_at__gt=Now()
     )
@@ -165,7 +170,7 @@ def _proof(key: str, form: str, purpose: str, token_id: UUID) -> bytes:
 
 
 def _code(key: str, purpose: str, token_id: UUID) -> str:
-    """Base 20 digits of 256 bits: the bias is below 2^-220."""
+    """Return the HMAC's last digits in base 20. Reducing 256 bits leaves a bias below 2^-220."""
     number, letters = int.from_bytes(_proof(key, "code", purpose, token_id)), ""
     for _ in range(CODE_LENGTH):
         number, digit = divmod(number, len(CODE_ALPHABET))
