@@ -1,1 +1,1 @@
-"""How a user comes to be, is reached and is closed."""
+"""How a user is created, reached and closed."""

@@ -1,8 +1,8 @@
-"""The address of an account: changed with the consent of the new mailbox, taken back by the old one.
+"""Change an account's address with the consent of the new mailbox; the old mailbox can take it back.
 
-A stolen session can ask for a change, and then change password and address again. So the notice to the old address
-carries a link that outlives all of it: it cancels the change, or undoes it and all later ones for seven days after.
-Until then the old address is reserved (accounts/identity/address_claims.py).
+A stolen session can request a change, and then change password and address again. The notice to the old address
+therefore carries a link that outlives all of this: it cancels the change or, for seven days after it, undoes it and all
+later ones. Until then the old address is reserved (accounts/identity/address_claims.py).
 
 Locks: the user's row first, as everywhere; then rows of other apps (accounts/hooks.py); only then the address itself,
 whose UPDATE waits for everyone who refers to the row.
@@ -29,16 +29,14 @@ from accounts.mail.tokens import Purpose
 from accounts.models import AddressChange, MailToken, Session, User
 
 TRIES_WHEN_ADDRESS_IS_REGISTERED = 3
-METHODS_UNDER_SUSPICION = timedelta(
-    days=7
-)  # before the change: the owner was told of each, and may have missed it
+METHODS_UNDER_SUSPICION = timedelta(days=7)  # before the change; the owner may have missed the notices
 UNDO_DAYS = address_claims.UNDO_LIFETIME.days
 
 Result = TypeVar("Result")
 
 
 def request(session: Session, *, new_email: str, client: Client) -> None:
-    """Begin a change to another address. Raise ValidationFailed, RateLimited.
+    """Request a change to another address. Raise ValidationFailed or RateLimited.
 
     The rows are the same whether the new address is taken or not; the worker finds out whom to write to.
     """
@@ -61,7 +59,7 @@ def request(session: Session, *, new_email: str, client: Client) -> None:
 def confirm(text: str, *, client: Client) -> User:
     """Make the new address the account's, by the link mailed to it, and end every session.
 
-    Raises TokenInvalid (also when the session that asked has ended, or the address was taken since), RateLimited.
+    Raise TokenInvalid (also if the requesting session has ended, or the address was taken since then) or RateLimited.
     """
     throttles.take(*throttles.from_network("confirm_email_change", client.limited_ip))
     token_id = _token_id(text, Purpose.CHANGE_EMAIL)
@@ -69,12 +67,13 @@ def confirm(text: str, *, client: Client) -> User:
 
 
 def undo(text: str, *, client: Client) -> User:
-    """Cancel a change or take it back, with everything that was changed since, by the link mailed to the old address.
+    """Cancel or undo a change and everything changed since then, by the link mailed to the old address.
 
-    Ways to sign in that were added since, or in the week before, are removed. Every session ends, the password is void
-    and a reset is mailed, a pending deletion is cancelled. Where the new mailbox had reset the password, nothing is
-    spent or bought until staff have decided (accounts/identity/contests.py).
-    Raises TokenInvalid, RateLimited.
+    Sign-in methods added since then, or in the week before, are removed. Every session ends, the password becomes
+    unusable and a reset link is mailed, and a pending deletion is cancelled. If the new mailbox had reset the password,
+    spending and buying are blocked until staff decide (accounts/identity/contests.py).
+
+    Raise TokenInvalid or RateLimited.
     """
     throttles.take(*throttles.from_network("undo_email_change", client.limited_ip))
     token_id = _token_id(text, Purpose.UNDO_EMAIL)
@@ -82,7 +81,7 @@ def undo(text: str, *, client: Client) -> User:
 
 
 def account_behind(text: str) -> str:
-    """Return the address, masked, of the account that a link to a new one is about; empty: the link is not live."""
+    """Return the masked address of the account whose change a link would confirm; empty if the link is not live."""
     token_id = tokens.id_from_link(text, Purpose.CHANGE_EMAIL)
     if token_id is None:
         return ""
@@ -99,7 +98,7 @@ def _token_id(text: str, purpose: Purpose) -> UUID:
 
 
 def _again_if_registered(attempt: Callable[[], Result]) -> Result:
-    """The address may be registered between our look-up and our UPDATE; the next look-up sees that."""
+    """Retry if the address is registered between our look-up and our UPDATE; the next look-up sees that."""
     for _ in range(TRIES_WHEN_ADDRESS_IS_REGISTERED):
         try:
             return attempt()
@@ -112,7 +111,7 @@ def _again_if_registered(attempt: Callable[[], Result]) -> Result:
 def _confirm(token_id: UUID, client: Client) -> User:
     change = _change_of(token_id)
     user, holder = _lock(change.user_id, change.new_email)
-    change = _change_of(token_id)  # as it is under the lock
+    change = _change_of(token_id)  # read again, under the lock
     if not mail_requests.is_alive(change, user) or mail_requests.is_taken(change):
         raise TokenInvalid
     if not tokens.use(token_id, Purpose.CHANGE_EMAIL):
@@ -129,7 +128,7 @@ def _confirm(token_id: UUID, client: Client) -> User:
 
 
 def _tell_old_address(change: AddressChange) -> None:
-    """The notice's link again, which now has seven days from today."""
+    """Mail the notice's link again, now valid for seven days from today."""
     link = MailToken.objects.unspent().filter(change=change, purpose=Purpose.UNDO_EMAIL).first()
     if link is None:
         return
@@ -162,12 +161,15 @@ def _undo(token_id: UUID, client: Client) -> User:
 
 
 def _trusted_until(change: AddressChange, user: User) -> datetime:
-    """A thief may have added ways in before asking for the change. That with which the account began stays."""
+    """Return the time since which sign-in methods are suspect.
+
+    A thief may have added some before requesting the change; those from the account's creation stay.
+    """
     return max(user.created_at, change.created_at - METHODS_UNDER_SUSPICION)
 
 
 def _end_since(change: AddressChange) -> None:
-    """End this change and all later ones, with every right that was mailed since. Older undos stay."""
+    """End this change and all later ones, and void every token mailed since then. Undo links of older changes stay."""
     since = AddressChange.objects.filter(user=change.user_id, created_at__gte=change.created_at)
     MailToken.objects.filter(change__in=since).void()
     since.filter(ended_at=None).update(ended_at=Now())
@@ -200,7 +202,7 @@ def _lock(user_id: UUID, email: str) -> tuple[User, User | None]:
 
 
 def _move(user: User, email: str, *, holder: User | None) -> None:
-    """Give the user the address, which a link has just proved; who held it unproved loses it."""
+    """Give the user the address, which a link has just verified; an unverified holder loses it."""
     if holder is not None:
         address_claims.strip(holder)
     user.email, user.email_verified_at = email, Now()

@@ -1,7 +1,6 @@
-"""Tell who has a claim to an address: the owner of one that was changed lately, until the change can no longer be
-undone.
+"""Decide who has a claim to an address: after a change, its former owner, until the change can no longer be undone.
 
-And what becomes of an account whose address turns out to be someone else's: nothing opens it any more.
+This includes what becomes of an account whose address proves to be someone else's: nothing opens it any longer.
 """
 
 from uuid import UUID
@@ -29,7 +28,7 @@ def is_reserved(email: str, *, other_than: UUID | None = None) -> bool:
 
 
 def change_that_can_be_undone(user_id: UUID) -> AddressChange | None:
-    """Return the oldest change of this account's address that its old address may still take back."""
+    """Return the account's oldest change of address that the old address may still undo."""
     confirmed = AddressChange.objects.filter(
         user=user_id, ended_at=None, confirmed_at__gt=Now() - UNDO_LIFETIME
     )
@@ -37,7 +36,7 @@ def change_that_can_be_undone(user_id: UUID) -> AddressChange | None:
 
 
 def strip(holder: User) -> None:
-    """Take the address from a holder who never proved it, for one who has. Call it under the holder's lock."""
+    """Take the address from a holder who never verified it. Call it with the holder's row locked."""
     holder.email = holder.email_verified_at = None
     holder.set_unusable_password()
     holder.save(update_fields=["email", "email_verified_at", "password"])

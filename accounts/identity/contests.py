@@ -1,8 +1,8 @@
-"""Accounts that two mailboxes claim: the old one took it back after someone had chosen its password by the new one.
+"""Contested accounts: the old mailbox took the account back after the new one had reset its password.
 
-The undo wins at once, or a thief with a session would only have to reset the password from a mailbox of his own. But it
-may be the thief who undoes: he gave someone an account of his, let them buy, and takes it back with what is in it. So
-nothing is spent or bought until staff have decided what becomes of that.
+The undo takes effect at once; otherwise a thief with a session would only have to reset the password from a mailbox of
+his own. But the thief may be the one who undoes: he handed someone his account, let them buy, and takes it back with
+what it holds. So spending and buying stay blocked until staff decide.
 """
 
 from uuid import UUID
@@ -18,7 +18,7 @@ from accounts.models import AddressChange, AuditEvent, User
 
 
 def is_contest(change: AddressChange) -> bool:
-    """Return whether the password was reset, which only the new mailbox could, since the change was confirmed."""
+    """Return whether the password was reset since the change was confirmed, which only the new mailbox could do."""
     if change.confirmed_at is None:
         return False
     resets = AuditEvent.objects.filter(user=change.user_id, type=Event.PASSWORD_RESET)
@@ -26,7 +26,7 @@ def is_contest(change: AddressChange) -> bool:
 
 
 def begin(user: User, *, client: Client) -> None:
-    """Block spending and buying. Called inside the undo's transaction, with the user's row held."""
+    """Block spending and buying. Call it inside the undo's transaction, with the user's row locked."""
     hooks.block_spending(user.pk, reason=hooks.CONTESTED)
     User.objects.filter(pk=user.pk).update(contested_at=Now())
     audit.record(Event.CONTESTED, user_id=user.pk, client=client)
@@ -34,7 +34,7 @@ def begin(user: User, *, client: Client) -> None:
 
 @transaction.atomic
 def settle(*, user_id: UUID, reason: str, actor: str) -> None:
-    """Let the user spend and buy again: staff have decided what was bought since. Raises StatusRefused."""
+    """Allow spending and buying again, once staff have decided what becomes of the purchases. Raise StatusRefused."""
     require_reason(reason)
     if not User.objects.filter(pk=user_id, contested_at__isnull=False).update(contested_at=None):
         raise StatusRefused("This account is not contested.")

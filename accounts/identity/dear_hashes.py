@@ -1,4 +1,6 @@
-"""Hashes that cost more than one of ours: they stay behind, and their owners are mailed a link to choose a password."""
+"""Imported hashes that cost more than ours to check: they are dropped, and their owners mailed a link to set a
+password.
+"""
 
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, make_password
 from django.db import transaction
@@ -11,13 +13,13 @@ from accounts.models import User
 
 
 def ask_to_choose(user: User) -> None:
-    """Mail the link. Called in the transaction that leaves the password behind."""
+    """Mail the link. Call it in the transaction that drops the hash."""
     token = tokens.issue(Purpose.RESET, user_id=user.pk, email=user.email or "")
     mail.enqueue(mail.PASSWORD_TO_CHOOSE, user_id=user.pk, token=token)
 
 
 def leave_behind(*, dry_run: bool) -> int:
-    """Leave those behind that an earlier version took over and that no sign-in accepts any more. Return how many."""
+    """Drop the hashes that an earlier version imported and no sign-in accepts any longer. Return how many."""
     with_password = (
         User.objects.exclude(email=None)
         .exclude(password="")

@@ -1,6 +1,7 @@
-"""Leaving: an account is closed at once, erased after its grace (accounts/identity/erasure.py), and kept by signing in.
+"""Delete an account: closed at once, erased after a grace period (accounts/identity/erasure.py), kept by signing in.
 
-During the grace nobody finds the user, no token is live and no credits can be spent; the address stays reserved.
+During the grace period the user is invisible to others, no token is live and no credits can be spent; the address stays
+reserved.
 """
 
 from datetime import datetime
@@ -22,7 +23,7 @@ Status = User.Status
 
 
 class Closed(NamedTuple):
-    """State when a closed account will be erased, and how many credits its user loses then."""
+    """When a closed account will be erased, and how many credits its user then loses."""
 
     deletes_at: datetime
     forfeits: int
@@ -30,9 +31,9 @@ class Closed(NamedTuple):
 
 @transaction.atomic
 def request(session: Session, *, client: Client) -> Closed:
-    """Close the account of the session's user. Return when it will be erased, and what is lost with it.
+    """Close the account of the session's user. Return when it will be erased, and the credits lost with it.
 
-    Raises SessionRevoked where the account was closed or suspended, or all its sessions ended, a moment ago.
+    Raise SessionRevoked if the account was closed or suspended, or all its sessions ended, a moment ago.
     """
     waiting = User.objects.filter(
         pk=session.user_id, status=Status.ACTIVE, token_version=session.user.token_version
@@ -45,9 +46,9 @@ def request(session: Session, *, client: Client) -> Closed:
 
 
 def disown(user: User, *, client: Client) -> None:
-    """Close an account that the owner of its mailbox says is not theirs. Nothing that others chose opens it any more.
+    """Close an account that the owner of its mailbox says is not theirs, and remove every way in that others set up.
 
-    Its mailbox still resets the password, and with it the account is kept. Called with the user's row held.
+    Its mailbox can still reset the password, and thereby keep the account. Call it with the user's row locked.
     """
     hooks.remove_sign_in_methods(user.pk, since=user.created_at)
     user.set_unusable_password()
@@ -69,9 +70,9 @@ def _close(user: User, session_id: UUID | None, client: Client) -> None:
 
 
 def cancel(user: User, *, client: Client) -> bool:
-    """Keep the account, where its deletion is pending and its password is still the one `user` has.
+    """Keep the account if its deletion is pending and its password is still the one that `user` has.
 
-    Called inside the caller's transaction. False: there was nothing to cancel.
+    Call it in a transaction. Return False if there was nothing to cancel.
     """
     waiting = User.objects.filter(pk=user.pk, status=Status.PENDING_DELETION, password=user.password)
     if not waiting.update(status=Status.ACTIVE, deletes_at=None):

@@ -1,7 +1,7 @@
-"""Erasing a user: everything personal goes, everywhere; the id stays, as the name of nobody.
+"""Erase a user: everything personal is removed everywhere; only the id remains, and identifies nobody.
 
-Kept are the ledger with its proof, and that things happened and when. What other apps hold they erase themselves
-(the hook `erase`), in the same transaction.
+The ledger with its proof is kept, as is the fact that events happened, and when. Other apps erase what they hold
+through the hook `erase`, in the same transaction.
 """
 
 from uuid import UUID
@@ -29,9 +29,9 @@ AT_ONCE = 100
 
 
 def erase_due() -> int:
-    """Erase up to AT_ONCE users whose grace is over, each in a transaction of its own. Return how many were erased.
+    """Erase up to AT_ONCE users whose grace period is over, each in its own transaction. Return how many were erased.
 
-    One who cannot be erased holds up nobody else.
+    A user who cannot be erased holds up nobody else.
     """
     due = User.objects.filter(status=User.Status.PENDING_DELETION, deletes_at__lte=Now()).order_by(
         "deletes_at"
@@ -42,7 +42,7 @@ def erase_due() -> int:
 def _erased(user_id: UUID) -> bool:
     try:
         return erase(user_id, wait=True)
-    except Exception as error:  # whatever it is, the grace of the others is over too
+    except Exception as error:  # one failure must not stop the others
         metrics.count(metrics.UNEXPECTED, "erasure")
         log.error("erasure_failed", user_id=str(user_id), exc_info=error)
         return False
@@ -50,9 +50,9 @@ def _erased(user_id: UUID) -> bool:
 
 @transaction.atomic
 def erase(user_id: UUID, *, wait: bool = False) -> bool:
-    """Erase one user whose grace is over; return False where they have signed in again.
+    """Erase one user whose grace period is over; return False if they have signed in again.
 
-    With `wait` it is put off, and False, while something of theirs is not over: credits on hold may still be captured.
+    With `wait`, postpone it and return False while holds are open that may still be captured.
     """
     due = User.objects.locked().filter(pk=user_id, status=User.Status.PENDING_DELETION, deletes_at__lte=Now())
     user = due.first()
@@ -94,13 +94,13 @@ def _erase_person(user: User) -> None:
 
 
 def _erase_traces(user: User) -> None:
-    """That they were here stays; from where, and with what, does not."""
+    """Remove where the user was and with which device, and keep that they were here."""
     Session.objects.filter(user=user).update(ip=None, user_agent="")
     AuditEvent.objects.filter(user=user).update(ip=None, asserted_ip=None, user_agent="", detail={})
 
 
 def _erase_mails(user: User, email: str | None) -> None:
-    """Erase the rights and mails of a user who is gone, and what others asked for the address."""
+    """Delete an erased user's mail tokens and messages, and what others requested for the address."""
     OutboxMessage.objects.filter(Q(user=user) | Q(requested_email=email or "-")).delete()
     MailToken.objects.filter(Q(user=user) | Q(email=email)).delete()
     PendingRegistration.objects.filter(user=user).delete()
@@ -108,7 +108,7 @@ def _erase_mails(user: User, email: str | None) -> None:
 
 
 def _erase_admin_log(user: User, email: str | None) -> None:
-    """Django's own log of the admin, where this process has it: it keeps objects as text."""
+    """Erase the user from Django's admin log, if this process has it: it stores objects as text."""
     if not apps.is_installed("django.contrib.admin"):
         return
     from django.contrib.admin.models import LogEntry

@@ -1,4 +1,4 @@
-"""All that is kept about a person, as one JSON document, written section by section: no history is too long for it."""
+"""Export everything stored about a person as one JSON document, section by section, however long the history."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -28,7 +28,7 @@ encoder = msgspec.json.Encoder()
 
 
 def document(user: User) -> Iterator[bytes]:
-    """The document in pieces. Other apps add their sections by settings.ACCOUNT_EXPORTS."""
+    """Yield the document in pieces. Other apps add their sections through settings.ACCOUNT_EXPORTS."""
     yield b'{"user":' + _json(User.objects.filter(pk=user.pk).values(*_PROFILE).get())
     for name, items in _sections(user.pk):
         yield b',"' + name.encode() + b'":['
@@ -50,7 +50,7 @@ def _sections(user_id: UUID) -> Iterator[tuple[str, Iterable[Any]]]:
 
 
 def _rows(rows: QuerySet[Any], fields: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """A page at a time behind the last one: no cursor stays open while the reader reads."""
+    """Yield rows by keyset pagination, so that no cursor stays open while the reader reads."""
     last: Any = None
     while True:
         page = rows if last is None else rows.filter(pk__gt=last)

@@ -1,9 +1,9 @@
-"""Taking over users of another system, with the hashes of their passwords. One JSON object a line:
+"""Import users from another system, with their password hashes, from one JSON object per line:
 
     {"email": "ada@example.com", "password_hash": "$2b$12$...", "email_verified": true, "display_name": "Ada"}
 
-An address that has a user already is left alone; so a run that was cut short is simply repeated. A hash that would
-make its owner's sign-in dearer than others' stays behind: they are imported without a password, and mailed a link.
+An address that already has a user is skipped, so an interrupted run is simply repeated. A hash that would make its
+owner's sign-in more expensive than others' is dropped: the user is imported without a password, and mailed a link.
 """
 
 from collections.abc import Iterable, Iterator
@@ -29,7 +29,7 @@ ACTOR = "manage.py import_users"
 
 class Line(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     email: str
-    password_hash: str | None = None  # without one the user asks for a password by mail
+    password_hash: str | None = None  # without one the user requests a password by mail
     email_verified: bool = False
     display_name: str = ""
     locale: str = "en"
@@ -41,27 +41,27 @@ _decoder = msgspec.json.Decoder(Line)
 
 @dataclass
 class Report:
-    """Counts what became of the lines. `refused` are their numbers, from 1, with the reason."""
+    """The counts of lines by result. `refused` has the numbers of refused lines, from 1, with the reason."""
 
     imported: int = 0
     present: int = 0
-    mailed: int = 0  # of those imported: to choose a password
+    mailed: int = 0  # of those imported, to choose a password
     refused: list[tuple[int, str]] = field(default_factory=list)
 
 
 class Refused(ValueError):
-    """The line is not imported; the text says why."""
+    """A line cannot be imported; the message says why."""
 
 
 class Newcomer(NamedTuple):
-    """The user that a line describes, not stored, and whether their password stays behind."""
+    """The unsaved user that a line describes, and whether their hash is dropped."""
 
     user: User
     must_choose: bool
 
 
 def run(lines: Iterable[bytes], *, dry_run: bool) -> Iterator[Report]:
-    """Import batch by batch, each in a transaction; yield the report so far after each."""
+    """Import batch by batch, each in its own transaction; yield the report so far after each."""
     report, numbered = Report(), enumerate(lines, 1)
     while batch := list(islice(numbered, AT_ONCE)):
         newcomers: dict[str, Newcomer] = {}
@@ -80,7 +80,7 @@ def run(lines: Iterable[bytes], *, dry_run: bool) -> Iterator[Report]:
 
 
 def read(line: bytes) -> Newcomer | None:
-    """Return whom a line describes; None for an empty line. Raises Refused."""
+    """Return the user that a line describes, or None for an empty line. Raise Refused."""
     if not line.strip():
         return None
     try:

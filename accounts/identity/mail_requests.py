@@ -1,7 +1,7 @@
-"""Carries out what was asked for an address, which may be anybody's or nobody's: the worker finds out whose it is.
+"""Carry out requests for an address that may be anybody's or nobody's: the worker finds out whose it is.
 
-So the one who asks gets the same answer for the same work in every arm: one row is written. A reset asks first whether
-the account was seen where the request comes from, whether there is such an account or not.
+The requester gets the same answer at the same cost in every case: one row is written. A request for a reset first
+checks whether the account was seen in the requester's network, whether or not the account exists.
 """
 
 from collections.abc import Callable
@@ -19,13 +19,13 @@ from accounts.models import AddressChange, MailToken, OutboxMessage, PendingRegi
 
 CHANGE_REQUESTED = "email_change_requested"
 
-OPENING = frozenset({mail.VERIFY_EMAIL, mail.PASSWORD_RESET_LINK})  # what would confirm an address
+OPENING = frozenset({mail.VERIFY_EMAIL, mail.PASSWORD_RESET_LINK})  # mails that would confirm an address
 
 
 def count(rule: str, address: str, client: Client) -> None:
-    """Count a request before anything is written: of this network, of its share of the mailbox, and in all.
+    """Count a request before anything is written: for its network, its network's share of the mailbox, and in total.
 
-    So a stranger's requests are never what the mailbox's owner is refused for. Raises RateLimited.
+    A stranger's requests therefore never cause a refusal to the mailbox's owner. Raise RateLimited.
     """
     throttles.take(
         *throttles.from_network("mail_requests", client.limited_ip),
@@ -37,7 +37,8 @@ def count(rule: str, address: str, client: Client) -> None:
 def resolve(message: OutboxMessage) -> None:
     """Turn a request for an address into the mail for its user, once; a repeat finds that mail.
 
-    While someone else may take the address back, its mailbox is told so instead of being sent what would confirm it.
+    While someone else may take the address back, its mailbox is told so instead of being sent a link that would confirm
+    it.
     """
     if message.kind == CHANGE_REQUESTED:
         _answer_change(message)
@@ -68,7 +69,7 @@ def _answer(message: OutboxMessage, kind: str, issue: Callable[[User], MailToken
 
 
 def _verification(user: User) -> MailToken | None:
-    """None where the address is verified already."""
+    """Return a token for the newest registration, or None if the address is already verified."""
     if user.email_verified:
         return None
     waiting = PendingRegistration.objects.waiting().filter(user=user)
@@ -77,11 +78,11 @@ def _verification(user: User) -> MailToken | None:
 
 
 def _reset(user: User) -> MailToken:
-    """Whatever the state of the account: who owns the mailbox may always choose the password."""
+    """Return a reset token, whatever the account's state: the mailbox's owner may always set the password."""
     return tokens.issue(Purpose.RESET, user_id=user.pk, email=user.email or "")
 
 
-# The mail that answers each kind of request, and what makes its token.
+# The mail that answers each kind of request, and the function that issues its token.
 _ANSWERS: dict[str, tuple[str, Callable[[User], MailToken | None]]] = {
     mail.VERIFICATION_REQUESTED: (mail.VERIFY_EMAIL, _verification),
     mail.RESET_REQUESTED: (mail.PASSWORD_RESET_LINK, _reset),
@@ -94,10 +95,10 @@ _ANSWERS: dict[str, tuple[str, Callable[[User], MailToken | None]]] = {
 
 @transaction.atomic
 def _answer_change(message: OutboxMessage) -> None:
-    """Turn the request into the notice, once, and add the other mail; where the change has died, into nothing.
+    """Turn the request into the notice, once, and add the other mail; if the change is no longer alive, into nothing.
 
-    Whether the new address is taken is found out here and told only to its mailbox: the one who asked gets the same
-    answer, and the old address the same notice, in every arm.
+    Whether the new address is taken is determined here and revealed only to its mailbox: in every case the requester
+    gets the same answer, and the old address the same notice.
     """
     user = User.objects.locked().filter(pk=message.user_id).first()
     change = None if user is None else _newest(message)
@@ -116,7 +117,7 @@ def _answer_change(message: OutboxMessage) -> None:
 
 
 def is_alive(change: AddressChange, user: User) -> bool:
-    """Neither confirmed, cancelled nor replaced; and the session that asked for it lives, as does the account."""
+    """Return whether the change is still open, and its session and account are live."""
     session = change.session
     return (
         change.confirmed_at is None

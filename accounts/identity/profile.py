@@ -1,4 +1,4 @@
-"""Checks what users say about themselves: display name, locale, time zone."""
+"""Check the user's own profile fields: display name, locale, time zone."""
 
 import re
 import zoneinfo
@@ -16,14 +16,14 @@ from accounts.kit.problems import Fault, ValidationFailed
 from accounts.models import User
 
 LONGEST_TAG = 35  # characters: RFC 5646, 4.4.1
-# BCP 47, and what POSIX makes of it (de_AT.UTF-8).
+# BCP 47, and the POSIX form (de_AT.UTF-8).
 _TAG = re.compile(r"[A-Za-z]{1,8}([-_][A-Za-z0-9]{1,8})*([.@][A-Za-z0-9-]{1,12})*")
-# Files beside the zones, or a setting of the host.
+# Not zones, but files next to them, or the host's setting.
 _NO_PLACE = frozenset({"localtime", "Factory", "posixrules"})
 
 
 def change(user: User, *, client: Client, **fields: str) -> User:
-    """Change the fields given, audited. Raises ValidationFailed."""
+    """Change the given fields and audit the change. Raise ValidationFailed."""
     clean = {name: _CLEAN.get(name, str)(text) for name, text in fields.items()}
     wrong = faults(**clean)
     if wrong:
@@ -40,9 +40,9 @@ def change(user: User, *, client: Client, **fields: str) -> User:
 
 
 def clean_locale(text: str) -> str:
-    """Return the language of ours that a language tag names, as `de` for `de-AT`; the default for any other language.
+    """Return the supported language that a tag names, such as `de` for `de-AT`; the default for any other language.
 
-    What is not a tag is left as it is, for its judge to refuse.
+    A text that is not a tag is returned unchanged, for validation to refuse.
     """
     if len(text) > LONGEST_TAG or not _TAG.fullmatch(text):
         return text
@@ -51,7 +51,7 @@ def clean_locale(text: str) -> str:
 
 
 def faults(**fields: str) -> list[Fault]:
-    """Yield what is wrong with the fields given; nothing if all are good."""
+    """Return the faults of the given fields; an empty list if there are none."""
     return [(name, *fault) for name, text in fields.items() if (fault := _JUDGES[name](text))]
 
 

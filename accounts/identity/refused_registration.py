@@ -1,8 +1,9 @@
-"""`It was not me`: who owns the mailbox ends a registration that someone else made with its address.
+"""Refuse a registration: the owner of the mailbox ends one that someone else made with its address.
 
-The link is in the mail that asks for the confirmation, is good as long as that one, and still after it was followed by
-mistake: until then such an account is the stranger's who chose its password. One that someone has used by then is not
-erased on the spot, for a link in a mail is followed by more hands than its owner's: it is closed with the usual grace.
+The link is in the mail that asks for confirmation. It is valid as long as the confirmation link, and even after that
+link was followed by mistake, since the stranger who registered chose the account's password. An account that has been
+used by then is not erased on the spot, because others than the owner may follow a link in a mail: it is closed with the
+usual grace period.
 """
 
 from uuid import UUID
@@ -22,9 +23,9 @@ from accounts.models import MailToken, PendingRegistration, Session, User
 
 
 def refuse(text: str, *, client: Client) -> bool:
-    """End the registration; return whether it was an account in use, which is closed and not yet erased.
+    """End the registration; return True if the account was in use, and is therefore closed but not erased yet.
 
-    Raises TokenInvalid for a link that is unknown, expired or void, or of an account that is not active; RateLimited.
+    Raise TokenInvalid for a link that is unknown, expired or void, or of an account that is not active; or RateLimited.
     """
     throttles.take(*throttles.from_network("refuse_registration", client.limited_ip))
     token_id = mail_tokens.id_from_link(text, Purpose.VERIFY, use=mail_tokens.REFUSE)
@@ -40,7 +41,7 @@ def _refuse(token_id: UUID, client: Client) -> bool:
     token = tokens.filter(expires_at__gt=Now()).first()
     if user is None or token is None or (user.email_verified and token.used_at is None):
         raise TokenInvalid
-    if not user.is_active:  # erasing a suspended one would let its owner begin again
+    if not user.is_active:  # erasing a suspended account would let its owner start over
         raise TokenInvalid
     audit.record(Event.REGISTRATION_REFUSED, user_id=user.pk, client=client)
     if _is_in_use(user):
@@ -54,7 +55,7 @@ def _refuse(token_id: UUID, client: Client) -> bool:
 
 
 def _is_in_use(user: User) -> bool:
-    """Return whether it is more than a registration: it owns something, or was confirmed and has been signed in to."""
+    """Return whether this is more than a registration: it owns something, or was confirmed and signed in to."""
     if any(owners.filter(pk=user.pk).exists() for owners in hooks.owners()):
         return True
     return user.email_verified and Session.objects.filter(user=user).exists()
@@ -66,7 +67,7 @@ def _others_wait(user: User, token: MailToken) -> bool:
 
 
 def _void(user: User, token: MailToken) -> None:
-    """Only that registration. If it was the first one, the account's password and sessions are its own."""
+    """Void only that registration. If it is the founding one, the account's password and sessions came from it."""
     registration = PendingRegistration.objects.filter(mail_tokens=token)
     if registration.filter(founding=True).exists():
         user.set_unusable_password()
@@ -78,6 +79,6 @@ def _void(user: User, token: MailToken) -> None:
 
 
 def _erase(user: User) -> None:
-    """As a deletion without a time of grace: the address is free again."""
+    """Erase the account like a deletion without a grace period; the address is free again."""
     User.objects.filter(pk=user.pk).update(status=User.Status.PENDING_DELETION, deletes_at=Now())
     erasure.erase(user.pk)

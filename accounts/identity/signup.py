@@ -1,8 +1,8 @@
-"""Registration and the confirmation of its address.
+"""Register an address and confirm it.
 
-Nobody learns here whether an address is taken: every registration makes the same statements in the same order, one
-hash and one mail. Who typed which password is unknown until the mailbox's owner confirms: until then registrations of
-one address stand side by side.
+Nobody learns here whether an address is taken: every registration runs the same statements in the same order, one hash
+and one mail. Who typed which password is unknown until the mailbox's owner confirms; until then registrations of one
+address coexist.
 """
 
 from contextlib import suppress
@@ -27,23 +27,23 @@ from accounts.models.users import PendingRegistrationQuerySet
 
 @dataclass(frozen=True, kw_only=True)
 class Registration:
-    """Holds what someone asks for, in stored form, with the password hashed."""
+    """A requested registration in stored form, with the password hashed."""
 
     email: str
     password: str
     display_name: str
     locale: str
-    after: UUID | None  # the newest of this address when the password was hashed
+    after: UUID | None  # the address's newest registration when the password was hashed
 
 
 class _Overtaken(Exception):
-    """Another registration of the address was stored since the password was hashed like the newest one's."""
+    """Another registration of the address was stored after this password was hashed with the newest one's salt."""
 
 
 def register(*, email: str, password: str, display_name: str, locale: str, client: Client) -> None:
-    """Register the address or, where it has a verified owner, tell them that someone tried.
+    """Register the address or, if it has a verified owner, tell them that someone tried.
 
-    Raises ValidationFailed, RateLimited, or ServiceUnavailable when too many passwords are being hashed.
+    Raise ValidationFailed, RateLimited, or ServiceUnavailable if too many passwords are being hashed.
     """
     throttles.take(*throttles.from_network("register", client.limited_ip))
     name, language = names.clean(display_name), profile.clean_locale(locale)
@@ -75,7 +75,7 @@ def _faults(email: str, password: str, name: str, locale: str) -> list[Fault]:
 
 
 def _waiting(address: str) -> PendingRegistrationQuerySet:
-    """Return the registrations of an address that nobody has confirmed, the newest first."""
+    """Return the address's unconfirmed registrations, newest first."""
     return PendingRegistration.objects.waiting().filter(user__email=address).order_by("-created_at", "-id")
 
 
@@ -83,7 +83,7 @@ def _waiting(address: str) -> PendingRegistrationQuerySet:
 def _store(wanted: Registration, client: Client, *, is_last: bool) -> None:
     """Run the same statements whether or not the address is taken: only their values differ.
 
-    Raises _Overtaken, except on the last try: after that many races the address counts as someone else's.
+    Raise _Overtaken, except on the last attempt: after that many races the registration counts as another person's.
     """
     new_id = uuid4()
     holder = _holder(wanted, new_id)
@@ -106,7 +106,9 @@ def _store(wanted: Registration, client: Client, *, is_last: bool) -> None:
 
 
 def _holder(wanted: Registration, new_id: UUID) -> User:
-    """The user row of the address, ours if there was none; locked, so that nothing is confirmed until this ends."""
+    """Lock and return the address's user, created here if there was none; nothing is confirmed until the transaction
+    ends.
+    """
     row = User(
         id=new_id,
         email=wanted.email,
@@ -117,7 +119,7 @@ def _holder(wanted: Registration, new_id: UUID) -> User:
     User.objects.bulk_create([row], ignore_conflicts=True)
     holder: User | None = User.objects.locked().filter(email=wanted.email).first()
     if holder is None:
-        raise ServiceUnavailable  # the address was given up between the two statements
+        raise ServiceUnavailable  # the address was released between the two statements
     hooks.registered([holder.pk])
     return holder
 
@@ -126,7 +128,7 @@ def _holder(wanted: Registration, new_id: UUID) -> User:
 
 
 def confirm_by_link(text: str, *, client: Client) -> User:
-    """Confirm the address by its link. Raises TokenInvalid where it is unknown, used, expired or void; RateLimited."""
+    """Confirm the address by its link. Raise TokenInvalid if it is unknown, used, expired or void, or RateLimited."""
     throttles.take(*throttles.from_network("verify_email", client.limited_ip))
     token_id = tokens.id_from_link(text, Purpose.VERIFY)
     if token_id is None:
@@ -135,7 +137,10 @@ def confirm_by_link(text: str, *, client: Client) -> User:
 
 
 def confirm_by_code(*, email: str, code: str, client: Client) -> User:
-    """The same with the code that the mail shows: 15 minutes, five tries."""
+    """Confirm the address by the code in the mail, which is valid for 15 minutes and five attempts.
+
+    Raise TokenInvalid or RateLimited.
+    """
     address = email_address.normalize(email)
     throttles.take(
         *throttles.from_network("verify_email", client.limited_ip),
@@ -148,7 +153,7 @@ def confirm_by_code(*, email: str, code: str, client: Client) -> User:
 
 
 def confirmed_before(*, token: str | None, email: str | None, code: str | None) -> User | None:
-    """Return whose address is confirmed already: a button is clicked twice, or the links of two mails."""
+    """Return the user whose address was already confirmed, as after a second click or with the links of two mails."""
     if token is not None:
         user = tokens.user_of(token, Purpose.VERIFY)
     else:
@@ -179,9 +184,9 @@ def _confirm(token_id: UUID, client: Client) -> User:
 
 
 def _is_contested(registration: PendingRegistration | None, waiting: list[PendingRegistration]) -> bool:
-    """Return whether someone other than the one who now confirms may know the account's password.
+    """Return whether someone other than the person who confirms may know the account's password.
 
-    Who registers again with the same password (a double click, an answer that was lost) is not: their hashes are equal.
+    Repeats with the same password (a double click, a lost answer) do not count: their hashes are equal.
     """
     if registration is None:
         return bool(waiting)
@@ -190,7 +195,7 @@ def _is_contested(registration: PendingRegistration | None, waiting: list[Pendin
 
 
 def _settle(user: User, registration: PendingRegistration | None, client: Client) -> None:
-    """One registration, or repeats of it: its password and sessions stay."""
+    """Settle one registration, or repeats of it: its password and sessions stay."""
     user.email_verified_at = Now()
     user.save(update_fields=["email_verified_at"])
     if registration is not None:
@@ -200,7 +205,7 @@ def _settle(user: User, registration: PendingRegistration | None, client: Client
 
 
 def _settle_contest(user: User, client: Client) -> None:
-    """Several: the address is verified, and nothing that any of them typed opens it. Its owner chooses a password."""
+    """Settle several registrations: verify the address, void every password, and let the owner choose a new one."""
     user.email_verified_at = Now()
     user.display_name = ""
     user.set_unusable_password()
@@ -214,7 +219,7 @@ def _settle_contest(user: User, client: Client) -> None:
 
 
 def request_verification(*, email: str, client: Client) -> None:
-    """Ask for another mail. Raises ValidationFailed, RateLimited.
+    """Request another mail. Raise ValidationFailed or RateLimited.
 
     Write one row, whether or not the address has an account; the worker finds out whether there is anyone to write to.
     """

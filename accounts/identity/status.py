@@ -1,4 +1,4 @@
-"""Suspending and reactivating a user, by staff or from the command line, always with a reason."""
+"""Suspend and reactivate a user, by staff or from the command line, always with a reason."""
 
 from uuid import UUID
 
@@ -14,12 +14,12 @@ LONGEST_REASON = 500
 
 
 class StatusRefused(Exception):
-    """The change is not possible; the text says why."""
+    """The change is not possible; the message says why."""
 
 
 @transaction.atomic
 def suspend(*, user_id: UUID, reason: str, actor: str) -> None:
-    """End every session and block spending, from the next request on. Raises StatusRefused."""
+    """End every session and block spending, from the next request on. Raise StatusRefused."""
     _change(user_id, reason, from_=Status.ACTIVE, to=Status.SUSPENDED)
     sessions.end_all(user_id, reason=sessions.EndReason.SUSPENDED)
     tokens.void_all(user_id=user_id)
@@ -30,7 +30,7 @@ def suspend(*, user_id: UUID, reason: str, actor: str) -> None:
 
 @transaction.atomic
 def reactivate(*, user_id: UUID, reason: str, actor: str) -> None:
-    """Let the user sign in and spend again; ended sessions stay ended. Raises StatusRefused."""
+    """Let the user sign in and spend again; ended sessions stay ended. Raise StatusRefused."""
     _change(user_id, reason, from_=Status.SUSPENDED, to=Status.ACTIVE)
     hooks.unblock_spending(user_id, reason=hooks.SUSPENDED)
     audit.record(Event.REACTIVATED, user_id=user_id, actor=actor, detail={"reason": reason})
@@ -38,7 +38,7 @@ def reactivate(*, user_id: UUID, reason: str, actor: str) -> None:
 
 
 def require_reason(reason: str) -> None:
-    """Raise StatusRefused."""
+    """Raise StatusRefused if the reason is blank or too long."""
     if not reason.strip() or len(reason) > LONGEST_REASON:
         raise StatusRefused(f"Give a reason of {LONGEST_REASON} characters or fewer.")
 
