@@ -1,4 +1,4 @@
-"""Second factors: the rows that all kinds share. Each kind has a module of its own beside this one."""
+"""Second factors: the rows that all kinds share. Each kind has a module of its own in this package."""
 
 from accounts.factors.rows import (
     MFA,

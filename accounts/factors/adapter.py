@@ -1,7 +1,7 @@
-"""Answers what allauth's models ask: how seeds are sealed, and what an authenticator app shows.
+"""Answer the questions of allauth's models: how seeds are sealed, and what an authenticator app shows.
 
-A sealed seed opens for its own user only. allauth passes no user along, so callers that read or make a seed say whose:
-`with seeds_of(user_id): ...`. Outside of that nothing is sealed or opened.
+A sealed seed can only be opened for its own user. allauth does not pass the user along, so callers that read or create
+a seed name the user with `with seeds_of(user_id): ...`. Outside of it nothing can be sealed or opened.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def seeds_of(user_id: UUID) -> Iterator[None]:
 
 
 def context_of(row: Any) -> str:
-    """Return the context of a row whose seed is sealed. The setting SEALED_COLUMNS names this function."""
+    """Return the sealing context of a row with a seed. The setting SEALED_COLUMNS names this function."""
     return _context(row.user_id)
 
 
@@ -45,7 +45,7 @@ class SealingAdapter(DefaultMFAAdapter):  # type: ignore[misc]
         return sealing.open(encrypted_text, context=_context(_owner.get()))
 
     def get_totp_label(self, user: User) -> str:
-        """Begin with the issuer, as the form of such URLs recommends: some apps show nothing else of it."""
+        """Start the label with the issuer, as the URL format recommends: some apps show nothing else of it."""
         account, issuer = user.email or str(user.pk), self.get_totp_issuer()
         return account if ":" in issuer else f"{issuer}:{account}"
 

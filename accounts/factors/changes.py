@@ -1,6 +1,6 @@
-"""Adding and removing second factors: each change under the user's row, audited and mailed in its own transaction.
+"""Add and remove second factors. Each change locks the user's row, and is audited and mailed in its own transaction.
 
-Each raises SessionRevoked where its session has ended.
+Each raises SessionRevoked if its session has ended.
 """
 
 from typing import Any, NamedTuple
@@ -24,23 +24,23 @@ UNNAMED = "Passkey"
 
 
 class Added(NamedTuple):
-    """A new factor; with the first one of an account the recovery codes, shown this once."""
+    """A new factor and, with an account's first one, the recovery codes, which are shown only here."""
 
     row: Any
     recovery_codes: list[str]
 
 
 def begin_totp(session: Session) -> totp.Shown:
-    """Begin to add an authenticator app. Raises TOTPAlreadyEnabled, StaffEnrolmentRequired, RateLimited."""
+    """Start adding an authenticator app. Raise TOTPAlreadyEnabled, StaffEnrolmentRequired or RateLimited."""
     _refuse_first_of_staff(session.user)
     throttles.take(throttles.hit("factor_changes", str(session.user_id)))
     return totp.begin_totp(session.user, session_id=session.pk)
 
 
 def confirm_totp(session: Session, code: str, *, client: Client) -> list[str]:
-    """The recovery codes, where it is the account's first factor.
+    """Confirm the app, and return the recovery codes if it is the account's first factor.
 
-    Raises EnrolmentCodeWrong, RateLimited, and what `require_enrolment` says, which counts as no guess.
+    Raise EnrolmentCodeWrong, RateLimited, and what `require_enrolment` raises, which does not count as a guess.
     """
 
     @transaction.atomic
@@ -58,7 +58,10 @@ def confirm_totp(session: Session, code: str, *, client: Client) -> list[str]:
 
 
 def confirm_first_totp(user: User, code: str, *, client: Client) -> list[str] | None:
-    """The same for staff, who enrol by a one-time link; None: the code is wrong. Called with the user's row held."""
+    """Confirm the app of staff with a one-time link, and return the recovery codes; None if the code is wrong.
+
+    Call it with the user's row locked.
+    """
     if not totp.confirm_totp(user, code, session_id=None):
         return None
     codes = totp.make_recovery_codes(user)
@@ -68,14 +71,14 @@ def confirm_first_totp(user: User, code: str, *, client: Client) -> list[str] | 
 
 @transaction.atomic
 def remove_totp(session: Session, *, client: Client) -> None:
-    """Remove the authenticator app. Raises FactorNotFound."""
+    """Remove the authenticator app. Raise FactorNotFound."""
     sessions.hold_user(session)
     factors.remove(session, factors.of(session.user_id, Type.TOTP), client=client)
 
 
 @transaction.atomic
 def renew_recovery_codes(session: Session, *, client: Client) -> list[str]:
-    """Ten new ones; the old ones are void. Raises MFANotEnabled, RateLimited."""
+    """Return ten new recovery codes, and void the old ones. Raise MFANotEnabled or RateLimited."""
     throttles.take(throttles.hit("factor_changes", str(session.user_id)))
     user = sessions.hold_user(session)
     if not factors.of(user.pk, *factors.OWN).exists():
@@ -87,9 +90,7 @@ def renew_recovery_codes(session: Session, *, client: Client) -> list[str]:
 
 
 def passkey_options(session: Session) -> dict[str, Any]:
-    """Begin to add a passkey: return what its authenticator is asked. Raises PasskeyLimit, StaffEnrolmentRequired,
-    RateLimited.
-    """
+    """Return the options to create a passkey. Raise PasskeyLimit, StaffEnrolmentRequired or RateLimited."""
     _refuse_first_of_staff(session.user)
     throttles.take(throttles.hit("factor_changes", str(session.user_id)))
     return passkeys.registration_options(session)
@@ -97,7 +98,7 @@ def passkey_options(session: Session) -> dict[str, Any]:
 
 @transaction.atomic
 def add_passkey(session: Session, credential: dict[str, Any], *, name: str, client: Client) -> Added:
-    """Add a passkey by its authenticator's answer. Raises PasskeyRefused, PasskeyLimit, ValidationFailed."""
+    """Add a passkey from its authenticator's response. Raise PasskeyRefused, PasskeyLimit or ValidationFailed."""
     label = names.clean(name) or UNNAMED
     wrong = names.fault(label)
     if wrong:
@@ -109,7 +110,7 @@ def add_passkey(session: Session, credential: dict[str, Any], *, name: str, clie
 
 @transaction.atomic
 def remove_passkey(session: Session, passkey_id: int, *, client: Client) -> None:
-    """Remove one passkey. Raises FactorNotFound."""
+    """Remove one passkey. Raise FactorNotFound."""
     sessions.hold_user(session)
     rows = factors.of(session.user_id, Type.WEBAUTHN).filter(pk=passkey_id)
     factors.remove(session, rows, client=client)
@@ -121,7 +122,7 @@ def _refuse_first_of_staff(user: User) -> None:
 
 
 def _added(session: Session, kind: str, client: Client) -> list[str]:
-    """The session has just shown the new factor, so it counts as proved on it."""
+    """Announce the factor, and mark it as proved on the session, which has just shown it."""
     first = not factors.of(session.user_id, Type.RECOVERY_CODES).exists()
     codes = totp.make_recovery_codes(session.user) if first else []
     factors.prove_on(session, kind)

@@ -1,12 +1,12 @@
-"""Passkeys of an account: registered, used to sign in or as the second factor, removed.
+"""An account's passkeys: registered, used to sign in or as the second factor, removed.
 
-A counter that runs backwards means that two copies of a key are about (WebAuthn, 6.1.1): that answer is refused,
-audited and mailed, and the key stays, for its owner to judge. Keys that are synchronised count nothing, and are not
-judged. Of one that was made to be backed up, and is, there are copies by design, and a restored one may count from
-nothing: it is let in, audited, and told of once.
+A counter that runs backwards means that two copies of a key exist (WebAuthn, 6.1.1). The response is refused, audited
+and mailed, and the key stays, for its owner to decide. Synchronised keys do not count, and are not checked. A key that
+was created as backup-eligible, and is backed up, has copies by design, and a restored one may start counting from zero:
+it is accepted, audited, and mailed about once.
 
-One that has never verified its user where something else vouched for them cannot sign in alone: its finder could set
-its PIN (WebAuthn Level 3, 7.2, uvInitialized). It can once it has verified them as the second step.
+A key that has never verified its user while another factor vouched for them cannot sign in alone, since its finder
+could set its PIN (WebAuthn Level 3, 7.2, uvInitialized). It can once it has verified them as the second step.
 """
 
 from typing import Any
@@ -31,7 +31,7 @@ from accounts.models import MFAToken, Session, User
 
 Type = Authenticator.Type
 
-# One statement judges and moves the counter, so that of two copies used at once one is seen to be late.
+# One statement checks and moves the counter, so that if two copies are used at once, one is found to be behind.
 _COUNT = """
 UPDATE mfa_authenticator
 SET data = jsonb_set(data, '{sign_count}', to_jsonb(%(count)s::bigint)), last_used_at = clock_timestamp()
@@ -50,7 +50,7 @@ def registration_options(session: Session) -> dict[str, Any]:
 
 
 def register(session: Session, credential: dict[str, Any], *, name: str) -> Authenticator:
-    """A new passkey of the session's user, whose row is held. Raises PasskeyRefused, PasskeyLimit."""
+    """Create a passkey for the session's user, whose row is locked. Raise PasskeyRefused or PasskeyLimit."""
     try:
         data, challenge = webauthn.check_registration(credential)
     except CeremonyRefused as error:
@@ -76,7 +76,7 @@ def _store(user_id: UUID, data: dict[str, Any]) -> Authenticator:
             row: Authenticator = Authenticator.objects.create(
                 user_id=user_id, type=Type.WEBAUTHN, data=data, created_at=Now()
             )
-    except IntegrityError as error:  # someone else's since a moment ago
+    except IntegrityError as error:  # someone else registered it a moment ago
         raise PasskeyRefused from error
     row.refresh_from_db()
     return row
@@ -93,7 +93,7 @@ def sign_in_options() -> dict[str, Any]:
 
 
 def owner(credential: dict[str, Any]) -> User | None:
-    """Whose passkey the answer claims to be by."""
+    """Return the user whose passkey the response claims to be from."""
     try:
         handle = webauthn.user_handle(credential)
     except CeremonyRefused:
@@ -112,10 +112,10 @@ def use(
     mfa_token: MFAToken | None = None,
     alone: bool = False,
 ) -> Authenticator | None:
-    """The passkey of this user that gave the answer, to a challenge of this sign-in; None: it proves nothing.
+    """Return the user's passkey that answered a challenge of this sign-in; None if the response proves nothing.
 
-    Without a half sign-in it must have verified its user; `alone`: and before this time too. Called with the user's row
-    held.
+    Without a half sign-in the passkey must have verified its user; with `alone`, it must also have done so before. Call
+    it with the user's row locked.
     """
     purpose = Purpose.SIGN_IN if mfa_token is None else Purpose.SECOND_FACTOR
     known = credentials(user_id)
@@ -137,7 +137,7 @@ def use(
 
 
 def verifies_user(row: Authenticator) -> bool:
-    """Return whether the passkey has verified its user when it was made, or later beside another factor."""
+    """Return whether the passkey has verified its user, either at its creation or later next to another factor."""
     return bool(row.data.get("uv_initialized")) or _as_made(row).is_user_verified()
 
 
@@ -146,7 +146,7 @@ def any_signs_in_alone(user_id: UUID) -> bool:
 
 
 def credentials(user_id: UUID) -> dict[int, AttestedCredentialData]:
-    """The public keys of the user's passkeys, by the id of their rows."""
+    """Return the public keys of the user's passkeys, keyed by their rows' ids."""
     rows = factors.of(user_id, Type.WEBAUTHN).order_by("pk")
     return {row.pk: _public_key(row) for row in rows}
 
@@ -178,9 +178,9 @@ def _count(row: Authenticator, sign_count: int) -> bool:
 
 
 def _is_restored(row: Authenticator, answer: Assertion, client: Client) -> bool:
-    """Return whether a counter that went back proves nothing. Audited and mailed.
+    """Audit and mail a counter that went back, and return whether it is harmless: the key is backed up by design.
 
-    That it may be backed up it must have said when it was made: a copied key could say so later.
+    The key must have declared itself backup-eligible at its creation, since a copied key could do so later.
     """
     backed_up = answer.is_backed_up and _as_made(row).is_backup_eligible()
     detail = {"factor": "passkey", "row": row.pk, "backed_up": backed_up}
@@ -193,7 +193,7 @@ def _is_restored(row: Authenticator, answer: Assertion, client: Client) -> bool:
 
 
 def _note(row: Authenticator, **facts: Any) -> None:
-    """Keep these with the passkey. The user's row is held, so nobody else writes here."""
+    """Store these facts with the passkey. The user's row is locked, so nobody else writes here."""
     row.refresh_from_db()
     row.data |= facts
     row.last_used_at = Now()

@@ -1,11 +1,11 @@
-"""Wrong second factors: counted per account, whatever the door, and before anything is compared.
+"""Count wrong second factors per account, at every entry point, and before anything is compared.
 
-Ten bring a pause of fifteen minutes and a mail; each ten more a longer one; a hundred in a row are all there are (NIST
-SP 800-63B-4, 3.2.2). What is tried in a session brings pauses to that session alone, and is no more than half of the
-hundred, so a thief of it does not keep its owner from signing in. A right password gives none of them back: who
-guesses factors has it. A right factor does. A reset of the password ends the pause, once a week, and leaves the count:
-who has taken the mailbox gains ten tries by it. A passkey cannot be guessed: its answers are neither counted nor kept
-waiting.
+Ten wrong ones cause a pause of fifteen minutes and a mail, each further ten a longer pause, and a hundred in a row are
+the limit (NIST SP 800-63B-4, 3.2.2). Attempts made in a session pause only that session, and make up at most half of
+the hundred, so a thief of the session cannot keep its owner from signing in. A right password gives none of them back,
+because an attacker who guesses factors knows it; a right factor does. A password reset ends the pause, once a week, but
+keeps the count, so that an attacker in control of the mailbox gains ten attempts. A passkey cannot be guessed, so its
+responses are neither counted nor delayed.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 
 
 class FactorWrong(Exception):
-    """The try was judged and is wrong; it stays counted."""
+    """The attempt was checked and is wrong; it stays counted."""
 
     default_code = MFAInvalidCode.default_code
 
@@ -41,11 +41,10 @@ def judged(
     is_own: bool = True,
     guessable: bool = True,
 ) -> Result:
-    """Return what the attempt returns; None says that it was wrong. Raises FactorWrong, RateLimited, and what it
-    raises.
+    """Return the attempt's result, of which None means wrong. Raise FactorWrong, RateLimited, and what it raises.
 
-    `is_own`: the attempt showed a factor that the account has, and so ends the row of wrong ones. Confirming a new one
-    does not: anyone who enrols one knows its secret. `guessable`: false of a passkey's answer.
+    `is_own`: the attempt shows a factor that the account already has, and so ends the run of wrong ones. Confirming a
+    new one does not, because anyone who enrols one knows its secret. `guessable`: False for a passkey's response.
     """
     wrong = _in_a_row(user.pk, session_id) if guessable else ()
     left = throttles.take(*wrong)
@@ -65,12 +64,12 @@ def judged(
 
 
 def forget(user_id: UUID, *session_ids: UUID | None) -> None:
-    """Start the count and the pauses afresh, those of signing in and those of these sessions."""
+    """Reset the count and the pauses of signing in and of these sessions."""
     throttles.forget(*{hit for one in (None, *session_ids) for hit in _in_a_row(user_id, one)})
 
 
 def end_pause_after_reset(user_id: UUID) -> None:
-    """End the pause that the account is in, if there was no other such reset within the week; the count stays."""
+    """End the account's current pause, unless another reset did so within the week. The count stays."""
     pauses, _ = _in_a_row(user_id)
     if not throttles.is_delayed(pauses):
         return
@@ -82,7 +81,7 @@ def end_pause_after_reset(user_id: UUID) -> None:
 
 
 def _in_a_row(user_id: UUID, session_id: UUID | None = None) -> tuple[Hit, Hit]:
-    """Return the hit that brings pauses, in a session to it alone, and the one of how many there may be at all."""
+    """Return the hit that causes pauses (in a session, only of that session), and the hit that limits the total."""
     signing_in = throttles.hit("factor_pauses", str(user_id))
     pauses = signing_in if session_id is None else throttles.hit("session_factor_pauses", str(session_id))
     return pauses, throttles.hit("wrong_factors", str(user_id))

@@ -1,4 +1,4 @@
-"""Says what passkeys are bound to: one name (the relying party id) and the pages that may use it."""
+"""The scope of passkeys: one name (the relying party id), and the origins that may use it."""
 
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -12,12 +12,12 @@ def entity() -> PublicKeyCredentialRpEntity:
 
 
 def name() -> str:
-    """WEBAUTHN_RP_ID, or the host where the front end is."""
+    """Return WEBAUTHN_RP_ID, or the front end's host."""
     return str(settings.WEBAUTHN_RP_ID) or _host(_home())
 
 
 def origins() -> frozenset[str]:
-    """WEBAUTHN_ORIGINS, or those where the front end and the admin are."""
+    """Return WEBAUTHN_ORIGINS, or the origins of the front end and the admin."""
     homes = [_home(), *filter(None, [settings.ADMIN_BASE_URL])]
     return frozenset(settings.WEBAUTHN_ORIGINS or map(_origin, homes))
 
@@ -27,7 +27,7 @@ def _home() -> str:
 
 
 def _host(url: str) -> str:
-    """A loopback address is not a name that a browser accepts: it is called localhost."""
+    """Return the URL's host, with localhost for a loopback address, which browsers do not accept as a name."""
     host = urlsplit(url).hostname or ""
     try:
         return "localhost" if ip_address(host).is_loopback else host

@@ -1,7 +1,7 @@
-"""Help for users who have lost every factor: staff promise to remove them, and the account's owner has time to object.
+"""Help users who have lost every factor: staff schedule the removal, and the owner has time to object.
 
-The promise is kept FACTOR_RESET_DELAY (72 h) later. A mail says so at once, with a link that cancels it, and another
-when it is done. Talking staff into it gives an impostor neither the mailbox nor the password.
+The factors are removed FACTOR_RESET_DELAY (72 h) later. A mail announces this at once, with a link that cancels it, and
+another mail follows the removal. An impostor who talks staff into it gains neither the mailbox nor the password.
 """
 
 from uuid import UUID
@@ -24,12 +24,12 @@ LONGEST_REASON = 500
 
 
 class ResetRefused(Exception):
-    """It is not possible; the text says why."""
+    """The reset is not possible; the message says why."""
 
 
 @transaction.atomic
 def request(*, user_id: UUID, reason: str, actor: str) -> FactorReset:
-    """Begin the delay and mail the owner. Raises ResetRefused."""
+    """Schedule the removal and mail the owner. Raise ResetRefused."""
     user = User.objects.locked().get(pk=user_id)
     _check(user, reason)
     reset = FactorReset.objects.create(
@@ -60,7 +60,7 @@ def _check(user: User, reason: str) -> None:
 
 
 def keep(text: str, *, client: Client) -> User:
-    """The owner objects, by the mailed link. Raises TokenInvalid, RateLimited."""
+    """Cancel the removal for the owner, by the mailed link. Raise TokenInvalid or RateLimited."""
     throttles.take(*throttles.from_network("cancel_mfa_reset", client.limited_ip))
     token_id = tokens.id_from_link(text, Purpose.KEEP_FACTORS)
     if token_id is None:
@@ -82,7 +82,7 @@ def _keep(token_id: UUID, client: Client) -> User:
 
 @transaction.atomic
 def cancel(*, user_id: UUID, actor: str, reason: str = "") -> None:
-    """Staff take it back. Raises ResetRefused."""
+    """Cancel the removal for staff. Raise ResetRefused."""
     user = User.objects.locked().get(pk=user_id)
     if not _cancel(user_id):
         raise ResetRefused("No reset is pending for this user.")
@@ -92,14 +92,14 @@ def cancel(*, user_id: UUID, actor: str, reason: str = "") -> None:
 
 
 def apply_due() -> int:
-    """Carry out the removals that are due, each in a transaction of its own. Return how many were carried out."""
+    """Carry out the removals that are due, up to 100, each in its own transaction. Return how many were carried out."""
     due = FactorReset.objects.due().order_by("applies_at")
     return sum(_apply(user_id) for user_id in list(due.values_list("user", flat=True)[:100]))
 
 
 @transaction.atomic
 def _apply(user_id: UUID) -> bool:
-    """Every factor goes and every session ends; the password stays, and is now all that opens the account."""
+    """Remove every factor and end every session; the password stays, and alone opens the account from now on."""
     user = User.objects.locked().get(pk=user_id)
     reset = FactorReset.objects.due().filter(user=user_id).first()
     if reset is None:

@@ -1,7 +1,8 @@
-"""The second factors of an account: an authenticator app, passkeys, and the recovery codes that stand in for them.
+"""An account's second factors: an authenticator app, passkeys, and the recovery codes that substitute for them.
 
-The rows are allauth's Authenticator. Recovery codes are no factor of their own: they come with the first one and die
-with the last. Every change here holds the user's row (User.objects.locked), so changes take turns.
+The rows are allauth's Authenticator. Recovery codes are not a factor on their own: they are created with the first
+factor and removed with the last. Every change here locks the user's row (User.objects.locked), so that changes are
+serialised.
 """
 
 from collections.abc import Iterator
@@ -20,9 +21,9 @@ from accounts.models import FactorReset, MFAToken, PasskeyChallenge, Session, TO
 
 Type = Authenticator.Type
 OWN = (Type.TOTP, Type.WEBAUTHN)
-# What clients call them.
+# The names in the API.
 NAMES = {Type.TOTP: "totp", Type.WEBAUTHN: "passkey", Type.RECOVERY_CODES: "recovery_code"}
-# RFC 8176: what each adds to the methods of a session. A factor beside another makes `mfa`.
+# The RFC 8176 values that each adds to a session's methods. A factor next to another makes `mfa`.
 METHODS = {Type.TOTP: "otp", Type.WEBAUTHN: "pop", Type.RECOVERY_CODES: "otp"}
 MFA = Session.MFA
 
@@ -33,18 +34,18 @@ def of(user_id: UUID, *types: str) -> QuerySet[Any]:
 
 
 def names_of(user_id: UUID) -> list[str]:
-    """Return the second factors that the account can be asked for, by the clients' names."""
+    """Return the account's second factors, by their names in the API."""
     found = set(of(user_id).values_list("type", flat=True))
     return [name for kind, name in NAMES.items() if kind in found]
 
 
 def with_factor(methods: list[str], kind: str) -> list[str]:
-    """The methods of a session that has proved this factor as well."""
+    """Return the methods of a session that has proved this factor too."""
     return list(dict.fromkeys([*methods, METHODS[Type(kind)], MFA]))
 
 
 def prove_on(session: Session, kind: str) -> None:
-    """The session has shown a factor: what sensitive calls ask of an account that has one."""
+    """Record on the session that it has shown a factor, which sensitive calls demand if the account has one."""
     methods = with_factor(session.methods, kind)
     Session.objects.unended().filter(pk=session.pk).update(methods=methods)
 
@@ -52,7 +53,7 @@ def prove_on(session: Session, kind: str) -> None:
 def announce_added(
     user: User, kind: str, *, first: bool, client: Client, session_id: UUID | None = None
 ) -> None:
-    """Audited and mailed, in the transaction of the change."""
+    """Audit and mail the new factor, in the transaction of the change."""
     event = audit.record(
         Event.FACTOR_ADDED,
         user_id=user.pk,
@@ -64,7 +65,7 @@ def announce_added(
 
 
 def remove(session: Session, rows: QuerySet[Any], *, client: Client) -> None:
-    """Remove one factor, and with the last one the recovery codes. Raises FactorNotFound."""
+    """Remove one factor, and with the last one the recovery codes. Raise FactorNotFound."""
     user = session.user
     kind = rows.values_list("type", flat=True).first()
     if kind is None:
@@ -87,7 +88,7 @@ def remove(session: Session, rows: QuerySet[Any], *, client: Client) -> None:
 
 
 def remove_since(user_id: UUID, *, since: datetime) -> None:
-    """Remove what someone else may have added: factors, new recovery codes, half sign-ins, a promised reset."""
+    """Remove what someone else may have added: factors, new recovery codes, half sign-ins, a scheduled reset."""
     removed = of(user_id).filter(created_at__gte=since).delete()[0]
     if not of(user_id, *OWN).exists():
         removed += of(user_id).delete()[0]
@@ -98,7 +99,7 @@ def remove_since(user_id: UUID, *, since: datetime) -> None:
 
 
 def erase_factors(user_id: UUID) -> None:
-    """All of them, and what is under way with them."""
+    """Delete all factors, and what is in progress with them."""
     of(user_id).delete()
     _forget_what_is_under_way(user_id)
 
@@ -115,7 +116,7 @@ def _forget_what_is_under_way(user_id: UUID) -> None:
 
 
 def export(user_id: UUID) -> Iterator[dict[str, Any]]:
-    """Which there are, and since when; never a seed or a key."""
+    """Yield each factor with its dates, never a seed or a key."""
     for row in of(user_id).order_by("pk"):
         yield {
             "type": NAMES[Type(row.type)],

@@ -1,7 +1,7 @@
-"""Authenticator apps (TOTP, RFC 6238) and recovery codes: made, checked, used up.
+"""Authenticator apps (TOTP, RFC 6238) and recovery codes: created, checked, used up.
 
-The algorithms are allauth's, and this module is the only one that imports what allauth keeps internal. What may happen
-once is ours: a used step is a row, for allauth's cache forgets; and time is the database's clock.
+The algorithms are allauth's, and only this module imports allauth's internals. Single use is our own: a used step is a
+row, because allauth's cache forgets. Time is the database's clock.
 """
 
 import re
@@ -30,7 +30,7 @@ PERIOD = 30  # seconds of one step
 _CODE = re.compile(r"[0-9]{6}")
 _RECOVERY_CODE = re.compile(r"[0-9]{16}")
 
-# Of parallel callers with one code the second waits for the first, and then inserts nothing.
+# If two callers use one code in parallel, the second waits for the first and then inserts nothing.
 _USE_STEP = """
 INSERT INTO accounts_usedtotpstep (authenticator_id, step, used_at) VALUES (%s, %s, clock_timestamp())
 ON CONFLICT DO NOTHING RETURNING id
@@ -38,7 +38,7 @@ ON CONFLICT DO NOTHING RETURNING id
 
 
 class Shown(NamedTuple):
-    """Holds what an authenticator app needs, shown once to the person who enrols it."""
+    """The data for an authenticator app, shown once to the user who enrols it."""
 
     secret: str
     otpauth_url: str
@@ -46,7 +46,7 @@ class Shown(NamedTuple):
 
 
 def begin_totp(user: User, *, session_id: UUID | None) -> Shown:
-    """A new secret, which counts once `confirm_totp` has seen a code of it. Raises TOTPAlreadyEnabled."""
+    """Return a new secret, which takes effect once `confirm_totp` has seen its code. Raise TOTPAlreadyEnabled."""
     if rows.of(user.pk, Type.TOTP).exists():
         raise TOTPAlreadyEnabled
     secret = generate_totp_secret()
@@ -65,8 +65,9 @@ def begin_totp(user: User, *, session_id: UUID | None) -> Shown:
 
 
 def require_enrolment(user: User, *, session_id: UUID | None) -> None:
-    """Raise TOTPAlreadyEnabled where the app is confirmed already (a button is clicked twice, an answer was lost),
-    EnrolmentOver where this session has no secret to confirm. Called with the user's row held.
+    """Raise TOTPAlreadyEnabled if the app is already confirmed, or EnrolmentOver if this session has none to confirm.
+
+    The former happens after a second click or a lost response. Call it with the user's row locked.
     """
     if rows.of(user.pk, Type.TOTP).exists():
         raise TOTPAlreadyEnabled
@@ -79,10 +80,9 @@ def _shown_to(user: User, session_id: UUID | None) -> QuerySet[TOTPEnrolment]:
 
 
 def confirm_totp(user: User, code: str, *, session_id: UUID | None) -> bool:
-    """Return whether the code fits the secret last shown to this session. If so, the app is a factor
-    and the code is used up.
+    """Return whether the code matches the secret last shown to this session; if so, add the app and use up the code.
 
-    Called with the user's row held.
+    Call it with the user's row locked.
     """
     enrolment = _shown_to(user, session_id).first()
     if enrolment is None or rows.of(user.pk, Type.TOTP).exists():
@@ -99,7 +99,7 @@ def confirm_totp(user: User, code: str, *, session_id: UUID | None) -> bool:
 
 
 def make_recovery_codes(user: User) -> list[str]:
-    """Ten new codes; older ones open nothing any more. Called with the user's row held."""
+    """Return ten new codes, and void older ones. Call it with the user's row locked."""
     with seeds_of(user.pk):
         data = {"seed": encrypt(secrets.token_hex(40)), "used_mask": 0}
         row, _ = Authenticator.objects.update_or_create(
@@ -117,7 +117,10 @@ def recovery_codes_left(user_id: UUID) -> int:
 
 
 def use_code(user_id: UUID, code: str) -> Authenticator | None:
-    """The factor whose code this is; it is used up with the transaction. Called with the user's row held."""
+    """Return the factor to which the code belongs, and use up the code with the transaction; None if it is wrong.
+
+    Call it with the user's row locked.
+    """
     digits = typed_codes.digits(code)
     if _CODE.fullmatch(digits):
         return _use_totp(user_id, digits)
@@ -151,7 +154,7 @@ def _use_recovery_code(user_id: UUID, digits: str) -> Authenticator | None:
 
 
 def _steps_of(secret: str, digits: str) -> list[int]:
-    """The steps near now whose code this is: the step itself and, for clocks that are off, one to each side."""
+    """Return the steps near now that have this code: the current one and, for clocks that are off, one on each side."""
     now = int(clock.now().timestamp()) // PERIOD
     near = range(now - settings.MFA_TOTP_TOLERANCE, now + settings.MFA_TOTP_TOLERANCE + 1)
     return [

@@ -1,7 +1,7 @@
-"""The two ceremonies of WebAuthn (Level 3, 7.1 and 7.2) on python-fido2: options out, checked answers in.
+"""WebAuthn's two ceremonies (Level 3, 7.1 and 7.2) on python-fido2: options out, checked responses in.
 
-Challenges are rows and used once. Nothing is kept of an answer that is refused, and whatever a stranger sends is
-refused as `CeremonyRefused`, never raised as something else.
+Challenges are rows and used once. Nothing of a refused response is stored, and whatever a stranger sends is refused as
+`CeremonyRefused`, never raised as something else.
 """
 
 import secrets
@@ -29,7 +29,7 @@ from accounts.models import MFAToken, PasskeyChallenge, Session, User
 
 Purpose = PasskeyChallenge.Purpose
 LONGEST_CREDENTIAL_ID = 1023  # bytes: WebAuthn, 7.1
-# Signing in by the passkey alone makes it both factors, so it must have verified its user.
+# A passkey that signs in alone is both factors, so it must verify its user.
 VERIFICATION = {
     Purpose.SIGN_IN: UserVerificationRequirement.REQUIRED,
     Purpose.SECOND_FACTOR: UserVerificationRequirement.PREFERRED,
@@ -38,11 +38,11 @@ VERIFICATION = {
 
 
 class CeremonyRefused(Exception):
-    """The answer does not prove what was asked, or is none."""
+    """The response is malformed, or does not prove what was requested."""
 
 
 class Assertion(NamedTuple):
-    """A right answer: which credential, what it counts, the challenge that it used, and what it says of itself."""
+    """A correct response: the credential, its counter, the challenge it answers, and the flags it reports."""
 
     credential_id: bytes
     sign_count: int
@@ -57,7 +57,7 @@ def ask(
     session: Session | None = None,
     mfa_token: MFAToken | None = None,
 ) -> bytes:
-    """A fresh challenge, as a row."""
+    """Store and return a new challenge."""
     challenge = secrets.token_bytes(32)
     PasskeyChallenge.objects.create(
         challenge=challenge,
@@ -76,7 +76,7 @@ def use(
     session: Session | None = None,
     mfa_token: MFAToken | None = None,
 ) -> bool:
-    """Use up a challenge that was given for this: True for exactly one caller."""
+    """Use up a challenge that was issued for this purpose. Return True to exactly one caller."""
     live = PasskeyChallenge.objects.filter(
         challenge=challenge,
         purpose=purpose,
@@ -89,7 +89,9 @@ def use(
 
 
 def creation_options(user: User, challenge: bytes, known: list[bytes]) -> dict[str, Any]:
-    """For navigator.credentials.create: a discoverable credential, so that it signs in without an address."""
+    """Return options for navigator.credentials.create: discoverable, so that the passkey signs in without
+    an address.
+    """
     options, _ = _server().register_begin(
         PublicKeyCredentialUserEntity(
             id=user.pk.bytes, name=user.email or str(user.pk), display_name=user.display_name or user.email
@@ -104,7 +106,7 @@ def creation_options(user: User, challenge: bytes, known: list[bytes]) -> dict[s
 
 
 def request_options(purpose: Purpose, challenge: bytes, known: list[bytes]) -> dict[str, Any]:
-    """For navigator.credentials.get; without `known` ones the authenticator offers what it has."""
+    """Return options for navigator.credentials.get; without `known` ones the authenticator offers what it has."""
     options, _ = _server().authenticate_begin(
         credentials=[_descriptor(one) for one in known],
         user_verification=VERIFICATION[purpose],
@@ -114,7 +116,7 @@ def request_options(purpose: Purpose, challenge: bytes, known: list[bytes]) -> d
 
 
 def check_registration(credential: dict[str, Any]) -> tuple[AuthenticatorData, bytes]:
-    """The authenticator data of a right registration, and the challenge it answers. Raises CeremonyRefused."""
+    """Return the authenticator data of a correct registration, and the challenge it answers. Raise CeremonyRefused."""
     try:
         response = RegistrationResponse.from_dict(credential)
         client_data = response.response.client_data
@@ -134,7 +136,7 @@ def check_registration(credential: dict[str, Any]) -> tuple[AuthenticatorData, b
 def check_assertion(
     purpose: Purpose, credential: dict[str, Any], known: list[AttestedCredentialData]
 ) -> Assertion:
-    """Return what a right answer by one of the known credentials says. Raises CeremonyRefused."""
+    """Return the content of a correct response by one of the known credentials. Raise CeremonyRefused."""
     try:
         response = AuthenticationResponse.from_dict(credential)
         client_data = response.response.client_data
@@ -154,7 +156,7 @@ def check_assertion(
 
 
 def user_handle(credential: dict[str, Any]) -> bytes | None:
-    """Whose credential it claims to be: a claim, until the signature is checked."""
+    """Return the user handle that the response claims: only a claim until the signature is checked."""
     try:
         return AuthenticationResponse.from_dict(credential).response.user_handle
     except Exception as error:  # as above
@@ -162,7 +164,7 @@ def user_handle(credential: dict[str, Any]) -> bytes | None:
 
 
 def _state(challenge: bytes, purpose: Purpose) -> dict[str, Any]:
-    """The library compares the challenge with itself here: that it is ours is what `use` finds out."""
+    """Return the ceremony's state. The library compares the challenge with itself; `use` checks that it is ours."""
     return {"challenge": websafe_encode(challenge), "user_verification": VERIFICATION[purpose]}
 
 
@@ -181,7 +183,7 @@ def _as_json(options: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """The library's mappings as dictionaries, for the JSON renderer."""
+    """Convert the library's mappings to dictionaries, for the JSON renderer."""
     if hasattr(value, "items"):
         return {str(name): _plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
