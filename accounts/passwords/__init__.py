@@ -1,4 +1,4 @@
-"""Passwords: the rules that a new one must pass, and how they are counted, hashed and compared."""
+"""Passwords: the rules for new ones, and how they are counted, hashed and compared."""
 
 from accounts.passwords.attempts import Attempt, by_device, by_holder, by_stranger
 from accounts.passwords.hashing import (

@@ -1,5 +1,7 @@
-"""argon2 on one thread. The library starts as many as a hash has lanes, eight as Django makes them; the result is
-the same, and one who signs in gets one processor.
+"""argon2 on a single thread.
+
+The library starts one thread for each of a hash's lanes, eight in Django's hashes. The result is the same on one, and
+each sign-in gets one processor.
 """
 
 import base64
@@ -22,7 +24,7 @@ def digest(
     kind: Type = Type.ID,
     version: int = ARGON2_VERSION,
 ) -> bytes:
-    """Return the raw hash (RFC 9106); `memory` in KiB. Raises ValueError for parameters that argon2 does not have."""
+    """Return the raw hash (RFC 9106); `memory` is in KiB. Raise ValueError for parameters that argon2 rejects."""
     out, given, salted = (ffi.new("uint8_t[]", one) for one in (length, password or b"\0", salt))
     context = ffi.new(
         "argon2_context *",
@@ -47,7 +49,7 @@ def digest(
 
 
 class OneThreadArgon2(Argon2PasswordHasher):
-    """Compares as Django's does, on the thread that asks."""
+    """Django's hasher, but comparing on the calling thread."""
 
     def verify(self, password: str, encoded: str) -> bool:
         decoded = self.decode(encoded)

@@ -1,8 +1,8 @@
-"""Look a new password up among breached ones, at a service that learns five hexadecimal digits of its SHA-1 at most.
+"""Look up a new password among breached ones, at a service that learns at most five hex digits of its SHA-1.
 
-Off unless BREACHED_PASSWORDS_URL names one (https://haveibeenpwned.com/API/v3#PwnedPasswords is the form). Asked within
-the request that sets the password, for so long; a service that is slow or away refuses nobody. Neither the password nor
-any part of its hash is queued, stored or logged.
+Off unless BREACHED_PASSWORDS_URL names a service (in the form of https://haveibeenpwned.com/API/v3#PwnedPasswords). The
+look-up happens within the request that sets the password, with a time-out; a service that is slow or down refuses
+nobody. Neither the password nor any part of its hash is queued, stored or logged.
 """
 
 import hashlib
@@ -20,9 +20,9 @@ from accounts.kit.resting import Rest
 from accounts.kit.slots import Slots
 
 SECONDS = 0.3
-AT_ONCE = 4  # questions of one process
-PREFIX = 5  # digits that leave us
-LARGEST = 256 * 1024  # bytes of an answer; with padding they have some 60,000
+AT_ONCE = 4  # concurrent look-ups of one process
+PREFIX = 5  # digits that are sent
+LARGEST = 256 * 1024  # bytes of a response; with padding it has some 60,000
 
 log = structlog.get_logger(__name__)
 _slots = Slots(running=AT_ONCE, waiting=0, patience=0)
@@ -30,7 +30,7 @@ rest = Rest(3.0)
 
 
 def is_breached(password: str) -> bool:
-    """Return whether the service lists the password, in its canonical form. False as well where it cannot be asked."""
+    """Return whether the service lists the password, in its canonical form; False if the service is unavailable."""
     if not settings.BREACHED_PASSWORDS_URL or not rest.is_over():
         return False
     digest = (
@@ -50,7 +50,7 @@ def is_breached(password: str) -> bool:
 
 
 def _ask(prefix: str) -> frozenset[str]:
-    """Return the other digits of all hashes that begin so. Rows with a count of 0 are padding."""
+    """Return the remaining digits of all hashes with this prefix. Rows with a count of 0 are padding."""
     url = urlsplit(settings.BREACHED_PASSWORDS_URL)
     connection = _connect(url.scheme, url.hostname or "", url.port)
     try:
@@ -74,8 +74,8 @@ def _connect(scheme: str, host: str, port: int | None) -> HTTPConnection:
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    """Return the threads that ask: slow names and answers that drip in are beyond a socket's time-out.
+    """Return the look-up threads: a socket's time-out covers neither slow name resolution nor a trickling response.
 
-    Made where it is used: a forked child has none of its parent's threads.
+    The pool is created on first use, because a forked child has none of its parent's threads.
     """
     return ThreadPoolExecutor(AT_ONCE + 2, thread_name_prefix="breached")

@@ -1,11 +1,11 @@
-"""The passwords of 12 characters and more that attackers try first. The list is a file; this module also makes it.
+"""The passwords of 12 or more characters that attackers try first. The list is a file, which this module also builds.
 
     python -m accounts.passwords.common      writes accounts/passwords/common_passwords.txt.gz again
 
-Provenance: (1) every entry of 12 characters and more of the list of 20,000 that Django ships (django.contrib.auth,
-BSD licence; Royce Williams' list, https://gist.github.com/roycewilliams/226886fd01572964e1431ac8afc999ce); (2) the
-ways in which people stretch a short password to a demanded length, applied to the 500 most common of that list: a
-usual ending, the word twice or three times, two common words in a row; (3) walks over the keyboard and runs of digits.
+Provenance: (1) every entry of 12 or more characters in the list of 20,000 that Django ships (django.contrib.auth, BSD
+licence; Royce Williams' list, https://gist.github.com/roycewilliams/226886fd01572964e1431ac8afc999ce); (2) the ways in
+which people stretch a short password to a required length, applied to the 500 most common of that list: a usual ending,
+the word two or three times, two common words in a row; (3) keyboard walks and runs of digits.
 """
 
 # ruff: noqa: SIM905  words read better as a line of text
@@ -46,12 +46,12 @@ _ROWS = (
 
 @cache
 def load() -> frozenset[str]:
-    """The list, case-folded; read once per process."""
+    """Return the list, case-folded; read once per process."""
     return frozenset(gzip.decompress(LIST.read_bytes()).decode().split("\n"))
 
 
 def generate(common: Iterable[str]) -> set[str]:
-    """The list out of Django's, most common first."""
+    """Build the list from Django's, which is sorted by frequency."""
     words = list(dict.fromkeys(word.strip().casefold() for word in common))
     candidates = {*words, *_stretched(words[:_WORDS]), *_stretched(_DEFAULTS), *_paired(words), *_walks()}
     return {text for text in candidates if SHORTEST <= len(text) <= LONGEST and text.isprintable()}
@@ -71,7 +71,9 @@ def _paired(words: list[str]) -> Iterator[str]:
 
 
 def _walks() -> Iterator[str]:
-    """Every stretch of a row, both ways; the start of a row with a usual ending, or followed by another row's."""
+    """Yield every stretch of a row, in both directions, and its start followed by a usual ending or another row's
+    start.
+    """
     for row in (*_ROWS, *(row[::-1] for row in _ROWS)):
         for start, length in product(range(len(row)), range(SHORTEST, LONGEST + 1)):
             yield row[start : start + length]

@@ -1,6 +1,6 @@
-"""Measures what comparing with a hash costs, in hashes of ours: each process does once, before it needs to know.
+"""Measure what comparing with a stored hash costs, in units of our own hash; once per process, before it is needed.
 
-All in processor time of the thread, so that a busy machine makes nothing look dear.
+All in the thread's processor time, so that a busy machine makes no hash look expensive.
 """
 
 import hashlib
@@ -15,12 +15,12 @@ from django.contrib.auth.hashers import get_hasher
 
 from accounts.passwords import argon2_alone
 
-LEAST_ROUNDS = 4  # bcrypt has no cheaper hash
-SAMPLES, ITERATIONS, MEMORY = 3, 30_000, 16 * 1024  # 20 milliseconds each, or so
+LEAST_ROUNDS = 4  # bcrypt's minimum
+SAMPLES, ITERATIONS, MEMORY = 3, 30_000, 16 * 1024  # about 20 milliseconds each
 
 
 class Rates(NamedTuple):
-    """Seconds: of one hash of ours; of an iteration of PBKDF2; of a KiB of argon2, once and for each pass."""
+    """Seconds for one hash of ours, an iteration of PBKDF2, and a KiB of argon2: once, and for each pass."""
 
     ours: float
     iteration: float
@@ -30,7 +30,7 @@ class Rates(NamedTuple):
 
 @cache
 def rates() -> Rates:
-    """Measure in turn and take the least of each: what else ran then is in none of them."""
+    """Measure in turn and take the minimum of each, which excludes interference from other work."""
     rounds = ours().rounds
     small = max(LEAST_ROUNDS, rounds - 4)
     works: dict[str, Callable[[], object]] = {
@@ -51,9 +51,9 @@ def rates() -> Rates:
 
 
 def of(algorithm: str, decoded: dict[str, Any]) -> float:
-    """Return the hashes of ours that one comparison is worth; `decoded` is what the hasher reads from the hash.
+    """Return the cost of one comparison in hashes of ours; `decoded` is what the hasher reads from the hash.
 
-    Raises ValueError or KeyError where it can be none of that kind.
+    Raise ValueError or KeyError if it cannot be a hash of that kind.
     """
     if algorithm.startswith("bcrypt"):
         rounds = int(decoded["work_factor"])
@@ -69,12 +69,12 @@ def of(algorithm: str, decoded: dict[str, Any]) -> float:
 
 
 def ours() -> Any:
-    """Return the hasher of new passwords."""
+    """Return the hasher for new passwords."""
     return get_hasher("default")
 
 
 def decoy(rounds: int | None = None) -> str:
-    """Return a well-formed hash of ours that no password is known for."""
+    """Return a well-formed hash of ours for which no password is known."""
     hasher = ours()
     return f"{hasher.algorithm}$$2b${rounds or hasher.rounds:02d}${'.' * 53}"
 
@@ -85,7 +85,7 @@ def seconds(work: Callable[[], object]) -> float:
     return time.thread_time() - started
 
 
-# What one of ours took lately: a machine is not as fast at all times as when the process began.
+# The recent times of our own hash: a machine's speed changes after the process has started.
 _lately: deque[float] = deque(maxlen=15)
 
 

@@ -1,4 +1,4 @@
-"""Hashing: how passwords are hashed and compared, in turns that the whole machine takes."""
+"""Hash and compare passwords, in turns that are shared by the whole machine."""
 
 import math
 import re
@@ -19,39 +19,39 @@ from accounts.passwords.policy import canonical
 
 Result = TypeVar("Result")
 
-# One of ours. Who was taken over is let in by a process that measures a little more, too.
+# In hashes of ours: the most for a hash to be imported and, as measurements vary, a little more for it to be accepted.
 CEILING, TOLERANCE = 1.0, 1.25
 _BCRYPT_ROUNDS = re.compile(r"bcrypt(?:_sha256)?\$\$2[abxy]\$(\d\d)\$")
 
 
 class Verdict(NamedTuple):
-    """Says whether the password is right, with its hash in today's form if the stored one is weaker."""
+    """The result of a comparison, with the hash in today's form if the password is right and the stored one weaker."""
 
     right: bool
     upgrade: str | None = None
 
 
 def make_hash(password: str, attempt: Attempt, *, like: str | None = None) -> str:
-    """Return a hash to store. Raises ServiceUnavailable when too many are being made.
+    """Return a hash to store. Raise ServiceUnavailable if too many are being made.
 
-    With `like`, a hash of ours, it has the salt of that one: they are equal if the passwords are, which is found out
-    without a second hash.
+    With `like`, a hash of ours, the salt is taken from it, so that the two hashes are equal if the passwords are; this
+    saves a second hash.
     """
     salt = like.partition("$")[2].encode() if like and _is_of_today(like) else None
     return _in_turn(lambda: _encode(canonical(password), salt), attempt)
 
 
 def verify(password: str, encoded: str | None, attempt: Attempt) -> Verdict:
-    """Compare. Raises ServiceUnavailable when too many are being made.
+    """Compare a password with a stored hash. Raise ServiceUnavailable if too many hashes are being made.
 
-    Costs one hash of ours in every arm: nobody there, no password, a hash of ours or of another system, wrong or right;
-    and twice that for a password that normalization changes. Only a right one costs more, where its hash is renewed.
+    Every case costs one hash of ours: unknown user, no password, a hash of ours or of another system, wrong or right. A
+    password that normalization changes costs two. Only a right one costs more, if its hash is upgraded.
     """
     return _in_turn(lambda: _judge(password, encoded), attempt)
 
 
 def _in_turn(work: Callable[[], Result], attempt: Attempt) -> Result:
-    """Hash when it is the attempt's turn; who waits holds a thread, but neither a seat nor its connection."""
+    """Hash when it is the attempt's turn. A waiting caller holds a thread, but neither a seat nor its connection."""
     try:
         with seats.lent():
             return _turns.do(work, *attempt.sources)
@@ -61,9 +61,9 @@ def _in_turn(work: Callable[[], Result], attempt: Attempt) -> Result:
 
 
 def _judge(password: str, encoded: str | None) -> Verdict:
-    """Try the password as we hash it and, if that differs, as it was typed, which is what most other systems hash.
+    """Compare the password in our form and, if that differs, as typed, which is what most other systems hash.
 
-    Whether a hash came from one of them cannot be told where its kind is ours: so both are tried with any.
+    A hash of our own kind does not reveal whether it is from another system, so both forms are tried with any.
     """
     text, hasher = canonical(password), _hasher_of(encoded, most=TOLERANCE)
     right = [form for form in dict.fromkeys((text, password)) if _matches(form, encoded or "", hasher)]
@@ -78,7 +78,7 @@ def _is_of_today(encoded: str) -> bool:
 
 
 def _matches(form: str, encoded: str, hasher: Any | None) -> bool:
-    """Compare for the price of one hash of ours, whatever kind the stored one is."""
+    """Compare at the cost of one hash of ours, whatever the kind of the stored one."""
     if hasher is None:
         _make_up(form, owed=1)
         return False
@@ -94,7 +94,7 @@ def _matches(form: str, encoded: str, hasher: Any | None) -> bool:
 
 
 def _make_up(form: str, *, owed: float) -> None:
-    """Do what is left of the work of one hash of ours: bcrypt's doubles with each round, so hashes of fewer add up."""
+    """Do the rest of the work of one of our hashes. bcrypt's work doubles per round, so cheaper hashes add up to it."""
     steps = round(owed * 2 ** (costs.ours().rounds - costs.LEAST_ROUNDS))
     for bit in range(max(steps, 0).bit_length()):
         if steps >> bit & 1:
@@ -107,17 +107,17 @@ def is_known(encoded: str) -> bool:
 
 
 def is_affordable(encoded: str) -> bool:
-    """Return whether comparing with it costs no more than with one of ours: it may be taken over."""
+    """Return whether comparing with it costs no more than with one of ours, so that it may be imported."""
     return _hasher_of(encoded, most=CEILING) is not None
 
 
 def is_too_dear(encoded: str) -> bool:
-    """Return whether it could be compared with but no sign-in does, for it costs too much."""
+    """Return whether the hash is usable, but too expensive for any sign-in to accept."""
     return is_known(encoded) and _hasher_of(encoded, most=TOLERANCE) is None
 
 
 def _hasher_of(encoded: str | None, *, most: float) -> Any | None:
-    """Return the hasher; None where there is no password, or comparing with the hash costs more than `most` of ours."""
+    """Return the hasher; None if there is no usable password, or comparing costs more than `most` hashes of ours."""
     if not encoded or not is_password_usable(encoded):
         return None
     try:
@@ -133,9 +133,9 @@ def _encode(text: str, salt: bytes | None = None) -> str:
 
 
 def require_room() -> None:
-    """Raise ServiceUnavailable while no further hash would be let in, before anything else is spent on the request.
+    """Raise ServiceUnavailable while no further hash would be admitted, before anything else is spent on the request.
 
-    Of a hundred sign-ins at once most are refused: a refusal must be quick, or the last of them waits for seconds.
+    Of a hundred concurrent sign-ins most are refused; unless a refusal is quick, the last ones wait for seconds.
     """
     _turns.require_room()
 

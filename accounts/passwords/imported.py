@@ -1,7 +1,8 @@
-"""Password hashes that other systems made: which are taken over, at what cost at most, and how they are written here.
+"""Password hashes from other systems: which are accepted, at what cost at most, and in which form they are stored.
 
-They are compared as they are and replaced at the next sign-in (accounts/passwords/hashing.py). One that costs more than
-a hash of ours is not taken over: times would tell who has such an account, and few of them would stop all sign-ins.
+They are compared as they are, and replaced at the next sign-in (accounts/passwords/hashing.py). One that costs more
+than a hash of ours is not accepted: response times would reveal who has such an account, and a few of them would stall
+all sign-ins.
 """
 
 import re
@@ -16,7 +17,7 @@ _ARGON2 = re.compile(r"\$argon2(?:id|i|d)\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+
 
 
 class PlainBCrypt(BCryptPasswordHasher):
-    """bcrypt over the password itself, as most systems have it: it reads 72 bytes, and this library refuses more."""
+    """bcrypt over the password itself, as in most systems: it reads 72 bytes, and this library refuses more."""
 
     def encode(self, password: str, salt: Any) -> str:
         cut = password.encode()[:BYTES_THAT_BCRYPT_READS].decode(errors="surrogateescape")
@@ -24,7 +25,7 @@ class PlainBCrypt(BCryptPasswordHasher):
 
 
 class _Bytes(str):
-    """Text that gives back the very bytes it was cut to, half a character included."""
+    """Text that encodes to the very bytes it was cut to, even half a character."""
 
     __slots__ = ()
 
@@ -33,7 +34,7 @@ class _Bytes(str):
 
 
 def as_stored(text: str) -> str:
-    """The hash as our hashers write it: `$2b$12$...` and `$argon2id$...` get their algorithm's name in front."""
+    """Return the hash in our hashers' form: `$2b$12$...` and `$argon2id$...` get their algorithm's name as a prefix."""
     if _BCRYPT.fullmatch(text):
         return f"bcrypt${text}"
     if _ARGON2.fullmatch(text):

@@ -1,7 +1,7 @@
 """Policy: which passwords are accepted.
 
-Rules: NIST SP 800-63B-4, 3.1.1.2 (length, any character, a block list, no composition rule). Passwords are NFKC before
-everything else, so that one typed on another keyboard is the same one.
+The rules are from NIST SP 800-63B-4, 3.1.1.2: length, any character, a block list, no composition rule. Passwords are
+normalized to NFKC first, so that one typed on another keyboard is the same.
 """
 
 import re
@@ -15,10 +15,10 @@ from django.core.exceptions import ValidationError
 from accounts.kit.problems import Fault
 from accounts.passwords import breached, common
 
-MOST_COMPOSED = 4  # characters that normalization makes one of, at most: Greek capitals with three marks
+MOST_COMPOSED = 4  # most characters that NFKC composes into one: a Greek capital with three marks
 
 
-# For the documents of the API.
+# For the API's documents.
 LENGTHS = f"{settings.PASSWORD_MIN_LENGTH} to {settings.PASSWORD_MAX_LENGTH} characters of any kind."
 
 _SEPARATORS = re.compile(r"[\W_]+")
@@ -34,9 +34,9 @@ _CHARACTERS_OF_ONES_OWN = 8
 
 
 def canonical(password: str) -> str:
-    """The form that is hashed and measured. No trimming: a space is a character like any other.
+    """Return the form that is hashed and measured. Nothing is trimmed: a space is a character like any other.
 
-    What no normalization makes short enough is left as it is: to put 30,000 accents in order takes seconds.
+    A text too long for any normalization to shorten enough is returned as it is: ordering 30,000 accents takes seconds.
     """
     if len(password) > settings.PASSWORD_MAX_LENGTH * MOST_COMPOSED:
         return password
@@ -44,9 +44,9 @@ def canonical(password: str) -> str:
 
 
 def faults(password: str, *, known: tuple[str, ...], field: str = "password") -> list[Fault]:
-    """Why this password is refused, for a `validation_error`; nothing where it is good.
+    """Return why this password is refused, for a `validation_error`; an empty list if it is accepted.
 
-    `known` are the words that an attacker tries first: the address and the name of the user.
+    `known` are the words that an attacker tries first: the user's address and name.
     """
     text = canonical(password)
     if len(text) < settings.PASSWORD_MIN_LENGTH:
@@ -70,7 +70,7 @@ def faults(password: str, *, known: tuple[str, ...], field: str = "password") ->
 
 
 class HeldToPolicy:
-    """Hold what Django's commands set (createsuperuser, changepassword) to the policy: AUTH_PASSWORD_VALIDATORS."""
+    """A validator for AUTH_PASSWORD_VALIDATORS, so that createsuperuser and changepassword enforce the policy."""
 
     def validate(self, password: str, user: Any = None) -> None:
         known = (user.email or "", user.display_name) if user is not None else ()
@@ -83,14 +83,14 @@ class HeldToPolicy:
 
 
 def _is_common(text: str) -> bool:
-    """On the list, or a few characters over and over."""
+    """Return whether the text is on the list, or a few characters repeated."""
     if len(text) > common.LONGEST:
         return False
     return text in common.load() or _REPEATED_UNIT.fullmatch(text) is not None
 
 
 def _is_similar(text: str, known: tuple[str, ...]) -> bool:
-    """Return whether little is left of it without the known words: a name inside a long phrase is fine."""
+    """Return whether little is left without the known words. A name inside a long phrase is fine."""
     plain = _plain(text)
     words = {word for term in known for word in _words(term) if len(word) >= _SHORTEST_KNOWN_WORD}
     rest = plain
