@@ -1,9 +1,9 @@
-"""Requests of staff that a second person decides: once, in time, and by nobody whom they concern.
+"""Staff requests that a second person decides: once, in time, and nobody decides about themselves.
 
-Credits' adjustments and billing's refunds are such rows. They have `user`, whom it is about, `requested_by`,
-`requested_at`, `decision`, `decided_by` and `decided_at`. Staff do alone what a limit a day covers; a day is one of
-UTC, and what a second person approved does not count. What nobody has decided within APPROVAL_LIFETIME is expired: the
-reasons of then are not those of now.
+Credits' adjustments and billing's refunds are such rows. They have `user`, whom the request concerns, `requested_by`,
+`requested_at`, `decision`, `decided_by` and `decided_at`. Up to a daily limit, staff act alone; days are UTC, and what
+a second person approved does not count. A request that is undecided after APPROVAL_LIFETIME expires, because its
+reasons may no longer hold.
 """
 
 import uuid
@@ -22,22 +22,22 @@ Row = TypeVar("Row", bound=models.Model)
 
 
 class Decision(models.TextChoices):
-    DIRECT = "direct", "made at once"  # within the limit: nobody was asked
+    DIRECT = "direct", "made at once"  # within the limit, so nobody was asked
     PENDING = "pending"
     APPROVED = "approved"
     REFUSED = "refused"
-    EXPIRED = "expired"  # nobody has decided in time
+    EXPIRED = "expired"  # not decided in time
 
 
 class DecisionRefused(Exception):
-    """The request cannot be decided, or not by this person; the message says why, for people."""
+    """The request cannot be decided, or not by this person; the message, meant for people, says why."""
 
 
 def submitted(rows: QuerySet[Row], wanted: Any, *, same: Sequence[str], what: str) -> Row | None:
-    """Return the request that this form has made before, if it has; until the transaction ends, let nobody else submit
-    one for the same member of staff, since two at once would each see the limit unused.
+    """Return the request that this form created earlier, or None.
 
-    Raises DecisionRefused where one of the attributes `same` differs.
+    Until the transaction ends, this blocks other requests of the same member of staff, since two concurrent ones would
+    each see the limit unused. Raise DecisionRefused if one of the attributes `same` differs.
     """
     User.objects.select_for_update(no_key=True).get(pk=wanted.requested_by_id)
     earlier = rows.filter(pk=wanted.pk).first()
@@ -47,7 +47,7 @@ def submitted(rows: QuerySet[Row], wanted: Any, *, same: Sequence[str], what: st
 
 
 def left_today(rows: QuerySet[Any], staff_id: uuid.UUID, *, stake: Any, limit: int) -> int:
-    """Return how much of the day's limit this person has not used up alone. `stake`: what a row counts."""
+    """Return how much of the daily limit this person has not used up alone. `stake` is what a row counts."""
     today = rows.filter(
         requested_by=staff_id, decision=Decision.DIRECT, requested_at__gte=TruncDay(Now(), tzinfo=UTC)
     )
@@ -57,9 +57,9 @@ def left_today(rows: QuerySet[Any], staff_id: uuid.UUID, *, stake: Any, limit: i
 def decide(
     rows: QuerySet[Row], request_id: uuid.UUID, staff_id: uuid.UUID, decision: Decision, *, own: str
 ) -> Row:
-    """Decide by one statement, so that a second decision finds nothing left to decide.
+    """Decide with a single statement, so that a second decision finds nothing left to decide.
 
-    Raises DecisionRefused; `own` says that nobody approves what they get themselves.
+    Raise DecisionRefused; `own` is its message if the beneficiary requested it or would approve it.
     """
     expire(rows)
     open_ones = rows.filter(pk=request_id, decision=Decision.PENDING)
@@ -81,6 +81,6 @@ def decide(
 
 
 def expire(rows: QuerySet[Any]) -> int:
-    """Close the requests that nobody has decided in time. How many."""
+    """Expire the requests that were not decided in time. Return how many."""
     old = rows.filter(decision=Decision.PENDING, requested_at__lte=Now() - settings.APPROVAL_LIFETIME)
     return old.update(decision=Decision.EXPIRED)

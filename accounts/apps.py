@@ -1,7 +1,7 @@
-"""Apps: our own, Django's admin with our site, and allauth's for their tables alone.
+"""App configurations: our own, Django's admin with our site, and allauth's apps for their tables alone.
 
-allauth's views, middleware, checks and signals stay out. allauth.account is here because its other apps import its
-models; no EmailAddress row is ever written (User.email is the one truth).
+allauth's views, middleware, checks and signals are not used. allauth.account is included because allauth's other apps
+import its models; no EmailAddress row is ever written, since User.email is the single source of truth.
 """
 
 from collections.abc import Sequence
@@ -30,12 +30,12 @@ class AccountsConfig(AppConfig):
 
 
 class StaffAdminConfig(SimpleAdminConfig):
-    """The admin app, with our site in place of Django's."""
+    """The admin app, with our site instead of Django's."""
 
     default_site = "accounts.admin.site.StaffSite"
 
     def ready(self) -> None:
-        """Register Django's checks. The pages are loaded with their routes: no command waits for them."""
+        """Register Django's checks. The pages are loaded with their routes, so that no command waits for them."""
         register(check_dependencies, Tags.admin)
         register(_check_pages, Tags.admin)
 
@@ -48,7 +48,7 @@ def _check_pages(app_configs: Sequence[AppConfig] | None, **options: Any) -> lis
 
 
 class AccountTables(AppConfig):
-    """Without allauth's `ready`, which demands a middleware that reads cookies."""
+    """allauth.account without its `ready`, which demands a middleware that reads cookies."""
 
     name = "allauth.account"
     label = "account"
@@ -62,7 +62,7 @@ class FactorTables(AppConfig):
 
 
 class SocialTables(AppConfig):
-    """With the registry of providers, which accounts/google/client.py reads."""
+    """allauth.socialaccount with the registry of providers, which accounts/google/client.py reads."""
 
     name = "allauth.socialaccount"
     label = "socialaccount"

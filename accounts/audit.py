@@ -1,6 +1,6 @@
-"""Record what happened to an account. A row is written in the transaction of what it reports, or not at all.
+"""Record what happened to an account, in the transaction that did it.
 
-Nothing else writes these rows, and every type is one of `Event`, those that credits and billing write too.
+Nothing else writes these rows, and every type is one of `Event`, including those of credits and billing.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from accounts.models import AuditEvent
 
 
 class Event(StrEnum):
-    """The types of event; users see their own (GET /v1/auth/me/activity), staff all."""
+    """The types of event; users see their own (GET /v1/auth/me/activity), staff see all."""
 
     REGISTERED = "registered"
     REGISTRATION_OF_TAKEN = "registration_of_taken_address"
@@ -22,7 +22,7 @@ class Event(StrEnum):
     SIGNED_IN = "signed_in"
     SIGN_IN_FAILED = "sign_in_failed"
     REFRESH_REUSED = "refresh_token_reused"
-    REFRESH_REPEATED = "refresh_token_repeated"  # after a minute, with the key of the first try
+    REFRESH_REPEATED = "refresh_token_repeated"  # after a minute, with the first attempt's key
     SIGNED_OUT = "signed_out"
     SIGNED_OUT_EVERYWHERE = "signed_out_everywhere"
     SESSION_ENDED = "session_ended"
@@ -62,7 +62,7 @@ class Event(StrEnum):
     STAFF_CHANGED = "staff_roles_changed"
     SUSPENDED = "suspended"
     REACTIVATED = "reactivated"
-    # What staff does with the keys and webhooks of services.
+    # What staff do with the keys and webhooks of services.
     SERVICE_KEY_CREATED = "service_key_created"
     SERVICE_KEY_ROTATED = "service_key_rotated"
     SERVICE_KEY_REVOKED = "service_key_revoked"
@@ -75,7 +75,7 @@ class Event(StrEnum):
     WEBHOOK_RETIRED = "event_subscription_retired"
     WEBHOOK_GONE = "event_subscription_gone"
     EVENTS_SENT_AGAIN = "events_sent_again"
-    # What was paid, as Stripe tells it. `detail` says what for and how much: the mails read it.
+    # Payments, as reported by Stripe. `detail` says for what and how much; the mails read it.
     PURCHASED = "purchased"
     SUBSCRIPTION_RENEWED = "subscription_renewed"
     SUBSCRIPTION_CANCELED = "subscription_canceled"
@@ -89,7 +89,7 @@ class Event(StrEnum):
     SUBSCRIPTION_CHANGED = "subscription_changed"
     CHANGE_PENDING = "subscription_change_pending"
     CHANGE_EXPIRED = "subscription_change_expired"
-    # What staff does with billing. The actor is the one who did it.
+    # What staff do with billing. The actor is the member of staff.
     REFUND_REQUESTED = "refund_requested"
     REFUND_APPROVED = "refund_approved"
     REFUND_REFUSED = "refund_refused"
@@ -99,7 +99,7 @@ class Event(StrEnum):
     PAYMENT_ASSIGNED = "payment_assigned"
     EVENT_REPLAYED = "stripe_event_replayed"
     PLAN_CHANGED = "plan_changed"
-    # What staff does with credits. The actor is the one who did it.
+    # What staff do with credits. The actor is the member of staff.
     CREDITS_ADJUSTED = "credits_adjusted"
     ADJUSTMENT_REQUESTED = "credit_adjustment_requested"
     ADJUSTMENT_APPROVED = "credit_adjustment_approved"
@@ -118,7 +118,7 @@ def record(
     actor: str = "",
     detail: dict[str, Any] | None = None,
 ) -> AuditEvent:
-    """`actor` says who did it when not the user. `detail` holds no address, name or secret."""
+    """Record an event. `actor` says who did it, if not the user. `detail` must hold no address, name or secret."""
     seen = client or Client(None, "")
     return AuditEvent.objects.create(
         user_id=user_id,
@@ -133,7 +133,7 @@ def record(
 
 
 def record_each(event: Event, *, user_ids: Iterable[UUID], actor: str) -> None:
-    """Record the same of many users, in one statement."""
+    """Record the same event for many users, in one statement."""
     AuditEvent.objects.bulk_create(
         [AuditEvent(user_id=user_id, type=event, actor=actor) for user_id in user_ids]
     )

@@ -1,7 +1,7 @@
-"""Finds out who is calling: the person behind an access token, or the service behind an API key.
+"""Identify the caller: the user behind an access token, or the service behind an API key.
 
 `get_current_user`, `get_current_active_user` and `get_internal_service` are the three dependencies that the
-specification names; the permission class of each tier calls one of them (accounts/permissions.py).
+specification names; each tier's permission class calls one of them (accounts/permissions.py).
 """
 
 from rest_framework.authentication import BaseAuthentication
@@ -25,9 +25,9 @@ from accounts.sessions.tokens import SessionAccessToken
 
 
 def get_current_user(request: Request) -> User:
-    """The active user of a valid access token whose session has not ended (tier Authenticated).
+    """Return the active user of a valid access token whose session has not ended (tier Authenticated).
 
-    Raises NotAuthenticated, AccessTokenInvalid, AccessTokenExpired or SessionRevoked: all 401.
+    Raise NotAuthenticated, AccessTokenInvalid, AccessTokenExpired or SessionRevoked, all 401.
     """
     if not isinstance(request.user, User):
         raise NotAuthenticated
@@ -35,7 +35,10 @@ def get_current_user(request: Request) -> User:
 
 
 def get_current_active_user(request: Request) -> User:
-    """The same, with a verified address as the database says now (tier Verified). Raises EmailNotVerified: 403."""
+    """Return the current user if the database now has their address as verified (tier Verified).
+
+    Raise EmailNotVerified, 403.
+    """
     user = get_current_user(request)
     if not user.email_verified:
         raise EmailNotVerified
@@ -43,7 +46,10 @@ def get_current_active_user(request: Request) -> User:
 
 
 def get_internal_service(request: Request) -> ServiceCredential:
-    """The service behind a live API key (tier Internal Service). Raises ApiKeyMissing or ApiKeyInvalid: 401."""
+    """Return the service behind a live API key (tier Internal Service).
+
+    Raise ApiKeyMissing or ApiKeyInvalid, both 401.
+    """
     if not isinstance(request.auth, ServiceCredential):
         raise ApiKeyMissing
     return request.auth
@@ -61,7 +67,7 @@ class JWTSessionAuthentication(JWTAuthentication):
 
     def _raw_token(self, request: Request) -> bytes | None:
         header = self.get_header(request)
-        if header and header[:7].lower() == b"bearer ":  # RFC 9110, 11.1: in any case
+        if header and header[:7].lower() == b"bearer ":  # RFC 9110, 11.1: case-insensitive
             header = b"Bearer " + header[7:]
         try:
             return self.get_raw_token(header) if header is not None else None  # type: ignore[redundant-expr]
@@ -70,9 +76,9 @@ class JWTSessionAuthentication(JWTAuthentication):
 
 
 def authenticate_access_token(raw_token: bytes) -> tuple[User, Session, SessionAccessToken]:
-    """The user and session of a live access token; introspection asks the same question.
+    """Return the user, session and parsed form of a live access token; introspection uses this too.
 
-    Raises AccessTokenInvalid, AccessTokenExpired or SessionRevoked.
+    Raise AccessTokenInvalid, AccessTokenExpired or SessionRevoked.
     """
     token = _decode(raw_token)
     reading = sessions.read(token.session_id, token.user_id)
@@ -104,7 +110,7 @@ def _check_time(token: SessionAccessToken, now: float) -> None:
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """`X-API-Key`, and nowhere else: a key in a query string would end in logs."""
+    """Read `X-API-Key` and nothing else: a key in a query string would end up in logs."""
 
     def authenticate(self, request: Request) -> tuple[None, ServiceCredential] | None:
         text = request.META.get("HTTP_X_API_KEY")

@@ -1,4 +1,4 @@
-"""System checks: settings that contradict one another. Errors keep every process from starting (config/wsgi.py)."""
+"""System checks for settings that contradict one another. Errors keep every process from starting (config/wsgi.py)."""
 
 import fnmatch
 import os
@@ -25,7 +25,7 @@ from accounts.upkeep import session_settings, staff_roles
 TAG = "service_settings"
 _TO_FILL_IN = ("DATABASE_URL", "DATABASE_MIGRATE_URL", "REDIS_URL", "EMAIL_URL")
 _PLACEHOLDER = re.compile(r"CHANGE-ME|:PASSWORD@|[@.]example\.(com|net|org)\b")
-SHORTEST_PASSWORD = 8  # NIST SP 800-63B-4, 3.1.1.2: the least that a verifier may ask for
+SHORTEST_PASSWORD = 8  # the minimum that a verifier may require: NIST SP 800-63B-4, 3.1.1.2
 
 
 def _error(number: int, text: str) -> Error:
@@ -34,7 +34,7 @@ def _error(number: int, text: str) -> Error:
 
 @register(TAG)
 def signing_keys(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[CheckMessage]:
-    """Each key of a ring is of the kind that its algorithm needs, and simplejwt is told the algorithm that signs."""
+    """Require each key of a ring to fit its algorithm, and simplejwt to be configured with the signing one."""
     for variable, ring in (
         ("JWT_KEYS", settings.JWT_KEYS),
         ("REFRESH_TOKEN_KEYS", settings.REFRESH_TOKEN_KEYS),
@@ -67,11 +67,11 @@ def _fault_of_key(entry: RingEntry) -> str | None:
 
 
 def _is_asymmetric(material: bytes) -> bool:
-    """A published key used as a shared secret would let everybody sign (RFC 8725, 2.1)."""
+    """Return whether this is an asymmetric key: a public one as a shared secret lets everybody sign (RFC 8725, 2.1)."""
     for load in (load_der_public_key, lambda data: load_der_private_key(data, password=None)):
         try:
             load(material)
-        except Exception:  # noqa: BLE001, S112 -- whatever it objects to, it is not such a key
+        except Exception:  # noqa: BLE001, S112 -- whatever the objection, it is not such a key
             continue
         return True
     return material.lstrip().startswith((b"-----BEGIN", b"ssh-"))
@@ -79,7 +79,7 @@ def _is_asymmetric(material: bytes) -> bool:
 
 @register(TAG)
 def lifetimes(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[CheckMessage]:
-    """Require access token < refresh token <= session: otherwise a token outlives what it stands for."""
+    """Require access token < refresh token <= session; otherwise a token outlives what it represents."""
     access = settings.SIMPLE_JWT["ACCESS_TOKEN_LIFETIME"]
     refresh = settings.SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"]
     if not timedelta(0) < access < refresh:
@@ -94,7 +94,7 @@ def lifetimes(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[Che
 
 @register(TAG)
 def limits(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[CheckMessage]:
-    """A session leaves some of its account's tries, and strangers' mails leave room for a link to a new password."""
+    """Require that a session leaves its account some attempts, and strangers' mails leave room for a reset link."""
     rules = settings.RATE_LIMITS
     for less, more in (
         ("session_factor_pauses", "factor_pauses"),
@@ -125,7 +125,7 @@ def internal_api_keys(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iter
 
 @register(TAG)
 def addresses(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[CheckMessage]:
-    """Mailed links begin with these: absolute, nothing after the path, and https in production."""
+    """Require the base URLs of mailed links to be absolute, with nothing after the path, and https in production."""
     schemes = {"https"} if settings.ENVIRONMENT == "live" else {"https", "http"}
     for variable in ("PUBLIC_BASE_URL", "FRONTEND_URL"):
         url = getattr(settings, variable)
@@ -172,7 +172,7 @@ def google(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[CheckM
 
 @register(TAG)
 def breached_passwords(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[CheckMessage]:
-    """Part of a hash is asked for there: over https in production, and the digits come last."""
+    """Require https in production, since part of a hash is sent, and a final slash, since the digits come last."""
     schemes = {"https"} if settings.ENVIRONMENT == "live" else {"https", "http"}
     url = settings.BREACHED_PASSWORDS_URL
     if url and not (_is_base(url, schemes) and url.endswith("/")):
@@ -184,7 +184,7 @@ def breached_passwords(app_configs: Sequence[AppConfig] | None, **_: Any) -> Ite
 
 @register(TAG, deploy=True)
 def placeholders(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[CheckMessage]:
-    """Name what deploy/new_environment.py left to be filled in; the values are secrets."""
+    """Name the variables with placeholders from deploy/new_environment.py, but not their values, which are secrets."""
     for name in _TO_FILL_IN:
         if _PLACEHOLDER.search(os.environ.get(name, "")):
             yield _error(16, f"{name} still has a placeholder: fill in your server, its user and password.")
@@ -202,7 +202,7 @@ def database_roles(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterato
 
 @register(TAG, deploy=True)
 def database_sessions(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[CheckMessage]:
-    """Read back what a real session has: options of the URL, of the role, or neither."""
+    """Check the limits that a real session has, whether from the URL, the role or neither."""
     try:
         unlimited = session_settings.without_limit()
     except (psycopg.Error, ImproperlyConfigured):
@@ -226,7 +226,7 @@ def database_sessions(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iter
 
 @register(TAG, deploy=True)
 def redis_alone(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[CheckMessage]:
-    """In a cluster limits would be kept by the database for ever, and no task could be sent."""
+    """Refuse a Redis cluster, with which the database would keep all limits for ever, and no task could be sent."""
     import redis
 
     try:
@@ -264,7 +264,7 @@ def faults_of_pooler(version: tuple[int, ...] | None) -> Iterator[CheckMessage]:
 
 
 def refuse_contradictions() -> None:
-    """Raise ImproperlyConfigured where a check of this module fails. A web process calls it before it serves."""
+    """Raise ImproperlyConfigured if a check of this module fails. A web process calls it before it serves."""
     faults = [message.msg for message in run_checks(tags=[TAG]) if message.is_serious()]
     if faults:
         raise ImproperlyConfigured(" ".join(faults))

@@ -1,8 +1,8 @@
-"""Refusals of the accounts app; the base of all, and those that every service has, are in accounts/kit/problems.py.
+"""Refusals of the accounts app. Their base, and refusals that any service has, are in accounts/kit/problems.py.
 
 Problem
 +-- NotAuthenticated 401     no access token was sent
-+-- AccessTokenInvalid 401   malformed, forged, of another kind, or of a user who is gone
++-- AccessTokenInvalid 401   malformed, forged, of another kind, or of a deleted user
 ...
 """
 
@@ -41,7 +41,9 @@ class EmailNotVerified(Problem):
 
 
 class MFAEnrolmentRequired(Problem):
-    """Where MFA_REQUIRED is set; the calls under /v1/auth/mfa, reauthenticate and signing out work without a factor."""
+    """Raised where MFA_REQUIRED demands a factor. Calls under /v1/auth/mfa, reauthenticate and sign-outs work without
+    one.
+    """
 
     status_code = 403
     default_code = "mfa_enrolment_required"
@@ -58,7 +60,7 @@ class ApiKeyMissing(Unauthenticated):
 
 
 class ApiKeyInvalid(Unauthenticated):
-    """Unknown, wrong, revoked and expired keys are refused alike."""
+    """Refuses unknown, wrong, revoked and expired keys alike."""
 
     default_code = "api_key_invalid"
     default_detail = "The API key is not valid."
@@ -77,15 +79,16 @@ class UserNotFound(NotFound):
 
 
 class InvalidCredentials(Unauthenticated):
-    """Unknown address, wrong password, no password, deleted: alike (OWASP ASVS 6.3.8)."""
+    """Refuses an unknown address, a wrong password, no password and a deleted account alike (OWASP ASVS 6.3.8)."""
 
     default_code = "invalid_credentials"
     default_detail = "The email address or password is wrong."
 
 
 class MFARequired(Unauthenticated):
-    """The first step was right. `methods` lists the account's second factors; POST /v1/auth/login/mfa is the second
-    step and takes one of them with `mfa_token`, within five minutes.
+    """The first step was correct. `methods` lists the account's second factors.
+
+    POST /v1/auth/login/mfa is the second step, and takes one of them with `mfa_token`, within five minutes.
     """
 
     default_code = "mfa_required"
@@ -97,34 +100,34 @@ class MFARequired(Unauthenticated):
 
 
 class MFATokenInvalid(Unauthenticated):
-    """Unknown, used, expired, out of tries, or the account has changed since: alike."""
+    """Refuses a token alike if it is unknown, used, expired or out of attempts, and if the account has changed."""
 
     default_code = "mfa_token_invalid"
     default_detail = "Start the sign-in again: this token is no longer valid."
 
 
 class EnrolmentCodeWrong(Problem):
-    """400: nobody is signing in, an authenticator app is being added."""
+    """A 400, because nobody is signing in: an authenticator app is being added."""
 
     default_code = "mfa_invalid_code"
     default_detail = "This code is incorrect. Use the newest one in the app."
 
 
 class EnrolmentOver(EnrolmentCodeWrong):
-    """No code can be right: the secret has expired, or was shown to another session."""
+    """No code can be correct: the secret has expired, or was shown to another session."""
 
     default_detail = "This session has no app to confirm, or no longer. Start again to get a new secret."
 
 
 class MFAInvalidCode(Unauthenticated):
-    """400 where an authenticator app is being added."""
+    """A 401 at sign-in; adding an authenticator app has a 400 of the same code."""
 
     default_code = "mfa_invalid_code"
     default_detail = "This code or credential is incorrect or was already used."
 
 
 class PasskeyInvalid(Unauthenticated):
-    """Unknown, foreign, forged, replayed, for other pages, without its user verified: alike."""
+    """Refuses an unknown, foreign, forged or replayed credential, or one without user verification, alike."""
 
     default_code = "passkey_invalid"
     default_detail = "This passkey cannot be used to sign in. Request new options and try again."
@@ -148,7 +151,7 @@ class TOTPAlreadyEnabled(Problem):
 
 
 class StaffEnrolmentRequired(Problem):
-    """Else a stolen password of staff would be enough to enrol, and so for the admin."""
+    """Otherwise a stolen staff password would suffice to enrol, and so to enter the admin."""
 
     status_code = 403
     default_code = "staff_enrolment_required"
@@ -168,7 +171,7 @@ class AccountSuspended(Problem):
 
 
 class AccountContested(Problem):
-    """The old address took the account back after its password was set from the new one; staff have to decide."""
+    """The old address took the account back after the new one had set its password; staff must decide."""
 
     status_code = 403
     default_code = "account_contested"
@@ -192,7 +195,7 @@ class RefreshTokenExpired(Unauthenticated):
 
 
 class RefreshTokenReused(Unauthenticated):
-    """RFC 9700, 4.14.2: a superseded token ends the whole session."""
+    """A superseded token ends the whole session (RFC 9700, 4.14.2)."""
 
     default_code = "refresh_token_reused"
     default_detail = "This refresh token was already used, so the session was ended. Sign in again."
@@ -204,7 +207,7 @@ class RefreshSessionRevoked(Unauthenticated):
 
 
 class ReauthenticationRequired(Problem):
-    """`methods` lists what this account can send to POST /v1/auth/reauthenticate; none: a full sign-in."""
+    """`methods` lists what this account can send to POST /v1/auth/reauthenticate; if empty, sign in in full."""
 
     status_code = 403
     default_code = "reauthentication_required"
@@ -232,7 +235,7 @@ class SessionNotFound(NotFound):
 
 
 class TokenInvalid(Problem):
-    """A mailed token or code: unknown, used, expired and void are refused alike."""
+    """Refuses mailed tokens and codes that are unknown, used, expired or void alike."""
 
     default_code = "token_invalid"
     default_detail = "The link or code is no longer valid. Request a new one."

@@ -1,19 +1,19 @@
-"""Calls other apps when something happens to an account: dotted paths in settings.ACCOUNT_HOOKS.
+"""Call other apps when something happens to an account, by the dotted paths in settings.ACCOUNT_HOOKS.
 
-Each is called with keywords, in the transaction of its cause: all of it happens, or nothing does. Callers hold the
-user's row and touch rows of other apps before they change its address (see accounts/identity/address_change.py).
+Each hook is called with keywords, in the transaction of its cause, so that both succeed or neither does. Callers lock
+the user's row, and touch rows of other apps before they change its address (accounts/identity/address_change.py).
 
-registered(user_ids)                     they are new, and nobody has anything about them yet
-purged(user_ids)                         they are about to be deleted: nobody said that they own something
+registered(user_ids)                     the users are new, and nothing refers to them yet
+purged(user_ids)                         the users are about to be deleted; no app said that they own something
 block_spending(user_id, reason), unblock_spending(user_id, reason)
-remove_sign_in_methods(user_id, since)   what opens the account beside the password and was added since then
-close(user_id)                           the account is to be deleted, and may come back
+remove_sign_in_methods(user_id, since)   remove sign-in methods other than the password that were added since then
+close(user_id)                           the account will be deleted, but may come back
 address_changed(user_id)
-forfeits(user_id)                        how many credits the user would lose with the account
-erasure_waits_until(user_id)             the time until which something of the user is not over, or None
-erase(user_id)                           nulls what is personal and keeps what must be proved
-proofs(user)                             names of what proves again who the user is, as far as the account has it
-owners()                                 a query of the ids of users who have something, and are never purged
+forfeits(user_id)                        the number of credits that the user would lose with the account
+erasure_waits_until(user_id)             the time until which something of the user's is still open, or None
+erase(user_id)                           clear personal data, and keep what must be provable
+proofs(user)                             the names of the methods by which this user can re-authenticate
+owners()                                 a query of the ids of users who own something, and are never purged
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from django.utils.module_loading import import_string
 
 from accounts.models import User
 
-DELETION, SUSPENDED, CONTESTED = "deletion", "suspended", "contested"  # reasons why spending is blocked
+DELETION, SUSPENDED, CONTESTED = "deletion", "suspended", "contested"  # reasons to block spending
 
 
 def registered(user_ids: Sequence[UUID]) -> None:
@@ -34,7 +34,7 @@ def registered(user_ids: Sequence[UUID]) -> None:
 
 
 def saved(instance: User, *, created: bool, **_: Any) -> None:
-    """Register a user who is saved singly, as by Google or a command: Django's signal is not sent for bulk inserts."""
+    """Register a user who is saved singly, as by Google or a command; bulk inserts do not send Django's signal."""
     if created:
         registered([instance.pk])
 

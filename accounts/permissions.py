@@ -1,4 +1,4 @@
-"""The permission class of each tier. This module imports no view: REST_FRAMEWORK names `Deny` from here."""
+"""The permission class of each tier. This module imports no view, because REST_FRAMEWORK names `Deny` from here."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ from accounts.errors import ScopeMissing
 
 
 class Deny(BasePermission):
-    """The framework's default: a view that declares no tier answers nobody."""
+    """The framework's default: a view that declares no tier admits nobody."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         return False
 
 
 class IsPublic(BasePermission):
-    """Public: no credential, or one that the body carries and the view checks."""
+    """Public: no credential, or one in the body that the view checks."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         return True
@@ -34,7 +34,7 @@ class IsAuthenticated(BasePermission):
 
 
 class IsVerified(BasePermission):
-    """Verified: the same, and the address is verified, as the database says now."""
+    """Verified: also requires an address that the database now has as verified."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         get_current_active_user(request)
@@ -43,7 +43,7 @@ class IsVerified(BasePermission):
 
 
 class IsInternalService(BasePermission):
-    """Internal Service: a live key that holds a scope which the view names for the method."""
+    """Internal Service: a live key with a scope that the view names for the method."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         held, needed = get_internal_service(request).scopes, view.required_scopes(request.method)
@@ -53,9 +53,9 @@ class IsInternalService(BasePermission):
 
 
 def _want_proofs(request: Request, view: Any) -> None:
-    """Ask what MFA_REQUIRED and a sensitive call want beyond the tier, and after it.
+    """Require, after the tier, what MFA_REQUIRED and sensitive calls demand.
 
-    Raises MFAEnrolmentRequired, ReauthenticationRequired.
+    Raise MFAEnrolmentRequired or ReauthenticationRequired.
     """
     session: Any = request.auth
     if not view.works_without_factor:

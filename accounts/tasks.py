@@ -1,4 +1,4 @@
-"""Defines what the Celery worker does for accounts. Each may run twice, or at the same time as itself."""
+"""The Celery tasks of accounts. Each may run twice, or concurrently with itself."""
 
 from uuid import UUID
 

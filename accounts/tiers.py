@@ -1,4 +1,4 @@
-"""One base class per security tier. A view's class line says who may call it, and nothing else decides that.
+"""One base class per security tier. A view's base class alone decides who may call it.
 
 PublicEndpoint          no credential
 AuthenticatedEndpoint   JWT
@@ -28,7 +28,7 @@ from accounts.kit.problems import IdempotencyKeyInvalid, IdempotencyKeyRequired
 
 METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
-# The request as the handlers of each tier have it, for the type checker: at run time it is the framework's.
+# For the type checker, the request as each tier's handlers see it; at run time it is the framework's.
 if TYPE_CHECKING:
     from accounts.models import Session, User
     from accounts.service_keys.registry import ServiceCredential
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         data: Any
 
     class UserRequest(PublicRequest):
-        """A request of the tiers Authenticated and Verified: the user, and the session that the token belongs to."""
+        """A request of the tiers Authenticated and Verified, with the user and the token's session."""
 
         user: User
         auth: Session
@@ -64,21 +64,21 @@ class Query(msgspec.Struct, kw_only=True):
     """Base of a view's query parameters; those it does not name are ignored. Nested in its view as `Query`."""
 
 
-_PUBLIC = ("config.urls.public", "config.demo.urls")  # development has /demo beside the same routes
+_PUBLIC = ("config.urls.public", "config.demo.urls")  # development adds /demo to the same routes
 
 
 def attend_assertion(request: Request, text: str) -> None:
-    """Have it judged on first use, and once: it may be used once."""
+    """Arrange for the assertion to be checked on first use, and only once, because it may be used only once."""
     request.judge_assertion = cache(partial(assertions.asserted_address, text))  # type: ignore[attr-defined]
 
 
 def _is_public(request: Request) -> bool:
-    """Return whether the public listener serves the request: no other reads an assertion."""
+    """Return whether the public listener serves the request; no other reads assertions."""
     return (getattr(request, "urlconf", None) or settings.ROOT_URLCONF) in _PUBLIC
 
 
 class Parts(NamedTuple):
-    """Hold what all requests of an endpoint share. None of it keeps anything of a request."""
+    """The parts that all requests of an endpoint share. None of them keeps a request's state."""
 
     parsers: list[Any]
     authenticators: list[Any]
@@ -87,7 +87,7 @@ class Parts(NamedTuple):
 
 
 class EndpointRequest(Request):
-    """The framework's request, whose body is what its endpoint's parser makes of it: nobody uploads files here.
+    """The framework's request, with the body as decoded by its endpoint's parser, and no file uploads.
 
     An empty body is decoded like any other (as `{}`); the framework would hand the view a bare dict.
     """
@@ -104,11 +104,11 @@ class EndpointRequest(Request):
             parts.negotiator,
             endpoint.get_parser_context(request),
         )
-        # The framework would look for them here, and then there, each time they are read.
+        # Saves the framework's look-up in two places on each access.
         self.method, self.META = request.method, request.META
 
     def authenticate(self) -> None:
-        """Find out who is calling. Raises what the authenticators raise."""
+        """Identify the caller. Raise what the authenticators raise."""
         self._authenticate()  # type: ignore[attr-defined]
 
     def _load_data_and_files(self) -> None:
@@ -119,28 +119,29 @@ class EndpointRequest(Request):
 class Endpoint(APIView):
     """Base of all tiers.
 
-    `Body` names the shape of POST, PUT and PATCH; `request.data` is then an instance of it, checked before the handler
-    runs. `Query` names the query parameters; `self.query(request)` gives an instance. Each handler is decorated with
-    `accounts.kit.documentation.documented`: config/openapi.py makes the OpenAPI document of that, Body and Query.
-    `mark` says what the endpoint table shows beside the tier, such as `refresh token`, `signature`, `health`, `docs`.
+    `Body` is the shape of POST, PUT and PATCH; `request.data` is then an instance of it, checked before the handler
+    runs. `Query` is the shape of the query parameters; `self.query(request)` returns an instance. Each handler is
+    decorated with `accounts.kit.documentation.documented`, from which, with Body and Query, config/openapi.py builds
+    the OpenAPI document. `mark` is shown beside the tier in the endpoint table, such as `refresh token`, `signature`,
+    `health`, `docs`.
     """
 
     tier: ClassVar[str]
     mark: ClassVar[str] = ""
-    # A sensitive call: the sign-in, or the proof at /v1/auth/reauthenticate that gave the access token, is at most
-    # RECENT_SIGN_IN old. True for all methods of the view, or the names of those it is true for.
+    # For sensitive calls: the sign-in, or the proof at /v1/auth/reauthenticate that issued the access token, must be at
+    # most RECENT_SIGN_IN old. True for all methods of the view, or the names of those concerned.
     needs_recent_sign_in: ClassVar[bool | tuple[str, ...]] = False
-    # Where MFA_REQUIRED asks for a second factor: for enrolling one and for signing out.
+    # Exempt from MFA_REQUIRED: enrolling a second factor, and signing out.
     works_without_factor: ClassVar[bool] = False
     Body: ClassVar[type[Body] | None] = None
     Query: ClassVar[type[Query] | None] = None
-    # application/x-www-form-urlencoded gives the same Body.
+    # Accept application/x-www-form-urlencoded for the same Body.
     takes_forms: ClassVar[bool] = False
-    # The handler reads `request.body` itself, as a signature over it demands.
+    # The handler reads `request.body` itself, because a signature covers it.
     raw_body: ClassVar[bool] = False
-    # Answers with tokens or personal data are not kept by caches (RFC 9111, 5.2.2.5).
+    # Responses with tokens or personal data must not be cached (RFC 9111, 5.2.2.5).
     no_store: ClassVar[bool] = True
-    # By method: the rules of settings.RATE_LIMITS whose standing each answer tells (accounts/kit/limit_headers.py).
+    # By method: the rules of settings.RATE_LIMITS whose state each response reports (accounts/kit/limit_headers.py).
     limits: ClassVar[dict[str, tuple[str, ...]]] = {}
     body_limit: ClassVar[int | None] = None  # bytes; None: the setting BODY_LIMIT
     parts: ClassVar[Parts]
@@ -155,18 +156,20 @@ class Endpoint(APIView):
         )
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """As the framework does, without the choices that no endpoint leaves: renderers, versions, throttle classes."""
+        """Dispatch as the framework does, but without choosing a renderer, version or throttle, which no
+        endpoint does.
+        """
         self.args, self.kwargs = args, kwargs
         self.request = wrapped = EndpointRequest(request, self)
         try:
             self.initial(wrapped)
             response = getattr(self, str(request.method).lower())(wrapped, *args, **kwargs)
-        except Exception as error:  # noqa: BLE001 - answered, and logged, by the handler that settings name
+        except Exception as error:  # noqa: BLE001 - answered and logged by the handler in the settings
             response = self.handle_exception(error)
         return self.finalize_response(wrapped, response)
 
     def initial(self, request: EndpointRequest) -> None:  # type: ignore[override]
-        """405 comes before the credential is looked at; OPTIONS says what a path knows and changes nothing."""
+        """Check the method before the credential, so that a 405 comes first; OPTIONS only lists a path's methods."""
         if request.method == "OPTIONS":
             return
         if request.method not in self.allowed_methods:
@@ -177,10 +180,10 @@ class Endpoint(APIView):
             limit_headers.begin()
         self.admit(request)
         if request.method in METHODS_WITH_BODY and not self.raw_body:
-            _ = request.data  # refused, if it must be, before the handler runs
+            _ = request.data  # an invalid body is refused before the handler runs
 
     def admit(self, request: EndpointRequest) -> None:
-        """Find out who is calling, and refuse whom the tier does not let in."""
+        """Identify the caller, and refuse those whom the tier does not admit."""
         request.authenticate()
         self.check_permissions(request)
 
@@ -197,11 +200,11 @@ class Endpoint(APIView):
         return wanted if isinstance(wanted, bool) else ("GET" if method == "HEAD" else method) in wanted
 
     def shape(self, method: str | None) -> type[msgspec.Struct]:
-        """Return the shape that the body of a request with this method must have."""
+        """Return the shape that a request body must have with this method."""
         return NoBody if self.Body is None or method == "DELETE" else self.Body
 
     def query(self, request: Request) -> Any:
-        """The query parameters as an instance of `self.Query`. Raises ValidationFailed."""
+        """Return the query parameters as an instance of `self.Query`. Raise ValidationFailed."""
         return shapes.convert_query(request.query_params, self.Query or Query)
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
@@ -217,7 +220,7 @@ class Endpoint(APIView):
 
     @property
     def pages(self) -> Any:
-        """A fresh paginator of the project's one kind."""
+        """Return a new paginator of the project's only kind."""
         paginator: Any = api_settings.DEFAULT_PAGINATION_CLASS
         return paginator()
 
@@ -240,8 +243,10 @@ class VerifiedEndpoint(AuthenticatedEndpoint):
 
 
 class InternalEndpoint(Endpoint):
-    """`scope` is what the key must hold: one for all methods, one for each, or any of several; with none any live key
-    opens the call, which then judges scopes itself.
+    """Base of calls by other services. `scope` is what the key must hold.
+
+    It is one scope for all methods, one for each method, or several of which any suffices. With none, any live key may
+    call, and the handler checks scopes itself.
     """
 
     tier = "internal"
@@ -250,7 +255,7 @@ class InternalEndpoint(Endpoint):
     scope: ClassVar[str | tuple[str, ...] | dict[str, str]]
 
     def required_scopes(self, method: str | None) -> tuple[str, ...]:
-        """The scopes of which a key must hold one for this method."""
+        """Return the scopes of which a key must hold at least one for this method."""
         scope = self.scope
         if isinstance(scope, dict):
             scope = scope["GET" if method == "HEAD" else method or ""]
@@ -258,7 +263,10 @@ class InternalEndpoint(Endpoint):
 
 
 def idempotency_key(request: Request) -> str:
-    """The Idempotency-Key header: 1 to 255 printable ASCII characters, required."""
+    """Return the required Idempotency-Key header: 1 to 255 printable ASCII characters.
+
+    Raise IdempotencyKeyRequired or IdempotencyKeyInvalid.
+    """
     key = optional_idempotency_key(request)
     if key is None:
         raise IdempotencyKeyRequired
@@ -266,7 +274,7 @@ def idempotency_key(request: Request) -> str:
 
 
 def optional_idempotency_key(request: Request) -> str | None:
-    """Return the header, of the same form, where it was sent."""
+    """Return the Idempotency-Key header, or None if it was not sent. Raise IdempotencyKeyInvalid."""
     key = request.META.get("HTTP_IDEMPOTENCY_KEY")
     if key is None:
         return None

@@ -1,4 +1,4 @@
-"""Routes what each listener offers of accounts. A path of another listener is an unknown path there."""
+"""The routes of accounts on each listener. Another listener's paths are unknown here."""
 
 from django.urls import path
 

@@ -1,6 +1,7 @@
-"""Hold who a user is, and everything that is kept about how they come in.
+"""The models of users, and of everything stored about how they sign in.
 
-Truth lives in PostgreSQL: single use, uniqueness and revocation are constraints and single statements on these tables.
+PostgreSQL is the source of truth: single use, uniqueness and revocation are constraints and single statements on these
+tables.
 """
 
 from accounts.models.addresses import AddressChange, MailToken

@@ -1,4 +1,4 @@
-"""Changes of address, and the rights that mailed links and codes give."""
+"""Changes of address, and the rights that mailed links and codes grant."""
 
 import uuid
 from typing import ClassVar, Self
@@ -12,14 +12,14 @@ from accounts.models.users import PendingRegistration, User
 
 
 class AddressChange(models.Model):
-    """One change of a user's address: asked for, perhaps confirmed, perhaps undone.
+    """A change of a user's address: requested, perhaps confirmed, perhaps undone.
 
-    While it can be undone (accounts/identity/address_change.py) nobody else gets the old address confirmed.
+    While it can be undone (accounts/identity/address_change.py), nobody else can confirm the old address.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="address_changes")
-    # The one that asked: the change dies with it. Null once the session's row has been purged.
+    # The requesting session: when it ends, so does the change. Null once the session's row has been purged.
     session = models.ForeignKey(Session, models.SET_NULL, null=True, related_name="address_changes")
     old_email = models.CharField(max_length=254)
     new_email = models.CharField(max_length=254)
@@ -44,11 +44,11 @@ class AddressChange(models.Model):
 
 class MailTokenQuerySet(models.QuerySet["MailToken"]):
     def unspent(self) -> Self:
-        """Neither used nor void; their time may be over."""
+        """Return tokens that are neither used nor void; they may have expired."""
         return self.filter(used_at=None, voided_at=None)
 
     def live(self) -> Self:
-        """Whose links would still be taken; a code's time ends earlier."""
+        """Return tokens whose links would still be accepted; a code expires earlier."""
         return self.unspent().filter(expires_at__gt=Now())
 
     def void(self) -> int:
@@ -58,7 +58,7 @@ class MailTokenQuerySet(models.QuerySet["MailToken"]):
 class MailToken(models.Model):
     """The right to do one thing once, proved by a mailed link or code.
 
-    Neither link nor code is stored: both are HMACs of this row's id (accounts/mail/tokens.py).
+    Neither is stored: both are HMACs of this row's id (accounts/mail/tokens.py).
     """
 
     class Purpose(models.TextChoices):

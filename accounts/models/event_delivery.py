@@ -1,4 +1,4 @@
-"""Records who is told of events by webhook, and what each has been told (accounts/events/dispatch.py does it)."""
+"""Webhook subscriptions and their deliveries (accounts/events/dispatch.py sends them)."""
 
 import uuid
 from typing import ClassVar, Self
@@ -12,23 +12,23 @@ from accounts.models.outbox import ServiceEvent
 
 
 class EventSubscription(models.Model):
-    """The address of another service, and the events it wants.
+    """The URL of another service, and the events it wants.
 
-    `position` is its place in the feed: events up to it have a delivery row where they are wanted. While it is not
-    enabled it stays where it is, so that what happens until then is sent afterwards.
+    `position` is its place in the feed: events up to it have a delivery row if the subscription wants them. While it is
+    disabled, its position does not move, so that later events are sent once it is enabled again.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=40, unique=True)
     url = models.CharField(max_length=500)
     types = ArrayField(models.CharField(max_length=48), default=list, blank=True)  # none: all types
-    # One or two sealed texts: the first is the newest, each signs (accounts/events/subscriptions.py).
+    # One or two sealed secrets: the first is the newest, each signs (accounts/events/subscriptions.py).
     secrets = models.JSONField(default=list, editable=False)
     position = models.BigIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     enabled = models.BooleanField(default=True)
     failures_in_a_row = models.PositiveIntegerField(default=0, editable=False)
-    rests_until = models.DateTimeField(null=True, blank=True, editable=False)  # its receiver is away
+    rests_until = models.DateTimeField(null=True, blank=True, editable=False)  # its receiver is unavailable
 
     class Meta:
         verbose_name = "webhook"
@@ -44,17 +44,17 @@ class EventSubscription(models.Model):
 
 class EventDeliveryQuerySet(models.QuerySet["EventDelivery"]):
     def open(self) -> Self:
-        """Leave out what has been delivered or given up."""
+        """Return deliveries that are neither delivered nor dead."""
         return self.filter(delivered_at=None, dead_at=None)
 
 
 class EventDelivery(models.Model):
-    """One event for one subscription. Of a user's open ones only the oldest has `due_at`: the others wait for it."""
+    """One event for one subscription. Only a user's oldest open delivery has `due_at`; the others wait for it."""
 
     id = models.BigAutoField(primary_key=True)
     subscription = models.ForeignKey(EventSubscription, models.CASCADE, related_name="deliveries")
     event = models.ForeignKey(ServiceEvent, models.CASCADE, related_name="deliveries")
-    position = models.BigIntegerField()  # the event's, by which it is sent
+    position = models.BigIntegerField()  # the event's, which orders the deliveries
     user_id = models.UUIDField()
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     due_at = models.DateTimeField(null=True, blank=True)
@@ -98,9 +98,9 @@ class EventDelivery(models.Model):
 
 
 class EventDispatch(models.Model):
-    """One row: which process is sending events now, and until when it may be taken for alive.
+    """The single row that says which process is sending events, and until when it is presumed alive.
 
-    `backend` is PostgreSQL's process for its connection: when that is gone, so is the sender. Null behind a pooler.
+    `backend` is the PostgreSQL process of its connection: when that is gone, so is the sender. Null behind a pooler.
     """
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)

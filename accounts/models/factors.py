@@ -1,6 +1,7 @@
-"""Second factors: what stands around allauth's Authenticator rows, which hold the factors themselves.
+"""Second factors: the rows that supplement allauth's Authenticator rows, which hold the factors themselves.
 
-What may happen once (a code's step, a challenge, a half sign-in) is a row here: no store that forgets decides it.
+Whatever may happen only once (a code's step, a challenge, a half sign-in) is a row here, because it must not depend on
+a store that forgets.
 """
 
 import uuid
@@ -17,10 +18,10 @@ from accounts.models.users import User
 
 
 class TOTPEnrolment(models.Model):
-    """An authenticator app that has been shown its secret and has not proved yet to hold it. The newest wins."""
+    """An authenticator app that was shown its secret, but has not yet proved that it holds it. The newest wins."""
 
     user = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="+")
-    # The one that asked, and alone may confirm; null: a member of staff, by a one-time link.
+    # The requesting session, which alone may confirm. Null for a member of staff with a one-time link.
     session = models.ForeignKey(Session, models.CASCADE, null=True, related_name="+")
     secret = models.TextField()  # sealed: accounts/kit/sealing.py
     expires_at = models.DateTimeField()
@@ -30,7 +31,7 @@ class TOTPEnrolment(models.Model):
 
 
 class UsedTOTPStep(models.Model):
-    """A time step whose code was accepted: RFC 6238, 5.2 forbids a second time."""
+    """A time step whose code was accepted; RFC 6238, 5.2 forbids accepting it again."""
 
     authenticator = models.ForeignKey(Authenticator, models.CASCADE, related_name="+")
     step = models.BigIntegerField()
@@ -45,12 +46,12 @@ class UsedTOTPStep(models.Model):
 
 class MFATokenQuerySet(models.QuerySet["MFAToken"]):
     def live(self) -> Self:
-        """Half sign-ins that can still be finished, as far as their own row says."""
+        """Return half sign-ins that can still be finished, as far as their own row says."""
         return self.filter(used_at=None, expires_at__gt=Now(), tries__lt=MFAToken.TRIES)
 
 
 class MFAToken(models.Model):
-    """A sign-in that lacks only its second factor. The token is random; its SHA-256 alone is kept."""
+    """A sign-in that lacks only its second factor. The token is random; only its SHA-256 is stored."""
 
     TRIES = 5
 
@@ -62,7 +63,7 @@ class MFAToken(models.Model):
     user = models.ForeignKey(User, models.CASCADE, related_name="+")
     door = models.CharField(max_length=8, choices=Door.choices)
     digest = models.BinaryField(unique=True)
-    # What was proved already (RFC 8176), of which account: another state of it (User.state) makes it void.
+    # What was already proved (RFC 8176), and the account's state (User.state): a change of it voids the token.
     methods = ArrayField(models.CharField(max_length=16))
     cancel_deletion = models.BooleanField()
     state_digest = models.BinaryField()
@@ -78,7 +79,7 @@ class MFAToken(models.Model):
 
 
 class PasskeyChallenge(models.Model):
-    """Holds what an authenticator is asked to sign, once. It opens nothing by itself, so it is kept as it is."""
+    """A challenge for an authenticator to sign, once. It grants nothing by itself, so it is stored in plain form."""
 
     class Purpose(models.TextChoices):
         SIGN_IN = "sign_in"
@@ -88,7 +89,9 @@ class PasskeyChallenge(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     challenge = models.BinaryField(unique=True)
     purpose = models.CharField(max_length=16, choices=Purpose.choices)
-    session = models.ForeignKey(Session, models.CASCADE, null=True, related_name="+")  # that registers
+    session = models.ForeignKey(
+        Session, models.CASCADE, null=True, related_name="+"
+    )  # the registering session
     mfa_token = models.ForeignKey(MFAToken, models.CASCADE, null=True, related_name="+")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField(db_index=True)
@@ -110,7 +113,7 @@ class PasskeyChallenge(models.Model):
 
 class FactorResetQuerySet(models.QuerySet["FactorReset"]):
     def open(self) -> Self:
-        """Return promises that are neither kept nor cancelled."""
+        """Return resets that are neither applied nor cancelled."""
         return self.filter(applied_at=None, cancelled_at=None)
 
     def due(self) -> Self:
@@ -121,13 +124,15 @@ class FactorResetQuerySet(models.QuerySet["FactorReset"]):
 
 
 class FactorReset(models.Model):
-    """Staff's promise to remove every factor of someone who has lost them all, kept after a delay."""
+    """A removal, scheduled by staff, of every factor of a user who has lost them all."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="factor_resets")
     reason = models.CharField(max_length=500, blank=True)
     actor = models.CharField(max_length=64)
-    email = models.CharField(max_length=254, blank=True)  # that was told; another one by then: no reset
+    email = models.CharField(
+        max_length=254, blank=True
+    )  # the notified address; if it changes, the reset is cancelled
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     applies_at = models.DateTimeField()
     applied_at = models.DateTimeField(null=True)

@@ -1,4 +1,4 @@
-"""Makes each step of a sign-in with Google happen once. The linked accounts are allauth's SocialAccount rows."""
+"""Single use for the steps of a sign-in with Google. The linked accounts are allauth's SocialAccount rows."""
 
 import uuid
 
@@ -9,10 +9,10 @@ from accounts.models.users import User
 
 
 class SpentProof(models.Model):
-    """A state, a nonce or an ID token that was used. A second insert of the same digest is a replay."""
+    """A state, nonce or ID token that was used. A second insert of the same digest is a replay."""
 
     digest = models.CharField(max_length=64, primary_key=True)
-    expires_at = models.DateTimeField(db_index=True)  # refused by its age from then on
+    expires_at = models.DateTimeField(db_index=True)  # after this, its age alone refuses it
 
     def __str__(self) -> str:
         return self.digest
@@ -24,9 +24,9 @@ class ExchangeCode(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="exchange_codes")
     cancel_deletion = models.BooleanField()
-    account_state = models.CharField(max_length=64)  # User.state, as it was
-    # The browser with this binding cookie (its hash) may exchange it or, where the sign-in began with a challenge,
-    # anyone who holds the verifier for it (RFC 7636).
+    account_state = models.CharField(max_length=64)  # User.state at the sign-in
+    # The browser with this binding cookie (its hash) may exchange the code or, if the sign-in began with a challenge,
+    # anyone who holds its verifier (RFC 7636).
     browser = models.CharField(max_length=64, db_default="")
     code_challenge = models.CharField(max_length=43, blank=True, db_default="")
     created_at = models.DateTimeField(db_default=Now(), editable=False)

@@ -1,4 +1,4 @@
-"""Holds what must be sent: mails, and events for other services."""
+"""The messages to be sent: mails, and events for other services."""
 
 import uuid
 
@@ -12,21 +12,21 @@ from accounts.models.users import User
 
 
 class OutboxMessage(Queued):
-    """A mail that must leave, written in the transaction of its cause. Holds ids, never a secret."""
+    """A mail to be sent, written in the transaction of its cause. It holds ids, never a secret."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=48)
     user = models.ForeignKey(User, models.CASCADE, null=True, related_name="outbox_messages")
     token = models.ForeignKey(MailToken, models.CASCADE, null=True, related_name="+")
-    # What a notice is about: its time, and where it came from. Of a request: that staff ordered it.
+    # The event that a notice reports, with its time and origin. On a request it means that staff ordered it.
     event = models.ForeignKey("AuditEvent", models.CASCADE, null=True, related_name="+")
-    # What was asked for an address that may belong to nobody, or the one that a notice goes to; cleared when handled.
+    # The address of a request, which may belong to nobody, or of a notice; cleared when handled.
     requested_email = models.CharField(max_length=254, blank=True, default="")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
-    # Dealt with; `last_error` says why where nothing was sent.
+    # When it was handled; `last_error` says why if nothing was sent.
     sent_at = models.DateTimeField(null=True, blank=True)
     DONE, done_at = "sent_at", None
-    # As the first migration made them.
+    # As created by the first migration.
     leased_until = models.DateTimeField(null=True, blank=True)
     dead_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=500, blank=True, default="")
@@ -61,7 +61,7 @@ class OutboxMessage(Queued):
 class ServiceEvent(models.Model):
     """Something that other services want to know, written in the transaction in which it happened.
 
-    `position` is its place in the feed. It is given after the commit, by one hand at a time
+    `position` is its place in the feed. Positions are assigned after the commit, one caller at a time
     (accounts/events/feed.py), so a reader who has seen a position has seen all before it, however late their
     transactions committed.
     """

@@ -1,4 +1,4 @@
-"""Records what happened to accounts, and how often someone tried."""
+"""Records of what happened to accounts, and of how often someone tried."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import BrinIndex
@@ -10,30 +10,30 @@ from accounts.models.users import User
 
 
 class AuditEvent(models.Model):
-    """Records what happened to an account, in the transaction that did it. Kept without address or name."""
+    """Something that happened to an account, recorded in its transaction, without address or name."""
 
     id = models.BigAutoField(primary_key=True)
     user = models.ForeignKey(User, models.CASCADE, null=True, related_name="audit_events")
     type = models.CharField(max_length=48)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     session_id = models.UUIDField(null=True)
-    actor = models.CharField(max_length=64, blank=True, default="")  # who did it, when not the user
+    actor = models.CharField(max_length=64, blank=True, default="")  # who did it, if not the user
     ip = models.GenericIPAddressField(null=True)
-    asserted_ip = models.GenericIPAddressField(null=True)  # what the server of a front end said, at `ip`
+    asserted_ip = models.GenericIPAddressField(null=True)  # as asserted by the front end's server at `ip`
     user_agent = models.CharField(max_length=255, blank=True, default="")
     detail = models.JSONField(default=dict)
 
     class Meta:
         indexes = (
             models.Index(fields=["user", "-created_at", "-id"], name="audit_by_user"),
-            # What is seldom, newest first; and what staff did.
+            # Rare events, newest first; and those by staff.
             models.Index(
                 fields=["type", "-id"],
                 condition=~Q(type__in=["signed_in", "sign_in_failed", "signed_out"]),
                 name="audit_seldom",
             ),
             models.Index(fields=["actor", "-id"], condition=~Q(actor=""), name="audit_by_actor"),
-            # On disk in the order of time: a few kilobytes find what is to be purged.
+            # The table is in time order on disk, so an index of a few kilobytes finds the rows to purge.
             BrinIndex(fields=["created_at"], autosummarize=True, name="audit_by_time"),
         )
 
@@ -42,7 +42,7 @@ class AuditEvent(models.Model):
 
 
 class AccountDay(models.Model):
-    """Counts one day (UTC), for plots. accounts/upkeep/days.py counts it, a final day once."""
+    """The count of one day (UTC) for the admin's plots, by accounts/upkeep/days.py. A final day is counted once."""
 
     class Measure(models.TextChoices):
         REGISTERED = "registered"
@@ -66,13 +66,13 @@ class AccountDay(models.Model):
 
 
 class RateLimitWindow(models.Model):
-    """The hits of one limit on one subject while Redis is down (accounts/kit/throttles.py). Keys are keyed hashes."""
+    """One limit's hits on one subject while Redis is down (accounts/kit/throttles.py). Keys are keyed hashes."""
 
     key = models.CharField(max_length=96, primary_key=True)
     hits = ArrayField(
         models.BigIntegerField()
-    )  # microseconds since 1970 of each hit within the window, oldest first
-    allowed = models.BooleanField()  # whether the last one was
+    )  # hits in the window, in microseconds since 1970, oldest first
+    allowed = models.BooleanField()  # whether the last hit was allowed
     expires_at = models.DateTimeField(db_index=True)
 
     def __str__(self) -> str:
@@ -80,7 +80,7 @@ class RateLimitWindow(models.Model):
 
 
 class SigningKeyUse(models.Model):
-    """Until when a key has signed tokens, to within minutes (accounts/sessions/key_use.py). No secret, no person."""
+    """When a key last signed a token, to within minutes (accounts/sessions/key_use.py). No secret, no personal data."""
 
     ring = models.CharField(max_length=32)
     kid = models.CharField(max_length=200)

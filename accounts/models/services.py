@@ -1,4 +1,4 @@
-"""Other services and their keys, and those of front ends."""
+"""Other services and their keys, and the keys of front ends."""
 
 from typing import ClassVar, Self
 
@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 
 
 class Service(models.Model):
-    """A named service of yours. Names are never reused: history and idempotency keys belong to the name."""
+    """A named service. Names are never reused, because history and idempotency keys belong to the name."""
 
     RESERVED = frozenset({"billing", "admin", "system"})
 
@@ -36,19 +36,19 @@ class ServiceKeyQuerySet(models.QuerySet["ServiceKey"]):
         return self.filter(revoked_at=None)
 
     def live(self) -> Self:
-        """Return keys that open something now."""
+        """Return keys that are usable now."""
         unexpired = Q(expires_at__isnull=True) | Q(expires_at__gt=Now())
         return self.unrevoked().filter(unexpired, service__disabled_at=None)
 
 
 class ServiceKey(models.Model):
-    """One credential of a service. Only the SHA-256 of the key is kept; several may be live, so that they rotate."""
+    """A service's credential. Only the key's SHA-256 is stored; several may be live, so that keys can be rotated."""
 
     id = models.CharField(max_length=12, primary_key=True)  # the id inside the key
     service = models.ForeignKey(Service, models.PROTECT, related_name="keys")
     digest = models.BinaryField(max_length=32, unique=True, editable=False)
     scopes = models.JSONField(default=list)
-    # Credits that it may give in a day (UTC); null: as many as it likes. credits/ledger/budgets.py counts them.
+    # Credits that it may add per day (UTC); null: no limit. credits/ledger/budgets.py counts them.
     daily_budget = models.BigIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -62,10 +62,10 @@ class ServiceKey(models.Model):
 
 
 class FrontEndKey(models.Model):
-    """Verifies the assertions of a front end's server (accounts/front_ends). It opens nothing."""
+    """A key that verifies the assertions of a front end's server (accounts/front_ends). It grants nothing."""
 
     id = models.CharField(max_length=12, primary_key=True)  # the `kid` of its assertions
-    name = models.CharField(max_length=40)  # of the front end, which has one ceiling for all of its keys
+    name = models.CharField(max_length=40)  # the front end, whose keys share one ceiling
     public_key = models.BinaryField(max_length=32, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True)

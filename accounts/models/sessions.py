@@ -13,23 +13,25 @@ from accounts.models.users import User
 
 class SessionQuerySet(models.QuerySet["Session"]):
     def unended(self) -> Self:
-        """Return sessions that nothing has ended; their time may be over."""
+        """Return sessions that nothing has ended; they may have expired."""
         return self.filter(ended_at=None)
 
     def live(self) -> Self:
-        """Return sessions whose refresh token would still be taken, as far as their own row says.
+        """Return sessions whose refresh token would still be accepted, as far as their own row says.
 
-        The account must be as it was, too: `User.admits`.
+        The account must be unchanged as well: see `User.admits`.
         """
         return self.unended().filter(expires_at__gt=Now(), current_expires_at__gt=Now())
 
     def end(self, reason: "Session.EndReason") -> int:
-        """End those that have not ended, at once, and return how many those were."""
+        """End those that have not ended, at once, and return how many."""
         return self.unended().update(ended_at=Now(), end_reason=reason)
 
 
 class Session(models.Model):
-    """One signed-in device: a refresh lineage of one live token, and what its access tokens are checked against."""
+    """A signed-in device: a lineage of refresh tokens, one of them live, and what its access tokens are checked
+    against.
+    """
 
     class Door(models.TextChoices):
         API = "api"
@@ -59,24 +61,27 @@ class Session(models.Model):
     current_expires_at = models.DateTimeField()
     previous_jti = models.UUIDField(null=True)
     rotated_at = models.DateTimeField(null=True)
-    # The HMAC of the key that came with the last rotation, and until when it gets the same successor; null from when
-    # one of the successor's tokens is used.
+    # The HMAC of the last rotation's idempotency key, and until when the key gets the same successor; null once one of
+    # the successor's tokens is used.
     retry_key = models.BinaryField(null=True)
     retry_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     last_used_at = models.DateTimeField(db_default=Now())
-    # The version before wrote each proof here; its tokens carry the time themselves. A later version drops it.
+    # The previous version records each proof here, although its tokens carry the time. A later version drops the
+    # column.
     authenticated_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
     end_reason = models.CharField(max_length=24, choices=EndReason.choices, blank=True, default="")
-    methods = ArrayField(models.CharField(max_length=16), default=list)  # RFC 8176 values, the claim `amr`
+    methods = ArrayField(
+        models.CharField(max_length=16), default=list
+    )  # RFC 8176 values, as in the `amr` claim
     ip = models.GenericIPAddressField(null=True)
     user_agent = models.CharField(max_length=255, blank=True, default="")
 
     objects: ClassVar[SessionQuerySet] = SessionQuerySet.as_manager()  # type: ignore[assignment]
 
-    # When sessions.read read this row, in seconds since 1970 of the database's clock.
+    # When sessions.read read this row, by the database's clock in seconds since 1970.
     read_at: float
     # When the bearer of the access token last proved who they are, and how (its claims `auth_time` and `amr`).
     proved_at: int

@@ -1,4 +1,4 @@
-"""Holds users, and the registrations of an address that nobody has confirmed yet."""
+"""Users, and registrations of addresses that are not confirmed yet."""
 
 import uuid
 from typing import Any, ClassVar, Self
@@ -24,30 +24,32 @@ class UserQuerySet(models.QuerySet["User"]):
         return self.filter(status="active")
 
     def present(self) -> Self:
-        """Return users other services may see: neither on their way out nor gone."""
+        """Return users whom other services may see: neither being deleted nor deleted."""
         return self.filter(status__in=["active", "suspended"])
 
     def locked(self) -> Self:
-        """Hold the rows until the transaction ends, against all but new rows that refer to them.
+        """Lock the rows until the transaction ends, against everything except new rows that refer to them.
 
-        Where a transaction touches a user's row and others of that user, the user's row comes first.
+        A transaction that touches a user's row and other rows of that user locks the user's row first.
         """
         return self.select_for_update(no_key=True, of=("self",))
 
     def as_judged(self, user: "User") -> Self:
-        """The user's row while it is as `user` was judged: a new password or a sign-out everywhere leaves none."""
+        """Return the user's row if it is as `user` was when checked; a new password or a sign-out everywhere excludes
+        it.
+        """
         return self.filter(pk=user.pk, password=user.password, token_version=user.token_version)
 
     def mailed(self, token_id: uuid.UUID) -> Self:
-        """Whom this link or code was mailed to, while they still have that address."""
+        """Return the user to whom this link or code was mailed, if they still have that address."""
         return self.filter(mail_tokens=token_id, mail_tokens__email=F("email"))
 
     def by_email(self, email: str) -> Self:
-        """The holder of an address in any spelling of it."""
+        """Return the holder of an address, in any spelling."""
         return self.filter(email=email_address.normalize(email))
 
     def by_id_or_email(self, text: str) -> Self:
-        """Find what a person at a command line types: an id, or an address in any spelling."""
+        """Return the user that an operator's argument means: an id, or an address in any spelling."""
         try:
             return self.filter(pk=uuid.UUID(text))
         except ValueError:
@@ -62,7 +64,7 @@ class UserManager(BaseUserManager.from_queryset(UserQuerySet)):  # type: ignore[
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """Make an account that may do everything. Raises ValidationError: staff are held to the rules of everybody."""
+        """Create an account with every permission. Raise ValidationError: staff follow the same rules as everybody."""
         wrong = email_address.faults(email)
         if password is not None:
             wrong += passwords.faults(password, known=(email,))
@@ -73,16 +75,16 @@ class UserManager(BaseUserManager.from_queryset(UserQuerySet)):  # type: ignore[
         )
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        """Return whom Django's own sign-in (the admin's) means: the holder of the address in any spelling."""
+        """Return the holder of the address in any spelling, for Django's own sign-in (the admin's)."""
         user: User = self.by_email(username or "").get()
         return user
 
 
 class SearchParts(models.Func):
-    """Every three letters that follow each other in these texts, capitals and small ones alike (migration 0009).
+    """Every three consecutive letters of these texts, ignoring case (migration 0009).
 
-    An index of them finds a user by any part of the address or name. pg_trgm would do, but is an extension: not every
-    PostgreSQL has it, the embedded one does not.
+    An index on them finds a user by any part of the address or name. pg_trgm would do, but it is an extension, and not
+    every PostgreSQL has it; the embedded one does not.
     """
 
     function = "accounts_search_parts"
@@ -90,7 +92,7 @@ class SearchParts(models.Func):
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """A person. The identity is the id, never the address; an erased user keeps the id and nothing else."""
+    """A person. The id is the identity, never the address; an erased user keeps the id and nothing else."""
 
     class Status(models.TextChoices):
         ACTIVE = "active"
@@ -99,7 +101,8 @@ class User(AbstractBaseUser, PermissionsMixin):
         DELETED = "deleted"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    # Stored as accounts.kit.email_address.normalize gives it; null once erased or lost to a verified newcomer.
+    # As returned by accounts.kit.email_address.normalize; null once erased, or lost to someone who verified the
+    # address.
     email = models.CharField(max_length=254, unique=True, null=True, blank=True)
     email_verified_at = models.DateTimeField(null=True, blank=True)
     display_name = models.CharField(max_length=100, blank=True, default="")
@@ -107,9 +110,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     timezone = models.CharField(max_length=64, blank=True, default="UTC")
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.ACTIVE)
     deletes_at = models.DateTimeField(null=True, blank=True)
-    # Since when staff have to decide about it (accounts/identity/contests.py); null: it is not contested.
+    # Since when staff have had to decide about the account (accounts/identity/contests.py); null: not contested.
     contested_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # Raised to end every session at once; access tokens carry the value they were made under.
+    # Incremented to end every session at once; access tokens carry the value at their issue.
     token_version = models.PositiveIntegerField(default=0)
     is_staff = models.BooleanField(default=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -138,7 +141,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         )
         indexes = (
             GinIndex(SearchParts("email", "display_name"), name="user_search"),
-            # What the admin lists, each the beginning of an index.
+            # The admin's lists, each the start of an index.
             models.Index(fields=["-created_at", "-id"], name="user_newest"),
             models.Index(
                 fields=["-created_at", "-id"],
@@ -167,36 +170,38 @@ class User(AbstractBaseUser, PermissionsMixin):
         return raw_password is not None and super().check_password(passwords.canonical(raw_password))
 
     def _get_session_auth_hash(self, secret: str | None = None) -> str:
-        """Return what a session of the admin is bound to: a sign-out everywhere ends it, as a new password does."""
+        """Return what binds an admin session to the account: a sign-out everywhere ends it, as does a new password."""
         text = f"{self.password}\0{self.token_version}"
         return salted_hmac("accounts.admin.session", text, secret=secret, algorithm="sha256").hexdigest()
 
     @property
     def is_active(self) -> bool:  # type: ignore[override]
-        """Django's word for it; only an active user signs in or holds a live session."""
+        """Return whether the user may sign in and have live sessions. The name is Django's."""
         return self.status == self.Status.ACTIVE
 
     def admits(self, token_version: int) -> bool:
-        """Return whether tokens of this version open anything: not after a sign-out everywhere, nor while suspended."""
+        """Return whether tokens of this version are valid: not after a sign-out everywhere, nor unless the user is
+        active.
+        """
         return self.is_active and self.token_version == token_version
 
     def state(self) -> bytes:
-        """Return a keyed hash that a new password, another address or a sign-out everywhere changes.
+        """Return a keyed hash that changes with a new password, another address or a sign-out everywhere.
 
-        What was begun with the account as it was keeps it, and is void once it differs.
+        Whatever is begun on the account stores the hash, and is void once it differs.
         """
         text = f"{self.password}\0{self.email}\0{self.token_version}"
         return salted_hmac("accounts.exchange.state", text, algorithm="sha256").digest()
 
     @cached_property
     def mfa_enabled(self) -> bool:
-        """Return whether there is a second factor. The statement that reads a session has the answer already."""
+        """Return whether there is a second factor. Already set if the user was read with a session."""
         found: bool = self.authenticator_set.exists()  # type: ignore[attr-defined]  # allauth's
         return found
 
     @cached_property
     def google_linked(self) -> bool:
-        """The statement that reads a session has the answer already."""
+        """Return whether a Google account is linked. Already set if the user was read with a session."""
         found: bool = self.socialaccount_set.exists()  # type: ignore[attr-defined]  # allauth's
         return found
 
@@ -211,19 +216,20 @@ class PendingRegistrationQuerySet(models.QuerySet["PendingRegistration"]):
         return self.filter(confirmed_at=None, voided_at=None)
 
     def void(self) -> int:
-        """End those that wait, with all that was typed."""
+        """Void the waiting registrations, and clear what was typed."""
         return self.waiting().update(voided_at=Now(), password="", display_name="")
 
 
 class PendingRegistration(models.Model):
-    """One registration of an address that nobody has confirmed yet. Several may stand side by side.
+    """A registration of an address that is not confirmed yet. Several of one address may coexist.
 
-    Where the address already has a verified owner the row is only equal work: without a password, never confirmed.
+    If the address already has a verified owner, the row exists only for equal work: it has no password, and is never
+    confirmed.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="pending_registrations")
-    # The first one made the user row, whose password is therefore this one's.
+    # The first one created the user row, which therefore has its password.
     founding = models.BooleanField()
     password = models.CharField(max_length=128, blank=True)  # cleared when confirmed or voided
     display_name = models.CharField(max_length=100, blank=True, default="")
