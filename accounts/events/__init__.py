@@ -1,4 +1,4 @@
-"""Events for other services: recorded in the transaction of their cause, read in the order of their commits."""
+"""Events for other services, recorded in the transaction of their cause and read in the order of their commits."""
 
 from accounts.events.feed import (
     EventAnswer,

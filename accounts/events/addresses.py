@@ -1,7 +1,8 @@
-"""Where events may be sent: rules against being led to the inside of the network (OWASP: SSRF prevention).
+"""Rules about where events may be sent, to prevent access to the internal network (OWASP: SSRF prevention).
 
-A host must stand in settings.EVENT_WEBHOOK_HOSTS. It is resolved once for each sending, every address it has must be
-allowed, and the connection goes to the address that was judged: a name that is bound again later changes nothing.
+A host must be listed in settings.EVENT_WEBHOOK_HOSTS. It is resolved once per delivery, all of its addresses must be
+allowed, and the connection goes to the address that was checked, so a later change of the name has no effect (DNS
+rebinding).
 """
 
 import socket
@@ -13,7 +14,7 @@ from django.conf import settings
 
 DEFAULT_PORTS = {"https": 443, "http": 80}
 LONGEST_URL = 500
-# Addresses of IPv6 that lead to one of IPv4: 6to4, Teredo, NAT64 (RFC 3056, 4380, 6052).
+# IPv6 ranges that lead to IPv4 addresses: 6to4, Teredo, NAT64 (RFC 3056, 4380, 6052).
 TRANSLATED = tuple(
     ip_network(network) for network in ("2002::/16", "2001::/32", "64:ff9b::/96", "64:ff9b:1::/48")
 )
@@ -22,12 +23,12 @@ Address = IPv4Address | IPv6Address
 
 
 class AddressRefused(Exception):
-    """Nothing may be sent there; the text says why."""
+    """Nothing may be sent there; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A URL whose host is allowed, taken apart."""
+    """A parsed URL whose host is allowed."""
 
     tls: bool
     host: str
@@ -36,7 +37,7 @@ class Target:
 
 
 def parse(url: str) -> Target:
-    """Return the target of a URL. Raises AddressRefused unless it is https, plain, and of a host that is listed."""
+    """Parse a URL. Raise AddressRefused unless it is https, plain, and of a listed host."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -58,7 +59,7 @@ def parse(url: str) -> Target:
 
 
 def pin(target: Target) -> str:
-    """The one address to connect to. Raises AddressRefused where any that the host has is not allowed; OSError."""
+    """Return the address to connect to. Raise AddressRefused if any of the host's is not allowed, or OSError."""
     addresses = [ip_address(text.partition("%")[0]) for text in resolve(target.host, target.port)]
     for address in addresses:
         _judge(address, target)
@@ -77,7 +78,9 @@ def _schemes() -> set[str]:
 
 
 def _is_plain(url: str) -> bool:
-    """Printable ASCII without a space or a backslash: what no two parsers read differently."""
+    """Return whether the URL is printable ASCII without spaces or backslashes, so that no two parsers disagree about
+    it.
+    """
     return url.isascii() and url.isprintable() and not set(url) & {" ", "\\"} and len(url) <= LONGEST_URL
 
 

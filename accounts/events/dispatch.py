@@ -1,15 +1,15 @@
-"""Events for other services, by webhook: at least once, and each user's in their order.
+"""Send events to other services by webhook: at least once, and in order for each user.
 
-Rows are the truth. An event is written in the transaction of its cause (accounts/events/feed.py); here, after its
-commit, it gets a place in the feed and a delivery row for each subscription that wants it. One process at a time does
-this, by a lease that ends by itself, or sooner with its own connection to the database; its threads only talk to
-receivers. What is killed, or lost by the broker, is found again. It is not a queue of kit/leases.py, whose workers
-claim one row each: a user's events go one after the other, and how many go to one receiver at once is for one process
-to see.
+The rows are the truth. An event is written in the transaction of its cause (accounts/events/feed.py). After the commit,
+this module assigns its position in the feed, and adds a delivery row for each subscription that wants it. One process
+at a time does this, under a lease that expires, or ends sooner with the process's database connection; its threads only
+talk to receivers. Whatever a killed process or the broker loses is found again. This is not a queue of kit/leases.py,
+whose workers claim one row each: a user's events must go one after another, and only a single process can limit how
+many go to one receiver at once.
 
-A delivery that fails is repeated, later and later, and holds back its user's later events for this subscription and
-nobody else's; after its last try it is a dead letter, and they go on. A receiver that fails several times in a row is
-left alone for a while and then asked with one event, not with all.
+A failed delivery is retried with growing delays. It holds back its user's later events for this subscription, and no
+one else's; after the last attempt it is a dead letter, and they continue. A receiver that fails several times in a row
+is left alone for a while, and then tried with one event, not with all.
 """
 
 import time
@@ -42,9 +42,9 @@ LOOK_EVERY = 0.2  # seconds
 
 log = structlog.get_logger("events")
 
-# The connection of a killed process is closed by its kernel, and its backend ends: nobody waits for the lease then. A
-# backend's number that is taken again, or that of an unknown one (NULL lists all), only means to wait. A pooler's
-# backend says nothing: it may end while the process lives, and live when the process is gone.
+# A killed process's connection is closed by the kernel and its backend ends, so nobody waits for the lease. If the
+# backend's number has been reused or is unknown (NULL lists all), the only cost is the wait. A pooler's backend proves
+# nothing: it may end while the process lives, and outlive the process.
 TAKE = """
 INSERT INTO accounts_eventdispatch AS dispatch (id, holder, held_until, backend)
 VALUES (1, %(holder)s::uuid, clock_timestamp() + %(lease)s * interval '1 second',
@@ -56,7 +56,7 @@ WHERE dispatch.holder = excluded.holder OR dispatch.held_until IS NULL OR dispat
 RETURNING id
 """
 
-# One statement moves the subscription on and writes what it wants; only the first to run it does.
+# One statement advances the subscription and writes its deliveries; if run concurrently, only the first has an effect.
 FAN_OUT = """
 WITH fresh AS (
     SELECT id, position, user_id, type FROM accounts_serviceevent
@@ -79,7 +79,7 @@ WITH fresh AS (
 SELECT position FROM moved
 """
 
-# The oldest open delivery of each user is due. `settle` sees to it one by one; this is for what a killed process left.
+# Makes each user's oldest open delivery due. `settle` does so one by one; this is for what a killed process left.
 MAKE_HEADS_DUE = """
 UPDATE accounts_eventdelivery SET due_at = clock_timestamp()
 WHERE due_at IS NULL AND id IN (
@@ -89,9 +89,9 @@ WHERE due_at IS NULL AND id IN (
 
 
 def send_events(*, seconds: float = SECONDS_OF_A_RUN) -> int:
-    """Send what is due, until nothing is, or for so many seconds. Return how many were tried.
+    """Send what is due, until nothing is left or the time is over. Return how many deliveries were attempted.
 
-    Does nothing where another process is at it: that one looks once more after it has let go.
+    Do nothing while another process is sending: it checks once more after it has released the lease.
     """
     if not EventSubscription.objects.filter(enabled=True).exists():
         return 0
@@ -131,7 +131,7 @@ def _held_by_another() -> bool:
 
 
 def fan_out() -> None:
-    """Bring every enabled subscription to the end of the feed."""
+    """Advance every enabled subscription to the end of the feed."""
     feed.give_positions()
     for subscription in EventSubscription.objects.filter(enabled=True).order_by("name"):
         position: int | None = subscription.position
@@ -152,7 +152,7 @@ def _fan_out(subscription_id: UUID, position: int) -> int | None:
 
 
 class Dispatch:
-    """One run of the process that holds the lease: launches what is due, settles what comes back."""
+    """A run of the process that holds the lease: it launches what is due, and settles what comes back."""
 
     def __init__(self, holder: UUID, until: float) -> None:
         self.holder, self.until = holder, until
@@ -169,7 +169,7 @@ class Dispatch:
         return self.tried
 
     def _launch(self) -> int:
-        """Start what is due and there is room for, unless time or lease are over. Return how many were started."""
+        """Start what is due and fits, unless the time or the lease is over. Return how many were started."""
         if time.monotonic() >= self.until or not self._renew():
             return 0
         if time.monotonic() >= self._look_at:
@@ -203,7 +203,7 @@ class Dispatch:
                 yield from self._heads(subscription, room)
 
     def _heads(self, subscription: EventSubscription, room: int) -> Iterator[EventDelivery]:
-        """Select what this subscription is due: one event of each user, and none of users who have one on its way."""
+        """Yield this subscription's due events, one per user, except for users who have one in flight."""
         users = {
             delivery.user_id
             for delivery in self.flying.values()
@@ -221,7 +221,7 @@ class Dispatch:
 
 @transaction.atomic
 def settle(delivery: EventDelivery, outcome: Outcome) -> None:
-    """Write down what came of a sending, and let the user's next event go where this one is at its end."""
+    """Record a delivery's outcome and, if it has ended, release the user's next event."""
     delay = None if outcome.delivered else _delay(delivery.attempts, outcome.wait)
     ended = outcome.delivered or delay is None
     EventDelivery.objects.open().filter(pk=delivery.pk).update(
@@ -238,7 +238,7 @@ def settle(delivery: EventDelivery, outcome: Outcome) -> None:
 
 
 def _delay(attempts: int, wait: float) -> float | None:
-    """Return the seconds until the next try, at least those that the receiver asks for; None after the last."""
+    """Return the seconds until the next attempt, no fewer than the receiver asks for; None after the last."""
     delays: Sequence[float] = settings.EVENT_DELIVERY_DELAYS
     return max(delays[attempts], wait) if attempts < len(delays) else None
 
@@ -253,8 +253,7 @@ def _release_next(delivery: EventDelivery) -> None:
 
 
 def _note(delivery: EventDelivery, outcome: Outcome) -> None:
-    """A receiver that fails again and again rests: 1, 2, 4 seconds, up to a minute; one that says for how long, so
-    long."""
+    """Let a receiver that fails repeatedly rest: for 1, 2, 4 seconds, up to a minute, or as long as it asks."""
     receiver = EventSubscription.objects.filter(pk=delivery.subscription_id)
     result = "delivered" if outcome.delivered else "failed"
     metrics.count(metrics.DELIVERIES, delivery.subscription.name, result)
@@ -282,8 +281,8 @@ def _note(delivery: EventDelivery, outcome: Outcome) -> None:
 
 
 def _something_to_do() -> bool:
-    """Return whether a run would find work: something due with a receiver that is awake, or an event not handed out
-    yet.
+    """Return whether a run would find work: a due delivery whose receiver is not resting, or an event without a
+    position.
     """
     awake = Q(subscription__rests_until=None) | Q(subscription__rests_until__lte=Now())
     due = EventDelivery.objects.open().filter(awake, subscription__enabled=True, due_at__lte=Now())

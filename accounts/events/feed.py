@@ -1,8 +1,8 @@
-"""Events for other services: written where they happen, read as a feed in the order of their commits.
+"""Events for other services: written where they happen, and read as a feed in the order of their commits.
 
-An event's id is given before its transaction commits, so ids may become visible out of order. Positions are given to
-events that are already committed, under one lock: a feed by position never skips a late commit.
-accounts/events/dispatch.py sends them by webhook.
+An event's id is assigned before its transaction commits, so ids may become visible out of order. Positions are assigned
+only to committed events, under one lock, so a feed by position never skips a late commit. accounts/events/dispatch.py
+sends them by webhook.
 """
 
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ from django.db.models import QuerySet
 from accounts.kit.nudge import Nudge
 from accounts.models import ServiceEvent
 
-# One word for all events of a tenth of a second; of no use once the scheduler has said the same many times.
+# One notification for all events of a tenth of a second; pointless once the scheduler has sent the same many times.
 sender = Nudge("accounts.tasks.send_events", gather=0.1, good_for=60)
 
-ONE_HAND = 7_305_411  # the advisory lock under which positions are given; any number that nothing else uses
+ONE_HAND = 7_305_411  # the advisory lock for assigning positions: any number that nothing else uses
 
 GIVE_POSITIONS = """
 WITH last AS (SELECT coalesce(max(position), 0) AS position FROM accounts_serviceevent),
@@ -38,19 +38,19 @@ SELECT %(type)s, %(user_id)s, '{}'::jsonb WHERE %(wanted)s::boolean
 
 
 def emit(type: str, *, user_id: UUID, data: dict[str, Any]) -> None:
-    """Record an event in the caller's transaction: it exists if, and only if, what it reports does."""
+    """Record an event in the caller's transaction, so that it exists if, and only if, its cause does."""
     emit_all([ServiceEvent(type=type, user_id=user_id, data=data)])
 
 
 def emit_all(happened: Sequence[ServiceEvent]) -> None:
-    """The same for any number of them, in their order, with one statement; for none, nothing."""
+    """Record any number of events, in their order, with one statement."""
     if happened:
         ServiceEvent.objects.bulk_create(happened)
         sender.tell_on_commit()
 
 
 def emit_if(wanted: bool, type: str, *, user_id: UUID) -> None:  # noqa: FBT001 -- reads as a sentence
-    """The same as one statement that is sent either way: whether it writes a row, its sender's timing does not tell."""
+    """Record an event if `wanted`, with a statement that runs in either case, so that timing does not reveal which."""
     with connection.cursor() as cursor:
         cursor.execute(EMIT_IF, {"wanted": wanted, "type": type, "user_id": user_id})
     sender.tell_on_commit()
@@ -67,19 +67,19 @@ class EventAnswer(msgspec.Struct):
 
 
 def event_answer(event: ServiceEvent) -> EventAnswer:
-    """Return what other services get, in the feed and by webhook."""
+    """Return the event as other services receive it, in the feed and by webhook."""
     return EventAnswer(event.position or 0, event.type, event.created_at, event.user_id, event.data)
 
 
 def in_order(types: list[str] | None = None) -> QuerySet[ServiceEvent]:
-    """All events that were committed before now, by position, oldest first."""
+    """Return all events committed before now, by position, oldest first."""
     give_positions()
     events = ServiceEvent.objects.filter(position__isnull=False).order_by("position")
     return events.filter(type__in=types) if types else events
 
 
 def give_positions() -> None:
-    """Put committed events into the feed. Costs one index look-up where there are none."""
+    """Assign positions to committed events. If there are none, this costs one index look-up."""
     if not has_unplaced():
         return
     with transaction.atomic(), connection.cursor() as cursor:

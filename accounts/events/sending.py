@@ -1,6 +1,6 @@
-"""One POST of one event, by the Standard Webhooks scheme (www.standardwebhooks.com), to an address that was judged.
+"""Send one event with one POST, by the Standard Webhooks scheme (www.standardwebhooks.com), to a checked address.
 
-Whatever the receiver does, this ends within five seconds, follows no redirect and reads the head of the answer only.
+Whatever the receiver does, this ends within five seconds, follows no redirect and reads only the response's head.
 """
 
 import contextlib
@@ -25,12 +25,12 @@ from accounts.events.feed import event_answer
 from accounts.models import ServiceEvent
 
 SECONDS = 5.0
-LONGEST_WAIT = 3600.0  # that a receiver may ask for
+LONGEST_WAIT = 3600.0  # seconds that a receiver may ask for
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Holds the outcome: the receiver's status, or why there is none, and for how long it asks to be left alone."""
+    """The receiver's status, or the reason that there is none, and how long it asks to be left alone."""
 
     status: int | None = None
     error: str = ""
@@ -42,7 +42,7 @@ class Outcome:
 
 
 def send(event: ServiceEvent, *, url: str, secrets: Sequence[str], seconds: float = SECONDS) -> Outcome:
-    """Send one delivery and return its outcome. Raises nothing: what went wrong is the outcome."""
+    """Send one delivery and return its outcome, which includes any failure; nothing is raised."""
     body = msgspec.json.encode(event_answer(event)).decode()
     try:
         target = addresses.parse(url)
@@ -57,9 +57,7 @@ def send(event: ServiceEvent, *, url: str, secrets: Sequence[str], seconds: floa
 
 
 def wait_of(retry_after: str | None) -> float:
-    """Return the seconds that a Retry-After asks for (RFC 9110, 10.2.3), at most LONGEST_WAIT; 0 where it makes no
-    sense.
-    """
+    """Return the seconds that a Retry-After asks for (RFC 9110, 10.2.3), at most LONGEST_WAIT; 0 if it is malformed."""
     text = (retry_after or "").strip()
     if text.isdigit() and text.isascii():
         return min(float(text), LONGEST_WAIT)
@@ -72,7 +70,7 @@ def wait_of(retry_after: str | None) -> float:
 
 
 def signed(event: ServiceEvent, body: str, secrets: Sequence[str]) -> dict[str, str]:
-    """The headers of this sending. The id is the event's for ever; each secret signs, so that secrets rotate."""
+    """Return the headers of this delivery. The id is always the event's; each secret signs, so that they can rotate."""
     now = datetime.now(UTC)
     message = f"evt_{event.position}"
     signatures = [Webhook(secret).sign(message, now, body) for secret in secrets]
@@ -92,7 +90,7 @@ def _post(target: Target, body: bytes, *, headers: dict[str, str], seconds: floa
     clock.start()
     try:
         connection.request("POST", target.path, body, headers)
-        response = connection.getresponse()  # its body is nobody's business
+        response = connection.getresponse()  # the body is not read
     except (OSError, http.client.HTTPException):
         if connection.was_cut:
             raise TimeoutError from None
@@ -100,7 +98,7 @@ def _post(target: Target, body: bytes, *, headers: dict[str, str], seconds: floa
     finally:
         clock.cancel()
         connection.close()
-    if connection.was_cut:  # in the midst of the headers, which end without an error then
+    if connection.was_cut:  # cut within the headers, which then end without an error
         raise TimeoutError
     return response.status, response.getheader("Retry-After")
 
@@ -116,7 +114,7 @@ class FinalResponse(http.client.HTTPResponse):
 
 
 class PinnedConnection(http.client.HTTPConnection):
-    """Speaks to one address in the name of a host: no look-up, no proxy, no redirect."""
+    """A connection to one address in the name of a host: no look-up, no proxy, no redirect."""
 
     sock: Any
     response_class = FinalResponse
@@ -125,7 +123,7 @@ class PinnedConnection(http.client.HTTPConnection):
         super().__init__(target.host, target.port, timeout=seconds)
         self._target, self._address = target, address
         self.was_cut = False
-        self._wire: socket.socket | None = None  # `sock` is gone once an answer has begun
+        self._wire: socket.socket | None = None  # `sock` is None once a response has started
 
     def connect(self) -> None:
         self.sock = self._wire = socket.create_connection((self._address, self._target.port), self.timeout)
@@ -136,7 +134,7 @@ class PinnedConnection(http.client.HTTPConnection):
             self.sock.do_handshake()
 
     def cut(self) -> None:
-        """From another thread: whatever is being waited for, it has lasted too long."""
+        """Shut the connection down from another thread, because the time is over."""
         self.was_cut = True
         if self._wire is not None:
             with contextlib.suppress(OSError):

@@ -1,7 +1,6 @@
-"""Manages who gets events by webhook: subscriptions are made, changed and rotated by staff, in the admin or by
-`manage.py event_subscription`.
+"""Manage webhook subscriptions, for the admin and `manage.py event_subscription`.
 
-The secret exists as text in the answer to its maker only; the row has it sealed, since each sending needs it.
+The secret exists as text only in the response to its creator; the row has it sealed, since each delivery needs it.
 """
 
 import base64
@@ -27,12 +26,12 @@ TYPE_FORM = re.compile(r"[a-z]+\.[a-z_]+")
 
 
 class SubscriptionRefused(Exception):
-    """The request breaks a rule; the message says which, for people."""
+    """The request breaks a rule; the message, meant for people, says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A subscription and the secret just made for it, which is shown once."""
+    """A subscription and its new secret, which is shown once."""
 
     subscription: EventSubscription
     secret: str
@@ -48,13 +47,13 @@ def secrets_of(subscription: EventSubscription) -> list[str]:
 
 
 def mark_of_newest(subscription: EventSubscription) -> str:
-    """Another one after each rotation; tells nothing about the secret."""
+    """Return a mark that changes with each rotation, and reveals nothing about the secret."""
     return hashlib.sha256("".join(subscription.secrets[:1]).encode()).hexdigest()[:16]
 
 
 @transaction.atomic
 def create(*, name: str, url: str, types: Collection[str], actor: str, reason: str = "") -> Issued:
-    """Have events from now on sent to `url`; all of them where no types are named. Raises SubscriptionRefused."""
+    """Send events from now on to `url`; without `types`, all of them. Raise SubscriptionRefused."""
     if not names.OPERATORS.fullmatch(name):
         raise SubscriptionRefused(
             "A name starts with a letter from a to z, followed by up to 39 of a-z, 0-9, - and _."
@@ -72,10 +71,10 @@ def create(*, name: str, url: str, types: Collection[str], actor: str, reason: s
 
 @transaction.atomic
 def rotate(*, name: str, actor: str, reason: str = "", newest: str | None = None) -> Issued:
-    """A new secret. The one before it signs too until `retire`; the one before that is gone.
+    """Add a new secret. The previous one also signs until `retire`; the one before that is dropped.
 
-    With `newest`, only while that is the mark of the newest secret: a form sent twice makes one, or the secret that the
-    receiver knows would be gone. Raises SubscriptionRefused.
+    With `newest`, do so only while this is the mark of the newest secret: a form sent twice must rotate once, or the
+    secret that the receiver knows would be dropped. Raise SubscriptionRefused.
     """
     subscription = _locked(name)
     if newest is not None and newest != mark_of_newest(subscription):
@@ -88,7 +87,7 @@ def rotate(*, name: str, actor: str, reason: str = "", newest: str | None = None
 
 @transaction.atomic
 def retire(*, name: str, actor: str, reason: str = "") -> bool:
-    """Only the newest secret signs from now on. False where there was no other."""
+    """Sign with only the newest secret from now on. Return False if there was no other."""
     subscription = _locked(name)
     if len(subscription.secrets) < 2:
         return False
@@ -108,7 +107,7 @@ def change(
     enabled: bool | None = None,
     reason: str = "",
 ) -> EventSubscription:
-    """Another address, other types (for events that have no delivery yet), or a pause, in which events are kept."""
+    """Change the URL or the types (for events without a delivery yet), or pause; events are kept during a pause."""
     subscription = _locked(name)
     if url is not None:
         subscription.url = _checked_url(url)
@@ -124,7 +123,10 @@ def change(
 
 
 def pause_gone(subscription: EventSubscription) -> None:
-    """The receiver said 410: it wants no more (Standard Webhooks). Events are kept until staff enable it again."""
+    """Pause a subscription whose receiver answered 410, and wants no more (Standard Webhooks).
+
+    Events are kept until staff enable it again.
+    """
     if EventSubscription.objects.filter(pk=subscription.pk, enabled=True).update(enabled=False):
         subscription.enabled = False
         _audit(Event.WEBHOOK_GONE, subscription, actor="receiver", reason="")
@@ -132,7 +134,7 @@ def pause_gone(subscription: EventSubscription) -> None:
 
 @transaction.atomic
 def send_again(delivery_ids: Iterable[int], *, actor: str) -> int:
-    """Put back, with all their tries, those of these deliveries that are delivered or dead. Return how many."""
+    """Reset those of these deliveries that are delivered or dead, with all their attempts. Return how many."""
     chosen = EventDelivery.objects.filter(pk__in=list(delivery_ids)).exclude(delivered_at=None, dead_at=None)
     revived = chosen.update(
         delivered_at=None, dead_at=None, attempts=0, due_at=Now(), last_error="", last_status=None
@@ -144,7 +146,7 @@ def send_again(delivery_ids: Iterable[int], *, actor: str) -> int:
 
 
 def dead_of(name: str) -> list[int]:
-    """The ids of a subscription's dead letters, oldest first. Raises SubscriptionRefused."""
+    """Return the ids of a subscription's dead letters, oldest first. Raise SubscriptionRefused."""
     subscription = _named(name)
     dead = EventDelivery.objects.filter(subscription=subscription, dead_at__isnull=False)
     return list(dead.order_by("position").values_list("pk", flat=True))

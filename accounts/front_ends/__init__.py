@@ -1,1 +1,1 @@
-"""Servers of front ends: their keys, and what they say about the addresses of the people behind them."""
+"""Servers of front ends: their keys, and their assertions about the addresses of the people behind them."""

@@ -1,10 +1,11 @@
-"""Judge X-Client-Assertion: a JWT by which the server of a front end says whose request it passes on.
+"""Check X-Client-Assertion: a JWT with which a front end's server names the client whose request it passes on.
 
-Believed for one thing, the quotas by network: a server with a thousand people behind it is not one client. What is
-limited by account stays so, a server has a ceiling of its own, and nobody is known from an asserted address.
+It affects one thing only, the limits by network, because a server with a thousand people behind it is not one client.
+Limits by account are unaffected, each front end has a ceiling of its own, and an asserted address never counts as a
+network where an account was seen.
 
-An assertion that is not good counts as none, whatever is wrong with it: the quota of the server's own address then
-holds. So nobody learns what was wrong, and a server whose clock is off is slowed down rather than shut out.
+An invalid assertion counts as none, whatever is wrong with it, and the limit of the server's own address applies. So
+nobody learns what was wrong, and a server whose clock is off is slowed down rather than shut out.
 """
 
 import time
@@ -21,9 +22,9 @@ from accounts.kit.client import as_address
 from accounts.kit.problems import RateLimited
 from accounts.models import FrontEndKey
 
-HEADER = "HTTP_X_CLIENT_ASSERTION"  # as Django names it
+HEADER = "HTTP_X_CLIENT_ASSERTION"  # Django's name for it
 ALGORITHM, TYPE = "EdDSA", "client-assertion+jwt"
-LIFETIME = 60  # seconds from `iat` to `exp`, at most
+LIFETIME = 60  # seconds from `iat` to `exp` at most
 LEEWAY = 30  # seconds by which clocks may differ
 LONGEST = 2048
 CLAIMS = ("ip", "aud", "jti", "iat", "exp")
@@ -33,9 +34,9 @@ log = structlog.get_logger("assertions")
 
 
 def asserted_address(text: str) -> str | None:
-    """Return the address that a good assertion names, and use the assertion up; None for every other text.
+    """Return the address in a valid assertion, and use the assertion up; None for any other text.
 
-    The log has the kind of what was wrong: RateLimited where it was used before, or the front end has too many.
+    The log has the kind of fault: RateLimited if it was used before, or if the front end has sent too many.
     """
     try:
         key, claims = _read(text)
@@ -49,7 +50,7 @@ def asserted_address(text: str) -> str | None:
 
 
 def _read(text: str) -> tuple[FrontEndKey, dict[str, Any]]:
-    """Return the key that has signed it, and the claims. Raises PyJWTError."""
+    """Return the key that signed it, and the claims. Raise PyJWTError."""
     _require(len(text) <= LONGEST, "length")
     header = jwt.get_unverified_header(text)
     known = header.keys() == {"alg", "typ", "kid"} and (header["alg"], header["typ"]) == (ALGORITHM, TYPE)

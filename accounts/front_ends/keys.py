@@ -1,6 +1,6 @@
-"""Make and revoke the keys with which servers of front ends sign assertions: what `manage.py front_end_key` calls.
+"""Create and revoke the keys with which front ends' servers sign assertions, for `manage.py front_end_key`.
 
-Such a key opens nothing. Only its public half is kept; the private one is in the answer to its maker alone.
+Such a key grants nothing. Only its public half is stored; the private half exists only in the response to its creator.
 """
 
 import re
@@ -20,11 +20,11 @@ ID_FORM = re.compile(r"[0-9a-f]{12}")
 
 
 class KeyRefused(Exception):
-    """The request breaks a rule; the message says which, for people."""
+    """The request breaks a rule; the message, meant for people, says which."""
 
 
 class MadeKey(NamedTuple):
-    """A key just made. `jwk` (RFC 8037) is shown once and kept nowhere."""
+    """A new key. `jwk` (RFC 8037) is shown once and never stored."""
 
     id: str
     name: str
@@ -33,7 +33,7 @@ class MadeKey(NamedTuple):
 
 @transaction.atomic
 def make(*, name: str, actor: str) -> MadeKey:
-    """Make a key for a front end's server. Those that it has stay good, so that they rotate. Raises KeyRefused."""
+    """Create a key for a front end's server. Its other keys stay valid, so that keys can rotate. Raise KeyRefused."""
     if not names.OPERATORS.fullmatch(name):
         raise KeyRefused(
             f"{name!r} is not a valid name: a letter from a to z, then up to 39 of a-z, 0-9, - and _."
@@ -48,7 +48,7 @@ def make(*, name: str, actor: str) -> MadeKey:
 
 @transaction.atomic
 def revoke(*, key_id: str, actor: str) -> bool:
-    """End a key for good, from the next assertion on. False where it was revoked before. Raises KeyRefused."""
+    """Revoke a key for good, from the next assertion on. Return False if it was already revoked. Raise KeyRefused."""
     key = FrontEndKey.objects.filter(pk=key_id).first()
     if key is None:
         raise KeyRefused(f"Key {key_id!r} not found.")

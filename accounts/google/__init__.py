@@ -1,1 +1,1 @@
-"""Everything that talks to Google, and the accounts at Google that users have linked."""
+"""Everything that talks to Google, and the Google accounts that users have linked."""

@@ -1,6 +1,6 @@
-"""Google accounts that open accounts here: allauth's SocialAccount rows, known by (issuer, sub), one a user at most.
+"""Google accounts linked to users: allauth's SocialAccount rows, identified by (issuer, sub), at most one per user.
 
-The address that Google tells is where a new account begins, and never a reason to open an old one.
+The address that Google reports starts a new account, but never opens an existing one.
 """
 
 from collections.abc import Iterable
@@ -32,9 +32,9 @@ TRIES_WHEN_OTHERS_DO_THE_SAME = 3
 
 
 def user_of(identity: Identity, *, client: Client) -> User:
-    """The user whom this Google account opens; at its first sign-in a new one. Raises AccountExists.
+    """Return the user of this Google account, creating one at its first sign-in. Raise AccountExists.
 
-    Another process may be doing the same: an address that looks taken is this user's own at the next try.
+    Another process may be doing the same; on the next attempt the address that looked taken is this user's own.
     """
     for tries_left in reversed(range(TRIES_WHEN_OTHERS_DO_THE_SAME)):
         user = _known(identity)
@@ -60,7 +60,7 @@ def _known(identity: Identity) -> User | None:
 
 @transaction.atomic
 def _create(identity: Identity, client: Client) -> User:
-    """A new id, always: who had the address without proving it loses it and keeps the rest."""
+    """Create a user with a new id, always. An unverified holder of the address loses it and keeps the rest."""
     holder = User.objects.locked().filter(email=identity.email).first()
     if (holder is not None and holder.email_verified) or address_claims.is_reserved(identity.email):
         raise AccountExists
@@ -71,7 +71,7 @@ def _create(identity: Identity, client: Client) -> User:
     user.set_unusable_password()
     user.save(force_insert=True)
     user.refresh_from_db()
-    _add(user, identity, at=user.created_at)  # it is no way in that was added later
+    _add(user, identity, at=user.created_at)  # it does not count as a way in that was added later
     audit.record(Event.REGISTERED, user_id=user.pk, client=client)
     events.emit("user.registered", user_id=user.pk, data={})
     events.emit("user.verified", user_id=user.pk, data={})
@@ -85,14 +85,14 @@ def _add(user: User, identity: Identity, *, at: datetime | Now) -> None:
         uid=identity.subject,
         extra_data={"email": identity.email},
     )
-    SocialAccount.objects.filter(pk=account.pk).update(date_joined=at)  # allauth writes the host's clock
+    SocialAccount.objects.filter(pk=account.pk).update(date_joined=at)  # allauth uses the host's clock
 
 
 @transaction.atomic
 def link(session: Session, identity: Identity, *, client: Client) -> None:
-    """The Google account opens the account of the session from now on. The same one again changes nothing.
+    """Link the Google account to the session's user. Linking the same one again changes nothing.
 
-    Raises GoogleAccountTaken, GoogleAlreadyLinked; SessionRevoked where the session has ended.
+    Raise GoogleAccountTaken, GoogleAlreadyLinked, or SessionRevoked if the session has ended.
     """
     user = sessions.hold_user(session)
     account = _rows().filter(uid=identity.subject).first()
@@ -113,7 +113,10 @@ def link(session: Session, identity: Identity, *, client: Client) -> None:
 
 @transaction.atomic
 def unlink(session: Session, *, client: Client) -> None:
-    """Without a link nothing happens. Raises SessionRevoked; LastLoginMethod where nothing else opens the account."""
+    """Unlink the user's Google account, if there is one.
+
+    Raise SessionRevoked, or LastLoginMethod if nothing else opens the account.
+    """
     user = sessions.hold_user(session)
     if not is_linked(user):
         return
@@ -133,7 +136,7 @@ def is_linked(user: User) -> bool:
 
 
 def is_of(user: User, identity: Identity) -> bool:
-    """Return whether it is the Google account that opens this one."""
+    """Return whether this is the Google account linked to the user."""
     return bool(_rows().filter(user=user, uid=identity.subject).exists())
 
 
@@ -145,7 +148,7 @@ def _rows() -> Any:
 
 
 def remove_added_since(user_id: UUID, *, since: datetime) -> None:
-    """The one that founded the account was not added to it."""
+    """Remove links added since then. The Google account that founded the user's account was not added, and stays."""
     SocialAccount.objects.filter(user=user_id, date_joined__gt=since).delete()
 
 

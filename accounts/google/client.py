@@ -1,7 +1,7 @@
-"""allauth's Google provider and OAuth 2 client, and nothing else of allauth's flows: the one importer of its internals.
+"""allauth's Google provider and OAuth 2 client; this is the only module that imports allauth's internals for them.
 
-Its verifier, views and sign-up are not used (docs/decisions): they fetch certificates with every call, know no nonce,
-and take `email_verified: "false"` for true. accounts/tests/test_google_contract.py says what is expected of it here.
+allauth's verifier, views and sign-up are not used (docs/decisions): they fetch certificates on every call, know no
+nonce, and take `email_verified: "false"` as true. accounts/tests/test_google_contract.py states what is expected here.
 """
 
 from typing import Any
@@ -21,12 +21,12 @@ _OUR_FAULT = frozenset({"invalid_client", "unauthorized_client", "redirect_uri_m
 
 
 class Adapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
-    """The setting SOCIALACCOUNT_ADAPTER."""
+    """The adapter for the setting SOCIALACCOUNT_ADAPTER."""
 
     def list_apps(
         self, request: HttpRequest | None, provider: str | None = None, client_id: str | None = None
     ) -> list[Any]:
-        """Return those of the settings. allauth would ask the database for more, at every sign-in."""
+        """Return the apps of the settings; allauth would query the database for more, at every sign-in."""
         found = _build_apps_from_settings(provider=provider, client_id=client_id)
         return [app for apps in found.values() for app in apps]
 
@@ -35,19 +35,19 @@ class Adapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
 
 
 class PatientSession(requests.Session):
-    """Follows no redirects, and tells Google's troubles from a code that is refused."""
+    """A session that follows no redirects, and distinguishes an outage at Google from a refused code."""
 
     def request(self, *arguments: Any, **options: Any) -> requests.Response:
         options |= {"timeout": SECONDS_FOR_CODE, "allow_redirects": False}
         response = super().request(*arguments, **options)
         _require_verdict(response)
-        response.headers["Content-Type"] = "application/json"  # as was seen; allauth relies on the header
+        response.headers["Content-Type"] = "application/json"  # verified above; allauth relies on the header
         return response
 
 
 def _require_verdict(response: requests.Response) -> None:
-    """Raise Outage unless the answer says yes or no to the code."""
-    answer = response.json()  # what is no JSON is no verdict: ValueError
+    """Raise Outage unless the response accepts or refuses the code."""
+    answer = response.json()  # ValueError if it is not JSON, and so not a verdict
     if not isinstance(answer, dict):
         raise network.Outage(f"an answer that is not an object, status {response.status_code}")
     refused = 400 <= response.status_code < 500 and response.status_code != 429
@@ -60,15 +60,13 @@ def _require_verdict(response: requests.Response) -> None:
 
 
 def require_configured() -> None:
-    """Raise GoogleNotConfigured unless Google's client is in the settings."""
+    """Raise GoogleNotConfigured unless the settings contain Google's client."""
     if not settings.GOOGLE_CLIENT_IDS:
         raise GoogleNotConfigured
 
 
 def provider_name() -> str:
-    """Return what SocialAccount rows say of where they come from: the issuer, so that a row is known by (issuer,
-    sub).
-    """
+    """Return the provider of SocialAccount rows: the issuer, so that a row is identified by (issuer, sub)."""
     return str(_provider().sub_id)
 
 
@@ -81,7 +79,7 @@ def redirect_uri() -> str:
 
 
 def authorization_url(*, state: str, nonce: str, code_challenge: str) -> str:
-    """Where the browser goes to sign in."""
+    """Return the URL at which the browser signs in."""
     provider = _provider()
     parameters = {
         **provider.get_auth_params(),
@@ -96,7 +94,7 @@ def authorization_url(*, state: str, nonce: str, code_challenge: str) -> str:
 
 
 def exchange(code: str, *, code_verifier: str) -> str | None:
-    """The ID token for the code. Raises OAuthCodeInvalid, GoogleUnavailable."""
+    """Return the ID token for the code, or None if there is none. Raise OAuthCodeInvalid or GoogleUnavailable."""
     try:
         answer = network.ask(
             lambda: _client().get_access_token(code, pkce_code_verifier=code_verifier),

@@ -1,17 +1,17 @@
-"""The refusals of signing in with Google; the tree is that of accounts/errors.py."""
+"""Refusals of sign-in with Google; the tree is in accounts/errors.py."""
 
 from accounts.kit.problems import NotFound, Problem, ServiceUnavailable, Unauthenticated
 
 
 class GoogleNotConfigured(NotFound):
-    """Without GOOGLE_CLIENT_ID there is no such way of signing in here."""
+    """Raised while GOOGLE_CLIENT_ID is not set."""
 
     default_code = "google_not_configured"
     default_detail = "Sign-in with Google is not available here."
 
 
 class StateInvalid(Problem):
-    """Missing, foreign, of another browser, used or expired: alike."""
+    """Refuses a state that is missing, foreign, of another browser, used or expired alike."""
 
     default_code = "state_invalid"
     default_detail = "This sign-in was not started in this browser, or has expired. Start again."
@@ -28,7 +28,7 @@ class OAuthCodeInvalid(Problem):
 
 
 class IdTokenInvalid(Unauthenticated):
-    """The ID token is forged, expired, for another client, without a live nonce of ours, or was used before."""
+    """The ID token is forged, expired, for another client, used before, or lacks a live nonce of ours."""
 
     default_code = "id_token_invalid"
     default_detail = "The ID token is not valid here. Request a new nonce and sign in to Google again."
@@ -41,7 +41,7 @@ class GoogleEmailNotVerified(Problem):
 
 
 class AccountExists(Problem):
-    """An address never joins two accounts: only who can open the old one may link Google to it."""
+    """An address never joins two accounts: only someone who can open the old one may link Google to it."""
 
     status_code = 409
     default_code = "account_exists"
@@ -67,7 +67,7 @@ class LastLoginMethod(Problem):
 
 
 class GoogleUnavailable(ServiceUnavailable):
-    """Down, slow, or not who its certificate says."""
+    """Google is down or slow, or its certificate is not valid."""
 
     default_code = "google_unavailable"
     default_detail = "Google is not responding. Try again, or sign in another way."

@@ -1,4 +1,4 @@
-"""Checks that an ID token is Google's, for us, and current: in the same way however it came.
+"""Verify that an ID token is Google's, for us, and current, however it arrived.
 
 OpenID Connect Core 1.0, 3.1.3.7, and RFC 8725. Time is the database's clock, as for our own tokens.
 """
@@ -16,9 +16,9 @@ from accounts.google.errors import GoogleEmailNotVerified, IdTokenInvalid
 from accounts.kit import email_address
 
 LONGEST_TOKEN = 8192
-LONGEST_SUBJECT = 191  # what SocialAccount has room for; Google's have 21 digits
+LONGEST_SUBJECT = 191  # the limit of SocialAccount; Google's have 21 digits
 LEEWAY = 30
-LONGEST_LIFE = 86_400  # seconds; Google's live an hour
+LONGEST_LIFE = 86_400  # seconds; Google's are valid for an hour
 SECONDS_FOR_KEYS = 1.5
 KEYS_LIFETIME = 3600
 _OURS_TO_CHECK = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
@@ -26,19 +26,19 @@ _REQUIRED = ["iss", "aud", "sub", "exp", "iat", "nonce"]
 
 
 class Identity(NamedTuple):
-    """Names the person in a valid ID token. The address is verified and in stored form."""
+    """The person that a valid ID token names. The address is verified and in stored form."""
 
     subject: str
     email: str
     name: str
     nonce: str
-    digest: str  # of what was signed: the same token in another spelling has the same one
+    digest: str  # of the signed part, so that another encoding of the same token has the same one
     expires_at: int
-    auth_time: int | None  # when its user was last asked who they are; told on request only
+    auth_time: int | None  # when its user last authenticated; only present on request
 
 
 class Keys(PyJWKClient):
-    """Google's public keys, kept for an hour; an unknown key id makes us look again, at most every 30 seconds."""
+    """Google's public keys, cached for an hour. An unknown key id causes a new look-up, at most every 30 seconds."""
 
     def fetch_data(self) -> Any:
         return network.ask(super().fetch_data, seconds=SECONDS_FOR_KEYS)
@@ -50,8 +50,9 @@ def keys(url: str) -> Keys:
 
 
 def verify(raw: str, *, audiences: list[str], now: float) -> Identity:
-    """Return whom Google's token is about, without a look at whether its nonce is fresh. Raises IdTokenInvalid,
-    GoogleEmailNotVerified, GoogleUnavailable.
+    """Return the identity in Google's token, without checking that its nonce is fresh.
+
+    Raise IdTokenInvalid, GoogleEmailNotVerified or GoogleUnavailable.
     """
     claims = _signed_claims(raw, audiences)
     _check_audience(claims, audiences)
@@ -71,7 +72,7 @@ def verify(raw: str, *, audiences: list[str], now: float) -> Identity:
 
 
 def _signed_claims(raw: str, audiences: list[str]) -> dict[str, Any]:
-    """The claims, if one of Google's keys signed them with RS256 for one of the audiences."""
+    """Return the claims, if one of Google's keys signed them with RS256 for one of the audiences."""
     if len(raw) > LONGEST_TOKEN or not raw.isascii():
         raise IdTokenInvalid
     try:
@@ -93,7 +94,7 @@ def _signed_claims(raw: str, audiences: list[str]) -> dict[str, Any]:
 
 
 def _check_audience(claims: dict[str, Any], audiences: list[str]) -> None:
-    """No audience but ours; and it was one of ours that asked for the token."""
+    """Require that every audience is ours, and that one of our clients requested the token."""
     audience = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
     if any(one not in audiences for one in audience) or (len(audience) > 1 and "azp" not in claims):
         raise IdTokenInvalid
@@ -122,7 +123,7 @@ def _is_subject(subject: Any) -> bool:
 
 
 def _verified_address(claims: dict[str, Any]) -> str:
-    """`is True`: the text "false" is true to Python."""
+    """Return the address. The claim must be `True` itself, since the text "false" is true in Python."""
     email = claims.get("email")
     if claims.get("email_verified") is not True or not isinstance(email, str):
         raise GoogleEmailNotVerified

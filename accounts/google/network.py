@@ -1,4 +1,4 @@
-"""Asking Google: never for longer than the seconds given, by a few threads at most, and not while it is away.
+"""Ask Google: within the given time, from a few threads, and not during an outage.
 
 A provider that is down or slow must cost its own users a quick 503, and everybody else nothing.
 """
@@ -17,7 +17,7 @@ from accounts.kit.problems import ServiceUnavailable
 from accounts.kit.resting import Rest
 from accounts.kit.slots import Slots
 
-AT_ONCE = 2  # questions to Google of one process
+AT_ONCE = 2  # concurrent requests of one process
 
 Answer = TypeVar("Answer")
 
@@ -26,13 +26,13 @@ _slots = Slots(running=AT_ONCE, waiting=1, patience=0.5)
 
 
 class Outage(Exception):
-    """An answer that Google gives only when something is wrong with it, or with our registration there."""
+    """A response that Google gives only if something is wrong with it, or with our registration there."""
 
 
 class Misconfigured(Outage):
-    """Google answered, and refuses our registration there, or a code that another registration was given.
+    """Google refuses our registration, or a code that was issued to another registration.
 
-    Anyone can bring such a code: so nobody rests.
+    Anyone can submit such a code, so it does not start a rest.
     """
 
 
@@ -40,9 +40,10 @@ rest = Rest(3.0)
 
 
 def ask(question: Callable[[], Answer], *, seconds: float) -> Answer:
-    """Return what the question answers. Raises GoogleUnavailable.
+    """Return the question's answer. Raise GoogleUnavailable.
 
-    It runs in a thread of its own: names that resolve slowly and answers that drip in are beyond any socket's time-out.
+    It runs in a separate thread, because a socket's time-out covers neither slow name resolution nor a trickling
+    response.
     """
     if not rest.is_over():
         raise GoogleUnavailable
@@ -61,11 +62,11 @@ def ask(question: Callable[[], Answer], *, seconds: float) -> Answer:
 
 
 def _detail(error: BaseException) -> str | None:
-    """Only what we have said ourselves: other messages may hold addresses and codes."""
+    """Return only messages of our own; others may contain addresses and codes."""
     return str(error) if isinstance(error, Outage) else None
 
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    """Made where it is used: a forked child has none of its parent's threads."""
+    """Create the pool on first use, because a forked child has none of its parent's threads."""
     return ThreadPoolExecutor(AT_ONCE + 2, thread_name_prefix="google")

@@ -1,7 +1,7 @@
-"""Ties the steps of a sign-in with Google together: a signed state, a nonce, PKCE, and the browser it began in.
+"""Tie the steps of a sign-in with Google together: a signed state, a nonce, PKCE, and the browser that started it.
 
-Nothing is stored when a sign-in begins. What comes back is spent by a row in PostgreSQL, so it is used once, whichever
-processes it comes to at the same time. Times are the database's.
+Nothing is stored at the start. What comes back is spent by a row in PostgreSQL, and so used once, even if several
+processes receive it at the same time. Times are the database's.
 """
 
 import hashlib
@@ -30,15 +30,15 @@ ON CONFLICT DO NOTHING
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """Comes back from Google unread. It is signed, not secret."""
+    """The state that Google passes back unread. It is signed, not secret."""
 
     id: str
     purpose: Literal["sign_in", "link"]
     browser: str  # hash of the binding cookie
     began_at: int
     cancel_deletion: bool = False
-    front_end_challenge: str = ""  # RFC 7636: of the front end that will exchange the code
-    # Of a link: the session that asked. It dies with it.
+    front_end_challenge: str = ""  # RFC 7636, from the front end that will exchange the code
+    # For a link, the requesting session; the state is void once it has ended.
     user_id: UUID | None = None
     session_id: UUID | None = None
     token_version: int = 0
@@ -49,7 +49,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def code_verifier(self) -> str:
-        """RFC 7636. Only we can make it of the id, which anyone may see."""
+        """Return the RFC 7636 verifier. Only we can derive it from the id, which anyone may see."""
         return _derived("verifier", self.id)
 
     @property
@@ -78,17 +78,17 @@ def new_binding() -> str:
 
 
 def digest_of(binding: str) -> str:
-    """Return what is kept of a binding cookie."""
+    """Return the stored form of a binding cookie."""
     return _hash(binding)
 
 
 def is_binding(text: str) -> bool:
-    """Return whether it may be one of ours: a cookie can hold anything, including line breaks."""
+    """Return whether this may be one of ours; a cookie can contain anything, including line breaks."""
     return _BINDING.fullmatch(text) is not None
 
 
 def use_state(text: str, *, binding: str) -> State:
-    """The state, once, in the browser where it began. Raises StateInvalid."""
+    """Return the state, once, in the browser that started the sign-in. Raise StateInvalid."""
     state = _read(text)
     if not constant_time_compare(digest_of(binding), state.browser):
         raise StateInvalid
@@ -112,12 +112,12 @@ def _read(text: str) -> State:
 
 
 def new_nonce() -> str:
-    """For one ID token, while a sign-in may take. Signed with its time."""
+    """Return a nonce for one ID token, signed with its time. It expires when a sign-in does."""
     return _signer("nonce").sign(f"{secrets.token_urlsafe(16)}.{int(now())}").replace(":", ".")
 
 
 def use_token(identity: Identity) -> None:
-    """Spend the nonce, which must be ours and fresh, and the ID token with it. Raises IdTokenInvalid."""
+    """Spend the nonce, which must be ours and fresh, together with the ID token. Raise IdTokenInvalid."""
     body, _, signature = identity.nonce.rpartition(".")
     try:
         began_at = int(_signer("nonce").unsign(f"{body}:{signature}").rpartition(".")[2])
@@ -133,7 +133,7 @@ def use_token(identity: Identity) -> None:
 
 
 def spend_token(identity: Identity) -> None:
-    """Spend an ID token. Raises IdTokenInvalid where it was used before."""
+    """Spend an ID token. Raise IdTokenInvalid if it was used before."""
     if not _spend(_hash(f"id_token:{identity.digest}"), identity.expires_at + LEEWAY):
         raise IdTokenInvalid
 
@@ -151,7 +151,7 @@ def now() -> float:
 
 
 def _spend(digest: str, expires_at: float) -> bool:
-    """True for exactly one caller, however many try at once."""
+    """Return True to exactly one of any number of concurrent callers."""
     with connection.cursor() as cursor:
         cursor.execute(_SPEND, [digest, float(expires_at)])
         return bool(cursor.rowcount == 1)

@@ -1,7 +1,7 @@
 """The form of a service's API key: `svc_<environment>_<id>_<secret>_<checksum>`.
 
-The checksum lets a scanner of leaked secrets, and us, tell a key from a typing error without a look-up. The secret
-has 256 random bits. Standard library only: `script/server` makes the first key with it before Django is installed.
+The checksum lets secret scanners, and us, tell a key from a typing error without a look-up. The secret has 256 random
+bits. Standard library only: `script/server` creates the first key with this module before Django is installed.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _FORM = re.compile(
 
 
 class NewKey(NamedTuple):
-    """A key just made: the text is shown once, the digest is what may be kept."""
+    """A new key. The text is shown once; the digest may be stored."""
 
     id: str
     text: str
@@ -37,12 +37,12 @@ def generate(environment: str) -> NewKey:
 
 
 def digest(text: str) -> bytes:
-    """SHA-256 of the key. A slow hash would add nothing: the secret is random, not chosen."""
+    """Return the key's SHA-256. A slow hash would add nothing, since the secret is random."""
     return hashlib.sha256(text.encode()).digest()
 
 
 def key_id(text: str) -> str | None:
-    """The id of a well-formed key with a right checksum, else None."""
+    """Return the id of a well-formed key with a correct checksum, otherwise None."""
     match = _FORM.fullmatch(text)
     if match is None or _checksum(text[: -CHECKSUM_LENGTH - 1]) != match["checksum"]:
         return None

@@ -1,6 +1,6 @@
-"""Making, rotating and revoking the keys of services: what the admin and `manage.py service_key` call.
+"""Create, rotate and revoke the keys of services, for the admin and `manage.py service_key`.
 
-Each change writes its audit row in the same transaction. The text of a key exists only in the answer to its maker.
+Each change writes its audit row in the same transaction. A key's text exists only in the response to its creator.
 """
 
 from collections.abc import Collection
@@ -23,12 +23,12 @@ LARGEST_BUDGET = 10**12
 
 
 class KeyRefused(Exception):
-    """The request for a key, a rotation or a revocation breaks a rule; the message says which, for people."""
+    """The request breaks a rule; the message, meant for people, says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class IssuedKey:
-    """A key just made. `text` is shown once and kept nowhere."""
+    """A new key. `text` is shown once and never stored."""
 
     service: str
     id: str
@@ -49,10 +49,10 @@ def create(
     another: bool = False,
     reason: str = "",
 ) -> IssuedKey:
-    """The first key of a new service, or, when asked for, another one of a service that exists.
+    """Create the first key of a new service or, with `another`, a further key of an existing one. Raise KeyRefused.
 
-    A name stays with its service for ever, since history and idempotency keys belong to it: a name that is in use is
-    refused without `another`, that of a retired service always.
+    A name belongs to its service for ever, because history and idempotency keys refer to it: a name in use is refused
+    without `another`, and that of a retired service always.
     """
     _check_name(service)
     owner = _service(service, another=another)
@@ -62,9 +62,9 @@ def create(
 
 @transaction.atomic
 def rotate(*, service: str, actor: str, expires_in_days: int | None = None) -> IssuedKey:
-    """A new key with the scopes of the live ones, which stay live until they are revoked: no request fails between.
+    """Issue a key with the scopes of the live ones, which stay valid until revoked, so that no request fails.
 
-    Its budget is the newest one's, and it has given nothing of it yet.
+    It has the newest key's budget, with nothing of it used. Raise KeyRefused.
     """
     live = list(ServiceKey.objects.live().filter(service_id=service).order_by("-created_at"))
     if not live:
@@ -80,8 +80,9 @@ def rotate(*, service: str, actor: str, expires_in_days: int | None = None) -> I
 
 @transaction.atomic
 def set_budget(*, key_id: str, daily_budget: int | None, actor: str, reason: str = "") -> bool:
-    """Limit the credits that a key may give in a day (UTC); None ends that. What it has given today counts. False when
-    it was so before. Every process follows within a second. Raises KeyRefused.
+    """Limit the credits that a key may add per day (UTC); None removes the limit. Raise KeyRefused.
+
+    What it has added today counts. Return False if nothing changed. Every process follows within a second.
     """
     budget = _checked_budget(daily_budget)
     key = ServiceKey.objects.unrevoked().select_for_update().filter(pk=key_id).first()
@@ -97,7 +98,10 @@ def set_budget(*, key_id: str, daily_budget: int | None, actor: str, reason: str
 
 @transaction.atomic
 def revoke(*, key_id: str, actor: str, reason: str = "") -> bool:
-    """End a key for good; every process refuses it within a second. Return False when it was revoked before."""
+    """Revoke a key for good; every process refuses it within a second. Return False if it was already revoked.
+
+    Raise KeyRefused if the key is not in the database.
+    """
     if not ServiceKey.objects.filter(pk=key_id).exists():
         raise KeyRefused(
             f"Key {key_id!r} is not in the database. To end a key of INTERNAL_API_KEYS, remove it there."
@@ -148,7 +152,7 @@ def _checked_budget(daily: int | None) -> int | None:
 
 
 def _issue(key: ServiceKey, actor: str, days: int | None, *, event: Event, reason: str = "") -> IssuedKey:
-    """Make a key of a row that has a service, scopes and a budget."""
+    """Issue a key for an unsaved row that has a service, scopes and a budget."""
     if days is not None and not 1 <= days <= LONGEST_LIFE_DAYS:
         raise KeyRefused(f"A key is valid for 1 to {LONGEST_LIFE_DAYS} days, or without expiry.")
     made = form.generate(settings.ENVIRONMENT)

@@ -1,7 +1,7 @@
-"""Which services hold which keys, and what each key may do.
+"""The keys of services, and what each may do.
 
-Keys come from the environment (INTERNAL_API_KEYS) and from the database. Each process holds the live ones in memory by
-their SHA-256 and reads the table again every half second, so that a request costs no query and a revoked key is refused
+Keys come from the environment (INTERNAL_API_KEYS) and from the database. Each process caches the live ones by their
+SHA-256 and re-reads the table every half second, so that a request costs no query and a revoked key is refused
 everywhere within a second.
 """
 
@@ -42,18 +42,18 @@ LAST_USE_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class ServiceCredential:
-    """Names the caller: the service, which owns idempotency keys and holds, and the scopes of the key it used."""
+    """The calling service, which owns idempotency keys and holds, and the scopes of the key it used."""
 
     service: str
     scopes: frozenset[str]
     key_id: str
     digest: bytes
     from_database: bool
-    daily_budget: int | None = None  # credits that it may give in a day
+    daily_budget: int | None = None  # credits that it may add per day
 
 
 class Registry:
-    """The live keys of this process."""
+    """The live keys, as known to this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -65,7 +65,7 @@ class Registry:
         self._last_use: dict[str, float] = {}
 
     def find(self, text: str) -> ServiceCredential | None:
-        """The credential of a live key, else None: for unknown, wrong, revoked and expired keys alike."""
+        """Return the credential of a live key; None for unknown, wrong, revoked and expired keys alike."""
         digest = form.digest(text)
         if digest not in self._by_digest and form.key_id(text) is None:  # a typing error costs no look-up
             return None
@@ -82,10 +82,12 @@ class Registry:
         return self._by_digest
 
     def _read(self) -> None:
-        """By each thread that finds them old: one that waited for another's reading would wait for its connection too,
-        and behind a database that is silent the last of four would learn of it after four time-outs.
+        """Re-read the keys. Each thread that finds them stale does so itself.
+
+        Waiting for another thread's read would mean waiting for its connection, and with an unresponsive database four
+        threads would time out one after another.
         """
-        started = time.monotonic()  # what is revoked while we read is seen by the next reading
+        started = time.monotonic()  # a key revoked during this read is seen by the next one
         credentials = [*from_environment(settings.INTERNAL_API_KEYS), *_from_database()]
         with self._lock:
             if started > self._read_at:
@@ -114,10 +116,10 @@ def _from_database() -> Iterator[ServiceCredential]:
 
 
 def from_environment(value: str) -> Iterator[ServiceCredential]:
-    """`name=key:scope[,scope...];...`, with `*` for all scopes; a key without any is refused: nobody forgets into all.
+    """Yield the keys in `name=key:scope[,scope...];...`, where `*` means all scopes; a key without scopes is refused.
 
-    Raises ImproperlyConfigured for a bad name, key or scope, by the number of the entry: what looks like a name may be
-    the key itself.
+    No omission can thus grant everything. Raise ImproperlyConfigured for a bad name, key or scope, by the entry's
+    number, because what looks like a name may be the key itself.
     """
     entries = list(filter(None, (piece.strip() for piece in value.split(";"))))
     for number, entry in enumerate(entries, start=1):
