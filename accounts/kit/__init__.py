@@ -1,1 +1,1 @@
-"""Building blocks that know no user. Every app uses them; they import nothing outside this folder."""
+"""Building blocks that know no users. Every app uses them, and they import nothing outside this package."""

@@ -1,4 +1,4 @@
-"""Several steps of one migration, taken with one look at the models."""
+"""Run several steps of a migration while rendering the models only once."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,11 +11,11 @@ from django.db.migrations.state import ProjectState
 
 
 class AtOnce(Operation):
-    """Take the steps in their order, between the state before all of them and the state after.
+    """Run the steps in order, between the state before all of them and the state after.
 
-    After each step of its own Django renders every related model again, and most models are related to users. Here they
-    are rendered once, when they are next asked for. A table that a step makes is made as the last one leaves it. So no
-    step may read rows, change or remove what another adds, or rename anything.
+    After each separate step Django renders every related model again, and most models are related to users. Here they
+    are rendered once, when next needed. A table that a step creates is created as the last step leaves it. So no step
+    may read rows, change or remove what another one adds, or rename anything.
     """
 
     reduces_to_sql = reversible = True
@@ -52,7 +52,7 @@ class AtOnce(Operation):
         return f"{len(self.steps)} steps at once"
 
     def _of_the_database(self) -> Iterator[Any]:
-        """Yield the steps that the database is told of: what a new table gets later it is made with."""
+        """Yield the steps to run in the database. Later additions to a new table are part of its creation."""
         made = {step.name_lower for step in self.steps if isinstance(step, CreateModel)}
         for step in self.steps:
             table = (

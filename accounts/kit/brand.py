@@ -1,4 +1,4 @@
-"""Tells templates of mails and pages whose service this is (config/settings/brand.py)."""
+"""The branding for templates of mails and pages (config/settings/brand.py)."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +17,6 @@ def context() -> dict[str, Any]:
 
 
 def image_sources() -> str:
-    """Return from where a page may load images, for its Content-Security-Policy: the icon, and the logo."""
+    """Return the image sources for a page's Content-Security-Policy: the icon and the logo."""
     logo = urlsplit(settings.BRAND_LOGO)
     return f"data: {logo.scheme}://{logo.netloc}" if logo.netloc else "data:"

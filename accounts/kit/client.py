@@ -1,4 +1,4 @@
-"""Where a request comes from: the one place that reads X-Forwarded-For."""
+"""The client of a request. Only this module reads X-Forwarded-For."""
 
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
@@ -12,36 +12,36 @@ HOME_BITS_IPV4, HOME_BITS_IPV6 = 24, 64
 
 
 class Client(NamedTuple):
-    """The device at the other end, as sessions and audit rows keep it."""
+    """The calling device, as recorded in sessions and audit rows."""
 
     ip: str | None
     user_agent: str
-    device_token: str = ""  # what it says it got at an earlier sign-in; unchecked, and never kept
-    asserted: str | None = None  # the address that a front end's server says it has (accounts/front_ends)
+    device_token: str = ""  # claimed to be from an earlier sign-in; unchecked, and never stored
+    asserted: str | None = None  # the address asserted by a front end's server (accounts/front_ends)
 
     @property
     def limited_ip(self) -> str | None:
-        """Return the address by which quotas count it: behind a front end's server people have one each."""
+        """Return the address to which limits apply: behind a front end's server, each person has their own."""
         return self.asserted or self.ip
 
     @property
     def home(self) -> str:
-        """Return where it may be known from; nowhere, if all that says so is someone else."""
+        """Return the network in which the client may be known; empty if the address is only asserted."""
         return "" if self.asserted else home_of(self.ip)
 
 
 def client_of(request: HttpRequest | Request, *, device_token: str | None = None) -> Client:
-    """Return who calls. An assertion that came along is judged, and used up, by the first call for a request."""
+    """Return the client of a request. The first call checks, and uses up, an assertion if there is one."""
     judge = getattr(request, "judge_assertion", None)
     asserted = None if judge is None else judge()
     return Client(client_ip(request), user_agent(request), device_token or "", asserted)
 
 
 def client_ip(request: HttpRequest | Request) -> str | None:
-    """Return the socket's address, or the one that the trusted proxies of this listener report, from the right.
+    """Return the socket's address, or the one that the listener's trusted proxies report, counted from the right.
 
-    What stands further left was written by the caller and is never looked at. Fewer entries than proxies means that
-    the request went round them: then the socket counts. None on a Unix socket.
+    Entries further to the left are the caller's own, and are never read. With fewer entries than proxies the request
+    has bypassed them, and the socket's address counts. None on a Unix socket.
     """
     peer = as_address(request.META.get("REMOTE_ADDR", ""))
     proxies = settings.TRUSTED_PROXY_COUNT
@@ -54,14 +54,14 @@ def client_ip(request: HttpRequest | Request) -> str | None:
 
 
 class Around(NamedTuple):
-    """Name a network that the client is in, and say how many times the tries of one customer it may have."""
+    """A network that contains the client, and how many times one customer's limit it is allowed."""
 
     name: str
     share: float
 
 
 def networks(ip: str | None) -> list[Around]:
-    """Return what limits by network count (settings.LIMITED_NETWORKS): one customer's first, then the wider ones."""
+    """Return the networks for limits (settings.LIMITED_NETWORKS): a single customer's first, then the wider ones."""
     if ip is None:
         return [Around("unknown", 1.0)]
     sizes = settings.LIMITED_NETWORKS[6 if ":" in ip else 4]
@@ -69,28 +69,30 @@ def networks(ip: str | None) -> list[Around]:
 
 
 def network(ip: str | None) -> str:
-    """Return the narrowest of them: an IPv4 address, or the /64 that one IPv6 customer has."""
+    """Return the narrowest network: an IPv4 address, or the /64 of an IPv6 customer."""
     return networks(ip)[0].name
 
 
 def home_of(ip: str | None) -> str:
-    """Return the network in which someone is likely to be again: an IPv4 /24, an IPv6 /64; empty on a Unix socket."""
+    """Return the network in which a client is likely to be seen again: an IPv4 /24 or IPv6 /64; empty on a
+    Unix socket.
+    """
     return "" if ip is None else str(within(ip, HOME_BITS_IPV6 if ":" in ip else HOME_BITS_IPV4))
 
 
 def within(ip: str, bits: int) -> IPv4Network | IPv6Network:
-    """Return the network of so many bits that has the address."""
+    """Return the network of this prefix length that contains the address."""
     return ip_network(f"{ip}/{bits}", strict=False)
 
 
 def user_agent(request: HttpRequest | Request) -> str:
-    """The User-Agent header, cut to what a session keeps, without control characters."""
+    """Return the User-Agent header without control characters, cut to the length that a session stores."""
     text = request.META.get("HTTP_USER_AGENT", "")[:USER_AGENT_LENGTH]
     return "".join(character for character in text if character.isprintable())
 
 
 def as_address(text: str) -> str | None:
-    """Return an address in one spelling: no port, no brackets, no zone; an IPv4 one mapped into IPv6 as IPv4."""
+    """Return the address in one form, without port, brackets or zone, and IPv4-mapped IPv6 as IPv4; None if invalid."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

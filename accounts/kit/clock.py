@@ -1,4 +1,4 @@
-"""The database's clock, by which every row is judged, so that hosts may disagree about the time."""
+"""The database's clock. Every row is compared with it, so hosts may disagree about the time."""
 
 from datetime import datetime
 
@@ -6,7 +6,7 @@ from django.db import connection
 
 
 def now() -> datetime:
-    """Return the time of the call, within a transaction too."""
+    """Return the time of the call, even within a transaction."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         time: datetime = cursor.fetchone()[0]

@@ -1,4 +1,4 @@
-"""Names a device in a mail: in words of ours, chosen by its User-Agent, never the header's own text."""
+"""Describe a device in a mail in fixed words, chosen by its User-Agent; the header's own text is never shown."""
 
 import re
 
@@ -24,12 +24,12 @@ _SYSTEMS = (
     ("Mac OS X", "macOS"),
     ("Linux", "Linux"),
 )
-VERSIONS = "[0-9]+([._][0-9]+)*"  # means the same to Python and to PostgreSQL
+VERSIONS = "[0-9]+([._][0-9]+)*"  # has the same meaning in Python and PostgreSQL
 _VERSIONS = re.compile(VERSIONS)
 
 
 def describe(user_agent: str) -> str:
-    """`Firefox on Windows`, in the active language; empty where it says nothing we know."""
+    """Return a description such as `Firefox on Windows` in the active language; empty if nothing is recognised."""
     program, system = _first(_PROGRAMS, user_agent), _first(_SYSTEMS, user_agent)
     if program and system:
         return _("%(program)s on %(system)s") % {"program": program, "system": system}
@@ -37,7 +37,7 @@ def describe(user_agent: str) -> str:
 
 
 def likeness(user_agent: str) -> str:
-    """The header without its version numbers: a browser that has updated itself is the same one."""
+    """Return the header without version numbers, so that an updated browser is still the same one."""
     return _VERSIONS.sub("", user_agent)
 
 

@@ -1,4 +1,4 @@
-"""Keeps what a view says about itself in the OpenAPI document. It costs nothing when a request is served."""
+"""Keep what a view says about itself for the OpenAPI document, at no cost to requests."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 from accounts.kit.problems import Problem
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
-_OF_ANY_FORM = (400, 429)  # statuses with which each may be refused
+_OF_ANY_FORM = (400, 429)  # statuses of refusals that any form may get
 
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """Holds what `documented` keeps on a handler; config/openapi.py reads it."""
+    """The documentation of a handler, stored by `documented` and read by config/openapi.py."""
 
     summary: str
     answer: Any
@@ -51,15 +51,15 @@ def documented(
     redirects: Mapping[int, str] | None = None,
     has_pages: bool = False,
 ) -> Callable[[Handler], Handler]:
-    """Describe one handler (`get`, `post`, ...). Its docstring is the description.
+    """Describe a handler (`get`, `post`, ...). Its docstring is the description.
 
-    `answer` is the type of the answer (a msgspec Struct or any type that msgspec knows; None: no body) and `example`
-    one such answer as JSON; `body_example` one request body. Types of the body, of query parameters and of the path
-    come from the view's `Body` and `Query` and from its route. `problems` lists the refusals of this call only: those
-    of its tier, of its body and of every call are added. `idempotent` says that Idempotency-Key is required,
-    `repeatable` that it may be sent, `paged` that `answer` is one item of a list with `limit`, `cursor` and `next`.
-    `headers` names answer headers of its own, `redirects` the statuses (3xx) that lead a browser on, and where to;
-    `has_pages` says that a form is answered with a page.
+    `answer` is the type of the response body (a msgspec Struct or any type that msgspec knows; None: no body),
+    `example` one such body as JSON, and `body_example` a request body. The types of the body, query parameters and path
+    come from the view's `Body` and `Query` and from its route. `problems` lists only the refusals specific to this
+    call; those of its tier, of its body and of every call are added. `idempotent` means that Idempotency-Key is
+    required, `repeatable` that it may be sent, `paged` that `answer` is an item of a list with `limit`, `cursor` and
+    `next`. `headers` names additional response headers, `redirects` the redirect statuses (3xx) and their targets;
+    `has_pages` means that a form is answered with a page.
     """
     operation = Operation(
         summary=summary,

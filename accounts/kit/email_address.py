@@ -1,7 +1,7 @@
-"""Gives each address one form: what makes two spellings the same mailbox, and what counts as an address at all.
+"""One form for each address: which spellings are the same mailbox, and what is accepted as an address.
 
-Nothing is folded that may tell two mailboxes apart: of the local part only ASCII capitals (RFC 5321, 2.3.11), of the
-domain what IDNA 2008 itself maps (UTS 46, not transitional): `straße.de` and `strasse.de` have two owners.
+Nothing is folded that may distinguish two mailboxes: in the local part only ASCII capitals (RFC 5321, 2.3.11), in the
+domain what IDNA 2008 itself maps (UTS 46, non-transitional). `straße.de` and `strasse.de` have two owners.
 """
 
 import re
@@ -13,35 +13,35 @@ from accounts.kit.problems import Fault
 
 LONGEST_ADDRESS = 254  # RFC 5321, 4.5.3.1.3
 LONGEST_LOCAL_PART = 64  # octets: RFC 5321, 4.5.3.1.1
-LONGEST_TYPED = 2 * LONGEST_ADDRESS  # with what is trimmed; beyond it no work is spent
+LONGEST_TYPED = 2 * LONGEST_ADDRESS  # including what is trimmed; anything longer is not processed
 
 _SMALL = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 _ATOM = re.compile(r"[0-9a-z!#$%&'*+/=?^_`{|}~-]+")
-# RFC 2047: what sends the mail would decode it, and write to another mailbox than the one that is stored.
+# RFC 2047: the mail library would decode it, and write to a mailbox other than the stored one.
 _ENCODED_WORD = re.compile(r"=\?.*\?=")
 _LABEL = re.compile(r"[0-9a-z]([0-9a-z-]{0,61}[0-9a-z])?")
-_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # the last label of an IPv4 address, as resolvers read one
-# What older versions folded into something else: ss may have been typed as \u00df, and \u03c3 as \u03c2.
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # the last label of an IPv4 address, as parsed by resolvers
+# Results of older versions' folding: ss may have been typed as \u00df, and \u03c3 as \u03c2.
 _FOLDED = re.compile("ss|\u03c3")
 
 
 class InvalidEmail(ValueError):
-    """The text is not an e-mail address that we would write to."""
+    """The text is not an email address that we would write to."""
 
     code, detail = "invalid_email", "This is not a valid email address."
 
 
 class UnsupportedEmail(InvalidEmail):
-    """It may be one, but no mail of ours would reach it: that takes SMTPUTF8 (RFC 6531)."""
+    """The address may be valid, but our mails would not reach it: that takes SMTPUTF8 (RFC 6531)."""
 
     code = "email_not_supported"
     detail = "Addresses with letters other than a to z before the @ are not supported."
 
 
 def normalize(text: str) -> str:
-    """Return the stored form: trimmed, ASCII in small letters, the domain in IDNA. Dots and tags are kept.
+    """Return the stored form: trimmed, ASCII in lower case, the domain in IDNA. Dots and tags are kept.
 
-    What is not an address comes back as something that no user has.
+    A text that is not an address becomes something that no user has.
     """
     if len(text) > LONGEST_TYPED:
         return text
@@ -56,7 +56,9 @@ def normalize(text: str) -> str:
 
 
 def _trimmed(text: str) -> str:
-    """Return it without white space and invisible marks (Cf) around it: they come along when an address is pasted."""
+    """Return the text without surrounding white space and invisible marks (Cf), which come along when an address is
+    pasted.
+    """
     begin, end = 0, len(text)
     while begin < end and _is_blank(text[begin]):
         begin += 1
@@ -70,10 +72,10 @@ def _is_blank(character: str) -> bool:
 
 
 def parse(text: str) -> str:
-    """Return the stored form of a well-formed address. Raises InvalidEmail, UnsupportedEmail.
+    """Return the stored form of a valid address. Raise InvalidEmail or UnsupportedEmail.
 
-    Narrower than RFC 5322: no quoted local part, no address literal, no comment, a domain of two labels at least. So
-    nothing that passes can carry a second recipient or a header (CR, LF, NUL, comma, space).
+    This is narrower than RFC 5322: no quoted local part, no address literal, no comment, and at least two domain
+    labels. So no accepted address can carry a second recipient or a header (CR, LF, NUL, comma, space).
     """
     address = normalize(text)
     local, _, domain = address.rpartition("@")
@@ -90,7 +92,7 @@ def parse(text: str) -> str:
 
 
 def faults(text: str, *, field: str = "email") -> list[Fault]:
-    """Answer the same question for a `validation_error`."""
+    """Return the faults of the text for a `validation_error`; an empty list if it is a valid address."""
     try:
         parse(text)
     except InvalidEmail as error:
@@ -108,7 +110,7 @@ def _is_label(text: str) -> bool:
 
 
 def shown(address: str) -> str:
-    """Return the address as people read it, and its stored form after it where they differ: letters can look alike."""
+    """Return the readable form and, if it differs, the stored form after it, because letters can look alike."""
     local, at, domain = address.rpartition("@")
     spelled = ".".join(_spelled(label) for label in domain.split("."))
     return address if spelled == domain else f"{local}{at}{spelled} ({domain})"
@@ -122,7 +124,7 @@ def _spelled(label: str) -> str:
 
 
 def a_labels(text: str) -> str:
-    """Return a part of an address, each whole label in its stored form: `@m\u00fcnchen` as `@xn--mnchen-3ya`."""
+    """Return a part of an address with each complete label in its stored form: `@m\u00fcnchen` as `@xn--mnchen-3ya`."""
     return "".join(map(_a_label, re.split(r"([@.])", text)))
 
 
@@ -134,9 +136,9 @@ def _a_label(text: str) -> str:
 
 
 def is_ambiguous(stored: str) -> bool:
-    """Return whether an address that a version before 2026-11-28 stored may have been typed otherwise.
+    """Return whether an address stored by a version before 2026-11-28 may have been typed differently.
 
-    It folded cases before anything else: `stra\u00dfe.de` became `strasse.de`, which is someone else's.
+    That version folded case before anything else: `stra\u00dfe.de` became `strasse.de`, which is someone else's.
     """
     local, _, domain = stored.rpartition("@")
     labels = [local, *map(_spelled, domain.split("."))]
@@ -144,7 +146,7 @@ def is_ambiguous(stored: str) -> bool:
 
 
 def mailbox(address: str) -> str:
-    """Return what mails are counted by: one mailbox, whatever tag it is written with, and whatever dots at Gmail."""
+    """Return the mailbox by which mails are counted, without a tag and, at Gmail, without dots."""
     local, _, domain = normalize(address).rpartition("@")
     local = local.partition("+")[0]
     if domain in {"gmail.com", "googlemail.com"}:
@@ -153,7 +155,7 @@ def mailbox(address: str) -> str:
 
 
 def masked(address: str) -> str:
-    """Return the address as its owner knows it again and nobody else learns it: a***@e***.com."""
+    """Return the address in a form that its owner recognises and nobody else can read: a***@e***.com."""
     local, _, domain = address.rpartition("@")
     name, _, top = domain.rpartition(".")
     return f"{local[:1]}***@{name[:1]}***.{top}"

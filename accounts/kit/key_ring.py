@@ -1,4 +1,4 @@
-"""Says what a key of a ring of signing keys is, for those who check the settings and those who sign."""
+"""The entries of a ring of signing keys, as shared by the checks of the settings and the code that signs."""
 
 from typing import Protocol
 
@@ -6,7 +6,7 @@ ALGORITHMS = ("HS256", "ES256", "EdDSA")
 
 
 class RingEntry(Protocol):
-    """One configured key: id, the one algorithm it serves, raw material (a secret, or a private key in PKCS #8 DER)."""
+    """A configured key: its id, its one algorithm, and its raw material (a secret, or a private key in PKCS #8 DER)."""
 
     @property
     def kid(self) -> str: ...

@@ -1,7 +1,6 @@
-"""Queues in tables: workers share the rows by leases, each committed at once, so that one who dies leaves a row behind
-that is claimed again when its lease has run out.
+"""Queues in tables. Workers claim rows under leases, and a row whose worker has died is claimed again after its lease.
 
-What fails is tried again, later and later, and is dead after its last try.
+Each lease is committed at once. Failed rows are retried with growing delays, and are dead after the last attempt.
 """
 
 import random
@@ -32,16 +31,18 @@ _DUE = "due_at <= clock_timestamp()"
 
 
 class Queued(models.Model):
-    """A row that workers carry out: claimed by a lease, tried again later, given up after a number of tries."""
+    """A row for workers to carry out: claimed under a lease, retried later, given up after a number of attempts."""
 
-    DONE: ClassVar[str] = "done_at"  # the column that says when it was carried out
+    DONE: ClassVar[str] = "done_at"  # the column with the time of completion
 
     leased_until = models.DateTimeField(null=True)
     due_at = models.DateTimeField(db_default=Now())
     attempts = models.PositiveSmallIntegerField(default=0)
     done_at = models.DateTimeField(null=True)
     dead_at = models.DateTimeField(null=True)
-    last_error = models.CharField(max_length=200, blank=True, default="")  # its kind and code, never its text
+    last_error = models.CharField(
+        max_length=200, blank=True, default=""
+    )  # the error's kind and code, never its text
 
     class Meta:
         abstract = True
@@ -52,23 +53,25 @@ Row = TypeVar("Row", bound=Queued)
 
 @dataclass(frozen=True, kw_only=True)
 class Queue(Generic[Row]):
-    """The rows of one table, the order in which they are carried out, and how patient workers are with them."""
+    """The rows of one table, the order in which they are carried out, and the policy for retries."""
 
     model: type[Row]
     order: str  # columns
-    lease: timedelta = timedelta(minutes=1)  # longer than one row may take
-    tries: int = 8  # about ten hours, with the delays that follow
-    first_delay: float = 10.0  # seconds after the first failure; after each other one so many times as long
+    lease: timedelta = timedelta(minutes=1)  # longer than any row takes
+    tries: int = 8  # about ten hours, with the delays below
+    first_delay: float = (
+        10.0  # seconds after the first failure; `growth` multiplies it after each further one
+    )
     growth: float = 4.0
     longest_delay: float = 6 * 3600.0
-    spread: float = 0.2  # by which part delays differ, so that what failed at once is not tried again at once
+    spread: float = 0.2  # the relative jitter, so that what failed together is not retried together
 
     def claim(self) -> Row | None:
-        """Claim the next row that is due. For the time of its lease it is nobody else's."""
+        """Claim and return the next row that is due, exclusively until its lease ends; None if there is none."""
         return self._claim(which=_DUE)
 
     def claim_this(self, key: object) -> Row | None:
-        """Claim the row with this key, due or not; None where it is done, dead, or another worker's."""
+        """Claim the row with this key, due or not; None if it is done, dead, or leased by another worker."""
         return self._claim(which="id = %(key)s", key=key)
 
     def _claim(self, *, which: str, **values: object) -> Row | None:
@@ -77,7 +80,7 @@ class Queue(Generic[Row]):
         return found[0] if found else None
 
     def hand_over(self, *, most: int, again: timedelta) -> list[Any]:
-        """Return the keys of rows that are due, for someone to claim each; after `again` they are due again."""
+        """Return the keys of rows that are due, for others to claim one by one; after `again` they are due again."""
         with connection.cursor() as cursor:
             values = {"most": most, "again": again.total_seconds()}
             cursor.execute(self._statement(_HAND_OVER, which=_DUE), values)
@@ -89,11 +92,11 @@ class Queue(Generic[Row]):
         return template.format(table=table, choice=choice)
 
     def finish(self, row: Row, **fields: Any) -> None:
-        """Note that the row is carried out."""
+        """Record that the row was carried out."""
         self._update(row, **{self.model.DONE: Now(), "last_error": "", **fields})
 
     def put_off(self, row: Row, *, seconds: float, reason: str) -> None:
-        """Give the row back for so long, as if nobody had claimed it: this was not one of its tries."""
+        """Postpone the row, without counting this as one of its attempts."""
         self._update(
             row,
             leased_until=None,
@@ -103,9 +106,9 @@ class Queue(Generic[Row]):
         )
 
     def fail(self, row: Row, reason: str, *, for_good: bool = False) -> bool:
-        """Put the row off until its next try, or give it up and return True.
+        """Postpone the row until its next attempt, or give it up and return True.
 
-        The lease stays, as a mark that someone has begun.
+        The lease is kept, expired, to show that an attempt was made.
         """
         dead = for_good or row.attempts >= self.tries
         self._update(
@@ -122,11 +125,11 @@ class Queue(Generic[Row]):
         return timedelta(seconds=seconds * random.uniform(1 - self.spread, 1 + self.spread))  # noqa: S311
 
     def _update(self, row: Row, **fields: Any) -> None:
-        """Write to the row, unless another worker has ended it since."""
+        """Update the row, unless another worker has ended it since then."""
         self._rows.filter(pk=row.pk, dead_at=None, **{self.model.DONE: None}).update(**fields)
 
     def revive(self, row: Row, **fields: Any) -> None:
-        """Give a dead row all its tries again, from now."""
+        """Give a dead row all its attempts again, starting now."""
         self._rows.filter(pk=row.pk).update(
             dead_at=None, attempts=0, due_at=Now(), leased_until=Now(), **fields
         )
@@ -137,7 +140,7 @@ class Queue(Generic[Row]):
 
 
 def describe(error: Exception) -> str:
-    """Return the kind of error and its code, never its text: other services repeat what they were sent."""
+    """Return the error's kind and code, never its text, because other services repeat what they were sent."""
     code = getattr(error, "default_code", "") or getattr(error, "code", "") or ""
     reason = (getattr(error, "extra", None) or {}).get("reason") or ""
     return " ".join(part for part in (type(error).__name__, str(code), str(reason)) if part)[:200]

@@ -1,8 +1,8 @@
-"""RateLimit-Policy and RateLimit: what a caller may do, and what is left of it (draft-ietf-httpapi-ratelimit-headers).
+"""RateLimit-Policy and RateLimit: a caller's limits and what is left of them (draft-ietf-httpapi-ratelimit-headers).
 
-An endpoint names the rules of RATE_LIMITS that its callers are told of (`limits`, accounts/tiers.py). The policy is
-theirs whatever happens; the standing is noted by accounts/kit/throttles.py as it counts. Rules that no endpoint names
-stay unsaid: how often others have guessed at an account, say, is nobody's business.
+An endpoint names the rules of RATE_LIMITS to report (`limits`, accounts/tiers.py). The policy is always sent; what is
+left is noted by accounts/kit/throttles.py as it counts. Rules that no endpoint names are never reported: how often
+others have guessed at an account, for example, must stay private.
 """
 
 from collections.abc import Sequence
@@ -15,18 +15,18 @@ POLICY, STANDING = "RateLimit-Policy", "RateLimit"
 
 
 class Standing(NamedTuple):
-    """Hits that are left of one limit, and the seconds until there is room for one more than that."""
+    """The hits left of a limit, and the seconds until one more is available."""
 
     left: int
     reset: int
 
 
-# Of the request that this thread serves; None where nobody is told.
+# The current request's limits; None if they are not reported.
 _noted: ContextVar[dict[str, Standing] | None] = ContextVar("limits_noted", default=None)
 
 
 def begin() -> None:
-    """Called before the handler of an endpoint that has limits."""
+    """Start noting. Call it before the handler of an endpoint that has limits."""
     _noted.set({})
 
 
@@ -37,14 +37,14 @@ def note(rule: str, standing: Standing) -> None:
 
 
 def note_return(rule: str) -> None:
-    """A hit was given back."""
+    """Note that a hit was given back."""
     noted = _noted.get()
     if noted is not None and rule in noted:
         noted[rule] = noted[rule]._replace(left=noted[rule].left + 1)
 
 
 def headers(rules: Sequence[str]) -> dict[str, str]:
-    """Structured fields (RFC 9651): lists of the rules' names with their parameters."""
+    """Return the headers as structured fields (RFC 9651): lists of the rules' names with parameters."""
     noted = _noted.get() or {}
     _noted.set(None)
     standings = ", ".join(

@@ -1,8 +1,8 @@
-"""Counts for Prometheus: right over all processes of a host, and cheap where it is counted.
+"""Metrics for Prometheus: correct across all processes of a host, and cheap to count.
 
-A request only appends to a list of its process. A thread adds that up once a second and writes it to a memory-mapped
-file of prometheus_client, one for each process. Processes take files by number and leave them to their successors, so
-counters go on over restarts and files do not pile up. A killed process loses its last second.
+A request only appends to a list of its process. A thread adds these up once a second, and writes them to a
+memory-mapped file of prometheus_client, one per process. Processes take files by number and leave them to their
+successors, so counters survive restarts and files do not pile up. A killed process loses its last second.
 """
 
 import atexit
@@ -22,21 +22,21 @@ import structlog
 from django.conf import settings
 from prometheus_client import values
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"  # of a page that Prometheus reads
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"  # of the page that Prometheus reads
 SECONDS_BETWEEN_WRITES = 1.0
 DISK_FULL = "53100"  # SQLSTATE disk_full
-NO_SLOT = "none"  # of a process that has counted nothing yet
-COMMAND = "command"  # the kind of a process that nobody has called anything else
+NO_SLOT = "none"  # a process that has not counted anything yet
+COMMAND = "command"  # the kind of a process unless it sets another
 
 log = structlog.get_logger("metrics")
 Labels = tuple[str, ...]
 
 
 class Slot:
-    """The number under which this process writes. The kernel frees it when the process ends, however it ends."""
+    """The number under which this process writes. The kernel releases it when the process ends, however it ends."""
 
     def __init__(self) -> None:
-        self.kind = COMMAND  # the directory of its files: those of one kind are told by themselves
+        self.kind = COMMAND  # the directory of its files, which are reported per kind
         self.number = NO_SLOT
         self._lock: Any = None
 
@@ -51,7 +51,7 @@ class Slot:
         for number in numbers():
             path = directory / f"{number}.lock"
             if path.exists() and not os.access(path, os.W_OK):
-                continue  # of a command that ran as another user
+                continue  # left by a command that ran as another user
             lock = path.open("a")
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -62,7 +62,7 @@ class Slot:
                 return
 
     def forget(self) -> None:
-        """In a child: the parent's lock is not ours, and closing our copy leaves it to the parent."""
+        """Drop the parent's lock in a child process; closing our copy leaves the lock to the parent."""
         if self._lock is not None:
             self._lock.close()
         self.number, self._lock = NO_SLOT, None
@@ -72,7 +72,7 @@ slot = Slot()
 values.ValueClass = values.MultiProcessValue(lambda: slot.number)  # type: ignore[no-untyped-call]
 
 
-NAMESPACE = "auth"  # every name begins with it: exporters of PostgreSQL and Redis have names like ours
+NAMESPACE = "auth"  # a prefix for every name, as exporters of PostgreSQL and Redis have similar names
 
 
 class Counter(prometheus_client.Counter):
@@ -83,7 +83,7 @@ class Counter(prometheus_client.Counter):
 
 
 class Latest(prometheus_client.Gauge):
-    """When something last happened, in seconds since 1970; of several processes the latest."""
+    """When something last happened, in seconds since 1970; the latest of all processes."""
 
     def add(self, amounts: list[float]) -> None:
         self.set(max(amounts))
@@ -93,7 +93,7 @@ class Histogram(prometheus_client.Histogram):
     """How long something took, in seconds."""
 
     def add(self, amounts: list[float]) -> None:
-        """As `observe` for each, with one write for each bucket that any falls into."""
+        """Observe each amount, with one write for each bucket that any of them falls into."""
         self._sum.inc(sum(amounts))
         for place, many in Tally(bisect_left(self._upper_bounds, one) for one in amounts).items():
             self._buckets[place].inc(many)
@@ -180,8 +180,8 @@ ALL: tuple[Metric, ...] = (
     REQUESTS, PROBLEMS, UNEXPECTED, LOGINS, TOKENS, THROTTLED, LEDGER, LOCK_WAIT, LEDGER_RETRIES, LEDGER_VERIFIED,
     TASKS, BEAT, DATABASE_ERRORS, DELIVERIES, REPLICA_READS,
 )  # fmt: skip
-# Shown as 0 before anything was counted: Prometheus takes the first value of a series for where it began, so the first
-# of these would otherwise be no increase, and raise no alert.
+# Exported as 0 before anything is counted. Prometheus takes a series' first value as its start, so the first event
+# would otherwise not be an increase, and raise no alert.
 FROM_ZERO: dict[Metric, tuple[Labels, ...]] = {
     PROBLEMS: (("/v1/auth/refresh", "refresh_token_reused"),),
     UNEXPECTED: (("request",), ("task",), ("sweep",), ("batch",), ("erasure",)),
@@ -194,7 +194,7 @@ Record = tuple[Metric, Labels, float]
 
 
 class Recorder:
-    """Keeps what is counted until it is written."""
+    """A buffer of counts until they are written."""
 
     def __init__(self) -> None:
         self.records: deque[Record] = deque()
@@ -219,10 +219,10 @@ class Recorder:
         while True:
             self._something.wait()
             time.sleep(SECONDS_BETWEEN_WRITES)
-            self._something.clear()  # before the records are taken: one that comes now wakes us again
+            self._something.clear()  # before the records are taken, so that a new one wakes us again
             try:
                 self.write()
-            except OSError as error:  # what was counted is lost; the next second is not
+            except OSError as error:  # these counts are lost, the next second's are not
                 log.error("metrics_not_written", error=type(error).__name__, number=error.errno)
 
     def write(self) -> None:
@@ -246,7 +246,7 @@ def count(metric: Counter, *labels: str) -> None:
 
 
 def note(metric: Latest, *labels: str) -> None:
-    """That it happened now."""
+    """Note that it happened now."""
     recorder.add(metric, labels, time.time())
 
 
@@ -255,7 +255,7 @@ def observe(metric: Histogram, *labels: str, seconds: float) -> None:
 
 
 def files(kind: str | None = None) -> list[str]:
-    """Return the files of all processes of this host, alive or not, or of those of one kind."""
+    """Return the files of all processes of this host, live or not, or only of those of one kind."""
     directory = Path(settings.METRICS_DIR, *([kind] if kind else []))
     return sorted(str(file) for file in directory.rglob("*.db"))
 

@@ -1,37 +1,38 @@
-"""Judges names of people and things: any script, emoji of any year, nothing that hides or turns a line around.
+"""Check names of people and things: any script and emoji, but nothing invisible or that reverses a line.
 
-The Unicode tables of Python are years behind phones: a code point that they do not know is a new character, not an
-error.
+Python's Unicode tables are years behind phones: a code point that they do not know is a new character, not an error.
 """
 
 import re
 import unicodedata
 
-OPERATORS = re.compile(r"[a-z][a-z0-9_-]{0,39}")  # what they call services, subscriptions, front ends
+OPERATORS = re.compile(r"[a-z][a-z0-9_-]{0,39}")  # names of services, subscriptions and front ends
 LONGEST = 100
-MOST_COMPOSED = 4  # characters that normalization makes one of, at most
-MOST_MARKS = 8  # on one letter: languages need fewer, and a tower of them covers the lines above
+MOST_COMPOSED = 4  # most characters that normalization composes into one
+MOST_MARKS = 8  # per letter; languages need fewer, and more would cover the lines above
 
 # Controls, surrogates, private use, line and paragraph separators.
 _UNWANTED = frozenset({"Cc", "Cs", "Co", "Zl", "Zp"})
-# Embeddings, overrides and isolates turn what follows around, and what shapes digits; the marks beside them do not.
+# Embeddings, overrides and isolates reverse what follows, and some shape digits; the code points between them do not.
 _TURNING = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x2070))))
-# Invisible, and nothing at the end of a name: zero-width space, direction marks, soft hyphen, joiners of words.
+# Invisible, and meaningless at the end of a name: zero-width space, direction marks, soft hyphen, word joiners.
 _LOOSE = "\u200b\u200e\u200f\u061c\u2060\ufeff\u00ad"
-# Letters and symbols that are drawn as nothing, and the code points that Unicode keeps for more of that kind
-# (Default_Ignorable_Code_Point): new characters, which count as visible, are never among these.
+# Letters and symbols that render as nothing, and the code points that Unicode reserves for more of them
+# (Default_Ignorable_Code_Point). New characters, which count as visible, are never among these.
 _EMPTY = frozenset("\u115f\u1160\u3164\uffa0\u2800\U0001d159").union(
     map(chr, (*range(0xFFF0, 0xFFF9), *range(0xE0000, 0xE1000)))
 )
 _VISIBLE = frozenset("LNPS")
 _MARKS = frozenset({"Mn", "Me"})
-# Tags spell out a flag (UTS 51, 1.4.9) and are refused anywhere else: they carry a text that nobody sees.
+# Tags spell out a flag (UTS 51, 1.4.9), and are refused anywhere else because they carry invisible text.
 _FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,8}\U000e007f")
 _TAG = re.compile("[\U000e0000-\U000e007f]")
 
 
 def clean(text: str) -> str:
-    """Return it trimmed and NFC. What is too long for that, or would be empty, is left for `fault` to refuse."""
+    """Return the text trimmed and in NFC. If it is too long for that, or would be empty, it is left for `fault` to
+    refuse.
+    """
     if len(text) > LONGEST * MOST_COMPOSED:
         return text
     trimmed = text.strip()
@@ -41,7 +42,7 @@ def clean(text: str) -> str:
 
 
 def fault(text: str) -> tuple[str, str] | None:
-    """Return why a cleaned name is refused, as code and detail. The empty text, which means none, is fine."""
+    """Return why a cleaned name is refused, as code and detail, or None. The empty text, for no name, is accepted."""
     if len(text) > LONGEST:
         return "too_long", f"Use at most {LONGEST} characters."
     if any(_is_unwanted(character) for character in text) or _TAG.search(_FLAG.sub("", text)):
@@ -54,7 +55,7 @@ def fault(text: str) -> tuple[str, str] | None:
 
 
 def taken_over(text: str) -> str:
-    """Return what can be kept of a name that someone else accepted, such as Google; empty where nothing can."""
+    """Return what can be kept of a name that another service accepted, such as Google; empty if nothing can."""
     kept = "".join(one for one in text[: LONGEST * MOST_COMPOSED] if not _is_unwanted(one))
     name = clean(_TAG.sub("", kept) if _TAG.search(_FLAG.sub("", kept)) else kept)[:LONGEST].strip()
     return "" if fault(name) else name
@@ -67,7 +68,7 @@ def _is_unwanted(character: str) -> bool:
 
 
 def _is_noncharacter(character: str) -> bool:
-    """Tell code points that will never be characters (Unicode, 23.7)."""
+    """Return whether the code point will never be a character (Unicode, 23.7)."""
     number = ord(character)
     return 0xFDD0 <= number <= 0xFDEF or number & 0xFFFE == 0xFFFE
 

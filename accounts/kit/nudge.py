@@ -1,8 +1,8 @@
-"""Tell the worker, by a task's name, that there is something to do; in a thread of its own, which nobody waits for.
+"""Notify the worker that a task has something to do, from a separate thread, so that nobody waits for it.
 
-A word that does not reach the broker is forgotten: rows say what is to be done, and the scheduler has them looked at.
-A task is found by its name among those that are registered, so that the caller need not import it, and
-Celery's eager mode carries it out.
+A notification that does not reach the broker is dropped: the rows say what is to be done, and the scheduler has them
+checked. A task is found by name among the registered ones, so that the caller need not import it, and Celery's eager
+mode runs it.
 """
 
 import os
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 def application() -> Any:
     """Return the Celery application with the tasks of every app.
 
-    It is loaded at the first word, since most commands have none. Web processes load it before they serve.
+    It is loaded on first use, since most commands never need it. Web processes load it before they serve.
     """
     celery = import_string(settings.TASK_APPLICATION)
     autodiscover_modules("tasks")
@@ -34,15 +34,15 @@ def application() -> Any:
 
 
 def send(task: str, *arguments: Any, **options: Any) -> None:
-    """Hand the task to the broker now, with Celery's options. Raises whatever the broker's client raises."""
+    """Hand the task to the broker now, with Celery's options. Raise whatever the broker's client raises."""
     application().tasks[task].apply_async(arguments, **options)
 
 
 class Nudge:
-    """Words about one task: `most` of them wait to be handed over, and any more are dropped.
+    """Notifications about one task: up to `most` are queued, and any more are dropped.
 
-    A word that needs no more than one can stand for many: after each the thread gathers for so many seconds, and what
-    comes in them is one word again.
+    For a task that needs only one notification, a single one can stand for many: the thread sleeps for `gather` seconds
+    after each, and those that arrive in that time are again one.
     """
 
     def __init__(self, task: str, *, most: int = 1, gather: float = 0.0, **options: Any) -> None:
@@ -56,12 +56,12 @@ class Nudge:
         self._thread: threading.Thread | None = None
 
     def tell_on_commit(self, *arguments: Any) -> None:
-        """Tell the worker once the caller's transaction has committed; never, where it is rolled back."""
-        # A partial has no name, by which Django would tell of what it raises: the answer would be a 500.
+        """Notify the worker once the caller's transaction has committed; never, if it is rolled back."""
+        # Not a partial: it has no name for Django to log if it raises, and the response would be a 500.
         transaction.on_commit(lambda: self.tell(*arguments), robust=True)
 
     def tell(self, *arguments: Any) -> None:
-        """Have the worker carry out the task, soon. Never waits for the broker, and never raises what it does."""
+        """Have the worker run the task soon. Never wait for the broker, and never raise what its client raises."""
         if application().conf.task_always_eager:
             self._send(*arguments)
         else:
@@ -69,7 +69,7 @@ class Nudge:
 
     def _put(self, arguments: tuple[Any, ...]) -> None:
         try:
-            self._words.put_nowait((copy_context(), arguments))  # with the request's id, for the logs
+            self._words.put_nowait((copy_context(), arguments))  # carries the request's id, for the logs
         except queue.Full:
             return
         with self._lock:
@@ -82,7 +82,7 @@ class Nudge:
             context, arguments = self._words.get()
             try:
                 context.run(self._send, *arguments)
-            except Exception as error:  # noqa: BLE001  whatever the broker's client raises, the rows make up for it
+            except Exception as error:  # noqa: BLE001  whatever the broker's client raises, the rows remain
                 log.warning(
                     "not_published", task=self.task, reason=type(error).__name__, waiting=self._words.qsize()
                 )
@@ -103,7 +103,7 @@ _all: weakref.WeakSet[Nudge] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    """Start afresh: a child has its parent's queues and locks, perhaps in mid-use, and not its threads."""
+    """Reset in a child process, which has its parent's queues and locks, perhaps in mid-use, but not its threads."""
     for nudge in _all:
         nudge.reset()
 

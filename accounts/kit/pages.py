@@ -1,4 +1,4 @@
-"""Walking over many rows page by page: no cursor on the server, no long transaction, little memory."""
+"""Iterate over many rows page by page: no server-side cursor, no long transaction, little memory."""
 
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -13,7 +13,7 @@ Row = TypeVar("Row", bound=Model)
 def by_key(
     rows: QuerySet[Row], *, at_a_time: int = AT_A_TIME, fetch: Callable[[QuerySet[Row]], list[Row]] = list
 ) -> Iterator[Row]:
-    """Yield the rows of a query in the order of their keys, which are as they were when their page was read."""
+    """Yield a query's rows in the order of their keys, each as it was when its page was read."""
     ordered = rows.order_by("pk")
     page = fetch(ordered[:at_a_time])
     while page:

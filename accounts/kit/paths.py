@@ -1,4 +1,4 @@
-"""Reads ids in paths: one converter for all of them, `<id:user_id>`."""
+"""The path converter for ids, `<id:user_id>`."""
 
 from uuid import UUID
 
@@ -8,7 +8,7 @@ NAME = "id"
 
 
 class IdConverter:
-    """Take a UUID in its canonical form, in either case (RFC 9562, 4); anything else is an unknown path."""
+    """Accept a UUID in its canonical form, in either case (RFC 9562, 4); any other text is an unknown path."""
 
     regex = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 
@@ -20,5 +20,5 @@ class IdConverter:
 
 
 def register() -> None:
-    """Make the converter known to Django, before any route is read."""
+    """Register the converter with Django, before any route is read."""
     register_converter(IdConverter, NAME)

@@ -1,7 +1,7 @@
-"""Statements that run with almost every request, prepared once for each connection and sent through libpq.
+"""Statements that run with almost every request, prepared once per connection and sent through libpq.
 
-A cursor of psycopg's, in one of Django's, takes twice the time of the whole round trip (docs/decisions/0024). Errors
-are Django's either way.
+A psycopg cursor inside a Django cursor takes twice the time of the whole round trip (docs/decisions/0024). Errors are
+Django's either way.
 """
 
 import uuid
@@ -23,9 +23,9 @@ Encoder = Callable[[Any], bytes | None]
 
 
 class Prepared:
-    """A statement with parameters as `%(name)s`, each of which has its encoder to PostgreSQL's binary form.
+    """A statement with parameters as `%(name)s`, each with an encoder to PostgreSQL's binary form.
 
-    `one` returns its row, which is at most one, as psycopg loads it.
+    `one` returns its only row, if any, as loaded by psycopg.
     """
 
     def __init__(self, name: str, statement: str, encoders: Mapping[str, Encoder]) -> None:
@@ -36,7 +36,7 @@ class Prepared:
         self._known_to: weakref.WeakSet[Connection] = weakref.WeakSet()
 
     def one(self, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        """Run it on the default database. Raises what a cursor would."""
+        """Run it on the default database. Raise what a cursor would."""
         database = transaction.get_connection()
         if not _may_skip_the_cursor(database):
             with database.cursor() as cursor:
@@ -47,7 +47,7 @@ class Prepared:
             return self._run(database.connection, values)
 
     def _run(self, connection: Connection, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        """Prepare it where the connection does not know it: is new, or psycopg has dropped all that was prepared."""
+        """Run it, and prepare it first on a new connection, or again if psycopg has dropped all prepared statements."""
         libpq = connection.pgconn
         if self._is_new_to(connection):
             libpq.prepare(self._name, self._numbered)
@@ -67,7 +67,7 @@ class Prepared:
         return loading.load_row(0, tuple)
 
     def _is_new_to(self, connection: Connection) -> bool:
-        """Return whether this connection runs it for the first time: the server logs what is unknown."""
+        """Return whether this connection runs it for the first time; executing an unknown statement would be logged."""
         if connection in self._known_to:
             return False
         self._known_to.add(connection)
@@ -75,8 +75,10 @@ class Prepared:
 
 
 def _may_skip_the_cursor(database: BaseDatabaseWrapper) -> bool:
-    """Not in a transaction, which a statement that is not prepared any more would end; not where someone watches, as
-    tracers do by a cursor of their own; not where nothing may be prepared.
+    """Return whether libpq may be used directly.
+
+    Not in a transaction, which a missing prepared statement would abort; not while queries are observed, as by tracers
+    with a cursor of their own; and not where nothing may be prepared.
     """
     return bool(
         database.get_autocommit()
@@ -100,7 +102,7 @@ def int8_bytes(value: int | None) -> bytes | None:
 
 
 def jsonb_bytes(value: str | None) -> bytes | None:
-    """Encode JSON that is a text already, behind the version of the binary form."""
+    """Encode serialised JSON, prefixed with the version of the binary form."""
     return None if value is None else b"\1" + value.encode()
 
 

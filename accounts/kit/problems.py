@@ -1,4 +1,4 @@
-"""Refusals that any service has: the base of all of them, and those of the HTTP floor.
+"""Refusals that any service has: the base class of all, and those of HTTP itself.
 
     Problem                      any refusal: a status, a stable code, a sentence for people, optional fields
     +-- Unauthenticated 401      with the challenge of its tier
@@ -7,7 +7,7 @@
     +-- ValidationFailed 400     one entry for each field
     +-- IdempotencyKey... 400, 409, 422; CursorInvalid 400
 
-The handler that settings name renders each as RFC 9457 `application/problem+json`.
+The exception handler in the settings renders each as RFC 9457 `application/problem+json`.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ _PROPER = {
 
 
 def title(code: str) -> str:
-    """Return a code as people write it: "mfa_token_invalid" is "MFA token invalid"."""
+    """Return a code as a title: "mfa_token_invalid" becomes "MFA token invalid"."""
     words = [_PROPER.get(word, word) for word in code.split("_")]
     return " ".join([words[0][0].upper() + words[0][1:], *words[1:]])
 
@@ -47,14 +47,14 @@ class FieldProblem(msgspec.Struct):
 class Problem(APIException):
     """A refusal. `extra` holds the members that its class adds to the problem document.
 
-    `members` names those with their types, and `example` gives each a value: the OpenAPI document has both.
+    `members` names them with their types, and `example` gives each a value; both appear in the OpenAPI document.
     """
 
     status_code = 400
     default_code = "bad_request"
     default_detail = "The request cannot be carried out."
     retry_after: int | None = None
-    headers: ClassVar[Mapping[str, str]] = {}  # what its answer says besides
+    headers: ClassVar[Mapping[str, str]] = {}  # additional response headers
     members: ClassVar[Mapping[str, Any]] = {}
     example: ClassVar[Mapping[str, Any]] = {}
 
@@ -65,7 +65,7 @@ class Problem(APIException):
             self.retry_after = retry_after
 
     def document(self, request_id: str | None) -> dict[str, Any]:
-        """The problem document (RFC 9457). `type` leads to the entry for the code on the page of problems."""
+        """Return the problem document (RFC 9457). `type` is the code's entry on the page of problems."""
         code = self.default_code
         fields = {
             "type": f"/docs/problems#{code}",
@@ -79,7 +79,7 @@ class Problem(APIException):
 
 
 class Unauthenticated(Problem):
-    """401; the challenge of the tier goes out as `WWW-Authenticate` (RFC 9110, 11.6.1)."""
+    """A 401; the challenge of the tier is sent as `WWW-Authenticate` (RFC 9110, 11.6.1)."""
 
     status_code = 401
     challenge = 'Bearer realm="api"'
@@ -111,7 +111,7 @@ class InternalError(Problem):
 
 
 class ValidationFailed(Problem):
-    """400 `validation_error`; `errors` lists {"field", "code", "detail"}."""
+    """A 400 `validation_error`; `errors` lists {"field", "code", "detail"}."""
 
     default_code = "validation_error"
     default_detail = "The request has invalid fields."

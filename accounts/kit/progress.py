@@ -1,4 +1,4 @@
-"""A progress bar on standard error, where a person watches; nothing where nobody does."""
+"""A progress bar on standard error, shown only on a terminal."""
 
 import sys
 import time
@@ -8,7 +8,7 @@ SECONDS_BETWEEN = 0.2
 
 
 class Progress:
-    """`with Progress("users", total=n) as progress: ... progress.add(3)`."""
+    """Usage: `with Progress("users", total=n) as progress: ... progress.add(3)`."""
 
     def __init__(self, label: str, *, total: int) -> None:
         self.label, self.total = label, max(total, 1)

@@ -1,4 +1,4 @@
-"""Steps of migrations that have no transaction: such a migration may be run again after it failed."""
+"""Steps for migrations without a transaction, which can be run again after a failure."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ HAS_CONSTRAINT = "SELECT true FROM pg_constraint WHERE conrelid = %s::regclass A
 
 
 class AddIndexConcurrently(postgres.AddIndexConcurrently):
-    """Make an index beside writes, and again where a try that failed left it half-made."""
+    """Create an index without blocking writes, and create it again if a failed attempt left it invalid."""
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         valid = _look(schema_editor, IS_VALID, self.index.name)
@@ -28,7 +28,7 @@ class AddIndexConcurrently(postgres.AddIndexConcurrently):
 
 
 class RemoveIndexConcurrently(postgres.RemoveIndexConcurrently):
-    """Drop an index beside writes, if it is still there."""
+    """Drop an index without blocking writes, if it still exists."""
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         with patient(schema_editor):
@@ -36,7 +36,7 @@ class RemoveIndexConcurrently(postgres.RemoveIndexConcurrently):
 
 
 class AddField(migrations.AddField):
-    """Add a column, unless a try that failed has. It has no index of its own: Django adds those at the end."""
+    """Add a column, unless a failed attempt has. It cannot have an index: Django adds those at the end."""
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         model = to_state.apps.get_model(app_label, self.model_name)
@@ -46,7 +46,7 @@ class AddField(migrations.AddField):
 
 
 class AddConstraintNotValid(postgres.AddConstraintNotValid):
-    """Add a constraint, unless a try that failed has."""
+    """Add a constraint, unless a failed attempt has."""
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         table = to_state.apps.get_model(app_label, self.model_name)._meta.db_table  # noqa: SLF001
@@ -56,7 +56,7 @@ class AddConstraintNotValid(postgres.AddConstraintNotValid):
 
 @contextmanager
 def patient(schema_editor: Any) -> Iterator[None]:
-    """Wait for old transactions, such as a dump, as long as they take: nobody waits for an index that does."""
+    """Wait for old transactions, such as a dump, however long they take; nobody waits for an index that waits."""
     schema_editor.execute("SET lock_timeout = 0")
     try:
         yield

@@ -1,12 +1,12 @@
-"""Reading from a standby what may be a little old, and from the primary whatever it does not serve.
+"""Read from a standby where slightly stale data will do, and from the primary otherwise.
 
-Only what never changes, or what nobody acts upon at once, is read here: pages of the journal behind an old cursor,
-exports, verification, plots. There is no automatic routing: each read that may use the replica says so.
+Only data that never changes, or that nobody acts on at once, is read here: journal pages behind an old cursor, exports,
+verification, plots. There is no automatic routing: each read that may use the replica says so.
 
-How old it is cannot be asked of a standby: cut off from its primary it believes that it has everything. So each process
-asks the primary at most once a second how far it has written, and before each read the standby how far it has got. What
-the primary had written at a time that the standby has passed is all there. Behind one address there may be several
-standbys: each connection asks its own.
+A standby cannot be asked how stale it is: cut off from its primary, it believes that it has everything. So each process
+asks the primary, at most once a second, for its write position, and before each read asks the standby for its replay
+position. Whatever the primary had written at a position that the standby has passed is there. Several standbys may
+share an address, so each connection asks its own.
 """
 
 import threading
@@ -27,8 +27,8 @@ from accounts.kit.resting import Rest
 
 ALIAS = "replica"
 LOOK_EVERY, LEFT_ALONE = 1.0, 5.0  # seconds
-MARKS = 600  # one each time: the most that DATABASE_REPLICA_LAG may be
-# The same cluster has the same name; a position is worth nothing in another one.
+MARKS = 600  # one per look, so the maximum of DATABASE_REPLICA_LAG
+# The identifier names the cluster; a position means nothing in another one.
 WRITTEN = """
 SELECT clock_timestamp(), (pg_current_wal_flush_lsn() - '0/0')::bigint, system_identifier FROM pg_control_system()
 """
@@ -43,7 +43,7 @@ log = structlog.get_logger("replica")
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How far the primary had written, and when, by this process's clock and by its own; and which cluster it is."""
+    """The primary's write position, with the times by our clock and by its own, and its cluster."""
 
     looked: float
     at: datetime
@@ -52,7 +52,7 @@ class Mark:
 
 
 class Follower:
-    """Know how far the primary has written, and so how old a standby is that has got so far."""
+    """Track the primary's write positions, and from them how far behind a standby is."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -62,12 +62,12 @@ class Follower:
         self._looked = float("-inf")
 
     def behind(self) -> float:
-        """Return for how many seconds, at most, the standby lacks what the primary has. Infinite where it is away."""
+        """Return the seconds by which the standby is behind the primary at most; infinite if it is unavailable."""
         passed = self._passed()
         return float("inf") if passed is None else self._clock() - passed.looked
 
     def has(self, moment: datetime | None) -> bool:
-        """Return whether it is recent enough, and has whatever was done by that moment."""
+        """Return whether the standby is recent enough, and has everything done up to that moment."""
         most = settings.DATABASE_REPLICA_LAG
         passed = self._passed()
         if passed is None or self._clock() - passed.looked > most:
@@ -75,13 +75,13 @@ class Follower:
         return moment is None or moment <= passed.at - timedelta(seconds=most)
 
     def failed(self, error: Exception) -> None:
-        """Leave the standby alone for a while."""
+        """Avoid the standby for a while."""
         log.warning("outage", error=type(error).__name__)
         self._rest.begin()
         connections[ALIAS].close()
 
     def _passed(self) -> Mark | None:
-        """Return the last mark that this connection's standby has reached."""
+        """Return the last mark that this connection's standby has passed."""
         if not self._rest.is_over():
             return None
         self._mark()
@@ -90,7 +90,7 @@ class Follower:
         return next((mark for mark in reversed(marks) if mark.written <= replayed), None)
 
     def _mark(self) -> None:
-        """Ask the primary once a second; other threads use the last answer in the meantime."""
+        """Ask the primary once a second; other threads use the last answer until then."""
         if self._clock() - self._looked < LOOK_EVERY or not self._looking.acquire(blocking=False):
             return
         try:
@@ -102,7 +102,7 @@ class Follower:
             self._looking.release()
 
     def _replayed(self, cluster: int) -> int:
-        """Return how far the standby has got; 0, which is nowhere, where it is away or another cluster's."""
+        """Return the standby's replay position; 0 if it is unavailable or belongs to another cluster."""
         try:
             with connections[ALIAS].cursor() as cursor:
                 cursor.execute(REPLAYED)
@@ -120,7 +120,7 @@ follower = Follower()
 
 
 class Lacking(Exception):
-    """Raise it to ask the primary: the standby works, and has not got so far."""
+    """Raise it in `ask` to use the primary: the standby works, but is too far behind."""
 
 
 def is_named() -> bool:
@@ -130,8 +130,8 @@ def is_named() -> bool:
 def read(ask: Callable[[str], Found], *, older_than: datetime | None = None) -> Found:
     """Return what `ask` finds in the database whose alias it is given: the standby, or else the primary.
 
-    `ask` fetches all of it, and may be called twice. The standby is asked where it is at most DATABASE_REPLICA_LAG
-    seconds behind and, with `older_than`, where rows of that time and before are the same in both.
+    `ask` fetches all of its result, and may be called twice. The standby is used if it is at most DATABASE_REPLICA_LAG
+    seconds behind and, with `older_than`, if rows from up to that time are the same in both.
     """
     if is_named() and follower.has(older_than):
         try:
@@ -139,7 +139,7 @@ def read(ask: Callable[[str], Found], *, older_than: datetime | None = None) -> 
         except Lacking:
             pass
         except (DatabaseError, InterfaceError) as error:
-            # It is gone, gave way to what it was replaying, or lacks a column of this version.
+            # It is down, cancelled the query to replay a change, or lacks a column of this version.
             follower.failed(error)
         else:
             metrics.count(metrics.REPLICA_READS, "replica")
@@ -150,5 +150,5 @@ def read(ask: Callable[[str], Found], *, older_than: datetime | None = None) -> 
 
 
 def rows(query: QuerySet[Row]) -> list[Row]:
-    """Return the rows of a query, which may be as old as `read` allows."""
+    """Return the rows of a query, as stale as `read` allows."""
     return read(lambda alias: list(query.using(alias)))

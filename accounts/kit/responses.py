@@ -1,4 +1,4 @@
-"""Answers in JSON, finished where they are made, with the headers that all of them share made once for the process."""
+"""JSON responses, rendered at creation, with shared headers that are built once per process."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -14,7 +14,7 @@ API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
 def _shared(content_type: str) -> ResponseHeaders:
-    """Return what SecurityMiddleware and RequestFloor would add, too: they leave alone what is there."""
+    """Return the headers that SecurityMiddleware and RequestFloor would add too; they leave existing ones alone."""
     return ResponseHeaders(
         {
             "Content-Type": content_type,
@@ -28,14 +28,14 @@ def _shared(content_type: str) -> ResponseHeaders:
 
 
 class _Headers(ResponseHeaders):
-    """Begin with headers that were checked when they were made: Django would check them again for each answer."""
+    """Headers that start with ones already validated, which Django would otherwise validate for each response."""
 
     def __init__(self, shared: ResponseHeaders) -> None:
         self._store = dict(shared._store)  # noqa: SLF001 - its own class
 
 
 class Response(HttpResponse):
-    """A payload as JSON, not kept by caches (RFC 9111, 5.2.2.5). None has neither body nor type.
+    """A JSON payload that caches must not store (RFC 9111, 5.2.2.5). None has neither body nor type.
 
     `Response(answer, status=201, headers={"Idempotency-Replayed": "true"})`
     """

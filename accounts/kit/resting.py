@@ -1,4 +1,4 @@
-"""Leaving a server alone that did not answer, so that it does not cost one caller after the other their patience."""
+"""Leave an unresponsive server alone, so that its time-out does not cost one caller after another."""
 
 import threading
 import time
@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 
 class Rest:
-    """So many seconds in which nobody in this process asks the server, from the last `begin` on.
+    """A number of seconds, from the last `begin`, during which this process does not ask the server.
 
-    With a `probe` no caller is ever the one who finds out: when the time is over a thread asks, and the rest goes on
-    until the server has answered it.
+    With a `probe`, no caller has to find out: when the time is over, a thread asks, and the rest continues until the
+    server has answered.
     """
 
     def __init__(
@@ -20,7 +20,7 @@ class Rest:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.seconds, self._probe, self._clock = seconds, probe, clock
-        self._until = 0.0  # while it does not rest
+        self._until = 0.0  # 0.0: not resting
 
     def is_over(self) -> bool:
         """Return whether this caller may ask the server."""
@@ -30,22 +30,22 @@ class Rest:
         if self._clock() < until:
             return False
         if self._probe is not None:
-            self.begin()  # for everybody else, while the thread asks
+            self.begin()  # for all other callers, while the thread asks
             threading.Thread(target=self._look, args=(self._probe,), name="rest-is-over", daemon=True).start()
         return self._probe is None
 
     def begin(self) -> None:
-        """Call it when the server did not answer."""
+        """Start a rest, because the server did not answer."""
         self._until = self._clock() + self.seconds
 
     def end(self) -> None:
-        """Call it when the server has answered."""
+        """End the rest, because the server answered."""
         self._until = 0.0
 
     def _look(self, probe: Callable[[], object]) -> None:
         try:
             probe()
-        except Exception:  # noqa: BLE001  whatever it raises, that was no answer
+        except Exception:  # noqa: BLE001  whatever it raises, the server did not answer
             self.begin()
         else:
             self.end()

@@ -1,10 +1,10 @@
-"""Columns that must be read again and yet open nothing in a dump: sealed with AES-256-GCM under FIELD_ENCRYPTION_KEYS.
+"""Encrypt columns that must be readable by the service but not from a dump: AES-256-GCM under FIELD_ENCRYPTION_KEYS.
 
-A sealed text names its key, so the ring rotates: the first key seals, all open, and `manage.py reencrypt_fields` brings
-what older keys sealed under the first. The context, a text such as `accounts.Factor.secret:<user id>`, is
-authenticated with it: moved to another row or column a sealed text does not open.
+A sealed text names its key, so keys can rotate: the first one seals, all open, and `manage.py reencrypt_fields`
+re-encrypts under the first what older ones sealed. The context, such as `accounts.Factor.secret:<user id>`, is
+authenticated too: a sealed text that is moved to another row or column does not open.
 
-Which columns hold sealed texts is the setting SEALED_COLUMNS; in a column of JSON they may stand at any depth.
+SEALED_COLUMNS in the settings lists the columns with sealed texts; in a JSON column they may be at any depth.
 """
 
 import base64
@@ -33,14 +33,14 @@ class _Parts(NamedTuple):
 
 
 def seal(text: str, *, context: str) -> str:
-    """The text, sealed under the first key. The same text is sealed differently each time."""
+    """Seal the text under the first key. Sealing the same text again gives a different result."""
     kid, nonce = settings.FIELD_ENCRYPTION_KEYS[0].kid, os.urandom(NONCE_BYTES)
     raw = nonce + _cipher(kid).encrypt(nonce, text.encode(), _bound(kid, context))
     return f"{FORM}:{kid}:{base64.urlsafe_b64encode(raw).decode()}"
 
 
 def open(sealed: str, *, context: str) -> str:
-    """Return what was sealed, under whichever key of the ring. Raises SealedTextUnreadable."""
+    """Return the plain text, sealed under any key of the ring. Raise SealedTextUnreadable."""
     kid, raw = _parts(sealed)
     try:
         opened = _cipher(kid).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], _bound(kid, context))
@@ -54,12 +54,12 @@ def is_sealed(value: object) -> bool:
 
 
 def key_id(sealed: str) -> str:
-    """Which key sealed it, by its own word."""
+    """Return the id of the key that the sealed text names; it is not verified."""
     return sealed.removeprefix(f"{FORM}:").rpartition(":")[0]
 
 
 def sealed_texts(value: object) -> list[str]:
-    """All sealed texts in the value of a column: itself, or those within its JSON."""
+    """Return all sealed texts in a column's value: the value itself, or those within its JSON."""
     if isinstance(value, dict):
         return sealed_texts(list(value.values()))
     if isinstance(value, list):
@@ -68,7 +68,7 @@ def sealed_texts(value: object) -> list[str]:
 
 
 def resealed(value: Any, *, context: str) -> Any:
-    """The same value with each sealed text under the first key. Raises SealedTextUnreadable."""
+    """Return the value with each sealed text under the first key. Raise SealedTextUnreadable."""
     if isinstance(value, dict):
         return {name: resealed(part, context=context) for name, part in value.items()}
     if isinstance(value, list):
@@ -102,5 +102,5 @@ def _cipher(kid: str) -> AESGCM:
 
 @lru_cache(maxsize=16)
 def _cipher_of(material: bytes) -> AESGCM:
-    """Material of 32 bytes or more makes a key of exactly 256 bits (HKDF, RFC 5869)."""
+    """Derive a key of exactly 256 bits from 32 or more bytes of material (HKDF, RFC 5869)."""
     return AESGCM(HKDF(algorithm=SHA256(), length=32, salt=None, info=b"field-encryption").derive(material))

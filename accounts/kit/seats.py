@@ -1,7 +1,7 @@
-"""Lets a process work on so many requests at once, whatever threads it has; each seat has a database connection.
+"""Limit the requests that a process works on at once, whatever its threads; each seat has a database connection.
 
-A thread that only waits gives its seat up to others (`lent`), and its connection with it. So a listener can have
-threads for everybody who waits for a password to be hashed, and no more connections than before.
+A thread that only waits gives up its seat, with the connection, to others (`lent`). A listener can thus have threads
+for everybody who waits for a password to be hashed, without more connections.
 """
 
 import threading
@@ -14,9 +14,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 
 class Seats:
-    """The seats of one process. The one left last is taken first: its connection is warm, others stay unopened.
+    """The seats of one process. The one left last is taken first: its connection is warm, and others stay unopened.
 
-    `refresh` is called after taking a seat: its connection may have died while the seat was free.
+    `refresh` is called after taking a seat, because its connection may have died while the seat was free.
     """
 
     def __init__(self, number: int, *, refresh: Callable[[], None] = lambda: None) -> None:
@@ -24,12 +24,12 @@ class Seats:
         self._free: LifoQueue[BaseDatabaseWrapper] = LifoQueue()
         for _ in range(number):
             connection = connections.create_connection(DEFAULT_DB_ALIAS)
-            connection.inc_thread_sharing()  # to one thread after the other
+            connection.inc_thread_sharing()  # used by one thread after another
             self._free.put(connection)
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """Wait for a seat; its connection is the thread's inside."""
+        """Wait for a seat; inside, its connection is the thread's."""
         self._take()
         try:
             yield
@@ -38,7 +38,7 @@ class Seats:
 
     @contextmanager
     def lent(self) -> Iterator[None]:
-        """Give the thread's seat up inside, and wait for one at the end."""
+        """Give up the thread's seat inside, and wait for one at the end."""
         self._leave()
         try:
             yield
@@ -65,9 +65,9 @@ _here = threading.local()
 
 @contextmanager
 def lent() -> Iterator[None]:
-    """Give the thread's seat to others inside; nothing happens in a thread that has none (a worker's, a command's).
+    """Give up the thread's seat inside; do nothing in a thread without one (a worker's or a command's).
 
-    Not within a transaction: that has its connection to the end.
+    Raise RuntimeError in a transaction, which keeps its connection to the end.
     """
     seats: Seats | None = getattr(_here, "seats", None)
     if seats is None:

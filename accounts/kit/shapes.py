@@ -1,9 +1,9 @@
-"""Decoded JSON or a query string against the msgspec type that it must have; a refusal names the field.
+"""Convert decoded JSON or a query string to the required msgspec type; a refusal names the field.
 
     shapes.convert({"amount": "1"}, UseCredits.Body)    ValidationFailed: amount, wrong_type
 
-Strict: "1", 1.0 and true are no integers (contract: credits are JSON integers). All wrong fields of the top level are
-listed at once; inside lists and nested objects the first one is.
+Conversion is strict: "1", 1.0 and true are not integers (contract: credits are JSON integers). All wrong fields of the
+top level are listed at once; inside lists and nested objects, only the first.
 """
 
 import re
@@ -28,13 +28,13 @@ _building = threading.Lock()
 _PATH = re.compile(r" - at (?:`key` in )?`\$?(?P<path>[^`]*)`$")
 _NAMED = re.compile(r"^Object (?:missing required|contains unknown) field `(?P<name>[^`]*)`")
 _UNION_WITH_NULL = re.compile(r" \| null`|`null \| ")
-# Of a name that the caller made up, which may be a secret in the wrong place: enough to find a typing error by.
+# An unknown name may be a secret in the wrong place, so show only enough of it to find a typing error.
 _LONGEST_NAME = 32
 _ODD = re.compile(r"[^A-Za-z0-9_.-]")
-_MOST_UNKNOWN = 20  # that are listed: a body of nothing else must not be answered with eight times its size
+_MOST_UNKNOWN = 20  # most to list: a body full of them must not get a response eight times its size
 _NO_FIELD = ""
-# How msgspec's sentence goes, and our stable code for it; the first that fits counts. Those that repeat what was sent,
-# which may read like any of the others, are known by how they begin.
+# msgspec's messages and our stable codes; the first match counts. Messages that repeat the input, which may look like
+# any of the others, are recognised by their start.
 _CODES = (
     (re.compile("Object missing required field"), "required"),
     (re.compile("Object contains unknown field"), "unknown_field"),
@@ -48,7 +48,9 @@ _CODES = (
 
 
 def is_shallow(value: Any, *, levels: int) -> bool:
-    """Return whether lists and objects are nested no deeper; level by level, so that a large flat list costs little."""
+    """Return whether lists and objects are nested no deeper, checking by level, so that a large flat list
+    costs little.
+    """
     level = [value]
     for _ in range(levels):
         containers = (item for item in level if isinstance(item, (dict, list)))
@@ -61,10 +63,10 @@ def is_shallow(value: Any, *, levels: int) -> bool:
 
 
 def build(shape: Any) -> None:
-    """Have msgspec look at the type now. A process that serves builds what it knows of before requests come.
+    """Have msgspec inspect the type now. A serving process does this for known types before requests arrive.
 
-    msgspec 0.22 does it at the first use, and shows other threads the type half read: they crash the process
-    (docs/upstream/msgspec-race.md). So whatever is met later is built by one thread at a time.
+    msgspec 0.22 otherwise does it at the first use, and exposes the half-built type to other threads, which crashes the
+    process (docs/upstream/msgspec-race.md). Types met later are therefore built by one thread at a time.
     """
     with _building:
         if shape not in _built:
@@ -73,7 +75,7 @@ def build(shape: Any) -> None:
 
 
 def convert(value: Any, shape: type[Shape], *, strict: bool = True) -> Shape:
-    """The value as an instance of `shape`. Raises UnknownField or ValidationFailed."""
+    """Return the value as an instance of `shape`. Raise UnknownField or ValidationFailed."""
     if shape not in _built:
         build(shape)
     if not strict and (guesses := _guesses(value, shape)):
@@ -87,7 +89,10 @@ def convert(value: Any, shape: type[Shape], *, strict: bool = True) -> Shape:
 
 
 def convert_query(parameters: Mapping[str, Any], shape: type[Shape]) -> Shape:
-    """A query string as `shape`: text becomes numbers and dates, parameters it does not name are ignored."""
+    """Convert a query string to `shape`: text becomes numbers and dates, and unnamed parameters are ignored.
+
+    Raise ValidationFailed.
+    """
     named = {field.encode_name for field in msgspec.structs.fields(shape)}  # type: ignore[arg-type]
     given = {name: parameters[name] for name in parameters if name in named}
     broken = [name for name, text in given.items() if "\0" in text]
@@ -97,10 +102,10 @@ def convert_query(parameters: Mapping[str, Any], shape: type[Shape]) -> Shape:
 
 
 def _guesses(texts: Mapping[str, str], shape: Any) -> list[Fault]:
-    """Return a fault for each text that msgspec would read as what nobody has meant.
+    """Return a fault for each text that msgspec would read as something that nobody means.
 
-    `null`, as JavaScript writes a variable that is not set, would be no filter at all: the rows of everybody. And
-    `20261129` would be a time of 1970, in seconds.
+    `null`, as JavaScript writes an unset variable, would mean no filter at all: everybody's rows. `20261129` would be a
+    time in 1970, in seconds.
     """
     return [
         (name, "invalid", detail)
@@ -126,14 +131,14 @@ def _kinds_of_fields(shape: Any) -> dict[str, frozenset[Any]]:
 
 
 def _kinds(of_type: Any) -> Iterator[Any]:
-    """Yield a type and those of which it is made."""
+    """Yield a type and the types in it."""
     yield of_type
     for part in get_args(of_type):
         yield from _kinds(part)
 
 
 def _faults(value: Any, shape: Any, first: str, *, strict: bool) -> Iterator[Fault]:
-    """Field by field, so that a caller learns of all wrong ones; else the one fault that msgspec met first."""
+    """Yield the faults of all fields, so that a caller learns of each; otherwise the one that msgspec met first."""
     if not (isinstance(value, dict) and isinstance(shape, type) and issubclass(shape, msgspec.Struct)):
         yield _fault(first)
         return
@@ -181,7 +186,7 @@ _NAMED_DETAILS = {"required": "This field is required.", "unknown_field": "Unkno
 
 
 def _detail(sentence: str, code: str, choices: tuple[Any, ...]) -> str:
-    """msgspec's sentence, unless it repeats what was sent."""
+    """Return msgspec's message, unless it repeats the input."""
     if code == "invalid_choice":
         return (
             f"Must be one of: {', '.join(map(str, choices))}." if choices else "Must be one of the choices."
@@ -190,7 +195,7 @@ def _detail(sentence: str, code: str, choices: tuple[Any, ...]) -> str:
 
 
 def _choices(of_type: Any) -> tuple[Any, ...]:
-    """The values of an enum or a Literal, also inside Optional and Annotated."""
+    """Return the values of an enum or a Literal, also inside Optional and Annotated."""
     if isinstance(of_type, type) and issubclass(of_type, Enum):
         return tuple(member.value for member in of_type)
     flat: list[Any] = []

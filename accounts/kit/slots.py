@@ -1,4 +1,4 @@
-"""Bounds work that holds a thread, so that the other threads go on answering requests."""
+"""Limit work that blocks a thread, so that the other threads can continue to serve requests."""
 
 import threading
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from accounts.kit.problems import ServiceUnavailable
 
 
 class Slots:
-    """So many at once, and so many threads that wait for one, for so many seconds."""
+    """`running` slots, and up to `waiting` threads that wait for one, for at most `patience` seconds."""
 
     def __init__(self, *, running: int, waiting: int, patience: float) -> None:
         self._running = threading.BoundedSemaphore(running)
@@ -16,14 +16,14 @@ class Slots:
         self._patience = patience
 
     def require_room(self) -> None:
-        """Raise ServiceUnavailable while nobody else would be let in."""
+        """Raise ServiceUnavailable if no further thread would be admitted."""
         if not self._inside.acquire(blocking=False):
             raise ServiceUnavailable
         self._inside.release()
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """Hold a slot while the block runs. Raises ServiceUnavailable if too many wait, or none is free in time."""
+        """Hold a slot during the block. Raise ServiceUnavailable if too many wait, or none becomes free in time."""
         if not self._inside.acquire(blocking=False):
             raise ServiceUnavailable
         try:

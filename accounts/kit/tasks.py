@@ -1,4 +1,4 @@
-"""Give tasks the project's Celery application, wherever they are imported first: the default one has no broker."""
+"""Bind tasks to the project's Celery application, wherever they are imported first: the default one has no broker."""
 
 from celery import shared_task
 from django.conf import settings

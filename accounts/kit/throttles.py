@@ -1,8 +1,8 @@
-"""One atomic limiter for everything that may be tried only so often. The rules are the setting RATE_LIMITS.
+"""One atomic limiter for everything that is limited. The rules are the setting RATE_LIMITS.
 
-A limit is a sliding window: the times of the last hits of one subject. A hit is counted before the work it guards is
-done, in one step that all processes share: a script in Redis or, while Redis does not answer, one statement in
-PostgreSQL. Subjects (addresses, IPs) are kept as keyed hashes only.
+A limit is a sliding window: the times of a subject's last hits. A hit is counted before the work that it guards, in one
+step across all processes: a script in Redis or, while Redis does not answer, a statement in PostgreSQL. Subjects
+(addresses, IPs) are stored only as keyed hashes.
 """
 
 import hashlib
@@ -23,11 +23,11 @@ Answer = TypeVar("Answer")
 
 MICROSECONDS = 1_000_000
 LONGEST_DELAY = 3600 * MICROSECONDS
-REDIS_PATIENCE = 0.2  # seconds that one request waits for Redis
+REDIS_PATIENCE = 0.2  # seconds that a request waits for Redis
 
-# KEYS: one per limit; ARGV of each: allowed hits, window, hits without delay, first delay (microseconds; 0: none).
-# Counts nothing where one limit is reached. Answers {0, 0, and of each limit: hits that are left, microseconds until
-# the oldest one ceases to count}, or {the number of that limit, the microseconds until it has room again}.
+# KEYS: one per limit; ARGV for each: allowed hits, window, hits without delay, first delay (microseconds; 0: none). If
+# any limit is reached, nothing is counted. Returns {0, 0, and for each limit the hits left and the microseconds until
+# the oldest stops counting}, or {the number of the reached limit, the microseconds until it has room again}.
 _TAKE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -91,8 +91,9 @@ _FORGET_IN_POSTGRESQL = "DELETE FROM accounts_ratelimitwindow WHERE key = ANY(%s
 
 
 class Taken(NamedTuple):
-    """Where all hits were counted: for each, how many more its limit allows, and the microseconds until its oldest hit
-    ceases to count. Else the place of the first that was refused, and the microseconds to wait.
+    """The result: if all hits were counted, the hits left of each limit, and the microseconds until its oldest expires.
+
+    Otherwise the place of the first that was refused, and the microseconds to wait.
     """
 
     standings: Sequence[tuple[int, int]] = ()
@@ -101,11 +102,11 @@ class Taken(NamedTuple):
 
 
 class Hit(NamedTuple):
-    """One try under one rule of RATE_LIMITS, by or on the subject."""
+    """An attempt under one rule of RATE_LIMITS, by or on the subject."""
 
     rule: str
     subject: Sequence[str]
-    share: float = 1.0  # of what the rule allows one customer: a wider network may do more
+    share: float = 1.0  # of one customer's allowance; a wider network has more
 
     @property
     def key(self) -> str:
@@ -119,18 +120,18 @@ class Hit(NamedTuple):
 
     @property
     def window(self) -> int:
-        """In microseconds."""
+        """Return the window in microseconds."""
         return int(settings.RATE_LIMITS[self.rule][1]) * MICROSECONDS
 
     @property
     def free(self) -> int:
-        """How many come before each must wait for the last; then, and after as many again, the wait doubles."""
+        """Return the hits before each must wait for the last one; after each further such number, the wait doubles."""
         rule = settings.RATE_LIMITS[self.rule]
         return int(rule[2]) * settings.RATE_LIMITS_FACTOR if len(rule) > 2 else 0
 
     @property
     def delay(self) -> int:
-        """The first wait, in microseconds; 0: none."""
+        """Return the first wait in microseconds; 0: none."""
         rule = settings.RATE_LIMITS[self.rule]
         return int(rule[3]) * MICROSECONDS if len(rule) > 2 else 0
 
@@ -147,15 +148,15 @@ def hit(rule: str, *subject: str) -> Hit:
 
 
 def from_network(rule: str, ip: str | None) -> list[Hit]:
-    """Return a hit on each network that the address is in, the narrowest first."""
+    """Return a hit on each network that contains the address, the narrowest first."""
     return [Hit(rule, (around.name,), around.share) for around in networks(ip)]
 
 
 def take(*hits: Hit) -> int | None:
-    """Count the hits, and return how many more the limit of the last one allows.
+    """Count the hits, and return how many more the last one's limit allows.
 
-    Raises RateLimited at the first whose limit is reached; none is counted then, as nothing is done: someone who is
-    refused because of an account does not use up what their network may do.
+    Raise RateLimited at the first limit that is reached, and then count none, since nothing is done: a refusal because
+    of an account must not use up a network's limit.
     """
     if not hits:
         return None
@@ -165,7 +166,7 @@ def take(*hits: Hit) -> int | None:
         limit_headers.note(hits[taken.refused].rule, Standing(0, wait))
         metrics.count(metrics.THROTTLED, hits[taken.refused].rule)
         raise RateLimited(retry_after=wait)
-    # The narrowest of several networks comes first and is told: the last word on a rule holds.
+    # Reversed, so that the narrowest of several networks, which comes first, is the last noted and thus reported.
     for one, (left, reset) in zip(reversed(hits), reversed(taken.standings), strict=True):
         limit_headers.note(one.rule, Standing(left, _seconds(reset)))
     return taken.standings[-1][0]
@@ -176,14 +177,14 @@ def _seconds(microseconds: int) -> int:
 
 
 def is_delayed(one: Hit) -> bool:
-    """Return whether so many hits of a durable rule count by now that each has to wait for the one before it."""
+    """Return whether a durable rule has so many hits that each must wait for the one before."""
     with connection.cursor() as cursor:
         cursor.execute(_IS_DELAYED, [one.free, one.key])
         return cursor.fetchone() is not None
 
 
 def give_back(*hits: Hit) -> None:
-    """Take back what turned out not to count: a right password after all."""
+    """Take back hits that turned out not to count, as for a right password."""
     if not hits:
         return
     for rule in {one.rule for one in hits}:
@@ -200,7 +201,7 @@ def _give_back_in_postgresql(hits: Sequence[Hit]) -> None:
 
 
 def forget(*hits: Hit) -> None:
-    """Start the limits of these subjects afresh."""
+    """Reset the limits of these subjects."""
     if _in_redis(hits, lambda: _redis().delete(*(one.key for one in hits))) is not None:
         return
     with connection.cursor() as cursor:
@@ -208,7 +209,7 @@ def forget(*hits: Hit) -> None:
 
 
 def purge() -> int:
-    """Delete what has run out of PostgreSQL; Redis does so by itself."""
+    """Delete expired windows from PostgreSQL; Redis expires its own."""
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM accounts_ratelimitwindow WHERE expires_at < clock_timestamp()")
         return int(cursor.rowcount)
@@ -222,11 +223,14 @@ rest = Rest(5.0, probe=_ping)  # no request asks a Redis that is down or silent
 
 
 def _in_redis(hits: Sequence[Hit], command: Callable[[], Answer]) -> Answer | None:
-    """Return what Redis answers; None if it rests or does not answer, and PostgreSQL has to do.
+    """Return Redis's answer; None if it rests or does not answer, and PostgreSQL must count.
 
-    PostgreSQL alone counts what settings.DURABLE_RATE_LIMITS names: what Redis forgets would be tries given back.
+    Rules in settings.DURABLE_RATE_LIMITS are counted by PostgreSQL alone: what Redis forgets would be attempts given
+    back.
     """
-    from redis import RedisError  # here, as it is large: the models bring this module into every command
+    from redis import (
+        RedisError,
+    )  # here because it is large, and models import this module in every command
 
     if not rest.is_over() or any(one.rule in settings.DURABLE_RATE_LIMITS for one in hits):
         return None
@@ -263,7 +267,7 @@ def _take_in_postgresql(hits: Sequence[Hit]) -> Taken:
 
 @cache
 def _redis() -> Any:
-    """Retry once on a connection that has been closed, and not at all on silence."""
+    """Return a client that retries once on a closed connection, and not at all on a time-out."""
     import redis
     from redis.backoff import NoBackoff
     from redis.retry import Retry

@@ -1,12 +1,12 @@
-"""Takes turns at work of which the whole machine can do only so much at once: across its processes, fairly by source.
+"""Limit work of which the whole machine can do only so much at once, across its processes and fairly by source.
 
-A file holds who works and who waits; the processes of a machine that name the same file are one queue. It is changed
-under `flock`, which the kernel gives back when its holder dies, and everybody in it says every half second that they
-are still there: who falls silent, because the process was killed, is passed over after two.
+A file lists who works and who waits; the processes of a machine that name the same file form one queue. Changes are
+made under `flock`, which the kernel releases when its holder dies. Everybody in the queue reports every half second; a
+process that has been silent for two seconds, because it was killed, is skipped.
 
-The order is start-time fair queueing (Goyal, Vin, Cheng 1996): someone's next turn begins where their last one ends,
-and never before the turn that is being served. So who asks eight times at once gets their second turn after everybody
-else's first. The last places are kept for sources that have few (Choudhury, Hahne 1998).
+The order is start-time fair queueing (Goyal, Vin, Cheng 1996): a source's next turn starts where its last one ends, and
+never before the turn being served. A source that asks eight times at once gets its second turn after everybody else's
+first. The last places are reserved for sources that have few (Choudhury, Hahne 1998).
 """
 
 import contextlib
@@ -31,15 +31,17 @@ log = structlog.get_logger("turns")
 
 SILENCE = 2.0  # seconds of silence after which a waiter counts as gone
 BEAT = 0.5
-PAUSE = 0.01  # between two looks of the one who is next; the tenth in the line looks a tenth as often
+PAUSE = 0.01  # between two looks of the next in line; the tenth looks a tenth as often
 MUTEX_PATIENCE = 1.0
-SIZE = 16 * 1024  # of the file, written at its full length at once: a disk that fills up later stops nobody
-SHARE = 4  # a source may have so many places for each that is free
+SIZE = 16 * 1024  # of the file, written in full at once, so that a disk that fills up later stops nobody
+SHARE = 4  # a source may hold this many places for each free one
 LONGEST_RETRY = 8  # seconds
 
 
 class Ticket(msgspec.Struct, array_like=True):
-    """One who works or waits. `sources` are names that share a fair part each; times are the machine's monotonic."""
+    """A turn that runs or waits. `sources` are names that each have a fair share; times are the machine's monotonic
+    clock.
+    """
 
     id: str
     sources: tuple[str, ...]
@@ -53,9 +55,9 @@ _decoder = msgspec.json.Decoder(list[Ticket])
 
 
 class Turns:
-    """So many at once on this machine, so many that wait, each for so many seconds.
+    """`running` turns at once on this machine, and up to `waiting` that wait for at most `patience` seconds.
 
-    Work is done by threads of a lower priority, so that it takes no processor time from those that answer requests.
+    Work is done by threads of lower priority, so that it takes no processor time from threads that serve requests.
     """
 
     def __init__(
@@ -66,14 +68,14 @@ class Turns:
         self._alone = Slots(running=running, waiting=running, patience=patience)
 
     def require_room(self, *sources: str) -> None:
-        """Raise ServiceUnavailable while nobody of these sources would be let in."""
+        """Raise ServiceUnavailable if nobody from these sources would be admitted."""
         with contextlib.suppress(OSError), self._open() as book:
             self._admit(book.tickets, sources)
 
     def do(self, work: Callable[[], Result], *sources: str) -> Result:
-        """Return what `work` returns, once it is its turn. Raises ServiceUnavailable, and what it raises.
+        """Return what `work` returns, once it is its turn. Raise ServiceUnavailable, and what `work` raises.
 
-        Without the file (a disk that cannot be written, say) each process bounds itself.
+        Without the file (for example on a disk that cannot be written), each process limits itself.
         """
         try:
             ticket = self._enter(sources)
@@ -97,7 +99,7 @@ class Turns:
         return ticket
 
     def _admit(self, tickets: list[Ticket], sources: tuple[str, ...]) -> None:
-        """Raise ServiceUnavailable where no place is left, or the last ones are for others."""
+        """Raise ServiceUnavailable if no place is left, or the last ones are reserved for others."""
         lined_up = [one for one in tickets if not one.works]
         free = self._waiting + self._running - len(tickets)
         own = max((sum(source in one.sources for one in lined_up) for source in sources), default=0)
@@ -109,7 +111,7 @@ class Turns:
             try:
                 place = self._look(ticket)
             except OSError:
-                place = self._waiting  # someone keeps the lock, for a while
+                place = self._waiting  # someone has held the lock for too long
             if place is None:
                 return
             if time.monotonic() - ticket.arrived > self._patience:
@@ -117,7 +119,7 @@ class Turns:
             time.sleep(PAUSE * (1 + place))
 
     def _look(self, ticket: Ticket) -> int | None:
-        """Return how many are before it; None: it is its turn."""
+        """Return the number of tickets ahead; None: it is this one's turn."""
         with self._open() as book:
             mine = book.keep(ticket)
             before = sum(_order(one) < _order(mine) for one in book.tickets if not one.works)
@@ -140,23 +142,23 @@ class Turns:
             yield book
             book.write()
         finally:
-            os.close(descriptor)  # and with it goes the lock
+            os.close(descriptor)  # this releases the lock
 
 
 class _Book:
-    """Holds what the file says, without those who have fallen silent. Only for who holds the file's lock."""
+    """The content of the file without silent processes. Only for a holder of the file's lock."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor, self._now = descriptor, time.monotonic()
         self._read = os.pread(descriptor, SIZE, 0)
         try:
             tickets = _decoder.decode(self._read)
-        except msgspec.DecodeError:  # new, or torn by a power cut
+        except msgspec.DecodeError:  # new, or corrupted by a power cut
             tickets = []
         self.tickets = [one for one in tickets if 0 <= self._now - one.seen < SILENCE]
 
     def keep(self, ticket: Ticket) -> Ticket:
-        """Return the row of a ticket that is still there; it is written again where it was taken for gone."""
+        """Return the ticket's row and keep it alive; add it again if it was taken for gone."""
         mine = next((one for one in self.tickets if one.id == ticket.id), None)
         if mine is None:
             mine = ticket
@@ -175,7 +177,7 @@ class _Book:
 
 
 def _start(tickets: list[Ticket], sources: tuple[str, ...]) -> int:
-    """Return where a new turn begins: with the one that is served, but after the last of the same source."""
+    """Return where a new turn starts: with the one being served, but after the last of the same source."""
     served = min((one.start for one in tickets), default=0)
     own = (one.start + 1 for one in tickets if not set(sources).isdisjoint(one.sources))
     return max(served, max(own, default=0))
@@ -186,7 +188,7 @@ def _order(ticket: Ticket) -> tuple[int, float, str]:
 
 
 def _lock(descriptor: int) -> None:
-    """Raise TimeoutError (an OSError) where someone keeps the lock, such as a process that was stopped."""
+    """Raise TimeoutError (an OSError) if another process, such as a stopped one, keeps the lock."""
     deadline = time.monotonic() + MUTEX_PATIENCE
     while True:
         try:
@@ -200,11 +202,11 @@ def _lock(descriptor: int) -> None:
 
 
 def _unavailable() -> ServiceUnavailable:
-    """Say when to come back, each something else: who was refused together does not come back together."""
+    """Return a refusal with a random retry time, so that those refused together do not return together."""
     return ServiceUnavailable(retry_after=1 + secrets.randbelow(LONGEST_RETRY))
 
 
 def _lower_priority(nice: int) -> None:
-    """Lower the priority of this thread alone: on Linux each has a nice value of its own."""
+    """Lower the priority of this thread alone: on Linux each thread has its own nice value."""
     me = threading.get_native_id()
     os.setpriority(os.PRIO_PROCESS, me, max(nice, os.getpriority(os.PRIO_PROCESS, me)))

@@ -1,29 +1,29 @@
-"""Codes for people: printed in groups, and read in one form, whatever the keyboard and whatever came along.
+"""Codes for people: printed in groups, and read in one form, whatever the keyboard and whatever is pasted with them.
 
-Nothing is guessed: spaces and dashes are dropped, digits of every script are digits, and what is left must be right.
+Nothing is guessed: spaces and dashes are dropped, digits of any script are digits, and the rest must be correct.
 """
 
 import unicodedata
 
-LONGEST = 64  # with what is dropped
+LONGEST = 64  # including what is dropped
 _SMALL = str.maketrans("abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _DROPPED = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf", "Pd", "Pc"})
-# Letters for digits, on paper: of codes that have no letters.
+# Letters mistaken for digits on paper, in codes that have no letters.
 _DIGITS = str.maketrans("OoIl|", "00111")
 
 
 def digits(text: str) -> str:
-    """Return the digits of an app's or a recovery code, in ASCII. Anything else stays, for the code to be wrong."""
+    """Return the digits of an app's or a recovery code in ASCII. Anything else is kept, and makes the code wrong."""
     return "".join(map(_ascii_digit, _plain(text))).translate(_DIGITS)
 
 
 def letters(text: str) -> str:
-    """Return the letters of a mailed code, as capitals."""
+    """Return the letters of a mailed code in upper case."""
     return _plain(text).translate(_SMALL)
 
 
 def grouped(code: str, size: int = 4) -> str:
-    """Return a code as it is printed, `LBRF-HXBN`: people read it aloud and type it in parts."""
+    """Return a code as printed, `LBRF-HXBN`, since people read it aloud and type it in parts."""
     return "-".join(code[start : start + size] for start in range(0, len(code), size))
 
 
