@@ -1,4 +1,4 @@
-"""Give the commands of all three apps what they have in common: `--json`, and their place in `manage.py help`."""
+"""The base class of all commands: `--json`, and their place in `manage.py help`."""
 
 import argparse
 from typing import Any, ClassVar
@@ -8,13 +8,13 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 
 class OurCommand(BaseCommand):
-    """Take `--json`, before the verb or behind it, and then print one JSON object.
+    """A command that accepts `--json`, before or after the verb, and then prints one JSON object.
 
-    The checks of our settings are run first; all others are for the code, and run with its tests.
+    It runs the checks of our settings first; all other checks are for the code, and run with its tests.
     """
 
     area: ClassVar[str]
-    brief: ClassVar[str]  # in a few words, for `manage.py help`
+    brief: ClassVar[str]  # a few words for `manage.py help`
     requires_system_checks = ("service_settings",)  # accounts/checks.py
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
@@ -36,7 +36,7 @@ class OurCommand(BaseCommand):
         return super().execute(*args, **options)
 
     def tell(self, document: object, *lines: str) -> None:
-        """Print the document with --json, else the lines."""
+        """Print the document with --json, otherwise the lines."""
         if self.as_json:
             encoded = msgspec.json.encode(document)
             self.stdout.write(msgspec.json.format(encoded, indent=2).decode())
@@ -46,7 +46,7 @@ class OurCommand(BaseCommand):
 
 
 def _require_text(options: dict[str, Any]) -> None:
-    """Refuse bytes of the command line that are not UTF-8, which no column takes."""
+    """Refuse command-line bytes that are not UTF-8, which no column accepts."""
     for name, value in options.items():
         if isinstance(value, str) and any("\udc80" <= character <= "\udcff" for character in value):
             raise CommandError(f"The argument {name} is not valid UTF-8.")
@@ -58,6 +58,6 @@ def _verbs(parser: CommandParser) -> list[argparse.ArgumentParser]:
 
 
 class Listed(msgspec.Struct):
-    """Hold a list as the API does: in `results` of an object."""
+    """A list, in `results` of an object as in the API."""
 
     results: list[Any]

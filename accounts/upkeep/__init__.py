@@ -1,1 +1,1 @@
-"""Work of operators and of the clock: retention, restores, key rotation, counted days."""
+"""Operators' and scheduled work: retention, restores, key rotation, daily statistics."""

@@ -1,7 +1,7 @@
-"""Limits what the role that serves may do in the database: read and write rows, and nothing else.
+"""Restrict the serving role in the database to reading and writing rows.
 
-The role that migrates owns the tables. After each `manage.py migrate` the serving role is given exactly what stands
-here, whatever it had before; nothing rests on default privileges, which depend on who made a table.
+The migrating role owns the tables. After each `manage.py migrate` the serving role gets exactly the privileges below,
+whatever it had before. Nothing relies on default privileges, which depend on who created a table.
 """
 
 from django.conf import settings
@@ -9,13 +9,13 @@ from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
-# `pg_has_role`: only what the migrating role owns, so that the views of an extension are left alone.
+# `pg_has_role` selects what the migrating role owns, so that an extension's views are left alone.
 OWNED_TABLES = """
 SELECT c.oid::regclass::text FROM pg_class c
 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm') AND pg_has_role(c.relowner, 'USAGE')
     AND NOT c.relispartition
 """
-# They are read and written by the name of their table, whose privileges count then.
+# Partitions are read and written through their table, whose privileges then apply.
 OWNED_PARTITIONS = """
 SELECT c.oid::regclass::text FROM pg_class c
 WHERE c.relnamespace = 'public'::regnamespace AND c.relispartition AND c.relkind = 'r'
@@ -32,10 +32,10 @@ WHERE p.pronamespace = 'public'::regnamespace AND pg_has_role(p.proowner, 'USAGE
 
 
 def grant_to_serving_role(connection: BaseDatabaseWrapper, *, role: str) -> None:
-    """Make the privileges of `role` what they should be, in one transaction. Repeating it changes nothing.
+    """Set the privileges of `role`, in one transaction. Repeating it changes nothing.
 
-    Tables in settings.APPEND_ONLY_TABLES get no UPDATE and no DELETE, those in settings.READ_ONLY_TABLES no INSERT
-    either, partitions nothing. Nothing gets TRUNCATE, and the role may create nothing, not even a temporary table.
+    Tables in settings.APPEND_ONLY_TABLES get no UPDATE or DELETE, those in settings.READ_ONLY_TABLES no INSERT either,
+    and partitions nothing. Nothing gets TRUNCATE, and the role may not create anything, not even a temporary table.
     """
     quoted = connection.ops.quote_name(role)
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:

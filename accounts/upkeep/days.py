@@ -1,7 +1,7 @@
-"""Counts each day in the background from the audit log, so that no page reads millions of rows.
+"""Count each day from the audit log in the background, so that no page reads millions of rows.
 
-A day is counted again until it has been over for a while: then what began in it has been committed. Counting is
-idempotent. The BRIN index on the time of an audit row finds a day's rows.
+A day is recounted until it has been over for a while, when everything that began in it has been committed. Counting is
+idempotent. The BRIN index on the audit rows' time finds a day's rows.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,9 +16,10 @@ from accounts.kit import clock
 from accounts.models import AccountDay, AuditEvent
 
 DAY = timedelta(days=1)
-# Longer than any statement or idle transaction may last (settings): what began in a day has been committed by then.
+# Longer than any statement or idle transaction may last (settings), so that all that began in a day is committed by
+# then.
 STRAGGLING = timedelta(minutes=10)
-PATIENCE = "SET LOCAL statement_timeout = '60s'"  # nobody waits for these
+PATIENCE = "SET LOCAL statement_timeout = '60s'"  # nobody waits for these statements
 
 COUNT_DAY = """
 WITH happened AS (
@@ -40,8 +41,8 @@ ON CONFLICT (day, measure) DO UPDATE SET count = excluded.count, final = exclude
 WHERE NOT accounts_accountday.final
 """
 
-# Session.objects.live(), counted from what the index of unended ones has: those whose refresh token was used within its
-# life. It differs by sessions that reach their absolute end while in use.
+# Counts Session.objects.live() by the index of unended sessions: those whose refresh token was used within its
+# lifetime. The result differs by sessions that reach their absolute end while in use.
 COUNT_SESSIONS = """
 INSERT INTO accounts_accountday (day, measure, count, final, counted_at)
 SELECT %(day)s, 'sessions', count(*), false, clock_timestamp() FROM accounts_session
@@ -51,7 +52,9 @@ ON CONFLICT (day, measure) DO UPDATE SET count = excluded.count, counted_at = ex
 
 
 def summarize() -> int:
-    """Count every day that is not final yet, today among them, each in a transaction of its own. Return how many."""
+    """Count every day that is not final, including today, each in its own transaction. Return how many days were
+    counted.
+    """
     now = clock.now().astimezone(UTC)
     counted = sum(_count(day, now) for day in open_days(AccountDay, first=_first_day, now=now))
     _count_sessions(now.date())
@@ -59,9 +62,9 @@ def summarize() -> int:
 
 
 def open_days(days: type[Model], *, first: Callable[[datetime], date], now: datetime) -> Iterator[date]:
-    """Return the days of a table that are not final yet, today among them. Days become final in their order.
+    """Yield a table's days that are not final, including today. Days become final in order.
 
-    `first` is asked where none is: the day with which counting begins.
+    `first` returns the first day to count, if no day is final yet.
     """
     final: Any = days._default_manager.filter(final=True)  # noqa: SLF001 -- Django's documented name
     last: date | None = final.order_by("-day").values_list("day", flat=True).first()
@@ -88,7 +91,7 @@ def _count(day: date, now: datetime) -> int:
 
 @transaction.atomic
 def _count_sessions(today: date) -> None:
-    """How many are live can be told only now, so the last count of a day stays."""
+    """Count the live sessions. They can only be counted now, so a day keeps its last count."""
     life = settings.SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"]
     with connection.cursor() as cursor:
         cursor.execute(PATIENCE)

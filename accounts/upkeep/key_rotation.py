@@ -1,9 +1,9 @@
-"""The rings of secrets, and how each is rotated so that nothing made with the old one fails before its time.
+"""The rings of secrets, and how to rotate each so that nothing made with an old one fails early.
 
-Always in three steps, each a new environment and a restart of every process: the new key joins at the end, where it
-checks only, so that no process meets what it cannot check; it moves to the front, where it makes; and the old ones go
-when nothing made with them is alive. The lines are for a shell or a file that a shell reads: existing secrets stay
-behind `$`, and only the new one is written out.
+A rotation always has three steps, each a new environment and a restart of every process. The new key is appended, where
+it only verifies, so that no process meets a token that it cannot verify. Then it moves to the front, where it signs.
+Old keys are removed when nothing made with them is live. The printed lines are for a shell, or a file that a shell
+reads: existing secrets stay behind `$`, and only the new one is written out.
 """
 
 import hashlib
@@ -27,7 +27,9 @@ SECRET_BYTES = 48
 
 
 class Ring(NamedTuple):
-    """One variable: what its entries can be (nothing: plain secrets), what it is for, and when old ones go."""
+    """A variable: the algorithms of its entries (none for plain secrets), its purpose, and when old ones can be
+    removed.
+    """
 
     variable: str
     algorithms: tuple[str, ...]
@@ -44,13 +46,13 @@ class Ring(NamedTuple):
 
 
 class RingKey(NamedTuple):
-    """One entry of a ring, without its secret. Plain secrets have no algorithm, and a fingerprint for an id."""
+    """An entry of a ring, without its secret. Plain secrets have no algorithm, and a fingerprint as their id."""
 
     variable: str
     kid: str
     algorithm: str
     makes: bool
-    needed: str  # what is alive of it, as far as that is known; empty: nothing
+    needed: str  # what still needs it, as far as is known; empty: nothing
 
 
 class Step(NamedTuple):
@@ -103,12 +105,12 @@ def rings() -> dict[str, Ring]:
 
 
 def entries() -> list[RingKey]:
-    """Every key that this process is configured with, the first of each ring first."""
+    """Return every key that this process is configured with, in the order of each ring."""
     return [key for ring in rings().values() for key in _entries(ring)]
 
 
 def new_entry(ring: Ring, algorithm: str, *, kid: str = "") -> str:
-    """A fresh key as it stands in the variable."""
+    """Return a new key in the form that the variable expects."""
     if not ring.names_keys:
         return secrets.token_urlsafe(SECRET_BYTES)
     name = kid or _free_kid(ring)
@@ -117,7 +119,7 @@ def new_entry(ring: Ring, algorithm: str, *, kid: str = "") -> str:
 
 
 def plan(ring: Ring, entry: str) -> list[Step]:
-    """The three environments of a rotation to the entry. The second undoes the first's place at the end."""
+    """Return the three environments of a rotation to the entry. The second removes it from the end again."""
     name = ring.variable
     return [
         Step(
@@ -169,7 +171,7 @@ def _counted(number: int, what: str) -> str:
 
 
 def _fingerprint(secret: str) -> str:
-    """Return what tells two secrets apart and says nothing of either: they are 32 random bytes and more."""
+    """Return a text that distinguishes secrets and reveals nothing about them: they are at least 32 random bytes."""
     return hashlib.sha256(secret.encode()).hexdigest()[:8]
 
 

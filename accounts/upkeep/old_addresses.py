@@ -1,7 +1,7 @@
-"""Finds addresses that a version before 2026-11-28 stored: their spelling is lost where it folded cases first.
+"""Find addresses stored by a version before 2026-11-28 whose original spelling was lost because it folded case first.
 
-`info@straße.de` became `info@strasse.de`, a domain with another owner. Nobody can tell any more which of the two was
-typed; so nothing is changed, and no two accounts are made one. Staff ask, and the user changes the address.
+`info@straße.de` became `info@strasse.de`, a domain with another owner. Which of the two was typed is unknown, so
+nothing is changed, and no accounts are merged. Staff ask the users, who change their addresses.
 """
 
 from collections.abc import Iterator
@@ -16,10 +16,10 @@ from accounts.models import AuditEvent, User
 
 
 class Ambiguous(NamedTuple):
-    """Hold a verified address that may have been typed otherwise, and what verified it.
+    """A verified address that may have been typed differently, and what verified it.
 
-    `mail`: the mailbox's owner has followed a link, so the stored address is theirs. `google` and `import` said
-    so of the address that was typed, whose spelling is lost.
+    `mail`: the mailbox's owner followed a link, so the stored address is theirs. `google` and `import` vouched for the
+    address as typed, whose spelling is lost.
     """
 
     user: User
@@ -27,7 +27,7 @@ class Ambiguous(NamedTuple):
 
 
 def ambiguous() -> Iterator[Ambiguous]:
-    """Yield the verified ones, in the order of their ids; those without a proof by mail are the ones to ask about."""
+    """Yield the ambiguous verified addresses by user id. Ask about those that were not verified by mail."""
     proved = User.objects.filter(email_verified_at__isnull=False).annotate(
         is_of_google=Exists(SocialAccount.objects.filter(user=OuterRef("pk"))),
         is_imported=Exists(AuditEvent.objects.filter(user_id=OuterRef("pk"), type=Event.USER_IMPORTED)),

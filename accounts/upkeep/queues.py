@@ -1,4 +1,4 @@
-"""How the queues of accounts stand, for /metrics: name, waiting, seconds of the oldest, dead (METRICS_COLLECTORS)."""
+"""The state of accounts' queues for /metrics: name, waiting, seconds of the oldest, dead (METRICS_COLLECTORS)."""
 
 from collections.abc import Iterator
 

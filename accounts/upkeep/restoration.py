@@ -1,8 +1,8 @@
-"""After a backup was restored: what had ended since it was made must not live again.
+"""After a backup is restored: end what had ended since the backup was made.
 
-A backup knows nothing of what came after it. `manage.py after_restore FILE` brings the restored database up to the
-file that `manage.py tombstones` wrote last (accounts/upkeep/tombstones.py), before any process serves from it. What
-the file cannot tell is ended for everybody: sessions, mailed links, and mails that waited.
+A backup knows nothing of what came after it. Before any process serves from it, `manage.py after_restore FILE` applies
+the file that `manage.py tombstones` wrote last (accounts/upkeep/tombstones.py). What the file cannot tell is ended for
+everybody: sessions, mailed links, and queued mails.
 """
 
 from collections import Counter
@@ -30,15 +30,15 @@ from accounts.upkeep.tombstones import CODES_CHANGED, NEW_PASSWORD, WAY_REMOVED
 
 Status = User.Status
 ACTOR = "restore"
-FEED_GAP = 10**9  # more events than come between two backups
+FEED_GAP = 10**9  # more events than occur between two backups
 
 
 def after_restore(rows: Iterable[dict[str, Any]]) -> Counter[str]:
-    """End what the restored database holds and must not. Safe to repeat. Return how many of each were ended."""
+    """End what must not be live in the restored database. Return how many of each kind were ended. Safe to repeat."""
     ended: Counter[str] = Counter()
     ended["sessions"] = Session.objects.end(Session.EndReason.LOGOUT_ALL)
     ended["admin_sessions"] = of_staff.SessionStore.get_model_class().objects.all().delete()[0]
-    # Their owner may have objected since, and the link to object by is void now.
+    # The owner may have objected since the backup, and the link for that is now void.
     ended["factor_resets"] = FactorReset.objects.cancel()
     ended.update(_end_mails())
     for row in rows:
@@ -49,7 +49,7 @@ def after_restore(rows: Iterable[dict[str, Any]]) -> Counter[str]:
 
 @transaction.atomic
 def _end_mails() -> dict[str, int]:
-    """End links that may have been used since, and the mails that bore them or were sent since."""
+    """Void links that may have been used since the backup, and end the mails that carried them or were sent since."""
     links = MailToken.objects.exclude(purpose=MailToken.Purpose.UNDO_EMAIL)
     waiting = OutboxMessage.objects.filter(sent_at=None, dead_at=None)
     return {
@@ -62,7 +62,7 @@ def _end_mails() -> dict[str, int]:
 
 @transaction.atomic
 def _erase(row: dict[str, Any]) -> bool:
-    """Whatever the backup says of the user: their grace was over."""
+    """Erase the user, whatever their state in the backup: their grace period was over."""
     user_id = UUID(row["user"])
     User.objects.filter(pk=user_id).exclude(status=Status.DELETED).update(
         status=Status.PENDING_DELETION, deletes_at=Now()
@@ -75,7 +75,7 @@ def _suspend(row: dict[str, Any]) -> bool:
         status.suspend(
             user_id=UUID(row["user"]), reason="Suspended when the backup was restored.", actor=ACTOR
         )
-    except status.StatusRefused:  # it is, or nobody is left to suspend
+    except status.StatusRefused:  # already suspended, or the user is gone
         return False
     return True
 
@@ -83,13 +83,15 @@ def _suspend(row: dict[str, Any]) -> bool:
 def _revoke(row: dict[str, Any]) -> bool:
     try:
         return issuing.revoke(key_id=row["key"], actor=ACTOR)
-    except issuing.KeyRefused:  # it was made after the backup: nobody has it
+    except issuing.KeyRefused:  # created after the backup, so it does not exist here
         return False
 
 
 @transaction.atomic
 def _void_password(row: dict[str, Any]) -> bool:
-    """A password that its owner has replaced since, perhaps because someone knew it, opens nothing again."""
+    """Void a password that its owner has replaced since the backup, perhaps because someone knew it, and mail a reset
+    link.
+    """
     user = User.objects.locked().filter(pk=UUID(row["user"])).first()
     if user is None or user.email is None or _is_known(row, NEW_PASSWORD):
         return False
@@ -102,7 +104,7 @@ def _void_password(row: dict[str, Any]) -> bool:
 
 @transaction.atomic
 def _remove_ways_in(row: dict[str, Any]) -> bool:
-    """Remove factors and linked accounts that were removed since, perhaps because they were lost or a stranger's."""
+    """Remove factors and linked accounts removed since the backup, perhaps because they were lost or a stranger's."""
     if _is_known(row, WAY_REMOVED):
         return False
     user_id = UUID(row["user"])
@@ -114,7 +116,7 @@ def _remove_ways_in(row: dict[str, Any]) -> bool:
 
 @transaction.atomic
 def _void_recovery_codes(row: dict[str, Any]) -> bool:
-    """Void the backup's codes: one was used since, or all were replaced, and their owner makes new ones."""
+    """Remove the backup's codes, of which one was used or all were replaced since then; their owner makes new ones."""
     if _is_known(row, CODES_CHANGED):
         return False
     return bool(factors.of(UUID(row["user"]), Authenticator.Type.RECOVERY_CODES).delete()[0])
@@ -122,7 +124,7 @@ def _void_recovery_codes(row: dict[str, Any]) -> bool:
 
 @transaction.atomic
 def _keep_account(row: dict[str, Any]) -> bool:
-    """Keep an account whose owner has taken the deletion back since the backup."""
+    """Keep an account whose owner has cancelled the deletion since the backup."""
     user = User.objects.locked().filter(pk=UUID(row["user"])).first()
     if user is None or _is_known(row, [Event.DELETION_CANCELLED]):
         return False
@@ -131,7 +133,7 @@ def _keep_account(row: dict[str, Any]) -> bool:
 
 @transaction.atomic
 def _demote(row: dict[str, Any]) -> int:
-    """Take away the roles that staff have lost since, and give back those that they were given since."""
+    """Remove the staff status and roles that people have lost since the backup. Return how many lost any."""
     kept = {UUID(one["user"]): one for one in row["users"]}
     return sum(_take_away(user, kept.get(user.pk)) for user in User.objects.filter(is_staff=True))
 
@@ -147,7 +149,7 @@ def _take_away(user: User, kept: dict[str, Any] | None) -> bool:
 
 
 def _is_known(row: dict[str, Any], types: Iterable[Event]) -> bool:
-    """Return whether the backup was made after it."""
+    """Return whether the backup was made after the event."""
     since = AuditEvent.objects.filter(user_id=row["user"], type__in=types)
     return since.filter(created_at__gte=datetime.fromisoformat(row["at"])).exists()
 
@@ -165,7 +167,7 @@ _APPLY: dict[str, Callable[[dict[str, Any]], int]] = {
 
 
 def _leave_a_gap() -> None:
-    """Move the feed's position past those that its readers may have seen and the backup does not know."""
+    """Advance the feed's position past those that readers may have seen and the backup does not know."""
     newest = ServiceEvent.objects.exclude(position=None).order_by("-position").first()
     if newest is not None:
         ServiceEvent.objects.filter(pk=newest.pk).update(position=F("position") + FEED_GAP)

@@ -1,6 +1,6 @@
-"""Purges by one rule for each line of settings.RETENTION, in chunks that no request waits for.
+"""Purge rows by one rule for each entry of settings.RETENTION, in chunks for which no request waits.
 
-docs/retention.md is the table for people. What a rule deletes is over: nothing reads it but an investigator.
+docs/retention.md is the table for people. What a rule deletes is over: only an investigator would still read it.
 """
 
 import time
@@ -48,10 +48,9 @@ Rule = Callable[[Any], Rows]
 def purge(
     *, seconds: float = SECONDS_OF_A_RUN, on_purged: Callable[[int], None] | None = None
 ) -> dict[str, int]:
-    """Delete what is older than its rule allows, for so many seconds at most; the next run goes on. Return how many of
-    each.
+    """Delete what is older than its rule allows, for at most `seconds`; the next run continues. Return the counts.
 
-    Each chunk is a transaction of its own, and may be repeated by another process at the same time.
+    Each chunk is its own transaction, and other processes may purge at the same time.
     """
     until = time.monotonic() + seconds
     purged = dict.fromkeys(rules(), 0)
@@ -67,7 +66,7 @@ def purge(
 
 
 def counts() -> dict[str, int]:
-    """How many rows each rule would delete now."""
+    """Return how many rows each rule would delete now."""
     return {name: due(name).count() for name in rules()}
 
 
@@ -76,7 +75,7 @@ def due(name: str) -> Rows:
 
 
 def rules() -> dict[str, Rule]:
-    """Ours, and those of other apps (settings.RETENTION_RULES)."""
+    """Return our rules, and those of other apps (settings.RETENTION_RULES)."""
     return {**RULES, **{name: import_string(path) for name, path in settings.RETENTION_RULES.items()}}
 
 
@@ -84,7 +83,7 @@ def rules() -> dict[str, Rule]:
 def _purge_chunk(rows: Rows) -> int:
     chosen = list(rows.order_by("pk").values_list("pk", flat=True)[:CHUNK])
     if chosen:
-        still = rows.filter(pk__in=chosen)  # judged again: what has changed since then stays
+        still = rows.filter(pk__in=chosen)  # checked again, so that rows that have changed since then stay
         if rows.model is User:
             _part_with(list(still.select_for_update(of=("self",)).values_list("pk", flat=True)))
         still.delete()
@@ -92,13 +91,13 @@ def _purge_chunk(rows: Rows) -> int:
 
 
 def _part_with(user_ids: Sequence[UUID]) -> None:
-    """Tell other services, which were told that these users exist."""
+    """Notify other services that these users, of whom they were told, are gone."""
     hooks.purged(user_ids)
     events.emit_all([ServiceEvent(type="user.deleted", user_id=user_id) for user_id in user_ids])
 
 
 def _unverified_users(before: Any) -> Rows:
-    """Select users who never confirmed an address, have no credits, and no longer come. Staff are never among them."""
+    """Select users who never verified an address, have no live session, and own nothing. Staff are never among them."""
     alive = Session.objects.live().filter(user=OuterRef("pk"))
     users: Rows = User.objects.filter(
         ~Exists(alive),
@@ -135,7 +134,10 @@ def _mail_tokens(before: Any) -> Rows:
 
 
 def _address_changes(before: Any) -> Rows:
-    """Counted from the day on which the last of them could be undone: its token is gone before it."""
+    """Select changes that ended long enough ago, counting from the last day on which they could be undone.
+
+    Their tokens are deleted before.
+    """
     last = before - UNDO_LIFETIME
     return AddressChange.objects.filter(
         Q(confirmed_at__lt=last) | Q(confirmed_at__isnull=True, created_at__lt=last)
@@ -183,8 +185,10 @@ def _dead_events(before: Any) -> Rows:
 
 
 def _events(before: Any) -> Rows:
-    """Select the events in the feed but its last, from which the next position is counted, and without an open delivery
-    or a subscription that has not come to them yet, such as one that is paused.
+    """Select events that no subscription still needs.
+
+    The last event stays, because the next position is counted from it. So do events with an open delivery, or that a
+    subscription, such as a paused one, has yet to reach.
     """
     last = ServiceEvent.objects.aggregate(last=Max("position"))["last"]
     waiting = EventDelivery.objects.open().filter(event=OuterRef("pk"))

@@ -1,4 +1,4 @@
-"""The columns that hold sealed texts (settings.SEALED_COLUMNS), and bringing them under the first key of the ring."""
+"""The columns with sealed texts (settings.SEALED_COLUMNS), and their re-encryption under the ring's first key."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ ROWS_AT_A_TIME = 500
 
 
 class SealedColumn(NamedTuple):
-    """`name` is app.Model.column; `context` gives the context of a row."""
+    """A column with sealed texts. `name` is app.Model.column; `context` returns the context of a row."""
 
     name: str
     model: type[Model]
@@ -24,17 +24,17 @@ class SealedColumn(NamedTuple):
     context: Callable[[Any], str]
 
     def all(self) -> QuerySet[Any]:
-        """Every row there is: no manager of the model leaves any out."""
+        """Return every row; no manager of the model hides any."""
         return QuerySet(self.model)
 
     def rows(self) -> Iterator[Any]:
-        """All rows that have a value, in the order of their keys."""
+        """Yield all rows with a value, in the order of their keys."""
         present = self.all().exclude(**{f"{self.column}__isnull": True})
         return pages.by_key(present, at_a_time=ROWS_AT_A_TIME)
 
 
 class Outcome(NamedTuple):
-    """Rows that were brought under the first key, and the ids of those that no key of the ring opens."""
+    """The number of resealed rows, and the ids of those that no key of the ring opens."""
 
     resealed: int
     unreadable: list[str]
@@ -50,7 +50,7 @@ def _column(name: str, path: str) -> SealedColumn:
 
 
 def keys_in_use(column: SealedColumn) -> Counter[str]:
-    """How many sealed texts each key has in this column."""
+    """Return how many sealed texts each key has in this column."""
     return Counter(
         sealing.key_id(text)
         for row in column.rows()
@@ -59,7 +59,7 @@ def keys_in_use(column: SealedColumn) -> Counter[str]:
 
 
 def reencrypt(column: SealedColumn, *, on_row: Callable[[], None] = lambda: None) -> Outcome:
-    """Each row by one conditional UPDATE: a value that is written at the same time wins, under the first key anyway."""
+    """Reseal each row by a conditional UPDATE. A concurrent write wins, since it uses the first key anyway."""
     resealed, unreadable = 0, []
     for row in column.rows():
         value = getattr(row, column.column)

@@ -1,7 +1,7 @@
-"""Session settings that the role brings along, and what lies between the service and PostgreSQL.
+"""Session settings of the role, and the version of a pooler between the service and PostgreSQL.
 
-A pooler passes no start-up options on. So the time-outs stand at the role (settings.SESSION_SETTINGS), and
-`check --deploy` reads back what a real connection has.
+A pooler does not pass start-up options on. So the time-outs are set on the role (settings.SESSION_SETTINGS), and `check
+--deploy` reads back what a real connection has.
 """
 
 import re
@@ -13,23 +13,24 @@ from django.db import ProgrammingError, connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 TIMEOUTS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
-# Before 1.25.2 a login could end the pooler (CVE-2026-6664), before 1.26.1 it could become anybody's (CVE-2026-107350).
+# Before 1.25.2 a login could stop the pooler (CVE-2026-6664), before 1.26.1 it could become anybody's
+# (CVE-2026-107350).
 SAFE_POOLER = (1, 26, 1)
 KNOWS_PREPARED_STATEMENTS = (
     1,
     22,
-)  # prepared ones from 1.21, DEALLOCATE ALL, which a rollback sends, from 1.22
-_OF_DJANGO = frozenset({"context", "cursor_factory", "prepare_threshold"})  # the rest is libpq's
+)  # prepared statements from 1.21; DEALLOCATE ALL, sent by a rollback, from 1.22
+_OF_DJANGO = frozenset({"context", "cursor_factory", "prepare_threshold"})  # the rest are libpq's
 _OF_A_SESSION = frozenset({"options", "target_session_attrs"})
 _PATIENCE = 2
-# Asked first, so that the server's log has no error where a role only migrates.
+# Checked first, so that a role that only migrates causes no error in the server's log.
 _MIGHT = "SELECT rolsuper OR rolcreaterole OR rolname = %s FROM pg_roles WHERE rolname = current_user"
 
 
 def give_to_role(database: BaseDatabaseWrapper, *, role: str) -> bool:
-    """Set settings.SESSION_SETTINGS for every new session of the role. Return whether that was allowed.
+    """Set settings.SESSION_SETTINGS for every new session of the role. Return whether that was permitted.
 
-    A role may do so for itself, a superuser for any: deploy/postgres/roles.sh does it where the owner may not.
+    A role may do so for itself, and a superuser for any; where the owner may not, deploy/postgres/roles.sh does it.
     """
     quoted = database.ops.quote_name(role)
     try:
@@ -47,7 +48,7 @@ def give_to_role(database: BaseDatabaseWrapper, *, role: str) -> bool:
 
 
 def without_limit() -> list[str]:
-    """Return the time-outs that a new session, opened as a request's would be, does not have. Raises psycopg.Error."""
+    """Return the time-outs that a new session, opened as for a request, lacks. Raise psycopg.Error."""
     with psycopg.connect(**parameters()) as session:
         found = session.execute(
             "SELECT name FROM pg_settings WHERE name = ANY(%s) AND setting = '0'", [[*TIMEOUTS]]
@@ -57,7 +58,7 @@ def without_limit() -> list[str]:
 
 
 def pooler_version() -> tuple[int, ...] | None:
-    """Return the version of the PgBouncer behind DATABASE_URL; None where it does not tell the serving role."""
+    """Return the version of the PgBouncer behind DATABASE_URL; None if it does not reveal it to the serving role."""
     asked = {name: value for name, value in parameters().items() if name not in _OF_A_SESSION}
     try:
         with psycopg.connect(**{**asked, "dbname": "pgbouncer", "autocommit": True}) as console:
@@ -69,7 +70,7 @@ def pooler_version() -> tuple[int, ...] | None:
 
 
 def parameters() -> dict[str, Any]:
-    """Return what psycopg needs for a connection of its own to where a request's would go."""
+    """Return psycopg's parameters for a separate connection to where a request's would go."""
     said: dict[str, Any] = connection.get_connection_params()
     return {
         **{name: value for name, value in said.items() if name not in _OF_DJANGO},

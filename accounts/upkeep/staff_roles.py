@@ -1,6 +1,6 @@
-"""Roles of staff: Django groups, each with exactly the permissions that its work needs (settings.STAFF_ROLES).
+"""Staff roles: Django groups, each with exactly the permissions that its work needs (settings.STAFF_ROLES).
 
-`manage.py migrate` and `manage.py sync_roles` make the groups what the settings say, whatever was changed by hand.
+`manage.py migrate` and `manage.py sync_roles` set the groups to match the settings, whatever was changed by hand.
 """
 
 from fnmatch import fnmatchcase
@@ -16,9 +16,9 @@ from django.db.models.options import Options
 
 @transaction.atomic
 def sync() -> dict[str, int]:
-    """Make the groups; return how many permissions each has. A group without a role of its name loses all of them.
+    """Create and update the groups. Return how many permissions each has. Repeating it changes nothing.
 
-    Repeating it changes nothing.
+    A group that is not a role in the settings loses all of its permissions.
     """
     known = _known()
     counts = {}
@@ -33,14 +33,14 @@ def sync() -> dict[str, int]:
 
 
 def unknown() -> set[str]:
-    """Return what the settings grant that does not exist."""
+    """Return the permissions in the settings that do not exist."""
     names = _known()
     patterns = {one for patterns in settings.STAFF_ROLES.values() for one in patterns}
     return {one for one in patterns if not any(fnmatchcase(name, one) for name in names)}
 
 
 def declared() -> set[str]:
-    """Return the permissions on models that have pages, without asking the database."""
+    """Return the permissions on models that have pages, without querying the database."""
     apps_with_pages = map(apps.get_app_config, settings.ADMIN_MODELS_OF)
     models = [model._meta for app in apps_with_pages for model in app.get_models()]  # noqa: SLF001
     return {f"{model.app_label}.{name}" for model in models for name in _codenames(model)}
@@ -52,7 +52,7 @@ def _codenames(model: "Options[Any]") -> list[str]:
 
 
 def _known() -> dict[str, int]:
-    """Return the permissions on models that have pages, by `app.codename`."""
+    """Return the ids of the permissions on models that have pages, keyed by `app.codename`."""
     rows = Permission.objects.filter(content_type__app_label__in=settings.ADMIN_MODELS_OF)
     found = rows.values_list("content_type__app_label", "codename", "pk")
     return {f"{app}.{codename}": pk for app, codename, pk in found}

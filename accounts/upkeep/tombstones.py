@@ -1,7 +1,7 @@
-"""Writes what a restored backup must not bring back to life as rows of a file: ids only, no address and no name.
+"""Write what a restored backup must not revive, as rows of a file: ids only, no address and no name.
 
-`manage.py tombstones` writes it beside the backups, far more often than they are made; accounts/upkeep/restoration.py
-brings a restored database up to it.
+`manage.py tombstones` writes it next to the backups, far more often than they are made. accounts/upkeep/restoration.py
+applies it to a restored database.
 """
 
 import json
@@ -21,7 +21,7 @@ from accounts.kit import pages
 from accounts.models import AuditEvent, ServiceKey, User
 
 Status = User.Status
-REMEMBERED = timedelta(days=90)  # of changes: no backup that is older is restored into service
+REMEMBERED = timedelta(days=90)  # for changes: no older backup is restored into service
 NEW_PASSWORD = (Event.PASSWORD_CHANGED, Event.PASSWORD_RESET, Event.EMAIL_CHANGE_UNDONE)
 WAY_REMOVED = (
     Event.FACTOR_REMOVED,
@@ -33,11 +33,11 @@ CODES_CHANGED = (Event.RECOVERY_CODE_USED, Event.RECOVERY_CODES_MADE)
 
 
 class TombstonesUnreadable(Exception):
-    """The file is not one that `manage.py tombstones` wrote, or not to its end."""
+    """The file was not written by `manage.py tombstones`, or not completely."""
 
 
 def rows() -> Iterator[dict[str, Any]]:
-    """Yield what must stay ended, as rows of the file. No address, no name; the last row says how many there are."""
+    """Yield the rows of the file; the last one says how many there are."""
     count = 0
     for row in _rows():
         count += 1
@@ -52,7 +52,7 @@ def _rows() -> Iterator[dict[str, Any]]:
 
 
 def _ended() -> Iterator[dict[str, Any]]:
-    """Yield what has ended, whenever that was."""
+    """Yield what has ended, however long ago."""
     for kind, state in (("erased", Status.DELETED), ("suspended", Status.SUSPENDED)):
         for user in pages.by_key(User.objects.filter(status=state).only("pk")):
             yield {"kind": kind, "user": user.pk}
@@ -61,7 +61,7 @@ def _ended() -> Iterator[dict[str, Any]]:
 
 
 def _changed() -> Iterator[dict[str, Any]]:
-    """Yield what a backup may not know of, and when it was."""
+    """Yield changes that a backup may not contain, with their times."""
     for user_id, at in _latest(NEW_PASSWORD):
         yield {"kind": "new_password", "user": user_id, "at": at}
     for user_id, at in _latest(WAY_REMOVED):
@@ -78,10 +78,10 @@ def _changed() -> Iterator[dict[str, Any]]:
 
 
 def _latest(types: Iterable[Event]) -> Iterator[tuple[UUID, datetime]]:
-    """Return the users to whom one of these happened, and when it last did."""
+    """Yield the users to whom one of these events happened, and when it last did."""
     happened = AuditEvent.objects.filter(type__in=types, created_at__gt=Now() - REMEMBERED)
     latest = happened.exclude(user=None).values_list("user").annotate(at=Max("created_at")).order_by()
-    yield from latest.iterator()  # two columns of what is seldom: all of it at once, since a page would cost as much
+    yield from latest.iterator()  # two columns of rare events, read at once because a page would cost as much
 
 
 def _staff() -> Iterator[dict[str, Any]]:
@@ -91,7 +91,7 @@ def _staff() -> Iterator[dict[str, Any]]:
 
 
 def read(lines: Iterable[str]) -> list[dict[str, Any]]:
-    """The rows of a file. Raises TombstonesUnreadable."""
+    """Return the rows of a file. Raise TombstonesUnreadable."""
     try:
         rows = [json.loads(line) for line in lines]
         *rows, end = rows

@@ -1,4 +1,4 @@
-"""Another address for the account: asked for, confirmed by the new mailbox, taken back by the old one."""
+"""Changes of the account's address: requested, confirmed by the new mailbox, undone by the old one."""
 
 from collections.abc import Callable
 from typing import ClassVar
@@ -68,11 +68,11 @@ class LinkEndpoint(PageEndpoint):
         token: str
 
     def _done_before(self, request: PublicRequest) -> User | None:
-        """Return whose link it is that has done its work already: a button is clicked twice."""
+        """Return the user of a link that was already used, as after a second click."""
         return tokens.user_of_used(request.data.token, self.purpose)
 
     def answer(self, request: PublicRequest, use: Callable[..., User], *, done: str) -> HttpResponse:
-        """Uses the link up. A form is answered with the page `done`, or one that says why not."""
+        """Use up the link. A form is answered with the page `done`, or with one that says why not."""
         client: Client = client_of(request)
         try:
             user = use(request.data.token, client=client)

@@ -1,4 +1,4 @@
-"""Shapes that several answers share, and their examples for the OpenAPI document."""
+"""Shapes that several responses share, and their examples for the OpenAPI document."""
 
 from datetime import datetime
 from typing import Annotated
@@ -38,7 +38,7 @@ class Tokens(msgspec.Struct, kw_only=True):
     ] = UNSET
 
 
-# In the body of what signs in. Kept on the device, it gets its owner in while strangers guess at the account.
+# In the body of each sign-in. Kept on the device, it lets the owner in while strangers guess at the account.
 DeviceToken = Annotated[str | None, Meta(description="The one from the last sign-in on this device.")]
 
 

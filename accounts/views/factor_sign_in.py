@@ -1,4 +1,4 @@
-"""The second step of signing in, and signing in by a passkey."""
+"""The second step of signing in, and signing in with a passkey."""
 
 from typing import Annotated, Any
 

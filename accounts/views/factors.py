@@ -1,4 +1,4 @@
-"""The second factors of the signed-in user. All calls are sensitive: they ask for a recent sign-in."""
+"""The signed-in user's second factors. All calls are sensitive, and require a recent sign-in."""
 
 from datetime import datetime
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""Signing in with Google: in the browser with a redirect, or with an ID token that the client has fetched itself."""
+"""Sign-in with Google: in the browser by a redirect, or with an ID token that the client fetched itself."""
 
 from typing import Annotated
 from urllib.parse import urlencode
@@ -301,7 +301,7 @@ def finish(request: PublicRequest, returned: Returned) -> Tokens | Linked:
 
 
 def wants_document(request: PublicRequest) -> bool:
-    """Return whether this is a program: browsers that follow Google's redirect accept HTML, or anything."""
+    """Return whether the client is a program: browsers that follow Google's redirect accept HTML, or anything."""
     accepted = request.META.get("HTTP_ACCEPT", "").lower()
     return "json" in accepted and "html" not in accepted
 
@@ -316,12 +316,14 @@ def to_front_end(**parameters: str) -> HttpResponseRedirect:
 
 
 def cookie_name() -> str:
-    """A browser keeps `__Host-` names from pages of other hosts, and wants https for them: development has neither."""
+    """Return the cookie's name. `__Host-` protects it from pages of other hosts but needs https, which development
+    lacks.
+    """
     return "__Host-google" if _is_secure() else "google"
 
 
 def binding_of(request: PublicRequest) -> str | None:
-    """One for all tabs of the browser: two sign-ins that are under way do not disturb each other."""
+    """Return the browser's binding, shared by all tabs, so that concurrent sign-ins do not disturb each other."""
     text = request.COOKIES.get(cookie_name(), "")
     return text if google_state.is_binding(text) else None
 
@@ -334,7 +336,7 @@ def bind(response: HttpResponseBase, binding: str) -> HttpResponseBase:
         path="/",
         secure=_is_secure(),
         httponly=True,
-        samesite="Lax",  # Google's redirect is a top-level GET: the cookie comes along
+        samesite="Lax",  # sent along, because Google's redirect is a top-level GET
     )
     return response
 

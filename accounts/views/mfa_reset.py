@@ -1,4 +1,4 @@
-"""The page of the link that keeps the second factors of someone whom staff were asked to help."""
+"""The page of the link that stops the removal of second factors that staff have scheduled."""
 
 from django.conf import settings
 from django.http import HttpResponse

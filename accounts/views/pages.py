@@ -1,6 +1,6 @@
-"""The pages that mailed links lead to where there is no front end: plain HTML, no script, nothing from elsewhere.
+"""The pages for mailed links where there is no front end: plain HTML, no script, nothing from other hosts.
 
-They speak the browser's language where there is a catalogue for it. The API speaks English.
+They use the browser's language if there is a catalogue for it. The API uses English.
 """
 
 import secrets
@@ -23,7 +23,7 @@ from accounts.tiers import PublicEndpoint
 
 FORM = "application/x-www-form-urlencoded"
 
-# What a form can be refused for, in words that are translated; %(number)s is the setting that the code is about.
+# The refusals of forms, for translation; %(number)s is the setting that the code is about.
 REFUSALS = {
     "token_invalid": gettext_noop("The link or code is no longer valid. Request a new one."),
     "rate_limited": gettext_noop("Too many attempts. Try again later."),
@@ -42,23 +42,23 @@ REFUSALS = {
 
 
 def is_form(request: Request) -> bool:
-    """Return whether the request came from one of our pages, and is answered with a page."""
+    """Return whether the request came from one of our pages, and gets a page in response."""
     return bool(request.content_type.partition(";")[0].strip().lower() == FORM)
 
 
 def words_for(code: str, detail: str) -> str:
-    """The refusal in the active language; as the API says it where there are no words for it."""
+    """Return the refusal in the active language, or the API's own text if there is no translation for its code."""
     number = settings.PASSWORD_MIN_LENGTH if code == "password_too_short" else settings.PASSWORD_MAX_LENGTH
     return _(REFUSALS[code]) % {"number": number} if code in REFUSALS else detail
 
 
 class PageEndpoint(PublicEndpoint):
-    """Serves a page whose form posts back to it: whatever that form is refused for, its answer is a page too."""
+    """Serves a page whose form posts back to it; a refused form gets a page too."""
 
     takes_forms = True
 
     def handle_exception(self, exc: Exception) -> Any:
-        """Answer as everywhere; a form gets the page that says the same."""
+        """Render the exception as everywhere; a form gets a page that says the same."""
         answer = super().handle_exception(exc)
         return _refusal(self.request, answer) if is_form(self.request) else answer
 
@@ -77,7 +77,9 @@ def _refusal(request: Request, answer: HttpResponse) -> HttpResponse:
 
 
 def page(request: Request, template: str, *, status: int = 200, **context: Any) -> HttpResponse:
-    """A page may load its own style, its icon and the logo, and nothing else; its form may go to this service alone."""
+    """Render a page that may load only its own style, its icon and the logo, and submit its form only to
+    this service.
+    """
     nonce = secrets.token_urlsafe(16)
     with translation.override(language_of(request)):
         text = render_to_string(
@@ -94,7 +96,7 @@ def page(request: Request, template: str, *, status: int = 200, **context: Any) 
 
 
 def language_of(request: Request) -> str:
-    """The first language of Accept-Language that there is a catalogue for; a region's (`de-AT`) is its language's."""
+    """Return the first language of Accept-Language that has a catalogue; a region (`de-AT`) uses its language's."""
     wanted = parse_accept_lang_header(request.META.get("HTTP_ACCEPT_LANGUAGE", "").lower())
     languages = (tag.partition("-")[0] for tag, _quality in wanted)
     return next((language for language in languages if language in settings.MAIL_LANGUAGES), "en")

@@ -1,4 +1,4 @@
-"""Passwords: a forgotten one, a new one by the mailed link, another one for who is signed in."""
+"""Passwords: a forgotten one, a new one by the mailed link, and a change by a signed-in user."""
 
 from typing import Annotated
 

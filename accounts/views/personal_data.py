@@ -1,4 +1,4 @@
-"""Shows what is kept about the signed-in user: what happened to the account, and everything at once."""
+"""What is stored about the signed-in user: the account's activity, and everything at once."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""Registration and the confirmation of the address."""
+"""Registration, and confirmation of the address."""
 
 from typing import Annotated
 

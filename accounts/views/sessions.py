@@ -1,4 +1,4 @@
-"""The devices that a user is signed in on, and recent sign-in."""
+"""The user's signed-in devices, and re-authentication."""
 
 from datetime import datetime
 from typing import Annotated, Any

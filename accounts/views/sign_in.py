@@ -114,7 +114,7 @@ class Logout(AuthenticatedEndpoint):
         ] = None
 
     def admit(self, request: EndpointRequest) -> None:
-        """The refresh token decides where there is one: whatever access token comes along is not looked at."""
+        """Let the refresh token decide if there is one; an access token sent with it is then not checked."""
         body: Any = request.data if request.method == "POST" else None
         if body is None or body.refresh_token is None:
             super().admit(request)

@@ -1,4 +1,4 @@
-"""Gives other services what they need to judge access tokens: introspection, or the public keys."""
+"""What other services need to check access tokens: introspection, or the public keys."""
 
 from typing import Annotated, Any
 from uuid import UUID

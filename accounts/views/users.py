@@ -1,4 +1,4 @@
-"""Look-ups of users: for anyone without an address, for other services with it."""
+"""Look-ups of users: by anyone, without the address, and by other services, with it."""
 
 from typing import Annotated
 from uuid import UUID

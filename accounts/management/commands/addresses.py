@@ -1,4 +1,4 @@
-"""Lists addresses that an older version may have folded into someone else's. It reads only."""
+"""List addresses that an older version may have folded into someone else's. Read-only."""
 
 from typing import Any
 

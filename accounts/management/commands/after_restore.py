@@ -1,4 +1,4 @@
-"""Makes a restored database safe to serve from (docs/operations/backup.md)."""
+"""Make a restored database safe to serve from (docs/operations/backup.md)."""
 
 from pathlib import Path
 from typing import Any

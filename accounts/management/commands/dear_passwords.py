@@ -1,4 +1,4 @@
-"""Finds imported hashes that cost more than a sign-in may (docs/decisions/0027-turns-at-hashing.md)."""
+"""Drop imported hashes that cost more than a sign-in may (docs/decisions/0027-turns-at-hashing.md)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Makes the first superuser from ADMIN_EMAIL and ADMIN_PASSWORD, and never touches one that exists."""
+"""Create the first superuser from ADMIN_EMAIL and ADMIN_PASSWORD; never change an existing one."""
 
 import os
 from typing import Any

@@ -1,4 +1,4 @@
-"""Webhooks of other services, from the command line."""
+"""Manage other services' webhooks from the command line."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The keys with which servers of front ends sign X-Client-Assertion, from the command line."""
+"""Manage the keys with which front ends' servers sign X-Client-Assertion."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Imports users of another system from a file (accounts/identity/imports.py says what a line holds)."""
+"""Import another system's users from a file (see accounts/identity/imports.py for its lines)."""
 
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,6 @@ def run(file: Path, *, dry_run: bool) -> imports.Report:
     with file.open("rb") as counted:
         total = sum(1 for _ in counted)
     with file.open("rb") as lines, Progress("lines", total=total) as progress:
-        for report in imports.run(lines, dry_run=dry_run):  # noqa: B007 -- the last one counts
+        for report in imports.run(lines, dry_run=dry_run):  # noqa: B007 -- the last report is returned
             progress.add(min(imports.AT_ONCE, total - progress.done))
     return report

@@ -1,4 +1,4 @@
-"""Helps someone who has lost every second factor: a delay (FACTOR_RESET_DELAY), mails, a link that cancels it."""
+"""Help someone who has lost every second factor: a delay (FACTOR_RESET_DELAY), mails, and a link to cancel."""
 
 import getpass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Django's `migrate`, as the role that owns the tables; afterwards the role that serves gets what it needs."""
+"""Run Django's `migrate` as the role that owns the tables, then grant the serving role what it needs."""
 
 import time
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connections
 from accounts.upkeep import session_settings, staff_roles
 from accounts.upkeep.database_roles import grant_to_serving_role
 
-LOCK = 0x6D696772  # of pg_advisory_lock: one at a time
+LOCK = 0x6D696772  # key for pg_advisory_lock: one migration at a time
 
 
 class Command(migrate.Command):
@@ -41,7 +41,10 @@ class Command(migrate.Command):
             self._sync_roles()
 
     def _wait_for_others(self) -> None:
-        """Take a lock that goes with the connection. Who waited inside a statement would hold up an index beside it."""
+        """Take a lock that is released with the connection.
+
+        It is polled, because waiting inside a statement would hold up the concurrent creation of an index.
+        """
         told = False
         with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
             while cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK]).fetchone() == (False,):
@@ -74,14 +77,14 @@ class Command(migrate.Command):
         )
 
     def _sync_roles(self) -> None:
-        """Where all tables are there; a migration back to an earlier state has none to keep."""
+        """Update the roles if the tables exist; a migration back to an earlier state may have removed them."""
         if Permission._meta.db_table in connections[DEFAULT_DB_ALIAS].introspection.table_names():  # noqa: SLF001
             staff_roles.sync()
 
 
 @contextmanager
 def owner_connection() -> Iterator[None]:
-    """The default connection opens as the role of settings.MIGRATION_DATABASE, and as before afterwards."""
+    """Open the default connection as the role of settings.MIGRATION_DATABASE, and restore it afterwards."""
     connection = connections[DEFAULT_DB_ALIAS]
     connection.close()
     serving = connection.settings_dict

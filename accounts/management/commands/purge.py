@@ -1,4 +1,4 @@
-"""Deletes what the table of retention says is over; Celery's beat does the same every hour."""
+"""Delete what is past its retention; Celery's beat does the same every hour."""
 
 from typing import Any
 

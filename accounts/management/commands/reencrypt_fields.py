@@ -1,4 +1,4 @@
-"""Brings every sealed column under the first of FIELD_ENCRYPTION_KEYS, so that older keys can go."""
+"""Re-encrypt every sealed column under the first of FIELD_ENCRYPTION_KEYS, so that older keys can be removed."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The keys with which other services call the internal listener, from the command line."""
+"""Manage the keys with which other services call the internal listener."""
 
 import time
 from collections.abc import Iterator

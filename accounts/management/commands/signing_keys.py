@@ -1,4 +1,4 @@
-"""List, make and rotate the secrets that have several values. Never show one that exists."""
+"""List, create and rotate the secrets that have several values. Existing ones are never shown."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Prints the one-time link by which a member of staff gets the first second factor."""
+"""Print the one-time link with which a member of staff enrols their first second factor."""
 
 import getpass
 from typing import Any

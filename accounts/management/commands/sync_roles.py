@@ -1,4 +1,4 @@
-"""Makes the roles of staff what settings.STAFF_ROLES says. `manage.py migrate` does it too."""
+"""Make staff roles match settings.STAFF_ROLES. `manage.py migrate` does this too."""
 
 from typing import Any
 

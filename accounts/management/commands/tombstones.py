@@ -1,4 +1,4 @@
-"""Writes what a restored backup must not bring back; `after_restore` reads it."""
+"""Write what a restored backup must not bring back; `after_restore` reads it."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Suspends or reactivates a user from the command line, with the same rules and the same audit as the admin."""
+"""Suspend or reactivate a user from the command line, with the same rules and audit as the admin."""
 
 import getpass
 from typing import Any
