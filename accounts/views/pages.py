@@ -77,9 +77,7 @@ def _refusal(request: Request, answer: HttpResponse) -> HttpResponse:
 
 
 def page(request: Request, template: str, *, status: int = 200, **context: Any) -> HttpResponse:
-    """Render a page that may load only its own style, its icon and the logo, and submit its form only to
-    this service.
-    """
+    """Render a page that may load only its own style, icon and logo, and submit its form only to this service."""
     nonce = secrets.token_urlsafe(16)
     with translation.override(language_of(request)):
         text = render_to_string(

@@ -1,4 +1,4 @@
-"""What is stored about the signed-in user: the account's activity, and everything at once."""
+"""The data stored about the signed-in user: the account's activity, and everything at once."""
 
 from datetime import datetime
 from typing import Any

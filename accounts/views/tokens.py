@@ -1,4 +1,4 @@
-"""What other services need to check access tokens: introspection, or the public keys."""
+"""Ways for other services to check access tokens: introspection, or the public keys."""
 
 from typing import Annotated, Any
 from uuid import UUID
