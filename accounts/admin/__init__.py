@@ -1,1 +1,1 @@
-"""Pages for staff, and the toolkit for the pages of all three apps. Imports nothing here: the site is made first."""
+"""Pages for staff, and the toolkit for all three apps' pages. Imports nothing: the site has to be created first."""

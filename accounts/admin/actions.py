@@ -1,7 +1,6 @@
-"""Lists what staff may do to a user: each with a reason, audited, never to themselves, and to other staff only as
-superuser.
+"""Staff's actions on a user: each with a reason, audited, never on oneself, and on other staff only by superusers.
 
-The rules are those of the functions that commands and the API call too.
+The rules are in the same functions that commands and the API call.
 """
 
 from dataclasses import dataclass
@@ -25,12 +24,12 @@ from accounts.mail.terms import HOUR, in_units
 from accounts.models import OutboxMessage, Session, User
 from accounts.sign_in import pauses
 
-# Until all factors of a user who has lost them are removed.
+# The wait before all factors of a user who has lost them are removed.
 DELAY = in_units(settings.FACTOR_RESET_DELAY, HOUR)
 
 
 class ActionRefused(Exception):
-    """The action is not possible; the text says why."""
+    """The action is not possible; the message says why."""
 
 
 @transaction.atomic
@@ -43,7 +42,7 @@ def sign_out(*, user_id: UUID, reason: str, actor: str) -> None:
 
 @transaction.atomic
 def end_session(*, user_id: UUID, reason: str, actor: str, target: UUID) -> None:
-    """End one session, at once. Raises ActionRefused."""
+    """End one session, at once. Raise ActionRefused."""
     User.objects.locked().get(pk=user_id)
     chosen = sessions.live_of(user_id).filter(pk=target)
     if not chosen.update(ended_at=Now(), end_reason=Session.EndReason.ENDED_BY_STAFF):
@@ -63,7 +62,7 @@ def mail_reset(*, user_id: UUID, reason: str, actor: str) -> None:
 
 @transaction.atomic
 def _order_mail(kind: str, user_id: UUID, reason: str, actor: str) -> None:
-    """Make the request that the user could have made, at nobody else's expense. Raises ActionRefused."""
+    """Make the request that the user could have made, outside all limits. Raise ActionRefused."""
     user = User.objects.locked().get(pk=user_id)
     if not user.email:
         raise ActionRefused("This user has no email address.")
@@ -76,7 +75,7 @@ def _order_mail(kind: str, user_id: UUID, reason: str, actor: str) -> None:
 
 @transaction.atomic
 def revive_mails(*, user_id: UUID, reason: str, actor: str) -> None:
-    """Send the user's dead mails again. Raises ActionRefused."""
+    """Queue the user's dead mails again. Raise ActionRefused."""
     dead = OutboxMessage.objects.filter(user=user_id, dead_at__isnull=False)
     if not mail.send_again(dead.values_list("pk", flat=True), actor=actor):
         raise ActionRefused("This user has no dead emails.")
@@ -100,7 +99,7 @@ class UserForm(OrderForm):
 
 @dataclass(frozen=True, kw_only=True)
 class UserOrder(Order):
-    """`carry_out` is called with user_id, reason and actor, and with whatever else the address and the form have."""
+    """An order about a user. `carry_out` is called with user_id, reason, actor, and the values of URL and form."""
 
     template: str = "admin/accounts/user/action.html"
     path: str = "<id:user_id>/{verb}"
@@ -220,7 +219,7 @@ ORDERS = {
 
 
 def buttons(request: HttpRequest, person: User) -> list[tuple[str, str]]:
-    """Return what stands at the top of a user's page: what the account's state and this member of staff allow."""
+    """Return the buttons at the top of a user's page that the account's state and this member of staff allow."""
     return [
         (f"{ORDERS[verb].button}…", reverse(f"admin:accounts_user_{verb}", args=[person.pk]))
         for verb in _offered(person)

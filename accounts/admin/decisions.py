@@ -1,6 +1,6 @@
 """The page of a request that a second member of staff decides, and `<request>/decide/` for those who may.
 
-Which rows there are, and what approving one does, is for the model's admin to say.
+The model's admin defines which rows there are, and what approving one does.
 """
 
 import uuid
@@ -18,7 +18,7 @@ from accounts.kit.problems import Problem
 
 
 class DecisionPages:
-    """Mixed into the admin of a model of requests (accounts/approvals.py). Its rows are changed by decisions alone."""
+    """A mixin for the admin of a model of requests (accounts/approvals.py). Only decisions change its rows."""
 
     admin_site: Any
     model: Any
@@ -28,20 +28,23 @@ class DecisionPages:
     decision_title: ClassVar[str]
     decision_permission: ClassVar[str]
     decision_template: ClassVar[str]
-    decision_url: ClassVar[str]  # the name of its address
+    decision_url: ClassVar[str]  # the name of its URL
 
     def explain_problem(self, problem: Problem) -> str:
         return str(problem.detail)
 
     def approve(self, request_id: uuid.UUID, staff_id: uuid.UUID) -> str:
-        """Agree and carry it out; what staff are told. Raises DecisionRefused, and a Problem where it stays open."""
+        """Approve and carry out the request, and return a message for staff.
+
+        Raise DecisionRefused, or a Problem if the request stays open.
+        """
         raise NotImplementedError
 
     def refuse(self, request_id: uuid.UUID, staff_id: uuid.UUID) -> str:
         raise NotImplementedError
 
     def is_open(self, asked: Any) -> bool:
-        """Return whether there is something left to decide, or to go on with."""
+        """Return whether there is something left to decide or to resume."""
         return bool(asked.decision == Decision.PENDING)
 
     def decision_context(self, asked: Any) -> dict[str, Any]:

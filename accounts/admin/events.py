@@ -1,6 +1,6 @@
-"""Event subscriptions in the admin: the superuser's to make, pause and rotate, each with a reason; and deliveries.
+"""Event subscriptions, which superusers create, pause and rotate, each with a reason; and deliveries.
 
-A secret is in the answer that makes it, once, and nowhere else. Staff who may send mails again may repeat deliveries.
+A secret appears once, in the response that creates it. Staff who may retry mails may also retry deliveries.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ NEW = "admin/accounts/eventsubscription/new.html"
 
 
 class NewSubscriptionForm(OrderForm):
-    """Check the shape only; the rules are those of subscriptions.create, and its refusals show at the top."""
+    """Checks only the shape; the rules are in subscriptions.create, and its refusals show at the top."""
 
     name = forms.CharField(
         max_length=40, widget=UnfoldAdminTextInputWidget, help_text="May contain a-z, 0-9, - and _."
@@ -59,7 +59,7 @@ class NewSubscriptionForm(OrderForm):
 
 
 class RotateForm(OrderForm):
-    """`newest` is the secret's mark as the page was opened: the order is about that secret, not about a later one."""
+    """`newest` is the mark of the secret when the page was opened: the order is about that secret, not a later one."""
 
     newest = forms.CharField(max_length=16, widget=forms.HiddenInput)
 
@@ -110,7 +110,7 @@ class SubscriptionOrder(Order):
 
 
 class RotateOrder(SubscriptionOrder):
-    """Takes one subscription, since its secret is shown once."""
+    """An order for exactly one subscription, since its secret is shown once."""
 
     def find(self, request: HttpRequest, **where: Any) -> Sequence[EventSubscription]:
         chosen = super().find(request, **where)
@@ -161,7 +161,7 @@ ORDERS: dict[str, Order] = {
 
 
 class SubscriptionPages(OrderPages):
-    """`order/<verb>?subscription=<id>`: which subscriptions, what will happen, and why."""
+    """Pages at `order/<verb>?subscription=<id>`: which subscriptions, what will happen, and why."""
 
     orders = ORDERS
 

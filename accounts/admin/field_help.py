@@ -1,6 +1,6 @@
-"""Say below a field of the admin what its name does not: for each model, the fields and their texts.
+"""Help texts for fields in the admin whose names do not say enough, by model and field.
 
-They stand here rather than in the models, where each change of words would be a migration.
+They are here and not in the models, where each change of wording would be a migration.
 """
 
 ABBREVIATIONS = {"id": "ID", "ip": "IP address", "asserted_ip": "reported IP address", "url": "URL"}

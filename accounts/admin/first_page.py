@@ -1,6 +1,6 @@
-"""The admin's first page: what waits for this member of staff, then how the service is.
+"""The admin's first page: the tasks of this member of staff, then the state of the service.
 
-Counted days and queues, never the tables of millions themselves.
+It reads daily statistics and queues, never the tables with millions of rows.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
@@ -18,13 +18,13 @@ from accounts.models import AccountDay
 
 SHOWN_DAYS = 30
 Measure = AccountDay.Measure
-# The statistics that the planner keeps: right to within a few percent, at no cost.
+# The planner's statistics: accurate to a few percent, at no cost.
 USERS = "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'accounts_user'::regclass"
-FEW = 100_000  # up to so many are counted
+FEW = 100_000  # up to this many are counted exactly
 
 
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Return what django-unfold's DASHBOARD_CALLBACK adds to the page."""
+    """Return the page's context, for django-unfold's DASHBOARD_CALLBACK."""
     today = datetime.now(UTC).date()
     first = waiting.section(request)
     shown = collect(settings.ADMIN_FIRST_PAGE, request, today=today)
@@ -69,7 +69,7 @@ def people(*, request: HttpRequest, today: date) -> Section:
 
 
 def queues(*, request: HttpRequest, today: date) -> Section:
-    """Show what waits to leave or to be worked off, by the functions that /metrics asks too."""
+    """Show what is queued, by the functions that /metrics calls too."""
     standings = [
         (name, waiting, oldest, dead)
         for path in settings.METRICS_COLLECTORS

@@ -1,4 +1,4 @@
-"""Lists of the admin: read-only, found by an index and counted up to 5,000, even if there are millions of rows."""
+"""Lists in the admin: read-only, found by an index and counted up to 5,000, even with millions of rows."""
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +27,7 @@ MADE = "created_at"
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]
-    """Count up to 5,000 rows: further pages are found by narrowing the list."""
+    """A paginator that counts up to 5,000 rows; narrow the list to see others."""
 
     @cached_property
     def count(self) -> int:
@@ -37,7 +37,7 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]
 
 
 class RowsList(ChangeList):  # type: ignore[misc]
-    """Offer to show all only where something is left out: by a search or a filter."""
+    """A list that offers to show all only if a search or a filter leaves something out."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -46,20 +46,20 @@ class RowsList(ChangeList):  # type: ignore[misc]
 
 
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
-    """Show and search; nobody can add, change or delete anything, not even a superuser."""
+    """An admin that shows and searches; nobody can add, change or delete anything, not even a superuser."""
 
-    show_full_result_count = False  # no COUNT over millions of rows
-    show_facets = admin.ShowFacets.NEVER  # nor one for each choice of a filter
+    show_full_result_count = False  # no COUNT of millions of rows
+    show_facets = admin.ShowFacets.NEVER  # nor one per choice of a filter
     paginator = CappedPaginator
     sortable_by: Any = ()  # a click on a column would sort millions of rows
     list_per_page = 50
     list_before_template = "admin/capped.html"
-    most_counted, most_found = MOST_COUNTED, user_search.MOST_FOUND  # of which that template tells
-    help_texts: ClassVar[Mapping[str, str]] = {}  # below fields: accounts/admin/field_help.py
-    labels: ClassVar[Mapping[str, str]] = {}  # of fields whose names are abbreviations
+    most_counted, most_found = MOST_COUNTED, user_search.MOST_FOUND  # for that template
+    help_texts: ClassVar[Mapping[str, str]] = {}  # shown below fields: accounts/admin/field_help.py
+    labels: ClassVar[Mapping[str, str]] = {}  # for fields whose names are abbreviations
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> list[Any]:
-        """Add the time at which a row was made, which Django leaves out because no form may edit it."""
+        """Add a row's creation time, which Django leaves out because no form may edit it."""
         names = list(super().get_fields(request, obj))
         has_time = any(field.name == MADE for field in self.opts.fields)
         return [MADE, *names] if has_time and MADE not in names else names
@@ -82,9 +82,9 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
         return False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """Allow `?user=<id>`, by which a user's page leads to their rows, and the parameters of filters.
+        """Allow `?user=<id>`, with which a user's page links to their rows, and the parameters of filters.
 
-        Nothing else may be asked by a query string: Django would answer `?password__startswith=...`, and so tell a
+        No other lookup is allowed in a query string: Django would answer `?password__startswith=...`, and so reveal a
         hash letter by letter.
         """
         if lookup in {"user", "user__exact"}:
@@ -93,7 +93,7 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
         return offered and super().lookup_allowed(lookup, value, request)
 
     def _filters(self) -> Iterator[str]:
-        """Yield the beginnings of the parameters of the page's filters."""
+        """Yield the prefixes of the page's filter parameters."""
         for one in (*self.list_filter, self.date_hierarchy):
             name = one[0] if isinstance(one, tuple | list) else getattr(one, "parameter_name", one)
             if name:
@@ -101,7 +101,7 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
 
 
 class PlotsAdmin(ReadOnlyAdmin):
-    """Show a page of plots of the last 30 days in the place of the list."""
+    """An admin with a page of plots of the last 30 days instead of a list."""
 
     heading: str
     plots_template: str
@@ -123,9 +123,9 @@ class PlotsAdmin(ReadOnlyAdmin):
 
 
 class OfUsersAdmin(ReadOnlyAdmin):
-    """Rows that belong to a user and are searched by their user."""
+    """An admin of rows that belong to a user, and are searched by user."""
 
-    search_fields: Any = ("user__email",)  # that there is a search; what it finds: get_search_results
+    search_fields: Any = ("user__email",)  # enables the search; get_search_results runs it
     search_help_text = user_search.HELP
     list_select_related: Any = ("user",)
     ordering: Any = ("-created_at", "-id")
@@ -141,11 +141,11 @@ class OfUsersAdmin(ReadOnlyAdmin):
 
 
 class PageOfUser:
-    """The page behind a row is its user's, shown to staff who may view the rows, even if the user has no row yet."""
+    """A mixin that shows a user's page for a row, to staff who may view the rows, even if the user has no row yet."""
 
     page_title: str
     page_template: str
-    page_permissions: ClassVar[Mapping[str, str]]  # what the template may offer, and the permission for it
+    page_permissions: ClassVar[Mapping[str, str]]  # options of the template, and the permission for each
 
     def page_context(self, person: User) -> dict[str, Any]:
         raise NotImplementedError
@@ -188,7 +188,7 @@ class OneOf(admin.SimpleListFilter):
 
 
 def words(name: str, heading: str = "") -> Callable[[Any, Any], str]:
-    """Return a column of identifiers as people say them: `sign_in_failed` is "sign in failed"."""
+    """Return a column of identifiers as words: `sign_in_failed` becomes "sign in failed"."""
 
     @admin.display(description=heading or name.replace("_", " "))
     def column(self: Any, row: Any) -> str:
@@ -198,7 +198,7 @@ def words(name: str, heading: str = "") -> Callable[[Any, Any], str]:
 
 
 def spelled(name: str, heading: str = "") -> Callable[[Any, Any], str]:
-    """Return a column of addresses as people write them, and as they are stored."""
+    """Return a column of addresses in readable and in stored form."""
 
     @admin.display(description=heading or name.replace("_", " "))
     def column(self: Any, row: Any) -> str:
@@ -208,7 +208,7 @@ def spelled(name: str, heading: str = "") -> Callable[[Any, Any], str]:
 
 
 def counted(name: str, *, signed: bool = False) -> Callable[[Any, Any], str]:
-    """Return a column of numbers as people read them: 12,345, or signed +12,345; empty where there is none."""
+    """Return a column of numbers with thousands separators: 12,345, or signed +12,345; empty if there is none."""
 
     @admin.display(description=name.replace("_", " "))
     def column(self: Any, row: Any) -> str:
@@ -221,7 +221,7 @@ def counted(name: str, *, signed: bool = False) -> Callable[[Any, Any], str]:
 
 
 def moment(name: str) -> Callable[[Any, Any], str | None]:
-    """Return a column of times, all equally wide."""
+    """Return a column of times, all of the same width."""
 
     @admin.display(description=name.replace("_", " "))
     def column(self: Any, row: Any) -> str | None:
@@ -233,7 +233,7 @@ def moment(name: str) -> Callable[[Any, Any], str | None]:
 
 @admin.display(description="user")
 def user_by_id(self: Any, row: Any) -> SafeString:
-    """Lead to the user of a row that has only the user's id."""
+    """Link to the user of a row that has only the user's id."""
     page = reverse("admin:accounts_user_change", args=[row.user_id])
     return format_html('<a class="text-primary-600 underline" href="{}">{}</a>', page, row.user_id)
 

@@ -1,7 +1,7 @@
-"""Orders: pages that say what will happen, ask why, do it once and say that it was done.
+"""Orders: pages that say what will happen, ask for a reason, act once and confirm.
 
-Each model's pages have a table of them. An entry names its permission, its words, its form and the rule that it calls;
-the rule writes the audit row. A form has an id that is made with it: sent again it changes nothing, and staff are told.
+Each model's pages have a table of them. An entry names its permission, texts, form and the function to call, which
+writes the audit row. A form is created with an id: submitting it again changes nothing, and staff are told so.
 """
 
 import uuid
@@ -27,27 +27,27 @@ from django.views.decorators.debug import sensitive_variables
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-LONGEST_REASON = 500  # what the columns that keep a reason take; the detail of an audit row takes any length
+LONGEST_REASON = 500  # the limit of the columns with a reason; an audit row's detail has none
 SENT_BEFORE = "This form was already sent. Nothing was changed this time."
-UNDER_WAY = timedelta(minutes=2)  # longer than any request lasts
+UNDER_WAY = timedelta(minutes=2)  # longer than any request takes
 
-# A message for the next page; or the context of a page that is shown at once, such as a secret; or nothing more to say.
+# A message for the next page; the context of a page to show at once, such as a secret; or None.
 Outcome = str | Mapping[str, Any] | None
 
 
 class SentBefore(Exception):
-    """The form was carried out already, or is being carried out."""
+    """The form was already carried out, or is being carried out."""
 
 
 def staff_id(request: HttpRequest) -> uuid.UUID:
-    """Return the id of the member of staff behind a request that the admin's site let in."""
+    """Return the id of the member of staff whose request the admin site admitted."""
     pk = request.user.pk
-    assert isinstance(pk, uuid.UUID)  # noqa: S101 -- AdminSite.admin_view lets nobody else through
+    assert isinstance(pk, uuid.UUID)  # noqa: S101 -- AdminSite.admin_view admits nobody else
     return pk
 
 
 def actor(request: HttpRequest) -> str:
-    """Return what the audit log calls this member of staff."""
+    """Return this member of staff's name in the audit log."""
     return f"staff {staff_id(request)}"
 
 
@@ -60,12 +60,12 @@ def is_superuser(request: HttpRequest) -> bool:
 
 @contextmanager
 def once(request: HttpRequest, form_id: uuid.UUID, *, asks_others: bool = False) -> Iterator[None]:
-    """Note that this form was sent, and keep the note unless the block raises. Raises SentBefore.
+    """Record that this form was submitted, unless the block raises. Raise SentBefore.
 
-    The note is a row beside the admin's sessions, which no cookie can name; it goes with the expired ones, and no form
-    outlives its session. It commits with the block. Where that may not be one transaction (`asks_others`: Stripe, or
-    a ledger that repeats what lost a race) the note comes first. If the process dies, it lapses, and the form may be
-    sent again: the block must know by the id what it has done.
+    The record is a row among the admin's sessions, whose key no cookie can name. It is deleted with the expired ones,
+    and no form outlives its session. It is committed with the block. If the block may not be a single transaction
+    (`asks_others`: Stripe, or a ledger that retries after a lost race), the record comes first. If the process dies, it
+    expires and the form may be submitted again; by the id, the block must then recognise what it has done.
     """
     rows = cast("Any", request.session).model.objects
     note, kept = rows.filter(session_key=_key(form_id)), timedelta(seconds=settings.SESSION_COOKIE_AGE)
@@ -84,7 +84,7 @@ def once(request: HttpRequest, form_id: uuid.UUID, *, asks_others: bool = False)
 
 
 def _take(rows: Any, form_id: uuid.UUID, lasts: timedelta) -> None:
-    """Make the note; while another request makes it, the unique key lets this one wait."""
+    """Create the record; if another request is creating it, the unique key makes this one wait."""
     now = timezone.now()
     row = {"session_data": "", "expire_date": now + lasts}
     _, made = rows.get_or_create(session_key=_key(form_id), defaults=row)
@@ -108,7 +108,7 @@ def id_field() -> forms.UUIDField:
 
 
 class OrderForm(forms.Form):
-    """Asks why. A form that was sent without an id counts as one that was never sent before."""
+    """A form that asks for a reason. Without an id it counts as never submitted before."""
 
     id_name: ClassVar = "order_id"
     reason = reason_field()
@@ -125,7 +125,7 @@ class OrderForm(forms.Form):
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """Holds what a rule learns of a form that was sent: `fields` has the reason, `where` what the address says."""
+    """The input of an order from a submitted form: `fields` has the reason, `where` the values of the URL."""
 
     request: HttpRequest
     subject: Any
@@ -143,24 +143,24 @@ class Given:
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """An entry of a table. `carry_out` takes what is given; a kind of order may call it in another way (`do`)."""
+    """An entry of a table. `carry_out` receives what is given; a subclass may call it differently in `do`."""
 
     title: str
     carry_out: Callable[..., Any]
     template: str = "admin/order.html"
-    answer_template: str = ""  # for an outcome that is shown at once
-    permission: str = ""  # without one: superusers alone
+    answer_template: str = ""  # for an outcome to show at once
+    permission: str = ""  # if empty, superusers only
     explanation: str = ""
     button: str = ""
-    path: str = ""  # below the model's pages; `{verb}` is the key in the table
-    name: str = ""  # of the address, if it is not `<app>_<model>_<verb>`
+    path: str = ""  # relative to the model's pages; `{verb}` is the key in the table
+    name: str = ""  # the URL's name, if it is not `<app>_<model>_<verb>`
     back_to: str = ""
     form: type[OrderForm] = OrderForm
     refusals: tuple[type[Exception], ...] = ()
     asks_others: bool = False
 
     def find(self, request: HttpRequest, **where: Any) -> Any:
-        """Return what the order is about. Raises Http404."""
+        """Return the subject of the order. Raise Http404."""
         return None
 
     def allows(self, request: HttpRequest) -> bool:
@@ -170,18 +170,18 @@ class Order:
         return True
 
     def is_offered_on(self, subject: Any) -> bool:
-        """Return whether the page of a row that may have it shows a button for it."""
+        """Return whether the page of an eligible row shows a button for it."""
         return True
 
     def is_ready(self, request: HttpRequest, subject: Any) -> bool:
-        """Return whether a valid form is carried out; if not, it is shown again, such as while no row is chosen."""
+        """Return whether to carry out a valid form; if not, it is shown again, as while no row is chosen."""
         return subject is None or bool(subject)
 
     def heading(self, subject: Any) -> str:
         return self.title
 
     def shown(self, subject: Any) -> Model | None:
-        """Return the row that the page is headed with."""
+        """Return the row in the page's heading."""
         return subject if isinstance(subject, Model) else None
 
     def initial(self, subject: Any) -> dict[str, Any]:
@@ -258,13 +258,13 @@ class Order:
 
 
 def ask(page: str, parameter: str, chosen: QuerySet[Any]) -> HttpResponse:
-    """Lead from a list to the page of an order, which the query tells the chosen rows: `?<parameter>=<id>` for each."""
+    """Redirect from a list to the page of an order, with the chosen rows in the query: `?<parameter>=<id>` for each."""
     query = urlencode([(parameter, pk) for pk in chosen.values_list("pk", flat=True)])
     return HttpResponseRedirect(f"{reverse(f'admin:{page}')}?{query}")
 
 
 class OrderPages(ModelAdmin):  # type: ignore[misc]
-    """Mixed into a model's admin: a page for each entry of `orders` that has a path."""
+    """A mixin for a model's admin: a page for each entry of `orders` that has a path."""
 
     orders: ClassVar[Mapping[str, Order]] = {}
 
@@ -287,7 +287,7 @@ class OrderPages(ModelAdmin):  # type: ignore[misc]
 
 
 class EditedByOrder(ModelAdmin):  # type: ignore[misc]
-    """Rows that superusers add, change and remove by Django's own forms, which have the fields of an order's."""
+    """An admin of rows that superusers add, change and delete in Django's forms, with the fields of an order."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return is_superuser(request)
@@ -299,7 +299,7 @@ class EditedByOrder(ModelAdmin):  # type: ignore[misc]
         return is_superuser(request)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Leave out the removal of many at once, which asks for no reason."""
+        """Leave out the deletion of many rows at once, which asks for no reason."""
         return {
             name: rest for name, rest in super().get_actions(request).items() if name != "delete_selected"
         }
@@ -320,7 +320,7 @@ class EditedByOrder(ModelAdmin):  # type: ignore[misc]
         return self._once(request, partial(super().delete_view, request, object_id, context))
 
     def _once(self, request: HttpRequest, answer: Callable[[], HttpResponse]) -> HttpResponse:
-        """A page that is shown again has changed nothing, so its form may be sent again."""
+        """Answer once per form. A page that is shown again has changed nothing, so its form may be submitted again."""
         form = OrderForm(request.POST or None)
         if not form.is_valid():
             return answer()

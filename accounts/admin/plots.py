@@ -1,7 +1,7 @@
-"""Plots as inline SVG, made on the server: no script, light and dark, and as readable on a phone as on a desk.
+"""Plots as inline SVG, rendered on the server: no script, light and dark, readable on phones and desktops.
 
-The drawing stretches to whatever width there is; the words are HTML around it and keep their size. Colours and sizes
-are in static/accounts/pages.css.
+The drawing stretches to the available width; the text is HTML around it and keeps its size. Colours and sizes are in
+static/accounts/pages.css.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,15 +11,15 @@ from datetime import date, datetime, timedelta
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-SIDE = 1000  # of the drawing's own square, which is stretched
+SIDE = 1000  # side of the drawing's square, which is stretched
 MOST_TICKS = 5
-GAP = 0.2  # between bars, as a share of their place
+GAP = 0.2  # between bars, as a share of each bar's slot
 UNITS = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"))
 Moment = datetime | date
 
 
 def steps(points: Sequence[tuple[datetime, int]], *, label: str) -> SafeString:
-    """A value that stays until it changes, over time. Points are in the order of time."""
+    """Plot a value that stays until it changes, over time. Points are in chronological order."""
     if not points:
         return _empty(label)
     scale = Scale.of(amount for _, amount in points)
@@ -36,7 +36,7 @@ def steps(points: Sequence[tuple[datetime, int]], *, label: str) -> SafeString:
 
 
 def bars(values: Sequence[tuple[date, int]], *, label: str) -> SafeString:
-    """One bar for each day, with its number as a tooltip."""
+    """Plot one bar per day, with its number as a tooltip."""
     if not values:
         return _empty(label)
     scale = Scale.of(amount for _, amount in values)
@@ -59,7 +59,7 @@ def bars(values: Sequence[tuple[date, int]], *, label: str) -> SafeString:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The height of a plot: from the lowest to the highest of its round numbers, zero always among them."""
+    """The vertical range of a plot, from its lowest to its highest tick, always including zero."""
 
     ticks: Sequence[int]
 
@@ -69,7 +69,7 @@ class Scale:
         return cls(ticks(min([0, *amounts]), max([0, *amounts])))
 
     def place(self, amount: int) -> float:
-        """How far below the upper edge."""
+        """Return the distance below the upper edge."""
         low, high = self.ticks[0], self.ticks[-1]
         return (high - amount) / (high - low) * SIDE
 
@@ -84,7 +84,7 @@ def ticks(low: int, high: int) -> list[int]:
 
 
 def short(amount: int) -> str:
-    """`950`, `12.5k`, `-3M`: for an axis."""
+    """Return a number for an axis: `950`, `12.5k`, `-3M`."""
     for size, unit in UNITS:
         if abs(amount) >= size:
             return f"{amount / size:,.1f}".removesuffix(".0") + unit
@@ -121,7 +121,7 @@ def _figure(
 
 
 def _summary(label: str, points: Sequence[tuple[Moment, int]]) -> str:
-    """Say what the plot shows, for those who hear the page."""
+    """Describe the plot for screen readers."""
     (first, _), (last, latest) = points[0], points[-1]
     amounts = [amount for _, amount in points]
     return (
@@ -131,7 +131,7 @@ def _summary(label: str, points: Sequence[tuple[Moment, int]]) -> str:
 
 
 def _times(points: Sequence[tuple[Moment, int]]) -> SafeString:
-    """The first, the middle and the last moment: three fit on a phone."""
+    """Return the first, middle and last moment, since three fit on a phone."""
     first, last = points[0][0], points[-1][0]
     moments = [first] if first == last else [first, first + (last - first) / 2, last]
     within_days = isinstance(first, datetime) and last - first < timedelta(days=3)
@@ -147,5 +147,5 @@ def _empty(label: str) -> SafeString:
 
 
 def _number(value: float) -> str:
-    """As short as a thousandth of the drawing allows: 400 points are a few kilobytes."""
+    """Return a number as short as a thousandth of the drawing allows: 400 points take a few kilobytes."""
     return f"{value:.1f}".removesuffix(".0")

@@ -1,4 +1,4 @@
-"""Giving roles to people: the order on a user's page. Only superusers give them.
+"""Assigning roles: the order on a user's page, for superusers only.
 
 What only a superuser may do (staff, keys, prices, plans) is in no role; accounts/upkeep/staff_roles.py has the roles.
 """
@@ -28,16 +28,16 @@ from accounts.models import User
 
 @transaction.atomic
 def assign(*, user_id: UUID, roles: Iterable[str], is_staff: bool, reason: str, actor: str) -> None:
-    """Give someone these roles and no others, or take them all away. Raises ActionRefused.
+    """Give someone exactly these roles, or take them all away. Raise ActionRefused.
 
-    It holds from the next request on, also for someone who is signed in to the admin.
+    Takes effect on the next request, even for someone who is signed in to the admin.
     """
     user = User.objects.locked().get(pk=user_id)
     wanted = sorted(set(roles))
     _check(user, wanted, is_staff=is_staff)
     User.objects.filter(pk=user_id).update(is_staff=is_staff)
     user.groups.set(Group.objects.filter(name__in=wanted))
-    user.user_permissions.clear()  # roles say it all
+    user.user_permissions.clear()  # permissions come from roles alone
     detail = {"roles": wanted, "is_staff": is_staff, "reason": reason}
     audit.record(Event.STAFF_CHANGED, user_id=user_id, actor=actor, detail=detail)
 
@@ -67,7 +67,7 @@ class RolesForm(OrderForm):
 
 @dataclass(frozen=True, kw_only=True)
 class RolesOrder(UserOrder):
-    """For superusers, on others who are still there."""
+    """An order for superusers about other users who are not deleted."""
 
     template: str = "admin/accounts/user/roles.html"
     form: type[OrderForm] = RolesForm

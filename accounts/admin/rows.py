@@ -1,4 +1,4 @@
-"""Accounts in the admin. What must be true is shown and not edited; what staff may do is an action of its own."""
+"""Accounts in the admin. Data is shown and not edited; whatever staff may do is an action of its own."""
 
 from typing import Any, ClassVar
 
@@ -53,7 +53,7 @@ MOST_DETAIL = 120
 
 @admin.register(User)
 class UserAdmin(OrderPages, ReadOnlyAdmin):
-    """The page behind a row is everything about that user: accounts/admin/user_page.py."""
+    """Users. The page behind a row is everything about that user: accounts/admin/user_page.py."""
 
     list_display = ("address", "display_name", "status", "is_verified", "staff", "created_at")
     address = spelled("email")
@@ -63,7 +63,7 @@ class UserAdmin(OrderPages, ReadOnlyAdmin):
         ("contested_at", admin.EmptyFieldListFilter),
         "is_staff",
     )
-    search_fields = ("email",)  # that there is a search; what it finds: get_search_results
+    search_fields = ("email",)  # enables the search; get_search_results runs it
     search_help_text = user_search.HELP
     ordering = ("-created_at", "-id")
     exclude = ("password",)
@@ -105,7 +105,7 @@ class EndReasons(OneOf):
     title, parameter_name, values = "end", "end_reason", tuple(Session.EndReason.values)
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Ask for ended ones only, since the index has no others."""
+        """Select ended sessions only, since the index has no others."""
         rows = super().queryset(request, queryset)
         return rows.filter(ended_at__isnull=False) if self.value() else rows
 
@@ -132,7 +132,7 @@ class PendingRegistrationAdmin(OfUsersAdmin):
 
 @admin.register(MailToken)
 class MailTokenAdmin(OfUsersAdmin):
-    """Neither link nor code is in the row: staff can see that one was sent, and not what it was."""
+    """Mailed links and codes. The row contains neither: staff can see that one was sent, but not what it was."""
 
     help_texts = field_help.MAIL_TOKEN
     list_display = (
@@ -154,7 +154,7 @@ class Kinds(OneOf):
 
 
 class MailStates(OneOf):
-    """Each has an index of its own."""
+    """A filter by state, each of which has an index."""
 
     title, parameter_name, values = "state", "ended", ("waiting", "dead", "sent")
 
@@ -259,7 +259,7 @@ class AuditEventAdmin(OfUsersAdmin):
 
     @admin.display(description="by")
     def actor_page(self, event: AuditEvent) -> str:
-        """Name the member of staff, on the page of one event."""
+        """Return the member of staff's name, for the page of one event."""
         kind, _, pk = event.actor.partition(" ")
         staff = User.objects.filter(pk=as_id(pk)).first() if kind == "staff" else None
         return link(str(staff), "accounts_user_change", pk) if staff else event.actor or "the user"
@@ -337,7 +337,7 @@ class ServiceKeyAdmin(KeyPages, ReadOnlyAdmin):
 
 @admin.register(SigningKeyUse)
 class SigningKeyUseAdmin(ReadOnlyAdmin):
-    """When each key of a ring last signed, which tells whether it can be taken away."""
+    """When each key of a ring last signed, to tell whether it can be removed."""
 
     help_texts = field_help.SIGNING_KEY_USE
     list_display = ("ring", "kid", "last_signed_at")
@@ -346,7 +346,7 @@ class SigningKeyUseAdmin(ReadOnlyAdmin):
 
 @admin.register(AccountDay)
 class AccountDayAdmin(ReadOnlyAdmin):
-    """The numbers behind the plots of the first page."""
+    """The numbers behind the plots on the first page."""
 
     help_texts = field_help.ACCOUNT_DAY
     list_display = ("day", "measure", "number", "state", "counted_at")

@@ -1,7 +1,7 @@
-"""Sections of the admin's first page and of a user's page: what each app shows there, drawn by one template.
+"""Sections of the admin's first page and of a user's page: what each app shows there, rendered by one template.
 
-Apps add theirs by dotted paths in settings (ADMIN_FIRST_PAGE, ADMIN_USER_PAGE), each with the permission it needs:
-staff without it do not see the section, and nothing is read for it.
+Apps add theirs by dotted paths in settings (ADMIN_FIRST_PAGE, ADMIN_USER_PAGE), each with the permission it needs.
+Staff without it do not see the section, and nothing is read for it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,12 +21,12 @@ Cell = str | int | None
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Rows of cells under their columns. Text is escaped; links are made by `link`."""
+    """Rows of cells under their columns. Text is escaped; `link` creates links."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     title: str = ""
-    numbers: frozenset[str] = frozenset()  # columns that stand at the right
+    numbers: frozenset[str] = frozenset()  # right-aligned columns
     empty: str = "None."
 
     @property
@@ -43,7 +43,7 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """`links` are (words, address) below it; `actions` the same, as buttons."""
+    """A section of a page. `links` are (text, URL) pairs below it; `actions` are the same as buttons."""
 
     title: str
     figures: Mapping[str, Cell] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class Section:
 
 
 def collect(sources: Mapping[str, str], request: HttpRequest, **about: Any) -> list[Section]:
-    """The sections that this member of staff may see; a source that has nothing to show gives None."""
+    """Return the sections that this member of staff may see. A source with nothing to show returns None."""
     made = (source(request=request, **about) for source in allowed(sources, request))
     return [section for section in made if section is not None]
 
@@ -71,13 +71,13 @@ def allowed(sources: Mapping[str, str], request: HttpRequest) -> Iterator[Callab
 def link(
     words: str | datetime, page: str, *arguments: Any, query: Mapping[str, Any] | None = None
 ) -> SafeString:
-    """A cell that leads to a page of the admin."""
+    """Return a cell that links to a page of the admin."""
     url = reverse(f"admin:{page}", args=arguments) + (f"?{urlencode(query)}" if query else "")
     return format_html('<a href="{}">{}</a>', url, time(words) if isinstance(words, datetime) else words)
 
 
 def listed(page: str, **query: Any) -> str:
-    """The address of a list, narrowed."""
+    """Return the URL of a filtered list."""
     return f"{reverse(f'admin:{page}_changelist')}?{urlencode(query)}"
 
 
@@ -86,14 +86,14 @@ def time(at: datetime | None) -> str:
 
 
 def queued_state(row: Any, done: str, at: datetime | None) -> str:
-    """Return how a row of a queue stands: since when it is done or given up, or when it is tried next."""
+    """Return the state of a row in a queue: when it was done or given up, or when it is due."""
     if at:
         return f"{done} {time(at)}"
     return f"given up {time(row.dead_at)}" if row.dead_at else f"due {time(row.due_at)}"
 
 
 def age(seconds: float) -> str:
-    """Return a length of time by its two largest units: `3 h 12 min`."""
+    """Return a duration in its two largest units: `3 h 12 min`."""
     return " ".join([*_units(int(seconds))][:2]) or "0 s"
 
 

@@ -1,4 +1,4 @@
-"""Making and revoking a service's key in the admin. The key is in the answer to the form, once, and nowhere else."""
+"""Creating and revoking a service's keys in the admin. A key appears once, in the response to the form."""
 
 from typing import Any
 from uuid import UUID
@@ -30,7 +30,7 @@ from accounts.service_keys import issuing
 from accounts.service_keys.issuing import LARGEST_BUDGET, LONGEST_LIFE_DAYS, IssuedKey, KeyRefused
 from accounts.service_keys.registry import SCOPES
 
-# What a new key may be tried with: the first of these that its scopes allow.
+# Example calls for a new key; the first that its scopes allow is shown.
 CALLS = {
     "credits:read": "/v1/credits/transactions?limit=1",
     "billing:read": "/v1/billing/plans",
@@ -50,7 +50,7 @@ def budget_field() -> forms.IntegerField:
 
 
 class NewKeyForm(OrderForm):
-    """Check the shape only; the rules are those of issuing.create, and its refusals show at the top."""
+    """Checks only the shape; the rules are in issuing.create, and its refusals show at the top."""
 
     service = forms.CharField(
         max_length=40, widget=UnfoldAdminTextInputWidget, help_text="May contain a-z, 0-9, - and _."
@@ -136,7 +136,7 @@ ORDERS: dict[str, Order] = {
 
 
 class KeyPages(OrderPages):
-    """The pages that make a key and end keys, for superusers."""
+    """The pages to create, limit and revoke keys, for superusers."""
 
     orders = ORDERS
 

@@ -1,8 +1,7 @@
-"""Signing in to the admin: the password, the second step, and their pages.
+"""Sign in to the admin: the password, the second step, and their pages.
 
-Until the second step is taken nobody is signed in: the session knows which half sign-in it waits for.
-
-Staff without a factor get one by a one-time link of `manage.py staff_enrol` and their password, and in no other way.
+Until the second step nobody is signed in; the session only knows which half sign-in it is waiting for. Staff without a
+factor enrol one with their password and a one-time link from `manage.py staff_enrol`, and in no other way.
 """
 
 import json
@@ -38,7 +37,7 @@ from accounts.sessions.of_staff import LISTENER
 from accounts.sign_in import admission, by_factor, by_password, half_sign_ins, staff_enrolment, tries
 
 HALF, NEXT, FACTOR, ENROLLING = "half_sign_in", "half_sign_in_next", "factor", "enrolling"
-ROW = "session"  # the id of the row that says whether this session lives
+ROW = "session"  # the id of the row that decides whether this session is live
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 WRONG = "This code is incorrect or was already used. Use the newest one."
 LONGEST = 20_000
@@ -48,8 +47,8 @@ LONGEST = 20_000
 def staff_member(*, email: str, password: str, client: Client) -> User:
     """Return the active member of staff with this address and password.
 
-    Tries have limits of their own: what strangers try at POST /v1/auth/login shuts no staff out of here.
-    Raises InvalidCredentials (whatever is wrong), RateLimited, ServiceUnavailable.
+    Attempts here have their own limits, so that attempts at POST /v1/auth/login cannot lock staff out. Raise
+    InvalidCredentials (whatever is wrong), RateLimited or ServiceUnavailable.
     """
     address = email_address.normalize(email)
     with tries.counted(address, client, tries.ADMIN) as one:
@@ -60,7 +59,7 @@ def staff_member(*, email: str, password: str, client: Client) -> User:
 
 
 class StaffSignInForm(AuthenticationForm):  # type: ignore[misc]
-    """Django's form for the admin, asking `staff_member` instead of the authentication backends."""
+    """Django's form for the admin, calling `staff_member` instead of the authentication backends."""
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = self.cleaned_data
@@ -79,9 +78,9 @@ class StaffSignInForm(AuthenticationForm):  # type: ignore[misc]
 
 
 class PasswordStep(LoginView):
-    """Django's sign-in page, which signs nobody in: the second step does."""
+    """Django's sign-in page, which does not sign anyone in: the second step does."""
 
-    next_page = "admin:index"  # where no other page was asked for
+    next_page = "admin:index"  # unless another page was requested
 
     def form_valid(self, form: Any) -> HttpResponse:
         begin(self.request, form.get_user(), next_page=self.get_success_url())
@@ -89,14 +88,14 @@ class PasswordStep(LoginView):
 
 
 def begin(request: HttpRequest, user: User, *, next_page: str) -> None:
-    """Begin the second step: the password was right."""
+    """Start the second step, after a correct password."""
     token = half_sign_ins.begin(user, methods=["pwd"], cancel_deletion=False, door=MFAToken.Door.ADMIN)
     request.session.cycle_key()
     request.session[HALF], request.session[NEXT] = str(token.pk), next_page
 
 
 def waiting(request: HttpRequest) -> MFAToken:
-    """Return the half sign-in of this browser. Raises MFATokenInvalid."""
+    """Return this browser's half sign-in. Raise MFATokenInvalid."""
     text = request.session.get(HALF)
     token = half_sign_ins.live(door=MFAToken.Door.ADMIN).filter(pk=UUID(text)).first() if text else None
     if token is None or not half_sign_ins.is_of(token, token.user):
@@ -110,7 +109,7 @@ def passkey_options(token: MFAToken) -> str:
 
 @admission.metered("admin")
 def finish(request: HttpRequest, *, code: str, credential: str) -> str:
-    """Sign in; return where to go next. Raises MFATokenInvalid, FactorWrong, RateLimited."""
+    """Sign in, and return where to go next. Raise MFATokenInvalid, FactorWrong or RateLimited."""
     token = waiting(request)
     client = client_of(request)
     proof = by_factor.proof_of(
@@ -142,9 +141,9 @@ def _take(token: MFAToken, proof: by_factor.Proof, client: Client) -> tuple[User
 
 
 def let_in(request: HttpRequest, user: User, factor: Any) -> None:
-    """Give the session a new key; it lasts as long as its row and the factor that opened it.
+    """Open the session under a new key; it lasts as long as its row and the factor that opened it.
 
-    Raises MFATokenInvalid where the account has changed since it was judged.
+    Raise MFATokenInvalid if the account has changed since it was checked.
     """
     methods = factors.with_factor(["pwd"], factor.type)
     row_id = of_staff.open_row(user, methods=methods, client=client_of(request))
@@ -158,14 +157,14 @@ def let_in(request: HttpRequest, user: User, factor: Any) -> None:
 
 
 def sign_out(request: HttpRequest) -> None:
-    """End the row of this session."""
+    """End this session's row."""
     row_id, user = request.session.get(ROW), request.user
     if row_id and isinstance(user, User):
         of_staff.sign_out(UUID(row_id), user.pk, client=client_of(request))
 
 
 def passed(request: HttpRequest) -> bool:
-    """Return whether this session lives and has shown a factor that its user still has; asked once per request."""
+    """Return whether this session is live and has shown a factor that its user still has; checked once per request."""
     if not hasattr(request, "_factor_passed"):
         factor_id, row_id, user = request.session.get(FACTOR), request.session.get(ROW), request.user
         found = (
@@ -174,7 +173,7 @@ def passed(request: HttpRequest) -> bool:
             and factors.of(user.pk).filter(pk=factor_id).exists()
             and of_staff.use(UUID(row_id), user.pk)
         )
-        request._factor_passed = found  # type: ignore[attr-defined]  # noqa: SLF001 -- a note of ours
+        request._factor_passed = found  # type: ignore[attr-defined]  # noqa: SLF001 -- our own attribute
     return bool(request._factor_passed)  # type: ignore[attr-defined]  # noqa: SLF001
 
 
@@ -182,14 +181,14 @@ def passed(request: HttpRequest) -> bool:
 
 
 def show(request: HttpRequest, user: User) -> totp.Shown:
-    """Return the secret for this browser: the password was right as well."""
+    """Return a new secret for this browser, once the password was correct as well."""
     request.session.cycle_key()
     request.session[ENROLLING] = str(user.pk)
     return totp.begin_totp(user, session_id=None)
 
 
 def confirm(request: HttpRequest, text: str, code: str) -> list[str]:
-    """Use the link up and sign in; return the recovery codes. Raises TokenInvalid, FactorWrong, RateLimited."""
+    """Use up the link and sign in; return the recovery codes. Raise TokenInvalid, FactorWrong or RateLimited."""
     token_id, user = staff_enrolment.enrolling(text)
     if request.session.get(ENROLLING) != str(user.pk):
         raise TokenInvalid
@@ -221,7 +220,7 @@ def _parsed(credential: str) -> dict[str, Any]:
 
 
 class FactorPages:
-    """Mixed into the site. None of them is behind `admin_view`, which is for people who are signed in."""
+    """A mixin for the site. Its pages are not behind `admin_view`, which is for signed-in users."""
 
     each_context: Any
 
@@ -258,7 +257,7 @@ class FactorPages:
 
     @sensitive_variables()
     def enrol_page(self, request: HttpRequest) -> HttpResponse:
-        """Change nothing when the link is opened; its forms do. A dead link asks for nothing."""
+        """Show the enrolment. Opening the link changes nothing; its forms do. A dead link asks for nothing."""
         text = str(request.POST.get("token") or request.GET.get("token") or "")
         context: dict[str, Any] = {"title": "Second factor", "token": text}
         try:

@@ -1,4 +1,4 @@
-"""The admin's site: who may come in, and which pages exist."""
+"""The admin site: who may enter, and which pages exist."""
 
 from collections.abc import Callable, Iterable
 from functools import wraps
@@ -22,18 +22,20 @@ from accounts.admin.sign_in import FactorPages, PasswordStep, StaffSignInForm
 from accounts.kit.problems import RateLimited, ServiceUnavailable
 
 View = Callable[..., HttpResponse]
-# Under `no-referrer` browsers send `Origin: null` with a form, which the CSRF check refuses (Fetch standard, 3.1).
+# With `no-referrer`, browsers send `Origin: null` with a form, which the CSRF check refuses (Fetch standard, 3.1).
 REFERRER_POLICY = "same-origin"
 
 
 def load_pages() -> None:
-    """Have each app register its pages on the site; those that have done so stay."""
+    """Have each app register its pages on the site, unless it has already done so."""
     autodiscover_modules("admin.rows", register_to=admin.site)
 
 
 class StaffSite(FactorPages, UnfoldAdminSite):  # type: ignore[misc]
-    """Only models of settings.ADMIN_MODELS_OF have pages: those that packages bring (dj-stripe's would show API keys
-    and let events be edited) have none."""
+    """A site on which only models of settings.ADMIN_MODELS_OF have pages.
+
+    Other packages' models have none: dj-stripe's would show API keys, and allow events to be edited.
+    """
 
     login_form = StaffSignInForm
     index_title = "Overview"
@@ -95,7 +97,7 @@ def _with_referrer(view: View) -> View:
 
 
 def _without_nul(view: View) -> View:
-    """Refuse NUL: no column holds one, and PostgreSQL takes none in a question. Lists answer 400."""
+    """Refuse NUL, which no column contains and PostgreSQL does not accept in a query. Lists answer 400."""
 
     @wraps(view)
     def answer(request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
@@ -107,9 +109,9 @@ def _without_nul(view: View) -> View:
 
 
 def stale_form(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Answer a form whose CSRF token is an older one: it was open while a sign-in in another tab made a new one.
+    """Answer a form whose CSRF token is outdated because a sign-in in another tab created a new one.
 
-    The pages of signing in begin again, with what they were to lead to. Other pages, and forms from elsewhere, get 403.
+    The sign-in pages start again, with their original destination. Other pages, and forms from other sites, get 403.
     """
     signing_in = {reverse(f"admin:{name}") for name in ("login", "factor")}
     if "incorrect" in reason and request.path in signing_in:
@@ -122,7 +124,7 @@ def stale_form(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def _answer_as_refused(response: HttpResponse, refusal: RateLimited | ServiceUnavailable | None) -> None:
-    """Tell programs what the page tells people: 429 or 503, with Retry-After."""
+    """Set the status for programs that the page shows to people: 429 or 503, with Retry-After."""
     if refusal is not None:
         response.status_code = refusal.status_code
         response.headers["Retry-After"] = str(refusal.retry_after or 1)

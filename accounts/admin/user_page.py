@@ -1,4 +1,4 @@
-"""Everything about one user, as staff see it: the sections of accounts; other apps add theirs (settings)."""
+"""Everything about one user, as staff see it: the sections of accounts, and those that other apps add (settings)."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -30,7 +30,7 @@ MOST_DEVICE = 60
 
 
 def context(request: HttpRequest, user: User) -> dict[str, Any]:
-    """Bounded, whatever the user has."""
+    """Return the page's context, of bounded size whatever the user has."""
     return {
         "person": user,
         "figures": _figures(user),
@@ -101,7 +101,7 @@ def sessions_section(*, request: HttpRequest, user: User) -> Section:
 
 
 def methods_of(session: Session) -> str:
-    """How they signed in, in words; `mfa` only says that there were two."""
+    """Return the session's sign-in methods in words, without `mfa`, which only says that there were two."""
     names = ", ".join(METHOD_WORDS.get(name, name) for name in session.methods if name != factors.MFA)
     return f"{names}; the admin" if session.door == Session.Door.ADMIN else names
 
@@ -115,7 +115,10 @@ def _end(row: Session, *, is_live: bool, may_end: bool) -> str:
 
 
 def may_act_on(request: HttpRequest, person: User, permission: str) -> bool:
-    """With the permission, of whom one may see; on staff only a superuser; never on oneself."""
+    """Return whether this member of staff has the permission and may act on this user.
+
+    They must be able to view users; only a superuser may act on staff, and nobody on themselves.
+    """
     staff = request.user
     if not isinstance(staff, User) or staff.pk == person.pk:
         return False
@@ -187,22 +190,22 @@ def activity_section(*, request: HttpRequest, user: User) -> Section:
 
 
 def detail_of(event: AuditEvent) -> str:
-    """Return names and values as words, a list of values as its members, and leave out what is empty."""
+    """Return names and values as words, and a list as its members; leave out empty values."""
     return ", ".join(
         f"{name.replace('_', ' ')}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
         for name, value in event.detail.items()
-        if value not in (None, "") and name != "document"  # anyone with its address can see the invoice
+        if value not in (None, "") and name != "document"  # anyone with its URL can see the invoice
     )
 
 
 def actor_link(actor: str) -> str:
-    """Return who did it, if not the user: a member of staff as a link to their page."""
+    """Return who did it, if not the user; for a member of staff, a link to their page."""
     kind, _, pk = actor.partition(" ")
     return link("staff", "accounts_user_change", pk) if kind == "staff" and pk else actor
 
 
 def sign_in_section(*, request: HttpRequest, user: User) -> Section:
-    """Show that there are factors and links, and never what they hold."""
+    """Show which factors and links exist, never their content."""
     table = Table(
         columns=("Method", "Since", "Last used"),
         rows=[

@@ -1,4 +1,4 @@
-"""Finding users by any part of the address or name: what people type, answered from an index (models/users.py)."""
+"""Find users by any part of the address or name, as people type it, through an index (models/users.py)."""
 
 import uuid
 
@@ -10,25 +10,25 @@ from accounts.models import User
 from accounts.models.users import SearchParts
 
 HELP = "Part of an address or name, or an id"
-INDEXED = 3  # letters of which the index knows where they stand
+INDEXED = 3  # consecutive letters in each entry of the index
 LEAST_OF_AN_ID = 8
 MOST_FOUND = 200
-MOST_WALKED = 10_000  # of the newest, which are looked at before the index is asked
-MOST_SPELLED = 1_000  # addresses with letters beyond ASCII in the domain: each takes some 60 us
+MOST_WALKED = 10_000  # newest users to scan before the index is used
+MOST_SPELLED = 1_000  # addresses with non-ASCII domains to decode; each takes some 60 us
 A_LABEL = "xn--"
 NEWEST = ("-created_at", "-id")
 NIBBLES = 32
 
 
 def narrow(users: QuerySet[User], term: str) -> QuerySet[User]:
-    """The newest so many with the beginning of the id, or a part of the address or name."""
+    """Return the newest users with this start of an id, or part of an address or name, up to the limit."""
     return users.filter(pk__in=ids(term, users))
 
 
 def ids(term: str, users: QuerySet[User] | None = None) -> list[uuid.UUID]:
-    """Return the newest ones found, up to 200, among all users or these."""
+    """Return the ids of the newest users found, up to 200, among all users or these."""
     newest = (User.objects.all() if users is None else users).order_by(*NEWEST)
-    # Never both: no index answers an OR.
+    # Never both, because no index serves an OR.
     of_id = begins_id(term)
     if of_id is not None and User.objects.filter(of_id).exists():
         return _first(newest.filter(of_id))
@@ -39,13 +39,13 @@ def ids(term: str, users: QuerySet[User] | None = None) -> list[uuid.UUID]:
 
 
 def _by_stored_spelling(newest: QuerySet[User], term: str) -> list[uuid.UUID]:
-    """Find users by the stored form of a domain, which is ASCII: whole labels of `münchen.de`."""
+    """Find users by the stored, ASCII form of a domain, for whole labels of `münchen.de`."""
     stored = email_address.a_labels(term)
     return _with_part(newest, stored) if stored != term else []
 
 
 def _as_people_read_it(newest: QuerySet[User], term: str) -> list[uuid.UUID]:
-    """A part of a label has another stored form than the label: of the newest such addresses each is spelled out."""
+    """Find a part of a label, whose stored form differs from the label's, by decoding the newest such addresses."""
     if term.isascii():
         return []
     mark = SearchParts(Cast(Value(A_LABEL), TextField()))
@@ -57,9 +57,7 @@ def _as_people_read_it(newest: QuerySet[User], term: str) -> list[uuid.UUID]:
 
 
 def _with_part(newest: QuerySet[User], term: str) -> list[uuid.UUID]:
-    """Look among the newest first, where a common part is soon found, then in the index of parts, which has the rare
-    ones.
-    """
+    """Scan the newest users first, where a common part is found soon, then the index of parts for rare ones."""
     by_text = Q(email__icontains=term) | Q(display_name__icontains=term)
     edge = newest.values_list("created_at", flat=True)[MOST_WALKED : MOST_WALKED + 1].first()
     found = _first(newest.filter(by_text, created_at__gte=edge) if edge else newest.filter(by_text))
@@ -76,9 +74,9 @@ def _first(users: QuerySet[User]) -> list[uuid.UUID]:
 
 
 def begins_id(term: str, name: str = "pk") -> Q | None:
-    """Return the condition that the UUID in the column `name` begins so, which any index of it answers.
+    """Return a condition that the UUID in column `name` starts with the term, which any index on it serves.
 
-    None for a term that is not at least 8 digits of a UUID.
+    Return None for a term that is not at least 8 digits of a UUID.
     """
     digits = term.replace("-", "").lower()
     if not LEAST_OF_AN_ID <= len(digits) <= NIBBLES or set(digits) - set("0123456789abcdef"):

@@ -1,7 +1,7 @@
-"""Shows what waits for a person to decide or to mend, at the top of the admin's first page.
+"""Tasks that await a person's decision or repair, at the top of the admin's first page.
 
-Each app adds functions to ADMIN_WAITING, with the permission that a task needs: they take the request
-and yield a Task for each kind, read from an index, also where none waits now.
+Each app adds functions to ADMIN_WAITING, with the permission that a task needs. They take the request and yield a Task
+for each kind, read from an index, even if nothing is waiting.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from accounts.models import EventDelivery, OutboxMessage, User
 
 
 class Task(NamedTuple):
-    """So many things of one kind, the oldest of which has waited for so many seconds; `page` lists them."""
+    """A number of things of one kind and the seconds that the oldest has waited; `page` lists them."""
 
     words: str
     number: int
@@ -29,7 +29,7 @@ class Task(NamedTuple):
 
 
 def section(request: HttpRequest) -> Section | None:
-    """Return what waits for this member of staff, or None for one who can see to nothing."""
+    """Return the tasks of this member of staff, or None for one without permission for any."""
     sources = list(allowed(settings.ADMIN_WAITING, request))
     if not sources:
         return None
@@ -48,14 +48,14 @@ def section(request: HttpRequest) -> Section | None:
 
 
 def of(rows: QuerySet[Any], *, at: str, words: str, page: str) -> Task:
-    """Return the task of seeing to these rows, each of which has waited since the time in its column `at`."""
+    """Return the task of handling these rows, each of which has waited since the time in its column `at`."""
     found = rows.aggregate(number=Count("*"), since=Min(at))
     waited = (timezone.now() - found["since"]).total_seconds() if found["since"] else 0.0
     return Task(words, found["number"], waited, page)
 
 
 def to_decide(request: HttpRequest, requests: QuerySet[Any], *, words: str, page: str) -> Task:
-    """Return the task of deciding requests (accounts/approvals.py) that this person neither asked for nor is about."""
+    """Return the task of deciding requests (accounts/approvals.py) that this person neither made nor benefits from."""
     me = staff_id(request)
     others = requests.filter(decision=Decision.PENDING).exclude(Q(requested_by=me) | Q(user=me))
     return of(others, at="requested_at", words=words, page=listed(page, decision__exact=Decision.PENDING))

@@ -13,7 +13,7 @@ MOST_MARKS = 8  # per letter; languages need fewer, and more would cover the lin
 
 # Controls, surrogates, private use, line and paragraph separators.
 _UNWANTED = frozenset({"Cc", "Cs", "Co", "Zl", "Zp"})
-# Embeddings, overrides and isolates reverse what follows, and some shape digits; the code points between them do not.
+# Embeddings, overrides, isolates and digit shapes change how what follows is displayed; direction marks do not.
 _TURNING = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x2070))))
 # Invisible, and meaningless at the end of a name: zero-width space, direction marks, soft hyphen, word joiners.
 _LOOSE = "\u200b\u200e\u200f\u061c\u2060\ufeff\u00ad"
