@@ -41,8 +41,9 @@ class EmailNotVerified(Problem):
 
 
 class MFAEnrolmentRequired(Problem):
-    """Raised where MFA_REQUIRED demands a factor. Calls under /v1/auth/mfa, reauthenticate and sign-outs work without
-    one.
+    """Raised where MFA_REQUIRED demands a factor that the account lacks.
+
+    The calls under /v1/auth/mfa, `reauthenticate` and signing out work without one.
     """
 
     status_code = 403

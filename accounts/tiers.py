@@ -156,9 +156,7 @@ class Endpoint(APIView):
         )
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Dispatch as the framework does, but without choosing a renderer, version or throttle, which no
-        endpoint does.
-        """
+        """Dispatch as the framework does, except for what no endpoint uses: renderers, versions, throttle classes."""
         self.args, self.kwargs = args, kwargs
         self.request = wrapped = EndpointRequest(request, self)
         try:

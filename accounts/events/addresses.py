@@ -78,9 +78,7 @@ def _schemes() -> set[str]:
 
 
 def _is_plain(url: str) -> bool:
-    """Return whether the URL is printable ASCII without spaces or backslashes, so that no two parsers disagree about
-    it.
-    """
+    """Return whether all parsers read the URL alike: printable ASCII, without spaces or backslashes."""
     return url.isascii() and url.isprintable() and not set(url) & {" ", "\\"} and len(url) <= LONGEST_URL
 
 

@@ -281,9 +281,7 @@ def _note(delivery: EventDelivery, outcome: Outcome) -> None:
 
 
 def _something_to_do() -> bool:
-    """Return whether a run would find work: a due delivery whose receiver is not resting, or an event without a
-    position.
-    """
+    """Return whether a run would find work: a due delivery to an awake receiver, or an event without a position."""
     awake = Q(subscription__rests_until=None) | Q(subscription__rests_until__lte=Now())
     due = EventDelivery.objects.open().filter(awake, subscription__enabled=True, due_at__lte=Now())
     return due.exists() or feed.has_unplaced()

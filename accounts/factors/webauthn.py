@@ -89,8 +89,9 @@ def use(
 
 
 def creation_options(user: User, challenge: bytes, known: list[bytes]) -> dict[str, Any]:
-    """Return options for navigator.credentials.create: discoverable, so that the passkey signs in without
-    an address.
+    """Return options for navigator.credentials.create.
+
+    The credential is discoverable, so that it signs in without an address.
     """
     options, _ = _server().register_begin(
         PublicKeyCredentialUserEntity(

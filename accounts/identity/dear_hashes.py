@@ -1,6 +1,4 @@
-"""Imported hashes that cost more than ours to check: they are dropped, and their owners mailed a link to set a
-password.
-"""
+"""Imported hashes that cost more than ours: they are dropped, and their owners mailed a link to set a password."""
 
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, make_password
 from django.db import transaction

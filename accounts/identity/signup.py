@@ -106,8 +106,9 @@ def _store(wanted: Registration, client: Client, *, is_last: bool) -> None:
 
 
 def _holder(wanted: Registration, new_id: UUID) -> User:
-    """Lock and return the address's user, created here if there was none; nothing is confirmed until the transaction
-    ends.
+    """Lock and return the address's user, created here if there was none.
+
+    While it is locked, nothing is confirmed.
     """
     row = User(
         id=new_id,

@@ -74,9 +74,7 @@ def network(ip: str | None) -> str:
 
 
 def home_of(ip: str | None) -> str:
-    """Return the network in which a client is likely to be seen again: an IPv4 /24 or IPv6 /64; empty on a
-    Unix socket.
-    """
+    """Return the network where a client is likely to return: an IPv4 /24, an IPv6 /64; empty on a Unix socket."""
     return "" if ip is None else str(within(ip, HOME_BITS_IPV6 if ":" in ip else HOME_BITS_IPV4))
 
 

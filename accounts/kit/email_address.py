@@ -56,9 +56,7 @@ def normalize(text: str) -> str:
 
 
 def _trimmed(text: str) -> str:
-    """Return the text without surrounding white space and invisible marks (Cf), which come along when an address is
-    pasted.
-    """
+    """Return the text without surrounding white space and invisible marks (Cf), which pasting brings along."""
     begin, end = 0, len(text)
     while begin < end and _is_blank(text[begin]):
         begin += 1

@@ -30,8 +30,9 @@ _TAG = re.compile("[\U000e0000-\U000e007f]")
 
 
 def clean(text: str) -> str:
-    """Return the text trimmed and in NFC. If it is too long for that, or would be empty, it is left for `fault` to
-    refuse.
+    """Return the text trimmed and in NFC.
+
+    A text that is too long for that, or would be empty, is returned unchanged, for `fault` to refuse.
     """
     if len(text) > LONGEST * MOST_COMPOSED:
         return text

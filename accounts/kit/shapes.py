@@ -48,9 +48,7 @@ _CODES = (
 
 
 def is_shallow(value: Any, *, levels: int) -> bool:
-    """Return whether lists and objects are nested no deeper, checking by level, so that a large flat list
-    costs little.
-    """
+    """Return whether lists and objects are nested no deeper; going by level keeps large flat lists cheap."""
     level = [value]
     for _ in range(levels):
         containers = (item for item in level if isinstance(item, (dict, list)))

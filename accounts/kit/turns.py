@@ -39,9 +39,7 @@ LONGEST_RETRY = 8  # seconds
 
 
 class Ticket(msgspec.Struct, array_like=True):
-    """A turn that runs or waits. `sources` are names that each have a fair share; times are the machine's monotonic
-    clock.
-    """
+    """A turn that runs or waits. `sources` are names with a fair share each; times are the monotonic clock's."""
 
     id: str
     sources: tuple[str, ...]

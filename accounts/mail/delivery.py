@@ -112,8 +112,9 @@ def _failed(message: OutboxMessage, error: Exception) -> None:
 
 
 def judge(error: Exception) -> Failure:
-    """Classify by RFC 5321, 4.2.1: 4xx may pass later, 5xx will not; before a recipient is named, 4xx is
-    the server's.
+    """Classify a failure by RFC 5321, 4.2.1: 4xx may pass later, 5xx will not.
+
+    Until a recipient is named, 4xx is about the server.
     """
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return _by_code(min(code for code, _ in error.recipients.values()))

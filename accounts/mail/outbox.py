@@ -65,8 +65,9 @@ def notify(kind: str, *, user: User, event: AuditEvent) -> None:
 
 
 def relay() -> int:
-    """Hand over the messages that are due: not handed over yet, lost on the way, or waiting for a retry. Return how
-    many.
+    """Hand over the messages that are due, and return how many.
+
+    They were not handed over yet, were lost on the way, or have waited long enough for a retry.
     """
     due = queue.hand_over(most=RELAYED_AT_ONCE, again=HAND_OVER_AGAIN)
     for message_id, kind in OutboxMessage.objects.filter(pk__in=due).values_list("pk", "kind"):

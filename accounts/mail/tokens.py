@@ -80,8 +80,9 @@ def issue(
 
 
 def void_all(*, user_id: UUID) -> None:
-    """Void the user's tokens after a change of password or address, except those to undo a change or to keep the
-    factors.
+    """Void the user's tokens, after a change of password or address.
+
+    Only the rights to undo a change, and to keep the factors, outlive it.
     """
     outliving = [Purpose.UNDO_EMAIL, Purpose.KEEP_FACTORS]
     MailToken.objects.filter(user_id=user_id).exclude(purpose__in=outliving).void()

@@ -29,9 +29,7 @@ class SessionQuerySet(models.QuerySet["Session"]):
 
 
 class Session(models.Model):
-    """A signed-in device: a lineage of refresh tokens, one of them live, and what its access tokens are checked
-    against.
-    """
+    """A signed-in device: a lineage of refresh tokens with one live token, against which access tokens are checked."""
 
     class Door(models.TextChoices):
         API = "api"

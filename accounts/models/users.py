@@ -35,8 +35,9 @@ class UserQuerySet(models.QuerySet["User"]):
         return self.select_for_update(no_key=True, of=("self",))
 
     def as_judged(self, user: "User") -> Self:
-        """Return the user's row if it is as `user` was when checked; a new password or a sign-out everywhere excludes
-        it.
+        """Return the user's row if unchanged since `user` was checked.
+
+        A new password or a sign-out everywhere leaves no row.
         """
         return self.filter(pk=user.pk, password=user.password, token_version=user.token_version)
 
@@ -180,9 +181,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.status == self.Status.ACTIVE
 
     def admits(self, token_version: int) -> bool:
-        """Return whether tokens of this version are valid: not after a sign-out everywhere, nor unless the user is
-        active.
-        """
+        """Return whether tokens of this version are valid: the user is active, and has not signed out everywhere."""
         return self.is_active and self.token_version == token_version
 
     def state(self) -> bytes:

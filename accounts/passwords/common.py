@@ -71,9 +71,7 @@ def _paired(words: list[str]) -> Iterator[str]:
 
 
 def _walks() -> Iterator[str]:
-    """Yield every stretch of a row, in both directions, and its start followed by a usual ending or another row's
-    start.
-    """
+    """Yield every stretch of a row, both ways, and its start followed by a usual ending or another row's start."""
     for row in (*_ROWS, *(row[::-1] for row in _ROWS)):
         for start, length in product(range(len(row)), range(SHORTEST, LONGEST + 1)):
             yield row[start : start + length]

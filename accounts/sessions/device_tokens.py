@@ -1,5 +1,4 @@
-"""Issue and check device tokens, by which a known device can sign in while its account is attacked (OWASP: device
-cookies).
+"""Device tokens, by which a known device can sign in while its account is attacked (OWASP: device cookies).
 
 Each sign-in returns one. The token grants no access: it only gives the device its own allowance of password attempts,
 which nobody else can use up. It is bound to the account and its `token_version`, so whatever ends all sessions (a

@@ -39,9 +39,7 @@ def note() -> None:
 
 
 def need(ring: str, kid: str) -> Need | None:
-    """Return why the key must still verify, or None if nothing needs it. Whether it is the signing key is not
-    considered.
-    """
+    """Return what still needs the key to verify, or None. Whether it is the signing key is not considered."""
     use = SigningKeyUse.objects.filter(ring=ring, kid=kid).first()
     if use is None:
         return None

@@ -190,8 +190,9 @@ def proof_token(session: Session, *, proofs: list[str]) -> ProofToken:
 def _insert(
     door: Session.Door, user: User, methods: list[str], client: Client
 ) -> tuple[Session, bool, bool] | None:
-    """Return the session, whether the device is new to a user who has had sessions before, and whether the user now has
-    too many sessions.
+    """Return the session, and whether its device is new and the user now has too many sessions.
+
+    A device is new only to a user who has had other sessions.
     """
     idle, absolute = _lifetimes(door)
     values = {
@@ -252,9 +253,7 @@ def _advance(
 
 
 def _judge(token: SessionRefreshToken) -> tuple[Session, datetime]:
-    """Return the session and the time if it is live and the token has not expired; otherwise raise why it was not
-    rotated.
-    """
+    """Return a live session and the time, if the token has not expired; otherwise raise why it was not rotated."""
     session: Any = (
         Session.objects.select_related("user")
         .annotate(now=Now())
@@ -272,8 +271,9 @@ def _judge(token: SessionRefreshToken) -> tuple[Session, datetime]:
 
 
 def _repeats(token: SessionRefreshToken, session: Session, key: str | None, now: datetime) -> bool:
-    """Return whether this is a permitted repeat of the last refresh. A different key is someone else's, however soon it
-    comes.
+    """Return whether this is a permitted repeat of the last refresh.
+
+    A key other than the one of that refresh is someone else's, however soon it comes.
     """
     if session.previous_jti != token.jti or session.rotated_at is None:
         return False

@@ -1,5 +1,4 @@
-"""The admin's sessions: a Django cookie session, plus a row among the user's other sessions that decides whether it
-lives.
+"""The admin's sessions: Django's cookie, and a row among the user's other sessions that says whether it is live.
 
 They are therefore listed and ended like any other session, and expire when idle. The database stores only a hash of
 each cookie's key, so a dump signs nobody in (OWASP ASVS 7.2). A key has 165 bits of randomness: it cannot be guessed,

@@ -44,9 +44,7 @@ class Reading(NamedTuple):
     session: Session
 
     def is_live(self, *, token_version: int) -> bool:
-        """Return whether the session is neither ended nor expired, its user is active, and the token's version is
-        current.
-        """
+        """Return whether the session is live, its user is active, and they have not signed out everywhere since."""
         return self.lasts and self.session.ended_at is None and self.session.user.admits(token_version)
 
 
@@ -81,8 +79,9 @@ def live_of(user_id: uuid.UUID) -> SessionQuerySet:
 
 
 def hold_user(session: Session) -> User:
-    """Lock and return the session's user, until the transaction ends. Raise SessionRevoked if the session is no longer
-    live.
+    """Lock and return the session's user, until the transaction ends.
+
+    Raise SessionRevoked if the session is no longer live.
     """
     user: User = User.objects.locked().get(pk=session.user_id)
     lives = Session.objects.unended().filter(pk=session.pk).exists()

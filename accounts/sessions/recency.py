@@ -1,5 +1,4 @@
-"""Check that an access token carries a recent proof of identity, for calls that need more than their tier (OWASP ASVS
-7.5.3).
+"""Check that an access token carries a recent proof of identity, as sensitive calls demand (OWASP ASVS 7.5.3).
 
 The proof belongs to the token issued for it, and to no other token of its session. The holder of a stolen older token
 gains nothing when the owner re-authenticates, and a refreshed token carries the time of the sign-in (ASVS 7.2.4).

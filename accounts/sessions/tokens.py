@@ -58,10 +58,9 @@ class KeyRingBackend(TokenBackend):
         return f"{signed}.{base64url.encode(key.algorithm.sign(signed.encode(), key.signing))}"
 
     def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002  simplejwt calls it so
-        """Return the claims of a token signed by one of our keys. The token checks its times itself, by the database's
-        clock.
+        """Return the claims of a token signed by one of our keys.
 
-        Raise TokenBackendError for any other token.
+        The token itself checks its times, by the database's clock. Raise TokenBackendError for any other token.
         """
         try:
             signed, signature = (token if isinstance(token, bytes) else token.encode()).rsplit(b".", 1)
@@ -81,10 +80,10 @@ class KeyRingBackend(TokenBackend):
         return claims
 
     def _judge_header(self, segment: bytes) -> Key:
-        """Return the key that a header names. Exactly our three parameters are accepted, so `jwk`, `jku`, `x5u` and
-        `crit` are never read.
+        """Return the key that a header names. Raise TokenBackendError.
 
-        The key id selects the key, the key fixes the algorithm, and the header must agree (RFC 8725, 3.1).
+        Exactly our three parameters are accepted, so `jwk`, `jku`, `x5u` and `crit` are never read. The key id selects
+        the key, the key fixes the algorithm, and the header must agree (RFC 8725, 3.1).
         """
         header = json.loads(base64url.decode(segment))
         if not isinstance(header, dict) or set(header) != {"alg", "typ", "kid"}:

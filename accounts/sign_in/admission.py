@@ -48,8 +48,9 @@ def may_sign_in(user: User) -> bool:
 
 
 def require_verified(user: User) -> None:
-    """Raise EmailNotVerified where the setting demands a verified address. Call it only after identity is proved, as by
-    Google.
+    """Raise EmailNotVerified where the setting demands a verified address.
+
+    Call it only once the user has proved who they are, as with Google.
     """
     if settings.LOGIN_REQUIRES_VERIFIED_EMAIL and not user.email_verified:
         raise EmailNotVerified
@@ -58,12 +59,11 @@ def require_verified(user: User) -> None:
 def admit(
     user: User, *, methods: list[str], cancel_deletion: bool, client: Client, password_hash: str | None = None
 ) -> TokenPair | None:
-    """Open a session with these methods (RFC 8176 values); return None if the account has changed since `user` was
-    read.
+    """Open a session with these methods (RFC 8176 values); return None if the account has changed.
 
-    `password_hash`, an upgraded form of the stored hash, replaces it in the same transaction. Raise AccountSuspended,
-    DeletionPending or, if the account has a second factor and `methods` has none, MFARequired. These refusals may be
-    revealed only to someone who has proved who they are.
+    It must be as it was when `user` was read. `password_hash`, an upgraded form of the stored hash, replaces it in the
+    same transaction. Raise AccountSuspended, DeletionPending or, if the account has a second factor and `methods` has
+    none, MFARequired. These refusals may be revealed only to someone who has proved who they are.
     """
     _check_state(user, cancel_deletion=cancel_deletion)
     if factors.MFA not in methods and (second := factors.names_of(user.pk)):

@@ -185,8 +185,9 @@ def nonce(*, client: Client) -> str:
 
 @admission.metered("google")
 def sign_in_by_token(raw: str, *, cancel_deletion: bool, client: Client) -> TokenPair:
-    """Sign in with an ID token. Raise GoogleNotConfigured, RateLimited, and what `identify`, `user_of` and `admit`
-    raise.
+    """Sign in with an ID token.
+
+    Raise GoogleNotConfigured, RateLimited, and what `identify`, `user_of` and `admit` raise.
     """
     google_client.require_configured()
     throttles.take(*throttles.from_network("google", client.limited_ip))
@@ -194,8 +195,9 @@ def sign_in_by_token(raw: str, *, cancel_deletion: bool, client: Client) -> Toke
 
 
 def link_by_token(session: Session, raw: str, *, client: Client) -> None:
-    """Link the Google account of an ID token. Raise GoogleNotConfigured, RateLimited, and what `identify` and `link`
-    raise.
+    """Link the Google account of an ID token.
+
+    Raise GoogleNotConfigured, RateLimited, and what `identify` and `link` raise.
     """
     _prepare_link(session)
     accounts.link(session, identify(raw), client=client)

@@ -1,13 +1,12 @@
-"""Exchange codes for a separate front end: the browser brings it a code, to be exchanged for tokens once, within a
-minute.
+"""Codes for a separate front end, which the browser brings and the front end exchanges for tokens.
 
-A sign-in that ends in a redirect must not put tokens into a URL. The code is an HMAC of its row's id, and is stored
-nowhere. It says who has signed in; the exchange decides about admission, as on any other path
-(accounts/sign_in/admission.py).
+A sign-in that ends in a redirect must not put tokens into a URL. A code can be exchanged once, within a minute. It is
+an HMAC of its row's id, and stored nowhere. It says who has signed in; the exchange decides about admission, as on any
+other path (accounts/sign_in/admission.py).
 
 A code is valid only where its sign-in began; otherwise an attacker's code could sign people in to the attacker's
 account. The browser shows its binding cookie. A front end that this cookie does not reach (another site, an app) starts
-with a code challenge and shows the verifier (RFC 7636), which alone then decides.
+with a code challenge and shows the verifier (RFC 7636), which then alone decides.
 """
 
 import hashlib
@@ -77,8 +76,9 @@ def _row_of(code: str) -> ExchangeCode | None:
 
 
 def _began_here(row: ExchangeCode, binding: str | None, code_verifier: str | None) -> bool:
-    """Return whether the caller started the sign-in. A verifier without a challenge is refused: someone stripped the
-    challenge.
+    """Return whether the caller started the sign-in.
+
+    A verifier for a sign-in that began without a challenge is refused, since someone stripped the challenge.
     """
     if row.code_challenge or code_verifier is not None:
         return constant_time_compare(_challenge_of(code_verifier or ""), row.code_challenge)

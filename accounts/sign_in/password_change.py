@@ -49,8 +49,9 @@ def _prove(session: Session, current_password: str | None, client: Client) -> No
 
 @transaction.atomic
 def _store(session: Session, password: str, client: Client) -> None:
-    """Store the hash. A concurrent sign-in with the old password has opened its session by now, or finds the password
-    changed.
+    """Store the hash, unless it has changed since it was read.
+
+    A concurrent sign-in with the old password has opened its session by now, or finds the password changed.
     """
     user = session.user
     if not User.objects.as_judged(user).update(password=password):

@@ -67,8 +67,9 @@ def reset(*, token: str, new_password: str, client: Client) -> None:
 
 
 class Account(NamedTuple):
-    """The masked address of the account that a reset is about, and the former address that may take it back, until
-    when.
+    """The account that a reset is about, by its masked address.
+
+    `former` is the previous address that may take it back, until `former_until`; empty and None if there is none.
     """
 
     email: str

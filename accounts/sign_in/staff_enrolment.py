@@ -1,6 +1,4 @@
-"""One-time links with which staff enrol their first second factor; only operators create them (`manage.py
-staff_enrol`).
-"""
+"""One-time links for staff to enrol their first second factor. Only operators create them (`manage.py staff_enrol`)."""
 
 from urllib.parse import urlencode
 from uuid import UUID

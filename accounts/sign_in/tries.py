@@ -86,8 +86,8 @@ def counted(address: str, client: Client, door: Door = API) -> Iterator[Try]:
 
 
 def of_holder(user: User, client: Client) -> Attempt:
-    """Count an attempt by the holder of a session or a mailed link, keyed by the account's address or, without one, its
-    id.
+    """Count an attempt by the holder of a session or a mailed link, by the account's address or, without
+    one, its id.
     """
     return passwords.by_holder(user.email or str(user.pk), client)
 
@@ -146,9 +146,7 @@ def _by_device(address: str, client: Client, door: Door) -> Try | None:
 
 
 def _in_pause(one: Try, address: str, client: Client, door: Door) -> Try:
-    """Count the attempt as a known network's, and check whether the network is known: always both, to take the same
-    time.
-    """
+    """Count the attempt as a known network's, and look up whether it is one; both happen whether or not it is."""
     home = client.home
     own = _own(address, home, door)
     try:

@@ -52,9 +52,7 @@ ON CONFLICT (day, measure) DO UPDATE SET count = excluded.count, counted_at = ex
 
 
 def summarize() -> int:
-    """Count every day that is not final, including today, each in its own transaction. Return how many days were
-    counted.
-    """
+    """Count every day that is not final, including today, each in its own transaction. Return how many."""
     now = clock.now().astimezone(UTC)
     counted = sum(_count(day, now) for day in open_days(AccountDay, first=_first_day, now=now))
     _count_sessions(now.date())

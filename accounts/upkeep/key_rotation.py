@@ -27,9 +27,7 @@ SECRET_BYTES = 48
 
 
 class Ring(NamedTuple):
-    """A variable: the algorithms of its entries (none for plain secrets), its purpose, and when old ones can be
-    removed.
-    """
+    """A variable: the algorithms of its entries (none for plain secrets), its purpose, and when old ones can go."""
 
     variable: str
     algorithms: tuple[str, ...]

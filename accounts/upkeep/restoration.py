@@ -89,9 +89,7 @@ def _revoke(row: dict[str, Any]) -> bool:
 
 @transaction.atomic
 def _void_password(row: dict[str, Any]) -> bool:
-    """Void a password that its owner has replaced since the backup, perhaps because someone knew it, and mail a reset
-    link.
-    """
+    """Void a password that its owner has replaced since the backup, perhaps because it was known; mail a reset link."""
     user = User.objects.locked().filter(pk=UUID(row["user"])).first()
     if user is None or user.email is None or _is_known(row, NEW_PASSWORD):
         return False

@@ -316,8 +316,9 @@ def to_front_end(**parameters: str) -> HttpResponseRedirect:
 
 
 def cookie_name() -> str:
-    """Return the cookie's name. `__Host-` protects it from pages of other hosts but needs https, which development
-    lacks.
+    """Return the cookie's name.
+
+    The prefix `__Host-` protects it from pages of other hosts, but needs https, which development lacks.
     """
     return "__Host-google" if _is_secure() else "google"
 
