@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from accounts.service_keys.registry import ServiceCredential
 
     class PublicRequest(Request):
-        """`data` is an instance of the view's Body."""
+        """A request whose `data` is an instance of the view's Body."""
 
         data: Any
 

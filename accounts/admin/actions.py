@@ -34,7 +34,6 @@ class ActionRefused(Exception):
 
 @transaction.atomic
 def sign_out(*, user_id: UUID, reason: str, actor: str) -> None:
-    """End every session, at once."""
     User.objects.locked().get(pk=user_id)
     sessions.end_all(user_id, reason=Session.EndReason.ENDED_BY_STAFF)
     audit.record(Event.SIGNED_OUT_EVERYWHERE, user_id=user_id, actor=actor, detail={"reason": reason})

@@ -75,7 +75,7 @@ class Scale:
 
 
 def ticks(low: int, high: int) -> list[int]:
-    """At most five or six whole numbers, 1, 2 or 5 times a power of ten apart, that enclose `low` and `high`."""
+    """Return at most six whole numbers, 1, 2 or 5 times a power of ten apart, that enclose `low` and `high`."""
     wanted = -(-max(high - low, 1) // (MOST_TICKS - 1))
     power: int = 10 ** (len(str(wanted)) - 1)
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= wanted)

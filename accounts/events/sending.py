@@ -84,7 +84,6 @@ def signed(event: ServiceEvent, body: str, secrets: Sequence[str]) -> dict[str, 
 
 
 def _post(target: Target, body: bytes, *, headers: dict[str, str], seconds: float) -> tuple[int, str | None]:
-    """Return the status, and the Retry-After if there is one."""
     connection = PinnedConnection(target, addresses.pin(target), seconds)
     clock = threading.Timer(seconds, connection.cut)
     clock.start()

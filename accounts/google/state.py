@@ -112,7 +112,7 @@ def _read(text: str) -> State:
 
 
 def new_nonce() -> str:
-    """Return a nonce for one ID token, signed with its time. It expires when a sign-in does."""
+    """Return a nonce for one ID token, signed with its time, and valid for as long as a sign-in may take."""
     return _signer("nonce").sign(f"{secrets.token_urlsafe(16)}.{int(now())}").replace(":", ".")
 
 
@@ -151,7 +151,7 @@ def now() -> float:
 
 
 def _spend(digest: str, expires_at: float) -> bool:
-    """Return True to exactly one of any number of concurrent callers."""
+    """Spend a digest. Return True to exactly one of any number of concurrent callers."""
     with connection.cursor() as cursor:
         cursor.execute(_SPEND, [digest, float(expires_at)])
         return bool(cursor.rowcount == 1)

@@ -17,7 +17,10 @@ def ask_to_choose(user: User) -> None:
 
 
 def leave_behind(*, dry_run: bool) -> int:
-    """Drop the hashes that an earlier version imported and no sign-in accepts any longer. Return how many."""
+    """Drop the hashes that an earlier version imported and no sign-in accepts any longer. Return how many.
+
+    With `dry_run`, only count them.
+    """
     with_password = (
         User.objects.exclude(email=None)
         .exclude(password="")

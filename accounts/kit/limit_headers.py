@@ -37,7 +37,6 @@ def note(rule: str, standing: Standing) -> None:
 
 
 def note_return(rule: str) -> None:
-    """Note that a hit was given back."""
     noted = _noted.get()
     if noted is not None and rule in noted:
         noted[rule] = noted[rule]._replace(left=noted[rule].left + 1)

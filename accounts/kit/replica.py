@@ -62,7 +62,7 @@ class Follower:
         self._looked = float("-inf")
 
     def behind(self) -> float:
-        """Return the seconds by which the standby is behind the primary at most; infinite if it is unavailable."""
+        """Return an upper bound of the standby's lag, in seconds; infinite if it is unavailable."""
         passed = self._passed()
         return float("inf") if passed is None else self._clock() - passed.looked
 

@@ -129,7 +129,6 @@ def _kinds_of_fields(shape: Any) -> dict[str, frozenset[Any]]:
 
 
 def _kinds(of_type: Any) -> Iterator[Any]:
-    """Yield a type and the types in it."""
     yield of_type
     for part in get_args(of_type):
         yield from _kinds(part)

@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 
 class Failure(Enum):
-    """Whose fault a failed delivery is."""
+    """The party or message at fault for a failed delivery."""
 
     SERVER_AWAY = "server_away"
     PUT_OFF = "put_off"

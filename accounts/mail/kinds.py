@@ -200,7 +200,7 @@ def page_address(page: str) -> str:
 
 
 def notice_link(kind: Kind) -> str:
-    """Empty where only a front end would have the page, and there is none."""
+    """Return the link of a notice; empty if only a front end would have the page, and there is none."""
     return page_address(kind.page) if kind.page != BILLING_PAGE or settings.FRONTEND_URL else ""
 
 

@@ -217,7 +217,6 @@ def _insert(
 
 
 def _end_oldest(user: User) -> None:
-    """End the sessions that have been idle the longest."""
     most, reason = settings.SESSIONS_PER_USER, EndReason.TOO_MANY.value
     _run(_END_OLDEST, {"user_id": user.pk, "most": most, "reason": reason})
 

@@ -90,7 +90,6 @@ def renew(session: Session, *, method: str, proof: Any, client: Client) -> sessi
 
 
 def _prove_factor(session: Session, method: FactorMethod, proof: Any, client: Client) -> list[str]:
-    """Return the methods of the session and of the factor shown."""
 
     @transaction.atomic
     def attempt() -> list[str] | None:
