@@ -1,4 +1,4 @@
-"""Assigning roles: the order on a user's page, for superusers only.
+"""Assign staff roles: the order on a user's page, for superusers only.
 
 What only a superuser may do (staff, keys, prices, plans) is in no role; accounts/upkeep/staff_roles.py has the roles.
 """

@@ -1,4 +1,4 @@
-"""Creating and revoking a service's keys in the admin. A key appears once, in the response to the form."""
+"""Create, limit and revoke a service's keys in the admin. A key appears once, in the response to the form."""
 
 from typing import Any
 from uuid import UUID

@@ -45,7 +45,7 @@ def _by_stored_spelling(newest: QuerySet[User], term: str) -> list[uuid.UUID]:
 
 
 def _as_people_read_it(newest: QuerySet[User], term: str) -> list[uuid.UUID]:
-    """Find a part of a label, whose stored form differs from the label's, by decoding the newest such addresses."""
+    """Decode the newest non-ASCII addresses, since the stored form of part of a label differs from the label's."""
     if term.isascii():
         return []
     mark = SearchParts(Cast(Value(A_LABEL), TextField()))

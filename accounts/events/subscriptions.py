@@ -53,7 +53,7 @@ def mark_of_newest(subscription: EventSubscription) -> str:
 
 @transaction.atomic
 def create(*, name: str, url: str, types: Collection[str], actor: str, reason: str = "") -> Issued:
-    """Send events from now on to `url`; without `types`, all of them. Raise SubscriptionRefused."""
+    """Create a subscription to events from now on; without `types`, to all of them. Raise SubscriptionRefused."""
     if not names.OPERATORS.fullmatch(name):
         raise SubscriptionRefused(
             "A name starts with a letter from a to z, followed by up to 39 of a-z, 0-9, - and _."
@@ -134,7 +134,7 @@ def pause_gone(subscription: EventSubscription) -> None:
 
 @transaction.atomic
 def send_again(delivery_ids: Iterable[int], *, actor: str) -> int:
-    """Reset those of these deliveries that are delivered or dead, with all their attempts. Return how many."""
+    """Requeue those of these deliveries that are delivered or dead, with all their attempts. Return how many."""
     chosen = EventDelivery.objects.filter(pk__in=list(delivery_ids)).exclude(delivered_at=None, dead_at=None)
     revived = chosen.update(
         delivered_at=None, dead_at=None, attempts=0, due_at=Now(), last_error="", last_status=None

@@ -1,6 +1,7 @@
 """Verify that an ID token is Google's, for us, and current, however it arrived.
 
-OpenID Connect Core 1.0, 3.1.3.7, and RFC 8725. Time is the database's clock, as for our own tokens.
+The checks are those of OpenID Connect Core 1.0, 3.1.3.7, and of RFC 8725. Time is the database's clock, as for our own
+tokens.
 """
 
 import hashlib

@@ -2,7 +2,7 @@
 
 The link is in the mail that asks for confirmation. It is valid as long as the confirmation link, and even after that
 link was followed by mistake, since the stranger who registered chose the account's password. An account that has been
-used by then is not erased on the spot, because others than the owner may follow a link in a mail: it is closed with the
+used by then is not erased on the spot, because not only its owner may follow a link in a mail: it is closed with the
 usual grace period.
 """
 

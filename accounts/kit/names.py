@@ -1,4 +1,4 @@
-"""Check names of people and things: any script and emoji, but nothing invisible or that reverses a line.
+"""Check names of people and things: any script and emoji, but nothing that is invisible or reverses a line.
 
 Python's Unicode tables are years behind phones: a code point that they do not know is a new character, not an error.
 """

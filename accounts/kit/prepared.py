@@ -67,7 +67,10 @@ class Prepared:
         return loading.load_row(0, tuple)
 
     def _is_new_to(self, connection: Connection) -> bool:
-        """Return whether this connection runs it for the first time; executing an unknown statement would be logged."""
+        """Return whether this connection runs it for the first time.
+
+        It must be known in advance, because the server logs the execution of an unknown statement.
+        """
         if connection in self._known_to:
             return False
         self._known_to.add(connection)
@@ -77,8 +80,8 @@ class Prepared:
 def _may_skip_the_cursor(database: BaseDatabaseWrapper) -> bool:
     """Return whether libpq may be used directly.
 
-    Not in a transaction, which a missing prepared statement would abort; not while queries are observed, as by tracers
-    with a cursor of their own; and not where nothing may be prepared.
+    That excludes transactions, which a missing prepared statement would abort; connections whose queries are observed,
+    as by tracers with a cursor of their own; and those on which nothing may be prepared.
     """
     return bool(
         database.get_autocommit()

@@ -5,8 +5,8 @@ verification, plots. There is no automatic routing: each read that may use the r
 
 A standby cannot be asked how stale it is: cut off from its primary, it believes that it has everything. So each process
 asks the primary, at most once a second, for its write position, and before each read asks the standby for its replay
-position. Whatever the primary had written at a position that the standby has passed is there. Several standbys may
-share an address, so each connection asks its own.
+position. Once a standby has passed a position, it has everything that the primary had written by then. Several standbys
+may share an address, so each connection asks its own.
 """
 
 import threading

@@ -156,7 +156,7 @@ class _Book:
         self.tickets = [one for one in tickets if 0 <= self._now - one.seen < SILENCE]
 
     def keep(self, ticket: Ticket) -> Ticket:
-        """Return the ticket's row and keep it alive; add it again if it was taken for gone."""
+        """Return the ticket's row and keep it alive; add it again if it was presumed gone."""
         mine = next((one for one in self.tickets if one.id == ticket.id), None)
         if mine is None:
             mine = ticket

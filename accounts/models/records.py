@@ -80,7 +80,7 @@ class RateLimitWindow(models.Model):
 
 
 class SigningKeyUse(models.Model):
-    """When a key last signed a token, to within minutes (accounts/sessions/key_use.py). No secret, no personal data."""
+    """When a key last signed a token, to within minutes (accounts/sessions/key_use.py); nothing secret or personal."""
 
     ring = models.CharField(max_length=32)
     kid = models.CharField(max_length=200)

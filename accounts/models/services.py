@@ -48,7 +48,7 @@ class ServiceKey(models.Model):
     service = models.ForeignKey(Service, models.PROTECT, related_name="keys")
     digest = models.BinaryField(max_length=32, unique=True, editable=False)
     scopes = models.JSONField(default=list)
-    # Credits that it may add per day (UTC); null: no limit. credits/ledger/budgets.py counts them.
+    # Credits that it may grant per day (UTC); null: no limit. credits/ledger/budgets.py counts them.
     daily_budget = models.BigIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)

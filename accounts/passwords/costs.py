@@ -1,6 +1,6 @@
 """Measure what comparing with a stored hash costs, in units of our own hash; once per process, before it is needed.
 
-All in the thread's processor time, so that a busy machine makes no hash look expensive.
+Costs are the thread's processor time, so that a busy machine makes no hash look expensive.
 """
 
 import hashlib

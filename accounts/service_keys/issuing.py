@@ -80,9 +80,9 @@ def rotate(*, service: str, actor: str, expires_in_days: int | None = None) -> I
 
 @transaction.atomic
 def set_budget(*, key_id: str, daily_budget: int | None, actor: str, reason: str = "") -> bool:
-    """Limit the credits that a key may add per day (UTC); None removes the limit. Raise KeyRefused.
+    """Limit the credits that a key may grant per day (UTC); None removes the limit. Raise KeyRefused.
 
-    What it has added today counts. Return False if nothing changed. Every process follows within a second.
+    What it has granted today counts. Return False if nothing changed. Every process follows within a second.
     """
     budget = _checked_budget(daily_budget)
     key = ServiceKey.objects.unrevoked().select_for_update().filter(pk=key_id).first()

@@ -49,7 +49,7 @@ class ServiceCredential:
     key_id: str
     digest: bytes
     from_database: bool
-    daily_budget: int | None = None  # credits that it may add per day
+    daily_budget: int | None = None  # credits that it may grant per day
 
 
 class Registry:

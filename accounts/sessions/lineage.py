@@ -190,7 +190,7 @@ def proof_token(session: Session, *, proofs: list[str]) -> ProofToken:
 def _insert(
     door: Session.Door, user: User, methods: list[str], client: Client
 ) -> tuple[Session, bool, bool] | None:
-    """Return the session, and whether its device is new and the user now has too many sessions.
+    """Return the session, whether its device is new, and whether the user now has too many sessions.
 
     A device is new only to a user who has had other sessions.
     """

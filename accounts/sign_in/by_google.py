@@ -219,7 +219,7 @@ def is_linked(user: User) -> bool:
 
 
 def proves(user: User, raw: str) -> bool:
-    """Return whether the ID token is of the Google account linked to this user, with the user present just now.
+    """Return whether the ID token is for the user's linked Google account, and shows that the user is present.
 
     A fresh token only shows that a browser is signed in at Google. If it says when its user last authenticated
     (`auth_time`, on request), that must be recent. Raise GoogleUnavailable.

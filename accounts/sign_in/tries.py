@@ -86,8 +86,8 @@ def counted(address: str, client: Client, door: Door = API) -> Iterator[Try]:
 
 
 def of_holder(user: User, client: Client) -> Attempt:
-    """Count an attempt by the holder of a session or a mailed link, by the account's address or, without
-    one, its id.
+    """Count an attempt by the holder of a session or a mailed link, by the account's address or, if it has none, its
+    id.
     """
     return passwords.by_holder(user.email or str(user.pk), client)
 

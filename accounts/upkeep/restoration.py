@@ -1,4 +1,4 @@
-"""After a backup is restored: end what had ended since the backup was made.
+"""Clean up after a restore: end what had ended since the backup was made.
 
 A backup knows nothing of what came after it. Before any process serves from it, `manage.py after_restore FILE` applies
 the file that `manage.py tombstones` wrote last (accounts/upkeep/tombstones.py). What the file cannot tell is ended for

@@ -1,6 +1,6 @@
 """Purge rows by one rule for each entry of settings.RETENTION, in chunks for which no request waits.
 
-docs/retention.md is the table for people. What a rule deletes is over: only an investigator would still read it.
+docs/retention.md is the table for people. What a rule deletes is no longer in use; only an investigator would read it.
 """
 
 import time
