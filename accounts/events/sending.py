@@ -103,12 +103,12 @@ def _post(target: Target, body: bytes, *, headers: dict[str, str], seconds: floa
 
 
 class FinalResponse(http.client.HTTPResponse):
-    """Passes over what comes before the answer (1xx: RFC 9110, 15.2), of which the library knows 100 alone."""
+    """A response that skips interim ones (1xx: RFC 9110, 15.2), of which the library knows only 100."""
 
     def begin(self) -> None:
         super().begin()
         while HTTPStatus.SWITCHING_PROTOCOLS < self.status < HTTPStatus.OK:
-            self.headers = None  # type: ignore[assignment]  # as before the first one
+            self.headers = None  # type: ignore[assignment]  # its state before the first response
             super().begin()
 
 

@@ -39,8 +39,9 @@ class SessionStore(db.SessionStore):
         return found
 
     def is_empty(self) -> bool:
-        """Return whether the middleware removes the cookie: at a sign-out, and not because the key of an older one is
-        gone, for a sign-in at the same time may have put a new one in its place.
+        """Return whether the middleware should remove the cookie, which only a sign-out does.
+
+        A missing key alone must not: a concurrent sign-in may have replaced the cookie.
         """
         return super().is_empty() and self.modified
 

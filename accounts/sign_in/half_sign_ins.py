@@ -71,7 +71,7 @@ def use(token: MFAToken, user: User) -> bool:
 
 
 def require_unused(token: MFAToken) -> None:
-    """Raise MFATokenInvalid where it was used a moment ago: a button clicked twice is no wrong guess."""
+    """Raise MFATokenInvalid if the token was used a moment ago: a second click is not a wrong guess."""
     if not MFAToken.objects.filter(pk=token.pk, used_at=None).exists():
         raise MFATokenInvalid
 
