@@ -94,7 +94,7 @@ class PublicKeys(PublicEndpoint):
 
     @documented("List the public signing keys", answer=KeySet, example={"keys": []})
     def get(self, request: PublicRequest) -> Response:
-        """Returns the keys that verify access tokens, as a JWK set. Empty while HS256 signs: that key is a secret."""
+        """Returns the keys that verify access tokens, as a JWK set. It never lists keys of HS256, which are secret."""
         return Response(KeySet(access_backend().public_keys()), headers=CACHED)
 
 

@@ -1,4 +1,4 @@
-"""What the Python client's calls go over: connections of each process, past proxies, for as long as was said."""
+"""The connections of the Python client: one pool per process, no proxy, and a time-out for the whole answer."""
 
 import asyncio
 import os

@@ -19,7 +19,9 @@ def answer_of(http: httpx.Client, seconds: float, **request: Any) -> httpx.Respo
     """Return the whole answer, or raise ReadTimeout: httpx's own time-out begins again with every byte."""
     until, body = time.monotonic() + seconds, bytearray()
     with http.stream(timeout=seconds, **request) as answer:
-        if answer.is_stream_consumed:  # by a hook of yours, or it never came over a wire, as from a MockTransport
+        if (
+            answer.is_stream_consumed
+        ):  # by a hook of yours, or it never came over a wire, as from a MockTransport
             return answer
         for piece in answer.iter_raw():
             body += piece
