@@ -1,4 +1,4 @@
-"""Fills the side of the admin, in the order of use: people first."""
+"""The admin's sidebar, in order of use: people first."""
 
 from typing import Any
 
@@ -52,7 +52,7 @@ GROUPS = {
 
 
 def groups(request: HttpRequest) -> list[dict[str, Any]]:
-    """For django-unfold's SIDEBAR: what this member of staff may see."""
+    """Return the sidebar's groups that this member of staff may see, for django-unfold's SIDEBAR."""
     made = [{"title": title, "items": _items(request, models)} for title, models in GROUPS.items()]
     return [group for group in made if group["items"]]
 

@@ -1,4 +1,4 @@
-"""The ASGI application of one listener, for hosts that want ASGI; the views are synchronous (docs/decisions/0002)."""
+"""The ASGI application of one listener, for hosts that need ASGI; the views are synchronous (docs/decisions/0002)."""
 
 import os
 

@@ -1,10 +1,10 @@
-"""Gives all background tasks what they share: the id of the request that caused them, metrics, and one line for an
-outage.
+"""Common behaviour of all background tasks: the originating request's id, metrics, and one log line per outage.
 
-A task may be good for so many seconds: they are counted by the broker's clock, whatever the hosts believe the time is.
+A task may have a time limit for starting. It is measured by the broker's clock, whatever time the hosts believe it is.
 
-While the database or the broker is away every task fails, some every five seconds. Tasks only hurry on what rows say
-and the scheduler asks for it again: so an outage is one warning now and then, without a traceback, and no failure.
+While the database or the broker is down every task fails, some every five seconds. Tasks only speed up work that rows
+already record, and the scheduler triggers it again. An outage is therefore logged as an occasional warning without a
+traceback, and not as a failure.
 """
 
 import time
@@ -33,7 +33,7 @@ log = structlog.get_logger("tasks")
 
 
 class Outage:
-    """Remembers for this process since when, and when it was last spoken of."""
+    """Keeps, for this process, when the current outage started and when it was last logged."""
 
     def __init__(self) -> None:
         self.since: float | None = None
@@ -63,7 +63,7 @@ def _broker() -> Any:
 
 
 def broker_time() -> float:
-    """Return the broker's time, in seconds since 1970. Raises redis.RedisError."""
+    """Return the broker's time, in seconds since 1970. Raise redis.RedisError if it does not answer."""
     seconds, microseconds = _broker().time()
     return float(seconds + microseconds / 1_000_000)
 
@@ -72,13 +72,15 @@ class ServiceTask(Task):  # type: ignore[type-arg]
     def apply_async(
         self, args: Any = None, kwargs: Any = None, *rest: Any, good_for: float | None = None, **options: Any
     ) -> Any:
-        """Send the task; a worker that begins it later than `good_for` seconds from now drops it."""
+        """Send the task; a worker that would start it later than `good_for` seconds from now drops it."""
         if good_for is not None and not self.app.conf.task_always_eager:
             options["headers"] = {**(options.get("headers") or {}), VOID_AT: broker_time() + good_for}
         return super().apply_async(args, kwargs, *rest, **options)
 
     def _is_void(self) -> bool:
-        """Return whether it waited too long. A broker that is silent now stops nothing that it has handed over."""
+        """Return whether the task waited too long. If the broker does not answer now, what it has handed over still
+        runs.
+        """
         void_at = getattr(self.request, VOID_AT, None)
         try:
             return void_at is not None and broker_time() > float(void_at)
@@ -102,7 +104,7 @@ class ServiceTask(Task):  # type: ignore[type-arg]
 
 
 def _is_outage(error: Exception) -> bool:
-    """Also what a request would answer 503 with: Stripe or Google does not answer."""
+    """Return whether it is an outage, including those that a request answers with 503: Stripe or Google is down."""
     return faults.is_outage(error) or getattr(error, "status_code", None) == ServiceUnavailable.status_code
 
 
@@ -114,7 +116,7 @@ def send_request_id(headers: dict[str, Any] | None = None, **_: Any) -> None:
 
 @beat_init.connect
 def watch_beat(**_: Any) -> None:
-    """In the scheduler's process alone: what a web process sends says nothing about the scheduler."""
+    """Listen in the scheduler's process only: what a web process sends says nothing about the scheduler."""
     after_task_publish.connect(note_sent)
 
 

@@ -17,7 +17,7 @@ app.autodiscover_tasks()
 
 @setup_logging.connect
 def keep_our_logging(**kwargs: Any) -> None:
-    """A connected receiver keeps Celery from configuring logging: Django has done it (config/logging.py)."""
+    """Keep Celery from configuring logging, simply by being connected: Django has done it (config/logging.py)."""
 
 
 @worker_init.connect
@@ -27,7 +27,7 @@ def trace_tasks(**kwargs: Any) -> None:
 
 @worker_process_init.connect
 def tell_what_workers_count(**kwargs: Any) -> None:
-    """In each of the worker's processes: the one that they come from runs no task and counts nothing."""
+    """Open the port in each of the worker's child processes; their parent runs no tasks and counts nothing."""
     metrics_port.open_for("worker")
 
 

@@ -16,10 +16,10 @@ _WIDTH = 100
 
 
 class CommandLine(ManagementUtility):
-    """Django's, with a list of commands that begins with ours."""
+    """Extends Django's command line with a help text that lists our commands first."""
 
     def fetch_command(self, subcommand: str) -> BaseCommand:
-        """Return the command, with all that it needs loaded: from here on garbage is collected."""
+        """Return the command after loading all that it needs; from then on garbage is collected."""
         command = super().fetch_command(subcommand)
         gc.freeze()
         gc.enable()
@@ -28,7 +28,7 @@ class CommandLine(ManagementUtility):
     def main_help_text(self, commands_only: bool = False) -> str:  # noqa: FBT001, FBT002 -- Django's signature
         if commands_only:
             return str(super().main_help_text(commands_only=True))
-        if self.settings_exception is not None:  # then no command but Django's is known
+        if self.settings_exception is not None:  # then only Django's commands are known
             return str(super().main_help_text())
         others = " ".join(name for name, app in sorted(get_commands().items()) if app not in PACKAGES)
         return "\n".join(
@@ -52,7 +52,7 @@ def _ours() -> list[str]:
 
 
 def complete() -> None:
-    """Answer the shell that asks what may follow (argcomplete), and end the process."""
+    """Answer the shell's completion request (argcomplete), and end the process."""
     import argcomplete
 
     django.setup()

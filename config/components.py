@@ -1,6 +1,7 @@
-"""The named schemas of an OpenAPI document: bodies, answers and refusals, in JSON Schema that generators read rightly.
+"""The named schemas of an OpenAPI document: bodies, answers and refusals, as JSON Schema that code generators read
+correctly.
 
-They come from the msgspec types that check the requests, so document and check cannot differ.
+They come from the msgspec types that check the requests, so the document always matches the checks.
 """
 
 import json
@@ -17,7 +18,7 @@ REFERENCE = "#/components/schemas/{name}"
 
 
 def _schema_of_choices(kind: type) -> dict[str, Any]:
-    """Django's TextChoices are enums of a metaclass that msgspec does not know."""
+    """Return the schema of Django's TextChoices, whose metaclass msgspec does not know."""
     if issubclass(kind, Choices):
         return {"type": "string", "enum": list(kind.values)}
     raise NotImplementedError
@@ -30,14 +31,14 @@ class Components:
         self.registry = registry
 
     def schema_of(self, kind: Any) -> dict[str, Any]:
-        """Return the JSON Schema of a type of an answer; its structs become components."""
+        """Return the JSON Schema of an answer's type; its structs become components."""
         schema, found = _json_schema(kind)
         self.add_all(found)
         return schema
 
     def body(self, kind: type[msgspec.Struct], name: str) -> dict[str, Any]:
-        """Register the schema of a request body under a name. Defaults are told in words: generators of types take a
-        field with a default for one that is always there, which is true of answers only.
+        """Register the schema of a request body under a name, with defaults described in words: code generators assume
+        that a field with a default is always present, which is true of answers only.
         """
         _, found = _json_schema(kind)
         named = {name if component == kind.__name__ else component: found[component] for component in found}
@@ -80,8 +81,8 @@ def _json_schema(kind: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _for_generators(schema: Any) -> Any:
-    """Return a schema that says what generators of clients would guess wrong: that an object without a shape may have
-    any member, and a pattern in the syntax of JSON Schema (ECMA 262) instead of Python's.
+    """Return a schema that states what client generators would guess wrong: an object without a declared shape may have
+    any member, and patterns use the syntax of JSON Schema (ECMA 262) instead of Python's.
     """
     if isinstance(schema, list):
         return [_for_generators(item) for item in schema]

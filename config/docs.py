@@ -1,6 +1,6 @@
 """The OpenAPI document, a page to browse and try it, and the page that explains each problem code.
 
-All assets are local, and no script stands inside a page: the policy allows 'self' only.
+All assets are local and no page contains an inline script: the policy allows 'self' only.
 """
 
 from typing import Any
@@ -64,7 +64,7 @@ def _page(template: str, context: dict[str, Any]) -> HttpResponse:
 
 
 def all_problems() -> list[dict[str, Any]]:
-    """Return each (status, code) once, as this process knows them, sorted by code."""
+    """Return each (status, code) that this process knows once, sorted by code."""
     return [
         {
             "code": kind.default_code,

@@ -1,7 +1,7 @@
-"""One shape for every refusal and every failure: RFC 9457 `application/problem+json`.
+"""One format for every refusal and every failure: RFC 9457 `application/problem+json`.
 
-Inside a DRF view `handle` makes it, outside (unknown path, bad host, a fault in a middleware) the `handler...`
-functions that each URLconf names. Nothing of an unexpected exception reaches the caller.
+Inside a DRF view `handle` produces it; elsewhere (unknown path, bad host, an error in a middleware) the `handler...`
+functions that each URLconf names do. No detail of an unexpected exception reaches the caller.
 """
 
 import math
@@ -21,7 +21,7 @@ from accounts.kit.problems import InternalError, NotFound, Problem, RateLimited,
 from accounts.kit.responses import ProblemResponse
 from config import faults
 
-SHORTEST_WAIT = 1  # seconds, where a 429 or 503 does not say
+SHORTEST_WAIT = 1  # seconds, if a 429 or 503 does not state them
 
 log = structlog.get_logger("errors")
 
@@ -91,7 +91,7 @@ _KNOWN: tuple[tuple[type[BaseException], type[Problem]], ...] = (
 
 
 def handle(error: Exception, context: dict[str, Any]) -> HttpResponse:
-    """DRF's EXCEPTION_HANDLER: any exception of a view, as its answer."""
+    """Return the answer for any exception of a view (DRF's EXCEPTION_HANDLER)."""
     response = respond(error, context["request"])
     if response.status_code == MethodNotAllowed.status_code:
         response.headers["Allow"] = ", ".join(context["view"].allowed_methods)
@@ -99,7 +99,7 @@ def handle(error: Exception, context: dict[str, Any]) -> HttpResponse:
 
 
 def respond(error: BaseException, request: Any) -> HttpResponse:
-    """The answer to an exception, wherever it was met. Outages and surprises are logged."""
+    """Return the answer for an exception, wherever it was caught. Outages and unexpected errors are logged."""
     problem = translate(error)
     faults.count(error)
     if isinstance(problem, InternalError):
@@ -112,7 +112,7 @@ def respond(error: BaseException, request: Any) -> HttpResponse:
 
 
 def translate(error: BaseException) -> Problem:
-    """The refusal that stands for an exception; InternalError for one that nobody expected."""
+    """Return the refusal that corresponds to an exception; InternalError for an unexpected one."""
     if isinstance(error, Problem):
         return error
     for kind, problem in _KNOWN:
@@ -136,7 +136,7 @@ def _of_framework(error: exceptions.APIException) -> Problem:
 
 
 def answer(problem: Problem, request: Any) -> HttpResponse:
-    """The problem document itself, with the headers that its status demands."""
+    """Return the problem document, with the headers that its status requires."""
     match = getattr(request, "resolver_match", None)
     metrics.count(metrics.PROBLEMS, f"/{match.route}" if match else "unknown", problem.default_code)
     response = ProblemResponse(problem.document(getattr(request, "request_id", None)), problem.status_code)
@@ -166,5 +166,5 @@ def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def handler500(request: HttpRequest) -> HttpResponse:
-    """Django calls it while the exception is being handled: an outage in a middleware is a 503 here too."""
+    """Answer 500, or 503 for an outage in a middleware: Django calls this while the exception is being handled."""
     return respond(sys.exception() or RuntimeError("handler500 without an exception"), request)

@@ -1,4 +1,4 @@
-"""Which exceptions are an outage of something that we depend on. They are answered 503, never 500."""
+"""Which exceptions mean an outage of something that we depend on. They are answered with 503, never 500."""
 
 import psycopg
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
@@ -21,10 +21,10 @@ OUTAGES = (
     OutOfMemoryError,
     BrokerError,
 )
-READ_ONLY = "25006"  # read_only_sql_transaction: this server is a standby now
+READ_ONLY = "25006"  # read_only_sql_transaction: this server is now a standby
 IDLE_TOO_LONG = "25P03"  # idle_in_transaction_session_timeout
 NOT_SUPPORTED = (
-    "0A000"  # "cached plan must not change result type": a migration passed under a prepared statement
+    "0A000"  # "cached plan must not change result type": a migration altered a prepared statement's columns
 )
 STALE_CONNECTION = frozenset({READ_ONLY, IDLE_TOO_LONG, NOT_SUPPORTED})
 
@@ -38,7 +38,7 @@ def is_outage(error: BaseException) -> bool:
 
 
 def sqlstate(error: BaseException) -> str | None:
-    """PostgreSQL's five characters, of the error itself or of the one that Django has wrapped."""
+    """Return PostgreSQL's five-character SQLSTATE, from the error itself or from the one that Django has wrapped."""
     said = _of_postgresql(error)
     return said.sqlstate if said else None
 
@@ -48,13 +48,13 @@ def _of_postgresql(error: BaseException) -> psycopg.Error | None:
 
 
 def count(error: BaseException) -> None:
-    """In the metrics, where it came from the database."""
+    """Count the error in the metrics if it came from the database."""
     if isinstance(error, DatabaseError | InterfaceError | psycopg.Error):
         metrics.count(metrics.DATABASE_ERRORS, sqlstate(error) or "none")
 
 
 def drop_stale_connection(error: BaseException) -> None:
-    """A connection that would fail again at once is not kept for the next request."""
+    """Close a connection that would fail again at once, so that the next request gets a new one."""
     if _is_stale(error) and not connection.in_atomic_block:
         connection.close()
 
@@ -63,5 +63,5 @@ def _is_stale(error: BaseException) -> bool:
     said = _of_postgresql(error)
     if said is None or said.sqlstate != NOT_SUPPORTED:
         return said is not None and said.sqlstate in STALE_CONNECTION
-    # The function, since the message is in the language of `lc_messages`; a pooler may leave it out.
+    # Check the function, since the message is in the language of `lc_messages`; a pooler may leave it out.
     return said.diag.source_function == "RevalidateCachedQuery" or "cached plan" in str(error)

@@ -1,4 +1,6 @@
-"""Builds what the first requests would build at the same time, in several threads: the shapes of bodies and answers."""
+"""Builds the shapes of bodies and answers in advance: the first requests would otherwise build them at once in several
+threads.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,7 +14,9 @@ from accounts.tiers import Endpoint, NoBody, Query
 
 
 def build_shapes() -> None:
-    """Build every shape of this listener's URLconf. Called where there is one thread: before a fork, before serving."""
+    """Build every shape of this listener's URLconf. Call it while there is a single thread: before a fork, before
+    serving.
+    """
     for shape in (NoBody, Query, *shapes_of(get_resolver(settings.ROOT_URLCONF).url_patterns)):
         shapes.build(shape)
 
@@ -26,7 +30,7 @@ def shapes_of(patterns: Sequence[URLPattern | URLResolver]) -> Iterator[Any]:
 
 
 def _shapes_of_view(view: type[Endpoint]) -> Iterator[Any]:
-    """Return its Body, its Query, and what its handlers say that they answer."""
+    """Yield a view's Body, its Query, and the answers that its handlers declare."""
     handlers = (getattr(view, name, None) for name in view.http_method_names)
     operations = (getattr(handler, "operation", None) for handler in handlers)
     answers = (operation.answer for operation in operations if operation)

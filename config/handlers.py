@@ -1,7 +1,7 @@
-"""The handler of a listener's requests: Django's own, which remembers what each fixed path resolves to.
+"""The handler of a listener's requests: Django's own, which also remembers what each fixed path resolves to.
 
-Where people sign in (public, admin) it also gives each request a seat, which is free for others while one waits for a
-hash.
+On listeners where people sign in (public, admin) it also gives each request a seat, which others may use while the
+request waits for a password hash.
 """
 
 from collections.abc import Iterator
@@ -16,9 +16,9 @@ from config.stale_connections import drop_closed_by_server
 
 
 class RememberedPaths:
-    """Mixed into a handler: a path without arguments is looked up among the routes once, not for each request.
+    """Mixin for a handler: the route of a path without arguments is looked up once, not for each request.
 
-    Paths with arguments are as many as callers like, so those are looked up each time.
+    Paths with arguments are unbounded in number (callers choose them), so those are looked up each time.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -44,7 +44,7 @@ class ListenerHandler(RememberedPaths, WSGIHandler):
 
 
 class SeatedHandler(ListenerHandler):
-    """Works on so many requests at once; other threads wait for a seat, or for the hash of a password."""
+    """Handles a limited number of requests at once; other threads wait for a seat, or for a password hash."""
 
     def __init__(self, seats: int) -> None:
         self._seats = Seats(seats, refresh=drop_closed_by_server)
@@ -58,6 +58,6 @@ class SeatedHandler(ListenerHandler):
         return response
 
     def _seated(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """Take a seat while the chunks are sent, as sending them reads rows."""
+        """Hold a seat while the chunks are sent, since producing them reads rows."""
         with self._seats.one():
             yield from chunks

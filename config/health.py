@@ -1,4 +1,4 @@
-"""Tells whether this process is alive, and whether it can do its work. No credential, on every listener."""
+"""Liveness and readiness of this process. No credential is needed, on every listener."""
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -20,9 +20,9 @@ from accounts.tiers import PublicEndpoint
 from accounts.upkeep import session_settings
 
 PATIENCE = 2.5  # seconds for all checks of a request together
-# Seconds for which a round that was well speaks for others: anybody may ask, as often as they like.
+# For this many seconds a round that found all well also answers other requests: anyone may ask, as often as they like.
 FRESH = 1.0
-# libpq refuses such a server by itself, but for one behind a pooler, which repeats what the first server said.
+# libpq rejects such a server itself, except behind a pooler, which repeats what the first server said.
 ONLY_READS = "SELECT current_setting('transaction_read_only') = 'on'"
 State = Literal["ok", "unreachable", "behind", "unknown"]
 
@@ -90,10 +90,11 @@ def prober() -> "Prober":
 
 
 class Prober:
-    """Runs the checks in a thread of its own, so that a database that swallows packets cannot hold a request.
+    """Runs the checks in threads of its own, so that a database that swallows packets cannot hold up a request.
 
-    While one round hangs no second is started: requests wait for it, each no longer than PATIENCE. Where all was well
-    nobody looks again within FRESH. So the work does not grow with the requests, and no balancer is ever told 429.
+    While one round hangs, no second one starts: requests wait for it, each for at most PATIENCE. If all was well,
+    nothing is checked again within FRESH. The work therefore does not grow with the number of requests, and no load
+    balancer ever gets a 429.
     """
 
     def __init__(self) -> None:
@@ -150,16 +151,17 @@ class Prober:
 
 
 def connection_parameters() -> dict[str, Any]:
-    """A connection of its own: a request's may be in use, and a fresh one tells the truth about the server.
+    """Return the parameters of a separate connection: a request's may be in use, and a new one shows the server's real
+    state.
 
-    It goes where a request's would, and says nothing at its start that a request's does not: a pooler would refuse it.
+    It connects where a request's would, and sends the same startup parameters: a pooler would refuse others.
     """
     return {**session_settings.parameters(), "prepare_threshold": None}
 
 
 @cache
 def expected_migrations() -> frozenset[tuple[str, str]]:
-    """Return what this code brings; read from disk once in the life of a process."""
+    """Return the migrations that this version contains; read from disk once per process."""
     return frozenset(MigrationLoader(None).disk_migrations)
 
 
@@ -173,5 +175,5 @@ def look_at_redis() -> State:
 
 
 def redis_client() -> redis.Redis:
-    """A connection of its own, which gives up after a second."""
+    """Return a separate client, which times out after a second."""
     return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1)

@@ -1,8 +1,8 @@
-"""Logs: JSON on stdout, one line per event, each with the id of its request, none with a secret or an address.
+"""Logs: JSON on stdout, one line per event, each with its request id, none with a secret or an address.
 
-LOG_FORMAT=plain writes the same events for a developer's eyes (config/plain_lines.py).
+LOG_FORMAT=plain writes the same events in a form for developers to read (config/plain_lines.py).
 
-Django calls `configure` with the setting LOGGING (its LOGGING_CONFIG); Celery's own set-up is switched off in
+Django calls `configure` with the setting LOGGING (as LOGGING_CONFIG); Celery's own set-up is switched off in
 config/celery.py, so worker and beat log the same way.
 """
 
@@ -27,11 +27,11 @@ PLAIN = choice("LOG_FORMAT") == "plain"
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
-# What may stand in the text of a foreign exception and must not stand in a log.
+# What the text of a library's exception may contain and a log must not.
 _SECRET = re.compile(
     r"svc_[a-z]{2,8}_\w+|eyJ[\w-]+\.[\w.-]+|[^\s@'\"(=<]+@[^\s@'\")>]+|(?:postgres|postgresql|redis|rediss|smtp)\S*://\S+"
 )
-# gunicorn's two sentences about one request (gunicorn/workers/base.py): of each, the words that are its own.
+# gunicorn's two messages about a single request (gunicorn/workers/base.py): the words of each that are safe to log.
 _OF_A_REQUEST = re.compile(
     r"Invalid request from ip=\S*: (?P<kind>[A-Za-z][A-Za-z -]*)|(?P<what>Error handling request)"
 )
@@ -39,7 +39,7 @@ _DEEPEST_TRACEBACK = 30
 
 
 class JSONFormatter(logging.Formatter):
-    """Records of the standard library (Django, Celery, gunicorn, dj-stripe), in the form of our own events."""
+    """Formats records of the standard library (Django, Celery, gunicorn, dj-stripe) like our own events."""
 
     def format(self, record: logging.LogRecord) -> str:
         event: EventDict = {
@@ -53,9 +53,9 @@ class JSONFormatter(logging.Formatter):
 
 
 class ServerLines(logging.Filter):
-    """Tells what gunicorn says of requests that it could not read or answer, without repeating them.
+    """Reduces gunicorn's messages about requests that it could not read or answer to their safe words.
 
-    It would quote a header with its credential, a path with its query, and name the caller's address.
+    The originals would quote a header with its credential or a path with its query, and name the caller's address.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -66,13 +66,13 @@ class ServerLines(logging.Filter):
 
 
 class NotScheduled(logging.Filter):
-    """Not a line each few seconds for each task of the schedule that found nothing to do; /metrics counts those.
+    """Drops the lines that each scheduled task would write every few seconds with nothing to do; /metrics counts those.
 
-    A failure is told whatever the task.
+    Failures are logged for every task.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        from django.conf import settings  # which are what is being configured when this module is imported
+        from django.conf import settings  # which are still being configured when this module is imported
 
         scheduled = {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
         name = record.args.get("name") if isinstance(record.args, dict) else None
@@ -80,7 +80,7 @@ class NotScheduled(logging.Filter):
 
 
 class StdoutLogger:
-    """Writes to what sys.stdout is now, and flushes: a line that is not out when the process dies says nothing."""
+    """Writes to the current sys.stdout and flushes: a line still in the buffer when the process ends would be lost."""
 
     def msg(self, line: str) -> None:
         sys.stdout.write(line + "\n")
@@ -90,7 +90,7 @@ class StdoutLogger:
 
 
 def finish(logger: WrappedLogger, method_name: str, event: EventDict) -> str:
-    """The last step of both ways: time, request id, redaction, and the form."""
+    """Apply the last step of both kinds of logger: time, request id, redaction, and the format."""
     first = {"time": datetime.now(UTC), "level": event.pop("level", method_name), "event": event.pop("event")}
     line: dict[str, Any] = {**first, **event}
     if "request_id" not in line and (current := request_id.get()) is not None:
@@ -105,7 +105,7 @@ def finish(logger: WrappedLogger, method_name: str, event: EventDict) -> str:
 
 
 def describe(error: BaseException) -> list[str]:
-    """Where it happened and what it was, without the values: a database's DETAIL repeats the row."""
+    """Return where the error happened and what it was, without the values: a database's DETAIL repeats the row."""
     lines = [*_frames(error.__traceback__)]
     lines.append(f"{type(error).__qualname__}: {redact(str(error).partition('DETAIL:')[0].strip())}")
     if error.__cause__ is not None:

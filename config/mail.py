@@ -1,4 +1,4 @@
-"""Development's mail: a file for each message, and its links on the console."""
+"""The mail backend for development: a file for each message, and its links on the console."""
 
 import re
 import tempfile
@@ -16,7 +16,9 @@ _LINK = re.compile(r"https?://[^\s<>\"]+")
 
 
 class FileBackend(BaseEmailBackend):
-    """Writes `<time>-<id>.eml` (RFC 5322) into EMAIL_FILE_PATH, whole or not at all, and prints what it says."""
+    """Writes each mail to `<time>-<id>.eml` (RFC 5322) in EMAIL_FILE_PATH, atomically, and prints its subject and
+    links.
+    """
 
     def __init__(self, *args: Any, file_path: str | Path | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -37,7 +39,7 @@ class FileBackend(BaseEmailBackend):
 
 
 def _show(message: EmailMessage, path: Path) -> None:
-    """The console of a developer, who is the recipient: the one place where an address and a link are printed."""
+    """Print the mail for the developer, who is the recipient. Nowhere else are an address and a link printed."""
     lines = [f"mail to {', '.join(message.to)}: {message.subject}", f"  {path}"]
     lines += [f"  {link}" for link in dict.fromkeys(_LINK.findall(str(message.body)))]
     print("\n".join(lines), flush=True)  # noqa: T201

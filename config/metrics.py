@@ -1,7 +1,7 @@
-"""GET /metrics of the internal listener: what the processes of this host have counted, and how queues and stores stand.
+"""GET /metrics of the internal listener: what this host's processes have counted, and the state of queues and stores.
 
-A collector of settings.METRICS_COLLECTORS gives for each of its queues: its name, how much waits in it, for how many
-seconds the oldest of that has, and how much was given up. One query that an index answers.
+A collector of settings.METRICS_COLLECTORS yields for each of its queues: its name, how many rows wait, for how many
+seconds the oldest has waited, and how many were given up. It runs one query that an index answers.
 """
 
 import time
@@ -31,7 +31,7 @@ log = structlog.get_logger("metrics")
 
 
 class Metrics(PublicEndpoint):
-    """For Prometheus. No key: the listener is not reached from outside."""
+    """The endpoint for Prometheus. It needs no key: the listener cannot be reached from outside."""
 
     mark = "metrics"
     schema = None  # not part of the OpenAPI document: it is not JSON
@@ -42,7 +42,7 @@ class Metrics(PublicEndpoint):
 
 
 def told_by(kind: str) -> bytes:
-    """Return what this host's processes of the kind have counted; internal's look at queues and stores as well."""
+    """Return what this host's processes of one kind have counted; for "internal" also queues and stores."""
     return _told(Counted(kind), Looked() if kind == "internal" else build)
 
 
@@ -54,9 +54,9 @@ def _told(*collectors: Collector) -> bytes:
 
 
 class Counted(Collector):
-    """Tells what all processes of this host have counted, or those of one kind alone.
+    """Collects what all processes of this host, or those of one kind, have counted.
 
-    A metric that nothing was counted of yet has its name only.
+    A metric for which nothing has been counted yet has only its name.
     """
 
     def __init__(self, kind: str | None = None) -> None:
@@ -72,7 +72,7 @@ class Counted(Collector):
 
 
 def _from_zero(known: metrics.Metric, family: Metric) -> Metric:
-    """With what is to be seen before it is first counted."""
+    """Return the family with zeros for the labels that should be visible before anything is counted."""
     for values in metrics.FROM_ZERO.get(known, ()):
         labels = dict(zip(known._labelnames, values, strict=True))  # noqa: SLF001
         if not any(sample.labels == labels for sample in family.samples):
@@ -81,7 +81,7 @@ def _from_zero(known: metrics.Metric, family: Metric) -> Metric:
 
 
 class Build(Collector):
-    """Which version runs."""
+    """Collects the running version."""
 
     def collect(self) -> Iterator[Metric]:
         family = GaugeMetricFamily("auth_build_info", "The version that runs here.", labels=["version"])
@@ -93,7 +93,7 @@ build = Build()
 
 
 class Looked(Collector):
-    """Collects what is read at each scrape."""
+    """Collects the values that are read at each scrape."""
 
     def collect(self) -> Iterator[Metric]:
         yield from build.collect()
@@ -111,9 +111,7 @@ class Looked(Collector):
 
 
 def _broker() -> Iterator[Metric]:
-    """Yield whether Redis answers, and what waits there for a worker, or is in the hands of one that has not finished
-    it.
-    """
+    """Yield whether Redis answers, and how many tasks wait for a worker or were taken by one but not finished."""
     try:
         with redis_client() as client:
             lengths = {
@@ -132,12 +130,12 @@ def _broker() -> Iterator[Metric]:
 
 
 def _lists_of(queue: str) -> list[str]:
-    """Return the lists that a queue is at the broker, one for each priority, by kombu's names for them."""
+    """Return the lists that make up a queue at the broker, one for each priority, by kombu's names for them."""
     return [queue, *(f"{queue}{Channel.sep}{step}" for step in PRIORITY_STEPS if step)]
 
 
 def _replica() -> Iterator[Metric]:
-    """Nothing where none is named: a rule on it is then about nothing."""
+    """Yield nothing if no replica is configured, so that a rule about it matches nothing."""
     if not replica.is_named():
         return
     behind = replica.follower.behind()
@@ -165,7 +163,7 @@ def _connections(sessions: dict[str, int]) -> Iterator[Metric]:
 
 
 def _sessions() -> dict[str, int] | None:
-    """The sessions of this database by state, and how many the server allows; None where it does not answer."""
+    """Return the sessions of this database by state, and how many the server allows; None if it does not answer."""
     try:
         with connection.cursor() as cursor:
             cursor.execute(
@@ -197,7 +195,7 @@ def _queues() -> Iterator[Metric]:
 def _asked(
     collector: Callable[[], Iterable[tuple[str, int, float, int]]],
 ) -> list[tuple[str, int, float, int]]:
-    """One that fails costs its own lines, not the others'."""
+    """Return the collector's rows; one that fails loses its own lines, not the others'."""
     try:
         return list(collector())
     except DatabaseError as error:

@@ -1,7 +1,7 @@
-"""A port for Prometheus in every process of the Procfile but `release`: what its kind has counted on this host.
+"""A port for Prometheus in every process of the Procfile except `release`: what its kind has counted on this host.
 
-METRICS_BIND says at which address, and without it none is opened. All workers of a kind listen at one port
-(SO_REUSEPORT) and answer alike, from the files that they share: whichever of them the kernel chooses speaks for all.
+METRICS_BIND sets the address; without it no port is opened. All workers of a kind listen on one port (SO_REUSEPORT) and
+give the same answer from the files that they share, so it does not matter which of them the kernel chooses.
 """
 
 import socket
@@ -17,16 +17,16 @@ from django.utils.module_loading import import_string
 
 from accounts.kit import metrics
 
-TOLD_BY = "config.metrics.told_by"  # by its path: it needs Django's apps, which this module is loaded before
-PATIENCE = 5.0  # seconds for a scraper that says nothing
-# Each has the port METRICS_PORT + its place.
+TOLD_BY = "config.metrics.told_by"  # a dotted path: it needs Django's apps, which are loaded later
+PATIENCE = 5.0  # seconds for a scraper that sends nothing
+# Each kind's port is METRICS_PORT plus its position here.
 KINDS = ("public", "internal", "admin", "worker", "beat")
 
 log = structlog.get_logger("metrics")
 
 
 def open_for(kind: str) -> None:
-    """Count as a process of this kind from now on, and answer Prometheus if METRICS_BIND asks for it."""
+    """Count as a process of this kind from now on, and answer Prometheus if METRICS_BIND is set."""
     metrics.slot.kind = kind
     if settings.METRICS_BIND:
         address = (settings.METRICS_BIND, settings.METRICS_PORT + KINDS.index(kind))
@@ -36,7 +36,7 @@ def open_for(kind: str) -> None:
 def _serve(kind: str, address: tuple[str, int]) -> None:
     try:
         server = _Server(address, _answering(kind))
-    except OSError as error:  # the service does not depend on being watched; ServiceDown tells of it
+    except OSError as error:  # the service does not depend on being watched; the alert ServiceDown reports it
         log.error("metrics_port_not_open", kind=kind, port=address[1], error=error.strerror)
         return
     server.serve_forever()
@@ -52,7 +52,7 @@ def _answering(kind: str) -> type[BaseHTTPRequestHandler]:
             try:
                 body = told_by(kind) if self.path == "/metrics" else b""
             finally:
-                connections.close_all()  # this thread's, which no request ends for
+                connections.close_all()  # this thread's, which no end of a request closes
             self.send_response(200 if body else 404)
             self.send_header("Content-Type", metrics.CONTENT_TYPE)
             self.send_header("Content-Length", str(len(body)))
@@ -60,13 +60,13 @@ def _answering(kind: str) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing: a scrape is not worth a line."""
+            """Log nothing: a scrape is not worth a line."""
 
     return Handler
 
 
 class _Server(HTTPServer):
-    """One scrape at a time: two Prometheus servers are served one after the other."""
+    """Serves one scrape at a time: two Prometheus servers are answered one after the other."""
 
     allow_reuse_port = True
 
@@ -75,7 +75,7 @@ class _Server(HTTPServer):
         super().__init__(address, handler)
 
     def server_bind(self) -> None:
-        """Bind without asking a name server what this host is called, as HTTPServer does."""
+        """Bind without looking up this host's name, which HTTPServer would do."""
         TCPServer.server_bind(self)
 
     def handle_error(self, request: Any, client_address: Any) -> None:

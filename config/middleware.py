@@ -1,4 +1,4 @@
-"""The floor under every listener: request id, limits, plain 404 for malformed paths, security headers, one log line."""
+"""The base of every listener: request id, limits, plain 404 for malformed paths, security headers, one log line."""
 
 import os
 import re
@@ -22,18 +22,18 @@ from config.logging import request_id
 log = structlog.get_logger("request")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-# No route has one of these: control characters, a backslash, parameters of a segment, an empty or a dot segment.
+# No route contains any of these: control characters, a backslash, path parameters, an empty or a dot segment.
 _MALFORMED_PATH = re.compile(r"[\x00-\x1f\x7f;\\]|//|/\.{1,2}(?:/|$)")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-NOWHERE = "/nowhere"  # no route either: a malformed path gets the answer of any unknown one, byte for byte
+NOWHERE = "/nowhere"  # not a route either: a malformed path is answered like any unknown one, byte for byte
 # Load balancers and probes address a process by its IP.
 _ANY_HOST = frozenset({"/livez", "/readyz", "/metrics"})
 _MOST_HOSTS = 100
 _NEVER_A_BODY = frozenset({204, 304})
 _CHUNK = 64 * 1024
 
-# django-unfold's Alpine evaluates strings (docs/decisions); only pages of the admin listener get this one.
+# django-unfold's Alpine evaluates strings (docs/decisions); only pages of the admin listener get this policy.
 ADMIN_POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -43,11 +43,11 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
 class RequestFloor:
-    """First in every MIDDLEWARE: what it says holds for each answer, that of other middleware included."""
+    """Comes first in every MIDDLEWARE, so that it applies to each answer, including those of other middleware."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
-        self.hosts: set[str] = set()  # those that ALLOWED_HOSTS has let in
+        self.hosts: set[str] = set()  # those that ALLOWED_HOSTS has accepted
         self.peers: peers.Peers = settings.ALLOWED_PEERS.get(settings.LISTENER, ())
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
@@ -67,7 +67,7 @@ class RequestFloor:
     def process_view(
         self, request: HttpRequest, view: Any, args: Any, kwargs: Any
     ) -> HttpResponseBase | None:
-        """The body's limit, once the route is known and before anything has read the body."""
+        """Enforce the limit on the body, once the route is known and before anything has read the body."""
         if request.method in _BODILESS:
             return None
         limit = getattr(getattr(view, "cls", None), "body_limit", None) or settings.BODY_LIMIT
@@ -101,7 +101,7 @@ class RequestFloor:
 
 
 def _set_length(request: HttpRequest, response: Any) -> None:
-    """RFC 9110, 8.6 and 9.3.2: none with 204 and 304; a HEAD is told the length of what a GET would get."""
+    """Set Content-Length by RFC 9110, 8.6 and 9.3.2: none with 204 and 304; for HEAD, the length of a GET's body."""
     if response.status_code not in _NEVER_A_BODY:
         response.headers.setdefault("Content-Length", str(len(response.content)))
     if request.method == "HEAD":
@@ -123,13 +123,15 @@ def _fits(request: HttpRequest, limit: int) -> bool:
     if "HTTP_TRANSFER_ENCODING" not in request.META:
         return True
     body = _read_up_to(request, limit + 1)
-    request._body = body  # noqa: SLF001 - where Django keeps a body that was read
+    request._body = body  # noqa: SLF001 - where Django keeps a body that has been read
     request._stream = BytesIO(body)  # noqa: SLF001
     return len(body) <= limit
 
 
 def _read_up_to(request: HttpRequest, size: int) -> bytes:
-    """Django takes a WSGI body without Content-Length for empty; the server's own stream knows where it ends."""
+    """Read from the server's own stream, which knows where the body ends; Django treats one without Content-Length as
+    empty.
+    """
     source: Any = getattr(request, "environ", {}).get("wsgi.input") or request
     pieces = []
     while size > 0:
@@ -145,7 +147,9 @@ def _read_up_to(request: HttpRequest, size: int) -> bytes:
 
 
 def log_request(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:
-    """One line: the route's template and the caller's id; never the path, the query, an address or a credential."""
+    """Log one line with the route's template and the caller's id; never the path, the query, an address or a
+    credential.
+    """
     match = request.resolver_match
     view = getattr(match.func, "cls", None) if match is not None else None
     method = request.method if request.method in _METHODS else "other"
@@ -172,8 +176,6 @@ def log_request(request: HttpRequest, response: HttpResponseBase, seconds: float
 
 
 def _user(request: HttpRequest) -> Any:
-    """Return who was authenticated; a user that nobody has asked for is not read from the database for the log's
-    sake.
-    """
+    """Return the authenticated user; one that has not been loaded is not read from the database just for the log."""
     user = request.__dict__.get("user")
     return request.__dict__.get("_cached_user") if isinstance(user, SimpleLazyObject) else user

@@ -1,7 +1,7 @@
-"""The OpenAPI 3.1 document, made of what the views are: their tier, `Body`, `Query`, route and `documented`.
+"""The OpenAPI 3.1 document, generated from the views: their tier, `Body`, `Query`, route and `documented`.
 
 drf-spectacular finds the routes and builds the frame; each operation comes from `Schema`. JSON Schema comes from the
-same msgspec types that check the requests, so document and check cannot differ.
+msgspec types that check the requests, so the document always matches the checks.
 """
 
 import re
@@ -75,7 +75,7 @@ _KEY_PROBLEMS = (
 
 
 class Schema(AutoSchema):
-    """DRF's DEFAULT_SCHEMA_CLASS. A handler without `documented` is not part of the document."""
+    """DRF's DEFAULT_SCHEMA_CLASS. A handler without `documented` is left out of the document."""
 
     def get_operation(
         self, path: str, path_regex: str, path_prefix: str, method: str, registry: ComponentRegistry
@@ -88,7 +88,7 @@ class Schema(AutoSchema):
 
 
 class Described:
-    """One operation of the document."""
+    """Builds one operation of the document."""
 
     def __init__(
         self, view: Any, described: Operation, route: str, method: str, components: Components
@@ -116,7 +116,7 @@ class Described:
         return {name: value for name, value in operation.items() if value or name == "security"}
 
     def description(self) -> str:
-        """The handler's docstring, and whom the tier lets in."""
+        """Return the handler's docstring, followed by what its tier requires."""
         text = cleandoc(getattr(type(self.view), self.method.lower()).__doc__ or "")
         tier = f"Tier: {self.view.tier}"
         if self.view.tier == "internal":
@@ -196,7 +196,7 @@ class Described:
         return {"schema": schema, "example": example}
 
     def refusals(self) -> dict[str, Any]:
-        """Return them by status, with a schema and an example for each code."""
+        """Return the refusals by status, with a schema and an example for each code."""
         groups = problem_shapes.by_status(self.kinds_of_problem())
         return {status: self.refusal(status, problems) for status, problems in groups.items()}
 
@@ -214,7 +214,7 @@ class Described:
         return {"headers": headers_of(names)} if names else {}
 
     def needs_factor(self) -> bool:
-        """Return whether MFA_REQUIRED keeps out whom it concerns until they have shown a second factor."""
+        """Return whether MFA_REQUIRED keeps the users it applies to out until they have shown a second factor."""
         return _SCHEME_OF_TIER.get(self.view.tier) == "BearerJWT" and not self.view.works_without_factor
 
     def problems_of_tier(self) -> Iterator[type[problems.Problem]]:
@@ -234,7 +234,7 @@ class Described:
         if self.method in METHODS_WITH_BODY:
             yield from self.problems_of_body()
         if _CONVERTED.search(self.route):
-            yield problems.NotFound  # a malformed id makes another path
+            yield problems.NotFound  # a malformed id makes it a different path
         if self.has_query or self.described.paged:
             yield problems.ValidationFailed
         if self.described.paged:
@@ -302,7 +302,7 @@ def page_of(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def openapi(urlconf: str) -> bytes:
-    """The document of one listener, as JSON; made once in the life of a process."""
+    """Return the document of one listener as JSON; generated once per process."""
     with (
         _making
     ):  # drf-spectacular loads its extensions as it goes, which fails where two threads do so at once
@@ -313,7 +313,7 @@ def openapi(urlconf: str) -> bytes:
 def _made(urlconf: str) -> bytes:
     generator: Any = SchemaGenerator
     document = generator(urlconf=urlconf).get_schema(request=None, public=True)
-    if urlconf == "config.urls.internal":  # strangers are told the contract's version alone
+    if urlconf == "config.urls.internal":  # strangers see only the contract's version
         document["info"]["version"] = VERSION
     document["info"]["description"] = sections.introduction(urlconf)
     document["servers"] = [{"url": "/", "description": "The listener that this document comes from"}]

@@ -1,4 +1,4 @@
-"""Lists in pages that stay right while rows arrive: a keyset cursor, never an offset, never a COUNT.
+"""Paginated lists that stay correct while rows arrive: a keyset cursor, never an offset, never a COUNT.
 
 return self.pages.page(transactions, request, order=("-at", "-id"), bound_to={"user": user_id}, render=as_json)
 """
@@ -26,7 +26,7 @@ _LONGEST_CURSOR = 1024
 
 
 class KeysetPagination:
-    """The `?limit=` and `?cursor=` of every list. A view has a fresh one as `self.pages`."""
+    """Implements `?limit=` and `?cursor=` of every list. A view has a fresh instance as `self.pages`."""
 
     def page(
         self,
@@ -40,18 +40,20 @@ class KeysetPagination:
         endless: bool = False,
         behind: Callable[[QuerySet[Any], Any], Sequence[Any]] | None = None,
     ) -> Response:
-        """One page as `{"results": [...], "next": "<cursor>" | null}`, each row through `render`.
+        """Return one page as `{"results": [...], "next": "<cursor>" | null}`, each row through `render`.
 
         `order` names columns of the model, all descending ("-at", "-id") or all ascending, that together are unique;
-        an index on the filter and these columns makes each page cost the same at any depth. `bound_to` holds whatever
-        the query was narrowed by (filters, user, calling service): a cursor is refused under any other values.
-        `ahead` are rows that stand before all of the query's and may be in it by the time it runs, in the same order.
+        with an index on the filter and these columns, each page costs the same at any depth. `bound_to` holds
+        everything that the query was narrowed by (filters, user, calling service): with any other values the cursor is
+        refused.
 
-        `behind` fetches a page other than the first, given its query and the value of the first column before it.
+        `ahead` are rows that come before all of the query's, in the same order; by the time the query runs it may
+        include them. `behind` fetches every page but the first, given its query and the value of the first column
+        before it.
 
-        With `endless` a page that holds the last row has a `next` too, for those who come back when there is more.
+        With `endless`, a page that holds the last row has a `next` too, for callers who come back when there is more.
 
-        Raises ValidationFailed for a bad limit, CursorInvalid for a cursor that is foreign, altered or malformed.
+        Raise ValidationFailed for a bad limit, and CursorInvalid for a cursor that is foreign, altered or malformed.
         """
         limit = _limit(request.query_params.get("limit"))
         names = [column.lstrip("-") for column in order]
@@ -84,7 +86,7 @@ def _limit(text: str | None) -> int:
 def _after(
     queryset: QuerySet[Any], order: Sequence[str], names: list[str], position: list[Any]
 ) -> QuerySet[Any]:
-    """Return the rows beyond a position, by one row comparison, which PostgreSQL answers from the index."""
+    """Return the rows beyond a position, by a single row comparison, which PostgreSQL answers from the index."""
     descending = {column.startswith("-") for column in order}
     if len(descending) != 1:
         raise ValueError("The columns of an order must all run the same way.")
@@ -112,7 +114,7 @@ def _value(row: Any, name: str) -> Any:
 
 
 class Seal:
-    """Turns a position into an opaque text and back. What it is bound to enters the signature, not the text."""
+    """Turns a position into an opaque text and back. What it is bound to is part of the signature, not of the text."""
 
     def __init__(self, *, order: Sequence[str], bound_to: Mapping[str, Any]) -> None:
         self.signer = Signer(salt="config.paging")

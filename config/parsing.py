@@ -1,7 +1,7 @@
-"""Bodies in, bodies out: strict JSON (or a form, where a view takes one) into the view's struct, msgspec out.
+"""Request and response bodies: strict JSON (or a form, if a view takes one) into the view's struct, msgspec out.
 
-What JSON leaves open is closed here (RFC 8259, 4 and 9; RFC 7493): no duplicate names, no NaN, no NUL, no lone
-surrogates, bounded depth and numbers. The body is checked against the view's `Body` at once, so a view sees a struct.
+What JSON leaves open is settled here (RFC 8259, 4 and 9; RFC 7493): no duplicate names, no NaN, no NUL, no lone
+surrogates, bounded depth and numbers. The body is checked against the view's `Body` at once, so a view gets a struct.
 """
 
 import json
@@ -24,7 +24,7 @@ from config.errors import BadRequestProblem, BodyUnreadable, ContentCoded, Malfo
 DEEPEST = 32  # levels of nesting
 LARGEST_NUMBER = (
     2**63 - 1
-)  # beyond it neither bigint nor our own renderer follows, and jsonb spells floats out
+)  # larger values fit neither bigint nor our own renderer, and jsonb writes floats out in full
 LONGEST_NUMBER = 32  # characters; Python itself would take 4,300 digits
 MOST_FORM_FIELDS = 32
 JSON = "application/json"
@@ -43,13 +43,13 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _shown(pairs: list[tuple[str, Any]]) -> str:
-    """Return the first name that is repeated, quoted, where it can be shown."""
+    """Return the first repeated name, quoted, or "" if it cannot be shown."""
     twice = _first_repeated(name for name, _ in pairs)
     return f" `{twice}`" if _SHOWABLE_NAME.fullmatch(twice) else ""
 
 
 def _first_repeated(names: Iterable[str]) -> str:
-    """In one walk: an object of 100,000 names must not cost their square."""
+    """Return the first repeated name in a single pass: an object of 100,000 names must not take quadratic time."""
     seen: set[str] = set()
     for name in names:
         if name in seen:
@@ -67,7 +67,7 @@ def _float(text: str) -> float:
 
 
 def _in_range(number: Number) -> Number:
-    if not -LARGEST_NUMBER <= number <= LARGEST_NUMBER:  # infinity, which 1e999 reads as, is not either
+    if not -LARGEST_NUMBER <= number <= LARGEST_NUMBER:  # infinity, as 1e999 is read, is out of range too
         raise MalformedJSON("A number is out of range.")
     return number
 
@@ -82,7 +82,7 @@ _decoder = json.JSONDecoder(
 
 
 def decode(raw: bytes) -> Any:
-    """The JSON value in these bytes; nothing at all counts as `{}`. Raises MalformedJSON or ValidationFailed."""
+    """Return the JSON value in these bytes; an empty body counts as `{}`. Raise MalformedJSON or ValidationFailed."""
     if not raw or raw.isspace():
         return {}
     try:
@@ -91,7 +91,7 @@ def decode(raw: bytes) -> Any:
         raise MalformedJSON("The body is not UTF-8.") from error
     except RecursionError as error:
         raise MalformedJSON("The body is nested too deeply.") from error
-    except ValueError as error:  # JSONDecodeError; its text is about the position only
+    except ValueError as error:  # JSONDecodeError; its text states only the position
         raise MalformedJSON(_position(error)) from error
     if b"\\u" in raw:
         _check(value)
@@ -107,7 +107,7 @@ def _position(error: ValueError) -> str:
 
 
 def _check(value: Any) -> None:
-    """Check what can only be seen on the whole: depth, and characters that escapes have smuggled in."""
+    """Check what can only be seen in the whole value: its depth, and characters hidden in escapes."""
     for path, depth, item in _walk(value):
         if depth > DEEPEST:
             raise MalformedJSON("The body is nested too deeply.")
@@ -116,7 +116,7 @@ def _check(value: Any) -> None:
 
 
 def _walk(value: Any) -> Iterator[tuple[str, int, Any]]:
-    """Every value and every name with its path and depth, without recursion."""
+    """Yield every value and every name with its path and depth, without recursion."""
     waiting: list[tuple[str, int, Any]] = [("", 1, value)]
     while waiting:
         path, depth, item = waiting.pop()
@@ -143,7 +143,7 @@ def _shape(context: dict[str, Any]) -> type[msgspec.Struct] | None:
 
 
 class StrictJSONParser(BaseParser):
-    """`application/json`, as the struct that the view names for the method."""
+    """Parses `application/json` into the struct that the view names for the method."""
 
     media_type = JSON
 
@@ -154,7 +154,7 @@ class StrictJSONParser(BaseParser):
 
 
 class FormParser(BaseParser):
-    """`application/x-www-form-urlencoded`, as the same struct; only for views that say `takes_forms`."""
+    """Parses `application/x-www-form-urlencoded` into the same struct; only for views with `takes_forms`."""
 
     media_type = FORM
 
@@ -178,7 +178,7 @@ class FormParser(BaseParser):
 
 
 def _read(request: Any) -> bytes:
-    """The whole body. A server may hand over what it has when the caller hangs up: that is not the body."""
+    """Return the whole body, or raise BodyUnreadable: if the caller hangs up, a server may hand over only a part."""
     try:
         body: bytes = request.body
     except UnreadablePostError as error:
@@ -202,7 +202,7 @@ class JSONRenderer(BaseRenderer):
 
 
 class FixedNegotiation(BaseContentNegotiation):
-    """One language each way: `Accept` is not consulted, `Content-Type` decides between JSON and a form, else 415."""
+    """Fixes the formats: `Accept` is ignored; `Content-Type` selects JSON or a form, and anything else is 415."""
 
     def select_parser(self, request: Any, parsers: Any) -> BaseParser:
         if "HTTP_CONTENT_ENCODING" in request.META and _is_coded(request):
@@ -225,13 +225,13 @@ class FixedNegotiation(BaseContentNegotiation):
 
 
 def _is_coded(request: Any) -> bool:
-    """Return whether there is a body, and its sender says that it is compressed."""
+    """Return whether there is a body whose sender declares it compressed."""
     codings = {coding.strip().lower() for coding in request.META["HTTP_CONTENT_ENCODING"].split(",")}
     return bool(codings - {"", "identity"} and request._request.body)  # noqa: SLF001 - as below
 
 
 def _is_utf8_json(essence: str, parameters: str, request: Any) -> bool:
-    """JSON in UTF-8, or no body at all: then it does not matter what it is called."""
+    """Return whether it is JSON in UTF-8, or there is no body, in which case its declared type does not matter."""
     if essence != JSON:
         return not request._request.body  # noqa: SLF001 - DRF's own `body` would consult the parsers
     charset = re.search(r"charset\s*=\s*\"?([^\s\";]+)", parameters, re.IGNORECASE)

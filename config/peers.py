@@ -1,4 +1,4 @@
-"""Judges who may connect to a listener: the peers that its setting lists, by the address of the socket's other end.
+"""Which peers may connect to a listener: those that its setting lists, by the address at the other end of the socket.
 
 No header is read: behind a proxy the peer is the proxy. A Unix socket has no address and is listed as `unix`.
 """
@@ -12,12 +12,12 @@ UNIX = "unix"
 
 @lru_cache(maxsize=4096)
 def admits(peers: Peers, address: str) -> bool:
-    """Return whether a connection from this address is one of them. None listed: everybody is."""
+    """Return whether a connection from this address is allowed. An empty list allows every address."""
     if not peers:
         return True
     try:
         peer = ip_address(address.partition("%")[0])
-    except ValueError:  # each server has its own word, or none, for the other end of a Unix socket
+    except ValueError:  # each server reports its own text, or nothing, for the peer of a Unix socket
         return UNIX in peers
     mapped = peer.ipv4_mapped if isinstance(peer, IPv6Address) else None
     return any((mapped or peer) in network for network in peers if not isinstance(network, str))

@@ -1,4 +1,4 @@
-"""Log lines for a developer's eyes: `GET /v1/auth/me 200 8 ms`, coloured where a terminal shows them."""
+"""Log lines for developers: `GET /v1/auth/me 200 8 ms`, with colours where the terminal supports them."""
 
 import os
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ _OF_LEVEL = {"warning": _YELLOW, "error": _RED, "critical": _RED}
 
 
 def write(line: Mapping[str, Any]) -> str:
-    """Return the event as a line, with its traceback below. Raise DropEvent for a probe that found all well."""
+    """Return the event as a line, with its traceback below. Raise DropEvent for a successful probe."""
     if line["event"] == "request" and "route" in line:
         return _request(line)
     values = " ".join(f"{name}={value}" for name, value in line.items() if name not in _BEFORE_THE_VALUES)

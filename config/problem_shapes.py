@@ -1,4 +1,4 @@
-"""The refusals of an operation as OpenAPI has them: for each code a schema of its own, with the members it adds."""
+"""The refusals of an operation in OpenAPI: for each code its own schema, with the members that it adds."""
 
 import re
 from collections import defaultdict
@@ -24,7 +24,7 @@ def every_problem() -> list[type[Problem]]:
 
 def _below(kind: type[Problem]) -> Iterator[type[Problem]]:
     for child in kind.__subclasses__():
-        if "default_code" in vars(child):  # others are the roots of branches
+        if "default_code" in vars(child):  # the others are only base classes
             yield child
         yield from _below(child)
 
@@ -35,7 +35,7 @@ def _statuses(code: str) -> int:
 
 
 def name_of(problem: type[Problem]) -> str:
-    """Return the name of a problem's schema: `MFARequiredProblem`; with the status where two share a code."""
+    """Return the name of a problem's schema: `MFARequiredProblem`; with the status if two problems share a code."""
     words = re.split(r"\W", title(problem.default_code))
     status = problem.status_code if _statuses(problem.default_code) > 1 else ""
     return "".join(word[0].upper() + word[1:] for word in words) + f"{status}Problem"
@@ -51,7 +51,7 @@ def members_of(problem: type[Problem]) -> type[msgspec.Struct]:
 
 
 def schema_of(problem: type[Problem], members: dict[str, Any]) -> dict[str, Any]:
-    """Return the JSON Schema of a problem document (RFC 9457). `members` is that of `members_of`."""
+    """Return the JSON Schema of a problem document (RFC 9457), given the schema of its `members_of`."""
     added = members.get("properties", {})
     code = problem.default_code
     return {
@@ -79,7 +79,7 @@ def example_of(problem: type[Problem]) -> dict[str, Any]:
 
 
 def by_status(problems: Iterable[type[Problem]]) -> dict[str, list[type[Problem]]]:
-    """Group classes by status, one for each code, both sorted."""
+    """Group classes by status, one per code, both sorted."""
     groups: dict[str, dict[str, type[Problem]]] = defaultdict(dict)
     for problem in problems:
         groups[str(problem.status_code)].setdefault(problem.default_code, problem)
@@ -87,7 +87,7 @@ def by_status(problems: Iterable[type[Problem]]) -> dict[str, list[type[Problem]
 
 
 def one_of(problems: list[type[Problem]], references: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the schema of the answers with one status, told apart by `code`."""
+    """Return the schema of all answers with one status, distinguished by `code`."""
     if len(references) == 1:
         return references[0]
     codes = (problem.default_code for problem in problems)

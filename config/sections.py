@@ -1,4 +1,4 @@
-"""The sections of the OpenAPI documents, the names of their operations, and what a reader should know first."""
+"""The sections of the OpenAPI documents, the names of their operations, and what readers should know first."""
 
 import re
 from datetime import timedelta

@@ -1,13 +1,13 @@
-"""Looks after the thread's database connections before and after each request, in place of Django's own receivers.
+"""Checks the thread's database connections before and after each request, instead of Django's own receivers.
 
-Connections are kept for ever (docs/decisions/0003). When PostgreSQL restarts, is failed over or ends a session, each
-thread would learn it from a failed statement: a 503 per thread, long after the server is back. But an idle connection
-has nothing to say: if there is something to read on its socket, that is the server's farewell. To look costs two
+Connections are kept open for ever (docs/decisions/0003). When PostgreSQL restarts, fails over or ends a session, each
+thread would find out only from a failed statement: a 503 per thread, long after the server is back. But an idle
+connection receives nothing: if there is something to read on its socket, the server is closing it. The check costs two
 microseconds and no round trip, and no statement has been sent yet, so nothing is ever repeated.
 
-Django connects four receivers for this and more: two that close what is broken or too old, one that forgets the
-queries that DEBUG collects, one that closes caches. The last two have nothing to do here, as there is neither DEBUG nor
-a cache that has something to close, and each looks all connections up by itself (docs/decisions/0024).
+Django connects four receivers for this and more: two that close broken or old connections, one that clears the queries
+that DEBUG collects, and one that closes caches. The last two have nothing to do here, since DEBUG is off and no cache
+needs closing, and each of them looks up all connections separately (docs/decisions/0024).
 """
 
 import select
@@ -22,7 +22,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 
 def drop_closed_by_server(**_: Any) -> None:
-    """Close the connections that the server has closed, are broken or too old; the next statement opens another."""
+    """Close connections that the server has closed, that are broken or too old; the next statement opens another."""
     for connection in _open_connections():
         connection.close_if_unusable_or_obsolete()
         if connection.connection is not None and _has_farewell(connection):
@@ -30,7 +30,7 @@ def drop_closed_by_server(**_: Any) -> None:
 
 
 def drop_unusable(**_: Any) -> None:
-    """Close the connections that a request has left broken or that are too old."""
+    """Close connections that a request has left broken or that are too old."""
     for connection in _open_connections():
         connection.close_if_unusable_or_obsolete()
 

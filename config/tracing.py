@@ -1,14 +1,14 @@
-"""Traces by OpenTelemetry, where OTEL_EXPORTER_OTLP_ENDPOINT says where to: requests, statements, Redis, tasks, Stripe.
+"""Tracing with OpenTelemetry, if OTEL_EXPORTER_OTLP_ENDPOINT is set: requests, statements, Redis, tasks, Stripe.
 
-The packages are those of requirements-tracing.txt. Without the variable nothing of them is imported. The SDK's own
-variables (OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS, ...) hold.
+requirements-tracing.txt has the packages. Without the variable none of them is imported. The SDK's own variables
+(OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS, ...) apply.
 """
 
 import os
 from typing import Any
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
-# What says who or holds what was sent: addresses and paths with their ids, queries with their codes. The route stays.
+# What reveals who the caller is or what was sent: addresses and paths with ids, queries with codes. The route is kept.
 _NOT_RECORDED = (
     "http.url", "http.target", "url.full", "url.path", "url.query", "http.user_agent", "user_agent.original",
     "http.client_ip", "client.address", "net.peer.ip", "net.peer.name", "network.peer.address",
@@ -16,7 +16,7 @@ _NOT_RECORDED = (
 
 
 def start() -> bool:
-    """Begin to trace this process and those that it forks. Return False where nobody asked for it."""
+    """Start tracing this process and those that it forks. Return False if no endpoint is set."""
     if not os.environ.get(ENDPOINT):
         return False
     from opentelemetry import trace
@@ -40,19 +40,19 @@ def _instrument() -> None:
     from opentelemetry.instrumentation.requests import RequestsInstrumentor
 
     DjangoInstrumentor().instrument(request_hook=_forget, response_hook=_name)
-    PsycopgInstrumentor().instrument(enable_commenter=False)  # a comment would make each statement a new one
+    PsycopgInstrumentor().instrument(enable_commenter=False)  # a comment would make each statement unique
     RedisInstrumentor().instrument()
     CeleryInstrumentor().instrument()  # type: ignore[no-untyped-call]
     RequestsInstrumentor().instrument(request_hook=_forget)
 
 
 def _forget(span: Any, request: Any) -> None:
-    """Blank ids, which stand in the logs under the request's id, and codes and addresses, which stand nowhere."""
+    """Blank ids, which the logs have under the request's id, and codes and addresses, which are recorded nowhere."""
     for name in _NOT_RECORDED:
         if name in (getattr(span, "attributes", None) or {}):
             span.set_attribute(name, "not recorded")
 
 
 def _name(span: Any, request: Any, response: Any) -> None:
-    """So that a trace is found by what an answer or a log line says."""
+    """Record the request id, so that a trace can be found from an answer or a log line."""
     span.set_attribute("request_id", getattr(request, "request_id", ""))

@@ -1,4 +1,4 @@
-"""The WSGI application of one listener; the environment variable LISTENER says which."""
+"""The WSGI application of one listener, the one that the environment variable LISTENER names."""
 
 import os
 
@@ -27,4 +27,4 @@ refuse_contradictions()
 first_use.build_shapes()
 nudge.application()
 if settings.HASHES:
-    costs.rates()  # measured before anybody waits for it
+    costs.rates()  # measured before anyone waits for it

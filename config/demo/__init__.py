@@ -1,6 +1,7 @@
 """/demo: a page to try everything, and the living example of a front end and of a service that sells something.
 
-Two parts that a product of its own would have. The page (templates/demo, static/demo) calls the public API as any front
-end does. Its shop needs the internal API, whose key no browser may hold: so it has a small server side (`back_end`),
-which asks the internal listener over HTTP and imports nothing of the apps. Routed by development settings only.
+It has two parts, which would be products of their own. The page (templates/demo, static/demo) calls the public API as
+any front end does. Its shop needs the internal API, whose key must never reach a browser, so it has a small back end
+(`back_end`) that calls the internal listener over HTTP and imports nothing of the apps. Only the development settings
+route it.
 """

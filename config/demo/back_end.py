@@ -1,6 +1,7 @@
-"""How a service next to this one asks it: over HTTP, by its own API key, about the user whose access token it was sent.
+"""Calls to the internal API, as another service makes them: over HTTP, with an API key, for the user whose access token
+it received.
 
-What it is told goes on to the browser as it is, refusals included: they are problem documents, which the page shows.
+Answers are passed on to the browser unchanged, including refusals: they are problem documents, which the page shows.
 """
 
 from collections.abc import Callable
@@ -14,13 +15,13 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 SECONDS = (1, 15)  # to connect, to answer: checkout waits for Stripe, up to 10 s
 PASSED_ON = ("Retry-After", "Idempotency-Replayed")
-ASKED = "X-Asked"  # tells the page which calls were behind its own: a shop that sells something would not
+ASKED = "X-Asked"  # tells the page which calls were behind its own; a real shop would not reveal them
 View = Callable[..., HttpResponse]
 _asked: ContextVar[list[str]] = ContextVar("asked")
 
 
 def ask(method: str, path: str, *, idempotency_key: str | None = None, **arguments: Any) -> requests.Response:
-    """One call of the internal API. Raises requests.RequestException where nobody answers."""
+    """Make one call to the internal API. Raise requests.RequestException if there is no answer."""
     headers = {"X-API-Key": settings.DEMO_API_KEY}  # type: ignore[misc]
     if idempotency_key is not None:
         headers["Idempotency-Key"] = idempotency_key
@@ -31,7 +32,7 @@ def ask(method: str, path: str, *, idempotency_key: str | None = None, **argumen
 
 
 def telling(view: View) -> View:
-    """The view, with the calls of the internal API that it took in a header."""
+    """Wrap a view so that a header of its answer lists the calls to the internal API that it made."""
 
     @wraps(view)
     def told(request: HttpRequest, **arguments: Any) -> HttpResponse:
@@ -44,9 +45,9 @@ def telling(view: View) -> View:
 
 
 def for_user(method: str) -> Callable[[View], View]:
-    """A view for who sends a live access token, with the user's id as `user_id`.
+    """Return a decorator for views that need a live access token; it passes the user's id as `user_id`.
 
-    The token is asked about each time (RFC 7662): someone who has signed out, or is suspended, is refused at once.
+    The token is introspected at each request (RFC 7662): someone who has signed out or is suspended is refused at once.
     """
 
     def decorate(view: View) -> View:
@@ -70,7 +71,7 @@ def for_user(method: str) -> Callable[[View], View]:
 
 
 def introspect(authorization: str) -> dict[str, Any] | None:
-    """Return who is behind the header; None if it opens nothing."""
+    """Return the claims of the header's access token; None if it is missing or no longer active."""
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer" or not token:
         return None
@@ -81,7 +82,9 @@ def introspect(authorization: str) -> dict[str, Any] | None:
 
 
 def pass_on(answer: requests.Response) -> HttpResponse:
-    """The answer as it is, but for a refusal of our own key: that is our fault, not the user's."""
+    """Return the answer unchanged, except for a refusal of the shop's own key: that is the shop's fault, not the
+    user's.
+    """
     if answer.status_code == 401:
         return problem(502, "api_key_refused", "The shop's own API key is refused.")
     response = HttpResponse(
@@ -95,6 +98,6 @@ def pass_on(answer: requests.Response) -> HttpResponse:
 
 
 def problem(status: int, code: str, detail: str) -> HttpResponse:
-    """In the form of this service's own refusals (RFC 9457)."""
+    """Return a refusal in this service's own format (RFC 9457)."""
     document = {"type": "about:blank", "title": code, "status": status, "code": code, "detail": detail}
     return JsonResponse(document, status=status, content_type="application/problem+json")

@@ -1,4 +1,4 @@
-"""The mails that development writes to files, for who tries things out: in place of a mailbox."""
+"""The mails that development writes to files, shown to developers instead of a real mailbox."""
 
 import re
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ MOST_SHOWN = 10
 
 @require_safe
 def read(request: HttpRequest) -> HttpResponse:
-    """List the newest mails to `?to=`. They let their reader sign in as anyone, so this machine only."""
+    """List the newest mails to `?to=`, for this machine only: they let their reader sign in as anyone."""
     if not ip_address(request.META["REMOTE_ADDR"]).is_loopback:
         return HttpResponseNotFound()
     found = mails_to(request.GET.get("to", "").strip().casefold(), Path(settings.EMAIL_FILE_PATH))  # type: ignore[misc]
@@ -29,7 +29,7 @@ def read(request: HttpRequest) -> HttpResponse:
 
 
 def mails_to(address: str, directory: Path) -> Iterator[dict[str, Any]]:
-    """Newest first: their names begin with the time."""
+    """Yield the mails to an address, newest first: file names start with the time."""
     for path in sorted(directory.glob("*.eml"), reverse=True)[:MOST_READ]:
         message: Any = message_from_bytes(path.read_bytes(), policy=policy.default)
         if parseaddr(message["To"])[1].casefold() == address:

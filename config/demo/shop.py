@@ -1,8 +1,8 @@
-"""The shop's server side: packs, subscriptions, and pictures that cost credits.
+"""The shop's back end: packs, subscriptions, and pictures that cost credits.
 
-The browser says what it wants; whose account it is, what it costs and where Stripe sends people back to is said here.
-An Idempotency-Key comes from the browser, one for each decision of its user, so that a double click or a repeat after a
-lost answer buys once.
+The browser says what it wants; the back end decides whose account it is, what it costs and where Stripe sends people
+back to. The Idempotency-Key comes from the browser, one for each decision of its user, so that a double click or a
+repeat after a lost answer buys once.
 """
 
 import json
@@ -19,7 +19,7 @@ CREDITS_OF_A_PICTURE = 30
 @require_safe
 @telling
 def plans(request: HttpRequest) -> HttpResponse:
-    """Show what is sold; anybody may look."""
+    """List what is sold; no sign-in is needed."""
     try:
         return pass_on(ask("GET", "/v1/billing/plans"))
     except RequestException:
@@ -28,7 +28,7 @@ def plans(request: HttpRequest) -> HttpResponse:
 
 @for_user("GET")
 def standing(request: HttpRequest, *, user_id: str) -> HttpResponse:
-    """Subscription and balance."""
+    """Return the user's subscription and balance."""
     return pass_on(ask("GET", "/v1/billing/status", params={"user_id": user_id}))
 
 
@@ -39,7 +39,9 @@ def history(request: HttpRequest, *, user_id: str) -> HttpResponse:
 
 @for_user("POST")
 def begin_checkout(request: HttpRequest, *, user_id: str) -> HttpResponse:
-    """`{"plan"}` -> `{"url"}`: Stripe's page, which sends the browser back to ours with the id of the checkout."""
+    """Start a checkout: `{"plan"}` -> `{"url"}`, Stripe's page, which sends the browser back here with the checkout's
+    id.
+    """
     home = f"{request.scheme}://{request.get_host()}/demo"
     order = {
         "user_id": user_id,
@@ -52,20 +54,20 @@ def begin_checkout(request: HttpRequest, *, user_id: str) -> HttpResponse:
 
 @for_user("GET")
 def look_up_checkout(request: HttpRequest, *, user_id: str, session_id: str) -> HttpResponse:
-    """Settle a payment on the spot for the user who waits for it, whether or not Stripe's event has come."""
+    """Settle a waiting user's payment on the spot, whether or not Stripe's event has arrived."""
     return pass_on(ask("GET", f"/v1/billing/checkout-sessions/{session_id}", params={"user_id": user_id}))
 
 
 @for_user("POST")
 def open_portal(request: HttpRequest, *, user_id: str) -> HttpResponse:
-    """Stripe's page for cards and invoices."""
+    """Open Stripe's page for cards and invoices."""
     body = {"user_id": user_id, "return_url": f"{request.scheme}://{request.get_host()}/demo"}
     return pass_on(ask("POST", "/v1/billing/portal-sessions", json=body, idempotency_key=key_of(request)))
 
 
 @for_user("POST")
 def cancel_subscription(request: HttpRequest, *, user_id: str, subscription_id: str) -> HttpResponse:
-    """With the end of the period that is paid for."""
+    """Cancel the subscription at the end of the period that is paid for."""
     path = f"/v1/billing/subscriptions/{subscription_id}/cancel"
     return pass_on(ask("POST", path, json={"user_id": user_id}))
 
@@ -78,7 +80,7 @@ def resume_subscription(request: HttpRequest, *, user_id: str, subscription_id: 
 
 @for_user("POST")
 def paint_picture(request: HttpRequest, *, user_id: str) -> HttpResponse:
-    """Act as a product does: take credits, then do the work. 402 if there are too few."""
+    """Take the credits, then do the work, as a product does; answer 402 if there are too few."""
     use = {"user_id": user_id, "amount": CREDITS_OF_A_PICTURE, "description": "A picture"}
     return pass_on(ask("POST", "/v1/credits/use", json=use, idempotency_key=key_of(request)))
 
@@ -88,7 +90,7 @@ def key_of(request: HttpRequest) -> str:
 
 
 def asked(request: HttpRequest) -> dict[str, object]:
-    """The body; none where it is not a JSON object."""
+    """Return the body, or `{}` if it is not a JSON object."""
     try:
         body = json.loads(request.body)
     except ValueError:

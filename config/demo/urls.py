@@ -1,4 +1,4 @@
-"""The public listener with /demo. Development settings make this its URLconf; no others name it."""
+"""The public listener with /demo. Only the development settings use this URLconf."""
 
 from django.urls import path
 from django.views.generic import RedirectView

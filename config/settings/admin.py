@@ -1,11 +1,11 @@
-"""Configures the admin: its address, its pages, and what each role of staff may do."""
+"""Configures the admin: its address, its pages, and what each staff role may do."""
 
 from django.templatetags.static import static
 
 from config.settings.environment import duration, env, permissions_by_role
 from config.settings.service import SERVICE_NAME
 
-# Where staff reach it: what the links of manage.py staff_enrol begin with, and passkeys may be used from.
+# The address at which staff reach it: the base of `manage.py staff_enrol` links, and an origin that may use passkeys.
 ADMIN_BASE_URL = env.str("ADMIN_BASE_URL").rstrip("/")
 ADMIN_MODELS_OF = ["accounts", "credits", "billing"]  # no page for the models of packages
 # Sections of the first page and of a user's page, with the permission that each needs (accounts/admin/sections.py).
@@ -16,7 +16,7 @@ ADMIN_FIRST_PAGE = {
     "billing.admin.sections.revenue": "billing.view_revenue",
     "accounts.admin.first_page.queues": "accounts.view_outboxmessage",
 }
-# What waits for a person, at the top of the first page, with the permission of those who can see to it
+# What waits for someone to act, at the top of the first page, with the permission that acting needs
 # (accounts/admin/waiting.py).
 ADMIN_WAITING = {
     "accounts.admin.waiting.contests": "accounts.change_status",
@@ -37,8 +37,8 @@ ADMIN_USER_PAGE = {
     "accounts.admin.user_page.addresses_section": "accounts.view_addresschange",
     "accounts.admin.user_page.activity_section": "accounts.view_auditevent",
 }
-# Django groups, kept so by accounts/upkeep/staff_roles.py: permissions, with * for any letters. What is the superuser's
-# is in none. The variable adds others, or has others in their place.
+# Django groups, kept in this state by accounts/upkeep/staff_roles.py: permissions, with * for any letters. None
+# contains what only the superuser may do. The variable adds roles, or replaces these.
 STAFF_ROLES = {
     "support": [
         "accounts.view_user",
@@ -98,7 +98,7 @@ STAFF_ROLES = {
     **permissions_by_role("STAFF_ROLES"),
 }
 SESSION_ENGINE = "accounts.sessions.of_staff"
-# The admin's: over when nobody uses it, and in any case after a working day. The API has no cookie.
+# The admin's sessions end when nobody uses them, and in any case after a working day. The API has no session cookie.
 ADMIN_SESSION_IDLE, ADMIN_SESSION_LIFETIME = (
     duration("ADMIN_SESSION_IDLE"),
     duration("ADMIN_SESSION_LIFETIME"),

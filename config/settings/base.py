@@ -1,4 +1,4 @@
-"""Brings together what every environment shares; dev, test and production say only where they differ.
+"""Common settings of all environments; dev, test and production state only where they differ.
 
 Each subject has a file; the rest is here.
 """
@@ -63,7 +63,7 @@ ROOT_URLCONF = f"config.urls.{LISTENER}"
 MIDDLEWARE = MIDDLEWARE_BY_LISTENER[LISTENER]
 WSGI_APPLICATION = "config.wsgi.application"
 APPEND_SLASH = False
-# Services and staff reach their listeners by other names than the public one.
+# Services and staff reach their listeners by other host names than the public one.
 _HOSTS = {
     "public": env.list("ALLOWED_HOSTS"),
     "internal": env.list("INTERNAL_ALLOWED_HOSTS"),
@@ -71,7 +71,7 @@ _HOSTS = {
 }
 ALLOWED_HOSTS = _HOSTS[LISTENER] or _HOSTS["public"]
 # The client's address is the socket's, or the one that this many trusted proxies report, counted from the right. Each
-# listener has a count of its own: a proxy before one says nothing about the others.
+# listener has its own count: a proxy in front of one says nothing about the others.
 _PROXY_COUNTS = {
     "public": integer("TRUSTED_PROXY_COUNT"),
     "internal": integer("INTERNAL_TRUSTED_PROXY_COUNT"),
@@ -79,7 +79,8 @@ _PROXY_COUNTS = {
 }
 TRUSTED_PROXY_COUNT = _PROXY_COUNTS[LISTENER]
 
-# Whose connections are taken, by the socket's address, whatever headers say; of a listener without any: everybody's.
+# The peers whose connections a listener accepts, by the socket's address, whatever headers say. An empty list accepts
+# everyone.
 ALLOWED_PEERS = {
     "internal": peers("INTERNAL_ALLOWED_PEERS"),
     "admin": peers("ADMIN_ALLOWED_PEERS"),
@@ -119,7 +120,7 @@ if not REDIS_URL:
     )
 
 REDIS_URL = redis_url("REDIS_URL", REDIS_URL)
-# Celery itself would take these, and limits, /readyz and /metrics would go on looking at the other server.
+# Celery would use these by itself, while limits, /readyz and /metrics kept using the other server.
 for _variable in ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"):
     if env.str(_variable, default=""):
         raise refuse(_variable, "is not supported: the queue is a Redis or Valkey, where REDIS_URL says.")
@@ -160,9 +161,9 @@ BODY_LIMIT = 64 * 1024
 LARGE_BODY_LIMIT = 1024 * 1024  # batch and webhook
 DATA_UPLOAD_MAX_MEMORY_SIZE = LARGE_BODY_LIMIT
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS")
-# The binding cookie of a sign-in with Google, the only one that the API reads, must get through.
+# The cookie that binds a Google sign-in to its browser, the only cookie that the API reads, must get through.
 CORS_ALLOW_CREDENTIALS = True
-# Beside what browsers' clients send anyway: ids of requests and traces, which SDKs of monitoring add to every call.
+# Besides the usual headers of browsers: ids of requests and traces, which monitoring SDKs add to every call.
 CORS_ALLOW_HEADERS = [
     *default_headers,
     "idempotency-key",
@@ -175,9 +176,9 @@ CORS_ALLOW_HEADERS = [
 CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After", "Idempotency-Replayed", "RateLimit-Policy", "RateLimit"]
 
 # ---------------------------------------------------------------- metrics
-# Where the processes of this host count: one directory for those that /metrics of this host is to show.
+# Where the processes of this host keep their counts: one directory for all those that this host's /metrics shows.
 METRICS_DIR = Path(env.str("METRICS_DIR", default=str(VAR_DIR / "metrics")))
-# The address at which every process answers Prometheus; without one only /metrics of the internal listener does. Each
+# The address at which every process answers Prometheus; without it only /metrics of the internal listener does. Each
 # kind has a port (config/metrics_port.py), this one and the next four.
 METRICS_BIND = ip("METRICS_BIND")
 METRICS_PORT = integer("METRICS_PORT")
@@ -195,13 +196,13 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
     "accounts.passwords.imported.PlainBCrypt",
 ]
-AUTH_PASSWORD_VALIDATORS = [{"NAME": "accounts.passwords.policy.HeldToPolicy"}]  # of Django's commands alone
+AUTH_PASSWORD_VALIDATORS = [{"NAME": "accounts.passwords.policy.HeldToPolicy"}]  # only Django's commands use it
 PASSWORD_MAX_LENGTH = 256
 PASSWORD_MIN_LENGTH = integer("PASSWORD_MIN_LENGTH")
 BREACHED_PASSWORDS_URL = env.str("BREACHED_PASSWORDS_URL")
 LOGIN_REQUIRES_VERIFIED_EMAIL = boolean("LOGIN_REQUIRES_VERIFIED_EMAIL")
 
-# simplejwt's settings are the one source of lifetimes, algorithm and claims.
+# simplejwt's settings are the single source of lifetimes, algorithm and claims.
 TOKEN_ISSUER = env.str("TOKEN_ISSUER")
 TOKEN_AUDIENCE = env.str("TOKEN_AUDIENCE")
 SIMPLE_JWT: dict[str, Any] = {
@@ -233,7 +234,7 @@ UNDO_EMAIL_CHANGE_LIFETIME = duration("UNDO_EMAIL_CHANGE_LIFETIME")
 STAFF_ENROL_LIFETIME = duration("STAFF_ENROL_LIFETIME")
 
 # ---------------------------------------------------------------- second factors (allauth's own names)
-# Whose sessions must have shown a second factor before they may do more than enrol one.
+# The users whose sessions must have shown a second factor before they may do more than enrol one.
 MFA_REQUIRED = choice("MFA_REQUIRED")
 MFA_ADAPTER = "accounts.factors.adapter.SealingAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
@@ -245,8 +246,9 @@ TOTP_ENROLMENT_LIFETIME = duration("TOTP_ENROLMENT_LIFETIME")
 MOST_PASSKEYS = integer("MOST_PASSKEYS")
 PASSKEY_CHALLENGE_LIFETIME = duration("PASSKEY_CHALLENGE_LIFETIME")
 FACTOR_RESET_DELAY = duration("FACTOR_RESET_DELAY")
-# Passkeys are bound to one name and a list of pages for good: a new name orphans them all. Both come from where the
-# front end is. A loopback address is no name (WebAuthn, 5.1.2), so a machine of one's own is called localhost.
+# Passkeys are bound to one name and a list of pages for good: a new name orphans them all. Both are derived from the
+# front end's address. A loopback address is not a valid name (WebAuthn, 5.1.2), so your own machine is called
+# localhost.
 WEBAUTHN_RP_ID = env.str("WEBAUTHN_RP_ID")
 WEBAUTHN_ORIGINS = env.list("WEBAUTHN_ORIGINS")
 
@@ -254,9 +256,9 @@ WEBAUTHN_ORIGINS = env.list("WEBAUTHN_ORIGINS")
 HOLD_LIFETIME = duration("HOLD_LIFETIME")
 REFUND_LIFETIME = duration("REFUND_LIFETIME")
 APPROVAL_LIFETIME = duration("APPROVAL_LIFETIME")
-# What one admin may adjust on a day (UTC) without a second person, as the sum of the amounts without their signs.
+# The amount that one admin may adjust on a day (UTC) without a second person: the sum of the absolute amounts.
 CREDITS_APPROVAL_LIMIT = integer("CREDITS_APPROVAL_LIMIT")
-# The same of money that one gives back, in the smallest unit of each currency.
+# The same for refunds, in the smallest unit of each currency.
 REFUND_APPROVAL_LIMIT = integer("REFUND_APPROVAL_LIMIT")
 
 # ---------------------------------------------------------------- mail
@@ -266,13 +268,13 @@ EMAIL_TIMEOUT = 10
 # ---------------------------------------------------------------- events for other services
 EVENT_WEBHOOK_HOSTS = webhook_hosts("EVENT_WEBHOOK_HOSTS")
 EVENT_WEBHOOK_PLAIN_HTTP = False  # to loopback addresses, in development and tests
-# Seconds before each repeat of a delivery that failed; after the last one it is a dead letter. 16 hours in all.
+# Seconds before each retry of a failed delivery; after the last one it becomes a dead letter. 16 hours in total.
 EVENT_DELIVERY_DELAYS = [5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800]
 
 # ---------------------------------------------------------------- text, time, files
 LANGUAGE_CODE = "en"
 FORMAT_MODULE_PATH = "config.formats"
-# Those that mails and pages speak (locale/); all others read English.
+# The languages of mails and pages (locale/); everyone else reads English.
 MAIL_LANGUAGES = ["en", "de", "es", "fr", "it"]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 LANGUAGES = [("en", "English"), ("it", "Italiano"), ("de", "Deutsch"), ("fr", "Français"), ("es", "Español")]
@@ -301,7 +303,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [],
     "OAS_VERSION": "3.1.1",
     "SCHEMA_PATH_PREFIX": "/v1",
-    "SORT_OPERATIONS": False,  # but in the order of the URLconfs
+    "SORT_OPERATIONS": False,  # in the order of the URLconfs instead
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

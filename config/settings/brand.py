@@ -1,4 +1,4 @@
-"""Whose service it is, as people see it: in mails, on the pages behind their links, and on receipts."""
+"""The operator's brand, as people see it: in mails, on the pages behind their links, and on receipts."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ LEAST_CONTRAST = 4.5  # of white text on the colour (WCAG 2.2, 1.4.3)
 
 
 def _contrast_with_white(color: str) -> float:
-    """Return the ratio of WCAG 2.2 for `#rrggbb`."""
+    """Return the contrast ratio of `#rrggbb` with white, by WCAG 2.2."""
     parts = [int(color[start : start + 2], 16) / 255 for start in (1, 3, 5)]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return 1.05 / (0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05)
@@ -32,7 +32,7 @@ def _logo() -> str:
 
 
 def _address(variable: str) -> str:
-    """Return a plain address: it goes into a header and a link."""
+    """Return a plain address, without a name: it is used in a header and a link."""
     address = env.str(variable).strip()
     if address and not re.fullmatch(r"[\w.+-]+@[\w-]+(\.[\w-]+)+", address, re.ASCII):
         raise refuse(variable, "must be one email address, without a name, such as help@example.com.")
@@ -51,4 +51,4 @@ BRAND_LOGO = _logo()
 SUPPORT_EMAIL = _address("SUPPORT_EMAIL")
 MAIL_REPLY_TO = _address("MAIL_REPLY_TO") or SUPPORT_EMAIL
 IMPRINT = env.list("IMPRINT", between=";")
-OWN_TEMPLATES = _templates()  # before ours
+OWN_TEMPLATES = _templates()  # searched before ours

@@ -1,4 +1,4 @@
-"""Configures PostgreSQL, the only database, and how it is reached."""
+"""Configures PostgreSQL, the only database, and the connections to it."""
 
 from config.settings.environment import boolean, choice, env, integer, postgres, refuse
 from config.settings.service import LISTENER
@@ -8,25 +8,25 @@ DATABASE_MIGRATE_URL = env.str("DATABASE_MIGRATE_URL") or DATABASE_URL
 if not DATABASE_URL:
     raise refuse("DATABASE_URL", "is not set: a postgresql:// URL (script/server starts an embedded one).")
 
-# What stands between the service and PostgreSQL: nothing, or a pooler that lends a connection for a session or for a
-# transaction. It passes no start-up options on, so the role has to bring the time-outs (deploy/postgres/roles.sh).
+# What lies between the service and PostgreSQL: nothing, or a pooler that lends a connection for a session or a
+# transaction. A pooler passes no start-up options on, so the role must have the time-outs (deploy/postgres/roles.sh).
 DATABASE_POOL = choice("DATABASE_POOL")
 _POOLED = DATABASE_POOL != "none"
 DATABASE_PREPARED_STATEMENTS = boolean("DATABASE_PREPARED_STATEMENTS")
 
-# Statements are prepared on the server and connections kept: +43 % and 5x of the throughput (docs/decisions/0003).
-# The time-outs turn a stuck database into a 503 instead of a full thread pool.
+# Statements are prepared on the server and connections are kept: +43 % and 5x the throughput (docs/decisions/0003). The
+# time-outs turn a stuck database into a 503 instead of a full thread pool.
 _SILENCE_MILLISECONDS = 2000
-# A host that is cut off or loses its power says no goodbye. Both ends ask each other every second that they say nothing
-# and give up after two: here a thread waits no longer for its answer, there the rows of an open transaction are free
-# again before the other hosts' lock_timeout. A slow statement is not concerned: the kernel answers for it.
+# A host that is cut off or loses power does not say goodbye. Both ends probe each other after every second of silence
+# and give up after two: here, a thread waits no longer than that for its answer; there, the rows of an open transaction
+# are unlocked before the other hosts' lock_timeout. A slow statement is not affected: the kernel answers the probes.
 _LOST_CLIENT = {
     "tcp_keepalives_idle": "1",
     "tcp_keepalives_interval": "1",
     "tcp_user_timeout": str(_SILENCE_MILLISECONDS),
 }
-# What every session of the serving role has: as start-up options, and as settings of the role, which hold behind a
-# pooler too (deploy/postgres/roles.sh, accounts/upkeep/session_settings.py).
+# The settings of every session of the serving role: as start-up options, and as settings of the role, which apply
+# behind a pooler too (deploy/postgres/roles.sh, accounts/upkeep/session_settings.py).
 SESSION_SETTINGS = {
     "timezone": "UTC",
     "statement_timeout": "10s",
@@ -35,7 +35,7 @@ SESSION_SETTINGS = {
     **_LOST_CLIENT,
 }
 # No cursors on the server: behind a pooler that lends a connection for a transaction, the next statement would not find
-# them. Long walks over rows go page by page.
+# them. Long scans over rows go page by page.
 _CONNECTION = {"CONN_MAX_AGE": None, "DISABLE_SERVER_SIDE_CURSORS": True}
 
 
@@ -55,10 +55,10 @@ def _database(
             variable,
             "has options, and a pooler (DATABASE_POOL) does not pass them on: set them with ALTER ROLE.",
         )
-    # Of two words on one setting the last holds.
+    # If an option is given twice, the last one applies.
     options = f"{' '.join(f'-c {name}={value}' for name, value in session.items())} {said}".strip()
     database["OPTIONS"] = {
-        "connect_timeout": 2,  # for each of several: one that swallows packets is not waited for longer
+        "connect_timeout": 2,  # per server: one that swallows packets is not waited for longer
         "keepalives_idle": 1,
         "keepalives_interval": 1,
         "tcp_user_timeout": _SILENCE_MILLISECONDS,
@@ -76,8 +76,8 @@ DATABASES = {
         "DATABASE_URL", DATABASE_URL, SESSION_SETTINGS, pooled=_POOLED, prepared=DATABASE_PREPARED_STATEMENTS
     )
 }
-# A standby for what may be a little old: history, exports, verification (accounts/kit/replica.py). Nothing is routed to
-# it, and it need not be there.
+# A standby for reads that may be slightly stale: history, exports, verification (accounts/kit/replica.py). Nothing is
+# routed to it automatically, and it is optional.
 DATABASE_REPLICA_URL = env.str("DATABASE_REPLICA_URL")
 DATABASE_REPLICA_LAG = integer("DATABASE_REPLICA_LAG")
 if DATABASE_REPLICA_URL:
@@ -89,12 +89,12 @@ if DATABASE_REPLICA_URL:
         prepared=DATABASE_PREPARED_STATEMENTS,
         kind="standby",
     )
-# The role that owns the tables. Only `manage.py migrate` and its like connect with it, and never through a pooler:
-# there a lock of the session stays with a connection that is lent to others.
+# The role that owns the tables. Only `manage.py migrate` and similar commands connect with it, and never through a
+# pooler, where a session lock would stay with a connection that is lent to others.
 _OF_MIGRATIONS = {
     "timezone": "UTC",
     "lock_timeout": "3s",
-    "statement_timeout": "0",  # an index takes its time, also where one role migrates and serves
+    "statement_timeout": "0",  # an index takes its time, even if one role both migrates and serves
     "idle_in_transaction_session_timeout": "0",
     **_LOST_CLIENT,
 }
@@ -102,12 +102,12 @@ MIGRATION_DATABASE = _database("DATABASE_MIGRATE_URL", DATABASE_MIGRATE_URL, _OF
 MIGRATES_THROUGH_POOLER = _POOLED and all(
     MIGRATION_DATABASE[of] == DATABASES["default"][of] for of in ("HOST", "PORT")
 )
-# The role that serves gets its privileges at each migrate (accounts/upkeep/database_roles.py): rows, and no DDL.
+# The serving role gets its privileges at each migrate (accounts/upkeep/database_roles.py): rows, and no DDL.
 SERVING_ROLE = str(DATABASES["default"]["USER"])
 APPEND_ONLY_TABLES = ["credits_credittransaction"]
 READ_ONLY_TABLES = ["django_migrations"]
 LEDGER_PARTITIONS = integer(
     "LEDGER_PARTITIONS"
-)  # at the first migration alone (credits/migrations/0017_partitions.py)
+)  # used only at the first migration (credits/migrations/0017_partitions.py)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 MIGRATION_MODULES = {"djstripe": "billing.djstripe_migrations"}

@@ -1,11 +1,11 @@
-"""Development: what `script/server` runs. Secrets come from $VAR_DIR/dev.env, which it writes."""
+"""Development: the settings that `script/server` runs with. Secrets come from $VAR_DIR/dev.env, which it writes."""
 
 from config.settings.base import *  # noqa: F403
 from config.settings.base import BASE_DIR, GOOGLE_REDIRECT_URI, LISTENER, VAR_DIR
 from config.settings.environment import env, integer, mail_server, sender
 
 ENVIRONMENT = "dev"
-DEBUG = False  # error answers are the product's own, here too
+DEBUG = False  # error responses are the product's own, as in production
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 _PORT = integer("PORT")
 _INTERNAL_PORT = integer("INTERNAL_PORT")
@@ -19,7 +19,7 @@ EMAIL_FILE_PATH = VAR_DIR / "mail"
 if env.str("EMAIL_URL"):
     vars().update(mail_server("EMAIL_URL"))
 
-SILENCED_SYSTEM_CHECKS = ["djstripe.W002"]  # STRIPE_API_HOST is that of the fake here
+SILENCED_SYSTEM_CHECKS = ["djstripe.W002"]  # STRIPE_API_HOST is the fake's here
 WHITENOISE_USE_FINDERS = True
 EVENT_WEBHOOK_PLAIN_HTTP = True
 
@@ -27,11 +27,11 @@ EVENT_WEBHOOK_PLAIN_HTTP = True
 if LISTENER == "public":
     ROOT_URLCONF = "config.demo.urls"
 STATICFILES_DIRS = [BASE_DIR / "config" / "demo" / "static"]
-# Its shop asks the internal listener as any service would, by the key of dev.env.
+# Its shop calls the internal listener as any service would, with the key from dev.env.
 DEMO_INTERNAL_URL = f"http://127.0.0.1:{_INTERNAL_PORT}"
 DEMO_API_KEY = env.str("INTERNAL_API_KEY")
-# A page of the front end's own, which posts what Google sent: at localhost, as all of /demo (config/demo/page.py).
+# A page of the front end, which posts what Google sent: at localhost, like all of /demo (config/demo/page.py).
 GOOGLE_REDIRECT_URI = GOOGLE_REDIRECT_URI or f"http://localhost:{_PORT}/demo/google"
-# Files of the page may be edited while it is served.
+# The page's files may be edited while it is served.
 WHITENOISE_AUTOREFRESH = True
 WHITENOISE_MAX_AGE = 0

@@ -1,4 +1,6 @@
-"""Reads the process environment: what config/settings/table.py lists. A refusal names the variable, never its value."""
+"""Reads the environment variables that config/settings/table.py lists. A refusal names the variable, never its
+value.
+"""
 
 import base64
 import binascii
@@ -22,16 +24,16 @@ from config.settings.table import TABLE, TIME, Limit, Time, Variable, Whole, Wor
 
 
 class Environment:
-    """Read the variables of this process as they are: a `$` in one does not lead to another.
+    """Reads the variables of this process literally: a `$` in a value does not refer to another variable.
 
-    The table's default holds where a variable is not set, and none is given here.
+    If a variable is not set and no default is given here, the table's default applies.
     """
 
     def str(self, variable: builtins.str, default: builtins.str | None = None) -> builtins.str:
         return os.environ.get(variable, TABLE[variable].default if default is None else default)
 
     def list(self, variable: builtins.str, *, between: builtins.str = ",") -> builtins.list[builtins.str]:
-        """Return the parts between commas, or what else stands between them, without white space around them."""
+        """Return the parts separated by commas, or by `between`, without surrounding white space."""
         return [part.strip() for part in self.str(variable).split(between) if part.strip()]
 
 
@@ -49,7 +51,9 @@ def refuse(variable: str, reason: str) -> ImproperlyConfigured:
 
 
 def check_secret(variable: str, value: str) -> str:
-    """Refuse a secret that is empty, short, a well-known default, or that another variable already uses."""
+    """Raise ImproperlyConfigured for a secret that is empty, short, a well-known default, or used by another
+    variable.
+    """
     if not value:
         raise refuse(variable, "is not set. It has no default; see docs/configuration.md.")
     if len(value.encode()) < MINIMUM_SECRET_BYTES or len(set(value)) < 8:
@@ -58,14 +62,16 @@ def check_secret(variable: str, value: str) -> str:
         )
     if any(word in value.lower() for word in DEFAULT_LOOKING):
         raise refuse(variable, "looks like a default or an example value. Make a random one.")
-    user = _seen.setdefault(value.rstrip("="), variable)  # base64 with and without padding is one secret
+    user = _seen.setdefault(value.rstrip("="), variable)  # base64 with and without padding is the same secret
     if user != variable:
         raise refuse(variable, f"has the value of {user} too. Every secret must be different.")
     return value
 
 
 def sender(variable: str, default: str | None = None) -> str:
-    """Return one address, with a name or without: a name with a comma that is not quoted would be two of them."""
+    """Return one address, with or without a name. An unquoted name with a comma is refused: it would be two
+    addresses.
+    """
     text = env.str(variable, default).strip()
     found = getaddresses([text])
     if text and not (text.isprintable() and len(found) == 1 and "@" in found[0][1]):
@@ -89,7 +95,7 @@ _WORDS = {
 
 
 def boolean(variable: str) -> bool:
-    """A word for true or false. Anything else is refused: a typing error must not read as false."""
+    """Return true or false. Any other word is refused, so that a typing error is not read as false."""
     word = env.str(variable).strip().lower() or TABLE[variable].default
     if word not in _WORDS:
         raise refuse(variable, "must be true or false.")
@@ -108,12 +114,12 @@ def _row(variable: str, kind: type[Row]) -> Row:
 
 
 def integer(variable: str, *, default: int | None = None) -> int:
-    """Return the whole number that the variable holds, or the default where it is empty or not set."""
+    """Return the variable's whole number, or the default if it is empty or not set."""
     return int(_number(variable, _WHOLE, "a whole number", default))
 
 
 def decimal(variable: str) -> float:
-    """Return the number that the variable holds, such as 1.5, or the default where it is empty or not set."""
+    """Return the variable's number, such as 1.5, or the default if it is empty or not set."""
     return float(_number(variable, _DECIMAL, "a number such as 1.5", None))
 
 
@@ -126,7 +132,7 @@ def _number(variable: str, form: re.Pattern[str], what: str, default: int | None
 
 
 def duration(variable: str) -> timedelta:
-    """Return the time that the variable holds, such as 15m, or the default where it is empty or not set."""
+    """Return the variable's duration, such as 15m, or the default if it is empty or not set."""
     row = _row(variable, Time)
     text = env.str(variable).strip() or row.default
     if not TIME.fullmatch(text) or not row.least <= time_of(text) <= row.most:
@@ -135,7 +141,7 @@ def duration(variable: str) -> timedelta:
 
 
 def limit(variable: str) -> tuple[int, ...]:
-    """Return a rule of RATE_LIMITS: how many in how many seconds, and for pauses after how many and how long."""
+    """Return a rule of RATE_LIMITS: how many in how many seconds, and for pauses also after how many and how long."""
     row = _row(variable, Limit)
     pauses = (integer(row.pause[0]), _seconds(duration(row.pause[1]))) if row.pause else ()
     return (integer(variable), _seconds(row.within), *pauses)
@@ -146,7 +152,7 @@ def _seconds(time: timedelta) -> int:
 
 
 def choice(variable: str) -> str:
-    """Return one of the words; the first where the variable is not set."""
+    """Return one of the allowed words; the first one if the variable is not set."""
     row = _row(variable, Word)
     word = env.str(variable)
     if word not in row.among:
@@ -155,7 +161,7 @@ def choice(variable: str) -> str:
 
 
 def ip(variable: str) -> str:
-    """Return the IP address that the variable holds; empty where it is not set."""
+    """Return the variable's IP address; "" if it is not set."""
     text = env.str(variable).strip()
     try:
         return str(ip_address(text)) if text else ""
@@ -164,7 +170,7 @@ def ip(variable: str) -> str:
 
 
 def refuse_embedded(variable: str, socket: str, *, var_dir: Path) -> None:
-    """The servers that script/server brings listen on a socket below VAR_DIR, /tmp or /var/tmp."""
+    """Raise ImproperlyConfigured for a socket below VAR_DIR, /tmp or /var/tmp, where script/server's servers listen."""
     if any(PurePath(socket).is_relative_to(place) for place in (var_dir, "/tmp", "/var/tmp")):  # noqa: S108
         raise refuse(variable, "names an embedded or temporary server, which production does not accept.")
 
@@ -177,13 +183,13 @@ def _parts(variable: str) -> list[str]:
 
 
 def secrets_list(variable: str) -> list[str]:
-    """`new;old;older`: the first is used to make, all are accepted when checking."""
+    """Return the secrets in `new;old;older`: the first signs, all of them verify."""
     return [check_secret(variable, value) for value in _parts(variable)]
 
 
 @dataclass(frozen=True)
 class KeyEntry:
-    """One key of a ring: its id, the one algorithm it may be used with, and its raw material."""
+    """One key of a ring: its id, the only algorithm that it may be used with, and its raw material."""
 
     kid: str
     algorithm: str
@@ -191,7 +197,9 @@ class KeyEntry:
 
 
 def key_ring(variable: str, *, algorithm: str | None = None) -> list[KeyEntry]:
-    """`kid:ALG:base64url;...` (or `kid:base64url;...` with a fixed algorithm); the first signs, all verify."""
+    """Return the keys in `kid:ALG:base64url;...` (`kid:base64url;...` if `algorithm` is given). The first signs, all of
+    them verify.
+    """
     entries = [_key_entry(variable, part, algorithm) for part in _parts(variable)]
     if len({entry.kid for entry in entries}) != len(entries):
         raise refuse(variable, "uses one key id twice.")
@@ -217,12 +225,12 @@ def _key_entry(variable: str, part: str, algorithm: str | None) -> KeyEntry:
 
 
 def postgres(variable: str, url: str, *, kind: str = "read-write") -> dict[str, Any]:
-    """Return Django's settings for the PostgreSQL that a URL names, as libpq reads it.
+    """Return Django's settings for the PostgreSQL that a URL names, read as libpq reads it.
 
-    `?host=/directory` names a Unix socket. Several servers (`//a:5432,b:5432/name`) are tried in their order
-    (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING). Only one of the
-    wanted kind is used, of one as of several, unless `target_session_attrs` says otherwise: a standby that was not
-    promoted serves nobody.
+    `?host=/directory` names a Unix socket. Several servers (`//a:5432,b:5432/name`) are tried in order
+    (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING). Only a server of the required kind is
+    used, even if there is just one, unless `target_session_attrs` says otherwise: a standby that has not been promoted
+    serves nobody.
     """
     said = _conninfo(variable, url.strip())
     host = said.pop("host", "")
@@ -241,7 +249,7 @@ def postgres(variable: str, url: str, *, kind: str = "read-write") -> dict[str, 
 def _conninfo(variable: str, url: str) -> dict[str, Any]:
     try:
         said: dict[str, Any] = dict(conninfo_to_dict(url))
-    except (psycopg.ProgrammingError, UnicodeError):  # libpq's words repeat the password
+    except (psycopg.ProgrammingError, UnicodeError):  # libpq's message repeats the password
         raise refuse(
             variable,
             "is not a valid URL. Write %25 for a % in the user or password, and only options of libpq after the ?.",
@@ -250,7 +258,8 @@ def _conninfo(variable: str, url: str) -> dict[str, Any]:
         raise refuse(
             variable, "must be a postgresql:// URL with a database name; no other database is supported."
         )
-    # libpq ends the password at the first @, or the host at the first /: the rest of it would be shown as a place.
+    # libpq ends the password at the first @, or the host at the first /: the rest would be shown as part of the
+    # address.
     if "@" in said.get("host", "") or "@" in url.partition("://")[2].partition("/")[2].partition("?")[0]:
         raise refuse(
             variable,
@@ -260,7 +269,7 @@ def _conninfo(variable: str, url: str) -> dict[str, Any]:
 
 
 def _ports(variable: str, port: str, servers: list[str]) -> str:
-    """Return one port for all servers, one for each, or none where each has the default."""
+    """Return one port for all servers, one for each, or "" if all use the default."""
     ports = port.split(",")
     if len(servers) > 1 and not all(servers):
         raise refuse(variable, "names several servers, and one of them has no host.")
@@ -269,7 +278,7 @@ def _ports(variable: str, port: str, servers: list[str]) -> str:
     return ",".join(one or "5432" for one in ports) if any(ports) else ""
 
 
-# What Django's settings say of each way to an SMTP server.
+# Django's settings for each kind of connection to an SMTP server.
 _MAIL_SCHEMES: dict[str, dict[str, Any]] = {
     "smtp": {"EMAIL_USE_TLS": False, "EMAIL_USE_SSL": False},
     "smtp+tls": {"EMAIL_USE_TLS": True, "EMAIL_USE_SSL": False},
@@ -282,7 +291,7 @@ def mail_server(variable: str) -> dict[str, Any]:
     """Return Django's settings for the SMTP server that the variable's URL names."""
     try:
         return _mail_server(env.str(variable).strip())
-    except ValueError:  # its words repeat the password
+    except ValueError:  # its message repeats the password
         raise refuse(
             variable,
             "must be smtp+tls://user:password@host:587 (or smtp://, smtp+ssl://). "
@@ -314,13 +323,13 @@ _REDIS_OPTIONS: dict[str, set[str]] = {
 }
 
 
-# Python's names, which Celery's manual uses, of what redis-py calls required, optional and none.
+# Python's names, which Celery's manual uses, for what redis-py calls required, optional and none.
 _CERT_REQS = re.compile(r"(?<=[?&]ssl_cert_reqs=)CERT_(REQUIRED|OPTIONAL|NONE)(?=&|$)")
 _SEVERAL_REDIS = re.compile(r"[a-z+]*(sentinel|cluster)[a-z+]*://")
 
 
 def redis_url(variable: str, url: str) -> str:
-    """Return the URL of a Redis if redis-py and Celery read the same in it."""
+    """Return the URL of a Redis server, after checking that redis-py and Celery read it in the same way."""
     if _SEVERAL_REDIS.match(url):
         raise refuse(
             variable,
@@ -330,7 +339,7 @@ def redis_url(variable: str, url: str) -> str:
     url = _CERT_REQS.sub(lambda found: found[1].lower(), url)
     try:
         _check_redis(url)
-    except ValueError:  # its words repeat the password
+    except ValueError:  # its message repeats the password
         raise refuse(
             variable,
             "must be redis://host:port/0, rediss://host:port/0?ssl_ca_certs=/file or unix:///path?db=0. "
@@ -342,8 +351,8 @@ def redis_url(variable: str, url: str) -> str:
 def redis_parts(url: str) -> dict[str, Any]:
     """Return what redis-py reads in a URL: `host` and `port`, or `path`; `db`, `username`, `password`, options.
 
-    Read here, as a command that asks no Redis would wait longer for redis-py than for all other settings.
-    Raises ValueError where redis-py does.
+    It is parsed here because importing redis-py would take a command without Redis longer than all other settings.
+    Raise ValueError where redis-py does.
     """
     parts = urlsplit(url)
     if parts.scheme not in _REDIS_OPTIONS:
@@ -371,9 +380,9 @@ def _check_redis(url: str) -> None:
 
 
 def celery_broker(url: str) -> str:
-    """Return Celery's name for the Redis URL: `unix://` is `redis+socket://` there.
+    """Return Celery's form of the Redis URL, in which `unix://` is `redis+socket://`.
 
-    Without `ssl_cert_reqs` redis-py checks the server's certificate, and kombu does not.
+    Without `ssl_cert_reqs` redis-py checks the server's certificate, but kombu does not, so it is added.
     """
     said = redis_parts(url)
     if "path" in said:
@@ -392,8 +401,8 @@ _HOST, _PORT = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?"), re.compile(r"[1
 
 
 def webhook_hosts(variable: str) -> dict[str, tuple[Network, ...]]:
-    """`host[:port][=network|network],...`: where events may be sent, as `host:port`, and the networks that are not of
-    the public internet in which the host may lie.
+    """Return the hosts that events may be sent to, from `host[:port][=network|network],...`: the key is `host:port`,
+    the value the non-public networks in which the host may be.
     """
     entries = {}
     for entry in filter(None, (part.strip() for part in env.str(variable).split(","))):
@@ -428,7 +437,7 @@ _ROLE, _PERMISSION = re.compile(r"[a-z][a-z0-9_-]{0,39}"), re.compile(r"[a-z]+\.
 
 
 def permissions_by_role(variable: str) -> dict[str, list[str]]:
-    """`name=permission,permission...;...`: the permissions of each role, with * for any letters."""
+    """Return the permissions of each role, with * for any letters, from `name=permission,permission...;...`."""
     roles = {}
     for entry in filter(None, (part.strip() for part in env.str(variable).split(";"))):
         role, equals, listed = (part.strip() for part in entry.partition("="))
@@ -440,7 +449,7 @@ def permissions_by_role(variable: str) -> dict[str, list[str]]:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches what listens there: a loopback address or a Unix socket."""
+    """Return whether only this machine can reach a listener there: a loopback address or a Unix socket."""
     if host == "localhost" or host.startswith("unix:"):
         return True
     try:
@@ -450,7 +459,7 @@ def is_loopback(host: str) -> bool:
 
 
 def refuse_own_machine(variable: str, hosts: dict[str, tuple[Network, ...]]) -> None:
-    """Loopback and link-local addresses, that of clouds' metadata among them, are nobody's webhook."""
+    """Raise ImproperlyConfigured for loopback and link-local networks, which include clouds' metadata addresses."""
     for network in (network for networks in hosts.values() for network in networks):
         if any(network.version == own.version and network.overlaps(own) for own in _OWN_MACHINE):
             raise refuse(

@@ -1,18 +1,19 @@
-"""Configures sign-in with Google, or with any OpenID provider in its place."""
+"""Configures sign-in with Google, or with any other OpenID provider instead."""
 
 from config.settings.environment import boolean, duration, env
 
-# Client ids of the web client, which takes part in redirects, and then of others (native apps): the audiences.
+# Client ids, which are the accepted audiences: first the web client's, which takes part in redirects, then those of
+# native apps.
 GOOGLE_CLIENT_IDS = env.list("GOOGLE_CLIENT_ID")
 GOOGLE_CLIENT_SECRET = env.str("GOOGLE_CLIENT_SECRET")
-# Without one it is our own callback below PUBLIC_BASE_URL.
+# If empty, it is our own callback below PUBLIC_BASE_URL.
 GOOGLE_REDIRECT_URI = env.str("GOOGLE_REDIRECT_URI")
 GOOGLE_AUTHORIZATION_URL = env.str("GOOGLE_AUTHORIZATION_URL")
 GOOGLE_TOKEN_URL = env.str("GOOGLE_TOKEN_URL")
 GOOGLE_JWKS_URL = env.str("GOOGLE_JWKS_URL")
-# Spellings of one issuer. The first is what linked accounts are kept under.
+# Spellings of one issuer. Linked accounts are stored under the first.
 GOOGLE_ISSUERS = env.list("GOOGLE_ISSUERS")
-# Refuse an ID token as a proof of who is there now if it does not say when its user was last asked (`auth_time`).
+# Refuse an ID token as proof of presence if it does not say when its user last authenticated (`auth_time`).
 GOOGLE_PROOF_NEEDS_AUTH_TIME = boolean("GOOGLE_PROOF_NEEDS_AUTH_TIME")
 GOOGLE_SIGN_IN_LIFETIME = duration("GOOGLE_SIGN_IN_LIFETIME")
 SOCIALACCOUNT_ADAPTER = "accounts.google.client.Adapter"

@@ -1,6 +1,6 @@
-"""Names the functions by which the apps take part in each other's work, as dotted paths."""
+"""Names the functions through which the apps take part in each other's work, as dotted paths."""
 
-# What happens in other apps with an account, in the same transaction: dotted paths (accounts/hooks.py says when).
+# What other apps do when something happens to an account, in the same transaction (accounts/hooks.py says when).
 ACCOUNT_HOOKS = {
     "registered": ["credits.personal.registered"],
     "purged": ["credits.personal.purged"],
@@ -23,7 +23,7 @@ ACCOUNT_HOOKS = {
     ],
     "owners": ["credits.personal.owners", "billing.personal.owners"],
 }
-# Sections of GET /v1/auth/me/export that other apps fill: each called with `user_id`, gives what JSON can hold.
+# Sections of GET /v1/auth/me/export that other apps fill: each is called with `user_id` and returns JSON data.
 ACCOUNT_EXPORTS = {
     "second_factors": "accounts.factors.export",
     "google_accounts": "accounts.google.accounts.exported",
@@ -31,17 +31,17 @@ ACCOUNT_EXPORTS = {
     "credit_transactions": "credits.personal.transactions",
     "subscriptions": "billing.personal.subscriptions",
 }
-# Columns of texts sealed with FIELD_ENCRYPTION_KEYS: app.Model.column and the function that gives the context of a row.
+# Text columns sealed with FIELD_ENCRYPTION_KEYS: app.Model.column, and the function that returns a row's context.
 SEALED_COLUMNS: dict[str, str] = {
     "mfa.Authenticator.data": "accounts.factors.adapter.context_of",
     "accounts.TOTPEnrolment.secret": "accounts.factors.adapter.context_of",
     "billing.Request.answer": "billing.shop.requests.answer_context",
     "accounts.EventSubscription.secrets": "accounts.events.subscriptions.context_of_secrets",
 }
-# Read at each /metrics of the internal listener.
+# Called at each /metrics of the internal listener.
 METRICS_COLLECTORS = ["accounts.upkeep.queues.standings", "billing.queues.standings"]
-# What else must add up for `verify_ledger`: functions that yield findings. `of_users` is called for a chunk of users
-# (`user_ids`, `using`), `of_all` for everybody or for one user (`user_id`, `using`). See credits/ledger/verify.py.
+# Further checks of `verify_ledger`: functions that yield findings. `of_users` is called for a chunk of users
+# (`user_ids`, `using`), `of_all` for all users or one (`user_id`, `using`). See credits/ledger/verify.py.
 LEDGER_CHECKS = {
     "of_users": ["billing.settlement.proof.of_users"],
     "of_all": ["billing.settlement.proof.of_all"],

@@ -1,8 +1,8 @@
-"""Configures logging: JSON lines on standard output, and no line of Django's own about a request."""
+"""Configures logging: JSON lines on standard output, without Django's own lines about requests."""
 
 from config.logging import PLAIN
 
-# What RequestFloor says about a request is all that is logged of it: Django's own lines would hold the path.
+# RequestFloor's line is all that is logged about a request: Django's own lines would contain the path.
 LOGGING_CONFIG = "config.logging.configure"
 LOGGING = {
     "version": 1,
@@ -17,10 +17,10 @@ LOGGING = {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "django.request": {"level": "CRITICAL"},
         "django.security": {"level": "CRITICAL"},
-        "celery.beat": {"level": "WARNING"},  # that a task is due
-        "celery.worker.strategy": {"level": "WARNING"},  # that a task has come
-        "celery.app.trace": {"filters": ["not scheduled"]},  # that it is done
+        "celery.beat": {"level": "WARNING"},  # "a task is due"
+        "celery.worker.strategy": {"level": "WARNING"},  # "a task has been received"
+        "celery.app.trace": {"filters": ["not scheduled"]},  # "a task has finished"
         "celery": {"level": "WARNING" if PLAIN else "INFO"},
-        "stripe": {"level": "WARNING"},  # it would log addresses with their queries
+        "stripe": {"level": "WARNING"},  # it would log URLs with their queries
     },
 }

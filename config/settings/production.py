@@ -1,4 +1,4 @@
-"""Production: nothing has a default that an attacker could know, and nothing embedded is accepted."""
+"""Production: no setting has a default that an attacker could know, and embedded servers are refused."""
 
 from config.settings.base import *  # noqa: F403
 from config.settings.base import (
@@ -72,7 +72,7 @@ if not is_loopback(env.str("BIND")) and not boolean("BEHIND_BUFFERING_PROXY"):
 refuse_own_machine("EVENT_WEBHOOK_HOSTS", EVENT_WEBHOOK_HOSTS)
 vars().update(mail_server("EMAIL_URL"))
 
-# A proxy that is trusted with the client's address is trusted to say that TLS ended there; else nobody is.
+# A proxy that is trusted with the client's address is also trusted to say that TLS ended there; otherwise no one is.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_COUNT else None
 SECURE_HSTS_SECONDS = 31536000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
@@ -91,7 +91,7 @@ STORAGES = {
 }
 
 SILENCED_SYSTEM_CHECKS = [
-    "security.W002",  # X-Frame-Options: the API answers CSP frame-ancestors 'none'; the admin has the middleware
-    "security.W003",  # CSRF middleware: the API listeners read no cookie; the admin listener has the middleware
+    "security.W002",  # X-Frame-Options: the API sends CSP frame-ancestors 'none'; the admin has the middleware
+    "security.W003",  # CSRF middleware: the API listeners read no cookie; the admin has the middleware
     "security.W008",  # SSL redirect: TLS ends at the proxy, plain HTTP never leaves loopback
 ]

@@ -1,4 +1,4 @@
-"""Says how long each kind of row is kept, counted from its end (docs/retention.md)."""
+"""How long each kind of row is kept, counted from its end (docs/retention.md)."""
 
 from config.settings.environment import duration
 from config.settings.table import TABLE

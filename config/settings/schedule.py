@@ -1,5 +1,5 @@
-"""Lists the tasks that Celery beat starts, and when. Made when it is read: to import Celery takes most commands longer
-than their work.
+"""The tasks that Celery beat starts, and when. It is built lazily: importing Celery takes longer than most commands'
+work.
 """
 
 from typing import Any
@@ -8,9 +8,10 @@ from django.utils.functional import SimpleLazyObject
 
 
 def _every(seconds: int, task: str) -> dict[str, object]:
-    """Return the entry of a task whose run is dropped if the next one is due before it has begun.
+    """Return the entry of a task whose run is dropped if it has not started before the next one is due.
 
-    `good_for` is config/background.py's: Celery's own `expires` is a time of one host, and an error on another.
+    `good_for` belongs to config/background.py: Celery's own `expires` is a time by one host's clock, and wrong on
+    another.
     """
     return {"task": task, "schedule": float(seconds), "options": {"good_for": seconds}}
 
@@ -20,7 +21,7 @@ def _hourly(minute: int, task: str) -> dict[str, object]:
 
 
 def _daily(hour: int, minute: int, task: str) -> dict[str, object]:
-    """Return the entry of a task that runs once a day, at a time of UTC, however late it begins."""
+    """Return the entry of a task that runs once a day, at a UTC time, however late it starts."""
     return {"task": task, "schedule": _crontab(hour=hour, minute=minute)}
 
 

@@ -1,4 +1,4 @@
-"""Names the process: its directories, listener, service name and addresses."""
+"""This process's directories, listener, service name and addresses."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent.parent
 VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var"))).resolve()
 
 LISTENERS = ("public", "internal", "admin")
-# The admin's apps are the complete set: so it is what manage.py and Celery run with. A web process must say (wsgi.py).
+# The admin has all the apps, so manage.py and Celery run with it. A web process must name its listener (wsgi.py).
 LISTENER = env.str("LISTENER", default="admin")
 if LISTENER not in LISTENERS:
     raise refuse("LISTENER", f"must be one of {', '.join(LISTENERS)}.")

@@ -1,7 +1,7 @@
-"""Lists the variables of the environment: default, bounds, unit and what each is for, in one table.
+"""The environment variables, in one table: default, bounds, unit and purpose of each.
 
-The settings read from it (config/settings/environment.py), and `script/configuration` makes docs/configuration.md and
-.env.example of it. A time is written as `90s`, `15m`, `12h` or `30d`.
+config/settings/environment.py reads the settings from it, and `script/configuration` generates docs/configuration.md
+and .env.example from it. A duration is written as `90s`, `15m`, `12h` or `30d`.
 """
 
 import math
@@ -14,23 +14,23 @@ _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
 def time_of(text: str) -> timedelta:
-    """Return the time that a text in the form of TIME names."""
+    """Return the duration that a text in the format of TIME names."""
     return timedelta(seconds=int(text[:-1]) * _SECONDS[text[-1]])
 
 
 def written(time: timedelta) -> str:
-    """Return a time in the largest unit that divides it."""
+    """Return a duration in the largest unit that divides it."""
     seconds = int(time.total_seconds())
     return next(f"{seconds // size}{unit}" for unit, size in _SECONDS.items() if seconds % size == 0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variable:
-    """A text, a list or an address: settings say what it must look like."""
+    """A text, a list or an address; the settings check its format."""
 
     about: str
-    default: str = ""  # as it would be written
-    otherwise: str = ""  # the default in words, where it is made of other things
+    default: str = ""  # as you would write it
+    otherwise: str = ""  # the default in words, if it is derived from other values
     required: bool = False  # in production
 
     @property
@@ -56,8 +56,8 @@ class Decimal(Whole):
 
 @dataclass(frozen=True, kw_only=True)
 class Limit(Whole):
-    """How many tries there are in a time. After so many as the first variable of `pause` says, each waits for the one
-    before, for the time of the second; after as many again twice as long, and so on up to an hour.
+    """How many attempts are allowed in a period. After as many as the first variable of `pause` says, each waits after
+    the one before for the time of the second variable; after as many again twice as long, and so on up to an hour.
     """
 
     within: timedelta
@@ -85,7 +85,7 @@ class Switch(Variable):
 
 @dataclass(frozen=True, kw_only=True)
 class Word(Variable):
-    """One of several words, the first of which is the default."""
+    """One of several words; the first is the default."""
 
     among: tuple[str, ...]
 
@@ -114,7 +114,7 @@ def _limit(count: int, within: str, about: str) -> Limit:
 
 
 def _in_a_row(count: int, within: str, about: str, pause: str = "") -> Limit:
-    """100 guesses at one account are the most that NIST SP 800-63B-4, 3.2.2, allows."""
+    """Return a limit on attempts in a row at one account: at most 100, as NIST SP 800-63B-4, 3.2.2, allows."""
     names = (f"{pause}_PAUSE_AFTER", f"{pause}_PAUSE") if pause else None
     return Limit(about=about, default=str(count), least=10, most=100, within=time_of(within), pause=names)
 

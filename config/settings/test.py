@@ -15,7 +15,7 @@ _FIXED = {
     "PUBLIC_BASE_URL": "https://auth.test",
     "GOOGLE_CLIENT_ID": "web.apps.test,native.apps.test",
     "GOOGLE_CLIENT_SECRET": "test-only-google-secret",
-    "GOOGLE_TOKEN_URL": "http://127.0.0.1:9/token",  # nobody listens: tests start a provider of their own
+    "GOOGLE_TOKEN_URL": "http://127.0.0.1:9/token",  # nothing listens there: tests start their own provider
     "GOOGLE_JWKS_URL": "http://127.0.0.1:9/keys",
     "MAIL_FROM": "Auth Service <no-reply@auth.test>",
 }
@@ -28,14 +28,14 @@ from config.settings.base import *  # noqa: E402, F403
 
 ENVIRONMENT = "test"
 DEBUG = False
-SERVING_ROLE = "auth_app"  # tests connect as superuser, and act as this role where a test is about it
+SERVING_ROLE = "auth_app"  # tests connect as superuser, and act as this role where it matters
 ALLOWED_HOSTS = ["*"]
-WHITENOISE_AUTOREFRESH = True  # looks a file up when it is asked for, instead of scanning a directory
+WHITENOISE_AUTOREFRESH = True  # looks a file up when it is requested, instead of scanning a directory
 WHITENOISE_USE_FINDERS = True
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 CELERY_TASK_ALWAYS_EAGER = True
 CELERY_TASK_EAGER_PROPAGATES = True
-# The cheapest cost bcrypt has: the work is asserted by counting calls, not by waiting.
+# bcrypt's lowest cost: tests assert the work by counting calls, not by waiting.
 PASSWORD_HASHERS = [
     "accounts.tests.hashers.CheapBCryptSHA256",
     "accounts.passwords.argon2_alone.OneThreadArgon2",
@@ -44,7 +44,7 @@ PASSWORD_HASHERS = [
 ]
 STRIPE_CONCURRENCY = 32  # one process stands for many
 EVENT_WEBHOOK_PLAIN_HTTP = True
-_own = tempfile.TemporaryDirectory(prefix="test-")  # of each process: none waits for another one's tests
+_own = tempfile.TemporaryDirectory(prefix="test-")  # one per process: none waits for another one's tests
 METRICS_DIR = Path(_own.name)
 PASSWORD_HASHING_TURNS = Path(
     os.environ.get("PASSWORD_HASHING_TURNS") or f"{_own.name}/password-hashing.json"

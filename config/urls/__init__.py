@@ -10,14 +10,14 @@ from config.health import Live, Ready
 
 Routes = list[URLPattern | URLResolver]
 
-# Each URLconf names them: Django looks there for the answers to what no view has caught.
+# Each URLconf names them: Django looks there for the handlers of errors that no view has caught.
 handlers = [f"config.errors.handler{status}" for status in (400, 403, 404, 500)]
 
 APPS = ("accounts", "credits", "billing")
 
 
 def routes_of_apps(listener: str) -> Routes:
-    """Return what each app's `urls` offers to a listener: its list `<listener>_urlpatterns`."""
+    """Return the routes that each app's `urls` has for a listener: its list `<listener>_urlpatterns`."""
     modules = [import_module(f"{app}.urls") for app in APPS if find_spec(f"{app}.urls")]
     return [route for module in modules for route in getattr(module, f"{listener}_urlpatterns", ())]
 

@@ -12,7 +12,7 @@ handler400, handler403, handler404, handler500 = handlers
 
 
 class ToTheAdmin(PublicEndpoint):
-    """Leads from the host's bare name to the admin, which asks who is there."""
+    """Redirects from the host's root to the admin, which asks for a sign-in."""
 
     mark = "staff"
 
