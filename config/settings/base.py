@@ -196,7 +196,7 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
     "accounts.passwords.imported.PlainBCrypt",
 ]
-AUTH_PASSWORD_VALIDATORS = [{"NAME": "accounts.passwords.policy.HeldToPolicy"}]  # only Django's commands use it
+AUTH_PASSWORD_VALIDATORS = [{"NAME": "accounts.passwords.policy.HeldToPolicy"}]  # for Django's commands only
 PASSWORD_MAX_LENGTH = 256
 PASSWORD_MIN_LENGTH = integer("PASSWORD_MIN_LENGTH")
 BREACHED_PASSWORDS_URL = env.str("BREACHED_PASSWORDS_URL")

@@ -1,4 +1,4 @@
-/** Who sent a request, for Express: `app.use(signedIn(auth))`, then `req.identity`. */
+/** Authentication of requests for Express: `app.use(signedIn(auth))`, then `req.identity`. */
 import { isTurned, judge, type GuardSettings } from "./guard.js";
 import type { Identity, Verifier } from "./tokens.js";
 
@@ -13,7 +13,7 @@ interface Response {
   json(body: unknown): unknown;
 }
 
-/** A middleware: 401 without a live access token, 403 without a verified address, 503 while the service is away. */
+/** Middleware: 401 without a live access token, 403 without a verified address, 503 while the service is down. */
 export function signedIn(verifier: Verifier, settings: GuardSettings = {}) {
   return async (request: Request, response: Response, next: (error?: unknown) => void): Promise<void> => {
     try {

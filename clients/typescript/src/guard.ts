@@ -1,20 +1,20 @@
 import { AuthServiceError, TokenRefused } from "./errors.js";
 import { bearer, type Identity, type Verifier } from "./tokens.js";
 
-/** What protection may leave out. */
+/** Settings of the protection. */
 export interface GuardSettings {
-  /** Whether a verified address is asked for, which is the default. */
+  /** Whether a verified address is required; true by default. */
   verified?: boolean;
 }
 
-/** Why someone is not let in. */
+/** The reason for a refusal. */
 export interface Turned {
   status: 401 | 403 | 503;
   detail: string;
   headers: Record<string, string>;
 }
 
-/** Who is behind an Authorization header, or why they are not let in: the rule that all frameworks' helpers share. */
+/** Return the identity behind an Authorization header, or the refusal: the rule that all frameworks' helpers share. */
 export async function judge(
   verifier: Verifier,
   header: string | null | undefined,

@@ -1,4 +1,4 @@
-/** Who sent a request, for Hono: `app.use("/api/*", signedIn(auth))`, then `c.get("identity")`. */
+/** Authentication of requests for Hono: `app.use("/api/*", signedIn(auth))`, then `c.get("identity")`. */
 import { isTurned, judge, type GuardSettings } from "./guard.js";
 import type { Identity, Verifier } from "./tokens.js";
 
@@ -10,7 +10,7 @@ interface Context {
 /** For `new Hono<{ Variables: SignedIn }>()`. */
 export type SignedIn = { identity: Identity };
 
-/** A middleware: 401 without a live access token, 403 without a verified address, 503 while the service is away. */
+/** Middleware: 401 without a live access token, 403 without a verified address, 503 while the service is down. */
 export function signedIn(verifier: Verifier, settings: GuardSettings = {}) {
   return async (context: Context, next: () => Promise<void>): Promise<Response | void> => {
     const found = await judge(verifier, context.req.header("Authorization"), settings);

@@ -14,11 +14,11 @@ export interface Call {
   body?: object | undefined;
   query?: object | undefined;
   headers?: Record<string, string | undefined>;
-  /** Whether no answer, a 429 or a 5xx may be followed by another try. A 503, and a 409 that waits, always are. */
+  /** Whether to retry after no answer, a 429 or a 5xx. A 503 and a 409 `idempotency_in_progress` are always retried. */
   repeatable: boolean;
 }
 
-/** Milliseconds that one try may take, unless `timeout` says otherwise. */
+/** Milliseconds that one attempt may take, unless `timeout` says otherwise. */
 export const LONGEST_ANSWER = 15_000;
 const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 5_000;
@@ -29,7 +29,7 @@ export function newKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Make a call, repeat it by the rule, and return its document; `undefined` for a 204. */
+/** Make a call, retrying it by the rule, and return its document; `undefined` for a 204. */
 export async function call(what: Call, settings: Patience = {}): Promise<unknown> {
   const until = Date.now() + (settings.patience ?? 30_000);
   for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
@@ -48,7 +48,7 @@ async function attempt(what: Call, settings: Patience, until: number): Promise<{
   const headers = new Headers();
   for (const [name, value] of Object.entries(what.headers ?? {})) if (value !== undefined) headers.set(name, value);
   if (what.body !== undefined) headers.set("Content-Type", "application/json");
-  const body = what.body === undefined ? null : JSON.stringify(what.body); // a BigInt in it is no silence of the service
+  const body = what.body === undefined ? null : JSON.stringify(what.body); // not in `try`: a BigInt in it is the caller's error
   try {
     const response = await (settings.fetch ?? fetch)(what.url + queryOf(what.query), {
       method: what.method,
@@ -78,7 +78,7 @@ async function pauseAfter(answer: Response, what: Call, pause: number): Promise<
     (answer.status === 409 && (await documentOf(answer.clone()))?.["code"] === "idempotency_in_progress");
   if (!repeated) return null;
   const said = retryAfter(answer);
-  return said ? said * 1000 * (1 + Math.random() / 10) : spread(pause); // 0 too: it would ask without a pause
+  return said ? said * 1000 * (1 + Math.random() / 10) : spread(pause); // for 0 too, which would mean no pause
 }
 
 function spread(pause: number): number {
@@ -102,7 +102,7 @@ async function documentOf(answer: Response): Promise<Record<string, unknown> | n
   }
 }
 
-/** Seconds of `Retry-After`; proxies may write a date. */
+/** Return the seconds in `Retry-After`, which proxies may write as a date. */
 function retryAfter(answer: Response): number | null {
   const text = answer.headers.get("Retry-After");
   if (text === null) return null;
@@ -115,7 +115,7 @@ function queryOf(query: object = {}): string {
   return said.length ? `?${new URLSearchParams(said.map(([name, value]) => [name, String(value)]))}` : "";
 }
 
-/** Tell whether an error is a refusal with this code; its `document` is then that code's. */
+/** Return whether an error is a refusal with this code; its `document` then has that code's type. */
 export function isProblem<Code extends KnownProblem["code"]>(
   error: unknown,
   code: Code,
@@ -123,7 +123,7 @@ export function isProblem<Code extends KnownProblem["code"]>(
   return error instanceof Problem && error.code === code;
 }
 
-/** Whether a call that ended so may have been carried out: no answer of the service says that it was not. */
+/** Return whether a call that ended with this error may have been carried out: the service has not said otherwise. */
 export function mayBeDone(error: unknown): boolean {
   if (error instanceof Problem && error.code === "idempotency_in_progress") return true;
   if (error instanceof Problem || error instanceof UnexpectedAnswer) return error.status < 300 || error.status >= 500;

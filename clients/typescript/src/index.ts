@@ -15,15 +15,15 @@ export { memoryStore, sharedStore, TokenSession, type Kept, type Session, type S
 export interface ClientSettings extends Patience {
   /** The public listener, such as https://auth.example.com. */
   url: string;
-  /** Origins besides the page's own that `fetch` may send the access token to, such as https://api.example.com. */
+  /** Origins besides the page's to which `fetch` may send the access token, such as https://api.example.com. */
   services?: string[];
-  /** Where tokens are kept: in a page localStorage, if it may be used; everywhere else memory. */
+  /** Where tokens are kept. Default: localStorage in a page that may use it, memory everywhere else. */
   store?: Store;
-  /** How calls are authorised, in the place of tokens in `store`. */
+  /** How calls are authorised, instead of tokens in `store`. */
   session?: Session;
 }
 
-/** Signed in, or a second factor is asked for. */
+/** Signed in, or a second factor is needed. */
 export type Step = { signedIn: true } | SecondFactor;
 
 export function createClient(settings: ClientSettings): AuthClient {
@@ -45,12 +45,12 @@ export class AuthClient {
     this.session.onChange(() => (this.#proof = null));
   }
 
-  /** The address gets a mail with a link and a code. The answer is the same whether or not the address is taken. */
+  /** Register. A mail with a link and a code is sent; the answer is the same whether or not the address is taken. */
   signUp(body: types.RegisterBody): Promise<types.Detail> {
     return this.open("register", body);
   }
 
-  /** By the link's `token`, or by `email` and `code`. */
+  /** Confirm an address with the link's `token`, or with `email` and `code`. */
   confirmAddress(body: types.VerifyEmailBody): Promise<types.VerifiedEmail> {
     return this.open("verify-email", body);
   }
@@ -69,7 +69,7 @@ export class AuthClient {
     return this.#signedIn("passkey/login", { ...body, credential });
   }
 
-  /** Where to send the browser, and the `verifier` to keep until Google has sent it back. */
+  /** Return the URL to send the browser to, and the `verifier` to keep until Google has sent it back. */
   async startGoogle(query: { cancel_deletion?: boolean } = {}): Promise<{ url: string; verifier: string }> {
     const verifier = newKey() + newKey();
     const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(verifier));
@@ -81,12 +81,12 @@ export class AuthClient {
     return { url: answer.authorization_url, verifier };
   }
 
-  /** The `code` that came with the browser from Google, and the verifier that was kept. */
+  /** Sign in with the `code` that the browser brought back from Google, and the `verifier` that you kept. */
   async finishGoogle(code: string, verifier: string): Promise<Step> {
     return this.#signedIn("exchange", { code, code_verifier: verifier });
   }
 
-  /** End this session here, and at the service. Throws where that does not answer: then it ends by itself. */
+  /** End this session here and at the service. Throws if that does not answer; the session then expires by itself. */
   async signOut(): Promise<void> {
     const body = await this.session.proofOfSignOut();
     try {
@@ -102,8 +102,8 @@ export class AuthClient {
   }
 
   /**
-   * Prove again who is there, by `password`, or by `code` where there is a second factor: calls that ask for a recent
-   * sign-in (`reauthentication_required`) work for the next five minutes, in this tab.
+   * Confirm the sign-in again, with `password`, or with `code` if there is a second factor. Calls that need a recent
+   * sign-in (`reauthentication_required`) then work for the next five minutes, in this tab.
    */
   async prove(body: types.ReauthenticateBody): Promise<void> {
     const proof = await this.call<types.ProofToken>("POST", "reauthenticate", { body });
@@ -116,7 +116,7 @@ export class AuthClient {
     await this.prove({ credential });
   }
 
-  /** `fetch` with the access token, renewed when it is due; to the page's own origin, the service's, and `services`. */
+  /** `fetch` with the access token, renewed if necessary; only to the page's origin, the service's, and `services`. */
   async fetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
     const request = new Request(input, init);
     if (!this.#mayGet(request)) throw new TypeError(`${new URL(request.url).origin} is not among \`services\`.`);
@@ -127,7 +127,7 @@ export class AuthClient {
     return send(authorized(request, await this.session.authorization(authorization)));
   }
 
-  /** Make any call below /v1/auth as the person who is signed in. Throws SignedOut. */
+  /** Make any call below /v1/auth as the signed-in user. Throws SignedOut. */
   async call<Answer = void>(
     method: string,
     path: string,
@@ -146,12 +146,12 @@ export class AuthClient {
     }
   }
 
-  /** Make any call below /v1/auth that needs nobody to be signed in. */
+  /** Make any call below /v1/auth that needs no sign-in. */
   async open<Answer>(path: string, body: object, repeatable = false): Promise<Answer> {
     return (await this.#ask("POST", path, { body, repeatable })) as Answer;
   }
 
-  /** Make a step that answers with tokens, and keep them. */
+  /** Make a call that returns tokens, and keep them. */
   async take(path: string, body: object): Promise<void> {
     const device_token = await this.session.deviceToken;
     this.#proof = null;
@@ -185,18 +185,18 @@ export class AuthClient {
   }
 }
 
-/** Node and Deno have a localStorage too: all users of a server would be one session there. */
+/** Return the default store. In Node and Deno, which have a localStorage too, all users would share one session. */
 function usualStore(): Store {
   try {
     return typeof document !== "undefined" && localStorage ? sharedStore() : memoryStore();
   } catch {
-    return memoryStore(); // of a page that is forbidden to keep anything
+    return memoryStore(); // in a page that is not allowed to store anything
   }
 }
 
 const TAKES_DEVICE = new Set(["login", "login/mfa", "passkey/login", "google/token"]);
 
-/** The first step was right: one of `methods` is asked for as well, within five minutes. */
+/** The first step succeeded; one of `methods` is needed as well, within five minutes. */
 export class SecondFactor {
   readonly signedIn = false;
 
@@ -206,7 +206,7 @@ export class SecondFactor {
     readonly methods: string[],
   ) {}
 
-  /** Of the authenticator app, or a recovery code. Throws a Problem: `mfa_invalid_code`, `mfa_token_invalid`. */
+  /** Use an authenticator app's code or a recovery code. Throws a Problem: `mfa_invalid_code`, `mfa_token_invalid`. */
   async withCode(code: string): Promise<void> {
     await this.client.take("login/mfa", { mfa_token: this.token, code });
   }
@@ -240,7 +240,7 @@ class Account {
     return this.client.call("GET", "me/export");
   }
 
-  /** Signs out everywhere; the account is erased after 14 days, unless someone signs in with `cancel_deletion`. */
+  /** Sign out everywhere; the account is erased after 14 days, unless its owner signs in with `cancel_deletion`. */
   async delete(): Promise<types.Deletion> {
     const answer = await this.client.call<types.Deletion>("DELETE", "me");
     await this.client.session.close();
@@ -268,7 +268,7 @@ class Devices {
   }
 }
 
-/** These ask for a recent sign-in: `prove` first where it is not. */
+/** These calls need a recent sign-in: call `prove` first if it is not recent. */
 class Factors {
   constructor(private readonly client: AuthClient) {}
 
@@ -323,7 +323,7 @@ function authorized(request: Request, authorization: string): Request {
   return request;
 }
 
-/** Whether a token may have grown old under way; a session that has ended is asked about once, by a refresh. */
+/** Return whether the token may have expired on the way; if the session has ended, one refresh finds that out. */
 function isStale(error: unknown): boolean {
   return (
     isProblem(error, "access_token_expired") || isProblem(error, "access_token_invalid") || isProblem(error, "session_revoked")

@@ -1,11 +1,11 @@
 /**
- * Who sent a request, for route handlers of Next.js and whatever else takes a Request and gives a Response:
+ * Authentication of requests for Next.js route handlers, and anything else that takes a Request and returns a Response:
  * `export const GET = signedIn(auth, (request, identity) => Response.json(identity))`.
  */
 import { isTurned, judge, type GuardSettings } from "./guard.js";
 import type { Identity, Verifier } from "./tokens.js";
 
-/** A handler: 401 without a live access token, 403 without a verified address, 503 while the service is away. */
+/** A handler: 401 without a live access token, 403 without a verified address, 503 while the service is down. */
 export function signedIn<Rest extends unknown[]>(
   verifier: Verifier,
   handler: (request: Request, identity: Identity, ...rest: Rest) => Response | Promise<Response>,

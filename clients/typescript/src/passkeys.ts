@@ -1,4 +1,4 @@
-/** What the browser and the service say to each other about passkeys, as JSON. */
+/** Passkeys: what the browser and the service exchange, as JSON. */
 
 export async function provePasskey(options: object): Promise<Record<string, unknown>> {
   const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(options as PublicKeyCredentialRequestOptionsJSON);
@@ -10,7 +10,7 @@ export async function makePasskey(options: object): Promise<Record<string, unkno
   return json(await navigator.credentials.create({ publicKey }));
 }
 
-/** Whether this browser can use passkeys at all. */
+/** Return whether this browser supports passkeys. */
 export function hasPasskeys(): boolean {
   return typeof PublicKeyCredential !== "undefined" && "parseRequestOptionsFromJSON" in PublicKeyCredential;
 }

@@ -19,7 +19,7 @@ export interface ServiceSettings extends Patience {
   /** The internal listener, such as http://internal:8001. */
   url: string;
   apiKey: string;
-  /** Milliseconds that an answer about a token is kept: 10,000 at most, which is the default. */
+  /** How many milliseconds an answer about a token is kept: at most 10,000, which is the default. */
   cache?: number;
 }
 
@@ -27,7 +27,7 @@ export function createServiceClient(settings: ServiceSettings): ServiceClient {
   return new ServiceClient(settings);
 }
 
-/** Every call is repeated by the rule, with one Idempotency-Key for all its tries, made where you give none. */
+/** Retries every call by the rule, with one Idempotency-Key for all its attempts, created unless you pass one. */
 export class ServiceClient implements Verifier {
   readonly users = new Users(this);
   readonly credits = new Credits(this);
@@ -40,7 +40,7 @@ export class ServiceClient implements Verifier {
     this.#recent = new RecentAnswers(settings.cache ?? 10_000);
   }
 
-  /** Who is behind an access token, as the service said within the last seconds. Throws TokenRefused. */
+  /** Return an access token's identity, as the service reported it within the last seconds. Throws TokenRefused. */
   async verifyToken(token: string): Promise<Identity> {
     if (!looksLikeAToken(token)) throw new TokenRefused("This is not an access token.");
     const found = await this.#recent.get(token);
@@ -59,12 +59,12 @@ export class ServiceClient implements Verifier {
     return identity;
   }
 
-  /** Set credits aside while something is done: `await using hold = await client.hold({ user_id, amount: 100 })`. */
+  /** Set credits aside while a block runs: `await using hold = await client.hold({ user_id, amount: 100 })`. */
   async hold(body: Keyed<types.HoldsBody>): Promise<Hold> {
     return new Hold(this.credits, await this.credits.placeHold(body));
   }
 
-  /** Make any call of the API that is safe to repeat, by its key or by what it is. */
+  /** Make any call of the API that is safe to repeat, through its key or by its nature. */
   async call<Answer>(
     method: string,
     path: string,
@@ -75,12 +75,12 @@ export class ServiceClient implements Verifier {
     return (await call({ method, url, body, query, headers, repeatable: true }, this.settings)) as Answer;
   }
 
-  /** A call that needs a key: the one that was given, or one made now. */
+  /** Make a call that needs a key: the one passed in, or a new one. */
   async keyed<Answer>(path: string, { idempotencyKey, ...body }: Keyed<object>): Promise<Answer> {
     return this.call<Answer>("POST", path, { body, key: idempotencyKey ?? newKey() });
   }
 
-  /** The entries of a list, page by page as they are asked for. */
+  /** Yield the entries of a list, fetching each page when it is needed. */
   async *pages<Entry>(path: string, query: object): AsyncGenerator<Entry, void> {
     let cursor: string | null = null;
     do {
@@ -110,7 +110,7 @@ class Users {
 class Events {
   constructor(private readonly client: ServiceClient) {}
 
-  /** The events after a cursor, oldest first: keep `next`, and ask again with it. */
+  /** Return the events after a cursor, oldest first. Keep `next`, and read on with it. */
   read({ types, ...query }: { cursor?: string; types?: string[]; limit?: number } = {}): Promise<EventsPage> {
     return this.client.call("GET", "/v1/events", { query: { ...query, types: types?.join(",") } });
   }
@@ -135,7 +135,7 @@ class Credits {
     return this.client.keyed("/v1/credits/refund", body);
   }
 
-  /** 1 to 1,000 operations, each of which stands alone and gets a key of its own. */
+  /** Carry out 1 to 1,000 independent operations, each with its own key. */
   async batch(operations: Operation[]): Promise<types.Result[]> {
     const body = { operations: operations.map((operation) => ({ idempotency_key: newKey(), ...operation })) };
     return (await this.client.call<types.BatchAnswer>("POST", "/v1/credits/batch", { body })).results;
@@ -180,7 +180,7 @@ class Credits {
 
 /**
  * Credits set aside until `capture` or `release`. With `await using`, the end of the block releases what it has not
- * captured: a block of JavaScript cannot tell its end from an exception, so capture what was needed yourself.
+ * captured: a JavaScript block cannot tell its normal end from an exception, so call `capture` for what was needed.
  */
 export class Hold implements AsyncDisposable {
   #settled = false;
@@ -194,26 +194,26 @@ export class Hold implements AsyncDisposable {
     return this.answer.id;
   }
 
-  /** Spend `amount` of it, or all; the rest returns. Calling it again says what came of the first. */
+  /** Spend `amount` of the hold, or all of it; the rest is returned. Repeating the call returns the first outcome. */
   async capture(body: types.CaptureHoldBody = {}): Promise<types.HoldAnswer> {
     try {
       this.answer = await this.credits.captureHold(this.id, { ...body, idempotencyKey: `capture-${this.id}` });
       this.#settled = true;
     } catch (error) {
-      this.#settled = mayBeDone(error); // it may have been captured: then it is not for us to release
+      this.#settled = mayBeDone(error); // it may have been captured, so it must not be released
       throw error;
     }
     return this.answer;
   }
 
-  /** Give all of it back. */
+  /** Return all of the credits. */
   async release(): Promise<types.HoldAnswer> {
     this.answer = await this.credits.releaseHold(this.id, { idempotencyKey: `release-${this.id}` });
     this.#settled = true;
     return this.answer;
   }
 
-  /** Release what was not captured. Where the service does not answer, the hold runs out by itself. */
+  /** Release what was not captured. If the service does not answer, the hold expires. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#settled) return;
     try {
@@ -224,7 +224,7 @@ export class Hold implements AsyncDisposable {
   }
 }
 
-/** Run `work` while credits are held: its end captures all unless it has settled the hold; an exception releases it. */
+/** Run `work` while credits are held: its end captures all unless it has settled the hold; an exception releases them. */
 export async function withHold<Result>(
   client: ServiceClient,
   body: Keyed<types.HoldsBody>,

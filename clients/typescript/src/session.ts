@@ -2,39 +2,40 @@ import { Problem, SignedOut } from "./errors.js";
 import type { Tokens } from "./generated/public.js";
 import { call, LONGEST_ANSWER, newKey, type Patience } from "./http.js";
 
-/** What a device keeps. `refreshKey` is made and kept before the call that it is for, so that a lost answer is found. */
+/** What a device keeps. `refreshKey` is stored before the call that uses it, so that a lost answer can be recovered. */
 export interface Kept {
   tokens?: { access: string; refresh: string; expiresAt: number; refreshKey?: string };
   deviceToken?: string;
 }
 
-/** Where it is kept. What all tabs share, such as `sharedStore()`, makes them one session. */
+/** Where it is kept. A store that all tabs share, such as `sharedStore()`, makes them one session. */
 export interface Store {
   read(): Kept | Promise<Kept>;
   write(kept: Kept): void | Promise<void>;
-  /** Whether no other tab reads it, as on a server: then none is told of changes, or waited for. */
+  /** Whether no other tab reads it, as on a server: then no tab is notified of changes or waited for. */
   readonly alone?: boolean;
 }
 
-/** How calls are authorised. Tokens are one way; another one, such as cookies, takes the place of this interface. */
+/** How calls are authorised. Tokens are one way; implement this interface for another, such as cookies. */
 export interface Session {
   readonly deviceToken: Promise<string | undefined>;
   readonly isOpen: Promise<boolean>;
-  /** Return what to send as Authorization. `refused` is the value that was just refused. Throws SignedOut. */
+  /** Return the Authorization header's value. `refused` is the value that was just refused. Throws SignedOut. */
   authorization(refused?: string): Promise<string>;
   open(tokens: Tokens): Promise<void>;
-  /** The body that ends this session at the service. */
+  /** Return the body of the call that ends this session at the service. */
   proofOfSignOut(): Promise<{ refresh_token: string } | undefined>;
   close(): Promise<void>;
   onChange(listener: (isOpen: boolean) => void): () => void;
 }
 
-const EARLY = 30_000; // milliseconds: renewed before it expires under way
-const HEARD_WITHIN = [0, 20, 100, 500, 2000]; // milliseconds between looks at what another tab has written
+const EARLY = 30_000; // milliseconds before expiry, so that no token expires on the way
+const HEARD_WITHIN = [0, 20, 100, 500, 2000]; // milliseconds between reads of what another tab has written
 
 /**
- * In localStorage: all tabs share it, and so would a script that gets into the page. What it has no room for is kept in
- * this page alone, and what it had is removed: used again by another tab, an old refresh token would end the session.
+ * A store in localStorage, which all tabs share, and so does any script that gets into the page. If there is no room,
+ * the session is kept in this page only, and the old entry removed: another tab using its refresh token again would end
+ * the session.
  */
 export function sharedStore(name = "auth-service"): Store {
   let here: Kept | null = null;
@@ -52,7 +53,7 @@ export function sharedStore(name = "auth-service"): Store {
   };
 }
 
-/** What was written. What others have made of it is nothing: it would keep every page from loading until it is cleared. */
+/** Return what was written, or `{}` if others have corrupted it: no page would load until it was cleared. */
 function readable(text: string | null): Kept {
   try {
     return (JSON.parse(text ?? "{}") as Kept | null) ?? {};
@@ -61,13 +62,13 @@ function readable(text: string | null): Kept {
   }
 }
 
-/** In this page alone, until it is reloaded. */
+/** A store in this page only, until it is reloaded. */
 export function memoryStore(): Store {
   let kept: Kept = {};
   return { alone: true, read: () => structuredClone(kept), write: (next) => void (kept = structuredClone(next)) };
 }
 
-/** Access and refresh tokens. However many callers and tabs need a new one, the refresh is asked for once. */
+/** Access and refresh tokens. However many callers and tabs need a new one, the session is refreshed only once. */
 export class TokenSession implements Session {
   readonly #listeners = new Set<(isOpen: boolean) => void>();
   readonly #channel: BroadcastChannel | null;
@@ -83,7 +84,7 @@ export class TokenSession implements Session {
     this.#name = `auth-service ${url}`;
     this.#channel = store.alone || typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel(this.#name);
     if (!this.#channel) return;
-    (this.#channel as { unref?: () => void }).unref?.(); // Node would wait for it
+    (this.#channel as { unref?: () => void }).unref?.(); // otherwise Node would not exit
     this.#channel.onmessage = (heard: MessageEvent<boolean>) => this.#hear(heard.data);
   }
 
@@ -121,15 +122,15 @@ export class TokenSession implements Session {
     return () => void this.#listeners.delete(listener);
   }
 
-  /** The one renewal of this page, and by the lock of all tabs. */
+  /** Renew the tokens once for this page and, by the lock, for all tabs. */
   #renewed(stale: string): Promise<string> {
     this.#renewal ??= this.#alone(() => this.#renew(stale)).finally(() => (this.#renewal = null));
     return this.#renewal;
   }
 
   /**
-   * Work while no other tab does. One that keeps the lock, such as a page that a phone has put to sleep, is not waited
-   * for any longer than for an answer: the key in the store gets both of them the same tokens.
+   * Do the work while no other tab does. A tab that keeps the lock, such as one that a phone has suspended, is waited
+   * for no longer than for an answer: with the key in the store both get the same tokens.
    */
   async #alone(work: () => Promise<string>): Promise<string> {
     const locks = this.store.alone || typeof navigator === "undefined" ? undefined : navigator.locks;
@@ -156,7 +157,7 @@ export class TokenSession implements Session {
       if (await this.#isStill(used)) await this.#write({ tokens: kept(tokens), ...device(now.deviceToken) });
       return tokens.access_token;
     } catch (error) {
-      if (!(error instanceof Problem) || error.status !== 401) throw error; // away or busy: the session is as it was
+      if (!(error instanceof Problem) || error.status !== 401) throw error; // down or busy: the session is unchanged
       if (await this.#isStill(used)) await this.close();
       throw new SignedOut(error.message, { cause: error });
     }
@@ -168,7 +169,7 @@ export class TokenSession implements Session {
     return (await call({ method: "POST", url, body: { refresh_token }, headers, repeatable: true }, this.patience)) as Tokens;
   }
 
-  /** Whether nobody has signed in or out while the service was asked. */
+  /** Return whether nobody has signed in or out during the call. */
   async #isStill(refresh: string): Promise<boolean> {
     return (await this.#read()).tokens?.refresh === refresh;
   }
@@ -186,7 +187,7 @@ export class TokenSession implements Session {
     this.#tell(after);
   }
 
-  /** Another tab's word comes sooner than what it has written where browsers keep tabs in processes of their own. */
+  /** If tabs run in separate processes, another tab's message may arrive before what it has written. */
   async #hear(isOpen: boolean): Promise<void> {
     for (const pause of HEARD_WITHIN) {
       await new Promise((resolve) => setTimeout(resolve, pause));

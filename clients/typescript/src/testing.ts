@@ -1,18 +1,18 @@
-/** For the tests of services that use this package: people who are signed in, and deliveries that are signed. */
+/** Helpers for the tests of services that use this package: signed-in users and signed deliveries. */
 import { TokenRefused } from "./errors.js";
 import type { ServiceEvent } from "./generated/events.js";
 import { newKey } from "./http.js";
 import type { Identity, Verifier } from "./tokens.js";
 import { joined, keyOf } from "./webhooks.js";
 
-/** Someone who is signed in, with a verified address, changed as the argument says. */
+/** Return a signed-in user with a verified address; `changes` replaces fields. */
 export function identity(changes: Partial<Identity> = {}): Identity {
   const expiresAt = Math.floor(Date.now() / 1000) + 3600;
   const said = { emailVerified: true, status: "active", methods: ["pwd"], expiresAt };
   return { userId: crypto.randomUUID(), sessionId: crypto.randomUUID(), ...said, ...changes };
 }
 
-/** A Verifier that knows the tokens it has given out. */
+/** A Verifier that accepts the tokens it has issued. */
 export class AcceptedTokens implements Verifier {
   readonly #identities = new Map<string, Identity>();
 
@@ -33,12 +33,12 @@ export class AcceptedTokens implements Verifier {
   }
 }
 
-/** A secret such as `event_subscription create` prints. */
+/** Return a secret like those that `event_subscription create` prints. */
 export function webhookSecret(): string {
   return `whsec_${base64(crypto.getRandomValues(new Uint8Array(32)))}`;
 }
 
-/** The body and the headers of a delivery as the service would send it, `age` seconds ago. */
+/** Return the body and headers of a delivery, as the service would have sent it `age` seconds ago. */
 export async function signedDelivery(
   secret: string,
   event: Pick<ServiceEvent, "type" | "data"> & Partial<ServiceEvent>,

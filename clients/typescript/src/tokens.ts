@@ -1,4 +1,4 @@
-/** Who is behind a live access token. */
+/** The user of a live access token. */
 export interface Identity {
   userId: string;
   sessionId: string;
@@ -10,7 +10,7 @@ export interface Identity {
   expiresAt: number;
 }
 
-/** Whatever can judge an access token: ServiceClient, or AcceptedTokens in tests. Throws TokenRefused. */
+/** Anything that can verify an access token: ServiceClient, or AcceptedTokens in tests. Throws TokenRefused. */
 export interface Verifier {
   verifyToken(token: string): Promise<Identity>;
 }
@@ -18,12 +18,12 @@ export interface Verifier {
 const LONGEST_CACHE = 10_000; // milliseconds: the contract's bound
 const MOST_CACHED = 10_000;
 
-/** Whether a text can be an access token at all, so that junk does not make us ask. Takes no longer for junk of dots. */
+/** Return whether a text can be an access token, so that junk causes no call. Many dots do not make it slower. */
 export function looksLikeAToken(token: string): boolean {
   return token.length <= 8192 && /^[!-~]+$/.test(token) && /^[^.]+\.[^.]+\.[^.]+$/.test(token);
 }
 
-/** Who live tokens were of, for some seconds. Refusals are not kept, and tokens only as their digest. */
+/** Remembers the identities of live tokens for some seconds. Refusals are not kept, and tokens only as digests. */
 export class RecentAnswers {
   readonly #answers = new Map<string, { until: number; identity: Identity }>();
 
@@ -53,7 +53,7 @@ async function digest(token: string): Promise<string> {
   return String.fromCharCode(...new Uint8Array(bytes));
 }
 
-/** The token of `Authorization: Bearer ...`, null where there is none. */
+/** Return the token of `Authorization: Bearer ...`, or null. */
 export function bearer(header: string | null | undefined): string | null {
   const found = /^Bearer +(\S+)$/i.exec(header ?? "");
   return found?.[1] ?? null;

@@ -1,4 +1,4 @@
-/** Events that the service sends by POST, signed by the Standard Webhooks scheme. */
+/** Verifying the events that the service sends by POST, signed by the Standard Webhooks scheme. */
 import { WebhookRefused } from "./errors.js";
 import type { ServiceEvent } from "./generated/events.js";
 
@@ -6,17 +6,17 @@ export { WebhookRefused } from "./errors.js";
 export type * from "./generated/events.js";
 
 const TOLERANCE = 300; // seconds, either way
-const LEAST_BYTES = 24; // of a secret, by Standard Webhooks; with an empty one anybody could sign
+const LEAST_BYTES = 24; // of a secret, by Standard Webhooks; with an empty one anyone could sign
 
 export interface Delivery {
-  /** As it came: parsed and written again it has another signature. */
+  /** As it was received: once parsed and serialised again, its signature differs. */
   body: string | Uint8Array;
   headers: Headers | Record<string, string | string[] | undefined>;
 }
 
 /**
- * The event of a delivery that is signed with one of `secrets` (both, while a secret is rotated). Throws WebhookRefused.
- * Deliveries come at least once: remember the event's `id`, and answer 2xx within five seconds.
+ * Return the event of a delivery signed with one of `secrets` (both, while a secret is rotated). Throws WebhookRefused.
+ * Events are delivered at least once: remember the event's `id`, and answer 2xx within five seconds.
  */
 export async function verifyWebhook({ body, headers }: Delivery, ...secrets: string[]): Promise<ServiceEvent> {
   const named = headers instanceof Headers ? headers : lowered(headers);
@@ -47,7 +47,7 @@ function parsed(body: string): ServiceEvent {
   }
 }
 
-/** A secret's bytes. Throws where it is not one. */
+/** Return a secret's bytes. Throws TypeError if it is not a valid secret. */
 export function keyOf(secret: string): Uint8Array<ArrayBuffer> {
   const key = decoded(secret.replace(/^whsec_/, ""));
   if (!key || key.length < LEAST_BYTES) {
@@ -64,7 +64,7 @@ function decoded(text: string): Uint8Array<ArrayBuffer> | null {
   }
 }
 
-/** Two pieces of bytes in a buffer of their own. */
+/** Return both pieces in a new buffer. */
 export function joined(head: Uint8Array, tail: Uint8Array): Uint8Array<ArrayBuffer> {
   const both = new Uint8Array(head.length + tail.length);
   both.set(head);

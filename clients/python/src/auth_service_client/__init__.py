@@ -1,4 +1,4 @@
-"""A client of the auth service for other services: tokens, credits, holds, billing, events, webhooks."""
+"""The auth service's client for other services: tokens, credits, holds, billing, events, webhooks."""
 
 from auth_service_client.answers import problem_of
 from auth_service_client.asynchronous import AsyncClient, AsyncHold

@@ -1,4 +1,4 @@
-"""Read an answer of the service: what it says, or the exception that it is."""
+"""Reading the service's responses: the document, or the exception that it stands for."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,9 @@ from auth_service_client.problems import BY_CODE
 
 
 def read(response: httpx.Response) -> Any:
-    """Return the answer's document, None where it has none. Raise the Problem or the UnexpectedAnswer that it is."""
+    """Return the response's document, or None if it has none. Raise the Problem or UnexpectedAnswer that it stands
+    for.
+    """
     if response.status_code == 204:
         return None
     document = _document(response)
@@ -26,19 +28,21 @@ def read(response: httpx.Response) -> Any:
 
 
 def _is_problem(document: Any) -> bool:
-    """Tell a refusal of ours from that of a gateway, whose `code` may be a number, and which has no `status`."""
+    """Return whether it is the service's refusal, not a gateway's, whose `code` may be a number and which has no
+    `status`.
+    """
     if not isinstance(document, dict):
         return False
     return isinstance(document.get("code"), str) and isinstance(document.get("status"), int)
 
 
 def problem_of(document: Mapping[str, Any], *, retry_after: float | None = None) -> Problem:
-    """Return the exception of a problem document, such as that of a batch's result."""
+    """Return the exception for a problem document, such as the one in a batch's result."""
     return BY_CODE.get(document["code"], Problem)(document, retry_after=retry_after)
 
 
 def retry_after(response: httpx.Response) -> float | None:
-    """Return the seconds of `Retry-After`; proxies may write a date. None where it is missing or malformed."""
+    """Return the seconds in `Retry-After`, which proxies may write as a date. None if it is missing or malformed."""
     text = response.headers.get("Retry-After", "")
     if text.isdecimal():
         return float(text)
@@ -61,19 +65,19 @@ def _document(response: httpx.Response) -> Any:
 
 
 def encoded(value: Mapping[str, Any]) -> bytes:
-    """Return the JSON of a body, in which UUIDs and datetimes are written as the contract has them."""
+    """Return the JSON of a body, with UUIDs and datetimes in the form that the contract requires."""
     return json.dumps(value, default=_text, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def in_header(name: str, value: str) -> str:
-    """Return a header's value. Raise ValueError, which does not tell it, where no header can have it."""
+    """Return a header's value. Raise ValueError, without quoting the value, if no header can carry it."""
     if not (value.isascii() and value.isprintable() and value == value.strip()):
         raise ValueError(f"{name} has a line feed, or another character that no header can have.")
     return value
 
 
 def query_of(value: Mapping[str, Any]) -> dict[str, str]:
-    """Return a query without what is None."""
+    """Return a query without the parameters that are None."""
     return {name: _in_query(one) for name, one in value.items() if one is not None}
 
 

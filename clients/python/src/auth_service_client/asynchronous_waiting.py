@@ -1,4 +1,4 @@
-"""How the asynchronous client waits, on asyncio or trio, and what its calls go over."""
+"""How the asynchronous client waits, on asyncio or trio, and the connections that it uses."""
 
 import ssl
 import threading
@@ -14,12 +14,12 @@ sleep = anyio.sleep
 
 
 def shielded(seconds: float) -> AbstractContextManager[object]:
-    """Let what is inside come to its end though its task is cancelled, for so many seconds at most."""
+    """Let the block finish even if its task is cancelled, for at most this many seconds."""
     return anyio.move_on_after(seconds, shield=True)
 
 
 async def answer_of(http: httpx.AsyncClient, seconds: float, **request: Any) -> httpx.Response:
-    """Return the whole answer, or raise ReadTimeout: httpx's own time-out begins again with every byte."""
+    """Return the whole answer, or raise ReadTimeout: httpx's own time-out restarts with every byte."""
     try:
         with anyio.fail_after(seconds):
             return await http.request(timeout=seconds, **request)
@@ -28,7 +28,7 @@ async def answer_of(http: httpx.AsyncClient, seconds: float, **request: Any) -> 
 
 
 class Connections:
-    """Holds what was given, or our own for each event loop: connections end with the loop that opened them."""
+    """Holds the client that was passed in, or one per event loop: connections end with the loop that opened them."""
 
     def __init__(self, given: httpx.AsyncClient | None) -> None:
         self._given = given
@@ -38,7 +38,7 @@ class Connections:
         return self._given or self._of_this_loop() or self._opened()
 
     async def aclose(self) -> None:
-        """Close our own of this event loop."""
+        """Close this event loop's own client."""
         if http := self._of_this_loop():
             await http.aclose()
 

@@ -1,7 +1,7 @@
-"""Tell who sent a request, for Django: `MIDDLEWARE = [..., "auth_service_client.django.AccessTokenMiddleware"]`.
+"""Authentication of requests for Django: `MIDDLEWARE = [..., "auth_service_client.django.AccessTokenMiddleware"]`.
 
-Settings: `AUTH_SERVICE = {"url": ..., "api_key": ...}`, and whatever else Client takes; or `{"verifier": object}` with
-any Verifier, such as a JWKSVerifier.
+Settings: `AUTH_SERVICE = {"url": ..., "api_key": ...}` plus any other argument of Client; or `{"verifier": object}`
+with any Verifier, such as a JWKSVerifier.
 """
 
 from collections.abc import Callable
@@ -21,15 +21,15 @@ View = Callable[..., HttpResponseBase]
 
 @cache
 def verifier() -> Verifier:
-    """Return what AUTH_SERVICE names, made once for the process."""
+    """Return the verifier that AUTH_SERVICE configures, created once per process."""
     said: dict[str, Any] = dict(getattr(settings, "AUTH_SERVICE"))  # noqa: B009 - of the service that uses us
     return cast("Verifier", said["verifier"]) if "verifier" in said else Client(**said)
 
 
 class AccessTokenMiddleware:
-    """Gives each request an `identity`: who is behind its access token, None without one.
+    """Gives each request an `identity`: the user behind its access token, or None without one.
 
-    A token that is not live is 401 at once; 503 while the auth service does not answer.
+    A token that is not live is answered with 401 at once, and with 503 while the auth service does not answer.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -51,7 +51,7 @@ class AccessTokenMiddleware:
 
 
 def signed_in(view: View) -> View:
-    """Let only people with a live access token and a verified address into a view, which finds `request.identity`."""
+    """Let a view run only with a live access token and a verified address; it then finds `request.identity`."""
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -66,7 +66,7 @@ def signed_in(view: View) -> View:
 
 
 def bearer(request: HttpRequest) -> str | None:
-    """Return the token of `Authorization: Bearer ...`, None where there is none."""
+    """Return the token of `Authorization: Bearer ...`, or None."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 

@@ -1,8 +1,9 @@
-"""Tell who sent a request, for Django REST Framework.
+"""Authentication of requests for Django REST Framework.
 
     REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": ["auth_service_client.drf.AccessTokenAuthentication"]}
 
-AUTH_SERVICE as for auth_service_client.django. `request.user` is the Identity; DRF's IsAuthenticated asks for one.
+AUTH_SERVICE is the same as for auth_service_client.django. `request.user` is the Identity; DRF's IsAuthenticated
+requires one.
 """
 
 from rest_framework.authentication import BaseAuthentication
@@ -22,7 +23,7 @@ class Unavailable(APIException):
 
 
 class AccessTokenAuthentication(BaseAuthentication):
-    """Takes access tokens of the auth service: 401 where one is not live, 503 while the service does not answer."""
+    """Accepts the auth service's access tokens: 401 if one is not live, 503 while the service does not answer."""
 
     def authenticate(self, request: Request) -> tuple[Identity, str] | None:
         token = bearer(request)
@@ -40,7 +41,7 @@ class AccessTokenAuthentication(BaseAuthentication):
 
 
 class IsVerified(IsAuthenticated):
-    """Asks for a verified address too."""
+    """Requires a verified address as well."""
 
     message = "Verify the email address first."
 

@@ -1,4 +1,4 @@
-"""Tell who sent a request, as a dependency of FastAPI."""
+"""Authentication of requests, as a FastAPI dependency."""
 
 import inspect
 from collections.abc import Awaitable, Callable
@@ -18,10 +18,11 @@ _CHALLENGE = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 def signed_in(
     verifier: Verifier | AsyncVerifier, *, verified: bool = True
 ) -> Callable[..., Awaitable[Identity]]:
-    """Return a dependency that gives the Identity behind the access token: `Depends(signed_in(client))`.
+    """Return a dependency that provides the Identity behind the access token: `Depends(signed_in(client))`.
 
-    Without a live token the request is 401, without a verified address 403 (`verified=False` lets it pass), and 503
-    while the auth service does not answer. `client` is an AsyncClient; a Client or a JWKSVerifier is asked in a thread.
+    A request without a live token gets a 401, one without a verified address a 403 (unless `verified=False`), and every
+    request a 503 while the auth service does not answer. Pass an AsyncClient; a Client or a JWKSVerifier runs in a
+    thread.
     """
 
     async def identity(

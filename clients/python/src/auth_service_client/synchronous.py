@@ -29,14 +29,14 @@ Operation = (
 
 
 class EventsPage(TypedDict):
-    """Some events, and the cursor of those after them: keep it, the last page has one too."""
+    """Some events, and the cursor after them. Keep it: even the last page has one."""
 
     results: list[Event]
     next: str
 
 
 class Client:
-    """Calls the internal listener with a service's key. Share one in a process: it keeps connections open.
+    """Calls the internal listener with a service's key. Share one client per process: it keeps connections open.
 
     `patience` is how long all tries of a call may take together, and `timeout` how long one may wait for its answer;
     `patience=0` makes one try. Calls raise a Problem where they are refused, Unreachable where no answer came.
@@ -65,9 +65,9 @@ class Client:
         self.events = Events(self)
 
     def verify_token(self, token: str) -> Identity:
-        """Return who is behind an access token, as the service said within the last `cache_seconds`.
+        """Return the identity behind an access token, as the service reported it within the last `cache_seconds`.
 
-        Raise TokenRefused where it is not live. Needs the scope `tokens:introspect`.
+        Raise TokenRefused if the token is not live. Needs the scope `tokens:introspect`.
         """
         check_form(token)
         if found := self._recent.get(token):
@@ -80,7 +80,7 @@ class Client:
         return identity
 
     def hold(self, *, idempotency_key: str | None = None, **body: Unpack[types.HoldsBody]) -> "Hold":
-        """Set credits aside while something is done: `with client.hold(user_id=..., amount=100) as hold`."""
+        """Set credits aside while a block runs: `with client.hold(user_id=..., amount=100) as hold`."""
         return Hold(self.credits, body, idempotency_key or new_key())
 
     def call(
@@ -92,9 +92,9 @@ class Client:
         query: Mapping[str, Any] | None = None,
         key: str | None = None,
     ) -> Any:
-        """Make any call of the API and return its document, repeating it by the rule of `retries`.
+        """Make any call of the API and return its document, retrying it by the rule in `retries`.
 
-        For calls that this package has no method for: they must be safe to repeat, by their key or by what they are.
+        Use it for calls that have no method here. They must be safe to repeat, through their key or by their nature.
         """
         content = None if body is None else encoded(body)
         headers = {**self._headers, **({} if content is None else {"Content-Type": "application/json"})}
@@ -122,7 +122,7 @@ class Client:
             sleep(pause)
 
     def pages(self, path: str, query: Mapping[str, Any]) -> Iterator[Any]:
-        """Yield the entries of a list, page by page as they are asked for."""
+        """Yield the entries of a list, fetching each page when it is needed."""
         cursor: str | None = None
         while True:
             page = self.call("GET", path, query={**query, "cursor": cursor})
@@ -133,7 +133,7 @@ class Client:
                 return
 
     def close(self) -> None:
-        """Close the connections, unless they are of an `http` that you gave."""
+        """Close the connections, unless they belong to an `http` that you passed in."""
         self._connections.close()
 
     def __enter__(self) -> Self:
@@ -144,7 +144,7 @@ class Client:
 
 
 class Users:
-    """Look users up. Needs the scope `users:read`."""
+    """Looks users up. Needs the scope `users:read`."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -158,13 +158,13 @@ class Users:
         return answer
 
     def lookup(self, **body: Unpack[types.LookUpUsersBody]) -> list[types.KnownUser]:
-        """Return those of up to 100 `emails` or `ids` that are found."""
+        """Return the users found among up to 100 `emails` or `ids`."""
         found: types.FoundUsers = self._client.call("POST", "/v1/users/lookup", body=body)
         return found["results"]
 
 
 class Events:
-    """Read the feed of events. Needs the scope `events:read`."""
+    """Reads the feed of events. Needs the scope `events:read`."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -172,15 +172,17 @@ class Events:
     def read(
         self, cursor: str | None = None, *, types: Sequence[str] = (), limit: int | None = None
     ) -> EventsPage:
-        """Return the events after the cursor, oldest first: none from the beginning. None are skipped."""
+        """Return the events after the cursor, oldest first; without a cursor, from the beginning. None is ever
+        skipped.
+        """
         query = {"cursor": cursor, "types": ",".join(types) or None, "limit": limit}
         page: EventsPage = self._client.call("GET", "/v1/events", query=query)
         return page
 
 
 class Credits:
-    """The ledger. A key is made for each call that needs one and gets none: give your own, such as an order's id,
-    where the same intention may be carried out again by another process.
+    """The ledger. Each call that needs an Idempotency-Key gets a new one unless you pass it. Pass your own, such as an
+    order's id, if another process may carry out the same intention again.
     """
 
     def __init__(self, client: Client) -> None:
@@ -193,7 +195,9 @@ class Credits:
     def use(
         self, *, idempotency_key: str | None = None, **body: Unpack[types.UseCreditsBody]
     ) -> types.TransactionAnswer:
-        """Take credits at once: `amount`, or `feature` and `quantity`. Raise InsufficientCredits."""
+        """Take credits at once: `amount`, or `feature` and `quantity`. Raise InsufficientCredits if there are too
+        few.
+        """
         return self._post("use", body, idempotency_key)
 
     def add(
@@ -204,17 +208,17 @@ class Credits:
     def refund(
         self, *, idempotency_key: str | None = None, **body: Unpack[types.RefundCreditsBody]
     ) -> types.TransactionAnswer:
-        """Give a use back: `amount` of it, or what is left."""
+        """Return the credits of a use: `amount` of them, or all that is left."""
         return self._post("refund", body, idempotency_key)
 
     def batch(self, operations: Sequence[Operation]) -> list[types.Result]:
-        """Carry out 1 to 1,000 operations, each of which stands alone; `problem_of` makes an exception of a refusal."""
+        """Carry out 1 to 1,000 independent operations; `problem_of` turns a refused one's problem into an exception."""
         keyed = [{"idempotency_key": new_key(), **operation} for operation in operations]
         answer: types.BatchAnswer = self._client.call("POST", "/v1/credits/batch", body={"operations": keyed})
         return answer["results"]
 
     def transactions(self, **query: Unpack[types.ListTransactionsQuery]) -> Iterator[types.TransactionAnswer]:
-        """Yield all that match, newest first; `limit` is the size of a page."""
+        """Yield all matching transactions, newest first; `limit` is the page size."""
         return self._client.pages("/v1/credits/transactions", query)
 
     def transaction(self, transaction_id: Id) -> types.TransactionAnswer:
@@ -227,20 +231,20 @@ class Credits:
         return answer
 
     def set_alert(self, **body: Unpack[types.AlertBody]) -> types.AlertAnswer:
-        """Have `credits.low` told when less than `threshold` is available; None ends it."""
+        """Have `credits.low` sent when less than `threshold` is available; None removes the alert."""
         answer: types.AlertAnswer = self._client.call("PUT", "/v1/credits/alerts", body=body)
         return answer
 
     def place_hold(
         self, *, idempotency_key: str | None = None, **body: Unpack[types.HoldsBody]
     ) -> types.HoldAnswer:
-        """Set credits aside until `capture_hold` or `release_hold`; `Client.hold` calls these by itself."""
+        """Set credits aside until `capture_hold` or `release_hold`; `Client.hold` calls these for you."""
         return self._hold("holds", body, idempotency_key)
 
     def capture_hold(
         self, hold_id: Id, *, idempotency_key: str | None = None, **body: Unpack[types.CaptureHoldBody]
     ) -> types.HoldAnswer:
-        """Spend `amount` of the hold, or all of it; the rest returns."""
+        """Spend `amount` of the hold, or all of it; the rest is returned."""
         return self._hold(f"holds/{_part(hold_id)}/capture", body, idempotency_key)
 
     def release_hold(self, hold_id: Id, *, idempotency_key: str | None = None) -> types.HoldAnswer:
@@ -269,9 +273,9 @@ class Credits:
 class Hold:
     """Credits set aside while a block runs: `with client.hold(user_id=..., amount=100) as hold`.
 
-    The end of the block captures all of it, unless the block has called `capture` or `release`; an exception
-    releases it. Where the block's own `capture` gets no answer, or is cancelled, nothing is released: it may have been
-    carried out, and the same `capture` again says so. What is neither captured nor released runs out by itself.
+    The end of the block captures all of them, unless the block has called `capture` or `release`; an exception releases
+    them. If the block's own `capture` gets no answer or is cancelled, nothing is released, since it may have been
+    carried out: repeat the same `capture` to find out. A hold that is neither captured nor released expires.
     """
 
     answer: types.HoldAnswer
@@ -285,7 +289,9 @@ class Hold:
         return self.answer["id"]
 
     def capture(self, **body: Unpack[types.CaptureHoldBody]) -> types.HoldAnswer:
-        """Spend `amount` of it, or all; the rest returns. Calling it again says what came of the first."""
+        """Spend `amount` of the hold, or all of it; the rest is returned. Repeating the call returns the first
+        outcome.
+        """
         try:
             self.answer = self._credits.capture_hold(self.id, idempotency_key=f"capture-{self.id}", **body)
         except BaseException as error:
@@ -295,7 +301,7 @@ class Hold:
         return self.answer
 
     def release(self) -> types.HoldAnswer:
-        """Give all of it back."""
+        """Return all of the credits."""
         self.answer = self._credits.release_hold(self.id, idempotency_key=f"release-{self.id}")
         self._is_settled = True
         return self.answer
@@ -320,7 +326,7 @@ class Hold:
 
 
 class Billing:
-    """Sell credits and subscriptions. Needs the scopes `billing:read` and `billing:write`."""
+    """Sells credits and subscriptions. Needs the scopes `billing:read` and `billing:write`."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -335,7 +341,7 @@ class Billing:
         return answer
 
     def checkout(self, session_id: str, *, user_id: Id) -> types.SessionAnswer:
-        """Return a checkout, settled on the spot if it is paid: `credited`."""
+        """Return a checkout, settling it on the spot if it has been paid (`credited`)."""
         answer: types.SessionAnswer = self._get(f"checkout-sessions/{_part(session_id)}", user_id)
         return answer
 
@@ -436,5 +442,4 @@ class Billing:
 
 
 def _part(value: Id) -> str:
-    """Return a value as one part of a path."""
     return quote(str(value), safe="")

@@ -1,4 +1,4 @@
-"""How the synchronous client waits, and what its calls go over."""
+"""How the synchronous client waits, and the connections that it uses."""
 
 import os
 import time
@@ -11,12 +11,12 @@ sleep = time.sleep
 
 
 def shielded(seconds: float) -> AbstractContextManager[object]:
-    """Nothing cancels a thread."""
+    """Do nothing: a thread cannot be cancelled."""
     return nullcontext()
 
 
 def answer_of(http: httpx.Client, seconds: float, **request: Any) -> httpx.Response:
-    """Return the whole answer, or raise ReadTimeout: httpx's own time-out begins again with every byte."""
+    """Return the whole answer, or raise ReadTimeout: httpx's own time-out restarts with every byte."""
     until, body = time.monotonic() + seconds, bytearray()
     with http.stream(timeout=seconds, **request) as answer:
         if (

@@ -1,4 +1,4 @@
-"""For the tests of services that use this package: people who are signed in, and deliveries that are signed."""
+"""Helpers for the tests of services that use this package: signed-in users and signed deliveries."""
 
 import base64
 import json
@@ -14,7 +14,7 @@ from auth_service_client.webhooks import PREFIX, signature
 
 
 def identity(**changes: Any) -> Identity:
-    """Return someone who is signed in, with a verified address, changed as the arguments say."""
+    """Return a signed-in user with a verified address; the arguments replace fields."""
     said: dict[str, Any] = {
         "user_id": str(uuid4()),
         "session_id": str(uuid4()),
@@ -27,7 +27,7 @@ def identity(**changes: Any) -> Identity:
 
 
 class AcceptedTokens:
-    """A Verifier that knows the tokens it has given out: `tokens = AcceptedTokens(); tokens.give(identity())`."""
+    """A Verifier that accepts the tokens it has issued: `tokens = AcceptedTokens(); tokens.give(identity())`."""
 
     def __init__(self) -> None:
         self._identities: dict[str, Identity] = {}
@@ -49,7 +49,7 @@ class AcceptedTokens:
 
 
 def webhook_secret() -> str:
-    """Return a secret such as `event_subscription create` prints."""
+    """Return a secret like those that `event_subscription create` prints."""
     return PREFIX + base64.b64encode(os.urandom(32)).decode()
 
 
@@ -62,7 +62,7 @@ def signed_delivery(
     id: int = 1,
     age: float = 0,
 ) -> tuple[bytes, dict[str, str]]:
-    """Return the body and the headers of a delivery as the service would send it, `age` seconds ago."""
+    """Return the body and headers of a delivery, as the service would have sent it `age` seconds ago."""
     event = {
         "id": id,
         "type": type,

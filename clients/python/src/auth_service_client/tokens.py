@@ -1,4 +1,4 @@
-"""Tell who sent an access token, as the service says at this moment (introspection), or as the token does (JWKS)."""
+"""Verifying access tokens, either by asking the service (introspection) or by the token alone (JWKS)."""
 
 import hashlib
 import threading
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from auth_service_client.errors import AuthServiceError, TokenRefused
 
-LONGEST_CACHE = 10.0  # seconds: the contract's bound for answers of the introspection
+LONGEST_CACHE = 10.0  # seconds: the contract's limit for introspection answers
 LEEWAY = 30.0
 MOST_CACHED = 10_000
 LONGEST_TOKEN = 8192
@@ -18,7 +18,7 @@ LONGEST_TOKEN = 8192
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Someone with a live access token. `status` is None where only the token was asked."""
+    """The user of a live access token. `status` is None if only the token was checked."""
 
     user_id: str
     session_id: str
@@ -29,12 +29,12 @@ class Identity:
 
     @property
     def is_authenticated(self) -> bool:
-        """True, as frameworks ask."""
+        """Return True, for frameworks that ask."""
         return True
 
     @classmethod
     def of(cls, claims: Mapping[str, Any]) -> "Identity":
-        """Return who an answer of the introspection, or the claims of a verified token, tell of."""
+        """Return the identity in an introspection answer, or in the claims of a verified token."""
         return cls(
             user_id=claims["sub"],
             session_id=claims["sid"],
@@ -46,10 +46,10 @@ class Identity:
 
 
 class Verifier(Protocol):
-    """Whatever can judge an access token: Client, JWKSVerifier, testing.AcceptedTokens."""
+    """Anything that can verify an access token: Client, JWKSVerifier, testing.AcceptedTokens."""
 
     def verify_token(self, token: str) -> Identity:
-        """Return who is behind it. Raise TokenRefused."""
+        """Return the identity behind the token. Raise TokenRefused if it is not live."""
         ...
 
 
@@ -57,18 +57,18 @@ class AsyncVerifier(Protocol):
     """The same for asynchronous code: AsyncClient."""
 
     async def verify_token(self, token: str) -> Identity:
-        """Return who is behind it. Raise TokenRefused."""
+        """Return the identity behind the token. Raise TokenRefused if it is not live."""
         ...
 
 
 def check_form(token: str) -> None:
-    """Raise TokenRefused for what cannot be an access token, so that junk does not make us ask."""
+    """Raise TokenRefused for text that cannot be an access token, so that junk causes no call."""
     if len(token) > LONGEST_TOKEN or token.count(".") != 2 or not token.isascii():
         raise TokenRefused("This is not an access token.")
 
 
 class RecentAnswers:
-    """Remembers for some seconds who live tokens were of. Refusals are not kept, and tokens only as their digest."""
+    """Remembers the identities of live tokens for some seconds. Refusals are not kept, and tokens only as digests."""
 
     def __init__(self, seconds: float) -> None:
         if not 0 <= seconds <= LONGEST_CACHE:
@@ -96,14 +96,14 @@ def _digest(token: str) -> bytes:
 
 
 class JWKSVerifier:
-    """Judges access tokens alone, by the service's public keys; needs `auth-service-client[jwks]`, and no API key.
+    """Verifies access tokens alone, with the service's public keys; needs `auth-service-client[jwks]`, but no API key.
 
-    It cannot see, until the token ends, that its session was signed out, that the user was suspended, deleted or has
-    changed the password, or that the address is verified since. Where money or personal data depend on it, use
+    Until the token expires, it cannot see that its session was signed out, that the user was suspended, deleted or
+    changed the password, or that the address has been verified since. If money or personal data depend on that, use
     `Client.verify_token`. The service has public keys only if it signs with EdDSA or ES256.
 
-    Verifies in any thread; the keys are fetched when they are five minutes old, and, once a minute at most, for a `kid`
-    that is unknown.
+    It works in any thread. The keys are fetched again after five minutes, and at most once a minute for an unknown
+    `kid`.
     """
 
     def __init__(self, jwks_url: str, *, issuer: str, audience: str) -> None:
@@ -114,7 +114,9 @@ class JWKSVerifier:
         self._issuer, self._audience = issuer, audience
 
     def verify_token(self, token: str) -> Identity:
-        """Return who is behind it. Raise TokenRefused, and AuthServiceError where the keys cannot be fetched."""
+        """Return the identity behind the token. Raise TokenRefused, or AuthServiceError if the keys cannot be
+        fetched.
+        """
         import jwt
 
         check_form(token)

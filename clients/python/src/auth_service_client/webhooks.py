@@ -1,4 +1,4 @@
-"""Events that the service sends by POST, signed by the Standard Webhooks scheme."""
+"""Verifying the events that the service sends by POST, signed by the Standard Webhooks scheme."""
 
 import base64
 import binascii
@@ -13,13 +13,13 @@ from auth_service_client.errors import WebhookRefused
 from auth_service_client.events import Event
 
 TOLERANCE = 300.0  # seconds, either way
-MOST_DIGITS = 12  # of a time: anybody may send more, and a number beyond a float's would be another exception
+MOST_DIGITS = 12  # of a timestamp: with many more, the subtraction would raise OverflowError
 PREFIX = "whsec_"
-LEAST_BYTES = 24  # of a secret, by Standard Webhooks; with an empty one anybody can sign
+LEAST_BYTES = 24  # of a secret, by Standard Webhooks; with an empty one anyone could sign
 
 
 class Webhooks:
-    """Checks deliveries with the secrets of a subscription: one, or during a rotation both."""
+    """Verifies deliveries with a subscription's secrets: one, or both during a rotation."""
 
     def __init__(self, *secrets: str, tolerance: float = TOLERANCE) -> None:
         if not secrets:
@@ -28,10 +28,11 @@ class Webhooks:
         self._tolerance = tolerance
 
     def verify(self, body: bytes | str, headers: Mapping[str, str]) -> Event:
-        """Return the event of a delivery. Raise WebhookRefused.
+        """Return the event of a delivery. Raise WebhookRefused if it is not valid.
 
-        `body` is as it came, as bytes or as their UTF-8 text: parsed and written again it has another signature.
-        Deliveries come at least once: remember the event's `id`, or `webhook-id`, and answer 2xx within five seconds.
+        Pass `body` as it was received, as bytes or as their UTF-8 text: once parsed and serialised again, its signature
+        differs. Events are delivered at least once: remember the event's `id`, or `webhook-id`, and answer 2xx within
+        five seconds.
         """
         sent = body.encode(errors="surrogatepass") if isinstance(body, str) else body
         named = {name.lower(): value for name, value in headers.items()}
@@ -39,7 +40,7 @@ class Webhooks:
             message, at, signatures = (named[f"webhook-{name}"] for name in ("id", "timestamp", "signature"))
         except KeyError as missing:
             raise WebhookRefused(f"The header {missing} is missing.") from None
-        # Some servers hand on bytes as text that cannot be encoded again.
+        # Some servers pass bytes on as text that cannot be encoded again.
         if not f"{message}{at}{signatures}".isascii():
             raise WebhookRefused("No signature of the delivery is right.")
         is_time = at.isdecimal() and len(at) <= MOST_DIGITS
@@ -56,7 +57,7 @@ class Webhooks:
 
 
 def signature(key: bytes, message: str, at: str, body: bytes) -> str:
-    """Return what Standard Webhooks has after `v1,`."""
+    """Return the part of the signature after `v1,` (Standard Webhooks)."""
     return base64.b64encode(hmac.digest(key, f"{message}.{at}.".encode() + body, hashlib.sha256)).decode()
 
 

@@ -1,13 +1,13 @@
-// The client of this service (clients/typescript), and what this page adds: its requests are shown, and where a call
-// asks for a recent sign-in the person is asked for a proof. Everything else here goes through `auth`.
+// The client of this service (clients/typescript), and what this page adds: it shows its requests, and when a call needs
+// a recent sign-in it asks the user for a proof. Everything else here goes through `auth`.
 //
-// Where to keep tokens is a decision of each front end. `sharedStore` is localStorage: all tabs are one session, and one
-// of them renews it for all. Weigh:
-// - Whatever script runs in your page can read localStorage. What keeps strange scripts out is a strict
-//   Content-Security-Policy such as this page's, and no markup made of text.
-// - A small server side of your own that keeps the refresh token in an HttpOnly, Secure, SameSite cookie and hands out
-//   access tokens takes it out of reach of scripts. With money behind the account, do that.
-// - It stays after the browser is closed, for the next person at this computer. `memoryStore` forgets at a reload.
+// Where to keep tokens is each front end's decision. `sharedStore` is localStorage: all tabs are one session, and one of
+// them renews it for all. Consider:
+// - Any script that runs in your page can read localStorage. To keep foreign scripts out, use a strict
+//   Content-Security-Policy such as this page's, and never build markup from text.
+// - A small back end of your own that keeps the refresh token in an HttpOnly, Secure, SameSite cookie and hands out
+//   access tokens puts it out of reach of scripts. If there is money behind the account, do that.
+// - localStorage survives closing the browser, for the next person at this computer. `memoryStore` forgets at a reload.
 
 import { createClient, isProblem, Problem, sharedStore } from "./client/index.js";
 import { traced } from "./requests.js";

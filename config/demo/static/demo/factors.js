@@ -36,7 +36,7 @@ export async function load() {
 
 async function addTOTP() {
   const { qr_svg, secret, otpauth_url } = await proven(() => auth.factors.startApp());
-  // As an image: the SVG is text of the API, and stays outside of this page's markup.
+  // As an image: the SVG is text from the API, and stays out of this page's markup.
   find("totp-picture").src = `data:image/svg+xml,${encodeURIComponent(qr_svg)}`;
   find("totp-secret").textContent = secret.match(/.{1,4}/g).join(" ");
   find("totp-link").href = otpauth_url;

@@ -1,4 +1,4 @@
-// In place of a mailbox: development writes mails to files, and /demo/api/inbox lists those to one address.
+// A stand-in for a mailbox: development writes mails to files, and /demo/api/inbox lists those to one address.
 
 import { find, make, onSubmit, say } from "./view.js";
 

@@ -1,4 +1,4 @@
-// The page: who is here, and which parts they see. Each part has a module of its own; api.js does the calling.
+// The page: who is signed in, and which parts they see. Each part has its own module; api.js makes the calls.
 
 import * as account from "./account.js";
 import { auth, onReauthentication } from "./api.js";
@@ -39,7 +39,7 @@ function showNobody() {
 async function arrive() {
   if (location.pathname === "/demo/google") await signIn.backFromGoogle();
   const checkout = new URLSearchParams(location.search).get("checkout");
-  // Nobody: shown without a word over what was just said, or over a second step that was just asked for.
+  // Nobody is signed in: shown without replacing the last message or a second step that was just requested.
   if (!(await auth.session.isOpen)) return show(find("nobody"));
   if (checkout) {
     history.replaceState(null, "", "/demo");
@@ -50,7 +50,7 @@ async function arrive() {
 
 function complain(problem) {
   if (problem instanceof SignedOut && find("somebody").hidden) return; // signed out while the page was being filled
-  if (problem instanceof SignedOut) showNobody(); // the service has ended the session since this page was here last
+  if (problem instanceof SignedOut) showNobody(); // the service has ended the session since this page was last open
   showProblem(find("arrival"), problem);
 }
 

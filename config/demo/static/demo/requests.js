@@ -1,4 +1,4 @@
-// The requests behind each click, as they went over the wire, at the bottom of the page. Secrets are shortened.
+// The requests behind each click, as sent over the wire, at the bottom of the page. Secrets are shortened.
 
 import { find, last, make } from "./view.js";
 

@@ -1,4 +1,4 @@
-// The devices that are signed in.
+// The signed-in devices.
 
 import { auth } from "./api.js";
 import { button, day, fill, find, onClick, row, say } from "./view.js";

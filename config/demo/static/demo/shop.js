@@ -1,5 +1,5 @@
-// A shop on credits. Prices, checkout and balance come from /demo/api: a server side that holds the API key, which a
-// browser must not. It is sent the access token and asks whose that is.
+// A shop on credits. Prices, checkout and balance come from /demo/api: a back end that holds the API key, which must
+// never reach a browser. It receives the access token and asks the service whose it is.
 
 import { shop } from "./api.js";
 import { button, clearProblem, day, fill, find, make, money, onClick, row, say, show, showProblem } from "./view.js";

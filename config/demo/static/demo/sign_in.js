@@ -4,8 +4,8 @@ import { auth, hasPasskeys, isProblem, keep, SecondFactor } from "./api.js";
 import { watch } from "./inbox.js";
 import { clearProblem, find, onClick, onSubmit, say, show, showProblem } from "./view.js";
 
-let secondFactor = null; // between the two steps: what carries the first one, for five minutes and five tries
-let keepAccount = null; // signs in again, and takes back the deletion of the account
+let secondFactor = null; // between the two steps: proof of the first one, for five minutes and five attempts
+let keepAccount = null; // signs in again, and cancels the deletion of the account
 
 export function start() {
   onSubmit(find("register"), register);
@@ -105,7 +105,7 @@ export async function backFromGoogle() {
   try {
     const answer = await auth.open("google/callback", body);
     if (answer.google_linked) return say("You can now sign in with Google.");
-    if (await auth.session.isOpen) await auth.signOut().catch(() => {}); // of before: this one takes its place
+    if (await auth.session.isOpen) await auth.signOut().catch(() => {}); // the earlier session: the new one replaces it
     await keep(answer);
   } catch (problem) {
     if (isProblem(problem, "mfa_required")) {

@@ -1,4 +1,4 @@
-// Showing things: text, lists, forms, and problems beside what caused them. Text is never made into markup.
+// Displays text, lists, forms, and problems beside what caused them. Text never becomes markup.
 
 import { Problem, SignedOut } from "./client/index.js";
 
@@ -25,7 +25,7 @@ export function say(text) {
 
 export const day = (text) => new Date(text).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
 
-// Stripe counts in hundredths but for these: https://docs.stripe.com/currencies#zero-decimal
+// Stripe counts in hundredths except for these: https://docs.stripe.com/currencies#zero-decimal
 const WHOLE = "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split(" ");
 const THOUSANDTHS = "bhd jod kwd omr tnd".split(" ");
 
@@ -75,9 +75,9 @@ export function clearProblem(place) {
 
 /** The problem document as it is, below a sentence for people; `validation_error` names the fields as well. */
 export function showProblem(place, problem) {
-  if (problem instanceof SignedOut) return say(problem.message); // main.js shows the page of nobody
+  if (problem instanceof SignedOut) return say(problem.message); // main.js shows the signed-out page
   if (!(problem instanceof Problem)) {
-    // What is no answer of the API: a cancelled passkey dialog, or a mistake of this page.
+    // Not an answer of the API: a cancelled passkey dialog, or an error in this page.
     place.append(make("div", { className: "problem", role: "alert" }, make("p", {}, String(problem.message))));
     return;
   }

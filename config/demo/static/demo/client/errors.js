@@ -1,12 +1,12 @@
-/** The base of everything that this package throws. */
+/** The base class of everything that this package throws. */
 export class AuthServiceError extends Error {
     name = "AuthServiceError";
 }
-/** No answer came in time: the call may have been carried out. The same key again says so. */
+/** No answer came in time: the call may have been carried out. Repeat it with the same key to find out. */
 export class Unreachable extends AuthServiceError {
     name = "Unreachable";
 }
-/** The answer is not the service's: a proxy's page, or another server at this address. */
+/** The answer is not from the service but from a proxy, or from another server at this address. */
 export class UnexpectedAnswer extends AuthServiceError {
     status;
     name = "UnexpectedAnswer";
@@ -23,13 +23,13 @@ export class TokenRefused extends AuthServiceError {
 export class SignedOut extends AuthServiceError {
     name = "SignedOut";
 }
-/** The delivery is not signed with a secret of yours, is too old, or is not an event. */
+/** The delivery is not signed with one of your secrets, is too old, or is not an event. */
 export class WebhookRefused extends AuthServiceError {
     name = "WebhookRefused";
 }
 /**
- * A refusal of the service (RFC 9457). Branch on `code`; `document` has what the code adds, typed once its `code` is
- * compared. Show people `message`, and log `requestId`.
+ * A refusal by the service (RFC 9457). Branch on `code`; `document` has the members that the code adds, typed once its
+ * `code` has been compared. Show people `message`, and log `requestId`.
  */
 export class Problem extends AuthServiceError {
     document;

@@ -1,5 +1,5 @@
 import { AuthServiceError, Problem, UnexpectedAnswer, Unreachable } from "./errors.js";
-/** Milliseconds that one try may take, unless `timeout` says otherwise. */
+/** Milliseconds that one attempt may take, unless `timeout` says otherwise. */
 export const LONGEST_ANSWER = 15_000;
 const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 5_000;
@@ -8,7 +8,7 @@ const WITHOUT_BODY = new Set([204, 205, 304]);
 export function newKey() {
     return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
-/** Make a call, repeat it by the rule, and return its document; `undefined` for a 204. */
+/** Make a call, retrying it by the rule, and return its document; `undefined` for a 204. */
 export async function call(what, settings = {}) {
     const until = Date.now() + (settings.patience ?? 30_000);
     for (let pause = FIRST_PAUSE;; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
@@ -30,7 +30,7 @@ async function attempt(what, settings, until) {
             headers.set(name, value);
     if (what.body !== undefined)
         headers.set("Content-Type", "application/json");
-    const body = what.body === undefined ? null : JSON.stringify(what.body); // a BigInt in it is no silence of the service
+    const body = what.body === undefined ? null : JSON.stringify(what.body); // not in `try`: a BigInt in it is the caller's error
     try {
         const response = await (settings.fetch ?? fetch)(what.url + queryOf(what.query), {
             method: what.method,
@@ -60,7 +60,7 @@ async function pauseAfter(answer, what, pause) {
     if (!repeated)
         return null;
     const said = retryAfter(answer);
-    return said ? said * 1000 * (1 + Math.random() / 10) : spread(pause); // 0 too: it would ask without a pause
+    return said ? said * 1000 * (1 + Math.random() / 10) : spread(pause); // for 0 too, which would mean no pause
 }
 function spread(pause) {
     return pause * (0.5 + Math.random() / 2);
@@ -84,7 +84,7 @@ async function documentOf(answer) {
         return null;
     }
 }
-/** Seconds of `Retry-After`; proxies may write a date. */
+/** Return the seconds in `Retry-After`, which proxies may write as a date. */
 function retryAfter(answer) {
     const text = answer.headers.get("Retry-After");
     if (text === null)
@@ -96,11 +96,11 @@ function queryOf(query = {}) {
     const said = Object.entries(query).filter(([, value]) => value !== undefined && value !== null);
     return said.length ? `?${new URLSearchParams(said.map(([name, value]) => [name, String(value)]))}` : "";
 }
-/** Tell whether an error is a refusal with this code; its `document` is then that code's. */
+/** Return whether an error is a refusal with this code; its `document` then has that code's type. */
 export function isProblem(error, code) {
     return error instanceof Problem && error.code === code;
 }
-/** Whether a call that ended so may have been carried out: no answer of the service says that it was not. */
+/** Return whether a call that ended with this error may have been carried out: the service has not said otherwise. */
 export function mayBeDone(error) {
     if (error instanceof Problem && error.code === "idempotency_in_progress")
         return true;

@@ -25,11 +25,11 @@ export class AuthClient {
         this.session = settings.session ?? new TokenSession(this.#url, settings.store ?? usualStore(), settings);
         this.session.onChange(() => (this.#proof = null));
     }
-    /** The address gets a mail with a link and a code. The answer is the same whether or not the address is taken. */
+    /** Register. A mail with a link and a code is sent; the answer is the same whether or not the address is taken. */
     signUp(body) {
         return this.open("register", body);
     }
-    /** By the link's `token`, or by `email` and `code`. */
+    /** Confirm an address with the link's `token`, or with `email` and `code`. */
     confirmAddress(body) {
         return this.open("verify-email", body);
     }
@@ -44,7 +44,7 @@ export class AuthClient {
         const credential = await provePasskey(await this.open("passkey/options", {}));
         return this.#signedIn("passkey/login", { ...body, credential });
     }
-    /** Where to send the browser, and the `verifier` to keep until Google has sent it back. */
+    /** Return the URL to send the browser to, and the `verifier` to keep until Google has sent it back. */
     async startGoogle(query = {}) {
         const verifier = newKey() + newKey();
         const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(verifier));
@@ -55,11 +55,11 @@ export class AuthClient {
         const answer = (await this.#ask("GET", "google/login", { query: { ...query, code_challenge } }));
         return { url: answer.authorization_url, verifier };
     }
-    /** The `code` that came with the browser from Google, and the verifier that was kept. */
+    /** Sign in with the `code` that the browser brought back from Google, and the `verifier` that you kept. */
     async finishGoogle(code, verifier) {
         return this.#signedIn("exchange", { code, code_verifier: verifier });
     }
-    /** End this session here, and at the service. Throws where that does not answer: then it ends by itself. */
+    /** End this session here and at the service. Throws if that does not answer; the session then expires by itself. */
     async signOut() {
         const body = await this.session.proofOfSignOut();
         try {
@@ -75,8 +75,8 @@ export class AuthClient {
         await this.session.close();
     }
     /**
-     * Prove again who is there, by `password`, or by `code` where there is a second factor: calls that ask for a recent
-     * sign-in (`reauthentication_required`) work for the next five minutes, in this tab.
+     * Confirm the sign-in again, with `password`, or with `code` if there is a second factor. Calls that need a recent
+     * sign-in (`reauthentication_required`) then work for the next five minutes, in this tab.
      */
     async prove(body) {
         const proof = await this.call("POST", "reauthenticate", { body });
@@ -87,7 +87,7 @@ export class AuthClient {
         const credential = await provePasskey(await this.open("passkey/options", {}));
         await this.prove({ credential });
     }
-    /** `fetch` with the access token, renewed when it is due; to the page's own origin, the service's, and `services`. */
+    /** `fetch` with the access token, renewed if necessary; only to the page's origin, the service's, and `services`. */
     async fetch(input, init) {
         const request = new Request(input, init);
         if (!this.#mayGet(request))
@@ -99,7 +99,7 @@ export class AuthClient {
             return answer;
         return send(authorized(request, await this.session.authorization(authorization)));
     }
-    /** Make any call below /v1/auth as the person who is signed in. Throws SignedOut. */
+    /** Make any call below /v1/auth as the signed-in user. Throws SignedOut. */
     async call(method, path, { body, query } = {}) {
         const proof = this.#proof && Date.now() < this.#proof.until ? this.#proof.authorization : null;
         const authorization = proof ?? (await this.session.authorization());
@@ -115,11 +115,11 @@ export class AuthClient {
             return (await this.#ask(method, path, { ...said, authorization: renewed }));
         }
     }
-    /** Make any call below /v1/auth that needs nobody to be signed in. */
+    /** Make any call below /v1/auth that needs no sign-in. */
     async open(path, body, repeatable = false) {
         return (await this.#ask("POST", path, { body, repeatable }));
     }
-    /** Make a step that answers with tokens, and keep them. */
+    /** Make a call that returns tokens, and keep them. */
     async take(path, body) {
         const device_token = await this.session.deviceToken;
         this.#proof = null;
@@ -147,17 +147,17 @@ export class AuthClient {
         return [page, new URL(this.#url).origin, ...(this.settings.services ?? [])].includes(origin);
     }
 }
-/** Node and Deno have a localStorage too: all users of a server would be one session there. */
+/** Return the default store. In Node and Deno, which have a localStorage too, all users would share one session. */
 function usualStore() {
     try {
         return typeof document !== "undefined" && localStorage ? sharedStore() : memoryStore();
     }
     catch {
-        return memoryStore(); // of a page that is forbidden to keep anything
+        return memoryStore(); // in a page that is not allowed to store anything
     }
 }
 const TAKES_DEVICE = new Set(["login", "login/mfa", "passkey/login", "google/token"]);
-/** The first step was right: one of `methods` is asked for as well, within five minutes. */
+/** The first step succeeded; one of `methods` is needed as well, within five minutes. */
 export class SecondFactor {
     client;
     token;
@@ -168,7 +168,7 @@ export class SecondFactor {
         this.token = token;
         this.methods = methods;
     }
-    /** Of the authenticator app, or a recovery code. Throws a Problem: `mfa_invalid_code`, `mfa_token_invalid`. */
+    /** Use an authenticator app's code or a recovery code. Throws a Problem: `mfa_invalid_code`, `mfa_token_invalid`. */
     async withCode(code) {
         await this.client.take("login/mfa", { mfa_token: this.token, code });
     }
@@ -197,7 +197,7 @@ class Account {
     export() {
         return this.client.call("GET", "me/export");
     }
-    /** Signs out everywhere; the account is erased after 14 days, unless someone signs in with `cancel_deletion`. */
+    /** Sign out everywhere; the account is erased after 14 days, unless its owner signs in with `cancel_deletion`. */
     async delete() {
         const answer = await this.client.call("DELETE", "me");
         await this.client.session.close();
@@ -222,7 +222,7 @@ class Devices {
         return this.client.call("DELETE", "sessions");
     }
 }
-/** These ask for a recent sign-in: `prove` first where it is not. */
+/** These calls need a recent sign-in: call `prove` first if it is not recent. */
 class Factors {
     client;
     constructor(client) {
@@ -270,7 +270,7 @@ function authorized(request, authorization) {
     request.headers.set("Authorization", authorization);
     return request;
 }
-/** Whether a token may have grown old under way; a session that has ended is asked about once, by a refresh. */
+/** Return whether the token may have expired on the way; if the session has ended, one refresh finds that out. */
 function isStale(error) {
     return (isProblem(error, "access_token_expired") || isProblem(error, "access_token_invalid") || isProblem(error, "session_revoked"));
 }

@@ -1,4 +1,4 @@
-/** What the browser and the service say to each other about passkeys, as JSON. */
+/** Passkeys: what the browser and the service exchange, as JSON. */
 export async function provePasskey(options) {
     const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(options);
     return json(await navigator.credentials.get({ publicKey }));
@@ -7,7 +7,7 @@ export async function makePasskey(options) {
     const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(options);
     return json(await navigator.credentials.create({ publicKey }));
 }
-/** Whether this browser can use passkeys at all. */
+/** Return whether this browser supports passkeys. */
 export function hasPasskeys() {
     return typeof PublicKeyCredential !== "undefined" && "parseRequestOptionsFromJSON" in PublicKeyCredential;
 }

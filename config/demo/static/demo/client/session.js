@@ -1,10 +1,11 @@
 import { Problem, SignedOut } from "./errors.js";
 import { call, LONGEST_ANSWER, newKey } from "./http.js";
-const EARLY = 30_000; // milliseconds: renewed before it expires under way
-const HEARD_WITHIN = [0, 20, 100, 500, 2000]; // milliseconds between looks at what another tab has written
+const EARLY = 30_000; // milliseconds before expiry, so that no token expires on the way
+const HEARD_WITHIN = [0, 20, 100, 500, 2000]; // milliseconds between reads of what another tab has written
 /**
- * In localStorage: all tabs share it, and so would a script that gets into the page. What it has no room for is kept in
- * this page alone, and what it had is removed: used again by another tab, an old refresh token would end the session.
+ * A store in localStorage, which all tabs share, and so does any script that gets into the page. If there is no room,
+ * the session is kept in this page only, and the old entry removed: another tab using its refresh token again would end
+ * the session.
  */
 export function sharedStore(name = "auth-service") {
     let here = null;
@@ -22,7 +23,7 @@ export function sharedStore(name = "auth-service") {
         },
     };
 }
-/** What was written. What others have made of it is nothing: it would keep every page from loading until it is cleared. */
+/** Return what was written, or `{}` if others have corrupted it: no page would load until it was cleared. */
 function readable(text) {
     try {
         return JSON.parse(text ?? "{}") ?? {};
@@ -31,12 +32,12 @@ function readable(text) {
         return {};
     }
 }
-/** In this page alone, until it is reloaded. */
+/** A store in this page only, until it is reloaded. */
 export function memoryStore() {
     let kept = {};
     return { alone: true, read: () => structuredClone(kept), write: (next) => void (kept = structuredClone(next)) };
 }
-/** Access and refresh tokens. However many callers and tabs need a new one, the refresh is asked for once. */
+/** Access and refresh tokens. However many callers and tabs need a new one, the session is refreshed only once. */
 export class TokenSession {
     url;
     store;
@@ -54,7 +55,7 @@ export class TokenSession {
         this.#channel = store.alone || typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel(this.#name);
         if (!this.#channel)
             return;
-        this.#channel.unref?.(); // Node would wait for it
+        this.#channel.unref?.(); // otherwise Node would not exit
         this.#channel.onmessage = (heard) => this.#hear(heard.data);
     }
     get deviceToken() {
@@ -85,14 +86,14 @@ export class TokenSession {
         this.#listeners.add(listener);
         return () => void this.#listeners.delete(listener);
     }
-    /** The one renewal of this page, and by the lock of all tabs. */
+    /** Renew the tokens once for this page and, by the lock, for all tabs. */
     #renewed(stale) {
         this.#renewal ??= this.#alone(() => this.#renew(stale)).finally(() => (this.#renewal = null));
         return this.#renewal;
     }
     /**
-     * Work while no other tab does. One that keeps the lock, such as a page that a phone has put to sleep, is not waited
-     * for any longer than for an answer: the key in the store gets both of them the same tokens.
+     * Do the work while no other tab does. A tab that keeps the lock, such as one that a phone has suspended, is waited
+     * for no longer than for an answer: with the key in the store both get the same tokens.
      */
     async #alone(work) {
         const locks = this.store.alone || typeof navigator === "undefined" ? undefined : navigator.locks;
@@ -127,7 +128,7 @@ export class TokenSession {
         }
         catch (error) {
             if (!(error instanceof Problem) || error.status !== 401)
-                throw error; // away or busy: the session is as it was
+                throw error; // down or busy: the session is unchanged
             if (await this.#isStill(used))
                 await this.close();
             throw new SignedOut(error.message, { cause: error });
@@ -138,7 +139,7 @@ export class TokenSession {
         const headers = { "Idempotency-Key": key };
         return (await call({ method: "POST", url, body: { refresh_token }, headers, repeatable: true }, this.patience));
     }
-    /** Whether nobody has signed in or out while the service was asked. */
+    /** Return whether nobody has signed in or out during the call. */
     async #isStill(refresh) {
         return (await this.#read()).tokens?.refresh === refresh;
     }
@@ -154,7 +155,7 @@ export class TokenSession {
         this.#channel?.postMessage(after);
         this.#tell(after);
     }
-    /** Another tab's word comes sooner than what it has written where browsers keep tabs in processes of their own. */
+    /** If tabs run in separate processes, another tab's message may arrive before what it has written. */
     async #hear(isOpen) {
         for (const pause of HEARD_WITHIN) {
             await new Promise((resolve) => setTimeout(resolve, pause));
