@@ -1,4 +1,4 @@
-"""Collects the admin's style sheets when an image is built: there are no secrets yet, so it makes some for this run."""
+"""Collects the admin's style sheets when an image is built. There are no secrets yet, so it makes some for this run."""
 
 import os
 import shlex

@@ -1,13 +1,13 @@
 """Replace granian's workers (HUP), and end them (TERM), without breaking a call.
 
 granian ends a worker together with its connections: a client that sends its next request on one of them at that moment
-gets no answer. Here a worker leaves first: it listens no more, so that new connections go to others, and answers what
-still comes on its own with `Connection: close`. At a reload it leaves as soon as its successor listens, and granian
-ends it `respawn_interval` after the successor's start: by then only connections that nobody uses are left. After TERM
-all leave at once, and end two seconds later: with another granian started on the same port no call is lost.
+gets no answer. Here a worker leaves first: it stops listening, so that new connections go to others, and answers
+requests on its own connections with `Connection: close`. At a reload it leaves as soon as its successor listens, and
+granian ends it `respawn_interval` after the successor's start; by then only unused connections are left. After TERM all
+workers leave at once, and end two seconds later: if another granian has been started on the same port, no call is lost.
 
-What waits to be accepted when a worker leaves, the kernel hands to another one if `net.ipv4.tcp_migrate_req` is 1 and
-resets otherwise: few connections, as they wait for a moment only.
+Connections still waiting to be accepted when a worker leaves are handed to another worker by the kernel if
+`net.ipv4.tcp_migrate_req` is 1, and reset otherwise. They are few, as each waits only for a moment.
 """
 
 import multiprocessing
@@ -29,7 +29,9 @@ Application = Callable[..., Any]
 
 
 class Call:
-    """Tell other processes something, once. Unlike multiprocessing.Event it is whole after one that waits is killed."""
+    """A one-time signal to other processes. Unlike multiprocessing.Event, it still works after a waiting process is
+    killed.
+    """
 
     def __init__(self) -> None:
         self._reader, self._writer = multiprocessing.Pipe(duplex=False)
@@ -39,22 +41,22 @@ class Call:
             self._writer.send_bytes(b".")
 
     def came(self, *, within: float = 0.0) -> bool:
-        return self._reader.poll(within)  # it stays there for all who look
+        return self._reader.poll(within)  # it stays there for everyone who looks
 
 
 class Succession:
-    """Say which worker leaves when: a call for each, which its successor sends. `loaded`: one has the application."""
+    """Decides when each worker leaves, by a call that its successor sends. `loaded`: one has the application."""
 
     def __init__(self, workers: int) -> None:
         self.loaded = Call()
         self._before, self._mine = _calls(workers), _calls(workers)
 
     def begin(self) -> None:
-        """Begin a reload: called in the parent, before it starts the new workers."""
+        """Start a reload; called in the parent, before it starts the new workers."""
         self._before, self._mine = self._mine, _calls(len(self._mine))
 
     def attend_end(self) -> None:
-        """Have all workers leave at TERM before granian ends them: called in the parent when it has begun."""
+        """Have all workers leave at TERM before granian ends them; called in the parent once it has started."""
         end: Any = signal.getsignal(signal.SIGTERM)
 
         def leave(number: int, frame: object) -> None:
@@ -74,29 +76,29 @@ class Succession:
 
         def application() -> Application:
             made = load()
-            self.loaded.send()  # before anybody is answered: who sees an answer may count on it
+            self.loaded.send()  # before anyone is answered: whoever sees an answer may rely on it
             return _parting(made, left)
 
         Granian._spawn_wsgi_worker(number, name, application, *rest)  # noqa: SLF001
 
     def _take_turn(self, index: int, parent: int, left: threading.Event) -> None:
-        """Tell the worker before that this one listens, wait for the one after, and leave."""
+        """Tell the previous worker that this one listens, wait for the next one, and leave."""
         while not (listeners := _listeners()):
             time.sleep(0.05)
         self._before[index].send()
         while not self._mine[index].came(within=1.0):
-            if os.getppid() != parent:  # it was killed, and nobody else would ever end this worker
+            if os.getppid() != parent:  # it was killed, and nothing else would ever end this worker
                 os.kill(os.getpid(), signal.SIGTERM)
         left.set()
         with socket.socket() as nothing:
             for listener in listeners:
-                os.dup2(nothing.fileno(), listener)  # closes it; granian goes on waiting there, in vain
+                os.dup2(nothing.fileno(), listener)  # closes it; granian keeps waiting on it in vain
 
 
 class Respawned(dict[int, float]):
-    """Keep when each worker was replaced, for granian, which ends itself where one dies twice within 5.5 seconds.
+    """Records when each worker was replaced, for granian, which exits if one dies twice within 5.5 seconds.
 
-    That is right while none has loaded the application, as nothing will come of it; later, those that serve would end.
+    That is right until one has loaded the application, since it can never work; later, it would end those that serve.
     """
 
     def __init__(self, succession: Succession) -> None:
@@ -111,7 +113,7 @@ def _calls(workers: int) -> list[Call]:
 
 
 def _listeners() -> list[int]:
-    """Return the open files of this process that are sockets which listen. granian tells them to nobody."""
+    """Return this process's open listening sockets. granian does not expose them."""
     return [int(file.name) for file in OPEN.iterdir() if _listens(int(file.name))]
 
 

@@ -1,7 +1,7 @@
 """Serves a listener with granian, sized and logged by deploy/gunicorn.py: `python -m deploy.granian_server ADDRESS`.
 
-granian's own defaults are not ours: 256 threads a worker (each with a connection to the database), no new worker for
-one that died, HTTP/2 and an asynchronous interface. Its parent never loads the application, its workers each do.
+granian's own defaults do not suit us: 256 threads per worker (each with a database connection), no replacement for a
+worker that died, HTTP/2 and an asynchronous interface. Its parent never loads the application; each worker does.
 """
 
 import gc
@@ -17,7 +17,7 @@ from granian.http import HTTP1Settings
 from deploy import gunicorn
 from deploy.granian_reload import Respawned, Succession
 
-CONNECTIONS = 1000  # of one worker, idle ones included: as many as gunicorn's
+CONNECTIONS = 1000  # per worker, including idle ones: as many as gunicorn's
 LARGEST_HEAD = 64 * 1024
 HEAD_WITHIN = 10  # seconds
 MOST_LEFT = 64 * 1024  # bytes of a body, as with gunicorn
@@ -25,7 +25,7 @@ START = 30.0  # seconds that a new worker gets to import the application before 
 
 
 def server(address: str) -> Any:
-    """Return granian for `host:port` or `unix:/path`."""
+    """Return granian's server for `host:port` or `unix:/path`."""
     scheme, _, path = address.partition("unix:")
     host, _, port = scheme.rpartition(":")
     place = {"uds": Path(path)} if path else {"address": host.strip("[]"), "port": int(port)}
@@ -49,15 +49,15 @@ def server(address: str) -> Any:
 
 
 class Chunked:
-    """The body of a chunked request, which is refused where nothing came.
+    """The body of a chunked request; it is refused if nothing arrived.
 
-    granian shows a body that was cut, or is framed badly, as one that ended (2.8). JSON that was cut does not parse;
-    nothing at all would count as {}, and a capture without an amount takes all.
+    granian presents a body that was cut off or badly framed as one that ended (2.8). JSON that was cut off does not
+    parse, but an empty body would count as {}, and a capture without an amount takes all.
     """
 
     def __init__(self, body: Any) -> None:
         self._body, self._came = body, False
-        self.readline = body.readline  # which Django wants to be there, and nothing calls
+        self.readline = body.readline  # Django expects it to be there, but nothing calls it
 
     def read(self, size: int = -1) -> bytes:
         piece: bytes = self._body.read(size)
@@ -68,8 +68,8 @@ class Chunked:
 
 
 def attend_bodies(application: Callable[..., Any]) -> Callable[..., Any]:
-    """Refuse bodies that were cut, and read what the application leaves of one: else granian ends the connection
-    without a word, and the client loses the call that it sends next.
+    """Refuse bodies that were cut off, and read what the application leaves unread: granian would otherwise close the
+    connection without notice, and the client would lose its next call.
     """
 
     def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
@@ -85,7 +85,7 @@ def attend_bodies(application: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def load(_target: str) -> Callable[..., Any]:
-    """Return the application, in a worker that has just begun; what the import made stays, as with gunicorn."""
+    """Return the application, in a worker that has just started; what the import created stays, as with gunicorn."""
     from config.wsgi import application
 
     gc.collect()

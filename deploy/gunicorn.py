@@ -1,4 +1,4 @@
-"""How gunicorn runs a listener. WEB_CONCURRENCY and WEB_THREADS size it."""
+"""gunicorn's configuration for a listener. WEB_CONCURRENCY and WEB_THREADS size it."""
 
 import gc
 import os
@@ -14,7 +14,9 @@ from config.settings.threads import SERVER_THREADS
 
 
 class NoAccessLog(Logger):  # type: ignore[misc]
-    """RequestFloor writes one line for each request. gunicorn's own would be made up, and then shown to nobody."""
+    """Disables gunicorn's access log: RequestFloor writes a line for each request, and gunicorn would only format lines
+    that nobody sees.
+    """
 
     access_log_enabled = False
 
@@ -24,15 +26,15 @@ worker_class = "gthread"
 workers = integer("WEB_CONCURRENCY")
 threads = SERVER_THREADS
 timeout = 30  # a worker whose loop has not moved for this long is replaced
-keepalive = 75  # seconds: longer than clients' pools keep a connection, so that the client ends it and loses no request
-graceful_timeout = 15  # what an open request gets to finish
+keepalive = 75  # seconds: longer than clients' pools keep a connection, so that they close it and lose no call
+graceful_timeout = 15  # seconds that an open request gets to finish
 max_requests, max_requests_jitter = 20_000, 2_000  # a leak never grows old; never both workers at once
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # heartbeats touch no disk
-forwarder_headers = ""  # no header becomes SCRIPT_NAME or PATH_INFO: the path is the one that was asked for
-SILENCE = 10  # seconds for which a client may keep a thread waiting for a byte, or for room to send one
+forwarder_headers = ""  # no header becomes SCRIPT_NAME or PATH_INFO: the path is the requested one
+SILENCE = 10  # seconds for which a client may keep a thread waiting to read or write a byte
 control_socket_disable = True  # one socket file would be shared by every gunicorn of this user
 
-# Its lines in the form of all others (config/logging.py), and without what the requests they are about contained.
+# Its lines in the format of all others (config/logging.py), without the content of the requests that they are about.
 logconfig_dict: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -56,15 +58,15 @@ logconfig_dict: dict[str, Any] = {
     },
 }
 
-# The application is imported once, by the master: a start costs half the processor time, and a worker that died is
-# replaced in a moment. So new code takes a new master (restart, or USR2), a HUP is not enough.
+# The master imports the application once: a start costs half the processor time, and a dead worker is replaced in a
+# moment. New code therefore needs a new master (restart, or USR2); a HUP is not enough.
 preload_app = True
 
 
 def when_ready(server: Any) -> None:
-    """Have the kernel end what waits for a silent client: a connection takes these options from its listener.
+    """Have the kernel end waiting for a silent client: a connection inherits these options from its listener.
 
-    It is the last resort where no proxy buffers. A client that trickles still keeps a thread (docs/decisions/0021).
+    It is the last resort if no proxy buffers. A client that trickles still occupies a thread (docs/decisions/0021).
     """
     for listener in server.LISTENERS:
         for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
@@ -72,9 +74,9 @@ def when_ready(server: Any) -> None:
 
 
 def pre_fork(server: object, worker: object) -> None:
-    """A connection that the import opened must not be shared by the workers.
+    """Close connections that the import opened, which workers must not share, and freeze what it created.
 
-    What the import made stays for good: frozen, it is not walked by every collection, and its pages stay shared.
+    Frozen objects stay for good: collections do not walk them, and their pages stay shared.
     """
     from django.db import connections
 
@@ -84,7 +86,9 @@ def pre_fork(server: object, worker: object) -> None:
 
 
 def post_fork(server: object, worker: object) -> None:
-    """Requests leave few cycles behind: collecting after 50,000 objects, not 700, saves a tenth of a request's time."""
+    """Collect after 50,000 objects, not 700: requests leave few cycles behind, and it saves a tenth of a request's
+    time.
+    """
     from django.conf import settings
 
     from config import metrics_port
@@ -94,7 +98,9 @@ def post_fork(server: object, worker: object) -> None:
 
 
 def pre_exec(server: Any) -> None:
-    """USR2 starts the new master by the path of gunicorn's __main__.py, beside which its `http` hides Python's."""
+    """Start USR2's new master as a module: run by the path of gunicorn's __main__.py, gunicorn's `http` would hide
+    Python's.
+    """
     arguments = server.START_CTX["args"]
     if arguments[1].endswith("__main__.py"):
         arguments[1:2] = ["-m", "gunicorn"]

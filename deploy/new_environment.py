@@ -1,8 +1,8 @@
 """Print the environment of a new installation, with fresh secrets: `python deploy/new_environment.py HOST`.
 
-With --output it is a file that only you can read, and never one that exists: its secrets would be lost. What only you
-know is CHANGE-ME: `manage.py check --deploy` names what is left. With --compose it is the environment of
-deploy/compose.yaml, whose databases and their passwords are made with it.
+With --output it is written to a file that only you can read; an existing file is never overwritten, as its secrets
+would be lost. Values that only you know are CHANGE-ME: `manage.py check --deploy` names what is left. With --compose it
+is the environment of deploy/compose.yaml, and includes its databases and their passwords.
 """
 
 import argparse
@@ -24,7 +24,7 @@ REDIS_URL='redis://CHANGE-ME:6379/0'
 
 
 def new_environment(host: str, *, sign_with: str = "HS256", compose: bool = False) -> str:
-    """Return the lines of an environment file, which a shell, systemd and Docker read alike."""
+    """Return the lines of an environment file that a shell, systemd and Docker all read in the same way."""
     kid = datetime.now(UTC).strftime("k%Y%m%d")
     return f"""\
 DJANGO_SETTINGS_MODULE=config.settings.production
@@ -58,7 +58,7 @@ def _passwords() -> str:
 
 
 def _signing_key(algorithm: str) -> str:
-    """Return a shared secret, or a private key of the algorithm: services verify by its public half."""
+    """Return a shared secret, or a private key of the algorithm, whose public half services verify with."""
     if algorithm == "HS256":
         return _key()
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519

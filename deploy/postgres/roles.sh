@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes the two roles and the database, once, when a cluster begins (docs/decisions/0009). Passwords from the environment.
+# Creates the two roles and the database, once, in a new cluster (docs/decisions/0009). The passwords come from the
+# environment.
 set -eu
 psql --set ON_ERROR_STOP=1 --set owner="$AUTH_OWNER_PASSWORD" --set app="$AUTH_APP_PASSWORD" --username postgres <<'SQL'
 CREATE ROLE auth_owner LOGIN PASSWORD :'owner';

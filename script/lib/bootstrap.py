@@ -1,4 +1,4 @@
-"""Makes the virtual environment, installs what is locked, and goes on in it: `bootstrap.py serve|check ...`.
+"""Makes the virtual environment, installs the locked packages, and continues in it: `bootstrap.py serve|check ...`.
 
 Standard library only: it runs before anything is installed.
 """
@@ -22,17 +22,17 @@ ENVIRONMENT = ROOT / ".venv"
 PYTHON = ENVIRONMENT / "bin" / "python"
 RECORD = ENVIRONMENT / "installed.json"
 BASE, DEVELOPMENT, EMBEDDED = "requirements.txt", "requirements-dev.txt", "requirements-embedded.txt"
-GOOGLE = "requirements-google.txt"  # the provider in Google's place
+GOOGLE = "requirements-google.txt"  # the stand-in for Google
 DEMO = "requirements-demo.txt"  # what clients/python needs
 
 
 def main(command: str, *arguments: str) -> None:
-    """Replace this process by `script/lib/<command>.py` in an environment that has what the command needs."""
+    """Replace this process with `script/lib/<command>.py`, in an environment that has what the command needs."""
     open_closed_streams()
     os.environ.setdefault("STARTED_AT", str(time.time()))
     os.environ.pop(
         "PYTHONDONTWRITEBYTECODE", None
-    )  # a second start without compiled files takes seconds longer
+    )  # without compiled files, a second start takes seconds longer
     ensure_installed(needed_by(command, arguments))
     os.execv(PYTHON, [str(PYTHON), str(Path(__file__).with_name(f"{command}.py")), *arguments])
 
@@ -47,8 +47,8 @@ def needed_by(command: str, arguments: Sequence[str] = ()) -> list[str]:
 
 
 def ensure_installed(lock_files: list[str]) -> None:
-    """Install what is missing; do nothing when the record says that it is all there. Safe beside another bootstrap of
-    the same checkout.
+    """Install what is missing; do nothing if the record says that all is there. Safe beside another bootstrap of the
+    same checkout.
     """
     if not missing(lock_files):
         return
@@ -68,7 +68,9 @@ def missing(lock_files: list[str]) -> list[str]:
 
 
 def identity() -> str:
-    """An environment works where it was made only. Any Python may start us again: the one inside is new enough."""
+    """Identify the environment, which works only where it was made. Any Python may start us again: the one inside is
+    new enough.
+    """
     return f"{ENVIRONMENT} {sys.platform} {platform.machine()}"
 
 
@@ -92,7 +94,7 @@ def one_at_a_time() -> Iterator[None]:
 
 
 def make_environment() -> None:
-    if ENVIRONMENT.is_symlink():  # what it leads to belongs to another checkout, and would be emptied
+    if ENVIRONMENT.is_symlink():  # its target belongs to another checkout, and would be emptied
         sys.exit(f"{ENVIRONMENT} is a link. Remove it; the environment is then made here.")
     if not (installing.has("pip") or installing.has("ensurepip")):
         sys.exit(

@@ -1,6 +1,6 @@
 """A headless Chromium, driven over its DevTools protocol (a pair of pipes): what a person sees, types and clicks.
 
-Elements are found as people find them: buttons and links by their words, fields by their labels. Standard library only.
+Elements are found as people find them: buttons and links by their text, fields by their labels. Standard library only.
 """
 
 import base64
@@ -32,7 +32,7 @@ os.execvp(sys.argv[3], sys.argv[3:])
 """
 PATIENCE_SECONDS = 20.0
 ANSWER_SECONDS = 30.0
-# Visible elements whose words are those; of several the innermost, a button before a link.
+# Visible elements with that text; if there are several, the innermost, and a button before a link.
 FIND = """
 (kind, words, within) => {
   const seen = (element) => element.getClientRects().length > 0;
@@ -48,7 +48,7 @@ FIND = """
   return candidates.find((one) => said(one) === words) ?? candidates.find((one) => said(one).startsWith(words)) ?? null;
 }
 """
-# Its middle, where it has stood still for two frames and nothing covers it.
+# An element's centre, once it has not moved for two frames and nothing covers it.
 POINT = """
 async (element) => {
   if (!element) return null;
@@ -66,7 +66,7 @@ async (element) => {
 
 
 class BrowserFailed(Exception):
-    """Raised when something was missing on the page, or the browser gave up."""
+    """Raised when something was missing from the page, or the browser failed."""
 
 
 def path() -> str | None:
@@ -74,19 +74,19 @@ def path() -> str | None:
 
 
 class Browser:
-    """One window with a profile of its own."""
+    """One window with its own profile."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._number = 0
         self._buffer = b""
         self._session: str | None = None
-        self.console: list[str] = []  # what the page complained about
+        self.console: list[str] = []  # the page's complaints
 
     @classmethod
     @contextlib.contextmanager
     def opened(cls) -> Iterator[Self]:
-        """Open Chromium for the block. Raises BrowserFailed where there is none."""
+        """Open Chromium for the block. Raise BrowserFailed if it is not installed."""
         with tempfile.TemporaryDirectory(prefix="browser-") as directory:
             browser = cls(Path(directory))
             browser._start()
@@ -140,7 +140,7 @@ class Browser:
     # ------------------------------------------------------------ the protocol
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """One command and its result. What happens until then is read, and complaints are kept."""
+        """Send one command and return its result. Messages that arrive before it are read, and complaints kept."""
         self._number += 1
         message: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
         if self._session is not None:
@@ -179,7 +179,7 @@ class Browser:
         self.call("Page.navigate", url=url)
 
     def evaluate(self, expression: str) -> Any:
-        """The value of an expression, promises awaited; None while a page is being replaced."""
+        """Return the value of an expression, with promises awaited; None while a page is being replaced."""
         try:
             found = self.call(
                 "Runtime.evaluate",
@@ -197,7 +197,7 @@ class Browser:
         return found["result"].get("value")
 
     def wait(self, expression: str, what: str) -> Any:
-        """Until the expression is true; its value."""
+        """Wait until the expression is true, and return its value."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not (value := self.evaluate(expression)):
             if time.monotonic() > deadline:
@@ -212,7 +212,7 @@ class Browser:
         self.wait(f"document.body?.innerText.includes({json.dumps(words)})", repr(words))
 
     def click(self, words: str, *, within: str = "") -> None:
-        """The button or link with these words, once it is there and can be clicked: at its middle, by the mouse."""
+        """Click the button or link with this text at its centre, with the mouse, once it can be clicked."""
         place = json.dumps(["control", words, within])[1:-1]
         x, y = self.wait(
             f"({POINT})(({FIND})({place}))",
@@ -231,7 +231,7 @@ class Browser:
         self.call("Input.insertText", text=value)
 
     def add_authenticator(self) -> None:
-        """A platform authenticator that verifies its user and agrees to everything."""
+        """Add a platform authenticator that verifies its user and agrees to everything."""
         self.call("WebAuthn.enable")
         self.call(
             "WebAuthn.addVirtualAuthenticator",
@@ -255,12 +255,12 @@ class Browser:
         )
 
     def photograph(self, target: Path, width: int) -> None:
-        """The whole page, however long, as wide as that."""
+        """Photograph the whole page, however long, at this width."""
         self.size(width)
         self.size(width, max(900, self.evaluate("document.documentElement.scrollHeight")))
         self.photograph_window(target)
 
     def photograph_window(self, target: Path) -> None:
-        """Take what the window shows."""
+        """Photograph what the window shows."""
         shot = self.call("Page.captureScreenshot")
         target.write_bytes(base64.b64decode(shot["data"]))

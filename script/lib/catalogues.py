@@ -1,7 +1,7 @@
-"""Catalogues of translations, without GNU gettext: finds the texts, brings locale/*.po up to date, compiles the .mo.
+"""Catalogues of translations, without GNU gettext: finds the texts, updates locale/*.po, compiles the .mo files.
 
-`script/catalogues` after a text was added or changed; then translate what it names, and run it again. `--check` only
-looks (the tests do the same).
+Run `script/catalogues` after adding or changing a text; then translate what it names, and run it again. `--check`
+writes nothing (the tests do the same).
 """
 
 import ast
@@ -19,14 +19,14 @@ TEMPLATES = ("templates/mail", "templates/pages")
 PACKAGES = ("accounts", "billing", "credits")
 MARKS = frozenset({"_", "gettext", "gettext_lazy", "gettext_noop"})
 WIDTH = 110
-# In what Django makes of a template: gettext(u'text') of translate and blocktranslate, placeholders as %(name)s.
+# In Django's conversion of a template: gettext(u'text') for translate and blocktranslate, placeholders as %(name)s.
 _MARKED = re.compile(r"""\bgettext\((u?'(?:[^'\\]|\\.)*'|u?"(?:[^"\\]|\\.)*")\)""")
 _PLACEHOLDER = re.compile(r"%\(\w+\)[a-z]")
 _MARKUP = re.compile(r"</?\w+>")
 
 
 class Fault(NamedTuple):
-    """A message that a language lacks, or translates with other placeholders or markup than it has."""
+    """A message that a language lacks, or translates with different placeholders or markup."""
 
     language: str
     text: str
@@ -37,7 +37,7 @@ class Fault(NamedTuple):
 
 
 def messages() -> dict[str, list[str]]:
-    """Every text that is marked for translation, with the files it stands in."""
+    """Return every text that is marked for translation, with the files that contain it."""
     found: dict[str, list[str]] = {}
     for path in sorted([*_templates(), *_modules()]):
         for text in _of_template(path) if path.suffix in {".html", ".txt"} else _of_module(path):
@@ -57,7 +57,7 @@ def po_file(language: str) -> Path:
 
 
 def updated(language: str, wanted: Mapping[str, list[str]]) -> polib.POFile:
-    """The language's catalogue with exactly these messages; translations of texts that stayed are kept."""
+    """Return the language's catalogue with exactly these messages; translations of unchanged texts are kept."""
     known = {entry.msgid: entry.msgstr for entry in catalogue(language)}
     fresh = polib.POFile(wrapwidth=WIDTH)
     fresh.metadata = {
@@ -76,7 +76,7 @@ def updated(language: str, wanted: Mapping[str, list[str]]) -> polib.POFile:
 
 
 def faults(language: str) -> Iterator[Fault]:
-    """Yield what is missing from, or wrong in, the catalogue as it is on the disk."""
+    """Yield what is missing from the catalogue on disk, or wrong in it."""
     translations = {entry.msgid: entry.msgstr for entry in catalogue(language)}
     for text in messages():
         translated = translations.get(text, "")

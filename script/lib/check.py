@@ -1,4 +1,4 @@
-"""Runs the project's checks and tests on throw-away servers: what `script/test` does once all is installed."""
+"""Runs the project's checks and tests on throw-away servers: `script/test`, once everything is installed."""
 
 import contextlib
 import fcntl
@@ -22,7 +22,7 @@ from processes import die_with_parent  # noqa: E402
 from supervise import Stopped, Supervisor  # noqa: E402
 from valkey import Valkey  # noqa: E402
 
-SLOTS = 16  # test runs side by side in one checkout
+SLOTS = 16  # concurrent test runs in one checkout
 PYTEST = ["-m", "pytest", "-n", "2", "--dist", "worksteal"]
 CHECKS = {
     "lint": ["-m", "ruff", "check"],
@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
 
 @contextlib.contextmanager
 def own_slot(directory: Path) -> Iterator[Path]:
-    """A directory that no other run uses now. It is kept: the next run finds its cluster made and migrated."""
+    """Yield a directory that no other run is using. It is kept: the next run finds its cluster created and migrated."""
     for number in range(SLOTS):
         slot = directory / f"test-{number}"
         slot.mkdir(parents=True, exist_ok=True, mode=0o711 if os.geteuid() == 0 else 0o700)
@@ -88,10 +88,10 @@ def start_stores(supervisor: Supervisor, slot: Path) -> Mapping[str, str]:
 
 
 def distributed(url: str | None) -> Mapping[str, str]:
-    """The database of tests/distributed_database.py, in the place of the embedded one."""
+    """Return the variables for the database of tests/distributed_database.py instead of the embedded one."""
     if not url:
         return {}
-    # What a test's transaction does and sets is done and set on each server, in the same order.
+    # A test transaction's statements and settings are applied on each server, in the same order.
     options = "-c%20citus.multi_shard_modify_mode%3Dsequential%20-c%20citus.propagate_set_commands%3Dlocal"
     return {
         "DATABASE_URL": f"{url}{'&' if '?' in url else '?'}options={options}",
@@ -100,7 +100,7 @@ def distributed(url: str | None) -> Mapping[str, str]:
 
 
 def run_steps(supervisor: Supervisor, environment: Mapping[str, str], arguments: list[str]) -> int:
-    """All of them in order, up to the first that fails; only pytest when it was given arguments."""
+    """Run all steps in order, up to the first that fails; only pytest if arguments were given."""
     testing = {**environment, "DJANGO_SETTINGS_MODULE": "config.settings.test"}
     if not arguments:
         for name, command in CHECKS.items():
@@ -112,7 +112,7 @@ def run_steps(supervisor: Supervisor, environment: Mapping[str, str], arguments:
 
 
 def run_step(supervisor: Supervisor, name: str, command: list[str], environment: Mapping[str, str]) -> int:
-    """Run it in the foreground, so that a Ctrl-C reaches it, and name it when it fails."""
+    """Run a step in the foreground, so that Ctrl-C reaches it, and name it if it fails."""
     print(f"== {name}", flush=True)
     started = time.monotonic()
     with subprocess.Popen(
@@ -134,7 +134,7 @@ def colour_option() -> list[str]:
 
 
 def production_like(environment: Mapping[str, str]) -> Mapping[str, str]:
-    """Return what production settings ask for, with fresh secrets: the check then shows their own faults only."""
+    """Return what the production settings require, with fresh secrets: the check then reports only their own faults."""
     fresh = {name: make() for name, make in dev_env.MAKERS.items()}
     return {
         **environment,

@@ -1,4 +1,4 @@
-"""How the types of the clients are written in Python and in TypeScript."""
+"""How the clients' types are written in Python and in TypeScript."""
 
 import textwrap
 from collections.abc import Iterable, Iterator
@@ -7,17 +7,17 @@ from typing import Any
 from client_shapes import Events, Shapes
 
 PROBLEM = ("type", "title", "status", "code", "detail", "request_id")  # what every problem has
-MADE_BY_CLIENTS = "idempotency_key"  # of an operation of a batch, where the caller gives none
+MADE_BY_CLIENTS = "idempotency_key"  # in a batch operation, if the caller gives none
 EVENTS = "Made by script/clients from clients/events.toml; edit that."
 
 
 class Language:
-    """Writes the type of a JSON schema; a language says how it writes the parts."""
+    """Writes the type of a JSON schema; each language defines how the parts are written."""
 
     plain: dict[str, str]
 
     def kind(self, schema: dict[str, Any], shapes: Shapes, *, sent: bool = False) -> str:
-        """Return the type of a value; what is sent may be more than the text that answers have."""
+        """Return the type of a value; callers may send more than the text that answers contain."""
         if "$ref" in schema:
             return shapes.name(schema["$ref"].rpartition("/")[2])
         if choices := schema.get("anyOf") or _listed_types(schema):
@@ -171,7 +171,7 @@ class TypeScript(Language):
         return self.plain[schema["type"]] if "type" in schema else "unknown"
 
     def problems(self, documents: Iterable[Shapes], source: str) -> str:
-        """Return an interface for each code of both documents, and the union of all, which `code` tells apart."""
+        """Return an interface for each code of both documents, and the union of all, discriminated by `code`."""
         found: dict[str, str] = {}
         for shapes in documents:
             for name, schema in shapes.problems.items():
@@ -220,7 +220,7 @@ def _is_required(field: str, schema: dict[str, Any]) -> bool:
 
 
 def _nested(field: str) -> str | None:
-    """Return the type of a problem's member that is an object, or a list of some."""
+    """Return the type of a problem's member that is an object or a list of objects."""
     return {"errors": "list[dict[str, str]]", "checks": "dict[str, Any]"}.get(field)
 
 

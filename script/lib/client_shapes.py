@@ -1,11 +1,11 @@
-"""Read what the clients' types are made of: the schemas of an OpenAPI document, and the events."""
+"""The sources of the clients' types: the schemas of an OpenAPI document, and the events."""
 
 from collections.abc import Iterator
 from typing import Any
 
 
 class Shapes:
-    """The schemas of one document: those of problems, and the others, in the order of their names."""
+    """The schemas of one document, sorted by name: those of problems, and the others."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         schemas: dict[str, Any] = document["components"]["schemas"]
@@ -19,7 +19,7 @@ class Shapes:
         }
 
     def name(self, schema: str) -> str:
-        """Return the name for people: `Hold` alone would be taken for a hold, and is an operation of a batch."""
+        """Return a clear name: `Hold` alone would look like a hold, but is an operation of a batch."""
         return f"{schema}Operation" if schema in self.operations else schema
 
     def is_sent(self, name: str) -> bool:
@@ -27,7 +27,7 @@ class Shapes:
 
 
 class Events:
-    """The types of events and their fields, by clients/events.toml."""
+    """The types of events and their fields, from clients/events.toml."""
 
     def __init__(self, table: dict[str, Any]) -> None:
         self.types: dict[str, dict[str, str]] = {
@@ -47,7 +47,7 @@ def _operations_of_a_batch(schemas: dict[str, Any]) -> set[str]:
 
 
 def _queries(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the query of each operation that has one as a schema: all of it but the cursor, which clients follow."""
+    """Yield each operation's query as a schema, if it has one: all but the cursor, which the clients handle."""
     for operation in (one for path in document["paths"].values() for one in path.values()):
         parameters = [one for one in operation.get("parameters", ()) if one["in"] == "query"]
         fields = {one["name"]: one["schema"] for one in parameters if one["name"] != "cursor"}

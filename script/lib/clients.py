@@ -1,6 +1,6 @@
-"""Write the generated half of clients/ (`script/clients`): what the OpenAPI documents and clients/events.toml say, as
-types of Python and TypeScript, and Python's synchronous client as the asynchronous one without its `await`. The built
-TypeScript client is written to where the page of /demo loads it.
+"""Write the generated half of clients/ (`script/clients`): Python and TypeScript types from the OpenAPI documents and
+clients/events.toml, and Python's synchronous client, which is the asynchronous one without its `await`. The built
+TypeScript client is written to where the /demo page loads it.
 """
 
 import json
@@ -23,7 +23,7 @@ LISTENERS = ("public", "internal")
 PYTHON = Path("clients/python/src/auth_service_client")
 TYPESCRIPT = Path("clients/typescript/src/generated")
 DEMO = Path("config/demo/static/demo/client")
-STDIN = PYTHON / "made.py"  # whose place tells ruff what is ours
+STDIN = PYTHON / "made.py"  # its path tells ruff which imports are first-party
 SOURCE = "Made by script/clients from the OpenAPI documents; edit those."
 # The modules behind `createClient`; the others are for services.
 PAGE = {"errors", "http", "index", "passkeys", "session"}
@@ -62,7 +62,7 @@ def files() -> dict[Path, str]:
 
 
 def modules(built: Path) -> dict[Path, str]:
-    """Return what /demo loads of the TypeScript client, out of what it was built to, without source maps."""
+    """Return the modules of the built TypeScript client that /demo loads, without source maps."""
     texts = {path: path.read_text() for path in sorted(built.glob("*.js"))}
     return {
         DEMO / path.name: text.partition("//# sourceMappingURL")[0]
@@ -85,7 +85,7 @@ def _document(listener: str) -> dict[str, Any]:
 
 
 def _formatted(source: str) -> str:
-    """Return the source with its imports sorted and as `ruff format` has it, so that it passes the same checks."""
+    """Return the source with sorted imports and formatted with `ruff format`, so that it passes the same checks."""
     for command in (["check", "--fix-only", "--select", "I,UP028"], ["format"]):
         program = [str(Path(sys.executable).with_name("ruff")), *command, "--stdin-filename", str(STDIN), "-"]
         source = subprocess.run(
@@ -95,7 +95,7 @@ def _formatted(source: str) -> str:
 
 
 def build() -> dict[Path, str]:
-    """Return `modules` of what the compiler of the tests makes of clients/typescript."""
+    """Return `modules` of clients/typescript as built by the tests' compiler."""
     from tests.clients.packages import NODE, copied, node_packages, run
 
     with TemporaryDirectory() as directory:

@@ -1,4 +1,4 @@
-"""Lines on standard output, each with the name of the process that wrote it. Writing never blocks."""
+"""Lines on standard output, each labelled with the process that wrote it. Writing never blocks."""
 
 import os
 import select
@@ -9,12 +9,12 @@ from pathlib import Path
 
 COLOURS = (36, 32, 35, 33, 34, 31)
 NAME_WIDTH = 10
-PIECE = 4096  # a pipe that select() calls writable takes this much (PIPE_BUF)
+PIECE = 4096  # the amount that a pipe which select() calls writable accepts (PIPE_BUF)
 KEPT_LINES = 2000
 
 
 class Console:
-    """A reader that stops reading, or has gone, must not stop the supervisor: the oldest lines are dropped then."""
+    """Drops the oldest lines if its reader stops reading or has gone, so that the supervisor is never blocked."""
 
     def __init__(self, descriptor: int = 1) -> None:
         self._descriptor = descriptor
@@ -29,13 +29,13 @@ class Console:
         self.flush()
 
     def show(self, text: str) -> None:
-        """Show text as it is, without a name."""
+        """Show text unchanged, without a name."""
         for line in text.splitlines(keepends=True):
             self._queue(line.encode())
         self.flush()
 
     def flush(self, *, within: float = 0.0) -> None:
-        """Write what the reader takes now, or within some seconds."""
+        """Write what the reader accepts now, or within this many seconds."""
         deadline = time.monotonic() + within
         try:
             while self._waiting and self._writable(deadline):
@@ -68,12 +68,12 @@ class Console:
 
 
 def wants_colour(descriptor: int) -> bool:
-    """Colours for people only: https://no-color.org, and none under CI."""
+    """Return whether to use colours: only for people (https://no-color.org), and never under CI."""
     return os.isatty(descriptor) and not os.environ.get("NO_COLOR") and not os.environ.get("CI")
 
 
 def open_closed_streams() -> None:
-    """Give a closed stdin, stdout or stderr to /dev/null, lest the next file or pipe opened take its number."""
+    """Open a closed stdin, stdout or stderr on /dev/null, so that the next file or pipe does not get its number."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)

@@ -1,4 +1,6 @@
-"""Tell the story of the product over HTTP, each answer checked: `script/demo`. A service calls by clients/python."""
+"""Tell the product's story over HTTP, checking each answer: `script/demo`. The service in it calls through
+clients/python.
+"""
 
 import os
 import re
@@ -58,7 +60,7 @@ def known_secrets(directory: Path) -> dict[str, str]:
 
 
 def sign_up_and_in(public: Public, mails: Path) -> str:
-    """A person registers, verifies the address, signs in and stays signed in; returns the id."""
+    """Register a person, verify the address, sign in and refresh; return the user's id."""
     email, password = f"demo-{uuid.uuid4().hex[:12]}@example.com", secrets.token_urlsafe(18)
 
     title("A person registers")
@@ -92,7 +94,7 @@ def me(public: Public, tokens: Answer) -> Answer:
 
 
 def give_and_spend(service: Client, user_id: str, wire: Wire) -> None:
-    """Another service, with its API key, on the internal listener."""
+    """Act as another service, with its API key, on the internal listener."""
     title("A service gives 100 credits")
     gift = service.credits.add(user_id=user_id, amount=100, description="Welcome")
     expect(gift, amount=100, balance_after=100)
@@ -136,7 +138,7 @@ def title(text: str) -> None:
 
 
 def token_from_mail(directory: Path, address: str) -> str:
-    """Wait for the mail, show its head, and take the token out of its link."""
+    """Wait for the mail, show its headers, and return the token from its link."""
     deadline = time.monotonic() + MAIL_PATIENCE_SECONDS
     while (message := newest_mail(directory, address)) is None:
         if time.monotonic() > deadline:

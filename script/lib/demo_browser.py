@@ -1,6 +1,6 @@
 """`script/demo --browser`: a person in a browser tries all of /demo, on `script/server --with-google --with-stripe`.
 
-Pictures of each step, as wide as a desk and as a phone, go to $VAR_DIR/demo.
+Pictures of each step, at the width of a desktop and of a phone, go to $VAR_DIR/demo.
 """
 
 import base64
@@ -19,8 +19,8 @@ from pathlib import Path
 from browser import Browser, BrowserFailed
 
 WIDTHS = {"phone": 390, "desk": 1280}
-STEP_SECONDS = 30  # of a one-time code
-# Refreshes that go out for them, once the access token has grown old.
+STEP_SECONDS = 30  # the lifetime of a one-time code
+# Counts the refreshes that they cause once the access token has expired.
 TWENTY_CALLS = """
 (async () => {
   const { auth } = await import("/static/demo/api.js");
@@ -68,7 +68,9 @@ class Story:
         self.browser.size(WIDTHS["desk"])
 
     def code(self) -> str:
-        """Return the code of the authenticator app (RFC 6238); each step counts once, so this may wait for the next."""
+        """Return the authenticator app's code (RFC 6238); each step's code works once, so this may wait for the
+        next.
+        """
         while (step := int(time.time()) // STEP_SECONDS) <= self.used_step - 1:
             time.sleep(0.2)
         step = max(step, self.used_step + 1)  # one step ahead is accepted
@@ -122,7 +124,7 @@ class Story:
             raise BrowserFailed(f"{counted} refreshes went out for twenty calls")
 
     def end_sessions(self) -> None:
-        """Three more are opened by a program."""
+        """End three further sessions, opened by a program."""
         page = self.browser
         for _ in range(3):
             self.open_another_session()
@@ -192,7 +194,9 @@ class Story:
         page.see("Recent activity")
 
     def prove_again(self) -> None:
-        """The dialog of a sensitive call: brought about by an answer, as nobody waits five minutes for a demo."""
+        """Go through the dialog of a sensitive call. A refusal triggers it, since nobody waits five minutes for a
+        demo.
+        """
         page = self.browser
         page.evaluate(ONE_EXPORT_REFUSED)
         page.click("Export everything")
@@ -216,7 +220,7 @@ class Story:
         self.picture("9-bought")
 
     def see_requests(self) -> None:
-        """Read what was behind the last click, from the page's own calls to those of the shop's server."""
+        """Check the requests behind the last click, from the page's own calls to those of the shop's server."""
         page = self.browser
         page.click("Requests")
         page.click("POST /demo/api/pictures")
@@ -289,7 +293,7 @@ class Story:
         page.click("Sign out")
 
     def use_google(self) -> None:
-        """The provider asks who one is; the first time makes an account."""
+        """Sign in through the provider, which asks who you are; the first time creates an account."""
         page = self.browser
         page.click("Sign in with Google")
         page.click("108")
@@ -320,7 +324,7 @@ CHAPTERS: dict[str, Callable[[Story], None]] = {
 
 
 def run(settings: Mapping[str, str], directory: Path) -> int:
-    """0 where all of it worked; 1 and the reason where not."""
+    """Return 0 if all of it worked; otherwise print the reason and return 1."""
     home = f"http://localhost:{settings.get('PORT', '8000')}/demo"
     pictures = directory / "demo"
     pictures.mkdir(parents=True, exist_ok=True)
@@ -343,7 +347,7 @@ def run(settings: Mapping[str, str], directory: Path) -> int:
 
 
 def require_all(home: str) -> None:
-    """Require each server that the story needs. Raises BrowserFailed, OSError where nobody serves."""
+    """Check that each server that the story needs is there. Raise BrowserFailed, or OSError if nothing answers."""
     with urllib.request.urlopen(home, timeout=10) as answer:  # noqa: S310  (this machine's own page)
         text = answer.read().decode()
     if missing := [option for option in ("--with-google", "--with-stripe") if option in text]:
@@ -351,7 +355,7 @@ def require_all(home: str) -> None:
 
 
 def refuse_complaints(console: list[str]) -> None:
-    """Refusals that the story provokes are no complaints; errors of scripts and of the policy are."""
+    """Raise BrowserFailed for errors of scripts and of the policy; refusals that the story provokes do not count."""
     if bad := [line for line in console if "Failed to load resource" not in line]:
         raise BrowserFailed("the console says: " + "; ".join(bad))
 

@@ -1,4 +1,4 @@
-"""Show each request of `script/demo` and its answer, and check what came back."""
+"""Shows each request of `script/demo` and its answer, and checks the answer."""
 
 import json
 from collections.abc import Mapping
@@ -33,14 +33,14 @@ class Answer:
 
 
 def expect(body: Mapping[str, Any], **fields: object) -> None:
-    """Raise Unexpected where the document says otherwise."""
+    """Raise Unexpected if a field of the document differs."""
     for name, value in fields.items():
         if body.get(name) != value:
             raise Unexpected(f"{name} should be {value!r}, not {body.get(name)!r}")
 
 
 class Wire:
-    """`http` shows all that goes over it; `replayed` tells whether its last answer was given before."""
+    """`http` shows all that goes over it; `replayed` says whether its last answer was a repeat of an earlier one."""
 
     def __init__(self) -> None:
         self.replayed = False
@@ -57,7 +57,7 @@ class Wire:
 
 
 class Public:
-    """The public listener, as a front end calls it; clients/typescript is its client, and this is not."""
+    """The public listener, called directly as a front end might; its real client is clients/typescript."""
 
     def __init__(self, base: str, wire: Wire) -> None:
         self._base, self._http = base, wire.http
@@ -97,6 +97,6 @@ def readable(content: bytes) -> str:
 
 
 def shortened(secret: object) -> str:
-    """Enough to tell two apart, too little to use."""
+    """Return enough of a secret to tell two apart, and too little to use."""
     text = str(secret)
     return f"{text[:12]}...{text[-4:]}" if len(text) > 40 else f"{text[:3]}..."

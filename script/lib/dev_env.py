@@ -1,4 +1,4 @@
-"""`$VAR_DIR/dev.env`: the secrets of one development instance, made at its first start and kept from then on."""
+"""`$VAR_DIR/dev.env`: the secrets of one development instance, created at its first start and kept from then on."""
 
 import base64
 import os
@@ -35,12 +35,12 @@ MAKERS: dict[str, Callable[[], str]] = {
 
 
 def load(path: Path) -> dict[str, str]:
-    """Read the file, after adding what is missing: all of it at first, new variables after an upgrade."""
+    """Return the file's variables after adding what is missing: all of them at first, new ones after an upgrade."""
     text = path.read_text() if path.exists() else HEADING
     values = parse(text)
     added = {name: make() for name, make in MAKERS.items() if name not in values}
     client_key = added.get("INTERNAL_API_KEY") or values["INTERNAL_API_KEY"]
-    # The version before left the scopes away.
+    # The previous version omitted the scopes.
     if values.get("INTERNAL_API_KEYS") in {None, f"demo={client_key}"}:
         added["INTERNAL_API_KEYS"] = f"demo={client_key}:*"  # a service named demo, with every scope
     if added:
@@ -50,13 +50,13 @@ def load(path: Path) -> dict[str, str]:
 
 
 def parse(text: str) -> dict[str, str]:
-    """`NAME=value` lines as a shell reads them, comments and blank lines between."""
+    """Return the variables of `NAME=value` lines, read as a shell does, with comments and blank lines allowed."""
     assignments = shlex.split(text, comments=True)
     return dict(word.split("=", 1) for word in assignments if "=" in word)
 
 
 def replace(path: Path, text: str) -> None:
-    """Whole or not at all, and for its owner only from the first byte on."""
+    """Replace the file atomically; it is readable only by its owner from the first byte on."""
     with tempfile.NamedTemporaryFile(
         "w", dir=path.parent, prefix=".dev.env-", delete=False
     ) as draft:  # mode 0600

@@ -1,4 +1,4 @@
-"""Runs Django's command line on the instance in VAR_DIR: its secrets, and its embedded servers where it has them."""
+"""Runs Django's command line on the instance in VAR_DIR: with its secrets, and its embedded servers if it has any."""
 
 import os
 import sys

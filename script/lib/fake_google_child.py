@@ -1,4 +1,4 @@
-"""`script/server --with-google`: an OpenID provider beside the service, in Google's place (tests/fake_google)."""
+"""`script/server --with-google`: an OpenID provider beside the service, instead of Google (tests/fake_google)."""
 
 import sys
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ CLIENT_SECRET = "secret.of.the.fake.google"  # noqa: S105  (of a fake that liste
 
 
 def settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what the service reads; these win over a client at Google that the environment may name."""
+    """Return the service's variables; they override a Google client that the environment may name."""
     address = f"http://127.0.0.1:{environment[PORT]}"
     return {
         "GOOGLE_CLIENT_ID": ",".join(CLIENTS),

@@ -19,7 +19,7 @@ FILE = "stripe.env"  # in VAR_DIR, for script/manage
 
 
 def settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what the service reads; these win over an account at Stripe that the environment may name."""
+    """Return the service's variables; they override a Stripe account that the environment may name."""
     return {
         "STRIPE_SECRET_KEY": KEY,
         "STRIPE_WEBHOOK_SECRETS": WEBHOOK_SECRET,
@@ -29,7 +29,7 @@ def settings(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def places(environment: Mapping[str, str]) -> list[str]:
-    """Where it may send people back to: /demo, and a page of its own for calls by hand."""
+    """Return the hosts it may send people back to: /demo, and its own page for calls by hand."""
     ports = [environment["PORT"], environment[PORT]]
     return [f"{host}:{port}" for host in ("localhost", "127.0.0.1") for port in ports]
 
@@ -39,7 +39,7 @@ def address(environment: Mapping[str, str]) -> str:
 
 
 def write(directory: Path, given: Mapping[str, str]) -> None:
-    """Nothing given: the service runs without it, and commands are not to look for it."""
+    """Write the settings; without any, remove the file, so that commands do not look for a fake that is not running."""
     path = directory / FILE
     if given:
         dev_env.replace(path, "".join(f"{name}={shlex.quote(value)}\n" for name, value in given.items()))

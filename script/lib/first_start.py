@@ -1,6 +1,6 @@
-"""Migrates the database and makes the first admin, as `manage.py migrate` and `manage.py ensure_admin` do.
+"""Migrates the database and creates the first admin, as `manage.py migrate` and `manage.py ensure_admin` do.
 
-One process for both: loading Django once more would take as long as all that is done after it.
+One process does both: loading Django again would take as long as everything after it.
 """
 
 import gc

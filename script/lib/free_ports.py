@@ -1,4 +1,4 @@
-"""Ports of loopback for the servers of tests, drills and benchmarks."""
+"""Loopback ports for the servers of tests, drills and benchmarks."""
 
 import contextlib
 import secrets
@@ -6,9 +6,9 @@ import socket
 
 
 def free_port(*, of: int = 1) -> int:
-    """Return a port at which nobody listens, the first of `of` such ports in a row.
+    """Return a free port, the first of `of` free ports in a row.
 
-    All are below those that the kernel gives to connections (Linux: from 32768): one of these could take the port
+    All are below the range that the kernel gives to connections (Linux: from 32768): a connection could take the port
     before its server does.
     """
     while True:

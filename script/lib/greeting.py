@@ -1,11 +1,11 @@
-"""The screen that `script/server` shows once it serves: where each thing is, and how to go on."""
+"""The screen that `script/server` shows once it serves: where everything is, and what to do next."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 
 def greeting(environment: Mapping[str, str], *, enrolment: str = "", seconds: float) -> str:
-    """`enrolment` is the link of an admin made just now, who has no second factor yet."""
+    """Return the text. `enrolment` is the link of an admin just created, who has no second factor yet."""
     public, internal, admin = (
         f"http://localhost:{environment[name]}" for name in ("PORT", "INTERNAL_PORT", "ADMIN_PORT")
     )
@@ -28,7 +28,7 @@ Ready after {seconds:.1f} s. Ctrl-C stops everything.
 
 
 def admin_hint(environment: Mapping[str, str], enrolment: str) -> str:
-    """A password alone opens no admin, so a new admin begins with the link."""
+    """Return the admin's line: a password alone does not open it, so a new admin starts with the link."""
     email = environment["ADMIN_EMAIL"]
     if enrolment:
         return f"     as {email}; first, once:\n            {enrolment}"
@@ -45,7 +45,7 @@ def stripe_line(environment: Mapping[str, str]) -> str:
 
 
 def demo_hint(environment: Mapping[str, str]) -> str:
-    """Options that put servers in the place of others, so that the page can do more."""
+    """Return a hint about options that start stand-ins, so that the page can do more."""
     wanted = {"GOOGLE_CLIENT_ID": "--with-google", "STRIPE_SECRET_KEY": "--with-stripe"}
     missing = [option for name, option in wanted.items() if not environment.get(name)]
     return f"; more of it with {' '.join(missing)}" if missing else ""

@@ -37,7 +37,7 @@ LEFT_OUT = re.compile(r"(^|/)(tests|\w*migrations)/")
 
 
 class Size(NamedTuple):
-    """So many lines, and where."""
+    """A number of lines, and where they are."""
 
     lines: int
     place: str
@@ -58,7 +58,7 @@ class Module:
 
     @property
     def package(self) -> list[str]:
-        """Return the names that a relative import starts from."""
+        """Return the parts of the name that a relative import starts from."""
         names = self.name.split(".")
         return names if self.path.endswith("/__init__.py") else names[:-1]
 
@@ -73,7 +73,7 @@ class Module:
                 yield Size(lines, f"{self.path}:{node.name}")
 
     def imported(self) -> Iterator[tuple[str, str]]:
-        """Yield what each import names, as the module it asks and the name it takes from it ("" for the module)."""
+        """Yield each import as the module and the name that it takes from it ("" for the module itself)."""
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
                 yield from ((alias.name, "") for alias in node.names)
@@ -87,7 +87,7 @@ class Module:
 
 class House:
     def __init__(self, sources: Mapping[str, str]) -> None:
-        """Take the text of every file by its path from the project's root."""
+        """Take the text of every file, keyed by its path from the project's root."""
         found = [Module(_name(path), path, source) for path, source in sources.items() if _counts(path)]
         self.modules = {module.name: module for module in sorted(found, key=lambda module: module.name)}
         self.imports = {module.name: self._imports(module) for module in self.modules.values()}
@@ -140,7 +140,7 @@ def revision(root: Path, name: str) -> dict[str, str]:
     archive = subprocess.run(
         ["git", "archive", "--format=tar", name], cwd=root, stdout=subprocess.PIPE, check=False
     )
-    if archive.returncode:  # and git has said why
+    if archive.returncode:  # git has printed the reason
         raise SystemExit(archive.returncode)
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
         python = [member for member in files if member.isfile() and member.name.endswith(".py")]
@@ -205,7 +205,7 @@ def _name(path: str) -> str:
 
 
 def _room(name: str) -> str:
-    """Return the name of the module's room within its package, "" for the package itself."""
+    """Return the name of the module's room within its package, or "" for the package itself."""
     return name.partition(".")[2].partition(".")[0]
 
 

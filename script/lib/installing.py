@@ -1,4 +1,6 @@
-"""Installs what is locked, by uv where it is there, else by pip, and shows how far it is. Standard library only."""
+"""Installs the locked packages, with uv if it is available and otherwise pip, and shows progress. Standard library
+only.
+"""
 
 import importlib.util
 import re
@@ -14,25 +16,27 @@ from processes import die_with_parent
 
 EMBEDDED = "requirements-embedded.txt"
 LAST_LINES = 15
-# The line of pip or uv about a file that it fetches; uv names the large ones.
+# A line of pip or uv about a file that it downloads; uv names only the large ones.
 _SIZE = re.compile(r"Downloading \S+ .*?\(([\d.]+) ?(kB|KiB|MB|MiB)\)")
 _LOCKED = re.compile(r"^[\w.-]+==", re.MULTILINE)
 
 
 def install(python: Path, lock_files: list[Path]) -> None:
-    """Install the packages of the files for that Python; end the program with advice where that fails."""
+    """Install the packages of the files for this Python; if that fails, exit with advice."""
     count = sum(len(_LOCKED.findall(file.read_text())) for file in lock_files)
     started = time.monotonic()
     print(f"Installing up to {count} packages into .venv, once ...", flush=True)
     requirements = [word for file in lock_files for word in ("--requirement", str(file))]
-    # uv has an index of its own, which may not be set: then pip follows.
+    # uv uses its own index setting, which may be missing: pip is tried next.
     if not any(succeeds([*installer, *requirements]) for installer in (*uv(python), pip(python))):
         sys.exit(explain_failure(lock_files))
     print(f"Installed after {time.monotonic() - started:.0f} s.", flush=True)
 
 
 def uv(python: Path) -> list[list[str]]:
-    """Return how uv installs, if it is here; a name on the PATH may be the shim of a version that is not."""
+    """Return uv's commands, if it is available; a name on the PATH may be a shim for a version that is not
+    installed.
+    """
     program = shutil.which("uv")
     if program is None or run([program, "--version"]).returncode:
         return []
@@ -40,9 +44,9 @@ def uv(python: Path) -> list[list[str]]:
 
 
 def pip(python: Path) -> list[str]:
-    """Return how the pip of the Python we run on installs; making another takes seconds, but where there is none it
-    has to be. What is imported is compiled at its first use: compiling everything now takes nine seconds more.
-    The files name all that is needed, so nothing has to be resolved.
+    """Return the command of the running Python's pip. Creating another pip takes seconds, but is necessary if there is
+    none. Imports are compiled at first use: compiling everything now takes nine seconds more. The files name all that
+    is needed, so nothing has to be resolved.
     """
     own = [sys.executable, "-m", "pip", "--python", str(python)] if has("pip") else [str(python), "-m", "pip"]
     quiet = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--no-compile"]
@@ -54,7 +58,7 @@ def has(module: str) -> bool:
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run a short step that ends with us, should we be killed."""
+    """Run a short step that ends when this process does, even if it is killed."""
     return subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
@@ -66,7 +70,7 @@ def run(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def succeeds(command: list[str]) -> bool:
-    """Run an installer and show how far it is; what it said last is shown if it fails."""
+    """Run an installer and show its progress; return whether it succeeded, and show its last lines if it did not."""
     last: deque[str] = deque(maxlen=LAST_LINES)
     progress = Progress(shown=sys.stdout.isatty())
     with subprocess.Popen(
@@ -87,14 +91,14 @@ def succeeds(command: list[str]) -> bool:
 
 
 class Progress:
-    """One line on a terminal that tells what has been fetched, and nothing where nobody watches."""
+    """One line on a terminal that shows how much has been downloaded; nothing if nobody watches."""
 
     def __init__(self, *, shown: bool) -> None:
         self._files, self._megabytes = 0, 0.0
         self._shown = shown
 
     def note(self, line: str) -> None:
-        """Count the file that a line of the installer tells of."""
+        """Count the file that the installer's line names."""
         if found := _SIZE.search(line):
             self._files += 1
             self._megabytes += float(found[1]) / (1 if found[2].startswith("M") else 1000)
@@ -109,7 +113,7 @@ class Progress:
 
 
 def explain_failure(lock_files: list[Path]) -> str:
-    """Return what may help: a proxy, or servers in the place of those that have no wheel here."""
+    """Return advice: a proxy, or your own servers instead of those that have no wheel here."""
     advice = [
         "The requirements could not be installed; the lines above say why. Run this again once that is mended.",
         "No network or a proxy: pip reads PIP_INDEX_URL, PIP_PROXY and ~/.config/pip/pip.conf, uv UV_DEFAULT_INDEX.",

@@ -1,4 +1,4 @@
-"""Remembers which processes were started, so that the next start can end those of one that was killed."""
+"""Records which processes were started, so that the next start can end those left by a supervisor that was killed."""
 
 import json
 import signal
@@ -14,7 +14,7 @@ PATIENCE = 15.0  # seconds that an open request or a flush may take
 
 @dataclass(frozen=True)
 class Started:
-    """A process as it was when we started it; the kernel's start time tells it from a later one with its pid."""
+    """A process as we started it; the kernel's start time distinguishes it from a later one with the same pid."""
 
     name: str
     pid: int
@@ -32,7 +32,7 @@ def remember(path: Path, processes: Iterable[Started]) -> None:
 
 
 def recall(path: Path) -> list[Started]:
-    """Return those of an earlier run that still run. A file cut short by a crash counts as none."""
+    """Return processes of an earlier run that are still running. A file cut short by a crash counts as none."""
     try:
         recorded = [Started(**row) for row in json.loads(path.read_text())]
     except (OSError, ValueError, TypeError):
@@ -41,7 +41,7 @@ def recall(path: Path) -> list[Started]:
 
 
 def end(processes: list[Started], *, patience: float = PATIENCE) -> None:
-    """End them as their supervisor would have, and by force if they do not go."""
+    """End the processes as their supervisor would have, and by force if they do not stop."""
     for process in reversed(processes):
         send(process.pid, process.stop_signal)
     deadline = time.monotonic() + patience

@@ -1,4 +1,4 @@
-"""nginx before listeners of this machine, with the files of deploy/nginx: without TLS, on free ports of loopback."""
+"""nginx in front of listeners on this machine, with the files of deploy/nginx: without TLS, on free loopback ports."""
 
 import os
 import re
@@ -34,12 +34,12 @@ http {{
 
 
 def program() -> str:
-    """Return the nginx that is installed, if one is."""
+    """Return the path of the installed nginx, or ""."""
     return places.program("nginx")
 
 
 def as_understood_here(text: str) -> str:
-    """Return a file of deploy/nginx as the nginx of this machine reads it: `http2 on` is younger than some."""
+    """Return a file of deploy/nginx in a form that this machine's nginx understands: `http2 on` is newer than some."""
     said = subprocess.run([program() or "nginx", "-v"], capture_output=True, text=True, check=True).stderr
     version = tuple(int(part) for part in re.findall(r"\d+", said)[:3])
     if version >= (1, 25, 1):
@@ -48,7 +48,7 @@ def as_understood_here(text: str) -> str:
 
 
 class Nginx:
-    """Listens for each upstream (`web`, `internal`, `admin`) that it is given the port of."""
+    """Listens for each upstream (`web`, `internal`, `admin`) whose port it is given."""
 
     def __init__(self, place: Path, upstreams: Mapping[str, int]) -> None:
         place.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The PgBouncer that is installed, as deploy/pgbouncer has it, before a server of the tests' or the drill's own."""
+"""The installed PgBouncer, configured as in deploy/pgbouncer, in front of a server of the tests or the drill."""
 
 import os
 import re
@@ -20,7 +20,7 @@ PREPARES_FROM = (1, 22)
 
 
 def missing() -> str:
-    """Return what has to be installed for it, or nothing."""
+    """Return what has to be installed for it, or ""."""
     return "" if program() else f"{PROGRAM} is not installed (apt install pgbouncer)"
 
 
@@ -38,7 +38,7 @@ def prepares() -> bool:
 
 
 def configuration(lines: Mapping[str, str]) -> str:
-    """Return the file of deploy/ with these lines for those, as this version reads it."""
+    """Return the file of deploy/ with lines replaced, in a form that this version understands."""
     text = filled("pgbouncer/pgbouncer.ini", lines)
     return text if prepares() else re.sub(r"^max_prepared_statements = .*\n", "", text, flags=re.MULTILINE)
 
@@ -46,7 +46,7 @@ def configuration(lines: Mapping[str, str]) -> str:
 def pooled(
     supervisor: Supervisor, directory: Path, server: Postgres, *, forgetful: bool = False, **names: str
 ) -> dict[str, str]:
-    """Start one where DATABASE_POOL asks for it; return these variables, with its sockets' place put in."""
+    """Start a pooler if DATABASE_POOL asks for one; return these variables, with its socket directory filled in."""
     if os.environ.get("DATABASE_POOL", "none") == "none":
         return {}
     pooler = PgBouncer(directory, server, forgetful=forgetful)
@@ -57,9 +57,9 @@ def pooled(
 
 
 class PgBouncer:
-    """Stands before an embedded server, on a socket.
+    """Runs in front of an embedded server, on a socket.
 
-    A `forgetful` one drops after each transaction whatever the session was told, which others may or may not find.
+    A `forgetful` one discards session state after each transaction, which others may or may not keep.
     """
 
     def __init__(self, variable_directory: Path, server: Postgres, *, forgetful: bool = False) -> None:

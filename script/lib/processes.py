@@ -1,4 +1,4 @@
-"""Asks the kernel about processes: which one lives, since when; and ends them."""
+"""Asks the kernel which processes are alive and since when, and ends them."""
 
 import ctypes
 import os
@@ -15,9 +15,10 @@ _libc = ctypes.CDLL(None, use_errno=True) if LINUX else None
 
 
 def started_at(pid: int) -> str | None:
-    """When the kernel started this process, so that a reused pid is never taken for ours; None once it is gone.
+    """Return when the kernel started this process, so that a reused pid is never mistaken for ours; None once it has
+    ended.
 
-    A zombie counts as gone: the first process of a container may never collect it.
+    A zombie counts as ended: the first process of a container may never collect it.
     """
     if not LINUX:
         shown = subprocess.run(
@@ -32,7 +33,7 @@ def started_at(pid: int) -> str | None:
 
 
 def send(pid: int, number: int) -> None:
-    """Signal one process; one that is already gone is not an error."""
+    """Signal one process; it is not an error if it has already ended."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:
@@ -40,15 +41,15 @@ def send(pid: int, number: int) -> None:
 
 
 def kill_group(leader: int) -> None:
-    """Kill whatever is left of the group a process led, after the leader itself has ended too."""
+    """Kill the rest of a process group, even after its leader has ended."""
     try:
         os.killpg(leader, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
+    except (ProcessLookupError, PermissionError):  # macOS returns EPERM for a group of zombies
         pass
 
 
 def die_with_parent(number: int) -> Callable[[], None] | None:
-    """A Popen preexec_fn: the kernel signals the child when its parent ends, however that happens (Linux only).
+    """Return a Popen preexec_fn: the kernel signals the child when its parent ends, for any reason (Linux only).
 
     It must be armed after a change of user, which clears it; Popen runs preexec_fn last.
     """

@@ -1,4 +1,4 @@
-"""Reads `Procfile`, the one table of the service's processes."""
+"""Reads `Procfile`, the table of the service's processes."""
 
 import re
 from pathlib import Path
@@ -12,5 +12,7 @@ def read(path: Path) -> dict[str, str]:
 
 
 def argv(command: str) -> list[str]:
-    """As a process manager runs it, but without a shell in between: signals reach the program itself."""
+    """Return the command as a process manager runs it, but with no shell in between, so that signals reach the
+    program.
+    """
     return ["/bin/sh", "-c", f"exec env {command}"]

@@ -1,8 +1,8 @@
-"""Check texts that people see, and docstrings, against the prose rules of CONTRIBUTING.md that a pattern can tell.
+"""Check texts that people see, and docstrings, against those prose rules of CONTRIBUTING.md that a pattern can detect.
 
 tests/prose_baseline.txt says how often each rule is still broken, by area and not by file, so that files can move. The
-check fails when a number rises, and when one has fallen without the file saying so: then `script/prose --update` writes
-it, and refuses to raise a number. `script/prose accounts/views docs/spec.md` lists what is there.
+check fails when a number rises, and when one has fallen but the file has not been updated: `script/prose --update` does
+that, and refuses to raise a number. `script/prose accounts/views docs/spec.md` lists the breaches there.
 """
 
 import argparse
@@ -34,13 +34,13 @@ EVERYWHERE = {
     'write "again"': re.compile(r"\banew\b", re.IGNORECASE),
     'write "is not a"': re.compile(r"(?<!\bthere )\bis\s+no\s+(?!\s|longer\b|more\b)", re.IGNORECASE),
 }
-# Of docstrings too.
+# Applied to docstrings too.
 WORDS = {
     'write "someone"': re.compile(r"(?<!id=\")\b(somebody|whoever)\b", re.IGNORECASE),
     'write "since then"': re.compile(r"\bmeanwhile\b", re.IGNORECASE),
     'write "other services"': re.compile(r"\bneighbours?\b", re.IGNORECASE),
 }
-# Of texts that people read: templates, strings of the product, and docstrings that the OpenAPI documents show.
+# Applied to texts that people read: templates, strings of the product, and docstrings shown in the OpenAPI documents.
 PEOPLE = {
     **WORDS,
     'people: write "not found"': re.compile(r"\bno such\b", re.IGNORECASE),
@@ -144,7 +144,7 @@ def _in_text(path: Path, area: str) -> Iterator[tuple[str, int, str]]:
 
 
 def _in_module(path: Path, area: str) -> Iterator[tuple[str, int, str]]:
-    """Look at every string of the product, but only at the docstrings of tests, whose strings may be anything."""
+    """Check every string of the product, but in tests only docstrings: their strings may be anything."""
     nodes = list(ast.walk(ast.parse(path.read_text())))
     docstrings = {id(docstring) for node in nodes if (docstring := _docstring(node))}
     shown = {id(_docstring(node)) for node in nodes if _is_shown(node, path)}
@@ -157,7 +157,7 @@ def _in_module(path: Path, area: str) -> Iterator[tuple[str, int, str]]:
 
 
 def _is_shown(node: ast.AST, path: Path) -> bool:
-    """Return whether the OpenAPI documents show its docstring: that of a view's method."""
+    """Return whether the OpenAPI documents show its docstring, as they do for a view's methods."""
     return isinstance(node, ast.FunctionDef) and node.name in METHODS and "views" in path.parts
 
 
@@ -171,7 +171,7 @@ def _docstring(node: ast.AST) -> ast.Constant | None:
 
 
 def _broken(text: str, rules: Mapping[str, re.Pattern[str]]) -> Iterator[tuple[str, int, str]]:
-    """Yield the rule, where it is broken, and the words around that."""
+    """Yield the rule, the place where it is broken, and the words around it."""
     for rule, pattern in rules.items():
         for found in pattern.finditer(text):
             around = text[max(0, found.start() - 30) : found.end() + 40]

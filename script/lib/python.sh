@@ -25,7 +25,7 @@ END
     exit 1
 }
 
-# Runs a program of the repository with the environment that script/test makes: `in_environment script/lib/pictures.py "$@"`.
+# Runs a program of the repository in the environment that script/test creates: `in_environment script/lib/pictures.py "$@"`.
 in_environment() {
     cd "$(dirname "$0")/.."
     [ -x .venv/bin/python ] || { echo "Run script/test once: it makes the environment." >&2; exit 1; }

@@ -1,4 +1,4 @@
-"""Take the pictures of README.md: `script/pictures --readme`, of what `script/server` runs with both stand-ins."""
+"""Take the pictures of README.md: `script/pictures --readme`, from a running `script/server` with both stand-ins."""
 
 import json
 import os
@@ -16,13 +16,13 @@ from demo_browser import Story  # noqa: E402
 
 PLACE = ROOT / "docs" / "pictures"
 WIDTH, HEIGHT = 1280, 860
-# A form of the admin is filled by the names of its fields: its words may change.
+# A form of the admin is filled in by the names of its fields: its labels may change.
 SEND = (
     "(() => {{ const it = document.getElementById({name}); if (!it) return 0;"
     " it.value = {value}; it.form.submit(); return 1; }})()"
 )
 
-# A new installation has counted no day yet: made-up ones, and what the demo has just done.
+# A new installation has no daily statistics yet: these are made up, plus what the demo has just done.
 MONTH = """
 from datetime import timedelta
 from django.utils import timezone
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def take_demo(story: Story) -> None:
-    """The shop and the account of someone who has bought, with the requests behind the last click."""
+    """Photograph the shop and the account of someone who has bought, with the requests behind the last click."""
     for chapter in (story.register, story.sign_in, story.buy):
         chapter()
     story.browser.click("Requests")
@@ -70,7 +70,7 @@ def take_demo(story: Story) -> None:
 
 
 def take_admin(story: Story, email: str, password: str) -> None:
-    """The first page, for a superuser who has just enrolled a second factor."""
+    """Photograph the first page, for a superuser who has just enrolled a second factor."""
     page = story.browser
     subprocess.run([ROOT / "script" / "manage", "shell", "--command", MONTH], check=True, stdout=sys.stderr)
     page.go(enrolment(email))
@@ -96,7 +96,7 @@ def send(page: Browser, name: str, value: str) -> None:
 
 
 def keep(page: Browser, name: str) -> None:
-    """As wide and high as a window, not the whole page."""
+    """Save a picture of the window's size, not of the whole page."""
     page.size(WIDTH, HEIGHT)
     page.evaluate("scrollTo(0, 0)")
     page.evaluate("new Promise((done) => setTimeout(done, 800))")

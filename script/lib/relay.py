@@ -1,4 +1,4 @@
-"""Passes what the children write on to the console, line by line, and wakes up when a signal arrives."""
+"""Passes the children's output on to the console, line by line, and wakes up when a signal arrives."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ KEPT_LINES = 50
 
 @dataclass(eq=False)
 class Output:
-    """The output of one process. A process that is restarted gets a new one: its heirs may still hold the old pipe."""
+    """The output of one process. A restarted process gets a new one: its descendants may still hold the old pipe."""
 
     name: str
     stream: IO[bytes]
@@ -47,7 +47,7 @@ class Relay:
         return output
 
     def wait(self, timeout: float) -> None:
-        """Return after some output, a signal (the end of a child is one), or the timeout."""
+        """Return after some output, a signal (a child's end is one), or the timeout."""
         for key, _ in self._selector.select(timeout):
             if isinstance(key.data, Output):
                 self._read(key.data)
@@ -57,12 +57,12 @@ class Relay:
         self._console.flush()
 
     def drain(self, output: Output) -> None:
-        """Show all that a process has written so far."""
+        """Show everything that a process has written so far."""
         while not output.stream.closed and self._read(output):
             pass
 
     def _read(self, output: Output) -> bool:
-        """Show the lines that are there; return False when there are none for now, or none will come."""
+        """Show the complete lines; return False if there are none for now, or none will follow."""
         try:
             data = os.read(output.stream.fileno(), PIPE_SIZE)
         except BlockingIOError:

@@ -1,4 +1,4 @@
-"""Make a release: the changelog's section and the tag, then what is published with it."""
+"""Make a release: the changelog's section and the tag, then the files that are published with it."""
 
 import argparse
 import hashlib
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NAME = "auth-service"
 OPEN = "## Unreleased\n"
 SEMANTIC = re.compile(r"(\d+)\.(\d+)\.(\d+)")
-# Where the version stands, and how: a test compares them.
+# Where the version is written, and in what form: a test compares them.
 PLACES = {
     "pyproject.toml": 'version = "{}"',
     "config/__init__.py": 'VERSION = "{}"',
@@ -50,7 +50,7 @@ def _semantic(text: str) -> str:
 
 
 def tag(version: str) -> None:
-    """Commit the changelog and the version, and tag that commit. Changes nothing where something is in the way."""
+    """Commit the changelog and the version, and tag that commit. Exit without changes if something is in the way."""
     _refuse_what_is_in_the_way(version)
     changelog = ROOT / "CHANGELOG.md"
     text, section = cut(changelog.read_text(), version, datetime.now(UTC).date().isoformat())
@@ -78,7 +78,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def cut(changelog: str, version: str, date: str) -> tuple[str, str]:
-    """Return the changelog with what was unreleased under the version, and that section alone."""
+    """Return the changelog with the unreleased changes moved under the version, and that section by itself."""
     before, found, rest = changelog.partition(OPEN)
     section, heading, older = rest.partition("\n## ")
     if not found or not section.strip():
@@ -99,7 +99,7 @@ def _write_version(path: Path, form: str, version: str) -> None:
 
 
 def publish(name: str, directory: Path) -> None:
-    """Write the archive of a tag, its SBOM, its changelog and the checksums of them into the directory."""
+    """Write a tag's archive, SBOM, changelog section and their checksums into the directory."""
     version = name.removeprefix("v")
     directory.mkdir(parents=True, exist_ok=True)
     archive = directory / f"{NAME}-{version}.tar.gz"
@@ -117,7 +117,7 @@ def publish(name: str, directory: Path) -> None:
 
 
 def _list_packages(source: Path, bill: Path) -> None:
-    """Install what the image has, and have cyclonedx-bom list it with its licences and what needs what."""
+    """Install what the image contains, and have cyclonedx-bom list it with licences and dependencies."""
     product = _environment(source / ".product", [source / name for name in IN_IMAGE])
     tool = _environment(source / ".tool", [source / "requirements-release.txt"])
     command = [str(tool), "-m", "cyclonedx_py", "environment", str(product), "--output-reproducible"]
@@ -126,7 +126,7 @@ def _list_packages(source: Path, bill: Path) -> None:
 
 
 def _environment(place: Path, lock_files: list[Path]) -> Path:
-    """Return the Python of a new environment that has the locked packages and nothing else."""
+    """Return the Python of a new environment that has only the locked packages."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True)
     python = place / "bin" / "python"
     requirements = [word for file in lock_files for word in ("--requirement", str(file))]

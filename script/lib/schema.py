@@ -1,4 +1,4 @@
-"""Tells whether a database that was migrated once is still up to date with the code, without asking Django."""
+"""Tells whether a database that was migrated before is still up to date with the code, without asking Django."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ WHAT_MIGRATE_DEPENDS_ON = (
 
 
 def fingerprint() -> str:
-    """Return what changes whenever `manage.py migrate` might have something to do."""
+    """Return a fingerprint that changes whenever `manage.py migrate` might have something to do."""
     digest = hashlib.sha256(os.environ.get("LEDGER_PARTITIONS", "").encode())
     for pattern in WHAT_MIGRATE_DEPENDS_ON:
         for path in sorted(ROOT.glob(pattern)):

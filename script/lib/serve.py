@@ -1,4 +1,4 @@
-"""Starts the service in order, keeps it running, and stops it: `script/server`, once all is installed."""
+"""Starts the service in order, keeps it running, and stops it: `script/server`, once everything is installed."""
 
 import contextlib
 import fcntl
@@ -41,7 +41,7 @@ GRACE_SECONDS = 20.0  # more than gunicorn's graceful_timeout
 
 @dataclass(frozen=True)
 class Instance:
-    """One running copy of the service: its directory and its environment. Two differ in VAR_DIR and ports."""
+    """One running copy of the service: its directory and its environment. Two copies differ in VAR_DIR and ports."""
 
     directory: Path
     environment: Mapping[str, str]
@@ -50,7 +50,9 @@ class Instance:
 
     @classmethod
     def inside(cls, directory: Path, *, with_stripe: bool = False, with_google: bool = False) -> "Instance":
-        """Write the files of the instance. The caller holds the directory's lock: another may be running in it."""
+        """Write the instance's files and return it. The caller holds the directory's lock: another may be running in
+        it.
+        """
         kept = dev_env.load(directory / "dev.env")
         environment = {**DEFAULT_PORTS, **kept, **os.environ, "VAR_DIR": str(directory)}
         stripe = fake_stripe_child.settings(environment) if with_stripe else {}
@@ -99,7 +101,9 @@ def main(arguments: list[str]) -> int:
 
 
 def make_variable_directory(directory: Path) -> Path:
-    """Others may pass through when PostgreSQL must run as another user than we (root); nobody may list it."""
+    """Create the directory. If PostgreSQL must run as another user (we are root), others may pass through but not list
+    it.
+    """
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o711 if os.geteuid() == 0 else 0o700)
     except OSError as error:
@@ -113,7 +117,7 @@ def make_variable_directory(directory: Path) -> Path:
 
 @contextlib.contextmanager
 def sole_use(directory: Path) -> Iterator[None]:
-    """One supervisor per VAR_DIR. The kernel frees the lock when its holder ends, however that happens."""
+    """Allow one supervisor per VAR_DIR. The kernel frees the lock when its holder ends, for any reason."""
     with (directory / "lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -130,13 +134,15 @@ def sole_use(directory: Path) -> Iterator[None]:
 
 
 def bring_up(instance: Instance, supervisor: Supervisor, console: Console) -> None:
-    """Stores, migrations with the listeners loading beside them; then worker and scheduler, which nobody awaits."""
+    """Start the stores, then migrate while the listeners load, then start worker and scheduler without waiting for
+    them.
+    """
     check_ports(instance)
     environment = dict(instance.environment) | {
         "DJANGO_SETTINGS_MODULE": instance.environment.get("DJANGO_SETTINGS_MODULE", "config.settings.dev"),
         "PATH": f"{Path(sys.executable).parent}:{instance.environment.get('PATH', os.defpath)}",
         "PYTHONUNBUFFERED": "1",
-        "PYTHONWARNINGS": "ignore:You're running the worker",  # as root, which a container of developers is
+        "PYTHONWARNINGS": "ignore:You're running the worker",  # as root, which developers in a container are
     }
     if wants_colour(1):
         environment.setdefault(
@@ -158,9 +164,7 @@ def bring_up(instance: Instance, supervisor: Supervisor, console: Console) -> No
 
 
 def check_ports(instance: Instance) -> None:
-    """Refuse a port that is taken, and name the variable to set. It might be taken between this and its use; gunicorn
-    would say so then.
-    """
+    """Exit if a port is taken, naming the variable to set. If it is taken later, gunicorn reports it."""
     for variable in instance.port_variables:
         port = instance.port(variable)
         with socket.socket() as probe:
@@ -178,7 +182,7 @@ def check_ports(instance: Instance) -> None:
 
 
 def start_stores(instance: Instance, supervisor: Supervisor, environment: dict[str, str]) -> Postgres | None:
-    """Add their URLs to the environment. Those that are given are used as they are."""
+    """Start the stores that are not given, and add their URLs to the environment."""
     stores: list[Child] = []
     postgres = None
     if not environment.get("REDIS_URL"):
@@ -204,9 +208,9 @@ def migrate(
     *,
     beside: list[Child],
 ) -> str:
-    """Migrate and make the first admin, unless that was done with this embedded database before.
+    """Migrate and create the first admin, unless that was already done with this embedded database.
 
-    Return the link by which a new admin adds the second factor, or nothing.
+    Return the link with which a new admin adds the second factor, or "".
     """
     marker = postgres.home / "migrated" if postgres else None
     fingerprint = f"{schema.fingerprint()} {environment['ADMIN_EMAIL']}"
@@ -236,7 +240,7 @@ def application_process(instance: Instance, name: str, environment: Mapping[str,
 
 
 def answers_at(port: int) -> Callable[[], bool]:
-    """Return whether the listener on this port says that it and its stores are ready."""
+    """Return a check whether the listener on this port reports that it and its stores are ready."""
 
     def check() -> bool:
         try:

@@ -1,4 +1,4 @@
-"""The files of deploy/, with what their reader is asked to put in."""
+"""The files of deploy/, with the values that their reader is asked to fill in."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 
 
 def filled(name: str, words: Mapping[str, str]) -> str:
-    """Return a file of deploy/ with ours in the place of these words, each of which has to be there."""
+    """Return a file of deploy/ with these words replaced, each of which must occur in it."""
     text = (DEPLOY / name).read_text()
     for word, ours in words.items():
         text, found = re.subn(rf"(?<!\w){re.escape(word)}(?!\w)", ours, text)

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PLACE = Path(os.environ.get("VAR_DIR") or ROOT / "var").resolve()
 PORT = 8010
 DIAGRAMS = "assets/mermaid.min.js"  # in the site
-# The library that draws diagrams, as npm has it, and what it must be; Material expects this major version.
+# The library that draws diagrams, by its npm name, and its expected hash; Material expects this major version.
 MERMAID = "mermaid@11.17.2"
 INTEGRITY = "sha512-V6K3C8EBdEsPFZXSKMJe6ppQOENxuHARr9GvHX4hh47lAbhMRD9qf4oEK7LoaRQxULMa80/qt5gHO73aCleBBg=="
 
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def build(target: Path, *, mermaid: Path | None = None) -> None:
-    """Build strictly: a warning, such as a link that leads nowhere, ends it. Without `mermaid` diagrams stay text."""
+    """Build strictly: any warning, such as a dead link, is an error. Without `mermaid` diagrams stay text."""
     from mkdocs.commands.build import build as build_site
     from mkdocs.config import load_config
 
@@ -44,7 +44,7 @@ def build(target: Path, *, mermaid: Path | None = None) -> None:
 
 
 def library() -> Path:
-    """Return Mermaid's script, fetched once from the registry and compared with INTEGRITY."""
+    """Return Mermaid's script, fetched from the registry once and verified against INTEGRITY."""
     place = PLACE / "site-library"
     script = place / f"{MERMAID}.min.js"
     if not script.exists():

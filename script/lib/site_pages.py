@@ -1,5 +1,5 @@
-"""Add to docs/ what else the site has, as a hook of MkDocs: the API's reference out of the OpenAPI documents, pages of
-files that lie outside docs/, and the script that draws diagrams, so that a reader's browser asks no other host.
+"""Adds the rest of the site to docs/, as a MkDocs hook: the API's reference from the OpenAPI documents, pages from
+files outside docs/, and the script that draws diagrams, so that a reader's browser contacts no other host.
 """
 
 import posixpath
@@ -18,7 +18,7 @@ from mkdocs.structure.pages import Page  # noqa: E402
 import site_reference  # noqa: E402
 from site_build import DIAGRAMS  # noqa: E402
 
-# Files of the project that are pages of the site, by their place there.
+# Files of the project that become pages of the site, with their paths there.
 PAGES = {
     "CHANGELOG.md": "project/changelog.md",
     "CONTRIBUTING.md": "project/contributing.md",
@@ -33,7 +33,7 @@ BEFORE = (
     '<script id="__config"'  # Material's own script comes after it, and would load the library from elsewhere
 )
 SEARCH = 'class="md-search" data-md-component="search" role="dialog"'
-# A folder with a page of its own is labelled by an arrow alone; its title comes right after.
+# A folder with its own page is labelled only by an arrow; its title comes right after.
 MENU = re.compile(
     r'(<nav class="md-nav" data-md-level="\d+") aria-labelledby="\w+"'
     r'([^>]*>\s*<label class="md-nav__title"[^>]*>\s*<span[^>]*></span>\s*)([^<]*[^<\s])'
@@ -41,7 +41,7 @@ MENU = re.compile(
 
 
 def on_config(config: MkDocsConfig) -> None:
-    """Put the reference of both listeners into the navigation, a page for each section of the API."""
+    """Add the reference of both listeners to the navigation, with a page for each section of the API."""
     (reference,) = (one["Reference"] for one in config.nav or [] if "Reference" in one)
     for title, pages in site_reference.navigation().items():
         reference.append({title: [{name: place} for name, place in pages.items()]})
@@ -57,7 +57,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Lead links to other files of the project to their pages; of what is not part of the site the words are left."""
+    """Point links to other files of the project at their pages; where a file is not part of the site, keep only the
+    text.
+    """
     source = SOURCES.get(page.file.src_uri, f"docs/{page.file.src_uri}")
 
     def led(found: re.Match[str]) -> str:
@@ -78,7 +80,7 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
 
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
-    """Name what Material leaves without a name for those who listen, and have diagrams drawn by our own library."""
+    """Add the labels for screen readers that Material leaves out, and have diagrams drawn by our own library."""
     output = output.replace(SEARCH, f'{SEARCH} aria-label="Search"', 1)
     output = MENU.sub(r'\1 aria-label="\3"\2\3', output)
     if 'class="mermaid"' not in output:

@@ -20,7 +20,7 @@ Json = Mapping[str, Any]
 
 
 def navigation() -> dict[str, dict[str, str]]:
-    """Return the places of the pages by title, for each listener."""
+    """Return the paths of the pages by title, for each listener."""
     return {
         title: {
             "Overview": _place(listener),
@@ -31,7 +31,7 @@ def navigation() -> dict[str, dict[str, str]]:
 
 
 def pages() -> dict[str, str]:
-    """Return the text of each page by its place."""
+    """Return the text of each page by its path."""
     made = {}
     for listener, title in LISTENERS.items():
         document = _document(listener)
@@ -139,7 +139,7 @@ def _example(content: Json) -> str:
 
 
 def _refusals(operation: Json) -> str:
-    """List what is refused beyond what any call may be refused with: status, and the codes."""
+    """List the operation's refusals beyond those that any call may get: status and codes."""
     found = [
         (status, one["description"]) for status, one in operation["responses"].items() if status[0] in "45"
     ]
@@ -147,7 +147,7 @@ def _refusals(operation: Json) -> str:
 
 
 def _table(title: str, heads: list[str], rows: list[list[str]]) -> str:
-    """Return a table without its last column where that says nothing."""
+    """Return a table, without its last column if that is empty."""
     if not rows:
         return ""
     if not any(row[-1] for row in rows):
@@ -167,7 +167,7 @@ def _resolved(document: Json, schema: Json) -> Json:
 
 
 def typed(document: Json, schema: Json) -> str:
-    """Say in a few words what a value may be."""
+    """Describe in a few words what a value may be."""
     if "$ref" in schema:
         target = _resolved(document, schema)
         return (

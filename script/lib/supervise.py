@@ -1,6 +1,7 @@
-"""Starts an ordered set of processes, restarts what dies, stops all of it together. Standard library, one thread.
+"""Starts an ordered set of processes, restarts those that end, and stops all of them together. Standard library, one
+thread.
 
-Every child leads a session of its own, so a Ctrl-C reaches the supervisor alone, which then ends them in order.
+Every child leads its own session, so a Ctrl-C reaches only the supervisor, which then ends them in order.
 """
 
 import contextlib
@@ -23,12 +24,12 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 
 
 class Stopped(Exception):
-    """Someone asked for the end, or a start failed: leave, and shut down."""
+    """Raised when someone asked to stop, or a start failed: leave, and shut down."""
 
 
 @dataclass(frozen=True)
 class Account:
-    """The system user a child runs as."""
+    """The system user that a child runs as."""
 
     uid: int
     gid: int
@@ -63,7 +64,7 @@ class Child:
 
 
 class Supervisor:
-    """Owns the children. `state` is the file that lists them for the next start, should this one be killed."""
+    """Owns the children. `state` is the file that lists them for the next start, in case this one is killed."""
 
     def __init__(self, *, state: Path, console: Console) -> None:
         self.children: list[Child] = []
@@ -77,7 +78,7 @@ class Supervisor:
     # Starting
 
     def end_leftovers(self, *, patience: float = leftovers.PATIENCE) -> None:
-        """End what an earlier supervisor, killed without warning, left running."""
+        """End what an earlier supervisor left running when it was killed."""
         found = leftovers.recall(self._state)
         for process in found:
             self.say(f"{process.name} (pid {process.pid}) is left over from an earlier run; ending it")
@@ -85,9 +86,9 @@ class Supervisor:
         leftovers.forget(self._state)
 
     def start(self, *children: Child) -> None:
-        """Start them side by side, but for those that were begun before, and return when all are ready.
+        """Start the children side by side, except those already started, and return when all are ready.
 
-        Raises Stopped when one does not get there.
+        Raise Stopped if one does not become ready.
         """
         self.begin(*(child for child in children if child.process is None))
         for child in children:
@@ -98,9 +99,9 @@ class Supervisor:
             self._spawn(child)
 
     def run(self, child: Child, *, beside: Sequence[Child] = ()) -> list[str]:
-        """Run one step to its end and return its last lines. Raises Stopped when it fails.
+        """Run one step until it ends and return its last lines. Raise Stopped if it fails.
 
-        `beside` are begun at its first line: then it is loaded, and what they load too is compiled.
+        `beside` are started at its first line: by then it is loaded, so the modules they share are compiled.
         """
         self._spawn(child)
         while child.running():
@@ -164,7 +165,7 @@ class Supervisor:
     def attend(self, step: subprocess.Popen[bytes]) -> int:
         """Keep the children's output flowing while a foreground program runs; return its exit status.
 
-        A stop request is passed on to it, and it gets a while to end what it has begun.
+        A stop request is passed on to it, and it gets some time to finish.
         """
         while step.poll() is None and not self._stop_requests:
             self._pump(0.5)
@@ -179,7 +180,7 @@ class Supervisor:
     # Watching
 
     def watch(self) -> None:
-        """Keep the children running until someone asks for the end, and raise Stopped then."""
+        """Keep the children running until someone asks to stop, then raise Stopped."""
         while True:
             self._heed_stop_request()
             self._pump(self._seconds_to_next_restart())
@@ -195,7 +196,9 @@ class Supervisor:
             self._spawn(child)
 
     def _plan_restart(self, child: Child) -> None:
-        """At once after a healthy life, else after a pause that doubles up to 5 s. It never gives up."""
+        """Schedule a restart: at once after a healthy life, otherwise after a pause that doubles up to 5 s. It never
+        gives up.
+        """
         assert child.process  # noqa: S101  (it has been spawned)
         kill_group(child.process.pid)  # its own children would keep its port
         lived = time.monotonic() - child.since
@@ -254,13 +257,13 @@ class Supervisor:
         self._console.say("supervisor", text)
 
     def _obey_signals(self) -> None:
-        signal.signal(signal.SIGCHLD, lambda *_: None)  # ignored by default, and would wake nobody
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # ignored by default, and would then wake nobody
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup stays in force
                 signal.signal(number, self._request_stop)
 
     def _request_stop(self, _number: int, _frame: object) -> None:
-        self._stop_requests += 1  # and nothing else: it interrupts anything
+        self._stop_requests += 1  # and nothing else: it can interrupt anything
 
     def _heed_stop_request(self) -> None:
         if self._stop_requests:

@@ -12,7 +12,7 @@ MACHINES = {"amd64": "x86_64"}
 
 
 class Valkey:
-    """Queues and counters. What must not be lost is in PostgreSQL; a crash costs a second of this."""
+    """Queues and counters. What must not be lost is in PostgreSQL; a crash loses a second of this."""
 
     def __init__(self, variable_directory: Path, *, disposable: bool = False) -> None:
         self.disposable = disposable
@@ -37,7 +37,7 @@ class Valkey:
         )
 
     def answers(self) -> bool:
-        """Return whether it serves: while it reads its log back in it answers -LOADING."""
+        """Return whether it serves: while it reads its log back in, it answers -LOADING."""
         try:
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.settimeout(1)
