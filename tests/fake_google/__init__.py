@@ -1,5 +1,5 @@
-"""OpenID providers that stand in for Google: real processes on loopback, two of them, by different people.
+"""Stand-ins for Google: two OpenID providers by different authors, run as real processes on loopback.
 
-`python -m tests.fake_google` is oidc-provider-mock (PyPI) with what it lacks; node/server.mjs runs oauth2-mock-server
+`python -m tests.fake_google` is oidc-provider-mock (PyPI) plus what it lacks; node/server.mjs runs oauth2-mock-server
 (npm). Both check PKCE themselves. providers.py starts them for tests; `script/server --with-google` starts the first.
 """

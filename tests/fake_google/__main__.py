@@ -1,4 +1,4 @@
-"""`python -m tests.fake_google [port]`: serves on loopback until it is ended, and says where in its first line."""
+"""`python -m tests.fake_google [port]`: serves on loopback until it is stopped, and prints its address first."""
 
 import sys
 

@@ -1,6 +1,6 @@
-"""oidc-provider-mock with what Google has and it lacks: key ids, PKCE (RFC 7636), verified addresses.
+"""oidc-provider-mock with the features of Google that it lacks: key ids, PKCE (RFC 7636), verified addresses.
 
-`/control/...` is for tests: what the next answer of the token endpoint is, and the private key to forge with.
+`/control/...` is for tests: it sets the token endpoint's next answers, and returns the private key to forge with.
 """
 
 import json
@@ -23,7 +23,7 @@ PEOPLE = {
 
 
 class RememberingGrant(provider.AuthorizationCodeGrant):  # type: ignore[misc]
-    """Keeps the challenge that came with the authorization request."""
+    """Keeps the challenge that the authorization request contained."""
 
     challenges: dict[str, str] = {}
 
@@ -68,7 +68,9 @@ def build() -> flask.Flask:
 
 
 def add_control(app: flask.Flask) -> None:
-    """`status`, `error`, `delay` (seconds), `id_token` (null: none at all) of the answers of the token endpoint."""
+    """Add routes that set the token endpoint's answers: `status`, `error`, `delay` (seconds), `id_token` (null:
+    none).
+    """
     orders: dict[str, Any] = {}
     counts = {"tokens": 0, "keys": 0}
 

@@ -1,4 +1,4 @@
-"""ID tokens of Google that must not be believed, each with the refusal that the contract names for it."""
+"""Google ID tokens that must be refused, each with the refusal that the contract names for it."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ FOREIGN_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 class Later:
-    """Seconds from now, worked out when the token is made."""
+    """A number of seconds from now, computed when the token is made."""
 
     def __init__(self, seconds: int) -> None:
         self.seconds = seconds
@@ -76,7 +76,7 @@ BAD_CLAIMS: dict[str, tuple[dict[str, Any], Refusal]] = {
 def made(
     google: Provider, claims: dict[str, Any], good_nonce: str, *, subject: str = "600"
 ) -> dict[str, Any]:
-    """A good set of claims, but for these."""
+    """Return a good set of claims with these changes."""
     changes = {name: _filled_in(google, value) for name, value in claims.items()}
     return google.claims(subject, **{"nonce": good_nonce, **changes})
 
@@ -98,7 +98,7 @@ def encoded(part: Any) -> str:
 
 
 def forgeries(google: Provider, claims: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Everything that can be wrong with header, key and signature of good claims."""
+    """Yield every way in which header, key and signature of good claims can be wrong."""
     genuine = google.forge(claims)
     header, payload, signature = genuine.split(".")
     public = jwt.PyJWK({name: google.key[name] for name in ("kty", "n", "e")}, "RS256").key

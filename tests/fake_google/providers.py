@@ -28,7 +28,7 @@ CLIENTS = (
 
 
 class Provider:
-    """One that runs. `authorize` is the browser's part; `forge` signs whatever is wanted, with its real key."""
+    """A running provider. `authorize` plays the browser; `forge` signs anything with the provider's real key."""
 
     token_path, authorize_path = "/oauth2/token", "/oauth2/authorize"
 
@@ -40,7 +40,7 @@ class Provider:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Return what our service must be told."""
+        """Return the settings that our service needs."""
         google: dict[str, Any] = {**settings.SOCIALACCOUNT_PROVIDERS["google"]}
         google["APPS"] = [{**google["APPS"][0], "provider_id": self.url}]
         return {
@@ -52,11 +52,11 @@ class Provider:
         }
 
     def add(self, subject: str, **claims: Any) -> None:
-        """A person who has an account there. Google says so of every address that it has seen a mail answered from."""
+        """Add a person with an account there. Like Google, it reports the address as verified."""
         self.http.put(f"/users/{subject}", json={"email_verified": True, **claims}).raise_for_status()
 
     def authorize(self, authorization_url: str, subject: str) -> dict[str, str]:
-        """Sign in there, and return what the browser is sent back with."""
+        """Sign in there, and return the parameters with which the browser is sent back."""
         answer = self.http.post(authorization_url, data={"sub": subject})
         return self._brought_back(answer)
 
@@ -70,12 +70,12 @@ class Provider:
         }
 
     def order(self, **orders: Any) -> dict[str, int]:
-        """How the token endpoint answers from now on. Returns how often it, and the keys, were asked for."""
+        """Set how the token endpoint answers from now on. Return how often it and the keys were requested."""
         counts: dict[str, int] = self.http.post("/control/orders", json=orders).json()
         return counts
 
     def claims(self, subject: str, **changes: Any) -> dict[str, Any]:
-        """A good set, but for the changes; None takes a claim away."""
+        """Return a good set of claims with these changes; None removes a claim."""
         now = int(time.time())
         good = {
             "iss": self.url, "aud": self.clients[0], "azp": self.clients[0], "sub": subject,
@@ -85,7 +85,7 @@ class Provider:
         return {name: value for name, value in {**good, **changes}.items() if value is not None}
 
     def forge(self, claims: dict[str, Any], *, header: dict[str, Any] | None = None, key: Any = None) -> str:
-        """Signed with RS256 by the provider's own key, or another."""
+        """Return a token signed with RS256 by the provider's own key, or by another."""
         signing = key if key is not None else self.signing
         text = json.dumps(claims).encode()  # whatever it is: PyJWT's own encode refuses some
         return jwt.PyJWS().encode(text, signing, "RS256", headers={"kid": self.key["kid"], **(header or {})})
@@ -119,7 +119,7 @@ def node_provider() -> Iterator[Provider]:
 
 
 def _installed() -> Path:
-    """A copy with its packages, made once. Where node is there, CI must not go without this provider."""
+    """Return a copy with its packages, installed once. If node is available, CI must not skip this provider."""
     if shutil.which("node") is None or NPM is None:
         pytest.skip("node and npm are not installed: the second provider is a package of theirs")
     copy = ROOT / "var" / "fake-google-node"

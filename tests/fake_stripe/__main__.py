@@ -1,4 +1,4 @@
-"""Serves the fake until it is ended."""
+"""Serves the fake until it is stopped."""
 
 import argparse
 

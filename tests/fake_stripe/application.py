@@ -21,7 +21,7 @@ LONGEST_KEY = 255
 
 
 class Hangup(Exception):
-    """The connection closes without an answer."""
+    """Raised to close the connection without an answer."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Start:
-    """Holds what a reset goes back to."""
+    """The state that a reset returns to."""
 
     webhook_url: str = ""
     webhook_secret: str = ""
@@ -113,7 +113,7 @@ class Application:
         return answer
 
     def attempt(self, request: Request, request_id: str, fault: Fault) -> tuple[Answer, bool]:
-        """The answer, and whether Stripe keeps it for the idempotency key."""
+        """Return the answer, and whether Stripe keeps it for the idempotency key."""
         self.hold_up(fault)
         try:
             if fault.status and not fault.committed:

@@ -1,4 +1,4 @@
-"""Bodies for the webhook that are no event of Stripe's. Signed or not, none is kept."""
+"""Webhook bodies that are not valid Stripe events. None is stored, whether signed or not."""
 
 import json
 import time
@@ -8,7 +8,7 @@ from tests.fake_stripe.wire import Json
 
 
 def event(identifier: str = "evt_junk", type: str = "test.happened", **fields: Any) -> Json:
-    """One that is as it should be."""
+    """Return a valid event."""
     return {
         "id": identifier,
         "object": "event",

@@ -1,4 +1,4 @@
-"""The balance of a customer, which pays and is paid by their invoices: below zero it is a credit.
+"""A customer's balance, which pays their invoices and is changed by them: below zero it is a credit.
 
 https://docs.stripe.com/billing/customer/balance
 """
@@ -12,7 +12,7 @@ from tests.fake_stripe.wire import Json
 
 
 def move(store: Store, customer: Json, amount: int, type_: str, **values: Any) -> Json | None:
-    """Every change is a transaction; a negative amount is a credit."""
+    """Record a change as a transaction, and return it; a negative amount is a credit."""
     if not amount:
         return None
     customer["balance"] += amount

@@ -8,7 +8,7 @@ DEAD = {"canceled", "incomplete_expired"}
 
 
 def end(store: Store, subscription: Json, *, reason: str, status: str = "canceled") -> None:
-    """Open invoices are no longer collected by themselves; of an unfinished subscription they are void."""
+    """End it: open invoices are no longer collected automatically; those of an unfinished subscription are voided."""
     now = store.now()
     for invoice in store.all("invoice"):
         if invoice["parent"]["subscription_details"]["subscription"] == subscription["id"]:
@@ -27,7 +27,7 @@ def end(store: Store, subscription: Json, *, reason: str, status: str = "cancele
 
 
 def end_schedule(store: Store, subscription: Json) -> None:
-    """A schedule ends with its subscription (https://docs.stripe.com/api/subscription_schedules/cancel)."""
+    """End the schedule with its subscription (https://docs.stripe.com/api/subscription_schedules/cancel)."""
     if subscription["schedule"]:
         schedule = store.get("subscription_schedule", subscription["schedule"])
         schedule.update(status="canceled", canceled_at=store.now(), current_phase=None, subscription=None)
@@ -43,14 +43,14 @@ def stop_collecting(store: Store, invoice: Json, *, unfinished: bool) -> None:
 
 
 def schedule_end_in_portal(store: Store, subscription: Json) -> Json:
-    """End it as flexible billing does: a date, and `cancel_at_period_end` stays false
+    """Return the fields for an end by flexible billing: a date, while `cancel_at_period_end` stays false
     (https://docs.stripe.com/billing/subscriptions/billing-mode/compare#scheduled-subscription-cancellation).
     """
     return {**schedule_end(store, subscription, at_period_end=True), "cancel_at_period_end": False}
 
 
 def schedule_end(store: Store, subscription: Json, *, at_period_end: bool) -> Json:
-    """The fields that change with `cancel_at_period_end`."""
+    """Return the fields that change with `cancel_at_period_end`."""
     if not at_period_end:
         details = {**subscription["cancellation_details"], "reason": None}
         return {

@@ -34,7 +34,7 @@ class Card:
 
     @property
     def fingerprint(self) -> str:
-        """The same number has the same one, for every customer."""
+        """Return the same fingerprint for the same number, for every customer."""
         return hashlib.sha256(self.number.encode()).hexdigest()[:16]
 
 
@@ -67,6 +67,6 @@ BY_NUMBER = {card.number: card for card in CARDS.values()}
 
 
 def declined(code: str, **extra: Any) -> Refusal:
-    """402; some decline codes are error codes of their own, the rest are `card_declined`."""
+    """Return a 402; some decline codes are also its error code, the rest are `card_declined`."""
     error_code = code if code in OWN_CODES else "card_declined"
     return Refusal(MESSAGES[code], status=402, type="card_error", code=error_code, decline_code=code, **extra)

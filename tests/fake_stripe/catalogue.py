@@ -26,7 +26,9 @@ SEEDED: list[tuple[str, str, int, str | None, dict[str, str]]] = [
 
 
 def seed(store: Store) -> None:
-    """Fixed ids (`price_pack_small`, ...) so that plans can name them; no events, as if made long ago."""
+    """Add the catalogue with fixed ids (`price_pack_small`, ...) that plans can name; without events, as if made long
+    ago.
+    """
     for code, name, amount, interval, metadata in SEEDED:
         product = add_product(store, id=f"prod_{code}", name=name)
         recurring = recurring_values({"interval": interval}) if interval else None
@@ -71,7 +73,7 @@ def recurring_values(given: Json) -> Json:
 
 
 def plan_of(price: Json) -> Json:
-    """Subscription items still carry the price in its older form too."""
+    """Return the price in its older form, which subscription items still carry as well."""
     recurring = price["recurring"]
     return {
         "id": price["id"],
@@ -134,7 +136,7 @@ def retrieve_product(store: Store, params: Json, identifier: str) -> Json:
 
 @route("GET", "/v1/products/{id}/features", "ProductListFeaturesParams", PAGE)
 def list_features(store: Store, params: Json, identifier: str) -> Json:
-    """None: entitlements are not here. dj-stripe asks for them with each product."""
+    """Return an empty list: entitlements are not implemented. dj-stripe requests them with each product."""
     store.get("product", identifier)
     return page([], params, f"/v1/products/{identifier}/features")
 
@@ -176,7 +178,7 @@ def amount_of(params: Json) -> int:
 
 @route("POST", "/v1/prices/{id}", "PriceUpdateParams", "active metadata nickname lookup_key tax_behavior")
 def update_price(store: Store, params: Json, identifier: str) -> Json:
-    """An amount is never changed: another price is made."""
+    """Change a price, but never its amount: that takes another price."""
     price = store.get("price", identifier)
     if "metadata" in params:
         params["metadata"] = merged(price["metadata"], params["metadata"])

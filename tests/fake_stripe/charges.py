@@ -1,4 +1,4 @@
-"""Charges, what they leave in the balance, and the attempt to charge a card."""
+"""Charges, their balance transactions, and the attempt to charge a card."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tests.fake_stripe.wire import Json
 
 
 def charge(store: Store, intent: Json, method: Json, card: Card) -> Json:
-    """A charge that succeeded or failed, as the card has it."""
+    """Add a charge that succeeded or failed, depending on the card."""
     failed = card.charging is not None
     waits = intent["capture_method"] == "manual" and not failed
     made = store.add(
@@ -85,7 +85,7 @@ def details(method: Json) -> Json:
 
 
 def book(store: Store, source: Json, amount: int, kind: str) -> Json:
-    """A balance transaction; the fee is Stripe's usual 1.5 % + 25 on what comes in."""
+    """Add a balance transaction; the fee is Stripe's usual 1.5 % + 25 on incoming money."""
     fee = round(amount * 0.015) + 25 if kind == "charge" else 0
     fees = [
         {

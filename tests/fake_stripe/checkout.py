@@ -1,4 +1,4 @@
-"""Checkout sessions: made by the API, paid on the hosted page or by the control API, expired by time."""
+"""Checkout sessions: created by the API, paid on the hosted page or by the control API, expired by time."""
 
 import secrets
 
@@ -98,7 +98,7 @@ def check_expiry(seconds: int) -> None:
 
 
 def check_data(params: Json) -> None:
-    """Each `..._data` belongs to one mode, and of their fields the fake has the ones that billing needs."""
+    """Refuse `..._data` of another mode, and fields in it that the fake does not implement."""
     known = {
         "payment_intent_data": (
             "payment",
@@ -159,7 +159,7 @@ def line_items_of(store: Store, session: Json) -> Json:
 
 @includes("", "breakdown")
 def breakdown(store: Store, total_details: Json) -> Json:
-    """Return the breakdown of a session's `total_details`, which is not an object of its own."""
+    """Return the breakdown of a session's `total_details`, which is not a separate object."""
     return {"discounts": [], "taxes": []}
 
 

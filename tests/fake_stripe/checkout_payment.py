@@ -1,4 +1,4 @@
-"""How a customer gets through a checkout session: with a card that works, is declined, or must be confirmed."""
+"""A customer's way through a checkout session: with a card that works, is declined, or must be confirmed."""
 
 from tests.fake_stripe import customers, invoices, payment_methods, payments, setup_intents, subscriptions
 from tests.fake_stripe.store import Store, merged
@@ -6,9 +6,9 @@ from tests.fake_stripe.wire import Json, Refusal
 
 
 def submit(store: Store, session: Json, card: str) -> Json:
-    """The customer pays with a test card. The state after it: complete, or what stands in the way of it.
+    """Pay with a test card. Return the state after it: complete, or the obstacle.
 
-    `{"status": "complete"}`, `{"status": "declined", "message"}`, `{"status": "challenge", "intent"}`
+    {"status": "complete"}, {"status": "declined", "message"}, {"status": "challenge", "intent"}
     """
     if session["status"] != "open":
         raise Refusal("This Checkout Session is not open.")
@@ -20,7 +20,7 @@ def submit(store: Store, session: Json, card: str) -> Json:
 
 
 def needs_customer(session: Json) -> bool:
-    """A payment may be a guest's."""
+    """Return whether the session needs a customer; a payment may be a guest's."""
     return bool(session["mode"] == "subscription" or session["customer_creation"] == "always")
 
 
@@ -52,7 +52,7 @@ def pay(store: Store, session: Json, method: Json) -> Json:
 
 
 def save_card(store: Store, session: Json, method: Json) -> Json:
-    """Setup mode, and what stands before a trial: the card is set up, nothing is charged."""
+    """Set up the card without charging it, in setup mode and before a trial."""
     data = store.private[session["id"]]["params"].get("setup_intent_data", {})
     intent = setup_intents.new(
         store,
@@ -68,7 +68,7 @@ def save_card(store: Store, session: Json, method: Json) -> Json:
 
 
 def subscribe(store: Store, session: Json, method: Json) -> Json:
-    """The card is set up first; the subscription begins only with one that works."""
+    """Set up the card first; the subscription starts only with one that works."""
     if payment_methods.card_of(store, method).charging and session["amount_total"]:
         return refused_first_payment(store, session, method)
     return save_card(store, session, method)
@@ -113,7 +113,7 @@ def complete(store: Store, session: Json, intent: Json) -> None:
 
 
 def payment_status(session: Json, intent: Json) -> str:
-    """Until it is captured, what was authorized is unpaid."""
+    """Return the status; an authorized payment is unpaid until it is captured."""
     if not session["amount_total"]:
         return "no_payment_required"
     return "unpaid" if intent["status"] == "requires_capture" else "paid"
@@ -135,6 +135,6 @@ def begin_subscription(store: Store, session: Json, method: str) -> None:
 
 
 def authenticated(store: Store, intent: Json) -> Json | None:
-    """After 3-D Secure: what became of the session that waited for it, if one did."""
+    """Return the outcome for the session that was waiting for 3-D Secure, or None if none was."""
     waiting = store.private[intent["id"]].get("session")
     return outcome(store, store.get("checkout.session", waiting), intent) if waiting else None

@@ -1,6 +1,4 @@
-"""Checks that an object is what the SDK's resource classes say: no unknown key, none missing, every value of its
-type.
-"""
+"""Checks that an object matches the SDK's resource classes: no unknown or missing key, every value of its type."""
 
 import sys
 import types
@@ -19,7 +17,7 @@ OBJECTS = {kind.__name__: kind for kind in KINDS.values() if kind.__module__.cou
 
 
 def differences(given: Json) -> list[str]:
-    """Yield what differs, each with its path."""
+    """Return the differences, each with its path."""
     kind = given.get("object", "")
     resource = KINDS.get(kind)
     return list(of_class(given, resource, kind)) if resource else [f"{kind}: no such kind"]
@@ -72,7 +70,7 @@ def of_type(value: Any, wanted: Any, path: str, names: dict[str, Any]) -> Iterat
 
 
 def of_union(value: Any, choices: tuple[Any, ...], path: str, names: dict[str, Any]) -> Iterator[str]:
-    """Enumerations are closed here: `Literal["a"] | str` takes "a" only."""
+    """Yield the differences, with enumerations closed: `Literal["a"] | str` takes only "a"."""
     resolved_choices = [resolved(one, names) for one in choices]
     if any(typing.get_origin(one) is typing.Literal for one in resolved_choices):
         resolved_choices = [one for one in resolved_choices if one is not str]
@@ -114,7 +112,7 @@ COLLECTIONS: dict[Any, Callable[..., Iterator[str]]] = {
 
 
 def is_scalar(value: Any, wanted: Any) -> bool:
-    """Decimals are strings over the wire; true is not a number."""
+    """Return whether the value has the type; decimals are strings over the wire, and true is not a number."""
     if wanted in {Any, object}:
         return True
     if wanted is None or wanted is type(None):

@@ -11,7 +11,7 @@ from tests.fake_stripe.wire import Json, encode
 
 
 class Control:
-    """`fake.pay_checkout(session=...)`, `fake.advance(days=14)`: each method of control_routes by its name."""
+    """`fake.pay_checkout(session=...)`, `fake.advance(days=14)`: each action of control_routes as a method."""
 
     def __init__(self, url: str, *, webhook_secret: str = "") -> None:
         self.url = url
@@ -42,7 +42,7 @@ class Control:
         return dict(self.call("settings", **values))
 
     def fault(self, **fields: Any) -> None:
-        """See faults.Fault: `fault(path="/v1/refunds", cut=True)`, `fault(status=429, times=3)`."""
+        """Set a faults.Fault: `fault(path="/v1/refunds", cut=True)`, `fault(status=429, times=3)`."""
         self.call("fault", **fields)
 
     def faults(self) -> list[Json]:
@@ -52,28 +52,30 @@ class Control:
         self.call("clear_faults")
 
     def webhooks(self, **rules: Any) -> Json:
-        """See webhooks.RULES: `webhooks(hold=True)`, `webhooks(drop=2)`, `webhooks(copies=3, parallel=True)`."""
+        """Set webhooks.RULES: `webhooks(hold=True)`, `webhooks(drop=2)`, `webhooks(copies=3, parallel=True)`."""
         return dict(self.call("webhooks", **rules))
 
     def webhook_to(self, url: str, secret: str | None = None) -> None:
-        """Where events go from now on, signed with `webhook_secret` unless another is given."""
+        """Send events to this URL as well from now on, signed with `webhook_secret` unless another secret is given."""
         self.call("webhook_to", url=url, secret=secret or self.webhook_secret)
 
     def release(
         self, *, order: Any = "kept", repeated: float = 0.0, seed: int | None = None, keep: bool = False
     ) -> int:
-        """Send what is held (`keep`: and hold it still): "kept", "reversed", "shuffled" or a list of event ids."""
+        """Send the held events (`keep`: and keep holding them): "kept", "reversed", "shuffled" or a list of event
+        ids.
+        """
         options = {"order": order, "repeated": repeated, "seed": seed, "keep": keep}
         return int(self.call("release", **options)["sent"])
 
     def signed(self, event: Json, *, secret: str | None = None, at: int | None = None) -> tuple[bytes, str]:
-        """The body and the Stripe-Signature of a delivery, for a test that posts it itself."""
+        """Return the body and the Stripe-Signature of a delivery, for a test that posts it itself."""
         body = encode(event)
         key = self.webhook_secret if secret is None else secret
         return body, signature(body, key, at=int(time.time()) if at is None else at)
 
     def settle(self, timeout: float = 20) -> bool:
-        """Tell whether every webhook is delivered or given up; waits for it."""
+        """Wait for all webhooks, and return whether each has been delivered or given up."""
         return bool(self.call("settle", timeout=timeout)["settled"])
 
     def deliver(self, event: str, *, secret: str | None = None, at: int | None = None) -> list[Any]:
@@ -95,7 +97,7 @@ class Control:
         return int(self.counts()["objects"].get(kind, 0))
 
     def objects(self, kind: str) -> list[Json]:
-        """Oldest first, as they go over the wire."""
+        """Return the objects of a kind, oldest first, in wire format."""
         return list(self.call("objects", kind=kind))
 
     def events(self, *types: str) -> list[Json]:

@@ -1,4 +1,4 @@
-"""`POST /_control/<name>` with a JSON body: what a test may do that no client of Stripe can."""
+"""`POST /_control/<name>` with a JSON body: actions for tests that no Stripe client can perform."""
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -55,7 +55,7 @@ def seed_(application: Application) -> None:
 
 @action
 def advance(application: Application, *, seconds: int = 0, days: float = 0, to: int = 0) -> Json:
-    """Move the clock and do what becomes due."""
+    """Move the clock and do everything that falls due."""
     store = application.store
     target = to or store.now() + seconds + int(days * DAY)
     return {"steps": schedule.advance(store, target), "now": store.now()}
@@ -63,7 +63,7 @@ def advance(application: Application, *, seconds: int = 0, days: float = 0, to: 
 
 @action
 def renew(application: Application, *, subscription: str) -> Json:
-    """To the end of the current period and past the hour in which its invoice is a draft."""
+    """Advance to the end of the current period, and past the hour in which its invoice is a draft."""
     store = application.store
     found = store.get("subscription", subscription)
     schedule.advance(store, schedule.period_end(found) + schedule.DRAFT_SECONDS)
@@ -72,7 +72,7 @@ def renew(application: Application, *, subscription: str) -> Json:
 
 @action
 def settings(application: Application, **values: Any) -> Json:
-    """search_lag (seconds), dunning_days, dunning_end (cancel, unpaid, past_due), tax_percent."""
+    """Set search_lag (seconds), dunning_days, dunning_end (cancel, unpaid, past_due), tax_percent."""
     unknown = values.keys() - application.store.settings.keys()
     if unknown:
         raise Refusal(f"No such settings: {sorted(unknown)}")
@@ -87,7 +87,7 @@ def fault(application: Application, **fields: Any) -> None:
 
 @action
 def faults(application: Application) -> list[Json]:
-    """All that were set, with how often each was `used`."""
+    """Return all faults that were set, with how often each was `used`."""
     return [asdict(rule) for rule in application.faults.rules]
 
 
@@ -109,7 +109,7 @@ def webhooks(application: Application, **rules: Any) -> Json:
 
 @action
 def webhook_to(application: Application, *, url: str, secret: str) -> Json:
-    """One more endpoint, for all events; an empty url removes those that there are."""
+    """Add an endpoint for all events; an empty url removes the existing ones."""
     if not url:
         application.store.tables["webhook_endpoint"].clear()
         return {}
@@ -130,7 +130,7 @@ def settle(application: Application, *, timeout: float = 20) -> Json:
 def deliver(
     application: Application, *, event: str, secret: str | None = None, at: int | None = None
 ) -> Json:
-    """One delivery now, to every endpoint; signed with another secret or at another time where given."""
+    """Make one delivery now, to every endpoint, optionally signed with another secret or at another time."""
     store, dispatcher = application.store, application.dispatcher
     with store.lock:
         found, endpoints = dict(store.get("event", event)), store.all("webhook_endpoint")
@@ -149,7 +149,7 @@ def requests(application: Application) -> list[Json]:
 
 @action
 def bugs(application: Application) -> list[str]:
-    """Return what went wrong inside the fake since this was last asked."""
+    """Return the fake's internal errors since the last call."""
     found, application.bugs = application.bugs, []
     return found
 
@@ -168,7 +168,7 @@ def objects(application: Application, *, kind: str) -> list[Json]:
 def pay_checkout(
     application: Application, *, session: str, card: str = "pm_card_visa", authenticate: bool = True
 ) -> Json:
-    """As on the hosted page; `authenticate` answers a 3-D Secure question if one comes."""
+    """Pay as on the hosted page; `authenticate` answers a 3-D Secure challenge if one comes."""
     store = application.store
     found = store.get("checkout.session", session)
     result = checkout_payment.submit(store, found, card)
@@ -180,14 +180,14 @@ def pay_checkout(
 
 @action
 def authenticate(application: Application, *, intent: str, success: bool = True) -> Json:
-    """Answer the 3-D Secure question of a payment or setup intent."""
+    """Answer the 3-D Secure challenge of a payment or setup intent."""
     pages.answer_challenge(application.store, intent, success=success)
     return application.store.find(intent) or {}
 
 
 @action
 def confirm(application: Application, *, intent: str, card: str = "pm_card_visa") -> Json:
-    """Do what the browser does with a client secret: confirms a payment or setup intent with a card."""
+    """Confirm a payment or setup intent with a card, as the browser does with a client secret."""
     store = application.store
     found = store.find(intent)
     if found is None or found["status"] not in payments.OPEN:
@@ -202,7 +202,7 @@ def confirm(application: Application, *, intent: str, card: str = "pm_card_visa"
 
 @action
 def refund(application: Application, *, charge: str, amount: int | None = None) -> Json:
-    """As by hand in the dashboard."""
+    """Refund a charge, as by hand in the Dashboard."""
     params: Json = {"charge": charge} if amount is None else {"charge": charge, "amount": amount}
     return refunds.create(application.store, params)
 
@@ -216,7 +216,7 @@ def fail_refund(application: Application, *, refund: str) -> Json:
 
 @action
 def dispute(application: Application, *, charge: str, **options: Any) -> Json:
-    """`amount`, `currency`, `reason`, `inquiry`."""
+    """Open a dispute; options are `amount`, `currency`, `reason`, `inquiry`."""
     store = application.store
     return disputes.open_(store, store.get("charge", charge), **options)
 
@@ -229,7 +229,7 @@ def close_dispute(application: Application, *, dispute: str, status: str = "won"
 
 @action
 def portal_end(application: Application, *, subscription: str, ends: bool = True) -> Json:
-    """End a subscription with its period as a customer does in the portal, or take that back."""
+    """Cancel a subscription at the end of its period as a customer does in the portal, or undo that."""
     found = application.store.get("subscription", subscription)
     pages.end_in_portal(application.store, found, ends=ends)
     return found
@@ -239,7 +239,7 @@ def portal_end(application: Application, *, subscription: str, ends: bool = True
 def break_card(
     application: Application, *, payment_method: str, code: str | None = "generic_decline"
 ) -> None:
-    """From now on this card is declined when it is charged; `code` null mends it."""
+    """Have this card declined when it is charged from now on; `code` null mends it."""
     if code:
         declined(code)  # an unknown one is a KeyError here
     private = application.store.private[payment_method]
@@ -248,7 +248,7 @@ def break_card(
 
 @action
 def expire_card(application: Application, *, payment_method: str) -> Json:
-    """It expired last month, and is declined from now on."""
+    """Let the card have expired last month, so that it is declined from now on."""
     store = application.store
     method = store.get("payment_method", payment_method)
     last = datetime.fromtimestamp(store.now() - 31 * DAY, UTC)
@@ -260,7 +260,7 @@ def expire_card(application: Application, *, payment_method: str) -> Json:
 
 @action
 def emit(application: Application, *, type: str, object: Json, previous: Json | None = None) -> Json:
-    """Any event, of a type and an object that the fake itself would not make."""
+    """Emit any event, with a type and an object that the fake itself would not produce."""
     store = application.store
     store.emit(type, object, previous)
     return store.all("event")[-1]

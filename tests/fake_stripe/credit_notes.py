@@ -1,7 +1,7 @@
-"""Credit notes: what makes a final invoice smaller, before or after it was paid.
+"""Credit notes, which reduce a final invoice before or after it was paid.
 
-An open invoice owes less, and is paid when nothing is left. Of a paid one the money goes back to the card, to the
-customer's balance, or outside Stripe, and the three must come to the note's total
+An open invoice owes less, and is paid once nothing is left. For a paid one the money goes back to the card, to the
+customer's balance, or outside Stripe, and the three must add up to the note's total
 (https://docs.stripe.com/api/credit_notes/create).
 """
 
@@ -151,7 +151,9 @@ def retrieve(store: Store, params: Json, identifier: str) -> Json:
 
 @route("POST", "/v1/credit_notes/{id}/void", "CreditNoteVoidCreditNoteParams")
 def void(store: Store, params: Json, identifier: str) -> Json:
-    """Only one that went before the payment (https://docs.stripe.com/invoicing/dashboard/credit-notes#void)."""
+    """Void a note that preceded the payment; no other can be voided
+    (https://docs.stripe.com/invoicing/dashboard/credit-notes#void).
+    """
     note = store.get("credit_note", identifier)
     if note["type"] != "pre_payment":
         raise Refusal("You can only void a credit note of an open invoice.")

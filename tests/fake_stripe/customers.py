@@ -124,7 +124,7 @@ def subscriptions_of(store: Store, customer: Json) -> Json:
 
 @includes("customer", "sources")
 def sources_of(store: Store, customer: Json) -> Json:
-    """None: cards are payment methods."""
+    """Return an empty list: cards are payment methods."""
     return listed([], f"/v1/customers/{customer['id']}/sources", total_count=0)
 
 

@@ -1,7 +1,7 @@
-"""Coupons, and the tax on top: what changes a line's price.
+"""Coupons, and the tax on top: both change a line's price.
 
-A coupon takes its part of each line that it is on, before tax (https://docs.stripe.com/billing/subscriptions/coupons);
-tax is exclusive and of the rate that the setting `tax_percent` names.
+A coupon takes its share of each line it applies to, before tax (https://docs.stripe.com/billing/subscriptions/coupons);
+tax is exclusive, at the rate of the setting `tax_percent`.
 """
 
 from tests.fake_stripe.expansion import includes
@@ -17,7 +17,7 @@ from tests.fake_stripe.wire import Json, unsupported
     "id percent_off amount_off currency duration duration_in_months name metadata",
 )
 def create(store: Store, params: Json) -> Json:
-    """`once`, the default, is for one invoice."""
+    """Create a coupon; `once`, the default, applies to one invoice."""
     values = {"duration": "once", **params, "metadata": merged(None, params.get("metadata"))}
     coupon = store.add("coupon", times_redeemed=0, valid=True, **values)
     store.emit("coupon.created", coupon)
@@ -25,7 +25,7 @@ def create(store: Store, params: Json) -> Json:
 
 
 def chosen(store: Store, params: Json) -> Json | None:
-    """The one coupon of a request."""
+    """Return the request's only coupon, or None."""
     given = params.get("discounts") or []
     if not given:
         return None
@@ -37,7 +37,7 @@ def chosen(store: Store, params: Json) -> Json | None:
 
 
 def off(coupon: Json | None, amounts: list[int]) -> list[int]:
-    """Return what it takes of each amount."""
+    """Return the discount on each amount."""
     if coupon is None:
         return [0] * len(amounts)
     if coupon["percent_off"]:
@@ -54,7 +54,7 @@ def tax(store: Store, amount: int, *, enabled: bool) -> int:
 
 
 def apply(store: Store, lines: list[Json], coupon: Json | None, *, taxed: bool) -> None:
-    """On the lines of an invoice."""
+    """Apply coupon and tax to an invoice's lines."""
     discountable = [line["amount"] if line["discountable"] else 0 for line in lines]
     for line, taken in zip(lines, off(coupon, discountable), strict=True):
         if coupon is not None:
@@ -80,7 +80,7 @@ def total(line: Json) -> int:
 
 @includes("coupon", "applies_to")
 def restriction(store: Store, coupon: Json) -> None:
-    """None: here coupons are for everything that is sold."""
+    """Return None: coupons here apply to everything that is sold."""
 
 
 @route("GET", "/v1/coupons/{id}", "CouponRetrieveParams")

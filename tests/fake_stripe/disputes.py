@@ -23,8 +23,10 @@ def open_(
     inquiry: bool = False,
     currency: str | None = None,
 ) -> Json:
-    """The bank takes the money at once, and Stripe a fee. An inquiry only asks. The amount may differ from the charge's
-    by what currencies are worth (https://docs.stripe.com/api/disputes/object), and be in another one."""
+    """Open a dispute: the bank takes the money at once, and Stripe a fee. An inquiry only asks. The amount may differ
+    from the charge's because of exchange rates (https://docs.stripe.com/api/disputes/object), and be in another
+    currency.
+    """
     if charge["disputed"]:
         raise Refusal("The charge is disputed already.")
     dispute = store.add(
@@ -77,7 +79,7 @@ def move_funds(store: Store, dispute: Json, amount: int, event: str) -> None:
 
 
 def close_as(store: Store, dispute: Json, status: str) -> Json:
-    """`won` gives the money back; `lost` leaves it where it is; an inquiry ends as `warning_closed`."""
+    """Close it: `won` returns the money; `lost` leaves it where it is; an inquiry ends as `warning_closed`."""
     if dispute["status"] not in OPEN:
         raise Refusal("This dispute is already closed.")
     dispute["status"] = status

@@ -73,7 +73,7 @@ def account(store: Store, params: Json, identifier: str) -> Json:
     "url enabled_events metadata description api_version",
 )
 def create(store: Store, params: Json) -> Json:
-    """The secret is in this answer and in none after it."""
+    """Create an endpoint; only this answer contains its secret."""
     if params.get("api_version", API_VERSION) != API_VERSION:
         raise Refusal(
             f"The fake Stripe sends {API_VERSION} only.", param="api_version", code="fake_unsupported"

@@ -1,4 +1,4 @@
-"""The event list: thirty days of it, as at Stripe."""
+"""The list of events, which covers thirty days as at Stripe."""
 
 import fnmatch
 

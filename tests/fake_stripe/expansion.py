@@ -1,4 +1,4 @@
-"""`expand[]`: ids become objects, and parts that are otherwise left out are put in."""
+"""`expand[]`: ids become objects, and parts that are otherwise left out are included."""
 
 import copy
 from collections.abc import Callable
@@ -23,7 +23,7 @@ NOT_EXPANDABLE = {
 
 
 def includes(kind: str, name: str) -> Callable[[Callable[[Store, Json], Any]], Callable[[Store, Json], Any]]:
-    """Register what fills a part of `kind` that only `expand` shows."""
+    """Register the builder of a part of `kind` that only `expand` shows."""
 
     def register(builder: Callable[[Store, Json], Any]) -> Callable[[Store, Json], Any]:
         INCLUDED[kind, name] = builder
@@ -33,7 +33,7 @@ def includes(kind: str, name: str) -> Callable[[Callable[[Store, Json], Any]], C
 
 
 def expanded(store: Store, answer: Json, paths: list[str]) -> Json:
-    """A copy of the answer, as Stripe sends it."""
+    """Return a copy of the answer, as Stripe sends it."""
     result = copy.deepcopy(answer)
     for path in paths:
         parts = path.split(".")

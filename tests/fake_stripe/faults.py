@@ -1,4 +1,4 @@
-"""Makes things go wrong with the next requests."""
+"""Makes upcoming requests fail."""
 
 import re
 import threading
@@ -17,15 +17,15 @@ ERRORS = {
 
 @dataclass
 class Fault:
-    """Befalls the next `times` requests whose method and path match.
+    """Affects the next `times` requests whose method and path match.
 
     status:     this answer; 500s are kept for the idempotency key unless `stored` is false
     committed:  the request is carried out before it fails with `status`
     delay:      seconds before the request is carried out
-    late:       seconds after it was, before its answer leaves
+    late:       seconds between carrying it out and answering
     cut:        it is carried out and the connection closes without an answer
-    refuse:     the connection closes and nothing was done
-    black_hole: nothing is done and nothing answered until `release`, or for `delay` seconds
+    refuse:     the connection closes and nothing is done
+    black_hole: nothing is done or answered until `release`, or for `delay` seconds
     """
 
     path: str = ".*"
@@ -56,7 +56,7 @@ class Faults:
             self.rules.append(Fault(**fields))
 
     def take(self, method: str, path: str) -> Fault:
-        """The first that matches, used once; or one that does nothing."""
+        """Return the first matching fault, using it once; or one that does nothing."""
         with self.lock:
             for rule in self.rules:
                 if rule.matches(method, path):
@@ -65,7 +65,7 @@ class Faults:
         return Fault()
 
     def clear(self) -> None:
-        """End the waiting of those in a black hole, too."""
+        """Remove all faults, and release the requests that wait in a black hole."""
         with self.lock:
             self.rules.clear()
             released, self.released = self.released, threading.Event()
@@ -76,7 +76,7 @@ class Faults:
 
 
 def failure(status: int, *, stored: bool) -> Refusal:
-    """429 never counts for the idempotency key: the request was not begun."""
+    """Return the refusal; a 429 is never kept for the idempotency key, since the request was not started."""
     kind, code, message = ERRORS.get(status, ("api_error", None, f"Status {status}"))
     headers: Json = {"retry-after": "1"} if status == 429 else {}
     return Refusal(

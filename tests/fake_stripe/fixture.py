@@ -1,4 +1,4 @@
-"""Fixtures: one fake Stripe per test process, as new for every test that asks for it."""
+"""Fixtures: one fake Stripe per test process, reset for every test that uses it."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ WEBHOOK_SECRET = "whsec_fake_stripe_of_the_tests"
 
 @pytest.fixture(scope="session")
 def fake_stripe_process() -> Iterator[Control]:
-    """Its own process, so that it answers while a test waits for it with the interpreter in hand."""
+    """Run the fake in a separate process, so that it answers while a waiting test holds the interpreter."""
     command = [sys.executable, "-m", "tests.fake_stripe", "--webhook-secret", WEBHOOK_SECRET]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -28,7 +28,9 @@ def fake_stripe_process() -> Iterator[Control]:
 
 @pytest.fixture
 def fake_stripe(fake_stripe_process: Control) -> Iterator[Control]:
-    """The seeded catalogue and nothing else; webhooks go nowhere until `webhook_to(url)`."""
+    """Reset the fake to the seeded catalogue; webhooks go nowhere until `webhook_to(url)`. Assert that it met no
+    bugs.
+    """
     fake_stripe_process.reset()
     yield fake_stripe_process
     assert fake_stripe_process.bugs() == []

@@ -1,4 +1,4 @@
-"""Idempotency keys as Stripe has them: the first answer is kept for a day, errors included."""
+"""Idempotency keys as at Stripe: the first answer is kept for a day, errors included."""
 
 import threading
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Entry:
 
 
 class Keys:
-    """Holds those of one account; by the moved clock."""
+    """The keys of one account, aged by the fake's clock."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -33,7 +33,9 @@ class Keys:
         self.entries: dict[str, Entry] = {}
 
     def begin(self, key: str, request: tuple[str, str, str], request_id: str) -> Answer | None:
-        """A kept answer to replay, or None: the caller carries it out, then calls `keep` or `forget`."""
+        """Return a kept answer to replay, or None: the caller then carries the request out and calls `keep` or
+        `forget`.
+        """
         with self.lock:
             entry = self.entries.get(key)
             if entry and self.store.now() - entry.created >= KEPT_SECONDS:

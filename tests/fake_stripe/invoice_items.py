@@ -1,4 +1,4 @@
-"""One-off items: each waits for the customer's next invoice, whatever else is on it.
+"""One-off items, which go on the customer's next invoice, whatever else is on it.
 
 https://docs.stripe.com/billing/invoices/subscription#adding-upcoming-invoice-items
 """
@@ -16,7 +16,7 @@ from tests.fake_stripe.wire import Json, Refusal
     "customer amount currency description metadata quantity pricing subscription",
 )
 def create(store: Store, params: Json) -> Json:
-    """Make one of a price, or of an amount that is made up: then it has none. A negative amount is a discount."""
+    """Create an item with a price, or with an arbitrary amount and no price. A negative amount is a discount."""
     store.get("customer", params.get("customer"), param="customer")
     quantity, now = params.get("quantity", 1), store.now()
     pricing, amount = None, params.get("amount")
@@ -52,7 +52,7 @@ def create(store: Store, params: Json) -> Json:
 
 
 def waiting(store: Store, customer: str, subscription: Json, invoice: str) -> list[Json]:
-    """Lines of what waits, which is on this invoice from now on."""
+    """Return the lines of waiting items, and put these items on this invoice."""
     found = store.all("invoiceitem", customer=customer, invoice=None)
     for item in found:
         item["invoice"] = invoice

@@ -78,7 +78,9 @@ def trial_period(store: Store, subscription: Json) -> list[Json]:
 
 
 def proration(store: Store, old: Json, new: Json, *, at: int) -> list[Json]:
-    """The unused rest of the old price back, the rest of the period at the new one."""
+    """Return two lines per item: a credit for the unused time at the old price, and the remaining time at the new
+    one.
+    """
     start, end = old["current_period_start"], old["current_period_end"]
     share = (end - at) / (end - start)
     lines = []

@@ -1,4 +1,4 @@
-"""Compute what an invoice would be, and keep it nowhere.
+"""Computes a would-be invoice without storing it.
 
 https://docs.stripe.com/api/invoices/create_preview
 """
@@ -19,7 +19,7 @@ CHANGES = {"items", "billing_cycle_anchor", "proration_behavior"}
     "POST", "/v1/invoices/create_preview", "InvoiceCreatePreviewParams", "subscription subscription_details"
 )
 def create(store: Store, params: Json) -> Json:
-    """Without `subscription_details` it is the next renewal; with them the invoice that such an update leads to."""
+    """Preview the next renewal, or with `subscription_details` the invoice that such an update leads to."""
     subscription = store.get("subscription", params.get("subscription"), param="subscription")
     details = params.get("subscription_details", {})
     if others := sorted(details.keys() - CHANGES):

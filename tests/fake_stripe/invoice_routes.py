@@ -33,7 +33,7 @@ def retrieve(store: Store, params: Json, identifier: str) -> Json:
 
 @route("GET", "/v1/invoices/{id}/lines", "InvoiceLineItemListParams", PAGE)
 def lines(store: Store, params: Json, identifier: str) -> Json:
-    """In the invoice's order, not newest first."""
+    """Return the lines in the invoice's order, not newest first."""
     rows = store.get("invoice", identifier)["lines"]["data"]
     return page(list(reversed(rows)), params, f"/v1/invoices/{identifier}/lines")
 
@@ -58,7 +58,7 @@ def finalize(store: Store, params: Json, identifier: str) -> Json:
 
 @route("POST", "/v1/invoices/{id}/pay", "InvoicePayParams", "payment_method off_session paid_out_of_band")
 def pay(store: Store, params: Json, identifier: str) -> Json:
-    """A decline is a 402; the invoice stays open."""
+    """Pay an invoice; a decline is a 402, and the invoice stays open."""
     invoice = store.get("invoice", identifier)
     if invoice["status"] == "draft":
         invoices.finalize(store, invoice)

@@ -1,4 +1,6 @@
-"""Invoices of subscriptions: draft, open, paid or not, void. Who acts on a result registers in AFTERWARDS."""
+"""Invoices of subscriptions: draft, open, paid or not, void. Functions that follow up on a result register in
+AFTERWARDS.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -30,7 +32,7 @@ def draft(store: Store, subscription: Json, reason: str, lines: list[Json], **va
 
 
 def first_values(store: Store, subscription: Json, reason: str, lines: list[Json], identifier: str) -> Json:
-    """Price the lines, with coupon and tax, and add them up."""
+    """Price the lines, with coupon and tax, and return the totals."""
     customer = store.get("customer", subscription["customer"])
     coupon = store.private[subscription["id"]].get("coupon")
     discounts.apply(store, lines, coupon, taxed=subscription["automatic_tax"]["enabled"])
@@ -115,9 +117,9 @@ def subscription_of(store: Store, invoice: Json) -> Json:
 
 
 def finalize(store: Store, invoice: Json) -> None:
-    """Give it its number, take the customer's balance as it is now, and ask for the rest by a payment intent.
+    """Number the invoice, apply the customer's current balance, and create a payment intent for the rest.
 
-    What comes to less than nothing is a credit of the customer's balance.
+    A negative total is credited to the customer's balance.
     """
     customer = store.tables["customer"][invoice["customer"]]
     number = customer["next_invoice_sequence"]
@@ -178,7 +180,7 @@ def ask_for_payment(store: Store, invoice: Json) -> Json:
 
 
 def default_method(store: Store, invoice: Json) -> str | None:
-    """The subscription's card, else the customer's."""
+    """Return the subscription's card, otherwise the customer's."""
     customer = store.tables["customer"].get(invoice["customer"])
     fallback = customer["invoice_settings"]["default_payment_method"] if customer else None
     found: str | None = subscription_of(store, invoice)["default_payment_method"] or fallback
@@ -191,7 +193,7 @@ def intent_of(store: Store, invoice: Json) -> Json | None:
 
 
 def attempt(store: Store, invoice: Json, *, payment_method: str | None = None) -> None:
-    """One try to charge it; without any card it fails just so. One that is sent waits for the customer."""
+    """Try once to charge it; without any card it fails. An invoice that is sent waits for the customer instead."""
     intent = intent_of(store, invoice)
     if invoice["collection_method"] == "send_invoice" and payment_method is None:
         return
@@ -221,7 +223,7 @@ payments.AFTERWARDS.append(after_payment)
 
 
 def pay_outside(store: Store, invoice: Json) -> None:
-    """Someone says that it was paid in another way: its intent is given up."""
+    """Mark it as paid outside Stripe: its intent is cancelled."""
     intent = intent_of(store, invoice)
     if intent and intent["status"] in payments.OPEN:
         payments.end(store, intent, "automatic")
@@ -255,7 +257,7 @@ def mark_paid(store: Store, invoice: Json) -> None:
 
 
 def count_failure(store: Store, invoice: Json, result: str) -> None:
-    """Tried again on the days that the settings name; after the last there is no next attempt."""
+    """Schedule the next attempt by the setting `dunning_days`; after the last one there is none."""
     days = store.settings["dunning_days"]
     count = invoice["attempt_count"]
     later = store.now() + days[count] * 86_400 if count < len(days) and invoice["auto_advance"] else None
@@ -273,7 +275,7 @@ def follow_up(store: Store, invoice: Json, result: str) -> None:
 
 
 def void(store: Store, invoice: Json, status: str = "void") -> None:
-    """Or `uncollectible`; its payment intent is given up with it."""
+    """Void it, or mark it `uncollectible`; voiding cancels its payment intent."""
     name = "voided_at" if status == "void" else "marked_uncollectible_at"
     invoice.update(status=status, next_payment_attempt=None, auto_advance=False)
     invoice["status_transitions"][name] = store.now()

@@ -1,4 +1,4 @@
-"""The objects Stripe answers with, as the SDK's resource classes describe them."""
+"""The objects that Stripe returns, as the SDK's resource classes describe them."""
 
 import typing
 from functools import cache
@@ -69,7 +69,7 @@ SENT_OF_PAYMENT_METHODS = {"allow_redisplay", "customer", "customer_account", "m
 
 
 def annotations(resource: type) -> dict[str, Any]:
-    """Name to type of what a class of the SDK says it carries."""
+    """Return the types of an SDK class's fields by name."""
     return {
         name: kind
         for name, kind in resource.__annotations__.items()
@@ -83,7 +83,7 @@ def is_optional(kind: Any) -> bool:
 
 @cache
 def nullable(kind: str) -> frozenset[str]:
-    """Return what is null rather than absent in a fresh object."""
+    """Return the fields that are null rather than absent in a fresh object."""
     optional = {name for name, type_ in annotations(KINDS[kind]).items() if is_optional(type_)}
     if kind == "payment_method":
         return frozenset(optional & SENT_OF_PAYMENT_METHODS)
@@ -91,7 +91,7 @@ def nullable(kind: str) -> frozenset[str]:
 
 
 def make(kind: str, **values: Any) -> Json:
-    """A whole object: unknown names and missing ones are mistakes of the fake, found at once."""
+    """Return a complete object. Unknown or missing fields are bugs of the fake, and raise TypeError at once."""
     known = annotations(KINDS[kind])
     built = dict.fromkeys(sorted(nullable(kind))) | {"object": kind, **values}
     unknown = built.keys() - known.keys()

@@ -1,4 +1,4 @@
-"""Lists newest first with cursors, and the search that a few kinds have."""
+"""Lists, newest first and with cursors, and the search that a few kinds support."""
 
 import re
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ CLAUSE = re.compile(
 
 
 def page(rows: Iterable[Json], params: Json, url: str) -> Json:
-    """`rows` oldest first, already narrowed."""
+    """Return a page of `rows`, which are given oldest first and already filtered."""
     ordered = sorted_newest_first(within(params.get("created"), rows))
     size = params.get("limit", 10)
     if not 1 <= size <= 100:
@@ -32,7 +32,7 @@ def page(rows: Iterable[Json], params: Json, url: str) -> Json:
 
 
 def sorted_newest_first(rows: Iterable[Json]) -> list[Json]:
-    """Sort them; of one second the later made comes first."""
+    """Sort them; within one second the later created comes first."""
     numbered = enumerate(rows)
     ordered = sorted(numbered, key=lambda pair: (pair[1].get("created", 0), pair[0]), reverse=True)
     return [row for _, row in ordered]
@@ -46,7 +46,7 @@ def position(rows: list[Json], cursor: str, param: str) -> int:
 
 
 def within(created: Any, rows: Iterable[Json]) -> list[Json]:
-    """`created` is a moment, or bounds under gt, gte, lt, lte."""
+    """Filter by `created`: a moment, or bounds under gt, gte, lt, lte."""
     if created is None:
         return list(rows)
     if isinstance(created, int):
@@ -60,7 +60,7 @@ def holds(value: int, operator: str, bound: int) -> bool:
 
 
 def search(store: Store, kind: str, params: Json, url: str) -> Json:
-    """Clauses joined by AND or by OR. What is younger than the setting `search_lag` is not found yet."""
+    """Find rows by clauses joined with AND or OR. Rows younger than the setting `search_lag` are not found yet."""
     query = params["query"]
     visible = store.now() - store.settings["search_lag"]
     rows = [row for row in store.all(kind) if row["created"] <= visible]

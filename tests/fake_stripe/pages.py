@@ -1,4 +1,4 @@
-"""Shows what a customer sees in a browser: checkout, the bank's 3-D Secure question, the portal."""
+"""The pages that a customer sees in a browser: checkout, the bank's 3-D Secure challenge, the portal."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -79,7 +79,7 @@ def money(amount: int, currency: str) -> str:
 
 
 def challenge_page(store: Store, identifier: str, form: Json | None) -> Page:
-    """Ask once; then lead on to where the customer came from."""
+    """Ask once, then redirect to where the customer came from."""
     if form is None:
         buttons = button("Complete authentication", answer="yes") + button("Fail authentication", answer="no")
         return shown("3-D Secure", f"<p>Your bank asks whether this is you.</p>{buttons}")
@@ -87,7 +87,7 @@ def challenge_page(store: Store, identifier: str, form: Json | None) -> Page:
 
 
 def answer_challenge(store: Store, identifier: str, *, success: bool) -> str | None:
-    """Where the customer goes next, if anywhere."""
+    """Answer the challenge, and return where the customer goes next, if anywhere."""
     intent = store.find(identifier)
     if intent is None:
         raise missing("payment_intent", identifier)
@@ -153,7 +153,7 @@ PAGES: dict[str, Callable[[Store, str, Json | None], Page]] = {
 
 
 def page(store: Store, path: str, form: Json | None) -> Page | None:
-    """None: there is no such page."""
+    """Return a page, or None if there is none at this path."""
     for prefix, show in PAGES.items():
         if path.startswith(prefix):
             try:

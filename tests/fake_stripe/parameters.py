@@ -1,6 +1,6 @@
-"""Checks decoded form parameters against the SDK's TypedDicts and gives them their types.
+"""Checks decoded form parameters against the SDK's TypedDicts and converts them to their types.
 
-Closed where the SDK is open: `Literal["a", "b"] | str` takes only "a" and "b".
+Enumerations that the SDK leaves open are closed: `Literal["a", "b"] | str` takes only "a" and "b".
 """
 
 import re
@@ -21,7 +21,7 @@ WHOLE = re.compile(r"-?[0-9]{1,18}")
 
 
 def typed(raw: Json, class_name: str) -> Json:
-    """The parameters as Python values, or Stripe's 400. `class_name` is relative to `stripe.params`."""
+    """Return the parameters as Python values, or raise Stripe's 400. `class_name` is relative to `stripe.params`."""
     converted = convert(raw, parameter_class(class_name), "")
     assert isinstance(converted, dict)
     return converted
@@ -37,7 +37,7 @@ def parameter_class(name: str) -> Any:
 
 @cache
 def fields(structure: Any) -> dict[str, tuple[Any, bool]]:
-    """Name to (type, required) of a TypedDict."""
+    """Return (type, required) of each field of a TypedDict, by name."""
     names = {**vars(typing), **vars(typing_extensions), **vars(sys.modules[structure.__module__])}
     found = {}
     for name, annotation in structure.__annotations__.items():
@@ -51,7 +51,7 @@ def fields(structure: Any) -> dict[str, tuple[Any, bool]]:
 
 
 def resolve(annotation: Any, names: dict[str, Any]) -> Any:
-    """Forward references are strings such as `Literal['']|List[CustomerCreateParamsShipping]`."""
+    """Resolve forward references, strings such as `Literal['']|List[CustomerCreateParamsShipping]`."""
     if isinstance(annotation, typing.ForwardRef):
         annotation = annotation.__forward_arg__
     if isinstance(annotation, str):
@@ -93,7 +93,7 @@ def structure(value: Any, wanted: Any, path: str) -> Json:
 
 
 def alternative(value: Any, wanted: tuple[Any, ...], path: str, names: dict[str, Any] | None) -> Any:
-    """The first that fits. An enumeration beside `str` leaves no room for other strings."""
+    """Return the value as the first type that fits. Next to an enumeration, `str` takes no other strings."""
     resolved = [resolve(one, names or {}) for one in wanted]
     if any(is_enumeration(one) for one in resolved):
         resolved = [one for one in resolved if one is not str]
@@ -158,7 +158,9 @@ def number(value: str, wanted: Any, path: str) -> Any:
 
 
 def text(value: str, path: str) -> str:
-    """An empty string unsets, which only optional parameters of an update may; those have Literal['']."""
+    """Return the text. An empty string unsets a value, which only optional parameters of an update may do: they have
+    Literal[''].
+    """
     if len(value) > 5000:
         raise Refusal(f"Invalid string: {path} is too long", code="parameter_invalid_string", param=path)
     return value

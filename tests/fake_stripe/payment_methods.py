@@ -1,4 +1,4 @@
-"""Cards of customers: made from Stripe's test tokens or test numbers, attached, listed, detached."""
+"""Customers' cards: created from Stripe's test tokens or test numbers, attached, listed, detached."""
 
 import copy
 
@@ -12,7 +12,7 @@ EXPIRY_YEARS = 8
 
 
 def resolve(store: Store, identifier: str, *, param: str) -> Json:
-    """A stored one, or a new one of a test card: Stripe makes one each time that such a token is used."""
+    """Return a stored method, or a new one for a test card: Stripe creates one each time such a token is used."""
     if identifier in TOKENS:
         return add(store, TOKENS[identifier])
     return store.get("payment_method", identifier, param=param)
@@ -58,7 +58,7 @@ def card_of(store: Store, method: Json) -> Card:
 
 
 def save(store: Store, method: Json, customer: str) -> None:
-    """Attach it without asking the bank again: the card was just charged or set up."""
+    """Attach it without asking the bank again: the card has just been charged or set up."""
     if method["customer"] is None:
         method["customer"] = customer
         store.emit("payment_method.attached", method)
@@ -131,7 +131,7 @@ def update(store: Store, params: Json, identifier: str) -> Json:
 
 @route("POST", "/v1/payment_methods/{id}/attach", "PaymentMethodAttachParams", "customer")
 def attach(store: Store, params: Json, identifier: str) -> Json:
-    """The bank is asked, so the declining cards are refused here already; 4000 0000 0000 0341 is not."""
+    """Attach a card. The bank is asked, so most declining cards are refused here; 4000 0000 0000 0341 is not."""
     method = resolve(store, identifier, param="id")
     customer = store.get("customer", params["customer"], param="customer")
     if method["customer"] not in {None, customer["id"]}:

@@ -43,7 +43,7 @@ def new(store: Store, *, amount: int, currency: str, **values: Any) -> Json:
 
 
 def attempt(store: Store, intent: Json, *, off_session: bool, authenticated: bool = False) -> None:
-    """Charge the intent's card as far as it goes. Raises nothing: the intent says how it ended."""
+    """Charge the intent's card as far as possible. Nothing is raised: the intent's state is the outcome."""
     method = store.get("payment_method", intent["payment_method"], param="payment_method")
     card = payment_methods.card_of(store, method)
     if not authenticated and must_authenticate(store, method, off_session=off_session):
@@ -116,7 +116,7 @@ def succeed(store: Store, intent: Json, method: Json, made: Json) -> None:
 
 @route("POST", "/v1/payment_intents/{id}/capture", "PaymentIntentCaptureParams", "amount_to_capture")
 def capture(store: Store, params: Json, identifier: str) -> Json:
-    """Once, all or a part; the rest is given free
+    """Capture once, all or a part; the rest is released
     (https://docs.stripe.com/payments/place-a-hold-on-a-payment-method).
     """
     intent = store.get("payment_intent", identifier)
@@ -135,7 +135,7 @@ def capture(store: Store, params: Json, identifier: str) -> Json:
 
 
 def authenticate(store: Store, intent: Json, *, success: bool) -> None:
-    """Do what the customer does at the bank's 3-D Secure page."""
+    """Answer the bank's 3-D Secure page for the customer."""
     if intent["status"] != "requires_action":
         raise unexpected_state(intent, "authenticate")
     if success:
@@ -204,7 +204,7 @@ def usable(store: Store, identifier: str, customer: str | None) -> Json:
 
 
 def settle(store: Store, intent: Json, params: Json) -> Json:
-    """One attempt on request; a decline is a 402 that carries the intent."""
+    """Make one attempt on request; a decline is a 402 that contains the intent."""
     if intent["payment_method"] is None:
         raise Refusal(
             "You cannot confirm this PaymentIntent because it's missing a payment method.",

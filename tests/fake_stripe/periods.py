@@ -1,4 +1,4 @@
-"""Billing periods: months keep the anchor's day where they have one."""
+"""Billing periods: a month keeps the anchor's day if it has that day."""
 
 import calendar
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ DAY = 86_400
 
 
 def end_of(start: int, recurring: Json, anchor: int) -> int:
-    """When the period that begins at `start` is over."""
+    """Return the end of the period that starts at `start`."""
     count: int = recurring["interval_count"]
     if recurring["interval"] in {"day", "week"}:
         return start + count * DAY * (7 if recurring["interval"] == "week" else 1)

@@ -1,4 +1,4 @@
-"""The billing portal: a session with a page where cards and subscriptions can be looked after."""
+"""The billing portal: a session with a page for managing cards and subscriptions."""
 
 import secrets
 
@@ -35,7 +35,7 @@ SETTINGS = "features default_return_url metadata"
 
 @route("POST", "/v1/billing_portal/configurations", "billing_portal.ConfigurationCreateParams", SETTINGS)
 def configure(store: Store, params: Json) -> Json:
-    """https://docs.stripe.com/api/customer_portal/configurations/create"""
+    """Create a configuration (https://docs.stripe.com/api/customer_portal/configurations/create)."""
     return store.add(
         "billing_portal.configuration",
         active=True,

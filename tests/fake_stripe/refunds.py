@@ -74,7 +74,7 @@ def apply(store: Store, charge: Json, amount: int) -> None:
 
 
 def fail(store: Store, refund: Json) -> None:
-    """The customer's bank could not take it back: the amount is ours again."""
+    """Fail a refund that the customer's bank could not accept: the amount is ours again."""
     charge = store.get("charge", refund["charge"])
     undo = book(store, refund, refund["amount"], "refund_failure")
     changes = {

@@ -1,4 +1,4 @@
-"""Which function answers which path, and with which parameters."""
+"""Routes: which function answers which path, and with which parameters."""
 
 import re
 from collections.abc import Callable
@@ -25,7 +25,7 @@ class Route:
         return self.handler(store, self.checked(raw), *identifiers.values())
 
     def checked(self, raw: Json) -> Json:
-        """Refuse what Stripe refuses, and then what Stripe takes and we would have to ignore."""
+        """Refuse what Stripe refuses, then what Stripe accepts but the fake would have to ignore."""
         given = typed({name: value for name, value in raw.items() if name != "expand"}, self.parameters)
         for name in given:
             if name not in self.supported:
@@ -37,7 +37,7 @@ ROUTES: list[Route] = []
 
 
 def route(method: str, path: str, parameters: str, supported: str = "") -> Callable[[Handler], Handler]:
-    """`supported` names the parameters that the handler acts on."""
+    """Register a handler; `supported` names the parameters that it implements."""
     pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path))
 
     def register(handler: Handler) -> Handler:
@@ -48,7 +48,7 @@ def route(method: str, path: str, parameters: str, supported: str = "") -> Calla
 
 
 def find(method: str, path: str) -> tuple[Route, dict[str, str]]:
-    """Return the route with the fewest placeholders: `/v1/invoices/create_preview` is not the id of an invoice."""
+    """Return the route with the fewest placeholders: `/v1/invoices/create_preview` is not an invoice's id."""
     matches = [(one, one.pattern.fullmatch(path)) for one in ROUTES if one.method == method]
     found = [(one, match.groupdict()) for one, match in matches if match]
     if not found:

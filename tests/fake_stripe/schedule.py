@@ -1,4 +1,6 @@
-"""Carries out what time brings: trials and periods end, drafts become final, payments are retried, sessions expire."""
+"""Does what falls due as time passes: trials and periods end, drafts become final, payments are retried, sessions
+expire.
+"""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -23,7 +25,7 @@ WARNING_SECONDS = 3 * DAY
 
 
 def advance(store: Store, target: int) -> int:
-    """Move the clock to `target` through everything that is due on the way, in its order. Return how much that was."""
+    """Move the clock to `target`, doing everything due on the way in order. Return the number of steps."""
     count = 0
     while step := next_step(store, target):
         moment, act, subject = step
@@ -82,12 +84,12 @@ def warn(store: Store, subscription: Json) -> None:
 
 
 def expire(store: Store, subscription: Json) -> None:
-    """Nobody paid the first invoice for 23 hours."""
+    """End a subscription whose first invoice has not been paid for 23 hours."""
     cancellation.end(store, subscription, reason="payment_failed", status="incomplete_expired")
 
 
 def finalize(store: Store, invoice: Json) -> None:
-    """Charge it at once; the invoice of an unpaid subscription stays a draft."""
+    """Finalize and charge it at once; the invoice of an unpaid subscription stays a draft."""
     invoices.finalize(store, invoice)
     invoices.attempt(store, invoice)
 
@@ -124,7 +126,7 @@ def end_trial_without_card(store: Store, subscription: Json) -> None:
 
 
 def renew(store: Store, subscription: Json) -> None:
-    """The next period begins; its invoice is a draft for an hour, then final and charged."""
+    """Start the next period; its invoice is a draft for an hour, then final and charged."""
     items = copy.deepcopy(subscription["items"])
     for item in items["data"]:
         start = item["current_period_end"]

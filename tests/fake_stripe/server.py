@@ -46,7 +46,7 @@ class Server(ThreadingHTTPServer):
         return f"http://{HOST}:{self.server_address[1]}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is not news here."""
+        """Ignore it: a client that went away is not news here."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -125,10 +125,10 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def hang_up(self) -> None:
-        """With a reset, as when a load balancer dies."""
+        """Close with a reset, as when a load balancer fails."""
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: what was asked is in the control API's `requests`."""
+        """Log nothing: the control API's `requests` lists all calls."""

@@ -1,4 +1,4 @@
-"""Setup intents: a card is saved without a charge."""
+"""Setup intents, which save a card without a charge."""
 
 import secrets
 from collections.abc import Callable

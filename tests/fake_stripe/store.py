@@ -45,7 +45,7 @@ PREFIXES = {
 
 
 class Store:
-    """Objects by kind and id as they go over the wire; `private` holds what Stripe knows and does not say."""
+    """Objects by kind and id, in wire format; `private` holds what Stripe knows but does not show."""
 
     def __init__(self, announce: Callable[[Json], None]) -> None:
         self.lock = threading.RLock()
@@ -70,14 +70,14 @@ class Store:
         return int(time.time()) + self.offset
 
     def move_to(self, moment: int) -> None:
-        """Forward only, as Stripe's test clocks."""
+        """Move the clock, only forward, like Stripe's test clocks."""
         self.offset = max(self.offset, moment - int(time.time()))
 
     def new_id(self, kind: str) -> str:
         return f"{PREFIXES[kind]}_{''.join(secrets.choice(ALPHABET) for _ in range(24))}"
 
     def add(self, kind: str, **values: Any) -> Json:
-        """Insert a new object; `id` and `created` are given to it unless it brings them."""
+        """Insert a new object, with a new `id` and `created` unless they are given."""
         values["id"] = values.get("id") or self.new_id(kind)
         if kind not in {"invoiceitem", "item", "line_item"}:
             values.setdefault("created", self.now())
@@ -85,7 +85,7 @@ class Store:
         return built
 
     def get(self, kind: str, identifier: object, *, param: str = "id") -> Json:
-        """404 for the id in the path, 400 for one in a parameter."""
+        """Return an object, or raise 404 for an id in the path and 400 for one in a parameter."""
         found = self.tables[kind].get(str(identifier))
         if found is None:
             raise missing(kind, identifier, param=param, status=404 if param == "id" else 400)
@@ -95,7 +95,7 @@ class Store:
         return next((table[identifier] for table in self.tables.values() if identifier in table), None)
 
     def all(self, kind: str, **fields: Any) -> list[Json]:
-        """Oldest first."""
+        """Return the matching objects, oldest first."""
         rows = self.tables[kind].values()
         return [row for row in rows if all(row.get(name) == value for name, value in fields.items())]
 
@@ -115,7 +115,7 @@ class Store:
         self.announce(event)
 
     def change(self, subject: Json, event: str, **changes: Any) -> None:
-        """Set fields and tell about it, unless nothing differs."""
+        """Set fields and emit the event, unless nothing differs."""
         previous = {name: subject.get(name) for name, value in changes.items() if subject.get(name) != value}
         if previous:
             previous = copy.deepcopy(previous)
@@ -124,7 +124,7 @@ class Store:
 
 
 def merged(metadata: Json | None, given: Json | str | None) -> Json:
-    """Stripe's metadata: keys are merged, an empty value removes its key, an empty string removes all."""
+    """Merge metadata as Stripe does: keys are merged, an empty value removes its key, an empty string removes all."""
     if given == "":
         return {}
     both = {**(metadata or {}), **(given if isinstance(given, dict) else {})}

@@ -1,4 +1,4 @@
-"""A little of everything, so that there is one object of each kind to look at."""
+"""A little of everything, so that there is one object of each kind to inspect."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from tests.fake_stripe.kinds import API_VERSION
 
 
 def client(fake_stripe: Control, **options: Any) -> stripe.StripeClient:
-    """Without retries: tests count requests."""
+    """Return a client without retries, since tests count requests."""
     return stripe.StripeClient(
         "sk_test_1",
         stripe_version=API_VERSION,
@@ -28,7 +28,7 @@ def everything(fake_stripe: Control) -> stripe.StripeClient:
 
 
 def person(sdk: stripe.StripeClient) -> str:
-    """Their id; with a card that works as the default."""
+    """Create a customer whose default card works, and return the id."""
     api = sdk.v1
     customer = api.customers.create({"email": "ada@example.com", "metadata": {"user_id": "7"}})
     card = api.payment_methods.attach("pm_card_visa", {"customer": customer.id})
@@ -37,7 +37,7 @@ def person(sdk: stripe.StripeClient) -> str:
 
 
 def a_pack(sdk: stripe.StripeClient, fake_stripe: Control, customer: str) -> None:
-    """Declined, paid, refunded in part; another one disputed."""
+    """Buy a pack: declined, paid, partly refunded; dispute another one."""
     api = sdk.v1
     for _ in range(2):
         session = api.checkout.sessions.create(
@@ -56,7 +56,7 @@ def a_pack(sdk: stripe.StripeClient, fake_stripe: Control, customer: str) -> Non
 
 
 def subscriptions(sdk: stripe.StripeClient, fake_stripe: Control, customer: str) -> None:
-    """A trial that becomes paid, a change of price, a renewal that fails, a customer who has to confirm."""
+    """Go through a trial that becomes paid, a change of price, a failing renewal, and a customer who has to confirm."""
     api = sdk.v1
     trial = api.subscriptions.create(
         {"customer": customer, "items": [{"price": "price_sub_pro"}], "trial_period_days": 14}
@@ -98,7 +98,9 @@ def rest(sdk: stripe.StripeClient, fake_stripe: Control, customer: str) -> None:
 
 
 def an_invoice_with_everything(sdk: stripe.StripeClient, fake_stripe: Control, customer: str) -> None:
-    """A coupon, tax, a one-off item, sent and paid late; then credited in part to the balance."""
+    """Make an invoice with a coupon, tax and a one-off item, sent and paid late, then partly credited to the
+    balance.
+    """
     api = sdk.v1
     fake_stripe.settings(tax_percent=20)
     coupon = api.coupons.create({"percent_off": 10, "duration": "once"})

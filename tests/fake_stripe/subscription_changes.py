@@ -1,4 +1,4 @@
-"""Another price, another quantity, the end of a trial: what changes and what is invoiced for it."""
+"""Changes of a subscription: price, quantity, end of the trial, and what is invoiced for them."""
 
 import copy
 
@@ -22,7 +22,7 @@ MAY_PEND = frozenset(
 
 
 def change(store: Store, subscription: Json, params: Json, plain: Json) -> None:
-    """New items with their proration, a new anchor, or `trial_end`; `plain` are the other fields that change."""
+    """Apply new items with their proration, a new anchor, or `trial_end`; `plain` are the other changed fields."""
     if params.get("payment_behavior") == "pending_if_incomplete":
         check_pending(subscription, params)
     drop_pending_update(store, subscription)
@@ -56,7 +56,7 @@ def change_items(store: Store, subscription: Json, params: Json, plain: Json) ->
 
 
 def check_pending(subscription: Json, params: Json) -> None:
-    """https://docs.stripe.com/billing/subscriptions/pending-updates"""
+    """Refuse what a pending update cannot contain (https://docs.stripe.com/billing/subscriptions/pending-updates)."""
     if others := sorted(params.keys() - MAY_PEND):
         message = (
             f"{others[0]} cannot be updated in this request if payment_behavior is pending_if_incomplete."
@@ -72,7 +72,7 @@ def check_pending(subscription: Json, params: Json) -> None:
 
 
 def changed_items(store: Store, subscription: Json, params: Json) -> list[Json]:
-    """Return those that are named; with a new anchor all of them, since all begin a new period."""
+    """Return the named items; with a new anchor all items, since each starts a new period."""
     new = [changed_item(store, subscription, given) for given in params.get("items", [])]
     if params.get("billing_cycle_anchor") != "now":
         return new
@@ -107,12 +107,12 @@ def check_payable(store: Store, subscription: Json, params: Json) -> None:
 def settlement(
     store: Store, subscription: Json, old: list[Json], new: list[Json], behavior: str, *, resets: bool
 ) -> tuple[list[Json], int | None]:
-    """Return the lines to invoice now, and the new anchor where a new period begins. Prorations that wait for the next
+    """Return the lines to invoice now, and the new anchor if a new period starts. Prorations that wait for the next
     invoice are kept aside.
 
-    A new anchor invoices a whole period at once (https://docs.stripe.com/billing/subscriptions/billing-cycle);
-    so does another interval (https://docs.stripe.com/billing/subscriptions/change-price). Without
-    proration nothing is given back for what was left of the old one.
+    A new anchor invoices a whole period at once (https://docs.stripe.com/billing/subscriptions/billing-cycle); so does
+    another interval (https://docs.stripe.com/billing/subscriptions/change-price). Without proration, the rest of the
+    old period is not refunded.
     """
     if subscription["status"] == "trialing":
         if resets:
@@ -142,7 +142,7 @@ def same_rhythm(one: Json, other: Json) -> bool:
 def new_rhythm(
     store: Store, subscription: Json, before: dict[str, Json], new: list[Json], behavior: str
 ) -> list[Json]:
-    """Begin a new period of each item, which is invoiced at once."""
+    """Start a new period of each item, and return the lines that are invoiced at once."""
     now, credit = store.now(), []
     for item in new:
         if behavior != "none":
@@ -162,9 +162,10 @@ def put_items(store: Store, subscription: Json, new: list[Json], plain: Json) ->
 def wait_for_payment(
     store: Store, subscription: Json, new: list[Json], lines: list[Json], anchor: int | None
 ) -> None:
-    """`pending_if_incomplete`: the new items come with the payment, or not at all. Until then nothing else changes.
+    """Implement `pending_if_incomplete`: the new items come with the payment, or not at all. Until then nothing else
+    changes.
 
-    It expires with the period or the trial, after 23 hours at most
+    The update expires with the period or the trial, after 23 hours at most
     (https://docs.stripe.com/billing/subscriptions/pending-updates-reference).
     """
     ends = [item["current_period_end"] for item in subscription["items"]["data"]]
@@ -208,8 +209,9 @@ invoices.AFTERWARDS.append(after_invoice)
 
 
 def drop_pending_update(store: Store, subscription: Json) -> None:
-    """Void its invoice and forget it: when it expires, and when another update or a renewal conflicts with it
-    (https://docs.stripe.com/billing/subscriptions/pending-updates-reference)."""
+    """Void the pending update's invoice and drop the update: when it expires, and when another update or a renewal
+    conflicts with it (https://docs.stripe.com/billing/subscriptions/pending-updates-reference).
+    """
     if not subscription["pending_update"]:
         return
     for invoice in store.all("invoice", status="open"):
@@ -246,7 +248,7 @@ def move_trial_end(store: Store, subscription: Json, trial_end: int | str) -> No
 
 
 def invoice_the_trial(store: Store, subscription: Json) -> None:
-    """A trial that is added to a subscription that pays begins with an invoice of nothing
+    """Invoice nothing at the start of a trial that is added to a paying subscription
     (https://docs.stripe.com/billing/subscriptions/trials#add-a-trial-to-an-existing-subscription).
     """
     lines = invoice_lines.trial_period(store, subscription)
@@ -256,7 +258,7 @@ def invoice_the_trial(store: Store, subscription: Json) -> None:
 
 
 def end_trial(store: Store, subscription: Json) -> None:
-    """By request: the first paid period begins now and is charged at once."""
+    """End the trial on request: the first paid period starts now and is charged at once."""
     if subscription["status"] != "trialing":
         return
     items = periods_from(subscription, store.now())

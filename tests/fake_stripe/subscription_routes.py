@@ -82,7 +82,9 @@ def plain_changes(store: Store, subscription: Json, params: Json) -> Json:
 
 
 def paused(given: Any) -> Json | None:
-    """https://docs.stripe.com/billing/subscriptions/pause-payment: an empty one resumes. Only `void` is here."""
+    """Return the pause (https://docs.stripe.com/billing/subscriptions/pause-payment): an empty one resumes. Only `void`
+    is implemented.
+    """
     if not given:
         return None
     if given.get("behavior") != "void" or given.get("resumes_at"):
@@ -91,9 +93,10 @@ def paused(given: Any) -> Json | None:
 
 
 def end_changes(store: Store, subscription: Json, params: Json) -> Json:
-    """A date that the portal set is cleared by `cancel_at` alone: `cancel_at_period_end` is false already.
+    """Return the changes of its end. A date set in the portal is cleared only by `cancel_at`: `cancel_at_period_end` is
+    already false.
 
-    While a schedule manages it, only that decides about its end
+    While a schedule manages the subscription, only the schedule decides about its end
     (https://docs.stripe.com/billing/subscriptions/subscription-schedules).
     """
     if subscription["schedule"] and params.keys() & {"cancel_at", "cancel_at_period_end"}:
@@ -146,7 +149,7 @@ def cancel(store: Store, params: Json, identifier: str) -> Json:
     "billing_cycle_anchor proration_behavior",
 )
 def resume(store: Store, params: Json, identifier: str) -> Json:
-    """Resume a paused one. A planned cancellation is taken back by `cancel_at_period_end=false`."""
+    """Resume a paused subscription. A planned cancellation is undone with `cancel_at_period_end=false`."""
     subscription = store.get("subscription", identifier)
     if subscription["status"] != "paused":
         raise Refusal(f"You cannot resume a subscription that is {subscription['status']}.")
@@ -156,7 +159,7 @@ def resume(store: Store, params: Json, identifier: str) -> Json:
 
 @route("GET", "/v1/subscriptions", "SubscriptionListParams", f"{PAGE} created customer price status")
 def list_(store: Store, params: Json) -> Json:
-    """Without `status` the canceled ones are left out; `all` has them, `ended` only them."""
+    """List subscriptions, by default without cancelled ones; `all` includes them, `ended` lists only them."""
     wanted = params.get("status")
     fields: dict[str, Any] = {"customer": params["customer"]} if "customer" in params else {}
     rows = [row for row in store.all("subscription", **fields) if is_wanted(row, wanted)]

@@ -1,4 +1,4 @@
-"""Schedules: what becomes of a subscription at the end of its period.
+"""Schedules: what happens to a subscription at the end of its period.
 
 https://docs.stripe.com/billing/subscriptions/subscription-schedules
 """
@@ -25,8 +25,9 @@ OF_A_PHASE = {
 
 @route("POST", PATH, "SubscriptionScheduleCreateParams", "from_subscription")
 def create(store: Store, params: Json) -> Json:
-    """From a subscription, whose current period is the one phase. Nothing else can be said in this request
-    (https://docs.stripe.com/api/subscription_schedules/create#create_subscription_schedule-from_subscription)."""
+    """Create one from a subscription, with its current period as the only phase. Nothing else can be set in this
+    request (https://docs.stripe.com/api/subscription_schedules/create#create_subscription_schedule-from_subscription).
+    """
     if "from_subscription" not in params:
         raise unsupported("a schedule that begins a subscription", "from_subscription")
     subscription = store.get("subscription", params["from_subscription"], param="from_subscription")
@@ -124,8 +125,9 @@ def phase_item(price: str, quantity: int) -> Json:
     "phases end_behavior metadata proration_behavior",
 )
 def update(store: Store, params: Json, identifier: str) -> Json:
-    """Each phase begins where the one before it ends; the running one keeps its start
-    (https://docs.stripe.com/api/subscription_schedules/update)."""
+    """Change the phases: each starts where the previous one ends, and the running one keeps its start
+    (https://docs.stripe.com/api/subscription_schedules/update).
+    """
     schedule = must_be_active(store.get("subscription_schedule", identifier), "update")
     subscription = store.get("subscription", schedule["subscription"])
     changes: Json = {name: params[name] for name in ("end_behavior",) if name in params}
@@ -192,7 +194,9 @@ def phase_of(store: Store, subscription: Json, given: Json, start: Any) -> Json:
 
 @route("POST", f"{PATH}/{{id}}/release", "SubscriptionScheduleReleaseParams", "preserve_cancel_date")
 def release(store: Store, params: Json, identifier: str) -> Json:
-    """The subscription goes on as it is, without it (https://docs.stripe.com/api/subscription_schedules/release)."""
+    """Let the subscription continue unchanged without the schedule
+    (https://docs.stripe.com/api/subscription_schedules/release).
+    """
     schedule = must_be_active(store.get("subscription_schedule", identifier), "release")
     subscription = store.get("subscription", schedule["subscription"])
     if subscription["cancel_at"] and not params.get("preserve_cancel_date"):
@@ -225,7 +229,7 @@ def let_go(store: Store, schedule: Json) -> None:
 
 
 def end_phase(store: Store, schedule: Json) -> None:
-    """Begin the next phase with its items, or let the subscription go after the last."""
+    """Start the next phase with its items, or release the subscription after the last."""
     following = [
         phase for phase in schedule["phases"] if phase["start_date"] >= schedule["current_phase"]["end_date"]
     ]
@@ -239,7 +243,7 @@ def end_phase(store: Store, schedule: Json) -> None:
 
 
 def put_phase(store: Store, subscription: Json, phase: Json) -> None:
-    """The new prices hold for the period that is about to begin; another interval moves the anchor."""
+    """Apply the new prices to the period that is about to start; another interval moves the anchor."""
     items, anchor = copy.deepcopy(subscription["items"]), subscription["billing_cycle_anchor"]
     for item, wanted in zip(items["data"], phase["items"], strict=True):
         price = store.get("price", wanted["price"])

@@ -1,4 +1,4 @@
-"""Subscriptions: how they begin and what becomes of them when an invoice is paid or not."""
+"""Subscriptions: how they start, and what happens when an invoice is paid or not."""
 
 from tests.fake_stripe import (
     discounts,
@@ -19,7 +19,7 @@ from tests.fake_stripe.wire import Json, Refusal, unsupported
 
 
 def start(store: Store, params: Json) -> Json:
-    """Make it with its first invoice; the caller has checked `params`."""
+    """Create a subscription with its first invoice; the caller has checked `params`."""
     customer = store.get("customer", params["customer"], param="customer")
     now = store.now()
     trial_end = trial_end_of(params, now)
@@ -86,7 +86,7 @@ def chosen_price(store: Store, item: Json) -> Json:
 
 
 def check_payable(store: Store, customer: Json, method: str | None, behavior: str) -> None:
-    """Raise what Stripe refuses before anything exists."""
+    """Raise what Stripe refuses before anything is created."""
     method = method or customer["invoice_settings"]["default_payment_method"]
     if method is None and behavior != "default_incomplete":
         raise invoice_routes.no_method()
@@ -171,7 +171,7 @@ def item_of(store: Store, subscription: str, price: Json, given: Json, period: t
 
 
 def begin(store: Store, subscription: Json, behavior: str) -> None:
-    """The first invoice: of nothing for a trial, else charged at once unless the customer is to confirm."""
+    """Make the first invoice: of zero for a trial, otherwise charged at once unless the customer is to confirm."""
     trial = subscription["status"] == "trialing"
     lines = (
         invoice_lines.trial_period(store, subscription)
@@ -206,7 +206,7 @@ invoices.AFTERWARDS.append(after_invoice)
 
 
 def after_setup(store: Store, intent: Json) -> None:
-    """The card of a trial that began without one."""
+    """Use the card for a trial that started without one."""
     identifier = store.private[intent["id"]].get("subscription")
     if identifier is not None:
         changes = {"default_payment_method": intent["payment_method"], "pending_setup_intent": None}
@@ -218,7 +218,7 @@ setup_intents.AFTERWARDS.append(after_setup)
 
 
 def on_paid(store: Store, subscription: Json, invoice: Json) -> None:
-    """Only the latest invoice makes it active again."""
+    """Make the subscription active again, but only if its latest invoice was paid."""
     changes: Json = {}
     if (
         subscription["status"] in {"incomplete", "past_due", "unpaid"}
@@ -234,7 +234,7 @@ def on_paid(store: Store, subscription: Json, invoice: Json) -> None:
 
 
 def give_up(store: Store, subscription: Json) -> None:
-    """After the last try: canceled, unpaid, or left past due, as the account's settings say."""
+    """After the last attempt, cancel it, mark it unpaid or leave it past due, depending on the settings."""
     ending = store.settings["dunning_end"]
     if ending == "cancel":
         end(store, subscription, reason="payment_failed")

@@ -1,4 +1,4 @@
-"""Signed deliveries from threads of their own, with a hand on order, repeats, losses and delays."""
+"""Signed deliveries from separate threads, with control over order, repeats, losses and delays."""
 
 import hashlib
 import heapq
@@ -39,7 +39,7 @@ class Job:
 
 
 def signature(body: bytes, secret: str, *, at: int) -> str:
-    """With the `v0` that Stripe adds in test mode, which proves nothing and must not be taken."""
+    """Return the header, with the `v0` that Stripe adds in test mode, which proves nothing and must not be accepted."""
     signed = f"{at}.".encode() + body
     v1 = hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
     v0 = hmac.new(b"test mode", signed, hashlib.sha256).hexdigest()
@@ -55,7 +55,7 @@ class Dispatcher:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was to be sent. What is on its way arrives."""
+        """Forget what was to be sent. Deliveries on their way still arrive."""
         with self.changed:
             self.generation = next(self.numbers)
             self.rules: Json = {**RULES}
@@ -70,7 +70,7 @@ class Dispatcher:
             threading.Thread(target=self.work, daemon=True).start()
 
     def announce(self, event: Json) -> None:
-        """Called for each new event, while the store is locked."""
+        """Queue a new event; called while the store is locked."""
         for endpoint in self.store.all("webhook_endpoint", status="enabled"):
             if "*" in endpoint["enabled_events"] or event["type"] in endpoint["enabled_events"]:
                 self.take(event, endpoint)
@@ -119,7 +119,7 @@ class Dispatcher:
             return len(jobs)
 
     def settle(self, timeout: float) -> bool:
-        """Tell whether nothing is left to send; waits for it."""
+        """Wait, and return whether nothing is left to send."""
         with self.changed:
             return self.changed.wait_for(lambda: not self.queue and not self.sending, timeout)
 
@@ -167,7 +167,9 @@ class Dispatcher:
     def deliver(
         self, event: Json, endpoint: Json, *, secret: str | None = None, at: int | None = None
     ) -> int | str:
-        """One POST; the status, or what went wrong. Signed at the real time, whatever the fake's clock says."""
+        """Make one POST, and return its status or what went wrong. It is signed at the real time, whatever the fake's
+        clock says.
+        """
         body = encode(event)
         own_secret = self.store.private[endpoint["id"]].get("secret", "")
         header = signature(

@@ -12,7 +12,7 @@ DOCUMENTATION = "https://docs.stripe.com/error-codes#"
 
 
 class Refusal(Exception):
-    """Any answer that is not 200. `stored` is false where Stripe keeps no answer for the idempotency key."""
+    """Any answer other than 200. `stored` is false if Stripe keeps no answer for the idempotency key."""
 
     def __init__(
         self,
@@ -34,20 +34,20 @@ class Refusal(Exception):
 
 
 def missing(kind: str, identifier: object, *, param: str = "id", status: int = 404) -> Refusal:
-    """As Stripe words it: `No such customer: 'cus_1'`, 404 for the path and 400 for a parameter."""
+    """Return Stripe's wording: `No such customer: 'cus_1'`, 404 for the path and 400 for a parameter."""
     name = {"payment_method": "PaymentMethod"}.get(kind, kind)
     return Refusal(f"No such {name}: '{identifier}'", status=status, code="resource_missing", param=param)
 
 
 def unsupported(what: str, param: str) -> Refusal:
-    """Ours, not Stripe's: a valid request that the fake would have to ignore in part."""
+    """Return the fake's own refusal of a valid request that it would have to ignore in part."""
     return Refusal(
         f"The fake Stripe does not act on {what}.", code="fake_unsupported", param=param, stored=False
     )
 
 
 def decode(text: str) -> Json:
-    """`items[0][price]=p&metadata[a]=b` to nested dicts of strings; `a[]=1` to a list."""
+    """Convert `items[0][price]=p&metadata[a]=b` to nested dicts of strings, and `a[]=1` to a list."""
     tree: Json = {}
     for name, value in parse_qsl(text, keep_blank_values=True):
         head, _, rest = name.partition("[")
@@ -66,5 +66,5 @@ def put(tree: Json, path: list[str], value: str) -> None:
 
 
 def encode(answer: Json) -> bytes:
-    """Stripe's answers and webhook bodies are indented by two."""
+    """Return JSON indented by two, as Stripe's answers and webhook bodies are."""
     return json.dumps(answer, indent=2).encode()
