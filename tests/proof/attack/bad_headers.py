@@ -1,4 +1,4 @@
-"""1,000 Authorization headers that are none, from a seed that is printed: refused, and never a fault."""
+"""1,000 malformed Authorization headers, from a seed that is printed: each is refused, and none causes an error."""
 
 import random
 import secrets
@@ -43,7 +43,7 @@ def a_thousand_authorizations(instance: Instance, _sink: MailSink, report: Repor
 
 
 def malformed(chosen: random.Random, token: bytes) -> bytes:
-    """Never the one genuine form: scheme, one space, the whole token."""
+    """Return anything but the one genuine form: scheme, one space, the whole token."""
     kind = chosen.randrange(5)
     if kind == 0:
         body = chosen.randbytes(chosen.randrange(200))
@@ -62,7 +62,7 @@ def malformed(chosen: random.Random, token: bytes) -> bytes:
 
 
 def answered(port: int, header: bytes) -> int:
-    """The status, over a socket: clients refuse to send what a stranger would."""
+    """Return the status, over a socket: HTTP clients refuse to send what an attacker would."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         request = b"GET /v1/auth/me HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nAuthorization: "
         connection.sendall(request + header + b"\r\n\r\n")

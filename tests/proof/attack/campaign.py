@@ -1,4 +1,4 @@
-"""Attacks a running service as a stranger would: `script/attack [part ...]`. Each part is a module beside this one."""
+"""Attacks a running service as a stranger would: `script/attack [part ...]`. Each part is a module in this folder."""
 
 import sys
 import time

@@ -1,7 +1,7 @@
-"""A person whose every secret is unique lives through the product; then the secrets are looked for where none may be.
+"""Lets a person whose every secret is unique use the whole product, then looks for the secrets where none may be.
 
-While they live: in the log of all processes, in every command that Redis is sent (so in every Celery message too), and
-in the answers to refused calls. After the account is erased: in a dump of the whole database, for what is personal.
+During their life: in the log of all processes, in every command sent to Redis (so in every Celery message too), and in
+the answers to refused calls. After the account is erased: in a dump of the whole database, for personal data.
 """
 
 import base64
@@ -39,9 +39,7 @@ _ENCODED = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
 
 @dataclass
 class Canary:
-    """Holds what must not be found. `secrets` grows as tokens are given out; `personal` must not outlive the
-    account.
-    """
+    """The secrets that must not be found. `secrets` grows as tokens are issued; `personal` must not outlive the account."""
 
     tag: str = field(default_factory=lambda: secrets.token_hex(6))
     secrets: dict[str, str] = field(default_factory=dict)
@@ -94,7 +92,7 @@ def secrets_and_erased_people(instance: Instance, sink: MailSink, report: Report
 
 
 def log_of(instance: Instance) -> str:
-    """Return what our own processes wrote."""
+    """Return the log lines of our own processes."""
     lines = instance.log_path.read_text(errors="replace").splitlines()
     return "\n".join(line for line in lines if line.split(maxsplit=1)[:1] not in [[name] for name in FAKES])
 
@@ -103,7 +101,7 @@ def log_of(instance: Instance) -> str:
 
 
 def live(instance: Instance, sink: MailSink, canary: Canary) -> list[str]:
-    """Registers, signs in, spends, changes, errs in every way, and closes the account. The bodies of refusals."""
+    """Register, sign in, spend, change, make every mistake, and close the account. Return the bodies of refusals."""
     device = Caller(instance.ports["web"], {"User-Agent": "Firefox Windows"}, address=canary.ip)
     service = Caller(instance.ports["internal"], {"X-API-Key": instance.api_key}, address=canary.ip)
     body = {"email": canary.email, "password": canary.password, "display_name": canary.name}
@@ -161,7 +159,7 @@ def spend(service: Caller, user_id: str, canary: Canary) -> None:
 
 
 def err(device: Caller, service: Caller, canary: Canary, tokens: dict[str, str], link: str) -> list[Answer]:
-    """Secrets where they do not belong: what is answered must not repeat them, and nothing may log them."""
+    """Put secrets where they do not belong: answers must not repeat them, and nothing may log them."""
     access, refresh = tokens["access_token"], tokens["refresh_token"]
     return [
         device.get(f"/v1/auth/{canary.email}/{access}"),
@@ -202,7 +200,7 @@ def bearer(tokens: dict[str, str]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def commands_of(instance: Instance) -> Iterator[list[str]]:
-    """Every command that Redis is sent in the meantime."""
+    """Yield every command that is sent to Redis during the block."""
     client: Any = redis.Redis.from_url(Valkey(instance.directory).url)
     seen: list[str] = []
     with client.monitor() as monitor:
@@ -218,7 +216,7 @@ def _listen(monitor: Any, seen: list[str]) -> None:
 
 
 def with_decoded(text: str) -> str:
-    """The text, and what in it is base64, as Celery's bodies are."""
+    """Return the text, followed by its decoded base64 parts, such as Celery's bodies."""
     parts = [text]
     for encoded in set(_ENCODED.findall(text)):
         with contextlib.suppress(binascii.Error, ValueError):
@@ -231,7 +229,7 @@ def with_decoded(text: str) -> str:
 
 
 def erase(instance: Instance, canary: Canary) -> None:
-    """Do what the beat does when the days of grace are over."""
+    """Erase the account, as beat does when the grace period is over."""
     instance.rows(
         "UPDATE accounts_user SET deletes_at = now() - interval '1 hour' WHERE email = %s RETURNING id",
         canary.email,

@@ -1,4 +1,4 @@
-"""More of the canary's life: second factors, Google, Stripe, pages, a member of staff. Each step notes its secrets."""
+"""Further steps of the canary: second factors, Google, Stripe, pages, a member of staff. Each records its secrets."""
 
 import json
 import re
@@ -25,7 +25,7 @@ Headers = dict[str, str]
 
 
 def of_the_instance(instance: Instance) -> dict[str, str]:
-    """Return what the processes were given at their start."""
+    """Return the secrets that the processes were started with."""
     kept = dev_env.load(instance.directory / "dev.env")
     ours = {name: kept[name] for name in dev_env.MAKERS if name != "ADMIN_EMAIL"}
     return {
@@ -40,7 +40,7 @@ def of_the_instance(instance: Instance) -> dict[str, str]:
 
 
 def enrol(device: Caller, canary: "Canary", bearer: Headers) -> list[Answer]:
-    """An app, its recovery codes, and a passkey. What was refused on the way."""
+    """Enrol an app, its recovery codes, and a passkey. Return the refused answers."""
     secret = str(must(device.post("/v1/auth/mfa/totp", None, bearer)).body["secret"])
     canary.secrets["TOTP secret"] = secret
     wrong = device.post("/v1/auth/mfa/totp/confirm", {"code": wrong_code(secret)}, bearer)
@@ -69,7 +69,7 @@ def _enrol_passkey(device: Caller, canary: "Canary", bearer: Headers) -> list[An
 
 
 def second_step(device: Caller, canary: "Canary", half: Answer) -> list[Answer]:
-    """From the token of a half sign-in: wrong codes, and a passkey that opens the account."""
+    """Try wrong codes with the token of a half-finished sign-in, then open the account with a passkey."""
     token = str(half.body["mfa_token"])
     canary.secrets[f"mfa_token {len(canary.secrets)}"] = token
     secret, recovery = canary.secrets["TOTP secret"], canary.secrets["recovery code 0"]
@@ -99,7 +99,7 @@ def _by_passkey(device: Caller, canary: "Canary") -> list[Answer]:
 
 
 def google(instance: Instance, canary: "Canary", bearer: Headers) -> list[Answer]:
-    """Linked by an ID token, then a sign-in by the redirect, and both again where they are used up."""
+    """Link by an ID token, sign in by the redirect, then try both again once they are used up."""
     provider, browser = provider_of(instance), Browser(instance)
     provider.add(SUBJECT, email=canary.email)
     text = provider.forge(provider.claims(SUBJECT, nonce=browser.nonce(), email=canary.email))
@@ -143,7 +143,7 @@ def stripe(service: Caller, device: Caller, canary: "Canary", user_id: str) -> l
 
 
 def pages(instance: Instance, canary: "Canary", link: str) -> list[str]:
-    """Pages of mailed links that are refused, and what each listener has no page for."""
+    """Request pages of mailed links that are refused, and paths that no listener has."""
     refused = []
     for listener in LISTENERS:
         there = Pages(instance.ports[listener], address=canary.ip)
@@ -170,7 +170,7 @@ def pages(instance: Instance, canary: "Canary", link: str) -> list[str]:
 
 
 def _wrong_bodies(public: Pages, canary: "Canary", link: str) -> None:
-    """Not what is asked for, too large, of a kind that is not taken."""
+    """Send bodies that are wrong, too large, or of an unsupported type."""
     whole = json.dumps({"email": canary.email, "password": canary.password, "token": link}).encode()
     for content_type in (
         "text/plain",
@@ -188,7 +188,7 @@ def _wrong_bodies(public: Pages, canary: "Canary", link: str) -> None:
 
 
 def staff(instance: Instance, canary: "Canary") -> list[str]:
-    """The admin's sign-in, every mistake that can be made there; from elsewhere, as its records outlive the canary."""
+    """Sign in at the admin, making every possible mistake; from another address, as its records outlive the canary."""
     person = Pages(instance.ports["admin"], address=random_address())
     kept = dev_env.load(instance.directory / "dev.env")
     email, password = kept["ADMIN_EMAIL"], kept["ADMIN_PASSWORD"]
@@ -215,7 +215,9 @@ def staff(instance: Instance, canary: "Canary") -> list[str]:
 def enrol_staff(
     instance: Instance, secrets_of_it: dict[str, str], person: Pages, *, email: str, password: str
 ) -> str:
-    """The first factor by the one-time link. Its page shows the secret and the codes, as it must: it is not kept."""
+    """Enrol the first factor through the one-time link. Its page must show the secret and codes, so that is not
+    kept.
+    """
     status, said = instance.manage("staff_enrol", email)
     found = re.search(r"token=([\w.:%-]+)", said)
     if status or found is None:

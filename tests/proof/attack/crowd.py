@@ -1,4 +1,4 @@
-"""Accounts in every state, made as a registration and what came after it would have left them."""
+"""Accounts in every state, in the form in which registration and the following steps would have left them."""
 
 import json
 import secrets
@@ -60,7 +60,7 @@ for user in made:
 
 
 class Crowd:
-    """So many accounts of each state. An address of the arm `unknown` or `deleted` has no account."""
+    """A number of accounts in each state. Addresses of the arms `unknown` and `deleted` have no account."""
 
     def __init__(self, instance: Instance, count: int) -> None:
         self.tag, self.password = secrets.token_hex(4), secrets.token_urlsafe(15)
@@ -74,7 +74,7 @@ class Crowd:
 
 
 def tokens_of(answer_body: object) -> dict[str, str]:
-    """The tokens of an answer that must have some."""
+    """Return the tokens of an answer, or exit if it has none."""
     if not isinstance(answer_body, dict) or "access_token" not in answer_body:
         raise SystemExit(f"No tokens: {json.dumps(answer_body)}")
     return answer_body

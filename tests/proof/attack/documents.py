@@ -1,4 +1,4 @@
-"""Both OpenAPI documents against the service, with many more requests than `script/test` has time for."""
+"""Tests both OpenAPI documents against the service, with many more requests than `script/test` has time for."""
 
 import os
 import re
@@ -12,7 +12,7 @@ EXAMPLES = os.environ.get("ATTACK_EXAMPLES", "40")
 
 
 def made_up_requests(_instance: Instance, _sink: MailSink, report: Report) -> None:
-    """Run the test, on servers of its own, where an exception shows as well as an answer."""
+    """Run the test on its own servers, where exceptions show as well as answers."""
     done = subprocess.run(
         [str(ROOT / "script" / "test"), "-q", "tests/test_fuzzed_documents.py"],
         env={**clean_environment(), "FUZZ_EXAMPLES": EXAMPLES},

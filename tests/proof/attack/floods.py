@@ -1,4 +1,4 @@
-"""Right passwords in crowds and in floods: 20 people at one moment; and 60 beside one account or one network.
+"""Correct passwords in crowds and in floods: 20 people at once; and 60 people beside one flooding account or network.
 
 The flood signs in, proves, registers or resets on 8 connections as fast as it is answered.
 """
@@ -42,7 +42,7 @@ Flood = Callable[[], Answer]
 
 
 def twenty_at_once(instance: Instance, _sink: MailSink, report: Report) -> None:
-    """All of them get in, and who does something else notices little."""
+    """Sign in 20 people at once: all get in, and people doing something else notice little."""
     reader, watch = instance.people(1)[0], Watch()
     me = people.bearer(people.login(instance, reader))
     for _ in range(2):
@@ -82,7 +82,7 @@ def _judge_others(watch: Watch, span: tuple[float, float], report: Report) -> No
 
 
 def from_one_account(instance: Instance, _sink: MailSink, report: Report) -> None:
-    """One account that knows its password, from a network for each connection."""
+    """Flood from one account that knows its password, with a different network for each connection."""
     person = instance.people(1)[0]
     callers = [people.caller(instance) for _ in range(CONNECTIONS)]
     body = {"email": person.email, "password": person.password}
@@ -101,7 +101,7 @@ def from_one_account(instance: Instance, _sink: MailSink, report: Report) -> Non
 
 
 def from_one_network(instance: Instance, _sink: MailSink, report: Report) -> None:
-    """One address, an account for each connection."""
+    """Flood from one address, with a different account for each connection."""
     persons = instance.people(CONNECTIONS)
     tokens = [people.bearer(people.login(instance, person)) for person in persons]
     links = _reset_links(instance, instance.people(100))
@@ -122,7 +122,7 @@ def from_one_network(instance: Instance, _sink: MailSink, report: Report) -> Non
 
 
 def _office(instance: Instance) -> list[Caller]:
-    """Return devices behind one address, whose limits no flood before has used up."""
+    """Return devices behind one address whose limits no earlier flood has used up."""
     here = f"198.51.{random.randrange(100, 255)}.{random.randrange(1, 255)}"
     return [people.caller(instance, address=here) for _ in range(CONNECTIONS)]
 
@@ -138,7 +138,7 @@ def _reset(caller: Caller, links: Iterator[str]) -> Answer:
 
 
 def _reset_links(instance: Instance, persons: list[Person]) -> Iterator[str]:
-    """A link of each, as if all had asked for one."""
+    """Return a reset link for each person, as if all had requested one."""
     command = LINKS.format(emails=[one.email for one in persons])
     status, said = instance.manage("shell", "-v0", "-c", command)
     if status:
@@ -171,7 +171,7 @@ def _judge(instance: Instance, name: str, flood: Sequence[Flood], report: Report
 
 @contextmanager
 def _running(flood: Sequence[Flood]) -> Iterator[list[Answer]]:
-    """Each call over and over, as fast as it is answered, but not without any pause: one core is the clients'."""
+    """Repeat each call as fast as it is answered, with a short pause: one core belongs to the clients."""
     answers: list[Answer] = []
     stop = threading.Event()
 

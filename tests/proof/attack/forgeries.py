@@ -1,4 +1,4 @@
-"""Access tokens that nobody issued, made from one that was (RFC 8725): each is a 401, and none a fault."""
+"""Access tokens that were never issued, made from one that was (RFC 8725): each is a 401, and none causes an error."""
 
 import base64
 import hashlib
@@ -104,7 +104,7 @@ def forgeries(tokens: dict[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def merged(part: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
-    """A change of None leaves the member out."""
+    """Return the part with the changes; a change of None removes the member."""
     return {name: value for name, value in {**part, **change}.items() if value is not None}
 
 

@@ -1,4 +1,6 @@
-"""The server of a front end: its people are not one client, and what it says of them is believed for nothing else."""
+"""The server of a front end: its users are not treated as one client, and its statements about them are trusted for
+nothing else.
+"""
 
 import json
 import random
@@ -33,7 +35,7 @@ def behind_one_server(instance: Instance, _sink: MailSink, report: Report) -> No
 
 
 class _Server:
-    """At one address, with a key of `manage.py front_end_key`, and one that nobody knows."""
+    """A server at one address, with a key from `manage.py front_end_key` and one that is unknown."""
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
@@ -87,7 +89,7 @@ def _everybody_gets_in(server: _Server, report: Report) -> None:
 
 
 def _signed_in(server: _Server, person: Person, caller: Caller) -> Answer:
-    """As the contract has it: a 503, where the queue for a hash is full, is asked again after a second."""
+    """Sign in as the contract says: after a 503, when the queue for a hash is full, retry a second later."""
     address, until = made_up(), time.monotonic() + WITHIN
     while (answer := server.sign_in(caller, person, address=address)).status == BUSY:
         if time.monotonic() > until:
@@ -97,7 +99,7 @@ def _signed_in(server: _Server, person: Person, caller: Caller) -> Answer:
 
 
 def _one_account(server: _Server, report: Report) -> None:
-    """As many addresses as it likes: they are worth what a botnet's are."""
+    """Guess at one account from many made-up addresses: they gain no more than a botnet's."""
     (person,), caller = server.instance.people(1), server.caller()
     wrong = Counter(server.sign_in(caller, person, "a wrong password 1").status for _ in range(TRIES))
     right = server.sign_in(caller, person).status
@@ -107,7 +109,7 @@ def _one_account(server: _Server, report: Report) -> None:
 
 
 def _what_is_not_good(server: _Server, report: Report) -> None:
-    """Each counts as none: from then on the server's own address is the client."""
+    """Send invalid assertions: each is ignored, so the server's own address counts as the client."""
     now, once = int(time.time()), server.assertion(made_up())
     kinds: dict[str, Callable[[], dict[str, str]]] = {
         "good": lambda: server.assertion(made_up()),

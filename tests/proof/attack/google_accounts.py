@@ -1,4 +1,4 @@
-"""Tokens where they do not belong, and Google accounts that are to open what is another's."""
+"""Tokens used where they do not belong, and Google accounts used to get into someone else's account."""
 
 import people
 from calls import Caller
@@ -9,7 +9,7 @@ from tests.fake_google.bad_tokens import INVALID
 
 
 def other_kinds(trial: Trial) -> None:
-    """Our tokens where Google's belong, and Google's where ours belong."""
+    """Send our tokens where Google's belong, and Google's where ours belong."""
     tokens = tokens_of(people.login(trial.instance, trial.instance.people(1)[0]).body)
     trial.look()
     browser = trial.browser()
@@ -38,7 +38,7 @@ def other_kinds(trial: Trial) -> None:
 
 
 def taken_address(trial: Trial) -> None:
-    """An address never joins two accounts, however well Google vouches for it."""
+    """Check that an address never joins two accounts, however well Google vouches for it."""
     person = trial.instance.people(1)[0]
     trial.look()
     browser = trial.browser()
@@ -51,7 +51,7 @@ def taken_address(trial: Trial) -> None:
 
 
 def links(trial: Trial) -> None:
-    """Bad tokens as a proof of who someone is, or to have a Google account linked; and a link after signing out."""
+    """Try bad tokens as a proof of identity and to link a Google account; and a link after signing out."""
     answer = people.login(trial.instance, trial.instance.people(1)[0])
     bearer = people.bearer(answer)
     browser = trial.browser()

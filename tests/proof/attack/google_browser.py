@@ -1,4 +1,4 @@
-"""A browser that signs in with Google, or that holds what a thief gave it: its cookie, and an address of its own."""
+"""A browser that signs in with Google, or that holds what a thief gave it: its cookie and its own address."""
 
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -13,7 +13,7 @@ GET, POST = "GET", "POST"
 
 
 def provider_of(instance: Instance) -> Provider:
-    """The instance's fake Google, and its key to forge with."""
+    """Return the instance's fake Google, with its key to forge with."""
     return Provider(f"http://127.0.0.1:{instance.ports['google']}", clients=fake_google_child.CLIENTS)
 
 
@@ -22,7 +22,7 @@ def parameters(url: str) -> dict[str, str]:
 
 
 def changed(url: str, **changes: str | None) -> str:
-    """The address with other parameters; None takes one away."""
+    """Return the URL with other parameters; None removes one."""
     kept = {name: text for name, text in {**parameters(url), **changes}.items() if text is not None}
     return urlsplit(url)._replace(query=urlencode(kept)).geturl()
 
@@ -33,7 +33,7 @@ class Browser:
         self.cookie = cookie
 
     def begin(self) -> str:
-        """The address at Google that it is sent to."""
+        """Return the URL at Google to which the browser is sent."""
         return str(self._bound(self.caller.get("/v1/auth/google/login", self._cookies())))
 
     def begin_link(self, bearer: dict[str, str]) -> str:
@@ -50,13 +50,13 @@ class Browser:
         return {"Cookie": self.cookie} if self.cookie else {}
 
     def come_back(self, brought: dict[str, Any], *, method: str = GET) -> Answer:
-        """Google's redirect, or the front end that passes on what it brought."""
+        """Come back by Google's redirect, or by the front end that passes on what it brought."""
         if method == POST:
             return self.caller.post(CALLBACK, brought, self._cookies())
         return self.caller.get(f"{CALLBACK}?{urlencode(brought)}", self._cookies())
 
     def front_end_code(self, brought: dict[str, Any]) -> str:
-        """The code that the callback's redirect brings to a front end."""
+        """Return the code that the callback's redirect brings to a front end."""
         return parameters(self.come_back(brought).headers["location"])["code"]
 
     def exchange(self, code: str) -> Answer:

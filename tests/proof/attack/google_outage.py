@@ -1,4 +1,4 @@
-"""Google away: who signs in with it gets a quick 503, who signs in with a password notices nothing."""
+"""Google down: signing in with it gets a quick 503, and signing in with a password is not affected."""
 
 import os
 import signal
@@ -16,14 +16,14 @@ CALLS = 4
 
 
 def away(trial: Trial) -> None:
-    """First it takes connections and says nothing, then it is gone."""
+    """Let Google accept connections without answering, then kill it."""
     before = password_logins(trial)
     stopped(trial, before)
     killed(trial, before)
 
 
 def password_logins(trial: Trial) -> float:
-    """Return the seconds of the slowest; each must be let in."""
+    """Return the slowest sign-in, in seconds; each must succeed."""
     answers = [people.login(trial.instance, person) for person in trial.instance.people(CALLS)]
     statuses = sorted({answer.status for answer in answers}, key=str)
     trial.report.require(statuses == [200], f"signing in with a password was answered {statuses}")
@@ -44,7 +44,7 @@ def stopped(trial: Trial, before: float) -> None:
 
 
 def killed(trial: Trial, before: float) -> None:
-    """The supervisor starts it again, with another key and nobody who has an account there."""
+    """Kill the provider; the supervisor restarts it with another key and without accounts."""
     waiting = [begun(trial) for _ in range(2)]
     os.kill(trial.instance.process("google"), signal.SIGKILL)
     answers = [browser.come_back(brought) for browser, brought in waiting]

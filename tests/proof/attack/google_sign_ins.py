@@ -1,7 +1,7 @@
-"""Sign-ins with Google that Google never vouched for, over the redirect and over ID tokens (RFC 9700, OpenID Connect).
+"""Forged sign-ins with Google, by redirect and by ID token (RFC 9700, OpenID Connect).
 
-Against the instance's fake Google, whose private key we hold: each is refused as the contract says, and no user, link
-or session is made or changed.
+They run against the instance's fake Google, whose private key we have: each is refused as the contract says, and no
+user, link or session is created or changed.
 """
 
 import json
@@ -96,7 +96,7 @@ def _foreign_and_used(trial: Trial, method: str) -> None:
 
 
 def too_old(trial: Trial) -> None:
-    """Made by the instance's own code and keys, so many seconds ago; those of now show that only the age is wrong."""
+    """Use states made by the instance's own code and keys, but too old; fresh ones show that only the age is wrong."""
     browser = trial.browser()
     url = browser.begin()
     arguments = {"ages": [0, TOO_OLD], "binding": browser.cookie.partition("=")[2]}
@@ -131,7 +131,7 @@ def codes(trial: Trial) -> None:
 
 
 def stolen_code(trial: Trial) -> str:
-    """Try the code of another sign-in: it belongs to the challenge that it was asked for with (RFC 7636)."""
+    """Try the code of another sign-in: it belongs to the challenge with which it was requested (RFC 7636)."""
     return str(trial.google.authorize(trial.browser().begin(), PERSON)["code"])
 
 
@@ -175,7 +175,7 @@ def nonces(trial: Trial) -> None:
 
 
 def claims(trial: Trial) -> None:
-    """Each by ID token and by redirect, for the person who has an account already and for one who has none."""
+    """Try each bad claim by ID token and by redirect, for a person who already has an account and one who has none."""
     for subject in (PERSON, "601"):
         for name, (bad, refusal) in BAD_CLAIMS.items():
             browser = trial.browser()
@@ -188,7 +188,7 @@ def claims(trial: Trial) -> None:
 
 
 def forged(trial: Trial) -> None:
-    """Wrong header, key or signature of claims that are good."""
+    """Try a wrong header, key or signature with good claims."""
     browser = trial.browser()
     good = made(trial.google, {}, browser.nonce())
     for name, text in forgeries(trial.google, good):
@@ -214,7 +214,7 @@ def forged(trial: Trial) -> None:
 
 
 def used_at_once(trial: Trial) -> None:
-    """One state with its code, and one ID token, each brought twenty times at the same moment: one gets in."""
+    """Present one state with its code, and one ID token, twenty times at once each: only one gets in."""
     browser = trial.browser()
     brought = trial.google.authorize(browser.begin(), PERSON)
     text = trial.id_token(browser.nonce())

@@ -1,4 +1,4 @@
-"""The judge of attacks on the sign-in with Google: the refusal that the contract names, and not one row changed."""
+"""Checks attacks on the sign-in with Google: the refusal is the one that the contract names, and no row has changed."""
 
 import secrets
 from collections import Counter
@@ -29,7 +29,7 @@ _ROWS = " UNION ALL ".join(f"({_ONE.format(table=table)})" for table in TABLES.v
 
 
 class Trial:
-    """`rows` are those after the last call that was let in."""
+    """Runs attacks and checks them. `rows` are those after the last call that succeeded."""
 
     def __init__(self, instance: Instance, report: Report) -> None:
         self.instance, self.report = instance, report
@@ -41,7 +41,7 @@ class Trial:
         self.look()
 
     def look(self) -> Rows:
-        """Read the rows again, after a sign-in that was right."""
+        """Read the rows again, after a legitimate sign-in."""
         self.rows = self._read()
         return self.rows
 
@@ -56,7 +56,7 @@ class Trial:
         return self.google.forge(self.google.claims(subject, nonce=nonce, **changes))
 
     def redirected(self, browser: Browser, url: str, id_token: object) -> Answer:
-        """Come back with a real code, for which Google gives this ID token."""
+        """Come back with a genuine code, for which Google returns this ID token."""
         brought = self.google.authorize(url, PERSON)
         self.google.order(id_token=id_token)
         try:
@@ -65,7 +65,7 @@ class Trial:
             self.google.order()
 
     def refused(self, name: str, answer: Answer, refusal: Refusal) -> None:
-        """One attack, judged."""
+        """Check that an attack was refused as expected and changed no row."""
         got = (answer.status, answer.code)
         self.answers[f"{answer.status} {answer.code}".strip()] += 1
         self.report.require(got == refusal, f"{name}: answered {got}, not {refusal}")
@@ -76,13 +76,13 @@ class Trial:
         self.rows = now
 
     def let_in(self, name: str, answer: Answer) -> Any:
-        """The proof that the refusals are not refusals of everything."""
+        """Check that a legitimate call succeeds, so that not everything is refused."""
         self.report.require(answer.status == 200, f"{name}: answered {answer.status} {answer.code}")
         self.look()
         return answer.body
 
     def chapter(self, name: str, attack: Callable[["Trial"], None]) -> None:
-        """A group of attacks: one line of the table."""
+        """Run a group of attacks, and report it as one line of the table."""
         self.answers.clear()
         attack(self)
         total = sum(self.answers.values())

@@ -1,4 +1,4 @@
-"""200 wrong passwords at once for one account, with every header forged that names a client."""
+"""Sends 200 wrong passwords at once for one account, forging every header that identifies a client."""
 
 import random
 import secrets
@@ -36,8 +36,8 @@ def a_password_from_everywhere(instance: Instance, _sink: MailSink, report: Repo
 
 
 def guess(caller: Caller, email: str) -> Answer:
-    """Guess behind forged headers: what the proxy appends stands rightmost; all to the left of it was written by the
-    attacker.
+    """Guess behind forged headers: the proxy appends the rightmost entry, and the attacker wrote everything to its
+    left.
     """
     forged = f"203.0.113.{random.randrange(256)}"
     own = caller.own_address

@@ -1,4 +1,4 @@
-"""HTML pages as a browser without scripts has them: cookies, the CSRF token of the last page, forms."""
+"""HTML pages as a browser without scripts handles them: cookies, the last page's CSRF token, forms."""
 
 import http.client
 import re
@@ -13,7 +13,9 @@ _TYPED = re.compile(r'(?<=name="username" )value="[^"]*"')
 
 
 class Pages:
-    """`refused` keeps every answer of 400 and more, and every page that is shown again because a form was wrong."""
+    """Requests pages. `refused` keeps every answer of 400 or above, and every page that is shown again for a wrong
+    form.
+    """
 
     def __init__(self, port: int, *, address: str) -> None:
         self.port, self.cookies, self.refused = port, dict[str, str](), list[str]()
@@ -24,7 +26,7 @@ class Pages:
         return self.send("GET", path, None, headers or {})[1]
 
     def post(self, path: str, fields: Mapping[str, str], *, forged: bool = False) -> str:
-        """A form of the last page; `forged` is one of another site's."""
+        """Send a form of the last page; `forged` sends one from another site."""
         sent = fields if forged or not self._csrf else {**fields, "csrfmiddlewaretoken": self._csrf}
         status, text = self.send("POST", path, urlencode(sent).encode(), {"Content-Type": FORM})
         if status == 200:
@@ -32,7 +34,7 @@ class Pages:
         return text
 
     def submit(self, path: str, fields: Mapping[str, str]) -> int:
-        """Send a form with the token that its page had; return the status of the answer."""
+        """Send a form with its page's token; return the status of the answer."""
         return self.send("POST", path, urlencode(fields).encode(), {"Content-Type": FORM})[0]
 
     def send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> tuple[int, str]:

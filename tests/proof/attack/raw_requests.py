@@ -1,4 +1,4 @@
-"""Requests as bytes, for what HTTP clients refuse to send: the shapes of a body on the wire (RFC 9112)."""
+"""Requests as raw bytes, which HTTP clients refuse to send: forms of a body on the wire (RFC 9112)."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ Shape = Callable[[str, bytes, Mapping[str, str]], bytes]
 
 
 def exchange(port: int, request: bytes) -> Result:
-    """The status and the code of the problem; status None where the connection was closed without an answer."""
+    """Return the status and the problem's code; the status is None if the connection was closed without an answer."""
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         with contextlib.suppress(OSError):  # refused before all of it was read
             connection.sendall(request)
@@ -58,13 +58,13 @@ def chunks_that_are_none(path: str, body: bytes, headers: Mapping[str, str]) -> 
 
 
 def length_and_chunks(path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
-    """Send what request smuggling is made of."""
+    """Send both a length and chunks, as request smuggling does."""
     both = {**headers, "Content-Length": str(len(body)), "Transfer-Encoding": "chunked"}
     return request(path, b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body), both)
 
 
 def lengths(text: str) -> Shape:
-    """A Content-Length that is none."""
+    """Return a request maker with an invalid Content-Length."""
     return lambda path, body, headers: request(path, body, {**headers, "Content-Length": text})
 
 

@@ -1,11 +1,11 @@
-"""Reports what an attack found: lines of a table, and faults."""
+"""Reports the results of an attack: lines of a table, and faults."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass
 class Report:
-    """One part. A fault is a sentence; without one the part has passed."""
+    """The report of one part. A fault is a sentence; a part without faults has passed."""
 
     part: str
     lines: list[tuple[str, ...]] = field(default_factory=list)

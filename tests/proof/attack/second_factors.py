@@ -39,7 +39,7 @@ def a_code_from_everywhere(instance: Instance, _sink: MailSink, report: Report) 
 
 
 def enrol(instance: Instance, person: Person) -> str:
-    """An app for this person; its secret."""
+    """Enrol an app for this person, and return its secret."""
     device = Caller(instance.ports["web"])
     token = tokens_of(login(instance, person).body)["access_token"]
     headers = {"Authorization": f"Bearer {token}"}
@@ -51,7 +51,7 @@ def enrol(instance: Instance, person: Person) -> str:
 
 
 def half_sign_ins(instance: Instance, person: Person, report: Report) -> list[str]:
-    """The right password each time: what the attacker has."""
+    """Start sign-ins with the right password, which the attacker has, and return their tokens."""
     answers = [login(instance, person) for _ in range(SIGN_INS)]
     tokens = [str(answer.body["mfa_token"]) for answer in answers if answer.code == "mfa_required"]
     report.line("half sign-ins", f"{len(tokens)} of {SIGN_INS}")

@@ -1,4 +1,4 @@
-"""Attack doors that a stranger could shut on others; their owners then try to get in."""
+"""Attacks that could shut people out of their accounts; the owners then try to get in."""
 
 import contextlib
 import random
@@ -25,7 +25,7 @@ BUSY_REPEATS = 20
 
 
 def an_owner_shut_out(instance: Instance, _sink: MailSink, report: Report) -> None:
-    """Send wrong passwords from everywhere: the owner gets in where they were and on their device, nobody else does."""
+    """Send wrong passwords from everywhere: the owner still gets in from home and on their device, nobody else does."""
     for home, next_door in (("198.51.100.7", "198.51.100.80"), ("2001:db8:7::1", "2001:db8:7:0:5::2")):
         person = instance.people(1)[0]
         token = signed_in(instance, person, home)
@@ -47,7 +47,7 @@ def an_owner_shut_out(instance: Instance, _sink: MailSink, report: Report) -> No
 
 
 def staff_shut_out(instance: Instance, _sink: MailSink, report: Report) -> None:
-    """Send the same at the public listener for the superuser: the admin lets them on to the second step."""
+    """Do the same to the superuser at the public listener: the admin still lets them on to the second step."""
     known = dev_env.load(instance.directory / "dev.env")
     person = Person("", known["ADMIN_EMAIL"], known["ADMIN_PASSWORD"])
     guess_everywhere(instance, person.email)
@@ -58,7 +58,9 @@ def staff_shut_out(instance: Instance, _sink: MailSink, report: Report) -> None:
 
 
 def a_flood_of_mails(instance: Instance, sink: MailSink, report: Report) -> None:
-    """Ask for resets and confirmations of hundreds of mailboxes from one address; someone else's notice must come."""
+    """Request resets and confirmations for hundreds of mailboxes from one address; someone else's notice must still
+    arrive.
+    """
     victims, (other,) = [person.email for person in instance.people(MAILS // 2)], instance.people(1)
     signed_in(instance, other, "198.51.100.7")
     nobody = [f"nobody-{secrets.token_hex(8)}@attack.example" for _ in range(MAILS // 2)]
@@ -82,7 +84,7 @@ def a_flood_of_mails(instance: Instance, sink: MailSink, report: Report) -> None
 
 
 def a_whole_network(instance: Instance, _sink: MailSink, report: Report) -> None:
-    """Ask for mails from 120 /64s of one /48, by a rule of an hour; then someone in another one tries."""
+    """Request mails from 120 /64s of one /48, against an hourly limit; then someone from another network tries."""
     customer = f"2001:db8:{random.randrange(1, 0xFFFF):x}"
     answers = [
         ask_for_mail(
@@ -100,7 +102,7 @@ def a_whole_network(instance: Instance, _sink: MailSink, report: Report) -> None
 
 
 def a_forged_address(instance: Instance, _sink: MailSink, report: Report) -> None:
-    """Make up addresses at the admin, before which no proxy stands: they are no fresh clients there."""
+    """Make up addresses at the admin, where no proxy is in front: they do not count as new clients."""
     email = f"nobody-{secrets.token_hex(4)}@attack.example"
     person = Person("", email, "wrong")
     statuses = Counter(admin_sign_in(instance, person, random_address()) for _ in range(2 * ADMIN_TRIES))
@@ -112,7 +114,7 @@ def a_forged_address(instance: Instance, _sink: MailSink, report: Report) -> Non
 
 
 def guess_everywhere(instance: Instance, email: str) -> None:
-    """Send wrong passwords, each from a network of its own, until one is refused."""
+    """Send wrong passwords, each from a different network, until one is refused."""
     for _ in range(GUESSES):
         if guess(instance, email, random_address()).status == 429:
             return
@@ -134,7 +136,7 @@ def sign_in(
 
 
 def patiently(caller: Caller, body: dict[str, Any]) -> Answer:
-    """Ask again while the machine is busy."""
+    """Retry while the machine is busy."""
     answer = caller.post("/v1/auth/login", body)
     for _ in range(BUSY_REPEATS):
         if answer.status != 503:
@@ -145,7 +147,7 @@ def patiently(caller: Caller, body: dict[str, Any]) -> Answer:
 
 
 def signed_in(instance: Instance, person: Person, address: str) -> str:
-    """Come in from there; return the device's token."""
+    """Sign in from this address, and return the device's token."""
     answer = sign_in(instance, person, address)
     if not answer.done:
         raise SystemExit(f"The owner could not sign in: {answer.status} {answer.code}")

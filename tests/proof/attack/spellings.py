@@ -1,4 +1,4 @@
-"""Every internal and admin path on the public port, in every spelling and with a valid key: the plain 404."""
+"""Requests every internal and admin path on the public port, in every spelling and with a valid key: a plain 404."""
 
 import json
 import socket
@@ -41,7 +41,7 @@ def paths_of_other_listeners(instance: Instance, _sink: MailSink, report: Report
 
 
 def hidden() -> list[str]:
-    """The paths of the table that the public listener does not have."""
+    """Return the paths of the table that the public listener does not have."""
     rows = [line.split() for line in TABLE.read_text().splitlines() if line and not line.startswith("#")]
     public = {row[1] for row in rows if row[2] == "public"}
     others = {row[1] for row in rows if row[2] != "public" and row[1] not in public}

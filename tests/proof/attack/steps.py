@@ -1,6 +1,6 @@
-"""Steps that belong to who took them: each is tried by someone who has only a copy of what the owner had.
+"""Steps that belong to the person who started them: someone with only a copy of what the owner had tries each.
 
-Beside each attack stands the owner's own step, which must work: a service that refuses everything is not safe.
+Beside each attack is the owner's own step, which must work: a service that refuses everything is not safe.
 """
 
 import re
@@ -72,7 +72,7 @@ class Trial:
         return tokens_of(self.device().post("/v1/auth/refresh", body).body)
 
     def link(self, address: str, page: str) -> str:
-        """The token of the link to this page in the newest mail that has one."""
+        """Return the token of the link to this page, from the newest mail that contains one."""
 
         def found() -> list[str]:
             mails = [mail.text for mail in list(self.sink.mails) if mail.to == address]
@@ -87,7 +87,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def login_by_exchange(trial: Trial) -> None:
-    """A victim's browser is given the attacker's code: it must not be signed in to the attacker's account."""
+    """Give a victim's browser the attacker's code: it must not be signed in to the attacker's account."""
     with instance(mail_port=trial.sink.port, with_google=True, FRONTEND_URL=FRONT_END) as running:
         provider = provider_of(running)
         provider.add(SUBJECT, email=f"{SUBJECT}-{secrets.token_hex(4)}@attack.example")
@@ -100,7 +100,7 @@ def login_by_exchange(trial: Trial) -> None:
 
 
 def stolen_token(trial: Trial) -> None:
-    """A copy of the access token, used after its owner has proved who they are."""
+    """Use a copy of the access token after its owner has confirmed the sign-in."""
     person = trial.instance.people(1)[0]
     tokens = trial.aged(person)
     owner, thief = trial.device(), trial.device()
@@ -121,7 +121,7 @@ def stolen_token(trial: Trial) -> None:
 
 
 def stolen_tries(trial: Trial) -> None:
-    """A thief guesses the password in a stolen session; its owner proves it in another one."""
+    """Guess the password in a stolen session while its owner proves it in another one."""
     (person,) = trial.instance.people(1)
     thief, owner = (bearer(trial.signed_in(person)["access_token"]) for _ in range(2))
     for _ in range(10):
@@ -135,7 +135,7 @@ def stolen_tries(trial: Trial) -> None:
 
 
 def staff_after_logout_all(trial: Trial) -> None:
-    """A cookie of the admin that was copied, after its owner has signed out everywhere, or ended the session."""
+    """Use a copied admin cookie after its owner has signed out everywhere, or ended the session."""
     person = trial.instance.people(1)[0]
     trial.instance.rows(_STAFF, person.id)
     address = trial.device().own_address
@@ -156,7 +156,7 @@ def staff_after_logout_all(trial: Trial) -> None:
 
 
 def replayed_refresh(trial: Trial) -> None:
-    """A refresh token copied on its way, asked for again without the key of the first try, with another, and late."""
+    """Replay a copied refresh token without the first attempt's key, with another key, and late."""
     reused, keys = (401, "refresh_token_reused"), [secrets.token_urlsafe(16) for _ in range(2)]
     for name, key, late in (
         ("another key at once", keys[1], False),
@@ -184,7 +184,7 @@ def _refresh(trial: Trial, tokens: dict[str, str], key: str | None) -> Answer:
 
 
 def found_passkey(trial: Trial) -> None:
-    """A security key that has never asked for a PIN is found, and given one: it must not sign its finder in."""
+    """Set a PIN on a found security key that had none: it must not sign its finder in."""
     for name, flags in (("made without a PIN", FLAG.UP), ("made with one", FLAG.UP | FLAG.UV)):
         person = trial.instance.people(1)[0]
         device = trial.device()
@@ -203,7 +203,7 @@ def found_passkey(trial: Trial) -> None:
 
 
 def trojan_account(trial: Trial) -> None:
-    """Mallory moves an account to a victim's address, and takes it back when credits were bought for it."""
+    """Move Mallory's account to a victim's address, then take it back once credits have been bought for it."""
     mallory = trial.instance.people(1)[0]
     victim = f"victim-{secrets.token_hex(4)}@attack.example"
     access = bearer(trial.signed_in(mallory)["access_token"])

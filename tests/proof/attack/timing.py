@@ -1,8 +1,8 @@
-"""Measures whether the time of an answer tells who has an account: the area under each arm's curve against `unknown`.
+"""Measures whether response times reveal who has an account: the area under each arm's curve (AUC) against `unknown`.
 
-0.5 says that nothing can be told, 1.0 that everything can. Arms are asked in turn, in an order that changes with each
-round, each address once and each request from an address of its own, so that no limit and no drift of the machine
-tells them apart. The error of an AUC over 200 pairs is about 0.03.
+0.5 means that nothing is revealed, 1.0 that everything is. Arms alternate, in an order that changes with each round;
+each address is used once and each request comes from a different address, so that neither limits nor the machine's
+drift distinguish them. The error of an AUC over 200 pairs is about 0.03.
 """
 
 import os
@@ -71,7 +71,7 @@ def ask(instance: Instance, call: str, email: str) -> Answer:
 
 
 def auc(ones: list[float], others: list[float]) -> float:
-    """How often one of `ones` took longer than one of the others; a tie counts half (Mann-Whitney)."""
+    """Return how often one of `ones` took longer than one of the others; a tie counts half (Mann-Whitney)."""
     ordered = sorted(others)
     wins = sum((bisect_left(ordered, one) + bisect_right(ordered, one)) / 2 for one in ones)
     return wins / (len(ones) * len(others))

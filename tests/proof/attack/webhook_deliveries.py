@@ -1,6 +1,6 @@
-"""Deliveries to the webhook that are not Stripe's, or not of now, or no events: refused, and no row is left.
+"""Deliveries to the webhook that are not from Stripe, too old, or not valid events: refused, and no row is left.
 
-Against the instance beside its fake Stripe, whose signing secret we know: so junk can be signed as well.
+They run against the instance and its fake Stripe, whose signing secret we know, so that junk can be signed too.
 """
 
 import gzip
@@ -81,7 +81,7 @@ def mac(body: bytes, *, secret: str = SECRET, at: int) -> str:
 
 
 class Trial:
-    """Holds what was answered, and whether a row is left behind that should not be."""
+    """Records the answers, and whether a row is left behind that should not be."""
 
     def __init__(self, instance: Instance, report: Report) -> None:
         self.instance, self.report = instance, report
@@ -104,7 +104,9 @@ class Trial:
         return int(count), int(newest)
 
     def judge(self, name: str, result: Result, wanted: Result, *, before: tuple[int, int]) -> None:
-        """Without a proxy, a client that is still sending too large a body may see the end before the refusal."""
+        """Check a result. Without a proxy, a client still sending too large a body may see the close before the
+        refusal.
+        """
         self.answers[f"{result[0]} {result[1]}".strip()] += 1
         cut_while_sending = wanted == TOO_LARGE and result == (None, "")
         self.report.require(result == wanted or cut_while_sending, f"{name}: answered {result}, not {wanted}")
@@ -176,7 +178,7 @@ def moments(trial: Trial) -> None:
 
 
 def other_bytes(trial: Trial) -> None:
-    """One bit of any byte, and the same meaning written in another way."""
+    """Flip one bit of some bytes, and write the same meaning differently."""
     sent = trial.event()
     body = json.dumps(sent).encode()
     for place in range(0, len(body), 7):
@@ -221,7 +223,7 @@ def junk(trial: Trial) -> None:
 
 
 def content_types(trial: Trial) -> None:
-    """Try names of content: they change nothing: an event is one, junk is none."""
+    """Try various content types: they change nothing; a valid event is accepted, junk is not."""
     for content_type in CONTENT_TYPES:
         body = trial.body()
         named = {"Content-Type": content_type}
@@ -231,7 +233,7 @@ def content_types(trial: Trial) -> None:
 
 
 def wire(trial: Trial) -> None:
-    """Send what clients do not: chunks, lengths that lie, a header twice. Each with a good body and signature."""
+    """Send what clients do not: chunks, false lengths, a header twice. Each has a good body and signature."""
     for name, (make, wanted) in raw_requests.SHAPES.items():
         body = trial.body()
         before = trial.stored()
@@ -255,7 +257,7 @@ def duplicates(trial: Trial) -> None:
 
 
 def unknown_types(trial: Trial) -> None:
-    """All that was taken above is of no type that anything is done about: carried out, without effect."""
+    """Send types for which there is no handler: they are accepted, and have no effect."""
     before = trial.instance.rows(EFFECTS)
     for type_ in (
         "who.knows",
@@ -277,7 +279,7 @@ def unknown_types(trial: Trial) -> None:
 
 
 def without_a_secret(trial: Trial) -> None:
-    """A listener that was told of none: there is no such path, whatever signs."""
+    """Start a listener without a secret: the path does not exist, whatever signs."""
     listener = Listener(trial.instance, name="public", STRIPE_WEBHOOK_SECRETS="")
     try:
         trial.instance.await_(listener.live, "the listener did not start", within=60)

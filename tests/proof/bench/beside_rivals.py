@@ -1,4 +1,4 @@
-"""The same call and the same entry with what others would build on: rivals/ has their programs."""
+"""The same call and the same entry, beside what others would build on; rivals/ has their programs."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def rivals(size: Size) -> Iterator[Figure]:
 
 
 def _prepared(rival: str) -> str:
-    """The URL of a database in which the rival has made its tables and its users."""
+    """Return the URL of a database in which the rival has created its tables and users."""
     databases.make_empty(f"rival_{rival}")
     database = databases.url(f"rival_{rival}", role="auth_owner")
     subprocess.run(

@@ -1,8 +1,9 @@
-"""The bench's databases, on its own cluster: each with 1,000 users of 10^9 credits, whose ids end in 1 to 1,000.
+"""The bench's databases, on its own cluster: each has 1,000 users with 10^9 credits, whose ids end in 1 to 1,000.
 
-`auth` is small and made again for each run. `auth_large` has a journal of millions and is kept for the next run: its
-rows are inserted by SQL, as the service writes them, with a chain of hashes that `verify_ledger` accepts; the tables
-are logged like any, for the measured spends must pay their share; only the indexes are taken off for the time.
+`auth` is small and is recreated for each run. `auth_large` has a journal of millions of rows and is kept for the next
+run. Its rows are inserted by SQL, as the service writes them, with a hash chain that `verify_ledger` accepts. The
+tables are logged as usual, since the measured spends must pay their share; only the indexes are dropped while the rows
+are inserted.
 """
 
 import os
@@ -89,7 +90,9 @@ def make_small() -> None:
 
 
 def make_large(rows: int) -> int:
-    """At least so many, two fifths of them of one user; returns how many. Kept while the schema is the same."""
+    """Make a journal of at least this many rows, two fifths of them of one user; return how many. Kept while the schema
+    is the same.
+    """
     known = comment(LARGE).partition(" ")
     if known[0] == fingerprint() and int(known[2]) >= rows:
         return int(known[2])
@@ -103,7 +106,7 @@ def make_large(rows: int) -> int:
 
 
 def time_at(depth: int) -> Any:
-    """Return the time of the row so many below the newest of the longest journal."""
+    """Return the time of the row this many below the newest, in the longest journal."""
     query = f"SELECT at FROM {JOURNAL} WHERE holder_id = %s ORDER BY at DESC OFFSET %s LIMIT 1"
     with connected(LARGE) as connection:
         row = connection.execute(query, [user_id(HOT_USER), depth]).fetchone()
@@ -111,14 +114,14 @@ def time_at(depth: int) -> Any:
 
 
 def make_empty(database: str) -> None:
-    """For a rival, who makes its own tables."""
+    """Make an empty database for a rival, which creates its own tables."""
     administer(
         f"DROP DATABASE IF EXISTS {database} WITH (FORCE)", f"CREATE DATABASE {database} OWNER auth_owner"
     )
 
 
 def make_template() -> None:
-    """A migrated database with users and their credits, which the service itself has given them."""
+    """Make a migrated database with users and their credits, which the service itself has given them."""
     if comment(TEMPLATE) == fingerprint():
         return
     make_empty(TEMPLATE)
@@ -145,7 +148,7 @@ def copy_template(database: str) -> None:
 
 
 def _add_journal(database: str, *, rows: int, users: Any) -> None:
-    """Add so many uses of 1 credit for each of these users, a microsecond apart."""
+    """Add this many uses of 1 credit for each of these users, a microsecond apart."""
     values = {"rows": rows, "users": [user_id(number) for number in users]}
     with connected(database) as connection, without_indexes(connection):
         connection.execute("SET work_mem = '128MB'; SET maintenance_work_mem = '256MB'")
@@ -183,5 +186,5 @@ def administer(*statements: str) -> None:
 
 
 def connected(database: str) -> psycopg.Connection[Any]:
-    """As the cluster's superuser: the bench is its only owner."""
+    """Connect as the cluster's superuser: the bench is its only owner."""
     return psycopg.connect(url(database, role="postgres"), autocommit=True)

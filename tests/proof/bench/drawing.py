@@ -1,4 +1,4 @@
-"""Pictures as SVG: bars, readable where the page is light and where it is dark."""
+"""Pictures as SVG: bar charts, readable on a light and on a dark page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Bar:
 
 
 def bars(title: str, shown: Sequence[Bar]) -> str:
-    """One bar for each, from nothing to the largest."""
+    """Draw one bar for each value, from zero to the largest."""
     largest = max(bar.value for bar in shown)
     lines = []
     for number, bar in enumerate(shown):
@@ -44,7 +44,7 @@ FULL = 2.0  # the bar of a figure that is twice as good as it must be ends the s
 
 
 def bounds(parts: Mapping[str, Sequence[Row]]) -> str:
-    """A bar for each figure from nothing to how far it reaches what it must; lines at that and at the aim."""
+    """Draw a bar for each figure, relative to its `must`, with lines at that and at the aim."""
     shown: list[str | Row] = []
     for name, rows in parts.items():
         shown += [name, *rows]
@@ -72,7 +72,7 @@ def _against_bound(number: int, row: Row) -> str:
 
 
 def _bar(number: int, label: str, share: float, text: str, kind: str, *, at: float | None = None) -> str:
-    """A label, a bar that fills this share of its room, and a text behind it (or at that share)."""
+    """Draw a label, a bar that fills this share of its room, and a text behind it (or at that share)."""
     width = _room() * share
     top = number * LINE + (LINE - BAR) / 2
     beside = LABELS + (width if at is None else _room() * at) + 8

@@ -1,4 +1,4 @@
-"""Keep what was measured beside what is asked for: every round's value, and the row that is kept of it."""
+"""Measured figures beside their requirements: every round's value, and the row that is kept of it."""
 
 import statistics
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ import msgspec
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One row: every round's value. `must` and `aim` are lower bounds, or upper ones where less is better.
+    """One row, with every round's value. `must` and `aim` are lower bounds, or upper ones if less is better.
 
-    `rival` marks what something else than the service reached.
+    `rival` marks a value that something other than the service reached.
     """
 
     name: str
@@ -24,7 +24,7 @@ class Figure:
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Keep of a figure what docs/figures.json has: the median, and the spread of the rounds."""
+    """The part of a figure that docs/figures.json keeps: the median, and the spread of the rounds."""
 
     name: str
     unit: str
@@ -45,7 +45,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return "must" if self.relative_to(self.must) >= 1 else "SHORT"
 
     def relative_to(self, bound: float) -> float:
-        """How far a bound is reached: 1 is the bound itself, more is better, whichever way the figure counts."""
+        """Return how far a bound is reached: 1 is the bound itself, and more is better, whichever way the figure
+        counts.
+        """
         return bound / self.reached if self.less_is_better else self.reached / bound
 
 
@@ -64,7 +66,7 @@ def row(figure: Figure) -> Row:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Return medians with the spread of all rounds."""
+    """Return a table of medians with the spread of all rounds."""
     width = max(len(row.name) for row in rows)
     lines = [
         f"{'':{width}}  {'must':>8} {'aim':>8}  {'reached':>9}  {'lowest':>9} {'highest':>9}  {'unit':8} verdict"

@@ -1,4 +1,4 @@
-"""Measure what spends cost PostgreSQL: processor time where some are refused, bytes on disk, bytes of WAL."""
+"""Measures what spends cost PostgreSQL: processor time when some are refused, bytes on disk, bytes of WAL."""
 
 from collections.abc import Iterator
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Gives each user of the bench 10^9 credits, as the service does it: a program for databases.py."""
+"""Gives each user of the bench 10^9 credits through the service's own code; a program that databases.py runs."""
 
 import sys
 import uuid

@@ -1,4 +1,4 @@
-"""Measures what millions of transactions cost: spends beside them, and pages of the longest history."""
+"""Measures the effect of millions of transactions on spends, and on pages of the longest history."""
 
 import http.client
 import json
@@ -42,7 +42,7 @@ def growth(size: Size) -> Iterator[Figure]:
 
 
 def read_history(server: Server, *, length: int) -> dict[int, list[float]]:
-    """The server's own time for pages at each depth, in turn; the first of each only warms up."""
+    """Return the server's own time for pages at each depth, in turn; the first of each only warms up."""
     address = urlsplit(server.url)
     connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=10)
     paths = {depth: _path(length * depth // 100) for depth in DEPTHS}
@@ -55,7 +55,7 @@ def read_history(server: Server, *, length: int) -> dict[int, list[float]]:
 
 
 def _read_page(connection: http.client.HTTPConnection, path: str) -> str:
-    """Ask for a page, make sure that it is full, and return the id of the request."""
+    """Request a page, check that it is full, and return the request's id."""
     request_id = uuid.uuid4().hex
     headers = {"X-API-Key": os.environ["INTERNAL_API_KEY"], "X-Request-ID": request_id}
     connection.request("GET", path, headers=headers)
@@ -67,7 +67,9 @@ def _read_page(connection: http.client.HTTPConnection, path: str) -> str:
 
 
 def _path(depth: int) -> str:
-    """Return the path of the page so many rows down. The cursor is sealed here, as the page before it would have."""
+    """Return the path of the page this many rows down. The cursor is sealed here, as the previous page would have
+    done.
+    """
     query: dict[str, Any] = {"user_id": databases.user_id(databases.HOT_USER), "limit": PAGE}
     if depth:
         query["cursor"] = _cursor(depth)
@@ -84,6 +86,6 @@ def _cursor(depth: int) -> str:
 
 
 def _milliseconds(server: Server) -> dict[str, float]:
-    """Return what the server's log says of each request that was answered."""
+    """Return the milliseconds that the server's log has for each answered request."""
     lines = map(json.loads, filter(lambda line: line.startswith("{"), server.log.read_text().splitlines()))
     return {line["request_id"]: line["milliseconds"] for line in lines if "milliseconds" in line}

@@ -1,9 +1,10 @@
 """A program for inside.py: calls the application of one listener ($LISTENER) in process, and prints JSON.
 
 The profile is a ladder: a plain Django view under the listener's middleware, an empty view of the framework, one that
-asks for a key, one that reads the body, and `use` itself. The difference of two rungs is what the upper one adds; the
-ledger is measured by itself. The sum of the two lacks what waiting for PostgreSQL costs: caches are cold after it, a
-hundred microseconds and more, which no rung shows; it is put beside the little that the answer takes.
+checks a key, one that reads the body, and `use` itself. The difference between two rungs is what the upper one adds;
+the ledger is measured separately. Together they do not include the cost of waiting for PostgreSQL, after which caches
+are cold: a hundred microseconds and more, which no rung shows. It is reported together with the small cost of the
+answer.
 """
 
 import contextlib
@@ -55,7 +56,7 @@ USE = json.dumps({"user_id": USER, "amount": 1}).encode()
 def call(
     method: str, where: str, body: bytes = b"", *, query: str = "", headers: Mapping[str, str] | None = None
 ) -> bytes:
-    """One request, as gunicorn would hand it over; its answer must be a success."""
+    """Make one request, as gunicorn would pass it on, and return its body; it must succeed."""
     environ = {
         "REQUEST_METHOD": method, "PATH_INFO": where, "QUERY_STRING": query, "SERVER_NAME": "127.0.0.1",
         "SERVER_PORT": "80", "SERVER_PROTOCOL": "HTTP/1.1", "REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "127.0.0.1",
@@ -77,7 +78,7 @@ def use(where: str = "/v1/credits/use") -> None:
 
 
 def statements() -> dict[str, list[int]]:
-    """Count those of several calls each, after some that fill the caches."""
+    """Count the statements of several calls of each kind, after some that fill the caches."""
     return {name: [counted(one) for _ in range(12)][2:] for name, one in calls().items()}
 
 
@@ -101,7 +102,7 @@ def calls() -> dict[str, Callable[[], object]]:
 
 
 def profile(tries: int) -> dict[str, float]:
-    """Measure microseconds of processor time, of each part the median of so many tries."""
+    """Measure microseconds of processor time by part: for each part the median of this many attempts."""
     internal.urlpatterns += [
         path("bench/plain", csrf_exempt(lambda request: HttpResponse(status=201))),
         path("bench/empty", Empty.as_view()),
@@ -163,9 +164,9 @@ def run_statement() -> None:
 
 
 def medians(tries: int, *calls: Callable[[], object]) -> list[float]:
-    """Return the microseconds of one call of each, taken in turn: medians, after two tries that fill the caches.
+    """Return the median microseconds of one call of each, measured in turn, after two attempts that fill the caches.
 
-    The least of many tries is what nobody gets: a fifth to a third below the median of the same run.
+    The minimum of many attempts is not representative: it is a fifth to a third below the median of the same run.
     """
     spent: list[list[float]] = [[] for _ in calls]
     for _ in range(tries + 2):

@@ -1,4 +1,4 @@
-"""The servers that are measured, each on a port of its own on loopback, its output in a file."""
+"""The servers that are measured, each on its own loopback port, with its output in a file."""
 
 import contextlib
 import os
@@ -34,7 +34,7 @@ class Server:
     log: Path
 
     def processor_seconds(self) -> float:
-        """Return what all its processes have used since they began."""
+        """Return the processor time that all its processes have used since they started."""
         return seconds_of(self.master)
 
 
@@ -46,7 +46,9 @@ def ours(
     threads: int = 4,
     factor: str = "1",
 ) -> contextlib.AbstractContextManager[Server]:
-    """A listener as the Procfile has it, on that database: two workers, of four threads unless said otherwise."""
+    """Serve a listener as the Procfile does, on that database: two workers, with four threads unless stated
+    otherwise.
+    """
     address, _, way = database.partition("?")
     environment = {
         "LISTENER": listener,
@@ -108,7 +110,7 @@ def _server(
 
 
 def _await(url: str, log: Path) -> None:
-    """Any answer will do: a rival knows no such path."""
+    """Wait for any answer: a rival does not have this path."""
     deadline = time.monotonic() + START
     while time.monotonic() < deadline:
         try:

@@ -1,4 +1,6 @@
-"""The two sources of load: wrk over HTTP and pgbench on the database. Both for a while, over so many connections."""
+"""The two sources of load: wrk over HTTP and pgbench on the database. Both run for a while, over several
+connections.
+"""
 
 import json
 import os
@@ -32,7 +34,7 @@ PGBENCH_VALUES = {
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Hold what came of a while of load, and of HTTP the processor time a request: of server and PostgreSQL."""
+    """The result of a load; over HTTP also the processor time per request, of the server and of PostgreSQL."""
 
     per_second: float
     server_cpu_us: float = 0.0
@@ -52,9 +54,9 @@ def http(
     threads: int = 1,
     environment: Mapping[str, str] | None = None,
 ) -> Answered:
-    """Send what the script makes, as often as the connections take. All must be carried out, but each `refused`-th.
+    """Send the script's requests as fast as the connections allow. All must be carried out, except each `refused`-th.
 
-    The script spends 1 credit of a user by chance, unless another is named.
+    The script spends 1 credit of a random user, unless another script is given.
     """
     before, database_before = server.processor_seconds(), _database_seconds()
     given = {"BENCH_USERS": str(users), "BENCH_REFUSED": str(refused), **(environment or {})}
@@ -98,7 +100,7 @@ def _database_seconds() -> float:
 def pgbench(
     database: str, *, connections: int, seconds: int = 0, transactions: int = 0, users: int = USERS
 ) -> Answered:
-    """The same spend as the bare statement, prepared: for so long, or so often on each connection."""
+    """Make the same spend as the bare statement, prepared: for this long, or this often on each connection."""
     script = DIRECTORY / f"spend-{users}.sql"
     values = f"\\set n random(1, {users})\n\\set amount 1\n\\set key random(1, {2**62})\n"
     script.write_text(f"{values}{spend_statement()};\n")
@@ -113,7 +115,7 @@ def pgbench(
 
 
 def spend_statement() -> str:
-    """The statement that the service runs, character for character but for the values."""
+    """Return the statement that the service runs, identical except for the values."""
     from credits.ledger.one_statement import STATEMENT
 
     found = re.sub(r"%\((\w+)\)s", lambda match: PGBENCH_VALUES.get(match[1], "NULL"), STATEMENT).strip()

@@ -1,6 +1,6 @@
 """Billing in the bench's largest database: of a million users a tenth has a subscription, and another tenth a pack.
 
-With five million transactions these are 200,000 customers, 500,000 payments and as many of Stripe's events.
+With five million transactions there are 200,000 customers, 500,000 payments and as many Stripe events.
 """
 
 PLANS = """

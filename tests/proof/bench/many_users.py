@@ -1,8 +1,8 @@
-"""The bench's largest database: a million users, each with a grant, a journal, a session, mails and an audit log,
-and a fifth of them with payments.
+"""The bench's largest database: a million users, each with a grant, a journal, a session, mails and an audit log, and a
+fifth of them with payments.
 
-Inserted by SQL, with the shape that the service's own rows have; the chain of hashes is left out, which no page reads.
-Kept for the next run while the schema is the same.
+The rows are inserted by SQL, in the same form as the service's own; the hash chain is left out, which no page reads.
+The database is kept for the next run while the schema is the same.
 """
 
 from collections.abc import Sequence
@@ -96,7 +96,7 @@ TABLES: dict[str, Sequence[str]] = {
 
 
 def make(rows: int) -> int:
-    """With so many transactions, and a fifth as many users; returns how many transactions."""
+    """Make it with this many transactions, and a fifth as many users; return how many transactions it has."""
     known = databases.comment(MANY).partition(" ")
     if known[0] == fingerprint() and int(known[2]) >= rows:
         return int(known[2])

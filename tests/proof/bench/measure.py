@@ -1,4 +1,4 @@
-"""Runs the parts that were asked for, prints each as it is done, and keeps or compares what they found."""
+"""Runs the requested parts, prints each when it is done, and keeps or compares the results."""
 
 import argparse
 import os
@@ -65,7 +65,7 @@ def measure(name: str, size: Size) -> record.Part:
 
 
 def report_falls(before: Record, found: Record) -> int:
-    """Print what fell, and return the status that a program ends with."""
+    """Print the figures that got worse, and return the exit status."""
     fallen = [
         f"{name}: {line}"
         for name, part in found.items()

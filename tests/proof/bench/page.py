@@ -1,4 +1,4 @@
-"""docs/figures.md and its pictures, made of docs/figures.json alone: `page.py` draws them again."""
+"""Generates docs/figures.md and its pictures from docs/figures.json alone; `page.py` draws them again."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Measure what partitions give a long journal: how long a vacuum takes, and how fast rows go in."""
+"""Measures the effect of partitions on a long journal: how long a vacuum takes, and how fast rows are inserted."""
 
 import os
 import subprocess
@@ -66,7 +66,7 @@ def _cut() -> None:
 
 
 def _fill(rows: int) -> int:
-    """Fill both alike, and return how many rows each has got; indexes are made afterwards."""
+    """Fill both alike, and return how many rows each has; indexes are created afterwards."""
     began, filled = time.monotonic(), 0
     with databases.connected(WHOLE) as whole, databases.connected(CUT) as cut:
         for each in (whole, cut):
@@ -82,14 +82,16 @@ def _fill(rows: int) -> int:
 
 
 def _inserted(name: str, *, after: int) -> float:
-    """Return how many rows a second one statement inserts; they are taken back."""
+    """Return how many rows per second one statement inserts; they are rolled back."""
     values = {"rows": INSERTED, "after": after}
     with databases.connected(name) as connection, connection.transaction(force_rollback=True):
         return INSERTED / _seconds(lambda: connection.execute(FILL, values))
 
 
 def _vacuums(name: str, shape: str) -> Iterator[Figure]:
-    """After an erasure, then of every page, as to freeze: each piece by itself, then as many at once as workers."""
+    """Vacuum after an erasure, then every page as for a freeze: each piece separately, then as many at once as
+    workers.
+    """
     with databases.connected(name) as connection:
         places = [place for (place,) in connection.execute(PLACES, {"table": JOURNAL})]
         [(stored,)] = connection.execute(BYTES, [places])

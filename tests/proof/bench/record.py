@@ -1,4 +1,4 @@
-"""docs/figures.json: what was measured, part by part, with machine, day and commit; and the check against it."""
+"""docs/figures.json: the measured figures, part by part, with machine, day and commit; and the check against them."""
 
 import datetime as dt
 import os
@@ -18,7 +18,7 @@ KEPT = 0.8  # what must be left of a figure: less is a fall by more than a fifth
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """Keep what one part of the bench found, all in one run."""
+    """The results of one part of the bench, all from one run."""
 
     what: str
     command: str
@@ -53,7 +53,7 @@ def measured(name: str, what: str, rows: list[Row], *, rounds: str) -> Part:
 
 
 def falls(old: Sequence[Row], new: Sequence[Row]) -> list[str]:
-    """Return what is worse than before by more than a fifth, and what was not measured, a line for each."""
+    """Return a line for each figure that is worse than before by more than a fifth, or was not measured."""
     found = {row.name: row for row in new}
     return [
         f"{row.name}: {_change(row, found.get(row.name))}"
@@ -72,7 +72,7 @@ def _change(old: Row, new: Row | None) -> str:
 
 
 def _commit() -> str:
-    """Return that of what was measured, about which docs say nothing."""
+    """Return the commit of the measured code; changes in docs do not count."""
     commit = _git("rev-parse", "--short=12", "HEAD")
     changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs")
     return f"{commit} with changes" if changed else commit

@@ -1,4 +1,4 @@
-"""Installs what the rivals need, once, into folders of their own below VAR_DIR, pinned."""
+"""Installs the rivals' dependencies, once and pinned, into their own folders below VAR_DIR."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ PYTHON_HOME, NODE_HOME = DIRECTORY / "rivals", DIRECTORY / "rivals-node"
 
 
 class Unavailable(Exception):
-    """A rival cannot be installed here: its rows are left out, and the reader is told."""
+    """A rival cannot be installed here: its rows are left out, and a message says so."""
 
 
 def python() -> Path:
@@ -31,7 +31,7 @@ def python() -> Path:
 
 
 def better_auth() -> list[str]:
-    """Return the command of its server, which stands beside its packages: node looks for them there."""
+    """Return the command of its server, which is kept beside its packages because node looks for them there."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         raise Unavailable("node and npm are not installed")
     sources = RIVALS / "better_auth"

@@ -1,4 +1,4 @@
-"""How what is compared is run: in turn, round by round, on one cluster; and what becomes of it."""
+"""How comparisons are run: in turn, round by round, on one cluster; and how their results are summarised."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ Run = Callable[[int], Answered]
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One run, and what pgbench did directly before it."""
+    """One run, and the pgbench run directly before it."""
 
     answered: Answered
     direct: Answered
@@ -30,7 +30,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """A run, and how pgbench does the same: the database, how many connections, over how many users."""
+    """A run, and the parameters for pgbench to do the same: the database, how many connections, over how many users."""
 
     run: Run
     database: str
@@ -45,7 +45,7 @@ class Beside:
 
 
 def in_turn(size: Size, *runs: Run) -> list[list[Answered]]:
-    """All rounds of the first run, of the second, ...: each ran once in each round, after a while to warm up."""
+    """Return all rounds of the first run, of the second, and so on: each ran once per round, after a warm-up."""
     for run in runs:
         run(WARM_UP)
     rounds = [[run(size.seconds) for run in runs] for _ in range(size.rounds)]
@@ -53,7 +53,7 @@ def in_turn(size: Size, *runs: Run) -> list[list[Answered]]:
 
 
 def in_turn_beside(size: Size, *runs: Beside) -> list[list[Pair]]:
-    """As in_turn, with pgbench directly before each run."""
+    """Do the same as in_turn, with pgbench directly before each run."""
     for beside in runs:
         beside.run(WARM_UP)
     rounds = [[beside.pair(size.seconds) for beside in runs] for _ in range(size.rounds)]
@@ -66,7 +66,7 @@ def rate(name: str, answered: Sequence[Answered], *, factor: float = 1, rival: b
 
 
 def share(name: str, pairs: Sequence[Pair], *, must: float | None = None, aim: float | None = None) -> Figure:
-    """Return what percentage of pgbench's rate is reached."""
+    """Return the reached percentage of pgbench's rate."""
     shares = [100 * pair.answered.per_second / pair.direct.per_second for pair in pairs]
     return Figure(name=name, unit="%", samples=shares, must=must, aim=aim)
 

@@ -1,4 +1,4 @@
-"""Measure who is asking: our session check beside better-auth's, introspection, and `/me`."""
+"""Measures authentication: our session check beside better-auth's, introspection, and `/me`."""
 
 import http.client
 import json
@@ -103,7 +103,7 @@ def _theirs(stack: ExitStack) -> dict[str, Run]:
 
 
 def _database() -> str:
-    """The URL of a database in which better-auth has made its tables."""
+    """Return the URL of a database in which better-auth has created its tables."""
     command = install()
     databases.make_empty("rival_better_auth")
     database = databases.url("rival_better_auth", role="auth_owner")
@@ -112,7 +112,7 @@ def _database() -> str:
 
 
 def _sign_up(server: Server) -> str:
-    """The cookies of someone new: the session's first, then the cache's."""
+    """Return a new user's cookies: the session's first, then the cache's."""
     someone = {
         "name": "Bench",
         "email": f"{uuid.uuid4()}@example.com",
@@ -124,7 +124,7 @@ def _sign_up(server: Server) -> str:
 
 
 def _require_session(server: Server, cookie: str) -> None:
-    """It answers `null`, with 200, to who has none."""
+    """Exit unless the cookie has a session; without one, the answer is `null` with 200."""
     answer, _ = _ask(server, "GET", PATH, {"Cookie": cookie})
     if not (json.loads(answer) or {}).get("user"):
         raise SystemExit(f"{server.name}: no session: {answer!r}")

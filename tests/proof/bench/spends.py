@@ -1,4 +1,6 @@
-"""Spends under load: one by one, of one user, and 1,000 in a request, each beside pgbench with the same statement."""
+"""Spends under load: one by one, for a single user, and 1,000 in a request, each beside pgbench with the same
+statement.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -102,7 +104,7 @@ def batch(size: Size) -> Iterator[Figure]:
 
 
 def batches(server: Server, database: str, users: int, threads: int) -> Beside:
-    """Each thread of wrk has a connection, and users of its own."""
+    """Return a run in which each of wrk's threads has a connection and its own users."""
     return Beside(
         run=lambda seconds: http(
             server, connections=2, seconds=seconds, users=users, script="batch.lua", threads=threads

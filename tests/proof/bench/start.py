@@ -1,4 +1,6 @@
-"""Starts throw-away PostgreSQL and Valkey with their usual, durable settings, and runs the measurement on them."""
+"""Starts throw-away PostgreSQL and Valkey servers with their usual, durable settings, and runs the measurement on
+them.
+"""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Opens sessions for so many users of the bench and prints their access tokens as JSON: for session_checks.py."""
+"""Opens sessions for some users of the bench and prints their access tokens as JSON, for session_checks.py."""
 
 import json
 import sys

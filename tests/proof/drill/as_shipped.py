@@ -1,7 +1,7 @@
-"""F27: production as docs/operations/deploy.md says, with compose's file, behind nginx with TLS.
+"""F27: production set up as docs/operations/deploy.md says, with the compose file, behind nginx with TLS.
 
-From a new environment to a spent credit, staff signed in, a service at `internal:8001`, every port of metrics read by
-Prometheus where it is installed, and no alert after ten minutes.
+It covers everything from a new environment to a spent credit, staff signed in, a service at `internal:8001`, every
+metrics port read by Prometheus if it is installed, and no alert after ten minutes.
 """
 
 import contextlib
@@ -45,7 +45,7 @@ STAFF = "staff@drill.example"
 
 
 def compose_by_hand(_instance: object, _sink: object, verdict: Verdict) -> None:
-    """Each process of deploy/compose.yaml in namespaces of its own, as the page for operators has it."""
+    """Run each process of deploy/compose.yaml in its own namespaces, as the page for operators describes."""
     why = missing() or ("" if nginx.program() else "nginx is not installed (Debian: apt-get install nginx)")
     if why:
         verdict.notes.append(f"skipped: {why}")
@@ -61,7 +61,7 @@ def compose_by_hand(_instance: object, _sink: object, verdict: Verdict) -> None:
 
 
 def _environment(place: Path) -> Path:
-    """`python deploy/new_environment.py --compose HOST > production.env`; its one CHANGE-ME is filled in later."""
+    """Run `python deploy/new_environment.py --compose HOST > production.env`; its one CHANGE-ME is filled in later."""
     command = [sys.executable, "deploy/new_environment.py", "--compose", HOST]
     path = place / "production.env"
     path.write_text(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
@@ -69,7 +69,7 @@ def _environment(place: Path) -> Path:
 
 
 def _certificate(place: Path) -> ssl.SSLContext:
-    """Put fullchain.pem and privkey.pem of a name into the directory; return what trusts it and nobody else."""
+    """Write fullchain.pem and privkey.pem for a name into the directory; return a context that trusts only it."""
     place.mkdir()
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     name = x509.Name([])
@@ -91,7 +91,7 @@ def _certificate(place: Path) -> ssl.SSLContext:
 
 
 class _Public:
-    """People: https at the published port, by the name that the certificate has."""
+    """A visitor: https at the published port, under the certificate's name."""
 
     def __init__(self, address: str, trusted: ssl.SSLContext) -> None:
         self._address, self._trusted = address, trusted
@@ -109,7 +109,7 @@ class _Public:
         return answer.status, json.loads(text) if text.startswith(b"{") else text
 
     def led_to(self) -> str | None:
-        """Return where someone is sent who comes without TLS."""
+        """Return the address to which a visitor without TLS is redirected."""
         connection = http.client.HTTPConnection(self._address, 80, timeout=10)
         connection.request("GET", "/docs", headers={"Host": HOST})
         where = connection.getresponse().headers.get("Location")
@@ -118,7 +118,7 @@ class _Public:
 
 
 class _Browser:
-    """Staff, at http://localhost:8002, which the tunnel leads to the proxy's published port."""
+    """A member of staff, at http://localhost:8002, which the tunnel leads to the proxy's published port."""
 
     def __init__(self, address: str) -> None:
         self._address, self._cookies, self._csrf = address, dict[str, str](), ""
@@ -169,7 +169,7 @@ class _Drill:
         self.verdict.notes.append(text)
 
     def must(self, wanted: int, answer: tuple[int, Any], what: str) -> Any:
-        """Return the body. Raises SystemExit where the status is another: nothing after it can be."""
+        """Return the body. Raise SystemExit if the status differs, as nothing after it can work."""
         status, body = answer
         self.verdict.sent += 1
         if status != wanted:
@@ -178,7 +178,7 @@ class _Drill:
         return body
 
     def manage(self, *arguments: str, **environment: str) -> str:
-        """`docker compose exec worker python manage.py ...`"""
+        """Run `docker compose exec worker python manage.py ...`, and return its output."""
         done = self.composed.run("worker", "python", "manage.py", *arguments, **environment)
         if done.returncode:
             raise SystemExit(
@@ -265,7 +265,7 @@ class _Drill:
         self.note("and signed in at http://localhost:8002 on another browser")
 
     def logs(self) -> None:
-        """Want lines of JSON of every process, and none of them worse than info: nobody reads them on a good day."""
+        """Require lines of JSON from every process, none of them worse than info: nobody reads them on a good day."""
         for name in PROCESSES:
             for line in self.composed.log(name).read_text().splitlines():
                 level = json.loads(line)["level"] if line.startswith("{") else ""
@@ -286,7 +286,7 @@ class _Drill:
         self.note("read each port; no alerts were tried: Prometheus is not installed (Debian: prometheus)")
 
     def _watched(self) -> None:
-        """The Prometheus of compose's profile, with its rules, for as long as an alert would take."""
+        """Run the Prometheus of compose's profile, with its rules, for as long as an alert would take."""
         self.composed.up("prometheus")
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and set(self._targets().values()) != {"up"}:
@@ -336,7 +336,9 @@ class _Drill:
             connection.close()
 
     def answers_to_nobody_else(self) -> None:
-        """The proxy leads to the public listener alone; what is on no common network is out of reach."""
+        """Check that the proxy leads only to the public listener, and that services without a common network cannot
+        connect.
+        """
         public = _Public(self.composed.published("proxy"), self._trusted)
         for path in ("/metrics", "/v1/users", "/admin/"):
             status, _ = public.call("GET", path)

@@ -1,4 +1,4 @@
-"""A client of every ledger call that takes its calls by chance, from what earlier ones left to settle."""
+"""A client that makes every kind of ledger call at random, based on what earlier calls left to settle."""
 
 import random
 import threading
@@ -12,7 +12,7 @@ BATCH = 12
 
 
 class Book:
-    """Open holds and uses that may be refunded, shared by all clients; two may well pick the same one."""
+    """Open holds and refundable uses, shared by all clients; two clients may well pick the same one."""
 
     def __init__(self, traffic: Traffic, users: list[str]) -> None:
         self._traffic, self._users = traffic, users
@@ -21,7 +21,7 @@ class Book:
         self._uses: list[tuple[str, str]] = []
 
     def something(self, caller: Caller) -> None:
-        """One call; each tenth is a batch."""
+        """Make one call; every tenth is a batch."""
         if random.random() < 0.1:
             self._batch(caller)
         else:
@@ -30,7 +30,7 @@ class Book:
             self._note(operation)
 
     def _choose(self) -> tuple[str, Operation]:
-        """The operation's name in a batch, and the operation."""
+        """Return the operation's name in a batch, and the operation."""
         makers: list[tuple[str, Callable[[], Operation | None]]] = [
             ("add", lambda: add(self._user(), random.randrange(1, 50))),
             ("use", lambda: use(self._user(), random.randrange(1, 60))),
@@ -63,7 +63,7 @@ class Book:
         return Operation(found[1], "/v1/credits/refund", body)
 
     def _note(self, operation: Operation) -> None:
-        """Note what a success leaves to settle."""
+        """Record what a success leaves to settle."""
         answer = operation.done
         if answer is None:
             return
@@ -74,7 +74,7 @@ class Book:
                 self._holds.append((answer.body["id"], operation.user_id))
 
     def _batch(self, caller: Caller) -> None:
-        """Many calls in one request; each result counts as the answer of its own call."""
+        """Make many calls in one request; each result counts as the answer to its own call."""
         chosen = [self._choose() for _ in range(BATCH)]
         operations = [operation for _, operation in chosen]
         self._traffic.operations += operations

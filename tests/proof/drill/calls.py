@@ -1,4 +1,4 @@
-"""One call over HTTP and what came of it, from a client that keeps its connection as real ones do."""
+"""One call over HTTP and its outcome, from a client that keeps its connection open as real ones do."""
 
 import contextlib
 import http.client
@@ -15,7 +15,7 @@ TO_BE_REPEATED = frozenset({429})  # and every 5xx: docs/guides/services.md, "On
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`status` is None where there was no answer. Times are of time.monotonic()."""
+    """An answer; `status` is None if there was none. Times are those of time.monotonic()."""
 
     status: int | None
     started: float
@@ -34,7 +34,7 @@ class Answer:
 
     @property
     def refused(self) -> bool:
-        """A definite no: the call was judged, and nothing happened."""
+        """Return whether it is a definite no: the call was evaluated, and nothing happened."""
         return (
             self.status is not None
             and 400 <= self.status < 500
@@ -47,8 +47,8 @@ class Answer:
         return str(self.body.get("code", "")) if isinstance(self.body, dict) else ""
 
     def fault(self) -> str:
-        """Return what no fault excuses: a 500, or a 503 that is not a problem document or does not say when to come
-        back.
+        """Return what no fault excuses: a 500, or a 503 that is not a problem document or does not say when to
+        retry.
         """
         if self.status is None or self.status < 500:
             return ""
@@ -60,7 +60,7 @@ class Answer:
 
 
 class Caller:
-    """One client: a connection of its own, opened again when it broke, and an address of its own for the limits."""
+    """One client, with its own connection, reopened when it breaks, and its own address for the limits."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class Caller:
 
 
 def random_address() -> str:
-    """An address that no other client of the drill has, most likely (RFC 1918)."""
+    """Return an address that most likely no other client of the drill has (RFC 1918)."""
     return f"10.{random.randrange(256)}.{random.randrange(256)}.{random.randrange(1, 255)}"
 
 

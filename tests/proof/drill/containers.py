@@ -1,7 +1,7 @@
-"""deploy/compose.yaml without an engine: a network namespace for each service, a bridge for each network, and a root
-of its own with the files of the image, read-only, under the user and without the privileges that the file says.
+"""deploy/compose.yaml without a container engine: a network namespace for each service, a bridge for each network, and
+a separate root with the image's files, read-only, under the user and without the privileges that the file specifies.
 
-It is not Docker: no image is built, stores and nginx are those of this machine, and names are in /etc/hosts.
+It is not Docker: no image is built, the stores and nginx are those of this machine, and names are in /etc/hosts.
 """
 
 import http.client
@@ -68,7 +68,7 @@ class Container(Host):
     """A service of the file, plugged into its networks."""
 
     def __init__(self, name: str, number: int, networks: Mapping[str, str]) -> None:
-        """`networks`: the letter of each, and the address that the service has there."""
+        """Plug it in; `networks` maps the letter of each network to the service's address there."""
         self.name, self._number = name, number
         self.namespace = named(name)
         self.addresses = dict(networks)
@@ -85,7 +85,7 @@ class Container(Host):
 
 
 class Composed:
-    """All of the file, started as `docker compose up` orders it."""
+    """All services of the file, started in the order of `docker compose up`."""
 
     def __init__(self, place: Path, environment_file: Path, *, tls: Path) -> None:
         self._place, self._tls = place, tls
@@ -107,7 +107,7 @@ class Composed:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """The stores are the first."""
+        """Stop them in reverse order: the stores were started first."""
         for container in reversed(self.containers.values()):
             container.stop()
         remove(os.getpid())
@@ -116,11 +116,11 @@ class Composed:
         return f"{PREFIX}.{os.getpid() % 256}.{32 * list(self._letters).index(network) + number}"
 
     def gateway(self, network: str) -> str:
-        """Return this host's own address in a network that leads out."""
+        """Return this host's address in a network that leads out."""
         return self._address(network, 30)
 
     def published(self, service: str) -> str:
-        """The address behind its published ports. Docker publishes nothing that is on internal networks only."""
+        """Return the address behind its published ports. Docker publishes nothing that is only on internal networks."""
         for network in self.services[service]["networks"]:
             if not (self.file["networks"][network] or {}).get("internal"):
                 return self._address(network, self.containers[service]._number)
@@ -139,7 +139,7 @@ class Composed:
                 self._await(name, "service_healthy")
 
     def join(self, name: str, *networks: str) -> Container:
-        """Plug something of the operator's own into networks of the file."""
+        """Plug one of the operator's own services into networks of the file."""
         number = len(self.containers) + 1
         legs = {self._letters[network]: self._address(network, number) for network in networks}
         self.containers[name] = Container(name, number, legs)
@@ -194,7 +194,7 @@ class Composed:
         )
 
     def _start_valkey(self, name: str) -> None:
-        """As the image's build of it, which has no protected mode."""
+        """Start Valkey as the image builds it, without protected mode."""
         container, command = self.containers[name], self.services[name]["command"]
         container.start(
             name,
@@ -232,7 +232,7 @@ class Composed:
     # What a container is made of
 
     def environment(self, name: str) -> dict[str, str]:
-        """The image's own, then the file's that the service names, then what stands beside it."""
+        """Return the image's own variables, then those of the service's env file, then those of its `environment`."""
         service = self.services[name]
         image = {"PATH": SYSTEM_PATH}
         if "env_file" in service:
@@ -291,7 +291,7 @@ class Composed:
         return kept
 
     def _hosts(self, name: str) -> Path:
-        """The names that Docker's resolver would know: of each service that shares a network."""
+        """Write the names that Docker's resolver would know: those of each service with a common network."""
         lines = ["127.0.0.1 localhost"]
         for place, other in enumerate(self._started(), 1):
             shared = [one for one in self.services[name]["networks"] if one in self._networks(other)]
@@ -309,13 +309,13 @@ class Composed:
         return [letters[letter] for letter in self.containers[name].addresses]
 
     def _accounts(self, table: str, ours: str) -> Path:
-        """Return this machine's passwd or group with the account of the image."""
+        """Return this machine's passwd or group file, with the image's account added."""
         path = self._place / table
         path.write_text(f"{Path('/etc', table).read_text()}{ours}\n")
         return path
 
     def _nginx(self) -> Path:
-        """/etc/nginx of the image, with the files that the service mounts into it."""
+        """Return the image's /etc/nginx, with the files that the service mounts into it."""
         place = self._place / "etc-nginx"
         (place / "conf.d").mkdir(parents=True, exist_ok=True)
         (place / "nginx.conf").write_text(NGINX_CONF)
@@ -331,7 +331,9 @@ class Composed:
     # Talking to it
 
     def run(self, name: str, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """`docker compose exec`: a command beside the one that runs, in the same networks with the same environment."""
+        """Run a command as `docker compose exec` does: beside the service's process, with the same networks and
+        environment.
+        """
         with self.containers[name].entered():
             return subprocess.run(
                 self._entering(name, command),
@@ -347,7 +349,9 @@ class Composed:
     def ask(
         self, who: str, url: str, headers: Mapping[str, str] | None = None, body: bytes | None = None
     ) -> Any:
-        """Call `http://service:port/path` from a container; the answer is read, and has `status` and `text`."""
+        """Call `http://service:port/path` from a container; return the answer, already read, with `status` and
+        `text`.
+        """
         found = re.fullmatch(r"http://(\w+):(\d+)(/.*)", url)
         if found is None:
             raise ValueError(url)
@@ -381,7 +385,9 @@ def _bind(source: Path, target: str, writable: bool) -> str:
 
 
 def _image(place: Path) -> Path:
-    """/app of the image: what .dockerignore leaves of this directory, and the admin's style sheets collected."""
+    """Build the image's /app: this directory without what .dockerignore lists, and the admin's collected style
+    sheets.
+    """
     ignored = [line.rpartition("/")[2] for line in (ROOT / ".dockerignore").read_text().split()]
     app = place / "app"
     shutil.copytree(ROOT, app, ignore=shutil.ignore_patterns(*ignored))
@@ -399,14 +405,14 @@ def _image(place: Path) -> Path:
 
 
 def _image_environment() -> dict[str, str]:
-    """Return what ENV of the Dockerfile says."""
+    """Return the variables of the Dockerfile's ENV."""
     (line,) = re.findall(r"^ENV (.*)$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
     pairs = dict(one.split("=", 1) for one in shlex.split(line))
     return {name: value.replace("$PATH", SYSTEM_PATH) for name, value in pairs.items()}
 
 
 def _commands() -> dict[str, list[str]]:
-    """Return what the images of others start by themselves."""
+    """Return the commands that other images start by default."""
     return {
         "proxy": [nginx.program() or "nginx", "-c", "/etc/nginx/nginx.conf", "-g", "daemon off;"],
         "prometheus": [

@@ -1,4 +1,4 @@
-"""F10, F11: everybody wants the same rows at once."""
+"""F10, F11: everyone wants the same rows at once."""
 
 from collections import Counter
 
@@ -13,7 +13,7 @@ PEOPLE, CALLS = 50, 2000
 
 
 def one_balance(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
-    """200 uses of 1 at once on a balance of 100: exactly half succeed. Then 60 twins of one key: one charge."""
+    """Make 200 uses of 1 at once on a balance of 100: exactly half succeed. Then 60 calls with one key: one charge."""
     traffic = Traffic(instance)
     people = instance.people(ROUNDS + 1)
     traffic.give(people, BALANCE)
@@ -41,7 +41,7 @@ def _twins(traffic: Traffic, user_id: str, verdict: Verdict) -> None:
 
 
 def everything_at_once(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
-    """2,000 random calls of every kind by 16 clients on 50 users: nobody is told of a deadlock."""
+    """Make 2,000 random calls of every kind with 16 clients on 50 users: no client sees a deadlock."""
     traffic = Traffic(instance)
     people = instance.people(PEOPLE)
     traffic.give(people, 1000)

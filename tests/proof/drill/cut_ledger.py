@@ -1,4 +1,4 @@
-"""F29: the ledger is cut into partitions under load; the command is killed again and again, and goes on."""
+"""F29: the ledger is cut into partitions under load; the command is killed again and again, and continues."""
 
 import json
 import os
@@ -49,7 +49,7 @@ LEFT = "SELECT relname::text FROM pg_class WHERE relname ~ '^credits_.*_(new|bef
 
 
 def killed_and_resumed(running: Instance, _sink: MailSink, verdict: Verdict) -> None:
-    """Spends, grants and holds beside it; SIGKILL to the command several times; then it is run to its end."""
+    """Spend, grant and hold while the command runs; kill it (SIGKILL) several times, then let it finish."""
     people, traffic, watch = running.people(20), Traffic(running), Watch()
     old = running.people(20)
     traffic.give(people, 10 * ROWS)
@@ -101,7 +101,9 @@ def _say_what_it_takes(running: Instance, verdict: Verdict) -> None:
 
 
 def _until_done(running: Instance) -> tuple[int, str]:
-    """Start it, kill it a little later each time, and then let it end. Returns how often, and what it said last."""
+    """Start it, kill it a little later each time, then let it finish. Return the number of kills and its last
+    output.
+    """
     killed = 0
     for number in count(1):
         with running.command("partition_ledger", str(PARTS), "--json") as command:

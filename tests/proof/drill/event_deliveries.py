@@ -1,4 +1,4 @@
-"""F21e: Celery's worker dies while it sends events to a receiver, and the broker forgets what it was told."""
+"""F21e: Celery's worker is killed while it sends events to a receiver, and the broker loses its tasks."""
 
 import json
 import random
@@ -45,7 +45,7 @@ GIVEN_UP = "SELECT count(*) FROM accounts_eventdelivery WHERE dead_at IS NOT NUL
 
 
 class Receiver(ThreadingHTTPServer):
-    """Takes each event after a moment, and keeps what it was told, in its order."""
+    """Accepts each event after a moment, and keeps what it received, in order."""
 
     daemon_threads = True
 
@@ -57,7 +57,7 @@ class Receiver(ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A sender that was killed is what this is about."""
+        """Ignore it: senders are killed on purpose here."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -73,11 +73,11 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 def worker_killed(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
-    """kill -9 of Celery's main process or of a child while a receiver is told of an event; FLUSHALL in between."""
+    """Kill (-9) Celery's main process or a child while a receiver gets an event, with FLUSHALL in between."""
     receiver, kills = Receiver(instance.ports[RECEIVER]), 0
     address = f"http://127.0.0.1:{instance.ports[RECEIVER]}/events"
     missing: set[tuple[str, int]] = set()
@@ -124,7 +124,7 @@ def _events(instance: Instance) -> Iterator[None]:
 
 
 def _kill(instance: Instance, receiver: Receiver) -> int:
-    """Each waits until something is sent again: after a kill its lease has to run out first."""
+    """Kill several times, each once something is being sent again: after a kill, its lease must expire first."""
     kills = 0
     for turn in range(KILLS):
         if not receiver.receiving.wait(PATIENCE):
@@ -140,7 +140,7 @@ def _kill(instance: Instance, receiver: Receiver) -> int:
 def _compare(
     instance: Instance, written: list[tuple[str, int]], told: list[tuple[str, int]], verdict: Verdict
 ) -> None:
-    """Each at least once; a repeat comes before anything later of the same user."""
+    """Check that each event arrived at least once, and repeats before any later event of the same user."""
     missing = set(written) - set(told)
     repeats = len(told) - len(set(told))
     verdict.sent, verdict.acked = len(written), len(written) - len(missing)

@@ -23,7 +23,7 @@ APPLICATION = ("web", "internal", "admin", "worker", "beat")
 
 
 def under_patroni(_instance: Instance, sink: MailSink, verdict: Verdict) -> None:
-    """Switch over, lose the synchronous standby, the primary, and the primary's link, under spends with keys."""
+    """Switch over, then lose the synchronous standby, the primary, and the primary's link, while keyed spends run."""
     if why := missing():
         verdict.notes.append(f"skipped: {why}")
         return
@@ -66,7 +66,7 @@ class _Drill:
         return random.choice((use, use, add))(random.choice(self.people).id, random.randrange(1, 4))
 
     def _meanwhile(self, what: str, lose: Callable[[], Callable[[], None]], *, within: float) -> None:
-        """Break something, wait until calls succeed again, mend it, and wait until there are three."""
+        """Break something, wait until calls succeed again, repair it, and wait until there are three members."""
         time.sleep(SETTLED)
         began = time.monotonic()
         mend = lose()
@@ -103,7 +103,7 @@ class _Drill:
         return lost.come_back
 
     def _cut_primary(self) -> Callable[[], None]:
-        """It lives, and must give up its title before another one takes it."""
+        """Cut the primary off: it stays up, and must give up its role before another member takes it."""
         lost = self.hosts.members[self.hosts.leader()]
         lost.cut_off()
         self.hosts.await_another(lost.name)

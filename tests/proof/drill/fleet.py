@@ -1,4 +1,4 @@
-"""The service on four hosts: the stores, two that serve, and one for mails and everything that is due."""
+"""The service on four hosts: the stores, two that serve, and one for mails and scheduled tasks."""
 
 import os
 import secrets
@@ -29,7 +29,7 @@ PASSWORDS_ONLY = "host all {roles} {network} scram-sha-256\n"
 
 
 class Fleet(Instance):
-    """Each process is the Procfile's, with one environment for all; only the address it binds is its host's own."""
+    """Runs the Procfile's processes, with one environment for all; only the address to bind differs by host."""
 
     def __init__(self, place: Path, network: Network, *, mail_port: int) -> None:
         super().__init__(place, mail_port=mail_port)
@@ -43,7 +43,7 @@ class Fleet(Instance):
         self.environment = self._common_environment()
 
     def _common_environment(self) -> dict[str, str]:
-        """As deploy.md makes it; the lines that it marks with CHANGE are these."""
+        """Return the environment that deploy.md creates, with the lines that it marks with CHANGE filled in."""
         made = dev_env.parse(new_environment("auth.drill.example"))
         return {
             **clean_environment(),
@@ -65,7 +65,7 @@ class Fleet(Instance):
         return f"postgresql://{role}:{self._words[role]}@{self.data.address}:{DATABASE_PORT}/{DATABASE}"
 
     def database_url(self, role: str) -> str:
-        """The drill looks into the database by its socket, which no network lies before."""
+        """Return the URL for the drill's own access to the database, by its socket rather than over the network."""
         return self.postgres.url(role)
 
     @property
@@ -91,7 +91,7 @@ class Fleet(Instance):
             self._run(host, name, BIND=host.address, INTERNAL_BIND=host.address)
 
     def await_ready(self, host: Host) -> float:
-        """A port for its internal listener is open to the other hosts because INTERNAL_BIND says so, and only then."""
+        """Wait for the host. Other hosts reach its internal listener only because INTERNAL_BIND opens it."""
         return self.await_(
             lambda: all(self.replies(host, name, "/readyz") for name in PORTS),
             f"{host.name} is not ready: {self.log(host.name)}",
@@ -139,13 +139,13 @@ class Fleet(Instance):
         self._make_roles()
 
     def _admit_by_password(self) -> None:
-        """The two roles, from the stores' network, and nobody else but by the socket."""
+        """Admit the two roles from the stores' network with a password, and others only by the socket."""
         network = f"{self.data.address.rpartition('.')[0]}.128/25"
         line = PASSWORDS_ONLY.format(roles=f"{OWNER},{SERVING}", network=network)
         (self.postgres.data / "pg_hba.conf").write_text(f"local all all trust\n{line}")
 
     def _make_roles(self) -> None:
-        """The statements of deploy/postgres/roles.sh."""
+        """Execute the statements of deploy/postgres/roles.sh."""
         with psycopg.connect(self.postgres.url(SUPERUSER, "postgres"), autocommit=True) as connection:
             for role in (OWNER, SERVING):
                 connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{self._words[role]}'")
@@ -162,7 +162,7 @@ class Fleet(Instance):
             return False
 
     def device(self, host: Host, *, address: str = "") -> Caller:
-        """Someone's, behind the proxy that ends TLS."""
+        """Return a user's device, behind the proxy that terminates TLS."""
         headers = {"X-Forwarded-Proto": "https"}
         return Caller(PORTS["web"], headers, address=address, host=host.address)
 
@@ -170,7 +170,7 @@ class Fleet(Instance):
         return Caller(PORTS["internal"], {"X-API-Key": key or self._key}, host=host.address)
 
     def command(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        """manage.py on the host of the jobs."""
+        """Start manage.py on the host for jobs."""
         directory = self.directory / self.jobs.name
         directory.mkdir(exist_ok=True)
         with self.jobs.entered():

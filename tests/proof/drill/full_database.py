@@ -1,4 +1,4 @@
-"""F13: no connection to the database is left."""
+"""F13: no database connection is left."""
 
 import contextlib
 import random
@@ -20,7 +20,7 @@ OTHERS = "SELECT pid FROM pg_stat_activity WHERE usename = %s AND NOT pid = ANY(
 
 
 def every_connection_taken(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
-    """The application's connections are cut, and the drill takes each that becomes free, for 30 seconds."""
+    """Cut the application's connections, and take each one that becomes free, for 30 seconds."""
     people, traffic = instance.people(10), Traffic(instance)
     traffic.give(people, 10_000)
     watch, device = Watch(), caller(instance)
@@ -46,7 +46,7 @@ def every_connection_taken(instance: Instance, _sink: MailSink, verdict: Verdict
 
 
 def _judge_refusals(traffic: Traffic, taken: float, free: float, verdict: Verdict) -> None:
-    """Judge what began while none was left: 503 within 3 s."""
+    """Check the calls made while no connection was left: 503 within 3 s."""
     answers = [a for o in traffic.operations for a in o.answers if taken + 1 < a.started < free - 1]
     refused = [answer for answer in answers if answer.status == 503]
     slowest = max((answer.seconds for answer in refused), default=0.0)
@@ -59,7 +59,7 @@ def _judge_refusals(traffic: Traffic, taken: float, free: float, verdict: Verdic
 
 
 class Greedy:
-    """Takes every connection of the serving role there is, and those of others once they are cut."""
+    """Takes every available connection of the serving role, and others' once they have been cut."""
 
     def __init__(self, instance: Instance) -> None:
         self._url, self._instance = Postgres(instance.directory).url(SERVING), instance
@@ -82,7 +82,7 @@ class Greedy:
             connection.close()
 
     def _work(self) -> None:
-        """Work until the one who got a place loses it."""
+        """Cut connections until this thread loses its place."""
         with self._instance.database() as superuser:
             while not self._stop.wait(0.02):
                 self._cut(superuser)

@@ -1,4 +1,4 @@
-"""F14: the disk under the database's files is full; the write-ahead log lies on another."""
+"""F14: the disk with the database's files is full; the write-ahead log is on another disk."""
 
 import os
 import random
@@ -24,7 +24,7 @@ DISK = "small_disk"  # the tablespace
 
 
 def no_space_left(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
-    """The database moves to a file system in memory, which shrinks to what is used under 60 writes a second."""
+    """Move the database to a file system in memory, which is shrunk to what is in use, under 60 writes a second."""
     if os.geteuid() != 0:
         verdict.notes.append("skipped: mounting a small file system needs root")
         return
@@ -55,7 +55,9 @@ def no_space_left(instance: Instance, _sink: MailSink, verdict: Verdict) -> None
 
 
 def _judge(traffic: Traffic, watch: Watch, full: float, free: float, verdict: Verdict) -> None:
-    """Writes that need room are 503; what fits into the pages that there are may go on. Every read is answered."""
+    """Check the calls: writes that need space get a 503, those that fit into existing pages may succeed, reads are
+    answered.
+    """
     answers = [a for o in traffic.operations for a in o.answers if full + 1 < a.started < free - 1]
     refused = [answer for answer in answers if answer.status == 503]
     late = [a for o in traffic.operations for a in o.answers if a.started > free + 10 and not a.done]
@@ -95,13 +97,13 @@ def _small_disk(instance: Instance) -> Iterator[Path]:
 
 @contextmanager
 def _beside(postgres: Postgres) -> Iterator[psycopg.Connection[Any]]:
-    """A connection to another database than the one that moves."""
+    """Yield a connection to a database other than the one that moves."""
     with psycopg.connect(postgres.url(SUPERUSER, "postgres"), autocommit=True) as connection:
         yield connection
 
 
 def _move(superuser: psycopg.Connection[Any], tablespace: str) -> None:
-    """Nobody may be connected while it runs."""
+    """Move the database, with all connections to it closed."""
     superuser.execute(f"ALTER DATABASE {DATABASE} ALLOW_CONNECTIONS false")
     try:
         superuser.execute(
@@ -113,7 +115,7 @@ def _move(superuser: psycopg.Connection[Any], tablespace: str) -> None:
 
 
 def _used(directory: Path) -> int:
-    """KiB."""
+    """Return the used space, in KiB."""
     disk = os.statvfs(directory)
     return (disk.f_blocks - disk.f_bfree) * disk.f_frsize // 1024
 

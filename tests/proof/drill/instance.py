@@ -1,4 +1,4 @@
-"""A running copy of the service for the drill alone: `script/server` on free ports, in a directory of its own."""
+"""A running copy of the service for the drill alone: `script/server` on free ports, in its own directory."""
 
 import contextlib
 import json
@@ -52,7 +52,7 @@ print(json.dumps([[str(user.pk), user.email] for user in made]))
 
 @dataclass(frozen=True)
 class Person:
-    """A verified user, and the password."""
+    """A verified user, with the password."""
 
     id: str
     email: str
@@ -60,7 +60,7 @@ class Person:
 
 
 class Instance:
-    """Holds what the faults act on: its processes by name, its database, its addresses."""
+    """Gives the faults access to the service: its processes by name, its database, its addresses."""
 
     def __init__(
         self, directory: Path, *, mail_port: int, with_google: bool = False, **environment: str
@@ -115,7 +115,9 @@ class Instance:
         return all(self.answers(name, "/readyz") for name in LISTENERS) and " ready." in log
 
     def await_(self, condition: Callable[[], bool], failure: str, *, within: float) -> float:
-        """Wait until it holds, and return the seconds. Raises TimeoutError."""
+        """Wait until the condition holds, and return the seconds that took. Raise TimeoutError if it does not hold in
+        time.
+        """
         started = time.monotonic()
         while not condition():
             if time.monotonic() - started > within:
@@ -126,7 +128,7 @@ class Instance:
     # Addresses
 
     def _addresses(self) -> dict[str, str]:
-        """Where mails and events go: to the drill. And what else was said of this instance."""
+        """Return the variables that send mails and events to the drill, and the instance's other variables."""
         return {
             "EMAIL_URL": f"smtp://127.0.0.1:{self._mail_port}",
             "EVENT_WEBHOOK_HOSTS": f"127.0.0.1:{self.ports[RECEIVER]}=127.0.0.0/8",
@@ -134,7 +136,7 @@ class Instance:
         }
 
     def crashes(self) -> list[str]:
-        """Return what its logs, and those beside them, say of processes that died in native code."""
+        """Return the lines of its logs, and those beside them, that report processes which crashed in native code."""
         return crashes.crashes(sorted(self.log_path.parent.rglob("*.log")))
 
     def answers(self, listener: str, path: str) -> bool:
@@ -152,12 +154,12 @@ class Instance:
     # Processes
 
     def process(self, name: str) -> int:
-        """The process that the supervisor runs under this name now."""
+        """Return the pid of the process that the supervisor currently runs under this name."""
         rows = json.loads((self.directory / "children.json").read_text())
         return next(int(row["pid"]) for row in rows if row["name"] == name)
 
     def workers(self, name: str) -> list[int]:
-        """The children of gunicorn's master, or of Celery's main process."""
+        """Return the children of gunicorn's master, or of Celery's main process."""
         pid = self.process(name)
         try:
             listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
@@ -188,7 +190,7 @@ class Instance:
             return connection.execute(query, parameters or None).fetchall()
 
     def command(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        """A command of manage.py on this instance, started."""
+        """Start a manage.py command on this instance."""
         return subprocess.Popen(
             [sys.executable, str(ROOT / "script" / "lib" / "django_command.py"), *arguments],
             env={
@@ -211,7 +213,7 @@ class Instance:
             return command.returncode, said
 
     def people(self, count: int) -> list[Person]:
-        """So many new verified users."""
+        """Create this many verified users."""
         password, tag = secrets.token_urlsafe(15), secrets.token_hex(4)
         status, said = self.manage("shell", "-v0", "-c", MAKE_USERS.format(arguments=[tag, count, password]))
         if status:
@@ -220,7 +222,7 @@ class Instance:
 
 
 def clean_environment() -> dict[str, str]:
-    """Nothing that would make it another instance than the one meant."""
+    """Return the environment without variables that would make it a different instance."""
     ours = {"DATABASE_URL", "DATABASE_MIGRATE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "LISTENER"}
     ours |= {"RATE_LIMITS_FACTOR", "VAR_DIR", "PYTHONDONTWRITEBYTECODE"}
     return {name: value for name, value in os.environ.items() if name not in ours}
@@ -230,7 +232,7 @@ def clean_environment() -> dict[str, str]:
 def instance(
     kind: type[Instance] = Instance, *, mail_port: int, with_google: bool = False, **environment: str
 ) -> Iterator[Instance]:
-    """Start one and end it; its files are removed unless DRILL_KEEP is set."""
+    """Start an instance and end it; its files are removed unless DRILL_KEEP is set."""
     with directory() as place:
         running = kind(place, mail_port=mail_port, with_google=with_google, **environment)
         try:

@@ -1,4 +1,4 @@
-"""F2: PostgreSQL dies under load."""
+"""F2: PostgreSQL is killed under load."""
 
 import os
 import random
@@ -16,7 +16,7 @@ APPLICATION = ("web", "internal", "admin", "worker", "beat")
 
 
 def postgresql(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
-    """kill -9 of the whole server, five times; nobody starts the application again."""
+    """Kill (-9) the whole server five times; the application must not need a restart."""
     people, traffic = instance.people(20), Traffic(instance)
     traffic.give(people, 10_000)
     before = {name: (instance.process(name), instance.workers(name)) for name in APPLICATION}
@@ -37,7 +37,7 @@ def postgresql(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
 
 
 def _kill(instance: Instance) -> float:
-    """Return the moment at which it accepted connections again."""
+    """Kill the server, and return the moment at which it accepted connections again."""
     old = instance.process("postgres")
     os.kill(old, signal.SIGKILL)
     instance.await_(

@@ -1,4 +1,4 @@
-"""F1: web processes die under load."""
+"""F1: web processes are killed under load."""
 
 import os
 import random
@@ -19,7 +19,7 @@ WHERE state LIKE 'idle in transaction%' AND state_change < clock_timestamp() - i
 
 
 def web_workers_and_masters(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
-    """kill -9 of one worker of the internal listener, many times; then of its master, whose supervisor replaces it."""
+    """Kill (-9) a worker of the internal listener many times, then its master, which the supervisor replaces."""
     people, traffic = instance.people(20), Traffic(instance)
     traffic.give(people, 10_000)
 
@@ -45,7 +45,7 @@ def web_workers_and_masters(instance: Instance, _sink: MailSink, verdict: Verdic
 
 
 def _kill_worker(instance: Instance, traffic: Traffic) -> float:
-    """Return the seconds until a call that began after the kill succeeded and both workers are there again."""
+    """Kill a worker. Return the seconds until a later call succeeded and both workers are back."""
     full = len(instance.workers("internal"))
     os.kill(random.choice(instance.workers("internal")), signal.SIGKILL)
     killed = time.monotonic()
@@ -58,7 +58,7 @@ def _kill_worker(instance: Instance, traffic: Traffic) -> float:
 
 
 def _kill_master(instance: Instance, traffic: Traffic) -> float:
-    """Return the seconds until the new listener answered a call. The old workers may answer for a second more."""
+    """Kill the master. Return the seconds until the new listener answered; old workers may answer for a second more."""
     old = instance.process("internal")
     os.kill(old, signal.SIGKILL)
     killed = time.monotonic()

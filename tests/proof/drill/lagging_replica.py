@@ -1,4 +1,4 @@
-"""F26: a replica to read from falls behind, is lost, and comes back; nobody is told less than the primary knows."""
+"""F26: a read replica falls behind, is lost, and returns; no one gets less than the primary has."""
 
 import random
 import time
@@ -24,7 +24,7 @@ APPLICATION = ("web", "internal", "admin", "worker", "beat")
 
 
 def lags_goes_and_returns(_instance: Instance, sink: MailSink, verdict: Verdict) -> None:
-    """Replay paused, then kill -9 of the standby, then its start, under spends with keys and readers of histories."""
+    """Pause replay, kill (-9) the standby and start it again, while keyed spends and readers of histories run."""
     with pair() as servers:
         servers.is_enough_alone()
         with instance(
@@ -72,7 +72,9 @@ class _Drill:
         return random.choice((use, use, add))(random.choice(self.people[4:]).id, random.randrange(1, 4))
 
     def _phase(self, name: str, begin: Callable[[], Any], *, mostly: str, lasting: float = PHASE) -> None:
-        """Histories, a balance and a session in this state; and who has answered once the service has noticed."""
+        """Read histories, a balance and a session in this state; record which server answered once the service
+        noticed.
+        """
         begin()
         began = time.monotonic()
         wrong, slowest = 0, 0.0
@@ -126,7 +128,7 @@ class _Drill:
         return {by: found.get(by, 0) for by in ("replica", "primary")}
 
     def _balance(self) -> None:
-        """A spend shows in the balance that is asked for next, however old the replica is."""
+        """Check that a balance shows the spend just before it, however old the replica is."""
         service, person = self.traffic.caller(), self.quiet[0]
         spent = self.traffic.send(use(person.id), service)
         balance = service.get(f"/v1/credits/balance?user_id={person.id}")
@@ -135,7 +137,7 @@ class _Drill:
         )
 
     def _revoked(self) -> None:
-        """A session that has ended is refused by the next call."""
+        """Check that the call after the end of a session is refused."""
         device = caller(self.running)
         session = bearer(login(self.running, self.people[5]))
         seen = device.get("/v1/auth/me", session).status

@@ -1,4 +1,4 @@
-"""F20: everybody signs in at once."""
+"""F20: everyone signs in at once."""
 
 import os
 import random
@@ -24,10 +24,10 @@ QUICK, PATIENCE, SLACK = (
 
 
 def a_hundred_at_once(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
-    """100 parallel sign-ins, three times, and balances are read beside it.
+    """Sign in 100 people in parallel, three times, while balances are read.
 
-    As many as have a place wait for their turn, 8 s at most. Everybody else is refused within 2 s, and told to come
-    back at different times.
+    Those with a place wait for their turn, 8 s at most. All others are refused within 2 s, with different times to
+    retry.
     """
     persons, watch = instance.people(LOGINS), Watch()
     for _ in range(4):

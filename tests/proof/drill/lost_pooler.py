@@ -1,4 +1,4 @@
-"""F25: a pooler in transaction mode between the service and PostgreSQL; each is killed under load and started again."""
+"""F25: a pooler in transaction mode between the service and PostgreSQL; each is killed under load and restarted."""
 
 import random
 import time
@@ -24,8 +24,8 @@ SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'auth_app' AND
 
 
 def killed_and_started(_instance: Instance, sink: MailSink, verdict: Verdict) -> None:
-    """check --deploy, 200 balances with something due, F10 and F11 through it; then kill -9 under spends with keys: of
-    the pooler, then of PostgreSQL behind it, while the pooler still accepts connections.
+    """Run check --deploy, read 200 balances with something due, and run F10 and F11 through the pooler; then, under
+    keyed spends, kill (-9) the pooler, then PostgreSQL behind it while the pooler still accepts connections.
     """
     if why := missing():
         verdict.notes.append(f"skipped: {why}")
@@ -50,7 +50,9 @@ def killed_and_started(_instance: Instance, sink: MailSink, verdict: Verdict) ->
 
 
 def _check(running: Instance, verdict: Verdict) -> None:
-    """The role brings the time-outs; an old PgBouncer is named; prepared statements are refused before 1.22."""
+    """Check check --deploy: the role has the time-outs, an old PgBouncer is named, and before 1.22 prepared statements
+    are refused.
+    """
     _, said = running.manage("check", "--deploy")
     found = {word for word in ("W002", "W003", "E017", "I001", "I002") if f"accounts.{word}" in said}
     expected = {"W003"} if version() < (1, 26, 1) else set()

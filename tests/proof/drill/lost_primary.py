@@ -23,7 +23,7 @@ APPLICATION = ("web", "internal", "admin", "worker", "beat")
 
 
 def standby_promoted(_instance: Instance, sink: MailSink, verdict: Verdict) -> None:
-    """kill -9 of all of the primary under spends with keys; pg_promote() at its standby; nothing else is touched."""
+    """Kill (-9) the whole primary under keyed spends, then run pg_promote() on its standby; nothing else is touched."""
     with (
         pair() as servers,
         instance(
@@ -94,14 +94,14 @@ def _all_ready(running: Instance) -> bool:
 
 
 def _require_honesty(running: Instance, verdict: Verdict) -> None:
-    """A standby that only reads is not a database to serve from: not ready, and yet alive."""
+    """Check that no listener serves from a read-only standby: not ready, but alive."""
     for name in ("web", "internal"):
         verdict.require(not running.answers(name, "/readyz"), f"{name} called itself ready without a primary")
         verdict.require(running.answers(name, "/livez"), f"{name} was not alive")
 
 
 def _old_address_is_silent(running: Instance, servers: Pair) -> Span:
-    """The lost machine takes connections and says nothing, and the internal listener's workers must reconnect."""
+    """Let the lost machine accept connections silently, while the internal listener's workers must reconnect."""
     with socket.create_server(("127.0.0.1", servers.primary.port), backlog=200):
         for worker in running.workers("internal"):
             os.kill(worker, signal.SIGKILL)
@@ -112,7 +112,7 @@ def _old_address_is_silent(running: Instance, servers: Pair) -> Span:
 
 
 def _judge_silence(traffic: Traffic, silent: Span, verdict: Verdict) -> None:
-    """Each thread waits once for the first address, and is served by the second."""
+    """Check that each thread waited only once for the first address, and was served by the second."""
     met = [a for one in traffic.operations for a in one.answers if silent[0] <= a.started < silent[1]]
     slowest = max((answer.seconds for answer in met), default=0.0)
     failed = sum(not answer.done for answer in met)
@@ -124,7 +124,7 @@ def _judge_silence(traffic: Traffic, silent: Span, verdict: Verdict) -> None:
 
 
 def _judge_gap(traffic: Traffic, watch: Watch, gap: tuple[float, float], verdict: Verdict) -> None:
-    """From the loss to the promotion: 503 and when to come back, soon; nobody else notices that a database is gone."""
+    """Check the time from the loss to the promotion: a prompt 503 that says when to retry, and no other effects."""
     watch.answers["use and add"] = [answer for one in traffic.operations for answer in one.answers]
     for kind, answers in watch.answers.items():
         if kind != "use and add":  # which are reckoned

@@ -23,7 +23,7 @@ NOISE = 0.02  # seconds by which a p95 of milliseconds may miss its bound on a s
 
 
 def valkey(instance: Instance, sink: MailSink, verdict: Verdict) -> None:
-    """SIGSTOP for 30 s, killed whenever it comes up for 30 s more, FLUSHALL at the end."""
+    """SIGSTOP it for 30 s, kill it whenever it comes up for 30 s more, and run FLUSHALL at the end."""
     persons, traffic, watch = instance.people(16), Traffic(instance), Watch()
     traffic.give(persons, 10_000)
     ended = [_end_session(instance, persons[0])]
@@ -52,7 +52,7 @@ def valkey(instance: Instance, sink: MailSink, verdict: Verdict) -> None:
 
 
 def _watch(watch: Watch, instance: Instance, persons: list[Person]) -> None:
-    """Balances, sign-ins and refreshes, from before the fault until after it."""
+    """Watch balances, sign-ins and refreshes, from before the fault until after it."""
     services = Traffic(instance).caller()
     tokens = people.login(instance, persons[0])
     device = people.caller(instance)
@@ -73,7 +73,7 @@ def _watch(watch: Watch, instance: Instance, persons: list[Person]) -> None:
 def _meanwhile(
     instance: Instance, verdict: Verdict, ended: list[Answer], *, guessed: Person, leaving: Person
 ) -> list[str]:
-    """Do what people and a guesser do, before it is away too. Returns addresses that wait for a mail."""
+    """Act as users and as a guesser while Valkey is down. Return addresses that wait for a mail."""
     registered = people.register_many(instance, 4)
     ended.append(_end_session(instance, leaving))
     _require_ended(instance, ended, verdict)
@@ -82,7 +82,7 @@ def _meanwhile(
 
 
 def _guess(instance: Instance, person: Person, verdict: Verdict) -> None:
-    """Wrong passwords at once, for one account from one address, and the right one after them."""
+    """Try wrong passwords at once for one account from one address, and the right one after them."""
     answers = at_once(
         [lambda caller: people.login(instance, person, "wrong password 123", address="192.0.2.7")]
         * WRONG_TRIES,
@@ -96,7 +96,7 @@ def _guess(instance: Instance, person: Person, verdict: Verdict) -> None:
 
 
 def _end_session(instance: Instance, person: Person) -> Answer:
-    """Sign in and out; the tokens must never open anything again."""
+    """Sign in and out; return the tokens, which must never work again."""
     tokens = people.login(instance, person)
     people.caller(instance).post("/v1/auth/logout", None, people.bearer(tokens))
     return tokens
@@ -127,7 +127,7 @@ def _stopped(instance: Instance, work: Callable[[], list[str]]) -> list[str]:
 
 
 def _kept_down(instance: Instance, work: Callable[[], list[str]]) -> list[str]:
-    """Its supervisor starts it again each time, after a pause that grows to 5 s; it lives for a moment."""
+    """Kill it whenever its supervisor, after a pause of up to 5 s, has restarted it."""
     watch = Watch()
 
     def kill() -> Answer:
@@ -155,7 +155,9 @@ def flush(instance: Instance) -> None:
 
 
 def _compare(verdict: Verdict, watch: Watch, *, begun: float, broken: float, back: float) -> None:
-    """99.9 % done, p95 at most doubled and under 500 ms (only doubled where it was above 250 before)."""
+    """Require 99.9 % done and a p95 that at most doubles and stays under 500 ms (only doubles if it was above 250
+    before).
+    """
     for kind in ("balance", "refresh", "login", "use"):
         before, during = watch.p95(kind, (begun, broken)), watch.p95(kind, (broken, back))
         failed, made = watch.failed(kind, (broken, back))

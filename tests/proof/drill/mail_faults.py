@@ -50,7 +50,7 @@ IS_DEAD = "SELECT dead_at IS NOT NULL, attempts FROM accounts_outboxmessage WHER
 
 
 def worker_killed(instance: Instance, sink: MailSink, verdict: Verdict) -> None:
-    """kill -9 of Celery's main process or of one of its children in the middle of a mail, by turns."""
+    """Kill (-9) Celery's main process or one of its children alternately, in the middle of a mail."""
     sink.behave(before=0.25, after=0.1)
     registered: list[tuple[str, Answer]] = []
     crowd = threading.Thread(target=lambda: registered.extend(_register_crowd(instance)), daemon=True)
@@ -107,7 +107,7 @@ def _count_copies(sink: MailSink, addresses: list[str], verdict: Verdict, *, mos
 
 
 def mail_server_away(instance: Instance, sink: MailSink, verdict: Verdict) -> None:
-    """Down, 4xx, silent, slow, 5xx, by turns; beside it balances are read and mails asked for.
+    """Make the mail server fail in each way: down, 4xx, silent, slow, 5xx, while balances are read and mails requested.
 
     Each breakage is compared with the seconds before it, in which as many people register.
     """
@@ -128,7 +128,7 @@ def mail_server_away(instance: Instance, sink: MailSink, verdict: Verdict) -> No
 
 
 def _registering(instance: Instance) -> tuple[Span, list[str]]:
-    """Some seconds with registrations, and whose."""
+    """Spend some seconds with registrations, and return that span and their addresses."""
     started = time.monotonic()
     addresses = people.register_many(instance, 4)
     time.sleep(6)
@@ -145,7 +145,7 @@ def _breakages(sink: MailSink) -> dict[str, Callable[[], None]]:
 
 
 def _refused_for_good(instance: Instance, sink: MailSink, verdict: Verdict) -> None:
-    """5xx: a dead letter at once, and sent when staff says so."""
+    """Answer 5xx: the mail becomes a dead letter at once, and is sent when staff say so."""
     sink.behave(recipient=b"550 no such mailbox")
     addresses = people.register_many(instance, 4)
     instance.await_(
@@ -176,7 +176,9 @@ def _watch(instance: Instance) -> Watch:
 
 
 def _compare(verdict: Verdict, watch: Watch, usual: list[Span], broken: list[Span]) -> None:
-    """p95 within 10 %, or 10 ms on a shared machine. A registration is its hash, which is another matter."""
+    """Require p95 within 10 %, or 10 ms on a shared machine. Registrations are exempt: their time is that of the
+    hash.
+    """
     for kind in ("balance", "resend", "register"):
         before, during = watch.p95(kind, *usual), watch.p95(kind, *broken)
         failed, made = watch.failed(kind, *broken)
@@ -193,8 +195,9 @@ def _compare(verdict: Verdict, watch: Watch, usual: list[Span], broken: list[Spa
 
 
 def lost_between_commit_and_queue(instance: Instance, sink: MailSink, verdict: Verdict) -> None:
-    """The queue is silent while people register, and the web processes die before it speaks again; then three relays
-    run at once beside beat's, and one of them is killed."""
+    """Silence the queue while people register, and kill the web processes before it answers again; then run three
+    relays at once beside beat's, one of which is killed.
+    """
     valkey = instance.process("valkey")
     os.kill(valkey, signal.SIGSTOP)
     try:
@@ -228,7 +231,7 @@ def _end(relays: list["subprocess.Popen[str]"]) -> None:
 
 
 def always_raises(instance: Instance, sink: MailSink, verdict: Verdict) -> None:
-    """A message that nobody can compose is given up after its tries; time is put forward between them."""
+    """Give up a message that cannot be composed after its attempts; the time between them is skipped."""
     address = people.register_many(instance, 1)[0]
     people.await_mails(sink, [address], within=30)
     poison = str(instance.rows(POISON, address)[0][0])

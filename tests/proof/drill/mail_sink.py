@@ -1,4 +1,4 @@
-"""A mail server that keeps what it gets and misbehaves as told (RFC 5321, as much as smtplib speaks)."""
+"""A mail server that keeps what it gets and misbehaves on request (RFC 5321, as much of it as smtplib uses)."""
 
 import contextlib
 import socket
@@ -15,7 +15,7 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class Behaviour:
-    """Seconds that it takes before it accepts a message and before it says so; what it answers to a recipient."""
+    """Delays before accepting a message and before saying so, and the answer to a recipient."""
 
     before: float = 0.0
     after: float = 0.0
@@ -25,7 +25,7 @@ class Behaviour:
 
 @dataclass(frozen=True)
 class Mail:
-    """One copy that arrived; the sender may not have learnt it."""
+    """One copy that arrived; the sender may not know that it did."""
 
     message_id: str
     to: str
@@ -50,7 +50,7 @@ class MailSink:
         self.close()
 
     def behave(self, **how: Any) -> None:
-        """From now on like this, and else as a good server does."""
+        """Behave like this from now on, and otherwise as a good server does."""
         self.behaviour = replace(Behaviour(), **how)
         self.open()
 
@@ -59,7 +59,7 @@ class MailSink:
             self._open(self.port)
 
     def close(self) -> None:
-        """Nobody listens: connections are refused."""
+        """Stop listening: connections are refused."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
@@ -86,14 +86,14 @@ class MailSink:
         return int(self._server.server_address[1])
 
     def copies(self) -> Counter[str]:
-        """How often each recipient's mail arrived, by recipient and Message-ID."""
+        """Return how often each mail arrived, by recipient and Message-ID."""
         return Counter(f"{mail.to} {mail.message_id}" for mail in list(self.mails))
 
     def newest(self, address: str) -> Mail | None:
         return next((mail for mail in reversed(self.mails) if mail.to == address), None)
 
     def arrived(self, address: str) -> float | None:
-        """When the first mail to this address came."""
+        """Return when the first mail to this address arrived."""
         return min((mail.at for mail in list(self.mails) if mail.to == address), default=None)
 
 

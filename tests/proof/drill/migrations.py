@@ -1,7 +1,7 @@
 """F17: the migrations since the first release of the tables, on tables of a million rows, under load.
 
-All but one run beside the version before, of which only statements are left, below. That one takes a stop: it gives a
-column another name. Then today's code serves.
+All but one run beside the previous version, which is represented only by its statements, below. That one needs a stop:
+it renames a column. Afterwards today's code serves.
 """
 
 import os
@@ -95,7 +95,7 @@ SPEND = """
 
 
 def a_million_rows(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
-    """`migrate` beside 55 writes a second on a database of its own: none takes over a second."""
+    """Run `migrate` beside 55 writes a second, on a separate database: none takes over a second."""
     environment = {name: Postgres(instance.directory).url(role, COPY) for name, role in _roles().items()}
     with instance.database() as superuser:
         superuser.execute(f"CREATE DATABASE {COPY} OWNER {OWNER}")
@@ -135,7 +135,7 @@ def _database(instance: Instance) -> Iterator[psycopg.Connection[Any]]:
 
 
 def _fill(instance: Instance) -> None:
-    """Two tables at a time, one for each core."""
+    """Fill two tables at a time, one for each core."""
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(partial(_fill_table, instance), FILL))
 
@@ -171,7 +171,7 @@ def _migrate_under_load(instance: Instance, key: str, environment: dict[str, str
 
 
 def _spend_over_http(instance: Instance, key: str) -> list[Answer]:
-    """Return what today's code answers, on what is today's schema by now."""
+    """Return the answers of today's code on the migrated schema, which is today's."""
     listener = Listener(instance, database=COPY)
     traffic = ToListener(instance, listener, key=key)
     people = [Person(_id(number), "", "") for number in range(1, SPENDERS + 1)]
@@ -188,7 +188,7 @@ def _spend_over_http(instance: Instance, key: str) -> list[Answer]:
 
 
 def _id(number: int) -> str:
-    """As ID has it."""
+    """Return the id with this number, in the same form as ID."""
     return str(uuid.UUID(int=number))
 
 
@@ -202,7 +202,7 @@ Step = tuple[str, float, float]  # a migration, from and until
 
 
 def _migrate(instance: Instance, environment: dict[str, str], verdict: Verdict, *target: str) -> list[Step]:
-    """Everything that is not applied yet, or what a target needs, and when each was."""
+    """Apply all pending migrations, or those up to a target, and return when each ran."""
     steps, since = [], time.monotonic()
     said = []
     with instance.command("migrate", *target, "--no-input", PYTHONUNBUFFERED="1", **environment) as command:

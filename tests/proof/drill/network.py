@@ -1,6 +1,6 @@
 """Hosts on this machine: Linux network namespaces, on a network for clients and one for the stores (ip-netns(8)).
 
-All hosts share the machine's files, clock and processors; what lies between them is a network, and may be cut.
+All hosts share the machine's files, clock and processors; they communicate over a network, which can be cut.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ GRACE = 30.0
 
 
 def missing() -> str:
-    """Why there can be no such hosts here; empty when there can."""
+    """Return why such hosts are not possible here, or ""."""
     if os.geteuid() != 0 or shutil.which("ip") is None:
         return "network namespaces need root and ip(8) (Debian: apt-get install iproute2)"
     tried = subprocess.run(["ip", "netns", "add", named("try")], capture_output=True, text=True, check=False)
@@ -37,7 +37,7 @@ def missing() -> str:
 
 
 class Host:
-    """A namespace with a leg in one or both networks, and the processes that were started in it."""
+    """A namespace connected to one or both networks, and the processes that were started in it."""
 
     def __init__(self, name: str, number: int, networks: str) -> None:
         self.name, self._number = name, number
@@ -63,7 +63,7 @@ class Host:
         return f"{bridge(network)}{self._number}"
 
     def cut(self, network: str) -> None:
-        """The switch's port is down: what is sent vanishes, and nobody is told."""
+        """Take the switch's port down: packets vanish without notice."""
         ip("link", "set", self._switch_side(network), "down")
 
     def mend(self, network: str) -> None:
@@ -96,7 +96,7 @@ class Host:
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
-        """Enter that host with this thread and whatever it starts: an account without rights could not."""
+        """Enter that host with this thread and whatever it starts, which needs root."""
         with Path("/proc/thread-self/ns/net").open("rb") as home:
             with (NAMESPACES / self.namespace).open("rb") as there:
                 _enter(there.fileno())
@@ -106,7 +106,7 @@ class Host:
                 _enter(home.fileno())
 
     def kill(self) -> None:
-        """Every process at once, as a machine that loses its power; but the kernel says goodbye for them."""
+        """Kill every process at once, as if the machine lost power; but the kernel still closes their connections."""
         for process in self.processes.values():
             kill_group(process.pid)
         for pid in self._left():
@@ -117,14 +117,14 @@ class Host:
         self.processes.clear()
 
     def _left(self) -> list[int]:
-        """Return what else runs there: Patroni starts PostgreSQL in a group of its own."""
+        """Return what else runs there: Patroni starts PostgreSQL in its own process group."""
         listed = subprocess.run(
             ["ip", "netns", "pids", self.namespace], capture_output=True, text=True, check=True
         )
         return [int(pid) for pid in listed.stdout.split() if int(pid) != os.getpid()]
 
     def stop(self) -> None:
-        """SIGINT: PostgreSQL would wait for its clients else."""
+        """Send SIGINT, since PostgreSQL would otherwise wait for its clients."""
         for process in self.processes.values():
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
@@ -136,7 +136,7 @@ class Host:
 
 
 class Network:
-    """Two switches, and what is plugged into them; the drill itself has a leg in the network of clients."""
+    """Two switches, and the hosts plugged into them; the drill itself is connected to the network of clients."""
 
     def __init__(self) -> None:
         self.hosts: list[Host] = []
@@ -156,14 +156,14 @@ class Network:
         return made
 
     def __exit__(self, *_: object) -> None:
-        """The last first: the stores are the first host. A namespace takes its links along."""
+        """Stop the hosts in reverse order: the stores are the first. Removing a namespace removes its links."""
         for host in reversed(self.hosts):
             host.stop()
         remove(os.getpid())
 
 
 def remove_leftovers() -> None:
-    """Remove what a drill left that was killed without warning; its processes ended with it."""
+    """Remove what a killed drill left behind; its processes ended with it."""
     names = [path.name for path in NAMESPACES.glob("drill-*-*")]
     pids = {int(name.split("-")[1]) for name in names if name.split("-")[1].isdigit()}
     for pid in pids:
@@ -184,7 +184,7 @@ def named(host: str) -> str:
 
 
 def bridge(network: str) -> str:
-    """At most 15 characters with a host's number behind it; a network is one letter."""
+    """Return the bridge's name, at most 15 characters including a host's number; a network is one letter."""
     return f"dr{os.getpid()}{network}"
 
 
@@ -193,7 +193,7 @@ def _leg(network: str) -> str:
 
 
 def _address(network: str, number: int) -> str:
-    """Two drills at once seldom meet: the third part is the process's."""
+    """Return an address whose third part depends on the process, so that two drills rarely collide."""
     return f"{PREFIX}.{os.getpid() % 256}.{number + (0 if network == CLIENTS else 128)}"
 
 

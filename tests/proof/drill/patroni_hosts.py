@@ -1,4 +1,4 @@
-"""Three hosts of PostgreSQL under Patroni, with etcd, and HAProxy that leads to the primary, as deploy/ has them."""
+"""Three PostgreSQL hosts under Patroni, with etcd, and an HAProxy that leads to the primary, as in deploy/."""
 
 import contextlib
 import json
@@ -35,13 +35,13 @@ READ_ONLY = "SELECT pg_is_in_recovery()"
 
 
 def missing() -> str:
-    """Return what has to be installed or allowed for it, or nothing."""
+    """Return what has to be installed or allowed for it, or ""."""
     absent = sorted({package for program, package in PROGRAMS.items() if not places.program(program)})
     return f"not installed: apt install {' '.join(absent)}" if absent else network.missing()
 
 
 class Member:
-    """One of the three: a host, its etcd, its Patroni, and the PostgreSQL which that starts."""
+    """One of the three: a host, its etcd, its Patroni, and the PostgreSQL that Patroni starts."""
 
     def __init__(
         self, name: str, host: Host, place: Path, *, binaries: Path, account: Account | None
@@ -86,7 +86,7 @@ class Member:
         )
 
     def lose_power(self) -> None:
-        """Nobody hears of it: first the link, then every process."""
+        """Lose power without notice: first cut the link, then kill every process."""
         self.host.cut(CLIENTS)
         self.host.kill()
 
@@ -101,7 +101,7 @@ class Member:
         self.host.mend(CLIENTS)
 
     def takes_writes(self, password: str) -> bool:
-        """Ask it on its own host, wherever its link is."""
+        """Return whether it accepts writes, asking on its own host, whatever the state of its link."""
         address = f"host={self.host.address} dbname=postgres user={SUPERUSER} password={password}"
         with (
             self.host.entered(),
@@ -114,7 +114,7 @@ class Member:
 
 
 class Cluster:
-    """The three and the HAProxy."""
+    """The three members and the HAProxy."""
 
     def __init__(self, place: Path, network: Network) -> None:
         postgres = Postgres(place)
@@ -132,7 +132,9 @@ class Cluster:
         }
 
     def start(self) -> None:
-        """As docs/operations/machines.md has it: one first, the others once it leads, then roles and HAProxy."""
+        """Start as docs/operations/machines.md says: one member first, the others once it leads, then roles and
+        HAProxy.
+        """
         hosts = {name.upper(): member.host.address for name, member in self.members.items()}
         for member in self.members.values():
             member.configure(hosts, {name: self.words[name] for name in SECRETS})
@@ -192,7 +194,7 @@ class Cluster:
     # What Patroni says
 
     def roles(self) -> dict[str, str]:
-        """Return the role of each member that runs and follows the leader, as any of them that answers has it."""
+        """Return the role of each member that runs and follows the leader, according to any member that answers."""
         for member in self.members.values():
             with contextlib.suppress(OSError, ValueError):
                 url = f"http://{member.host.address}:8008/cluster"
@@ -225,7 +227,7 @@ class Cluster:
         return time.monotonic() - began
 
     def switch_over(self, leader: str, candidate: str) -> None:
-        """By the command that the page names."""
+        """Switch over with the command that the page names."""
         asked = ["switchover", "--leader", leader, "--candidate", candidate, "--force"]
         done = subprocess.run(
             [places.program("patronictl"), "-c", str(self.members[leader].configuration), *asked],
@@ -239,7 +241,7 @@ class Cluster:
 
 
 class UnderPatroni(Instance):
-    """The service behind the HAProxy; the drill looks into the database by the same way, as the tables' owner."""
+    """The service behind the HAProxy; the drill reads the database in the same way, as the tables' owner."""
 
     def database_url(self, role: str) -> str:
         return self._environment["DATABASE_MIGRATE_URL"]

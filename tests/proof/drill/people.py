@@ -1,4 +1,4 @@
-"""Does what persons do on the public listener, and how long it took them."""
+"""Acts as people on the public listener, and measures how long that takes."""
 
 import secrets
 import threading
@@ -13,7 +13,7 @@ from traffic import percentile
 
 
 def caller(instance: Instance, *, address: str = "") -> Caller:
-    """Someone's device; each has an address of its own unless one is given."""
+    """Return someone's device; each has its own address unless one is given."""
     return Caller(instance.ports["web"], address=address)
 
 
@@ -27,7 +27,7 @@ def bearer(tokens: Answer) -> dict[str, str]:
 
 
 def register(instance: Instance, *, within: float = 60.0) -> tuple[str, Answer]:
-    """A new address, asked for again while there is no answer or a 503. Returns it and the last answer."""
+    """Register a new address, retrying while there is no answer or a 503. Return it and the last answer."""
     email = f"new-{secrets.token_hex(8)}@drill.example"
     body = {"email": email, "password": secrets.token_urlsafe(15)}
     deadline = time.monotonic() + within
@@ -39,7 +39,7 @@ def register(instance: Instance, *, within: float = 60.0) -> tuple[str, Answer]:
 
 
 def enrol(instance: Instance, registered: list[str]) -> Answer:
-    """One try to register a new address, which is remembered if it was taken."""
+    """Try once to register a new address, and record it if that succeeded."""
     email, answer = register(instance, within=0)
     if answer.done:
         registered.append(email)
@@ -54,7 +54,7 @@ def register_many(instance: Instance, count: int) -> list[str]:
 
 
 def await_mails(sink: MailSink, addresses: list[str], *, within: float) -> float:
-    """Return the seconds until each has its mail; infinite when one has none in time."""
+    """Return the seconds until each address has its mail; infinite if one has none in time."""
     started = time.monotonic()
     while time.monotonic() < started + within:
         if all(sink.arrived(address) for address in addresses):
@@ -67,7 +67,7 @@ Span = tuple[float, float]  # from and until, of time.monotonic()
 
 
 class Watch:
-    """Calls made over and over beside a fault, by kind, and their times."""
+    """Calls repeated while a fault lasts, by kind, with their times."""
 
     def __init__(self) -> None:
         self.answers: dict[str, list[Answer]] = defaultdict(list)
@@ -92,7 +92,7 @@ class Watch:
         return percentile([answer.seconds for answer in self.within(kind, *spans)], 0.95)
 
     def failed(self, kind: str, *spans: Span) -> tuple[int, int]:
-        """How many calls of those times went wrong, of how many."""
+        """Return how many calls in those spans failed, and of how many."""
         those = self.within(kind, *spans)
         return sum(not answer.done for answer in those), len(those)
 

@@ -1,4 +1,4 @@
-"""Debian's PgBouncer as deploy/pgbouncer has it, before a PostgreSQL of its own on loopback."""
+"""Debian's PgBouncer, configured as in deploy/pgbouncer, in front of its own PostgreSQL on loopback."""
 
 import contextlib
 import os
@@ -74,7 +74,7 @@ class Pooler:
 
 
 class BehindPooler(Instance):
-    """The service behind it; the drill looks into the database past it."""
+    """The service behind it; the drill reads the database directly."""
 
     def database_url(self, role: str) -> str:
         return self._environment["DATABASE_MIGRATE_URL"].replace(f"//{OWNER}@", f"//{role}@")
@@ -99,7 +99,7 @@ def server_and_pooler() -> Iterator[tuple[Server, Pooler]]:
 
 
 def make_roles(server: Server, password: str) -> None:
-    """By the script that deploy/ has for it."""
+    """Create the roles with the script in deploy/."""
     done = subprocess.run(
         ["sh", str(ROLES)],
         env={

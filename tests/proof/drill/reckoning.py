@@ -1,4 +1,4 @@
-"""After a fault: what was promised against what the journal holds, and the line that says so."""
+"""After a fault: compares what was acknowledged with the journal, and reports the result in a line."""
 
 import time
 from collections import Counter
@@ -68,7 +68,9 @@ HEADING = "fault  sent  acked refused unknown  lost doubled recovery  result"
 
 
 def reckon(verdict: Verdict, traffic: Traffic) -> None:
-    """Repeat what is unknown, then compare every call with the journal, every balance with its calls."""
+    """Repeat calls with an unknown outcome, then compare every call with the journal, and every balance with its
+    calls.
+    """
     operations = traffic.operations
     states = Counter(operation.first_state for operation in operations)
     verdict.sent += len(operations)
@@ -86,7 +88,7 @@ def reckon(verdict: Verdict, traffic: Traffic) -> None:
 
 
 def settle(traffic: Traffic, verdict: Verdict, *, within: float = 60.0) -> None:
-    """Every unknown call again, with its key, until it is known."""
+    """Repeat every unknown call with its key until its outcome is known."""
     deadline = time.monotonic() + within
 
     def insist(operation: Operation, caller: Caller) -> None:
@@ -119,7 +121,9 @@ def compare_with_journal(verdict: Verdict, traffic: Traffic) -> None:
 
 
 def _kept(operation: Operation, rows: dict[str, list[str]]) -> bool:
-    """Every success that the caller saw names the one row of its key; a hold names the row that placed it."""
+    """Return whether the successes that the caller saw match the row with their key; for a hold, the row that placed
+    it.
+    """
     ids = rows.get(operation.key, [])
     told = {answer.body["id"] for answer in operation.answers if answer.done}
     if operation.path.endswith(("/capture", "/release")):
@@ -128,7 +132,7 @@ def _kept(operation: Operation, rows: dict[str, list[str]]) -> bool:
 
 
 def compare_balances(verdict: Verdict, traffic: Traffic) -> None:
-    """Compare what the answers add up to, user by user. The drill's users have no other transactions."""
+    """Compare the sum of the answers with the balance, user by user. The drill's users have no other transactions."""
     expected: Counter[str] = Counter()
     for operation in traffic.operations:
         answer = operation.done
@@ -140,7 +144,7 @@ def compare_balances(verdict: Verdict, traffic: Traffic) -> None:
 
 
 def _posted(answer: Answer) -> dict[str, int]:
-    """The transaction of an answer; a hold that was placed or released moved no credits."""
+    """Return the transaction of an answer; placing or releasing a hold moved no credits."""
     body = answer.body
     if "status" not in body:
         return dict(body)

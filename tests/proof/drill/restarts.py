@@ -38,7 +38,7 @@ def environment_of(instance: Instance, *, database: str = DATABASE) -> dict[str,
 
 
 class Listener:
-    """A listener as the Procfile has it, but started by the drill: a supervisor would meddle with USR2."""
+    """A listener as in the Procfile, but started by the drill: a supervisor would interfere with USR2."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Listener:
             return None
 
     def children(self) -> set[int]:
-        """The processes that the master has now."""
+        """Return the master's current child processes."""
         pid = self.first.pid
         return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
@@ -110,9 +110,9 @@ class ToListener(Traffic):
 
 
 def rolling(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
-    """HUP replaces the workers, USR2 and TERM the master with new code, under 50 requests/s: nobody notices.
+    """Replace the workers with HUP, and the master with USR2 and TERM, under 50 requests/s: no call fails.
 
-    Then SIGTERM alone: what is open is answered, and it exits in 30 s.
+    Then send SIGTERM alone: open requests are answered, and it exits within 30 s.
     """
     listener = Listener(instance)
 
@@ -124,7 +124,7 @@ def rolling(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
 
 
 def rolling_granian(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
-    """The same with granian: HUP, and another one on the same port, which stays when the first gets TERM."""
+    """Do the same with granian: HUP, then a second one on the same port, which stays when the first gets TERM."""
     listener = Listener(instance, server="granian")
     second: list[Listener] = []
 
@@ -168,7 +168,7 @@ def _restarted(
 
 
 def _count_failures(traffic: Traffic, verdict: Verdict, name: str, restart: Callable[[], object]) -> None:
-    """Count requests that began from the signal to some seconds after: none may fail."""
+    """Count requests started from the signal until some seconds later: none may fail."""
     begun = time.monotonic()
     restart()
     time.sleep(6)
@@ -183,21 +183,21 @@ def _count_failures(traffic: Traffic, verdict: Verdict, name: str, restart: Call
 
 
 def _hup(listener: Listener) -> None:
-    """Three times, a while apart."""
+    """Send HUP three times, a few seconds apart."""
     for _ in range(3):
         os.kill(listener.first.pid, signal.SIGHUP)
         time.sleep(3)
 
 
 def _hup_granian(instance: Instance, listener: Listener) -> None:
-    """Once: each worker is replaced in its turn, which takes a while."""
+    """Send HUP once: the workers are replaced one after another, which takes a while."""
     before = listener.children()
     os.kill(listener.first.pid, signal.SIGHUP)
     instance.await_(lambda: not before & listener.children(), "the workers were not replaced", within=120)
 
 
 def _succeed(instance: Instance, first: Listener) -> Listener:
-    """Start another granian on the port of the first, and end the first when both serve."""
+    """Start another granian on the first one's port, and end the first once both serve."""
     second = Listener(instance, name="internal", server="granian", port=first.port)
     instance.await_(lambda: _sockets(first.port) == 4, "the second did not come", within=60)
     os.kill(first.first.pid, signal.SIGTERM)
@@ -207,13 +207,13 @@ def _succeed(instance: Instance, first: Listener) -> Listener:
 
 
 def _sockets(port: int) -> int:
-    """Count the sockets that listen on the port: one for each of granian's workers."""
+    """Count the listening sockets on the port: one for each of granian's workers."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return sum(row[1].endswith(f":{port:04X}") and row[3] == "0A" for row in rows)
 
 
 def _replace(instance: Instance, listener: Listener) -> None:
-    """A second master beside the first, on the same socket; when it serves the first is asked to go."""
+    """Start a second master beside the first, on the same socket; once it serves, end the first."""
     old = listener.pid()
     os.kill(old or 0, signal.SIGUSR2)
     instance.await_(lambda: listener.pid(".2") is not None, "there is no second master", within=30)
@@ -226,7 +226,7 @@ def _replace(instance: Instance, listener: Listener) -> None:
 
 
 def _terminate(instance: Instance, listener: Listener, verdict: Verdict) -> None:
-    """Terminate it: an answer that is coming still arrives; later calls are refused a connection, and are unknown till
+    """Terminate it: an answer under way still arrives; later calls are refused a connection, and unknown until
     repeated.
     """
     pid = listener.pid() or listener.first.pid

@@ -1,4 +1,4 @@
-"""F18: a backup made under load is restored elsewhere; what ended since stays ended."""
+"""F18: a backup made under load is restored elsewhere; what has ended since then stays ended."""
 
 import random
 import subprocess
@@ -23,7 +23,7 @@ KEY_SCOPES = "credits:read,users:read"
 
 @dataclass
 class Ended:
-    """Holds what was live when the backup was made, and has ended since."""
+    """Things that were live when the backup was made, and have ended since then."""
 
     session: dict[str, str]  # the header of someone who has signed out
     key: str
@@ -32,7 +32,7 @@ class Ended:
 
 
 def elsewhere(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
-    """pg_dump beside 40 spends a second; then a sign-out, a revoked key, an erasure, a new password; restore, serve."""
+    """Run pg_dump beside 40 spends a second; then sign out, revoke a key, erase, set a password; restore, and serve."""
     people, traffic = instance.people(14), Traffic(instance)
     spenders, others = people[:10], people[10:]
     traffic.give(spenders, 10_000)
@@ -111,7 +111,7 @@ def _program(postgres: Postgres, name: str, *arguments: str) -> None:
 
 
 def _compare(instance: Instance, traffic: Traffic, begun: float, verdict: Verdict) -> None:
-    """Whatever was acknowledged before the backup began is in it, once."""
+    """Check that everything acknowledged before the backup started is in it, once."""
     with psycopg.connect(Postgres(instance.directory).url(SUPERUSER, COPY)) as copy:
         kept = {key for (key,) in copy.execute("SELECT key FROM credits_credittransaction").fetchall()}
     before = [one for one in traffic.operations if _acknowledged(one, begun)]

@@ -1,4 +1,4 @@
-"""F24: clients that are allowed everything HTTP allows, and do too much of it, on both servers."""
+"""F24: clients that do what HTTP allows, but far too much of it, on both servers."""
 
 import contextlib
 import socket
@@ -25,7 +25,7 @@ Rudeness = Callable[[int], contextlib.AbstractContextManager[object]]
 
 
 def through_the_proxy(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
-    """All of it on the public listener behind nginx, as production has it."""
+    """Run all of it on the public listener behind nginx, as in production."""
     if not nginx.program():
         verdict.notes.append("skipped: nginx is not installed (Debian: apt-get install nginx)")
         return
@@ -39,7 +39,7 @@ def through_the_proxy(instance: Instance, _sink: MailSink, verdict: Verdict) -> 
 
 
 def without_one(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
-    """On a listener that its callers reach without a proxy: all but the bodies that never end, which are told only."""
+    """Run all of it on a listener without a proxy; the bodies that never end are only reported."""
     for server in SERVERS:
         with _listener(instance, server, verdict) as listener:
             _all_of(listener.port, server, DIRECT, verdict)
@@ -82,7 +82,7 @@ def _shown(seconds: float | None) -> str:
 
 
 def _call(port: int, *, patience: float = 20.0) -> float | None:
-    """Return the seconds that someone else's call takes; None without an answer."""
+    """Return the seconds that someone else's call takes; None if there is no answer."""
     begun = time.monotonic()
     with contextlib.suppress(OSError), _connected(port, patience=patience) as connection:
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
@@ -97,7 +97,7 @@ def _connected(port: int, *, patience: float = 60.0) -> socket.socket:
 
 @contextlib.contextmanager
 def small_chunks(port: int) -> Iterator[Callable[[], str]]:
-    """240 KB of one-byte chunks, eight at once; alone a quarter of that to compare with."""
+    """Send 240 KB of one-byte chunks eight times at once, and alone a quarter of that for comparison."""
     quarter = _send_chunks(port, CHUNKS // 4)
     whole = _send_chunks(port, CHUNKS)
     threads = [threading.Thread(target=_send_chunks, args=(port, CHUNKS)) for _ in range(8)]
@@ -119,7 +119,7 @@ def _send_chunks(port: int, number: int) -> float:
 
 @contextlib.contextmanager
 def deaf_readers(port: int) -> Iterator[None]:
-    """Three connections a second ask for the largest document, and read nothing of it."""
+    """Request the largest document on three connections a second, and read nothing of it."""
     with contextlib.ExitStack() as stack:
         for _ in range(DEAF_SECONDS * DEAF_EACH_SECOND):
             deaf = stack.enter_context(socket.socket())
@@ -132,7 +132,7 @@ def deaf_readers(port: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def pipelined_calls(port: int) -> Iterator[Callable[[], str]]:
-    """800 calls at once on each of eight connections; all of them are to be answered."""
+    """Send 800 calls at once on each of eight connections; all of them must be answered."""
     answered = [0] * HASTY
     threads = [threading.Thread(target=_pipeline, args=(port, n, answered)) for n in range(HASTY)]
     for thread in threads:
@@ -157,7 +157,7 @@ def _pipeline(port: int, number: int, answered: list[int]) -> None:
 
 @contextlib.contextmanager
 def unfinished(port: int) -> Iterator[None]:
-    """60 bodies of which the first byte comes, and no other."""
+    """Send only the first byte of 60 bodies."""
     with contextlib.ExitStack() as stack:
         for _ in range(UNFINISHED):
             stack.enter_context(_connected(port)).sendall(LOGIN + b"Content-Length: 1000\r\n\r\n{")

@@ -1,4 +1,4 @@
-"""Breaks a running service on purpose, under load, and reckons what came of it: `script/drill [F1 F2 ...]`."""
+"""Breaks a running service on purpose, under load, and checks the outcome: `script/drill [F1 F2 ...]`."""
 
 import os
 import signal
@@ -104,7 +104,7 @@ def main(chosen: list[str]) -> int:
 
 
 def drill(name: str, fault: Fault, running: Instance, sink: MailSink) -> Verdict:
-    """One fault, ended by force when it takes too long."""
+    """Run one fault, ending it by force when it takes too long."""
     verdict = Verdict(name)
     started, before = time.monotonic(), len(running.crashes())
     signal.signal(signal.SIGALRM, _give_up)

@@ -1,4 +1,4 @@
-"""F23: the service on several hosts: one state for all of them, and each may be lost or cut off alone."""
+"""F23: the service on several hosts: one state for all of them, and each may be lost or cut off separately."""
 
 import itertools
 import json
@@ -30,7 +30,7 @@ REVOKED_AT = "SELECT extract(epoch FROM revoked_at)::float8 FROM accounts_servic
 
 
 def stores_apps_and_jobs(_instance: object, _sink: MailSink, verdict: Verdict) -> None:
-    """Stores, two hosts that serve, one for the jobs, as network namespaces; then one is killed, and one cut off."""
+    """Run the stores, two serving hosts and one for jobs as network namespaces; then kill one host and cut one off."""
     if why := missing():
         verdict.notes.append(f"skipped: {why}")
         return
@@ -98,7 +98,7 @@ class _Drill:
         self.note(f"{WRONG} wrong passwords by turns: then 429 at both, the right one too")
 
     def callers(self) -> partial[Caller]:
-        """By turns, wherever threads ask for one."""
+        """Return a maker of callers that alternate between the hosts, wherever threads need one."""
         hosts = itertools.cycle(self.fleet.apps)
         return partial(lambda: self.fleet.service(next(hosts)))
 
@@ -226,8 +226,8 @@ class _Drill:
             watch.every(1.0 if kind == "login" else 0.2, kind, call)
 
     def _judge_cut(self, watch: Watch, cut: Span, later: Span) -> None:
-        """Judge what began and ended without the stores: it is 503, soon; alive all the time; and all well after the
-        return.
+        """Check the calls made while the stores were cut off: a prompt 503, alive throughout, and all well
+        afterwards.
         """
         for kind in watch.answers:
             begun = cut[0] + (GOOD_LOOK if kind == "readyz" else 0)

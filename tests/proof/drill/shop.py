@@ -1,4 +1,4 @@
-"""Does what a shop does with billing: plans, checkouts, and the fake Stripe at which people pay."""
+"""Acts as a shop that uses billing: plans, checkouts, and the fake Stripe at which people pay."""
 
 import secrets
 import time
@@ -16,7 +16,7 @@ PACK, SUBSCRIPTION = "pack_small", "sub_basic"  # plans, and look-up keys of the
 
 
 class Shop:
-    """A service that sells, and its customers' side of it at Stripe."""
+    """A service that sells, and its customers' actions at Stripe."""
 
     def __init__(self, instance: Instance) -> None:
         self.traffic = Traffic(instance)
@@ -38,7 +38,9 @@ class Shop:
         return caller.post("/v1/billing/subscriptions", body, {"Idempotency-Key": key})
 
     def buy(self, person: Person, plan: str) -> Json:
-        """Order, with the same key again after a 503 as the guides tell callers, and pay. Returns Stripe's session."""
+        """Order, retrying with the same key after a 503 as the guides tell callers, and pay. Return Stripe's
+        session.
+        """
         key = secrets.token_hex(16)
         ordered = self.order(person, plan, key=key)
         for _ in range(REPEATS):
@@ -52,6 +54,6 @@ class Shop:
         return session
 
     def deliver(self, event: Json, caller: Caller) -> Answer:
-        """As Stripe does it, now."""
+        """Deliver an event now, as Stripe does."""
         body, signature = self.stripe.signed(event, at=int(time.time()))
         return caller.post("/v1/billing/webhook", body, {"Stripe-Signature": signature})

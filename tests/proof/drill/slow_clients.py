@@ -1,4 +1,4 @@
-"""F15: clients that send as slowly as they can, and clients that say nothing more, before the proxy of deploy/nginx."""
+"""F15: clients that send as slowly as they can, and idle clients, in front of the proxy of deploy/nginx."""
 
 import random
 import socket
@@ -19,10 +19,10 @@ HEAD = b"POST /v1/credits/use HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: appli
 
 
 def slow_and_idle(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
-    """200 clients trickle heads and bodies, 100 keep a connection; the others must hardly notice.
+    """Let 200 clients trickle heads and bodies and 100 keep idle connections; others must hardly notice.
 
-    nginx cuts a head that is not whole in ten seconds. A body it takes for as long as a byte comes each 20 seconds:
-    that costs it a connection, and the service nothing.
+    nginx cuts off a head that is not complete within ten seconds. It accepts a body as long as a byte arrives every 20
+    seconds: that costs nginx a connection, and the service nothing.
     """
     if not nginx.program():
         verdict.notes.append("skipped: nginx is not installed (Debian: apt-get install nginx)")
@@ -82,7 +82,7 @@ def _kept(port: int) -> socket.socket:
 
 
 class Trickle:
-    """A request that never ends: a byte each half second, of its head or of its body."""
+    """A request that never ends: a byte every half second, of its head or of its body."""
 
     def __init__(self, port: int, *, whole_head: bool) -> None:
         self._connection = socket.create_connection(("127.0.0.1", port), timeout=5)

@@ -1,4 +1,4 @@
-"""F19: everything at once, for a while, with faults by chance. The seed that is printed repeats their order."""
+"""F19: everything at once, for a while, with random faults. The printed seed repeats their order."""
 
 import os
 import random
@@ -40,7 +40,7 @@ GRACE = 1.0  # for the rest: the service called itself ready again
 
 @dataclass(frozen=True)
 class Fault:
-    """Says what is done, and what it excuses, from its begin to a grace after its end: which failure of which calls."""
+    """A fault, and what it excuses from its start until a grace period after its end: which failure of which calls."""
 
     inject: Callable[[], object]
     excuses: int | None = UNAVAILABLE
@@ -50,7 +50,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Met:
-    """A fault that was injected: from when to when the service's own checks saw it."""
+    """A fault that was injected, with the span in which the service's own checks saw it."""
 
     name: str
     fault: Fault
@@ -67,7 +67,7 @@ class Met:
 
 
 def random_faults(instance: Instance, sink: MailSink, verdict: Verdict) -> None:
-    """Spends, holds, sign-ins, registrations, orders and reads; a fault each ten seconds; then all is reckoned."""
+    """Spend, hold, sign in, register, order and read, with a fault every ten seconds; then check everything."""
     chance, shop, watch = random.Random(SEED), Shop(instance), Watch()
     people, traffic = instance.people(12), Traffic(instance)
     traffic.give(people, 100_000)
@@ -121,9 +121,9 @@ def _order(shop: Shop, person: Person, seller: Caller) -> Answer:
 
 
 def _faults(instance: Instance, sink: MailSink, shop: Shop) -> dict[str, Fault]:
-    """Each returns when it is over, or when what it killed is to come back by itself.
+    """Return the faults; each returns when it is over, or when what it killed is to come back by itself.
 
-    What kills the worker, beat or Valkey, or what mail does, excuses no call: none of them waits for those.
+    Killing the worker, beat or Valkey, and mail faults, excuse no call: none of them waits for those.
     """
 
     def kill(name: str) -> None:
@@ -186,7 +186,7 @@ def _break(instance: Instance, name: str, fault: Fault) -> Met:
 
 
 def _memory(instance: Instance) -> int:
-    """KiB that the application's processes share or have for themselves."""
+    """Return the memory, in KiB, that the application's processes share or have for themselves."""
     pids = [pid for name in COUNTED for pid in (instance.process(name), *instance.workers(name))]
     return sum(_of_process(pid) for pid in pids)
 
@@ -204,7 +204,7 @@ def _judge_memory(before: int, after: int, verdict: Verdict) -> None:
 
 
 def _judge_answers(answers: list[Answer], kind: str, met: list[Met], verdict: Verdict) -> None:
-    """Whatever did not succeed must be what a fault of that moment excuses."""
+    """Check that every failure is one that a fault at that moment excuses."""
     excused: Counter[str] = Counter()
     unexplained = []
     for answer in (one for one in answers if not one.done):
@@ -221,7 +221,7 @@ def _judge_answers(answers: list[Answer], kind: str, met: list[Met], verdict: Ve
 
 
 def _shown(answer: Answer, met: list[Met]) -> str:
-    """With the fault before it, which did not excuse it."""
+    """Describe the answer, with the fault before it, which did not excuse it."""
     before = [one for one in met if one.begun < answer.finished]
     last = f"{answer.started - before[-1].ended:+.1f} s from the end of {before[-1].name}" if before else "-"
     return f"{answer.status or answer.error} {answer.code}, {answer.seconds:.1f} s, {last}"

@@ -46,7 +46,7 @@ WHERE c.holder_id = ANY(%s::uuid[])
 
 
 def one_event_200_times(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
-    """The event of a payment, 100 times in parallel and then 100 times in a row: one row, one purchase."""
+    """Deliver a payment's event 100 times in parallel and 100 times in a row: one row, one purchase."""
     shop, person = Shop(instance), instance.people(1)[0]
     shop.stripe.webhooks(hold=True)
     try:
@@ -83,9 +83,9 @@ def _judge(name: str, answers: list[Answer], verdict: Verdict) -> None:
 
 
 def any_order(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
-    """So many buyers with the same story, each with the events in an order of their own and some of them twice.
+    """Give many buyers the same story, each with the events in a different order and some of them twice.
 
-    A pack that is refunded in part, a subscription whose payment is disputed and lost; the end is the same for all.
+    A pack is partly refunded, and a subscription's payment is disputed and lost; the outcome is the same for all.
     """
     shop, buyers = Shop(instance), instance.people(ORDERS)
     seed = random.randrange(10**6)
@@ -132,7 +132,7 @@ def _events(shop: Shop, types: frozenset[str] | set[str]) -> list[Json]:
 
 
 def _orders(shop: Shop, buyers: list[Person], chance: random.Random) -> list[list[Json]]:
-    """Each buyer's events, shuffled, and a part of them again anywhere."""
+    """Return each buyer's events, shuffled, with some of them repeated anywhere."""
     charges = {charge["id"]: charge["customer"] for charge in shop.stripe.objects("charge")}
     told: dict[str, list[Json]] = {customer: [] for customer in _customers(shop.traffic.instance, buyers)}
     for event in _events(shop, TYPES):

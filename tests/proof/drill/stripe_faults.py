@@ -1,4 +1,4 @@
-"""F7: Stripe fails, is silent, slow, or cuts its answer off after it did what was asked."""
+"""F7: Stripe fails, is silent, slow, or cuts its answer off after carrying out the request."""
 
 import secrets
 import time
@@ -33,9 +33,9 @@ FAULTS: dict[str, dict[str, Any]] = {
 
 
 def stripe_away(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
-    """Six buyers at once for each fault and each kind of order; each repeats with the same key when it is over.
+    """Send six buyers at once for each fault and each kind of order; each repeats with the same key when it is over.
 
-    Each fault is compared with the seconds before it, in which as many order from a Stripe that works.
+    Each fault is compared with the seconds before it, in which as many buyers order from a working Stripe.
     """
     shop = Shop(instance)
     buyers = iter(instance.people(3 * AT_ONCE * len(FAULTS)))
@@ -70,7 +70,7 @@ def _usual(shop: Shop, people: list[Person]) -> Span:
 
 
 def _watch(instance: Instance, shop: Shop) -> Watch:
-    """Endpoints that need no Stripe."""
+    """Watch endpoints that do not need Stripe."""
     watch, person = Watch(), instance.people(1)[0]
     services, seller, device = shop.traffic.caller(), shop.traffic.caller(), caller(instance)
     shop.traffic.send(add(person.id, 10_000), services)
@@ -115,7 +115,9 @@ def _subscriptions(
 def _insist(
     shop: Shop, people: list[Person], order: Order, *, what: str, kind: str, verdict: Verdict
 ) -> float:
-    """All at once, first while it is broken, then with the same keys. Returns how long the slowest 503 took."""
+    """Order all at once, first while Stripe is broken, then with the same keys. Return how long the slowest 503
+    took.
+    """
     before = shop.stripe.count(kind)
     keys = [secrets.token_hex(16) for _ in people]
     calls = [partial(order, shop, person, key) for person, key in zip(people, keys, strict=True)]
@@ -139,7 +141,7 @@ def _insist(
 
 
 def _repeat(call: Callable[[Caller], Answer], caller: Caller) -> Answer:
-    """Repeat as docs/guides/services.md tells callers: after a while, when it is 503."""
+    """Retry as docs/guides/services.md tells callers: after a pause if it is 503."""
     answer = call(caller)
     for _ in range(REPEATS):
         if answer.status != 503:

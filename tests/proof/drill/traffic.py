@@ -31,14 +31,14 @@ class Operation:
 
     @property
     def state(self) -> str:
-        """acked, refused, or unknown: no answer, or one that says to ask again."""
+        """Return acked, refused, or unknown, which means no answer or one that says to retry."""
         if self.done:
             return "acked"
         return "refused" if self.answers and self.answers[-1].refused else "unknown"
 
     @property
     def first_state(self) -> str:
-        """Return what the client knew before it asked again."""
+        """Return what the client knew before it retried."""
         first = self.answers[0]
         return "acked" if first.done else "refused" if first.refused else "unknown"
 
@@ -61,14 +61,14 @@ def hold(user_id: str, amount: int = 1) -> Operation:
 
 
 def _operation(user_id: str, path: str, amount: int) -> Operation:
-    """The reference tells apart what was done twice under two keys, which no key would show."""
+    """Return the operation. Its reference reveals what was done twice under two keys, which no key would show."""
     return Operation(
         user_id, path, {"user_id": user_id, "amount": amount, "reference": f"drill-{uuid.uuid4()}"}
     )
 
 
 class Traffic:
-    """Everything that was sent, by however many clients."""
+    """Everything that was sent, by any number of clients."""
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
@@ -82,7 +82,7 @@ class Traffic:
         return operation.send(caller)
 
     def give(self, people: Sequence[Person], amount: int) -> None:
-        """Something to spend."""
+        """Give these people credits to spend."""
         caller = self.caller()
         for person in people:
             self.send(add(person.id, amount), caller)
@@ -91,7 +91,7 @@ class Traffic:
     def running(
         self, make: Callable[[], Operation], *, clients: int, per_second: float
     ) -> Iterator["Traffic"]:
-        """The load, for as long as the block lasts; open calls are awaited."""
+        """Keep the load up while the block runs; open calls are awaited."""
         stop = threading.Event()
         threads = [
             threading.Thread(target=self._client, args=(make, clients / per_second, stop), daemon=True)
@@ -114,7 +114,7 @@ class Traffic:
             due = max(due + interval, time.monotonic() - interval)  # what was missed is not made up for
 
     def at_once(self, operations: Sequence[Operation], *, clients: int | None = None) -> None:
-        """Make all of them at the same moment, or by so many clients as fast as they can."""
+        """Make all calls at once, or with this many clients as fast as they can."""
         at_once(
             [lambda caller, one=one: self.send(one, caller) for one in operations],  # type: ignore[misc]
             self.caller,
@@ -122,14 +122,14 @@ class Traffic:
         )
 
     def first_done(self, since: float) -> float | None:
-        """When the first call that began after this moment succeeded."""
+        """Return when the first call that started after this moment succeeded."""
         return min(
             (a.finished for o in list(self.operations) for a in o.answers if a.done and a.started >= since),
             default=None,
         )
 
     def recovery(self, since: float, *, within: float) -> float:
-        """Return the seconds from that moment to the first success of a call that began after it; infinite if there is
+        """Return the seconds until the first success of a call that started after this moment; infinite if there is
         none.
         """
         while time.monotonic() < since + within:
@@ -150,7 +150,7 @@ def at_once(
     *,
     clients: int | None = None,
 ) -> list[Any]:
-    """Run the tasks in threads that start together, and return what they returned, in order."""
+    """Run the tasks in threads that start together, and return their results in order."""
     results: list[Any] = [None] * len(tasks)
     numbers, taking = itertools.count(), threading.Lock()
     count = clients or len(tasks)
@@ -175,6 +175,6 @@ def at_once(
 
 
 def percentile(values: Sequence[float], part: float) -> float:
-    """The value that this part of all does not exceed; 0 for none."""
+    """Return the value that this fraction of all values does not exceed; 0 for none."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(part * len(ordered)))] if ordered else 0.0

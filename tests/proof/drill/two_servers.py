@@ -1,4 +1,6 @@
-"""A primary PostgreSQL that answers a commit when its standby has it, and that standby (two clusters, over TCP)."""
+"""A primary PostgreSQL that acknowledges a commit once its standby has it, and that standby (two clusters, over
+TCP).
+"""
 
 import contextlib
 import os
@@ -23,7 +25,7 @@ STATE = "SELECT sync_state FROM pg_stat_replication WHERE application_name = %s 
 
 
 class Server:
-    """One cluster of the embedded PostgreSQL, on a port of loopback."""
+    """One cluster of the embedded PostgreSQL, on a loopback port."""
 
     def __init__(self, place: Path) -> None:
         place.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700)
@@ -64,7 +66,7 @@ class Server:
             yield connection
 
     def kill(self) -> None:
-        """All of its processes at once, as a machine that loses its power."""
+        """Kill all of its processes at once, as if the machine lost power."""
         if self._process is None or self._process.poll() is not None:
             return
         pid = self._process.pid
@@ -82,7 +84,7 @@ class Server:
 
 
 def _works(pid: int) -> bool:
-    """Tell whether it is there and no zombie, which nobody here may reap."""
+    """Return whether it runs and is not a zombie, which nothing here may reap."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -124,7 +126,9 @@ class Pair:
             raise SystemExit(f"The standby could not be made:\n{done.stderr}")
 
     def _synchronise(self) -> None:
-        """The standby has no such setting: it is to take writes alone once it is promoted."""
+        """Make the primary wait for the standby, which has no such setting: once promoted, it must accept writes
+        alone.
+        """
         with self.primary.connect() as connection:
             connection.execute(f"ALTER SYSTEM SET synchronous_standby_names = 'FIRST 1 ({STANDBY})'")
             connection.execute("SELECT pg_reload_conf()")
@@ -135,13 +139,13 @@ class Pair:
             return connection.execute(STATE, [STANDBY]).fetchall() == [("sync",)]
 
     def is_enough_alone(self) -> None:
-        """The primary waits for nobody: the standby is there to be read."""
+        """Stop the primary from waiting: the standby is then only for reads."""
         with self.primary.connect() as connection:
             connection.execute("ALTER SYSTEM SET synchronous_standby_names = ''")
             connection.execute("SELECT pg_reload_conf()")
 
     def pause(self) -> None:
-        """The standby gets everything and applies nothing."""
+        """Pause replay: the standby receives everything and applies nothing."""
         with self.standby.connect() as connection:
             connection.execute("SELECT pg_wal_replay_pause()")
 
@@ -150,14 +154,14 @@ class Pair:
             connection.execute("SELECT pg_wal_replay_resume()")
 
     def promote(self) -> float:
-        """Return the moment at which it was asked; it takes writes when this returns."""
+        """Promote the standby, and return when that was requested; on return it accepts writes."""
         asked = time.monotonic()
         with self.standby.connect() as connection:
             connection.execute("SELECT pg_promote(wait => true, wait_seconds => 60)")
         return asked
 
     def url(self, role: str) -> str:
-        """As libpq's manual has it: the first of them that takes writes."""
+        """Return a URL with both servers, as in libpq's manual: the first that accepts writes is used."""
         servers = f"127.0.0.1:{self.primary.port},127.0.0.1:{self.standby.port}"
         return f"postgresql://{role}@{servers}/{DATABASE}?target_session_attrs=read-write"
 
@@ -167,7 +171,7 @@ class Pair:
 
 
 class OnTwoServers(Instance):
-    """The service on such a pair, which its supervisor knows nothing of."""
+    """The service on such a pair, which its supervisor does not know about."""
 
     def database_url(self, role: str) -> str:
         return self._environment["DATABASE_URL"].replace(f"//{SERVING}@", f"//{role}@")

@@ -1,4 +1,4 @@
-"""F12: one host's clock is five minutes off; everything goes by the database's."""
+"""F12: one host's clock is five minutes off; everything follows the database's clock."""
 
 import base64
 import json
@@ -41,7 +41,7 @@ EXPIRES = "SELECT extract(epoch FROM expires_at)::float8 FROM credits_creditlot 
 
 @dataclass
 class Host:
-    """A public and an internal listener with the same idea of the time."""
+    """A public and an internal listener with the same clock."""
 
     public: Listener
     internal: Listener
@@ -60,7 +60,7 @@ Hosts = tuple[Host, Host]  # the right one and the wrong one
 
 
 def one_host(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
-    """A host that is five minutes ahead, and one that is five minutes behind, beside one that is right."""
+    """Run a host that is five minutes ahead, and one that is five minutes behind, beside one that is right."""
     library = next((str(found) for pattern in LIBRARIES for found in Path("/").glob(pattern[1:])), None)
     if library is None:
         verdict.notes.append("skipped: libfaketime is not installed (Debian: apt-get install libfaketime)")
@@ -85,7 +85,9 @@ def one_host(instance: Instance, _sink: MailSink, verdict: Verdict) -> None:
 
 
 def _fake(library: str, seconds: int) -> dict[str, Any]:
-    """The monotonic clock is off with the other: libfaketime alone knows which one a sleep until a moment means."""
+    """Return libfaketime's variables. The monotonic clock is off too: only libfaketime knows which one a timed sleep
+    means.
+    """
     return {
         "LD_PRELOAD": library,
         "FAKETIME": f"{seconds:+d}",
@@ -94,7 +96,9 @@ def _fake(library: str, seconds: int) -> dict[str, Any]:
 
 
 def _worker(instance: Instance, seconds: int, library: str, verdict: Verdict) -> None:
-    """While the right worker stands still, one whose clock is off carries out what beat sends, and drops none of it."""
+    """While the right worker is stopped, check that one with a wrong clock carries out what beat sends, and drops
+    nothing.
+    """
     standing = [instance.process("worker"), *instance.workers("worker")]
     environment = {**environment_of(instance), **_fake(library, seconds)}
     command = procfile.argv(procfile.read(ROOT / "Procfile")["worker"])
@@ -122,7 +126,7 @@ def _worker(instance: Instance, seconds: int, library: str, verdict: Verdict) ->
 
 
 def _tasks(instance: Instance) -> Counter[str]:
-    """Count tasks by how they ended. One that Celery discards is not among them: so they must be what beat sends."""
+    """Count tasks by their outcome. Tasks that Celery discards are missing, so the rest must be all that beat sends."""
     with urllib.request.urlopen(
         f"http://127.0.0.1:{instance.ports['internal']}/metrics", timeout=5
     ) as answer:
@@ -144,12 +148,12 @@ def _host(instance: Instance, stack: ExitStack, library: str, seconds: int) -> H
 
 
 def _clock(host: Host) -> float:
-    """Return what the host's own process takes for the time, by the header of its answers."""
+    """Return the time by the host's own process, from the Date header of its answers."""
     return parsedate_to_datetime(host.device.get("/livez").headers["date"]).timestamp()
 
 
 def _tokens(instance: Instance, person: Person, hosts: Hosts, verdict: Verdict) -> None:
-    """Made by either, taken by both at once; times of the database in them."""
+    """Check that tokens issued by either host are accepted by both at once, with the database's times in them."""
     for maker, other in (hosts, hosts[::-1]):
         made = _login(maker, person)
         verdict.count([made])
@@ -178,7 +182,7 @@ def _claims(tokens: Answer) -> dict[str, Any]:
 
 
 def _holds(instance: Instance, traffic: Traffic, person: Person, hosts: Hosts, verdict: Verdict) -> None:
-    """Each lives as long as it should, and is not over for a host that is ahead."""
+    """Check that each hold lives as long as it should, and does not end early for a host that is ahead."""
     for maker, other in (hosts, hosts[::-1]):
         body = {"user_id": person.id, "amount": 5, "expires_in": LIFETIME}
         placed = Operation(person.id, "/v1/credits/holds", body)
@@ -194,7 +198,7 @@ def _holds(instance: Instance, traffic: Traffic, person: Person, hosts: Hosts, v
 
 
 def _order(traffic: Traffic, person: Person, hosts: Hosts, verdict: Verdict) -> None:
-    """Make calls by turns: the journal has them in the order in which they were made."""
+    """Call both hosts alternately, and check that the journal has the calls in the order in which they were made."""
     callers = [host.service for host in hosts]
     operations = [add(person.id, 1 + turn) for turn in range(TURNS)]
     for turn, operation in enumerate(operations):

@@ -1,7 +1,7 @@
-"""Ask a Stripe account in test mode whether it does what this service builds on: each fact is a story of its own.
+"""Check that a Stripe test account behaves as this service assumes: each fact is a separate story.
 
-With STRIPE_SECRET_KEY=sk_test_... it asks Stripe, by things that it makes there and removes. Without, it says so and
-asks the fake of the tests instead: then it tells only that the fake and these stories agree.
+With STRIPE_SECRET_KEY=sk_test_... it asks Stripe, using objects that it creates there and removes. Without it, the
+program says so and asks the tests' fake instead, which shows only that the fake and these stories agree.
 """
 
 import os
@@ -21,7 +21,7 @@ Story = Callable[["Account"], bool]
 
 
 class Account:
-    """Hold what the stories need of an account: a customer with a card, and two prices."""
+    """An account prepared for the stories: a customer with a card, and two prices."""
 
     def __init__(self, client: stripe.StripeClient) -> None:
         self.v1: Any = client.v1
@@ -51,7 +51,7 @@ class Account:
         return self.v1.subscriptions.create({**given, **more})
 
     def change_now(self, subscription: Any, price: str) -> Any:
-        """As this service asks for it."""
+        """Change the price as this service does."""
         item = subscription["items"]["data"][0]["id"]
         change = {"items": [{"id": item, "price": price}], "billing_cycle_anchor": "now"}
         how = {"proration_behavior": "none", "payment_behavior": "pending_if_incomplete"}
@@ -128,14 +128,14 @@ def a_date_leaves_the_flag_alone(account: Account) -> bool:
 
 
 def a_date_is_taken_back_by_nothing(account: Account) -> bool:
-    """`cancel_at` is cleared by an empty text."""
+    """An empty text clears `cancel_at`."""
     subscription = account.subscribe()
     account.v1.subscriptions.update(subscription.id, {"cancel_at": int(time.time()) + 20 * DAY})
     return account.v1.subscriptions.update(subscription.id, {"cancel_at": ""}).cancel_at is None
 
 
 def a_free_month_is_an_invoice_of_nothing(account: Account) -> bool:
-    """`trial_end` on a paying subscription makes a paid invoice whose line costs nothing and which began nothing."""
+    """`trial_end` on a paying subscription makes a paid invoice whose line costs nothing and which starts nothing."""
     subscription = account.subscribe()
     end = int(time.time()) + 60 * DAY
     account.v1.subscriptions.update(subscription.id, {"trial_end": end, "proration_behavior": "none"})
@@ -145,7 +145,7 @@ def a_free_month_is_an_invoice_of_nothing(account: Account) -> bool:
 
 
 def an_invoice_paid_outside_counts_as_paid(account: Account) -> bool:
-    """An invoice that is paid outside Stripe has it in `amount_paid`, by no payment intent that succeeded."""
+    """An invoice paid outside Stripe has the sum in `amount_paid`, without a successful payment intent."""
     subscription = account.subscribe(collection_method="send_invoice", days_until_due=30)
     invoice = account.invoice_of(subscription)
     if invoice.status == "draft":
@@ -156,7 +156,7 @@ def an_invoice_paid_outside_counts_as_paid(account: Account) -> bool:
 
 
 def a_note_writes_an_open_invoice_off(account: Account) -> bool:
-    """A credit note for all of an open invoice makes it paid, with nothing received."""
+    """A credit note for the whole of an open invoice makes it paid, with nothing received."""
     subscription = account.subscribe(collection_method="send_invoice", days_until_due=30)
     invoice = account.invoice_of(subscription)
     if invoice.status == "draft":
@@ -186,7 +186,7 @@ def prorations_are_lines_of_their_own(account: Account) -> bool:
 
 
 def without_proration_nothing_is_charged(account: Account) -> bool:
-    """A change without proration makes no invoice: it counts from the next period on."""
+    """A change without proration makes no invoice: it takes effect with the next period."""
     subscription = account.subscribe()
     item = subscription["items"]["data"][0]["id"]
     change = {"items": [{"id": item, "price": account.dear}], "proration_behavior": "none"}
@@ -207,7 +207,7 @@ def money_is_in_the_balance_by_its_source(account: Account) -> bool:
 
 
 def deleted_customers_say_so(account: Account) -> bool:
-    """A deleted customer is still answered, as deleted."""
+    """A deleted customer can still be retrieved, marked as deleted."""
     customer, _ = account.customer()
     account.v1.customers.delete(customer)
     return bool(account.v1.customers.retrieve(customer).deleted)

@@ -1,15 +1,15 @@
 """`use` with Django and Django REST Framework as `startproject` and their guides leave them: models, serializers, ORM.
 
-It does: look the API key up by its SHA-256 (a query, in an authentication class), check the body by a serializer,
-answer a repeated key with the first row (409 for another request under it), lock the balance row with
-select_for_update, refuse what is not covered, change the balance, add a row of history with the balance after and the
-key's row, in one transaction, and answer with the row through a ModelSerializer. Middleware is that of `startproject`;
-connections are kept (CONN_MAX_AGE): Django's default, a new one for each request, would be several times slower.
+It looks the API key up by its SHA-256 (a query, in an authentication class), checks the body with a serializer, answers
+a repeated key with the first row (409 for a different request with it), locks the balance row with select_for_update,
+refuses uncovered uses, changes the balance, adds a row of history with the balance after it and the key's row, in one
+transaction, and answers with the row through a ModelSerializer. The middleware is that of `startproject`; connections
+are kept (CONN_MAX_AGE): Django's default, a new one for each request, would be several times slower.
 
-It does not: chain hashes, grants that expire, debt, alerts, blocked users, scopes, request ids, log lines, problem
-documents, JSON of duplicate names, retries after a deadlock. It is measured without them.
+It lacks hash chains, grants that expire, debt, alerts, blocked users, scopes, request ids, log lines, problem
+documents, checks for duplicate names in JSON, and retries after a deadlock. It is measured without them.
 
-`drf_orm.py` as a program makes the tables and their rows; `gunicorn drf_orm:application` serves.
+Run as a program, `drf_orm.py` creates the tables and their rows; `gunicorn drf_orm:application` serves.
 """
 
 import hashlib

@@ -1,13 +1,14 @@
-"""`use` with FastAPI, pydantic and SQLAlchemy's asynchronous ORM on asyncpg, as their own guides write it.
+"""`use` with FastAPI, pydantic and SQLAlchemy's asynchronous ORM on asyncpg, written as their own guides do.
 
-It does: look the API key up by its SHA-256 (a query, as a dependency), check the body's types, answer a repeated key
-with the first row (409 for another request under it), lock the balance row, refuse what is not covered, change the
-balance, add a row of history with the balance after and the key's row, in one transaction, and answer with the row.
+It looks the API key up by its SHA-256 (a query, as a dependency), checks the body's types, answers a repeated key with
+the first row (409 for a different request with it), locks the balance row, refuses uncovered uses, changes the balance,
+adds a row of history with the balance after it and the key's row, in one transaction, and answers with the row.
 
-It does not: chain hashes, grants that expire, debt, alerts, blocked users, scopes, request ids and security headers,
-problem documents, limits on the body, JSON of duplicate names, retries after a deadlock. It is measured without them.
+It lacks hash chains, grants that expire, debt, alerts, blocked users, scopes, request ids and security headers, problem
+documents, limits on the body, checks for duplicate names in JSON, and retries after a deadlock. It is measured without
+them.
 
-`fastapi_orm.py` as a program makes the tables and their rows; `uvicorn fastapi_orm:app --workers 2` serves.
+Run as a program, `fastapi_orm.py` creates the tables and their rows; `uvicorn fastapi_orm:app --workers 2` serves.
 """
 
 import asyncio

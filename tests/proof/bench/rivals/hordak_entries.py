@@ -1,12 +1,12 @@
-"""Entries of django-hordak in process: a transfer of 1 EUR between two accounts, a transaction of two legs each.
+"""Entries of django-hordak in process: a transfer of 1 EUR between two accounts, each a transaction with two legs.
 
-It does: the rows, with triggers that check at the commit that the legs of a transaction add up to zero. It does not:
-look whether the account has that much (its balance is the sum of all its legs), keep a balance, know a key again, chain
-hashes. It is measured without them.
+It writes the rows, with triggers that check at commit that the legs of a transaction add up to zero. It does not check
+whether the account has that much (its balance is the sum of all its legs), keep a balance, recognise a repeated key, or
+chain hashes. It is measured without them.
 
-`hordak_entries.py prepare` makes the tables and accounts; `hordak_entries.py SECONDS` prints entries per second as
-JSON: one by one with `transfer_to`, each in its own transaction of the database, as hordak's guide has it; and 1,000 in
-each with Django's `bulk_create`.
+`hordak_entries.py prepare` creates the tables and accounts; `hordak_entries.py SECONDS` prints entries per second as
+JSON: one by one with `transfer_to`, each in its own database transaction, as hordak's guide does it; and 1,000 in each
+with Django's `bulk_create`.
 """
 
 import json
