@@ -39,7 +39,7 @@ _ENCODED = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
 
 @dataclass
 class Canary:
-    """The secrets that must not be found. `secrets` grows as tokens are issued; `personal` must not outlive the account."""
+    """Data that must not be found. `secrets` grows as tokens are issued; `personal` must not outlive the account."""
 
     tag: str = field(default_factory=lambda: secrets.token_hex(6))
     secrets: dict[str, str] = field(default_factory=dict)
