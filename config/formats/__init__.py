@@ -1,1 +1,1 @@
-"""How dates and times are written where no template says it: in the admin, sorted and narrow. Mails have their own."""
+"""Date and time formats where no template sets one: in the admin, sortable and narrow. Mails have their own."""

@@ -261,6 +261,5 @@ class Browser:
         self.photograph_window(target)
 
     def photograph_window(self, target: Path) -> None:
-        """Photograph what the window shows."""
         shot = self.call("Page.captureScreenshot")
         target.write_bytes(base64.b64decode(shot["data"]))

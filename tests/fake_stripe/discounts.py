@@ -54,7 +54,6 @@ def tax(store: Store, amount: int, *, enabled: bool) -> int:
 
 
 def apply(store: Store, lines: list[Json], coupon: Json | None, *, taxed: bool) -> None:
-    """Apply coupon and tax to an invoice's lines."""
     discountable = [line["amount"] if line["discountable"] else 0 for line in lines]
     for line, taken in zip(lines, off(coupon, discountable), strict=True):
         if coupon is not None:

@@ -1,4 +1,4 @@
-"""Marks times as UTC, as everywhere in the admin."""
+"""Formats with the year first, so that dates sort. Times are in UTC (TIME_ZONE)."""
 
 DATE_FORMAT = "Y-m-d"
 DATETIME_FORMAT = "Y-m-d H:i:s"

@@ -405,7 +405,6 @@ def _image(place: Path) -> Path:
 
 
 def _image_environment() -> dict[str, str]:
-    """Return the variables of the Dockerfile's ENV."""
     (line,) = re.findall(r"^ENV (.*)$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
     pairs = dict(one.split("=", 1) for one in shlex.split(line))
     return {name: value.replace("$PATH", SYSTEM_PATH) for name, value in pairs.items()}

@@ -145,7 +145,6 @@ class Fleet(Instance):
         (self.postgres.data / "pg_hba.conf").write_text(f"local all all trust\n{line}")
 
     def _make_roles(self) -> None:
-        """Execute the statements of deploy/postgres/roles.sh."""
         with psycopg.connect(self.postgres.url(SUPERUSER, "postgres"), autocommit=True) as connection:
             for role in (OWNER, SERVING):
                 connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{self._words[role]}'")
@@ -187,8 +186,6 @@ class Fleet(Instance):
 
 
 class ToHost(Traffic):
-    """Load for one host."""
-
     def __init__(self, fleet: Fleet, host: Host) -> None:
         super().__init__(fleet)
         self._fleet, self._host = fleet, host

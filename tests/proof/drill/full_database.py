@@ -82,7 +82,7 @@ class Greedy:
             connection.close()
 
     def _work(self) -> None:
-        """Cut connections until this thread loses its place."""
+        """Keep cutting connections that others get, until stopped."""
         with self._instance.database() as superuser:
             while not self._stop.wait(0.02):
                 self._cut(superuser)

@@ -127,7 +127,9 @@ def _stopped(instance: Instance, work: Callable[[], list[str]]) -> list[str]:
 
 
 def _kept_down(instance: Instance, work: Callable[[], list[str]]) -> list[str]:
-    """Kill it whenever its supervisor, after a pause of up to 5 s, has restarted it."""
+    """Do the work while Valkey is killed each time its supervisor, after a pause that grows to 5 s, has restarted
+    it.
+    """
     watch = Watch()
 
     def kill() -> Answer:

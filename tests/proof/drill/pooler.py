@@ -99,7 +99,6 @@ def server_and_pooler() -> Iterator[tuple[Server, Pooler]]:
 
 
 def make_roles(server: Server, password: str) -> None:
-    """Create the roles with the script in deploy/."""
     done = subprocess.run(
         ["sh", str(ROLES)],
         env={

@@ -82,7 +82,6 @@ class Listener:
             return None
 
     def children(self) -> set[int]:
-        """Return the master's current child processes."""
         pid = self.first.pid
         return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
@@ -99,8 +98,6 @@ class Listener:
 
 
 class ToListener(Traffic):
-    """The same load, sent to that listener."""
-
     def __init__(self, instance: Instance, listener: Listener, *, key: str = "") -> None:
         super().__init__(instance)
         self._port, self._key = listener.port, key or instance.api_key

@@ -35,8 +35,6 @@ def slow_and_idle(instance: Instance, _sink: MailSink, verdict: Verdict) -> None
 
 
 class ToPort(Traffic):
-    """The same load, sent to that port."""
-
     def __init__(self, instance: Instance, port: int) -> None:
         super().__init__(instance)
         self._port = port

@@ -82,7 +82,6 @@ class Traffic:
         return operation.send(caller)
 
     def give(self, people: Sequence[Person], amount: int) -> None:
-        """Give these people credits to spend."""
         caller = self.caller()
         for person in people:
             self.send(add(person.id, amount), caller)
