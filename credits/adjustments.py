@@ -1,8 +1,7 @@
-"""Corrections of balances by staff: alone within a limit a day, with a second person above it.
+"""Corrections of balances by staff: alone within a daily limit, with a second person above it.
 
-Never a balance of one's own: neither who asks nor who decides is the one who gets it. Each is an AdjustmentRequest,
-also those that nobody had to agree to: they are what the limit counts, which is settings.CREDITS_APPROVAL_LIMIT
-(accounts/approvals.py).
+Nobody may request or decide a correction of their own balance. Every correction is an AdjustmentRequest, including
+those that needed no approval, since the limit counts these: settings.CREDITS_APPROVAL_LIMIT (accounts/approvals.py).
 """
 
 import uuid
@@ -27,9 +26,10 @@ OF_ONES_OWN = "You cannot adjust your own balance."
 def request(
     *, request_id: uuid.UUID, user_id: uuid.UUID, amount: int, reason: str, staff_id: uuid.UUID
 ) -> AdjustmentRequest:
-    """Adjust a balance, or asks for a second person where the day's limit is passed. The same id does it once.
+    """Adjust a balance, or ask for a second person if that would exceed the day's limit. The same id takes effect once.
 
-    Raises UserNotFound, BalanceLimit or InsufficientCredits, and DecisionRefused for an id that is another request's.
+    Raises UserNotFound, BalanceLimit or InsufficientCredits, and DecisionRefused for a balance of the person's own, or
+    for an id that belongs to another request.
     """
     if user_id == staff_id:
         raise DecisionRefused(OF_ONES_OWN)
@@ -65,16 +65,16 @@ def _request(wanted: AdjustmentRequest) -> AdjustmentRequest:
 
 
 def left_today(staff_id: uuid.UUID) -> int:
-    """Return how many credits this person may still move today without asking anybody."""
+    """Return how many credits this person may still move today without approval."""
     return approvals.left_today(
         AdjustmentRequest.objects.all(), staff_id, stake=Abs("amount"), limit=settings.CREDITS_APPROVAL_LIMIT
     )
 
 
 def approve(*, request_id: uuid.UUID, staff_id: uuid.UUID) -> CreditTransaction:
-    """Agree to someone else's request and post it, once, even if others decide at the same moment.
+    """Approve someone else's request and post it, once even if others decide at the same moment.
 
-    Raises DecisionRefused, and what the ledger has against it: then the request stays open.
+    Raises DecisionRefused, and whatever the ledger raises; the request then stays open.
     """
     return retried(lambda: _approve(request_id, staff_id))
 
@@ -98,7 +98,7 @@ def _decide(request_id: uuid.UUID, staff_id: uuid.UUID, decision: Decision) -> A
 
 
 def expire() -> int:
-    """Close the requests that nobody has decided in time. How many."""
+    """Close the requests that were not decided in time. Return how many."""
     return approvals.expire(AdjustmentRequest.objects.all())
 
 

@@ -1,4 +1,4 @@
-"""Balances, journal rows and holds as the outside sees them: in the API, in commands and in a person's export."""
+"""Balances, journal rows and holds as seen from outside: in the API, in commands and in a person's export."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -78,7 +78,7 @@ SHOWN = (
 
 
 def transaction_answer(row: CreditTransaction) -> TransactionAnswer:
-    """Return a row of the journal as the outside sees it: it takes the columns of SHOWN, and no more."""
+    """Return a journal row as seen from outside. It reads the columns in SHOWN and no others."""
     return TransactionAnswer(
         id=row.id,
         user_id=row.holder_id,
@@ -102,7 +102,7 @@ def transaction_answer(row: CreditTransaction) -> TransactionAnswer:
 def hold_answer(
     hold: CreditLot, *, status: str, captured: int, settled: CreditTransaction | None = None
 ) -> HoldAnswer:
-    """Return the hold as a call left it: a repeat of that call says the same, whatever became of the hold since."""
+    """Return the hold as a call left it: a repeat of that call gets the same, whatever happened to the hold since."""
     placed = hold.transaction
     return HoldAnswer(
         id=hold.transaction_id,

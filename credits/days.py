@@ -1,9 +1,9 @@
-"""Count what each day came to from the journal, in the background, so that no page has to read millions of rows.
+"""Sum up the journal by day, in the background, so that no page has to read millions of rows.
 
-A day is counted again and again until it is final: over for a while, and nothing left that is due within it. Since a
-sweep posts each expiry at its own due time, a row can still be added to a past day as long as someone's `due_at` lies
-in it; once nobody's does, none can. Counting is idempotent, and two counters at once do no harm: a final day stays.
-The journal's BRIN index on `at` finds the rows of a day.
+A day is counted repeatedly until it is final: it ended a while ago, and nothing due within it is left unposted. Since
+a sweep posts each expiry at its own due time, a row can still be added to a past day as long as some user's `due_at`
+lies in it, and none can afterwards. Counting is idempotent, and two counters at once do no harm: a final day stays.
+The journal's BRIN index on `at` finds a day's rows.
 """
 
 from datetime import UTC, date, datetime
@@ -42,13 +42,13 @@ WHERE type = 'use' AND at >= %s GROUP BY holder_id ORDER BY 2 DESC, 1 LIMIT %s
 
 
 def summarize() -> int:
-    """Count every day that is not final yet, today among them, each in a transaction of its own. Returns how many."""
+    """Count every day that is not final yet, including today, each in its own transaction. Return how many."""
     now = clock.now()
     return sum(_count(day, now) for day in open_days(CreditDay, first=_first_day, now=now))
 
 
 def _first_day(now: datetime) -> date:
-    # Ids follow time: the first row by id is of the first day, give or take the clocks that made them.
+    # Ids follow time: the first row by id is of the first day, give or take the differences between clocks.
     oldest = CreditTransaction.objects.order_by("pk").values_list("at", flat=True).first()
     return (oldest - DAY if oldest else now).astimezone(UTC).date()
 
@@ -61,7 +61,7 @@ def _count(day: date, now: datetime) -> int:
         cursor.execute(PATIENCE)
         cursor.execute(
             SOMETHING_DUE, [end]
-        )  # before counting: what is posted while it counts is then counted, or not final
+        )  # before counting: a row posted during the count is then either counted, or leaves the day open
         final = end + STRAGGLING <= now and not cursor.fetchone()[0]
         types = list(TransactionType)
         cursor.execute(COUNT_DAY, {"day": day, "start": start, "end": end, "types": types, "final": final})
@@ -70,12 +70,12 @@ def _count(day: date, now: datetime) -> int:
 
 @transaction.atomic
 def rank_users() -> None:
-    """Count again who used most in the last 30 days."""
+    """Recompute who used most in the last 30 days."""
     since = clock.now() - RANKED_DAYS * DAY
     with connection.cursor() as cursor:
         cursor.execute(PATIENCE)
         cursor.execute(
             "LOCK TABLE credits_topuser IN SHARE ROW EXCLUSIVE MODE"
-        )  # one at a time; readers go on
+        )  # one at a time; readers are not blocked
         cursor.execute("DELETE FROM credits_topuser")
         cursor.execute(RANK_USERS, [since, RANKED_USERS])

@@ -1,8 +1,8 @@
-"""Distribute the ledger over the servers of a PostgreSQL with the Citus extension: each holder's rows on one of them.
+"""Distribute the ledger over the servers of a PostgreSQL with the Citus extension: each holder's rows on one server.
 
-The three tables are cut by holder alike, so whatever is asked of one holder is asked of one server. The function of the
-usual use goes to the server that has the holder; the others are on each, for triggers, constraints and indexes.
-Everything else stays where it is.
+The three tables are distributed by holder and colocated, so every query about one holder goes to one server. The
+function of the usual use runs on the holder's server; the other functions are on every server, for triggers,
+constraints and indexes. Everything else stays where it is.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ FOREIGN_KEYS = """
 SELECT conrelid::regclass::text, conname FROM pg_constraint
 WHERE contype = 'f' AND (conrelid = ANY(%(tables)s::regclass[]) OR confrelid = ANY(%(tables)s::regclass[]))
 """
-# Each server can only see to it that something is unique where it has all rows that could be alike.
+# A server can enforce uniqueness only if it has all rows that might collide.
 UNIQUE = """
 SELECT indrelid::regclass::text, indexrelid::regclass::text FROM pg_index
 WHERE indrelid = ANY(%s::regclass[]) AND indisunique AND NOT EXISTS (
@@ -41,7 +41,7 @@ SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND usename = %s AND pid <> pg_backend_pid() AND usename <> current_user
 """
 
-# Triggers are refused unless one says that they do not reach beyond their row's server, as none of ours does.
+# Citus refuses triggers unless told that they do not reach beyond their row's server; none of these does.
 BEGIN = """
 SET LOCAL citus.enable_unsafe_triggers = on;
 SET LOCAL citus.multi_shard_modify_mode = 'sequential';
@@ -56,8 +56,8 @@ SELECT create_distributed_function(oid::regprocedure) FROM pg_proc
 WHERE pronamespace = 'public'::regnamespace AND starts_with(proname, 'credits_') AND prokind = 'f'
     AND proname NOT IN ('credits_use', 'credits_erase_texts')
 """
-# To the server that has the holder: a use by itself, an erasure in the middle of its transaction too. There it runs as
-# the owner, which beside writes of the serving role is refused from here.
+# Run on the holder's server: a use if it is alone, an erasure also in the middle of its transaction. There it runs as
+# the owner, which is refused from here alongside writes of the serving role.
 DELEGATE = """
 SELECT create_distributed_function('credits_use'::regproc::regprocedure, 'holder_id', colocate_with := %(table)s),
     create_distributed_function('credits_erase_texts'::regproc::regprocedure, 'erased_user', colocate_with := %(table)s,
@@ -70,7 +70,7 @@ EMPTY = "SELECT truncate_local_data_after_distributing_table(%s::regclass)"
 
 
 class CannotDistribute(Exception):
-    """Hold what stands in the way, each in a sentence."""
+    """The ledger cannot be distributed; `obstacles` says why, in a sentence each."""
 
     def __init__(self, obstacles: list[str]) -> None:
         self.obstacles = obstacles
@@ -79,7 +79,7 @@ class CannotDistribute(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table of the ledger, and what is in it."""
+    """A table of the ledger and its size."""
 
     table: str
     rows: int
@@ -87,7 +87,7 @@ class Table:
 
 
 def is_done() -> bool:
-    """Return whether all three tables are distributed by holder, together."""
+    """Return whether all three tables are distributed by holder and colocated."""
     return (
         value(shards.EXTENSION) and value(COUNT_DISTRIBUTED, [[*TABLES]]) == len(TABLES) and not _standing()
     )
@@ -98,19 +98,19 @@ def tables() -> list[Table]:
 
 
 def servers() -> int:
-    """Return how many servers take rows."""
+    """Return how many servers take shards."""
     return int(value(SERVERS))
 
 
 def obstacles(*, serving: str) -> list[str]:
-    """Return what stands in the way, each in a sentence; `serving` is the role of the service, which is stopped."""
+    """Return the obstacles, in a sentence each; `serving` is the role of the service, which must be stopped."""
     if not value(shards.EXTENSION):
         return ["The Citus extension is not installed in this database."]
     return [*of_tables(), *_of_servers(), *_of_sessions(serving)]
 
 
 def of_tables() -> Iterator[str]:
-    """Yield what of the tables' own a distributed one cannot have."""
+    """Yield the obstacles that lie in the tables themselves."""
     if not value(USE):
         yield "The database is not up to date: run `manage.py migrate` first."
     for table, name in rows(FOREIGN_KEYS, {"tables": [*TABLES]}):
@@ -136,9 +136,9 @@ def _of_sessions(serving: str) -> Iterator[str]:
 
 
 def distribute(*, count: int = SHARDS) -> list[Table]:
-    """Cut the tables into that many shards, in one transaction, and return what was moved.
+    """Distribute the tables over that many shards, in one transaction, and return what was moved.
 
-    Raises CannotDistribute where rows are missing afterwards; then nothing has changed.
+    Raises CannotDistribute if rows are missing afterwards; then nothing has changed.
     """
     with transaction.atomic():
         run(BEGIN)
@@ -159,7 +159,7 @@ def distribute(*, count: int = SHARDS) -> list[Table]:
 
 
 def _empty_here(table: str) -> None:
-    """Drop the rows that were left here, where nobody looks any more, not even an erasure."""
+    """Drop the rows left on this server, where nothing would look for them, not even an erasure."""
     guards = column(TRIGGERS, [table])
     for name in guards:
         run(f"ALTER TABLE {table} DISABLE TRIGGER {name}")

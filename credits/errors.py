@@ -1,4 +1,4 @@
-"""Every refusal of the ledger, all of them `accounts.kit.problems.Problem`s. A refused call leaves its key unused.
+"""Every refusal of the ledger; each is an `accounts.kit.problems.Problem`. A refused call leaves its key unused.
 
 InsufficientCredits 402      available, required
 SpendingBlocked 403

@@ -1,4 +1,4 @@
-"""Write the journal as CSV, row by row: the memory it takes does not grow with the history."""
+"""Write the journal as CSV, row by row, so that memory use does not grow with the history."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ COLUMNS = (
     "service", "created_at", "refund_of", "hold_id", "feature", "quantity", "unit_price",
 )  # fmt: skip
 ROWS_AT_A_TIME = 1000
-# What a spreadsheet would take for a formula (OWASP, CSV injection); the full-width forms count in a Japanese Excel.
+# What a spreadsheet takes for a formula (OWASP, CSV injection); the full-width forms matter in a Japanese Excel.
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r", "\n")
 
 
@@ -35,11 +35,10 @@ def lines(rows: Iterable[CreditTransaction]) -> Iterator[str]:
 
 
 def newest_first(rows: QuerySet[CreditTransaction], *, order: tuple[str, ...]) -> Iterator[CreditTransaction]:
-    """Yield all rows of a query, a page at a time behind the last one seen: no cursor, no long transaction.
+    """Yield all rows of a query, a page at a time after the last row seen: no cursor, no long transaction.
 
-    Pages but the first may come from a standby.
-
-    `order` is ("-at",) for one user, whose times are unique, else ("-id",).
+    Pages after the first may come from a standby. `order` is ("-at",) for one user, whose times are unique, else
+    ("-id",).
     """
     page = list(rows.order_by(*order)[:ROWS_AT_A_TIME])
     while page:

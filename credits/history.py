@@ -1,4 +1,4 @@
-"""Read pages of the journal from a standby where everything behind their beginning is there, as it will always be."""
+"""Read pages of the journal from a standby, if it has all their rows in their final form."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -14,10 +14,11 @@ Rows = QuerySet[CreditTransaction]
 
 
 def behind(page: Rows, *, holder: UUID | None, place: Any) -> list[CreditTransaction]:
-    """Return the rows of a page that begins behind `place`: the time of a row of the holder, or of a service's an id.
+    """Return the rows of a page that starts after `place`: a time for a holder's rows, an id for a service's.
 
-    A holder's rows are written in the order of their times, each behind the last: a reader that has the row of that
-    time, or a later one, has all before it for good, however late they were posted. Ids of a service only follow time.
+    A holder's rows are written in the order of their times, each after the last. So a reader that has the row of that
+    time, or a later one, has every row before it for good, however late it was posted. A service's ids only follow
+    time roughly.
     """
     if holder is not None:
         return replica.read(lambda alias: _of_holder(page, holder, place, alias))

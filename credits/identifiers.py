@@ -1,4 +1,4 @@
-"""UUIDv7 (RFC 9562, 5.7): ids of transactions, which follow time, so that the journal's index grows at one end."""
+"""UUIDv7 (RFC 9562, 5.7): transaction ids that follow time, so that the journal's index grows at one end."""
 
 import hashlib
 import secrets
@@ -6,7 +6,7 @@ import time
 import uuid
 from datetime import UTC, datetime, timedelta
 
-# Between the time of a row and the time in its id: the clocks of database and applications, and a wait for a lock.
+# The most between a row's time and the time in its id: clocks of database and applications, and waits for a lock.
 SLACK = timedelta(days=1)
 _RANDOM_BITS = 74
 
@@ -17,25 +17,25 @@ def uuid7() -> uuid.UUID:
 
 
 def uuid7_of(holder_id: uuid.UUID, at: datetime) -> uuid.UUID:
-    """Return the id of a row that no request causes: the same from every process that posts it.
+    """Return the id of a row that no request causes: every process that posts it computes the same id.
 
-    No two rows of a holder have the same microsecond; anything less would let two of them have the same id.
+    No two rows of a holder share a microsecond; with coarser times two of them could share an id.
     """
     digest = hashlib.sha256(f"{holder_id}|{at.astimezone(UTC).isoformat()}".encode()).digest()
     return _build(int(at.timestamp() * 1000), int.from_bytes(digest[:10]) >> (80 - _RANDOM_BITS))
 
 
 def first_of(moment: datetime, *, away: timedelta = timedelta()) -> uuid.UUID:
-    """Return an id that no id of this moment, or of a time so far away from it, or later is smaller than.
+    """Return a lower bound for the ids of `moment` plus `away`, and of any later time.
 
-    The sum may be beyond what `datetime` can hold.
+    The sum may exceed the range of `datetime`.
     """
     seconds = moment.timestamp() + away.total_seconds()
     return uuid.UUID(int=max(0, int(seconds * 1000)) << 80)
 
 
 def time_of(identifier: uuid.UUID) -> float:
-    """Return the time in an id, in seconds since 1970."""
+    """Return the time in an id, as seconds since 1970."""
     return (identifier.int >> 80) / 1000
 
 

@@ -1,12 +1,12 @@
-"""The credits of users: three tables and one lock.
+"""Users' credits: three tables and one lock.
 
-`UserCredit` is the one row that is ever locked. `CreditLot` are the grants and holds that its balance is made of.
-`CreditTransaction` is the append-only journal, and the idempotency record. Only the modules of credits/ledger
-write here; constraints and triggers (migration 0002) refuse what no correct writer would do.
+`UserCredit` rows are the only ones that are ever locked. `CreditLot`s are the grants and holds that make up a balance.
+`CreditTransaction` is the append-only journal and the idempotency record. Only the modules of credits/ledger write
+here; constraints and triggers (migration 0002) refuse what no correct writer would do.
 
-All three belong to a holder, who is a user: no foreign key says so, and every statement names them, so the tables may
-be cut by holder. In the database the primary keys of lots and journal are id and holder; Django's admin and relations
-want one column, so here it is `id`, with a constraint of the same name as the key.
+Every row belongs to a holder, who is a user: there is no foreign key for that, and every statement names the holder, so
+that the tables can be distributed by holder. In the database the primary keys of lots and journal are id and holder;
+Django's admin and relations need a single column, so here it is `id`, with a constraint of the same name as the key.
 """
 
 from collections.abc import Callable, Collection
@@ -51,10 +51,10 @@ class TransactionType(models.TextChoices):
 
 
 class KeyHash(models.Func):
-    """Sixteen bytes that stand for a service's key in the index by which it counts once (migration 0011).
+    """Sixteen bytes that stand for a service's key in the index that makes it count once (migration 0011).
 
-    A look-up compares them and the key, and not the service: given that, a planner that takes the journal for small
-    reads all of the service.
+    A look-up compares these and the key, but not the service: given the service as well, a planner that takes the
+    journal for small would read all of the service's rows.
     """
 
     function = "credits_key_hash"
@@ -62,13 +62,13 @@ class KeyHash(models.Func):
 
 
 class UserCredit(models.Model):
-    """One user's credits: `balance` is owned, `held` set aside by holds, `debt` left owing by a chargeback.
+    """One user's credits: `balance` is owned, `held` is set aside by holds, `debt` is still owed after a chargeback.
 
-    To the ledger, a holder without a row here, or with a closed one, does not exist. Accounts has it made with the
-    user, and closed when the user is erased.
+    To the ledger, a holder without a row here, or with a closed one, does not exist. Accounts has the row created with
+    the user, and closed when the user is erased.
 
-    What can be spent is balance - held + debt: exactly the live grants. One grant is open: its remainder lives here, in
-    `open_left`, so that the usual spend changes this one row and no other.
+    What can be spent is balance - held + debt, exactly the live grants. One grant is open: its remainder is stored
+    here, in `open_left`, so that the usual use changes only this row.
     """
 
     holder_id = models.UUIDField(primary_key=True)
@@ -77,18 +77,18 @@ class UserCredit(models.Model):
     debt = models.BigIntegerField(default=0)
     blocked = ArrayField(
         models.CharField(max_length=32), default=list, blank=True
-    )  # reasons why nothing may be spent
+    )  # reasons that block spending
     open_lot = models.BigIntegerField(null=True)
     open_left = models.BigIntegerField(default=0)
-    due_at = models.DateTimeField(null=True)  # when the next grant or hold runs out by itself
+    due_at = models.DateTimeField(null=True)  # when the next grant or hold runs out
     alert_below = models.BigIntegerField(null=True)
-    at = models.DateTimeField()  # of the last journal row: strictly increasing
-    hash = models.BinaryField(default=b"")  # of the last journal row: the head of the chain
-    closed_at = models.DateTimeField(null=True)  # since when nobody is served: the user is erased
+    at = models.DateTimeField()  # time of the last journal row: strictly increasing
+    hash = models.BinaryField(default=b"")  # hash of the last journal row: the head of the chain
+    closed_at = models.DateTimeField(null=True)  # when the user was erased; not served since then
 
     class Meta:
         constraints = (
-            # Each use has PostgreSQL parse them all: they are few and short, and none follows from the others.
+            # PostgreSQL parses all of them for each use: they are few and short, and none follows from the others.
             models.CheckConstraint(
                 condition=GreaterThanOrEqual(Least("held", "debt", "open_left"), 0),
                 name="credit_nothing_negative",
@@ -121,14 +121,14 @@ class UserCredit(models.Model):
 
 
 class CreditLot(models.Model):
-    """A grant, or a hold. Live grants are drawn in the order they burn: by priority, expiry, age and id."""
+    """A grant or a hold. Live grants are drawn in burn order: by priority, expiry, age and id."""
 
     class Kind(models.TextChoices):
         GRANT = "grant"
         HOLD = "hold"
 
     CHANGING = ("remaining", "expired", "charged_back", "captured", "status")
-    # Of rows; of objects, `burn_order`. Ids of lots that were made on different servers say nothing about their age.
+    # For rows; for objects, `burn_order`. Ids of lots that were made on different servers say nothing about their age.
     BURN_ORDER = ("priority", F("expires_at").asc(nulls_last=True), "created_at", "id")
 
     class Status(models.TextChoices):
@@ -145,7 +145,7 @@ class CreditLot(models.Model):
     issued = models.BigIntegerField()
     remaining = (
         models.BigIntegerField()
-    )  # 0 while this is the open grant: UserCredit.open_left is the truth then
+    )  # 0 while this is the open grant: then UserCredit.open_left has its remainder
     expired = models.BigIntegerField(default=0)
     charged_back = models.BigIntegerField(default=0)
     expires_at = models.DateTimeField(null=True)
@@ -159,7 +159,7 @@ class CreditLot(models.Model):
         to_fields=("holder_id", "id"),
         related_name="lots_made",
     )
-    # Of a hold: where it was drawn from, [[lot, credits], ...] in burn order, and how it ended.
+    # For a hold: what it was drawn from, [[lot, credits], ...] in burn order, and how it ended.
     drawn = models.JSONField(null=True)
     captured = models.BigIntegerField(default=0)
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.OPEN)
@@ -170,7 +170,7 @@ class CreditLot(models.Model):
             models.CheckConstraint(
                 condition=Q(remaining__gte=0, remaining__lte=F("issued")), name="lot_remaining_range"
             ),
-            # Of the open grant, a trigger of the balance row judges `open_left` by the same (migration 0007).
+            # For the open grant, a trigger on the balance row checks `open_left` in the same way (migration 0007).
             models.CheckConstraint(
                 condition=Q(remaining__lte=F("issued") - F("expired") - F("charged_back")),
                 name="lot_within_its_issue",
@@ -199,7 +199,7 @@ class CreditLot(models.Model):
             models.Index(fields=["id"], name="lot_by_id"),
             models.Index(fields=["source", "-id"], condition=Q(kind="grant"), name="lot_by_source"),
             models.Index(fields=["service", "-id"], condition=Q(kind="hold"), name="lot_holds_of_service"),
-            # A service that comes back from a crash asks for its few open ones among all it ever placed.
+            # After a crash, a service asks for its few open holds among all that it ever placed.
             models.Index(
                 fields=["service", "-id"], condition=Q(kind="hold", status="open"), name="lot_open_holds"
             ),
@@ -209,7 +209,7 @@ class CreditLot(models.Model):
         return f"{self.kind} {self.pk}"
 
     def burn_order(self) -> tuple[int, datetime, datetime, int]:
-        """Return the key by which lots sort as BURN_ORDER has them. One that is being made is the youngest."""
+        """Return the key that sorts lots as BURN_ORDER does. A lot that is not posted yet counts as the youngest."""
         return (
             self.priority,
             self.expires_at or FOREVER,
@@ -219,12 +219,12 @@ class CreditLot(models.Model):
 
     @property
     def room(self) -> int:
-        """Return how many credits can come back: of its issue, what is not here, expired or charged back."""
+        """Return how many credits can come back: those issued that are not here, expired or charged back."""
         return max(0, self.issued - self.expired - self.charged_back - self.remaining)
 
     @property
     def state(self) -> tuple[Any, ...]:
-        """The columns of a lot that may change."""
+        """Return the values of the columns that may change."""
         return _state_of_lot(self)
 
 
@@ -234,9 +234,9 @@ _state_of_lot: Callable[[CreditLot], tuple[Any, ...]] = attrgetter(*CreditLot.CH
 class CreditTransaction(models.Model):
     """One row of the journal: what happened, the balance after it, the lots it moved, its place in the user's chain.
 
-    A row with a key is also the record by which a repeat of the same request is answered. Never updated or deleted; the
-    texts (description, reference, metadata, feature, quantity) can be erased (set to null with their salt), and the
-    chain still holds, for it covers `text_digest`.
+    A row with a key is also the record that answers a repeat of its request. Rows are never updated or deleted; only
+    their texts (description, reference, metadata, feature, quantity) can be erased (set to null with their salt), and
+    the chain still holds, since it covers `text_digest`.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -256,22 +256,22 @@ class CreditTransaction(models.Model):
     reference = models.CharField(max_length=255, null=True)  # noqa: DJ001
     metadata = models.JSONField(null=True)
     salt = models.BinaryField(null=True)
-    text_digest = models.BinaryField(null=True)  # of the salt and the texts
+    text_digest = models.BinaryField(null=True)  # covers the salt and the texts
     refund_of = models.UUIDField(null=True)
     hold = models.UUIDField(null=True)
     hash = models.BinaryField()
-    version = models.SmallIntegerField(null=True)  # how the chain covers the row; null is the first way
+    version = models.SmallIntegerField(null=True)  # how the chain covers the row; null is the first version
     unit_price = models.BigIntegerField(
         null=True
-    )  # of a use by feature and quantity, which are texts: they can be erased
+    )  # for a use by feature and quantity, which count as texts and can be erased
     feature = models.CharField(max_length=100, null=True)  # noqa: DJ001
     quantity = models.BigIntegerField(null=True)
 
-    replayed = False  # True where this row answers a repeated request
+    replayed = False  # True if this row answers a repeated request
 
     class Meta:
         constraints = (
-            # The id first: rows come in its order, and a public id alone finds its row.
+            # The id first: rows arrive in its order, and a public id alone finds its row.
             models.UniqueConstraint(fields=["id", "holder_id"], name="transaction_of_holder"),
             models.UniqueConstraint(fields=["holder_id", "at"], name="transaction_one_at_a_time"),
             models.UniqueConstraint(
@@ -294,9 +294,9 @@ class CreditTransaction(models.Model):
             models.Index(
                 fields=["refund_of"], condition=Q(refund_of__isnull=False), name="transaction_refunds"
             ),
-            # A journal is on disk in the order of time: a few kilobytes find a day's rows, and a spend pays nothing.
+            # The journal is stored in time order: a few kilobytes find a day's rows, at no cost to a use.
             BrinIndex(fields=["at"], autosummarize=True, pages_per_range=32, name="transaction_day"),
-            # What is seldom, newest first. A spend, which is none of these, does not touch it.
+            # Rare rows, newest first. A use, which is not one of them, does not touch this index.
             models.Index(
                 fields=["type", "-id"],
                 condition=~Q(type__in=["use", "hold", "release"]),
@@ -309,13 +309,13 @@ class CreditTransaction(models.Model):
 
 
 def placed_by(ids: Collection[UUID]) -> Q:
-    """Return the condition of holds with these public ids, of the journal rows that placed them."""
+    """Return the condition for holds with these public ids, which are those of the rows that placed them."""
     placed = CreditTransaction.objects.filter(pk__in=ids)
     return Q(kind=CreditLot.Kind.HOLD, transaction_id__in=ids, holder_id__in=placed.values("holder_id"))
 
 
 def with_key(holder_id: UUID, service: str, key: str) -> models.QuerySet[CreditTransaction]:
-    """Return the row that a service's key made for a holder, if there is one."""
+    """Return a query for the row that a service's key made for a holder, if there is one."""
     hashed = CreditTransaction.objects.alias(key_hash=KeyHash("service", "key"))
     return hashed.filter(holder_id=holder_id, key=key, key_hash=KeyHash(Value(service), Value(key)))
 
@@ -336,7 +336,7 @@ class Hold(CreditLot):
 
 
 class FeaturePrice(models.Model):
-    """The price of one unit of a feature, in credits. A change prices later uses, never one that was made."""
+    """The price of one unit of a feature, in credits. A change applies to later uses only."""
 
     feature = models.CharField(max_length=100, primary_key=True)
     credits = models.BigIntegerField(help_text="Whole credits for one unit.")
@@ -355,12 +355,12 @@ class FeaturePrice(models.Model):
 
 
 class Budget(models.Model):
-    """Hold what was given of a budget on the last day (UTC) on which anything was. Its limit stands with whom it binds.
+    """The credits given on the last day (UTC) that had any. The limit is stored with the key that it binds.
 
     Only credits/ledger/budgets.py writes here.
     """
 
-    name = models.CharField(max_length=80, primary_key=True)  # `key:<id>` of a service's key
+    name = models.CharField(max_length=80, primary_key=True)  # `key:<id>` for a service's key
     day = models.DateField()
     given = models.BigIntegerField()
 
@@ -372,10 +372,9 @@ class Budget(models.Model):
 
 
 class AdjustmentRequest(models.Model):
-    """A correction of a balance by staff: made at once within the limit of the day, above it when a second one agrees.
+    """A correction of a balance by staff: made at once within the daily limit, above it once a second person agrees.
 
-    The id is that of the form it was sent with, so a form that is sent twice is one request. Only
-    credits/adjustments.py writes here.
+    The id comes from the form, so a form that is sent twice is one request. Only credits/adjustments.py writes here.
     """
 
     Decision = approvals.Decision
@@ -389,7 +388,7 @@ class AdjustmentRequest(models.Model):
     )
     requested_at = models.DateTimeField(db_default=Now())
     decision = models.CharField(max_length=8, choices=Decision.choices)
-    # Made before nobody could adjust a balance of their own: the migration that added the rule found such rows.
+    # Made before the rule that nobody adjusts their own balance: the migration that added the rule found such rows.
     before_rule = models.BooleanField(default=False, db_default=False, editable=False)
     decided_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -399,7 +398,7 @@ class AdjustmentRequest(models.Model):
         db_index=False,
     )
     decided_at = models.DateTimeField(null=True)
-    # Without a constraint in the database, like all that points into the journal.
+    # Without a constraint in the database, like everything that points into the journal.
     transaction = models.OneToOneField(
         CreditTransaction, models.PROTECT, null=True, related_name="adjustment_request", db_constraint=False
     )
@@ -444,14 +443,14 @@ class AdjustmentRequest(models.Model):
 
 
 class CreditDay(models.Model):
-    """The sum of one type of journal row on one day (UTC), for plots. credits/days.py counts it from the journal."""
+    """The sum of one type of journal row on one day (UTC), for plots. credits/days.py computes it from the journal."""
 
     day = models.DateField()
     type = models.CharField(max_length=12, choices=TransactionType.choices)
     given = models.BigIntegerField()  # the sum of the positive amounts
     taken = models.BigIntegerField()  # the sum of the negative ones, without the sign
     count = models.BigIntegerField()
-    final = models.BooleanField()  # no row of this day can come any more
+    final = models.BooleanField()  # no more rows can be added to this day
     counted_at = models.DateTimeField()
 
     class Meta:
@@ -463,7 +462,7 @@ class CreditDay(models.Model):
 
 
 class TopUser(models.Model):
-    """One of those who used most in the last 30 days, as credits/days.py last counted it."""
+    """One of the users who used most in the last 30 days, as credits/days.py last counted them."""
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="+")
     used = models.BigIntegerField()

@@ -1,4 +1,4 @@
-"""Answer for what credits holds about a person. Accounts asks here: it calls these by the dotted paths in settings."""
+"""Answers for what credits holds about a person. Accounts calls these by the dotted paths in settings."""
 
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,12 +17,12 @@ from credits.models import AdjustmentRequest, CreditLot, CreditTransaction, User
 
 
 def registered(*, user_ids: Sequence[uuid.UUID]) -> None:
-    """Make the balances of new users."""
+    """Create the balances of new users."""
     open_balances(user_ids)
 
 
 def purged(*, user_ids: Sequence[uuid.UUID]) -> None:
-    """Delete the balances of users who never had anything in them: the database keeps all others."""
+    """Delete the balances of users who never had any credits: the database keeps all others."""
     UserCredit.objects.filter(pk__in=user_ids).delete()
 
 
@@ -32,7 +32,7 @@ def forfeits(*, user_id: uuid.UUID) -> int:
 
 
 def erasure_waits_until(*, user_id: uuid.UUID) -> datetime | None:
-    """Return when the last hold that is open now will have run out. Until then it may be captured."""
+    """Return when the last of the holds that are open now runs out, or None. Until then it may be captured."""
     holds = CreditLot.objects.filter(holder_id=user_id, kind=CreditLot.Kind.HOLD, remaining__gt=0)
     until: datetime | None = holds.filter(expires_at__gt=clock.NOW).aggregate(last=Max("expires_at"))["last"]
     return until
@@ -47,7 +47,7 @@ def erase(*, user_id: uuid.UUID) -> None:
 
 
 def owners() -> QuerySet[User, Any]:
-    """Return the ids of all users who ever had credits, were to be given some, or of whom something was set."""
+    """Return the ids of all users who ever had credits or a requested adjustment, or have a block or an alert set."""
     used = UserCredit.objects.exclude(hash=b"", blocked=[], alert_below=None)
     some = Q(pk__in=used.values("pk")) | Q(adjustment_requests__isnull=False)
     users: QuerySet[User, Any] = User.objects.filter(some)

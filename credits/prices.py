@@ -1,4 +1,4 @@
-"""Look up what a feature costs. Admins edit the table; services send `feature` and `quantity`, not the price."""
+"""Look up what a feature costs. Admins edit the prices; services send `feature` and `quantity`, not a price."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from credits.models import FeaturePrice
 
 
 class Charge(NamedTuple):
-    """The credits that a use asks for, None for a feature without a price; and the price of one unit of its feature."""
+    """The credits for a use, None if its feature has no price; and the price of one unit of the feature."""
 
     amount: int | None
     unit_price: int | None = None
@@ -21,7 +21,7 @@ def charge_of(
     quantity: int | None,
     known: Mapping[str, FeaturePrice] | None = None,
 ) -> Charge:
-    """Return what a use costs. `known` are prices that were read before.
+    """Return what a use costs. `known` has prices that were read before.
 
     Raises ValidationFailed unless there is either an amount, or a feature with a quantity.
     """

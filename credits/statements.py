@@ -1,4 +1,4 @@
-"""Run single statements of SQL that bring few rows back."""
+"""Run single SQL statements that return few rows."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ Values = Sequence[Any] | Mapping[str, Any]
 
 
 def run(statement: str, values: Values = ()) -> int:
-    """Run one statement, and return how many rows it was about."""
+    """Run one statement and return the number of rows affected."""
     with connection.cursor() as cursor:
         cursor.execute(statement, values or None)
         return int(cursor.rowcount)
@@ -22,7 +22,7 @@ def rows(query: str, values: Values = ()) -> list[tuple[Any, ...]]:
 
 
 def row(query: str, values: Values = ()) -> tuple[Any, ...]:
-    """Return the only row, or nothing but None in one of its length."""
+    """Return the only row of a query that always returns one."""
     return rows(query, values)[0]
 
 

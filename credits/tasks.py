@@ -1,6 +1,6 @@
-"""Defines what the Celery worker does for credits, at the times of CELERY_BEAT_SCHEDULE.
+"""The Celery worker's tasks for credits, run at the times in CELERY_BEAT_SCHEDULE.
 
-Each may run twice, or at the same time as itself. None runs for longer than the queue waits for an answer.
+Each may run twice, or concurrently with itself. None runs longer than the queue waits for an acknowledgement.
 """
 
 import time
@@ -43,10 +43,10 @@ def rank_users() -> None:
 def verify_ledger_nightly(
     after: str | None = None, users: int = 0, transactions: int = 0, findings: int = 0
 ) -> None:
-    """Prove the whole ledger, a minute at a time: what is left goes on behind the last user as a task of its own.
+    """Prove the whole ledger, a minute at a time: the rest continues after the last user, as a separate task.
 
-    Each finding is an event of level error in the log, up to a hundred; the last event has the sums, and its level is
-    error if there was any.
+    Each finding is logged as an event of level error, up to a hundred; the last event has the totals, and its level is
+    error if there were any findings.
     """
     until = time.monotonic() + VERIFYING_SECONDS
     for checked in verify.verify_all(after=uuid.UUID(after) if after else None):

@@ -1,4 +1,4 @@
-"""Adjusting a balance in the admin: a form, a page to confirm, and, above the day's limit, a second person's page."""
+"""Adjusting a balance in the admin: a form, a page to confirm and, above the daily limit, a second person's page."""
 
 import uuid
 from typing import Any
@@ -24,7 +24,7 @@ from credits.models import LARGEST_AMOUNT, AdjustmentRequest
 
 
 class AdjustmentForm(LedgerForm):
-    """Check the shape only."""
+    """Checks the shape only."""
 
     amount = forms.IntegerField(
         min_value=-LARGEST_AMOUNT, max_value=LARGEST_AMOUNT, widget=UnfoldAdminIntegerFieldWidget,
@@ -39,7 +39,7 @@ class AdjustmentForm(LedgerForm):
 
 
 class AdjustmentOrder(Order):
-    """The form is shown again for confirmation, and carried out when it says `confirmed`."""
+    """Shows the form again for confirmation, and carries it out once it says `confirmed`."""
 
     def find(self, request: HttpRequest, **where: Any) -> User:
         found: User = get_object_or_404(User.objects.exclude(status=User.Status.DELETED), pk=where["user_id"])
@@ -98,7 +98,7 @@ ORDERS = {
 
 
 class AdjustmentDecisions(DecisionPages):
-    """The page of a request for an adjustment."""
+    """The page on which a request for an adjustment is decided."""
 
     decision_title, decision_permission = "Adjustment", "credits.approve_adjustment"
     decision_template, decision_url = "admin/credits/adjustmentrequest/page.html", "credits_decide"

@@ -1,4 +1,4 @@
-"""Say below a field of the admin's pages on credits what its name does not."""
+"""Help texts of fields on the admin's credits pages, for what a field's name does not say."""
 
 GRANT = {
     "source": "The kind of journal entry that gave the credits.",

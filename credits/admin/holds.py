@@ -1,4 +1,4 @@
-"""Releasing holds in the admin, of whatever service, with a reason; never a hold of one's own."""
+"""Releasing holds of any service in the admin, with a reason; nobody can release a hold of their own."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ OF_ONES_OWN = "You cannot release your own hold."
 
 
 class LedgerForm(OrderForm):
-    """`request_id` goes on to the ledger, which carries out the same request once, however often it is sent."""
+    """Passes `request_id` on to the ledger, which carries out the same request once, however often it is sent."""
 
     id_name = "request_id"
     order_id = None  # type: ignore[assignment]  # Django: leaves the field out
@@ -33,7 +33,7 @@ class ReleaseOrder(Order):
 
 
 def _release_each(given: Given) -> None:
-    """Release each by itself: what was settled since the page was opened is named, and the others are released."""
+    """Release each hold separately: those settled since the page was opened are named, and the others released."""
     for hold in given.subject:
         if hold.holder_id == staff_id(given.request):
             messages.error(given.request, f"Hold {hold.pk}: {OF_ONES_OWN}")

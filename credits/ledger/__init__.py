@@ -10,9 +10,9 @@ refund       give back a use
 charge_back  take back a grant
 restore      undo a chargeback
 
-Alone a verb is `ledger.use(...)`; as one step of a batch, and under a lock that is already held, the same word is an
-operation: `operations.use(...)`. What happens by itself when its time comes (a grant expires, a hold is released) is a
-sweep.
+A single call is `ledger.use(...)`. As one step of a batch, under a lock that is already held, the same word is an
+operation: `operations.use(...)`. What happens automatically when it falls due (a grant expires, a hold is released) is
+a sweep.
 """
 
 from credits.ledger.verbs import add, adjust, capture, charge_back, hold, refund, release, restore, use

@@ -1,8 +1,7 @@
-"""One user's credits in memory: what grants, holds and debt do to one another.
+"""One user's credits in memory: how grants, holds and debt affect one another.
 
 Nothing here writes to the database. credits/ledger/posting.py loads an account under the lock and saves it; reads
-load one without the lock and throw it away, which is how a balance shows what has come due though nobody has posted
-it yet.
+load one without the lock and discard it, which is how a balance includes what has come due before it is posted.
 """
 
 import heapq
@@ -30,8 +29,8 @@ from credits.models import (
 )
 
 MICROSECOND = timedelta(microseconds=1)
-FIRST_PAGE = 20  # of the grants that a call looks at in burn order
-# Lower burns first: what was given before what was bought. A refund takes the place of the grant it replaces.
+FIRST_PAGE = 20  # grants that a call reads at first, in burn order
+# Lower burns first: given credits before bought ones. A refund takes the priority of the grant it replaces.
 PRIORITIES = {
     TransactionType.TRIAL: 10,
     TransactionType.BONUS: 20,
@@ -43,38 +42,38 @@ BY_ITSELF = Call(service="system")
 
 _BY_POSITION = tuple(field.attname for field in CreditTransaction._meta.concrete_fields)  # noqa: SLF001
 
-# A lot and the signed credits that went in or out of it; None is debt, which counts down from zero.
+# A lot and the signed credits that went in or out of it; None stands for debt, which counts down from zero.
 Move = tuple[CreditLot | None, int]
 
 
 @dataclass(slots=True)
 class Posting:
-    """A journal row to be: it gets its lot ids and its hash when it is saved."""
+    """An unsaved journal row; saving it sets its lot ids and its hash."""
 
     transaction: CreditTransaction
     moves: list[Move]
 
 
 class Account:
-    """The balance row of one user, the lots that a call touches, and the rows it wants to add to the journal."""
+    """One user's balance row, the lots that a call touches, and the rows it wants to add to the journal."""
 
     def __init__(self, row: UserCredit, *, now: datetime, lots: Iterable[CreditLot] | None = None) -> None:
-        """`lots`, where given, are all lots of the user with something in them: then none is looked for later."""
+        """If given, `lots` must be all of the user's non-empty lots; no others are queried later."""
         self.row = row
         self.now = now
         self.complete = lots is not None
         self._given = lots or ()
-        self.loaded: dict[int, tuple[Any, ...]] = {}  # what of each lot may change, as the table has it
+        self.loaded: dict[int, tuple[Any, ...]] = {}  # each lot's mutable state, as stored
         self.created: list[CreditLot] = []
         self.postings: list[Posting] = []
         self.debt_before = row.debt
-        self.alerts: list[int] = []  # what was available after each step over the alert's threshold
+        self.alerts: list[int] = []  # credits available after each step that crossed the alert's threshold
 
     # ------------------------------------------------------------------ lots
 
     @cached_property
     def lots(self) -> dict[int, CreditLot]:
-        """Hold the lots that are loaded: from the first look on the open one too, as a refusal mostly needs none."""
+        """Return the loaded lots by id, with the open lot. Read on first access, since most refusals need none."""
         lots = {lot.pk: lot for lot in self._given}
         opened = self.row.open_lot
         if opened is not None and opened not in lots:
@@ -93,13 +92,13 @@ class Account:
         return CreditLot.objects.get(pk=pk, holder_id=self.row.holder_id)
 
     def _remember(self, lot: CreditLot) -> CreditLot:
-        """Return the object that stands for a lot during this call: what was loaded first is the truth."""
+        """Return the object for a lot during this call: the first one loaded wins."""
         known = self.lots.setdefault(lot.pk, lot)
         self.loaded.setdefault(lot.pk, lot.state)
         return known
 
     def _elsewhere(self) -> QuerySet[CreditLot]:
-        """Return the lots with something in them that this call has not loaded. Do not ask when it has them all."""
+        """Return the non-empty lots that this call has not loaded. Not for use when `complete`."""
         return CreditLot.objects.filter(holder_id=self.row.holder_id, remaining__gt=0).exclude(
             pk__in=list(self.lots)
         )
@@ -108,7 +107,7 @@ class Account:
         return (lot for lot in (*self.lots.values(), *self.created) if lot.remaining > 0)
 
     def live_grants(self) -> Iterator[CreditLot]:
-        """Return the grants with something left, in burn order."""
+        """Return the non-empty grants in burn order."""
         here = sorted(
             (lot for lot in self._here() if lot.kind == CreditLot.Kind.GRANT), key=CreditLot.burn_order
         )
@@ -117,7 +116,7 @@ class Account:
         return heapq.merge(here, self._other_grants(), key=CreditLot.burn_order)
 
     def _other_grants(self) -> Iterator[CreditLot]:
-        """Yield the grants that are not loaded yet, in pages that grow: mostly the first few are enough."""
+        """Yield the grants not loaded yet, in growing pages: the first few are usually enough."""
         size = FIRST_PAGE
         while page := list(
             self._elsewhere().filter(kind=CreditLot.Kind.GRANT).order_by(*CreditLot.BURN_ORDER)[:size]
@@ -128,7 +127,7 @@ class Account:
             size *= 10
 
     def next_due(self) -> datetime | None:
-        """Return when the next lot runs out, of all that have something in them."""
+        """Return the earliest expiry of all non-empty lots, or None."""
         here = [lot.expires_at for lot in self._here() if lot.expires_at]
         elsewhere = None if self.complete else self._elsewhere().aggregate(due=Min("expires_at"))["due"]
         return min([*here, *([elsewhere] if elsewhere else [])], default=None)
@@ -146,7 +145,7 @@ class Account:
         refund_of: CreditTransaction | None = None,
         hold: CreditLot | None = None,
     ) -> CreditTransaction:
-        """Add a row whose amount is the sum of its moves. Its time is at least a microsecond after the row before."""
+        """Add a row whose amount is the sum of its moves, at least a microsecond after the previous row."""
         row = self.row
         available = row.available
         row.at = self.moment(at)
@@ -167,26 +166,26 @@ class Account:
         return transaction
 
     def _sign_new_lots(self, transaction_id: UUID) -> None:
-        """Give the lots made for a row its id and time."""
+        """Set the row's id and time on the lots made for it."""
         for lot in self.created:
             if lot.transaction_id is None:
                 lot.transaction_id, lot.created_at = transaction_id, self.row.at
 
     def moment(self, at: datetime | None = None) -> datetime:
-        """Return the time that the next row gets."""
+        """Return the next row's time: `at` or now, but at least a microsecond after the previous row."""
         return max(at or self.now, self.row.at + MICROSECOND)
 
     # ------------------------------------------------------------------ giving
 
     def require_room(self, amount: int) -> None:
-        """Raise BalanceLimit if the balance would grow beyond what every reader of JSON holds exactly."""
+        """Raise BalanceLimit if the balance would exceed what every JSON reader holds exactly."""
         if self.row.balance + amount > BALANCE_LIMIT:
             raise BalanceLimit
 
     def grant(
         self, amount: int, *, source: str, priority: int, expires_at: datetime | None, call: Call
     ) -> list[Move]:
-        """Take in credits as a grant. They pay debt first; the grant keeps the rest, and the whole as `issued`.
+        """Take in credits as a grant. They pay debt first; the grant keeps the rest and records the whole as `issued`.
 
         Raises BalanceLimit.
         """
@@ -200,13 +199,13 @@ class Account:
         return [*moves, (lot, rest)] if rest else moves
 
     def new_lot(self, **fields: Any) -> CreditLot:
-        """Make a lot that belongs to the row that is posted next."""
+        """Make a lot that belongs to the row posted next."""
         lot = CreditLot(id=self.next_lot_id(), holder_id=self.row.holder_id, **fields)
         self.created.append(lot)
         return lot
 
     def next_lot_id(self) -> int:
-        """Return an id for a lot that is not saved: it sorts behind all others."""
+        """Return a provisional id for an unsaved lot; it sorts after all saved ones."""
         return 2**62 + len(self.created)
 
     def _pay_debt(self, amount: int) -> list[Move]:
@@ -217,12 +216,12 @@ class Account:
     # ------------------------------------------------------------------ taking
 
     def require(self, amount: int) -> None:
-        """Raise InsufficientCredits unless this much is available. In debt nothing is."""
+        """Raise InsufficientCredits unless this much is available. In debt, nothing is available."""
         if self.row.available < amount:
             raise InsufficientCredits(available=self.row.available, required=amount)
 
     def draw(self, amount: int) -> list[Move]:
-        """Take credits out of the live grants in burn order. The caller has made sure that they hold as much."""
+        """Take credits from the live grants in burn order. The caller has checked that they hold enough."""
         moves: list[Move] = []
         for lot in self.live_grants():
             taken = min(amount, lot.remaining)
@@ -234,7 +233,7 @@ class Account:
         return moves
 
     def forfeit(self) -> None:
-        """Post the end of all that is free, whenever it would have expired. Holds stay; what they return follows."""
+        """Forfeit all free credits, whatever their expiry. Holds stay; the credits they return are forfeited later."""
         moves: list[Move] = [(lot, -lot.remaining) for lot in self.live_grants()]
         for lot, credits in moves:
             if lot is not None:
@@ -247,11 +246,11 @@ class Account:
     def give_back(
         self, returned: Iterable[tuple[CreditLot, int]], *, at: datetime, revive: bool
     ) -> list[Move]:
-        """Return credits to the grants they came from, after debt is paid.
+        """Return credits to the grants they came from, after paying debt.
 
-        A grant takes no more than it has room for; the rest becomes a refund grant in its place. With `revive` so does
-        all that comes back to an expired grant; without, the credits go into it and expire at once. A refund grant
-        lasts as long as the one in whose place it is, and at least REFUND_LIFETIME.
+        A grant takes no more than it has room for; the rest becomes a refund grant in its place. With `revive`, so does
+        everything returned to an expired grant; without it, those credits go into the grant and expire at once. A
+        refund grant lasts as long as the grant it replaces, and at least REFUND_LIFETIME.
         """
         moves: list[Move] = []
         for lot, credits in returned:
@@ -268,8 +267,8 @@ class Account:
         return [*moves, *self._in_place_of(lot, credits - own, at=at)]
 
     def repay(self, grant: CreditLot, credits: int, *, at: datetime) -> list[Move]:
-        """Return what a chargeback of this grant had made debt: it pays debt that is left, and the rest is a refund
-        grant, since other grants have paid that part. The grant itself never held it.
+        """Return what a chargeback of this grant turned into debt. It pays any remaining debt; the rest becomes a
+        refund grant, since other grants have paid that part. The grant itself never held it.
         """
         paid = self._pay_debt(credits)
         return [*paid, *self._in_place_of(grant, credits - _total(paid), at=at)]
@@ -285,7 +284,7 @@ class Account:
         return [(refund, credits)]
 
     def close_hold(self, hold: CreditLot, *, captured: int, status: str, at: datetime) -> list[Move]:
-        """Empty a hold: what is captured is burnt in the order it was drawn, the rest goes back."""
+        """Empty a hold: burn the captured credits in the order they were drawn, and give the rest back."""
         moves: list[Move] = [(hold, -hold.remaining)]
         hold.remaining, hold.captured, hold.status = 0, captured, status
         returned = []
@@ -298,13 +297,13 @@ class Account:
                 returned.append((self.lot(pk), drawn - burnt))
         return moves + self.give_back(returned, at=at, revive=False)
 
-    # ------------------------------------------------------------------ what happens by itself
+    # ------------------------------------------------------------------ what happens automatically
 
     def sweep(self) -> None:
-        """Post what has come due, each at its own due time.
+        """Post everything that has come due, each item at its own due time.
 
-        Every locked call does this first. So the journal is the same whether a background sweep runs every second or
-        never. The balance row knows when the next lot runs out, so mostly none is looked at.
+        Every locked call does this first, so the journal is the same whether a background sweep runs every second or
+        never. The balance row knows when the next lot runs out, so usually no lot is read.
         """
         if self.row.due_at is None or self.row.due_at > self.now:
             return
@@ -314,12 +313,12 @@ class Account:
         self._post_due(self._here())
 
     def post_consequences(self) -> None:
-        """Post what an operation has made due. After a sweep that can only be what its row gave back to a lot."""
+        """Post what an operation has made due. After a sweep, that can only be credits its row returned to a lot."""
         if self.postings:
             self._post_due(lot for lot, credits in self.postings[-1].moves if lot is not None and credits > 0)
 
     def _post_due(self, lots: Iterable[CreditLot]) -> None:
-        """Post those of these lots that are due, and what they give back to others that are."""
+        """Post those of these lots that are due, and any due lots that they return credits to."""
         queue = [due_order(lot) for lot in lots if self._is_due(lot)]
         heapq.heapify(queue)
         while queue:
@@ -336,7 +335,7 @@ class Account:
         return lot.expires_at is not None and lot.expires_at <= self.now
 
     def _run_out(self, lot: CreditLot) -> list[Move]:
-        """Expire a grant, or give a hold back to its grants: at its own time, or right after the last row."""
+        """Expire a grant, or return a hold to its grants: at its own due time, or right after the last row."""
         credits, at = lot.remaining, self.moment(lot.expires_at)
         if lot.kind == CreditLot.Kind.HOLD:
             moves = self.close_hold(lot, captured=0, status=CreditLot.Status.EXPIRED, at=at)
@@ -353,7 +352,7 @@ def due_order(lot: CreditLot) -> tuple[datetime, int]:
 
 
 def new_row(**columns: Any) -> CreditTransaction:
-    """Make a journal row of its columns by name. By position Django takes a third of the time it takes by keyword."""
+    """Make a journal row from named columns. Django takes a third of the time when they are passed by position."""
     values: Any = [columns.get(name) for name in _BY_POSITION]
     return CreditTransaction(*values)
 

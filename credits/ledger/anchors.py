@@ -1,9 +1,9 @@
-"""Anchors: where every user's chain stood at one time, signed, to be kept where the database's masters cannot reach.
+"""Anchors: signed records of the head of every user's chain, kept out of reach of those who control the database.
 
-Someone with full access to the database can rewrite a chain so that it verifies, or drop a user with all rows. Against
-an anchor from before, both show: the rows it names must still be there, with the hashes they had.
+Someone with full access to the database can rewrite a chain so that it verifies, or delete a user with all rows. An
+earlier anchor exposes both: the rows it names must still be there, with the same hashes.
 
-An anchor is text, one JSON object a line: a heading, a line for each user, and totals with the signature of all of it.
+An anchor is text, one JSON object per line: a heading, a line for each user, the totals, and a signature of all that.
 """
 
 import hashlib
@@ -58,7 +58,7 @@ class _Signature:
 
 
 def write(file: TextIO) -> int:
-    """Write an anchor of all users. Returns how many there are."""
+    """Write an anchor of every user with a chain. Return the number of users."""
     signature, users, balance, held = _Signature(), 0, 0, 0
     file.write(signature.add(_line({"kind": KIND, "at": clock.now().isoformat()})))
     heads = UserCredit.objects.exclude(hash=b"")
@@ -73,7 +73,7 @@ def write(file: TextIO) -> int:
 
 
 def findings(file: TextIO) -> list[Finding]:
-    """Return what the ledger lacks of an anchor, or has otherwise. Raises NotAnAnchor."""
+    """Return a finding for each anchored row that is missing or changed in the ledger. Raises NotAnAnchor."""
     _require_whole(file)
     file.seek(0)
     file.readline()
@@ -84,7 +84,7 @@ def findings(file: TextIO) -> list[Finding]:
 
 
 def _require_whole(file: TextIO) -> None:
-    """Read the file once for its signature: nothing of a file that was altered is believed."""
+    """Read the whole file for its signature: nothing in an altered file is trusted."""
     signature, last = _Signature(), file.readline()
     if _parsed(last).get("kind") != KIND:
         raise NotAnAnchor("This is not an anchor of the ledger.")

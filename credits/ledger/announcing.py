@@ -1,9 +1,9 @@
-"""Tell other services of a change to a user's credits, in the transaction that makes it.
+"""Tell other services of a change to a user's credits, in the same transaction.
 
 credits.added    credits arrived: `type` says how (purchase, bonus, refund, ...)
-credits.expired  a grant ran out with something left in it
-credits.debt     the user owes more than before: a chargeback took what was spent already
-credits.low      what is available fell below the threshold that was asked for, or was below it when it was set
+credits.expired  a grant expired with credits left in it
+credits.debt     the user owes more than before: a chargeback took credits that were already spent
+credits.low      available credits fell below the requested threshold, or were below it when it was set
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from credits.models import CreditTransaction, TransactionType
 
 
 def of(account: Account) -> Iterator[ServiceEvent]:
-    """Yield the events of an account that is being saved: those of its rows in their order, then its state."""
+    """Yield the events of an account that is being saved: those of its rows, in order, then those of its state."""
     for posting in account.postings:
         row = posting.transaction
         if row.amount > 0:

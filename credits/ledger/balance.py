@@ -1,6 +1,6 @@
-"""Read what a user has, now or at a past instant. Reads lock nothing and write nothing.
+"""Read a user's balance, now or at a past instant, without locks or writes.
 
-What has come due but is not posted yet is reckoned in: an account is swept in memory and thrown away.
+What has come due but is not posted yet is included: an account is swept in memory and discarded.
 """
 
 import uuid
@@ -42,8 +42,8 @@ DUE = Prepared(
 )
 
 
-# Of what is due at one instant only the first row has that time, the others follow by a microsecond each. All of them
-# are of that instant: the rows behind it, as long as they happened by themselves and were due by then.
+# Only the first row due at an instant gets that time; the others follow at microsecond intervals. All of them belong
+# to the instant: the rows after it, as long as they were posted automatically and were due by then.
 AT_AN_INSTANT = """
 SELECT balance, held FROM credits_credittransaction WHERE holder_id = %(user)s AND at < coalesce((
     SELECT row.at FROM credits_credittransaction AS row
@@ -57,7 +57,7 @@ SELECT balance, held FROM credits_credittransaction WHERE holder_id = %(user)s A
 
 @dataclass(slots=True, kw_only=True)
 class Balance:
-    """Credits of one user at one instant. `available` is what could be spent: never negative."""
+    """One user's credits at one instant. `available` is what can be spent; never negative."""
 
     user_id: uuid.UUID
     as_of: datetime
@@ -73,7 +73,7 @@ class Balance:
 
 
 def current(user_id: uuid.UUID) -> Balance:
-    """Return the balance now: one statement, unless something has come due. Raises UserNotFound."""
+    """Return the current balance, in one statement unless something has come due. Raises UserNotFound."""
     row = CURRENT.one({"holder_id": user_id})
     if row is None:
         raise UserNotFound
@@ -93,9 +93,9 @@ def current(user_id: uuid.UUID) -> Balance:
 
 
 def past(user_id: uuid.UUID, at: datetime) -> Balance:
-    """Return the balance at a past instant, with all that was due at it, whether or not that is posted yet.
+    """Return the balance at a past instant, including everything that was due by then, posted or not.
 
-    Raises UserNotFound, and ValidationFailed for an instant still to come.
+    Raises UserNotFound, and ValidationFailed for an instant in the future.
     """
     present = current(user_id)
     if at > present.as_of:
@@ -110,7 +110,7 @@ def past(user_id: uuid.UUID, at: datetime) -> Balance:
 
 
 def when_due(user_id: uuid.UUID) -> datetime | None:
-    """Return the time, if something of the user has come due by now, else None. One statement. Raises UserNotFound."""
+    """Return the ledger's time if the user has something due by now, else None. One statement. Raises UserNotFound."""
     row = DUE.one({"holder_id": user_id})
     if row is None:
         raise UserNotFound
@@ -119,7 +119,7 @@ def when_due(user_id: uuid.UUID) -> datetime | None:
 
 
 def unposted(user_id: uuid.UUID, now: datetime) -> list[CreditTransaction]:
-    """Return the rows that are due and that the next locked call will post: the same ids and times, no hash yet."""
+    """Return the due rows that the next locked call will post, with the same ids and times but no hash yet."""
     row = UserCredit.objects.filter(pk=user_id, due_at__lte=now).first()
     if row is None:
         return []
@@ -147,6 +147,6 @@ def _expiring(account: Account) -> list[tuple[int, datetime]]:
 
 
 def _without_present(balance: Balance) -> Balance:
-    """Drop `expiring` and `blocked`: they are of now, and a past instant has neither."""
+    """Clear `expiring` and `blocked`, which describe the present only."""
     balance.expiring, balance.blocked = [], []
     return balance

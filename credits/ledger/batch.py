@@ -1,4 +1,4 @@
-"""Many operations in one commit: each stands alone, in the order of the list, and few statements save all of them."""
+"""Many operations in one commit: each succeeds or fails alone, in list order, and few statements save them all."""
 
 import uuid
 from collections import defaultdict
@@ -32,7 +32,7 @@ from credits.models import CreditLot, CreditTransaction, KeyHash, UserCredit
 
 log = structlog.get_logger("ledger")
 LARGEST = 1000
-# By the index for each key, however small a planner takes the journal for.
+# Finds each key by the index, however small the planner believes the journal to be.
 SEEN = """
 SELECT row.* FROM json_to_recordset(%s::json) AS given(holder_id uuid, service text, key text)
 CROSS JOIN LATERAL (
@@ -46,7 +46,7 @@ UNION ALL SELECT lot.* FROM credits_creditlot AS lot
 JOIN unnest(%s::uuid[], %s::bigint[]) AS opened(holder_id, id) USING (holder_id, id) WHERE lot.remaining = 0
 """
 KeyOfUser = tuple[uuid.UUID, str, str | None]
-Outcome = tuple[str, CreditTransaction | Problem]  # the path that the metrics name, and the result
+Outcome = tuple[str, CreditTransaction | Problem]  # the path, as the metrics name it, and the result
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +63,19 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A step that was refused before the ledger saw it; `kind` is what the metrics call it."""
+    """A step that was refused before it reached the ledger; `kind` is its label in the metrics."""
 
     kind: str
     problem: Problem
 
 
 def perform_all(steps: Sequence[Step | Refusal]) -> list[CreditTransaction | Problem]:
-    """Carry out the steps and return for each its journal row, or the problem that refused it alone.
+    """Carry out the steps. Return, for each, its journal row or the problem that refused it alone.
 
-    A key that was used before, in another request or earlier in the list, gets its first answer. A user whose part
-    fails in a way that nobody expected gets an InternalError for each of their steps, and nobody else notices. Raises
-    ServiceUnavailable, and then nothing was done; where the ledger is distributed, each user's part is a commit of its
-    own, and those whose server is away get it as their answers.
+    A key used before, in another request or earlier in the list, gets its first answer. If one user's part fails
+    unexpectedly, each of that user's steps gets an InternalError and no other user is affected. Raises
+    ServiceUnavailable if nothing was done. On a distributed ledger, each user's part is a separate commit, and users
+    whose server is down get ServiceUnavailable as their answers.
     """
     outcomes = _apart(steps) if shards.is_distributed() else retried(lambda: _contained(steps))
     for step, (path, result) in zip(steps, outcomes, strict=True):
@@ -84,7 +84,7 @@ def perform_all(steps: Sequence[Step | Refusal]) -> list[CreditTransaction | Pro
 
 
 def _apart(steps: Sequence[Step | Refusal]) -> list[Outcome]:
-    """Carry out what is to be done for each user alone, in the order of the list."""
+    """Carry out each user's steps separately. Return the outcomes in list order."""
     parts: dict[uuid.UUID, list[Step]] = defaultdict(list)
     for step in steps:
         if isinstance(step, Step):
@@ -105,7 +105,7 @@ def _on_its_server(part: Sequence[Step]) -> list[Outcome]:
 
 
 def _use_alone(part: Sequence[Step]) -> list[Outcome]:
-    """Return the outcome of the usual use, if that is all of the part: the server that has the user carries it out."""
+    """Return the outcome if the part is a single usual use, which the user's server carries out; else nothing."""
     step = part[0]
     if len(part) > 1 or not step.operation.uses:
         return []
@@ -123,13 +123,13 @@ def _contained(steps: Sequence[Step | Refusal]) -> list[Outcome]:
 
 
 def _may_be_of_one_user(error: Exception) -> bool:
-    """Tell a fault of some row or of our code from one of the database, which befalls everybody."""
+    """Tell an error in some row or in our code from one of the database, which affects everyone."""
     return isinstance(error, IntegrityError | DataError) or not isinstance(error, AnyDatabaseError)
 
 
 @transaction.atomic
 def _halved(steps: Sequence[Step | Refusal], error: Exception) -> list[Outcome]:
-    """Carry out steps that failed together in two parts, by user, still in one commit; of one user they have failed."""
+    """Retry steps that failed together in two halves, by user, in the same commit. With one user left, fail them."""
     users = sorted({step.user_id for step in steps if isinstance(step, Step)})
     if not users:
         raise error
@@ -139,7 +139,7 @@ def _halved(steps: Sequence[Step | Refusal], error: Exception) -> list[Outcome]:
         return [("locked", step.problem if isinstance(step, Refusal) else InternalError()) for step in steps]
     upper = {*users[len(users) // 2 :]}
     in_upper = [isinstance(step, Step) and step.user_id in upper for step in steps]
-    # The lower ids first: everybody locks in that order.
+    # Lower ids first: locks are always taken in that order.
     parts = {
         half: iter(_contained([step for step, of in zip(steps, in_upper, strict=True) if of is half]))
         for half in (False, True)
@@ -158,7 +158,7 @@ def _perform_all(steps: Sequence[Step | Refusal]) -> list[Outcome]:
 def _use_together(steps: Sequence[Step | Refusal]) -> list[CreditTransaction | None]:
     """Return the journal rows of the uses that one statement carried out; None for any other step.
 
-    The rows of all users of the list are locked by this, before any is changed.
+    If there are such uses, the rows of all users in the list are locked before any is changed.
     """
     apart = _users_apart(steps)
     uses = {
@@ -175,7 +175,7 @@ def _use_together(steps: Sequence[Step | Refusal]) -> list[CreditTransaction | N
 
 
 def _users_apart(steps: Sequence[Step | Refusal]) -> set[uuid.UUID]:
-    """Return the users of whom the list has anything but uses, or the same key twice: their order matters."""
+    """Return users who have a step other than a use, or a missing or repeated key: their order matters."""
     apart, keys = set(), set()
     for step in steps:
         if isinstance(step, Step):
@@ -212,7 +212,7 @@ def _load(rows: Sequence[UserCredit], *, now: datetime) -> dict[uuid.UUID, Locke
 
 
 def _load_apart(rows: Sequence[UserCredit], *, now: datetime) -> dict[uuid.UUID, LockedAccount]:
-    """Return the accounts, swept, each of which reads its lots by itself."""
+    """Return the swept accounts; each reads its own lots."""
     accounts = {row.pk: LockedAccount(row, now=now) for row in rows}
     for account in accounts.values():
         account.sweep()
@@ -220,7 +220,7 @@ def _load_apart(rows: Sequence[UserCredit], *, now: datetime) -> dict[uuid.UUID,
 
 
 def _answered_apart(steps: Sequence[Step]) -> dict[KeyOfUser, CreditTransaction]:
-    """Return the journal rows of the keys that were used before, of steps of one user."""
+    """Return the journal rows of the keys used before, for steps of a single user."""
     keys = [_key_of(step) for step in steps]
     hashed = CreditTransaction.objects.alias(key_hash=KeyHash("service", "key"))
     hashes = [KeyHash(Value(service), Value(key)) for _, service, key in keys]
@@ -229,7 +229,7 @@ def _answered_apart(steps: Sequence[Step]) -> dict[KeyOfUser, CreditTransaction]
 
 
 def _answered_before(steps: Sequence[Step]) -> dict[KeyOfUser, CreditTransaction]:
-    """Return the journal rows of the keys that were used before."""
+    """Return the journal rows of the keys used before."""
     keys = [
         {"holder_id": step.user_id, "service": step.operation.call.service, "key": step.operation.call.key}
         for step in steps
@@ -271,7 +271,7 @@ def _key_of(step: Step) -> KeyOfUser:
 
 
 def replay_of(row: CreditTransaction) -> CreditTransaction:
-    """Return the same row as the answer to a repeat."""
+    """Return a copy of the row as the answer to a repeat."""
     again = copy(row)
     again.replayed = True
     return again

@@ -1,7 +1,7 @@
-"""Budgets: how many credits a service or member of staff may give a day (UTC), counted in the same transaction.
+"""Budgets: how many credits a service's key may give per day (UTC), counted in the same transaction.
 
-A giver with a budget waits for others that use it at the same moment, so the count is exact; others never wait. Its
-row is locked after the balances and until the commit. A transaction that fails or repeats has counted nothing.
+Concurrent givers of one budget wait for each other, so the count is exact; others never wait. The budget's row is
+locked after the balances and until the commit. A transaction that fails or repeats counts nothing.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from django.db import connection
 
 from credits.errors import BudgetExceeded
 
-# A day that has passed begins at nothing. Where a clock is behind another one the later day counts.
+# A new day starts from zero. If clocks differ, the later day counts.
 TAKE = """
 INSERT INTO credits_budget AS row (name, day, given)
 SELECT %(name)s, %(day)s::date, %(amount)s::bigint WHERE %(amount)s::bigint <= %(daily)s::bigint
@@ -26,13 +26,13 @@ GIVEN = "SELECT given FROM credits_budget WHERE name = %(name)s AND day >= %(day
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Whose it is, and the most credits of a day."""
+    """A budget's owner and its maximum of credits per day."""
 
     name: str
     daily: int
 
     def take(self, amount: int, *, now: datetime) -> None:
-        """Count what is about to be given, as the last thing that can refuse it. Raises BudgetExceeded."""
+        """Count credits about to be given, as the last step that can refuse them. Raises BudgetExceeded."""
         day = now.astimezone(UTC).date()
         values: dict[str, Any] = {"name": self.name, "day": day, "amount": amount, "daily": self.daily}
         with connection.cursor() as cursor:

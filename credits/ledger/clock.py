@@ -1,4 +1,4 @@
-"""The ledger's clock is the database's: one for all processes, whatever the clocks of their machines say."""
+"""The ledger's clock is the database's: one for all processes, whatever their machines' clocks say."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ NOW = Func(function="credits_now", output_field=DateTimeField())
 
 
 def now() -> datetime:
-    """Return the ledger's time. To judge an account by it, read it after its lock was had."""
+    """Return the ledger's time. To evaluate an account by it, read it after taking the account's lock."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT credits_now()")
         read: datetime = cursor.fetchone()[0]

@@ -1,4 +1,4 @@
-"""Holds: how long they last, how they are found, and how staff release one. Each is settled once."""
+"""Holds: how to find one, and how staff release one. Each is settled once."""
 
 import uuid
 
@@ -14,7 +14,7 @@ from credits.models import CreditLot, CreditTransaction, placed_by
 
 
 def find(hold_id: uuid.UUID, *, service: str) -> CreditLot:
-    """Return a hold that this service placed. Raises HoldNotFound, for another service's too."""
+    """Return a hold that this service placed. Raises HoldNotFound, also for another service's hold."""
     hold = _find(hold_id)
     if hold.service != service:
         raise HoldNotFound
@@ -29,9 +29,9 @@ def _find(hold_id: uuid.UUID) -> CreditLot:
 
 
 def release_for_staff(*, hold_id: uuid.UUID, reason: str, staff_id: uuid.UUID, key: str) -> CreditTransaction:
-    """Give back a hold of any service. The journal and the audit say which member of staff did it, and why.
+    """Release a hold of any service. The journal records the member of staff and the reason, the audit log the former.
 
-    The same key does it once. Raises HoldNotFound or HoldNotOpen.
+    The same key releases once. Raises HoldNotFound or HoldNotOpen.
     """
     hold = _find(hold_id)
     call = Call(

@@ -1,8 +1,8 @@
-"""The usual uses of a batch: one statement for all of them, whatever the number of users.
+"""The usual uses of a batch, in one statement for any number of users.
 
-It takes the users for whom all their uses in the list fit, by the conditions of the single use (migration 0016) over
-their sum. The uses of any other user it leaves, all of them: the locked path
-carries them out in order. The journal is the same either way.
+It carries out the uses of each user for whom all uses in the list fit, by the conditions of the single use (migration
+0016) applied to their sum. It leaves all uses of any other user to the locked path, which carries them out in order.
+The journal is the same either way.
 """
 
 import uuid
@@ -19,8 +19,8 @@ from credits.ledger.calls import Call
 from credits.ledger.saving import encode
 from credits.models import VERSION, CreditTransaction, TransactionType
 
-# Of a balance `row` and a `call` of `amount` credits at `now`: whether it takes them and nothing else happens. But for
-# the key, whose look-up depends on how many calls there are.
+# Whether a balance `row` covers a `call` of `amount` credits at `now` and nothing else happens. The key is checked
+# elsewhere, since its look-up depends on how many calls there are.
 FITS = """row.open_left >= call.amount
         AND row.blocked = '{}'
         AND row.debt = 0
@@ -29,10 +29,10 @@ FITS = """row.open_left >= call.amount
             OR row.balance - row.held - call.amount >= row.alert_below
             OR row.balance - row.held < row.alert_below)"""
 
-# The planner cannot know how many uses there are and takes them for few: given the choice, it joins tables to them by
-# comparing each with each, a million times for a thousand. It has none: sums come by windows, balances and keys by a
-# look-up for each use (OFFSET 0), users whose keys were seen by a subquery that is hashed (as NOT EXISTS is not), and
-# balances again by where they are stored (ctid), which stays while they are locked.
+# The planner cannot know how many uses there are and assumes few. Given the choice, it would join tables to them by
+# comparing each with each: a million times for a thousand. This leaves it none: windows compute the sums, a look-up
+# for each use (OFFSET 0) finds balances and keys, a hashed subquery (NOT EXISTS is not hashed) excludes users with
+# repeated keys, and the update finds balances by physical location (ctid), which is fixed while they are locked.
 STATEMENT = f"""
 WITH clock AS MATERIALIZED (SELECT credits_now() AS now),
 given AS MATERIALIZED (
@@ -85,7 +85,7 @@ SELECT coalesce(json_agg(json_build_array(ordinality - 1, at, balance, held)), '
 
 
 class Use(NamedTuple):
-    """A use of a batch. Its key is not None, and no other of the list has it for this user."""
+    """A use of a batch. Its key is not None, and is unique in the list for this user."""
 
     user_id: uuid.UUID
     amount: int
@@ -93,7 +93,7 @@ class Use(NamedTuple):
 
 
 class Made(msgspec.Struct, array_like=True):
-    """The values that the database adds to the use at this place of the list."""
+    """The values that the database adds to the use at `place` in the list."""
 
     place: int
     at: datetime
@@ -101,15 +101,15 @@ class Made(msgspec.Struct, array_like=True):
     held: int
 
 
-# JSON, since the driver takes ten times as long to read a thousand rows.
+# JSON, since the driver takes ten times as long to read a thousand rows of columns.
 read_made = msgspec.json.Decoder(list[Made]).decode
 
 
 def use_all(uses: Sequence[Use]) -> list[CreditTransaction | None]:
-    """Carry out the uses of those users for whom all fit. Return the journal row of each use, or None if it was left.
+    """Carry out the uses of users for whom all fit. Return each use's journal row, or None if it was left.
 
-    This transaction must hold the locks of the balances, from an earlier statement: then this one sees every key that
-    was used.
+    This transaction must hold the locks of the balances from an earlier statement, so that this one sees every key
+    already used.
     """
     ids = [uuid7() for _ in uses]
     with connection.cursor() as cursor:

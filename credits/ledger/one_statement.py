@@ -1,8 +1,8 @@
-"""The usual use: one call of a function of the database, one round trip (migration 0016).
+"""The usual use: one call of a database function, one round trip (migration 0016).
 
-It applies when the open grant covers the amount and nothing else wants to happen: the user is not blocked or in debt,
-nothing is due, no alert is crossed, the key is new. Otherwise it changes nothing and the locked path decides. All of it
-is judged under the lock of the balance, by the time after the wait. Lots are never touched here.
+It applies if the open grant covers the amount and nothing else is to happen: the user is not blocked or in debt,
+nothing is due, no alert is crossed, and the key is new. Otherwise it changes nothing and the locked path decides.
+Everything is checked under the balance's row lock, at the time after the wait. Lots are never touched here.
 """
 
 import uuid
@@ -25,7 +25,7 @@ SELECT at, balance, held FROM credits_use(
     %(quantity)s::bigint, %(unit_price)s::bigint)
 """
 
-# What a user has who has too little, as of one instant: nothing has come due, nothing blocks, the key is new.
+# The available credits of a user with too few, at one instant: nothing has come due, nothing blocks, the key is new.
 SHORT = """
 SELECT greatest(0, row.balance - row.held)
 FROM credits_usercredit AS row
@@ -67,7 +67,7 @@ _COLUMNS = tuple(field.attname for field in CreditTransaction._meta.concrete_fie
 
 
 def use(*, user_id: uuid.UUID, amount: int, call: Call) -> CreditTransaction | None:
-    """Use credits of the open grant, or return None and change nothing."""
+    """Use credits of the open grant and return the journal row, or change nothing and return None."""
     transaction_id = uuid7()
     values = {
         "id": transaction_id,
@@ -97,9 +97,9 @@ def use(*, user_id: uuid.UUID, amount: int, call: Call) -> CreditTransaction | N
 
 
 def shortfall(*, user_id: uuid.UUID, amount: int, call: Call) -> InsufficientCredits | None:
-    """Return the refusal of a user who has too little, or None where something else may be in the way of a use.
+    """Return the refusal if the user has too few credits, or None if anything else may decide about the use.
 
-    One read, as true as one under the lock: all of it is of one instant, and a refusal changes nothing.
+    One read is as accurate as one under the lock: it sees a single instant, and a refusal changes nothing.
     """
     values: dict[str, Any] = {
         "holder_id": user_id,
@@ -112,13 +112,13 @@ def shortfall(*, user_id: uuid.UUID, amount: int, call: Call) -> InsufficientCre
 
 
 def _bigint(number: int | None) -> Int8 | None:
-    """Return it as one type for every size: else each size is a prepared statement of its own."""
+    """Return a single type for every size; otherwise each size would prepare its own statement."""
     return None if number is None else Int8(number)
 
 
 def _stored(**columns: Any) -> CreditTransaction:
-    """Return the row as Django reads one, which takes half the time of making one by keyword. The columns that are not
-    given are read on demand.
+    """Return the row as Django reads one, in half the time of making it by keyword. Columns that are not given are
+    read on demand.
     """
     values = [columns[name] for name in _COLUMNS if name in columns]
     return CreditTransaction.from_db(DEFAULT_DB_ALIAS, columns, values)

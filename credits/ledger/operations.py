@@ -1,7 +1,7 @@
-"""The ledger's verbs as operations: what each does to one account whose lock is held, for a key that is new.
+"""The ledger's verbs as operations: each verb's effect on one account whose lock is held, for a new key.
 
-`ledger.use(...)` carries out `operations.use(...)` alone (credits/ledger/verbs.py); a batch carries out many together
-(credits/ledger/batch.py). An operation that raises leaves nothing behind.
+`ledger.use(...)` carries out a single `operations.use(...)` (credits/ledger/verbs.py); a batch carries out many
+together (credits/ledger/batch.py). An operation that raises leaves nothing behind.
 """
 
 from collections.abc import Iterable, Iterator
@@ -32,7 +32,7 @@ from credits.models import CreditLot, CreditTransaction, TransactionType
 
 LONGEST_LIFE = timedelta(days=36525)  # 100 years
 Lot = TypeVar("Lot", CreditLot, CreditLot | None)
-# Of accounts, which has CONTESTED too; others are billing's.
+# Set by accounts, as is CONTESTED; all other reasons are billing's.
 SUSPENDING = frozenset({hooks.SUSPENDED, hooks.DELETION})
 
 # ---------------------------------------------------------------- credits come and go
@@ -145,7 +145,7 @@ def refund(
         if not 0 < returning <= left:
             raise RefundExceedsUse
         account.require_room(returning)
-        if budget is not None and used.service != call.service:  # what a service took itself it may give back
+        if budget is not None and used.service != call.service:  # a service may give back what it took itself
             budget.take(returning, now=account.now)
         burnt = [(account.lot(lot), credits) for lot, credits in _burnt(used)]
         returned = slice_of(reversed(burnt), skip=refunded, take=returning)
@@ -193,7 +193,7 @@ def restore(*, granted_by: UUID, amount: int, call: Call) -> Operation[CreditTra
     return Operation("restore", call, apply)
 
 
-# ---------------------------------------------------------------- what they ask of an account
+# ---------------------------------------------------------------- conditions and helpers
 
 
 def _require_future(expires_at: datetime | None, now: datetime) -> None:
@@ -202,7 +202,7 @@ def _require_future(expires_at: datetime | None, now: datetime) -> None:
 
 
 def _require_unblocked(account: Account) -> None:
-    """Raise AccountSuspended, AccountContested or AccountFrozen while there is a reason to block spending."""
+    """Raise AccountSuspended, AccountContested or AccountFrozen if spending is blocked."""
     reasons = set(account.row.blocked)
     if SUSPENDING & reasons:
         raise AccountSuspended
@@ -217,7 +217,7 @@ def _drawn(moves: list[Move]) -> list[list[int]]:
 
 
 def _take_elsewhere(account: Account, amount: int) -> list[Move]:
-    """Take from other live grants as far as they go; what is missing becomes debt."""
+    """Take credits from other live grants; what they cannot cover becomes debt."""
     row = account.row
     live = sum(lot.remaining for lot in account.live_grants()) if amount else 0
     moves = account.draw(min(amount, live)) if live else []
@@ -239,7 +239,7 @@ def _grant(account: Account, granted_by: UUID) -> CreditLot:
 
 
 def _taken(account: Account, grant: CreditLot) -> list[Move]:
-    """Return what chargebacks of a grant took and nothing has restored, in order. None is what became debt."""
+    """Return, in order, what chargebacks of a grant took and nothing has restored. None stands for debt."""
     rows = CreditTransaction.objects.filter(
         holder_id=account.row.holder_id, type=TransactionType.CHARGEBACK, refund_of=grant.transaction_id
     ).order_by("at")
@@ -260,7 +260,7 @@ def _burnt(used: CreditTransaction) -> list[tuple[int, int]]:
 
 
 def _refunded(account: Account, used: CreditTransaction) -> int:
-    """Return the sum of all refunds of a use so far, with those that this batch has not saved yet."""
+    """Return the sum of a use's refunds so far, including those that this batch has not saved yet."""
     rows = CreditTransaction.objects.filter(
         holder_id=used.holder_id, refund_of=used.pk, type=TransactionType.REFUND
     )
@@ -270,7 +270,7 @@ def _refunded(account: Account, used: CreditTransaction) -> int:
 
 
 def slice_of(amounts: Iterable[tuple[Lot, int]], *, skip: int, take: int) -> Iterator[tuple[Lot, int]]:
-    """Yield the part of a list of credits that begins `skip` credits in and is `take` credits long."""
+    """Yield the part of a list of credits that starts `skip` credits in and is `take` credits long."""
     for lot, credits in amounts:
         skipped = min(skip, credits)
         taken = min(take, credits - skipped)

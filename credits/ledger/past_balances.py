@@ -1,4 +1,4 @@
-"""Read the balance of one user over time, as few points: what a plot can show, however long the history."""
+"""One user's balance over time, in as few points as a plot can show, however long the history."""
 
 import uuid
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from credits.models import CreditTransaction
 
 MOST_POINTS = 400
 
-# One look into the index (holder_id, at) for each point: a million rows cost no more than a thousand.
+# One look-up in the index (holder_id, at) per point: a million rows cost no more than a thousand.
 SAMPLES = """
 SELECT moment.at, journal.balance
 FROM generate_series(0, %(most)s - 1) AS number
@@ -24,9 +24,9 @@ ORDER BY number
 
 
 def balance_over_time(user_id: uuid.UUID, *, most: int = MOST_POINTS) -> Sequence[tuple[datetime, int]]:
-    """Return every balance of the journal, or, where there are more than `most`, that many evenly spread over time.
+    """Return every balance in the journal or, if there are more than `most`, that many spread evenly over time.
 
-    A peak between two of those is not in it; the last balance is.
+    A peak between two points is lost; the last balance is always included.
     """
     rows = CreditTransaction.objects.filter(holder_id=user_id).order_by("at").values_list("at", "balance")
     all_of_them = list(rows[: most + 1])

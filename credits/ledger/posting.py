@@ -1,7 +1,7 @@
-"""The lock. Every change that credits/ledger/one_statement.py cannot make goes through `perform`.
+"""The lock: every change that credits/ledger/one_statement.py cannot make goes through `perform`.
 
-The order never changes: lock the balance row, look the key up, sweep, operate, post its consequences, save. A repeated
-key is therefore answered before any state is judged, and a refused call leaves nothing behind.
+The order never changes: lock the balance row, look up the key, sweep, operate, post the consequences, save. So a
+repeated key is answered before any state is checked, and a refused call leaves nothing behind.
 """
 
 import random
@@ -33,13 +33,13 @@ RETRIED = (
 )
 
 Result = TypeVar("Result")
-# What an operation posts: its journal row, or for some None, when there is nothing to do.
+# The journal row that an operation posts; for some it may be None, when there is nothing to do.
 Posted = TypeVar("Posted", CreditTransaction, CreditTransaction | None)
 
 
 @dataclass(frozen=True, slots=True)
 class Operation(Generic[Posted]):
-    """Does what a verb does to an account whose lock is held, for whom; `kind` is what the metrics call it.
+    """A verb's effect on an account whose lock is held, and its call; `kind` is its label in the metrics.
 
     `uses` are the credits of a plain use, which a batch may carry out without `apply` (credits/ledger/many_uses.py).
     """
@@ -66,12 +66,12 @@ LOCK = f"SELECT row.* {LOCKED}"
 LOCK_ONLY = f"SELECT row.holder_id {LOCKED}"
 
 
-# For what happens by itself, to erased users too.
+# For automatic postings, which erased users get too.
 LOCK_EVEN_CLOSED = "SELECT row.* FROM credits_usercredit AS row WHERE row.holder_id = %s FOR NO KEY UPDATE"
 
 
 class LockedAccount(Account):
-    """An account whose row this transaction holds. New lots get their ids from the table's sequence."""
+    """An account whose row this transaction has locked. New lots get their ids from the table's sequence."""
 
     def __init__(
         self,
@@ -100,9 +100,9 @@ def new_lot_ids(*, at_a_time: int = 1) -> Iterator[int]:
 
 
 def perform(user_id: uuid.UUID, operation: Operation[Posted]) -> Posted | CreditTransaction:
-    """Carry out one operation under the user's lock, once per key, and return the journal row that answers for it.
+    """Carry out one operation under the user's lock, once per key, and return its journal row.
 
-    Raises UserNotFound, whatever the operation raises, and ServiceUnavailable when the lock cannot be had.
+    Raises UserNotFound, whatever the operation raises, and ServiceUnavailable if the lock cannot be taken.
     """
     try:
         posted = retried(lambda: _perform(user_id, operation))
@@ -116,7 +116,7 @@ def perform(user_id: uuid.UUID, operation: Operation[Posted]) -> Posted | Credit
 
 
 def count_operation(result: CreditTransaction | Problem | None, *, kind: str, path: str = "locked") -> None:
-    """Count in the metrics what became of an operation. None did nothing and is left out."""
+    """Count an operation's outcome in the metrics. None means that nothing was done, and is not counted."""
     if isinstance(result, Problem):
         metrics.count(metrics.LEDGER, kind, path, result.default_code)
     elif result is not None:
@@ -124,8 +124,8 @@ def count_operation(result: CreditTransaction | Problem | None, *, kind: str, pa
 
 
 def _perform(user_id: uuid.UUID, operation: Operation[Posted]) -> Posted | CreditTransaction | Problem:
-    """Return a refusal instead of raising it, so that the transaction, which has written nothing, ends by COMMIT: after
-    a ROLLBACK psycopg drops every statement that it has prepared on the connection.
+    """Return a refusal instead of raising it, so that the transaction, which has written nothing, ends with COMMIT:
+    after a ROLLBACK psycopg drops every statement that it has prepared on the connection.
     """
     with transaction.atomic():
         rows = lock_all([user_id])
@@ -145,13 +145,13 @@ def _perform(user_id: uuid.UUID, operation: Operation[Posted]) -> Posted | Credi
 
 
 def sweep_user(user_id: uuid.UUID) -> None:
-    """Post what has come due for a user, and nothing else; an erased one forfeits all that is left."""
+    """Post what has come due for a user, and nothing else. An erased user also forfeits everything left."""
     retried(lambda: _sweep_user(user_id, closing=False))
 
 
 def close_user(user_id: uuid.UUID) -> None:
-    """Post what has come due for a user who is being erased, and forfeit all that is left. From now on the ledger
-    does not know this user.
+    """Post what has come due for a user who is being erased, and forfeit everything left. From then on the ledger
+    treats this user as unknown.
     """
     retried(lambda: _sweep_user(user_id, closing=True))
 
@@ -169,7 +169,7 @@ def _sweep_user(user_id: uuid.UUID, *, closing: bool) -> None:
 
 
 def open_balances(user_ids: Sequence[uuid.UUID]) -> None:
-    """Make the balance rows of new users, where there are none. They have nothing in them."""
+    """Create empty balance rows for the users who have none."""
     with connection.cursor() as cursor:
         cursor.execute(OPEN, [list(user_ids)])
 
@@ -183,13 +183,13 @@ def lock(user_id: uuid.UUID) -> UserCredit:
 
 
 def lock_all(user_ids: Sequence[uuid.UUID]) -> list[UserCredit]:
-    """Return the balance rows of the users that exist, locked in the order of their ids, so that nobody deadlocks."""
+    """Return the balance rows of those users who exist, locked in id order to prevent deadlocks."""
     with _measured_wait(user_ids):
         return list(UserCredit.objects.raw(LOCK, [list(user_ids)]))
 
 
 def lock_existing(user_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
-    """Lock the balance rows as `lock_all` does, and return whose they are."""
+    """Lock the balance rows as `lock_all` does, and return the ids of their users."""
     with _measured_wait(user_ids), connection.cursor() as cursor:
         cursor.execute(LOCK_ONLY, [list(user_ids)])
         return {user_id for (user_id,) in cursor.fetchall()}
@@ -215,9 +215,9 @@ def find_replay(user_id: uuid.UUID, call: Call) -> CreditTransaction | None:
 
 
 def retried(operation: Callable[[], Result]) -> Result:
-    """Repeat what lost against others (deadlock, lock time-out), then give up with a 503.
+    """Retry an operation that lost to others (deadlock, serialization failure, lock time-out), then give up with a 503.
 
-    Inside a transaction of the caller nothing is repeated: only the caller can start over.
+    Inside a caller's transaction nothing is retried: only the caller can start over.
     """
     for attempt in range(RETRIES):
         try:

@@ -16,7 +16,8 @@ from credits.ledger import announcing
 from credits.ledger.account import Account
 from credits.models import CreditLot
 
-# Each takes its rows as one JSON text: one type whatever the sizes, so one prepared statement, and encoded in C.
+# Each takes its rows as one JSON text: the type is the same for all sizes, so one prepared statement serves them all,
+# and the encoding is done in C.
 UPDATE_LOTS = """
 UPDATE credits_creditlot AS lot SET remaining = given.remaining, expired = given.expired,
     charged_back = given.charged_back, captured = given.captured, status = given.status
@@ -70,13 +71,13 @@ BALANCE_COLUMNS = ("holder_id", "balance", "held", "debt", "open_lot", "open_lef
 
 
 def save(accounts: Sequence[Account]) -> None:
-    """Write what these accounts have become. Each must be locked by this transaction."""
+    """Write the new state of these accounts and emit their events. This transaction must hold the lock of each."""
     for account in accounts:
         _open_best_grant(account)
     CreditLot.objects.bulk_create(
         [_as_stored(lot, account) for account in accounts for lot in account.created]
     )
-    # What is of one holder says so by a value: where the ledger is distributed it goes to one server.
+    # A single holder's statements name that holder by value, so a distributed ledger sends them to one server.
     alone = [accounts[0].row.holder_id] if len(accounts) == 1 else []
     _update_lots([lot for account in accounts for lot in _changed(account)], alone)
     _insert_transactions(accounts)
@@ -85,7 +86,7 @@ def save(accounts: Sequence[Account]) -> None:
 
 
 def _open_best_grant(account: Account) -> None:
-    """Move the remainder of the next grant to burn into the balance row, where a use finds it without a lot."""
+    """Move the remainder of the next grant to burn into the balance row, where a use finds it without reading lots."""
     best = next(account.live_grants(), None)
     account.row.open_lot = best.pk if best else None
     account.row.open_left = best.remaining if best else 0
@@ -93,7 +94,7 @@ def _open_best_grant(account: Account) -> None:
 
 
 def _as_stored(lot: CreditLot, account: Account) -> CreditLot:
-    """Return the lot as the table holds it: of the open grant nothing remains there."""
+    """Return the lot as the table stores it: the open grant's `remaining` is 0 there."""
     if lot.pk == account.row.open_lot:
         lot = copy(lot)
         lot.remaining = 0
@@ -101,7 +102,7 @@ def _as_stored(lot: CreditLot, account: Account) -> CreditLot:
 
 
 def _changed(account: Account) -> Iterator[dict[str, Any]]:
-    """Yield what the table is to hold of the lots that differ from it."""
+    """Yield the new columns of each lot that differs from the table."""
     for pk, lot in account.lots.items():
         remaining, *others = lot.state
         stored = (0 if pk == account.row.open_lot else remaining, *others)
@@ -115,7 +116,7 @@ def _update_lots(lots: list[dict[str, Any]], alone: list[uuid.UUID]) -> None:
 
 
 def _insert_transactions(accounts: Sequence[Account]) -> None:
-    """Add each account's rows to its user's chain, and leaves the hash of the last in the balance row."""
+    """Append each account's rows to its user's chain, and put the last hash into the balance row."""
     rows = [row for account in accounts for row in _journal_rows(account)]
     if not rows:
         return
@@ -126,9 +127,9 @@ def _insert_transactions(accounts: Sequence[Account]) -> None:
 
 
 def _journal_rows(account: Account) -> Iterator[dict[str, Any]]:
-    """Yield the account's new rows, oldest first, with their lots by id, as the journal keeps them; 0 is debt.
+    """Yield the account's new rows, oldest first, with lots by id as the journal keeps them; 0 stands for debt.
 
-    The first carries the head of the chain that it continues.
+    The first row carries the head of the chain that it continues.
     """
     head = {"head": account.row.hash}
     for posting in account.postings:
@@ -143,12 +144,12 @@ def _update_balances(accounts: Sequence[Account], alone: list[uuid.UUID]) -> Non
 
 
 def _columns(row: Any, names: Iterable[str]) -> dict[str, Any]:
-    """Return those of the row's columns that are not null."""
+    """Return the row's non-null columns among `names`."""
     return {name: value for name in names if (value := getattr(row, name)) is not None}
 
 
 def encode(value: Any) -> str | None:
-    """Return JSON for a jsonb parameter."""
+    """Return the value as JSON text for a jsonb parameter, or None for None."""
     return None if value is None else msgspec.json.encode(value).decode()
 
 

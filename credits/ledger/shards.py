@@ -1,6 +1,6 @@
-"""Tells whether the ledger is distributed over several servers (credits/distribution.py).
+"""Tell whether the ledger is distributed over several servers (credits/distribution.py).
 
-What takes many holders at once on one server is then split by holder.
+If it is, anything that one server would do for many holders at once is split by holder.
 """
 
 from functools import cache
@@ -16,5 +16,5 @@ DISTRIBUTED = (
 
 @cache
 def is_distributed() -> bool:
-    """Return the answer of the first time in this process: nobody serves while the ledger is being distributed."""
+    """Return whether it is. Cached per process, since the service is stopped while the ledger is being distributed."""
     return bool(value(EXTENSION) and value(DISTRIBUTED, [TABLE]))

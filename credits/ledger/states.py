@@ -1,4 +1,4 @@
-"""Set what a balance has beside its journal: reasons that block spending, and the threshold of the alert."""
+"""Set the state of a balance outside its journal: the reasons that block spending, and the alert's threshold."""
 
 import uuid
 
@@ -13,12 +13,12 @@ from credits.models import UserCredit
 
 
 def block(*, user_id: uuid.UUID, reason: str) -> None:
-    """Stop spending and new holds, until `unblock` with the same reason. Reasons add up. Raises UserNotFound."""
+    """Stop spending and new holds until `unblock` with the same reason. Reasons add up. Raises UserNotFound."""
     retried(lambda: _set_blocked(user_id, reason, blocked=True))
 
 
 def unblock(*, user_id: uuid.UUID, reason: str) -> None:
-    """Take one reason away; others stay. Raises UserNotFound."""
+    """Remove one reason; others stay. Raises UserNotFound."""
     retried(lambda: _set_blocked(user_id, reason, blocked=False))
 
 
@@ -31,8 +31,9 @@ def _set_blocked(user_id: uuid.UUID, reason: str, *, blocked: bool) -> None:
 
 
 def set_alert(*, user_id: uuid.UUID, threshold: int | None) -> None:
-    """From now on, send one event `credits.low` each time the available credits fall below the threshold. None: no
-    more. Where they are below a threshold that is new, that counts as a fall. Raises UserNotFound.
+    """Emit one event `credits.low` each time available credits fall below the threshold; None turns this off.
+
+    Setting a new threshold above what is available counts as a fall. Raises UserNotFound.
     """
     retried(lambda: _set_alert(user_id, threshold))
 
@@ -41,7 +42,7 @@ def set_alert(*, user_id: uuid.UUID, threshold: int | None) -> None:
 def _set_alert(user_id: uuid.UUID, threshold: int | None) -> None:
     account = LockedAccount(lock(user_id), now=clock.now())
     account.sweep()
-    save([account])  # what has come due is told by the threshold of then
+    save([account])  # measures what has come due against the old threshold
     row = account.row
     is_new = threshold != row.alert_below
     row.alert_below = threshold
@@ -51,7 +52,7 @@ def _set_alert(user_id: uuid.UUID, threshold: int | None) -> None:
 
 
 def alert_of(user_id: uuid.UUID) -> int | None:
-    """Return the threshold that is set, if any. Raises UserNotFound."""
+    """Return the threshold, or None if none is set. Raises UserNotFound."""
     row = UserCredit.objects.filter(pk=user_id, closed_at=None).only("alert_below").first()
     if row is None:
         raise UserNotFound

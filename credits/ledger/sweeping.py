@@ -1,7 +1,7 @@
-"""Post what has come due for users who do nothing: expiries and holds that run out.
+"""Post what has come due for idle users: expired grants and holds that ran out.
 
-Nobody's balance depends on it, since every call and every read reckons what is due. It makes the journal, and the
-events that follow from it, punctual for idle users.
+No balance depends on this, since every call and every read takes into account what is due. It keeps the journal, and
+the events that follow from it, punctual for users who do nothing.
 """
 
 import math
@@ -26,14 +26,14 @@ Due = tuple[datetime, uuid.UUID]
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """One user whose turn came; `error` says what was in the way, if anything."""
+    """One user who was swept; `error` names what prevented it, if anything."""
 
     user_id: uuid.UUID
     error: str | None = None
 
 
 def due_users(limit: int, *, after: Due | None = None) -> list[Due]:
-    """Return for whom something is due and since when, longest first."""
+    """Return the users with something due, and since when, longest first."""
     rows = UserCredit.objects.filter(due_at__lte=clock.NOW)
     behind = rows if after is None else rows.filter(TupleGreaterThan((F("due_at"), F("pk")), after))
     found = behind.order_by("due_at", "pk").values_list("due_at", "pk")[:limit]
@@ -41,11 +41,11 @@ def due_users(limit: int, *, after: Due | None = None) -> list[Due]:
 
 
 def sweep(users: Sequence[uuid.UUID]) -> Iterator[Swept]:
-    """Post what is due for these users, each in a transaction of its own. One that fails holds up nobody else."""
+    """Post what is due for these users, each in its own transaction. A failure does not hold up the others."""
     for user_id in users:
         try:
             sweep_user(user_id)
-        except Exception as error:  # whatever it is, the credits of the others are due too
+        except Exception as error:  # whatever it is, the other users' credits are due too
             metrics.count(metrics.UNEXPECTED, "sweep")
             log.error("sweep_failed", user_id=str(user_id), exc_info=error)
             yield Swept(user_id, type(error).__name__)
@@ -54,9 +54,9 @@ def sweep(users: Sequence[uuid.UUID]) -> Iterator[Swept]:
 
 
 def sweep_due(*, seconds: float = math.inf, at_a_time: int = 1000) -> int:
-    """Post what is due for everybody, until the time is over. Returns how many users it swept.
+    """Post what is due for all users, until the time is up. Return how many users were swept.
 
-    It goes on behind those who fail, however many they are.
+    Users that fail are passed over, however many there are.
     """
     until, done, last = time.monotonic() + seconds, 0, None
     while page := due_users(at_a_time, after=last):

@@ -1,7 +1,7 @@
-"""The ledger's verbs, each carried out alone, in a transaction of its own.
+"""The ledger's verbs, each carried out alone, in its own transaction.
 
-Amounts are whole credits, positive; the verb decides the sign. The same service, user and key does a thing once: the
-repeat gets the first answer, marked `replayed`, before expiry, price or status are looked at.
+Amounts are whole credits, positive except for `adjust`; the verb decides the sign. The same service, user and key take
+effect once: a repeat gets the first answer, marked `replayed`, before expiry, price or status are checked.
 """
 
 from datetime import datetime, timedelta
@@ -27,8 +27,8 @@ def add(
 ) -> CreditTransaction:
     """Give credits as a new grant, which burns in the order of its type until `expires_at`.
 
-    Raises UserNotFound, BalanceLimit, BudgetExceeded, and ValidationFailed for an expiry that is past or over 100 years
-    away.
+    Raises UserNotFound, BalanceLimit, BudgetExceeded, and ValidationFailed for an expiry in the past or more than 100
+    years away.
     """
     added = operations.add(amount=amount, call=call, type=type, expires_at=expires_at, budget=budget)
     return perform(user_id, added)
@@ -37,8 +37,8 @@ def add(
 def use(*, user_id: UUID, amount: int | None, call: Call) -> CreditTransaction:
     """Spend credits; `amount` is None for a feature without a price.
 
-    Most uses are one statement, and most refusals one more. The rest goes through the lock: several grants, a repeat.
-    Raises UserNotFound, FeatureNotFound, InsufficientCredits, AccountSuspended or AccountFrozen.
+    Most uses take one statement, and most refusals one more. The rest goes through the lock, such as a use of several
+    grants or a repeat. Raises UserNotFound, FeatureNotFound, InsufficientCredits or SpendingBlocked.
     """
     if amount:
         done = one_statement.use(user_id=user_id, amount=amount, call=call) or one_statement.shortfall(
@@ -53,7 +53,7 @@ def use(*, user_id: UUID, amount: int | None, call: Call) -> CreditTransaction:
 
 
 def adjust(*, user_id: UUID, amount: int, call: Call) -> CreditTransaction:
-    """Correct a balance by a signed amount; the reason is the call's description. Takes no more than is available.
+    """Correct a balance by a signed amount, for the reason in the call's description. Takes at most what is available.
 
     Raises UserNotFound, BalanceLimit or InsufficientCredits.
     """
@@ -61,16 +61,16 @@ def adjust(*, user_id: UUID, amount: int, call: Call) -> CreditTransaction:
 
 
 def hold(*, user_id: UUID, amount: int, lifetime: timedelta, call: Call) -> CreditTransaction:
-    """Set credits aside until they are captured, released, or the lifetime is over. The row's id is the hold's.
+    """Set credits aside until they are captured or released, or the lifetime ends. The row's id is the hold's.
 
-    Raises UserNotFound, InsufficientCredits, AccountSuspended or AccountFrozen.
+    Raises UserNotFound, InsufficientCredits or SpendingBlocked.
     """
     return perform(user_id, operations.hold(amount=amount, lifetime=lifetime, call=call))
 
 
 def capture(*, hold_id: UUID, amount: int | None, call: Call) -> CreditTransaction:
-    """Spend a hold, or `amount` of it; the rest returns to its grants. Credits held in time may be captured though
-    their grant has expired, and whatever has blocked the user since.
+    """Spend a hold, or `amount` of it; the rest returns to its grants. An open hold can be captured even if its grant
+    has expired or the user has been blocked since.
 
     Raises HoldNotFound, HoldNotOpen or CaptureExceedsHold.
     """
@@ -79,7 +79,7 @@ def capture(*, hold_id: UUID, amount: int | None, call: Call) -> CreditTransacti
 
 
 def release(*, hold_id: UUID, call: Call) -> CreditTransaction:
-    """Give a hold back to its grants. Raises HoldNotFound or HoldNotOpen."""
+    """Return a hold to its grants. Raises HoldNotFound or HoldNotOpen."""
     found = holds.find(hold_id, service=call.service)
     return perform(found.holder_id, operations.release(found, call=call))
 
@@ -92,11 +92,11 @@ def refund(
     own_only: bool = False,
     budget: Budget | None = None,
 ) -> CreditTransaction:
-    """Give back a use or a capture, or part of it, to the grants it was drawn from, last drawn first.
+    """Return a use or a capture, or part of it, to the grants it was drawn from, last drawn first.
 
-    Without `amount` all that is left of it. All refunds of a use together never exceed it. `own_only` narrows to what
-    the calling service used. Raises TransactionNotFound, TransactionNotRefundable, RefundExceedsUse, or
-    BudgetExceeded, which counts what other services used.
+    Without `amount`, return all that is left of it. Together, the refunds of a use never exceed it. With `own_only`,
+    only the calling service's own uses can be refunded. Raises TransactionNotFound, TransactionNotRefundable,
+    RefundExceedsUse, or BudgetExceeded; only refunds of other services' uses count towards the budget.
     """
     used = CreditTransaction.objects.filter(pk=transaction_id).first()
     if used is None or (own_only and used.service != call.service):
@@ -105,14 +105,14 @@ def refund(
 
 
 def charge_back(*, user_id: UUID, granted_by: UUID, amount: int, call: Call) -> CreditTransaction | None:
-    """Take back a grant: its own remainder, then other live grants in burn order, and the rest becomes debt.
+    """Take back a grant: its own remainder first, then other live grants in burn order; the rest becomes debt.
 
-    At most what was issued less what expired and what was taken before; None, and no row, when that is nothing. Open
-    holds are honoured. `granted_by` is the journal row that made the grant.
+    Take at most what was issued less what expired and what was already taken back; if that is nothing, post no row and
+    return None. Open holds are honoured. `granted_by` is the journal row that made the grant.
     """
     return perform(user_id, operations.charge_back(granted_by=granted_by, amount=amount, call=call))
 
 
 def restore(*, user_id: UUID, granted_by: UUID, amount: int, call: Call) -> CreditTransaction | None:
-    """Undo a chargeback: what was taken goes back to where it was taken from, after debt, last taken first."""
+    """Undo a chargeback: credits go back to where they were taken from, after debt, last taken first."""
     return perform(user_id, operations.restore(granted_by=granted_by, amount=amount, call=call))

@@ -1,11 +1,11 @@
-"""Prove that the ledger is what its journal says: sums, lots, debt, order, texts and the hash chain of each user.
+"""Prove that the ledger is what its journal says: sums, lots, debt, order, texts and each user's hash chain.
 
-All checks of a chunk, or of one user where the ledger is distributed, are one statement, on one server hence one
-snapshot: it can run beside any load, and on a standby (accounts/kit/replica.py). Where it is not one, half of a commit
-can be seen; so a user with a finding is checked again in the primary, under the lock of their balance, and only what is
-found then is reported. The chain shows any change but that of someone who can rewrite all of it; only an anchor kept
-elsewhere shows that. Other apps say what else must add up (settings.LEDGER_CHECKS): billing, that payments and journal
-say the same.
+All checks of a chunk of users (of one user if the ledger is distributed) are one statement on one server, hence one
+snapshot, so they can run under any load, and on a standby (accounts/kit/replica.py). Checks that are not one snapshot
+can see half a commit; so a user with a finding is checked again on the primary, under the lock of their balance, and
+only what is found then is reported. The chain exposes any change except by someone who can rewrite all of it; only an
+anchor kept elsewhere exposes that. Other apps add checks of their own (settings.LEDGER_CHECKS), such as billing's
+that payments and journal agree.
 """
 
 import uuid
@@ -112,11 +112,11 @@ def verify_user(user_id: uuid.UUID) -> Checked:
 
 
 def verify_all(*, after: uuid.UUID | None = None, parallel: int = 1) -> Iterator[Checked]:
-    """Check every user in the order of ids, a chunk at a time, and last the journal rows without a balance row and what
-    other apps look at as a whole.
+    """Check every user in id order, a chunk at a time; then journal rows without a balance row, and what other apps
+    check as a whole.
 
-    `after` resumes behind the last user of a chunk that was seen before. `parallel` chunks are checked at once, each
-    on a connection of its own; they are given in order all the same.
+    `after` resumes after the last user of an earlier chunk. `parallel` chunks are checked at once, each on its own
+    connection, and are still yielded in order.
     """
     chunks = _chunks(after)
     yield from map(_check, chunks) if parallel == 1 else _in_parallel(chunks, parallel)
@@ -125,7 +125,7 @@ def verify_all(*, after: uuid.UUID | None = None, parallel: int = 1) -> Iterator
 
 
 def note(*, findings: int) -> None:
-    """Note for the metrics that all of the ledger was verified just now."""
+    """Record for the metrics that the whole ledger was verified just now."""
     metrics.note(metrics.LEDGER_VERIFIED, "wrong" if findings else "right")
 
 
@@ -160,7 +160,7 @@ def _check_and_close(users: list[uuid.UUID]) -> Checked:
 
 
 def _check(users: list[uuid.UUID]) -> Checked:
-    # Each server looks at those it has: one user at a time where there are several.
+    # On a distributed ledger each server checks the users it has, one at a time.
     parts = [[user] for user in users] if shards.is_distributed() else [users]
     counted, found = replica.read(
         lambda alias: (
@@ -180,7 +180,7 @@ def _of_one(user_id: uuid.UUID) -> list[Finding]:
 
 
 def _of_all(user_id: uuid.UUID | None = None) -> list[Finding]:
-    """Return what other apps find in what they do not keep by user: of everybody, or of one."""
+    """Return what other apps find in data that they do not keep by user: for all users, or for one."""
     look = partial(_of_others, "of_all")
     found = replica.read(lambda alias: look(user_id=user_id, using=alias))
     return _confirmed(found, lambda suspect: look(user_id=suspect, using=DEFAULT_DB_ALIAS))
@@ -197,7 +197,7 @@ def _count(users: list[uuid.UUID], alias: str) -> int:
 
 
 def _confirmed(found: Sequence[Finding], look: Callable[[uuid.UUID], list[Finding]]) -> list[Finding]:
-    """Return what a second look finds, while nobody can change the credits of the user who is looked at."""
+    """Return what a second look finds, under a lock that keeps the suspect's credits from changing."""
     suspects = sorted({finding.user_id for finding in found})
     return [finding for user_id in suspects for finding in retried(partial(_under_lock, user_id, look=look))]
 
@@ -210,6 +210,6 @@ def _under_lock(user_id: uuid.UUID, *, look: Callable[[uuid.UUID], list[Finding]
 
 def _findings(query: str, users: list[uuid.UUID], alias: str = DEFAULT_DB_ALIAS) -> list[Finding]:
     with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
-        cursor.execute("SET LOCAL statement_timeout = 0")  # a user with millions of rows takes its time
+        cursor.execute("SET LOCAL statement_timeout = 0")  # a user with millions of rows takes long
         cursor.execute(query, {"users": users})
         return [Finding(*row) for row in cursor.fetchall()]

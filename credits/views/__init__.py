@@ -1,1 +1,1 @@
-"""The credits table of the contract: each view checks a shape, calls one verb of the ledger, and answers."""
+"""The contract's credits table: each view checks the request's shape, calls one verb of the ledger, and answers."""

@@ -1,4 +1,4 @@
-"""Being told when a user's credits run low."""
+"""Alerts that a user's credits run low."""
 
 from uuid import UUID
 

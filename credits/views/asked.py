@@ -1,4 +1,4 @@
-"""The credits endpoints' common parts: the types of fields, the call on the ledger, the answer to a keyed call."""
+"""What the credits endpoints share: types of fields, the call on the ledger, the answer to a keyed call."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ Seconds = Annotated[int, Meta(ge=1, le=7 * 24 * 3600)]
 
 
 def in_utc(moment: datetime | None) -> datetime | None:
-    """Return the same instant in UTC; where UTC has no year for it, the nearest that it has one for."""
+    """Return the same instant in UTC or, if UTC has no year for it, the nearest that `datetime` can hold."""
     if moment is None:
         return None
     try:
@@ -45,13 +45,13 @@ def in_utc(moment: datetime | None) -> datetime | None:
 def call_of(
     request: ServiceRequest, operation: str, *, path: UUID | str = "", unit_price: int | None = None
 ) -> Call:
-    """Return the call that a request with an Idempotency-Key makes."""
+    """Return the ledger call for a request with an Idempotency-Key."""
     service, key = request.auth.service, idempotency_key(request)
     return make_call(service, key, operation, sent(request.data), path=str(path), unit_price=unit_price)
 
 
 def sent(body: msgspec.Struct) -> dict[str, Any]:
-    """Return the fields that were sent; null counts as not sent. A repeat is compared by them."""
+    """Return the fields that were sent; null counts as not sent. Repeats are compared by these."""
     return {name: value for name, value in msgspec.structs.asdict(body).items() if value is not None}
 
 
@@ -81,7 +81,7 @@ def make_call(
 
 
 def require_sale(type_: str, reference: str | None, scopes: frozenset[str]) -> None:
-    """Let a service book a purchase only if it may sell, and only with what it was paid by: finance counts it as money.
+    """Let a service book a purchase only if it may sell, and only with a reference: finance counts it as money.
 
     Raises ScopeMissing, ValidationFailed.
     """
@@ -94,11 +94,11 @@ def require_sale(type_: str, reference: str | None, scopes: frozenset[str]) -> N
 
 
 def budget_of(credential: ServiceCredential) -> Budget | None:
-    """Return what binds the key that is used, if anything does."""
+    """Return the budget of the key in use, or None if it has none."""
     daily = credential.daily_budget
     return None if daily is None else Budget(f"key:{credential.key_id}", daily)
 
 
 def answer(payload: Any, *, status: int, replayed: bool) -> Response:
-    """Answer a keyed call; an answer that was given before says so."""
+    """Return the answer to a keyed call; a header marks one that was given before."""
     return Response(payload, status=status, headers={"Idempotency-Replayed": "true"} if replayed else None)

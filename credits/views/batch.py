@@ -41,7 +41,7 @@ from credits.views.asked import (
 from credits.views.examples import TRANSACTION, USER
 from credits.views.holds import placed_answer, settled_answer, with_placing
 
-# As the header's, around which HTTP drops spaces: the same key, sent alone, must name the same call.
+# As in the header, where HTTP drops surrounding spaces: the same key sent alone must name the same call.
 Key = Annotated[
     str,
     Meta(
@@ -126,7 +126,7 @@ class BatchAnswer(msgspec.Struct):
 
 
 class Batch(InternalEndpoint):
-    scope = ()  # each operation is judged by the scope of its own call
+    scope = ()  # each operation is checked for the scope of its own call
     body_limit = settings.LARGE_BODY_LIMIT
 
     class Body(tiers.Body):
@@ -171,7 +171,7 @@ class Batch(InternalEndpoint):
 
 
 def steps_of(entries: Sequence[Entry], credential: ServiceCredential) -> list[Step | Refusal]:
-    """Return what the ledger is to do for each entry, with its user, its price, its hold or its use found."""
+    """Return each entry's step for the ledger, with its user, price, hold or use looked up."""
     known = Known(entries, credential)
     return [
         _step(entry, make_call_of(entry, credential.service, index), known)
@@ -180,7 +180,7 @@ def steps_of(entries: Sequence[Entry], credential: ServiceCredential) -> list[St
 
 
 class Known:
-    """The rows that entries refer to, read by one query for each kind."""
+    """The rows that the entries refer to, read in one query of each kind."""
 
     def __init__(self, entries: Sequence[Any], credential: ServiceCredential) -> None:
         self.credential, self.budget = credential, budget_of(credential)
@@ -206,7 +206,7 @@ class Known:
 
 
 def make_call_of(entry: Entry, service: str, index: int) -> Call:
-    """Return the same call as the single request makes, so that either repeats the other."""
+    """Return the call that the same request makes when sent alone, so that either repeats the other."""
     fields = {name: value for name, value in sent(entry).items() if name != "idempotency_key"}
     path = str(fields.pop("hold_id", ""))
     name = str(entry.__struct_config__.tag)
@@ -279,7 +279,7 @@ _STEPS: dict[type[Entry], Callable[[Any, Call, Known], Step]] = {
 
 
 def _holds_of(rows: Sequence[CreditTransaction | Problem]) -> dict[UUID, CreditLot]:
-    """Return the holds that the rows placed or settled, with the rows that placed them."""
+    """Return the holds that the rows placed or settled, each with the row that placed it."""
     settling = [row for row in rows if isinstance(row, CreditTransaction) and row.hold]
     holds = with_placing().filter(
         holder_id__in={row.holder_id for row in settling}, transaction_id__in={row.hold for row in settling}

@@ -155,13 +155,13 @@ def settled_answer(hold: CreditLot, settled: CreditTransaction) -> HoldAnswer:
 
 
 def current_answer(hold: Any) -> HoldAnswer:
-    """Return the hold as it is now: one whose time is over has expired, whether that was posted yet or not."""
+    """Return the hold as it is now: one that has run out is expired, whether or not that is posted yet."""
     status = Status.EXPIRED if hold.is_over else hold.status
     return hold_answer(hold, status=status, captured=hold.captured)
 
 
 def with_placing() -> QuerySet[Any]:
-    """Return holds with the row that placed them, and whether their time is over though nobody has posted it."""
+    """Return a query for holds with the rows that placed them; `is_over` marks those that ran out, not yet posted."""
     over = Q(status=Status.OPEN, expires_at__lte=clock.NOW)
     return (
         CreditLot.objects.filter(kind=CreditLot.Kind.HOLD)

@@ -239,7 +239,7 @@ class Transactions(InternalEndpoint):
         if _prefers_csv(request):
             return _csv(chain(unposted, export.newest_first(rows, order=order)))
         page: Response = self.pages.page(
-            rows.values_list(*SHOWN, named=True),  # models of 50 rows are a sixth of the time
+            rows.values_list(*SHOWN, named=True),  # for 50 rows, making models would be a sixth of the time
             request,
             order=order,
             bound_to={**msgspec.structs.asdict(query), "service": request.auth.service},
@@ -269,7 +269,6 @@ def _answer(row: CreditTransaction) -> Response:
 
 
 def _journal(query: Any, service: str) -> QuerySet[CreditTransaction]:
-    """Return the rows that the query asks for."""
     rows: QuerySet[CreditTransaction] = CreditTransaction.objects.all()
     if query.user_id is None:
         rows = _of_service(service, query)
@@ -284,7 +283,7 @@ def _journal(query: Any, service: str) -> QuerySet[CreditTransaction]:
 
 
 def _of_service(service: str, query: Any) -> QuerySet[CreditTransaction]:
-    """Return a service's rows. They are in the order of their ids, by which a time is found too."""
+    """Return a service's rows. They are read in id order, so a time range is narrowed by id as well."""
     rows: QuerySet[CreditTransaction] = CreditTransaction.objects.filter(service=service)
     if query.since is not None:
         rows = rows.filter(pk__gte=first_of(query.since, away=-SLACK))
@@ -292,7 +291,7 @@ def _of_service(service: str, query: Any) -> QuerySet[CreditTransaction]:
 
 
 def _unposted(query: Any) -> list[CreditTransaction]:
-    """Return what is due for the user, matches, and is not in the journal yet: newest first. Raises UserNotFound."""
+    """Return the matching rows that are due but not in the journal yet, newest first. Raises UserNotFound."""
     now = query.user_id and balance.when_due(query.user_id)
     if now is None:
         return []
@@ -310,7 +309,7 @@ def _matches(row: CreditTransaction, query: Any) -> bool:
 
 
 def _prefers_csv(request: ServiceRequest) -> bool:
-    """Return whether `Accept` names CSV before JSON. Parameters such as a charset count for nothing."""
+    """Return whether `Accept` names CSV before JSON. Parameters such as a charset are ignored."""
     ranges = (f"{one.main_type}/{one.sub_type}" for one in request.accepted_types)
     known = {"text/csv", "text/*", "application/json", "application/*", "*/*"}
     return next((one for one in ranges if one in known), "").startswith("text/")
