@@ -1,8 +1,8 @@
-"""The journal in the admin, fast on millions of rows: each list it can show is the beginning of some index.
+"""The journal in the admin, fast on millions of rows: each list that it can show is the start of some index.
 
-Rows come in the order of their ids, which follow time; those of one user in the order of time. A day is found by the
-ids that were made around it. Nothing is counted beyond 5,000 rows, and the days that have rows are known from the days
-counted in the background.
+Rows are in the order of their ids, which follow time; those of one user in the order of time. A day is found by the ids
+made around it. Nothing is counted beyond 5,000 rows, and the days that have rows are read from the daily sums that are
+computed in the background.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from credits.identifiers import SLACK, first_of
 from credits.ledger import shards
 from credits.models import CreditDay, CreditTransaction
 
-YEARS = range(2, 9999)  # that have all of the slack around them
+YEARS = range(2, 9999)  # years with room for the slack on both sides
 LEVELS = ("at__year", "at__month", "at__day")
 
 # Each step jumps to the next name in the index (service, id): as many steps as services, however many rows.
@@ -34,12 +34,12 @@ WITH RECURSIVE names AS (
 )
 SELECT service FROM names WHERE service IS NOT NULL
 """
-# The same where the rows are on several servers, which are not asked in a recursion.
+# The same for rows on several servers, where a recursive query is not possible.
 NEXT_SERVICE = "SELECT service FROM credits_credittransaction WHERE service > %s ORDER BY service LIMIT 1"
 
 
 def services() -> list[str]:
-    """Return the services that wrote in the journal."""
+    """Return the services that have written to the journal."""
     if shards.is_distributed():
         return list(_one_by_one())
     with connection.cursor() as cursor:
@@ -65,7 +65,7 @@ class ByService(admin.SimpleListFilter):
 
 
 class JournalList(RowsList):
-    """Where a day, month or year is asked for, the primary key finds it."""
+    """Finds the rows of a requested day, month or year by the primary key."""
 
     def get_queryset(
         self, request: HttpRequest, exclude_parameters: list[str] | None = None
@@ -76,9 +76,9 @@ class JournalList(RowsList):
 
 
 def search(rows: QuerySet[CreditTransaction], term: str) -> QuerySet[CreditTransaction]:
-    """Find by part of an address, by the beginning of an id, or by a whole reference: each has an index.
+    """Find rows by part of an address, by the beginning of an id, or by a whole reference: each has an index.
 
-    The ids are those of a user or a transaction, and a whole one finds refunds of that use too.
+    An id may be a user's or a transaction's; a whole id also finds the refunds of that use.
     """
     found = Q(holder_id__in=user_search.ids(term)) | Q(service__in=services(), reference=term)
     if (begins := user_search.begins_id(term)) is not None:
@@ -89,17 +89,17 @@ def search(rows: QuerySet[CreditTransaction], term: str) -> QuerySet[CreditTrans
 
 
 def order(request: HttpRequest) -> tuple[str, ...]:
-    """The order in which an index has what is asked for."""
+    """Return the order in which an index has the requested rows."""
     return ("-at",) if request.GET.keys() & {"holder_id", "holder_id__exact"} else ("-id",)
 
 
 def is_no_date(request: HttpRequest) -> bool:
-    """Return whether the query asks for a year, month or day that does not exist, on which Django would stumble."""
+    """Return whether the query names a year, month or day that does not exist, which Django would not survive."""
     return len(_asked(request)) < sum(name in request.GET for name in LEVELS)
 
 
 def hierarchy(request: HttpRequest) -> dict[str, Any]:
-    """Years, months or days with rows, as Django's own date hierarchy shows them; its context and its parameters."""
+    """Return the years, months or days with rows, in the context and parameters of Django's own date hierarchy."""
     asked = _asked(request)
     kept = {name: str(text) for name, text in request.GET.items() if name not in (*LEVELS, "p")}
     shown = {
@@ -115,13 +115,13 @@ def hierarchy(request: HttpRequest) -> dict[str, Any]:
 
 
 def _known_days() -> set[date]:
-    """Return the days with rows, and today, which may not be counted yet."""
+    """Return the days with rows, and today, which may not have been counted yet."""
     counted = CreditDay.objects.filter(count__gt=0).values_list("day", flat=True).distinct()
     return {*counted, datetime.now(UTC).date()}
 
 
 def _asked(request: HttpRequest) -> tuple[int, ...]:
-    """Year, month and day as far as they are given and are a date."""
+    """Return the year, month and day, as far as given; nothing unless they form a date."""
     texts = [request.GET.get(name, "") for name in LEVELS]
     given = texts.index("") if "" in texts else len(texts)
     try:

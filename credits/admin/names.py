@@ -1,4 +1,4 @@
-"""Whose the rows of the ledger are, for people."""
+"""The users of ledger rows, by name."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from credits.ledger import shards
 
 
 def with_address(rows: QuerySet[Any]) -> QuerySet[Any]:
-    """Annotate rows with the address of their user; with none where they are on other servers than users are."""
+    """Annotate rows with their user's address, or with none if the rows are on other servers than the users."""
     holder = User.objects.filter(pk=OuterRef("holder_id")).values("email")
     apart = shards.is_distributed()
     address = Value(None, output_field=CharField()) if apart else Subquery(holder[:1])

@@ -1,4 +1,4 @@
-"""How credits went in the last 30 days, for the admin: from the counted days, never from the journal itself."""
+"""Credits over the last 30 days, for the admin: from the daily sums, never from the journal itself."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from accounts.admin.sections import Section
 from credits.models import CreditDay, TopUser, TransactionType
 
 SHOWN_DAYS = 30
-# What puts new credits into the world; a refund gives back old ones, and so does a chargeback that was won.
+# The types that create credits; a refund returns existing ones, and so does a chargeback that was won.
 ISSUING = (
     TransactionType.PURCHASE,
     TransactionType.SUBSCRIPTION,
@@ -53,7 +53,7 @@ def context(today: date) -> dict[str, Any]:
 
 
 def section(*, request: HttpRequest, today: date) -> Section:
-    """Show credits on the admin's first page; their overview has more."""
+    """Return the section on credits for the admin's first page; their overview has more."""
     shown = context(today)
     return Section(
         title="Credits",
@@ -72,7 +72,7 @@ def _by_day(counted: list[CreditDay], amount: Callable[[CreditDay], int]) -> Sum
 
 
 def _outstanding(first: date, today: date, counted: list[CreditDay]) -> list[tuple[datetime, int]]:
-    """All that was ever given less all that was ever taken: the sum of all balances, debt included."""
+    """Return the sum of all balances, debt included, at each day: all that was ever given less all ever taken."""
     before = CreditDay.objects.filter(day__lt=first).aggregate(sum=Sum(F("given") - F("taken")))["sum"]
     changes = _by_day(counted, lambda row: row.given - row.taken)
     total, points = int(before or 0), []
@@ -84,7 +84,7 @@ def _outstanding(first: date, today: date, counted: list[CreditDay]) -> list[tup
 
 
 def _by_type(counted: list[CreditDay]) -> list[dict[str, Any]]:
-    """The sums of the 30 days by type, those that occurred."""
+    """Return the sums of the 30 days for each type that occurred."""
     sums: dict[str, list[int]] = {type_: [0, 0, 0] for type_ in TransactionType}
     for row in counted:
         sums[row.type] = [

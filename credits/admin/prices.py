@@ -1,4 +1,4 @@
-"""Prices of features in the admin: the superuser's to set and to take away, each time with a reason."""
+"""Prices of features in the admin: only the superuser sets and removes them, each time with a reason."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ class PriceForm(forms.ModelForm, OrderForm):  # type: ignore[type-arg]
         help_texts = field_help.FEATURE_PRICE
 
     def clean_credits(self) -> int:
-        """Say what a price can be: else the constraint would be told by its name."""
+        """Say what a price can be, instead of failing on a constraint that only has a name."""
         credits: int = self.cleaned_data["credits"]
         if not 1 <= credits <= LARGEST_AMOUNT:
             raise forms.ValidationError(f"A unit costs from 1 to {LARGEST_AMOUNT:,} credits.")
@@ -29,7 +29,7 @@ class PriceForm(forms.ModelForm, OrderForm):  # type: ignore[type-arg]
 
 @admin.register(FeaturePrice)
 class FeaturePriceAdmin(EditedByOrder):
-    """Shows prices to those who may view them. Each change is audited with the price before."""
+    """Shows prices to those who may view them. Each change is audited with the previous price."""
 
     form = PriceForm
     delete_confirmation_template = "admin/credits/featureprice/remove.html"
@@ -39,7 +39,7 @@ class FeaturePriceAdmin(EditedByOrder):
     ordering = ("feature",)
 
     def get_readonly_fields(self, request: HttpRequest, obj: FeaturePrice | None = None) -> tuple[str, ...]:
-        """Keep the name as it is, since it is the key: another name is another price."""
+        """Make the name read-only, since it is the key: another name is another price."""
         return ("feature", "changed_at") if obj else ("changed_at",)
 
     @transaction.atomic

@@ -1,4 +1,4 @@
-"""Credits in the admin. What happened is shown and not edited; what staff may do has a page of its own."""
+"""Credits in the admin. Past events are shown, not edited; each action open to staff has a page of its own."""
 
 from typing import Any, ClassVar
 from uuid import UUID
@@ -34,7 +34,7 @@ __all__ = ["FeaturePriceAdmin"]  # registered by being imported
 
 
 class LedgerAdmin(OfUsersAdmin):
-    """Read-only for everybody, and without a query that grows with the ledger. Its rows know their user by id alone."""
+    """Read-only for everyone, with no query that grows with the ledger. Rows refer to their user only by id."""
 
     ordering: Any = None
     search_fields: Any = ("holder_id",)
@@ -47,7 +47,7 @@ class LedgerAdmin(OfUsersAdmin):
         return rows.filter(holder_id__in=user_search.ids(term))
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """Allow `?holder_id=<id>`, by which a user's page leads to their rows."""
+        """Allow `?holder_id=<id>`, which a user's page uses to link to their rows."""
         return lookup in {"holder_id", "holder_id__exact"} or super().lookup_allowed(lookup, value, request)
 
     @admin.display(description="user")
@@ -56,7 +56,7 @@ class LedgerAdmin(OfUsersAdmin):
 
 
 def _credits_of(user_id: UUID, name: Any) -> SafeString:
-    """Lead to the page of the user's credits."""
+    """Return a link to the page of the user's credits."""
     page = reverse("admin:credits_usercredit_change", args=[user_id])
     return format_html('<a class="text-primary-600 underline" href="{}">{}</a>', page, name)
 
@@ -83,7 +83,7 @@ class Overdue(admin.SimpleListFilter):
 
 @admin.register(UserCredit)
 class UserCreditAdmin(PageOfUser, OrderPages, LedgerAdmin):
-    """Balances. The page behind a row is the user's, and exists for users who never had a credit too."""
+    """Balances. The page behind a row is the user's; it exists even for users who never had credits."""
 
     list_display = ("name", "owned", "set_aside", "owing", "spendable", "blocked", "last")
     list_filter = (Owing, Overdue)
@@ -106,7 +106,7 @@ class UserCreditAdmin(PageOfUser, OrderPages, LedgerAdmin):
 
 
 class LotAdmin(LedgerAdmin):
-    """Grants and holds, found by their user or by the beginning of the id of the transaction that made them."""
+    """Grants and holds, found by their user or by the start of the id of the transaction that made them."""
 
     ordering = ("-id",)
     kind = ""
@@ -132,7 +132,7 @@ class LotAdmin(LedgerAdmin):
 
     @admin.display(description="transaction")
     def posting(self, lot: CreditLot) -> SafeString:
-        """Lead to the journal row that made the lot."""
+        """Return a link to the journal row that made the lot."""
         return link(str(lot.transaction_id), "credits_credittransaction_change", lot.transaction_id)
 
 
@@ -169,7 +169,7 @@ class HoldAdmin(OrderPages, LotAdmin):
 
     @admin.display(description="drawn from")
     def drawn_from(self, hold: Hold) -> str:
-        """Tell how much of which grants, by their numbers."""
+        """Return how much came from which grants, by number."""
         return ", ".join(f"grant no. {lot}: {credits:,}" for lot, credits in hold.drawn or [])
 
     def has_release_permission(self, request: HttpRequest) -> bool:
@@ -194,7 +194,7 @@ class CreditTransactionAdmin(LedgerAdmin):
 
     @admin.display(description="grants and holds")
     def grants_and_holds(self, row: CreditTransaction) -> str:
-        """Tell what each gave or got, by its number."""
+        """Return what each lot gave or received, by number."""
         return ", ".join(f"no. {lot} {credits:+,}" for lot, credits in row.lots) or "none"
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[JournalList]:
@@ -231,7 +231,7 @@ class AdjustmentRequestAdmin(AdjustmentDecisions, OfUsersAdmin):
 
 @admin.register(CreditDay)
 class OverviewAdmin(PlotsAdmin):
-    """The overview is where all lists are: on the first page and at the side."""
+    """Shows the overview wherever lists are shown: on the first page and in the sidebar."""
 
     heading, plots_template = "Credits", "admin/credits/overview.html"
     plots = staticmethod(overview.context)

@@ -1,4 +1,4 @@
-"""Shows one user's credits in the admin."""
+"""One user's credits in the admin."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -16,12 +16,12 @@ from credits.ledger.past_balances import balance_over_time
 from credits.models import CreditLot, CreditTransaction, Grant, Hold, UserCredit
 
 MOST_LOTS = 50
-MOST_SHOWN = 10  # on the page of everything about a user
+MOST_SHOWN = 10  # on the page that shows everything about a user
 RECENT = 20
 
 
 def context(user: User) -> dict[str, Any]:
-    """For a user who never had credits too. Bounded, whatever the user has."""
+    """Return what the page shows, also for a user who never had credits. Bounded, whatever the user has."""
     row = UserCredit.objects.filter(pk=user.pk).first()
     now = balance.current(user.pk) if user.status != User.Status.DELETED else _left_of(user, row)
     journal = CreditTransaction.objects.filter(holder_id=user.pk)
@@ -40,7 +40,7 @@ def context(user: User) -> dict[str, Any]:
 
 
 def section(*, request: HttpRequest, user: User) -> Section:
-    """Show credits on the page of everything about a user; their own page has more."""
+    """Return the section on credits for the page that shows everything about a user; their own page has more."""
     shown = context(user)
     now = shown["now"]
     figures = {"Balance": f"{now.balance:,}", "Held": f"{now.held:,}", "Available": f"{now.available:,}"}
@@ -101,7 +101,7 @@ def _journal(rows: Sequence[CreditTransaction]) -> Table:
 
 
 def _live_grants(row: UserCredit) -> Iterator[Grant]:
-    """In the order they burn, each with what is `left` of it: of the open one the balance row knows."""
+    """Yield grants in burn order, each with its remainder; the balance row has that of the open grant."""
     live = Grant.objects.filter(
         Q(remaining__gt=0) | Q(pk=row.open_lot), holder_id=row.pk, kind=CreditLot.Kind.GRANT
     )
@@ -121,6 +121,6 @@ def open_holds(user: User) -> QuerySet[Hold]:
 
 
 def _left_of(user: User, row: UserCredit | None) -> Balance:
-    """Return what is left of an erased user, whom other services no longer see."""
+    """Return what is left of an erased user, who is no longer visible to other services."""
     row = row or UserCredit(holder_id=user.pk, at=user.created_at)
     return Balance(user_id=user.pk, as_of=row.at, balance=row.balance, held=row.held, debt=row.debt)

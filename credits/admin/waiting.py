@@ -1,4 +1,4 @@
-"""Finds what waits for staff in credits: requests for a second person, and balances the sweep does not get on with."""
+"""Find what waits for staff in credits: requests for a second person, and balances that the sweep leaves overdue."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -12,7 +12,7 @@ from accounts.admin.sections import listed
 from accounts.admin.waiting import Task, of, to_decide
 from credits.models import AdjustmentRequest, UserCredit
 
-LATE = timedelta(minutes=10)  # the sweep looks every half minute
+LATE = timedelta(minutes=10)  # the sweep runs every half minute
 
 
 def approvals(request: HttpRequest) -> Iterator[Task]:
@@ -27,5 +27,5 @@ def overdue(request: HttpRequest) -> Iterator[Task]:
 
 
 def late(rows: QuerySet[Any]) -> QuerySet[Any]:
-    """Narrow balances to those that the sweep should have seen to."""
+    """Return the balances that the sweep should have dealt with by now."""
     return rows.filter(due_at__lt=timezone.now() - LATE, closed_at__isnull=True)

@@ -1,4 +1,4 @@
-"""Read arguments of the commands of credits: the user someone named, moments and numbers as people write them."""
+"""Read arguments of the credits commands: a user, a moment or a number, as people write them."""
 
 from argparse import ArgumentTypeError
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ def named_user(text: str) -> User:
 
 
 def moment(text: str) -> datetime:
-    """Return `2026-11-23` or `2026-11-23T10:00:00+01:00` in UTC; without an offset it is UTC."""
+    """Return `2026-11-23` or `2026-11-23T10:00:00+01:00` as a moment in UTC, which is also the default offset."""
     try:
         parsed = datetime.fromisoformat(text)
         return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
@@ -30,7 +30,7 @@ def moment(text: str) -> datetime:
 
 
 def how_many(text: str) -> int:
-    """Return a number of rows or users, as PostgreSQL takes one."""
+    """Return a number of rows or users, in the range that is accepted."""
     if not text.isdecimal() or not 1 <= int(text) <= MOST:
         raise ArgumentTypeError(f"{text!r} is not a number from 1 to {MOST:,}.")
     return int(text)

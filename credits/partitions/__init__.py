@@ -1,1 +1,1 @@
-"""Cut the journal and the lots into hash partitions by holder: at the first migration, or while the service runs."""
+"""Split the journal and the lots into hash partitions by holder, in the first migration or while the service runs."""

@@ -1,4 +1,4 @@
-"""Prove that what was copied is what was there: row for row, and as a ledger that adds up, before it is switched to."""
+"""Prove before switching that the copy equals the original, row by row, and adds up as a ledger."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ ROWS_AT_A_TIME = 50_000
 USERS_AT_A_TIME = 200
 LAST = {int: 2**63 - 1, UUID: UUID(int=2**128 - 1)}
 
-# One snapshot of both. What differs and was noted is still to be copied; all else has to be the same.
+# Both tables in one snapshot. A row that differs but was noted is still to be copied; all others must be equal.
 COMPARE = """
 WITH old AS MATERIALIZED (
     SELECT {columns} FROM {source} WHERE (id, holder_id) > (%s, %s) AND (id, holder_id) <= (%s, %s)
@@ -33,14 +33,14 @@ FROM old FULL JOIN new USING (holder_id, id)
 
 
 class WrongCopy(Exception):
-    """Refuse a copy that is not what is there, or does not add up as a ledger. Nothing was switched."""
+    """The copy differs from the original, or does not add up as a ledger. Nothing was switched."""
 
     def __init__(self, text: str, findings: list[verify.Finding] | None = None) -> None:
         super().__init__(text)
         self.findings = findings or []
 
 
-# Compares copied rows by their keys: a writer that changed one since has noted it.
+# Compares copied rows by key, except those noted again because they have changed since.
 DIFFERENT = """
 SELECT count(*) FROM unnest(%s::uuid[], %s::{type}[]) AS copied(holder_id, id)
 LEFT JOIN {source} AS old USING (holder_id, id) LEFT JOIN {beside} AS new USING (holder_id, id)
@@ -51,7 +51,7 @@ WHERE old IS DISTINCT FROM new
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """How many rows there are in a part of both tables, and how many of them are not the same."""
+    """How many rows a part of both tables has, and how many of them differ."""
 
     rows: int
     copied: int
@@ -59,7 +59,7 @@ class Compared:
 
 
 def compare(work: Work) -> Iterator[Compared]:
-    """Yield what is found of each part, in the order of ids."""
+    """Yield the result for each part, in id order."""
     after = (copying.least(work.source), UUID(int=0))
     for bound in copying.bounds(work, after, at_a_time=ROWS_AT_A_TIME, until=LAST[type(after[0])]):
         yield Compared(*row(work.sql(COMPARE), [*after, *bound] * 2))
@@ -68,7 +68,7 @@ def compare(work: Work) -> Iterator[Compared]:
 
 @transaction.atomic
 def catch_up(work: Work, *, most: int = copying.CHUNK, holder_id: UUID | None = None) -> int:
-    """Copy rows that were noted, and compare them. Returns how many notes there were. Raises WrongCopy."""
+    """Copy noted rows and compare them. Return how many notes there were. Raises WrongCopy."""
     keys = copying.catch_up(work, most=most, holder_id=holder_id)
     holders, ids = [holder for holder, _ in keys], [one for _, one in keys]
     if keys and value(work.sql(DIFFERENT, type=work.key), [holders, ids]):
@@ -77,10 +77,10 @@ def catch_up(work: Work, *, most: int = copying.CHUNK, holder_id: UUID | None = 
 
 
 def verify_copies(works: Sequence[Work]) -> Iterator[tuple[int, list[verify.Finding]]]:
-    """Check every user as `verify_ledger` does, with the copies in the place of the tables: sums, grants, chains.
+    """Check every user as `verify_ledger` does, with the copies in place of the tables: sums, grants, chains.
 
-    Yield how many users were checked, with what is wrong with them. A copy may lack what was written just now: a user
-    with a finding is checked again under the lock of their balance, with all of their rows copied.
+    Yield how many users were checked, and what is wrong with them. A copy may lack the latest writes, so a user with a
+    finding is checked again under the lock of their balance, after all of their rows are copied.
     """
     after: UUID | None = None
     users = UserCredit.objects.order_by("pk").values_list("pk", flat=True)
@@ -109,7 +109,7 @@ def _findings(works: Sequence[Work], users: list[UUID]) -> list[verify.Finding]:
 
 
 def of_copies(query: str, works: Sequence[Work]) -> str:
-    """Return a query of the ledger with the copies in the place of the tables."""
+    """Return a query on the ledger with the copies in place of the tables."""
     for work in works:
         query = query.replace(work.source, work.beside)
     return query

@@ -1,8 +1,8 @@
 """Copy a table of the ledger into partitions beside it, while the service writes to it.
 
-A trigger notes the key of every row that is written from now on. What was there before is copied in chunks in the order
-of ids; each chunk and how far it went are one transaction. Then the indexes are made, and what was noted is copied
-again for as long as the table lives. Whatever is killed in between goes on where it was.
+A trigger notes the key of every row written from now on. Rows from before are copied in chunks, in id order; each chunk
+is one transaction with the record of its progress. Then the indexes are made, and noted rows are copied again for as
+long as the table lives. If the process is killed, the next run continues where it stopped.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS {STATE} (
     after_holder uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000', copied bigint NOT NULL DEFAULT 0,
     step text NOT NULL DEFAULT 'copy' CHECK (step IN ('copy', 'index', 'switch', 'drop')))
 """
-# As the owner: the serving role writes to no table but those that `migrate` gave it.
+# Runs as the owner: the serving role may write only to tables that `migrate` granted it.
 NOTE = """
 CREATE FUNCTION {function}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
@@ -45,7 +45,7 @@ COPY = """
 INSERT INTO {beside} ({columns}) SELECT {columns} FROM {source}
 WHERE (id, holder_id) > (%s, %s) AND (id, holder_id) <= (%s, %s) ORDER BY id, holder_id
 """
-# One statement, so one snapshot: a note that is seen goes with the row that it is about, and a later one stays.
+# One statement, so one snapshot: each note seen is deleted along with copying its row, and a later note stays.
 CATCH_UP = """
 WITH noted AS (
     DELETE FROM {changes} WHERE n IN (SELECT n FROM {changes} {where} ORDER BY n LIMIT %s) RETURNING holder_id, id
@@ -61,7 +61,7 @@ SELECT holder_id, id FROM noted
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A table that is being cut, and how far that is."""
+    """A table that is being partitioned, and the progress so far."""
 
     source: str
     count: int
@@ -84,7 +84,7 @@ class Work:
 
     @property
     def key(self) -> str:
-        """The type of its ids."""
+        """The SQL type of its ids."""
         return "bigint" if self.source == shape.LOTS else "uuid"
 
     @property
@@ -101,7 +101,7 @@ class Work:
 
 
 def found(source: str) -> Work | None:
-    """Return the work that was begun on a table."""
+    """Return the work begun on a table, or None."""
     if not shape.is_there(STATE):
         return None
     lowest = least(source)
@@ -120,7 +120,7 @@ def least(source: str) -> UUID | int:
 
 
 def begin(source: str, count: int) -> None:
-    """Make everything, and have every write from now on noted. Waits for those that are under way."""
+    """Create everything and start noting writes. Waits for writers that are under way."""
     work = Work(source, count, None, (None, UUID(int=0)), 0, "copy")
     patiently(lambda: _begin(work))
 
@@ -135,7 +135,7 @@ def _begin(work: Work) -> None:
         type=work.key,
     ))  # fmt: skip
     run(work.sql(NOTE))
-    # The writers that were waited for have written; all later writes are noted, so the copy ends here.
+    # The writers that were under way have finished and all later writes are noted, so the copy ends here.
     lowest = str(least(work.source))
     until = value(work.sql(LAST, least="%s"), [lowest])
     run(
@@ -149,14 +149,14 @@ def mark(work: Work, step: str) -> None:
 
 
 def bounds(work: Work, after: tuple[Any, UUID], *, at_a_time: int, until: Any) -> Iterator[tuple[Any, UUID]]:
-    """Yield the keys at which chunks of so many rows end, the last at `until`."""
+    """Yield the keys at which chunks of `at_a_time` rows end, the last at `until`."""
     while ends := rows(work.sql(BOUND), [*after, until, at_a_time - 1]):
         yield (after := ends[0])
     yield until, UUID(int=2**128 - 1)
 
 
 def copy(work: Work) -> Iterator[int]:
-    """Copy what was there at the beginning, and yield the rows of each chunk when it is committed."""
+    """Copy the rows that existed at the start, and yield the number in each chunk once it is committed."""
     after = work.after
     for bound in bounds(work, after, at_a_time=CHUNK, until=work.until):
         yield _copy_chunk(work, after, bound)
@@ -175,7 +175,7 @@ def _copy_chunk(work: Work, after: tuple[Any, UUID], bound: tuple[Any, UUID]) ->
 
 
 def make_indexes(work: Work) -> Iterator[str]:
-    """Make the indexes that are not there yet, and the triggers; vacuum. Yield the name of what was done."""
+    """Make the missing indexes and the triggers, and vacuum. Yield the name of each index and partition when done."""
     for name, statement in shape.index_statements(work.source, work.beside):
         if not shape.is_there(name):
             run(statement)
@@ -196,20 +196,20 @@ def _make_triggers(work: Work) -> None:
 
 @transaction.atomic
 def catch_up(work: Work, *, most: int = CHUNK, holder_id: UUID | None = None) -> list[tuple[UUID, Any]]:
-    """Copy rows whose keys were noted once more, of everybody or of one holder. Returns the keys."""
+    """Copy noted rows again, for all holders or for one. Return their keys."""
     few_of_many()
     where, values = ("WHERE holder_id = %s", [holder_id]) if holder_id else ("", [])
     return rows(work.sql(CATCH_UP, where=where), [*values, most])
 
 
 def few_of_many() -> None:
-    """Have the planner look rows up by their keys in this transaction, whatever it takes the tables for."""
+    """Make the planner look up rows by key in this transaction, however small it believes the tables to be."""
     for kind in ("seqscan", "hashjoin", "mergejoin"):
         run(f"SET LOCAL enable_{kind} = off")
 
 
 def abandon(source: str) -> None:
-    """Take back everything that was made beside a table which has not been switched."""
+    """Undo everything made beside a table that has not been switched."""
     work = found(source)
     if work is not None:
         patiently(lambda: _abandon(work))
@@ -226,7 +226,7 @@ def _abandon(work: Work) -> None:
 
 
 def forget(work: Work) -> None:
-    """Forget the work, and drop the table of states with the last one."""
+    """Delete the work's state, and drop the table of states with the last one."""
     run(f"DELETE FROM {STATE} WHERE source = %s", [work.source])  # noqa: S608
     if not value(f"SELECT EXISTS (SELECT FROM {STATE})"):  # noqa: S608
         run(f"DROP TABLE {STATE}")

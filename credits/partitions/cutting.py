@@ -1,4 +1,4 @@
-"""Cut the ledger into partitions, step by step, beside whatever is being written; or say what that would take."""
+"""Partition the ledger, step by step, while it is being written to; or report what that would take."""
 
 import time
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from credits.partitions.checking import WrongCopy
 from credits.partitions.copying import Work
 from credits.statements import row, run, value
 
-LOCK = 0x63726564  # of pg_advisory_lock: one at a time
+LOCK = 0x63726564  # for pg_advisory_lock: one run at a time
 SAMPLE = 20_000
 SIZE = """
 SELECT greatest(reltuples, 0)::bigint, pg_total_relation_size(oid) FROM pg_class WHERE oid = %s::regclass
@@ -21,12 +21,12 @@ SELECT greatest(reltuples, 0)::bigint, pg_total_relation_size(oid) FROM pg_class
 
 
 class CannotPartition(Exception):
-    """Refuse tables that are cut otherwise, or where something stands in the way: the text says what."""
+    """The tables are partitioned in another way, or something is in the way: the text says what."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Something that was done and will not be done again, but for checks: how much of it, and of which table."""
+    """A completed step, which is not repeated unless it is a check: what was done to which table, and how much."""
 
     doing: str
     table: str
@@ -36,7 +36,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Hold what cutting a table takes: rows and bytes to copy, and how long, as a sample says."""
+    """What partitioning a table takes: rows and bytes to copy, and the time estimated from a sample."""
 
     table: str
     rows: int
@@ -69,7 +69,7 @@ def _need(source: str) -> Need:
 
 
 def _left(source: str) -> tuple[int, int]:
-    """Return how many rows are not copied yet, and the bytes of all, as the table's figures have it."""
+    """Return the number of rows not copied yet and the size of all in bytes, according to the table's statistics."""
     rows, size = row(SIZE, [source])
     rows = rows or value(f"SELECT count(*) FROM {source}")  # noqa: S608  a name of ours
     work = copying.found(source)
@@ -77,7 +77,7 @@ def _left(source: str) -> tuple[int, int]:
 
 
 def _seconds_a_row(source: str) -> float:
-    """Return what copying a row took, of a few into a table that is taken back."""
+    """Return the time per row, measured by copying a sample into a table that is rolled back."""
     sample = f"{source}_sample"
     with transaction.atomic():
         began = time.monotonic()
@@ -90,7 +90,7 @@ def _seconds_a_row(source: str) -> float:
 
 
 def _to_do(count: int) -> list[str]:
-    """Return the tables that are not cut yet, or not to the end. Raises CannotPartition."""
+    """Return the tables that are not partitioned yet, or not completely. Raises CannotPartition."""
     if shards.is_distributed():
         raise CannotPartition("The ledger is distributed over several servers.")
     sources = []
@@ -121,7 +121,7 @@ def _to_do(count: int) -> list[str]:
 
 
 def partition(count: int) -> Iterator[Step]:
-    """Do what is left to do, and yield each step when it is committed. Raises CannotPartition and WrongCopy."""
+    """Do what is left to do, and yield each step once it is committed. Raises CannotPartition and WrongCopy."""
     with one_at_a_time():
         sources = _to_do(count)
         for source in sources:
@@ -173,7 +173,7 @@ def _verified(works: list[Work]) -> Iterator[Step]:
 
 
 def abandon() -> list[str]:
-    """Take back what was made and not switched to, and return of which tables."""
+    """Undo what was made but not switched to, and return the tables concerned."""
     with one_at_a_time():
         works = [work for work in _works(list(shape.TABLES)) if work.step != "drop"]
         for work in works:

@@ -1,7 +1,8 @@
-"""Make later migrations of the journal and the lots fit whole tables and partitioned ones.
+"""Make later migrations of the journal and the lots work on whole and on partitioned tables.
 
-Columns, checks (NOT VALID, then validated) and constraints are added as ever: PostgreSQL passes them on. It makes and
-drops no index of a partitioned table beside writes, and keeps storage parameters of partitions alone.
+Columns, checks (NOT VALID, then validated) and constraints are added as usual: PostgreSQL passes them on. But it cannot
+create or drop an index of a partitioned table without blocking writes, and it keeps the partitions' storage parameters
+as they are.
 """
 
 from typing import Any
@@ -15,7 +16,7 @@ from credits.statements import run
 
 
 class AddLedgerIndex(AddIndexConcurrently):
-    """Make an index beside writes, on each partition, then for all of them. May be run again after it failed."""
+    """Creates an index without blocking writes, on each partition, then on the parent. Can be rerun after a failure."""
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         model = to_state.apps.get_model(app_label, self.model_name)
@@ -33,7 +34,7 @@ class AddLedgerIndex(AddIndexConcurrently):
 
 
 class RemoveLedgerIndex(RemoveIndexConcurrently):
-    """Drop an index: of partitions in a moment, for which it waits briefly, and again."""
+    """Drops an index. On partitions that takes a moment, for which it waits briefly, and repeatedly."""
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         model = from_state.apps.get_model(app_label, self.model_name)
@@ -48,7 +49,7 @@ class RemoveLedgerIndex(RemoveIndexConcurrently):
 
 def add_to_partitions(table: str, index: shape.Index) -> None:
     parts = {f"{index.name}_p{number}": part for number, part in enumerate(shape.partitions(table))}
-    for name in (index.name, *parts):  # of a try that failed
+    for name in (index.name, *parts):  # left over from an attempt that failed
         patiently(lambda name=name: _drop(name))  # type: ignore[misc]
     for name, part in parts.items():
         run(index.statement(part, f"CONCURRENTLY {name}"))
@@ -58,7 +59,7 @@ def add_to_partitions(table: str, index: shape.Index) -> None:
 
 
 def drop_of_partitions(table: str, name: str) -> bool:
-    """Drop an index of a partitioned table; False where the table is not one."""
+    """Drop an index of a partitioned table; return False if the table is not one."""
     if not shape.partitions(table):
         return False
     patiently(lambda: _drop(name))
@@ -74,7 +75,7 @@ def _drop(name: str) -> None:
 
 
 class SetLedgerStorage(migrations.RunPython):
-    """Set storage parameters of a table, or of each of its partitions."""
+    """Sets storage parameters on a table, or on each of its partitions."""
 
     def __init__(self, table: str, *, to: str, before: str) -> None:
         super().__init__(lambda *_: set_storage(table, to), lambda *_: set_storage(table, before))

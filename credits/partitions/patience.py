@@ -1,4 +1,4 @@
-"""Wait briefly, and again and again, for locks that stop others."""
+"""Wait briefly, again and again, for locks that block others."""
 
 import random
 import time
@@ -9,18 +9,18 @@ from django.db import OperationalError
 from psycopg.errors import LockNotAvailable, QueryCanceled
 
 TRIES = 200
-LONGEST_PAUSE = 5.0  # seconds between two tries, when it has been tried for a while
+LONGEST_PAUSE = 5.0  # seconds between two attempts, after a while
 BRIEFLY = (LockNotAvailable, QueryCanceled)
 
 Result = TypeVar("Result")
 
 
 class NeverFree(Exception):
-    """A lock that was waited for, a moment at a time, was never free."""
+    """A lock that was tried repeatedly, a moment at a time, was never free."""
 
 
 def patiently(attempt: Callable[[], Result]) -> Result:
-    """Carry out what takes a lock that stops others, and gives up soon, until it had the lock. Raises NeverFree."""
+    """Repeat an attempt that takes a blocking lock with a short time-out until it succeeds. Raises NeverFree."""
     for tried in range(TRIES):
         try:
             return attempt()

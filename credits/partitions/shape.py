@@ -1,8 +1,8 @@
-"""Read from the catalogue what a table of the ledger is made of, and make the same of it in another shape.
+"""Read from the catalogue what a table of the ledger consists of, and rebuild it in another shape.
 
-A table of the ledger is one table, or it is cut into hash partitions by holder: then columns, constraints, indexes,
-triggers and privileges are those of the parent, and storage parameters those of each partition. Nobody but the owner
-may do anything with a partition by its own name.
+A table of the ledger is whole, or is split into hash partitions by holder: then the parent has the columns,
+constraints, indexes, triggers and privileges, and each partition has the storage parameters. Only the owner may do
+anything with a partition by its own name.
 """
 
 import re
@@ -16,7 +16,7 @@ from credits.statements import column, rows, run, value
 
 LOTS, JOURNAL = CreditLot._meta.db_table, CreditTransaction._meta.db_table  # noqa: SLF001 - Django's public name
 TABLES = (LOTS, JOURNAL)
-# Ids that are left out when a table is exchanged: a session that took one of the old sequence may still write it.
+# Ids skipped when a table is exchanged: a session may still write ids that it took from the old sequence.
 GAP = 100_000
 
 PARTITIONS = """
@@ -62,7 +62,7 @@ SEQUENCE = "SELECT pg_get_serial_sequence(%s, 'id')"
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index, or a constraint that is one, which can be made on another table under another name."""
+    """An index, or a constraint backed by one, that can be rebuilt on another table under another name."""
 
     name: str
     definition: str
@@ -79,7 +79,7 @@ class Index:
 
 
 def partitions(table: str) -> list[str]:
-    """Return the partitions of a table; none of one that is not cut."""
+    """Return a table's partitions; an empty list if it is not partitioned."""
     return column(PARTITIONS, [table])
 
 
@@ -102,12 +102,12 @@ def indexes(table: str) -> list[Index]:
 
 
 def leaning_on(table: str) -> list[str]:
-    """Return what refers to the table itself, and would be left behind with it: views, foreign keys, publications."""
+    """Return what refers to the table itself, and would stay with the old one: views, foreign keys, publications."""
     return column(LEANING.replace("%(table)s", "%s"), [table] * 3)
 
 
 def make_beside(table: str, beside: str, count: int) -> None:
-    """Make an empty table of the same columns and checks: of so many partitions, or of none for 0."""
+    """Make an empty table with the same columns and checks and `count` partitions, or unpartitioned for 0."""
     storage = ", ".join(column(STORAGE, [(partitions(table) or [table])[0]]))
     parameters = f" WITH ({storage})" if storage else ""
     like = f"CREATE TABLE {beside} (LIKE {table} INCLUDING ALL EXCLUDING INDEXES EXCLUDING STATISTICS)"
@@ -120,9 +120,9 @@ def make_beside(table: str, beside: str, count: int) -> None:
 
 
 def index_statements(table: str, beside: str) -> Iterator[tuple[str, str]]:
-    """Yield the indexes that `beside` lacks, by name, with what makes each: of each partition, then of all of them.
+    """Yield the name and the statement of each index for `beside`: those of the partitions first, then the parent's.
 
-    What is made for all takes over those of the partitions.
+    Creating the parent's index adopts those of the partitions.
     """
     for index in indexes(table):
         for number, partition in enumerate(partitions(beside)):
@@ -131,7 +131,7 @@ def index_statements(table: str, beside: str) -> Iterator[tuple[str, str]]:
 
 
 def make_triggers(table: str, beside: str, *, but: str = "") -> None:
-    """Make the table's triggers on `beside`. Those of rows are its partitions' too; those of statements are not."""
+    """Make the table's triggers on `beside`. Partitions inherit row triggers, but need their own statement triggers."""
     for definition, of_rows, left_out in rows(TRIGGERS, [but, table]):
         if not left_out:
             for target in [beside] if of_rows else [beside, *partitions(beside)]:
@@ -139,7 +139,7 @@ def make_triggers(table: str, beside: str, *, but: str = "") -> None:
 
 
 def exchanging(table: str, beside: str, before: str) -> Iterator[str]:
-    """Yield what gives `beside` the table's name and privileges, and its indexes theirs."""
+    """Yield the statements that give `beside` the table's name and privileges, and its indexes their names."""
     names = [index.name for index in indexes(table)]
     yield from _granting(table, beside)
     if sequence := value(SEQUENCE, [table]):
@@ -157,8 +157,8 @@ def exchanging(table: str, beside: str, before: str) -> Iterator[str]:
 
 
 def _planning(*, partitioned: bool) -> Iterator[str]:
-    """Yield what has a use keep its plans. PostgreSQL takes one for all partitions to read all of them, which it does
-    not, and would make a new one for each use.
+    """Yield the statements that make a use keep its plan. PostgreSQL believes that a plan for all partitions reads them
+    all, which it does not, and would plan each use again.
     """
     for function in column(USE):
         word = "SET plan_cache_mode = force_generic_plan" if partitioned else "RESET plan_cache_mode"
@@ -166,13 +166,13 @@ def _planning(*, partitioned: bool) -> Iterator[str]:
 
 
 def keep_plans() -> None:
-    """Say it again, for a migration that has replaced the function of a use, and its settings with it."""
+    """Set this again, for a migration that has replaced the function of a use and thereby its settings."""
     for statement in _planning(partitioned=bool(partitions(JOURNAL))):
         run(statement)
 
 
 def _granting(like: str, to: str, *, kind: str = "") -> Iterator[str]:
-    """Yield what gives those privileges and no others, whatever `migrate` has given since."""
+    """Yield the statements that grant exactly these privileges, whatever `migrate` has granted since."""
     for role in {role for _, role in rows(PRIVILEGES, [to])}:
         yield f"REVOKE ALL ON {kind}{to} FROM {role}"
     for privilege, role in rows(PRIVILEGES, [like]):
@@ -180,12 +180,12 @@ def _granting(like: str, to: str, *, kind: str = "") -> Iterator[str]:
 
 
 def exchange(statements: Sequence[str]) -> None:
-    """Carry out what `exchanging` said, at once, under the table's lock."""
+    """Run the statements of `exchanging` all at once, under the table's lock."""
     run("; ".join(statements))
 
 
 def drop(table: str, before: str) -> None:
-    """Drop the table of before, and give the sequence of the table its name."""
+    """Drop the previous table, and give the sequence the usual name for this table."""
     run(f"DROP TABLE IF EXISTS {before}")
     sequence, name = value(SEQUENCE, [table]), f"{table}_id_seq"
     if sequence and sequence != f"public.{name}":
@@ -193,7 +193,7 @@ def drop(table: str, before: str) -> None:
 
 
 def reshape(table: str, count: int) -> None:
-    """Give an empty table so many partitions, or none for 0."""
+    """Split an empty table into `count` partitions, or make it whole again for 0."""
     beside, before = f"{table}_new", f"{table}_before"
     with transaction.atomic():
         run(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")

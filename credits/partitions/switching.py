@@ -1,7 +1,7 @@
-"""Put the partitions in the place of the table: in one short transaction, that nobody's writes are lost in.
+"""Put the partitions in place of the table, in one short transaction that loses no writes.
 
-A session that wants the table during the switch waits for the lock, and then finds the new one by the same name;
-prepared statements are planned again. Where the lock is not free soon, everybody goes on first, and it is tried again.
+A session that needs the table during the switch waits for the lock and then finds the new table under the same name;
+prepared statements are planned again. If the lock is not free soon, everyone else continues first, and it is retried.
 """
 
 import time
@@ -14,7 +14,7 @@ from credits.partitions.copying import Work
 from credits.partitions.patience import patiently
 from credits.statements import run
 
-MOST_UNDER_LOCK = 5_000  # notes: a fraction of a second
+MOST_UNDER_LOCK = 5_000  # notes; copying them takes a fraction of a second
 
 
 class TooMuch(Exception):
@@ -22,14 +22,14 @@ class TooMuch(Exception):
 
 
 def without_pause(work: Work) -> None:
-    """Copy what was noted until hardly anything is left."""
+    """Copy noted rows until hardly any are left."""
     while checking.catch_up(work) > MOST_UNDER_LOCK // 10:
         pass
 
 
 def switch(work: Work) -> float:
-    """Switch, and return for how many seconds nobody could read or write the table. Raises WrongCopy."""
-    # A vacuum of the old table would be waited for; one that runs is cancelled by this.
+    """Switch, and return for how many seconds the table could not be read or written. Raises WrongCopy."""
+    # Without this, the switch would wait for a vacuum of the old table; this also cancels one that is running.
     run("SET lock_timeout = '3s'")
     patiently(lambda: run(f"ALTER TABLE {work.source} SET (autovacuum_enabled = off)"))
     while True:
@@ -58,15 +58,15 @@ def _switch(work: Work) -> float:
     if checking.catch_up(work, most=MOST_UNDER_LOCK) == MOST_UNDER_LOCK:
         raise TooMuch
     shape.exchange(statements)
-    # A text that is erased from now on would stay there. Sessions that wait for its lock know the table by its OID:
-    # dropped here, it would be an error for them.
+    # Texts erased from now on would survive in the old table, so it is emptied. It is not dropped yet, because sessions
+    # waiting for its lock know it by its OID and would get an error.
     run(f"ALTER TABLE {work.before} DISABLE TRIGGER USER; TRUNCATE {work.before}")
     copying.mark(work, "drop")
     return time.monotonic() - began
 
 
 def drop(work: Work) -> None:
-    """Drop the empty table of before, with everything that served to leave it."""
+    """Drop the old table, now empty, and everything that served the switch."""
     patiently(lambda: _drop(work))
 
 

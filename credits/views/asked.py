@@ -1,4 +1,4 @@
-"""What the credits endpoints share: types of fields, the call on the ledger, the answer to a keyed call."""
+"""Parts that the credits endpoints share: types of fields, the call on the ledger, the answer to a keyed call."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

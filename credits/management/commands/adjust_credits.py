@@ -83,7 +83,7 @@ class Command(OurCommand):
 
 
 def _operator() -> str:
-    """Return the account that the command runs under; in a container that has no name, its number."""
+    """Return the name of the account that the command runs under, or its number where it has no name (containers)."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

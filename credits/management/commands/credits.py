@@ -116,7 +116,7 @@ def _add_filters(parser: ArgumentParser) -> None:
 
 
 def _history(user: User, **options: Any) -> Iterator[CreditTransaction]:
-    """Yield rows, newest first, with what has come due and is not posted yet."""
+    """Yield rows, newest first, including those that are due but not posted yet."""
     due = balance.unposted(user.pk, clock.now())
     unposted = [row for row in reversed(due) if _matches(row, **options)]
     return chain(unposted, export.newest_first(_matching(user, **options), order=("-at",)))
@@ -152,7 +152,7 @@ def _line(row: CreditTransaction) -> str:
 
 
 def _printable(text: str) -> str:
-    """Replace what cannot be printed. Texts come from outside: no escape sequence of theirs reaches the terminal."""
+    """Replace unprintable characters: no escape sequence in a text from outside may reach the terminal."""
     return "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
     )
@@ -170,7 +170,7 @@ def _with_progress(rows: Iterable[CreditTransaction], progress: Progress) -> Ite
 
 @contextmanager
 def _opened(path: Path | None, stdout: Any) -> Iterator[TextIO]:
-    """Open the file to write, or standard output. A file that exists is left alone; an unfinished one is removed."""
+    """Open a new file to write, or standard output. Refuse a file that exists, and remove an unfinished one."""
     if path is None:
         try:
             yield stdout._out if hasattr(stdout, "_out") else stdout  # noqa: SLF001 -- OutputWrapper adds line ends
