@@ -1,4 +1,4 @@
-"""System checks: settings of billing that contradict one another."""
+"""System checks for billing settings that contradict one another."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ SHORTEST_SECRET = 16
 
 
 def leave_out_those_of_unused_tables() -> None:
-    """Events come in through our own inbox. dj-stripe's checks would read its table of endpoints before it is made."""
+    """Remove dj-stripe's checks, which would read its table of endpoints before it exists: events use our own inbox."""
     registry.registered_checks -= {check_webhook_validation, check_webhook_endpoint_has_secret}
 
 

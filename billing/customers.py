@@ -1,4 +1,4 @@
-"""Know which Stripe customer a user is. The link is ours: nothing that an event says changes it."""
+"""Links between users and Stripe customers. They are our own: nothing in an event changes them."""
 
 import hashlib
 import hmac
@@ -31,7 +31,7 @@ worker = Nudge("billing.tasks.carry_out_changes", gather=0.1)
 
 
 def user_of(customer: str) -> uuid.UUID | None:
-    """Return whose customer this is or was."""
+    """Return the user whose customer this is or was."""
     for model in (CustomerLink, FormerCustomer):
         user_id = model.objects.filter(customer=customer).values_list("user_id", flat=True).first()
         if user_id is not None:
@@ -40,12 +40,12 @@ def user_of(customer: str) -> uuid.UUID | None:
 
 
 def is_erased(customer: str) -> bool:
-    """Tell whether this customer was a user who is erased: nothing is kept about them."""
+    """Return whether this customer's user is erased; nothing is kept about erased users."""
     return bool(User.objects.filter(pk=user_of(customer), status=User.Status.DELETED).exists())
 
 
 def all_of(user_id: uuid.UUID) -> list[str]:
-    """Return the customers that a user is and was, the current one first."""
+    """Return the user's current and former customers, the current one first."""
     current = customer_of(user_id)
     former = FormerCustomer.objects.filter(user=user_id).order_by("-retired_at").values_list("pk", flat=True)
     return [*([current] if current else []), *former]
@@ -53,18 +53,18 @@ def all_of(user_id: uuid.UUID) -> list[str]:
 
 @transaction.atomic
 def retire(customer: str) -> None:
-    """Stripe has deleted this customer: its payments stay its user's, who gets another with the next call."""
+    """Retire a customer deleted at Stripe: its payments stay its user's, who gets another with the next call."""
     link = CustomerLink.objects.select_for_update().filter(customer=customer).select_related("user").first()
     if link is None or link.user.status == User.Status.DELETED:
         return
-    # Once: a call's key may answer again with the customer that it made, which is deleted.
+    # At most once: a repeated key may return the customer that it made, which is now deleted.
     FormerCustomer.objects.get_or_create(customer=customer, defaults={"user": link.user})
     log.warning("customer_deleted_at_stripe", customer=customer, user=str(link.pk))
     link.delete()
 
 
 def retire_if_deleted(user_id: uuid.UUID) -> bool:
-    """Retire the user's customer if Stripe says that it is deleted. Raises what the gateway raises."""
+    """Retire the user's customer if it is deleted at Stripe; return whether it is. Raises what the gateway raises."""
     customer = customer_of(user_id)
     if customer is None:
         return False
@@ -82,10 +82,10 @@ def customer_of(user_id: uuid.UUID) -> str | None:
 
 
 def ensure(user_id: uuid.UUID) -> str:
-    """Return the user's customer at Stripe, made if there is none yet.
+    """Return the user's customer at Stripe, making it if there is none yet.
 
-    It stays one, however many ask at once and however often an answer is lost. Raises UserNotFound and what the
-    gateway raises.
+    There is only ever one, however many calls ask at once and however often an answer is lost. Raises UserNotFound and
+    what the gateway raises.
     """
     known = customer_of(user_id)
     if known is not None:
@@ -97,8 +97,8 @@ def ensure(user_id: uuid.UUID) -> str:
 
 
 def _find_or_create(user: User) -> str:
-    """Find or create one. Stripe forgets an idempotency key after a day, and until then keeps what it answered: a 500,
-    or, as after a restored backup, a customer that is deleted by now. Then another key is tried."""
+    """Find or create one. For a day, Stripe keeps what it answered to an idempotency key: a 500 or, as after a restored
+    backup, a customer that has since been deleted. Then another key is tried."""
     former = set(FormerCustomer.objects.filter(user=user).values_list("pk", flat=True))
     for attempt in range(KEYS + len(former)):
         for found in _made_before(user):
@@ -111,8 +111,8 @@ def _find_or_create(user: User) -> str:
 
 
 def _made_before(user: User) -> Iterator[Object]:
-    """Yield the user's customers at Stripe. Lists know at once what search knows after a minute, but go by the address,
-    which may have changed.
+    """Yield the user's customers at Stripe. Lists have at once what a search finds after a minute, but go by the
+    address, which may have changed.
     """
     candidates = gateway.list_customers(email=user.email) if user.email else []
     for found in [*candidates, *gateway.find_customers(user_id=str(user.pk))]:
@@ -122,7 +122,7 @@ def _made_before(user: User) -> Iterator[Object]:
 
 
 def _create(user: User, attempt: int, *, former: int) -> str:
-    """Create one by a key that the former ones were not made by, as far as we know."""
+    """Create one under a key that, as far as we know, made none of the former ones."""
     email = user.email or ""
     fields = f"{user.pk} {email} {int(time.time() // SECONDS_OF_A_KEY)} {attempt} {former}"
     key = f"customer-{hashlib.sha256(fields.encode()).hexdigest()}"
@@ -136,23 +136,23 @@ def _link(user: User, customer: str) -> str:
             CustomerLink.objects.create(user=user, customer=customer)
     except IntegrityError as error:
         known = customer_of(user.pk)
-        if known is None:  # another user's since
+        if known is None:  # another user has it by now
             raise BillingUnavailable from error
         return known
     return customer
 
 
-# ---------------------------------------------------------------- whose an unknown customer is
+# ---------------------------------------------------------------- the user of an unknown customer
 
 
 def marks(user_id: uuid.UUID) -> dict[str, str]:
-    """Return what we write into a customer's metadata: whose it is, and that we say so."""
+    """Return our marks for a customer's metadata: its user, and the proof that we wrote them."""
     return {"user_id": str(user_id), "proof": _proofs(user_id)[0]}
 
 
 def _proofs(user_id: uuid.UUID) -> list[str]:
-    """Return our keyed digest of user and environment, under every key still configured, newest first: a customer that
-    was copied from another environment, or whose metadata someone has written, does not have it."""
+    """Return our keyed digests of user and environment, under every configured key, newest first. A customer copied
+    from another environment, or whose metadata someone else wrote, does not have one."""
     text = f"{settings.TOKEN_ISSUER} {settings.STRIPE_LIVE_MODE} {user_id}".encode()
     return [
         hashlib.blake2b(text, digest_size=16, key=mac_key(key), person=b"customer").hexdigest()
@@ -161,10 +161,10 @@ def _proofs(user_id: uuid.UUID) -> list[str]:
 
 
 def adopt(customer: str) -> uuid.UUID | None:
-    """Link a customer that we do not know and that is ours by its mark, as after a restored backup.
+    """Link a customer that is unknown here but ours by its mark, as after a restored backup.
 
-    None where the mark is missing or wrong, its user is gone or has another customer, or two claim the same user: then
-    staff say whose it is. Raises what the gateway raises.
+    Return None if the mark is missing or wrong, its user is gone or has another customer, or two customers claim the
+    same user: staff then say whose it is. Raises what the gateway raises.
     """
     user = claimant(customer)
     with transaction.atomic():
@@ -176,7 +176,7 @@ def adopt(customer: str) -> uuid.UUID | None:
 
 
 def claimant(customer: str) -> User | None:
-    """Return whose a customer is that we do not know, by its mark, as `adopt` has it; changes nothing."""
+    """Return the user of an unknown customer by its mark, on the terms of `adopt`; change nothing."""
     user = _marked_user(gateway.retrieve_customer(customer)) if customer else None
     if user is None or customer_of(user.pk) is not None:
         return None
@@ -199,7 +199,7 @@ def _marked_user(found: Object) -> User | None:
 
 @transaction.atomic
 def assign(customer: str, user_id: uuid.UUID) -> None:
-    """Say whose a customer is: it becomes the user's, or, where they have another, one they were."""
+    """Assign a customer to a user: as their customer or, if they have one, as a former one."""
     if user_of(customer) is not None:
         return
     if customer_of(user_id) is None:
@@ -210,7 +210,7 @@ def assign(customer: str, user_id: uuid.UUID) -> None:
 
 
 def _tell_how_its_user_stands(user_id: uuid.UUID) -> None:
-    """Catch up on what could not be told while nobody knew the customer: its user is suspended, or leaves."""
+    """Catch up on what was missed while the customer was unknown: its user is suspended, or leaving."""
     if User.objects.filter(pk=user_id, status=User.Status.PENDING_DELETION).exists():
         enqueue(CustomerChange.Kind.END_AT_PERIOD, user_id=user_id)
     elif not may_buy(user_id):
@@ -221,7 +221,7 @@ def _tell_how_its_user_stands(user_id: uuid.UUID) -> None:
 
 
 def require_active(user_id: uuid.UUID) -> None:
-    """Refuse a user who is suspended, leaving or contested: they buy nothing.
+    """Refuse a user who is suspended, leaving or contested, and so may buy nothing.
 
     Raises UserNotFound, AccountSuspended, AccountContested.
     """
@@ -237,7 +237,7 @@ def require_active(user_id: uuid.UUID) -> None:
 
 
 def require_buyer(user_id: uuid.UUID) -> None:
-    """Refuse a user who may not start to pay for anything: also one who could not spend what they buy.
+    """Refuse a user who may not start to pay for anything, including one who could not spend what they buy.
 
     Raises what `require_active` raises, and PaymentOverdue.
     """
@@ -256,13 +256,13 @@ def may_buy(user_id: uuid.UUID) -> bool:
 
 
 def is_shut_out(user_id: uuid.UUID) -> bool:
-    """Return whether we keep the user from using what renews: they are suspended, or contested."""
+    """Return whether the user is kept from using what renews, being suspended or contested."""
     shut_out = Q(status=User.Status.SUSPENDED) | Q(contested_at__isnull=False)
     return bool(User.objects.filter(shut_out, pk=user_id).exists())
 
 
 def enqueue(kind: CustomerChange.Kind, *, user_id: uuid.UUID, subscription: str = "") -> None:
-    """Queue a change in the caller's transaction, for a user who is a customer; once while the same waits."""
+    """Queue a change in the caller's transaction if the user is a customer; once while the same change waits."""
     if not CustomerLink.objects.filter(pk=user_id, deleted_at=None).exists():
         return
     row = CustomerChange(user_id=user_id, kind=kind, subscription=subscription)

@@ -1,12 +1,12 @@
-"""Refusals of billing, all of them a `Problem` of accounts/kit/problems.py.
+"""Billing's refusals; each is a `Problem` of accounts/kit/problems.py.
 
-BillingUnavailable 503       Stripe cannot be reached, fails or is not configured; the same call with the same key again
-+-- BillingFailed            it answered with an error of its own, which it repeats under the same key
+BillingUnavailable 503       Stripe cannot be reached, fails or is not configured: repeat the call with the same key
++-- BillingFailed            Stripe answered with an error of its own, which it repeats under the same key
 PaymentFailed 402            the card was declined
 BillingRejected 400          Stripe refuses the request
-+-- StripeObjectMissing      there is no such object
-+-- CustomerMissing          or the customer was deleted there
-SignatureInvalid 400         of a webhook
++-- StripeObjectMissing      the object does not exist
++-- CustomerMissing          the customer was deleted there
+SignatureInvalid, EventInvalid 400  for a webhook
 PlanNotFound, BillingObjectNotFound 404
 AlreadySubscribed, TrialUsed, PaymentOverdue, LastPaymentMethod, ChangePending, CancellationPending 409
 PaymentMethodRequired 400
@@ -25,11 +25,11 @@ class BillingUnavailable(Problem):
 
 
 class BillingFailed(BillingUnavailable):
-    """An error inside Stripe. It may have carried the request out; under the same key it would answer so again."""
+    """An error inside Stripe. It may have carried the request out; under the same key it would give the same answer."""
 
 
 class PaymentFailed(Problem):
-    """`decline_code` is Stripe's, where it gives one."""
+    """The payment was declined; `decline_code` is Stripe's, if it gives one."""
 
     status_code = 402
     default_code = "payment_failed"
@@ -47,7 +47,7 @@ class BillingRejected(Problem):
 
 
 class StripeObjectMissing(BillingRejected):
-    """Stripe knows no object with this id."""
+    """Stripe has no object with this id."""
 
 
 class CustomerMissing(BillingRejected):
@@ -72,7 +72,7 @@ class PlanNotFound(NotFound):
 
 
 class BillingObjectNotFound(NotFound):
-    """Also what belongs to another user: the answer is the same."""
+    """Raised for another user's object as well: the answer is the same."""
 
     default_detail = "Object not found."
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from django.utils import formats
 
-# https://docs.stripe.com/currencies#zero-decimal and #three-decimal; ISK and UGX are charged as if they had two.
+# https://docs.stripe.com/currencies#zero-decimal and #three-decimal; ISK and UGX are charged as if with two decimals.
 WHOLE = frozenset(
     ["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"],
 )
@@ -23,17 +23,17 @@ def number(amount: int, currency: str) -> str:
 
 
 def amount_of(units: int, currency: str) -> Decimal:
-    """1250 of EUR is 12.50."""
+    """Return the amount in the currency's main unit: 1250 units of EUR are 12.50."""
     return Decimal(units).scaleb(-decimals(currency))
 
 
 def smallest_units(amount: Decimal, currency: str) -> int:
-    """12.50 of EUR is 1250, as Stripe counts."""
+    """Return the amount in the currency's smallest unit, as Stripe counts: 12.50 EUR is 1250."""
     return int(amount.scaleb(decimals(currency)))
 
 
 def grouped(number: int) -> str:
-    """Return `12,500`, as the language of the moment writes numbers."""
+    """Return `12,500`, written as in the active language."""
     return str(formats.number_format(number, force_grouping=True))
 
 

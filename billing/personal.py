@@ -1,4 +1,4 @@
-"""Answer for what billing holds about a person. Accounts asks here: it calls these by the dotted paths in settings."""
+"""Answers for what billing holds about a person. Accounts calls these by the dotted paths in settings."""
 
 import uuid
 from collections.abc import Iterable, Iterator
@@ -28,21 +28,21 @@ from billing.models import (
 
 
 def stop_buying(*, user_id: uuid.UUID, reason: str) -> None:
-    """Let nothing be paid any more that the user had begun to buy, and nothing renew that they cannot spend.
+    """Stop payment of anything the user had begun to buy, and renewal of anything they cannot spend.
 
-    Who leaves is seen to by `close`.
+    Deletions are left to `close`.
     """
     if reason != hooks.DELETION:
         customers.enqueue(CustomerChange.Kind.STOP_BUYING, user_id=user_id)
 
 
 def buy_again(*, user_id: uuid.UUID, reason: str) -> None:
-    """Let renew again what was paused while the user could not spend."""
+    """Resume the renewals that were paused while the user could not spend."""
     customers.enqueue(CustomerChange.Kind.STOP_BUYING, user_id=user_id)
 
 
 def close(*, user_id: uuid.UUID) -> None:
-    """The account is being closed: its subscription ends with the period. Who comes back resumes it themselves."""
+    """End the subscription with its period, as the account is being closed. A user who comes back resumes it."""
     customers.enqueue(CustomerChange.Kind.END_AT_PERIOD, user_id=user_id)
 
 
@@ -51,9 +51,9 @@ def address_changed(*, user_id: uuid.UUID) -> None:
 
 
 def erase(*, user_id: uuid.UUID) -> None:
-    """Null what is personal here and in the mirror, and has Stripe delete the customer.
+    """Null personal data here and in the mirror, and have Stripe delete the customer.
 
-    Payments stay with their amounts, and so do the claims on trials: keyed digests of nobody.
+    Payments stay with their amounts, and so do the claims on trials: keyed digests that identify nobody.
     """
     Request.objects.filter(user=user_id).delete()
     RefundRequest.objects.filter(user=user_id).update(reason="")
@@ -75,7 +75,7 @@ def _erase_mirror(customer: str) -> None:
 
 
 def _mirrors_of_customers() -> Iterator[Any]:
-    """Yield the tables of dj-stripe that refer to a customer."""
+    """Yield the models of dj-stripe that refer to a customer."""
     for model in apps.get_app_config("djstripe").get_models():
         fields = {field.name: field for field in model._meta.concrete_fields}  # noqa: SLF001
         if isinstance(fields.get("customer"), models.ForeignKey):

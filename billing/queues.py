@@ -1,4 +1,4 @@
-"""How the inbox of Stripe's events stands, for /metrics (METRICS_COLLECTORS): name, waiting, oldest, dead."""
+"""The state of billing's queues for /metrics (METRICS_COLLECTORS): name, waiting, oldest, dead."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ FROM billing_inboxevent WHERE done_at IS NULL
 """
 
 
-# What staff must see to: lines whose price has no plan, and what is kept though nothing was given for it.
+# Left to staff: lines whose price has no plan, and money that is kept though nothing was given for it.
 UNSETTLED = """
 SELECT count(*) FILTER (WHERE line.kind = 'open'),
     extract(epoch FROM clock_timestamp() - min(line.created_at) FILTER (WHERE line.kind = 'open'))::float8,

@@ -1,13 +1,13 @@
-"""Money that staff give back: alone within a limit a day, with a second person above it, never to themselves.
+"""Refunds by staff: alone within a daily limit, with a second person above it, never for themselves.
 
-Each is a RefundRequest, also those that nobody had to agree to: they are what the limit counts, which is
+Each is a RefundRequest, including those that needed no approval, since the limit counts these:
 settings.REFUND_APPROVAL_LIMIT, in the smallest unit of each currency (accounts/approvals.py). The credits follow as
-they do with a refund in Stripe's Dashboard.
+they do after a refund in Stripe's Dashboard.
 
-The request is committed before Stripe is asked. Stripe refunds once for it, whatever is repeated: by its key, and by
-the request's id in the metadata of what was made, which is looked for first. What Stripe refuses was not given back: a
-request that needed nobody is gone then, and another one is open again. Where Stripe does not answer it may have been,
-and the request stands: asked for once more it goes on.
+The request is committed before Stripe is called. Stripe refunds once per request, whatever is repeated: by its key, and
+by the request's id in the metadata of what was made, which is looked for first. If Stripe refuses, nothing was
+refunded: a request that needed no approval is deleted, and any other is open again. If Stripe does not answer, it may
+have refunded, and the request stays: asking for it again continues it.
 """
 
 import uuid
@@ -41,9 +41,9 @@ def request(
     reason: str,
     staff_id: uuid.UUID,
 ) -> RefundRequest:
-    """Give money back, all that is left without an amount, or ask for a second person where the limit is passed.
+    """Refund an amount, or all that is left, or ask for a second person if that would exceed the limit.
 
-    The same id does it once. Raises DecisionRefused, and what the gateway raises.
+    The same id takes effect once. Raises DecisionRefused, and what the gateway raises.
     """
     at_stake = (payment.kept or 0) if amount is None else amount
     wanted = RefundRequest(
@@ -85,15 +85,15 @@ def _request(wanted: RefundRequest) -> RefundRequest:
 
 
 def left_today(staff_id: uuid.UUID, currency: str) -> int:
-    """Return how much this person may still give back today without asking anybody, in the smallest unit."""
+    """Return how much this person may still refund today without approval, in the smallest unit."""
     of_currency = RefundRequest.objects.filter(currency=currency)
     return approvals.left_today(of_currency, staff_id, stake="at_stake", limit=settings.REFUND_APPROVAL_LIMIT)
 
 
 def approve(*, request_id: uuid.UUID, staff_id: uuid.UUID) -> RefundRequest:
-    """Agree to someone else's request and carry it out, once, even if others decide at the same moment.
+    """Approve someone else's request and carry it out, once even if others decide at the same moment.
 
-    Raises DecisionRefused, and what the gateway raises: what Stripe has refused is open again.
+    Raises DecisionRefused, and what the gateway raises; a request that Stripe refuses is open again.
     """
     approved = _approve(request_id, staff_id)
     _carry_out(approved)
@@ -102,7 +102,7 @@ def approve(*, request_id: uuid.UUID, staff_id: uuid.UUID) -> RefundRequest:
 
 @transaction.atomic
 def _approve(request_id: uuid.UUID, staff_id: uuid.UUID) -> RefundRequest:
-    """Approve it. One that was approved before and that Stripe has not answered for is gone on with by anybody."""
+    """Approve it. Any approver may continue one that was approved but that Stripe has not answered for."""
     waiting = RefundRequest.objects.filter(pk=request_id, decision=Decision.APPROVED, done_at=None)
     if begun := waiting.exclude(user=staff_id).exclude(requested_by=staff_id).first():
         return begun
@@ -113,12 +113,12 @@ def _approve(request_id: uuid.UUID, staff_id: uuid.UUID) -> RefundRequest:
 
 @transaction.atomic
 def refuse(*, request_id: uuid.UUID, staff_id: uuid.UUID) -> None:
-    """Close someone else's request and give nothing back. Raises DecisionRefused."""
+    """Close someone else's request without a refund. Raises DecisionRefused."""
     _record(Event.REFUND_REFUSED, _decide(request_id, staff_id, Decision.REFUSED), staff_id)
 
 
 def expire() -> int:
-    """Close the requests that nobody has decided in time. How many."""
+    """Close the requests that were not decided in time. Return how many."""
     return approvals.expire(RefundRequest.objects.all())
 
 
@@ -150,7 +150,7 @@ def _carry_out(asked: RefundRequest) -> None:
 
 
 def _give_back(asked: RefundRequest) -> None:
-    """Refund it, once. What was paid outside goes back there: a credit note says so, and takes its credits."""
+    """Refund it, once. What was paid outside Stripe is repaid there: a credit note says so, and takes its credits."""
     payment, metadata = asked.payment, {"order": str(asked.pk)}
     key = f"refund-{asked.pk}"
     if asked.kind == Kind.UNDO:
@@ -171,7 +171,7 @@ def _give_back(asked: RefundRequest) -> None:
 
 
 def _is_among(asked: RefundRequest, made: list[Object]) -> bool:
-    """Tell whether an earlier try, whose answer was lost, has made one of these."""
+    """Return whether an earlier attempt, whose answer was lost, made one of these."""
     return any((item.get("metadata") or {}).get("order") == str(asked.pk) for item in made)
 
 

@@ -1,4 +1,4 @@
-"""Defines what the Celery worker does for billing. Each may run twice, or at the same time as itself."""
+"""The Celery worker's tasks for billing. Each may run twice, or concurrently with itself."""
 
 from datetime import UTC, datetime
 
@@ -41,7 +41,7 @@ def reconcile_nightly() -> None:
 
 @shared_task
 def reconcile_window(start: float, end: float) -> int:
-    """An hour of the nightly round, or what an earlier run has left of it."""
+    """Reconcile an hour of the nightly round, or what an earlier run left of it."""
     return nightly.look_at_hour(datetime.fromtimestamp(start, tz=UTC))
 
 

@@ -1,4 +1,4 @@
-"""Routes of billing. The webhook is on one listener only, which a setting chooses."""
+"""Routes of billing. The webhook is on one listener only, chosen by a setting."""
 
 from django.conf import settings
 from django.urls import path

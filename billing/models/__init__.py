@@ -1,8 +1,8 @@
-"""Plans, purchases, and messages from Stripe and to it.
+"""Plans, purchases, and messages from and to Stripe.
 
-Stripe's own objects are mirrored in dj-stripe's tables, which nothing here refers to: a mirror may lag, be wrong or be
-rebuilt. What decides about credits stands here. Constraints hold what must never be: two customers of one user, two
-grants for one payment, two trials with one card.
+Stripe's own objects are mirrored in dj-stripe's tables, to which nothing here refers: a mirror may lag, be wrong or be
+rebuilt. Everything that decides about credits is stored here. Constraints prevent what must never happen: two customers
+for one user, two grants for one payment, two trials with one card.
 """
 
 from billing.models.catalogue import FormerPrice, Plan

@@ -11,15 +11,15 @@ from django.db.models.functions import Now
 from billing.errors import PlanNotFound
 from credits.models import LARGEST_AMOUNT
 
-STRIPE_ID = 255  # the longest that Stripe promises, of columns that hold an id of its
+STRIPE_ID = 255  # the greatest length that Stripe promises for its ids
 
 
 class Plan(models.Model):
-    """Something that can be bought: the one place that says how many credits a Stripe price gives. Staff edit it.
+    """Something that can be bought: the only place that says how many credits a Stripe price gives. Staff edit it.
 
-    A change holds for payments that are first seen later; those seen before have frozen theirs (`PaymentLine`), and
-    what was offered in Checkout is kept with the request (`Request`). A price that was changed stays the plan's
-    (`FormerPrice`): subscriptions that began with it renew. One with 0 credits declares that its price gives nothing,
+    A change applies to payments first seen later; those seen before have frozen theirs (`PaymentLine`), and what
+    Checkout offered is kept with the request (`Request`). A price that is replaced stays the plan's (`FormerPrice`),
+    since subscriptions that began with it renew at it. A plan with 0 credits declares that its price gives nothing,
     such as a set-up fee.
     """
 
@@ -33,7 +33,7 @@ class Plan(models.Model):
         MONTH = "month"
         YEAR = "year"
 
-    # What a buyer is offered: an edit before they have paid changes none of it.
+    # The terms offered to a buyer: an edit before they have paid changes none of them.
     TERMS = (
         "stripe_price", "kind", "credits", "trial_credits", "credits_expire_days", "grace_hours",
         "grace_debit_hours", "grace_invoice_hours",
@@ -115,7 +115,7 @@ class Plan(models.Model):
 
     @transaction.atomic
     def save(self, *args: Any, **options: Any) -> None:
-        """Keep the price that another one takes the place of: what was sold with it renews with it."""
+        """Save, and keep a replaced price as a `FormerPrice`: what was sold at it renews at it."""
         before = Plan.objects.filter(pk=self.pk).values_list("stripe_price", flat=True).first()
         super().save(*args, **options)
         if before and before != self.stripe_price:
@@ -126,7 +126,7 @@ class Plan(models.Model):
         return {name: getattr(self, name) for name in self.TERMS}
 
     def on_terms(self, terms: Mapping[str, Any]) -> Self:
-        """Return the plan as it was with these terms. It is not to be saved."""
+        """Return a copy of the plan with these terms. It must not be saved."""
         plan = copy(self)
         for name in set(self.TERMS) & set(terms):
             setattr(plan, name, terms[name])
@@ -134,7 +134,7 @@ class Plan(models.Model):
 
 
 class FormerPrice(models.Model):
-    """A price that a plan was sold at and that still renews. Where it is a plan's current one again, that counts."""
+    """A price that a plan was sold at and that still renews. A plan whose current price it is takes precedence."""
 
     price = models.CharField(max_length=STRIPE_ID, primary_key=True)
     plan = models.ForeignKey(Plan, models.CASCADE, related_name="former_prices")
@@ -153,7 +153,7 @@ def plan_of(price: str) -> Plan | None:
 
 
 def plan_named(code: str, *, kind: Plan.Kind | None = None) -> Plan:
-    """Return the plan with this code, if it is on sale and of this kind. Raises PlanNotFound."""
+    """Return the plan with this code if it is on sale and, where given, of this kind. Raises PlanNotFound."""
     plan = Plan.objects.filter(code=code, active=True).first()
     if plan is None or (kind is not None and plan.kind != kind):
         raise PlanNotFound

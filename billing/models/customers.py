@@ -1,4 +1,4 @@
-"""Users as Stripe's customers, and how they stand."""
+"""Users as Stripe customers, and their billing status."""
 
 from django.conf import settings
 from django.db import models
@@ -9,21 +9,21 @@ from billing.models.catalogue import STRIPE_ID, Plan
 
 
 class CustomerLink(models.Model):
-    """Which Stripe customer a user is. Made by us before anything is sold; no metadata of Stripe's changes it."""
+    """The Stripe customer that a user is. Made here before anything is sold; no metadata at Stripe changes it."""
 
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, models.PROTECT, primary_key=True, related_name="customer_link"
     )
     customer = models.CharField(max_length=STRIPE_ID, unique=True)
     created_at = models.DateTimeField(db_default=Now())
-    deleted_at = models.DateTimeField(null=True)  # at Stripe, with the account
+    deleted_at = models.DateTimeField(null=True)  # at Stripe, together with the account
 
     def __str__(self) -> str:
         return self.customer
 
 
 class FormerCustomer(models.Model):
-    """A Stripe customer that a user was, until it was deleted there: its payments stay theirs."""
+    """A Stripe customer that a user was until it was deleted there; its payments stay the user's."""
 
     customer = models.CharField(max_length=STRIPE_ID, primary_key=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="former_customers")
@@ -34,7 +34,7 @@ class FormerCustomer(models.Model):
 
 
 class BillingAccount(models.Model):
-    """A user's billing status: follows the subscription (billing/settlement/lifecycle.py). No row: `none`."""
+    """A user's billing status; it follows the subscription (billing/settlement/lifecycle.py). No row means `none`."""
 
     class Status(models.TextChoices):
         NONE = "none"
@@ -48,18 +48,18 @@ class BillingAccount(models.Model):
         settings.AUTH_USER_MODEL, models.PROTECT, primary_key=True, related_name="billing_account"
     )
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.NONE)
-    subscription = models.CharField(max_length=STRIPE_ID, blank=True, default="")  # the current, or the last
+    subscription = models.CharField(max_length=STRIPE_ID, blank=True, default="")  # current, or the last
     stripe_status = models.CharField(max_length=24, blank=True, default="")
-    # What the last payment was for, and what follows: with the period, or as soon as it is paid.
+    # The plan last paid for, the one that follows with the next period, and the one that follows once it is paid.
     plan = models.ForeignKey(Plan, models.PROTECT, null=True, related_name="+", db_index=False)
     next_plan = models.ForeignKey(Plan, models.PROTECT, null=True, related_name="+", db_index=False)
     pending_plan = models.ForeignKey(Plan, models.PROTECT, null=True, related_name="+", db_index=False)
     pending_expires_at = models.DateTimeField(null=True)
     current_period_end = models.DateTimeField(null=True)
     trial_end = models.DateTimeField(null=True)
-    cancel_at_period_end = models.BooleanField(default=False)  # its end is planned
-    cancel_at = models.DateTimeField(null=True)  # when
-    version = models.PositiveBigIntegerField(default=0)  # raised by each look at Stripe
+    cancel_at_period_end = models.BooleanField(default=False)  # an end is planned
+    cancel_at = models.DateTimeField(null=True)  # for when
+    version = models.PositiveBigIntegerField(default=0)  # raised each time Stripe is read
     changed_at = models.DateTimeField(auto_now=True)
 
     class Meta:

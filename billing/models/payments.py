@@ -1,4 +1,4 @@
-"""Payments, and the claims on trials."""
+"""Payments and claims on trials."""
 
 from django.conf import settings
 from django.db import models
@@ -9,24 +9,24 @@ from billing.models.catalogue import STRIPE_ID, Plan
 
 
 class Payment(models.Model):
-    """A payment and the credits it is worth: one row per invoice, or per payment intent that belongs to none
-    (or, where nothing had to be paid, per checkout session). Its id is theirs.
+    """A payment and the credits it is worth: one row per invoice, or per payment intent without an invoice (or, if
+    nothing had to be paid, per checkout session). Its id is the id of that object.
 
-    What it bought stands in its lines. Plan, quantity, credits, expiry and grant are those of its main line, the one
-    with the most credits: versions before the lines wrote them here, and may still serve beside this one.
+    What it bought is in its lines. Plan, quantity, credits, expiry and grant are those of its main line, the one with
+    the most credits: versions from before the lines wrote them here, and may still be serving beside this one.
     """
 
     class Kind(models.TextChoices):
         PACK = "pack"
         SUBSCRIPTION = "subscription"
         TRIAL = "trial"
-        PRORATION = "proration"  # of a change of plan at Stripe: gives what was paid, at the plan's rate
+        PRORATION = "proration"  # from a change of plan at Stripe: gives what was paid, at the plan's rate
         NOTHING = "nothing"  # declared to give no credits
         OPEN = "open"  # no plan has its price yet
 
     id = models.CharField(max_length=STRIPE_ID, primary_key=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="payments")
-    payment_intent = models.CharField(max_length=STRIPE_ID, blank=True, default="")  # the one that paid it
+    payment_intent = models.CharField(max_length=STRIPE_ID, blank=True, default="")  # the intent that paid it
     subscription = models.CharField(max_length=STRIPE_ID, blank=True, default="")
     version = models.PositiveBigIntegerField(default=0)
     # Frozen together:
@@ -35,8 +35,8 @@ class Payment(models.Model):
     plan = models.ForeignKey(Plan, models.PROTECT, null=True, related_name="payments", db_index=False)
     quantity = models.PositiveIntegerField(null=True)
     credits = models.BigIntegerField(null=True)
-    expires_at = models.DateTimeField(null=True)  # of its credits
-    paid = models.BigIntegerField(null=True)  # by cards and the like, or outside Stripe
+    expires_at = models.DateTimeField(null=True)  # when its credits expire
+    paid = models.BigIntegerField(null=True)  # by card or similar, or outside Stripe
     from_balance = models.BigIntegerField(
         default=0, db_default=0
     )  # taken from the customer's balance to pay it
@@ -51,8 +51,8 @@ class Payment(models.Model):
     )  # what was paid less refunds and open or lost disputes, not below zero
     refunded = models.BigIntegerField(
         default=0, db_default=0
-    )  # by refunds and credit notes, as Stripe has it
-    disputed = models.BigIntegerField(default=0)  # by disputes, as Stripe has it: it may overlap with refunds
+    )  # by refunds and credit notes, according to Stripe
+    disputed = models.BigIntegerField(default=0)  # by disputes, according to Stripe; may overlap with refunds
     granted_by = models.UUIDField(null=True, unique=True)  # the journal row of the main line's grant
     created_at = models.DateTimeField(db_default=Now())
     changed_at = models.DateTimeField(auto_now=True)
@@ -95,7 +95,7 @@ class Payment(models.Model):
         )
         indexes = (
             models.Index(fields=["user", "-created_at"], name="payment_by_user"),
-            # Ids of Stripe: whole ones, and the beginnings of them that staff search for.
+            # Stripe's ids: whole ones, and the beginnings that staff search for.
             models.Index(
                 fields=["subscription"],
                 condition=~Q(subscription=""),
@@ -108,11 +108,11 @@ class Payment(models.Model):
                 opclasses=["varchar_pattern_ops"],
                 name="payment_intent_like",
             ),
-            # What revenue is added up from, without a look at the rows.
+            # Revenue is summed from this index alone, without reading the rows.
             models.Index(
                 fields=["paid_at"], include=("paid", "kept", "currency", "plan"), name="payment_revenue"
             ),
-            # What the admin lists, each the beginning of an index.
+            # The admin's lists, each the start of an index.
             models.Index(fields=["-created_at", "-id"], name="payment_newest"),
             models.Index(fields=["kind", "-created_at", "-id"], name="payment_by_kind"),
             models.Index(fields=["plan", "-created_at", "-id"], name="payment_by_plan"),
@@ -124,11 +124,12 @@ class Payment(models.Model):
 
 
 class PaymentLine(models.Model):
-    """A line of a payment: what it bought, what that gives, and what of it is paid for.
+    """A line of a payment: what it bought, what that gives, and how much of it is paid for.
 
-    The first settlement that knows a plan for its price freezes plan, quantity, credits and value; the first posting
-    its expiry. `line` is Stripe's id; empty for what was settled before there were lines, of which one stands for the
-    whole payment. While no plan has its price it is open, holds no other line back, and waits for the plan.
+    The first settlement that finds a plan for its price freezes plan, quantity, credits and value; the first posting
+    freezes its expiry. `line` is Stripe's id; it is empty for payments settled before there were lines, for each of
+    which one line stands for the whole. A line whose price has no plan is open: it holds no other line back, and waits
+    for the plan.
     """
 
     class Kind(models.TextChoices):
@@ -147,11 +148,11 @@ class PaymentLine(models.Model):
     quantity = models.PositiveIntegerField(default=1)
     credits = models.BigIntegerField(default=0)
     due = models.BigIntegerField()  # after discounts, with tax, before credit notes
-    covered = models.BigIntegerField(default=0)  # what is kept for it, as of the last settlement
-    expires_at = models.DateTimeField(null=True)  # of its credits
+    covered = models.BigIntegerField(default=0)  # the part of it that is paid for, as of the last settlement
+    expires_at = models.DateTimeField(null=True)  # when its credits expire
     granted_by = models.UUIDField(null=True, unique=True)  # the journal row of the grant
     created_at = models.DateTimeField(db_default=Now())
-    is_bought = False  # something was received for it, or nothing had to be: set by a settlement, not stored
+    is_bought = False  # something was received for it, or nothing had to be; set by a settlement, not stored
 
     class Meta:
         constraints = (
@@ -170,7 +171,7 @@ class PaymentLine(models.Model):
             ),
         )
         indexes = (
-            # What waits for a plan, and what should have been granted and was not.
+            # Lines that wait for a plan, and lines that should have been granted but were not.
             models.Index(fields=["price"], condition=Q(kind="open"), name="line_open"),
             models.Index(
                 fields=["payment"],
@@ -184,8 +185,8 @@ class PaymentLine(models.Model):
 
     @property
     def worth(self) -> int:
-        """Return what it is worth now, in credits, rounded down. All of it where nothing had to be paid; one at least
-        where something of a proration is kept."""
+        """Return what it is worth now in credits, rounded down: all of it if nothing had to be paid, and at least one
+        credit if any part of a proration is kept."""
         if not self.due:
             return self.credits
         least = 1 if self.kind == self.Kind.PRORATION and self.credits and self.covered else 0
@@ -193,11 +194,11 @@ class PaymentLine(models.Model):
 
 
 class StrangerPayment(models.Model):
-    """A payment whose customer is nobody's here: made in the dashboard, by a payment link, or after a backup that is
-    older than its customer. Settled as soon as staff, or our own mark on the customer, say whose it is."""
+    """A payment whose customer is unknown here: made in the dashboard, by a payment link, or after restoring a backup
+    that is older than its customer. Settled once staff, or our own mark on the customer, say whose it is."""
 
-    id = models.CharField(max_length=STRIPE_ID, primary_key=True)  # as a payment's
-    customer = models.CharField(max_length=STRIPE_ID, blank=True, default="")  # none of a guest's
+    id = models.CharField(max_length=STRIPE_ID, primary_key=True)  # the same as the payment's
+    customer = models.CharField(max_length=STRIPE_ID, blank=True, default="")  # empty for a guest
     amount = models.BigIntegerField()
     currency = models.CharField(max_length=3, blank=True)
     paid_at = models.DateTimeField()
@@ -233,7 +234,7 @@ class StrangerPayment(models.Model):
 
 
 class PaymentDay(models.Model):
-    """Compares what was charged on a day, in UTC, at Stripe and by the payments here. They are to be the same."""
+    """The sum charged on a day (UTC), at Stripe and according to the payments here. The two must be equal."""
 
     day = models.DateField()
     currency = models.CharField(max_length=3)
@@ -252,7 +253,7 @@ class PaymentDay(models.Model):
 
 
 class Revenue(Payment):
-    """The page of plots in the admin."""
+    """Payments as the admin's page of revenue plots."""
 
     class Meta:
         proxy = True
@@ -260,10 +261,10 @@ class Revenue(Payment):
 
 
 class TrialClaim(models.Model):
-    """A mark that a user, or a card, has had a trial: once, by the key. Keyed digests, which outlive the account.
+    """A mark that a user or a card has had their one trial. Stored as keyed digests, which outlive the account.
 
-    `holder` is what the trial was claimed for: a subscription, or the request that is about to make one. It may claim
-    again; nothing else may, once `given`.
+    `holder` is what claimed the trial: a subscription, or the request that is about to make one. It may claim again;
+    once `given`, nothing else may.
     """
 
     class Kind(models.TextChoices):
@@ -273,7 +274,7 @@ class TrialClaim(models.Model):
     kind = models.CharField(max_length=4, choices=Kind.choices)
     digest = models.BinaryField()
     holder = models.CharField(max_length=STRIPE_ID)
-    given = models.BooleanField(default=False)  # the trial was begun: only then it is used
+    given = models.BooleanField(default=False)  # the trial has begun: only then is it used up
     claimed_at = models.DateTimeField(db_default=Now())
 
     class Meta:

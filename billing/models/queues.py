@@ -1,4 +1,4 @@
-"""Holds what waits for a worker: events from Stripe, changes for Stripe, and how far reconciliation has come."""
+"""Work that waits for a worker: events from Stripe and changes for Stripe; and the progress of reconciliation."""
 
 from django.conf import settings
 from django.db import models
@@ -17,13 +17,13 @@ class InboxEvent(Queued):
     type = models.CharField(max_length=100)
     created = models.DateTimeField()  # at Stripe
     livemode = models.BooleanField()
-    customer = models.CharField(max_length=STRIPE_ID, blank=True, default="")  # whom it is about
-    # The payment or customer that settling it looks at; of several events about one, one look is enough.
+    customer = models.CharField(max_length=STRIPE_ID, blank=True, default="")  # the one it is about
+    # The payment or customer that settling it reads; for several events about the same, one read is enough.
     about = models.CharField(max_length=STRIPE_ID, blank=True, default="", db_default="")
-    body = models.TextField(null=True)  # noqa: DJ001 -- as it came; null once erased
+    body = models.TextField(null=True)  # noqa: DJ001 -- as received; null once erased
     received_at = models.DateTimeField(db_default=Now())
     settled_at = models.DateTimeField(null=True)  # credits and account status are right
-    mirrored_at = models.DateTimeField(null=True)  # dj-stripe has had it
+    mirrored_at = models.DateTimeField(null=True)  # dj-stripe has processed it
 
     class Meta:
         verbose_name = "event from Stripe"
@@ -64,7 +64,7 @@ class InboxEvent(Queued):
 
 
 class CustomerChange(Queued):
-    """Something that Stripe must be told about a customer: written with its cause, carried out after it."""
+    """A change that Stripe must learn of for a customer: written together with its cause, carried out afterwards."""
 
     class Kind(models.TextChoices):
         EMAIL = "email"  # the address has changed
@@ -89,7 +89,7 @@ class CustomerChange(Queued):
                 | ~Q(kind__in=["end_subscription", "end_renewal"]) & Q(subscription=""),
                 name="change_names_its_subscription",
             ),
-            # A worker that has begun may have read the address already: what comes then is a row of its own.
+            # A worker that has started may have read the address already, so a later change gets a row of its own.
             models.UniqueConstraint(
                 fields=["user", "kind", "subscription"],
                 condition=Q(done_at__isnull=True, dead_at__isnull=True, leased_until__isnull=True),
@@ -109,7 +109,7 @@ class CustomerChange(Queued):
 
 
 class Progress(models.Model):
-    """How far reconciliation has read Stripe's lists: `until` a moment, or within an hour `after` a payment."""
+    """How far reconciliation has read Stripe's lists: `until` a moment or, within an hour, `after` a payment."""
 
     name = models.CharField(max_length=32, primary_key=True)
     until = models.DateTimeField()

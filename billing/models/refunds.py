@@ -1,4 +1,4 @@
-"""Refunds that staff order."""
+"""Refunds ordered by staff."""
 
 from django.conf import settings
 from django.db import models
@@ -10,24 +10,24 @@ from billing.models.payments import Payment
 
 
 class RefundRequest(models.Model):
-    """Money that staff give back: at once within the limit of the day, above it when a second one agrees.
+    """Money that staff give back: at once within the daily limit, above it once a second person agrees.
 
-    The id is that of the form it was sent with, so a form that is sent twice is one request, and it stands in the
-    metadata of the refund at Stripe. Only billing/refunds.py writes here.
+    The id comes from the form, so a form that is sent twice is one request; the refund at Stripe has it in its
+    metadata. Only billing/refunds.py writes here.
     """
 
     Decision = approvals.Decision
 
     class Kind(models.TextChoices):
         REFUND = "refund"
-        UNDO = "undo", "end and refund"  # of a subscription: it ends at once
+        UNDO = "undo", "end and refund"  # for a subscription, which ends at once
 
     id = models.UUIDField(primary_key=True)
     payment = models.ForeignKey(Payment, models.PROTECT, related_name="refund_requests")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="refund_requests")
     kind = models.CharField(max_length=8, choices=Kind.choices)
     amount = models.BigIntegerField(null=True)  # in the currency's smallest unit; null: all that is left
-    at_stake = models.BigIntegerField()  # the most that it was when it was asked for
+    at_stake = models.BigIntegerField()  # the most that it could be at the time of the request
     currency = models.CharField(max_length=3)
     reason = models.CharField(max_length=500)
     requested_by = models.ForeignKey(

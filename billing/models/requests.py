@@ -1,4 +1,4 @@
-"""Calls of services that make something at Stripe once, however often they are repeated."""
+"""Calls by services that make something at Stripe once, however often they are repeated."""
 
 import uuid
 
@@ -11,21 +11,21 @@ from billing.models.catalogue import STRIPE_ID
 
 
 class Request(models.Model):
-    """A request of a service that reaches Stripe: the same service, user and key does one thing (30 days)."""
+    """A service's request that reaches Stripe: the same service, user and key take effect once (within 30 days)."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     service = models.CharField(max_length=40)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="billing_requests")
     key = models.CharField(max_length=255)
-    digest = models.BinaryField()  # keyed, of the operation and the fields sent
+    digest = models.BinaryField()  # keyed, over the operation and the fields sent
     operation = models.CharField(max_length=40)
     leased_until = models.DateTimeField(null=True)  # someone is carrying it out
-    # The plan as it was offered: later edits do not change what the buyer gets.
+    # The plan as offered: later edits do not change what the buyer gets.
     plan = models.ForeignKey("billing.Plan", models.SET_NULL, null=True, related_name="+", db_index=False)
-    credits = models.BigIntegerField(null=True)  # what versions before `terms` kept of it
-    terms = models.JSONField(null=True)  # of the plan (`Plan.TERMS`)
+    credits = models.BigIntegerField(null=True)  # stored by versions before `terms`
+    terms = models.JSONField(null=True)  # the plan's (`Plan.TERMS`)
     stripe_object = models.CharField(max_length=STRIPE_ID, blank=True, default="")  # what it made
-    status = models.PositiveSmallIntegerField(null=True)  # of the answer
+    status = models.PositiveSmallIntegerField(null=True)  # the answer's
     answer = models.JSONField(null=True)
     created_at = models.DateTimeField(db_default=Now())
 
@@ -48,8 +48,8 @@ class Request(models.Model):
 
 
 class RequestAttempt(models.Model):
-    """One try of a request at Stripe. Its id is Stripe's idempotency key: a try that was cut off is repeated under it,
-    one that Stripe refused is closed, and the next has another."""
+    """One attempt at Stripe for a request. Its id is Stripe's idempotency key: an attempt that was cut off is repeated
+    under it; one that Stripe refused is closed, and the next gets another."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     request = models.ForeignKey(Request, models.CASCADE, related_name="attempts", db_index=False)

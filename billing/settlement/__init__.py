@@ -1,1 +1,1 @@
-"""Settlement: turns payments and subscriptions into credits and a billing status."""
+"""Settlement turns payments and subscriptions into credits and a billing status."""

@@ -1,4 +1,4 @@
-"""Tell users that the card behind their subscription expires: this month or the next. Reads the mirror."""
+"""Notify users whose subscription's card expires this month or next. Reads the mirror."""
 
 from datetime import date
 from typing import Any
@@ -17,7 +17,7 @@ LAST_MONTH = 12
 
 
 def tell(today: date) -> None:
-    """Tell each user once for each card and date, however often it runs."""
+    """Notify each user once for each card and date, however often this runs."""
     accounts = BillingAccount.objects.filter(status__in=PAYING, cancel_at_period_end=False)
     for account in pages.by_key(accounts.only("pk")):
         _tell(account.pk, today)

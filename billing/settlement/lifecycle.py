@@ -1,7 +1,7 @@
-"""The account's status follows the subscription, as Stripe has it at the moment it is asked: no event decides.
+"""Keep the account's status in line with the subscription, as Stripe has it when asked: no event decides.
 
-Like a payment (billing/settlement/settle.py): read the version, ask Stripe, lock, and start over if the version
-has changed since. Locks: the account's row, then the balance row.
+As for a payment (billing/settlement/settle.py): read the version, ask Stripe, lock, and start over if the version
+has changed since. Locks the account's row, then the balance row.
 """
 
 import uuid
@@ -42,13 +42,13 @@ STATUSES = {
 
 
 def follow_customer(customer: str) -> BillingAccount | None:
-    """Bring the status of this customer's user up to date. Return None for a customer that is not ours."""
+    """Bring the status of this customer's user up to date. Return None for an unknown customer."""
     user_id = customers.user_of(customer)
     return None if user_id is None else follow(user_id)
 
 
 def follow(user_id: uuid.UUID) -> BillingAccount | None:
-    """Bring the user's status up to date; return None where they are not a customer. Raises what the gateway raises."""
+    """Bring the user's status up to date. Return None if they are not a customer. Raises what the gateway raises."""
     known = customers.all_of(user_id)
     if not known:
         return None
@@ -67,8 +67,8 @@ def follow(user_id: uuid.UUID) -> BillingAccount | None:
 
 
 def _without_refused_change(user_id: uuid.UUID, subscription: Object | None) -> Object | None:
-    """Leave out a change whose card was just declined: who asked for it is told so, and it is dropped. One that has
-    waited for the user goes on waiting, whatever they try."""
+    """Leave out a change whose card was just declined: its caller gets that answer, and the change is dropped. A change
+    already known to wait for the user continues to wait, whatever they try."""
     if subscription is None or not subscription.get("pending_update"):
         return subscription
     known = BillingAccount.objects.filter(pk=user_id, pending_expires_at=shapes.pending_until(subscription))
@@ -78,7 +78,7 @@ def _without_refused_change(user_id: uuid.UUID, subscription: Object | None) -> 
 
 
 def _is_just_paid(subscription: Object) -> bool:
-    """Tell whether a price that no payment here was for is paid at Stripe: its event may come later than others."""
+    """Return whether Stripe has been paid for a price that no payment here covers yet: its event may come later."""
     invoice_id = shapes.id_of(subscription.get("latest_invoice"))
     if not is_alive(subscription) or not invoice_id or standing_plans.is_paid_here(subscription):
         return False
@@ -88,12 +88,12 @@ def _is_just_paid(subscription: Object) -> bool:
 
 
 def waits_for_user(begun: Object) -> bool:
-    """Tell whether the payment that a subscription needs waits for its user, and not for another card."""
+    """Return whether the payment that a subscription needs waits for its user, rather than for another card."""
     return decline(begun) is None
 
 
 def decline(begun: Object) -> str | None:
-    """Return why the payment that a subscription needs was refused; None where it waits for the user, or for a card."""
+    """Return why the payment that a subscription needs was declined; None if it waits for the user, or for a card."""
     intents = shapes.invoice_open_intents(begun.get("latest_invoice") or {})
     for intent in map(gateway.retrieve_payment_intent, intents):
         error = intent.get("last_payment_error") or {}
@@ -103,7 +103,7 @@ def decline(begun: Object) -> str | None:
 
 
 def paid(payment: Payment, plans: Collection[Plan]) -> None:
-    """Make the plan that was to be paid the account's, in the caller's transaction: before Stripe is asked again."""
+    """Give the account the plan that awaited payment, in the caller's transaction, before Stripe is asked again."""
     account = (
         BillingAccount.objects.select_for_update(no_key=True, of=("self",))
         .filter(pk=payment.user_id, subscription=payment.subscription)
@@ -125,7 +125,7 @@ def paid(payment: Payment, plans: Collection[Plan]) -> None:
 
 
 def trial_will_end(customer: str) -> None:
-    """Stripe says so some days before: the user is told once."""
+    """Notify the user, once, of the trial's end, which Stripe announces some days before."""
     account = follow_customer(customer)
     if account is not None:
         with transaction.atomic():
@@ -134,7 +134,7 @@ def trial_will_end(customer: str) -> None:
 
 def current(subscriptions: list[Object]) -> Object | None:
     """Return the one that counts: one that has begun and not ended, else the newest that waits for its first payment,
-    else the newest that has ended. Of several that go on, a paid one, that does not end, and began first."""
+    else the newest that has ended. Of several that are alive, prefer a paid one, one that does not end, the oldest."""
     alive = sorted(filter(is_alive, subscriptions), key=_preference)
     if alive:
         return alive[0]
@@ -143,13 +143,13 @@ def current(subscriptions: list[Object]) -> Object | None:
 
 
 def surplus(subscriptions: list[Object]) -> list[Object]:
-    """Return those that renew beside the one that counts: two were paid, and nobody wants to pay both again."""
+    """Return those that renew beside the one that counts: two were paid for, and nobody wants to pay for both again."""
     alive = sorted(filter(is_alive, subscriptions), key=_preference)
     return [found for found in alive[1:] if not shapes.ends(found)]
 
 
 def is_alive(found: Object) -> bool:
-    """Tell whether a subscription has begun and not ended."""
+    """Return whether a subscription has begun and not ended."""
     return found["status"] not in ENDED_SUBSCRIPTIONS and found["status"] != "incomplete"
 
 
@@ -184,7 +184,7 @@ def _apply(
     *,
     is_paid: bool = False,
 ) -> BillingAccount | None:
-    """Apply what Stripe says. None: someone else was here since `version` was read."""
+    """Apply what Stripe says. Return None if the account has changed since `version` was read."""
     BillingAccount.objects.bulk_create([BillingAccount(pk=user_id)], ignore_conflicts=True)
     account = BillingAccount.objects.select_for_update(no_key=True).get(pk=user_id)
     if account.version != version:
@@ -203,7 +203,7 @@ def _apply(
 
 
 def _end_surplus(account: BillingAccount, found: Object) -> None:
-    """Let it end with the period that is paid for, whose credits stay; the user is told once."""
+    """Let it end with the period that is paid for, whose credits stay; the user is notified once."""
     customers.enqueue(CustomerChange.Kind.END_RENEWAL, user_id=account.pk, subscription=found["id"])
     notices.subscribed_twice(account, subscription=found["id"])
 
@@ -220,7 +220,7 @@ def _copy(account: BillingAccount, subscription: Object, plans: Plans) -> None:
 
 
 def _announce(account: BillingAccount, before: str) -> None:
-    """Carry out a change of status: spending stops or goes on, and other services read of it."""
+    """Carry out a change of status: block or unblock spending, and notify other services."""
     try:
         if account.status == Status.FROZEN:
             states.block(user_id=account.pk, reason=BLOCKED_BY)
@@ -228,5 +228,5 @@ def _announce(account: BillingAccount, before: str) -> None:
         elif before == Status.FROZEN:
             states.unblock(user_id=account.pk, reason=BLOCKED_BY)
     except UserNotFound:
-        return  # erased since: nobody spends
+        return  # erased since then: nothing can be spent
     events.emit("billing.status_changed", user_id=account.pk, data={"status": account.status})

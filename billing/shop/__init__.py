@@ -1,1 +1,1 @@
-"""Calls that services make: plans, checkout, cards, subscriptions."""
+"""Calls by services: plans, checkout, cards, subscriptions."""

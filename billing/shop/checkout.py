@@ -1,5 +1,5 @@
-"""Checkout: Stripe's page, on which a user buys a pack or begins a subscription; and the portal, where they look after
-both. What is paid there is settled like everything else (billing/settlement/settle.py)."""
+"""Checkout, Stripe's page on which a user buys a pack or starts a subscription, and the portal, where they manage both.
+What is paid there is settled like everything else (billing/settlement/settle.py)."""
 
 import time
 import uuid
@@ -19,15 +19,16 @@ from billing.stripe import gateway, mirror, sdk, shapes
 from billing.stripe.shapes import Object
 
 DAY = 24 * 3600
-RECENT = 2 * DAY  # where what an earlier try has made is looked for
+RECENT = 2 * DAY  # how far back to look for what an earlier attempt made
 
 
 def create(
     instruction: Instruction, *, plan_code: str, quantity: int, success_url: str, cancel_url: str
 ) -> Outcome:
-    """Make a session at Stripe, whose page the user is sent to.
+    """Make a session at Stripe, to whose page the user is sent.
 
-    Raises PlanNotFound, AlreadySubscribed, PaymentOverdue, AccountSuspended.
+    Raises PlanNotFound, AlreadySubscribed, PaymentOverdue, AccountSuspended, and ValidationFailed for more than one
+    subscription.
     """
 
     def perform(attempt: Attempt) -> Made:
@@ -70,14 +71,14 @@ def _recent(customer: str) -> list[Object]:
 
 
 def _trial_days(plan: Plan, user_id: uuid.UUID) -> int | None:
-    """Return the trial's days for a user who may have one. The card is judged when it is known."""
+    """Return the trial's days if the user may have one. The card is checked once it is known."""
     return plan.trial_days if trial.eligibility(user_id) == trial.ELIGIBLE else None
 
 
 def look_up(*, user_id: uuid.UUID, session_id: str) -> dict[str, Any]:
-    """Return the session as it is, settled on the spot: for the user who has just paid and waits for the credits.
+    """Return the session as it is now, settled on the spot: for a user who has just paid and waits for the credits.
 
-    Raises BillingObjectNotFound, and BillingUnavailable where neither Stripe nor the mirror can tell.
+    Raises BillingObjectNotFound, and BillingUnavailable if neither Stripe nor the mirror can tell.
     """
     customer = customers.customer_of(user_id)
     if customer is None:
@@ -130,7 +131,7 @@ def answer(session: Object, *, credited: bool) -> dict[str, Any]:
 
 
 def open_portal(instruction: Instruction, *, return_url: str) -> Outcome:
-    """Open Stripe's page where a user changes cards, sees invoices and cancels."""
+    """Open Stripe's portal, where a user changes cards, sees invoices and cancels."""
 
     def perform(attempt: Attempt) -> Made:
         customers.require_active(instruction.user_id)

@@ -1,4 +1,4 @@
-"""Invoices that are open: named with what they are for, and paid on request."""
+"""Open invoices: how they are answered, and how one is paid on request."""
 
 import uuid
 from typing import Any
@@ -33,7 +33,7 @@ def pay(instruction: Instruction, *, invoice_id: str, payment_method: str | None
 def collect(
     user_id: uuid.UUID, invoice_id: str, *, payment_method: str | None = None, key: str | None = None
 ) -> Object:
-    """Have Stripe collect it, and settle it on the spot. Raises PaymentFailed."""
+    """Have Stripe collect the invoice, and settle it on the spot. Raises PaymentFailed."""
     paid = gateway.pay_invoice(invoice=invoice_id, payment_method=payment_method, key=key)
     settle.settle(invoice_id)
     lifecycle.follow(user_id)

@@ -1,4 +1,4 @@
-"""The cards of a user: stored through a setup intent or Stripe's pages, read from the mirror."""
+"""A user's cards: stored through a setup intent or on Stripe's pages, read from the mirror."""
 
 import uuid
 from typing import Any
@@ -13,7 +13,7 @@ from billing.stripe.shapes import Object
 
 
 def begin_setup(instruction: Instruction) -> Outcome:
-    """Make a setup intent: with its client secret a front end stores a card without charging it."""
+    """Make a setup intent, whose client secret lets a front end store a card without charging it."""
 
     def perform(attempt: Attempt) -> Made:
         customers.require_active(instruction.user_id)
@@ -28,9 +28,9 @@ def begin_setup(instruction: Instruction) -> Outcome:
 
 
 def own(*, user_id: uuid.UUID, payment_method: str) -> Object:
-    """Return one of the user's. The mirror answers if it can; what it does not know yet, Stripe does.
+    """Return one of the user's payment methods, from the mirror or, if it is not known there yet, from Stripe.
 
-    Raises BillingObjectNotFound: also for what belongs to someone else, or to nobody any more.
+    Raises BillingObjectNotFound, also for one that belongs to someone else or no longer to anyone.
     """
     customer = customers.customer_of(user_id)
     if customer is None:
@@ -48,8 +48,8 @@ def own(*, user_id: uuid.UUID, payment_method: str) -> Object:
 
 
 def remove(*, user_id: uuid.UUID, payment_method: str, cancel_at_period_end: bool = False) -> None:
-    """Remove a card. Raises LastPaymentMethod where a subscription would be left to renew without any, unless that is
-    to end.
+    """Remove a card. Raises LastPaymentMethod if a subscription would be left to renew without any, unless
+    `cancel_at_period_end` ends it with its period.
     """
     own(user_id=user_id, payment_method=payment_method)
     customer = customers.customer_of(user_id) or ""
@@ -76,10 +76,10 @@ def _live(customer: str) -> list[Object]:
 
 
 def make_default(*, user_id: uuid.UUID, payment_method: str, pay_open: bool = False) -> dict[str, Any]:
-    """Have invoices paid with it from now on, those of subscriptions too, and return it with what is open.
+    """Make it the default for all future invoices, including subscriptions', and return it with the open invoices.
 
-    Open invoices are tried with it only if the caller, who has seen the amounts, asks for it. Raises
-    PaymentFailed, and then the card is the default all the same.
+    Open invoices are paid with it only if the caller, who has seen the amounts, asks for that. Raises PaymentFailed;
+    even then the card is the default.
     """
     found = own(user_id=user_id, payment_method=payment_method)
     customer = customers.customer_of(user_id) or ""
@@ -97,7 +97,7 @@ def make_default(*, user_id: uuid.UUID, payment_method: str, pay_open: bool = Fa
 
 
 def answer(found: Object, *, default: str) -> dict[str, Any]:
-    """Return a payment method as it is answered. One that is not a card has none of a card's fields."""
+    """Return a payment method as the API shows it. One that is not a card has no values for a card's fields."""
     card = found.get("card") or {}
     return {
         "id": found["id"],

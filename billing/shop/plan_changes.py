@@ -1,7 +1,7 @@
-"""Changes of plan: now, by a whole new period that is paid whole, or with the end of the period that is paid for.
+"""Changes of plan: now, with a whole new period paid in full, or at the end of the period already paid for.
 
-Nothing is prorated (docs/decisions/0022-billing-settlement.md). Every step looks at what is at Stripe first, so a
-request that was cut off anywhere goes on from there when it is repeated; two of one user never run beside each other.
+Nothing is prorated (docs/decisions/0022-billing-settlement.md). Every step reads the state at Stripe first, so a
+request that was cut off continues from there when it is repeated; two changes of one user never run concurrently.
 """
 
 import uuid
@@ -42,7 +42,7 @@ class When(StrEnum):
 def change(
     instruction: Instruction, *, subscription_id: str, plan_code: str, when: When | None, resume: bool
 ) -> Outcome:
-    """Move to another plan. The one that the subscription has undoes what was planned.
+    """Move to another plan. Naming the subscription's current plan undoes what was planned.
 
     Raises PlanNotFound, ChangePending, CancellationPending, PaymentOverdue, PaymentFailed, AccountSuspended.
     """
@@ -77,7 +77,7 @@ def keep(instruction: Instruction, *, subscription_id: str) -> Outcome:
 
 
 def preview(*, user_id: uuid.UUID, subscription_id: str, plan_code: str, when: When | None) -> dict[str, Any]:
-    """Return what a change would cost, what it would give, and when. Raises what `change` would raise for it."""
+    """Return what a change would cost and give, and when. Raises whatever `change` would raise for it."""
     with sdk.within():
         plan = plan_named(plan_code, kind=Plan.Kind.SUBSCRIPTION)
         found = subscriptions.own(user_id=user_id, subscription_id=subscription_id)
@@ -105,7 +105,7 @@ def preview(*, user_id: uuid.UUID, subscription_id: str, plan_code: str, when: W
 
 
 def _require_changeable(found: Object) -> None:
-    """Refuse what has ended, has not begun, or is not paid for at the moment."""
+    """Refuse a subscription that has ended, has not begun, or is paused."""
     subscriptions.require_alive(found)
     if found["status"] == "incomplete":
         raise BillingRejected("This subscription has not begun.", reason="subscription_incomplete")
@@ -114,8 +114,8 @@ def _require_changeable(found: Object) -> None:
 
 
 def _with_nothing_pending(attempt: Attempt, found: Object, plan: Plan) -> Object:
-    """Drop what a declined card has left. Raises ChangePending for what waits for the user, unless this request began
-    it and its answer was lost."""
+    """Drop an update left behind by a declined card. Raises ChangePending for one that waits for the user, unless this
+    request began it and its answer was lost."""
     if not found.get("pending_update"):
         return found
     is_ours = attempt.is_repeat and shapes.pending_price(found) == plan.stripe_price
@@ -130,7 +130,7 @@ def _with_nothing_pending(attempt: Attempt, found: Object, plan: Plan) -> Object
 
 
 def _moment(found: Object, plan: Plan, when: When | None) -> When:
-    """Return when a change comes. Raises BillingRejected where now is asked for and cannot be, PaymentOverdue."""
+    """Return when a change takes effect. Raises PaymentOverdue, and BillingRejected if `now` is impossible."""
     hindrance = _hindrance(found)
     wanted = when or (When.NOW if not hindrance and _is_upgrade(found, plan) else When.PERIOD_END)
     if wanted == When.NOW and hindrance:
@@ -143,8 +143,8 @@ def _moment(found: Object, plan: Plan, when: When | None) -> When:
 
 
 def _hindrance(found: Object) -> str:
-    """Tell why no new period can begin now: a trial goes on until its end, and only cards are charged at once
-    (https://docs.stripe.com/billing/subscriptions/pending-updates). "" for nothing."""
+    """Return why no new period can begin now, or "": a trial runs until its end, and only cards are charged at once
+    (https://docs.stripe.com/billing/subscriptions/pending-updates)."""
     if found["status"] == "trialing":
         return "in_trial"
     if found.get("collection_method") == "send_invoice":
@@ -154,7 +154,7 @@ def _hindrance(found: Object) -> str:
 
 
 def _is_upgrade(found: Object, plan: Plan) -> bool:
-    """Tell whether a plan costs more, in the same currency, for a period that is not shorter."""
+    """Return whether a plan costs more, in the same currency, for a period at least as long."""
     price = shapes.subscription_items(found)[0].get("price") or {}
     rhythm = price.get("recurring") or {}
     is_comparable = price.get("unit_amount") is not None and price.get("currency") == plan.currency
@@ -179,7 +179,7 @@ def _move(attempt: Attempt, found: Object, plan: Plan, when: When | None) -> Obj
     except BillingUnavailable:
         raise
     except Problem:
-        ending.plan_again(found)  # what is refused changes nothing
+        ending.plan_again(found)  # a refused change leaves everything as it was
         raise
 
 
@@ -203,12 +203,12 @@ def _released(found: Object) -> Object:
 
 
 def _made(found: Object) -> str:
-    """Return the invoice that a change was billed by: what was offered is found by it."""
+    """Return the invoice that billed a change; the terms offered are found by it."""
     return shapes.id_of(found.get("latest_invoice")) or str(found["id"])
 
 
 def _now(attempt: Attempt, found: Object, plan: Plan) -> Object:
-    """Bill a whole period. What was paid for before gives its credits first, and keeps them."""
+    """Bill a whole period. The period paid for before gives its credits first, and keeps them."""
     if invoice := shapes.id_of(found.get("latest_invoice")):
         settle.settle(invoice)
     ending.release(found)
@@ -223,8 +223,8 @@ def _now(attempt: Attempt, found: Object, plan: Plan) -> Object:
 
 
 def _judged(subscription_id: str, plan: Plan) -> Object:
-    """Return it as it is now, changed or waiting for the user: the answer of a repeated call is as old as the first. A
-    declined card leaves nothing behind. Raises PaymentFailed."""
+    """Return the subscription as it is now, changed or waiting for the user, since a repeated call gets Stripe's first
+    answer again. A declined card leaves nothing behind. Raises PaymentFailed."""
     begun = gateway.retrieve_begun_subscription(subscription_id)
     if shapes.subscription_price(begun) == plan.stripe_price:
         return begun
@@ -241,7 +241,7 @@ def _judged(subscription_id: str, plan: Plan) -> Object:
 
 
 def _with_period(attempt: Attempt, found: Object, plan: Plan) -> Object:
-    """Have a schedule change it with its period: made by one call, told the rest by another."""
+    """Have a schedule change the plan with the period: one call makes the schedule, another sets its phases."""
     if shapes.next_price(found) != plan.stripe_price:
         schedule = _schedule(attempt, found)
         try:
@@ -253,14 +253,14 @@ def _with_period(attempt: Attempt, found: Object, plan: Plan) -> Object:
     fresh = gateway.retrieve_subscription(found["id"])
     if shapes.ends(fresh):
         ending.release(fresh)
-        raise CancellationPending  # since this began
+        raise CancellationPending  # cancelled since this began
     if shapes.next_price(fresh) != plan.stripe_price:
         raise BillingUnavailable  # someone has released it since
     return fresh
 
 
 def _schedule(attempt: Attempt, found: Object) -> Object:
-    """Return one that has nothing but the running period: what an earlier try has left, or a new one."""
+    """Return a schedule with only the running period: one that an earlier attempt left, or a new one."""
     known = shapes.active_schedule(found)
     if known is not None and _is_bare(known, found):
         return known
@@ -274,7 +274,7 @@ def _is_bare(schedule: Object, found: Object) -> bool:
 
 
 def _phases(schedule: Object, plan: Plan) -> list[Object]:
-    """Return the running period as it is, and one period of the new plan after it."""
+    """Return the running period unchanged, and one period of the new plan after it."""
     running = shapes.running_phase(schedule)
     items = [_item(item) for item in running["items"]]
     kept = _kept(running)
@@ -292,7 +292,7 @@ def _item(item: Object) -> Object:
 
 
 def _kept(phase: Object) -> Object:
-    """Return what holds for both phases, as Stripe wants to be told again: discounts and the card."""
+    """Return what applies to both phases and Stripe must be told again: discounts and the card."""
     discounts = [
         {"discount": shapes.id_of(one["discount"])}
         if one.get("discount")
@@ -307,6 +307,6 @@ def _kept(phase: Object) -> Object:
 
 
 def require_one_wish(*, plan: str | None, undoes: bool) -> None:
-    """Raise ValidationFailed unless another plan is named, or the planned one undone."""
+    """Raise ValidationFailed unless either another plan is named or the planned one is undone."""
     if (plan is None) != undoes:
         raise ValidationFailed(("plan", "invalid", "Send either plan, or next_plan with null."))

@@ -1,10 +1,10 @@
-"""Plans proposed by Stripe's prices: what an operator confirms by `manage.py sync_plans`. Never read at run time.
+"""Plans proposed by Stripe's prices, which an operator confirms with `manage.py sync_plans`. Never read at run time.
 
 A price is a plan if its metadata, or its product's, has `credits`. Its code is `plan` in the metadata, or its look-up
 key. Also read: `trial_days`, `trial_credits`, `credits_expire_days`.
 
-Of a plan that there is, what Stripe's price is made of always follows; the rest belongs to staff, and what Stripe says
-instead is only shown, unless `overwrite` is said. A price that was archived takes its plan off sale; it still renews.
+The fields of an existing plan that come from Stripe's price always follow it; the rest belongs to staff, and differing
+values at Stripe are only shown, unless `overwrite` is set. An archived price takes its plan off sale; it still renews.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ NUMBERS = ("credits", "trial_days", "trial_credits", "credits_expire_days")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """Says what to do about one price. `problem`: why nothing can be done."""
+    """A proposal for one price; `problem` says why nothing can be done."""
 
     action: str  # create, update, replace, retire, keep, skip
     price: str
@@ -36,13 +36,13 @@ class Proposal:
 
 
 def proposals(*, overwrite: bool = False) -> list[Proposal]:
-    """Return what Stripe's prices would change of the plans. Raises what the gateway raises."""
+    """Return the changes to plans that Stripe's prices imply. Raises what the gateway raises."""
     prices = gateway.list_prices()
     return [*(_proposal(price, overwrite=overwrite) for price in prices), *_archived(prices)]
 
 
 def _archived(prices: list[Object]) -> Iterator[Proposal]:
-    """Yield the plans on sale that nobody can buy any more."""
+    """Yield the retirement of each plan on sale that can no longer be bought."""
     listed = [price["id"] for price in prices]
     for plan in Plan.objects.filter(active=True).exclude(stripe_price__in=listed).order_by("code"):
         yield Proposal(action="retire", price=plan.stripe_price, code=plan.code, changes={"active": False})
@@ -98,7 +98,7 @@ def _compared(price: str, code: str, fields: dict[str, Any], *, overwrite: bool)
 
 @transaction.atomic
 def apply(proposal: Proposal) -> None:
-    """Carry out a proposal. Where a price replaces another, the old plan stays under another code: it still renews."""
+    """Carry out a proposal. If a price replaces another, the old plan stays under another code, as it still renews."""
     if proposal.action in {"update", "retire"}:
         Plan.objects.filter(stripe_price=proposal.price).update(**(proposal.changes or {}))
     if proposal.action == "replace":

@@ -1,11 +1,12 @@
-"""Requests of services that make something at Stripe: service, user and key make it once, whatever goes wrong.
+"""Service requests that make something at Stripe: service, user and key make it once, whatever goes wrong.
 
-A row per request, and under it one per try. The id of a try is Stripe's idempotency key, the id of the request stands
-in the metadata of what is made. So a try whose answer was lost is repeated under its key; one that Stripe has refused
-is closed, and the next has another; and after a try of which nobody can tell, what has our id in its metadata is looked
-for first (Stripe may have failed after it made it, and keeps its keys for a day only).
+There is one row per request, and under it one per attempt. The attempt's id is Stripe's idempotency key; the request's
+id is in the metadata of what is made. So an attempt whose answer was lost is repeated under its key; one that Stripe
+refused is closed, and the next gets another key. After an attempt with an unknown outcome, an object with the request's
+id in its metadata is looked for first (Stripe may have failed after making it, and keeps its keys for a day only).
 
-No lock is held while Stripe is asked, but a lease: twins wait for its holder, and a holder that dies soon loses it.
+No lock is held while Stripe is called, only a lease: concurrent repeats wait for its holder, and if the holder crashes,
+the lease soon expires.
 """
 
 import time
@@ -30,8 +31,8 @@ from billing.stripe import sdk
 from billing.stripe.shapes import Object
 from credits.ledger.calls import Call, request_bytes
 
-SECONDS = 8.5  # for all of it: a caller is to have an answer within ten
-PATIENCE = 4.0  # of one twin with the other
+SECONDS = 8.5  # for the whole request: a caller is to have an answer within ten
+PATIENCE = 4.0  # for a concurrent request to finish
 POLL = 0.1
 LEASE = timedelta(seconds=12)
 STRIPE_REMEMBERS = timedelta(hours=23)
@@ -41,14 +42,14 @@ ALONE = (
     "change",
     "end_trial",
 )  # operations that may begin a subscription or a period
-UNKNOWN = "unknown"  # how a try ended that may have made something
+UNKNOWN = "unknown"  # the outcome of an attempt that may have made something
 
 Made = tuple[dict[str, Any], str]  # the answer, and the id of the object at Stripe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instruction:
-    """A service's wish for one user. `fields` are those that were sent, `path` the id in the path, if any."""
+    """A service's request for one user. `fields` are the fields sent, `path` is the id in the path, if any."""
 
     service: str
     key: str
@@ -66,7 +67,7 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """A try of a request. `is_repeat`: an earlier one may have made something."""
+    """An attempt of a request. `is_repeat` means that an earlier one may have made something."""
 
     request_id: uuid.UUID
     key: str
@@ -78,11 +79,11 @@ class Attempt:
         return {"request": str(self.request_id), "user_id": str(self.user_id)}
 
     def offer(self, plan: Plan) -> None:
-        """Note what is sold, before Stripe is asked."""
+        """Record what is sold, before Stripe is called."""
         Request.objects.filter(pk=self.request_id).update(plan=plan, credits=plan.credits, terms=plan.terms)
 
     def find(self, list_them: Callable[[], Iterable[Object]]) -> Object | None:
-        """Return what an earlier try has made."""
+        """Return what an earlier attempt has made, if anything."""
         if not self.is_repeat:
             return None
         own = str(self.request_id)
@@ -101,9 +102,9 @@ class Outcome:
 def carry_out(
     instruction: Instruction, perform: Callable[[Attempt], Made], *, status: int = 201, alone: bool = False
 ) -> Outcome:
-    """Return the first answer again, or `perform`'s. A refusal does not use the key up.
+    """Return the first answer again, or else that of `perform`. A refusal does not use up the key.
 
-    `alone`: never beside another request of the same user that could begin a subscription or a period.
+    With `alone`, never run beside another request of the same user that could begin a subscription or a period.
     Raises UserNotFound, IdempotencyKeyReused, IdempotencyInProgress, and what `perform` raises.
     """
     with sdk.within(SECONDS):
@@ -152,7 +153,7 @@ def _begin_or_wait(instruction: Instruction, *, alone: bool) -> Attempt | Outcom
 
 @transaction.atomic
 def _begin(instruction: Instruction, *, alone: bool) -> Attempt | Outcome | None:
-    """Begin a try, or return the answer of an earlier one; None while another process is at it."""
+    """Begin an attempt, or return the answer of an earlier one; None while another process is working on it."""
     if alone and _is_another_at_it(instruction):
         return None
     row = _row(instruction)
@@ -166,7 +167,7 @@ def _begin(instruction: Instruction, *, alone: bool) -> Attempt | Outcome | None
 
 
 def _row(instruction: Instruction) -> Request:
-    """Return the request's row, locked."""
+    """Return the request's row, made if there is none yet, and locked."""
     names = {"service": instruction.service, "user_id": instruction.user_id, "key": instruction.key}
     fresh = Request(**names, digest=instruction.call.digest, operation=instruction.operation)
     Request.objects.bulk_create([fresh], ignore_conflicts=True)
@@ -178,7 +179,7 @@ def _is_leased(row: Request) -> bool:
 
 
 def _is_another_at_it(instruction: Instruction) -> bool:
-    """Tell whether another such request runs. The lock on the account row lets neither of two miss the other."""
+    """Return whether another such request runs. With the account row locked, neither of two can miss the other."""
     BillingAccount.objects.bulk_create([BillingAccount(pk=instruction.user_id)], ignore_conflicts=True)
     BillingAccount.objects.select_for_update(no_key=True).get(pk=instruction.user_id)
     others = Request.objects.filter(
@@ -206,8 +207,8 @@ def _attempt(instruction: Instruction, row: Request) -> Attempt:
 
 
 def _end(attempt: Attempt, problem: Problem) -> None:
-    """Close a try that was refused, or met an error of Stripe's own, which it would repeat under the same key. After
-    such an error nobody knows what it has made. Where Stripe was not reached, the try stays open."""
+    """Close an attempt that was refused, or that met an error inside Stripe, which Stripe would repeat under the same
+    key; after such an error it is unknown what was made. If Stripe was not reached, the attempt stays open."""
     if isinstance(problem, BillingFailed):
         _close(attempt, refusal=UNKNOWN)
     elif not isinstance(problem, BillingUnavailable):
@@ -225,8 +226,8 @@ def _let_go(attempt: Attempt) -> None:
 
 @transaction.atomic
 def _keep(instruction: Instruction, attempt: Attempt, made: Made, status: int) -> Outcome:
-    """Keep the answer for repeats: sealed, since it may open a checkout or a payment. What a user has made who may buy
-    nothing since is taken away again."""
+    """Store the answer for repeats, sealed, since it may open a checkout or a payment. If the user may not buy any
+    longer, undo what was made."""
     answer, stripe_object = made
     row = Request(pk=attempt.request_id)
     text = msgspec.json.encode(answer).decode()

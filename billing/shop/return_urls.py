@@ -1,4 +1,4 @@
-"""Check where Checkout and the portal may send people back to: hosts from a list, so that we lead nobody elsewhere."""
+"""Check where Checkout and the portal may send people back to: listed hosts only, so that no one is led elsewhere."""
 
 import re
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ from django.conf import settings
 from accounts.kit.problems import ValidationFailed
 
 LONGEST = 2000
-# What browsers and parsers understand differently is refused: backslashes, spaces, control characters, anything that is
-# not ASCII. Braces are Stripe's: `?session_id={CHECKOUT_SESSION_ID}`.
+# Refuses what browsers and parsers interpret differently: backslashes, spaces, control characters, anything that is not
+# ASCII. Braces are Stripe's: `?session_id={CHECKOUT_SESSION_ID}`.
 _FORM = re.compile(r"https?://[A-Za-z0-9.\-:\[\]]+(?:[/?#][A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%{}]*)?")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def check(**urls: str) -> None:
-    """Raise a ValidationFailed that names each field whose host is not allowed; plain HTTP only on this machine."""
+    """Raise a ValidationFailed that names each field whose host is not allowed. Plain HTTP only for this machine."""
     faults = [
         (field, "url_not_allowed", "Must be an https address at one of BILLING_RETURN_HOSTS.")
         for field, url in urls.items()
@@ -42,7 +42,7 @@ def is_allowed(url: str) -> bool:
 
 
 def _allowed() -> Iterator[tuple[str, int | None]]:
-    """Yield the hosts: `app.example.com`, `localhost:3000` or `localhost` with any port, and where FRONTEND_URL is."""
+    """Yield the allowed hosts (`app.example.com`, `localhost:3000`, `localhost` for any port), and FRONTEND_URL's."""
     for entry in settings.BILLING_RETURN_HOSTS:
         parts = urlsplit(f"//{entry}")
         yield parts.hostname or "", parts.port

@@ -1,4 +1,4 @@
-"""Read how a user stands, from our own tables and the mirror. Stripe is not asked."""
+"""Read a user's billing status from our own tables and the mirror, without calling Stripe."""
 
 import uuid
 from typing import Any
@@ -73,7 +73,7 @@ def invoice_fields(data: Object) -> dict[str, Any]:
 
 
 def account(user_id: uuid.UUID) -> tuple[str, dict[str, Any] | None]:
-    """Return the account's status, and its subscription: the current one, or the last."""
+    """Return the account's status and its subscription: the current one, or the last."""
     row = account_row(user_id)
     if row is None or not row.subscription:
         return BillingAccount.Status.NONE.value, None

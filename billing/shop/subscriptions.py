@@ -1,7 +1,7 @@
-"""Subscriptions: begun with a stored card, ended with the period or at once, taken up again. Changes of plan:
-billing/shop/plan_changes.py.
+"""Subscriptions: started with a stored card, ended with the period or at once, and resumed.
 
-Stripe keeps them; after each change the account's status follows on the spot, and its event does the same again.
+Changes of plan are in billing/shop/plan_changes.py. Stripe keeps the subscriptions; after each change the account's
+status follows on the spot, and the event does the same again.
 """
 
 import uuid
@@ -38,9 +38,9 @@ log = structlog.get_logger("billing")
 def create(
     instruction: Instruction, *, plan_code: str, payment_method: str | None, wants_trial: bool
 ) -> Outcome:
-    """Begin a subscription that is charged at once, or begins with the plan's trial.
+    """Start a subscription that is charged at once or starts with the plan's trial.
 
-    Without a payment method, and where the bank asks the user, it is `incomplete` and has a client secret.
+    Without a payment method, or if the bank asks the user, it is `incomplete` and has a client secret.
     Raises PlanNotFound, PaymentMethodRequired, TrialUsed, AlreadySubscribed, PaymentFailed, AccountSuspended.
     """
 
@@ -77,8 +77,8 @@ def _card(user_id: uuid.UUID, payment_method: str | None, *, needed: bool) -> st
 
 
 def require_none(customer: str) -> None:
-    """Refuse a second subscription. What waits for its first payment gives way, so that nobody pays both: one that is
-    incomplete, and a page of Checkout that is still open.
+    """Refuse a second subscription. Anything that still waits for its first payment gives way, so that nobody pays for
+    both: an incomplete subscription, and a Checkout page that is still open.
 
     Raises AlreadySubscribed.
     """
@@ -91,7 +91,10 @@ def require_none(customer: str) -> None:
 
 
 def _claim_trial(attempt: Attempt, fingerprint: str) -> None:
-    """Before Stripe is asked, so that of all that want it with one card only one gets there. Raises TrialUsed."""
+    """Claim the trial before Stripe is called, so that of several requests with one card only one gets there.
+
+    Raises TrialUsed.
+    """
     if trial.eligibility(attempt.user_id) != trial.ELIGIBLE:
         raise TrialUsed
     trial.claim(user_id=attempt.user_id, fingerprint=fingerprint, holder=str(attempt.request_id))
@@ -119,7 +122,7 @@ def _begin(
 
 
 def _require_paid(begun: Object) -> Object:
-    """As it is now: the answer of a repeated call is as old as the first. A declined card leaves nothing behind.
+    """Return it as it is now, since a repeated call gets Stripe's first answer. A declined card leaves nothing behind.
 
     Raises PaymentFailed.
     """
@@ -136,8 +139,8 @@ def _require_paid(begun: Object) -> Object:
 
 
 def end_trial(instruction: Instruction, *, subscription_id: str) -> Outcome:
-    """Begin the first paid period now, with the plan that was planned for it. Raises PaymentFailed, and then the trial
-    goes on."""
+    """Start the first paid period now, on the plan that was planned for it. Raises PaymentFailed; the trial then
+    continues."""
 
     def perform(attempt: Attempt) -> Made:
         customers.require_active(instruction.user_id)
@@ -156,7 +159,7 @@ def end_trial(instruction: Instruction, *, subscription_id: str) -> Outcome:
 
 
 def _take_what_is_planned(found: Object) -> None:
-    """Move to the planned plan now: the schedule would wait for the trial's old end."""
+    """Move to the planned plan now, since the schedule would wait for the trial's original end."""
     price = shapes.next_price(found)
     ending.release(found)
     if price:
@@ -165,7 +168,7 @@ def _take_what_is_planned(found: Object) -> None:
 
 
 def cancel(*, user_id: uuid.UUID, subscription_id: str, at_period_end: bool) -> dict[str, Any]:
-    """End it, and drop what would have changed it. One that has ended stays as it is."""
+    """End it, and drop any change that was planned. A subscription that has ended stays as it is."""
     with sdk.within():
         found = own(user_id=user_id, subscription_id=subscription_id)
         if found["status"] not in ENDED_SUBSCRIPTIONS:
@@ -175,7 +178,7 @@ def cancel(*, user_id: uuid.UUID, subscription_id: str, at_period_end: bool) -> 
 
 
 def resume(*, user_id: uuid.UUID, subscription_id: str) -> dict[str, Any]:
-    """Take a planned end back. Raises BillingRejected for one that has ended: another one begins instead."""
+    """Undo a planned end. Raises BillingRejected for one that has ended: a new one has to be started instead."""
     customers.require_active(user_id)
     with sdk.within():
         found = own(user_id=user_id, subscription_id=subscription_id)
@@ -186,7 +189,7 @@ def resume(*, user_id: uuid.UUID, subscription_id: str) -> dict[str, Any]:
 
 
 def own(*, user_id: uuid.UUID, subscription_id: str) -> Object:
-    """Return one of the user's, as Stripe has it now. Raises BillingObjectNotFound."""
+    """Return one of the user's subscriptions, as it is at Stripe now. Raises BillingObjectNotFound."""
     customer = customers.customer_of(user_id)
     if customer is None:
         raise BillingObjectNotFound
@@ -205,7 +208,7 @@ def require_alive(found: Object) -> None:
 
 
 def follow(user_id: uuid.UUID, subscription: Object, *, paid_first: bool = False) -> None:
-    """Bring credits and status up to date without waiting for the event. What fails here the event makes up for."""
+    """Bring credits and status up to date without waiting for the event, which makes up for what fails here."""
     mirror.store(subscription)
     invoice = shapes.id_of(subscription.get("latest_invoice"))
     try:
@@ -222,7 +225,7 @@ def follow(user_id: uuid.UUID, subscription: Object, *, paid_first: bool = False
 
 
 def answer(found: Object, *, with_secret: bool = False) -> dict[str, Any]:
-    """Return a subscription that was fetched with its schedule, as it is answered."""
+    """Return a subscription, fetched with its schedule, as the API shows it."""
     secret = shapes.client_secret(found) if with_secret else ""
     trial_end = shapes.written(shapes.moment(found.get("trial_end")))
     cancel_at = shapes.written(shapes.moment(found.get("cancel_at")))
@@ -239,7 +242,7 @@ def answer(found: Object, *, with_secret: bool = False) -> dict[str, Any]:
 
 
 def listed_answer(found: Object, account: BillingAccount | None) -> dict[str, Any]:
-    """Return one of our copies, which has no schedule: what follows the current one's plan is in the account."""
+    """Return a mirrored subscription, which has no schedule: the current one's next plan comes from the account."""
     shown = answer(found)
     if account is not None and account.subscription == found["id"]:
         shown |= standing_plans.of_account(account).answer()

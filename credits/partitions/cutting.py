@@ -36,7 +36,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What partitioning a table takes: rows and bytes to copy, and the time estimated from a sample."""
+    """The work of partitioning a table: rows and bytes to copy, and the time estimated from a sample."""
 
     table: str
     rows: int

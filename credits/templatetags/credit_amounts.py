@@ -1,4 +1,4 @@
-"""Credits for people: 12,345 and +12,345."""
+"""Format credits for people: 12,345 and +12,345."""
 
 from django import template
 

@@ -1,4 +1,4 @@
-"""manage.py partition_ledger N: cuts journal and lots into hash partitions by holder, while the service runs."""
+"""manage.py partition_ledger N: splits journal and lots into hash partitions by holder, while the service runs."""
 
 from argparse import ArgumentParser, ArgumentTypeError
 from collections import defaultdict
@@ -26,7 +26,7 @@ def number(text: str) -> int:
 
 @dataclass
 class Done:
-    """Hold what this run did with a table: rows copied and compared, and the seconds for which it was locked."""
+    """A run's work on a table: rows copied and compared, and the seconds for which it was locked."""
 
     copied: int = 0
     compared: int = 0

@@ -1,4 +1,4 @@
-"""manage.py sweep_credits: posts what has come due for users who do nothing."""
+"""manage.py sweep_credits: posts what has come due for idle users."""
 
 from argparse import ArgumentParser
 from typing import Any

@@ -1,4 +1,4 @@
-"""manage.py verify_ledger [USER]: proves that every balance is what its journal says, and the journal what was paid."""
+"""manage.py verify_ledger [USER]: proves that balances match their journal, and the journal what was paid."""
 
 import uuid
 from argparse import ArgumentParser
@@ -93,7 +93,7 @@ class Command(OurCommand):
             raise CommandError(f"{path}: {error}") from error
 
     def _anchor(self, path: Path) -> None:
-        """Written beside and renamed, so that a file of that name is whole."""
+        """Write to a temporary file and rename it, so that a file of that name is always whole."""
         beside = path.with_name(f"{path.name}.part")
         with beside.open("w") as file:
             users = anchors.write(file)
@@ -114,7 +114,7 @@ class Command(OurCommand):
 
 
 def _to_mend() -> list[verify.Finding]:
-    """Return the users with an overfull grant, in the tables of the version before."""
+    """Return the users with an overfull grant, from the previous version's tables."""
     query = import_module("credits.migrations.0007_no_grant_is_overfull").OVERFULL
     with connection.cursor() as cursor:
         try:
