@@ -1,4 +1,4 @@
-"""Say below a field of the admin's pages on billing what its name does not."""
+"""Help texts of fields on the admin's billing pages, for what a field's name does not say."""
 
 from accounts.admin.field_help import QUEUED
 
@@ -6,7 +6,7 @@ KINDS = (
     "Pack, subscription or trial: what was bought. Proration: a plan was changed at Stripe. "
     "Nothing: its price gives no credits. Open: no plan has its price yet."
 )
-# Fields of plans that are not here have their text in the model.
+# Fields of plans that are missing here have their help text in the model.
 PLAN = {
     "code": "The name by which services buy it.",
     "name": "The name that buyers see.",

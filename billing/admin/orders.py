@@ -1,7 +1,7 @@
-"""Lists what staff may do with billing, each with a reason, in the audit log before Stripe is asked.
+"""Orders that staff may give in billing, each with a reason, recorded in the audit log before Stripe is called.
 
-Refunds and cancellations are Stripe's to carry out; the credits follow at once, as they would with the event. Nobody
-orders any of it for themselves.
+Stripe carries out refunds and cancellations; the credits follow at once, as they would with the event. Nobody may give
+any of these orders for themselves.
 """
 
 from dataclasses import dataclass
@@ -39,14 +39,14 @@ DONE = "Done. It is in the audit log; the result shows below."
 
 
 class OrderRefused(Exception):
-    """The order is not for this person to give; the text says why."""
+    """This person may not give the order; the text says why."""
 
 
 class RefundForm(OrderForm):
-    """Ask in the payment's currency; what is asked becomes its smallest unit, in which Stripe counts.
+    """Asks for an amount in the payment's currency, and converts it to the smallest unit, in which Stripe counts.
 
-    That no more is given back than is left is for the browser to say and for Stripe to hold: an order that is sent
-    twice finds less left the second time, and is right all the same.
+    The browser limits it to what is left, and Stripe enforces that: an order that is sent twice finds less left the
+    second time, and is valid all the same.
     """
 
     def __init__(self, *args: Any, subject: Payment, **options: Any) -> None:
@@ -76,7 +76,7 @@ class AssignForm(OrderForm):
     )
 
     def clean_person(self) -> User:
-        """Return the one user that is meant: money goes to nobody by a part of a name."""
+        """Return the one user who is meant: money is never assigned by part of a name."""
         given = str(self.cleaned_data["person"]).strip()
         found = User.objects.exclude(status=User.Status.DELETED)
         try:
@@ -132,7 +132,7 @@ class BillingOrder(Order):
 
 @dataclass(frozen=True, kw_only=True)
 class RefundOrder(BillingOrder):
-    """Above the limit of the day a second person decides."""
+    """A refund. Above the daily limit, a second person decides."""
 
     def is_offered_on(self, subject: Payment) -> bool:
         return bool(subject.kept)
@@ -152,14 +152,14 @@ class RefundOrder(BillingOrder):
 
 
 class UndoOrder(RefundOrder):
-    """Ends the subscription of a payment too, so it needs one."""
+    """A refund that also ends the payment's subscription, so there has to be one."""
 
     def is_offered_on(self, subject: Payment) -> bool:
         return bool(subject.kept and subject.subscription)
 
 
 class RefundDecisions(DecisionPages):
-    """The page of a request for a refund."""
+    """The page on which a request for a refund is decided."""
 
     decision_title, decision_permission = "Refund", "billing.approve_refund"
     decision_template, decision_url = "admin/billing/refundrequest/page.html", "billing_decide"
@@ -183,14 +183,14 @@ class RefundDecisions(DecisionPages):
 
 
 class ReplayOrder(BillingOrder):
-    """Carry out again what was given up: everything else is carried out anyway."""
+    """Carries out again what was given up; everything else is retried anyway."""
 
     def is_offered_on(self, subject: Any) -> bool:
         return subject.dead_at is not None
 
 
 class OrderPages(orders.OrderPages):
-    """`<pk>/order/<verb>/` for each of `orders`, with a button for it on the row's own page."""
+    """Serves `<pk>/order/<verb>/` for each of `orders`, with a button for it on the row's own page."""
 
     change_form_outer_before_template = "admin/buttons.html"
 
@@ -221,7 +221,7 @@ class OrderPages(orders.OrderPages):
 
 
 def _owner(subject: Any) -> Any:
-    """Return the user's id behind a payment or subscription; None for a stranger's payment or a Stripe event."""
+    """Return the id of the user behind a payment or subscription; None for an unassigned payment or a Stripe event."""
     if isinstance(subject, InboxEvent):
         return None
     return subject.pk if isinstance(subject, BillingAccount) else subject.user_id
@@ -255,7 +255,7 @@ def _refund(given: Given) -> RefundRequest:
 
 
 def _undo(given: Given) -> RefundRequest:
-    """The later of two subscriptions that one user has paid, mostly."""
+    """Order a refund that ends the subscription, usually the later of two that one user has paid."""
     return _ask(given, RefundRequest.Kind.UNDO, None)
 
 
@@ -271,14 +271,14 @@ def _ask(given: Given, kind: str, amount: int | None) -> RefundRequest:
 
 
 def _settle_again(given: Given) -> None:
-    """Bring the credits in line with what Stripe says now: where they are, nothing is posted."""
+    """Bring the credits in line with what Stripe says now; if they are already, nothing is posted."""
     payment = given.subject
     _record(Event.SETTLEMENT_ORDERED, given, payment.user_id, {"payment": payment.pk})
     settle.settle(payment.pk)
 
 
 def _assign(given: Given) -> None:
-    """Settle it and all else that its customer has paid. What cannot be settled now is tried again each night."""
+    """Settle it and everything else that its customer has paid. What cannot be settled now is retried each night."""
     payment, user = given.subject, given.fields["person"]
     if user.pk == staff_id(given.request):
         raise OrderRefused(refunds.OF_ONES_OWN)

@@ -1,5 +1,5 @@
-"""Revenue of the last 30 days and the subscriptions there are, for the admin. A currency of its own is a plot of its
-own: amounts of different ones are never added."""
+"""Revenue of the last 30 days and the present subscriptions, for the admin. Each currency has a plot of its own:
+amounts in different currencies are never added."""
 
 from collections import defaultdict
 from datetime import UTC, date, datetime, time, timedelta
@@ -42,7 +42,7 @@ def context(today: date) -> dict[str, Any]:
 
 
 def _sums(since: datetime) -> list[dict[str, Any]]:
-    """One reading of an index that has all that is asked for."""
+    """Return the sums, by one scan of an index that has every column needed."""
     rows: Any = (
         Payment.objects.filter(paid_at__gte=since, paid__gt=0)
         .annotate(day=TruncDate("paid_at", tzinfo=UTC))
@@ -61,7 +61,7 @@ def _by_currency_and_day(sums: list[dict[str, Any]]) -> dict[str, dict[date, int
 
 
 def _by_plan(sums: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the plans that brought most, first."""
+    """Return the plans that earned most, highest first."""
     names = dict(Plan.objects.values_list("pk", "name"))
     plans: dict[tuple[Any, str], dict[str, Any]] = {}
     for row in sums:

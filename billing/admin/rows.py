@@ -1,4 +1,4 @@
-"""Billing in the admin. What was paid is shown and not edited; what staff may order has a page that asks why."""
+"""Billing in the admin. Payments are shown, not edited; every order open to staff has a page that asks why."""
 
 from typing import Any, ClassVar
 
@@ -36,7 +36,7 @@ from billing.stripe_sync import inbox
 
 
 class PlanForm(forms.ModelForm, OrderForm):  # type: ignore[type-arg]
-    """`reason` goes to the audit log with what was changed."""
+    """Passes `reason` on to the audit log, with what was changed."""
 
     class Meta:
         model = Plan
@@ -50,7 +50,7 @@ class PlanForm(forms.ModelForm, OrderForm):  # type: ignore[type-arg]
 
 @admin.register(Plan)
 class PlanAdmin(EditedByOrder):
-    """Superusers edit plans, with a reason. A change re-prices no payment that was seen before."""
+    """Lets superusers edit plans, with a reason. A change does not re-price payments that were seen before."""
 
     form = PlanForm
     list_display = ("code", "name", "kind", "worth", "price", "interval", "trial_days", "active")
@@ -64,7 +64,7 @@ class PlanAdmin(EditedByOrder):
         return money.written(plan.amount, plan.currency)
 
     def has_delete_permission(self, request: HttpRequest, obj: Plan | None = None) -> bool:
-        """Refuse: payments name the plan. One that is no longer sold is made inactive."""
+        """Refuse, since payments refer to the plan. One that is no longer sold is made inactive."""
         return False
 
     @transaction.atomic
@@ -78,7 +78,7 @@ class PlanAdmin(EditedByOrder):
 
 
 class BillingAdmin(OfUsersAdmin):
-    """Rows of a user, found by the user or by the beginning of an id of Stripe."""
+    """Rows of a user, found by the user or by the beginning of a Stripe id."""
 
     search_help_text = "A user, or the beginning of a Stripe id"
     stripe_ids: ClassVar[tuple[str, ...]] = ()  # columns, each with an index
@@ -118,7 +118,7 @@ class BillingAccountAdmin(PageOfUser, OrderPages, BillingAdmin):
 
 
 class Currencies(OneOf):
-    """The currencies of the plans, which are few."""
+    """Filters by the currencies of the plans, which are few."""
 
     title, parameter_name = "currency", "currency"
 
@@ -178,7 +178,7 @@ class PaymentAdmin(OrderPages, BillingAdmin):
 
 @admin.register(RefundRequest)
 class RefundRequestAdmin(RefundDecisions, BillingAdmin):
-    """Show what staff have given back, or ask others to agree to. A row's page is where it is decided."""
+    """Refunds that staff have made, or asked others to approve. They are decided on a row's page."""
 
     list_display = (
         "asked", "person", "kind", "sum", "decision", "reason", "requested_by", "decided_by", "done", "payment",
@@ -195,7 +195,7 @@ class RefundRequestAdmin(RefundDecisions, BillingAdmin):
 
 
 class Waiting(OneOf):
-    """The lines whose price has no plan."""
+    """Filters for the lines whose price has no plan."""
 
     title, parameter_name, values = "kind", "kind", ("open",)
 
@@ -205,7 +205,7 @@ class Waiting(OneOf):
 
 @admin.register(PaymentLine)
 class PaymentLineAdmin(ReadOnlyAdmin):
-    """Show what payments bought. Open lines settle within ten minutes of their plan."""
+    """The lines of payments. Open ones are settled within ten minutes of getting a plan."""
 
     help_texts = field_help.LINE
     list_display = (
@@ -227,7 +227,7 @@ class PaymentLineAdmin(ReadOnlyAdmin):
     worth = counted("credits")
     list_filter = (Waiting,)
     list_select_related = ("plan", "payment")
-    search_fields = ("payment",)  # that there is a search; what it finds: get_search_results
+    search_fields = ("payment",)  # shows the search box; get_search_results does the search
     search_help_text = "The beginning of a payment's id"
     ordering = ("-id",)
 
@@ -249,7 +249,7 @@ class PaymentLineAdmin(ReadOnlyAdmin):
 
 @admin.register(StrangerPayment)
 class StrangerPaymentAdmin(OrderPages, ReadOnlyAdmin):
-    """Show payments by customers we do not know, until staff say whose they are."""
+    """Payments by unknown customers, shown until staff say whose they are."""
 
     help_texts = field_help.STRANGER_PAYMENT
     list_display = ("id", "customer", "paid", "paid_at", "seen_at", "user", "assigned_at", "assign")
@@ -257,7 +257,7 @@ class StrangerPaymentAdmin(OrderPages, ReadOnlyAdmin):
     readonly_fields = ("paid",)
     list_filter = (("assigned_at", admin.EmptyFieldListFilter),)
     list_select_related = ("user",)
-    search_fields = ("id",)  # that there is a search; what it finds: get_search_results
+    search_fields = ("id",)  # shows the search box; get_search_results does the search
     search_help_text = "The beginning of the id of a payment or a customer"
     ordering = ("-seen_at", "-id")
     orders = orders.OF_STRANGERS
@@ -282,7 +282,7 @@ class StrangerPaymentAdmin(OrderPages, ReadOnlyAdmin):
 
 
 class EventTypes(OneOf):
-    """The types that have a handler."""
+    """Filters by the event types that have a handler."""
 
     title, parameter_name, values = "type", "type", tuple(sorted(inbox.HANDLERS))
 
@@ -292,7 +292,7 @@ class EventTypes(OneOf):
 
 @admin.register(InboxEvent)
 class InboxEventAdmin(OrderPages, ReadOnlyAdmin):
-    """Stripe's events. The body is not shown: it has addresses and names."""
+    """Stripe's events. The body is not shown, since it has addresses and names."""
 
     help_texts = field_help.INBOX_EVENT
     list_display = ("created", "type", "event_id", "state", "attempts", "last_error", "again")
@@ -301,7 +301,7 @@ class InboxEventAdmin(OrderPages, ReadOnlyAdmin):
         ("done_at", admin.EmptyFieldListFilter),
         EventTypes,
     )
-    search_fields = ("event_id",)  # that there is a search; what it finds: get_search_results
+    search_fields = ("event_id",)  # shows the search box; get_search_results does the search
     search_help_text = "The beginning of the id of an event or a customer"
     ordering = ("-id",)
     fields = (
@@ -318,7 +318,7 @@ class InboxEventAdmin(OrderPages, ReadOnlyAdmin):
         return found, False
 
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
-        """Add the link to carry an event out again, for staff who may."""
+        """Add the link to retry an event, for staff who may do so."""
         may = request.user.has_perm("billing.replay_event")
         return tuple(name for name in super().get_list_display(request) if may or name != "again")
 

@@ -1,4 +1,4 @@
-"""Shows billing on the admin's first page and on a user's page; its own pages have more."""
+"""Billing on the admin's first page and on a user's page; its own pages have more."""
 
 from datetime import date
 from typing import Any

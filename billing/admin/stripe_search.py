@@ -1,4 +1,4 @@
-"""Finds rows by the beginning of an id of Stripe, as people paste them: by indexes with `varchar_pattern_ops`."""
+"""Find rows by the beginning of a Stripe id, as people paste them, with the help of `varchar_pattern_ops` indexes."""
 
 import re
 import uuid
@@ -18,17 +18,17 @@ def narrow(rows: QuerySet[Any], columns: Iterable[str], term: str) -> QuerySet[A
 
 
 def keys(rows: QuerySet[Any], columns: Iterable[str], term: str) -> list[Any]:
-    """Return the keys of up to 200 rows, in one of whose columns an id begins so. Each column has an index."""
+    """Return the keys of up to 200 rows in which one of the columns begins with `term`. Each column has an index."""
     if not FORM.fullmatch(term):
         return []
     plain = rows.order_by()
-    # One question for each: an index answers it. The index leaves out the empty ones, so the question does too.
+    # One query per column, so that its index answers it. The index leaves out empty values, so the query does too.
     found = (plain.filter(Q((f"{name}__startswith", term)) & ~Q((name, ""))) for name in columns)
     return [key for some in found for key in some.values_list("pk", flat=True)[:MOST_FOUND]][:MOST_FOUND]
 
 
 def users(term: str) -> list[uuid.UUID]:
-    """Return whose customers at Stripe, current or former, have an id that begins so."""
+    """Return the users with a Stripe customer, current or former, whose id begins with `term`."""
     if not term.startswith("cus_"):
         return []
     linked = CustomerLink.objects.filter(customer__startswith=term).values_list("user_id", flat=True)

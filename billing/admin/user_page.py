@@ -1,4 +1,4 @@
-"""Shows one user's billing in the admin: from our tables and the mirror, without asking Stripe."""
+"""One user's billing in the admin: from our tables and the mirror, without calling Stripe."""
 
 import uuid
 from typing import Any
@@ -26,7 +26,7 @@ UNTIL = {
 
 
 def context(person: User) -> dict[str, Any]:
-    """Also for who never bought anything."""
+    """Return what the page shows, also for a user who never bought anything."""
     customer = customers.customer_of(person.pk) or ""
     account = standing.account_row(person.pk)
     return {
@@ -46,7 +46,7 @@ def context(person: User) -> dict[str, Any]:
 
 
 def _end_words(account: BillingAccount | None) -> str:
-    """Say what ends then: Stripe begins a period whether or not it is paid."""
+    """Say what ends at that date: Stripe begins a period whether or not it is paid for."""
     if account is None or account.cancel_at_period_end:
         return "Ends"
     return UNTIL.get(BillingAccount.Status(account.status), "Unpaid period until")

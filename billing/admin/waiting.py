@@ -1,4 +1,4 @@
-"""Finds what waits for staff in billing: money without credits, and events of Stripe that were given up."""
+"""Find what waits for staff in billing: money without credits, refunds to approve, and Stripe events given up."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Freeze what each line of a payment gives, by the plan of its price, once: under the lock of the payment's row."""
+"""Freeze what each line of a payment gives, once, by the plan of its price, under the lock of the payment's row."""
 
 from datetime import datetime, timedelta
 
@@ -16,9 +16,9 @@ Kind = PaymentLine.Kind
 
 
 def take_over(payment: Payment, snapshot: Snapshot) -> list[PaymentLine]:
-    """Record what each line is and what is kept for it. What an earlier version has settled stays one line.
+    """Record what each line is and what is kept for it. A payment settled by an earlier version stays one line.
 
-    A line that is returned with `is_bought` was paid for, whatever is left of that by now.
+    A line returned with `is_bought` was paid for, whatever is left of that by now.
     """
     stored = {row.line: row for row in payment.lines.select_related("plan")}
     found = shares(snapshot)
@@ -35,7 +35,7 @@ def take_over(payment: Payment, snapshot: Snapshot) -> list[PaymentLine]:
 
 
 def of_earlier_version(payment: Payment) -> PaymentLine:
-    """Return the line that stands for all of a payment that was settled before there were lines."""
+    """Return the line that stands for all of a payment settled before there were lines."""
     return PaymentLine(
         payment=payment,
         kind=payment.kind,
@@ -66,7 +66,7 @@ def _row(
 
 
 def _freeze(row: PaymentLine, line: Line, snapshot: Snapshot) -> None:
-    """Freeze what was bought, whatever staff make of the plan later; where no plan has the price, it stays open."""
+    """Freeze what was bought, whatever staff do to the plan later. If no plan has the price, the line stays open."""
     row.quantity = line.quantity
     plan = _sold(row, line, snapshot)
     if plan is None:
@@ -81,7 +81,7 @@ def _freeze(row: PaymentLine, line: Line, snapshot: Snapshot) -> None:
 
 
 def _prorated(plan: Plan, line: Line) -> int:
-    """Return what a part of a plan's price gives: at the plan's rate, and one credit at least."""
+    """Return what a part of a plan's price gives: at the plan's rate, and at least one credit if both give any."""
     return (
         max(1, plan.credits * line.bare // plan.amount)
         if plan.amount and plan.credits and line.bare > 0
@@ -90,7 +90,7 @@ def _prorated(plan: Plan, line: Line) -> int:
 
 
 def _sold(row: PaymentLine, line: Line, snapshot: Snapshot) -> Plan | None:
-    """Return the plan on the terms of its offer where it was bought here, else as it is now, as for a renewal."""
+    """Return the plan on the terms of its offer if it was bought here, else as it is now, as for a renewal."""
     offer, plan = _offer(row, snapshot), plan_of(line.price)
     if offer is not None and (offer.stripe_price == line.price or offer == plan):
         return offer
@@ -98,8 +98,8 @@ def _sold(row: PaymentLine, line: Line, snapshot: Snapshot) -> Plan | None:
 
 
 def _offer(row: PaymentLine, snapshot: Snapshot) -> Plan | None:
-    """Return what the buyer was offered: the plan as it was then. A change of plan is known by the invoice that
-    it was billed by."""
+    """Return the plan as the buyer was offered it, or None. The offer of a change of plan is found by the invoice that
+    billed it."""
     offers = Request.objects.filter(plan__isnull=False).select_related("plan")
     if snapshot.is_change:
         found = offers.filter(stripe_object=row.payment_id).first()
@@ -111,9 +111,9 @@ def _offer(row: PaymentLine, snapshot: Snapshot) -> Plan | None:
 
 
 def _of_trial(row: PaymentLine, plan: Plan, snapshot: Snapshot) -> int:
-    """Return the credits of a trial. In Checkout the card is known only now: a second trial with it ends here.
+    """Return the credits of a trial. In Checkout the card is known only now, so a second trial with it ends here.
 
-    A free month that staff give someone who pays is not a trial of theirs: it gives nothing and ends nothing.
+    A free month that staff give to a paying user is not a trial: it gives nothing and ends nothing.
     """
     payment = row.payment
     if not snapshot.is_first or _trials_before(payment).exists():
@@ -126,13 +126,13 @@ def _of_trial(row: PaymentLine, plan: Plan, snapshot: Snapshot) -> int:
         )
         return 0
     if snapshot.trial_end is None or snapshot.trial_end <= timezone.now():
-        return 0  # over before it was seen: nobody has paid for it
+        return 0  # over before it was seen, and nobody has paid for it
     return plan.credits if plan.trial_credits is None else plan.trial_credits
 
 
 def _trials_before(payment: Payment) -> QuerySet[Payment]:
-    """Return earlier trials of the same subscription: Stripe makes an invoice of nothing whenever staff prolong one.
-    Two are not frozen at once, since `trial.give` locks the claim."""
+    """Return earlier trials of the same subscription: Stripe makes an invoice of 0 whenever staff prolong one. Two are
+    never frozen at once, since `trial.give` locks the claim."""
     of_subscription = Payment.objects.filter(subscription=payment.subscription, kind=Payment.Kind.TRIAL)
     return of_subscription.exclude(pk=payment.pk)
 
@@ -141,7 +141,7 @@ def _trials_before(payment: Payment) -> QuerySet[Payment]:
 
 
 def expiry(row: PaymentLine, snapshot: Snapshot) -> datetime | None:
-    """Return when credits posted now expire. A late payment's credits last as long as those of one in time."""
+    """Return when credits posted now expire. A late payment's credits last as long as those of a punctual one."""
     offer, line = _offer(row, snapshot), _line_of(row, snapshot)
     plan = offer if offer is not None and offer == row.plan else row.plan
     if plan is None or row.kind == Kind.TRIAL:
@@ -160,7 +160,7 @@ def _line_of(row: PaymentLine, snapshot: Snapshot) -> Line | None:
 
 
 def grace(plan: Plan, collection: Collection) -> timedelta:
-    """Return how long a period's credits outlive it: until the next one's payment can have come."""
+    """Return how long a period's credits outlive it: long enough for the next payment to arrive."""
     hours = {
         Collection.CARD: plan.grace_hours,
         Collection.DEBIT: plan.grace_debit_hours,

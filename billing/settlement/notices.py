@@ -1,8 +1,8 @@
-"""Tells users by mail, and other services by events, what became of a payment or a subscription.
+"""Notify users by mail, and other services by events, of what became of a payment or a subscription.
 
-Each is called in the transaction of its cause, once, by the code that found it out (billing/settlement/settle.py,
-billing/settlement/lifecycle.py, billing/stripe_sync/inbox.py). The audit row that it writes is what the mail is
-rendered from, and what the user sees among their activity.
+Each function is called once, in the transaction of its cause, by the code that found it out
+(billing/settlement/settle.py, billing/settlement/lifecycle.py, billing/stripe_sync/inbox.py). The audit row that it
+writes is what the mail is rendered from, and what the user sees among their activity.
 
 Events: purchase.completed, purchase.failed, purchase.refunded, purchase.disputed, purchase.restored,
 purchase.corrected;
@@ -50,7 +50,7 @@ MAILS = {
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """How a payment stood before a settlement."""
+    """The state of a payment before a settlement."""
 
     was_settled: bool
     kept: int
@@ -59,16 +59,16 @@ class Money:
 
     @classmethod
     def of(cls, payment: Payment) -> "Money":
-        """A version before `refunded` was kept apart may have left it at 0."""
+        """Return the payment's state. A version from before `refunded` was separate may have left that at 0."""
         kept, disputed = payment.kept or 0, payment.disputed
         gone = (payment.paid or 0) + payment.from_balance - kept - disputed
         return cls(payment.settled_at is not None, kept, max(payment.refunded, gone), disputed)
 
 
 def settled(payment: Payment, *, before: Money, posted: Posted, receipt: Detail) -> None:
-    """Tell what a settlement has found out and posted, each once: `posted` of all events is what the journal has.
+    """Notify of what a settlement found and posted, each once: over all events, `posted` adds up to the journal's sum.
 
-    `receipt` is for the user's books alone: the number, tax and page at Stripe of what they paid.
+    `receipt` is only for the user's records: the number, tax and page at Stripe of what they paid.
     """
     receipt = {**receipt, "paid_at": written(payment.paid_at)}
     if not before.was_settled and payment.to_balance:
@@ -76,7 +76,7 @@ def settled(payment: Payment, *, before: Money, posted: Posted, receipt: Detail)
     moves = list(_moved(payment, before))
     granted = posted.granted
     if posted.corrected and not moves:
-        if granted:  # less was paid than all of it, and that from the beginning
+        if granted:  # less than all of it was paid from the beginning
             granted += posted.corrected
         else:
             moves = [_event("purchase.corrected")]
@@ -91,7 +91,7 @@ def settled(payment: Payment, *, before: Money, posted: Posted, receipt: Detail)
 
 
 def balance_credited(payment: Payment) -> None:
-    """Tell that prorations have left money on the customer's balance: renewals that it pays give fewer credits."""
+    """Announce that prorations left money on the customer's balance: renewals that it pays for give fewer credits."""
     detail = {
         "payment": payment.pk,
         "subscription": payment.subscription or None,
@@ -105,7 +105,7 @@ NEWS = {Payment.Kind.PACK, Payment.Kind.SUBSCRIPTION}
 
 
 def _bought(payment: Payment, granted: int, receipt: Detail) -> None:
-    """Without credits nobody gets a mail that says that they are there."""
+    """Announce a purchase or renewal. Without credits, no mail says that they have arrived."""
     is_renewal = payment.kind == Payment.Kind.SUBSCRIPTION and not _is_first(payment)
     renewed = _event("subscription.renewed", Event.SUBSCRIPTION_RENEWED)
     type_, event, _ = renewed if is_renewal else _event("purchase.completed", Event.PURCHASED)
@@ -116,14 +116,14 @@ def _bought(payment: Payment, granted: int, receipt: Detail) -> None:
 
 
 def _is_first(payment: Payment) -> bool:
-    """Tell whether it is its subscription's first. After a trial the first paid one renews what the trial began."""
+    """Return whether it is its subscription's first payment. After a trial, the first paid one counts as a renewal."""
     of_subscription = Payment.objects.filter(subscription=payment.subscription, settled_at__isnull=False)
     periods = of_subscription.filter(kind__in=[Payment.Kind.SUBSCRIPTION, Payment.Kind.TRIAL])
     return not periods.exclude(pk=payment.pk).exists()
 
 
 def _moved(payment: Payment, before: Money) -> Iterator[Told]:
-    """Yield how money went and came. Where a refund and a dispute overlap, less comes back than the dispute took."""
+    """Yield what was taken and returned. If a refund and a dispute overlap, less comes back than the dispute took."""
     refunded = payment.refunded - before.refunded
     disputed = payment.disputed - before.disputed
     if refunded > 0:
@@ -143,12 +143,12 @@ def cause(payment: Payment, before: Money) -> str:
 
 
 def _event(type_: str, event: Event | None = None, **what: int) -> Told:
-    """Return an event for services, what the user is mailed with it, if anything, and what it says besides."""
+    """Return an event for services, the one that the user is mailed about, if any, and further fields."""
     return type_, event, what
 
 
 def failed(user_id: uuid.UUID, *, session: str, amount: int, currency: str) -> None:
-    """Tell that the money of a checkout did not come, days after it was asked for. Once for each session."""
+    """Notify that the money of a checkout did not arrive, days after it was requested. Once for each session."""
     detail = {"session": session, "amount": amount, "currency": currency}
     if not ServiceEvent.objects.filter(
         user_id=user_id, type="purchase.failed", data__session=session
@@ -158,7 +158,7 @@ def failed(user_id: uuid.UUID, *, session: str, amount: int, currency: str) -> N
 
 
 def about(payment: Payment) -> Detail:
-    """`amount` and `kept` in the currency's smallest unit; `credits` are all that were granted for it."""
+    """Return a payment's fields: `amount` and `kept` in the currency's smallest unit; `credits` granted in all."""
     return {
         "payment": payment.pk,
         "kind": payment.kind,
@@ -177,8 +177,8 @@ def about(payment: Payment) -> Detail:
 
 
 def account_changed(account: BillingAccount, before: BillingAccount) -> None:
-    """`before`: the row as it was. Called under its lock, whenever it was looked at: tells what differs, if anything
-    does."""
+    """Notify of what differs from `before`, the row as it was, if anything does. Called under the row's lock, whenever
+    Stripe was read."""
     detail = _subscription(account)
     if _has_begun(account) and (account.subscription != before.subscription or not _has_begun(before)):
         events.emit("subscription.created", user_id=account.pk, data=detail)
@@ -201,12 +201,12 @@ def _has_begun(account: BillingAccount) -> bool:
 
 
 def _is_overdue(account: BillingAccount) -> bool:
-    """Tell whether a payment has failed. One that is paused was not to be paid."""
+    """Return whether a payment has failed. A paused one was not supposed to be paid."""
     return account.status in {Status.PAST_DUE, Status.FROZEN} and account.stripe_status != PAUSED
 
 
 def _settings(account: BillingAccount) -> tuple[Any, ...]:
-    """Return what someone has chosen."""
+    """Return the settings that someone has chosen."""
     return (
         account.plan_id,
         account.next_plan_id,
@@ -216,14 +216,14 @@ def _settings(account: BillingAccount) -> tuple[Any, ...]:
 
 
 def _is_told_of_the_plan(account: BillingAccount, before: BillingAccount) -> bool:
-    """When another plan is planned, or comes without having been planned. A planned end says for itself what is off."""
+    """Return whether another plan is newly planned, or came without being planned. An end has its own notice."""
     planned = account.next_plan_id is not None and account.next_plan_id != before.next_plan_id
     came = account.plan_id != before.plan_id and account.plan_id not in {None, before.next_plan_id}
     return planned or came
 
 
 def _tell_of_what_waits(account: BillingAccount, before: BillingAccount) -> None:
-    """A change that waits for its payment, and one that has not come, each once."""
+    """Notify of a change that waits for its payment, and of one that did not come about, each once."""
     waits, waited = (
         (row.pending_plan_id, row.pending_expires_at) if row.pending_plan_id else None
         for row in (account, before)
@@ -241,7 +241,7 @@ def _tell_of_what_waits(account: BillingAccount, before: BillingAccount) -> None
 
 
 def _waiting(account: BillingAccount) -> Detail:
-    """Return what waits, or has waited, for its payment."""
+    """Return the change that waits, or has waited, for its payment."""
     plan = account.pending_plan
     return {
         "pending_plan": plan.code if plan else None,
@@ -252,14 +252,15 @@ def _waiting(account: BillingAccount) -> Detail:
 
 
 def _is_told_of_the_end(account: BillingAccount, before: BillingAccount) -> bool:
-    """When it is planned, or when it happens without having been planned."""
+    """Return whether an end is newly planned, or has happened without being planned."""
     planned = account.cancel_at_period_end and not before.cancel_at_period_end and _has_begun(account)
     ended = account.status == Status.CANCELED and _has_begun(before) and not before.cancel_at_period_end
     return planned or ended
 
 
 def trial_ending(account: BillingAccount) -> None:
-    """Some days before: Stripe says when. Once for each end, by the lock on the account's row that callers hold."""
+    """Notify of a trial's end, some days before, when Stripe says so. Once for each end, thanks to the lock on the
+    account's row that callers hold."""
     if account.status != Status.TRIALING or account.cancel_at_period_end or account.trial_end is None:
         return
     detail = _subscription(account)
@@ -269,7 +270,7 @@ def trial_ending(account: BillingAccount) -> None:
 
 
 def subscribed_twice(account: BillingAccount, *, subscription: str) -> None:
-    """Two subscriptions were paid, and this one will not renew. Once, by the lock on the account's row."""
+    """Notify that two subscriptions were paid and this one will not renew. Once, thanks to the account's row lock."""
     if not _was_told(Event.SUBSCRIBED_TWICE, account.pk, ending=subscription):
         detail = {**_subscription(account), "ending": subscription}
         events.emit("subscription.duplicated", user_id=account.pk, data=detail)
@@ -277,8 +278,8 @@ def subscribed_twice(account: BillingAccount, *, subscription: str) -> None:
 
 
 def card_expiring(account: BillingAccount, *, card: Detail) -> None:
-    """The card that the next payment would be made with. `card`: payment_method, brand, last4, exp_month, exp_year.
-    Once for each card and date, by the lock on the account's row that callers hold."""
+    """Notify that the card of the next payment expires. `card`: payment_method, brand, last4, exp_month, exp_year.
+    Once for each card and date, thanks to the lock on the account's row that callers hold."""
     known = {name: card[name] for name in ("payment_method", "exp_month", "exp_year")}
     if not _was_told(Event.CARD_EXPIRING, account.pk, **known):
         events.emit("card.expiring", user_id=account.pk, data=card)
@@ -304,11 +305,11 @@ def _subscription(account: BillingAccount) -> Detail:
     }
 
 
-# ---------------------------------------------------------------- telling
+# ---------------------------------------------------------------- notifying
 
 
 def _tell(event: Event, user_id: uuid.UUID, detail: Detail) -> None:
-    """Nobody is told of what happens to an account that is gone."""
+    """Record and mail an event, unless the account is gone."""
     user = User.objects.filter(pk=user_id).exclude(status=User.Status.DELETED).first()
     if user is not None:
         row = audit.record(event, user_id=user_id, actor="stripe", detail=detail)

@@ -1,6 +1,6 @@
-"""The journal rows of a payment: one grant for each line, then what corrects it. Under the lock of the payment's row.
+"""The journal rows of a payment: one grant per line, then corrections. Under the lock of the payment's row.
 
-Every posting has the key `<payment>:<version>`; further lines than the main one add their own number to it.
+Every posting has the key `<payment>:<version>:<number of the line>`.
 """
 
 from dataclasses import dataclass
@@ -29,9 +29,9 @@ log = structlog.get_logger("billing")
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """Hold what a settlement has just posted: `granted` by new grants, `corrected` by chargebacks and their undoing.
+    """The credits that a settlement has just posted: `granted` by new grants, `corrected` by chargebacks and restores.
 
-    A trial's grant is not among them: it is told of with the subscription that it begins.
+    A trial's grant is not included: it is announced with the subscription that it begins.
     """
 
     granted: int = 0
@@ -42,8 +42,8 @@ def post(payment: Payment, rows: list[PaymentLine], snapshot: Snapshot, *, cause
     """Post for each line the difference between what it is worth and what was posted for it. A correction says its
     cause.
 
-    The grant is posted first, whole, so that the lots are the same in whatever order events came; then what is too
-    much. A chargeback takes no more than there is to take, so of credits that have expired less than the difference.
+    The grant is posted first, in full, so that the lots are the same whatever the order of events; then any excess is
+    taken back. A chargeback takes only what is left to take: less than the difference if credits have expired.
     """
     try:
         given = [(row, _grant(payment, row, snapshot)) for row in rows]
@@ -55,7 +55,7 @@ def post(payment: Payment, rows: list[PaymentLine], snapshot: Snapshot, *, cause
 
 
 def _grant(payment: Payment, row: PaymentLine, snapshot: Snapshot) -> int:
-    """Grant what was bought, once; from then on only corrections follow."""
+    """Grant what was bought, once; after that only corrections follow."""
     if row.granted_by is not None or not row.credits or not row.is_bought:
         return 0
     row.expires_at = lines.expiry(row, snapshot)

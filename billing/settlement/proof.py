@@ -1,8 +1,8 @@
-"""Prove that payments and the journal say the same: kept money has given its credits, no credits were given for money
-that was not kept, and what was told is what was posted.
+"""Prove that payments and the journal agree: kept money has given its credits, no credits were given for money that was
+not kept, and what was announced is what was posted.
 
-`verify_ledger` and the nightly check ask here (LEDGER_CHECKS), and check users with a finding once more, under the
-lock of their balance. Every posting of a payment takes that lock too, so nothing is seen half done then.
+`verify_ledger` and the nightly check call this (LEDGER_CHECKS), and check users with a finding again under the lock of
+their balance. Every posting of a payment takes that lock too, so nothing half-done is seen then.
 """
 
 from collections import Counter
@@ -25,11 +25,11 @@ from credits.models import CreditLot, CreditTransaction
 
 TELLING = ("completed", "refunded", "disputed", "restored", "corrected")
 TYPES = ["subscription.renewed", *(f"purchase.{what}" for what in TELLING)]
-MARGIN = timedelta(days=1)  # an event is a little older than the payment, and purged a little earlier
+MARGIN = timedelta(days=1)  # an event is a little older than the payment, and is purged a little earlier
 PAGE = 500
 Grant = tuple[UUID, UUID]  # its holder, and the journal row that made it
 
-# What versions before there were lines had settled was told in other words.
+# Leaves out payments settled by versions before there were lines, which announced them in other words.
 TOLD = """
 SELECT payment.id, payment.user_id, coalesce(told.posted, 0)::bigint
 FROM billing_payment AS payment LEFT JOIN (
@@ -44,7 +44,7 @@ ORDER BY payment.id
 
 
 def of_users(*, user_ids: Sequence[UUID], using: str) -> Iterator[Finding]:
-    """Yield the lines of these users' payments whose credits are not what they are worth, and grants of no payment."""
+    """Yield these users' payment lines whose credits are not what they are worth, and grants without a payment."""
     with _unhurried(using):
         posted, payments = _posted(user_ids, using), list(_settled(using).filter(user__in=user_ids))
     for payment in payments:
@@ -59,8 +59,8 @@ def of_users(*, user_ids: Sequence[UUID], using: str) -> Iterator[Finding]:
 
 
 def of_all(*, user_id: UUID | None, using: str) -> Iterator[Finding]:
-    """Yield the payments, of everybody or of one user, whose events say another sum than the journal. Events are kept
-    for a while only, so those of older payments are not looked at."""
+    """Yield the payments, of everyone or of one user, whose events add up to another sum than the journal. Events are
+    kept only for a while, so those of older payments are not checked."""
     since = timezone.now() - settings.RETENTION["events"] + MARGIN
     with _unhurried(using), connections[using].chunked_cursor() as cursor:
         cursor.execute(TOLD, {"types": TYPES, "user": user_id, "since": since})
@@ -72,7 +72,7 @@ def _told_wrongly(page: Sequence[tuple[str, UUID, int]], using: str) -> Iterator
     posted = _posted({user_id for _, user_id, _ in page}, using)
     granted = PaymentLine.objects.using(using).filter(granted_by__isnull=False)
     told_of = granted.filter(payment__in=[payment for payment, _, _ in page]).exclude(
-        kind=PaymentLine.Kind.TRIAL  # `subscription.created` tells of it
+        kind=PaymentLine.Kind.TRIAL  # `subscription.created` announces it
     )
     sums: Counter[str] = Counter()
     for payment, user_id, grant in told_of.values_list("payment", "payment__user", "granted_by"):
@@ -83,7 +83,7 @@ def _told_wrongly(page: Sequence[tuple[str, UUID, int]], using: str) -> Iterator
 
 
 def _settled(using: str) -> QuerySet[Any]:
-    """Return the settled payments with what their lines cover, which is of one moment, with one statement."""
+    """Return the settled payments with what their lines cover, all as of one moment, from a single statement."""
     payments = Payment.objects.using(using).filter(settled_at__isnull=False).order_by("pk")
     return (
         payments.annotate(covered=Sum("lines__covered"))
@@ -93,7 +93,7 @@ def _settled(using: str) -> QuerySet[Any]:
 
 
 def _lines(payment: Payment) -> list[PaymentLine]:
-    """Return the lines, or, where a version before there were any has settled it, the one that stands for all."""
+    """Return the lines or, if a version before lines settled the payment, the one that stands for all of it."""
     if stored := list(payment.lines.all()):
         return stored
     whole = lines.of_earlier_version(payment)
@@ -102,11 +102,11 @@ def _lines(payment: Payment) -> list[PaymentLine]:
 
 
 def _of_line(row: PaymentLine, posted: int, using: str) -> str:
-    """Return what is wrong with a line, if anything. Erased users are given nothing and lose nothing."""
+    """Return what is wrong with a line, if anything. Erased users gain nothing and lose nothing."""
     if row.payment.user.status == User.Status.DELETED:
         return ""
     if row.granted_by is None:
-        was_refused = row.kind == PaymentLine.Kind.TRIAL and not row.line  # as versions before noted it
+        was_refused = row.kind == PaymentLine.Kind.TRIAL and not row.line  # how earlier versions noted it
         return "not given" if row.worth and not was_refused else ""
     if posted == row.worth or (
         posted > row.worth and _is_used_up(row.payment.user_id, row.granted_by, using)
@@ -116,7 +116,7 @@ def _of_line(row: PaymentLine, posted: int, using: str) -> str:
 
 
 def _is_used_up(user_id: UUID, made_by: UUID, using: str) -> bool:
-    """Return whether a grant has nothing left to take back: what has expired is gone already."""
+    """Return whether a grant has nothing left to take back: expired credits are gone already."""
     lots = CreditLot.objects.using(using).filter(
         holder_id=user_id, kind=CreditLot.Kind.GRANT, transaction_id=made_by
     )
@@ -124,7 +124,7 @@ def _is_used_up(user_id: UUID, made_by: UUID, using: str) -> bool:
 
 
 def _posted(user_ids: Collection[UUID], using: str) -> Counter[Grant]:
-    """Return what the journal has for each grant of a payment: itself, and what corrected it."""
+    """Return the journal's sum for each grant of a payment: the grant itself, and its corrections."""
     journal = CreditTransaction.objects.using(using).filter(holder_id__in=user_ids, service=posting.SERVICE)
     sums: Counter[Grant] = Counter()
     for holder, row, amount, corrected in journal.values_list("holder_id", "pk", "amount", "refund_of"):
@@ -134,7 +134,7 @@ def _posted(user_ids: Collection[UUID], using: str) -> Counter[Grant]:
 
 @contextmanager
 def _unhurried(using: str) -> Iterator[None]:
-    """Let statements take their time: someone may have a million rows."""
+    """Lift the statement time-out: a user may have a million rows."""
     with transaction.atomic(using=using), connections[using].cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")
         yield

@@ -1,11 +1,11 @@
-"""Make the credits of a payment what they are to be. Webhooks, return pages and reconciliation all call it, in any
-order and any number of times.
+"""Bring the credits of a payment to what they should be. Webhooks, return pages and reconciliation all call this, in
+any order and any number of times.
 
-`settle` reads the payment's version, asks Stripe, locks the row, and starts over if the version has moved: then
-someone who looked later may have been here. Else it raises the version and posts, line by line, the difference between
-what the payment is worth now and what its journal rows come to. No call to Stripe is made under a lock.
+`settle` reads the payment's version, asks Stripe, locks the row, and starts over if the version has changed, since a
+caller with a later view of Stripe may have been here. Otherwise it raises the version and posts, line by line, the
+difference between what the payment is worth now and the sum of its journal rows. Stripe is never called under a lock.
 
-Locks: the payment's row, then the account's (billing/settlement/lifecycle.py), then the balance row.
+Locks the payment's row, then the account's (billing/settlement/lifecycle.py), then the balance row.
 """
 
 import uuid
@@ -26,7 +26,7 @@ SECONDS = 20.0  # for the calls of one settlement
 
 
 def settle(payment_id: str) -> Payment | None:
-    """Settle an invoice, a payment intent that belongs to none, or a free checkout session. None: not one of ours.
+    """Settle an invoice, a payment intent without one, or a free checkout session. Return None if it is not ours.
 
     Raises BillingUnavailable, and what else the gateway raises.
     """
@@ -44,13 +44,13 @@ def settle(payment_id: str) -> Payment | None:
 
 
 def settle_payment_intent(payment_intent: str) -> Payment | None:
-    """Settle it by way of its invoice, where it pays one."""
+    """Settle a payment intent, through its invoice if it pays one."""
     payments = [settle(payment) for payment in payments_of_intent(payment_intent)]
     return payments[0]
 
 
 def payments_of_intent(payment_intent: str) -> list[str]:
-    """Return the ids of the payments that a payment intent pays: its invoices, or else itself."""
+    """Return the ids of the payments that a payment intent pays: its invoices, or else the intent itself."""
     known = Payment.objects.filter(payment_intent=payment_intent).values_list("pk", flat=True).first()
     if known is not None:
         return [known]
@@ -58,7 +58,7 @@ def payments_of_intent(payment_intent: str) -> list[str]:
 
 
 def settle_session(session_id: str) -> Payment | None:
-    """Settle what a checkout session has led to. None: nothing yet, or nothing to pay."""
+    """Settle what a checkout session has led to. Return None if that is nothing, or nothing yet."""
     session = gateway.retrieve_checkout_session(session_id)
     if invoice := shapes.id_of(session.get("invoice")):
         return settle(invoice)
@@ -78,7 +78,7 @@ def version_of(payment_id: str) -> int:
 
 @transaction.atomic
 def apply(payment_id: str, user_id: uuid.UUID, version: int, snapshot: Snapshot) -> Payment | None:
-    """Take in a snapshot. None: someone else was here since `version` was read."""
+    """Apply a snapshot. Return None if the payment has changed since `version` was read."""
     Payment.objects.bulk_create([Payment(pk=payment_id, user_id=user_id)], ignore_conflicts=True)
     payment = Payment.objects.select_for_update(no_key=True).get(pk=payment_id)
     if payment.version != version:
@@ -111,9 +111,9 @@ def _settle(payment: Payment, snapshot: Snapshot) -> None:
 
 
 def _paid_by_the_same(payment: Payment, snapshot: Snapshot) -> Payment | None:
-    """Return the payment that its intent paid before: Stripe may attach an intent, once settled, to an invoice later.
+    """Return the payment that the same intent paid before: Stripe may attach a settled intent to an invoice later.
 
-    Two at the same moment meet in the constraint `payment_once_per_intent`, and the later one is tried again.
+    Two at the same moment collide on the constraint `payment_once_per_intent`, and the later one is tried again.
     """
     if not snapshot.payment_intent:
         return None
@@ -121,7 +121,7 @@ def _paid_by_the_same(payment: Payment, snapshot: Snapshot) -> Payment | None:
 
 
 def _freeze(payment: Payment, snapshot: Snapshot) -> None:
-    """Freeze how much was paid, by what and when. Its kind follows from its lines."""
+    """Freeze how much was paid, by what and when. The payment's kind follows from its lines."""
     payment.settled_at = timezone.now()
     payment.paid, payment.currency, payment.paid_at = snapshot.amount, snapshot.currency, snapshot.paid_at
     payment.from_balance, payment.to_balance = max(0, snapshot.from_balance), snapshot.to_balance
@@ -136,7 +136,7 @@ def _take_over(payment: Payment, snapshot: Snapshot) -> None:
 
 
 def _sum_up(payment: Payment, rows: list[PaymentLine]) -> None:
-    """Copy to the payment what its main line has: the line that gives most credits, or else the first known one."""
+    """Copy the main line's values to the payment: the line that gives most credits, or else the first known one."""
     known = [row for row in rows if row.kind != PaymentLine.Kind.OPEN]
     if not known:
         payment.kind = Payment.Kind.OPEN if rows else Payment.Kind.PRORATION

@@ -1,12 +1,12 @@
-"""Share out a payment's money among its lines: arithmetic on a snapshot, which asks nobody.
+"""Share out a payment's money among its lines: pure arithmetic on a snapshot.
 
-What was received, less what refunds and disputes took, is shared out in proportion to what each line cost after
-discounts and with tax. Then credit notes take from the lines that they name. So a fee pays no credits, and a refund of
-a part takes that part of each line.
+What was received, less refunds and disputes, is shared in proportion to what each line cost after discounts and with
+tax. Then credit notes take from the lines that they name. So a fee buys no credits, and a partial refund takes the same
+part of each line.
 
-A proration moves money from an earlier period. The unused rest of the old price pays the new one's first, so that
-what was really paid buys credits at the new plan's rate; what is left over of it makes the other lines cheaper, and
-nobody has paid that again.
+A proration moves money from an earlier period. The unused rest of the old price pays for the new one first, so that
+what was actually paid buys credits at the new plan's rate; any of it left over makes the other lines cheaper, and that
+part has not been paid again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,11 +19,11 @@ from billing.stripe.snapshots import Line, Snapshot
 class Share:
     due: int  # after discounts, before credit notes
     received: int
-    covered: int  # what is left of it
+    covered: int  # what is left of what was received
 
 
 def shares(snapshot: Snapshot) -> dict[str, Share]:
-    """Return due and covered of each line that can buy something, by its id."""
+    """Return the share of each line that can buy something, by its id."""
     dues = _dues(snapshot.lines)
     weights = _weights(snapshot.lines, dues, rest=snapshot.rest)
     received = _shared_out(max(0, snapshot.received), weights)
@@ -32,7 +32,7 @@ def shares(snapshot: Snapshot) -> dict[str, Share]:
 
 
 def _dues(lines: Sequence[Line]) -> dict[str, int]:
-    """Return what each line cost. Negative lines that are no prorations are discounts on those that are none either."""
+    """Return what each line cost. Negative lines that are not prorations are discounts on the others that are not."""
     prorated = {line.id: line.amount for line in lines if line.is_proration and line.amount > 0}
     whole = {line.id: line.amount for line in lines if not line.is_proration and line.amount >= 0}
     discount = -sum(line.amount for line in lines if not line.is_proration and line.amount < 0)
@@ -40,7 +40,7 @@ def _dues(lines: Sequence[Line]) -> dict[str, int]:
     return {key: amount - off[key] for key, amount in whole.items()} | prorated
 
 
-REST = ""  # what no line names, such as shipping
+REST = ""  # the part that no line names, such as shipping
 
 
 def _weights(lines: Sequence[Line], dues: Mapping[str, int], *, rest: int) -> dict[str, int]:
@@ -51,7 +51,7 @@ def _weights(lines: Sequence[Line], dues: Mapping[str, int], *, rest: int) -> di
 
 
 def _left(snapshot: Snapshot, weights: Mapping[str, int]) -> dict[str, int]:
-    """Return what is left of each line. What credit notes took beyond that is taken from the others."""
+    """Return what is left of each line. Anything credit notes took beyond that is taken from the other lines."""
     before = _shared_out(max(0, snapshot.received - snapshot.lost), weights)
     noted = _noted(snapshot, weights)
     left = {key: max(0, before[key] - noted[key]) for key in weights}
@@ -60,13 +60,13 @@ def _left(snapshot: Snapshot, weights: Mapping[str, int]) -> dict[str, int]:
 
 
 def _noted(snapshot: Snapshot, weights: Mapping[str, int]) -> dict[str, int]:
-    """Return what credit notes took of each line; what they do not say is shared out."""
+    """Return what credit notes took from each line; the part without a line is shared out."""
     of_all = _shared_out(snapshot.notes.get(REST, 0), weights)
     return {key: of_all[key] + snapshot.notes.get(key, 0) for key in weights}
 
 
 def _shared_out(amount: int, weights: Mapping[str, int]) -> dict[str, int]:
-    """Share an amount in proportion, to the last unit: by largest remainder, the earlier of two equal ones first."""
+    """Share out an amount in proportion, to the last unit: by largest remainder, the earlier of two equals first."""
     total = sum(weights.values())
     if not total:
         return dict.fromkeys(weights, 0)

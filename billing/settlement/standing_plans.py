@@ -1,4 +1,4 @@
-"""Tell which plan a subscription has, the one that was paid for last whatever its price says, and what follows it."""
+"""Tell a subscription's plan, which is the one last paid for whatever its price says, and what follows it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,12 +9,12 @@ from billing.models.catalogue import plan_of
 from billing.stripe import shapes
 from billing.stripe.shapes import ENDED_SUBSCRIPTIONS, Object
 
-MOST_LINES = 20  # of one payment: the first ones are looked at
+MOST_LINES = 20  # of one payment: only the first ones are read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plans:
-    """`following` comes with the period, or is to be paid; `pending` comes with its payment, or expires."""
+    """`following` comes with the next period, or is to be paid; `pending` comes once it is paid, or expires."""
 
     paid: Plan | None = None
     following: Plan | None = None
@@ -22,7 +22,7 @@ class Plans:
     pending_until: datetime | None = None
 
     def answer(self) -> dict[str, Any]:
-        """Return the fields that an answer about a subscription has of them."""
+        """Return the plan fields of an answer about a subscription."""
         following = {"next_plan": self.following.code} if self.following else {}
         pending = {"pending_plan": self.pending.code} if self.pending else {}
         until = {"pending_expires_at": shapes.written(self.pending_until)} if self.pending else {}
@@ -30,8 +30,8 @@ class Plans:
 
 
 def of(subscription: Object, *, is_paid: bool = False) -> Plans:
-    """Return the plans of a subscription that was fetched with its schedule. `is_paid`: its price surely is, though no
-    payment here may say so yet."""
+    """Return the plans of a subscription that was fetched with its schedule. `is_paid` means that its price is known to
+    be paid for, even if no payment here says so yet."""
     priced = plan_of(shapes.subscription_price(subscription))
     paid = priced if is_paid else paid_plan(subscription["id"], priced=priced)
     if subscription["status"] in ENDED_SUBSCRIPTIONS:
@@ -48,13 +48,13 @@ def of(subscription: Object, *, is_paid: bool = False) -> Plans:
 
 
 def is_paid_here(subscription: Object) -> bool:
-    """Tell whether the plan of its price was paid for last, as far as payments here say."""
+    """Return whether the plan of its price was the last one paid for, according to the payments here."""
     priced = plan_of(shapes.subscription_price(subscription))
     return paid_plan(subscription["id"], priced=priced) == priced
 
 
 def of_account(account: BillingAccount) -> Plans:
-    """Return those that an account had when Stripe was asked last."""
+    """Return the plans that an account had when Stripe was last asked."""
     return Plans(
         paid=account.plan,
         following=account.next_plan,
@@ -64,7 +64,7 @@ def of_account(account: BillingAccount) -> Plans:
 
 
 def paid_plan(subscription: str, *, priced: Plan | None) -> Plan | None:
-    """Return the plan of what was paid for last, or `priced` where that is among it, or nothing was paid."""
+    """Return the plan last paid for, or `priced` if it is among several, or if nothing was paid."""
     lines = PaymentLine.objects.filter(payment__subscription=subscription, plan__kind=Plan.Kind.SUBSCRIPTION)
     newest = lines.select_related("plan").order_by(
         "-payment__paid_at", "-payment__settled_at", "-credits", "pk"

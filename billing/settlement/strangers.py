@@ -1,4 +1,4 @@
-"""Payments of customers that nobody here is: kept as rows until it is known whose they are."""
+"""Payments by unknown customers: kept as rows until it is known whose they are."""
 
 import uuid
 
@@ -14,9 +14,9 @@ log = structlog.get_logger("billing")
 
 
 def user_of(payment_id: str, snapshot: Snapshot) -> uuid.UUID | None:
-    """Return whose payment it is: its customer's user, or whom staff have said. None: it is kept as a stranger's.
+    """Return the payment's user: its customer's, or the one that staff named. Return None, and keep it, if unknown.
 
-    A customer that has our mark is linked again, and the rest of what it paid is settled behind this.
+    A customer that has our mark is linked again, and everything else it paid is settled afterwards by a task.
     """
     known = known_user_of(payment_id, snapshot)
     if known is not None:
@@ -30,7 +30,7 @@ def user_of(payment_id: str, snapshot: Snapshot) -> uuid.UUID | None:
 
 
 def known_user_of(payment_id: str, snapshot: Snapshot) -> uuid.UUID | None:
-    """Return whose payment it is as far as we know without asking Stripe whose its customer is."""
+    """Return the payment's user, as far as it is known here without asking Stripe about its customer."""
     return customers.user_of(snapshot.customer) or _assigned(payment_id)
 
 
@@ -53,7 +53,7 @@ def _remember(payment_id: str, snapshot: Snapshot) -> None:
 
 
 def assign(payment: StrangerPayment, user_id: uuid.UUID) -> list[str]:
-    """Say whose a payment is, and with it all others of its customer. Return their ids, to be settled."""
+    """Assign a payment, with all others of its customer, to a user. Return their ids, which are to be settled."""
     theirs = StrangerPayment.objects.filter(assigned_at=None)
     if payment.customer:
         customers.assign(payment.customer, user_id)

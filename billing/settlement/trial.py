@@ -1,8 +1,8 @@
 """One trial for a user, and one for a card, ever: two rows that only one of all attempts can insert.
 
-Who begins a trial claims it first (`claim`), under a name of its own, and tells Stripe that name; settling the trial's
-invoice gives it (`give`). A refusal by Stripe releases the claim, so that it does not cost the trial. In Checkout
-nobody can claim beforehand: there `give` does both.
+Before a trial begins, it is claimed (`claim`) under a holder's name, which Stripe is given; settling the trial's
+invoice uses it up (`give`). A refusal by Stripe releases the claim, so that it does not cost the trial. In Checkout
+nothing can be claimed beforehand: there `give` does both.
 """
 
 import hashlib
@@ -16,13 +16,13 @@ from billing.models import BillingAccount, Payment, TrialClaim
 from credits.ledger.calls import mac_key
 
 ELIGIBLE, USED, IN_TRIAL, HAD_SUBSCRIPTION = "eligible", "trial_used", "in_trial", "had_subscription"
-# What a first payment that was never made leaves behind is none of these.
+# A first payment that was never made leaves none of these behind.
 BEGUN = (BillingAccount.Status.ACTIVE, BillingAccount.Status.PAST_DUE, BillingAccount.Status.FROZEN)
 REASONS = (ELIGIBLE, USED, IN_TRIAL, HAD_SUBSCRIPTION)
 
 
 def eligibility(user_id: uuid.UUID) -> str:
-    """Why this user can have a trial or not. A card may still refuse it."""
+    """Return whether this user can have a trial, as one of REASONS. The card may still rule it out."""
     status = BillingAccount.objects.filter(pk=user_id).values_list("status", flat=True).first()
     if status == BillingAccount.Status.TRIALING:
         return IN_TRIAL
@@ -38,7 +38,7 @@ def eligibility(user_id: uuid.UUID) -> str:
 def claim(*, user_id: uuid.UUID, fingerprint: str, holder: str) -> None:
     """Reserve the trial for `holder`, which may claim again. Raises TrialUsed.
 
-    A claim of the same user that has led to nothing gives way; one with the same card of another user does not.
+    A claim of the same user that led to nothing gives way; another user's claim with the same card does not.
     """
     earlier = _take(TrialClaim.Kind.USER, str(user_id), holder, gives_way=None)
     if fingerprint:
@@ -46,8 +46,8 @@ def claim(*, user_id: uuid.UUID, fingerprint: str, holder: str) -> None:
 
 
 def _take(kind: str, subject: str, holder: str, *, gives_way: str | None) -> str:
-    """Return whose claim it was before. `gives_way`: the only other holder whose ungiven claim may be taken over;
-    None: any may."""
+    """Return the claim's previous holder. `gives_way` is the only other holder whose ungiven claim may be taken over;
+    None allows any."""
     digests = _digests(subject)
     if not TrialClaim.objects.filter(kind=kind, digest__in=digests).exists():
         row = TrialClaim(kind=kind, digest=digests[0], holder=holder)
@@ -65,7 +65,7 @@ def _take(kind: str, subject: str, holder: str, *, gives_way: str | None) -> str
 
 
 def give(*, user_id: uuid.UUID, fingerprint: str, holder: str) -> bool:
-    """Begin the trial, in the caller's transaction. False: it was had before, by this user or with this card."""
+    """Begin the trial, in the caller's transaction. Return False if this user or this card has had one."""
     try:
         claim(user_id=user_id, fingerprint=fingerprint, holder=holder)
     except TrialUsed:
@@ -75,12 +75,12 @@ def give(*, user_id: uuid.UUID, fingerprint: str, holder: str) -> bool:
 
 
 def release(*, holder: str) -> None:
-    """Stripe refused: the trial is there for the next attempt."""
+    """Release a claim after a refusal by Stripe: the trial is there for the next attempt."""
     TrialClaim.objects.filter(holder=holder, given=False).delete()
 
 
 def _digests(subject: str) -> list[bytes]:
-    """Keyed, so that a dump tells nobody which card it was; under every key still configured, newest first."""
+    """Return keyed digests, so that a dump does not reveal the card; under every configured key, newest first."""
     return [
         hashlib.blake2b(subject.encode(), digest_size=32, key=mac_key(key), person=b"trial").digest()
         for key in settings.LEDGER_DIGEST_KEYS

@@ -1,1 +1,1 @@
-"""How Stripe is asked and how its objects are read."""
+"""Calls to Stripe, and the reading of its objects."""

@@ -1,7 +1,8 @@
-"""End or pause subscriptions, and take that back; close the pages on which one could begin, or something be bought.
+"""End or pause subscriptions, and undo that; close pages on which one could begin or something be bought.
 
-What would change one later goes first: while a schedule manages it Stripe refuses to end it, and a change that is paid
-for after all would begin a period that nobody wants any more. Each can be repeated until it is done.
+Whatever would change a subscription later is dropped first: Stripe refuses to end one that a schedule manages, and a
+change that is paid for after all would begin a period that nobody wants. Each function can be repeated until it is
+done.
 """
 
 from contextlib import suppress
@@ -16,7 +17,7 @@ log = structlog.get_logger("billing")
 
 
 def at_once(subscription: str) -> Object:
-    """End it now. One that has ended stays as it is."""
+    """End it now. A subscription that has ended stays as it is."""
     found = gateway.retrieve_subscription(subscription)
     if found["status"] in ENDED_SUBSCRIPTIONS:
         return found
@@ -25,7 +26,7 @@ def at_once(subscription: str) -> Object:
 
 
 def with_period(subscription: str) -> Object:
-    """End it with its period. One whose end is planned, or that has ended, stays as it is."""
+    """End it with its period. One that has ended, or is planned to, stays as it is."""
     found = gateway.retrieve_subscription(subscription)
     if found["status"] in ENDED_SUBSCRIPTIONS or (
         shapes.ends(found) and shapes.active_schedule(found) is None
@@ -35,12 +36,12 @@ def with_period(subscription: str) -> Object:
     try:
         return gateway.end_with_period(subscription=subscription)
     except BillingRejected:
-        free(gateway.retrieve_subscription(subscription))  # scheduled again since
+        free(gateway.retrieve_subscription(subscription))  # scheduled again since then
         return gateway.end_with_period(subscription=subscription)
 
 
 def take_back(found: Object) -> Object:
-    """Clear a planned end, if there is one."""
+    """Undo a planned end, if there is one."""
     if not shapes.ends(found):
         return found
     release(found)
@@ -49,7 +50,7 @@ def take_back(found: Object) -> Object:
 
 
 def plan_again(before: Object) -> None:
-    """Plan an end that was taken back, as it was; nothing where none was planned."""
+    """Plan an end that was undone again, as it was; do nothing if none was planned."""
     if before.get("cancel_at_period_end"):
         gateway.end_with_period(subscription=before["id"])
     elif before.get("cancel_at"):
@@ -57,7 +58,7 @@ def plan_again(before: Object) -> None:
 
 
 def free(found: Object) -> None:
-    """Drop what would change a subscription later."""
+    """Drop everything that would change a subscription later."""
     release(found)
     drop_pending(found)
 
@@ -70,30 +71,30 @@ def release(found: Object) -> None:
 
 
 def drop_pending(found: Object) -> None:
-    """Void the invoice that a change waits for: with it Stripe forgets the change. One that is paid by now stays."""
+    """Void the invoice that a change waits for, so that Stripe forgets the change. One that is paid by now stays."""
     if found.get("pending_update") and (invoice := shapes.id_of(found.get("latest_invoice"))):
         with suppress(BillingRejected):
             gateway.void_invoice(invoice)
 
 
-PAUSED = "paused_by"  # in a subscription's metadata, where it was us who paused it
+PAUSED = "paused_by"  # in a subscription's metadata, if it was paused by this service
 US = "account"
 
 
 def pause(found: Object) -> None:
-    """Let one that goes on collect nothing. Where it is paused already, as by staff in the Dashboard, it stays so."""
+    """Stop a live subscription from collecting. One that is already paused, as by staff in the Dashboard, stays so."""
     if not shapes.is_paused(found):
         gateway.pause_renewals(subscription=found["id"], metadata={PAUSED: US})
 
 
 def go_on(found: Object) -> None:
-    """Let it collect again, if it was us who paused it."""
+    """Let it collect again, if it was paused by this service."""
     if (found.get("metadata") or {}).get(PAUSED) == US:
         gateway.collect_renewals(subscription=found["id"], metadata={PAUSED: ""})
 
 
 def close_pages(customer: str, *, mode: str | None = None) -> None:
-    """Close the customer's open pages of Checkout, of one mode or of all. One that was paid right now stays paid."""
+    """Close the customer's open Checkout pages, of one mode or of all. One that is paid at that moment stays paid."""
     for session in gateway.list_checkout_sessions(customer=customer, status="open"):
         if mode in (None, session.get("mode")):
             _close_page(session["id"])

@@ -1,7 +1,7 @@
-"""All that Stripe is ever asked, one function for each question.
+"""Every call that is made to Stripe, one function each.
 
-Each takes and gives plain values, and raises as billing/stripe/sdk.py says. What creates something takes an
-idempotency key: under the same key Stripe makes it once, however often the call is repeated.
+Each takes and returns plain values, and raises as billing/stripe/sdk.py says. A function that creates something takes
+an idempotency key: under the same key Stripe creates it once, however often the call is repeated.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,18 +27,18 @@ def update_customer_email(*, customer: str, email: str, metadata: Metadata | Non
 
 
 def delete_customer(*, customer: str) -> Object:
-    """Delete the customer; that also ends its subscriptions, at once."""
+    """Delete the customer, which also ends its subscriptions at once."""
     return ask(client().v1.customers.delete, customer)
 
 
 def find_customers(*, user_id: str) -> list[Object]:
-    """Find those that we made for this user by our metadata, for a creation whose answer was lost over a day ago."""
+    """Find the user's customers by our metadata, for a creation whose answer was lost over a day ago."""
     query = f"metadata['user_id']:'{user_id}'"
     return list(ask(client().v1.customers.search, query=query)["data"])
 
 
 def list_customers(*, email: str) -> list[Object]:
-    """List customers by address: what search will know in a minute, lists know at once."""
+    """List customers by address: lists have at once what search finds after a minute."""
     return ask_all(client().v1.customers.list, email=email)
 
 
@@ -61,7 +61,7 @@ def create_checkout_session(
     key: str,
     trial_days: int | None = None,
 ) -> Object:
-    """`mode`: payment or subscription. A trial asks for a card."""
+    """Create a session; `mode` is payment or subscription. A trial asks for a card."""
     trial = {"trial_period_days": trial_days} if trial_days else {}
     return ask(
         client().v1.checkout.sessions.create,
@@ -123,7 +123,7 @@ def create_setup_intent(*, customer: str, metadata: Metadata, key: str) -> Objec
 
 
 def list_setup_intents(*, customer: str) -> list[Object]:
-    """Newest first."""
+    """List them, newest first."""
     return ask_all(client().v1.setup_intents.list, customer=customer)
 
 
@@ -161,7 +161,7 @@ def create_subscription(
     payment_method: str | None = None,
     trial_days: int | None = None,
 ) -> Object:
-    """Where the first payment needs the user (3-D Secure), the answer's invoice has a confirmation secret."""
+    """Create it. If the first payment needs the user (3-D Secure), the answer's invoice has a confirmation secret."""
     return ask(
         client().v1.subscriptions.create,
         customer=customer,
@@ -183,7 +183,7 @@ def retrieve_subscription(subscription: str) -> Object:
 
 
 def retrieve_begun_subscription(subscription: str) -> Object:
-    """Retrieve it with what the payment that it waits for still needs."""
+    """Retrieve it with what its outstanding payment still needs."""
     return ask(
         client().v1.subscriptions.retrieve,
         subscription,
@@ -197,13 +197,13 @@ def retrieve_begun_subscription(subscription: str) -> Object:
 
 
 def list_subscriptions(*, customer: str) -> list[Object]:
-    """List all with their schedules, the ended ones included, newest first."""
+    """List all of them with their schedules, ended ones included, newest first."""
     call = client().v1.subscriptions.list
     return ask_all(call, customer=customer, status="all", expand=["data.schedule"])
 
 
 def change_now(*, subscription: str, item: str, price: str, key: str) -> Object:
-    """Begin a whole period at another price now, and bill it whole: the change comes with its payment, or not at all.
+    """Begin a whole period at another price now, billed in full: the change comes with its payment, or not at all.
 
     Nothing is prorated (docs/decisions/0022-billing-settlement.md).
     """
@@ -219,7 +219,7 @@ def change_now(*, subscription: str, item: str, price: str, key: str) -> Object:
 
 
 def preview_change(*, subscription: str, item: str, price: str, now: bool) -> Object:
-    """Return the invoice that a change would lead to, without making it."""
+    """Return the invoice that a change would lead to, without making the change."""
     details = {"items": [{"id": item, "price": price}], "proration_behavior": "none"}
     anchor = {"billing_cycle_anchor": "now"} if now else {}
     call = client().v1.invoices.create_preview
@@ -227,29 +227,29 @@ def preview_change(*, subscription: str, item: str, price: str, now: bool) -> Ob
 
 
 def create_schedule(*, subscription: str, key: str) -> Object:
-    """Have a schedule manage a subscription: its running period is the one phase. Others take a second call."""
+    """Put a subscription under a schedule, whose only phase is the running period. Others take a second call."""
     return ask(client().v1.subscription_schedules.create, from_subscription=subscription, key=key)
 
 
 def phase_schedule(*, schedule: str, phases: Sequence[Object], key: str) -> Object:
-    """Say what follows, after which the schedule lets the subscription go."""
+    """Set the phases, after which the schedule releases the subscription."""
     call = client().v1.subscription_schedules.update
     return ask(call, schedule, phases=list(phases), end_behavior="release", key=key)
 
 
 def release_schedule(schedule: str) -> Object:
-    """Let a subscription go on as it is, an end that is planned included."""
+    """Release a subscription from its schedule; it continues as it is, with any planned end."""
     return ask(client().v1.subscription_schedules.release, schedule, preserve_cancel_date=True)
 
 
 def set_price(*, subscription: str, item: str, price: str) -> Object:
-    """Have another price from the next invoice on. Nothing is prorated."""
+    """Set another price from the next invoice on. Nothing is prorated."""
     items = [{"id": item, "price": price}]
     return ask(client().v1.subscriptions.update, subscription, items=items, proration_behavior="none")
 
 
 def end_trial(*, subscription: str, key: str) -> Object:
-    """Begin the first paid period now. Where its payment fails, nothing changes."""
+    """Begin the first paid period now. If its payment fails, nothing changes."""
     return ask(
         client().v1.subscriptions.update,
         subscription,
@@ -274,14 +274,14 @@ def end_at(*, subscription: str, moment: int) -> Object:
 
 
 def take_end_back(*, subscription: Object) -> Object:
-    """Clear whichever of the two the end was planned by: Stripe takes one of them in a request."""
+    """Clear a planned end by the field that planned it: Stripe takes only one of the two in a request."""
     by_flag = subscription.get("cancel_at_period_end")
     planned = {"cancel_at_period_end": False} if by_flag else {"cancel_at": ""}
     return ask(client().v1.subscriptions.update, subscription["id"], **planned)
 
 
 def pause_renewals(*, subscription: str, metadata: Metadata) -> Object:
-    """Have what it would collect from now on voided; its periods go on."""
+    """Void whatever it would collect from now on; its periods continue."""
     behavior = {"behavior": "void"}
     return ask(client().v1.subscriptions.update, subscription, pause_collection=behavior, metadata=metadata)
 
@@ -300,7 +300,7 @@ def retrieve_invoice(invoice: str) -> Object:
 
 
 def pay_invoice(*, invoice: str, payment_method: str | None = None, key: str | None = None) -> Object:
-    """Try to collect an open one, with this card or with the one that it would be charged to."""
+    """Try to collect an open invoice, with this card or with the one that it would be charged to."""
     return ask(client().v1.invoices.pay, invoice, payment_method=payment_method, key=key)
 
 
@@ -309,7 +309,7 @@ def void_invoice(invoice: str) -> Object:
 
 
 def list_invoice_lines(invoice: str) -> list[Object]:
-    """List all of them; the invoice itself carries the first few."""
+    """List all lines; the invoice itself carries only the first few."""
     return ask_all(partial(client().v1.invoices.line_items.list, invoice), most=None)
 
 
@@ -325,7 +325,7 @@ def list_invoices(
 
 
 def invoices_paid_by(*, payment_intent: str) -> list[str]:
-    """Return the ids of the invoices that a payment intent pays: at most one, mostly."""
+    """Return the ids of the invoices that a payment intent pays: usually at most one."""
     payment = {"type": "payment_intent", "payment_intent": payment_intent}
     return [row["invoice"] for row in ask_all(client().v1.invoice_payments.list, payment=payment)]
 
@@ -335,19 +335,19 @@ def list_credit_notes(*, invoice: str) -> list[Object]:
 
 
 def note_paid_back(*, invoice: str, amount: int, metadata: Metadata, key: str) -> Object:
-    """Note on a paid invoice that so much of it was given back outside Stripe."""
+    """Record on a paid invoice that this amount was given back outside Stripe."""
     call = client().v1.credit_notes.create
     return ask(call, invoice=invoice, amount=amount, out_of_band_amount=amount, metadata=metadata, key=key)
 
 
 def list_balance_transactions(*, customer: str) -> list[Object]:
-    """List what changed the balance that pays a customer's next invoices, newest first."""
+    """List the changes to the balance that pays a customer's next invoices, newest first."""
     call = partial(client().v1.customers.balance_transactions.list, customer)
     return ask_all(call, most=1000)
 
 
 def retrieve_payment_intent(payment_intent: str) -> Object:
-    """Retrieve it with its latest charge: the one that succeeded, if any did."""
+    """Retrieve it with its latest charge, which is the successful one if any succeeded."""
     return ask(client().v1.payment_intents.retrieve, payment_intent, expand=["latest_charge"])
 
 
@@ -356,7 +356,7 @@ def retrieve_charge(charge: str) -> Object:
 
 
 def create_refund(*, payment_intent: str, amount: int | None, metadata: Metadata, key: str) -> Object:
-    """Refund all that is left of it, or this much."""
+    """Refund this amount, or all that is left."""
     return ask(
         client().v1.refunds.create,
         payment_intent=payment_intent,
@@ -378,18 +378,18 @@ def list_disputes(*, payment_intent: str) -> list[Object]:
 
 
 def each_event(*, created: Mapping[str, int], types: Sequence[str] | None = None) -> Iterator[Object]:
-    """Newest first; Stripe keeps 30 days."""
+    """Yield events, newest first; Stripe keeps them for 30 days."""
     return ask_each(client().v1.events.list, limit=PAGE, created=created, types=types)
 
 
 def each_balance_transaction(*, created: Mapping[str, int]) -> Iterator[Object]:
-    """Whatever moved money, newest first, with what moved it: a charge, a refund, a dispute, a payout."""
+    """Yield all movements of money, newest first, with what caused them: a charge, a refund, a dispute, a payout."""
     call = client().v1.balance_transactions.list
     return ask_each(call, limit=PAGE, created=created, expand=["data.source"])
 
 
 def list_prices() -> list[Object]:
-    """List the active ones, with their products."""
+    """List the active prices, with their products."""
     return ask_all(client().v1.prices.list, active=True, expand=["data.product"], most=1000)
 
 

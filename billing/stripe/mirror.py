@@ -1,6 +1,6 @@
-"""dj-stripe's tables, kept as copies of Stripe's objects by its own event handlers. Nothing is decided by them.
+"""dj-stripe's tables: copies of Stripe's objects, kept by its own event handlers. They decide nothing.
 
-It is told of an event after the event was settled, and may fail: it is asked again later.
+dj-stripe is given an event after the event was settled. It may fail: it is given the event again later.
 """
 
 import json
@@ -22,19 +22,19 @@ MODELS: dict[str, type[StripeModel]] = {
     "subscription": Subscription,
 }
 
-# What its handlers do on these is worse than a stale copy: prices take subscriptions along (CASCADE), and a customer is
-# deleted at Stripe once more.
+# For these, its handlers do worse than keep a stale copy: a price takes its subscriptions along (CASCADE), and a
+# customer is deleted at Stripe once more.
 DESTRUCTIVE = frozenset(
     {"price.deleted", "product.deleted", "plan.deleted", "customer.deleted", "coupon.deleted"}
 )
 
 UNREAD = (
-    "subscription_schedule."  # nobody reads copies of these: a subscription is asked for with its schedule
+    "subscription_schedule."  # copies of these are never read: a subscription is fetched with its schedule
 )
 
 
 def mirror(event: dict[str, Any]) -> None:
-    """Let dj-stripe follow an event: it fetches the object again and stores it. Raises whatever it raises."""
+    """Let dj-stripe follow an event: it fetches the object again and stores it. Raises whatever dj-stripe raises."""
     if event["type"] in DESTRUCTIVE or event["type"].startswith(UNREAD):
         return
     if not Event.objects.filter(id=event["id"]).exists():
@@ -47,19 +47,19 @@ def mirror(event: dict[str, Any]) -> None:
 
 
 def keep_the_key_out_of_the_database() -> None:
-    """Stop dj-stripe from finding the account that owns an object by storing the API key in plain text. We have one
-    account, and the column may be null."""
+    """Stop dj-stripe from looking up the account that owns an object, which would store the API key in plain text. We
+    have one account, and the column may be null."""
     StripeModel._find_owner_account = classmethod(_no_owner)  # noqa: SLF001
 
 
 def keep_client_secrets_out_of_the_database() -> None:
-    """dj-stripe keeps each object as Stripe sent it; with its client secret anyone confirms someone's payment."""
+    """Drop client secrets from dj-stripe's copies of what Stripe sent: they let anyone confirm someone's payment."""
     record = StripeModel._stripe_object_to_record.__func__  # noqa: SLF001
 
     def without_secrets(cls: type[StripeModel], data: Any, *arguments: Any, **options: Any) -> dict[str, Any]:
         plain = (
             json.loads(str(data)) if hasattr(data, "to_dict") else data
-        )  # as it does itself with the SDK's objects
+        )  # as dj-stripe itself does with the SDK's objects
         made: dict[str, Any] = record(cls, shapes.without_client_secrets(plain), *arguments, **options)
         return made
 
@@ -70,12 +70,12 @@ def _no_owner(cls: type[StripeModel], data: Any, api_key: Any = None, livemode: 
     return None
 
 
-# ---------------------------------------------------------------- what we have just seen ourselves
+# ---------------------------------------------------------------- what our own calls have returned
 
 
 def store(item: Object) -> None:
-    """Store what a call of ours has changed, before its event comes, so that the next read shows it. Never fails:
-    the event does it again."""
+    """Store what a call of ours has changed before its event arrives, so that the next read shows it. Never fails: the
+    event does the same again."""
     try:
         MODELS[item["object"]].sync_from_stripe_data(sdk.as_sdk_has_it(_without_secrets(item)))
     except Exception as error:  # noqa: BLE001 -- whatever dj-stripe stumbles over, Stripe has done what was asked
@@ -83,7 +83,7 @@ def store(item: Object) -> None:
 
 
 def _without_secrets(item: Object) -> Object:
-    """Drop secrets, which are for the payer only, and shrink to its id what was expanded: an object of its own."""
+    """Drop secrets, which are for the payer only, and reduce expanded objects to their ids."""
     kept = {name: value for name, value in item.items() if name != "client_secret"}
     for name in ("latest_invoice", "pending_setup_intent", "default_payment_method", "schedule"):
         if isinstance(kept.get(name), dict):
@@ -100,7 +100,7 @@ def payment_methods(customer: str) -> QuerySet[PaymentMethod]:
 
 
 def default_payment_method(customer: str) -> str:
-    """Return the id of the customer's default; a subscription may have one of its own."""
+    """Return the id of the customer's default payment method; a subscription may have one of its own."""
     found = Customer.objects.filter(id=customer).values_list("stripe_data", flat=True).first()
     settings = (found or {}).get("invoice_settings") or {}
     return shapes.id_of(settings.get("default_payment_method"))

@@ -1,8 +1,8 @@
-"""How Stripe is asked: the only module that knows its SDK. What it is asked stands in billing/stripe/gateway.py.
+"""Calls to Stripe: the only module that knows its SDK. The calls themselves are in billing/stripe/gateway.py.
 
-Calls inside `within(seconds)` share that time; a call alone has CALL_SECONDS. Nothing is retried here: the caller has
+Calls inside `within(seconds)` share that time; a single call has CALL_SECONDS. Nothing is retried here: the caller has
 the key, and repeats. Stripe's errors become BillingUnavailable, PaymentFailed, BillingRejected or StripeObjectMissing,
-with Stripe's own as the cause.
+with the original as the cause.
 """
 
 import json
@@ -31,7 +31,7 @@ from billing.errors import (
 )
 from billing.stripe.shapes import Object
 
-CALL_SECONDS = 8.0  # a caller is to have its 503 within ten
+CALL_SECONDS = 8.0  # so that a caller gets its 503 within ten
 CONNECT_SECONDS = 2.0
 PAGE = 100
 
@@ -44,7 +44,7 @@ _deadline: ContextVar[float | None] = ContextVar("stripe_deadline", default=None
 
 @contextmanager
 def within(seconds: float = CALL_SECONDS) -> Iterator[None]:
-    """All calls inside take no longer than this together. Inside another `within` the nearer end counts."""
+    """Limit the time of all calls inside together. Inside another `within`, the earlier deadline counts."""
     outer = _deadline.get()
     end = time.monotonic() + seconds
     token = _deadline.set(end if outer is None else min(end, outer))
@@ -63,10 +63,10 @@ def _seconds_left() -> float:
 
 
 class BoundedClient(stripe.RequestsClient):
-    """Stripe's HTTP client with an end: the time-out of a socket starts again with each byte, the deadline does not.
+    """Stripe's HTTP client with a deadline: a socket's time-out starts again with each byte, the deadline does not.
 
-    And with places: while Stripe is silent each call holds a thread, and one without a place is refused at once. The
-    threads that are left serve those who need no Stripe.
+    It also has a limited number of places: while Stripe does not respond, each call holds a thread, and one without a
+    place is refused at once. The remaining threads serve requests that do not need Stripe.
     """
 
     def __init__(self) -> None:
@@ -93,7 +93,7 @@ class BoundedClient(stripe.RequestsClient):
 
     @_timeout.setter
     def _timeout(self, value: object) -> None:
-        """Ask at each request for what the base class sets once."""
+        """Ignore what the base class sets once: it is computed for each request."""
 
     def request(
         self,
@@ -129,7 +129,7 @@ def is_configured() -> bool:
 
 
 def configure() -> None:
-    """The SDK's globals, which dj-stripe uses for what it fetches: same address, same version, same end."""
+    """Set the SDK's globals, which dj-stripe uses for what it fetches: the same address, version and deadline."""
     stripe.default_http_client = _http_client()
     stripe.api_key = settings.STRIPE_SECRET_KEY or None
     stripe.api_version = settings.STRIPE_API_VERSION
@@ -145,7 +145,7 @@ def _http_client() -> BoundedClient:
 
 
 def _after_fork() -> None:
-    """A child must not talk over the connections of its parent."""
+    """Replace the HTTP client: a child must not use its parent's connections."""
     if stripe.default_http_client is not None:
         _http_client.cache_clear()
         configure()
@@ -166,7 +166,7 @@ def _client_for(key: str, base: str, version: str) -> stripe.StripeClient:
 
 
 def client() -> stripe.StripeClient:
-    """Return Stripe's client. Raises BillingUnavailable where no key is configured."""
+    """Return Stripe's client. Raises BillingUnavailable if no key is configured."""
     if not is_configured():
         raise BillingUnavailable("No payment provider is configured.")
     return _client_for(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE, settings.STRIPE_API_VERSION)
@@ -174,7 +174,7 @@ def client() -> stripe.StripeClient:
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """Stripe's errors as ours (https://docs.stripe.com/api/errors)."""
+    """Turn Stripe's errors into ours (https://docs.stripe.com/api/errors)."""
     try:
         yield
     except stripe.StripeError as error:
@@ -194,7 +194,7 @@ def _refuse(error: stripe.StripeError) -> NoReturn:
         reason = getattr(error.error, "decline_code", None) or error.code
         raise PaymentFailed(decline_code=reason) from error
     if isinstance(error, stripe.IdempotencyError) and error.http_status == 409:
-        raise BillingUnavailable from error  # the first try is still being carried out
+        raise BillingUnavailable from error  # the first attempt is still being carried out
     if isinstance(error, stripe.InvalidRequestError):
         raise _of_invalid(error) from error
     if isinstance(error, stripe.IdempotencyError):
@@ -217,7 +217,7 @@ def _of_invalid(error: stripe.InvalidRequestError) -> Problem:
 
 
 def ask(call: Callable[..., Any], *path: str, key: str | None = None, **params: Any) -> Object:
-    """One call. What is None is not sent. Gives Stripe's answer as plain values."""
+    """Make one call and return Stripe's answer as plain values. Parameters that are None are not sent."""
     options = {"idempotency_key": key} if key is not None else {}
     sent = {name: value for name, value in params.items() if value is not None}
     with _refusals():
@@ -225,12 +225,12 @@ def ask(call: Callable[..., Any], *path: str, key: str | None = None, **params: 
 
 
 def ask_all(call: Callable[..., Any], *, most: int | None = PAGE, **params: Any) -> list[Object]:
-    """A list, all pages of it up to `most`."""
+    """Return a list: all its pages, up to `most` objects."""
     return list(islice(ask_each(call, limit=min(PAGE, most or PAGE), **params), most))
 
 
 def ask_each(call: Callable[..., Any], **params: Any) -> Iterator[Object]:
-    """All pages of a list, each asked for when the one before it was read."""
+    """Yield the objects of all pages of a list; each page is fetched once the one before it has been read."""
     sent = {name: value for name, value in params.items() if value is not None}
     while True:
         with _refusals():
@@ -247,5 +247,5 @@ def _plain(answer: Any) -> Object:
 
 
 def as_sdk_has_it(item: Object) -> Any:
-    """An object of the SDK's own, which is what dj-stripe takes."""
+    """Return it as an object of the SDK's own, which dj-stripe takes."""
     return stripe.convert_to_stripe_object(item, api_key=stripe.api_key)

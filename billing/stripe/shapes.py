@@ -1,5 +1,6 @@
-"""Where things are in Stripe's objects, as of the pinned API version (and where they were before, as old events have
-them). Reads plain values and asks nobody.
+"""Where things are in Stripe's objects, as of the pinned API version (and where they were before, for old events).
+
+Reads plain values only, and calls nothing.
 """
 
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from uuid import UUID
 
 Object = dict[str, Any]
 
-# A dispute in one of these took no money, or gave it back (https://docs.stripe.com/api/disputes/object).
+# A dispute in one of these states took no money, or gave it back (https://docs.stripe.com/api/disputes/object).
 HARMLESS_DISPUTES = frozenset(
     {"won", "warning_needs_response", "warning_under_review", "warning_closed", "prevented"}
 )
@@ -21,7 +22,7 @@ def moment(timestamp: int | None) -> datetime | None:
 
 
 def id_of(value: Any) -> str:
-    """Return the id, whether the object was expanded or not; "" for none."""
+    """Return the id, whether or not the object was expanded; "" for none."""
     return str((value.get("id") if isinstance(value, dict) else value) or "")
 
 
@@ -37,14 +38,14 @@ def subscription_items(subscription: Object) -> list[Object]:
 
 
 def current_period_end(subscription: Object) -> datetime | None:
-    """The items have it since 2025-03-31; they share one period unless someone mixed intervals."""
+    """Return when the period ends. Items have this since 2025-03-31, and share one period unless intervals differ."""
     ends = [item.get("current_period_end") for item in subscription_items(subscription)]
     ends.append(subscription.get("current_period_end"))
     return moment(max((end for end in ends if end), default=None))
 
 
 def ends(subscription: Object) -> bool:
-    """Tell whether its end is planned. In flexible billing the portal sets a date and leaves the flag false
+    """Return whether its end is planned. In flexible billing the portal sets a date and leaves the flag false
     (https://docs.stripe.com/billing/subscriptions/billing-mode/compare#scheduled-subscription-cancellation)."""
     return bool(subscription.get("cancel_at_period_end") or subscription.get("cancel_at"))
 
@@ -65,12 +66,12 @@ def pending_until(subscription: Object) -> datetime | None:
 
 
 def is_paused(subscription: Object) -> bool:
-    """Tell whether nothing is collected: after a trial without a card, or because staff have paused it."""
+    """Return whether nothing is collected: after a trial without a card, or because it was paused."""
     return subscription["status"] == "paused" or bool(subscription.get("pause_collection"))
 
 
 def active_schedule(subscription: Object) -> Object | None:
-    """Return the schedule that manages it, if it was expanded."""
+    """Return the active schedule that manages it, if it was expanded."""
     schedule = subscription.get("schedule")
     return schedule if isinstance(schedule, dict) and schedule.get("status") == "active" else None
 
@@ -88,7 +89,7 @@ def following_phases(schedule: Object) -> list[Object]:
 
 
 def next_price(subscription: Object) -> str:
-    """Return the price that its schedule has for after this period; "" for none, or where it was not expanded."""
+    """Return the price that its schedule sets after this period; "" for none, or if it was not expanded."""
     schedule = active_schedule(subscription)
     following = following_phases(schedule) if schedule else []
     return id_of(following[0]["items"][0].get("price")) if following else ""
@@ -106,13 +107,13 @@ def invoice_subscription(invoice: Object) -> str:
 
 
 def invoice_metadata(invoice: Object) -> Object:
-    """Return the metadata of its subscription, as they were when it was drawn up."""
+    """Return the metadata of its subscription, as it was when the invoice was drawn up."""
     details = (invoice.get("parent") or {}).get("subscription_details") or {}
     return details.get("metadata") or {}
 
 
 def request_of(metadata: Object | None) -> str:
-    """Return the request of ours that an object was made by; "" where none was, or the text is not an id."""
+    """Return the id of our request that made an object; "" if there was none, or the text is not an id."""
     try:
         return str(UUID(str((metadata or {}).get("request"))))
     except ValueError:
@@ -120,7 +121,7 @@ def request_of(metadata: Object | None) -> str:
 
 
 def invoice_payment_intents(invoice: Object) -> list[str]:
-    """Return those that paid some of it."""
+    """Return the intents that paid some of it."""
     payments = (invoice.get("payments") or {}).get("data") or []
     paid = [payment.get("payment") or {} for payment in payments if payment.get("status") == "paid"]
     found = [id_of(payment.get("payment_intent")) for payment in paid]
@@ -128,7 +129,7 @@ def invoice_payment_intents(invoice: Object) -> list[str]:
 
 
 def invoice_open_intents(invoice: Object) -> list[str]:
-    """Return those that are to pay it and have not."""
+    """Return the intents that are to pay it and have not."""
     payments = (invoice.get("payments") or {}).get("data") or []
     waiting = [payment.get("payment") or {} for payment in payments if payment.get("status") == "open"]
     found = [id_of(payment.get("payment_intent")) for payment in waiting]
@@ -136,7 +137,7 @@ def invoice_open_intents(invoice: Object) -> list[str]:
 
 
 def client_secret(subscription: Object) -> str:
-    """Return what lets a front end confirm the payment that it waits for, or store the card for after the trial."""
+    """Return the secret for a front end to confirm the outstanding payment or to store the card for after the trial."""
     invoice = subscription.get("latest_invoice")
     confirmation = (invoice.get("confirmation_secret") if isinstance(invoice, dict) else None) or {}
     setup = subscription.get("pending_setup_intent")
@@ -146,7 +147,7 @@ def client_secret(subscription: Object) -> str:
 
 
 def without_client_secrets(item: Any) -> Any:
-    """The same object, wherever in it they stand. Stripe nests a dozen levels."""
+    """Return it with every client secret set to None, at any depth. Stripe nests a dozen levels."""
     if isinstance(item, dict):
         return {
             name: None if name == "client_secret" else without_client_secrets(inner)
@@ -161,13 +162,13 @@ def invoice_paid_at(invoice: Object) -> datetime | None:
 
 
 def line_price(line: Object) -> str:
-    """Return the price of an invoice's line, or of a checkout session's."""
+    """Return the price of a line of an invoice or of a checkout session."""
     details = (line.get("pricing") or {}).get("price_details") or {}
     return id_of(details.get("price") or line.get("price"))
 
 
 def is_proration(line: Object) -> bool:
-    """A difference between periods: it moves money and buys nothing by itself."""
+    """Return whether a line is a difference between periods, which moves money and buys nothing by itself."""
     parent = line.get("parent") or {}
     details = parent.get("subscription_item_details") or parent.get("invoice_item_details") or {}
     return bool(details.get("proration", line.get("proration", False)))
@@ -181,14 +182,14 @@ def line_total(line: Object) -> int:
 
 
 def applied_balance(invoice: Object) -> int:
-    """Return by how much the customer's balance changed when it was finalized: up is what was used of a credit."""
+    """Return how much the customer's balance changed when it was finalised: positive for credit that was used."""
     end = invoice.get("ending_balance")
     return 0 if end is None else int(end) - int(invoice.get("starting_balance") or 0)
 
 
 def applied_money(transactions: list[Object], invoice: str) -> int:
-    """Return what of a customer's balance, newest transaction first, paid an invoice, without what prorations had put
-    there: that comes from invoices below zero, and is used up last."""
+    """Return how much money of a customer's balance, newest transaction first, paid an invoice. What prorations put
+    there is left out: it comes from invoices below zero, and is used up last."""
     money = prorated = paid = 0
     for row in reversed(transactions):
         amount = int(row["amount"])
@@ -207,7 +208,7 @@ def applied_money(transactions: list[Object], invoice: str) -> int:
 
 
 def noted(note: Object) -> Iterator[tuple[str, int]]:
-    """Yield the lines of a credit note and what it took of each after it was paid for; "" where it names none."""
+    """Yield a credit note's lines and what it took of each after it was paid for; "" for the part without a line."""
     lines = (note.get("lines") or {}).get("data") or []
     totals = [(id_of(line.get("invoice_line_item")), _noted(line)) for line in lines]
     left, whole = int(note["post_payment_amount"]), sum(amount for _, amount in totals)
@@ -223,12 +224,12 @@ def _noted(line: Object) -> int:
 
 
 def noted_refunds(note: Object) -> int:
-    """Return what of a credit note was given back by refunds of its own."""
+    """Return how much of a credit note was given back by its own refunds."""
     return sum(int(refund.get("amount_refunded") or 0) for refund in note.get("refunds") or [])
 
 
 def period_of(lines: list[Object]) -> tuple[int, int]:
-    """Return the first start and last end of the lines that buy something, as timestamps; zeros for none."""
+    """Return the first start and the last end of the lines that buy something, as timestamps; zeros for none."""
     periods = [line.get("period") or {} for line in lines if not is_proration(line)]
     starts = [period["start"] for period in periods if period.get("start")]
     ends = [period["end"] for period in periods if period.get("end")]
@@ -244,7 +245,7 @@ def is_trial(subscription: Object, lines: list[Object]) -> bool:
 
 # ---------------------------------------------------------------- cards, debits and disputes
 
-# https://docs.stripe.com/payments/bank-debits: the money comes, or does not, days after it was asked for.
+# https://docs.stripe.com/payments/bank-debits: the money arrives, or does not, days after it was requested.
 DELAYED = frozenset(
     {
         "acss_debit", "au_becs_debit", "bacs_debit", "customer_balance", "nz_bank_account", "sepa_debit",
@@ -258,14 +259,14 @@ def is_delayed(charge: Object) -> bool:
 
 
 def fingerprint(payment_method: Any) -> str:
-    """Return the same text for the same card or bank account number, for every customer."""
+    """Return a text that is the same for the same card or bank account number, for every customer."""
     method = payment_method if isinstance(payment_method, dict) else {}
     return str((method.get(method.get("type") or "card") or {}).get("fingerprint") or "")
 
 
 def disputed_amount(disputes: list[Object], charge: Object) -> int:
-    """Return what disputes of a charge keep from us: all that are open or lost. What one in another currency comes to
-    nobody can tell from it, so it takes the whole charge."""
+    """Return what disputes of a charge keep from us: all that are open or lost. The worth of one in another currency
+    cannot be told from it, so it takes the whole charge."""
     whole, currency = int(charge["amount_captured"]), charge["currency"]
     return sum(
         int(dispute["amount"]) if dispute["currency"] == currency else whole
@@ -275,5 +276,5 @@ def disputed_amount(disputes: list[Object], charge: Object) -> int:
 
 
 def written(at: datetime | None) -> str | None:
-    """RFC 3339, as answers have it."""
+    """Return the time in RFC 3339, as used in answers."""
     return at.isoformat().replace("+00:00", "Z") if at else None

@@ -1,7 +1,7 @@
-"""Fetch what Stripe says now about one payment: whether it is paid, what of it is left, what it bought.
+"""Fetch the state of one payment at Stripe: whether it is paid, how much of it is left, what it bought.
 
-A snapshot is made of several calls, so it may be older than it looks. billing/settlement/settle.py sees to it that an
-old one never undoes what a newer one did.
+A snapshot takes several calls, so it may be older than it looks. billing/settlement/settle.py ensures that an old one
+never undoes what a newer one did.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,17 +17,17 @@ from billing.stripe.shapes import Object
 
 
 class Collection(StrEnum):
-    """How the money comes: it says how late it may be."""
+    """How the money is collected, which decides how late it may arrive."""
 
     CARD = "card"
-    DEBIT = "debit"  # of those that take days
+    DEBIT = "debit"  # of the kind that takes days
     INVOICE = "invoice"  # sent, and paid within some weeks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A line of an invoice or a checkout session. `amount` is what it costs after discounts and with tax, `bare`
-    before them. Without a `price` it was made up for one customer."""
+    """A line of an invoice or a checkout session. `amount` is what it costs after discounts and with tax, `bare` before
+    them. A line without a `price` was made up for one customer."""
 
     id: str
     price: str
@@ -42,7 +42,8 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """`rest` is what belongs to no line, such as shipping. `notes`: what post-payment credit notes took, by line."""
+    """One payment's state. `rest` belongs to no line, such as shipping; `notes` is what post-payment credit notes took,
+    by line."""
 
     customer: str
     paid: bool
@@ -52,22 +53,22 @@ class Snapshot:
     lines: tuple[Line, ...] = ()
     rest: int = 0
     to_balance: int = 0  # credited to the customer's balance, by an invoice below zero
-    from_balance: int = 0  # taken from the customer's balance, as far as no proration had put it there
+    from_balance: int = 0  # taken from the customer's balance, unless a proration had put it there
     refunded: int = 0
-    noted_refunds: int = 0  # those of the refunds that credit notes account for
+    noted_refunds: int = 0  # the part of the refunds that credit notes account for
     disputed: int = 0  # in disputes that are open or lost
     notes: Mapping[str, int] = field(default_factory=dict)
     payment_intent: str = ""
     subscription: str = ""
-    is_first: bool = False  # of its subscription
-    is_change: bool = False  # of its plan, or whatever else begins a period by itself
-    request: str = ""  # of a service, by which it was bought: not by which it renews
+    is_first: bool = False  # the first of its subscription
+    is_change: bool = False  # made by a change of plan, or anything else that begins a period by itself
+    request: str = ""  # the service's request that bought it; none for a renewal
     collection: Collection = Collection.CARD
-    # For people's books:
-    number: str = ""  # of the invoice or receipt
+    # For people's records:
+    number: str = ""  # the invoice's or receipt's
     document: str = ""  # its page at Stripe
-    tax: int = 0  # within `amount`
-    # Of a trial:
+    tax: int = 0  # included in `amount`
+    # For a trial:
     trial_end: datetime | None = None
     trial_holder: str = ""
     fingerprint: str = ""
@@ -78,12 +79,12 @@ class Snapshot:
 
     @property
     def lost(self) -> int:
-        """Return what was lost beside credit notes. Where a refund of theirs has failed, its money is back."""
+        """Return what was lost apart from credit notes. If a refund of theirs has failed, its money is back."""
         return self.refunded - self.noted_refunds + self.disputed
 
     @property
     def given_back(self) -> int:
-        """Return what refunds and credit notes gave back, each once."""
+        """Return what refunds and credit notes gave back, counting each once."""
         return self.refunded - self.noted_refunds + sum(self.notes.values())
 
     @property
@@ -92,7 +93,7 @@ class Snapshot:
 
 
 def take(payment_id: str) -> Snapshot:
-    """Take one of an invoice, a payment intent or a checkout session, by its id. Raises what the gateway raises."""
+    """Take a snapshot of an invoice, payment intent or checkout session, by its id. Raises what the gateway raises."""
     if payment_id.startswith("in_"):
         return _of_invoice(gateway.retrieve_invoice(payment_id))
     if payment_id.startswith("pi_"):
@@ -132,7 +133,7 @@ def _of_invoice(invoice: Object) -> Snapshot:
     )
     free = [
         line for line in found if not line["amount"]
-    ]  # before any coupon: of a trial, whatever fee is beside it
+    ]  # before any coupon: the lines of a trial, whatever fee is beside them
     return _with_trial(snapshot, free) if snapshot.subscription and free else snapshot
 
 
@@ -164,9 +165,9 @@ def _collection(invoice: Object, intents: Iterable[Object]) -> Collection:
 
 
 def _from_balance(invoice: Object) -> int:
-    """Return what the customer's balance paid of it. Negative where the invoice paid what the customer owed.
+    """Return what the customer's balance paid of it; negative if the invoice paid what the customer owed.
 
-    What prorations had put there bought its credits when it was paid first, and buys none again.
+    Money that prorations put there bought its credits when it was first paid, and buys none again.
     """
     applied = shapes.applied_balance(invoice)
     if applied <= 0 or int(invoice["total"]) <= 0:
@@ -177,7 +178,7 @@ def _from_balance(invoice: Object) -> int:
 
 
 def _credit_notes(invoice: Object) -> tuple[dict[str, int], int]:
-    """Return what credit notes took of each line after it was paid, and how much of it was refunded."""
+    """Return what credit notes took of each line after it was paid for, and how much of that was refunded."""
     if not invoice.get("post_payment_credit_notes_amount"):
         return {}, 0
     notes = [note for note in gateway.list_credit_notes(invoice=invoice["id"]) if note["status"] == "issued"]
@@ -202,14 +203,14 @@ def _with_trial(snapshot: Snapshot, lines: list[Object]) -> Snapshot:
     metadata = subscription.get("metadata") or {}
     return replace(
         snapshot,
-        trial_end=shapes.moment(shapes.period_of(lines)[1] or None),  # as it was planned when it began
+        trial_end=shapes.moment(shapes.period_of(lines)[1] or None),  # as planned when it began
         trial_holder=str(metadata.get("trial_holder") or snapshot.subscription),
         fingerprint=shapes.fingerprint(card_of(subscription)),
     )
 
 
 def card_of(subscription: Object) -> Any:
-    """Return the card that a subscription is paid with; None for none."""
+    """Return the card that pays for a subscription, or None."""
     own = subscription.get("default_payment_method")
     if own:
         return own if isinstance(own, dict) else gateway.retrieve_payment_method(own)
@@ -243,13 +244,13 @@ def _of_payment_intent(intent: Object) -> Snapshot:
 
 
 def _unnamed(intent: Object) -> Line:
-    """Stand for what a payment made by hand was for: nobody but its maker knows."""
+    """Return a line for whatever a payment made by hand was for, which only its maker knows."""
     amount = int(intent.get("amount_received") or 0)
     return Line(id=intent["id"], price="", quantity=1, amount=amount, bare=amount)
 
 
 def _of_session(session: Object) -> Snapshot:
-    """Take one that nothing had to be paid for: it has neither an invoice nor a payment intent."""
+    """Take a snapshot of a session that was free: it has neither an invoice nor a payment intent."""
     free = session.get("payment_status") == "no_payment_required" and session.get("mode") == "payment"
     return Snapshot(
         customer=shapes.customer_of(session),
@@ -285,7 +286,7 @@ def _charge(intent: Object) -> Object:
 
 
 def _lost(intent: Object) -> tuple[int, int]:
-    """Return what refunds and what disputes took back of a payment intent. A refund that failed is not among them."""
+    """Return what refunds and what disputes took back of a payment intent. Failed refunds are not included."""
     charge = _charge(intent)
     if not charge:
         return 0, 0

@@ -1,1 +1,1 @@
-"""Background exchange with Stripe: deliveries that come in, changes that go out, reconciliation."""
+"""Background exchange with Stripe: incoming deliveries, outgoing changes, reconciliation."""

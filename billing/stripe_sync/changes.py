@@ -1,6 +1,6 @@
-"""Tells Stripe about a customer: a row beside its cause, in one transaction, carried out after it.
+"""Tell Stripe of changes to a customer: each is a row, written with its cause in one transaction, carried out later.
 
-Each is read again when it is carried out, so it may be repeated and the last one wins.
+The facts are read again when a change is carried out, so it may be repeated and the last one wins.
 """
 
 import time
@@ -31,7 +31,7 @@ log = structlog.get_logger("billing")
 
 
 def carry_out(*, seconds: float = SECONDS_OF_A_RUN) -> int:
-    """All that is due, until nothing is left or the time is up. How many."""
+    """Carry out all changes that are due, until none is left or the time is up. Return how many."""
     until = time.monotonic() + seconds
     done = 0
     while time.monotonic() < until and (change := queue.claim()):
@@ -53,7 +53,7 @@ def _carry_out(change: CustomerChange) -> None:
 
 
 def _tell(change: CustomerChange) -> None:
-    """Tell Stripe; it needs no telling of what is gone there."""
+    """Tell Stripe. If the object is gone there, nothing needs to be done."""
     customer = customers.customer_of(change.user_id)
     if customer is None:
         return
@@ -76,7 +76,7 @@ def _email(change: CustomerChange, customer: str) -> None:
 
 
 def _stop_buying(change: CustomerChange, customer: str) -> None:
-    """Leave nothing that the user could still pay for, unless they may buy again by now. What is paid for goes on."""
+    """Leave nothing that the user could still pay for, unless they may buy again by now. What is paid for continues."""
     if not customers.may_buy(change.user_id):
         for found in _without_what_was_begun(change.user_id):
             ending.drop_pending(found)
@@ -84,9 +84,9 @@ def _stop_buying(change: CustomerChange, customer: str) -> None:
 
 
 def _renew_or_not(user_id: uuid.UUID) -> None:
-    """Let nothing renew while the user is shut out: nobody is charged for credits that we do not let them spend.
+    """Pause renewals while the user is shut out, else resume them: nobody pays for credits that we do not let them use.
 
-    Whether they are is looked at again afterwards: another worker may have decided the opposite in between.
+    Whether they are is checked again afterwards: another worker may have decided the opposite in between.
     """
     is_shut_out = customers.is_shut_out(user_id)
     for found in filter(lifecycle.is_alive, _subscriptions(user_id)):
@@ -96,7 +96,7 @@ def _renew_or_not(user_id: uuid.UUID) -> None:
 
 
 def _end_at_period(change: CustomerChange, customer: str) -> None:
-    """End it with its period, unless the user has come back since."""
+    """End the subscriptions with their periods, unless the user has come back since then."""
     if not User.objects.filter(pk=change.user_id, status=User.Status.PENDING_DELETION).exists():
         return
     for found in _without_what_was_begun(change.user_id):
@@ -104,7 +104,7 @@ def _end_at_period(change: CustomerChange, customer: str) -> None:
 
 
 def _without_what_was_begun(user_id: uuid.UUID) -> Iterator[Object]:
-    """Close the user's open pages, end what waits for its first payment, and yield the other subscriptions."""
+    """Close the user's open pages, end subscriptions that wait for their first payment, and yield the others."""
     for customer in customers.all_of(user_id):
         with suppress(StripeObjectMissing):
             ending.close_pages(customer)
@@ -116,7 +116,7 @@ def _without_what_was_begun(user_id: uuid.UUID) -> Iterator[Object]:
 
 
 def _subscriptions(user_id: uuid.UUID) -> Iterator[Object]:
-    """Yield those of every customer that the user is and was; Stripe has deleted most former ones."""
+    """Yield the subscriptions of the user's current and former customers; Stripe has deleted most former ones."""
     for customer in customers.all_of(user_id):
         with suppress(StripeObjectMissing):
             yield from gateway.list_subscriptions(customer=customer)
@@ -127,7 +127,7 @@ def _end_subscription(change: CustomerChange, customer: str) -> None:
 
 
 def _delete(change: CustomerChange, customer: str) -> None:
-    """Delete those too that staff have said are theirs. Most former ones are gone at Stripe already."""
+    """Delete all of the user's customers, including those that staff assigned. Stripe has deleted most former ones."""
     for known in customers.all_of(change.user_id):
         with suppress(StripeObjectMissing):
             for found in filter(lifecycle.is_alive, gateway.list_subscriptions(customer=known)):

@@ -1,4 +1,4 @@
-"""The later of two subscriptions that one user has paid: it renews no more, and is given back where that is wanted."""
+"""The later of two subscriptions that one user has paid: it does not renew, and is refunded if so configured."""
 
 from django.conf import settings
 
@@ -23,9 +23,9 @@ def end_renewal(change: CustomerChange, customer: str) -> None:
 
 
 def _to_give_back(change: CustomerChange, found: Object) -> Payment | None:
-    """Return its one payment, if it was surely not meant: same plan and card, the other one active, no credits used,
-    neither refunded nor disputed."""
-    settle.settle(shapes.id_of(found["latest_invoice"]))  # this may come before its event
+    """Return its only payment if it was surely a mistake: same plan and card, the other subscription active, no credits
+    used, neither refunded nor disputed."""
+    settle.settle(shapes.id_of(found["latest_invoice"]))  # this may run before its event
     account = BillingAccount.objects.filter(pk=change.user_id, status=BillingAccount.Status.ACTIVE).first()
     payments = Payment.objects.filter(subscription=change.subscription, settled_at__isnull=False)
     payment = payments.first() if payments.count() == 1 else None
@@ -43,7 +43,7 @@ def _what_and_with(subscription: Object) -> tuple[str, str]:
 
 
 def _has_used(payment: Payment) -> bool:
-    """Tell whether anything was spent since: then its credits may be among that."""
+    """Return whether anything was spent since the grant: that may include its credits."""
     rows = CreditTransaction.objects.filter(holder_id=payment.user_id)
     if payment.granted_by is None:
         return True

@@ -1,9 +1,8 @@
-"""The events that Stripe delivered, carried out: first what they mean for credits and account status, then the mirror.
+"""Carry out the events that Stripe delivered: first what they mean for credits and account status, then the mirror.
 
-No event is believed: it only says what to look at, and the object is fetched. So events may come twice, late, or in any
-order, and one look is enough for all events about the same thing that had come before it. `HANDLERS` is all that
-anything is done about. Nothing is mirrored while something waits to be settled: in a night of renewals credits come
-first.
+No event is trusted: it only says what to look at, and the object is fetched. So events may come twice, late, or in any
+order, and one look is enough for all events about the same thing that arrived before it. Only events in `HANDLERS` have
+any effect. Nothing is mirrored while anything waits to be settled: on a night of renewals, credits come first.
 """
 
 import json
@@ -28,7 +27,7 @@ from billing.stripe_sync import intake
 
 SECONDS_OF_A_RUN = 30.0
 SECONDS_OF_AN_EVENT = 45.0  # less than a lease
-PAUSE = timedelta(seconds=15)  # when Stripe fails one event after the other
+PAUSE = timedelta(seconds=15)  # when Stripe fails for one event after another
 AWAY = "stripe_away"
 
 queue = Queue(model=InboxEvent, order="settled_at NULLS FIRST, created, id")
@@ -36,7 +35,7 @@ queue = Queue(model=InboxEvent, order="settled_at NULLS FIRST, created, id")
 log = structlog.get_logger("billing")
 
 
-# ---------------------------------------------------------------- what to do about what
+# ---------------------------------------------------------------- what each event leads to
 
 
 def _invoice(item: Object) -> Payment | None:
@@ -63,12 +62,12 @@ def _failed_session(item: Object) -> None:
 
 
 def _noted_invoice(item: Object) -> Payment | None:
-    """A credit note, whose money may go back without a refund."""
+    """Settle the invoice of a credit note, whose money may go back without a refund."""
     return settle.settle(shapes.id_of(item.get("invoice")))
 
 
 def _paid_by_intent(item: Object) -> Payment | None:
-    """A charge, a refund or a dispute: all name the payment intent that they are about."""
+    """Settle the payment of a charge, a refund or a dispute, each of which names its payment intent."""
     intent = shapes.id_of(item.get("payment_intent"))
     return settle.settle_payment_intent(intent) if intent else None
 
@@ -88,7 +87,7 @@ def _trial(item: Object) -> None:
     lifecycle.trial_will_end(shapes.customer_of(item))
 
 
-# Each gives the payment that it was about, if it was.
+# Each returns the payment that the event was about, if any.
 HANDLERS: dict[str, Callable[[Object], Payment | None]] = {
     "invoice.paid": _invoice,
     "invoice.payment_succeeded": _invoice,
@@ -132,10 +131,10 @@ HANDLERS: dict[str, Callable[[Object], Payment | None]] = {
 
 
 def work(*, seconds: float = SECONDS_OF_A_RUN) -> int:
-    """Settle what is due, about in the order of its making, then mirror it, until nothing is left or the time is up.
-    Return how many steps it took.
+    """Settle the due events, roughly in the order of their creation, then mirror them, until none is left or the time
+    is up. Return how many steps were taken.
 
-    Where Stripe does not answer for two in a row the rest waits a little, and so keeps no worker from other work.
+    If Stripe does not answer for two in a row, the rest waits a little, so that the worker is free for other work.
     """
     if _is_away():
         return 0
@@ -151,8 +150,8 @@ def work(*, seconds: float = SECONDS_OF_A_RUN) -> int:
 
 
 def process(event: InboxEvent) -> bool:
-    """Settle a claimed event, or mirror one that is settled. False where Stripe gave no answer; one that is an error
-    costs no time."""
+    """Settle a claimed event, or mirror a settled one. Return False if Stripe gave no answer; an answer that is an
+    error costs no time."""
     try:
         with sdk.within(SECONDS_OF_AN_EVENT):
             if event.settled_at is None:
@@ -182,7 +181,7 @@ def _put_off(event: InboxEvent, error: Exception) -> None:
 
 
 def _leave_one(event: InboxEvent) -> None:
-    """Let the first of the dead events about one thing stand for all of them: the others are mirrored, and done."""
+    """Keep only the first of the dead events about one thing: the others count as settled and are mirrored."""
     about = _payment_named(event.about)
     InboxEvent.objects.filter(pk=event.pk).update(about=about)
     for other in dead().filter(about=about, settled_at=None).order_by("pk")[1:]:
@@ -190,7 +189,7 @@ def _leave_one(event: InboxEvent) -> None:
 
 
 def _payment_named(about: str) -> str:
-    """Return the invoice where an intent pays one, as far as Stripe can say so."""
+    """Return the invoice that an intent pays, if Stripe can name one; else `about` as it is."""
     try:
         return settle.payments_of_intent(about)[0] if about.startswith("pi_") else about
     except Problem:
@@ -203,14 +202,14 @@ def _settle(event: InboxEvent) -> None:
         try:
             _settled_with(event, handle(json.loads(event.body)["data"]["object"]))
         except StripeObjectMissing:
-            log.warning("event_about_nothing", type=event.type, id=event.event_id)  # deleted at Stripe since
+            log.warning("event_about_nothing", type=event.type, id=event.event_id)  # since deleted at Stripe
     _mark(event, "settled_at")
 
 
 def _settled_with(event: InboxEvent, payment: Payment | None) -> None:
-    """Settle with this event the others about the same thing that had come before Stripe was asked.
+    """Mark as settled this event, and all others about the same thing that arrived before Stripe was asked.
 
-    Refunds and disputes do not say whose they are, though a dispute's evidence has name and address.
+    Refunds and disputes do not name their customer, though a dispute's evidence has a name and an address.
     """
     names = {event.about, *((payment.pk, payment.payment_intent) if payment is not None else ())} - {""}
     asked_at = (event.leased_until or event.received_at) - queue.lease
@@ -240,7 +239,7 @@ def _stay_away() -> None:
     Progress.objects.update_or_create(name=AWAY, defaults={"until": Now() + PAUSE})
 
 
-# ---------------------------------------------------------------- what was given up
+# ---------------------------------------------------------------- dead events
 
 
 def dead() -> QuerySet[InboxEvent]:
@@ -248,6 +247,6 @@ def dead() -> QuerySet[InboxEvent]:
 
 
 def replay(event: InboxEvent) -> None:
-    """Give a dead event another round of tries, from now."""
+    """Give a dead event another round of attempts, starting now."""
     queue.revive(event)
     intake.worker.tell()

@@ -1,7 +1,7 @@
-"""Takes in what comes at the webhook: if it is Stripe's, fresh and an event, it goes into the inbox, once.
+"""Take in deliveries to the webhook: if one is Stripe's, fresh and an event, it goes into the inbox, once.
 
 The signature is Stripe's scheme v1 (https://docs.stripe.com/webhooks#verify-manually): HMAC-SHA256 over the time-stamp,
-a dot, and the bytes as they came.
+a dot, and the bytes as received.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from accounts.kit.shapes import is_shallow
 from billing.errors import EventInvalid, SignatureInvalid
 from billing.stripe import shapes
 
-TOLERANCE = 300  # seconds, to both sides
+TOLERANCE = 300  # seconds, in both directions
 MOST_SIGNATURES = 20
 DEEPEST = 32  # levels; Stripe's own objects have about a dozen
 LATEST = 253402300799  # the last second of the year 9999
@@ -40,7 +40,7 @@ class Data(msgspec.Struct):
 
 
 class Envelope(msgspec.Struct, tag_field="object", tag="event"):
-    """Holds what every event has. All else is read when it is settled."""
+    """The fields of every event. All others are read when it is settled."""
 
     id: str
     type: str
@@ -49,13 +49,13 @@ class Envelope(msgspec.Struct, tag_field="object", tag="event"):
     data: Data
 
 
-# With it someone's payment is confirmed; what is done about an event never needs it, and a dump must not have it.
+# It lets someone's payment be confirmed. No handling of an event needs it, and a dump must not contain it.
 _CLIENT_SECRET = re.compile(rb'("client_secret"[ \t\r\n]*:[ \t\r\n]*)"[^"\\]*"')
 _decoder = msgspec.json.Decoder(Envelope)
 
 
 def receive(body: bytes, signature: str) -> None:
-    """Store an event that is Stripe's, of our mode, and new. Raises SignatureInvalid, EventInvalid."""
+    """Store an event if it is Stripe's, of our mode, and new. Raises SignatureInvalid, EventInvalid."""
     verify(body, signature, secrets=settings.STRIPE_WEBHOOK_SECRETS, now=time.time())
     store(parse(body), body)
 
@@ -74,7 +74,7 @@ def verify(body: bytes, header: str, *, secrets: Sequence[str], now: float) -> N
 
 
 def _parts(header: str) -> tuple[int | None, list[bytes]]:
-    """The time-stamp and the signatures of scheme v1. Stripe sends `t=...,v1=...,v1=...,v0=...`."""
+    """Return the time-stamp and the signatures of scheme v1. Stripe sends `t=...,v1=...,v1=...,v0=...`."""
     pairs = [part.partition("=") for part in header.split(",")[: MOST_SIGNATURES + 1]]
     times = [value for name, _, value in pairs if name == "t"]
     signatures = [value.encode("utf-8", "replace") for name, _, value in pairs if name == "v1"]
@@ -83,8 +83,8 @@ def _parts(header: str) -> tuple[int | None, list[bytes]]:
 
 
 def parse(body: bytes) -> Envelope:
-    """Return the event in these bytes. Raises EventInvalid for what is not an event, is too deep, or is of the other
-    mode.
+    """Return the event in these bytes. Raises EventInvalid if it is not an event, is nested too deeply, or is of the
+    other mode.
     """
     try:
         envelope = _decoder.decode(body)
@@ -125,7 +125,7 @@ def store(envelope: Envelope, body: bytes) -> bool:
 
 
 def about(type_: str, item: dict[str, Any]) -> str:
-    """Return the id of what settling an event looks at; "" for an event that is looked at alone."""
+    """Return the id of the object that settling an event looks at; "" for an event that is handled alone."""
     if type_ in ALONE:
         return ""
     if type_ == "invoice.payment_failed" or type_.startswith(("customer.", "subscription_schedule.")):
@@ -140,7 +140,7 @@ def about(type_: str, item: dict[str, Any]) -> str:
     return _storable(shapes.id_of(item.get("payment_intent")))
 
 
-# These do more than look.
+# These do more than look at an object.
 ALONE = frozenset(
     {
         "checkout.session.async_payment_failed",
@@ -155,8 +155,8 @@ def _storable(text: str) -> str:
 
 
 def _customer(data: Data) -> str:
-    """Whom the event is about, as far as it says so: by this its body is found when they are erased. A card that was
-    taken off names its customer only as what was before."""
+    """Return the event's customer, if it names one; its body is found by this when they are erased. A detached card
+    names its customer only among the previous attributes."""
     item, before = data.object, data.previous_attributes or {}
     named = item.get("id") if item.get("object") == "customer" else item.get("customer")
     given = named or before.get("customer")

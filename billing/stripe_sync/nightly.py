@@ -1,7 +1,7 @@
-"""The nightly round: all that money did in the last days, an hour at a time, then each day's sum beside Stripe's.
+"""The nightly round: every movement of money of the last days, an hour at a time; then each day's sum against Stripe's.
 
-An hour is a row (`Progress`) until it is through, with the last payment that was looked at: after a run that runs out
-of time or dies, the next one continues there. So the night with most payments is looked at to its end too.
+An hour is a row (`Progress`) until it is done, with the last payment that was checked: if a run runs out of time or is
+killed, the next one continues there. So the night with the most payments is checked to its end too.
 """
 
 import time
@@ -24,7 +24,7 @@ from billing.stripe_sync import reconcile
 
 HOUR = timedelta(hours=1)
 LOOK_BACK = timedelta(days=3)
-DAYS = 7  # whose sums are compared: a debit may take some
+DAYS = 7  # compared by their sums: a debit may take several
 SECONDS_OF_A_RUN = 100.0
 PREFIX = "hour "
 
@@ -32,7 +32,7 @@ log = structlog.get_logger("billing")
 
 
 def begin() -> None:
-    """Hand each hour of the last days, and each that was never finished, to a task of its own."""
+    """Hand each hour of the last days, and each that was never finished, to its own task."""
     if not sdk.is_configured():
         return
     now = timezone.now()
@@ -55,9 +55,9 @@ def send(start: datetime) -> None:
 
 
 def look_at_hour(start: datetime, *, seconds: float = SECONDS_OF_A_RUN) -> int:
-    """Look at the payments of an hour, from where the last run left it. How many were not right.
+    """Check the payments of an hour, from where the last run stopped. Return how many were not right.
 
-    Each is a warning in the log. Where the time runs out, a task that goes on is sent.
+    Each of these is a warning in the log. If the time runs out, a task that continues is sent.
     """
     start = start.replace(minute=0, second=0, microsecond=0)
     until = time.monotonic() + seconds
@@ -77,7 +77,7 @@ def look_at_hour(start: datetime, *, seconds: float = SECONDS_OF_A_RUN) -> int:
 
 def _look_at(payment: str) -> bool:
     difference = reconcile.check(payment, dry_run=False)
-    if difference is None or difference.is_of_nobody:  # those have a metric, and a page in the admin
+    if difference is None or difference.is_of_nobody:  # the latter have a metric, and a page in the admin
         return False
     log.warning("payment_was_not_right", **difference.as_json())
     return True
@@ -95,7 +95,7 @@ def _start_of(name: str) -> datetime:
 
 
 def compare_days(*, today: date | None = None) -> int:
-    """Compare what cards paid on each of the last days, at Stripe and here. How many sums differ."""
+    """Compare what cards paid on each of the last days, at Stripe and here. Return how many sums differ."""
     today = today or timezone.now().astimezone(UTC).date()
     days = [today - timedelta(days=number) for number in range(1, DAYS + 1)]
     return sum(map(_compare, days)) if sdk.is_configured() else 0
@@ -121,10 +121,10 @@ def _compare(day: date) -> int:
 
 
 def sums_of(day: date) -> Iterator[PaymentDay]:
-    """Yield for each currency what was charged on a day in UTC, and what the payments here say that it paid.
+    """Yield, for each currency, what was charged on a day in UTC, and what was paid according to the payments here.
 
-    Payments that nobody's customer made count as known. What a payment outside Stripe brought is not compared: only
-    its receiver knows.
+    Payments by unknown customers count as known. Payments outside Stripe are not compared: only their receiver knows
+    of them.
     """
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     rows = gateway.each_balance_transaction(created=reconcile.range_of(start, start + timedelta(days=1)))
@@ -143,7 +143,7 @@ def _is_money(source: Any) -> bool:
 
 
 def _known(intents: Iterable[str]) -> Counter[str]:
-    """Add up what payments here say that these intents paid, each payment once. Stripe is asked about the rest."""
+    """Add up what these intents paid according to the payments here, each once. Stripe is asked about unknown ones."""
     direct = Payment.objects.filter(payment_intent__in=intents, settled_at__isnull=False)
     known = {row.pk: (row.currency, row.paid or 0) for row in direct}
     missing = set(intents) - {"", *(row.payment_intent for row in direct)}

@@ -1,7 +1,7 @@
-"""Finds what Stripe knows and this service was never told: read from its lists, and settled like everything else.
+"""Find what Stripe knows and this service was never told: read from Stripe's lists, and settled like everything else.
 
-Every ten minutes the list of events from where the last run ended (Stripe keeps 30 days of it); each night all that
-money did in the last days, an hour of it at a time, and from where it was left (billing/stripe_sync/nightly.py).
+Every ten minutes, the list of events is read from where the last run ended (Stripe keeps 30 days of it); each night,
+every movement of money of the last days, an hour at a time (billing/stripe_sync/nightly.py).
 """
 
 import json
@@ -39,7 +39,7 @@ from billing.stripe import gateway, sdk, shapes, snapshots
 from billing.stripe_sync import intake
 
 EVENTS = "events"
-OVERLAP = timedelta(minutes=10)  # events may show up late in the list
+OVERLAP = timedelta(minutes=10)  # events may appear in the list late
 FIRST_LOOK_BACK = timedelta(days=1)
 WINDOW = timedelta(hours=1)
 SECONDS_OF_A_RUN = 60.0
@@ -55,7 +55,7 @@ log = structlog.get_logger("billing")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Hold what a look at a payment came to: whose it is, if anybody's, what is posted, and why that is too little."""
+    """The result of checking a payment: its user, if known, what is posted, and why that is too little."""
 
     user_id: UUID | None
     posted: int = 0
@@ -65,9 +65,9 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """A payment whose credits were not what they are to be. `problem`: why they still are not. `is_of_nobody`: paid by
-    a customer whom nobody here is known to be, and kept as a stranger's. `lost_link`: our mark says that the
-    customer who paid is this user, and the link here is gone."""
+    """A payment whose credits were not as they should be. `problem` says why they still are not. `is_of_nobody`: it was
+    paid by an unknown customer, and is kept as such. `lost_link`: the customer who paid, who by our mark is this user,
+    although the link here is gone."""
 
     payment: str
     user_id: UUID | None = None
@@ -120,7 +120,7 @@ def settle_open_lines() -> int:
 
 
 def settle_customer(customer: str) -> int:
-    """Settle all that a customer who has just been linked has paid, and follow its subscription. Return how many."""
+    """Settle all payments of a newly linked customer, and follow its subscription. Return how many payments."""
     user_id = customers.user_of(customer)
     if user_id is None:
         return 0
@@ -141,7 +141,7 @@ def settle_customer(customer: str) -> int:
 
 
 def link_lost_customers() -> int:
-    """Link customers again that a restored database does not know and whose payments have been seen since."""
+    """Link again customers unknown to a restored database who have been seen paying since then. Return how many."""
     waiting = StrangerPayment.objects.filter(assigned_at=None).exclude(customer="")
     linked = 0
     for customer in waiting.values_list("customer", flat=True).distinct():
@@ -176,14 +176,14 @@ def range_of(start: datetime, end: datetime) -> dict[str, int]:
 
 
 def forget_erased() -> None:
-    """Have Stripe told of users who are erased here and not yet there: it was not reached, or they came in between."""
+    """Queue the deletion of customers whose users are erased here but not yet at Stripe, as when it was not reached."""
     erased = CustomerLink.objects.filter(user__status=User.Status.DELETED, deleted_at=None)
     for user_id in list(erased.values_list("pk", flat=True)):
         customers.enqueue(CustomerChange.Kind.DELETE, user_id=user_id)
 
 
 def follow_overdue() -> int:
-    """Follow accounts whose period is over, though nobody has said how it went on. Return how many."""
+    """Follow accounts whose period is over without news of what came next. Return how many."""
     overdue = BillingAccount.objects.filter(status__in=LIVE, current_period_end__lt=timezone.now())
     users = list(overdue.values_list("pk", flat=True))
     for user_id in users:
@@ -199,9 +199,9 @@ def _noting(*, user_id: UUID) -> None:
 
 
 def reconcile(*, start: datetime, end: datetime, dry_run: bool = False) -> Iterator[Difference]:
-    """Settle what was paid, refunded or disputed in this time, and say what was not right before.
+    """Settle what was paid, refunded or disputed in this time, and yield what was not right before.
 
-    With `dry_run` it only says. A payment that cannot be settled is a difference with a problem, whatever the reason:
+    With `dry_run`, only report. A payment that cannot be settled is a difference with a problem, whatever the reason:
     it must not keep the others waiting.
     """
     for payment in payments_of(start=start, end=end):
@@ -213,9 +213,9 @@ def reconcile(*, start: datetime, end: datetime, dry_run: bool = False) -> Itera
 def payments_of(*, start: datetime, end: datetime) -> list[str]:
     """Return the ids of the payments that something happened to, in an order that is the same when asked again.
 
-    What moved money has a balance transaction of that time, however old the invoice is. What was free, paid outside
-    Stripe or from the customer's balance has none: that is found among the events, which Stripe keeps for 30 days, and
-    by when it was made.
+    Anything that moved money has a balance transaction of that time, however old the invoice is. What was free, or paid
+    outside Stripe or from the customer's balance, has none: it is found among the events, which Stripe keeps for 30
+    days, and by its time of creation.
     """
     created = range_of(start, end)
     intents = _intents(gateway.each_balance_transaction(created=created))
@@ -231,7 +231,7 @@ def payments_of(*, start: datetime, end: datetime) -> list[str]:
 
 
 def _intents(rows: Iterable[dict[str, Any]]) -> set[str]:
-    """Return the intents of charges, refunds and disputes. A payout, a fee or a transfer is about none."""
+    """Return the intents of charges, refunds and disputes. Payouts, fees and transfers have none."""
     sources = [row["source"] for row in rows if isinstance(row.get("source"), dict)]
     return {intent for source in sources if (intent := shapes.id_of(source.get("payment_intent")))}
 
@@ -289,7 +289,7 @@ def _posted(payment_id: str) -> int:
 
 
 def _settle(payment_id: str) -> Found | None:
-    """Settle it. Of money whose payer nobody knows there is word until staff say whose it is."""
+    """Settle it. A payment by an unknown customer is reported until staff say whose it is."""
     payment = settle.settle(payment_id)
     if payment is not None:
         return _result(payment)
@@ -298,8 +298,8 @@ def _settle(payment_id: str) -> Found | None:
 
 
 def _result(payment: Payment, *, lost_link: str = "") -> Found:
-    """Return what is posted for a payment, and why that is less than what is kept for it, if it is. Erased users
-    get nothing more."""
+    """Return what is posted for a payment and, if that is less than what is kept for it, why. Erased users get nothing
+    more."""
     posted = posting.posted(payment)
     due = sum(row.worth for row in payment.lines.all())
     is_erased = User.objects.filter(pk=payment.user_id, status=User.Status.DELETED).exists()
@@ -310,7 +310,7 @@ def _result(payment: Payment, *, lost_link: str = "") -> Found:
 
 
 def _preview(payment_id: str) -> Found | None:
-    """Say what settling would come to: it is done, and rolled back. A customer's lost link is found, and not made."""
+    """Return what settling would come to: it is done and rolled back. A customer's lost link is found, not restored."""
     snapshot = snapshots.take(payment_id)
     user_id, lost_link = strangers.known_user_of(payment_id, snapshot), ""
     if user_id is None and (claimant := customers.claimant(snapshot.customer)):

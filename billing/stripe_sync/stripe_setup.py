@@ -1,6 +1,6 @@
-"""Make at Stripe what it has to know about this service: the endpoint for events, the portal, products.
+"""Set up at Stripe what it has to know about this service: the endpoint for events, the portal, products.
 
-Run as often as wanted: what is there is brought up to date, and nothing is made twice.
+Can be run any number of times: what exists is brought up to date, and nothing is made twice.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from billing.stripe import gateway
 from billing.stripe_sync import inbox
 
 WEBHOOK = "/v1/billing/webhook"
-# Followed by the copies of Stripe's objects alone.
+# Needed only for the copies of Stripe's objects.
 MIRRORED = (
     "customer.created",
     "customer.updated",
@@ -27,7 +27,7 @@ MIRRORED = (
     "payment_method.updated",
 )
 EVENTS = sorted({*inbox.HANDLERS, *MIRRORED})
-# No changes of plan there: Stripe would prorate them (docs/decisions/0022-billing-settlement.md).
+# No changes of plan: Stripe would prorate them (docs/decisions/0022-billing-settlement.md).
 PORTAL = {
     "invoice_history": {"enabled": True},
     "payment_method_update": {"enabled": True},
@@ -50,7 +50,7 @@ class Wanted:
 
 
 def set_up(*, host: str, products: list[Wanted]) -> Iterator[str]:
-    """Yield what was done, and what has to go into the configuration. Raises what the gateway raises."""
+    """Yield what was done, and what has to be configured here. Raises what the gateway raises."""
     yield _endpoint(f"https://{host}{WEBHOOK}")
     yield _portal(f"https://{host}/")
     known = {price.get("lookup_key") for price in gateway.list_prices()}

@@ -1,4 +1,4 @@
-"""Gives the templates of billing's mails and pages what they need: amounts and moments out of stored details."""
+"""Template filters for billing's mails and pages: amounts and moments from stored details."""
 
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ register = template.Library()
 
 @register.filter
 def money_of(detail: Any, name: str = "amount") -> str:
-    """`{{ detail|money_of:"refunded" }}`: that amount in the currency of the same mapping; nothing where it is not."""
+    """Return an amount in the mapping's own currency, as in `{{ detail|money_of:"refunded" }}`; "" if it has none."""
     amount, currency = detail.get(name), detail.get("currency")
     return "" if amount is None or not currency else money.written(amount, currency)
 
@@ -24,7 +24,7 @@ def grouped(number: int) -> str:
 
 @register.filter
 def moment_of(text: str | None) -> datetime | None:
-    """A moment that was stored in JSON."""
+    """Return a moment that was stored in JSON."""
     return datetime.fromisoformat(text) if text else None
 
 

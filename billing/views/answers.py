@@ -1,4 +1,4 @@
-"""Shapes what the billing endpoints answer, with an example of each."""
+"""The shapes of the billing endpoints' answers, with an example of each."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -150,7 +150,7 @@ def plan_answer(plan: Plan) -> PlanAnswer:
 
 
 def outcome(found: Outcome) -> Response:
-    """The answer to a keyed call; one that was given before says so."""
+    """Return the answer to a keyed call; a header marks one that was given before."""
     headers = {"Idempotency-Replayed": "true"} if found.replayed else None
     return Response(found.answer, status=found.status, headers=headers)
 

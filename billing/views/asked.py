@@ -1,5 +1,5 @@
-"""The billing endpoints' side of a request: the types of their fields, the ids in their paths, the instructions, and
-what every order may be refused with.
+"""The billing endpoints' side of a request: types of fields, ids in paths, instructions, and the refusals that every
+order may meet.
 """
 
 import re
@@ -30,20 +30,20 @@ _ID = re.compile(r"[A-Za-z0-9_]{1,255}")
 
 
 class OfUser(Query):
-    """Whose it is: everything belongs to one user, and nobody else's is shown."""
+    """The user concerned: everything belongs to one user, and nobody else's is shown."""
 
     user_id: UUID
 
 
 def stripe_id(text: str) -> str:
-    """Return an id of Stripe's from a path. What cannot be one is not found. Raises BillingObjectNotFound."""
+    """Return a Stripe id from a path. Raises BillingObjectNotFound for a text that cannot be one."""
     if not _ID.fullmatch(text):
         raise BillingObjectNotFound
     return text
 
 
 def instruction_of(request: ServiceRequest, operation: str, *, path: str = "") -> Instruction:
-    """Return the instruction that a request with an Idempotency-Key gives. Null counts as not sent."""
+    """Return the instruction of a request with an Idempotency-Key. Null counts as not sent."""
     body: Any = request.data
     sent = msgspec.structs.asdict(body).items()
     fields = {name: value for name, value in sent if value is not None and value is not msgspec.UNSET}

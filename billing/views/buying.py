@@ -1,4 +1,4 @@
-"""Serves what is sold, Checkout, the portal, and storing a card."""
+"""Plans on sale, Checkout, the portal, and storing a card."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""Stored cards, subscriptions and invoices of a user, and how the user stands."""
+"""A user's stored cards, subscriptions and invoices, and their billing status."""
 
 from typing import Annotated, Any
 from uuid import UUID

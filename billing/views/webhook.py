@@ -17,7 +17,7 @@ class Received(msgspec.Struct):
 
 
 class ReceiveEvent(Endpoint):
-    """Base of both listeners' webhooks."""
+    """Base of the webhooks on both listeners."""
 
     mark = "signature"
     raw_body = True

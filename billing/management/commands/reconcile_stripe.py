@@ -1,4 +1,4 @@
-"""manage.py reconcile_stripe --since 3d: settles what Stripe knows and we were never told, and says what it was."""
+"""manage.py reconcile_stripe --since 3d: settles what Stripe knows and we were never told, and reports it."""
 
 import re
 from argparse import ArgumentParser, ArgumentTypeError
@@ -20,7 +20,7 @@ NOBODY = 'the customer is not known here: see "Payments by unknown customers" in
 
 
 def moment(text: str) -> datetime:
-    """`36h`, `3d`, or a time with its zone."""
+    """Return the moment `36h` or `3d` ago, or a time with its zone."""
     if span := re.fullmatch(r"(\d{1,4})([hd])", text):
         return timezone.now() - timedelta(**{UNITS[span[2]]: int(span[1])})
     try:

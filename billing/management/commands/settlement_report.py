@@ -1,7 +1,7 @@
-"""manage.py settlement_report: what an upgrade will find that people have to look at. Changes nothing, asks nobody.
+"""manage.py settlement_report: lists what people have to look at after an upgrade. Changes nothing, calls nothing.
 
-Every statement is of columns that there were before payments had lines, or of tables that are looked for first: so it
-says before the migrations what there will be to do after them.
+Every statement uses columns from before payments had lines, or tables whose existence is checked first: so it can say
+before the migrations what there will be to do after them.
 """
 
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from accounts.management.command import OurCommand
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A kind of trouble: the rows that show it, and how one of them and their number are told."""
+    """A kind of trouble: the query for its rows, and the texts for one of them and for their number."""
 
     name: str
     rows: str
     told: str
     counted: str
-    needs: str = "billing_payment"  # the table without which there is nothing to look at
-    unless: tuple[str, str] = ("", "")  # a condition to be added, and the table without which it cannot be
+    needs: str = "billing_payment"  # without this table there is nothing to report
+    unless: tuple[str, str] = ("", "")  # an extra condition, and the table without which it is left out
 
 
 FINDINGS = (
@@ -108,7 +108,7 @@ FINDINGS = (
         SELECT person.id::text, account.balance FROM credits_usercredit AS account JOIN accounts_user AS person
             ON person.id::text = coalesce(to_jsonb(account) ->> 'user_id', to_jsonb(account) ->> 'holder_id')
         WHERE person.status = 'deleted' AND account.balance > 0 ORDER BY person.id
-        """,  # the column has another name before the ledger belongs to holders
+        """,  # the column has another name from before the ledger belonged to holders
         "{}  {} credits",
         "erased users with credits: the sweep will forfeit them, after open holds",
         needs="credits_usercredit",

@@ -1,4 +1,4 @@
-"""manage.py stripe_setup --host login.example.com: makes at Stripe what this service needs there."""
+"""manage.py stripe_setup --host login.example.com: sets up at Stripe what this service needs there."""
 
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any

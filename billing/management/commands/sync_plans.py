@@ -1,4 +1,4 @@
-"""manage.py sync_plans: makes plans of Stripe's prices. Read what --dry-run says first: running it is the consent."""
+"""manage.py sync_plans: makes plans from Stripe's prices. Check --dry-run first: a run without it is your consent."""
 
 from argparse import ArgumentParser
 from typing import Any
