@@ -6,7 +6,7 @@ PaymentFailed 402            the card was declined
 BillingRejected 400          Stripe refuses the request
 +-- StripeObjectMissing      the object does not exist
 +-- CustomerMissing          the customer was deleted there
-SignatureInvalid, EventInvalid 400  for a webhook
+SignatureInvalid, EventInvalid 400   of a webhook
 PlanNotFound, BillingObjectNotFound 404
 AlreadySubscribed, TrialUsed, PaymentOverdue, LastPaymentMethod, ChangePending, CancellationPending 409
 PaymentMethodRequired 400

@@ -159,7 +159,7 @@ def distribute(*, count: int = SHARDS) -> list[Table]:
 
 
 def _empty_here(table: str) -> None:
-    """Drop the rows left on this server, where nothing would look for them, not even an erasure."""
+    """Drop the rows left behind on this server, where nothing looks for them, not even an erasure."""
     guards = column(TRIGGERS, [table])
     for name in guards:
         run(f"ALTER TABLE {table} DISABLE TRIGGER {name}")

@@ -1,4 +1,4 @@
-"""Read pages of the journal from a standby, if it has all their rows in their final form."""
+"""Read pages of the journal from a standby, if it has all of their rows and none can be added to them."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -17,8 +17,8 @@ def behind(page: Rows, *, holder: UUID | None, place: Any) -> list[CreditTransac
     """Return the rows of a page that starts after `place`: a time for a holder's rows, an id for a service's.
 
     A holder's rows are written in the order of their times, each after the last. So a reader that has the row of that
-    time, or a later one, has every row before it for good, however late it was posted. A service's ids only follow
-    time roughly.
+    time, or a later one, has every row before it for good, however late it was posted. A service's ids follow time
+    only roughly.
     """
     if holder is not None:
         return replica.read(lambda alias: _of_holder(page, holder, place, alias))

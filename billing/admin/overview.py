@@ -1,4 +1,4 @@
-"""Revenue of the last 30 days and the present subscriptions, for the admin. Each currency has a plot of its own:
+"""Revenue of the last 30 days and the current subscriptions, for the admin. Each currency has a plot of its own:
 amounts in different currencies are never added."""
 
 from collections import defaultdict

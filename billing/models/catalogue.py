@@ -153,7 +153,7 @@ def plan_of(price: str) -> Plan | None:
 
 
 def plan_named(code: str, *, kind: Plan.Kind | None = None) -> Plan:
-    """Return the plan with this code if it is on sale and, where given, of this kind. Raises PlanNotFound."""
+    """Return the plan with this code, if it is on sale and of this kind (of any, if None). Raises PlanNotFound."""
     plan = Plan.objects.filter(code=code, active=True).first()
     if plan is None or (kind is not None and plan.kind != kind):
         raise PlanNotFound

@@ -48,7 +48,7 @@ class BillingAccount(models.Model):
         settings.AUTH_USER_MODEL, models.PROTECT, primary_key=True, related_name="billing_account"
     )
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.NONE)
-    subscription = models.CharField(max_length=STRIPE_ID, blank=True, default="")  # current, or the last
+    subscription = models.CharField(max_length=STRIPE_ID, blank=True, default="")  # the current or the last
     stripe_status = models.CharField(max_length=24, blank=True, default="")
     # The plan last paid for, the one that follows with the next period, and the one that follows once it is paid.
     plan = models.ForeignKey(Plan, models.PROTECT, null=True, related_name="+", db_index=False)
@@ -58,7 +58,7 @@ class BillingAccount(models.Model):
     current_period_end = models.DateTimeField(null=True)
     trial_end = models.DateTimeField(null=True)
     cancel_at_period_end = models.BooleanField(default=False)  # an end is planned
-    cancel_at = models.DateTimeField(null=True)  # for when
+    cancel_at = models.DateTimeField(null=True)  # when it is planned for
     version = models.PositiveBigIntegerField(default=0)  # raised each time Stripe is read
     changed_at = models.DateTimeField(auto_now=True)
 

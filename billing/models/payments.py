@@ -13,7 +13,7 @@ class Payment(models.Model):
     nothing had to be paid, per checkout session). Its id is the id of that object.
 
     What it bought is in its lines. Plan, quantity, credits, expiry and grant are those of its main line, the one with
-    the most credits: versions from before the lines wrote them here, and may still be serving beside this one.
+    the most credits: earlier versions, without lines, wrote them here, and may still be serving alongside this one.
     """
 
     class Kind(models.TextChoices):
@@ -127,9 +127,8 @@ class PaymentLine(models.Model):
     """A line of a payment: what it bought, what that gives, and how much of it is paid for.
 
     The first settlement that finds a plan for its price freezes plan, quantity, credits and value; the first posting
-    freezes its expiry. `line` is Stripe's id; it is empty for payments settled before there were lines, for each of
-    which one line stands for the whole. A line whose price has no plan is open: it holds no other line back, and waits
-    for the plan.
+    freezes its expiry. `line` is Stripe's id; it is empty for the one line that stands for a whole payment settled
+    before there were lines. A line whose price has no plan is open: it holds back no other line, and waits for a plan.
     """
 
     class Kind(models.TextChoices):
@@ -253,7 +252,7 @@ class PaymentDay(models.Model):
 
 
 class Revenue(Payment):
-    """Payments as the admin's page of revenue plots."""
+    """Payments, as the admin plots their revenue."""
 
     class Meta:
         proxy = True
@@ -261,7 +260,7 @@ class Revenue(Payment):
 
 
 class TrialClaim(models.Model):
-    """A mark that a user or a card has had their one trial. Stored as keyed digests, which outlive the account.
+    """A claim on the one trial of a user or a card, unique by the key. Keyed digests, which outlive the account.
 
     `holder` is what claimed the trial: a subscription, or the request that is about to make one. It may claim again;
     once `given`, nothing else may.

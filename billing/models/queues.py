@@ -64,7 +64,7 @@ class InboxEvent(Queued):
 
 
 class CustomerChange(Queued):
-    """A change that Stripe must learn of for a customer: written together with its cause, carried out afterwards."""
+    """A change to a customer that Stripe must be told of: written together with its cause, carried out afterwards."""
 
     class Kind(models.TextChoices):
         EMAIL = "email"  # the address has changed

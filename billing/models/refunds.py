@@ -39,7 +39,7 @@ class RefundRequest(models.Model):
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="refunds_decided", db_index=False
     )
     decided_at = models.DateTimeField(null=True)
-    done_at = models.DateTimeField(null=True)  # Stripe has it
+    done_at = models.DateTimeField(null=True)  # when Stripe had carried it out
 
     class Meta:
         permissions = (("approve_refund", "Can approve and refuse refunds of others"),)

@@ -25,7 +25,7 @@ class Request(models.Model):
     credits = models.BigIntegerField(null=True)  # stored by versions before `terms`
     terms = models.JSONField(null=True)  # the plan's (`Plan.TERMS`)
     stripe_object = models.CharField(max_length=STRIPE_ID, blank=True, default="")  # what it made
-    status = models.PositiveSmallIntegerField(null=True)  # the answer's
+    status = models.PositiveSmallIntegerField(null=True)  # HTTP status of the answer
     answer = models.JSONField(null=True)
     created_at = models.DateTimeField(db_default=Now())
 

@@ -134,7 +134,8 @@ def trial_will_end(customer: str) -> None:
 
 def current(subscriptions: list[Object]) -> Object | None:
     """Return the one that counts: one that has begun and not ended, else the newest that waits for its first payment,
-    else the newest that has ended. Of several that are alive, prefer a paid one, one that does not end, the oldest."""
+    else the newest that has ended. Of several that are alive, prefer a paid one, then one that does not end, then the
+    oldest."""
     alive = sorted(filter(is_alive, subscriptions), key=_preference)
     if alive:
         return alive[0]

@@ -81,7 +81,7 @@ def _freeze(row: PaymentLine, line: Line, snapshot: Snapshot) -> None:
 
 
 def _prorated(plan: Plan, line: Line) -> int:
-    """Return what a part of a plan's price gives: at the plan's rate, and at least one credit if both give any."""
+    """Return the credits for a part of a plan's price: at the plan's rate, and at least one unless either is 0."""
     return (
         max(1, plan.credits * line.bare // plan.amount)
         if plan.amount and plan.credits and line.bare > 0
@@ -98,8 +98,8 @@ def _sold(row: PaymentLine, line: Line, snapshot: Snapshot) -> Plan | None:
 
 
 def _offer(row: PaymentLine, snapshot: Snapshot) -> Plan | None:
-    """Return the plan as the buyer was offered it, or None. The offer of a change of plan is found by the invoice that
-    billed it."""
+    """Return the plan as it was offered to the buyer, or None. For a change of plan, the offer is found by the invoice
+    that billed the change."""
     offers = Request.objects.filter(plan__isnull=False).select_related("plan")
     if snapshot.is_change:
         found = offers.filter(stripe_object=row.payment_id).first()
@@ -132,7 +132,7 @@ def _of_trial(row: PaymentLine, plan: Plan, snapshot: Snapshot) -> int:
 
 def _trials_before(payment: Payment) -> QuerySet[Payment]:
     """Return earlier trials of the same subscription: Stripe makes an invoice of 0 whenever staff prolong one. Two are
-    never frozen at once, since `trial.give` locks the claim."""
+    never frozen at the same time, since `trial.give` locks the claim."""
     of_subscription = Payment.objects.filter(subscription=payment.subscription, kind=Payment.Kind.TRIAL)
     return of_subscription.exclude(pk=payment.pk)
 

@@ -76,7 +76,7 @@ def settled(payment: Payment, *, before: Money, posted: Posted, receipt: Detail)
     moves = list(_moved(payment, before))
     granted = posted.granted
     if posted.corrected and not moves:
-        if granted:  # less than all of it was paid from the beginning
+        if granted:  # less than the whole was paid from the start
             granted += posted.corrected
         else:
             moves = [_event("purchase.corrected")]
@@ -143,7 +143,7 @@ def cause(payment: Payment, before: Money) -> str:
 
 
 def _event(type_: str, event: Event | None = None, **what: int) -> Told:
-    """Return an event for services, the one that the user is mailed about, if any, and further fields."""
+    """Return an event for services, the audit event that the user is mailed, if any, and further fields."""
     return type_, event, what
 
 
@@ -206,7 +206,7 @@ def _is_overdue(account: BillingAccount) -> bool:
 
 
 def _settings(account: BillingAccount) -> tuple[Any, ...]:
-    """Return the settings that someone has chosen."""
+    """Return what someone has chosen, for comparison."""
     return (
         account.plan_id,
         account.next_plan_id,
@@ -216,7 +216,7 @@ def _settings(account: BillingAccount) -> tuple[Any, ...]:
 
 
 def _is_told_of_the_plan(account: BillingAccount, before: BillingAccount) -> bool:
-    """Return whether another plan is newly planned, or came without being planned. An end has its own notice."""
+    """Return whether to mail the user: another plan is newly planned, or came unplanned. An end has its own mail."""
     planned = account.next_plan_id is not None and account.next_plan_id != before.next_plan_id
     came = account.plan_id != before.plan_id and account.plan_id not in {None, before.next_plan_id}
     return planned or came
@@ -252,7 +252,7 @@ def _waiting(account: BillingAccount) -> Detail:
 
 
 def _is_told_of_the_end(account: BillingAccount, before: BillingAccount) -> bool:
-    """Return whether an end is newly planned, or has happened without being planned."""
+    """Return whether to mail the user: an end is newly planned, or has happened unplanned."""
     planned = account.cancel_at_period_end and not before.cancel_at_period_end and _has_begun(account)
     ended = account.status == Status.CANCELED and _has_begun(before) and not before.cancel_at_period_end
     return planned or ended
@@ -270,7 +270,7 @@ def trial_ending(account: BillingAccount) -> None:
 
 
 def subscribed_twice(account: BillingAccount, *, subscription: str) -> None:
-    """Notify that two subscriptions were paid and this one will not renew. Once, thanks to the account's row lock."""
+    """Notify that two subscriptions were paid for, and that this one will not renew. Once, by the account's lock."""
     if not _was_told(Event.SUBSCRIBED_TWICE, account.pk, ending=subscription):
         detail = {**_subscription(account), "ending": subscription}
         events.emit("subscription.duplicated", user_id=account.pk, data=detail)

@@ -58,7 +58,7 @@ def payments_of_intent(payment_intent: str) -> list[str]:
 
 
 def settle_session(session_id: str) -> Payment | None:
-    """Settle what a checkout session has led to. Return None if that is nothing, or nothing yet."""
+    """Settle the payment that a checkout session led to. Return None if there is none, or none yet."""
     session = gateway.retrieve_checkout_session(session_id)
     if invoice := shapes.id_of(session.get("invoice")):
         return settle(invoice)

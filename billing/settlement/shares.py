@@ -6,7 +6,7 @@ part of each line.
 
 A proration moves money from an earlier period. The unused rest of the old price pays for the new one first, so that
 what was actually paid buys credits at the new plan's rate; any of it left over makes the other lines cheaper, and that
-part has not been paid again.
+amount is not paid again.
 """
 
 from collections.abc import Mapping, Sequence

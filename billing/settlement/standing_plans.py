@@ -64,7 +64,7 @@ def of_account(account: BillingAccount) -> Plans:
 
 
 def paid_plan(subscription: str, *, priced: Plan | None) -> Plan | None:
-    """Return the plan last paid for, or `priced` if it is among several, or if nothing was paid."""
+    """Return the plan last paid for: `priced`, if that payment included it or nothing was paid."""
     lines = PaymentLine.objects.filter(payment__subscription=subscription, plan__kind=Plan.Kind.SUBSCRIPTION)
     newest = lines.select_related("plan").order_by(
         "-payment__paid_at", "-payment__settled_at", "-credits", "pk"

@@ -1,6 +1,6 @@
 """One trial for a user, and one for a card, ever: two rows that only one of all attempts can insert.
 
-Before a trial begins, it is claimed (`claim`) under a holder's name, which Stripe is given; settling the trial's
+Before a trial begins, it is claimed (`claim`) under the name of a holder, which Stripe is told; settling the trial's
 invoice uses it up (`give`). A refusal by Stripe releases the claim, so that it does not cost the trial. In Checkout
 nothing can be claimed beforehand: there `give` does both.
 """

@@ -25,7 +25,7 @@ RECENT = 2 * DAY  # how far back to look for what an earlier attempt made
 def create(
     instruction: Instruction, *, plan_code: str, quantity: int, success_url: str, cancel_url: str
 ) -> Outcome:
-    """Make a session at Stripe, to whose page the user is sent.
+    """Make a session at Stripe; the user is sent to its page.
 
     Raises PlanNotFound, AlreadySubscribed, PaymentOverdue, AccountSuspended, and ValidationFailed for more than one
     subscription.

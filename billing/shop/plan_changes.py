@@ -203,12 +203,12 @@ def _released(found: Object) -> Object:
 
 
 def _made(found: Object) -> str:
-    """Return the invoice that billed a change; the terms offered are found by it."""
+    """Return the id of the invoice that billed a change, by which the terms offered are found."""
     return shapes.id_of(found.get("latest_invoice")) or str(found["id"])
 
 
 def _now(attempt: Attempt, found: Object, plan: Plan) -> Object:
-    """Bill a whole period. The period paid for before gives its credits first, and keeps them."""
+    """Bill a whole period. The period that is already paid for gives its credits first, and keeps them."""
     if invoice := shapes.id_of(found.get("latest_invoice")):
         settle.settle(invoice)
     ending.release(found)
@@ -255,7 +255,7 @@ def _with_period(attempt: Attempt, found: Object, plan: Plan) -> Object:
         ending.release(fresh)
         raise CancellationPending  # cancelled since this began
     if shapes.next_price(fresh) != plan.stripe_price:
-        raise BillingUnavailable  # someone has released it since
+        raise BillingUnavailable  # someone has released it since then
     return fresh
 
 

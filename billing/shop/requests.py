@@ -1,4 +1,4 @@
-"""Service requests that make something at Stripe: service, user and key make it once, whatever goes wrong.
+"""Service requests that make something at Stripe: the same service, user and key make it once, whatever goes wrong.
 
 There is one row per request, and under it one per attempt. The attempt's id is Stripe's idempotency key; the request's
 id is in the metadata of what is made. So an attempt whose answer was lost is repeated under its key; one that Stripe
@@ -226,8 +226,8 @@ def _let_go(attempt: Attempt) -> None:
 
 @transaction.atomic
 def _keep(instruction: Instruction, attempt: Attempt, made: Made, status: int) -> Outcome:
-    """Store the answer for repeats, sealed, since it may open a checkout or a payment. If the user may not buy any
-    longer, undo what was made."""
+    """Store the answer for repeats, sealed, since it may open a checkout or a payment. If the user may no
+    longer buy anything, have what was made undone."""
     answer, stripe_object = made
     row = Request(pk=attempt.request_id)
     text = msgspec.json.encode(answer).decode()

@@ -50,7 +50,7 @@ def take_back(found: Object) -> Object:
 
 
 def plan_again(before: Object) -> None:
-    """Plan an end that was undone again, as it was; do nothing if none was planned."""
+    """Restore a planned end that was undone, as it was before; do nothing if there was none."""
     if before.get("cancel_at_period_end"):
         gateway.end_with_period(subscription=before["id"])
     elif before.get("cancel_at"):

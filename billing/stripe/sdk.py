@@ -1,8 +1,8 @@
 """Calls to Stripe: the only module that knows its SDK. The calls themselves are in billing/stripe/gateway.py.
 
 Calls inside `within(seconds)` share that time; a single call has CALL_SECONDS. Nothing is retried here: the caller has
-the key, and repeats. Stripe's errors become BillingUnavailable, PaymentFailed, BillingRejected or StripeObjectMissing,
-with the original as the cause.
+the key and repeats the call. Stripe's errors become BillingUnavailable, PaymentFailed, BillingRejected or
+StripeObjectMissing, with the original as the cause.
 """
 
 import json
@@ -65,8 +65,8 @@ def _seconds_left() -> float:
 class BoundedClient(stripe.RequestsClient):
     """Stripe's HTTP client with a deadline: a socket's time-out starts again with each byte, the deadline does not.
 
-    It also has a limited number of places: while Stripe does not respond, each call holds a thread, and one without a
-    place is refused at once. The remaining threads serve requests that do not need Stripe.
+    Its places are limited too, since each call holds a thread while Stripe does not respond. A call is refused if too
+    many wait already, or if no place is free in time, so that the other threads can serve requests without Stripe.
     """
 
     def __init__(self) -> None:

@@ -76,7 +76,7 @@ def _email(change: CustomerChange, customer: str) -> None:
 
 
 def _stop_buying(change: CustomerChange, customer: str) -> None:
-    """Leave nothing that the user could still pay for, unless they may buy again by now. What is paid for continues."""
+    """Leave nothing for the user to pay, unless they may buy again by now. What is paid for continues."""
     if not customers.may_buy(change.user_id):
         for found in _without_what_was_begun(change.user_id):
             ending.drop_pending(found)

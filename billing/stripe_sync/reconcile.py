@@ -66,8 +66,8 @@ class Found:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """A payment whose credits were not as they should be. `problem` says why they still are not. `is_of_nobody`: it was
-    paid by an unknown customer, and is kept as such. `lost_link`: the customer who paid, who by our mark is this user,
-    although the link here is gone."""
+    paid by an unknown customer, and is kept as such. `lost_link`: the customer who paid, and who by our mark is this
+    user, although the link here is gone."""
 
     payment: str
     user_id: UUID | None = None
@@ -141,7 +141,7 @@ def settle_customer(customer: str) -> int:
 
 
 def link_lost_customers() -> int:
-    """Link again customers unknown to a restored database who have been seen paying since then. Return how many."""
+    """Relink customers who are missing from a restored database and whose payments were seen. Return how many."""
     waiting = StrangerPayment.objects.filter(assigned_at=None).exclude(customer="")
     linked = 0
     for customer in waiting.values_list("customer", flat=True).distinct():
@@ -176,7 +176,7 @@ def range_of(start: datetime, end: datetime) -> dict[str, int]:
 
 
 def forget_erased() -> None:
-    """Queue the deletion of customers whose users are erased here but not yet at Stripe, as when it was not reached."""
+    """Queue the deletion of users who are erased here but not at Stripe: it failed, or they were linked in between."""
     erased = CustomerLink.objects.filter(user__status=User.Status.DELETED, deleted_at=None)
     for user_id in list(erased.values_list("pk", flat=True)):
         customers.enqueue(CustomerChange.Kind.DELETE, user_id=user_id)

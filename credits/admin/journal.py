@@ -94,7 +94,7 @@ def order(request: HttpRequest) -> tuple[str, ...]:
 
 
 def is_no_date(request: HttpRequest) -> bool:
-    """Return whether the query names a year, month or day that does not exist, which Django would not survive."""
+    """Return whether the query names a year, month or day that does not exist, on which Django would fail."""
     return len(_asked(request)) < sum(name in request.GET for name in LEVELS)
 
 
@@ -121,7 +121,7 @@ def _known_days() -> set[date]:
 
 
 def _asked(request: HttpRequest) -> tuple[int, ...]:
-    """Return the year, month and day, as far as given; nothing unless they form a date."""
+    """Return the year, month and day, as far as they are given; nothing if they do not form a date."""
     texts = [request.GET.get(name, "") for name in LEVELS]
     given = texts.index("") if "" in texts else len(texts)
     try:

@@ -1,4 +1,4 @@
-"""The users of ledger rows, by name."""
+"""The users whose rows these are, as people know them."""
 
 from typing import Any
 

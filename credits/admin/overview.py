@@ -72,7 +72,7 @@ def _by_day(counted: list[CreditDay], amount: Callable[[CreditDay], int]) -> Sum
 
 
 def _outstanding(first: date, today: date, counted: list[CreditDay]) -> list[tuple[datetime, int]]:
-    """Return the sum of all balances, debt included, at each day: all that was ever given less all ever taken."""
+    """Return the sum of all balances, debt included, on each day: everything ever given less everything ever taken."""
     before = CreditDay.objects.filter(day__lt=first).aggregate(sum=Sum(F("given") - F("taken")))["sum"]
     changes = _by_day(counted, lambda row: row.given - row.taken)
     total, points = int(before or 0), []

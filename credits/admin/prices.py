@@ -20,7 +20,7 @@ class PriceForm(forms.ModelForm, OrderForm):  # type: ignore[type-arg]
         help_texts = field_help.FEATURE_PRICE
 
     def clean_credits(self) -> int:
-        """Say what a price can be, instead of failing on a constraint that only has a name."""
+        """Say what a price can be; otherwise the refusal would only name the constraint."""
         credits: int = self.cleaned_data["credits"]
         if not 1 <= credits <= LARGEST_AMOUNT:
             raise forms.ValidationError(f"A unit costs from 1 to {LARGEST_AMOUNT:,} credits.")

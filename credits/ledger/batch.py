@@ -198,7 +198,7 @@ def _perform_locked(steps: Sequence[Step | Refusal]) -> list[CreditTransaction |
 
 
 def _load(rows: Sequence[UserCredit], *, now: datetime) -> dict[uuid.UUID, LockedAccount]:
-    """Return the accounts, swept, with all their lots, which one query reads (in the open one nothing remains)."""
+    """Return the swept accounts with all their lots, read by one query (an open lot is stored as empty)."""
     lots: dict[uuid.UUID, list[CreditLot]] = defaultdict(list)
     opened = [row for row in rows if row.open_lot]
     holders, open_lots = [row.pk for row in opened], [Int8(row.open_lot or 0) for row in opened]

@@ -26,7 +26,7 @@ GIVEN = "SELECT given FROM credits_budget WHERE name = %(name)s AND day >= %(day
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A budget's owner and its maximum of credits per day."""
+    """A budget: the name of its owner, and the most credits per day."""
 
     name: str
     daily: int

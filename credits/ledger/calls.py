@@ -22,7 +22,7 @@ _NO_TEXTS = (None,) * 5
 class Call:
     """One request to change the ledger.
 
-    `service` and `key` make it unique for a user: the same pair takes effect once. `request` is the request itself,
+    `service` and `key` make it unique for a user: the same pair takes effect once. `request` is what was asked,
     which tells a repeat from another request under the same key. `key` is None only for commands, admins and sweeps.
     """
 

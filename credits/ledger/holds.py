@@ -29,7 +29,7 @@ def _find(hold_id: uuid.UUID) -> CreditLot:
 
 
 def release_for_staff(*, hold_id: uuid.UUID, reason: str, staff_id: uuid.UUID, key: str) -> CreditTransaction:
-    """Release a hold of any service. The journal records the member of staff and the reason, the audit log the former.
+    """Release a hold of any service. The journal records who on the staff did it and why; the audit log records who.
 
     The same key releases once. Raises HoldNotFound or HoldNotOpen.
     """

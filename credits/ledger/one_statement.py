@@ -112,7 +112,7 @@ def shortfall(*, user_id: uuid.UUID, amount: int, call: Call) -> InsufficientCre
 
 
 def _bigint(number: int | None) -> Int8 | None:
-    """Return a single type for every size; otherwise each size would prepare its own statement."""
+    """Return the number as a bigint whatever its size; otherwise each size would prepare a statement of its own."""
     return None if number is None else Int8(number)
 
 

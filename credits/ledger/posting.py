@@ -33,7 +33,7 @@ RETRIED = (
 )
 
 Result = TypeVar("Result")
-# The journal row that an operation posts; for some it may be None, when there is nothing to do.
+# The journal row that an operation posts; for some operations None, if there is nothing to do.
 Posted = TypeVar("Posted", CreditTransaction, CreditTransaction | None)
 
 

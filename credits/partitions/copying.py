@@ -45,7 +45,7 @@ COPY = """
 INSERT INTO {beside} ({columns}) SELECT {columns} FROM {source}
 WHERE (id, holder_id) > (%s, %s) AND (id, holder_id) <= (%s, %s) ORDER BY id, holder_id
 """
-# One statement, so one snapshot: each note seen is deleted along with copying its row, and a later note stays.
+# One statement, so one snapshot: a note is deleted together with copying its row, and a later note stays.
 CATCH_UP = """
 WITH noted AS (
     DELETE FROM {changes} WHERE n IN (SELECT n FROM {changes} {where} ORDER BY n LIMIT %s) RETURNING holder_id, id

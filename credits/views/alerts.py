@@ -1,4 +1,4 @@
-"""Alerts that a user's credits run low."""
+"""Alerts for when a user's credits run low."""
 
 from uuid import UUID
 

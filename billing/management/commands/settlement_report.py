@@ -108,7 +108,7 @@ FINDINGS = (
         SELECT person.id::text, account.balance FROM credits_usercredit AS account JOIN accounts_user AS person
             ON person.id::text = coalesce(to_jsonb(account) ->> 'user_id', to_jsonb(account) ->> 'holder_id')
         WHERE person.status = 'deleted' AND account.balance > 0 ORDER BY person.id
-        """,  # the column has another name from before the ledger belonged to holders
+        """,  # the column had another name before the ledger belonged to holders
         "{}  {} credits",
         "erased users with credits: the sweep will forfeit them, after open holds",
         needs="credits_usercredit",
