@@ -102,7 +102,7 @@ def approve(*, request_id: uuid.UUID, staff_id: uuid.UUID) -> RefundRequest:
 
 @transaction.atomic
 def _approve(request_id: uuid.UUID, staff_id: uuid.UUID) -> RefundRequest:
-    """Approve it. Any approver may continue one that was approved but that Stripe has not answered for."""
+    """Approve a request. Any approver may continue one that is approved but that Stripe has not answered for."""
     waiting = RefundRequest.objects.filter(pk=request_id, decision=Decision.APPROVED, done_at=None)
     if begun := waiting.exclude(user=staff_id).exclude(requested_by=staff_id).first():
         return begun
@@ -150,7 +150,7 @@ def _carry_out(asked: RefundRequest) -> None:
 
 
 def _give_back(asked: RefundRequest) -> None:
-    """Refund it, once. What was paid outside Stripe is repaid there: a credit note says so, and takes its credits."""
+    """Refund once. What was paid outside Stripe is repaid there: a credit note says so, and takes its credits."""
     payment, metadata = asked.payment, {"order": str(asked.pk)}
     key = f"refund-{asked.pk}"
     if asked.kind == Kind.UNDO:

@@ -12,7 +12,6 @@ _RANDOM_BITS = 74
 
 
 def uuid7() -> uuid.UUID:
-    """Return a fresh id."""
     return _build(time.time_ns() // 1_000_000, secrets.randbits(_RANDOM_BITS))
 
 

@@ -278,7 +278,7 @@ def _settle_again(given: Given) -> None:
 
 
 def _assign(given: Given) -> None:
-    """Settle it and everything else that its customer has paid. What cannot be settled now is retried each night."""
+    """Assign a payment, and settle all that its customer has paid. What cannot be settled now is retried each night."""
     payment, user = given.subject, given.fields["person"]
     if user.pk == staff_id(given.request):
         raise OrderRefused(refunds.OF_ONES_OWN)

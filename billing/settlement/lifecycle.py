@@ -133,9 +133,9 @@ def trial_will_end(customer: str) -> None:
 
 
 def current(subscriptions: list[Object]) -> Object | None:
-    """Return the one that counts: one that has begun and not ended, else the newest that waits for its first payment,
-    else the newest that has ended. Of several that are alive, prefer a paid one, then one that does not end, then the
-    oldest."""
+    """Return the subscription that counts: one that has begun and not ended, else the newest that waits for its first
+    payment, else the newest that has ended. Of several that are alive, prefer a paid one, then one that does not end,
+    then the oldest."""
     alive = sorted(filter(is_alive, subscriptions), key=_preference)
     if alive:
         return alive[0]
@@ -144,7 +144,7 @@ def current(subscriptions: list[Object]) -> Object | None:
 
 
 def surplus(subscriptions: list[Object]) -> list[Object]:
-    """Return those that renew beside the one that counts: two were paid for, and nobody wants to pay for both again."""
+    """Return the other subscriptions that renew: the user has paid for both, and should not pay for both again."""
     alive = sorted(filter(is_alive, subscriptions), key=_preference)
     return [found for found in alive[1:] if not shapes.ends(found)]
 
@@ -204,7 +204,7 @@ def _apply(
 
 
 def _end_surplus(account: BillingAccount, found: Object) -> None:
-    """Let it end with the period that is paid for, whose credits stay; the user is notified once."""
+    """Let a subscription end with the period that is paid for, whose credits stay; notify the user once."""
     customers.enqueue(CustomerChange.Kind.END_RENEWAL, user_id=account.pk, subscription=found["id"])
     notices.subscribed_twice(account, subscription=found["id"])
 

@@ -76,7 +76,7 @@ def _live(customer: str) -> list[Object]:
 
 
 def make_default(*, user_id: uuid.UUID, payment_method: str, pay_open: bool = False) -> dict[str, Any]:
-    """Make it the default for all future invoices, including subscriptions', and return it with the open invoices.
+    """Make a card the default for future invoices, including subscriptions', and return it with the open invoices.
 
     Open invoices are paid with it only if the caller, who has seen the amounts, asks for that. Raises PaymentFailed;
     even then the card is the default.

@@ -122,9 +122,9 @@ def _begin(
 
 
 def _require_paid(begun: Object) -> Object:
-    """Return it as it is now, since a repeated call gets Stripe's first answer. A declined card leaves nothing behind.
+    """Return the subscription as it is now, since a repeated call gets Stripe's first answer again.
 
-    Raises PaymentFailed.
+    A declined card leaves nothing behind. Raises PaymentFailed.
     """
     subscription = gateway.retrieve_begun_subscription(begun["id"])
     if subscription["status"] in ENDED_SUBSCRIPTIONS:
@@ -168,7 +168,7 @@ def _take_what_is_planned(found: Object) -> None:
 
 
 def cancel(*, user_id: uuid.UUID, subscription_id: str, at_period_end: bool) -> dict[str, Any]:
-    """End it, and drop any change that was planned. A subscription that has ended stays as it is."""
+    """End a subscription, and drop any change planned for it. One that has ended stays as it is."""
     with sdk.within():
         found = own(user_id=user_id, subscription_id=subscription_id)
         if found["status"] not in ENDED_SUBSCRIPTIONS:

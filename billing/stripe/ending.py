@@ -17,7 +17,7 @@ log = structlog.get_logger("billing")
 
 
 def at_once(subscription: str) -> Object:
-    """End it now. A subscription that has ended stays as it is."""
+    """End a subscription now. One that has ended stays as it is."""
     found = gateway.retrieve_subscription(subscription)
     if found["status"] in ENDED_SUBSCRIPTIONS:
         return found
@@ -26,7 +26,7 @@ def at_once(subscription: str) -> Object:
 
 
 def with_period(subscription: str) -> Object:
-    """End it with its period. One that has ended, or is planned to, stays as it is."""
+    """End a subscription with its period. One that has ended, or is planned to, stays as it is."""
     found = gateway.retrieve_subscription(subscription)
     if found["status"] in ENDED_SUBSCRIPTIONS or (
         shapes.ends(found) and shapes.active_schedule(found) is None
@@ -64,7 +64,7 @@ def free(found: Object) -> None:
 
 
 def release(found: Object) -> None:
-    """Let it continue without its schedule, ours or not. Releasing twice is harmless."""
+    """Let a subscription continue without its schedule, ours or not. Releasing twice is harmless."""
     if schedule := shapes.id_of(found.get("schedule")):
         with suppress(BillingRejected):
             gateway.release_schedule(schedule)
@@ -88,7 +88,7 @@ def pause(found: Object) -> None:
 
 
 def go_on(found: Object) -> None:
-    """Let it collect again, if it was paused by this service."""
+    """Let a subscription collect again, if it was paused by this service."""
     if (found.get("metadata") or {}).get(PAUSED) == US:
         gateway.collect_renewals(subscription=found["id"], metadata={PAUSED: ""})
 

@@ -79,7 +79,7 @@ def create_checkout_session(
 
 
 def retrieve_checkout_session(session: str) -> Object:
-    """Retrieve it with its line items."""
+    """Retrieve a session with its line items."""
     return ask(client().v1.checkout.sessions.retrieve, session, expand=["line_items"])
 
 
@@ -123,7 +123,7 @@ def create_setup_intent(*, customer: str, metadata: Metadata, key: str) -> Objec
 
 
 def list_setup_intents(*, customer: str) -> list[Object]:
-    """List them, newest first."""
+    """List setup intents, newest first."""
     return ask_all(client().v1.setup_intents.list, customer=customer)
 
 
@@ -161,7 +161,7 @@ def create_subscription(
     payment_method: str | None = None,
     trial_days: int | None = None,
 ) -> Object:
-    """Create it. If the first payment needs the user (3-D Secure), the answer's invoice has a confirmation secret."""
+    """Create a subscription. Its invoice has a confirmation secret if the first payment needs the user (3-D Secure)."""
     return ask(
         client().v1.subscriptions.create,
         customer=customer,
@@ -183,7 +183,7 @@ def retrieve_subscription(subscription: str) -> Object:
 
 
 def retrieve_begun_subscription(subscription: str) -> Object:
-    """Retrieve it with what its outstanding payment still needs."""
+    """Retrieve a subscription with what its outstanding payment still needs."""
     return ask(
         client().v1.subscriptions.retrieve,
         subscription,
@@ -197,7 +197,7 @@ def retrieve_begun_subscription(subscription: str) -> Object:
 
 
 def list_subscriptions(*, customer: str) -> list[Object]:
-    """List all of them with their schedules, ended ones included, newest first."""
+    """List all subscriptions with their schedules, ended ones included, newest first."""
     call = client().v1.subscriptions.list
     return ask_all(call, customer=customer, status="all", expand=["data.schedule"])
 
@@ -243,7 +243,7 @@ def release_schedule(schedule: str) -> Object:
 
 
 def set_price(*, subscription: str, item: str, price: str) -> Object:
-    """Set another price from the next invoice on. Nothing is prorated."""
+    """Set another price, from the next invoice on. Nothing is prorated."""
     items = [{"id": item, "price": price}]
     return ask(client().v1.subscriptions.update, subscription, items=items, proration_behavior="none")
 
@@ -261,7 +261,7 @@ def end_trial(*, subscription: str, key: str) -> Object:
 
 
 def cancel_subscription(*, subscription: str) -> Object:
-    """End it at once."""
+    """End a subscription at once."""
     return ask(client().v1.subscriptions.cancel, subscription)
 
 
@@ -281,13 +281,13 @@ def take_end_back(*, subscription: Object) -> Object:
 
 
 def pause_renewals(*, subscription: str, metadata: Metadata) -> Object:
-    """Void whatever it would collect from now on; its periods continue."""
+    """Void whatever a subscription would collect from now on; its periods continue."""
     behavior = {"behavior": "void"}
     return ask(client().v1.subscriptions.update, subscription, pause_collection=behavior, metadata=metadata)
 
 
 def collect_renewals(*, subscription: str, metadata: Metadata) -> Object:
-    """Collect again, from the next period on."""
+    """Let a subscription collect again, from the next period on."""
     return ask(client().v1.subscriptions.update, subscription, pause_collection="", metadata=metadata)
 
 
@@ -295,7 +295,7 @@ def collect_renewals(*, subscription: str, metadata: Metadata) -> Object:
 
 
 def retrieve_invoice(invoice: str) -> Object:
-    """Retrieve it with its payments."""
+    """Retrieve an invoice with its payments."""
     return ask(client().v1.invoices.retrieve, invoice, expand=["payments"])
 
 
@@ -309,7 +309,7 @@ def void_invoice(invoice: str) -> Object:
 
 
 def list_invoice_lines(invoice: str) -> list[Object]:
-    """List all lines; the invoice itself carries only the first few."""
+    """List all lines of an invoice, which itself carries only the first few."""
     return ask_all(partial(client().v1.invoices.line_items.list, invoice), most=None)
 
 
@@ -347,7 +347,7 @@ def list_balance_transactions(*, customer: str) -> list[Object]:
 
 
 def retrieve_payment_intent(payment_intent: str) -> Object:
-    """Retrieve it with its latest charge, which is the successful one if any succeeded."""
+    """Retrieve a payment intent with its latest charge, which is the successful one if any succeeded."""
     return ask(client().v1.payment_intents.retrieve, payment_intent, expand=["latest_charge"])
 
 
@@ -356,7 +356,7 @@ def retrieve_charge(charge: str) -> Object:
 
 
 def create_refund(*, payment_intent: str, amount: int | None, metadata: Metadata, key: str) -> Object:
-    """Refund this amount, or all that is left."""
+    """Refund this amount of a payment, or all that is left of it."""
     return ask(
         client().v1.refunds.create,
         payment_intent=payment_intent,
@@ -401,7 +401,7 @@ def list_webhook_endpoints() -> list[Object]:
 
 
 def create_webhook_endpoint(*, url: str, events: Sequence[str], version: str) -> Object:
-    """Create it; only this answer has its secret."""
+    """Create an endpoint; only this answer has its secret."""
     call = client().v1.webhook_endpoints.create
     return ask(call, url=url, enabled_events=list(events), api_version=version)
 

@@ -1,6 +1,6 @@
 """dj-stripe's tables: copies of Stripe's objects, kept by its own event handlers. They decide nothing.
 
-dj-stripe is given an event after the event was settled. It may fail: it is given the event again later.
+dj-stripe gets an event once it is settled. If it fails, it gets the event again later.
 """
 
 import json

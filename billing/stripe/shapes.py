@@ -45,8 +45,8 @@ def current_period_end(subscription: Object) -> datetime | None:
 
 
 def ends(subscription: Object) -> bool:
-    """Return whether its end is planned. In flexible billing the portal sets a date and leaves the flag false
-    (https://docs.stripe.com/billing/subscriptions/billing-mode/compare#scheduled-subscription-cancellation)."""
+    """Return whether a subscription's end is planned. In flexible billing the portal sets a date, and leaves the flag
+    false (https://docs.stripe.com/billing/subscriptions/billing-mode/compare#scheduled-subscription-cancellation)."""
     return bool(subscription.get("cancel_at_period_end") or subscription.get("cancel_at"))
 
 
@@ -66,12 +66,12 @@ def pending_until(subscription: Object) -> datetime | None:
 
 
 def is_paused(subscription: Object) -> bool:
-    """Return whether nothing is collected: after a trial without a card, or because it was paused."""
+    """Return whether a subscription collects nothing: after a trial without a card, or because it was paused."""
     return subscription["status"] == "paused" or bool(subscription.get("pause_collection"))
 
 
 def active_schedule(subscription: Object) -> Object | None:
-    """Return the active schedule that manages it, if it was expanded."""
+    """Return the active schedule that manages a subscription, if it was expanded."""
     schedule = subscription.get("schedule")
     return schedule if isinstance(schedule, dict) and schedule.get("status") == "active" else None
 
@@ -89,7 +89,7 @@ def following_phases(schedule: Object) -> list[Object]:
 
 
 def next_price(subscription: Object) -> str:
-    """Return the price that its schedule sets after this period; "" for none, or if it was not expanded."""
+    """Return the price that the schedule sets after this period; "" for none, or if it was not expanded."""
     schedule = active_schedule(subscription)
     following = following_phases(schedule) if schedule else []
     return id_of(following[0]["items"][0].get("price")) if following else ""
@@ -107,7 +107,7 @@ def invoice_subscription(invoice: Object) -> str:
 
 
 def invoice_metadata(invoice: Object) -> Object:
-    """Return the metadata of its subscription, as it was when the invoice was drawn up."""
+    """Return the metadata of an invoice's subscription, as it was when the invoice was drawn up."""
     details = (invoice.get("parent") or {}).get("subscription_details") or {}
     return details.get("metadata") or {}
 
@@ -121,7 +121,7 @@ def request_of(metadata: Object | None) -> str:
 
 
 def invoice_payment_intents(invoice: Object) -> list[str]:
-    """Return the intents that paid some of it."""
+    """Return the intents that paid some of an invoice."""
     payments = (invoice.get("payments") or {}).get("data") or []
     paid = [payment.get("payment") or {} for payment in payments if payment.get("status") == "paid"]
     found = [id_of(payment.get("payment_intent")) for payment in paid]
@@ -129,7 +129,7 @@ def invoice_payment_intents(invoice: Object) -> list[str]:
 
 
 def invoice_open_intents(invoice: Object) -> list[str]:
-    """Return the intents that are to pay it and have not."""
+    """Return the intents that are to pay an invoice and have not."""
     payments = (invoice.get("payments") or {}).get("data") or []
     waiting = [payment.get("payment") or {} for payment in payments if payment.get("status") == "open"]
     found = [id_of(payment.get("payment_intent")) for payment in waiting]
@@ -147,7 +147,7 @@ def client_secret(subscription: Object) -> str:
 
 
 def without_client_secrets(item: Any) -> Any:
-    """Return it with every client secret set to None, at any depth. Stripe nests a dozen levels."""
+    """Return an object with every client secret set to None, at any depth. Stripe nests a dozen levels."""
     if isinstance(item, dict):
         return {
             name: None if name == "client_secret" else without_client_secrets(inner)
@@ -182,7 +182,7 @@ def line_total(line: Object) -> int:
 
 
 def applied_balance(invoice: Object) -> int:
-    """Return how much the customer's balance changed when it was finalised: positive for credit that was used."""
+    """Return how much the customer's balance changed when an invoice was finalised: positive for credit used."""
     end = invoice.get("ending_balance")
     return 0 if end is None else int(end) - int(invoice.get("starting_balance") or 0)
 

@@ -165,7 +165,7 @@ def _collection(invoice: Object, intents: Iterable[Object]) -> Collection:
 
 
 def _from_balance(invoice: Object) -> int:
-    """Return what the customer's balance paid of it; negative if the invoice paid what the customer owed.
+    """Return what the customer's balance paid of an invoice; negative if that paid what the customer owed.
 
     Money that prorations put there bought its credits when it was first paid, and buys none again.
     """

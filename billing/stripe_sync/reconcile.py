@@ -1,7 +1,7 @@
 """Find what Stripe knows and this service was never told: read from Stripe's lists, and settled like everything else.
 
 Every ten minutes, the list of events is read from where the last run ended (Stripe keeps 30 days of it); each night,
-every movement of money of the last days, an hour at a time (billing/stripe_sync/nightly.py).
+every movement of money of the last days, an hour at a time and from where it stopped (billing/stripe_sync/nightly.py).
 """
 
 import json
@@ -289,7 +289,7 @@ def _posted(payment_id: str) -> int:
 
 
 def _settle(payment_id: str) -> Found | None:
-    """Settle it. A payment by an unknown customer is reported until staff say whose it is."""
+    """Settle a payment. One by an unknown customer is reported until staff say whose it is."""
     payment = settle.settle(payment_id)
     if payment is not None:
         return _result(payment)

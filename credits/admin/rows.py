@@ -231,7 +231,7 @@ class AdjustmentRequestAdmin(AdjustmentDecisions, OfUsersAdmin):
 
 @admin.register(CreditDay)
 class OverviewAdmin(PlotsAdmin):
-    """Shows the overview wherever lists are shown: on the first page and in the sidebar."""
+    """Places the overview among the lists: on the first page and in the sidebar."""
 
     heading, plots_template = "Credits", "admin/credits/overview.html"
     plots = staticmethod(overview.context)

@@ -1,8 +1,7 @@
 """Make later migrations of the journal and the lots work on whole and on partitioned tables.
 
 Columns, checks (NOT VALID, then validated) and constraints are added as usual: PostgreSQL passes them on. But it cannot
-create or drop an index of a partitioned table without blocking writes, and it keeps the partitions' storage parameters
-as they are.
+create or drop an index of a partitioned table without blocking writes, and it does not pass on storage parameters.
 """
 
 from typing import Any
