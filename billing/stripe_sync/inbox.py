@@ -52,7 +52,7 @@ def _session(item: Object) -> Payment | None:
 
 @transaction.atomic
 def _failed_session(item: Object) -> None:
-    """Tell the user that a debit made in Checkout has failed."""
+    """Notify the user that a debit made in Checkout has failed."""
     user_id = customers.user_of(shapes.customer_of(item))
     if user_id is not None:
         BillingAccount.objects.bulk_create([BillingAccount(pk=user_id)], ignore_conflicts=True)

@@ -56,7 +56,6 @@ class LedgerAdmin(OfUsersAdmin):
 
 
 def _credits_of(user_id: UUID, name: Any) -> SafeString:
-    """Return a link to the page of the user's credits."""
     page = reverse("admin:credits_usercredit_change", args=[user_id])
     return format_html('<a class="text-primary-600 underline" href="{}">{}</a>', page, name)
 
@@ -132,7 +131,6 @@ class LotAdmin(LedgerAdmin):
 
     @admin.display(description="transaction")
     def posting(self, lot: CreditLot) -> SafeString:
-        """Return a link to the journal row that made the lot."""
         return link(str(lot.transaction_id), "credits_credittransaction_change", lot.transaction_id)
 
 

@@ -84,7 +84,7 @@ class Work:
 
     @property
     def key(self) -> str:
-        """The SQL type of its ids."""
+        """Return the SQL type of its ids."""
         return "bigint" if self.source == shape.LOTS else "uuid"
 
     @property
