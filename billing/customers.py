@@ -97,8 +97,11 @@ def ensure(user_id: uuid.UUID) -> str:
 
 
 def _find_or_create(user: User) -> str:
-    """Find or create one. For a day, Stripe keeps what it answered to an idempotency key: a 500 or, as after a restored
-    backup, a customer that has since been deleted. Then another key is tried."""
+    """Find or create one.
+
+    For a day, Stripe keeps what it answered to an idempotency key: a 500 or, as after a restored backup, a customer
+    that has since been deleted. Then another key is tried.
+    """
     former = set(FormerCustomer.objects.filter(user=user).values_list("pk", flat=True))
     for attempt in range(KEYS + len(former)):
         for found in _made_before(user):
@@ -111,8 +114,9 @@ def _find_or_create(user: User) -> str:
 
 
 def _made_before(user: User) -> Iterator[Object]:
-    """Yield the user's customers at Stripe. Lists have at once what a search finds after a minute, but go by the
-    address, which may have changed.
+    """Yield the user's customers at Stripe.
+
+    Lists have at once what a search finds after a minute, but go by the address, which may have changed.
     """
     candidates = gateway.list_customers(email=user.email) if user.email else []
     for found in [*candidates, *gateway.find_customers(user_id=str(user.pk))]:
@@ -151,8 +155,10 @@ def marks(user_id: uuid.UUID) -> dict[str, str]:
 
 
 def _proofs(user_id: uuid.UUID) -> list[str]:
-    """Return our keyed digests of user and environment, under every configured key, newest first. A customer copied
-    from another environment, or whose metadata someone else wrote, does not have one."""
+    """Return our keyed digests of user and environment, under every configured key, newest first.
+
+    A customer copied from another environment, or whose metadata someone else wrote, does not have one.
+    """
     text = f"{settings.TOKEN_ISSUER} {settings.STRIPE_LIVE_MODE} {user_id}".encode()
     return [
         hashlib.blake2b(text, digest_size=16, key=mac_key(key), person=b"customer").hexdigest()

@@ -1,5 +1,7 @@
-"""Revenue of the last 30 days and the current subscriptions, for the admin. Each currency has a plot of its own:
-amounts in different currencies are never added."""
+"""Revenue of the last 30 days and the current subscriptions, for the admin.
+
+Each currency has a plot of its own: amounts in different currencies are never added.
+"""
 
 from collections import defaultdict
 from datetime import UTC, date, datetime, time, timedelta

@@ -9,8 +9,10 @@ from billing.models.catalogue import STRIPE_ID, Plan
 
 
 class Payment(models.Model):
-    """A payment and the credits it is worth: one row per invoice, or per payment intent without an invoice (or, if
-    nothing had to be paid, per checkout session). Its id is the id of that object.
+    """A payment and the credits it is worth, under Stripe's id.
+
+    There is one row per invoice, or per payment intent without an invoice (or, if nothing had to be paid, per checkout
+    session).
 
     What it bought is in its lines. Plan, quantity, credits, expiry and grant are those of its main line, the one with
     the most credits: earlier versions, without lines, wrote them here, and may still be serving alongside this one.
@@ -184,8 +186,10 @@ class PaymentLine(models.Model):
 
     @property
     def worth(self) -> int:
-        """Return what it is worth now in credits, rounded down: all of it if nothing had to be paid, and at least one
-        credit if any part of a proration is kept."""
+        """Return what it is worth now in credits, rounded down: all of it if nothing had to be paid.
+
+        If any part of a proration is kept, it is worth at least one credit.
+        """
         if not self.due:
             return self.credits
         least = 1 if self.kind == self.Kind.PRORATION and self.credits and self.covered else 0
@@ -193,8 +197,10 @@ class PaymentLine(models.Model):
 
 
 class StrangerPayment(models.Model):
-    """A payment whose customer is unknown here: made in the dashboard, by a payment link, or after restoring a backup
-    that is older than its customer. Settled once staff, or our own mark on the customer, say whose it is."""
+    """A payment whose customer is unknown here, settled once staff, or our own mark on the customer, say whose it is.
+
+    It was made in the dashboard, by a payment link, or after restoring a backup that is older than its customer.
+    """
 
     id = models.CharField(max_length=STRIPE_ID, primary_key=True)  # the same as the payment's
     customer = models.CharField(max_length=STRIPE_ID, blank=True, default="")  # empty for a guest

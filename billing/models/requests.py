@@ -48,8 +48,11 @@ class Request(models.Model):
 
 
 class RequestAttempt(models.Model):
-    """One attempt at Stripe for a request. Its id is Stripe's idempotency key: an attempt that was cut off is repeated
-    under it; one that Stripe refused is closed, and the next gets another."""
+    """One attempt at Stripe for a request. Its id is Stripe's idempotency key.
+
+    An attempt that was cut off is repeated under that key; one that Stripe refused is closed, and the next gets
+    another.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     request = models.ForeignKey(Request, models.CASCADE, related_name="attempts", db_index=False)

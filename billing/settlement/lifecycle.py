@@ -67,8 +67,10 @@ def follow(user_id: uuid.UUID) -> BillingAccount | None:
 
 
 def _without_refused_change(user_id: uuid.UUID, subscription: Object | None) -> Object | None:
-    """Leave out a change whose card was just declined: its caller gets that answer, and the change is dropped. A change
-    already known to wait for the user continues to wait, whatever they try."""
+    """Leave out a change whose card was just declined: its caller gets that answer, and the change is dropped.
+
+    A change already known to wait for the user continues to wait, whatever they try.
+    """
     if subscription is None or not subscription.get("pending_update"):
         return subscription
     known = BillingAccount.objects.filter(pk=user_id, pending_expires_at=shapes.pending_until(subscription))
@@ -133,9 +135,11 @@ def trial_will_end(customer: str) -> None:
 
 
 def current(subscriptions: list[Object]) -> Object | None:
-    """Return the subscription that counts: one that has begun and not ended, else the newest that waits for its first
-    payment, else the newest that has ended. Of several that are alive, prefer a paid one, then one that does not end,
-    then the oldest."""
+    """Return the subscription that counts.
+
+    That is one that has begun and not ended, else the newest that waits for its first payment, else the newest that has
+    ended. Of several that are alive, prefer a paid one, then one that does not end, then the oldest.
+    """
     alive = sorted(filter(is_alive, subscriptions), key=_preference)
     if alive:
         return alive[0]

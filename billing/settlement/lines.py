@@ -98,8 +98,10 @@ def _sold(row: PaymentLine, line: Line, snapshot: Snapshot) -> Plan | None:
 
 
 def _offer(row: PaymentLine, snapshot: Snapshot) -> Plan | None:
-    """Return the plan as it was offered to the buyer, or None. For a change of plan, the offer is found by the invoice
-    that billed the change."""
+    """Return the plan as it was offered to the buyer, or None.
+
+    A change of plan is known by the invoice that billed it.
+    """
     offers = Request.objects.filter(plan__isnull=False).select_related("plan")
     if snapshot.is_change:
         found = offers.filter(stripe_object=row.payment_id).first()
@@ -131,8 +133,10 @@ def _of_trial(row: PaymentLine, plan: Plan, snapshot: Snapshot) -> int:
 
 
 def _trials_before(payment: Payment) -> QuerySet[Payment]:
-    """Return earlier trials of the same subscription: Stripe makes an invoice of 0 whenever staff prolong one. Two are
-    never frozen at the same time, since `trial.give` locks the claim."""
+    """Return earlier trials of the same subscription: Stripe makes an invoice of 0 whenever staff prolong one.
+
+    Two are never frozen at the same time, since `trial.give` locks the claim.
+    """
     of_subscription = Payment.objects.filter(subscription=payment.subscription, kind=Payment.Kind.TRIAL)
     return of_subscription.exclude(pk=payment.pk)
 

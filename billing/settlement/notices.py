@@ -177,8 +177,10 @@ def about(payment: Payment) -> Detail:
 
 
 def account_changed(account: BillingAccount, before: BillingAccount) -> None:
-    """Notify of what differs from `before`, the row as it was, if anything does. Called under the row's lock, whenever
-    Stripe was read."""
+    """Notify of what differs from `before`, the row as it was, if anything does.
+
+    Called under the row's lock, whenever Stripe was read.
+    """
     detail = _subscription(account)
     if _has_begun(account) and (account.subscription != before.subscription or not _has_begun(before)):
         events.emit("subscription.created", user_id=account.pk, data=detail)
@@ -259,8 +261,10 @@ def _is_told_of_the_end(account: BillingAccount, before: BillingAccount) -> bool
 
 
 def trial_ending(account: BillingAccount) -> None:
-    """Notify of a trial's end, some days before, when Stripe says so. Once for each end, thanks to the lock on the
-    account's row that callers hold."""
+    """Notify of a trial's end, some days before, when Stripe says so.
+
+    Once for each end, thanks to the lock on the account's row that callers hold.
+    """
     if account.status != Status.TRIALING or account.cancel_at_period_end or account.trial_end is None:
         return
     detail = _subscription(account)
@@ -279,7 +283,9 @@ def subscribed_twice(account: BillingAccount, *, subscription: str) -> None:
 
 def card_expiring(account: BillingAccount, *, card: Detail) -> None:
     """Notify that the card of the next payment expires. `card`: payment_method, brand, last4, exp_month, exp_year.
-    Once for each card and date, thanks to the lock on the account's row that callers hold."""
+
+    Once for each card and date, thanks to the lock on the account's row that callers hold.
+    """
     known = {name: card[name] for name in ("payment_method", "exp_month", "exp_year")}
     if not _was_told(Event.CARD_EXPIRING, account.pk, **known):
         events.emit("card.expiring", user_id=account.pk, data=card)

@@ -1,8 +1,8 @@
-"""Prove that payments and the journal agree: kept money has given its credits, no credits were given for money that was
-not kept, and what was announced is what was posted.
+"""Prove that payments and the journal agree.
 
-`verify_ledger` and the nightly check call this (LEDGER_CHECKS), and check users with a finding again under the lock of
-their balance. Every posting of a payment takes that lock too, so nothing half-done is seen then.
+Kept money has given its credits, no credits were given for money that was not kept, and what was announced is what was
+posted. `verify_ledger` and the nightly check call this (LEDGER_CHECKS), and check users with a finding again under the
+lock of their balance. Every posting of a payment takes that lock too, so nothing half-done is seen then.
 """
 
 from collections import Counter
@@ -59,8 +59,10 @@ def of_users(*, user_ids: Sequence[UUID], using: str) -> Iterator[Finding]:
 
 
 def of_all(*, user_id: UUID | None, using: str) -> Iterator[Finding]:
-    """Yield the payments, of everyone or of one user, whose events add up to another sum than the journal. Events are
-    kept only for a while, so those of older payments are not checked."""
+    """Yield the payments, of everyone or of one user, whose events add up to another sum than the journal.
+
+    Events are kept only for a while, so those of older payments are not checked.
+    """
     since = timezone.now() - settings.RETENTION["events"] + MARGIN
     with _unhurried(using), connections[using].chunked_cursor() as cursor:
         cursor.execute(TOLD, {"types": TYPES, "user": user_id, "since": since})

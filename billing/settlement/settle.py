@@ -1,5 +1,6 @@
-"""Bring the credits of a payment to what they should be. Webhooks, return pages and reconciliation all call this, in
-any order and any number of times.
+"""Bring the credits of a payment to what they should be.
+
+Webhooks, return pages and reconciliation all call this, in any order and any number of times.
 
 `settle` reads the payment's version, asks Stripe, locks the row, and starts over if the version has changed, since a
 caller with a later view of Stripe may have been here. Otherwise it raises the version and posts, line by line, the

@@ -30,8 +30,10 @@ class Plans:
 
 
 def of(subscription: Object, *, is_paid: bool = False) -> Plans:
-    """Return the plans of a subscription that was fetched with its schedule. `is_paid` means that its price is known to
-    be paid for, even if no payment here says so yet."""
+    """Return the plans of a subscription that was fetched with its schedule.
+
+    `is_paid` means that its price is known to be paid for, even if no payment here says so yet.
+    """
     priced = plan_of(shapes.subscription_price(subscription))
     paid = priced if is_paid else paid_plan(subscription["id"], priced=priced)
     if subscription["status"] in ENDED_SUBSCRIPTIONS:

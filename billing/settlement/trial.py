@@ -46,8 +46,10 @@ def claim(*, user_id: uuid.UUID, fingerprint: str, holder: str) -> None:
 
 
 def _take(kind: str, subject: str, holder: str, *, gives_way: str | None) -> str:
-    """Return the claim's previous holder. `gives_way` is the only other holder whose ungiven claim may be taken over;
-    None allows any."""
+    """Return the claim's previous holder.
+
+    `gives_way` is the only other holder whose ungiven claim may be taken over; None allows any.
+    """
     digests = _digests(subject)
     if not TrialClaim.objects.filter(kind=kind, digest__in=digests).exists():
         row = TrialClaim(kind=kind, digest=digests[0], holder=holder)

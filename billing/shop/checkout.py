@@ -1,5 +1,7 @@
-"""Checkout, Stripe's page on which a user buys a pack or starts a subscription, and the portal, where they manage both.
-What is paid there is settled like everything else (billing/settlement/settle.py)."""
+"""Checkout, where a user buys a pack or starts a subscription, and the portal, where they manage both.
+
+Both are pages of Stripe's. What is paid there is settled like everything else (billing/settlement/settle.py).
+"""
 
 import time
 import uuid

@@ -48,8 +48,10 @@ def own(*, user_id: uuid.UUID, payment_method: str) -> Object:
 
 
 def remove(*, user_id: uuid.UUID, payment_method: str, cancel_at_period_end: bool = False) -> None:
-    """Remove a card. Raises LastPaymentMethod if a subscription would be left to renew without any, unless
-    `cancel_at_period_end` ends it with its period.
+    """Remove a card.
+
+    Raises LastPaymentMethod if a subscription would be left to renew without any, unless `cancel_at_period_end` ends it
+    with its period.
     """
     own(user_id=user_id, payment_method=payment_method)
     customer = customers.customer_of(user_id) or ""

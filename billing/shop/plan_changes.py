@@ -114,8 +114,10 @@ def _require_changeable(found: Object) -> None:
 
 
 def _with_nothing_pending(attempt: Attempt, found: Object, plan: Plan) -> Object:
-    """Drop an update left behind by a declined card. Raises ChangePending for one that waits for the user, unless this
-    request began it and its answer was lost."""
+    """Drop an update left behind by a declined card.
+
+    Raises ChangePending for one that waits for the user, unless this request began it and its answer was lost.
+    """
     if not found.get("pending_update"):
         return found
     is_ours = attempt.is_repeat and shapes.pending_price(found) == plan.stripe_price
@@ -143,8 +145,11 @@ def _moment(found: Object, plan: Plan, when: When | None) -> When:
 
 
 def _hindrance(found: Object) -> str:
-    """Return why no new period can begin now, or "": a trial runs until its end, and only cards are charged at once
-    (https://docs.stripe.com/billing/subscriptions/pending-updates)."""
+    """Return why no new period can begin now, or "".
+
+    A trial runs until its end, and only cards are charged at once
+    (https://docs.stripe.com/billing/subscriptions/pending-updates).
+    """
     if found["status"] == "trialing":
         return "in_trial"
     if found.get("collection_method") == "send_invoice":
@@ -223,8 +228,10 @@ def _now(attempt: Attempt, found: Object, plan: Plan) -> Object:
 
 
 def _judged(subscription_id: str, plan: Plan) -> Object:
-    """Return the subscription as it is now, changed or waiting for the user, since a repeated call gets Stripe's first
-    answer again. A declined card leaves nothing behind. Raises PaymentFailed."""
+    """Return the subscription as it is now, changed or waiting for the user. A declined card leaves nothing behind.
+
+    It is fetched, since a repeated call gets Stripe's first answer again. Raises PaymentFailed.
+    """
     begun = gateway.retrieve_begun_subscription(subscription_id)
     if shapes.subscription_price(begun) == plan.stripe_price:
         return begun

@@ -207,8 +207,11 @@ def _attempt(instruction: Instruction, row: Request) -> Attempt:
 
 
 def _end(attempt: Attempt, problem: Problem) -> None:
-    """Close an attempt that was refused, or that met an error inside Stripe, which Stripe would repeat under the same
-    key; after such an error it is unknown what was made. If Stripe was not reached, the attempt stays open."""
+    """Close an attempt that was refused, or that met an error inside Stripe.
+
+    Stripe would repeat such an error under the same key, and it is unknown what was made. If Stripe was not reached,
+    the attempt stays open.
+    """
     if isinstance(problem, BillingFailed):
         _close(attempt, refusal=UNKNOWN)
     elif not isinstance(problem, BillingUnavailable):
@@ -226,8 +229,10 @@ def _let_go(attempt: Attempt) -> None:
 
 @transaction.atomic
 def _keep(instruction: Instruction, attempt: Attempt, made: Made, status: int) -> Outcome:
-    """Store the answer for repeats, sealed, since it may open a checkout or a payment. If the user may no
-    longer buy anything, have what was made undone."""
+    """Store the answer for repeats, sealed, since it may open a checkout or a payment.
+
+    If the user may no longer buy anything, have what was made undone.
+    """
     answer, stripe_object = made
     row = Request(pk=attempt.request_id)
     text = msgspec.json.encode(answer).decode()

@@ -77,10 +77,10 @@ def _card(user_id: uuid.UUID, payment_method: str | None, *, needed: bool) -> st
 
 
 def require_none(customer: str) -> None:
-    """Refuse a second subscription. Anything that still waits for its first payment gives way, so that nobody pays for
-    both: an incomplete subscription, and a Checkout page that is still open.
+    """Refuse a second subscription. Raises AlreadySubscribed.
 
-    Raises AlreadySubscribed.
+    Anything that still waits for its first payment gives way, so that nobody pays for both: an incomplete subscription,
+    and a Checkout page that is still open.
     """
     ending.close_pages(customer, mode="subscription")
     for found in gateway.list_subscriptions(customer=customer):
@@ -139,8 +139,10 @@ def _require_paid(begun: Object) -> Object:
 
 
 def end_trial(instruction: Instruction, *, subscription_id: str) -> Outcome:
-    """Start the first paid period now, on the plan that was planned for it. Raises PaymentFailed; the trial then
-    continues."""
+    """Start the first paid period now, on the plan that was planned for it.
+
+    Raises PaymentFailed; the trial then continues.
+    """
 
     def perform(attempt: Attempt) -> Made:
         customers.require_active(instruction.user_id)

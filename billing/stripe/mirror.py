@@ -47,8 +47,10 @@ def mirror(event: dict[str, Any]) -> None:
 
 
 def keep_the_key_out_of_the_database() -> None:
-    """Stop dj-stripe from looking up the account that owns an object, which would store the API key in plain text. We
-    have one account, and the column may be null."""
+    """Stop dj-stripe from looking up an object's owner account, for which it stores the API key in plain text.
+
+    We have one account, and the column may be null.
+    """
     StripeModel._find_owner_account = classmethod(_no_owner)  # noqa: SLF001
 
 
@@ -74,8 +76,10 @@ def _no_owner(cls: type[StripeModel], data: Any, api_key: Any = None, livemode: 
 
 
 def store(item: Object) -> None:
-    """Store what a call of ours has changed before its event arrives, so that the next read shows it. Never fails: the
-    event does the same again."""
+    """Store what a call of ours has changed before its event arrives, so that the next read shows it.
+
+    Never fails: the event does the same again.
+    """
     try:
         MODELS[item["object"]].sync_from_stripe_data(sdk.as_sdk_has_it(_without_secrets(item)))
     except Exception as error:  # noqa: BLE001 -- whatever dj-stripe stumbles over, Stripe has done what was asked

@@ -45,8 +45,11 @@ def current_period_end(subscription: Object) -> datetime | None:
 
 
 def ends(subscription: Object) -> bool:
-    """Return whether a subscription's end is planned. In flexible billing the portal sets a date, and leaves the flag
-    false (https://docs.stripe.com/billing/subscriptions/billing-mode/compare#scheduled-subscription-cancellation)."""
+    """Return whether a subscription's end is planned.
+
+    In flexible billing the portal sets a date, and leaves the flag false
+    (https://docs.stripe.com/billing/subscriptions/billing-mode/compare#scheduled-subscription-cancellation).
+    """
     return bool(subscription.get("cancel_at_period_end") or subscription.get("cancel_at"))
 
 
@@ -188,8 +191,10 @@ def applied_balance(invoice: Object) -> int:
 
 
 def applied_money(transactions: list[Object], invoice: str) -> int:
-    """Return how much money of a customer's balance, newest transaction first, paid an invoice. What prorations put
-    there is left out: it comes from invoices below zero, and is used up last."""
+    """Return how much money of a customer's balance, newest transaction first, paid an invoice.
+
+    What prorations put there is left out: it comes from invoices below zero, and is used up last.
+    """
     money = prorated = paid = 0
     for row in reversed(transactions):
         amount = int(row["amount"])
@@ -265,8 +270,10 @@ def fingerprint(payment_method: Any) -> str:
 
 
 def disputed_amount(disputes: list[Object], charge: Object) -> int:
-    """Return what disputes of a charge keep from us: all that are open or lost. The worth of one in another currency
-    cannot be told from it, so it takes the whole charge."""
+    """Return what disputes of a charge keep from us: all that are open or lost.
+
+    The worth of one in another currency cannot be told from it, so it takes the whole charge.
+    """
     whole, currency = int(charge["amount_captured"]), charge["currency"]
     return sum(
         int(dispute["amount"]) if dispute["currency"] == currency else whole

@@ -26,8 +26,11 @@ class Collection(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A line of an invoice or a checkout session. `amount` is what it costs after discounts and with tax, `bare` before
-    them. A line without a `price` was made up for one customer."""
+    """A line of an invoice or a checkout session.
+
+    `amount` is what it costs after discounts and with tax, `bare` before them. A line without a `price` was made up for
+    one customer.
+    """
 
     id: str
     price: str
@@ -42,8 +45,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """One payment's state. `rest` belongs to no line, such as shipping; `notes` is what post-payment credit notes took,
-    by line."""
+    """The state of one payment at Stripe.
+
+    `rest` belongs to no line, such as shipping. `notes` is what post-payment credit notes took, by line.
+    """
 
     customer: str
     paid: bool

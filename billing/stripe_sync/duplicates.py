@@ -23,8 +23,10 @@ def end_renewal(change: CustomerChange, customer: str) -> None:
 
 
 def _to_give_back(change: CustomerChange, found: Object) -> Payment | None:
-    """Return the subscription's only payment if it was surely a mistake: same plan and card, the other subscription
-    active, no credits used, neither refunded nor disputed."""
+    """Return the subscription's only payment if it was surely a mistake.
+
+    That is: same plan and card, the other subscription active, no credits used, neither refunded nor disputed.
+    """
     settle.settle(shapes.id_of(found["latest_invoice"]))  # this may run before its event
     account = BillingAccount.objects.filter(pk=change.user_id, status=BillingAccount.Status.ACTIVE).first()
     payments = Payment.objects.filter(subscription=change.subscription, settled_at__isnull=False)

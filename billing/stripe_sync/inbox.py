@@ -131,10 +131,10 @@ HANDLERS: dict[str, Callable[[Object], Payment | None]] = {
 
 
 def work(*, seconds: float = SECONDS_OF_A_RUN) -> int:
-    """Settle the due events, roughly in the order of their creation, then mirror them, until none is left or the time
-    is up. Return how many steps were taken.
+    """Settle the due events, roughly in order of creation, then mirror them. Return how many steps were taken.
 
-    If Stripe does not answer for two in a row, the rest waits a little, so that the worker is free for other work.
+    Stops when none is left or the time is up. If Stripe does not answer for two in a row, the rest waits a little, so
+    that the worker is free for other work.
     """
     if _is_away():
         return 0
@@ -150,8 +150,10 @@ def work(*, seconds: float = SECONDS_OF_A_RUN) -> int:
 
 
 def process(event: InboxEvent) -> bool:
-    """Settle a claimed event, or mirror a settled one. Return False if Stripe gave no answer; an answer that is an
-    error costs no time."""
+    """Settle a claimed event, or mirror a settled one. Return False if Stripe gave no answer.
+
+    An answer that is an error costs no time, so it counts as one.
+    """
     try:
         with sdk.within(SECONDS_OF_AN_EVENT):
             if event.settled_at is None:

@@ -83,8 +83,9 @@ def _parts(header: str) -> tuple[int | None, list[bytes]]:
 
 
 def parse(body: bytes) -> Envelope:
-    """Return the event in these bytes. Raises EventInvalid if it is not an event, is nested too deeply, or is of the
-    other mode.
+    """Return the event in these bytes.
+
+    Raises EventInvalid if it is not an event, is nested too deeply, or is of the other mode.
     """
     try:
         envelope = _decoder.decode(body)
@@ -155,8 +156,10 @@ def _storable(text: str) -> str:
 
 
 def _customer(data: Data) -> str:
-    """Return the event's customer, if it names one; its body is found by this when they are erased. A detached card
-    names its customer only among the previous attributes."""
+    """Return the event's customer, if it names one; its body is found by this when they are erased.
+
+    A detached card names its customer only among the previous attributes.
+    """
     item, before = data.object, data.previous_attributes or {}
     named = item.get("id") if item.get("object") == "customer" else item.get("customer")
     given = named or before.get("customer")

@@ -65,9 +65,11 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """A payment whose credits were not as they should be. `problem` says why they still are not. `is_of_nobody`: it was
-    paid by an unknown customer, and is kept as such. `lost_link`: the customer who paid, and who by our mark is this
-    user, although the link here is gone."""
+    """A payment whose credits were not as they should be.
+
+    `problem` says why they still are not. `is_of_nobody` means that it was paid by an unknown customer, and is kept as
+    such. `lost_link` is the customer who paid, and who by our mark is this user, although the link here is gone.
+    """
 
     payment: str
     user_id: UUID | None = None
@@ -298,8 +300,10 @@ def _settle(payment_id: str) -> Found | None:
 
 
 def _result(payment: Payment, *, lost_link: str = "") -> Found:
-    """Return what is posted for a payment and, if that is less than what is kept for it, why. Erased users get nothing
-    more."""
+    """Return what is posted for a payment and, if that is less than what is kept for it, why.
+
+    Erased users get nothing more.
+    """
     posted = posting.posted(payment)
     due = sum(row.worth for row in payment.lines.all())
     is_erased = User.objects.filter(pk=payment.user_id, status=User.Status.DELETED).exists()

@@ -1,6 +1,4 @@
-"""The billing endpoints' side of a request: types of fields, ids in paths, instructions, and the refusals that every
-order may meet.
-"""
+"""The billing endpoints' side of a request: field types, ids in paths, instructions, and common refusals."""
 
 import re
 from typing import Annotated, Any, Literal

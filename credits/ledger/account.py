@@ -267,8 +267,9 @@ class Account:
         return [*moves, *self._in_place_of(lot, credits - own, at=at)]
 
     def repay(self, grant: CreditLot, credits: int, *, at: datetime) -> list[Move]:
-        """Return what a chargeback of this grant turned into debt. It pays any remaining debt; the rest becomes a
-        refund grant, since other grants have paid that part. The grant itself never held it.
+        """Return what a chargeback of this grant turned into debt. The grant itself never held it.
+
+        It pays any remaining debt; the rest becomes a refund grant, since other grants have paid that part.
         """
         paid = self._pay_debt(credits)
         return [*paid, *self._in_place_of(grant, credits - _total(paid), at=at)]

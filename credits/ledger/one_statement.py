@@ -117,8 +117,9 @@ def _bigint(number: int | None) -> Int8 | None:
 
 
 def _stored(**columns: Any) -> CreditTransaction:
-    """Return the row as Django reads one, in half the time of making it by keyword. Columns that are not given are
-    read on demand.
+    """Return the row as Django reads one, in half the time of making it by keyword.
+
+    Columns that are not given are read on demand.
     """
     values = [columns[name] for name in _COLUMNS if name in columns]
     return CreditTransaction.from_db(DEFAULT_DB_ALIAS, columns, values)

@@ -124,8 +124,9 @@ def count_operation(result: CreditTransaction | Problem | None, *, kind: str, pa
 
 
 def _perform(user_id: uuid.UUID, operation: Operation[Posted]) -> Posted | CreditTransaction | Problem:
-    """Return a refusal instead of raising it, so that the transaction, which has written nothing, ends with COMMIT:
-    after a ROLLBACK psycopg drops every statement that it has prepared on the connection.
+    """Return a refusal instead of raising it, so that the transaction, which has written nothing, ends with COMMIT.
+
+    After a ROLLBACK, psycopg drops every statement that it has prepared on the connection.
     """
     with transaction.atomic():
         rows = lock_all([user_id])
@@ -150,8 +151,9 @@ def sweep_user(user_id: uuid.UUID) -> None:
 
 
 def close_user(user_id: uuid.UUID) -> None:
-    """Post what has come due for a user who is being erased, and forfeit everything left. From then on the ledger
-    treats this user as unknown.
+    """Post what has come due for a user who is being erased, and forfeit everything left.
+
+    From then on the ledger treats this user as unknown.
     """
     retried(lambda: _sweep_user(user_id, closing=True))
 

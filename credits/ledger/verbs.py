@@ -69,10 +69,10 @@ def hold(*, user_id: UUID, amount: int, lifetime: timedelta, call: Call) -> Cred
 
 
 def capture(*, hold_id: UUID, amount: int | None, call: Call) -> CreditTransaction:
-    """Spend a hold, or `amount` of it; the rest returns to its grants. An open hold can be captured even if its grant
-    has expired or the user has been blocked since.
+    """Spend a hold, or `amount` of it; the rest returns to its grants.
 
-    Raises HoldNotFound, HoldNotOpen or CaptureExceedsHold.
+    An open hold can be captured even if its grant has expired or the user has been blocked since. Raises HoldNotFound,
+    HoldNotOpen or CaptureExceedsHold.
     """
     found = holds.find(hold_id, service=call.service)
     return perform(found.holder_id, operations.capture(found, amount=amount, call=call))

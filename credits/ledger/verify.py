@@ -112,11 +112,11 @@ def verify_user(user_id: uuid.UUID) -> Checked:
 
 
 def verify_all(*, after: uuid.UUID | None = None, parallel: int = 1) -> Iterator[Checked]:
-    """Check every user in id order, a chunk at a time; then journal rows without a balance row, and what other apps
-    check as a whole.
+    """Check every user in id order, a chunk at a time, and at last what is not kept by user.
 
-    `after` resumes after the last user of an earlier chunk. `parallel` chunks are checked at once, each on its own
-    connection, and are still yielded in order.
+    The latter is journal rows without a balance row, and what other apps check as a whole. `after` resumes after the
+    last user of an earlier chunk. `parallel` chunks are checked at once, each on its own connection, and are still
+    yielded in order.
     """
     chunks = _chunks(after)
     yield from map(_check, chunks) if parallel == 1 else _in_parallel(chunks, parallel)

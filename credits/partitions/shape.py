@@ -157,8 +157,9 @@ def exchanging(table: str, beside: str, before: str) -> Iterator[str]:
 
 
 def _planning(*, partitioned: bool) -> Iterator[str]:
-    """Yield the statements that make a use keep its plan. PostgreSQL believes that a plan for all partitions reads them
-    all, which it does not, and would plan each use again.
+    """Yield the statements that make a use keep its plan.
+
+    PostgreSQL believes that a plan for all partitions reads them all, which it does not, and would plan each use again.
     """
     for function in column(USE):
         word = "SET plan_cache_mode = force_generic_plan" if partitioned else "RESET plan_cache_mode"
