@@ -103,5 +103,5 @@ class TransactionNotRefundable(Problem):
 
 def explained(problem: Problem) -> str:
     """Describe a refusal to someone on a page or at a terminal: its detail, followed by its numbers."""
-    extra = ", ".join(f"{name} {value}" for name, value in problem.extra.items())
+    extra = ", ".join(f"{name} {value}" for name, value in problem.extra.items() if value is not None)
     return f"{problem.detail} ({extra})" if extra else str(problem.detail)

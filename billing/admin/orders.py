@@ -34,6 +34,7 @@ from billing.models import BillingAccount, InboxEvent, Payment, RefundRequest, S
 from billing.settlement import lifecycle, settle, strangers
 from billing.stripe import ending, sdk
 from billing.stripe_sync import inbox
+from credits.errors import explained
 
 DONE = "Done. It is in the audit log; the result shows below."
 
@@ -121,7 +122,7 @@ class BillingOrder(Order):
         return _page_of(subject)
 
     def explain(self, refusal: Exception) -> str:
-        return str(refusal.detail if isinstance(refusal, Problem) else refusal)
+        return explained(refusal) if isinstance(refusal, Problem) else str(refusal)
 
     def do(self, given: Given) -> str:
         if _owner(given.subject) == staff_id(given.request):
@@ -163,6 +164,9 @@ class RefundDecisions(DecisionPages):
 
     decision_title, decision_permission = "Refund", "billing.approve_refund"
     decision_template, decision_url = "admin/billing/refundrequest/page.html", "billing_decide"
+
+    def explain_problem(self, problem: Problem) -> str:
+        return explained(problem)
 
     def approve(self, request_id: UUID, staff_id: UUID) -> str:
         refunds.approve(request_id=request_id, staff_id=staff_id)

@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import AuditEvent, User
 from billing import customers
 from billing.admin.orders import RefundForm
-from billing.models import BillingAccount, InboxEvent, Payment, Plan
+from billing.models import BillingAccount, InboxEvent, Payment, Plan, RefundRequest
 from billing.settlement import lifecycle, settle
 from billing.stripe import gateway, sdk
 from billing.tests.conftest import Buyer, carry_out
@@ -106,6 +106,24 @@ def test_a_refund_takes_the_credits_back_and_is_audited(site, viewer, bought, bu
     assert order(site, path).status_code == 200
     kinds = AuditEvent.objects.filter(user=buyer.id).values_list("type", flat=True)
     assert set(kinds) >= {"purchased", "refund_ordered", "payment_refunded"}
+
+
+def test_what_stripe_refuses_is_told_with_its_reason(site, bought, buyer, stripe, settings):
+    """The bank has part of it already: at once, and where a second person agrees."""
+    charge = gateway.retrieve_payment_intent(bought.payment_intent)["latest_charge"]["id"]
+    stripe.dispute(charge, amount=500)
+    settle.settle(bought.pk)
+    path = f"{B}/payment/{bought.pk}/order/refund/"
+    answer = order(site, path, amount="5.00")
+    assert "(reason charge_disputed)" in answer.content.decode()
+    settings.REFUND_APPROVAL_LIMIT = 0
+    assert order(site, path, amount="5.00").status_code == 302
+    other = signed_in(User.objects.create_user("second@example.test", is_staff=True, is_superuser=True))
+    decided = post(
+        other, f"{B}/refundrequest/{RefundRequest.objects.get().pk}/decide/", {"decision": "approve"}
+    )
+    assert "(reason charge_disputed)" in page(other, decided["Location"])
+    assert RefundRequest.objects.get().decision == "pending"
 
 
 def test_a_refund_is_asked_for_in_the_payments_currency(site, bought, stripe):
