@@ -6,6 +6,7 @@ has changed since. Locks the account's row, then the balance row.
 
 import uuid
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from copy import copy
 from typing import Any
 
@@ -15,7 +16,7 @@ from django.db import transaction
 from accounts import events
 from accounts.errors import UserNotFound
 from billing import customers
-from billing.errors import BillingUnavailable
+from billing.errors import BillingRejected, BillingUnavailable
 from billing.models import BillingAccount, CustomerChange, Payment, Plan
 from billing.settlement import notices, standing_plans
 from billing.settlement.standing_plans import Plans
@@ -25,6 +26,7 @@ from credits.ledger import states
 
 TRIES = 5
 BLOCKED_BY = "billing"
+OVERDUE = ("past_due", "unpaid")
 NEEDS_THE_USER = frozenset({"requires_action", "requires_confirmation"})
 Status = BillingAccount.Status
 
@@ -60,7 +62,8 @@ def follow(user_id: uuid.UUID) -> BillingAccount | None:
             ]
             counts = _without_refused_change(user_id, current(subscriptions))
             is_paid = counts is not None and _is_just_paid(counts)
-        account = _apply(user_id, version, counts, surplus(subscriptions), is_paid=is_paid)
+            owed = _owed(user_id, counts) if counts is not None else None
+        account = _apply(user_id, version, counts, surplus(subscriptions), is_paid=is_paid, owed=owed)
         if account is not None:
             return account
     raise BillingUnavailable
@@ -87,6 +90,15 @@ def _is_just_paid(subscription: Object) -> bool:
     invoice = gateway.retrieve_invoice(invoice_id)
     prices = map(shapes.line_price, (invoice.get("lines") or {}).get("data") or [])
     return invoice["status"] == "paid" and shapes.subscription_price(subscription) in prices
+
+
+def _owed(user_id: uuid.UUID, subscription: Object) -> int | None:
+    """Return what a subscription is overdue with, where its user has not been told yet."""
+    invoice = shapes.id_of(subscription.get("latest_invoice"))
+    known = BillingAccount.objects.filter(pk=user_id, stripe_status=subscription["status"])
+    if subscription["status"] not in OVERDUE or not invoice or known.exists():
+        return None
+    return int(gateway.retrieve_invoice(invoice)["amount_remaining"])
 
 
 def waits_for_user(begun: Object) -> bool:
@@ -127,11 +139,16 @@ def paid(payment: Payment, plans: Collection[Plan]) -> None:
 
 
 def trial_will_end(customer: str) -> None:
-    """Notify the user, once, of the trial's end, which Stripe announces some days before."""
+    """Notify the user, once, of the trial's end and what they will be charged: Stripe announces it days before."""
     account = follow_customer(customer)
-    if account is not None:
-        with transaction.atomic():
-            notices.trial_ending(BillingAccount.objects.select_for_update(no_key=True).get(pk=account.pk))
+    if account is None or account.status != Status.TRIALING:
+        return
+    amount = None
+    with suppress(BillingRejected):  # it has ended since
+        amount = int(gateway.preview_next_invoice(subscription=account.subscription)["amount_due"])
+    with transaction.atomic():
+        account = BillingAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
+        notices.trial_ending(account, amount=amount)
 
 
 def current(subscriptions: list[Object]) -> Object | None:
@@ -188,6 +205,7 @@ def _apply(
     surplus: Sequence[Object] = (),
     *,
     is_paid: bool = False,
+    owed: int | None = None,
 ) -> BillingAccount | None:
     """Apply what Stripe says. Return None if the account has changed since `version` was read."""
     BillingAccount.objects.bulk_create([BillingAccount(pk=user_id)], ignore_conflicts=True)
@@ -201,7 +219,7 @@ def _apply(
     account.save()
     if account.status != before.status:
         _announce(account, before.status)
-    notices.account_changed(account, before)
+    notices.account_changed(account, before, owed=owed)
     for found in surplus:
         _end_surplus(account, found)
     return account

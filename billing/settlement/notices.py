@@ -176,10 +176,11 @@ def about(payment: Payment) -> Detail:
 # ---------------------------------------------------------------- the subscription
 
 
-def account_changed(account: BillingAccount, before: BillingAccount) -> None:
+def account_changed(account: BillingAccount, before: BillingAccount, *, owed: int | None = None) -> None:
     """Notify of what differs from `before`, the row as it was, if anything does.
 
-    Called under the row's lock, whenever Stripe was read.
+    Called under the row's lock, whenever Stripe was read. `owed` is the amount of a failed payment; None: the plan's
+    price.
     """
     detail = _subscription(account)
     if _has_begun(account) and (account.subscription != before.subscription or not _has_begun(before)):
@@ -190,8 +191,9 @@ def account_changed(account: BillingAccount, before: BillingAccount) -> None:
             _tell(Event.SUBSCRIPTION_CHANGED, account.pk, detail)
     _tell_of_what_waits(account, before)
     if _is_overdue(account) and not _is_overdue(before):
-        events.emit("subscription.payment_failed", user_id=account.pk, data=detail)
-        _tell(Event.PAYMENT_FAILED, account.pk, detail)
+        failed = {**detail, "amount": detail["amount"] if owed is None else owed}
+        events.emit("subscription.payment_failed", user_id=account.pk, data=failed)
+        _tell(Event.PAYMENT_FAILED, account.pk, failed)
     if account.status == Status.CANCELED and before.status != Status.CANCELED:
         events.emit("subscription.canceled", user_id=account.pk, data=detail)
     if _is_told_of_the_end(account, before):
@@ -260,14 +262,16 @@ def _is_told_of_the_end(account: BillingAccount, before: BillingAccount) -> bool
     return planned or ended
 
 
-def trial_ending(account: BillingAccount) -> None:
+def trial_ending(account: BillingAccount, *, amount: int | None) -> None:
     """Notify of a trial's end, some days before, when Stripe says so.
 
-    Once for each end, thanks to the lock on the account's row that callers hold.
+    Once for each end, thanks to the lock on the account's row that callers hold. `amount` is what will be charged then;
+    None: the plan's price, as far as it is known.
     """
     if account.status != Status.TRIALING or account.cancel_at_period_end or account.trial_end is None:
         return
     detail = _subscription(account)
+    detail["amount"] = detail["amount"] if amount is None else amount
     if not _was_told(Event.TRIAL_ENDING, account.pk, trial_end=detail["trial_end"]):
         events.emit("subscription.trial_ending", user_id=account.pk, data=detail)
         _tell(Event.TRIAL_ENDING, account.pk, detail)

@@ -31,7 +31,6 @@ from billing.stripe import ending, gateway, sdk, shapes, snapshots
 from billing.stripe.shapes import Object
 
 DAYS = {"day": 1.0, "week": 7.0, "month": 30.4375, "year": 365.25}
-OVERDUE = ("past_due", "unpaid")
 
 
 class When(StrEnum):
@@ -139,7 +138,7 @@ def _moment(found: Object, plan: Plan, when: When | None) -> When:
         raise BillingRejected(
             "This subscription can only be changed at the end of its period.", reason=hindrance
         )
-    if wanted == When.NOW and found["status"] in OVERDUE:
+    if wanted == When.NOW and found["status"] in lifecycle.OVERDUE:
         raise PaymentOverdue("An invoice of this subscription is unpaid: pay it before a new period begins.")
     return wanted
 

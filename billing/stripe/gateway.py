@@ -226,6 +226,11 @@ def preview_change(*, subscription: str, item: str, price: str, now: bool) -> Ob
     return ask(call, subscription=subscription, subscription_details={**details, **anchor})
 
 
+def preview_next_invoice(*, subscription: str) -> Object:
+    """Return what it will be charged next, with discounts, tax and balance."""
+    return ask(client().v1.invoices.create_preview, subscription=subscription)
+
+
 def create_schedule(*, subscription: str, key: str) -> Object:
     """Put a subscription under a schedule, whose only phase is the running period. Others take a second call."""
     return ask(client().v1.subscription_schedules.create, from_subscription=subscription, key=key)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from accounts.models import ServiceEvent
-from billing.models import Plan
+from billing.models import Payment, Plan
 from billing.stripe import gateway
 from billing.stripe.sdk import client
 from billing.stripe_sync import inbox
@@ -50,6 +50,38 @@ def test_mails_that_webhooks_bring(stripe, plans, buyer, mails):
     assert subjects() == ["Your payment failed"]
     types = set(ServiceEvent.objects.values_list("type", flat=True))
     assert {"purchase.disputed", "subscription.trial_ending", "subscription.payment_failed"} <= types
+
+
+def test_the_end_of_a_trial_and_a_payment_that_failed_are_told_with_their_sum(stripe, plans, buyer, mails):
+    """With discounts and tax: the plan's price is another sum."""
+    stripe.settings(tax_percent=20)
+    session = buyer.buy(plans["basic"])  # for a card that is stored
+    card = gateway.retrieve_subscription(session["subscription"])["default_payment_method"]["id"]
+    gateway.cancel_subscription(subscription=session["subscription"])
+    api = client().v1
+    coupon = api.coupons.create({"percent_off": 50, "duration": "forever"})
+    api.subscriptions.create(
+        {
+            "customer": buyer.customer,
+            "items": [{"price": "price_sub_pro"}],
+            "default_payment_method": card,
+            "trial_period_days": 14,
+            "discounts": [{"coupon": coupon.id}],
+            "automatic_tax": {"enabled": True},
+        }
+    )
+    mails()
+    stripe.advance(days=12)
+    (mail,) = mails()
+    assert (mail.subject, "17.40 EUR" in mail.body) == ("Your trial is about to end", True)
+    assert ServiceEvent.objects.get(type="subscription.trial_ending").data["amount"] == 1740
+    stripe.advance(days=3)
+    mails()
+    assert Payment.objects.get(plan=plans["pro"], paid__gt=0).paid == 1740
+    stripe.break_card(card)
+    stripe.advance(days=32)
+    (mail,) = mails()
+    assert (mail.subject, "17.40 EUR" in mail.body) == ("Your payment failed", True)
 
 
 def test_a_refund_in_parts_says_how_many_credits_each_has_taken(stripe, plans, buyer, mails):

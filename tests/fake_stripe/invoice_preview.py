@@ -26,7 +26,7 @@ def create(store: Store, params: Json) -> Json:
         raise unsupported(f"subscription_details[{others[0]}]", others[0])
     old = {item["id"]: item for item in subscription["items"]["data"]}
     new = subscription_changes.changed_items(store, subscription, details) or copy.deepcopy([*old.values()])
-    behavior = details.get("proration_behavior", "create_prorations")
+    behavior = details.get("proration_behavior", "create_prorations" if details else "none")
     if behavior != "none":
         raise unsupported("a preview with prorations", "subscription_details[proration_behavior]")
     rhythm = all(subscription_changes.same_rhythm(old[item["id"]], item) for item in new)
