@@ -3,8 +3,10 @@
 This includes what becomes of an account whose address proves to be someone else's: nothing opens it any longer.
 """
 
+from collections.abc import Iterable
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from accounts import audit, sessions
@@ -18,21 +20,22 @@ UNDO_LIFETIME = tokens.LIFETIMES[Purpose.UNDO_EMAIL]
 
 def is_reserved(email: str, *, other_than: UUID | None = None) -> bool:
     """Return whether someone else may still take this address back."""
-    reserved = AddressChange.objects.filter(
-        old_email=email,
-        confirmed_at__isnull=False,
-        confirmed_at__gt=Now() - UNDO_LIFETIME,
-        ended_at__isnull=True,
-    )
+    reserved = _that_can_be_undone().filter(old_email=email)
     return reserved.exclude(user=other_than).exists() if other_than else reserved.exists()
+
+
+def reserved_among(emails: Iterable[str]) -> set[str]:
+    """Return those of these addresses that a former owner may still take back."""
+    return set(_that_can_be_undone().filter(old_email__in=emails).values_list("old_email", flat=True))
 
 
 def change_that_can_be_undone(user_id: UUID) -> AddressChange | None:
     """Return the account's oldest change of address that the old address may still undo."""
-    confirmed = AddressChange.objects.filter(
-        user=user_id, ended_at=None, confirmed_at__gt=Now() - UNDO_LIFETIME
-    )
-    return confirmed.order_by("confirmed_at").first()
+    return _that_can_be_undone().filter(user=user_id).order_by("confirmed_at").first()
+
+
+def _that_can_be_undone() -> QuerySet[AddressChange]:
+    return AddressChange.objects.filter(ended_at=None, confirmed_at__gt=Now() - UNDO_LIFETIME)
 
 
 def strip(holder: User) -> None:

@@ -18,13 +18,16 @@ from django.utils import timezone
 
 from accounts import audit, events, hooks, passwords
 from accounts.audit import Event
-from accounts.identity import dear_hashes, profile
+from accounts.identity import address_claims, dear_hashes, profile
 from accounts.kit import email_address, names
 from accounts.models import ServiceEvent, User
 from accounts.passwords import imported as imported_hashes
 
 AT_ONCE = 500
 ACTOR = "manage.py import_users"
+RESERVED = (
+    f"email: who had this address until lately may take it back for {address_claims.UNDO_LIFETIME.days} days."
+)
 
 
 class Line(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -58,6 +61,7 @@ class Newcomer(NamedTuple):
 
     user: User
     must_choose: bool
+    line: int = 0
 
 
 def run(lines: Iterable[bytes], *, dry_run: bool) -> Iterator[Report]:
@@ -74,7 +78,7 @@ def run(lines: Iterable[bytes], *, dry_run: bool) -> Iterator[Report]:
             if newcomer is not None:
                 email = newcomer.user.email or ""
                 report.present += email in newcomers
-                newcomers.setdefault(email, newcomer)
+                newcomers.setdefault(email, newcomer._replace(line=number))
         _store(newcomers, report, dry_run=dry_run)
         yield report
 
@@ -119,6 +123,8 @@ def _stored_hash(text: str | None) -> str | None:
 @transaction.atomic
 def _store(newcomers: dict[str, Newcomer], report: Report, *, dry_run: bool) -> None:
     present = set(User.objects.filter(email__in=newcomers).values_list("email", flat=True))
+    for email in address_claims.reserved_among(newcomers.keys() - present):
+        report.refused.append((newcomers.pop(email).line, RESERVED))
     fresh = [one.user for email, one in newcomers.items() if email not in present]
     if not dry_run:
         User.objects.bulk_create(fresh, ignore_conflicts=True)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import timedelta
 from io import StringIO
 
 import bcrypt
@@ -9,10 +10,11 @@ import pytest
 from argon2 import PasswordHasher, Type
 from django.contrib.auth.hashers import BCryptSHA256PasswordHasher, PBKDF2PasswordHasher
 from django.core.management import CommandError, call_command
+from django.db.models.functions import Now
 
 from accounts import passwords
 from accounts.kit.client import Client
-from accounts.models import AuditEvent, User
+from accounts.models import AddressChange, AuditEvent, User
 from accounts.passwords import costs, imported
 from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, deliver_mails, hashes, link_in, post
 from accounts.tests.hashers import CheapBCryptSHA256, CheapPBKDF2
@@ -141,6 +143,21 @@ class TestImport:
         assert "1 imported, 0 already present, 1 refused." in said
         assert "line 2: " in said
         assert User.objects.get().email == "first@example.com"
+
+    @pytest.mark.parametrize("dry_run", [False, True])
+    def test_an_address_that_its_former_owner_may_take_back_is_nobody_elses(self, run, make_user, dry_run):
+        """An undo would take it from the newcomer again, verified or not."""
+        ada = make_user("ada.new@example.com")
+        AddressChange.objects.create(user=ada, old_email=EMAIL, new_email=ada.email, confirmed_at=Now())
+        lines = [{"email": EMAIL, "email_verified": True}, {"email": "bob@example.com"}]
+        said = run(*lines, dry_run=dry_run)
+        assert "line 1: email: who had this address until lately may take it back for 7 days.\n" in said
+        assert ", 0 already present, 1 refused." in said
+        assert User.objects.filter(email="bob@example.com").exists() is not dry_run
+        assert not User.objects.filter(email=EMAIL).exists()
+        AddressChange.objects.update(confirmed_at=Now() - timedelta(days=7, seconds=1))
+        assert "1 refused" not in run(*lines, dry_run=dry_run)
+        assert User.objects.filter(email=EMAIL).exists() is not dry_run
 
     def test_a_dry_run_stores_nothing(self, run):
         said = run({"email": EMAIL, "password_hash": HASHES["bcrypt"]}, dry_run=True)
