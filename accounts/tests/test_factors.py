@@ -449,11 +449,8 @@ class TestAtOnce:
     def test_a_button_clicked_twice_is_no_wrong_guess(self, app, public, ada):
         for _ in range(3):  # either may be looked at first
             UsedTOTPStep.objects.all().delete()
-            token, code = first_step(public), next_code(app["secret"])
-            answers = at_once(
-                4,
-                lambda _, token=token, code=code: outcome(second_step(ListenerClient("public"), token, code)),
-            )
+            clicked = [first_step(public), next_code(app["secret"])]
+            answers = at_once(4, lambda _: outcome(second_step(ListenerClient("public"), *clicked)))  # noqa: B023
             assert sorted(answers) == [(200, "")] + [(401, "mfa_token_invalid")] * 3
         assert not AuditEvent.objects.filter(user=ada, type="factor_wrong").exists()
 

@@ -60,7 +60,7 @@ def click_twice(page: Any, button: str) -> None:
 
 
 def test_a_secret_that_is_shown_once_survives_a_double_click(browser, server, boss, cookies) -> None:
-    """With two answers the browser would show the second, which says that the form was sent before."""
+    """The browser would show the second answer, which says that the form was sent before."""
     page = opened_page(browser, cookies, [])
     page.goto(f"{server}/admin/accounts/servicekey/new/")
     page.fill("#id_service", "shop")
