@@ -6,7 +6,10 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import jsonschema_rs
@@ -16,6 +19,7 @@ from check_jsonschema.builtin_schemas import get_builtin_schema
 
 import procfile
 from deploy.new_environment import new_environment
+from free_ports import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 DEPLOY = ROOT / "deploy"
@@ -127,16 +131,48 @@ def test_secrets_that_the_page_puts_into_this_directory_reach_no_image_and_no_co
         assert secrets in [line.strip("/") for line in (ROOT / ignored).read_text().splitlines()]
 
 
-def test_every_process_of_compose_says_whether_it_lives():
-    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
-    for name, address in {
-        "web": "8000/livez",
-        "internal": "8001/livez",
-        "admin": "8002/livez",
-        "worker": "9803/metrics",
-        "beat": "9804/metrics",
-    }.items():
-        assert f":{address}" in " ".join(services[name]["healthcheck"]["test"])
+@pytest.mark.parametrize(
+    ("name", "port", "path"),
+    [
+        ("web", "8000", "/livez"),
+        ("internal", "8001", "/livez"),
+        ("admin", "8002", "/livez"),
+        ("worker", "9803", "/metrics"),
+        ("beat", "9804", "/metrics"),
+    ],
+)
+def test_every_process_of_compose_says_whether_it_lives_past_any_proxy(monkeypatch, name, port, path):
+    """Docker's own configuration may put a proxy into each container's environment."""
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    service = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"][name]
+    (_, program, *arguments) = service["healthcheck"]["test"]
+    assert program == "python"
+    with answering(path) as here:
+        for asked, status in [(here, 0), (free_port(), 1)]:
+            command = [sys.executable, *(word.replace(port, str(asked)) for word in arguments)]
+            assert subprocess.run(command, check=False, capture_output=True).returncode == status
+
+
+@contextmanager
+def answering(path):
+    """Give the port of a server that knows one path."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200 if self.path == path else 404)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def test_the_image_can_be_read_by_its_user_whatever_the_checkout_s_umask():
+    assert "chmod -R a+rX /app" in (DEPLOY / "Dockerfile").read_text()
 
 
 def test_no_two_of_its_secrets_are_alike_and_none_is_made_twice():

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from accounts.service_keys.form import generate
+from config.settings.environment import choice, env
 from tests.settings_process import load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -212,6 +213,22 @@ class TestOtherSettings:
     )
     def test_is_refused(self, variable: str, value: str | None) -> None:
         refused(LOAD_SETTINGS, production(**{variable: value}), variable)
+
+    @pytest.mark.parametrize("empty", ["", "  ", "\r"])
+    def test_a_text_that_is_empty_has_the_default(self, monkeypatch: pytest.MonkeyPatch, empty: str) -> None:
+        """Compose makes one of what its own environment lacks (`${TOKEN_AUDIENCE:-}`)."""
+        for variable in ("TOKEN_AUDIENCE", "SERVICE_NAME", "STATIC_ROOT", "LOG_FORMAT", "BILLING_FREEZE_ON"):
+            monkeypatch.setenv(variable, empty)
+        assert env.str("TOKEN_AUDIENCE") == "ecosystem"
+        assert env.str("SERVICE_NAME") == "Auth Service"
+        assert env.str("STATIC_ROOT", default="var/static") == "var/static"
+        assert choice("LOG_FORMAT") == "json"
+        assert env.list("BILLING_FREEZE_ON") == []
+
+    def test_a_text_ends_before_its_line_does(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A file of Windows, or of a secret, ends its lines otherwise than a shell."""
+        monkeypatch.setenv("TOKEN_ISSUER", "https://auth.example.com\r\n")
+        assert env.str("TOKEN_ISSUER") == "https://auth.example.com"
 
     def test_a_socket_of_the_system_is_accepted(self) -> None:
         environment = production(

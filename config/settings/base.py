@@ -113,7 +113,7 @@ INSTALLED_APPS = [
 ]
 
 # ---------------------------------------------------------------- Redis or Valkey: limits and the queue, never truth
-REDIS_URL = env.str("REDIS_URL").strip()
+REDIS_URL = env.str("REDIS_URL")
 if not REDIS_URL:
     raise refuse(
         "REDIS_URL", "is not set: redis://, rediss:// or unix:///path (script/server starts an embedded one)."

@@ -16,7 +16,7 @@ def _contrast_with_white(color: str) -> float:
 
 
 def _color() -> str:
-    color = env.str("BRAND_COLOR").strip().lower()
+    color = env.str("BRAND_COLOR").lower()
     if not re.fullmatch("#[0-9a-f]{6}", color):
         raise refuse("BRAND_COLOR", "must be a colour such as #1f5fbf.")
     if _contrast_with_white(color) < LEAST_CONTRAST:
@@ -25,7 +25,7 @@ def _color() -> str:
 
 
 def _logo() -> str:
-    url = env.str("BRAND_LOGO").strip()
+    url = env.str("BRAND_LOGO")
     if url and not re.fullmatch(r"https://[\w.-]+(:\d+)?/[!#-;=?-~]*", url, re.ASCII):
         raise refuse("BRAND_LOGO", "must be the https:// address of an image.")
     return url
@@ -33,14 +33,14 @@ def _logo() -> str:
 
 def _address(variable: str) -> str:
     """Return a plain address, without a name: it is used in a header and a link."""
-    address = env.str(variable).strip()
+    address = env.str(variable)
     if address and not re.fullmatch(r"[\w.+-]+@[\w-]+(\.[\w-]+)+", address, re.ASCII):
         raise refuse(variable, "must be one email address, without a name, such as help@example.com.")
     return address
 
 
 def _templates() -> list[Path]:
-    text = env.str("TEMPLATES_DIR").strip()
+    text = env.str("TEMPLATES_DIR")
     if text and not Path(text).is_dir():
         raise refuse("TEMPLATES_DIR", "is not a directory.")
     return [Path(text).resolve()] if text else []

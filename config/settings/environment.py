@@ -26,15 +26,21 @@ from config.settings.table import TABLE, TIME, Limit, Time, Variable, Whole, Wor
 class Environment:
     """Reads the variables of this process literally: a `$` in a value does not refer to another variable.
 
-    If a variable is not set and no default is given here, the table's default applies.
+    If a variable is not set, or is an empty text, and no default is given here, the table's default applies.
     """
 
     def str(self, variable: builtins.str, default: builtins.str | None = None) -> builtins.str:
-        return os.environ.get(variable, TABLE[variable].default if default is None else default)
+        """Return the text without white space around it: files of secrets end with a line feed, or with `\\r`."""
+        said = os.environ.get(variable, "").strip()
+        return said or (TABLE[variable].default if default is None else default)
 
     def list(self, variable: builtins.str, *, between: builtins.str = ",") -> builtins.list[builtins.str]:
-        """Return the parts separated by commas, or by `between`, without surrounding white space."""
-        return [part.strip() for part in self.str(variable).split(between) if part.strip()]
+        """Return the parts separated by commas, or by `between`, without surrounding white space.
+
+        An empty list names nothing: the default applies only if the variable is not set.
+        """
+        text = os.environ.get(variable, TABLE[variable].default)
+        return [part.strip() for part in text.split(between) if part.strip()]
 
 
 env = Environment()
@@ -72,7 +78,7 @@ def sender(variable: str, default: str | None = None) -> str:
     """Return one address, with or without a name. An unquoted name with a comma is refused: it would be two
     addresses.
     """
-    text = env.str(variable, default).strip()
+    text = env.str(variable, default)
     found = getaddresses([text])
     if text and not (text.isprintable() and len(found) == 1 and "@" in found[0][1]):
         raise refuse(
@@ -96,7 +102,7 @@ _WORDS = {
 
 def boolean(variable: str) -> bool:
     """Return true or false. Any other word is refused, so that a typing error is not read as false."""
-    word = env.str(variable).strip().lower() or TABLE[variable].default
+    word = env.str(variable).lower()
     if word not in _WORDS:
         raise refuse(variable, "must be true or false.")
     return _WORDS[word]
@@ -125,7 +131,7 @@ def decimal(variable: str) -> float:
 
 def _number(variable: str, form: re.Pattern[str], what: str, default: int | None) -> str:
     row = _row(variable, Whole)
-    text = env.str(variable).strip() or (row.default if default is None else str(default))
+    text = env.str(variable, None if default is None else str(default))
     if not form.fullmatch(text) or not row.least <= float(text) <= row.most:
         raise refuse(variable, f"must be {what}, {row.bounds}.")
     return text
@@ -134,7 +140,7 @@ def _number(variable: str, form: re.Pattern[str], what: str, default: int | None
 def duration(variable: str) -> timedelta:
     """Return the variable's duration, such as 15m, or the default if it is empty or not set."""
     row = _row(variable, Time)
-    text = env.str(variable).strip() or row.default
+    text = env.str(variable)
     if not TIME.fullmatch(text) or not row.least <= time_of(text) <= row.most:
         raise refuse(variable, f"must be a time such as 90s, 15m, 12h or 30d, {row.bounds}.")
     return time_of(text)
@@ -152,7 +158,7 @@ def _seconds(time: timedelta) -> int:
 
 
 def choice(variable: str) -> str:
-    """Return one of the allowed words; the first one if the variable is not set."""
+    """Return one of the allowed words; the first one if the variable is empty or not set."""
     row = _row(variable, Word)
     word = env.str(variable)
     if word not in row.among:
@@ -162,7 +168,7 @@ def choice(variable: str) -> str:
 
 def ip(variable: str) -> str:
     """Return the variable's IP address; "" if it is not set."""
-    text = env.str(variable).strip()
+    text = env.str(variable)
     try:
         return str(ip_address(text)) if text else ""
     except ValueError:
@@ -290,7 +296,7 @@ _MAIL_SCHEMES: dict[str, dict[str, Any]] = {
 def mail_server(variable: str) -> dict[str, Any]:
     """Return Django's settings for the SMTP server that the variable's URL names."""
     try:
-        return _mail_server(env.str(variable).strip())
+        return _mail_server(env.str(variable))
     except ValueError:  # its message repeats the password
         raise refuse(
             variable,

@@ -17,7 +17,8 @@ _HEAD = f"""\
 
 All of it comes from the environment: {len(TABLE)} variables, of which production needs those marked *required*. A
 process that lacks one, or finds one out of bounds, does not start, and names the variable, never its value. A variable
-that is not set has the default, and so has an empty number or time. Times are written `90s`, `15m`, `12h` or `30d`.
+that is empty or not set has the default, but an empty list (`BILLING_FREEZE_ON`) names nothing; white space at either
+end does not count. Times are written `90s`, `15m`, `12h` or `30d`.
 
 `deploy/new_environment.py` writes the file of a new installation ([deploying](operations/deploy.md)), `.env.example`
 lists all variables, and `manage.py check --deploy` names what contradicts something else or is still to be filled in.
