@@ -14,6 +14,7 @@ from django.http import HttpRequest
 
 from accounts.google import network
 from accounts.google.errors import GoogleNotConfigured, OAuthCodeInvalid
+from accounts.kit import seats
 
 SECONDS_FOR_CODE = 2.5
 PROVIDER = "google"
@@ -94,12 +95,17 @@ def authorization_url(*, state: str, nonce: str, code_challenge: str) -> str:
 
 
 def exchange(code: str, *, code_verifier: str) -> str | None:
-    """Return the ID token for the code, or None if there is none. Raise OAuthCodeInvalid or GoogleUnavailable."""
+    """Return the ID token for the code, or None if there is none. Raise OAuthCodeInvalid or GoogleUnavailable.
+
+    A request that waits for Google holds a thread, but neither a seat nor its connection.
+    """
     try:
-        answer = network.ask(
-            lambda: _client().get_access_token(code, pkce_code_verifier=code_verifier),
-            seconds=SECONDS_FOR_CODE,
-        )
+        # Not in `ask`: PyJWT fetches keys under a lock, and those waiting for it may hold all the seats.
+        with seats.lent():
+            answer = network.ask(
+                lambda: _client().get_access_token(code, pkce_code_verifier=code_verifier),
+                seconds=SECONDS_FOR_CODE,
+            )
     except OAuth2Error as error:
         raise OAuthCodeInvalid from error
     id_token = answer.get("id_token")

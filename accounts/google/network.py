@@ -9,6 +9,7 @@ from functools import cache
 from typing import TypeVar
 
 import structlog
+from django.conf import settings
 from jwt.exceptions import PyJWKClientError, PyJWKSetError
 from requests import RequestException
 
@@ -17,12 +18,12 @@ from accounts.kit.problems import ServiceUnavailable
 from accounts.kit.resting import Rest
 from accounts.kit.slots import Slots
 
-AT_ONCE = 2  # concurrent requests of one process
+PATIENCE = 2.0  # seconds: Google answers within tenths of one, and a class signs in at once
 
 Answer = TypeVar("Answer")
 
 log = structlog.get_logger(__name__)
-_slots = Slots(running=AT_ONCE, waiting=1, patience=0.5)
+_slots = Slots(running=settings.GOOGLE_AT_ONCE, waiting=settings.GOOGLE_QUEUE, patience=PATIENCE)
 
 
 class Outage(Exception):
@@ -45,10 +46,10 @@ def ask(question: Callable[[], Answer], *, seconds: float) -> Answer:
     It runs in a separate thread, because a socket's time-out covers neither slow name resolution nor a trickling
     response.
     """
-    if not rest.is_over():
-        raise GoogleUnavailable
+    _require_awake()
     try:
         with _slots.one():
+            _require_awake()  # an earlier request may have found it away
             answer = _threads().submit(question).result(timeout=seconds)
     except ServiceUnavailable as error:
         raise GoogleUnavailable from error
@@ -61,6 +62,11 @@ def ask(question: Callable[[], Answer], *, seconds: float) -> Answer:
     return answer
 
 
+def _require_awake() -> None:
+    if not rest.is_over():
+        raise GoogleUnavailable
+
+
 def _detail(error: BaseException) -> str | None:
     """Return only messages of our own; others may contain addresses and codes."""
     return str(error) if isinstance(error, Outage) else None
@@ -69,4 +75,4 @@ def _detail(error: BaseException) -> str | None:
 @cache
 def _threads() -> ThreadPoolExecutor:
     """Create the pool on first use, because a forked child has none of its parent's threads."""
-    return ThreadPoolExecutor(AT_ONCE + 2, thread_name_prefix="google")
+    return ThreadPoolExecutor(settings.GOOGLE_AT_ONCE + 2, thread_name_prefix="google")

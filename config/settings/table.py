@@ -416,7 +416,7 @@ GROUPS = (
                 least=1,
                 unit="requests",
                 about="Requests that each worker handles at once, with a database connection for each. Public and "
-                "admin have more threads, in which people wait for a hash.",
+                "admin have more threads, in which people wait for a hash or for Google.",
             ),
             "WORKER_CONCURRENCY": Whole(
                 default="2", least=1, unit="processes", about="Celery's, for mails, events and payments."

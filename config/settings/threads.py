@@ -1,4 +1,4 @@
-"""Sizes a listener: how many requests a process handles at once, and the threads in which people wait for a hash."""
+"""Sizes a listener: how many requests a process handles at once, and its threads for those who wait (a hash, Google)."""
 
 import os
 from pathlib import Path
@@ -30,6 +30,13 @@ PASSWORD_HASHING_TURNS = Path(
     env.str("PASSWORD_HASHING_TURNS", default=str(service.VAR_DIR / "password-hashing.json"))
 )
 
-# Even if all requests that hash or wait for a hash are in one process, they leave it its WEB_THREADS.
-HASHES = service.LISTENER in {"public", "admin"}
-SERVER_THREADS = WEB_THREADS + (PASSWORD_HASHING_CONCURRENCY + PASSWORD_HASHING_QUEUE if HASHES else 0)
+# Per process: concurrent requests to Google, and people waiting to make one (accounts/google/network.py).
+GOOGLE_AT_ONCE, GOOGLE_QUEUE = 4, 20
+
+# Even if all requests that hash, ask Google or wait for either are in one process, they leave it its WEB_THREADS.
+HASHES, ASKS_GOOGLE = service.LISTENER in {"public", "admin"}, service.LISTENER == "public"
+SERVER_THREADS = (
+    WEB_THREADS
+    + (PASSWORD_HASHING_CONCURRENCY + PASSWORD_HASHING_QUEUE if HASHES else 0)
+    + (GOOGLE_AT_ONCE + GOOGLE_QUEUE if ASKS_GOOGLE else 0)
+)
