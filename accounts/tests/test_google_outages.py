@@ -120,7 +120,7 @@ class TestKeys:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_class_that_signs_in_at_one_moment_gets_in(google, settings):
-    """Of 20 in one process 17 were told that Google is away, and had to begin again there."""
+    """They were told that Google is away, all but three of a process, and had to begin again there."""
     settings.RATE_LIMITS_FACTOR = 100
     clients = [ListenerClient("public") for _ in range(20)]
     brought = [google.authorize(begin(client), "600") for client in clients]
