@@ -1,4 +1,4 @@
-"""Sizes a listener: how many requests a process handles at once, and its threads for those who wait (a hash, Google)."""
+"""Sizes a listener: the requests that a process handles at once, and threads for those who wait (a hash, Google)."""
 
 import os
 from pathlib import Path
