@@ -1,5 +1,6 @@
 """Find users by any part of the address or name, as people type it, through an index (models/users.py)."""
 
+import re
 import uuid
 
 from django.db.models import Q, QuerySet, TextField, Value
@@ -16,6 +17,8 @@ MOST_FOUND = 200
 MOST_WALKED = 10_000  # newest users to scan before the index is used
 MOST_SPELLED = 1_000  # addresses with non-ASCII domains to decode; each takes some 60 us
 A_LABEL = "xn--"
+# The address within `Ada <ada@example.com>`, `mailto:ada@example.com` and lists of them, as mail programs copy it.
+ADDRESS = re.compile(r'[^\s<>"(),:;]+@[^\s<>"(),:;?]+')
 NEWEST = ("-created_at", "-id")
 NIBBLES = 32
 
@@ -27,6 +30,8 @@ def narrow(users: QuerySet[User], term: str) -> QuerySet[User]:
 
 def ids(term: str, users: QuerySet[User] | None = None) -> list[uuid.UUID]:
     """Return the ids of the newest users found, up to 200, among all users or these."""
+    if address := ADDRESS.search(term):
+        term = address[0].rstrip(".")
     newest = (User.objects.all() if users is None else users).order_by(*NEWEST)
     # Never both, because no index serves an OR.
     of_id = begins_id(term)

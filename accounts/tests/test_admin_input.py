@@ -99,6 +99,24 @@ def send(client: ListenerClient, path: str, **fields: str) -> Any:
     return client.post(path, {**fields, "csrfmiddlewaretoken": token}, format="multipart")
 
 
+@pytest.mark.parametrize(
+    "term",
+    [
+        "Ada <ada.o'neil@example.com>",
+        '"Neil, Ada" <ada.o\'neil@example.com>',
+        "<ada.o'neil@example.com>",
+        "mailto:ada.o'neil@example.com?subject=x",
+        "ada.o'neil@example.com,",
+        "ada.o'neil@example.com.",
+        "(ada.o'neil@example.com)",
+    ],
+)
+def test_an_address_is_found_as_mail_programs_copy_it(make_user, term):
+    ada = make_user("ada.o'neil@example.com")
+    make_user("neil@example.com")
+    assert user_search.ids(term) == [ada.pk]
+
+
 class TestAddressesInUnicode:
     @pytest.mark.parametrize(
         "term",
