@@ -2,6 +2,9 @@
 
 import gc
 import os
+import select
+import signal
+import sys
 import textwrap
 from argparse import ArgumentParser
 from collections import defaultdict
@@ -17,6 +20,21 @@ _WIDTH = 100
 
 class CommandLine(ManagementUtility):
     """Extends Django's command line with a help text that lists our commands first."""
+
+    def execute(self) -> None:
+        """Run the command. It ends as others do, by SIGPIPE, where whoever reads it has enough, such as `head`."""
+        sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115 -- closed, as by `>&-`
+        try:
+            super().execute()
+            sys.stdout.flush()
+        except BrokenPipeError:
+            if not _is_unread(sys.stdout.fileno()):
+                raise
+            os.dup2(
+                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+            )  # Python would try to write once more
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGPIPE)
 
     def fetch_command(self, subcommand: str) -> BaseCommand:
         """Return the command after loading all that it needs; from then on garbage is collected."""
@@ -39,6 +57,13 @@ class CommandLine(ManagementUtility):
                 textwrap.indent(textwrap.fill(others, _WIDTH, break_on_hyphens=False), "  "),
             ]
         )
+
+
+def _is_unread(descriptor: int) -> bool:
+    """Tell whether nobody is left at the other end of a pipe."""
+    looked = select.poll()
+    looked.register(descriptor, 0)
+    return bool(looked.poll(0))
 
 
 def _ours() -> list[str]:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -168,6 +169,23 @@ class TestProcess:
             cwd=ROOT, env={**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings.test", **environment},
             capture_output=True, text=True, check=True, timeout=60,
         ).stdout  # fmt: skip
+
+    def test_ends_in_silence_where_whoever_reads_it_has_enough(self) -> None:
+        read, write = os.pipe()
+        os.close(read)
+        ended = subprocess.run(
+            [sys.executable, "manage.py", "help"], cwd=ROOT, stdout=write, stderr=subprocess.PIPE,
+            env={**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings.test"}, timeout=60, check=False,
+        )  # fmt: skip
+        os.close(write)
+        assert (ended.returncode, ended.stderr) == (-signal.SIGPIPE, b"")
+
+    def test_works_without_an_output(self) -> None:
+        ended = subprocess.run(
+            ["/bin/sh", "-c", '"$0" manage.py check >&-', sys.executable], cwd=ROOT, stderr=subprocess.PIPE,
+            env={**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings.test"}, timeout=60, check=False,
+        )  # fmt: skip
+        assert (ended.returncode, ended.stderr) == (0, b"")
 
     @pytest.mark.parametrize(
         ("line", "offered"),

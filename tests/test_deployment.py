@@ -143,6 +143,8 @@ def test_secrets_that_the_page_puts_into_this_directory_reach_no_image_and_no_co
 )
 def test_every_process_of_compose_says_whether_it_lives_past_any_proxy(monkeypatch, name, port, path):
     """Docker's own configuration may put a proxy into each container's environment."""
+    for others in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(others, raising=False)
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
     service = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"][name]
     (_, program, *arguments) = service["healthcheck"]["test"]

@@ -2,11 +2,13 @@
 
 import fcntl
 import json
+import os
 import re
 import subprocess
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from urllib.request import proxy_bypass_environment
 
 import pytest
 import structlog
@@ -31,6 +33,25 @@ ENVIRONMENT = {
 }
 REQUEST = {"level": "info", "event": "request", "method": "GET", "route": "/v1/auth/me", "milliseconds": 7.6}
 ID = {"request_id": "4f2a"}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("no_proxy", ""), ("NO_PROXY", "shop.example.com"), ("no_proxy", "*")]
+)
+def test_a_proxy_that_pip_needs_is_not_asked_for_this_machine(
+    monkeypatch: pytest.MonkeyPatch, name: str, said: str
+) -> None:
+    """`script/server` never saw its servers ready: it asked the proxy for 127.0.0.1."""
+    monkeypatch.setattr(os, "environ", {"http_proxy": "http://proxy.example.com:3128", name: said})
+    started: list[dict[str, str]] = []
+    monkeypatch.setattr(os, "execv", lambda *_: started.append(dict(os.environ)))
+    monkeypatch.setattr(bootstrap, "ensure_installed", lambda _: None)
+    bootstrap.main("serve")
+    (environment,) = started
+    monkeypatch.setattr(os, "environ", environment)
+    assert all(proxy_bypass_environment(host) for host in ("127.0.0.1", "127.0.0.1:8000", "localhost"))
+    assert bool(proxy_bypass_environment("shop.example.com")) == bool(said)
+    assert not proxy_bypass_environment("pypi.example.com") or said == "*"
 
 
 class TestScreen:

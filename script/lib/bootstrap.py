@@ -29,12 +29,21 @@ DEMO = "requirements-demo.txt"  # what clients/python needs
 def main(command: str, *arguments: str) -> None:
     """Replace this process with `script/lib/<command>.py`, in an environment that has what the command needs."""
     open_closed_streams()
+    reach_this_machine_directly()
     os.environ.setdefault("STARTED_AT", str(time.time()))
     os.environ.pop(
         "PYTHONDONTWRITEBYTECODE", None
     )  # without compiled files, a second start takes seconds longer
     ensure_installed(needed_by(command, arguments))
     os.execv(PYTHON, [str(PYTHON), str(Path(__file__).with_name(f"{command}.py")), *arguments])
+
+
+def reach_this_machine_directly() -> None:
+    """Name this machine among what needs no proxy, for all that is started: a proxy leads to pip's index, not here."""
+    said = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    if said != "*":
+        said = ",".join([*filter(None, [said]), "127.0.0.1", "localhost"])
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = said
 
 
 def needed_by(command: str, arguments: Sequence[str] = ()) -> list[str]:

@@ -67,6 +67,8 @@ def test_proxies_of_the_environment_get_no_key(
             return (await there.users.get(user))["id"]
 
     user = str(make_user().pk)
+    for others in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(others, raising=False)
     monkeypatch.setenv(name, value)
     with Client(url, KEY, patience=0) as here:
         assert here.users.get(user)["id"] == user
