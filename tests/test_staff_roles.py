@@ -1,5 +1,6 @@
 """Roles of staff: who may open which page of the admin and who may do what. The tables are the whole of it."""
 
+import re
 from collections.abc import Callable
 from typing import Any, ClassVar
 from uuid import uuid4
@@ -187,6 +188,13 @@ class TestRoles:
         assert "Issued per day" in shown["finance"]
         assert "Issued per day" not in shown["support"]
         assert all(f"<h2>{title}</h2>" in shown["auditor"] for title in ("People", "Credits", "Queues"))
+
+    @pytest.mark.parametrize("role", ROLES)
+    def test_first_page_leads_nobody_to_a_page_that_is_closed_to_them(self, of_role, ada, role) -> None:
+        client = of_role(role)
+        links = set(re.findall(r'href="(/admin/[^"?#]*)', client.get("/admin/").content.decode()))
+        opened = {link: client.get(link).status_code for link in links if "logout" not in link}
+        assert [link for link, status in opened.items() if status == 403] == []
 
     def test_declared_are_those_of_the_database(self) -> None:
         assert staff_roles.declared() == set(staff_roles._known())

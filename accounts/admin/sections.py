@@ -5,12 +5,12 @@ Staff without it do not see the section, and nothing is read for it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
-from django.urls import reverse
+from django.urls import resolve, reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.module_loading import import_string
@@ -58,7 +58,18 @@ class Section:
 def collect(sources: Mapping[str, str], request: HttpRequest, **about: Any) -> list[Section]:
     """Return the sections that this member of staff may see. A source with nothing to show returns None."""
     made = (source(request=request, **about) for source in allowed(sources, request))
-    return [section for section in made if section is not None]
+    return [_opened_by(request, section) for section in made if section is not None]
+
+
+def _opened_by(request: HttpRequest, section: Section) -> Section:
+    """Leave out links to lists that this member of staff may not open."""
+    links = [(words, page) for words, page in section.links if _may_open(request, page)]
+    return replace(section, links=links)
+
+
+def _may_open(request: HttpRequest, page: str) -> bool:
+    rows = getattr(resolve(page.partition("?")[0]).func, "model_admin", None)
+    return rows is None or rows.has_view_permission(request)
 
 
 def allowed(sources: Mapping[str, str], request: HttpRequest) -> Iterator[Callable[..., Any]]:
