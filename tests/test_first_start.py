@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined] -- typeshed lacks it
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
 import pytest
 import structlog
