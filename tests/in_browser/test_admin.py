@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib import admin
 
-from accounts.models import ServiceKey, Session
+from accounts.models import ServiceKey, Session, User
 from accounts.sign_in import staff_enrolment
 from config import admin_navigation
 from tests.authenticators import code_of
@@ -20,7 +20,8 @@ def test_the_side_names_every_list_once(boss) -> None:
     assert sorted(named) == sorted(model._meta.label for model in admin.site._registry)
 
 
-def test_no_address_is_cut_on_a_phone(browser, server, ada, cookies) -> None:
+def test_no_address_and_no_long_name_is_cut_on_a_phone(browser, server, ada, cookies) -> None:
+    User.objects.filter(pk=ada.pk).update(display_name="Wilhelmina " * 9)
     complaints: list[str] = []
     page = opened_page(browser, cookies, complaints, width=WIDTHS["phone"])
     for path in ("accounts/user", "accounts/session", "credits/credittransaction", "billing/payment"):
@@ -28,7 +29,7 @@ def test_no_address_is_cut_on_a_phone(browser, server, ada, cookies) -> None:
         cut = page.evaluate(
             """[...document.querySelectorAll("#result_list td, #result_list th")]
                 .filter(cell => cell.getBoundingClientRect().right > innerWidth
-                    || cell.scrollWidth > cell.clientWidth + 1)
+                    || cell.scrollWidth > cell.clientWidth + 1 || cell.scrollHeight > cell.clientHeight + 1)
                 .map(cell => cell.innerText)"""
         )
         assert cut == [], path
