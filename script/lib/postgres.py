@@ -217,11 +217,12 @@ def working_directory(process: Path) -> str | None:
 
 
 def copied_for_others(programs: Path) -> Path:
-    """Return a copy of the programs that PostgreSQL's user can reach, without opening root's directories to it."""
+    """Return a copy of the programs where PostgreSQL's user can reach them, or a shell: no directory of root's is opened."""
     installed = programs.parents[2]  # site-packages
     distribution = programs.relative_to(installed)
     size = sum(path.stat().st_size for path in programs.iterdir())
-    copy = Path("/var/tmp") / f"auth-service-postgres-{MAJOR_VERSION}-{size}"  # noqa: S108
+    whose = os.geteuid() or "root"
+    copy = Path("/var/tmp") / f"auth-service-postgres-{MAJOR_VERSION}-{size}-{whose}"  # noqa: S108
     if not copy.exists():
         copy_programs(installed, copy)
     if copy.lstat().st_uid != os.geteuid() or copy.is_symlink():
