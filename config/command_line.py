@@ -22,7 +22,7 @@ class CommandLine(ManagementUtility):
     """Extends Django's command line with a help text that lists our commands first."""
 
     def execute(self) -> None:
-        """Run the command. It ends as others do, by SIGPIPE, where whoever reads it has enough, such as `head`."""
+        """Run the command. It ends by SIGPIPE, as others do, if the reader of its output has enough, such as `head`."""
         sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115 -- closed, as by `>&-`
         try:
             super().execute()
