@@ -217,7 +217,7 @@ def working_directory(process: Path) -> str | None:
 
 
 def copied_for_others(programs: Path) -> Path:
-    """Return a copy of the programs where a shell or PostgreSQL's user can reach them; root's directories stay closed."""
+    """Return a copy of the programs where a shell or PostgreSQL's user can reach them: root's home stays closed."""
     installed = programs.parents[2]  # site-packages
     distribution = programs.relative_to(installed)
     size = sum(path.stat().st_size for path in programs.iterdir())
