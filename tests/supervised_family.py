@@ -25,11 +25,6 @@ def refuse(number, frame):
 if manner == "fails":
     print("this is why", flush=True)
     sys.exit(3)
-if manner == "step":
-    print("loaded", flush=True)
-    while not (directory / "web.pid").exists():
-        time.sleep(0.05)
-    sys.exit(0)
 signal.signal(signal.SIGTERM, refuse if manner == "stubborn" else stop)
 if manner == "parent":
     heir = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
@@ -56,12 +51,8 @@ def main(directory: Path, members: list[str]) -> int:
     supervisor = Supervisor(state=directory / "children.json", console=Console())
     try:
         supervisor.end_leftovers(patience=1.0)
-        children = [child(directory, *member.split("=")) for member in members]
-        for one in children:
-            if one.name == "step":
-                supervisor.run(one, beside=children[-1:])
-            else:
-                supervisor.start(one)
+        for member in members:
+            supervisor.start(child(directory, *member.split("=")))
         (directory / "up").touch()
         supervisor.watch()
     except Stopped:

@@ -70,13 +70,6 @@ def family(tmp_path: Path) -> Iterator[Family]:
         family.process.communicate()
 
 
-def test_others_load_beside_a_step_that_has_begun(family: Family) -> None:
-    """The step ends once the other runs: it would never end if it were alone."""
-    family.start("step=step", "web=good")
-    eventually(family.is_up, "up")
-    assert family.events() == ["web started"]
-
-
 class TestRestart:
     def test_a_killed_child_is_started_again(self, family: Family) -> None:
         family.start("store=good", "web=good")

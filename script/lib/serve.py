@@ -134,9 +134,7 @@ def sole_use(directory: Path) -> Iterator[None]:
 
 
 def bring_up(instance: Instance, supervisor: Supervisor, console: Console) -> None:
-    """Start the stores, then migrate while the listeners load, then start worker and scheduler without waiting for
-    them.
-    """
+    """Start the stores, migrate, start the listeners; then worker and scheduler, without waiting for them."""
     check_ports(instance)
     environment = dict(instance.environment) | {
         "DJANGO_SETTINGS_MODULE": instance.environment.get("DJANGO_SETTINGS_MODULE", "config.settings.dev"),
@@ -149,14 +147,13 @@ def bring_up(instance: Instance, supervisor: Supervisor, console: Console) -> No
             "FORCE_COLOR", "1"
         )  # its pipe is not a terminal, ours is: https://force-color.org
     postgres = start_stores(instance, supervisor, environment)
-    listeners = [application_process(instance, name, environment) for name in LISTENERS]
-    enrolment = migrate(instance, supervisor, environment, postgres, beside=listeners)
+    enrolment = migrate(supervisor, environment, postgres)
     if instance.with_stripe:
         supervisor.start(fake_stripe_child.child(environment))
         supervisor.run(command_of(SYNC_PLANS, "plans", environment))
     if instance.with_google:
         supervisor.start(fake_google_child.child(environment))
-    supervisor.start(*listeners)
+    supervisor.start(*(application_process(instance, name, environment) for name in LISTENERS))
     seconds = time.time() - float(environment["STARTED_AT"])
     console.show(greeting(environment, enrolment=enrolment, seconds=seconds))
     background = [name for name in instance.process_table if name not in {*LISTENERS, "release"}]
@@ -200,14 +197,7 @@ def start_stores(instance: Instance, supervisor: Supervisor, environment: dict[s
     return postgres
 
 
-def migrate(
-    instance: Instance,
-    supervisor: Supervisor,
-    environment: Mapping[str, str],
-    postgres: Postgres | None,
-    *,
-    beside: list[Child],
-) -> str:
+def migrate(supervisor: Supervisor, environment: Mapping[str, str], postgres: Postgres | None) -> str:
     """Migrate and create the first admin, unless that was already done with this embedded database.
 
     Return the link with which a new admin adds the second factor, or "".
@@ -217,7 +207,7 @@ def migrate(
     if marker and marker.exists() and marker.read_text() == fingerprint:
         return ""
     supervisor.say("migrating the database ...")
-    made = supervisor.run(command_of(FIRST_START, "migrate", environment), beside=beside)
+    made = supervisor.run(command_of(FIRST_START, "migrate", environment))
     if marker:
         marker.write_text(fingerprint)
     return next((word for line in made for word in line.split() if "/admin/enrol/" in word), "")

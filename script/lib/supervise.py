@@ -86,30 +86,21 @@ class Supervisor:
         leftovers.forget(self._state)
 
     def start(self, *children: Child) -> None:
-        """Start the children side by side, except those already started, and return when all are ready.
+        """Start the children side by side, and return when all are ready.
 
         Raise Stopped if one does not become ready.
         """
-        self.begin(*(child for child in children if child.process is None))
+        for child in children:
+            self._spawn(child)
         for child in children:
             self._await_ready(child)
 
-    def begin(self, *children: Child) -> None:
-        for child in children:
-            self._spawn(child)
-
-    def run(self, child: Child, *, beside: Sequence[Child] = ()) -> list[str]:
-        """Run one step until it ends and return its last lines. Raise Stopped if it fails.
-
-        `beside` are started at its first line: by then it is loaded, so the modules they share are compiled.
-        """
+    def run(self, child: Child) -> list[str]:
+        """Run one step until it ends and return its last lines. Raise Stopped if it fails."""
         self._spawn(child)
         while child.running():
             self._heed_stop_request()
             self._pump(0.5)
-            if beside and child.output and child.output.recent:
-                self.begin(*beside)
-                beside = ()
         self._drain(child)
         self.children.remove(child)
         if child.process and child.process.returncode:
