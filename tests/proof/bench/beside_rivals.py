@@ -21,7 +21,7 @@ BOUNDS = {FASTAPI: (4, 6), DRF: (8, 12)}
 
 
 def rivals(size: Size) -> Iterator[Figure]:
-    """`use` at 8 connections, beside FastAPI with SQLAlchemy and Django REST Framework with the ORM."""
+    """`use` at 8 connections, compared with FastAPI and SQLAlchemy, and with Django REST Framework and the ORM."""
     try:
         rival_installs.python()
     except Unavailable as reason:
@@ -60,7 +60,7 @@ ENTRIES = {"singly": "one by one", "in_bulk": "1,000 in a transaction"}
 
 
 def entries(size: Size) -> Iterator[Figure]:
-    """Entries of the ledger in process, on one connection, beside django-hordak: one by one, and 1,000 at once."""
+    """Ledger entries in process, on one connection, compared with django-hordak's: one by one, and 1,000 at once."""
     try:
         command = [str(rival_installs.python()), str(RIVALS / "hordak_entries.py")]
     except Unavailable as reason:

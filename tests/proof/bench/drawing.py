@@ -56,7 +56,7 @@ def bounds(parts: Mapping[str, Sequence[Row]]) -> str:
         _vertical(1 / FULL, 0, len(shown), "mark"),
         _text(LABELS + _room() / FULL + 5, 0, "must", "quiet"),
     ]
-    title = "Each figure beside what it must reach (the line) and what it aims at"
+    title = "Each figure with its requirement (the line) and its aim"
     return _picture(title, lines, rows=len(shown))
 
 

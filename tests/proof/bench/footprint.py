@@ -17,7 +17,7 @@ FRESH = "auth_fresh"  # its database, whose indexes nothing but spends has fille
 
 
 def refusals(size: Size) -> Iterator[Figure]:
-    """PostgreSQL's processor time per call where one use in ten asks for more than there is, against none."""
+    """PostgreSQL's processor time per call when one use in ten exceeds the balance, compared with none."""
     with ours(databases.url()) as server:
         none, some = in_turn(
             size,
@@ -31,9 +31,7 @@ def refusals(size: Size) -> Iterator[Figure]:
 
 
 def storage(size: Size) -> Iterator[Figure]:
-    """Count the bytes of the journal with its indexes, and of WAL, for each spend: of the statement itself, with
-    pgbench.
-    """
+    """Bytes of the journal with its indexes, and of WAL, for each spend: the statement alone, with pgbench."""
     databases.copy_template(FRESH)
     with databases.connected(FRESH) as connection:
         connection.execute("CHECKPOINT")  # after one the first change of each page is written whole

@@ -20,7 +20,7 @@ DEPTHS = (0, 10, 50, 99)  # percent of the history
 
 
 def growth(size: Size) -> Iterator[Figure]:
-    """`use` in a small database beside one of millions of transactions, and pages of its longest history."""
+    """`use` in a small database and in one of millions of transactions, and pages of the longest history."""
     databases.make_small()
     rows = databases.make_large(size.rows)
     with ours(databases.url()) as small, ours(databases.url(databases.LARGE)) as large:

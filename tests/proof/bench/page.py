@@ -13,38 +13,38 @@ PICTURES = "figures"  # their folder, beside the page
 INTRODUCTION = """\
 # Figures
 
-`script/bench --json` measures, keeps what it found in [figures.json](figures.json), and draws this page; change neither
-by hand. `script/bench --json use batch` renews those parts alone, `script/bench --check` measures and fails if a ratio
-is worse than here by more than a fifth. Everything runs on one machine, load and PostgreSQL included: the ratios count,
-absolute numbers are that machine's.
+`script/bench --json` measures, stores the results in [figures.json](figures.json), and draws this page; do not edit
+either by hand. `script/bench --json use batch` renews those parts alone; `script/bench --check` measures and fails if a
+ratio is worse than here by more than a fifth. Everything runs on one machine, including the load and PostgreSQL, so
+compare ratios; absolute numbers depend on that machine.
 
-A figure is the median of the rounds, with the lowest and the highest in brackets. Runs that are compared take turns,
+A figure is the median of the rounds, with the lowest and the highest in brackets. Runs that are compared alternate,
 round by round, on one cluster with its usual, durable settings; `pgbench` spends with the service's own statement,
-prepared, directly before each run that is compared with it. Processor time is that of all of a server's processes, for
-each request. A run counts only if every request was carried out and no process died of a signal.
+prepared, directly before each run that is compared with it. Processor time is that of all processes of a server, per
+request. A run counts only if every request was carried out and no process was killed by a signal.
 
-## What is asked, and what is reached
+## Requirements and results
 
-How far each figure is from what it must reach, whichever way it counts.
+How far each figure is from its requirement, in whichever direction is better.
 
-![Each figure beside what it must reach and what it aims at](figures/bounds.svg)
+![Each figure with its requirement and its aim](figures/bounds.svg)
 """
 NOTES: Mapping[str, str] = {
     "rivals": """\
-Both rivals do less: no chain of hashes, no grants that expire, no debt, no request ids and log lines
-([what each does](../tests/proof/bench/rivals)). Two processes each, as ours; FastAPI with uvloop and asyncpg.""",
+Both rivals do less: no hash chain, no grants that expire, no debt, no request ids and log lines
+([what each does](../tests/proof/bench/rivals)). Two processes each, like ours; FastAPI with uvloop and asyncpg.""",
     "entries": """\
-An entry of ours is a use of 1 credit: a row with its balance, its hash and its key, refused where there is too little.
-One of django-hordak 2.0 is a transfer: a transaction of two legs, whose sum a trigger checks at the commit, without a
-look at the balance, which it would have to add up. Both in one process on one connection, without HTTP.""",
+Our entry is a use of 1 credit: a row with its balance, its hash and its key, refused if the balance is too low. That
+of django-hordak 2.0 is a transfer: a transaction of two legs, whose sum a trigger checks at the commit. The balance,
+which would have to be added up, is not checked. Both run in one process on one connection, without HTTP.""",
     "sessions": """\
 better-auth 1.7 with node's own server, a pool of `pg`, joins on, limits off; two processes each, PostgreSQL for both.
 `/me/status` checks the signature, then the session and the account in the database; `get-session` the session and its
-user. With better-auth's cookie cache it asks no database: it believes a signed cookie for as long as that is fresh, so
-a session that was ended goes on until then. Ours has no such mode.""",
+user. With better-auth's cookie cache it queries no database: it trusts a signed cookie as long as that is fresh, so an
+ended session continues until then. This service has no such mode.""",
     "refusals": """\
-A refused use leaves no row. What is compared is the database's own time for each call, the refused ones included.""",
-    "growth": "The page's time is the server's own, as its log says.",
+A refused use leaves no row. The figures compare the database's own time per call, including refused ones.""",
+    "growth": "The time of a page is the server's own, taken from its log.",
 }
 
 

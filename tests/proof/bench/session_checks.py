@@ -30,7 +30,7 @@ CALLS = {  # path, header, listener
 
 
 def sessions(size: Size) -> Iterator[Figure]:
-    """`/me`, introspection and `/me/status` beside better-auth's get-session, at 8 connections; two processes each."""
+    """`/me`, introspection, `/me/status` and better-auth's get-session, at 8 connections; two processes each."""
     with ExitStack() as stack:
         runs = _ours(stack)
         try:

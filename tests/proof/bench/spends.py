@@ -60,7 +60,7 @@ def _of_server(name: str, connections: int, pairs: Sequence[Pair]) -> Iterator[F
 
 
 def hot(size: Size) -> Iterator[Figure]:
-    """`use` of one user at 8 connections, beside pgbench on that one row."""
+    """`use` by one user at 8 connections, compared with pgbench on that user's row."""
     database = databases.url()
     with ExitStack() as stack:
         served = [stack.enter_context(ours(database, server=server)) for server in SERVERS]
@@ -84,7 +84,7 @@ SPREADS = {
 
 
 def batch(size: Size) -> Iterator[Figure]:
-    """Requests of 1,000 uses from 2 connections that share their users or do not, beside single uses with pgbench."""
+    """Requests of 1,000 uses from 2 connections, with shared or separate users, compared with pgbench's single uses."""
     database = databases.url()
     with ExitStack() as stack:
         served = {server: stack.enter_context(ours(database, server=server)) for server in SERVERS}
