@@ -117,7 +117,9 @@ class EnrolmentCodeWrong(Problem):
 class EnrolmentOver(EnrolmentCodeWrong):
     """No code can be correct: the secret has expired, or was shown to another session."""
 
-    default_detail = "This session has no app to confirm, or no longer. Start again to get a new secret."
+    default_detail = (
+        "This session has no authenticator app waiting to be confirmed. Start again to get a new secret."
+    )
 
 
 class MFAInvalidCode(Unauthenticated):
@@ -148,7 +150,7 @@ class PasskeyLimit(Problem):
 class TOTPAlreadyEnabled(Problem):
     status_code = 409
     default_code = "totp_already_enabled"
-    default_detail = "The account has an authenticator app. Remove it before you add another one."
+    default_detail = "The account already has an authenticator app. Remove it before you add another one."
 
 
 class StaffEnrolmentRequired(Problem):
@@ -182,7 +184,7 @@ class AccountContested(Problem):
 class DeletionPending(Problem):
     status_code = 403
     default_code = "deletion_pending"
-    default_detail = "This account is being deleted. Sign in with `cancel_deletion` true to keep it."
+    default_detail = "This account is being deleted. To keep it, sign in with `cancel_deletion` set to true."
 
 
 class RefreshTokenInvalid(Unauthenticated):

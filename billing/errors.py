@@ -114,7 +114,7 @@ class ChangePending(Problem):
 class CancellationPending(Problem):
     status_code = 409
     default_code = "cancellation_pending"
-    default_detail = "This subscription is set to end. To keep and change it, send `resume` as true."
+    default_detail = "This subscription is set to end. To keep it and change its plan, set `resume` to true."
 
 
 class PaymentMethodRequired(Problem):

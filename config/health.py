@@ -32,7 +32,7 @@ class LiveAnswer(msgspec.Struct):
 
 
 class Checks(msgspec.Struct):
-    """`migrations` is `behind` while the database lacks one of this version."""
+    """`migrations` is `behind` while the database lacks a migration of this version."""
 
     database: State = "unknown"
     migrations: State = "unknown"
@@ -60,7 +60,7 @@ class Live(PublicEndpoint):
 
     @documented("Check liveness", answer=LiveAnswer, example={"status": "ok"})
     def get(self, request: Request) -> Response:
-        """Answers without checking anything. If it fails, restart the process."""
+        """Responds without checking anything. If it fails, restart the process."""
         return Response(LiveAnswer(status="ok"))
 
 
@@ -74,9 +74,10 @@ class Ready(PublicEndpoint):
         problems=(NotReady,),
     )
     def get(self, request: Request) -> Response:
-        """Checks the database, its migrations and Redis, for 2.5 seconds at most. While it fails, send no requests.
+        """Checks the database, its migrations and Redis, for 2.5 seconds at most. While it fails, send this process no
+        requests.
 
-        Without Redis the service is `degraded` but ready: the database keeps the limits, and emails wait.
+        Without Redis, the service is `degraded` but ready: limits are counted in the database, and emails wait.
         """
         checks = prober().checks()
         if not checks.ready:

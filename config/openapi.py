@@ -33,13 +33,16 @@ SECURITY_SCHEMES: dict[str, dict[str, Any]] = {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "JWT",
-        "description": "An access token from POST /v1/auth/login. Valid for `expires_in` seconds, within its session.",
+        "description": (
+            "An access token, such as POST /v1/auth/login returns. Valid for `expires_in` seconds while "
+            "its session lasts."
+        ),
     },
     "ApiKey": {
         "type": "apiKey",
         "in": "header",
         "name": "X-API-Key",
-        "description": "The key of a service. Each operation names the scope that the key must hold.",
+        "description": "A service's API key. Each operation names the scope that the key needs.",
     },
 }
 _making = threading.Lock()
@@ -167,7 +170,7 @@ class Described:
         for status, target in self.described.redirects.items():
             found[str(status)] = {"description": target, "headers": headers_of({"Location": target})}
         for status in self.described.pages():
-            response = found.setdefault(str(status), {"description": "A page, if a form was sent"})
+            response = found.setdefault(str(status), {"description": "An HTML page, if a form was sent"})
             response["content"] = {**response.get("content", {}), "text/html": PAGE}
         return dict(sorted(found.items()))
 
@@ -252,25 +255,27 @@ IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": True,
-    "description": "Printable ASCII. The same key with the same request returns the first answer again.",
+    "description": "Printable ASCII. Repeating the request with the same key returns the first response again.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
     "example": "order-4711",
 }
 RETRY_KEY = {
     **IDEMPOTENCY_KEY,
     "required": False,
-    "description": "Printable ASCII, random, the same for each try with one token. Keep both before you call.",
+    "description": "Random printable ASCII, the same for every attempt with one token. Store both before you call.",
     "example": "Qm9yZWQgYnkgYSBsaWZ0",
 }
-REPLAYED = {"Idempotency-Replayed": "`true` if this repeats the answer to an earlier request with the key."}
-RETRY_AFTER = {"Retry-After": "Seconds to wait before you repeat the call."}
-CHALLENGE = {
-    "WWW-Authenticate": "The scheme by which this call wants to be told who calls (RFC 9110, 11.6.1)."
+REPLAYED = {
+    "Idempotency-Replayed": "`true` if this repeats the response to an earlier request with the same key."
 }
+RETRY_AFTER = {"Retry-After": "Seconds to wait before repeating the call."}
+CHALLENGE = {"WWW-Authenticate": "The authentication scheme that this call expects (RFC 9110, 11.6.1)."}
 OF_REFUSALS = {"401": CHALLENGE, "429": RETRY_AFTER, "503": RETRY_AFTER}
 LIMITS = {
-    "RateLimit-Policy": 'The limits of this call, as `"name";q=hits;w=seconds`.',
-    "RateLimit": 'The rest of the limits that were counted, as `"name";r=hits;t=seconds until there is more`.',
+    "RateLimit-Policy": 'The limits on this call, as `"name";q=hits;w=seconds`.',
+    "RateLimit": (
+        'The remainder of the limits that were counted, as `"name";r=hits;t=seconds until more is available`.'
+    ),
 }
 PAGE_PARAMETERS = (
     {
@@ -293,7 +298,10 @@ def headers_of(names: dict[str, str]) -> dict[str, Any]:
 
 
 def page_of(item: dict[str, Any]) -> dict[str, Any]:
-    following = {"type": ["string", "null"], "description": "The cursor of the next page; null on the last."}
+    following = {
+        "type": ["string", "null"],
+        "description": "The cursor of the next page; null on the last page.",
+    }
     return {
         "type": "object",
         "properties": {"results": {"type": "array", "items": item}, "next": following},
@@ -316,7 +324,7 @@ def _made(urlconf: str) -> bytes:
     if urlconf == "config.urls.internal":  # strangers see only the contract's version
         document["info"]["version"] = VERSION
     document["info"]["description"] = sections.introduction(urlconf)
-    document["servers"] = [{"url": "/", "description": "The listener that this document comes from"}]
+    document["servers"] = [{"url": "/", "description": "The listener that served this document"}]
     document["tags"] = sections.tags(_sections_in(document))
     return msgspec.json.encode(document)
 

@@ -33,17 +33,17 @@ SECTION_OF_MODULE = {
 }
 _ABOUT = {
     "Sign up": "Register, and confirm the email address with the mailed link or code.",
-    "Sign in": "Use a password, a passkey or a second factor; refresh and end tokens.",
+    "Sign in": "Use a password or a passkey, then a second factor if needed; refresh tokens and sign out.",
     "Google": "Sign in with Google, by redirect or with an ID token, and link a Google account.",
-    "Sessions": "One for each signed-in device, and reauthentication for sensitive calls.",
+    "Sessions": "List and end sessions, one for each signed-in device; reauthenticate for sensitive calls.",
     "Second factors": "Authenticator apps, passkeys and recovery codes.",
-    "Account": "The signed-in user's own profile, data and deletion.",
+    "Account": "Read, update, export and delete the signed-in user's account.",
     "Password and address": "Reset and change the password; change the email address and undo it.",
     "Credits": "The ledger: balances, use, refunds, and every transaction.",
-    "Holds": "Set credits aside before work whose price is not known yet; capture what it cost.",
+    "Holds": "Set credits aside before work whose cost is not known yet, then capture what it cost.",
     "Billing": "Everything a user can buy or has bought, through Stripe.",
     "Users": "Look up users.",
-    "Tokens": "Verify the tokens of users.",
+    "Tokens": "Verify users' tokens.",
     "Events": "Everything that happened to users, in order.",
     "Health": "For load balancers and supervisors.",
 }
@@ -52,46 +52,51 @@ _LEFT_OUT = frozenset({"a", "an", "the", "your"})
 _PROBLEMS = """\
 ## Errors
 
-Every refusal is a problem document (RFC 9457, `application/problem+json`). Branch on its `code`, which is stable; each
-code has a schema here with the members that it adds. Show `detail` to people, and log `request_id`.
+Every error response is a problem document (RFC 9457, `application/problem+json`). Branch on its `code`, which is
+stable; each code has its own schema here, with any additional members. Show `detail` to people, and log `request_id`.
 
 ## Limits
 
-`429` and `503` carry `Retry-After`, in seconds. Calls with limits say what is left in `RateLimit`."""
+`429` and `503` responses carry `Retry-After`, in seconds. Rate-limited calls report what is left in `RateLimit`."""
 _PUBLIC = """\
-For apps and browsers, on behalf of one user.
+This API serves apps and browsers that act for one user.
 
 ## Tokens
 
-Signing in returns an `access_token` and a `refresh_token`. Send the first as `Authorization: Bearer <access token>`. It
-is valid for {access} minutes; before that, exchange the second at `POST /v1/auth/refresh`. A refresh token works once:
-using a copy later ends the session. To repeat a refresh whose answer was lost, send the same `Idempotency-Key` again.
+Signing in returns an `access_token` and a `refresh_token`. Send the access token as
+`Authorization: Bearer <access token>`. It is valid for {access} minutes; before it expires, exchange the refresh token
+for new tokens at `POST /v1/auth/refresh`. A refresh token works once: using a copy later ends the session. To retry a
+refresh whose response was lost, send the same `Idempotency-Key` again.
 
 ## Second factors
 
-If an account has one, every way of signing in returns `401` `mfa_required` with an `mfa_token` and the `methods` that
-the account has. Send the token with one of them to `POST /v1/auth/login/mfa`, which returns the tokens.
+If an account has one, signing in returns `401` `mfa_required` with an `mfa_token` and the `methods` that the account
+has. Send the token with one of them to `POST /v1/auth/login/mfa`, which returns the tokens. Signing in with a passkey
+needs no second step.
 
 ## Recent sign-in
 
 Sensitive calls return `403` `reauthentication_required` when the sign-in is more than {recent} minutes old, with the
-`methods` that prove it again. `POST /v1/auth/reauthenticate` returns an access token that carries the proof.
+`methods` that the account can use to reauthenticate. `POST /v1/auth/reauthenticate` returns an access token that
+carries the proof.
 
 {problems}
 """
 _INTERNAL = """\
-For services, on a network of their own. Send the service's key as `X-API-Key`; each operation names the scope it needs.
+This API serves other services, on a private network. Send the service's key as `X-API-Key`; each operation names the
+scope it needs.
 
 ## Retries
 
-Calls that change something need an `Idempotency-Key`, 1 to 255 printable ASCII characters. Make one for each intention
-and send it with every try: the same key with the same request returns the first answer again, with
-`Idempotency-Replayed: true`. Repeat after a time-out, a `503` or a `409` `idempotency_in_progress`. A refused call
-leaves its key unused.
+Calls that are not safe to repeat need an `Idempotency-Key` of 1 to 255 printable ASCII characters. Generate one for
+each intended change and send it with every attempt: the same key with the same request returns the first response
+again, with `Idempotency-Replayed: true`. Retry after a time-out, a `503` or a `409` `idempotency_in_progress`. A
+refused call does not use up its key.
 
 ## Credits
 
-Whole numbers, 1 to 10^12 in a request. `use` takes them at once; a hold sets them aside until `capture` or `release`.
+Amounts are whole numbers, from 1 to 10^12 in a request. `use` spends credits at once; a hold sets them aside until
+`capture` or `release`, or until it expires.
 
 {problems}
 """

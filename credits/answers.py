@@ -23,7 +23,7 @@ class TransactionAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
     description: str | None
     reference: str | None
     metadata: dict[str, Any] | None
-    service: Annotated[str, Meta(description="The service that asked for it.")]
+    service: Annotated[str, Meta(description="The service that requested it.")]
     created_at: datetime
     refund_of: UUID | UnsetType = UNSET
     hold_id: UUID | UnsetType = UNSET
@@ -37,7 +37,7 @@ class TransactionAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class HoldAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Credits set aside. `captured` is what was spent of them once the hold was settled."""
+    """Credits set aside. `captured` is how many of them were spent when the hold was settled."""
 
     id: UUID
     user_id: UUID
@@ -59,7 +59,7 @@ class Expiring(msgspec.Struct):
 
 
 class BalanceAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """A user's credits. A past balance has no `expiring` and `blocked`."""
+    """A user's credits. A past balance has neither `expiring` nor `blocked`."""
 
     user_id: UUID
     balance: int

@@ -92,7 +92,7 @@ class CaptureExceedsHold(Problem):
 class RefundExceedsUse(Problem):
     status_code = 409
     default_code = "refund_exceeds_use"
-    default_detail = "All refunds of a use together cannot exceed it."
+    default_detail = "The refunds of a use cannot exceed it in total."
 
 
 class TransactionNotRefundable(Problem):

@@ -107,7 +107,7 @@ class ServiceUnavailable(Problem):
 class InternalError(Problem):
     status_code = 500
     default_code = "internal_error"
-    default_detail = "Something went wrong on our side. Give the request_id when you report it."
+    default_detail = "Something went wrong on our side. Include the request_id when you report it."
 
 
 class ValidationFailed(Problem):

@@ -114,7 +114,7 @@ def _guesses(texts: Mapping[str, str], shape: Any) -> list[Fault]:
 
 def _guess(text: str, kinds: frozenset[Any]) -> str | None:
     if text.lower() == "null" and str not in kinds:
-        return "Leave a parameter out that has no value."
+        return "Omit a parameter that has no value."
     if datetime in kinds and ":" not in text:
         return "Expected a time such as 2026-01-31T12:00:00Z."
     return None

@@ -44,9 +44,9 @@ class ChangeEmail(VerifiedEndpoint):
         problems=(ValidationFailed,),
     )
     def post(self, request: UserRequest) -> Response:
-        """Mails a link that confirms the change to the new address, and a notice with a link to cancel to the old one.
+        """Emails the new address a link that confirms the change, and the old one a notice with a link to cancel it.
 
-        The answer does not reveal whether the new address is taken. The change is void once this session ends.
+        The response does not reveal whether the new address is taken. The change is void once this session ends.
         """
         address_change.request(request.auth, new_email=request.data.new_email, client=client_of(request))
         return Response(REQUESTED, 202)
@@ -112,9 +112,9 @@ class ConfirmEmailChange(LinkEndpoint):
         problems=(TokenInvalid,),
     )
     def post(self, request: PublicRequest) -> HttpResponse:
-        """Switches the account to the new address and ends every session. A form gets a page.
+        """Switches the account to the new address and ends every session. A submitted form is answered with a page.
 
-        Refused if the session that asked for it has ended or the address has since been taken.
+        Refused if the session that requested the change has ended, or the address has since been taken.
         """
         return self.answer(request, address_change.confirm, done="email_changed")
 
@@ -139,11 +139,12 @@ class UndoEmailChange(LinkEndpoint):
         problems=(TokenInvalid,),
     )
     def post(self, request: PublicRequest) -> HttpResponse:
-        """Cancels a change of address, or undoes it for 7 days (by default), whatever else has changed since.
+        """Cancels a pending change of address, or undoes a completed one within 7 days (by default), whatever else has
+        changed since.
 
-        Every session ends. Ways to sign in that were added since, or in the week before, are removed, and a pending
-        deletion is cancelled. The password is void; a link for a new one is mailed to the old address. If the new
-        address was used to reset the password, nothing can be spent or bought until staff have decided
-        (`account_contested`). A form gets a page.
+        Every session ends. Ways to sign in that were added since then, or in the week before, are removed, and a
+        pending deletion is cancelled. The password becomes void, and a link to set a new one is emailed to the old
+        address. If the new address was used to reset the password, nothing can be spent or bought until staff have
+        decided (`account_contested`). A submitted form is answered with a page.
         """
         return self.answer(request, address_change.undo, done="address_restored")

@@ -17,7 +17,7 @@ LINK_EXAMPLE = "fR9MYgpOS1OaPwxfLR9qEF5y4n1mJ7zq0b5o3uW8c2QkP1sX6tYvA9dE4gH7iKlM
 
 
 class Detail(msgspec.Struct):
-    """A sentence for people."""
+    """A message to show to people."""
 
     detail: str
 
@@ -39,7 +39,9 @@ class Tokens(msgspec.Struct, kw_only=True):
 
 
 # In the body of each sign-in. Kept on the device, it lets the owner in while strangers guess at the account.
-DeviceToken = Annotated[str | None, Meta(description="The one from the last sign-in on this device.")]
+DeviceToken = Annotated[
+    str | None, Meta(description="The `device_token` from the last sign-in on this device.")
+]
 
 
 TOKENS_EXAMPLE = {
@@ -67,7 +69,7 @@ class Status(msgspec.Struct, kw_only=True):
 
 
 class Profile(msgspec.Struct, kw_only=True):
-    """Everything that users see of their own account."""
+    """Everything that users can see of their own account."""
 
     id: UUID
     email: str | None
@@ -114,7 +116,7 @@ def profile(user: User) -> Profile:
 
 
 class PublicUser(msgspec.Struct, kw_only=True):
-    """A user, as anyone may know them. Never an address."""
+    """The part of a user that anyone may see; never an address."""
 
     id: UUID
     display_name: str
@@ -122,7 +124,7 @@ class PublicUser(msgspec.Struct, kw_only=True):
 
 
 class KnownUser(msgspec.Struct, kw_only=True):
-    """A user, as other services may know them."""
+    """The part of a user that other services may see."""
 
     id: UUID
     email: str | None

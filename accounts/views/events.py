@@ -28,7 +28,7 @@ class Events(InternalEndpoint):
     def get(self, request: ServiceRequest) -> Response:
         """Lists events, oldest first. `types` selects some of them, separated by commas.
 
-        Once there is an event, even the last page has `next`: keep it, and ask again with it later.
+        Once there are any events, even the last page has `next`: store it, and call again with it later.
         """
         named = (self.query(request).types or "").split(",")
         types = sorted({name.strip() for name in named} - {""})

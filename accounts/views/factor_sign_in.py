@@ -32,13 +32,16 @@ class LoginMFA(PublicEndpoint):
     limits = {"POST": ("login_mfa", "wrong_factors")}
 
     class Body(tiers.Body):
-        mfa_token: Annotated[str, Meta(description="From the refusal `mfa_required`.")]
+        mfa_token: Annotated[str, Meta(description="From the `mfa_required` response.")]
         code: Annotated[str | None, Meta(description="From the authenticator app, or a recovery code.")] = (
             None
         )
         credential: Annotated[
             dict[str, Any] | None,
-            Meta(description="A passkey's answer to POST /v1/auth/passkey/options with this `mfa_token`."),
+            Meta(
+                description="A passkey's response to the options from POST /v1/auth/passkey/options with this "
+                "`mfa_token`."
+            ),
         ] = None
         device_token: DeviceToken = None
 
@@ -56,8 +59,9 @@ class LoginMFA(PublicEndpoint):
         ),
     )
     def post(self, request: PublicRequest) -> Response:
-        """Opens the session that the first step asked for. The token allows five tries. After ten wrong factors for one
-        account, in any call, its second step is paused for fifteen minutes (by default).
+        """Completes the sign-in that the first step started and opens its session. The token allows five attempts.
+        After ten wrong factors for one account, in any call, its second step is paused for fifteen minutes (by
+        default).
         """
         body = request.data
         if (body.code is None) == (body.credential is None):
@@ -76,7 +80,7 @@ class PasskeySignInOptions(PublicEndpoint):
 
     class Body(tiers.Body):
         mfa_token: Annotated[
-            str | None, Meta(description="With it: options for the second step of that sign-in.")
+            str | None, Meta(description="If sent, the options are for the second step of that sign-in.")
         ] = None
 
     @documented(
@@ -91,8 +95,8 @@ class PasskeySignInOptions(PublicEndpoint):
         problems=(MFATokenInvalid,),
     )
     def post(self, request: PublicRequest) -> Response:
-        """Returns PublicKeyCredentialRequestOptionsJSON for navigator.credentials.get. The challenge works once, within
-        five minutes. Without `mfa_token` it is for signing in with the passkey alone, or for `reauthenticate`.
+        """Returns PublicKeyCredentialRequestOptionsJSON for navigator.credentials.get. The challenge works once,
+        within five minutes. Without `mfa_token`, it is for signing in with the passkey alone or for `reauthenticate`.
         """
         return Response(by_factor.options_for(request.data.mfa_token, client=client_of(request)))
 
@@ -115,7 +119,7 @@ class PasskeyLogin(PublicEndpoint):
         problems=(PasskeyInvalid, AccountSuspended, DeletionPending),
     )
     def post(self, request: PublicRequest) -> Response:
-        """A passkey that verifies its user counts as both factors: no password and no second step are needed."""
+        """A passkey that verifies its user counts as both factors: neither a password nor a second step is needed."""
         pair = by_factor.by_passkey(
             credential=request.data.credential,
             cancel_deletion=request.data.cancel_deletion,

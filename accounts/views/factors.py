@@ -40,7 +40,7 @@ ATTESTATION_EXAMPLE = {
     "response": {"clientDataJSON": "eyJ0eXBl...", "attestationObject": "o2NmbXRk..."},
 }
 Credential = Annotated[
-    dict[str, Any], Meta(description="The answer of the browser, as PublicKeyCredential.toJSON() gives it.")
+    dict[str, Any], Meta(description="The browser's response, as returned by PublicKeyCredential.toJSON().")
 ]
 
 
@@ -126,14 +126,14 @@ class TOTP(FactorEndpoint):
         problems=(TOTPAlreadyEnabled, StaffEnrolmentRequired),
     )
     def post(self, request: UserRequest) -> Response:
-        """Returns a new secret to show as a QR code. It takes effect once `confirm` gets a code from it, within 15
-        minutes and from this session; until then nothing changes.
+        """Returns a new secret to show as a QR code. It takes effect once `confirm` receives a code from it, within 15
+        minutes and in this session; until then nothing changes.
         """
         return Response(Enrolment(**changes.begin_totp(request.auth)._asdict()))
 
     @documented("Remove the authenticator app", status=204, problems=(FactorNotFound,))
     def delete(self, request: UserRequest) -> Response:
-        """If it was the last factor, signing in takes one step again and the recovery codes are void."""
+        """If it was the last factor, signing in takes one step again and the recovery codes become void."""
         changes.remove_totp(request.auth, client=client_of(request))
         return Response(status=204)
 
@@ -152,7 +152,9 @@ class ConfirmTOTP(FactorEndpoint):
         problems=(EnrolmentCodeWrong, TOTPAlreadyEnabled),
     )
     def post(self, request: UserRequest) -> Response:
-        """From now on signing in takes a second step. A first factor comes with recovery codes, shown only here."""
+        """From then on, signing in takes a second step. Adding the first factor returns recovery codes, which are
+        shown only here.
+        """
         codes = changes.confirm_totp(request.auth, request.data.code, client=client_of(request))
         return Response(RecoveryCodes(codes))
 
@@ -167,7 +169,7 @@ class NewRecoveryCodes(FactorEndpoint):
         problems=(MFANotEnabled,),
     )
     def post(self, request: UserRequest) -> Response:
-        """Returns ten new codes, shown only here. All older codes are void."""
+        """Returns ten new codes, which are shown only here. All older codes become void."""
         codes = changes.renew_recovery_codes(request.auth, client=client_of(request))
         return Response(RecoveryCodes(codes))
 
@@ -202,8 +204,8 @@ class Passkeys(FactorEndpoint):
         problems=(PasskeyRefused, PasskeyLimit, ValidationFailed),
     )
     def post(self, request: UserRequest) -> Response:
-        """The passkey signs in by itself and serves as a second factor. A first factor comes with recovery codes, shown
-        only here.
+        """The passkey can sign in on its own, and serves as a second factor. Adding the first factor returns recovery
+        codes, which are shown only here.
         """
         added = changes.add_passkey(
             request.auth, request.data.credential, name=request.data.name, client=client_of(request)

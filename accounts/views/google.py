@@ -82,8 +82,8 @@ class GoogleLogin(PublicEndpoint):
         code_challenge: Annotated[
             str | None,
             Meta(
-                description="RFC 7636, S256: `exchange` then takes the verifier instead of the cookie, "
-                "for pages that this service's cookie does not reach."
+                description="A PKCE challenge (RFC 7636, S256): `exchange` then takes the verifier instead of the "
+                "cookie, for pages that this service's cookie does not reach."
             ),
         ] = None
 
@@ -96,9 +96,9 @@ class GoogleLogin(PublicEndpoint):
         redirects={302: "The `authorization_url`, if `redirect` was set."},
     )
     def get(self, request: PublicRequest) -> HttpResponseBase:
-        """Returns where to send the browser, and sets a cookie that the way back needs.
+        """Returns the URL to send the browser to, and sets a cookie that the callback needs.
 
-        A page that calls this with `fetch` must send `credentials: "include"`. With `?redirect=1` a plain link is
+        A page that calls this with `fetch` must send `credentials: "include"`. With `?redirect=1`, a plain link is
         enough.
         """
         query = self.query(request)
@@ -136,10 +136,10 @@ class GoogleCallback(PublicEndpoint):
         redirects={303: "The front end's page, with `code`, `google_linked` or `error`."},
     )
     def get(self, request: PublicRequest) -> HttpResponseBase:
-        """Google sends the browser here. With FRONTEND_URL it answers a 303 to the front end's page `/google` with
-        `code` (for POST /v1/auth/exchange), with `google_linked=true`, or with `error` (the code of a problem). A
-        client that accepts JSON but not HTML gets the problem as a document. Without FRONTEND_URL it answers as POST
-        does.
+        """Google redirects the browser here. If FRONTEND_URL is set, the response is a 303 to the front end's page
+        `/google` with `code` (for POST /v1/auth/exchange), `google_linked=true` or `error` (a problem code). A client
+        that accepts JSON but not HTML gets the problem document instead. Without FRONTEND_URL, the response is the
+        same as that of POST.
         """
         if not settings.FRONTEND_URL:
             return Response(finish(request, self._returned(request)))
@@ -166,9 +166,10 @@ class GoogleCallback(PublicEndpoint):
         problems=OF_THE_CALLBACK,
     )
     def post(self, request: PublicRequest) -> Response:
-        """For a front end whose own page is GOOGLE_REDIRECT_URI: pass on what Google sent, with the cookie.
+        """For a front end whose own page is GOOGLE_REDIRECT_URI: send the parameters that Google passed to it, with
+        the cookie.
 
-        Linking an account answers `{"google_linked": true}`.
+        If an account was linked, the response is `{"google_linked": true}`.
         """
         body = request.data
         return Response(
@@ -221,7 +222,7 @@ class GoogleNonce(PublicEndpoint):
         problems=(GoogleNotConfigured,),
     )
     def post(self, request: PublicRequest) -> Response:
-        """For clients that talk to Google themselves (One Tap, native apps): the ID token must contain it."""
+        """For clients that sign in with Google directly (One Tap, native apps): the ID token must contain the nonce."""
         return Response(Nonce(by_google.nonce(client=client_of(request))))
 
 
@@ -271,9 +272,10 @@ class GoogleLink(VerifiedEndpoint):
         headers={"Set-Cookie": "The secret that ties the link to this browser."},
     )
     def post(self, request: UserRequest) -> HttpResponseBase:
-        """Links at once if an ID token is sent. Without one it returns where to send the browser, as signing in does.
+        """Links the account at once if an ID token is sent; otherwise returns the URL to send the browser to, as
+        signing in does.
 
-        From then on the Google account signs in to this account, whatever its address. The owner gets an email.
+        From then on, the Google account can sign in to this account, whatever its address. The owner gets an email.
         """
         if request.data.id_token is not None:
             by_google.link_by_token(request.auth, request.data.id_token, client=client_of(request))
@@ -287,7 +289,7 @@ class GoogleUnlink(VerifiedEndpoint):
 
     @documented("Unlink your Google account", status=204, problems=(LastLoginMethod,))
     def post(self, request: UserRequest) -> Response:
-        """Refused if it is the only way to sign in. The owner gets an email."""
+        """Refused if Google is the only way to sign in. The owner gets an email."""
         accounts.unlink(request.auth, client=client_of(request))
         return Response(status=204)
 

@@ -28,8 +28,10 @@ class Me(VerifiedEndpoint):
 
     class Body(tiers.Body):
         display_name: Annotated[str, Meta(description="At most 100 characters.")] | UnsetType = UNSET
-        locale: Annotated[str, Meta(description="Language of the mails.")] | UnsetType = UNSET
-        timezone: Annotated[str, Meta(description="Name in the IANA time zone database.")] | UnsetType = UNSET
+        locale: Annotated[str, Meta(description="Language of emails.")] | UnsetType = UNSET
+        timezone: Annotated[str, Meta(description="A name from the IANA time zone database.")] | UnsetType = (
+            UNSET
+        )
 
     @documented("Get your account", answer=answers.Profile, example=answers.PROFILE_EXAMPLE)
     def get(self, request: UserRequest) -> Response:
@@ -60,8 +62,8 @@ class Me(VerifiedEndpoint):
     def delete(self, request: UserRequest) -> Response:
         """Closes the account at once and erases it at `deletes_at`, unless its owner signs in with `cancel_deletion`.
 
-        Every session ends. Until it is erased nobody can look the user up, nothing can be spent, and the address stays
-        reserved.
+        Every session ends. Until the account is erased, nobody can look the user up, nothing can be spent, and the
+        address stays reserved.
         """
         return Response(Deletion(*deletion.request(request.auth, client=client_of(request))), 202)
 
@@ -75,7 +77,7 @@ class MyStatus(AuthenticatedEndpoint):
         example={"id": answers.USER_ID, "email": answers.EMAIL, "email_verified": False, "status": "active"},
     )
     def get(self, request: UserRequest) -> Response:
-        """Says whether the address is verified, for apps that wait for it."""
+        """Returns whether the address is verified, for apps that wait for that."""
         user = request.user
         return Response(
             answers.Status(

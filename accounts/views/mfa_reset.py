@@ -33,5 +33,5 @@ class CancelMFAReset(LinkEndpoint):
         has_pages=True,
     )
     def post(self, request: PublicRequest) -> HttpResponse:
-        """Cancels the removal of all second factors that staff were asked for. A form gets a page."""
+        """Cancels staff's pending removal of all second factors. A submitted form is answered with a page."""
         return self.answer(request, resets.keep, done="mfa_reset_cancelled")

@@ -44,7 +44,7 @@ class PasswordResetRequest(PageEndpoint):
         body_example={"email": EMAIL},
     )
     def post(self, request: PublicRequest) -> HttpResponse:
-        """Mails a link to set a new password if the address has an account. The answer is always the same."""
+        """Emails a link to set a new password if the address has an account. The response is always the same."""
         password_reset.request(email=request.data.email, client=client_of(request))
         if is_form(request):
             return page(request, "password_reset_requested", status=202, service=settings.SERVICE_NAME)
@@ -77,9 +77,9 @@ class PasswordReset(PageEndpoint):
         problems=(TokenInvalid,),
     )
     def post(self, request: PublicRequest) -> HttpResponse:
-        """Uses up the mailed link. Every session ends and the address counts as verified; second factors stay.
+        """Uses up the emailed link. Every session ends, and the address counts as verified; second factors stay.
 
-        If the password is refused, the link still works. A form gets a page.
+        If the password is refused, the link still works. A submitted form is answered with a page.
         """
         body = request.data
         try:

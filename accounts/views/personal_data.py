@@ -20,7 +20,7 @@ from accounts.views import answers
 
 
 class ActivityItem(msgspec.Struct, kw_only=True):
-    """Something that happened to the account, and the device that it came from, if any."""
+    """Something that happened to the account, and the device it came from, if any."""
 
     type: str
     created_at: datetime

@@ -37,7 +37,7 @@ class Register(PublicEndpoint):
         email: str
         password: Annotated[str, Meta(description=passwords.LENGTHS)]
         display_name: str = ""
-        locale: Annotated[str, Meta(description="Language of the mails.")] = "en"
+        locale: Annotated[str, Meta(description="Language of emails.")] = "en"
 
     @documented(
         "Sign up",
@@ -48,9 +48,9 @@ class Register(PublicEndpoint):
         problems=(ValidationFailed,),
     )
     def post(self, request: PublicRequest) -> Response:
-        """Registers an address and mails a link and a code that confirm it.
+        """Registers an address and emails it a link and a code to confirm it.
 
-        The answer is the same whether or not the address is taken; its owner gets a notice instead.
+        The response is the same if the address is taken; its owner gets a notice instead.
         """
         body = request.data
         signup.register(
@@ -95,10 +95,10 @@ class VerifyEmail(PageEndpoint):
         problems=(TokenInvalid,),
     )
     def post(self, request: PublicRequest) -> HttpResponse:
-        """Uses up the mailed link (`token`) or code (`email` and `code`). A form gets a page.
+        """Uses up the emailed link (`token`) or code (`email` and `code`). A submitted form is answered with a page.
 
-        Where several people have registered the address, confirming it keeps none of their passwords: it ends every
-        session and mails a link for a new one.
+        If several people have registered the address, confirming it discards all their passwords, ends every session
+        and emails a link to set a new one.
         """
         if not is_form(request):
             user = self._confirm(request)
@@ -152,9 +152,9 @@ class RefuseRegistration(PageEndpoint):
         problems=(TokenInvalid,),
     )
     def post(self, request: PublicRequest) -> HttpResponse:
-        """Ends that registration. An account that it created is erased, and the address is free again.
+        """Ends the registration. An account that it created is erased, and the address is free again.
 
-        An account that someone has signed in to, or that owns something, is closed instead and erased as if its owner
+        If someone has signed in to the account, or it owns anything, it is closed instead and erased as if its owner
         had deleted it. A suspended account is left alone.
         """
         is_closed = refused_registration.refuse(request.data.token, client=client_of(request))
@@ -179,6 +179,6 @@ class ResendVerification(PublicEndpoint):
         problems=(ValidationFailed,),
     )
     def post(self, request: PublicRequest) -> Response:
-        """Mails a new link and code if the address is not confirmed yet. The answer is always the same."""
+        """Emails a new link and code if the address is not confirmed yet. The response is always the same."""
         signup.request_verification(email=request.data.email, client=client_of(request))
         return Response(RESENT, 202)

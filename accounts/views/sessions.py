@@ -86,7 +86,8 @@ class Reauthenticate(AuthenticatedEndpoint):
             None
         )
         credential: Annotated[
-            dict[str, Any] | None, Meta(description="A passkey's answer to POST /v1/auth/passkey/options.")
+            dict[str, Any] | None,
+            Meta(description="A passkey's response to the options from POST /v1/auth/passkey/options."),
         ] = None
         id_token: Annotated[
             str | None, Meta(description="From the linked Google account, with a fresh nonce.")
@@ -100,9 +101,9 @@ class Reauthenticate(AuthenticatedEndpoint):
         problems=(ReauthenticationFailed,),
     )
     def post(self, request: UserRequest) -> Response:
-        """Returns a new access token for this session, which sensitive calls accept for five minutes as if after a full
-        sign-in. Other tokens of the session stay as they are, and a refresh does not keep the proof. Ten wrong attempts
-        cause a pause.
+        """Returns a new access token for this session, which sensitive calls accept for five minutes as if after a
+        full sign-in. The session's other tokens stay as they are, and a refresh does not carry the proof over. Ten
+        wrong attempts cause a pause.
 
         An account with a second factor must use one: `code` or `credential`.
         """

@@ -94,9 +94,10 @@ class Refresh(PublicEndpoint):
     def post(self, request: PublicRequest) -> Response:
         """Returns new tokens; the old refresh token is used up.
 
-        Repeating the call within 60 seconds returns the same tokens, so a lost answer can be requested again. With an
-        `Idempotency-Key`, the same for each try with this token, it works for ten minutes (both by default), until one
-        of the new tokens is used. Any other repeat ends the session: someone has a copy of the token.
+        Repeating the call within 60 seconds returns the same tokens, so a lost response can be requested again. With
+        an `Idempotency-Key`, the same for every attempt with this token, that works for ten minutes (both by default),
+        until one of the new tokens is used. Any other repeat ends the session, because someone has a copy of the
+        token.
         """
         pair = sessions.rotate(
             request.data.refresh_token, key=optional_idempotency_key(request), client=client_of(request)
@@ -128,8 +129,8 @@ class Logout(AuthenticatedEndpoint):
     def post(self, request: UserRequest) -> Response:
         """Ends a session at once: that of the refresh token in the body or, without one, of the access token.
 
-        A superseded or expired refresh token also ends its own session, and no other. A session that has already ended
-        gets a 204.
+        A superseded or expired refresh token also ends its own session, and no other. If the session has already
+        ended, the response is still 204.
         """
         if request.data.refresh_token is not None:
             sessions.end_by_token(request.data.refresh_token, client=client_of(request))

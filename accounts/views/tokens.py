@@ -21,7 +21,7 @@ CACHED = {"Cache-Control": "public, max-age=300"}
 
 
 class Introspection(msgspec.Struct, kw_only=True):
-    """RFC 7662, 2.2. Only `active` where the token is not live."""
+    """RFC 7662, 2.2. If the token is not live, `active` is the only member."""
 
     active: bool
     sub: UUID | UnsetType = UNSET
@@ -57,7 +57,7 @@ class Introspect(InternalEndpoint):
         body_example={"token": TOKENS_EXAMPLE["access_token"]},
     )
     def post(self, request: ServiceRequest) -> Response:
-        """Says whether an access token is live now (RFC 7662): its session has not ended, its user is active, and a
+        """Returns whether an access token is live now (RFC 7662): its session has not ended, its user is active, and a
         second factor was used where `MFA_REQUIRED` asks for one. Send JSON or a form.
 
         Anything else, including a refresh token, is `{"active": false}`.
@@ -94,14 +94,14 @@ class PublicKeys(PublicEndpoint):
 
     @documented("List the public signing keys", answer=KeySet, example={"keys": []})
     def get(self, request: PublicRequest) -> Response:
-        """Returns the keys that verify access tokens, as a JWK set. It never lists keys of HS256, which are secret."""
+        """Returns the keys that verify access tokens, as a JWK set. HS256 keys, which are secret, are never listed."""
         return Response(KeySet(access_backend().public_keys()), headers=CACHED)
 
 
 class ServerMetadata(msgspec.Struct):
     """RFC 8414, 2. It names no endpoints for authorization codes or ID tokens: this service issues neither."""
 
-    issuer: Annotated[str, Meta(description="The claim `iss` of every token: TOKEN_ISSUER.")]
+    issuer: Annotated[str, Meta(description="The `iss` claim of every token: TOKEN_ISSUER.")]
     jwks_uri: str
     response_types_supported: list[str]
     grant_types_supported: list[str]
@@ -122,8 +122,8 @@ class Metadata(PublicEndpoint):
         },
     )
     def get(self, request: PublicRequest) -> Response:
-        """Tells libraries that know the issuer where its public keys are (RFC 8414). Set TOKEN_ISSUER to this service's
-        https URL: libraries compare it with the address that they asked.
+        """Tells libraries that know the issuer where to find its public keys (RFC 8414). Set TOKEN_ISSUER to this
+        service's https URL: libraries compare it with the URL they requested.
         """
         keys = f"{settings.PUBLIC_BASE_URL}{KEYS_PATH}"
         return Response(ServerMetadata(settings.TOKEN_ISSUER, keys, [], []), headers=CACHED)

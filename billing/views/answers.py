@@ -49,7 +49,7 @@ class SetupAnswer(msgspec.Struct):
 
 
 class PaymentMethodAnswer(msgspec.Struct, kw_only=True):
-    """A stored card. Another method (a bank account, say) has none of a card's fields."""
+    """A stored card. Other methods, such as a bank account, have none of a card's fields."""
 
     id: str
     brand: str | None
@@ -70,12 +70,13 @@ class SubscriptionAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
     current_period_end: datetime | None
     cancel_at_period_end: bool
     next_plan: (
-        Annotated[str, Meta(description="The plan that follows this period, or waits to be paid.")]
+        Annotated[str, Meta(description="The plan that starts after this period, or when it is paid for.")]
         | UnsetType
     ) = UNSET
     pending_plan: (
         Annotated[
-            str, Meta(description="The plan of a change that waits for its payment and otherwise expires.")
+            str,
+            Meta(description="The plan of a change that is waiting for its payment and expires without it."),
         ]
         | UnsetType
     ) = UNSET
@@ -115,7 +116,7 @@ class InvoiceAnswer(msgspec.Struct, kw_only=True):
     number: str | None
     status: str | None
     amount_paid: int
-    amount_due: Annotated[int, Meta(description="The sum that can still be paid.")]
+    amount_due: Annotated[int, Meta(description="The amount that can still be paid.")]
     currency: str
     created_at: datetime
     hosted_url: str | None

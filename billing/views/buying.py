@@ -74,10 +74,11 @@ class CheckoutSessions(InternalEndpoint):
         example=SESSION,
     )
     def post(self, request: ServiceRequest) -> Response:
-        """Returns the `url` of a Stripe page where the user buys packs or starts a subscription. A user who is eligible
-        for the plan's trial gets it there.
+        """Returns the `url` of a Stripe page where the user buys packs or starts a subscription. A user who is
+        eligible for the plan's trial gets it there.
 
-        When the user is back, GET this session: its credits are there with the answer, without waiting for a webhook.
+        When the user returns, GET this session: by the time it responds, its credits have been granted, without
+        waiting for a webhook.
         """
         body = request.data
         return_urls.check(success_url=body.success_url, cancel_url=body.cancel_url)
@@ -103,7 +104,7 @@ class CheckoutSession(InternalEndpoint):
         example={**SESSION, "url": None, "status": "complete", "credited": True},
     )
     def get(self, request: ServiceRequest, session_id: str) -> Response:
-        """Returns the session as it is now. If it was paid, it is settled on the spot."""
+        """Returns the session as it is now. If it has been paid, it is settled at once."""
         user_id = self.query(request).user_id
         return Response(checkout.look_up(user_id=user_id, session_id=stripe_id(session_id)))
 
@@ -125,7 +126,7 @@ class PortalSessions(InternalEndpoint):
         example={"url": "https://billing.stripe.com/p/session/test_1"},
     )
     def post(self, request: ServiceRequest) -> Response:
-        """Returns the address of Stripe's page where the user changes cards, sees invoices and cancels. It works for a
+        """Returns the URL of a Stripe page where the user can change cards, see invoices and cancel. It works for a
         few minutes.
         """
         return_urls.check(return_url=request.data.return_url)

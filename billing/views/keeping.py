@@ -125,8 +125,8 @@ class DefaultPaymentMethod(InternalEndpoint):
         example={**CARD, "open_invoices": []},
     )
     def post(self, request: ServiceRequest, payment_method_id: str) -> Response:
-        """From now on invoices and subscriptions are paid with it. Open invoices are listed, and tried with
-        `pay_open`.
+        """From then on, invoices and subscriptions are paid with this card. Open invoices are listed; `pay_open` tries
+        to pay them with it.
         """
         found = payment_methods.make_default(
             user_id=request.data.user_id,
@@ -173,7 +173,8 @@ class Subscriptions(ListOfUser):
     )  # fmt: skip
     def post(self, request: ServiceRequest) -> Response:
         """Starts a subscription with a stored card. Its status is `active`, `trialing` or `incomplete`. If it is
-        incomplete, as it is without a payment method, the user has to confirm the payment with `client_secret`.
+        incomplete, which it always is without a payment method, the user has to confirm the payment with
+        `client_secret`.
 
         A plan with a trial starts with it, once per user and per card; set `trial` to false to skip it.
         """
@@ -210,11 +211,11 @@ class ChangeSubscription(InternalEndpoint):
     )  # fmt: skip
     def post(self, request: ServiceRequest, subscription_id: str) -> Response:
         """Switches to another plan. `now` starts a full period, paid in full; its credits are added to those already
-        there. `period_end` switches after this period; until then the plan is `next_plan`. Without `when`, a more
-        expensive plan with the same or a longer interval starts now, any other with the next period.
+        there. `period_end` switches after this period; until then the new plan is `next_plan`. Without `when`, a more
+        expensive plan with the same or a longer interval starts now, and any other with the next period.
 
-        If the bank asks the user to confirm, the answer has the old `plan`, `pending_plan` and `client_secret`, and the
-        change takes effect with its payment or expires. If the card is declined, nothing has changed. Send
+        If the bank asks the user to confirm, the response has the old `plan`, `pending_plan` and `client_secret`, and
+        the change takes effect when it is paid or else expires. If the card is declined, nothing changes. Send
         `"next_plan": null` instead of `plan` to undo a planned change.
         """
         path, body = stripe_id(subscription_id), request.data
@@ -248,8 +249,8 @@ class ChangePreview(InternalEndpoint):
         example=CHANGE_PREVIEW,
     )
     def get(self, request: ServiceRequest, subscription_id: str) -> Response:
-        """Shows what a change would cost, with discounts, tax and the user's balance at Stripe, what it would give, and
-        when. Changes nothing.
+        """Returns what a change would cost, including discounts, tax and the user's balance at Stripe, what it would
+        give, and when. Changes nothing.
         """
         query = self.query(request)
         found = plan_changes.preview(
@@ -322,7 +323,9 @@ class ResumeSubscription(InternalEndpoint):
         example=SUBSCRIPTION,
     )
     def post(self, request: ServiceRequest, subscription_id: str) -> Response:
-        """Undoes a cancellation that has not taken effect yet. A subscription that has ended is `billing_rejected`."""
+        """Undoes a cancellation that has not taken effect yet. For a subscription that has ended, the call is refused
+        with `billing_rejected`.
+        """
         found = subscriptions.resume(user_id=request.data.user_id, subscription_id=stripe_id(subscription_id))
         return Response(found)
 
@@ -373,7 +376,7 @@ class TrialEligibility(InternalEndpoint):
         example={"eligible": True, "reason": "eligible"},
     )
     def get(self, request: ServiceRequest) -> Response:
-        """Checks the user alone. A card that had a trial before is refused when it is used."""
+        """Checks only the user. A card that has already had a trial is refused when it is used."""
         user_id = self.query(request).user_id
         standing.require_known(user_id)
         reason = trial.eligibility(user_id)

@@ -30,8 +30,8 @@ class ReceiveEvent(Endpoint):
         problems=(SignatureInvalid, EventInvalid, NotFound),
     )
     def post(self, request: Request) -> Response:
-        """For Stripe only: signed with one of the endpoint's secrets (`Stripe-Signature`) within the last five minutes.
-        The event is stored once and processed after the answer.
+        """For Stripe only. The request must have been signed with one of the endpoint's secrets (`Stripe-Signature`)
+        within the last five minutes. The event is stored once and processed after the response.
         """
         if not settings.STRIPE_WEBHOOK_SECRETS:
             raise NotFound

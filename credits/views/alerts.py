@@ -36,7 +36,7 @@ class Alert(InternalEndpoint):
         example={"user_id": USER, "threshold": 100},
     )
     def get(self, request: ServiceRequest) -> Response:
-        """Returns the threshold that is set for the user, or null."""
+        """Returns the threshold set for the user, or null."""
         user_id = self.query(request).user_id
         return Response(AlertAnswer(user_id, states.alert_of(user_id)))
 
@@ -48,9 +48,9 @@ class Alert(InternalEndpoint):
         example={"user_id": USER, "threshold": 100},
     )
     def put(self, request: ServiceRequest) -> Response:
-        """An event `credits.low` is sent each time the available credits fall below the threshold.
+        """Sends an event `credits.low` each time the available credits fall below the threshold.
 
-        It is sent at once if they are already below a new threshold. Send null to turn it off.
+        The event is sent at once if they are already below a new threshold. Send null to turn the alert off.
         """
         body = request.data
         states.set_alert(user_id=body.user_id, threshold=body.threshold)

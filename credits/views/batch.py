@@ -112,7 +112,7 @@ class Refund(Entry, tag="refund", frozen=True):
 
 
 class Result(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """The outcome of one operation: the status that the single call answers with, and its answer."""
+    """The outcome of one operation: the status and the body with which the single call would respond."""
 
     status: int
     replayed: bool
@@ -159,10 +159,10 @@ class Batch(InternalEndpoint):
         },
     )
     def post(self, request: ServiceRequest) -> Response:
-        """Runs operations in the order of the list, each with its own key, scope and result, in one commit.
+        """Runs the operations in the order given, each with its own key, scope and result, in one commit.
 
-        One that is refused does not stop the others. If any is malformed, the whole request is a 400 and nothing is
-        done.
+        A refused operation does not stop the others. If any is malformed, the whole request is refused with 400 and
+        nothing is done.
         """
         rows = batch.perform_all(steps_of(request.data.operations, request.auth))
         holds_by_id = _holds_of(rows)

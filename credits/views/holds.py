@@ -70,7 +70,7 @@ class Holds(InternalEndpoint):
 
     @documented("List holds", answer=HoldAnswer, paged=True, example=HOLD)
     def get(self, request: ServiceRequest) -> Response:
-        """Lists one user's holds, newest first. Without `user_id`, lists those that the calling service placed.
+        """Lists one user's holds, newest first. Without `user_id`, lists the holds that the calling service placed.
 
         After a crash, `?status=open` shows a service what it still has to settle.
         """
@@ -117,7 +117,9 @@ class CaptureHold(InternalEndpoint):
         example=CAPTURED,
     )
     def post(self, request: ServiceRequest, hold_id: UUID) -> Response:
-        """Spends what is held, or `amount` of it, and returns the rest. Only the service that placed the hold can."""
+        """Spends what is held, or `amount` of it, and returns the rest. Only the service that placed the hold can do
+        this.
+        """
         call = call_of(request, "capture", path=hold_id)
         settled = ledger.capture(hold_id=hold_id, amount=request.data.amount, call=call)
         return _settled(settled)
@@ -134,7 +136,7 @@ class ReleaseHold(InternalEndpoint):
         example=RELEASED,
     )
     def post(self, request: ServiceRequest, hold_id: UUID) -> Response:
-        """Returns what is held. Only the service that placed the hold can."""
+        """Returns what is held. Only the service that placed the hold can do this."""
         settled = ledger.release(hold_id=hold_id, call=call_of(request, "release", path=hold_id))
         return _settled(settled)
 

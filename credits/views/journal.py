@@ -75,7 +75,7 @@ class CreditBalance(InternalEndpoint):
         },
     )
     def get(self, request: ServiceRequest) -> Response:
-        """Returns what the user has, now or at a past moment. A user without transactions has 0."""
+        """Returns the user's credits, now or at a past time. A user without transactions has 0."""
         query = self.query(request)
         if query.at is None:
             return Response(balance_answer(balance.current(query.user_id), present=True))
@@ -104,10 +104,11 @@ class AddCredits(InternalEndpoint):
         example=ADDED,
     )
     def post(self, request: ServiceRequest) -> Response:
-        """Grants credits to the user, once per key. What is left of them expires at `expires_at`, if set.
+        """Grants credits to the user, once per key. Any that are left expire at `expires_at`, if it is set.
 
-        A `purchase` was paid for elsewhere (an app store, a bank transfer): it also needs the scope `credits:sell` and
-        a `reference`. A key with a daily budget grants no more than that from midnight to midnight UTC.
+        A `purchase` is one that was paid for elsewhere (an app store, a bank transfer); it also needs the scope
+        `credits:sell` and a `reference`. A key with a daily budget can grant no more than that between midnight and
+        midnight UTC.
         """
         body = request.data
         require_sale(body.type, body.reference, request.auth.scopes)
@@ -156,8 +157,8 @@ class UseCredits(InternalEndpoint):
         example=TRANSACTION,
     )
     def post(self, request: ServiceRequest) -> Response:
-        """Takes credits from the user, once per key: all of them or none. Grants are used in order of priority, then
-        expiry.
+        """Takes credits from the user, once per key: the whole amount or nothing. Grants are used in order of
+        priority, then expiry.
 
         Send `amount`, or `feature` and `quantity`, which the price list turns into an amount.
         """
@@ -191,10 +192,10 @@ class RefundCredits(InternalEndpoint):
         example=REFUNDED,
     )
     def post(self, request: ServiceRequest) -> Response:
-        """Returns a use, or part of it, to the grants it came from. All refunds of a use together never exceed it.
+        """Returns a use, or part of it, to the grants it came from. The refunds of a use never exceed it in total.
 
-        With the scope `credits:refund` a service can refund its own uses, with `credits:add` any use. Refunding what
-        other services used counts against a key's daily budget.
+        With the scope `credits:refund` a service can refund its own uses, with `credits:add` any use. Refunding
+        another service's use counts against the key's daily budget.
         """
         body = request.data
         refunded = ledger.refund(
@@ -257,7 +258,7 @@ class Transaction(InternalEndpoint):
         "Get a transaction", answer=TransactionAnswer, problems=(TransactionNotFound,), example=TRANSACTION
     )
     def get(self, request: ServiceRequest, transaction_id: UUID) -> Response:
-        """One row of the journal."""
+        """Returns one row of the journal."""
         row = CreditTransaction.objects.filter(pk=transaction_id).first()
         if row is None:
             raise TransactionNotFound

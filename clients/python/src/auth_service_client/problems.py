@@ -65,7 +65,7 @@ class BudgetExceeded(Problem):
 
 
 class CancellationPending(Problem):
-    """This subscription is set to end. To keep and change it, send `resume` as true."""
+    """This subscription is set to end. To keep it and change its plan, set `resume` to true."""
 
 
 class CaptureExceedsHold(Problem):
@@ -152,7 +152,7 @@ class PlanNotFound(Problem):
 
 
 class RefundExceedsUse(Problem):
-    """All refunds of a use together cannot exceed it."""
+    """The refunds of a use cannot exceed it in total."""
 
 
 class ScopeMissing(Problem):

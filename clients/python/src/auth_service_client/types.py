@@ -40,7 +40,7 @@ class AlertBody(TypedDict):
 
 
 class BalanceAnswer(TypedDict):
-    """A user's credits. A past balance has no `expiring` and `blocked`."""
+    """A user's credits. A past balance has neither `expiring` nor `blocked`."""
 
     user_id: str
     balance: int
@@ -112,7 +112,7 @@ class CheckoutSessionsBody(TypedDict):
 
 
 class Checks(TypedDict):
-    """`migrations` is `behind` while the database lacks one of this version."""
+    """`migrations` is `behind` while the database lacks a migration of this version."""
 
     database: NotRequired[Literal["behind", "ok", "unknown", "unreachable"]]
     migrations: NotRequired[Literal["behind", "ok", "unknown", "unreachable"]]
@@ -184,7 +184,7 @@ class HoldOperation(TypedDict):
 
 
 class HoldAnswer(TypedDict):
-    """Credits set aside. `captured` is what was spent of them once the hold was settled."""
+    """Credits set aside. `captured` is how many of them were spent when the hold was settled."""
 
     id: str
     user_id: str
@@ -215,7 +215,7 @@ class IntrospectBody(TypedDict):
 
 
 class Introspection(TypedDict):
-    """RFC 7662, 2.2. Only `active` where the token is not live."""
+    """RFC 7662, 2.2. If the token is not live, `active` is the only member."""
 
     active: bool
     sub: NotRequired[str]
@@ -246,7 +246,7 @@ class KeySet(TypedDict):
 
 
 class KnownUser(TypedDict):
-    """A user, as other services may know them."""
+    """The part of a user that other services may see."""
 
     id: str
     email: str | None
@@ -279,7 +279,7 @@ class PayInvoiceBody(TypedDict):
 
 
 class PaymentMethodAnswer(TypedDict):
-    """A stored card. Another method (a bank account, say) has none of a card's fields."""
+    """A stored card. Other methods, such as a bank account, have none of a card's fields."""
 
     id: str
     brand: str | None
@@ -338,7 +338,7 @@ class ReleaseOperation(TypedDict):
 
 
 class Result(TypedDict):
-    """The outcome of one operation: the status that the single call answers with, and its answer."""
+    """The outcome of one operation: the status and the body with which the single call would respond."""
 
     status: int
     replayed: bool

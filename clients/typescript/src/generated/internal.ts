@@ -37,7 +37,7 @@ export interface AlertBody {
   threshold: number | null;
 }
 
-/** A user's credits. A past balance has no `expiring` and `blocked`. */
+/** A user's credits. A past balance has neither `expiring` nor `blocked`. */
 export interface BalanceAnswer {
   user_id: string;
   balance: number;
@@ -111,7 +111,7 @@ export interface CheckoutSessionsBody {
   quantity?: number | null;
 }
 
-/** `migrations` is `behind` while the database lacks one of this version. */
+/** `migrations` is `behind` while the database lacks a migration of this version. */
 export interface Checks {
   database?: "behind" | "ok" | "unknown" | "unreachable";
   migrations?: "behind" | "ok" | "unknown" | "unreachable";
@@ -183,7 +183,7 @@ export interface HoldOperation {
   idempotency_key?: string;
 }
 
-/** Credits set aside. `captured` is what was spent of them once the hold was settled. */
+/** Credits set aside. `captured` is how many of them were spent when the hold was settled. */
 export interface HoldAnswer {
   id: string;
   user_id: string;
@@ -215,7 +215,7 @@ export interface IntrospectBody {
   token_type_hint?: string | null;
 }
 
-/** RFC 7662, 2.2. Only `active` where the token is not live. */
+/** RFC 7662, 2.2. If the token is not live, `active` is the only member. */
 export interface Introspection {
   active: boolean;
   sub?: string;
@@ -232,7 +232,7 @@ export interface InvoiceAnswer {
   number: string | null;
   status: string | null;
   amount_paid: number;
-  /** The sum that can still be paid. */
+  /** The amount that can still be paid. */
   amount_due: number;
   currency: string;
   created_at: string;
@@ -245,7 +245,7 @@ export interface KeySet {
   keys: Array<Record<string, unknown>>;
 }
 
-/** A user, as other services may know them. */
+/** The part of a user that other services may see. */
 export interface KnownUser {
   id: string;
   email: string | null;
@@ -276,7 +276,7 @@ export interface PayInvoiceBody {
   payment_method?: string | null;
 }
 
-/** A stored card. Another method (a bank account, say) has none of a card's fields. */
+/** A stored card. Other methods, such as a bank account, have none of a card's fields. */
 export interface PaymentMethodAnswer {
   id: string;
   brand: string | null;
@@ -338,7 +338,7 @@ export interface ReleaseOperation {
   idempotency_key?: string;
 }
 
-/** The outcome of one operation: the status that the single call answers with, and its answer. */
+/** The outcome of one operation: the status and the body with which the single call would respond. */
 export interface Result {
   status: number;
   replayed: boolean;
@@ -353,7 +353,7 @@ export interface ResumeSubscriptionBody {
 
 /** RFC 8414, 2. It names no endpoints for authorization codes or ID tokens: this service issues neither. */
 export interface ServerMetadata {
-  /** The claim `iss` of every token: TOKEN_ISSUER. */
+  /** The `iss` claim of every token: TOKEN_ISSUER. */
   issuer: string;
   jwks_uri: string;
   response_types_supported: Array<string>;
@@ -395,9 +395,9 @@ export interface SubscriptionAnswer {
   status: string;
   current_period_end: string | null;
   cancel_at_period_end: boolean;
-  /** The plan that follows this period, or waits to be paid. */
+  /** The plan that starts after this period, or when it is paid for. */
   next_plan?: string;
-  /** The plan of a change that waits for its payment and otherwise expires. */
+  /** The plan of a change that is waiting for its payment and expires without it. */
   pending_plan?: string;
   pending_expires_at?: string;
   cancel_at?: string;
@@ -425,7 +425,7 @@ export interface TransactionAnswer {
   description: string | null;
   reference: string | null;
   metadata: Record<string, unknown> | null;
-  /** The service that asked for it. */
+  /** The service that requested it. */
   service: string;
   created_at: string;
   refund_of?: string;

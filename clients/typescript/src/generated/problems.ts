@@ -165,7 +165,7 @@ export interface BudgetExceededProblem {
   left: number;
 }
 
-/** This subscription is set to end. To keep and change it, send `resume` as true. */
+/** This subscription is set to end. To keep it and change its plan, set `resume` to true. */
 export interface CancellationPendingProblem {
   type: string;
   title: string;
@@ -205,7 +205,7 @@ export interface CursorInvalidProblem {
   request_id: string;
 }
 
-/** This account is being deleted. Sign in with `cancel_deletion` true to keep it. */
+/** This account is being deleted. To keep it, sign in with `cancel_deletion` set to true. */
 export interface DeletionPendingProblem {
   type: string;
   title: string;
@@ -672,7 +672,7 @@ export interface RefreshTokenReusedProblem {
   request_id: string;
 }
 
-/** All refunds of a use together cannot exceed it. */
+/** The refunds of a use cannot exceed it in total. */
 export interface RefundExceedsUseProblem {
   type: string;
   title: string;
@@ -752,7 +752,7 @@ export interface StateInvalidProblem {
   request_id: string;
 }
 
-/** The account has an authenticator app. Remove it before you add another one. */
+/** The account already has an authenticator app. Remove it before you add another one. */
 export interface TOTPAlreadyEnabledProblem {
   type: string;
   title: string;

@@ -1,6 +1,6 @@
 // Made by script/clients from the OpenAPI documents; edit those.
 
-/** Something that happened to the account, and the device that it came from, if any. */
+/** Something that happened to the account, and the device it came from, if any. */
 export interface ActivityItem {
   type: string;
   created_at: string;
@@ -32,7 +32,7 @@ export interface ChangePasswordBody {
   current_password?: string | null;
 }
 
-/** `migrations` is `behind` while the database lacks one of this version. */
+/** `migrations` is `behind` while the database lacks a migration of this version. */
 export interface Checks {
   database?: "behind" | "ok" | "unknown" | "unreachable";
   migrations?: "behind" | "ok" | "unknown" | "unreachable";
@@ -53,7 +53,7 @@ export interface Deletion {
   forfeits: number;
 }
 
-/** A sentence for people. */
+/** A message to show to people. */
 export interface Detail {
   detail: string;
 }
@@ -101,7 +101,7 @@ export interface GoogleTokenBody {
   id_token: string;
   /** Keep an account whose deletion is pending. Default: false. */
   cancel_deletion?: boolean;
-  /** The one from the last sign-in on this device. */
+  /** The `device_token` from the last sign-in on this device. */
   device_token?: string | null;
 }
 
@@ -125,18 +125,18 @@ export interface LoginBody {
   password: string;
   /** Keep an account whose deletion is pending. Default: false. */
   cancel_deletion?: boolean;
-  /** The one from the last sign-in on this device. */
+  /** The `device_token` from the last sign-in on this device. */
   device_token?: string | null;
 }
 
 export interface LoginMFABody {
-  /** From the refusal `mfa_required`. */
+  /** From the `mfa_required` response. */
   mfa_token: string;
   /** From the authenticator app, or a recovery code. */
   code?: string | null;
-  /** A passkey's answer to POST /v1/auth/passkey/options with this `mfa_token`. */
+  /** A passkey's response to the options from POST /v1/auth/passkey/options with this `mfa_token`. */
   credential?: Record<string, unknown> | null;
-  /** The one from the last sign-in on this device. */
+  /** The `device_token` from the last sign-in on this device. */
   device_token?: string | null;
 }
 
@@ -148,9 +148,9 @@ export interface LogoutBody {
 export interface MeBody {
   /** At most 100 characters. */
   display_name?: string;
-  /** Language of the mails. */
+  /** Language of emails. */
   locale?: string;
-  /** Name in the IANA time zone database. */
+  /** A name from the IANA time zone database. */
   timezone?: string;
 }
 
@@ -175,17 +175,17 @@ export interface PasskeyLoginBody {
   credential: Record<string, unknown>;
   /** Keep an account whose deletion is pending. Default: false. */
   cancel_deletion?: boolean;
-  /** The one from the last sign-in on this device. */
+  /** The `device_token` from the last sign-in on this device. */
   device_token?: string | null;
 }
 
 export interface PasskeySignInOptionsBody {
-  /** With it: options for the second step of that sign-in. */
+  /** If sent, the options are for the second step of that sign-in. */
   mfa_token?: string | null;
 }
 
 export interface PasskeysBody {
-  /** The answer of the browser, as PublicKeyCredential.toJSON() gives it. */
+  /** The browser's response, as returned by PublicKeyCredential.toJSON(). */
   credential: Record<string, unknown>;
   /** At most 100 characters. */
   name?: string;
@@ -213,7 +213,7 @@ export interface PersonalData {
   subscriptions: Array<Record<string, unknown>>;
 }
 
-/** Everything that users see of their own account. */
+/** Everything that users can see of their own account. */
 export interface Profile {
   id: string;
   email: string | null;
@@ -236,7 +236,7 @@ export interface ProofToken {
   expires_in: number;
 }
 
-/** A user, as anyone may know them. Never an address. */
+/** The part of a user that anyone may see; never an address. */
 export interface PublicUser {
   id: string;
   display_name: string;
@@ -252,7 +252,7 @@ export interface ReauthenticateBody {
   password?: string | null;
   /** From the authenticator app, or a recovery code. */
   code?: string | null;
-  /** A passkey's answer to POST /v1/auth/passkey/options. */
+  /** A passkey's response to the options from POST /v1/auth/passkey/options. */
   credential?: Record<string, unknown> | null;
   /** From the linked Google account, with a fresh nonce. */
   id_token?: string | null;
@@ -280,7 +280,7 @@ export interface RegisterBody {
   /** 12 to 256 characters of any kind. */
   password: string;
   display_name?: string;
-  /** Language of the mails. Default: "en". */
+  /** Language of emails. Default: "en". */
   locale?: string;
 }
 
@@ -290,7 +290,7 @@ export interface ResendVerificationBody {
 
 /** RFC 8414, 2. It names no endpoints for authorization codes or ID tokens: this service issues neither. */
 export interface ServerMetadata {
-  /** The claim `iss` of every token: TOKEN_ISSUER. */
+  /** The `iss` claim of every token: TOKEN_ISSUER. */
   issuer: string;
   jwks_uri: string;
   response_types_supported: Array<string>;
