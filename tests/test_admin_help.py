@@ -80,7 +80,7 @@ def test_the_text_stands_on_the_page(boss: User) -> None:
     client = staff_session(boss)
     session = boss.sessions.get()
     answer: Any = client.get(f"/admin/accounts/session/{session.pk}/change/")
-    assert "The session ends then, however often it is used." in answer.content.decode()
+    assert "When the session ends, however often it is used." in answer.content.decode()
 
 
 @pytest.mark.parametrize(

@@ -177,13 +177,13 @@ ORDERS = {
         permission="accounts.send_mails",
         explanation="Emails that were given up go back into the queue with a fresh set of attempts.",
         button="Send again",
-        done="The emails are queued again.",
+        done="The emails have been queued again.",
         carry_out=revive_mails,
     ),
     "remove-factors": UserOrder(
         title="Remove all second factors of",
         permission="accounts.reset_factors",
-        explanation="For a user who has lost them all and whom you have recognised by other means. An email tells "
+        explanation="For a user who has lost them all and whom you have identified by other means. An email tells "
         f"them at once, with a link to cancel; {DELAY} hours later every factor is removed and every session ends.",
         button=f"Start the {DELAY}-hour wait",
         done=f"All second factors will be removed in {DELAY} hours unless the owner objects. An email has told them.",
@@ -192,10 +192,10 @@ ORDERS = {
     "lift-pause": UserOrder(
         title="End the sign-in pause of",
         permission="accounts.reset_factors",
-        explanation="For an owner whom you have recognised by other means and who is kept out by many wrong passwords "
-        "or codes. All counts start over, and an email tells the owner.",
+        explanation="For an owner whom you have identified by other means and who is locked out after many wrong "
+        "passwords or codes. All counts start again from zero, and the owner is notified by email.",
         button="End the pause",
-        done="The pause has ended, and an email says so.",
+        done="The pause has ended, and the owner has been notified by email.",
         carry_out=pauses.lift,
     ),
     "keep-factors": UserOrder(
@@ -203,7 +203,7 @@ ORDERS = {
         permission="accounts.reset_factors",
         explanation="Cancels the pending removal.",
         button="Keep the second factors",
-        done="The removal is cancelled. The second factors stay.",
+        done="The removal has been cancelled. The second factors stay.",
         carry_out=keep_factors,
     ),
     "end-session": UserOrder(

@@ -44,7 +44,10 @@ def assign(*, user_id: UUID, roles: Iterable[str], is_staff: bool, reason: str, 
 
 def _check(user: User, roles: list[str], *, is_staff: bool) -> None:
     if user.is_superuser:
-        raise ActionRefused("Superusers are made and unmade at the command line: manage.py ensure_admin.")
+        raise ActionRefused(
+            "Superusers cannot be changed here. The first one is made at the command line: manage.py "
+            "ensure_admin."
+        )
     if set(roles) - set(settings.STAFF_ROLES):
         raise ActionRefused("Unknown role.")
     if roles and not is_staff:

@@ -295,7 +295,7 @@ class ServiceEventAdmin(ReadOnlyAdmin):
     list_display = ("position", "type", "person", "created_at")
     person = user_by_id
     search_fields = ("user_id",)
-    search_help_text = "A full type or a position"
+    search_help_text = "A full event type or a position"
     ordering = ("-position",)
 
     def get_search_results(
@@ -356,4 +356,4 @@ class AccountDayAdmin(ReadOnlyAdmin):
 
     @admin.display(description="state")
     def state(self, day: AccountDay) -> str:
-        return "final" if day.final else "still counted"
+        return "final" if day.final else "still being counted"

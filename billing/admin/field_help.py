@@ -45,7 +45,7 @@ LINE = {
 STRANGER_PAYMENT = {
     "id": "The id of the invoice at Stripe, or of the payment intent if there is none.",
     "customer": "The customer's id at Stripe. Empty: the buyer was a guest.",
-    "seen_at": "When it was found here.",
+    "seen_at": "When this service found it.",
     "user": "The user whose payment it is, once that is known.",
 }
 INBOX_EVENT = {
@@ -60,7 +60,10 @@ INBOX_EVENT = {
 }
 CUSTOMER_CHANGE = {
     **QUEUED,
-    "kind": "The message for Stripe. Stop buying: no unfinished purchase can be paid. End at period: nothing renews.",
+    "kind": (
+        "The update for Stripe. Stop buying: no unfinished purchase can be paid. End at period: nothing "
+        "renews."
+    ),
     "subscription": "The subscription it ends. Empty: it is about the customer.",
-    "done_at": "When Stripe had been told.",
+    "done_at": "When Stripe had received it.",
 }

@@ -36,7 +36,7 @@ from billing.stripe import ending, sdk
 from billing.stripe_sync import inbox
 from credits.errors import explained
 
-DONE = "Done. It is in the audit log; the result shows below."
+DONE = "Done, and recorded in the audit log. The result is shown below."
 
 
 class OrderRefused(Exception):
@@ -93,7 +93,7 @@ class CancelForm(OrderForm):
     at_once = forms.BooleanField(
         required=False,
         widget=UnfoldBooleanSwitchWidget,
-        help_text="Otherwise it ends when the paid period does.",
+        help_text="Otherwise it ends with the paid period.",
     )
 
 
