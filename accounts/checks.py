@@ -44,10 +44,12 @@ def signing_keys(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[
             if fault:
                 yield _error(1, f"{variable}, key {entry.kid}: {fault}.")
     if settings.SIMPLE_JWT["ALGORITHM"] != settings.JWT_KEYS[0].algorithm:
-        yield _error(2, "SIMPLE_JWT['ALGORITHM'] is not the algorithm of the first of JWT_KEYS, which signs.")
+        yield _error(
+            2, "SIMPLE_JWT['ALGORITHM'] is not the algorithm of the first key in JWT_KEYS, which signs."
+        )
     if any(entry.algorithm != "HS256" for entry in settings.REFRESH_TOKEN_KEYS):
         yield _error(
-            3, "REFRESH_TOKEN_KEYS sign with HS256 only: the same successor must have the same bytes."
+            3, "REFRESH_TOKEN_KEYS must use HS256, so that the same successor always has the same bytes."
         )
 
 
@@ -55,7 +57,7 @@ def _fault_of_key(entry: RingEntry) -> str | None:
     if entry.algorithm not in ALGORITHMS:
         return f"the algorithm must be one of {', '.join(sorted(ALGORITHMS))}"
     if entry.algorithm == "HS256":
-        return "an asymmetric key cannot serve HS256" if _is_asymmetric(entry.material) else None
+        return "an asymmetric key cannot be used with HS256" if _is_asymmetric(entry.material) else None
     try:
         key = load_der_private_key(entry.material, password=None)
     except (ValueError, TypeError):
@@ -133,7 +135,7 @@ def addresses(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[Che
             continue
         if not _is_base(url, schemes):
             yield _error(
-                9, f"{variable} must be {' or '.join(sorted(schemes))}://host[/path], and nothing after it."
+                9, f"{variable} must be {' or '.join(sorted(schemes))}://host[/path], with nothing after it."
             )
 
 
@@ -166,7 +168,7 @@ def numbers(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[Check
 def google(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[CheckMessage]:
     if settings.GOOGLE_CLIENT_IDS and not settings.GOOGLE_CLIENT_SECRET:
         yield _error(
-            14, "GOOGLE_CLIENT_ID is set and GOOGLE_CLIENT_SECRET is not: no sign-in could be finished."
+            14, "GOOGLE_CLIENT_ID is set but GOOGLE_CLIENT_SECRET is not, so no sign-in could be completed."
         )
 
 
@@ -187,15 +189,17 @@ def placeholders(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[
     """Name the variables with placeholders from deploy/new_environment.py, but not their values, which are secrets."""
     for name in _TO_FILL_IN:
         if _PLACEHOLDER.search(os.environ.get(name, "")):
-            yield _error(16, f"{name} still has a placeholder: fill in your server, its user and password.")
+            yield _error(16, f"{name} still contains a placeholder: fill in your server, user and password.")
 
 
 @register(TAG, deploy=True)
 def database_roles(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[CheckMessage]:
     if settings.MIGRATION_DATABASE["USER"] == settings.SERVING_ROLE:
         yield Warning(
-            "One database role migrates and serves: what breaks into a web process could change tables and triggers.",
-            hint="Give DATABASE_MIGRATE_URL the role that owns the tables and DATABASE_URL another one.",
+            "One database role both migrates and serves, so an attacker in a web process could change "
+            "tables and triggers.",
+            hint="Use the role that owns the tables in DATABASE_MIGRATE_URL, and another one in "
+            "DATABASE_URL.",
             id="accounts.W001",
         )
 
@@ -214,7 +218,7 @@ def database_sessions(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iter
     if unlimited:
         role = settings.SERVING_ROLE or "CURRENT_USER"
         yield Warning(
-            f"Sessions of the database have no {', '.join(unlimited)}: one stuck statement can hold a thread for ever.",
+            f"Database sessions have no {', '.join(unlimited)}: one stuck statement can hold a thread forever.",
             hint=" ".join(
                 f"ALTER ROLE {role} SET {name} = '{settings.SESSION_SETTINGS[name]}';" for name in unlimited
             ),
@@ -234,7 +238,7 @@ def redis_alone(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[C
             said: Any = client.info("cluster")
     except redis.RedisError:
         yield Info(
-            "Redis is not responding, so it could not be checked whether it belongs to a cluster.",
+            "Redis is not responding, so whether it belongs to a cluster could not be checked.",
             id="accounts.I003",
         )
         return
@@ -245,7 +249,7 @@ def redis_alone(app_configs: Sequence[AppConfig] | None, **_: Any) -> Iterator[C
 def faults_of_pooler(version: tuple[int, ...] | None) -> Iterator[CheckMessage]:
     if version is None:
         yield Info(
-            "PgBouncer did not tell its version: add the role of DATABASE_URL to its stats_users.",
+            "PgBouncer did not report its version: add the role of DATABASE_URL to its stats_users.",
             id="accounts.I002",
         )
         return

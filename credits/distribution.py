@@ -118,16 +118,16 @@ def of_tables() -> Iterator[str]:
     for table, name in rows(UNIQUE, [[*TABLES]]):
         yield f"A unique index of {table} lacks holder_id: {name}."
     for table in column(PARTITIONED, [[*TABLES]]):
-        yield f"{table} is cut into partitions, which a distributed table of ours is not."
+        yield f"{table} is partitioned, and a partitioned ledger cannot be distributed."
 
 
 def _of_servers() -> Iterator[str]:
     if not servers():
-        yield "No server takes shards: citus_add_node makes one known."
+        yield "No server accepts shards: add one with citus_add_node."
     for table in _standing():
-        yield f"{table} is already distributed, and not by holder_id beside {shards.TABLE}."
+        yield f"{table} is already distributed, but not by holder_id together with {shards.TABLE}."
     for table in column(REFERENCE):
-        yield f"{table} is already a reference table: the ledger is distributed before any."
+        yield f"{table} is already a reference table: the ledger must be distributed first."
 
 
 def _of_sessions(serving: str) -> Iterator[str]:

@@ -59,7 +59,7 @@ def test_what_was_not_filled_in_is_named_and_not_shown():
     done = check({**environment(), **made(), "REDIS_URL": "redis://:PASSWORD@redis.example.com:6379/0"})
     assert done.returncode == 1
     for name in FILLED_IN:
-        assert f"{name} still has a placeholder" in done.stderr
+        assert f"{name} still contains a placeholder" in done.stderr
     assert "PASSWORD@" not in done.stdout + done.stderr
 
 

@@ -143,7 +143,7 @@ class TestUrl:
         kept: Any = _database("DATABASE_URL", url, {"lock_timeout": "3s"}, pooled=True)
         assert "options" not in pooled["OPTIONS"]
         assert (pooled["OPTIONS"]["prepare_threshold"], kept["OPTIONS"]["prepare_threshold"]) == (None, 5)
-        with pytest.raises(ImproperlyConfigured, match=r"^DATABASE_URL has options"):
+        with pytest.raises(ImproperlyConfigured, match=r"^DATABASE_URL contains options"):
             _database("DATABASE_URL", f"{url}?options=-c%20work_mem%3D8MB", {}, pooled=True)
 
     def test_two_silent_servers_are_waited_for_no_longer_than_four_seconds(self) -> None:

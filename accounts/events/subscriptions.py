@@ -78,7 +78,7 @@ def rotate(*, name: str, actor: str, reason: str = "", newest: str | None = None
     """
     subscription = _locked(name)
     if newest is not None and newest != mark_of_newest(subscription):
-        raise SubscriptionRefused("It has got a new secret since this page was opened.")
+        raise SubscriptionRefused("It has been given a new secret since this page was opened.")
     secret = _new_secret(subscription)
     subscription.save(update_fields=["secrets"])
     _audit(Event.WEBHOOK_ROTATED, subscription, actor, reason)
@@ -182,7 +182,9 @@ def _checked_url(url: str) -> str:
 def _checked(types: Collection[str]) -> list[str]:
     for type_ in types:
         if not TYPE_FORM.fullmatch(type_):
-            raise SubscriptionRefused(f"{type_!r} is not a type of event, such as credits.low.")
+            raise SubscriptionRefused(
+                f"{type_!r} is not a valid event type; expected something like credits.low."
+            )
     return sorted(set(types))
 
 

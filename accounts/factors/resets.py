@@ -52,7 +52,7 @@ def _check(user: User, reason: str) -> None:
     if not reason.strip() or len(reason) > LONGEST_REASON:
         raise ResetRefused(f"Give a reason of {LONGEST_REASON} characters or fewer.")
     if not user.email_verified:
-        raise ResetRefused("The address is not verified, so the owner could not be told.")
+        raise ResetRefused("The address is not verified, so the owner could not be notified.")
     if not user.mfa_enabled:
         raise ResetRefused("The account has no second factor.")
     if FactorReset.objects.open().filter(user=user).exists():

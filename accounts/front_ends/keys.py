@@ -36,7 +36,7 @@ def make(*, name: str, actor: str) -> MadeKey:
     """Create a key for a front end's server. Its other keys stay valid, so that keys can rotate. Raise KeyRefused."""
     if not names.OPERATORS.fullmatch(name):
         raise KeyRefused(
-            f"{name!r} is not a valid name: a letter from a to z, then up to 39 of a-z, 0-9, - and _."
+            f"{name!r} is not a valid name: use a letter from a to z, then up to 39 of a-z, 0-9, - and _."
         )
     private, kid = Ed25519PrivateKey.generate(), secrets.token_hex(6)
     public = private.public_key().public_bytes_raw()

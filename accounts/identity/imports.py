@@ -25,9 +25,7 @@ from accounts.passwords import imported as imported_hashes
 
 AT_ONCE = 500
 ACTOR = "manage.py import_users"
-RESERVED = (
-    f"email: who had this address until lately may take it back for {address_claims.UNDO_LIFETIME.days} days."
-)
+RESERVED = f"email: a former owner may still take this address back, within {address_claims.UNDO_LIFETIME.days} days."
 
 
 class Line(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

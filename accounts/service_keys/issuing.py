@@ -115,10 +115,10 @@ def revoke(*, key_id: str, actor: str, reason: str = "") -> bool:
 
 def _check_name(name: str) -> None:
     if name in Service.RESERVED:
-        raise KeyRefused(f"{name!r} is reserved: the product itself writes under this name.")
+        raise KeyRefused(f"{name!r} is reserved: the service itself records under this name.")
     if not names.OPERATORS.fullmatch(name):
         raise KeyRefused(
-            f"{name!r} is not a valid service name: a letter from a to z, then up to 39 of a-z, 0-9, - and _."
+            f"{name!r} is not a valid service name: use a letter from a to z, then up to 39 of a-z, 0-9, - and _."
         )
 
 

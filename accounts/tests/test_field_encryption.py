@@ -193,7 +193,7 @@ class TestReencrypting:
         out = StringIO()
         with ring(NEW), pytest.raises(CommandError):
             call_command("reencrypt_fields", stdout=out)
-        assert "accounts.Service.description: rows that cannot be opened: shop" in out.getvalue()
+        assert "accounts.Service.description: rows that cannot be decrypted: shop" in out.getvalue()
         before = service.description
         service.refresh_from_db()
         assert service.description == before

@@ -109,12 +109,14 @@ class TestImport:
     def test_a_hash_that_costs_more_than_ours_stays_behind_and_its_owner_is_mailed(self, run, public, text):
         line = {"email": EMAIL, "password_hash": text, "email_verified": True}
         said = run(line, dry_run=True)
-        assert said.endswith("1 of them would be asked to choose a password: theirs costs too much.\n")
+        assert said.endswith(
+            "1 of them would be asked to choose a password: their hashes cost too much to check.\n"
+        )
         assert not User.objects.exists()
         said = run(line, {"email": "eve@example.com", "password_hash": HASHES["bcrypt"]})
         assert said == (
             "2 imported, 0 already present, 0 refused.\n"
-            "1 of them are asked to choose a password: theirs costs too much.\n"
+            "1 of them were asked to choose a password: their hashes cost too much to check.\n"
         )
         assert not User.objects.get(email=EMAIL).has_usable_password()
         assert post(public, "login", email=EMAIL, password=PASSWORD).status_code == 401
@@ -151,7 +153,7 @@ class TestImport:
         AddressChange.objects.create(user=ada, old_email=EMAIL, new_email=ada.email, confirmed_at=Now())
         lines = [{"email": EMAIL, "email_verified": True}, {"email": "bob@example.com"}]
         said = run(*lines, dry_run=dry_run)
-        assert "line 1: email: who had this address until lately may take it back for 7 days.\n" in said
+        assert "line 1: email: a former owner may still take this address back, within 7 days.\n" in said
         assert ", 0 already present, 1 refused." in said
         assert User.objects.filter(email="bob@example.com").exists() is not dry_run
         assert not User.objects.filter(email=EMAIL).exists()
@@ -189,7 +191,7 @@ class TestImport:
         call_command("dear_passwords", stdout=said)
         call_command("dear_passwords", stdout=said)
         assert said.getvalue() == "".join(
-            f"{found} asked to choose a password.\n" for found in ("1 would be", "1 are", "0 are")
+            f"{found} asked to choose a password.\n" for found in ("1 would be", "1 were", "0 were")
         )
         assert [message.to for message in deliver_mails()] == [[EMAIL]]
         assert not User.objects.get(email=EMAIL).has_usable_password()

@@ -71,7 +71,7 @@ def rings() -> dict[str, Ring]:
             "REFRESH_TOKEN_KEYS",
             ("HS256",),
             "refresh tokens",
-            "when no live session has a token of the old key, which `signing_keys check` counts: "
+            "once no live session has a token signed with the old key (`signing_keys check` counts them), after "
             f"{_words(settings.SIMPLE_JWT['REFRESH_TOKEN_LIFETIME'])} at most",
         ),
         Ring(
@@ -83,14 +83,15 @@ def rings() -> dict[str, Ring]:
         Ring(
             "MAIL_TOKEN_KEYS",
             (),
-            "mailed links and codes",
-            f"{_words(max(tokens.LIFETIMES.values()))} later, when the last link of an older mail has expired",
+            "emailed links and codes",
+            f"{_words(max(tokens.LIFETIMES.values()))} later, when the last link from an older email has expired",
         ),
         Ring(
             "SECRET_KEY",
             (),
-            "cursors of lists, the admin's sessions and forms; names of limits, which start afresh with a new one",
-            f"{_words(timedelta(seconds=settings.SESSION_COOKIE_AGE))} later: then no sign-in of the admin is older",
+            "list cursors, the admin's sessions and forms; names of limits, which start over with a new key",
+            f"{_words(timedelta(seconds=settings.SESSION_COOKIE_AGE))} later, when no sign-in to the admin "
+            "predates the new key",
         ),
         Ring(
             "LEDGER_DIGEST_KEYS",
@@ -121,11 +122,11 @@ def plan(ring: Ring, entry: str) -> list[Step]:
     name = ring.variable
     return [
         Step(
-            "Now; then restart every process. All of them accept the new key, and the old one stays in use.",
+            "Set this now and restart every process. All of them then accept the new key; the old one stays in use.",
             f'{name}="${name};{entry}"',
         ),
         Step(
-            "Once every process runs with that; then restart again. The new key is in use, the old one is accepted.",
+            "Set this once every process has it, and restart again. The new key is in use; the old one is accepted.",
             f'{name}="{entry};${{{name}%;*}}"',
         ),
         Step(f"Remove the old key {ring.retire}.", f'{name}="${{{name}%%;*}}"'),

@@ -57,7 +57,9 @@ def _proposal(price: Object, *, overwrite: bool = False) -> Proposal:
     if price.get("unit_amount") is None:
         return Proposal(action="skip", price=price["id"], code=code, problem="no fixed amount")
     if not code:
-        return Proposal(action="skip", price=price["id"], problem="neither `plan` nor a look-up key")
+        return Proposal(
+            action="skip", price=price["id"], problem="neither `plan` in its metadata nor a lookup key"
+        )
     try:
         fields = _fields(price, product, metadata)
     except ValueError:
@@ -82,14 +84,18 @@ def _fields(price: Object, product: Object, metadata: dict[str, str]) -> dict[st
 def _compared(price: str, code: str, fields: dict[str, Any], *, overwrite: bool) -> Proposal:
     known = plan_of(price)
     if known is not None and known.stripe_price != price:
-        return Proposal(action="keep", price=price, code=known.code, problem="a former price: it renews")
+        return Proposal(
+            action="keep", price=price, code=known.code, problem="a former price, which still renews"
+        )
     if known is not None:
         differing = {name: value for name, value in fields.items() if getattr(known, name) != value}
         changes = (
             differing if overwrite else {name: differing[name] for name in differing if name in OF_THE_PRICE}
         )
         left = sorted(differing.keys() - changes.keys())
-        problem = f"staff's own, else with --overwrite: {', '.join(left)}" if left and not changes else ""
+        problem = (
+            f"set by staff, replaced only with --overwrite: {', '.join(left)}" if left and not changes else ""
+        )
         action = "update" if changes else "keep"
         return Proposal(action=action, price=price, code=known.code, changes=changes, problem=problem)
     action = "replace" if Plan.objects.filter(code=code).exists() else "create"

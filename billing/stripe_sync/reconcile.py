@@ -307,7 +307,7 @@ def _result(payment: Payment, *, lost_link: str = "") -> Found:
     posted = posting.posted(payment)
     due = sum(row.worth for row in payment.lines.all())
     is_erased = User.objects.filter(pk=payment.user_id, status=User.Status.DELETED).exists()
-    problem = f"{due} credits are kept for it" if posted < due and not is_erased else ""
+    problem = f"{due} credits have been paid for and kept" if posted < due and not is_erased else ""
     if payment.lines.filter(kind=PaymentLine.Kind.OPEN).exists():
         problem = "a price without a plan"
     return Found(payment.user_id, posted, problem, lost_link)

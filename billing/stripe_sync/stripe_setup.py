@@ -56,18 +56,18 @@ def set_up(*, host: str, products: list[Wanted]) -> Iterator[str]:
     known = {price.get("lookup_key") for price in gateway.list_prices()}
     for product in products:
         if product.code in known:
-            yield f"price     {product.code} is there"
+            yield f"price     {product.code} already exists"
         else:
-            yield f"price     {product.code} made: {_make(product)}"
+            yield f"price     {product.code} created: {_make(product)}"
 
 
 def _endpoint(url: str) -> str:
     found = next((row for row in gateway.list_webhook_endpoints() if row["url"] == url), None)
     if found is not None:
         gateway.update_webhook_endpoint(endpoint=found["id"], events=EVENTS)
-        return f"endpoint  {url} follows {len(EVENTS)} events; its secret is in the Dashboard"
+        return f"endpoint  {url} receives {len(EVENTS)} types of event; its secret is in the Dashboard"
     made = gateway.create_webhook_endpoint(url=url, events=EVENTS, version=settings.STRIPE_API_VERSION)
-    return f"endpoint  {url} made: STRIPE_WEBHOOK_SECRETS={made['secret']}"
+    return f"endpoint  {url} created: STRIPE_WEBHOOK_SECRETS={made['secret']}"
 
 
 def _portal(return_url: str) -> str:
@@ -76,7 +76,7 @@ def _portal(return_url: str) -> str:
         gateway.update_portal_configuration(configuration=found["id"], features=PORTAL)
         return f"portal    STRIPE_PORTAL_CONFIGURATION={found['id']} is up to date"
     made = gateway.create_portal_configuration(return_url=return_url, features=PORTAL)
-    return f"portal    made: STRIPE_PORTAL_CONFIGURATION={made['id']}"
+    return f"portal    created: STRIPE_PORTAL_CONFIGURATION={made['id']}"
 
 
 def _make(product: Wanted) -> str:

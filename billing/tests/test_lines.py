@@ -209,7 +209,7 @@ class TestPaidLate:
             paid_at=timezone.now(), expires_at=timezone.now() - timedelta(days=1),
         )  # fmt: skip
         call_command("settlement_report")
-        assert "200 credits not given" in capsys.readouterr().out
+        assert "200 credits not granted" in capsys.readouterr().out
         import_module("billing.migrations.0009_lines_of_earlier_payments").add_lines(
             None, type("Editor", (), {"connection": connection})
         )

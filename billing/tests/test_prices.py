@@ -157,7 +157,7 @@ class TestSync:
         plans["small"].refresh_from_db()
         assert (plans["small"].name, plans["small"].credits) == ("Starter", 123)
         assert "small" not in {row.detail["plan"] for row in self.changes()}
-        assert "staff's own" in self.run("--dry-run")
+        assert "set by staff" in self.run("--dry-run")
         self.run("--overwrite")
         plans["small"].refresh_from_db()
         assert (plans["small"].credits, plans["small"].name) != (123, "Starter")

@@ -116,14 +116,18 @@ INSTALLED_APPS = [
 REDIS_URL = env.str("REDIS_URL")
 if not REDIS_URL:
     raise refuse(
-        "REDIS_URL", "is not set: redis://, rediss:// or unix:///path (script/server starts an embedded one)."
+        "REDIS_URL",
+        "is not set. It must be a redis://, rediss:// or unix:///path URL (script/server starts an "
+        "embedded server).",
     )
 
 REDIS_URL = redis_url("REDIS_URL", REDIS_URL)
 # Celery would use these by itself, while limits, /readyz and /metrics kept using the other server.
 for _variable in ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"):
     if env.str(_variable, default=""):
-        raise refuse(_variable, "is not supported: the queue is a Redis or Valkey, where REDIS_URL says.")
+        raise refuse(
+            _variable, "is not supported: the queue is the Redis or Valkey server that REDIS_URL names."
+        )
 TASK_APPLICATION = (
     "config.celery.app"  # loaded by modules with tasks or a nudge for them (accounts/kit/nudge.py)
 )

@@ -6,7 +6,10 @@ from config.settings.service import LISTENER
 DATABASE_URL = env.str("DATABASE_URL")
 DATABASE_MIGRATE_URL = env.str("DATABASE_MIGRATE_URL") or DATABASE_URL
 if not DATABASE_URL:
-    raise refuse("DATABASE_URL", "is not set: a postgresql:// URL (script/server starts an embedded one).")
+    raise refuse(
+        "DATABASE_URL",
+        "is not set. It must be a postgresql:// URL (script/server starts an embedded server).",
+    )
 
 # What lies between the service and PostgreSQL: nothing, or a pooler that lends a connection for a session or a
 # transaction. A pooler passes no start-up options on, so the role must have the time-outs (deploy/postgres/roles.sh).
@@ -53,7 +56,7 @@ def _database(
     if pooled and said:
         raise refuse(
             variable,
-            "has options, and a pooler (DATABASE_POOL) does not pass them on: set them with ALTER ROLE.",
+            "contains options, which a pooler (DATABASE_POOL) does not pass on: set them with ALTER ROLE.",
         )
     # If an option is given twice, the last one applies.
     options = f"{' '.join(f'-c {name}={value}' for name, value in session.items())} {said}".strip()

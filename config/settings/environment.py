@@ -70,7 +70,7 @@ def check_secret(variable: str, value: str) -> str:
         raise refuse(variable, "looks like a default or an example value. Make a random one.")
     user = _seen.setdefault(value.rstrip("="), variable)  # base64 with and without padding is the same secret
     if user != variable:
-        raise refuse(variable, f"has the value of {user} too. Every secret must be different.")
+        raise refuse(variable, f"has the same value as {user}. Every secret must be different.")
     return value
 
 
@@ -142,7 +142,7 @@ def duration(variable: str) -> timedelta:
     row = _row(variable, Time)
     text = env.str(variable)
     if not TIME.fullmatch(text) or not row.least <= time_of(text) <= row.most:
-        raise refuse(variable, f"must be a time such as 90s, 15m, 12h or 30d, {row.bounds}.")
+        raise refuse(variable, f"must be a duration such as 90s, 15m, 12h or 30d, {row.bounds}.")
     return time_of(text)
 
 
@@ -208,7 +208,7 @@ def key_ring(variable: str, *, algorithm: str | None = None) -> list[KeyEntry]:
     """
     entries = [_key_entry(variable, part, algorithm) for part in _parts(variable)]
     if len({entry.kid for entry in entries}) != len(entries):
-        raise refuse(variable, "uses one key id twice.")
+        raise refuse(variable, "uses the same key id twice.")
     return entries
 
 
@@ -217,16 +217,16 @@ def _key_entry(variable: str, part: str, algorithm: str | None) -> KeyEntry:
     if algorithm is not None:
         fields.insert(1, algorithm)
     if len(fields) != 3 or not fields[0]:
-        raise refuse(variable, "is malformed: kid:ALG:base64url;... is expected.")
+        raise refuse(variable, "must have the form kid:ALG:base64url;...")
     kid, name, encoded = fields
     check_secret(variable, encoded)
     try:
         padded = encoded + "=" * (-len(encoded) % 4)
         material = base64.b64decode(padded, altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
-        raise refuse(variable, "has a key that is not base64url.") from None
+        raise refuse(variable, "contains a key that is not valid base64url.") from None
     if len(material) < MINIMUM_SECRET_BYTES:
-        raise refuse(variable, f"has a key under {MINIMUM_SECRET_BYTES} bytes.")
+        raise refuse(variable, f"contains a key shorter than {MINIMUM_SECRET_BYTES} bytes.")
     return KeyEntry(kid, name, material)
 
 
@@ -278,7 +278,7 @@ def _ports(variable: str, port: str, servers: list[str]) -> str:
     """Return one port for all servers, one for each, or "" if all use the default."""
     ports = port.split(",")
     if len(servers) > 1 and not all(servers):
-        raise refuse(variable, "names several servers, and one of them has no host.")
+        raise refuse(variable, "names several servers, one of which has no host.")
     if len(ports) not in {1, len(servers)} or not all(_is_port(one) for one in ports if one):
         raise refuse(variable, f"needs one port from 1 to {HIGHEST_PORT} for all hosts, or one for each.")
     return ",".join(one or "5432" for one in ports) if any(ports) else ""
@@ -339,8 +339,8 @@ def redis_url(variable: str, url: str) -> str:
     if _SEVERAL_REDIS.match(url):
         raise refuse(
             variable,
-            "must name one server: Sentinel and Cluster are not supported. Give an address that always leads to the "
-            "server that takes writes (HAProxy's, or your provider's).",
+            "must name one server: Sentinel and Cluster are not supported. Use an address that always leads to the "
+            "server that accepts writes (HAProxy's, or your provider's).",
         )
     url = _CERT_REQS.sub(lambda found: found[1].lower(), url)
     try:
@@ -416,7 +416,7 @@ def webhook_hosts(variable: str) -> dict[str, tuple[Network, ...]]:
         host, colon, port = place.lower().rpartition(":")
         name, number = (host, port) if colon else (port, "443")
         if not _HOST.fullmatch(name) or not _is_port(number):
-            raise refuse(variable, "is malformed: host[:port][=network|network],... is expected.")
+            raise refuse(variable, "must have the form host[:port][=network|network],...")
         entries[f"{name}:{int(number)}"] = _networks(variable, networks)
     return entries
 
@@ -449,7 +449,7 @@ def permissions_by_role(variable: str) -> dict[str, list[str]]:
         role, equals, listed = (part.strip() for part in entry.partition("="))
         permissions = [part.strip() for part in listed.split(",") if part.strip()]
         if not equals or not _ROLE.fullmatch(role) or not all(map(_PERMISSION.fullmatch, permissions)):
-            raise refuse(variable, "is malformed: name=app.permission,app.permission;... is expected.")
+            raise refuse(variable, "must have the form name=app.permission,app.permission;...")
         roles[role] = permissions
     return roles
 

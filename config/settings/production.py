@@ -35,15 +35,13 @@ DEBUG = False
 if not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS:
     raise refuse("ALLOWED_HOSTS", "must list the host names that this service answers to.")
 if not PUBLIC_BASE_URL.startswith("https://"):
-    raise refuse(
-        "PUBLIC_BASE_URL", "must be the https:// address under which the public listener is reached."
-    )
+    raise refuse("PUBLIC_BASE_URL", "must be the https:// address of the public listener.")
 if FRONTEND_URL and not FRONTEND_URL.startswith("https://"):
-    raise refuse("FRONTEND_URL", "must be an https:// address, because mailed links lead there.")
+    raise refuse("FRONTEND_URL", "must be an https:// address, because emailed links lead there.")
 if not DEFAULT_FROM_EMAIL:
-    raise refuse("MAIL_FROM", "is not set: the sender of every mail.")
+    raise refuse("MAIL_FROM", "is not set. It is the sender of every email.")
 if not env.str("EMAIL_URL"):
-    raise refuse("EMAIL_URL", "is not set: smtp+tls://user:password@host:587.")
+    raise refuse("EMAIL_URL", "is not set. It must be a URL such as smtp+tls://user:password@host:587.")
 if RATE_LIMITS_FACTOR > 1:
     raise refuse("RATE_LIMITS_FACTOR", "above 1 is for tests and load runs only.")
 if STRIPE_API_BASE:
@@ -66,8 +64,9 @@ refuse_embedded("REDIS_URL", redis_parts(REDIS_URL).get("path", ""), var_dir=VAR
 if not is_loopback(env.str("BIND")) and not boolean("BEHIND_BUFFERING_PROXY"):
     raise refuse(
         "BIND",
-        "opens the public listener to the network. Slow clients would stop it: put a proxy that buffers requests and "
-        "answers in front (deploy/nginx), let nobody else reach it, and set BEHIND_BUFFERING_PROXY=true.",
+        "exposes the public listener to the network, where slow clients would block it. Put a proxy "
+        "that buffers requests and responses in front of it (deploy/nginx), let nothing else reach it, "
+        "and set BEHIND_BUFFERING_PROXY=true.",
     )
 refuse_own_machine("EVENT_WEBHOOK_HOSTS", EVENT_WEBHOOK_HOSTS)
 vars().update(mail_server("EMAIL_URL"))

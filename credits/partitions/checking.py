@@ -72,7 +72,7 @@ def catch_up(work: Work, *, most: int = copying.CHUNK, holder_id: UUID | None = 
     keys = copying.catch_up(work, most=most, holder_id=holder_id)
     holders, ids = [holder for holder, _ in keys], [one for _, one in keys]
     if keys and value(work.sql(DIFFERENT, type=work.key), [holders, ids]):
-        raise WrongCopy(f"Rows of {work.source} that were written since are not the same in its copy.")
+        raise WrongCopy(f"Rows of {work.source} written since then differ in its copy.")
     return len(keys)
 
 

@@ -47,7 +47,7 @@ class Need:
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
     if not value("SELECT pg_try_advisory_lock(%s)", [LOCK]):
-        raise CannotPartition("It is being done at this moment, by another process.")
+        raise CannotPartition("Another process is partitioning the ledger at the moment.")
     try:
         yield
     finally:
@@ -97,7 +97,7 @@ def _to_do(count: int) -> list[str]:
     for source in shape.TABLES:
         if shape.owner(source) != value("SELECT quote_ident(current_user)"):
             raise CannotPartition(
-                f"{source} belongs to {shape.owner(source)}: DATABASE_MIGRATE_URL has to name that role."
+                f"{source} belongs to {shape.owner(source)}: DATABASE_MIGRATE_URL must name that role."
             )
         work, parts = copying.found(source), len(shape.partitions(source))
         begun = work.count if work else parts
@@ -105,17 +105,17 @@ def _to_do(count: int) -> list[str]:
             raise CannotPartition(
                 f"{source} has {begun} partitions."
                 if parts
-                else f"It was begun with {begun}: --abandon takes it back."
+                else f"The unfinished run has {begun} partitions: --abandon undoes it."
             )
         if work and work.step != "drop" and shape.columns(source) != shape.columns(work.beside):
             raise CannotPartition(
-                f"{source} has got other columns since it was begun: --abandon takes it back."
+                f"The columns of {source} have changed since the run started: --abandon undoes it."
             )
         if work or not parts:
             sources.append(source)
         if not work and (leaning := shape.leaning_on(source)):
             raise CannotPartition(
-                f"{', '.join(leaning)} would stay with the old {source}: drop it, and make it again."
+                f"{', '.join(leaning)} would stay with the old {source}: drop it, and create it again afterwards."
             )
     return sources
 
@@ -159,7 +159,7 @@ def _checked(works: list[Work]) -> Iterator[Step]:
         yield Step("caught up", work.source)
         for part in checking.compare(work):
             if part.different:
-                raise WrongCopy(f"{part.different} rows of {work.source} are not the same in its copy.")
+                raise WrongCopy(f"{part.different} rows of {work.source} differ in its copy.")
             yield Step("compared", work.source, part.rows)
     if works:
         yield from _verified(works)
@@ -168,7 +168,7 @@ def _checked(works: list[Work]) -> Iterator[Step]:
 def _verified(works: list[Work]) -> Iterator[Step]:
     for many, findings in checking.verify_copies(works):
         if findings:
-            raise WrongCopy("The ledger does not add up: `manage.py verify_ledger`.", findings)
+            raise WrongCopy("The ledger does not add up: run `manage.py verify_ledger`.", findings)
         yield Step("verified", "", many)
 
 

@@ -29,5 +29,6 @@ def patiently(attempt: Callable[[], Result]) -> Result:
                 raise
             time.sleep(random.uniform(0.3, 1) * min(LONGEST_PAUSE, 0.3 + tried / 10))  # noqa: S311
     raise NeverFree(
-        "The table has been locked for too long: pg_stat_activity shows by which session. Run it again later."
+        "The table has been locked for too long: pg_stat_activity shows which session holds the lock. "
+        "Try again later."
     )

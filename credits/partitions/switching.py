@@ -47,7 +47,9 @@ def _switch(work: Work) -> float:
     if {f"{index.name}_new" for index in shape.indexes(work.source)} != {
         index.name for index in shape.indexes(work.beside)
     }:
-        raise WrongCopy(f"{work.source} has got other indexes since this was begun: --abandon.")
+        raise WrongCopy(
+            f"The indexes of {work.source} have changed since the run started: --abandon undoes it."
+        )
     statements = [
         work.sql("DROP TRIGGER {trigger} ON {source}"),
         work.sql("DROP FUNCTION {function}()"),

@@ -202,9 +202,9 @@ class TestAdjust:
     @pytest.mark.parametrize(
         ("option", "words"),
         [
-            (("--reason", "x" * 501), "A reason has 1 to 500"),
-            (("--reason", "why", "--key", "x" * 256), "A key has 1 to 255"),
-            (("--reason", "why", "--key", ""), "A key has 1 to 255"),
+            (("--reason", "x" * 501), "The reason must have 1 to 500"),
+            (("--reason", "why", "--key", "x" * 256), "The key must have 1 to 255"),
+            (("--reason", "why", "--key", ""), "The key must have 1 to 255"),
             (("--reason", "caf\udce9"), "not valid UTF-8"),
         ],
     )

@@ -18,7 +18,7 @@ class Command(OurCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--ambiguous", action="store_true", help="the only list there is")
+        parser.add_argument("--ambiguous", action="store_true", help="required: the only list available")
 
     def handle(self, *args: Any, ambiguous: bool, **options: Any) -> None:
         if not ambiguous:

@@ -23,7 +23,7 @@ class Command(OurCommand):
         parser.add_argument(
             "--without-tombstones",
             action="store_true",
-            help="the file is lost, so what it would repair stays as the backup has it",
+            help="the file is lost; everything that it would repair stays as it is in the backup",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -31,14 +31,13 @@ class Command(OurCommand):
         self.tell(
             dict(ended),
             *(f"{what:<15}{count:>10,} ended" for what, count in ended.items()),
-            "Now: manage.py verify_ledger; manage.py reconcile_stripe --since (the time of the backup).",
+            "Now run manage.py verify_ledger and manage.py reconcile_stripe --since (the time of the "
+            "backup).",
         )
 
     def _rows(self, options: dict[str, Any]) -> list[dict[str, Any]]:
         if bool(options["tombstones"]) == options["without_tombstones"]:
-            raise CommandError(
-                "Name the file that `manage.py tombstones` wrote, or say --without-tombstones."
-            )
+            raise CommandError("Give the file that `manage.py tombstones` wrote, or --without-tombstones.")
         if options["without_tombstones"]:
             return []
         try:

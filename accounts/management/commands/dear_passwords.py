@@ -23,5 +23,5 @@ class Command(OurCommand):
         found = dear_hashes.leave_behind(dry_run=dry_run)
         self.tell(
             {"asked": found, "dry_run": dry_run},
-            f"{found} {'would be' if dry_run else 'are'} asked to choose a password.",
+            f"{found} {'would be' if dry_run else 'were'} asked to choose a password.",
         )

@@ -36,7 +36,7 @@ class Command(OurCommand):
             link = staff_enrolment.make_link(user, actor=ACTOR)
             self.tell(
                 {"email": email, "created": True, "link": link},
-                f"Created the superuser {email}. Add the second factor, once, here: {link}",
+                f"Created the superuser {email}. Add its second factor through this one-time link: {link}",
             )
         elif existing.is_superuser:
             self.tell(

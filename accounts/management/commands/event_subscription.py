@@ -15,7 +15,7 @@ ACTIONS = "create | list | change | rotate | retire | send-again"
 
 
 class Command(OurCommand):
-    area, brief = "Services", "send events to a service"
+    area, brief = "Services", "subscribe services to events"
     help = "Manages other services' subscriptions to events. A secret is shown only once, when it is made."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -57,7 +57,9 @@ class Command(OurCommand):
         changed = subscriptions.retire(name=name, actor=ACTOR)
         self.tell(
             {"name": name, "changed": changed},
-            "Only the newest secret signs now." if changed else "There was only one secret.",
+            "Only the newest secret signs now."
+            if changed
+            else "There was only one secret; nothing was changed.",
         )
 
     def _change(

@@ -35,9 +35,9 @@ class Command(OurCommand):
             f"{report.imported} {verb}, {report.present} already present, {len(report.refused)} refused."
         ]
         if report.mailed:
-            asked = "would be" if dry_run else "are"
+            asked = "would be" if dry_run else "were"
             lines.append(
-                f"{report.mailed} of them {asked} asked to choose a password: theirs costs too much."
+                f"{report.mailed} of them {asked} asked to choose a password: their hashes cost too much to check."
             )
         refused = [{"line": number, "reason": reason} for number, reason in report.refused]
         counts = {"imported": report.imported, "present": report.present, "mailed": report.mailed}

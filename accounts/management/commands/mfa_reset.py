@@ -65,4 +65,4 @@ def _row(reset: FactorReset) -> dict[str, str]:
 
 
 def _line(row: dict[str, str]) -> str:
-    return f"{row['user_id']}: every second factor goes at {row['applies_at']}. {row['reason']}"
+    return f"{row['user_id']}: every second factor will be removed at {row['applies_at']}. {row['reason']}"

@@ -49,7 +49,7 @@ class Command(migrate.Command):
         with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
             while cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK]).fetchone() == (False,):
                 if not told:
-                    self.stdout.write("Another migrate is under way: waiting for its end.")
+                    self.stdout.write("Another migrate is running; waiting for it to finish.")
                 told = True
                 time.sleep(0.5)
 
@@ -57,7 +57,7 @@ class Command(migrate.Command):
         serving, owner = settings.SERVING_ROLE, settings.MIGRATION_DATABASE["USER"]
         if serving in {"", owner}:
             role = owner or "the system user"
-            note = f"One database role ({role}) migrates and serves: docs/operations/deploy.md, two roles."
+            note = f"One database role ({role}) both migrates and serves; see docs/operations/deploy.md."
         else:
             try:
                 grant_to_serving_role(connections[DEFAULT_DB_ALIAS], role=serving)
@@ -73,7 +73,8 @@ class Command(migrate.Command):
         if session_settings.give_to_role(connections[DEFAULT_DB_ALIAS], role=serving):
             return "Its time-outs are set too."
         return (
-            "Its time-outs are left to a superuser (deploy/postgres/roles.sh); `check --deploy` reads them."
+            "Its time-outs must be set by a superuser (deploy/postgres/roles.sh); `check --deploy` "
+            "checks them."
         )
 
     def _sync_roles(self) -> None:

@@ -12,8 +12,8 @@ from accounts.upkeep.sealed_columns import Outcome
 
 
 class Command(OurCommand):
-    area, brief = "Secrets", "encrypt columns again with the newest key"
-    help = "Encrypts the columns of settings.SEALED_COLUMNS again with the newest key. Safe to repeat."
+    area, brief = "Secrets", "re-encrypt columns with the newest key"
+    help = "Re-encrypts the columns in settings.SEALED_COLUMNS with the newest key. Safe to repeat."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="only count the values under each key")
@@ -34,9 +34,7 @@ class Command(OurCommand):
         }
         self.tell(document, _text(document))
         if unreadable:
-            raise CommandError(
-                "Some rows cannot be opened with any key of the ring; they were left as they are."
-            )
+            raise CommandError("Some rows cannot be decrypted with any key; they were left as they are.")
 
     def _reencrypt(self) -> dict[str, Outcome]:
         outcomes = {}
@@ -47,12 +45,14 @@ class Command(OurCommand):
 
 
 def _text(document: dict[str, Any]) -> str:
-    lines = [f"Key {document['seals']} seals."]
+    lines = [f"Key {document['seals']} encrypts."]
     for name, kids in document["in_use"].items():
         sealed = ", ".join(f"{count:,} under {kid}" for kid, count in sorted(kids.items()))
-        lines.append(f"{name}: {document['resealed'].get(name, 0):,} rows resealed; now {sealed or 'none'}.")
+        lines.append(
+            f"{name}: {document['resealed'].get(name, 0):,} rows re-encrypted; now {sealed or 'none'}."
+        )
     lines += [
-        f"{name}: rows that cannot be opened: {', '.join(ids)}"
+        f"{name}: rows that cannot be decrypted: {', '.join(ids)}"
         for name, ids in document["unreadable"].items()
     ]
     lines += [f"Key {kid} is no longer needed and can be removed." for kid in document["unneeded"]]

@@ -43,7 +43,7 @@ class Command(OurCommand):
         budget = actions.add_parser("budget", help="limit the credits that a key may grant per day (UTC)")
         budget.add_argument("id")
         budget.add_argument("daily_budget", type=_budget, metavar="N", help="whole credits, or none")
-        actions.add_parser("list", help="list keys, without their texts")
+        actions.add_parser("list", help="list keys, without their secret parts")
         for subparser in (create, rotate):
             subparser.add_argument("--expires-in-days", type=int, metavar="N")
 

@@ -15,15 +15,15 @@ COLUMNS = ("variable", "kid", "algorithm", "use", "needed")
 class Command(OurCommand):
     area, brief = "Secrets", "list keys, make new ones, plan and check a rotation"
     help = (
-        "List the keys of every variable that takes several, make new ones, and plan and check a rotation that "
-        "signs nobody out."
+        "Lists the keys of every variable that takes several, makes new ones, and plans and checks a "
+        "rotation that signs nobody out."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True, metavar="list | new | plan | check")
         actions.add_parser("list", help="list keys with their use, and whether each signs or only verifies")
         actions.add_parser(
-            "check", help="say which older keys can be removed; exit status 1 while one is needed"
+            "check", help="show which older keys can be removed; exit status 1 while one is still needed"
         )
         new = actions.add_parser("new", help="make a key in the form that its variable expects")
         plan = actions.add_parser(
@@ -67,7 +67,7 @@ def _entry(*, variable: str, algorithm: str | None, kid: str, **_: Any) -> str:
 
 def _check_choice(ring: Ring, algorithm: str | None, kid: str) -> None:
     if algorithm and algorithm not in ring.algorithms:
-        raise CommandError(f"{ring.variable} does not take keys of {algorithm}.")
+        raise CommandError(f"{ring.variable} does not accept {algorithm} keys.")
     if kid and not ring.names_keys:
         raise CommandError(f"The secrets of {ring.variable} have no ids.")
     if set(kid) & set(":;\"'$`\\ ") or not kid.isprintable():

@@ -18,8 +18,8 @@ WITHIN = in_units(LIFETIMES[Purpose.STAFF_ENROL], HOUR)
 class Command(OurCommand):
     area, brief = "Staff", "print the link for a first second factor"
     help = (
-        f"Print a one-time enrolment link, valid for {WITHIN} hours; the password is still required. "
-        "Older links of the user are void."
+        f"Prints a one-time enrolment link, valid for {WITHIN} hours; the password is still required. "
+        "Older links for the user become void."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -10,7 +10,7 @@ from accounts.upkeep import staff_roles
 
 class Command(OurCommand):
     area, brief = "Staff", "make staff roles match the settings"
-    help = "Makes a group for each staff role (STAFF_ROLES) with exactly its permissions."
+    help = "Creates a group for each staff role (STAFF_ROLES) with exactly its permissions."
 
     def handle(self, *args: Any, **options: Any) -> None:
         if missing := staff_roles.unknown():

@@ -15,14 +15,14 @@ from accounts.upkeep import tombstones
 class Command(OurCommand):
     area, brief = "Database", "record what a restored backup must not bring back"
     help = (
-        "Writes one line of JSON for each erased or suspended user, each revoked key, each user with a new "
-        "password or fewer ways to sign in, and each member of staff. Write it every few minutes and keep it "
-        "beside the backups."
+        "Writes one line of JSON for each erased or suspended user, each revoked key, each user with a "
+        "new password or fewer ways to sign in, and each member of staff. Run it every few minutes, "
+        "and keep the file beside the backups."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "file", nargs="?", help="replaced once everything is written (default: standard output)"
+            "file", nargs="?", help="replaced only once everything is written (default: standard output)"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

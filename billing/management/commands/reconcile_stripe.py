@@ -16,7 +16,7 @@ from billing.stripe_sync import reconcile
 from billing.stripe_sync.reconcile import Difference
 
 UNITS = {"h": "hours", "d": "days"}
-NOBODY = 'the customer is not known here: see "Payments by unknown customers" in the admin'
+NOBODY = 'unknown customer: see "Payments by unknown customers" in the admin'
 
 
 def moment(text: str) -> datetime:
@@ -33,18 +33,18 @@ def moment(text: str) -> datetime:
 
 
 class Command(OurCommand):
-    area, brief = "Billing", "settle what Stripe did not tell this service"
+    area, brief = "Billing", "settle payments that Stripe's events missed"
     help = (
-        "Compares what was paid, refunded or disputed at Stripe since a given time with the journal, and "
-        "posts the credits that are missing. Safe to repeat. Exit status 1: something could not be settled, "
-        "and it is named."
+        "Compares payments, refunds and disputes at Stripe since a given time with the journal, and "
+        "posts missing credits. Safe to repeat. Exit status 1: something could not be settled, and is "
+        "named."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--since", type=moment, default="3d", help="36h, 3d (default) or a time with its offset"
         )
-        parser.add_argument("--dry-run", action="store_true", help="only say what would be posted")
+        parser.add_argument("--dry-run", action="store_true", help="only show what would be posted")
 
     def handle(self, *, since: datetime, dry_run: bool, **options: Any) -> None:
         if not sdk.is_configured():
@@ -72,8 +72,8 @@ class Command(OurCommand):
 
 
 def _line(difference: Difference) -> str:
-    what = difference.problem or f"{difference.posted} credits, to be {difference.due}"
+    what = difference.problem or f"{difference.posted} credits posted, should be {difference.due}"
     what = NOBODY if difference.is_of_nobody else what
     if difference.lost_link:
-        what += f"; the link to the customer {difference.lost_link} is lost, and is made again"
+        what += f"; the lost link to the customer {difference.lost_link} is restored"
     return f"{difference.payment}  {difference.user_id or ''}  {what}"

@@ -34,7 +34,7 @@ FINDINGS = (
             AND (payment.kept > 0 OR payment.paid = 0 AND payment.kind <> 'trial') AND person.status <> 'deleted'
         ORDER BY payment.paid_at
         """,
-        "{0}  {1}  {3} {4} of {5}: {2} credits not given",
+        "{0}  {1}  {3} {4} of {5}: {2} credits not granted",
         "payments kept without credits",
     ),
     Finding(
@@ -85,7 +85,7 @@ FINDINGS = (
             {unless} ORDER BY copy.id
         """,
         "{}  {}",
-        "customers of users who are no longer linked to them: the nightly round links those with our mark again",
+        "customers no longer linked to their users: the nightly run relinks those with this service's mark",
         needs="djstripe_customer",
         unless=(
             "AND NOT EXISTS (SELECT FROM billing_formercustomer AS former WHERE former.customer = copy.id)",
@@ -99,7 +99,7 @@ FINDINGS = (
         WHERE type = 'purchase' AND service <> 'billing' GROUP BY service ORDER BY service
         """,
         "{}  {} purchases of {} credits",
-        "services that book purchases: their keys will get the scope credits:sell",
+        "services that record purchases: their keys will get the scope credits:sell",
         needs="credits_credittransaction",
     ),
     Finding(
@@ -110,7 +110,7 @@ FINDINGS = (
         WHERE person.status = 'deleted' AND account.balance > 0 ORDER BY person.id
         """,  # the column had another name before the ledger belonged to holders
         "{}  {} credits",
-        "erased users with credits: the sweep will forfeit them, after open holds",
+        "erased users with credits: the sweep will forfeit them once open holds have ended",
         needs="credits_usercredit",
     ),
     Finding(
@@ -121,7 +121,7 @@ FINDINGS = (
             AND coalesce(to_jsonb(request) ->> 'before_rule', 'false') = 'false' ORDER BY request.id
         """,
         "{}  {}  {} credits",
-        "adjustments that staff asked for or approved for themselves: they will be marked, and stay",
+        "adjustments that staff requested or approved for themselves: they will be marked and kept",
         needs="credits_adjustmentrequest",
     ),
 )

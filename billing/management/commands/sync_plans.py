@@ -20,7 +20,7 @@ class Command(OurCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="only say what would change")
+        parser.add_argument("--dry-run", action="store_true", help="only show what would change")
         parser.add_argument(
             "--overwrite", action="store_true", help="overwrite values that staff have changed"
         )

@@ -49,7 +49,7 @@ class Command(OurCommand):
             ("key", options["key"], LONGEST_KEY),
         ):
             if text is not None and not 0 < len(text) <= longest:
-                raise CommandError(f"A {name} has 1 to {longest} characters.")
+                raise CommandError(f"The {name} must have 1 to {longest} characters.")
         found = named_user(user)
         call = Call(
             service="admin",

@@ -25,9 +25,10 @@ def number(text: str) -> int:
 class Command(OurCommand):
     area, brief = "Credits", "spread the ledger over several servers"
     help = (
-        "Distributes balances, grants and journal by holder, on a PostgreSQL with the Citus extension that "
-        "knows its servers. Connects with DATABASE_MIGRATE_URL and runs in one transaction, with the service "
-        "stopped. Safe to repeat. Exit status 1: nothing was changed, and the obstacle is named."
+        "Distributes balances, grants and journal by holder, on PostgreSQL with the Citus extension, "
+        "which must already know its servers. Connects with DATABASE_MIGRATE_URL and runs in one "
+        "transaction, with the service stopped. Safe to repeat. Exit status 1: nothing was changed, "
+        "and the obstacle is named."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -36,10 +37,10 @@ class Command(OurCommand):
             type=number,
             metavar="N",
             default=distribution.SHARDS,
-            help=f"number of shards of each table ({distribution.SHARDS})",
+            help=f"number of shards for each table (default: {distribution.SHARDS})",
         )
         parser.add_argument(
-            "--dry-run", action="store_true", help="only say what there is to do and what prevents it"
+            "--dry-run", action="store_true", help="only show what there is to do and what prevents it"
         )
 
     def handle(self, *, shards: int, dry_run: bool, **options: Any) -> None:

@@ -52,7 +52,7 @@ class Command(OurCommand):
         parser.add_argument(
             "--dry-run",
             action="store_true",
-            help="only say how much there is to do, and how long it will take",
+            help="only show how much there is to do and how long it will take",
         )
         parser.add_argument("--abandon", action="store_true", help="undo an unfinished run")
 
@@ -83,7 +83,7 @@ class Command(OurCommand):
 
     def _abandon(self) -> None:
         tables = cutting.abandon()
-        self.tell({"abandoned": tables}, f"Abandoned: {', '.join(tables) or 'nothing was begun'}.")
+        self.tell({"abandoned": tables}, f"Abandoned: {', '.join(tables) or 'nothing had been started'}.")
 
     def _partition(self, count: int) -> None:
         done: dict[str, Done] = defaultdict(Done)
@@ -111,4 +111,4 @@ class Command(OurCommand):
         ]
         lines = ["{user_id}: {finding} at {place}".format(**one) for one in found]
         self.tell({"ok": False, "findings": found}, *lines)
-        raise CommandError(f"{wrong} Nothing was switched.")
+        raise CommandError(f"{wrong} Nothing was swapped.")

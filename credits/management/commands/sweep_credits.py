@@ -13,9 +13,9 @@ from credits.management.arguments import how_many
 class Command(OurCommand):
     area, brief = "Credits", "post expiries and holds that are due"
     help = (
-        "Posts expired grants and holds of users who have not been active since. Balances do not depend on "
-        "it: every call and every read takes into account what is due. The worker does the same every 30 "
-        "seconds. Exit status 1: a user could not be swept; the log says why."
+        "Posts the expired grants and holds of users who have not been active since. Balances do not "
+        "depend on it: every call and every read takes everything due into account. The worker does "
+        "the same every 30 seconds. Exit status 1: a user could not be swept; the log says why."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -26,7 +26,7 @@ class Command(OurCommand):
             help="at most this many users, longest due first (default: 100,000)",
         )
         parser.add_argument(
-            "--dry-run", action="store_true", help="only say how many users have something due"
+            "--dry-run", action="store_true", help="only show for how many users something is due"
         )
 
     def handle(self, *, limit: int, dry_run: bool, **options: Any) -> None:

@@ -18,9 +18,9 @@ from credits.ledger import anchors, verify
 class Command(OurCommand):
     area, brief = "Credits", "check that the ledger adds up"
     help = (
-        "Checks the ledger's sums, holds, debt, grants, order, texts and hash chain, and that payments have "
-        "given what they are worth and events tell of it. Exit status 0: everything adds up; 1: something "
-        "does not, and it is named."
+        "Checks the ledger's sums, holds, debt, grants, order, texts and hash chain, and that payments "
+        "have granted the credits they are worth and events agree. Exit status 0: everything adds up; "
+        "1: something does not, and is named."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -40,7 +40,8 @@ class Command(OurCommand):
         parser.add_argument(
             "--before-migrate",
             action="store_true",
-            help="only list the users whose grants `migrate` will mend (before credits 0012); change nothing",
+            help="only list the users whose grants `migrate` will repair (before credits 0012); change "
+            "nothing",
         )
 
     def handle(self, *, user: str | None, anchor: Path | None, against: Path | None, **options: Any) -> None:
@@ -98,7 +99,7 @@ class Command(OurCommand):
         with beside.open("w") as file:
             users = anchors.write(file)
         beside.rename(path)
-        self.stderr.write(f"Anchor of {users} users: {path}. Keep it away from this database.")
+        self.stderr.write(f"Wrote an anchor of {users} users to {path}. Keep it away from this database.")
 
     def _report(self, checked: list[verify.Checked], findings: list[verify.Finding]) -> None:
         users = sum(len(part.users) for part in checked)
