@@ -62,7 +62,7 @@ def counted(settings: dict[str, Any], meant: set[object]) -> int:
 def refused(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
     monkeypatch.setenv(variable, value)
     with pytest.raises(
-        ImproperlyConfigured, match=rf"^{variable} must be a ((whole )?number|duration)"
+        ImproperlyConfigured, match=rf"^{variable} must be a ((whole )?number|time)"
     ) as refusal:
         read(variable)
     told = str(refusal.value).removesuffix(f"{TABLE[variable].bounds}.").replace("90s, 15m, 12h or 30d", "")

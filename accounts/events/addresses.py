@@ -92,7 +92,7 @@ def _judge(address: Address, target: Target) -> None:
     if not named and not _is_public(real):
         raise AddressRefused("The host is in a private network that EVENT_WEBHOOK_HOSTS does not allow.")
     if not target.tls and not real.is_loopback:
-        raise AddressRefused("Without TLS events are only sent to loopback addresses.")
+        raise AddressRefused("Without TLS, events are sent only to loopback addresses.")
 
 
 def _is_public(address: Address) -> bool:

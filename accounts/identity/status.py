@@ -49,4 +49,4 @@ def _change(user_id: UUID, reason: str, *, from_: Status, to: Status) -> None:
         return
     user = User.objects.filter(pk=user_id).first()
     now = "unknown" if user is None else user.get_status_display().lower()
-    raise StatusRefused(f"Only a user who is {from_.label.lower()} can be; this one is {now}.")
+    raise StatusRefused(f"The user must be {from_.label.lower()}, but is {now}.")

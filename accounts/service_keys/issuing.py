@@ -147,14 +147,14 @@ def _checked(scopes: Collection[str]) -> list[str]:
 
 def _checked_budget(daily: int | None) -> int | None:
     if daily is not None and not 0 <= daily <= LARGEST_BUDGET:
-        raise KeyRefused(f"A daily budget is 0 to {LARGEST_BUDGET:,} credits, or none.")
+        raise KeyRefused(f"A daily budget must be from 0 to {LARGEST_BUDGET:,} credits, or none.")
     return daily
 
 
 def _issue(key: ServiceKey, actor: str, days: int | None, *, event: Event, reason: str = "") -> IssuedKey:
     """Issue a key for an unsaved row that has a service, scopes and a budget."""
     if days is not None and not 1 <= days <= LONGEST_LIFE_DAYS:
-        raise KeyRefused(f"A key is valid for 1 to {LONGEST_LIFE_DAYS} days, or without expiry.")
+        raise KeyRefused(f"A key can be valid for 1 to {LONGEST_LIFE_DAYS} days, or without expiry.")
     made = form.generate(settings.ENVIRONMENT)
     key.id, key.digest = made.id, made.digest
     key.expires_at = Now() + timedelta(days=days) if days is not None else None

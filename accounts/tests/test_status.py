@@ -54,7 +54,7 @@ class TestCommand:
     )
     def test_refuses_what_is_not_possible(self, make_user, now, change):
         user = make_user(status=now)
-        with pytest.raises(CommandError, match="Only a user who is"):
+        with pytest.raises(CommandError, match="The user must be"):
             run(change, str(user.pk), "--reason", "x")
         user.refresh_from_db()
         assert user.status == now

@@ -107,7 +107,7 @@ def _require_changeable(found: Object) -> None:
     """Refuse a subscription that has ended, has not begun, or is paused."""
     subscriptions.require_alive(found)
     if found["status"] == "incomplete":
-        raise BillingRejected("This subscription has not begun.", reason="subscription_incomplete")
+        raise BillingRejected("This subscription has not started yet.", reason="subscription_incomplete")
     if shapes.is_paused(found):
         raise BillingRejected("This subscription is paused.", reason="subscription_paused")
 
@@ -195,7 +195,7 @@ def _saying_why(found: Object, plan: Plan) -> Iterator[None]:
     except BillingRejected as refusal:
         if refusal.extra.get("reason") or found["currency"] == plan.currency:
             raise
-        told = "This plan is in another currency. End the subscription and begin another one."
+        told = "This plan is in another currency. End the subscription and start another one."
         raise BillingRejected(told, reason="other_currency") from refusal
 
 
@@ -315,4 +315,4 @@ def _kept(phase: Object) -> Object:
 def require_one_wish(*, plan: str | None, undoes: bool) -> None:
     """Raise ValidationFailed unless either another plan is named or the planned one is undone."""
     if (plan is None) != undoes:
-        raise ValidationFailed(("plan", "invalid", "Send either plan, or next_plan with null."))
+        raise ValidationFailed(("plan", "invalid", "Send either `plan`, or `next_plan` as null."))

@@ -142,7 +142,7 @@ def duration(variable: str) -> timedelta:
     row = _row(variable, Time)
     text = env.str(variable)
     if not TIME.fullmatch(text) or not row.least <= time_of(text) <= row.most:
-        raise refuse(variable, f"must be a duration such as 90s, 15m, 12h or 30d, {row.bounds}.")
+        raise refuse(variable, f"must be a time such as 90s, 15m, 12h or 30d, {row.bounds}.")
     return time_of(text)
 
 

@@ -373,13 +373,13 @@ GROUPS = (
                 about="Host names by which staff reach the admin, such as `localhost`.",
             ),
             "INTERNAL_ALLOWED_PEERS": Variable(
-                otherwise="everybody",
+                otherwise="any peer",
                 about="Peers that may connect to the internal listener, by socket address: "
                 "`10.1.0.0/16,fd00::/8`, and `unix` for a Unix socket ([the "
                 "pieces](operations/deploy.md#the-pieces)).",
             ),
             "ADMIN_ALLOWED_PEERS": Variable(
-                otherwise="everybody",
+                otherwise="any peer",
                 about="Peers that may connect to the admin, in the same form.",
             ),
             "TRUSTED_PROXY_COUNT": Whole(
@@ -596,7 +596,7 @@ GROUPS = (
         "Closed accounts",
         {
             "DELETION_GRACE": _time(
-                "14d", "1d", "90d", "How long its owner can restore a closed account by signing in."
+                "14d", "1d", "90d", "How long a closed account can be restored by signing in."
             ),
         },
     ),
@@ -621,7 +621,8 @@ GROUPS = (
                 "30d",
                 "1d",
                 "3650d",
-                "How long refunded credits last if the grant they came from has expired.",
+                "How long refunded credits last at least if they cannot go back to their grant, for "
+                "example because it has expired.",
             ),
             "CREDITS_APPROVAL_LIMIT": Whole(
                 default="10000",

@@ -75,5 +75,5 @@ def _line(difference: Difference) -> str:
     what = difference.problem or f"{difference.posted} credits posted, should be {difference.due}"
     what = NOBODY if difference.is_of_nobody else what
     if difference.lost_link:
-        what += f"; the lost link to the customer {difference.lost_link} is restored"
+        what += f"; the link to the customer {difference.lost_link} is lost; reconciling restores it"
     return f"{difference.payment}  {difference.user_id or ''}  {what}"
