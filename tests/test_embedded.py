@@ -49,13 +49,13 @@ class TestPrivateDirectory:
     def test_a_link_in_its_place_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "target").mkdir()
         (tmp_path / "home").symlink_to(tmp_path / "target")
-        with pytest.raises(SystemExit, match="somebody else"):
+        with pytest.raises(SystemExit, match="someone else"):
             private_directory(tmp_path / "home")
 
     def test_somebody_elses_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "home").mkdir()
         monkeypatch.setattr("os.geteuid", lambda: 4321)
-        with pytest.raises(SystemExit, match="somebody else"):
+        with pytest.raises(SystemExit, match="someone else"):
             private_directory(tmp_path / "home")
 
 

@@ -18,7 +18,7 @@ from accounts.kit.problems import ServiceUnavailable
 from accounts.kit.resting import Rest
 from accounts.kit.slots import Slots
 
-PATIENCE = 2.0  # seconds: Google answers within tenths of one, and a class signs in at once
+PATIENCE = 2.5  # seconds: Google answers within tenths of one, and a class signs in at once
 
 Answer = TypeVar("Answer")
 

@@ -31,7 +31,7 @@ PASSWORD_HASHING_TURNS = Path(
 )
 
 # Per process: concurrent requests to Google, and people waiting to make one (accounts/google/network.py).
-GOOGLE_AT_ONCE, GOOGLE_QUEUE = 4, 20
+GOOGLE_AT_ONCE, GOOGLE_QUEUE = 8, 16
 
 # Even if all requests that hash, ask Google or wait for either are in one process, they leave it its WEB_THREADS.
 HASHES, ASKS_GOOGLE = service.LISTENER in {"public", "admin"}, service.LISTENER == "public"
