@@ -2,8 +2,9 @@
 
 A worker takes a message under a lease that expires, so a killed worker delays its message by seconds. Failures are
 retried with growing delays; after eight attempts the message is a dead letter. If the server defers a recipient or a
-text (4xx: greylisting, a full mailbox), the message is retried after minutes and holds up no other. An unreachable
-server costs no attempt, but after a day the message is dead all the same: its links have expired.
+text (4xx: greylisting, a full mailbox), or is lost while it takes the message, the message is retried after minutes and
+holds up no other. An unreachable server costs no attempt, but after a day the message is dead all the same: its links
+have expired.
 """
 
 import smtplib
@@ -15,6 +16,7 @@ from uuid import UUID
 
 import structlog
 from billiard.exceptions import SoftTimeLimitExceeded
+from django.core.mail import EmailMessage, get_connection
 
 from accounts.kit import clock, throttles
 from accounts.kit.problems import RateLimited
@@ -26,6 +28,7 @@ from accounts.models import OutboxMessage
 SECONDS_TO_SEND = 15  # the task's soft limit, shorter than the lease, so that no second worker joins in
 GIVE_UP_AFTER = timedelta(days=1)
 CLOSING = 421
+CUT_OFF = (smtplib.SMTPServerDisconnected, ConnectionError, TimeoutError, SoftTimeLimitExceeded)
 FIRST_DELAY_OF_OUTAGE, LONGEST_DELAY_OF_OUTAGE = 5.0, 60.0
 
 log = structlog.get_logger(__name__)
@@ -38,6 +41,10 @@ class Failure(Enum):
     PUT_OFF = "put_off"
     REFUSED_FOR_GOOD = "refused_for_good"
     THIS_MESSAGE = "this_message"
+
+
+class CutOff(Exception):
+    """The server was lost after it had taken the connection, perhaps because of the message."""
 
 
 # Greylisting servers want five minutes or more (RFC 6647, 2.1): six hours in all.
@@ -86,13 +93,22 @@ def _carry_out(message: OutboxMessage, resolve: Callable[[OutboxMessage], None])
         resolve(message)
         mail = kinds.compose(message)
         if mail is not None:
-            mail.send()
+            _send(mail)
             return ""
     except BaseException:
         throttles.give_back(*budget)
         raise
     throttles.give_back(*budget)
     return "nothing to send"
+
+
+def _send(mail: EmailMessage) -> None:
+    """Send the mail. Raise CutOff if the server is lost after it took the connection."""
+    with get_connection() as mail.connection:
+        try:
+            mail.send()
+        except CUT_OFF as error:
+            raise CutOff from error
 
 
 def _failed(message: OutboxMessage, error: Exception) -> None:
@@ -124,11 +140,10 @@ def judge(error: Exception) -> Failure:
         return Failure.SERVER_AWAY
     if isinstance(error, smtplib.SMTPResponseException):
         return _by_code(error.smtp_code)
-    if isinstance(error, smtplib.SMTPServerDisconnected | OSError | SoftTimeLimitExceeded):
-        return (
-            Failure.THIS_MESSAGE if isinstance(error, smtplib.SMTPNotSupportedError) else Failure.SERVER_AWAY
-        )
-    return Failure.THIS_MESSAGE
+    away = isinstance(error, smtplib.SMTPServerDisconnected | OSError | SoftTimeLimitExceeded)
+    if away and not isinstance(error, smtplib.SMTPNotSupportedError):
+        return Failure.SERVER_AWAY
+    return Failure.PUT_OFF if isinstance(error, CutOff) else Failure.THIS_MESSAGE
 
 
 def _by_code(code: int) -> Failure:

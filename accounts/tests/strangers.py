@@ -49,10 +49,14 @@ def connections_to(silent: socket.socket) -> int:
     return count
 
 
+CUT, STALL = "cut", "stall"
+
+
 class MailServer:
     """A small SMTP server. `received` are the mails it took.
 
-    `answers` overrides what it says to a verb, always or to lines with a word in them.
+    `answers` overrides what it says to a verb, always or to lines with a word in them. To CUT it hangs up; to STALL it
+    says nothing.
     """
 
     def __init__(self, **answers: str | dict[str, str]) -> None:
@@ -72,7 +76,8 @@ class MailServer:
                 peer, _ = listener.accept()
             except OSError:
                 return
-            with peer, peer.makefile("rw", newline="\r\n", encoding="utf-8") as conversation:
+            conversation = peer.makefile("rw", newline="\r\n", encoding="utf-8")
+            with peer, conversation, suppress(ConnectionAbortedError):
                 self._talk(conversation)
 
     def _answer(self, verb: str, line: str) -> str:
@@ -83,16 +88,21 @@ class MailServer:
         return answer
 
     def _talk(self, conversation: object) -> None:
-        say, hear = conversation.write, conversation.readline  # type: ignore[attr-defined]
-        say("220 here\n")
-        conversation.flush()  # type: ignore[attr-defined]
+        hear = conversation.readline  # type: ignore[attr-defined]
+
+        def say(answer: str) -> None:
+            if answer == CUT:
+                raise ConnectionAbortedError
+            if answer != STALL:
+                conversation.write(f"{answer}\n")  # type: ignore[attr-defined]
+                conversation.flush()  # type: ignore[attr-defined]
+
+        say("220 here")
         while line := hear():
             verb = line.split()[0].upper() if line.split() else ""
-            say(self._answer(verb, line) + "\n")
-            conversation.flush()  # type: ignore[attr-defined]
+            say(self._answer(verb, line))
             if verb == "DATA" and "DATA" not in self.answers:
                 self.received.append("".join(iter(hear, ".\r\n")))
-                say(self._answer("END", "") + "\n")
-                conversation.flush()  # type: ignore[attr-defined]
+                say(self._answer("END", ""))
             if verb == "QUIT":
                 return

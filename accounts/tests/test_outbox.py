@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 from django.core import mail
+from django.core.mail.backends.base import BaseEmailBackend
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
@@ -21,7 +22,7 @@ from accounts.mail import delivery, kinds, outbox, tokens
 from accounts.models import MailToken, OutboxMessage
 from accounts.tests.brokers import away, broker_at
 from accounts.tests.conftest import PASSWORD, at_once, post
-from accounts.tests.strangers import MailServer, silent_port
+from accounts.tests.strangers import CUT, STALL, MailServer, silent_port
 from free_ports import free_port
 
 EMAIL = "ada@example.com"
@@ -256,6 +257,22 @@ class TestFailing:
         assert [text for text in server.received if "To: bob@example.com" in text]
         assert set(OutboxMessage.objects.filter(sent_at=None).values_list("attempts", flat=True)) == {1}
 
+    @pytest.mark.parametrize("answers", [{"DATA": CUT}, {"END": CUT}, {"END": STALL}, {"RCPT": {"ada": CUT}}])
+    def test_a_mail_at_which_the_server_hangs_up_delays_that_one_alone(
+        self, make_user, message, mail_server_at, answers
+    ):
+        """As some content filters do; the connection itself was taken."""
+        other = write(make_user("bob@example.com", verified=False))
+        with MailServer(**answers).running() as port:
+            mail_server_at(port)
+            failed = self.failed(message)
+        assert (failed.dead_at, failed.sent_at, failed.attempts) == (None, None, 1)
+        assert failed.last_error == "CutOff"
+        assert failed.due_at > failed.created_at + timedelta(seconds=40)
+        with MailServer().running() as port:
+            mail_server_at(port)
+            assert self.failed(other).sent_at is not None
+
     @pytest.mark.parametrize("fault", ["closed", "silent"])
     def test_a_server_that_is_away_costs_no_try(self, message, mail_server_at, fault):
         with silent_port() as silent:
@@ -300,10 +317,7 @@ class TestFailing:
         assert self.failed(other).sent_at is not None
 
 
-class Raises:
-    def __init__(self, **_):
-        pass
-
+class Raises(BaseEmailBackend):
     def send_messages(self, messages):
         raise ZeroDivisionError("with a secret in it")
 
