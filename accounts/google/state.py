@@ -38,6 +38,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     began_at: int
     cancel_deletion: bool = False
     front_end_challenge: str = ""  # RFC 7636, from the front end that will exchange the code
+    key: str = ""  # which secret the nonce and the verifier are derived from; the next process may begin with another
     # For a link, the requesting session; the state is void once it has ended.
     user_id: UUID | None = None
     session_id: UUID | None = None
@@ -45,12 +46,12 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def nonce(self) -> str:
-        return _derived("nonce", self.id)
+        return _derived("nonce", self.id, self.key)
 
     @property
     def code_verifier(self) -> str:
         """Return the RFC 7636 verifier. Only we can derive it from the id, which anyone may see."""
-        return _derived("verifier", self.id)
+        return _derived("verifier", self.id, self.key)
 
     @property
     def code_challenge(self) -> str:
@@ -69,6 +70,7 @@ def new(purpose: Literal["sign_in", "link"], *, binding: str, **fields: Any) -> 
         purpose=purpose,
         browser=digest_of(binding),
         began_at=int(now()),
+        key=_name_of(settings.SECRET_KEY),
         **fields,
     )
 
@@ -161,8 +163,15 @@ def _signer(use: str) -> Signer:
     return Signer(salt=f"accounts.google.{use}", algorithm="sha256")
 
 
-def _derived(use: str, text: str) -> str:
-    return base64url.encode(salted_hmac(f"accounts.google.{use}", text, algorithm="sha256").digest())
+def _derived(use: str, text: str, key: str) -> str:
+    older = (one for one in settings.SECRET_KEY_FALLBACKS if _name_of(one) == key)
+    secret = next(older, settings.SECRET_KEY)
+    digest = salted_hmac(f"accounts.google.{use}", text, secret=secret, algorithm="sha256").digest()
+    return base64url.encode(digest)
+
+
+def _name_of(secret: str) -> str:
+    return salted_hmac("accounts.google.key", "", secret=secret, algorithm="sha256").hexdigest()[:8]
 
 
 def _hash(text: str) -> str:

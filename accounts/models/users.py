@@ -3,6 +3,7 @@
 import uuid
 from typing import Any, ClassVar, Self
 
+from django.conf import settings
 from django.contrib.auth.base_user import BaseUserManager
 from django.contrib.auth.models import AbstractBaseUser, PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
@@ -12,7 +13,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
-from django.utils.crypto import salted_hmac
+from django.utils.crypto import constant_time_compare, salted_hmac
 from django.utils.functional import cached_property
 
 from accounts import passwords
@@ -184,13 +185,18 @@ class User(AbstractBaseUser, PermissionsMixin):
         """Return whether tokens of this version are valid: the user is active, and has not signed out everywhere."""
         return self.is_active and self.token_version == token_version
 
-    def state(self) -> bytes:
+    def state(self, secret: str | None = None) -> bytes:
         """Return a keyed hash that changes with a new password, another address or a sign-out everywhere.
 
-        Whatever is begun on the account stores the hash, and is void once it differs.
+        Whatever is begun on the account stores the hash, and is void once `is_in` it no longer.
         """
         text = f"{self.password}\0{self.email}\0{self.token_version}"
-        return salted_hmac("accounts.exchange.state", text, algorithm="sha256").digest()
+        return salted_hmac("accounts.exchange.state", text, secret=secret, algorithm="sha256").digest()
+
+    def is_in(self, state: bytes) -> bool:
+        """Return whether the account is in this state, hashed by a process with any of the secrets."""
+        secrets = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+        return any(constant_time_compare(state, self.state(secret)) for secret in secrets)
 
     @cached_property
     def mfa_enabled(self) -> bool:

@@ -61,7 +61,7 @@ def use(code: str, *, binding: str | None, code_verifier: str | None, client: Cl
     row = _row_of(code)
     if row is None or not _began_here(row, binding, code_verifier) or not _spend(row.pk):
         raise TokenInvalid
-    if not constant_time_compare(row.account_state, row.user.state().hex()):
+    if not row.user.is_in(bytes.fromhex(row.account_state)):
         raise TokenInvalid
     admission.require_verified(row.user)
     pair = admission.admit(row.user, methods=[GOOGLE], cancel_deletion=row.cancel_deletion, client=client)

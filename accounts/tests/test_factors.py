@@ -207,6 +207,12 @@ class TestMFAToken:
         answer = second_step(public, token, next_code(app["secret"]))
         assert outcome(answer) == (401, "mfa_token_invalid")
 
+    def test_survives_the_rotation_of_the_secret(self, public, app, settings):
+        token = first_step(public)
+        settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+        settings.SECRET_KEY = f"new-{'x' * 40}"
+        assert second_step(public, token, next_code(app["secret"])).status_code == 200
+
     def test_lives_five_minutes(self, app, public):
         token = first_step(public)
         row = MFAToken.objects.get(used_at=None)
