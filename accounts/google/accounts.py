@@ -26,7 +26,7 @@ from accounts.google.id_tokens import Identity
 from accounts.identity import address_claims
 from accounts.kit import names
 from accounts.kit.client import Client
-from accounts.models import Session, User
+from accounts.models import ExchangeCode, Session, User
 
 TRIES_WHEN_OTHERS_DO_THE_SAME = 3
 
@@ -123,6 +123,7 @@ def unlink(session: Session, *, client: Client) -> None:
     if not _has_another_way_in(user):
         raise LastLoginMethod
     SocialAccount.objects.filter(user=user).delete()
+    ExchangeCode.objects.filter(user=user).delete()  # of sign-ins with that Google account
     event = audit.record(Event.GOOGLE_UNLINKED, user_id=user.pk, session_id=session.pk, client=client)
     mail.notify(mail.GOOGLE_UNLINKED, user=user, event=event)
 

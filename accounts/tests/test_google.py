@@ -216,6 +216,31 @@ class TestFrontEnd:
         user.save()
         assert outcome(post(public, "exchange", code=code)) == (400, "token_invalid")
 
+    @pytest.mark.parametrize("backwards", [False, True])
+    def test_while_the_secret_is_rotated(self, public, google, settings, backwards):
+        """Each step of the sign-in is served by another process, which begins with the new secret, or still the old."""
+        steps = [["new", "old"], ["old", "new"]] if backwards else [["old", "new"], ["new", "old"]]
+
+        def serve(step):
+            settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS = (f"{one}-{'x' * 40}" for one in steps[step])
+
+        serve(0)
+        returned = google.authorize(begin(public), "510")
+        serve(1)
+        code = parameters(public.get("/v1/auth/google/callback", returned)["Location"])["code"]
+        serve(0)
+        assert post(public, "exchange", code=code).status_code == 200
+
+    def test_before_the_google_account_is_unlinked(self, public, google, access_token):
+        self.code(public, google)
+        user = User.objects.get()
+        user.set_password("another sentence of mine")
+        user.save()
+        code = self.code(public, google)
+        client = ListenerClient("public").with_token(access_token(user))
+        assert post(client, "google/unlink").status_code == 204
+        assert outcome(post(public, "exchange", code=code)) == (400, "token_invalid")
+
     @pytest.mark.parametrize("code", ["", "x", "x:y", "\u00e9" * 40, "0" * 32 + ":" + "A" * 43, "y" * 5000])
     def test_other_codes(self, public, code):
         assert outcome(post(public, "exchange", code=code)) == (400, "token_invalid")
