@@ -128,14 +128,15 @@ ORDERS = {
         title="Suspend",
         permission="accounts.change_status",
         explanation="Every session ends at the next request, nothing more can be spent, and the user cannot sign in "
-        "until someone reactivates the account.",
+        "until someone reactivates the account. A deletion that the user has requested goes on.",
         button="Suspend",
         carry_out=status.suspend,
     ),
     "reactivate": UserOrder(
         title="Reactivate",
         permission="accounts.change_status",
-        explanation="The user can sign in and spend again. Sessions that ended stay ended.",
+        explanation="The user can sign in and spend again. Sessions that ended stay ended, and an account that its "
+        "user has closed stays closed.",
         button="Reactivate",
         carry_out=status.reactivate,
     ),
@@ -184,7 +185,8 @@ ORDERS = {
         title="Remove all second factors of",
         permission="accounts.reset_factors",
         explanation="For a user who has lost them all and whom you have identified by other means. An email tells "
-        f"them at once, with a link to cancel; {DELAY} hours later every factor is removed and every session ends.",
+        f"them at once, with a link to cancel; {DELAY} hours later every factor is removed, including those added since, "
+        "and every session ends.",
         button=f"Start the {DELAY}-hour wait",
         done=f"All second factors will be removed in {DELAY} hours unless the owner objects. An email has told them.",
         carry_out=remove_factors,
@@ -228,6 +230,6 @@ def buttons(request: HttpRequest, person: User) -> list[tuple[str, str]]:
 
 def _offered(user: User) -> list[str]:
     contest = ["settle-contest"] if user.contested_at else []
-    if user.status == User.Status.ACTIVE:
+    if user.status in {User.Status.ACTIVE, User.Status.PENDING_DELETION}:
         return [*contest, "suspend"]
     return [*contest, "reactivate"] if user.status == User.Status.SUSPENDED else contest

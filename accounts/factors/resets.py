@@ -1,6 +1,7 @@
 """Help users who have lost every factor: staff schedule the removal, and the owner has time to object.
 
-The factors are removed FACTOR_RESET_DELAY (72 h) later. A mail announces this at once, with a link that cancels it, and
+The factors are removed FACTOR_RESET_DELAY (72 h) later, and with them those added by then: if a thief's factor keeps
+the owner out, the thief could otherwise add another. A mail announces this at once, with a link that cancels it, and
 another mail follows the removal. An impostor who talks staff into it gains neither the mailbox nor the password.
 """
 

@@ -1,7 +1,7 @@
 """Delete an account: closed at once, erased after a grace period (accounts/identity/erasure.py), kept by signing in.
 
 During the grace period the user is invisible to others, no token is live and no credits can be spent; the address stays
-reserved.
+reserved. Staff may suspend the user by then: the deletion goes on, but signing in no longer cancels it.
 """
 
 from datetime import datetime
@@ -74,8 +74,11 @@ def cancel(user: User, *, client: Client) -> bool:
 
     Call it in a transaction. Return False if there was nothing to cancel.
     """
-    waiting = User.objects.filter(pk=user.pk, status=Status.PENDING_DELETION, password=user.password)
-    if not waiting.update(status=Status.ACTIVE, deletes_at=None):
+    is_suspended = user.status == Status.SUSPENDED  # and stays so
+    waiting = User.objects.filter(
+        pk=user.pk, status=user.status, deletes_at__isnull=False, password=user.password
+    )
+    if not waiting.update(status=Status.SUSPENDED if is_suspended else Status.ACTIVE, deletes_at=None):
         return False
     hooks.unblock_spending(user.pk, reason=hooks.DELETION)
     audit.record(Event.DELETION_CANCELLED, user_id=user.pk, client=client)

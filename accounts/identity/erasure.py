@@ -33,9 +33,7 @@ def erase_due() -> int:
 
     A user who cannot be erased holds up nobody else.
     """
-    due = User.objects.filter(status=User.Status.PENDING_DELETION, deletes_at__lte=Now()).order_by(
-        "deletes_at"
-    )
+    due = User.objects.filter(deletes_at__lte=Now()).order_by("deletes_at")
     return sum(_erased(user_id) for user_id in list(due.values_list("pk", flat=True)[:AT_ONCE]))
 
 
@@ -54,8 +52,7 @@ def erase(user_id: UUID, *, wait: bool = False) -> bool:
 
     With `wait`, postpone it and return False while holds are open that may still be captured.
     """
-    due = User.objects.locked().filter(pk=user_id, status=User.Status.PENDING_DELETION, deletes_at__lte=Now())
-    user = due.first()
+    user = User.objects.locked().filter(pk=user_id, deletes_at__lte=Now()).first()
     if user is None:
         return False
     if wait and (until := hooks.erasure_waits_until(user.pk)):

@@ -8,9 +8,12 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import transaction
+from django.db.models.functions import Now
 
-from accounts.identity import status
+from accounts.identity import deletion, erasure, status
 from accounts.kit import throttles
+from accounts.kit.client import Client
 from accounts.models import AuditEvent, ServiceEvent, User
 from accounts.tests.conftest import PASSWORD, outcome, post
 from accounts.tests.test_admin import post as post_form
@@ -48,7 +51,8 @@ class TestCommand:
         [
             ("suspended", "suspend"),
             ("active", "reactivate"),
-            ("pending_deletion", "suspend"),
+            ("pending_deletion", "reactivate"),
+            ("deleted", "suspend"),
             ("deleted", "reactivate"),
         ],
     )
@@ -144,10 +148,56 @@ class TestAdmin:
 
     def test_says_why_not(self, boss, make_user):
         gone = make_user(status="pending_deletion")
-        answer = post_form(boss, self.path(gone, "suspend"), {"reason": "spam"})
+        answer = post_form(boss, self.path(gone, "reactivate"), {"reason": "spam"})
         assert 'role="alert"' in answer.content.decode()
         gone.refresh_from_db()
         assert gone.status == "pending_deletion"
+
+
+class TestWhileADeletionIsPending:
+    """Closing the account is no way around a suspension, nor does a suspension keep what its user wants erased."""
+
+    @pytest.fixture
+    def closed(self, public: Any, ada: User) -> User:
+        assert public.with_token(issue_access_token(ada)).delete("/v1/auth/me").status_code == 202
+        run("suspend", EMAIL, "--reason", "spam")
+        ada.refresh_from_db()
+        assert (ada.status, ada.deletes_at is not None) == ("suspended", True)
+        return ada
+
+    def sign_in(self, public: Any) -> tuple[int, str]:
+        return outcome(post(public, "login", email=EMAIL, password=PASSWORD, cancel_deletion=True))
+
+    def test_its_user_cannot_come_back(self, public, closed):
+        assert self.sign_in(public) == (403, "account_suspended")
+        closed.refresh_from_db()
+        assert (closed.status, closed.deletes_at is not None) == ("suspended", True)
+
+    def test_it_is_erased_all_the_same(self, closed):
+        User.objects.update(deletes_at=Now())
+        assert erasure.erase_due() == 1
+        closed.refresh_from_db()
+        assert (closed.status, closed.email) == ("deleted", None)
+
+    def test_reactivated_it_is_pending_as_before(self, public, closed):
+        assert "is now pending deletion" in run("reactivate", EMAIL, "--reason", "a mistake")
+        assert outcome(post(public, "login", email=EMAIL, password=PASSWORD)) == (403, "deletion_pending")
+        assert self.sign_in(public)[0] == 200
+        closed.refresh_from_db()
+        assert (closed.status, closed.deletes_at) == ("active", None)
+
+    def test_its_page_offers_it(self, admin_site, make_user, public, ada):
+        public.with_token(issue_access_token(ada)).delete("/v1/auth/me")
+        make_user("boss@example.com", is_staff=True, is_superuser=True)
+        sign_in(admin_site, "boss@example.com")
+        page = admin_site.get(f"/admin/accounts/user/{ada.pk}/change/").content.decode()
+        assert f"/admin/accounts/user/{ada.pk}/suspend" in page
+
+    def test_cancelled_by_an_undone_change_of_address_it_stays_suspended(self, closed):
+        with transaction.atomic():
+            assert deletion.cancel(User.objects.get(), client=Client(None, ""))
+        closed.refresh_from_db()
+        assert (closed.status, closed.deletes_at) == ("suspended", None)
 
 
 def test_the_reason_is_bounded(ada: User) -> None:

@@ -97,7 +97,7 @@ def _renew_or_not(user_id: uuid.UUID) -> None:
 
 def _end_at_period(change: CustomerChange, customer: str) -> None:
     """End the subscriptions with their periods, unless the user has come back since then."""
-    if not User.objects.filter(pk=change.user_id, status=User.Status.PENDING_DELETION).exists():
+    if not User.objects.filter(pk=change.user_id, deletes_at__isnull=False).exists():
         return
     for found in _without_what_was_begun(change.user_id):
         ending.with_period(found["id"])
