@@ -11,10 +11,20 @@ from django.db import transaction
 from accounts import events, factors
 from accounts.admin import roles
 from accounts.factors import changes, resets
+from accounts.front_ends import keys
 from accounts.google import accounts
 from accounts.identity import deletion, erasure, status
 from accounts.kit.client import Client
-from accounts.models import FactorReset, MailToken, OutboxMessage, ServiceEvent, ServiceKey, Session, User
+from accounts.models import (
+    FactorReset,
+    FrontEndKey,
+    MailToken,
+    OutboxMessage,
+    ServiceEvent,
+    ServiceKey,
+    Session,
+    User,
+)
 from accounts.service_keys import issuing
 from accounts.sign_in import by_factor, password_change
 from accounts.tests.conftest import OTHER_PASSWORD, PASSWORD, deliver_mails, outcome, post
@@ -96,8 +106,23 @@ def test_keys_revoked_since_are_revoked(internal, backup, user):
     assert ServiceKey.objects.get(pk=issued.id).revoked_at is not None
 
 
-def test_users_suspended_since_are_suspended(make_user, backup):
-    user = make_user()
+def test_keys_of_front_ends_revoked_since_are_revoked(backup):
+    """Someone with such a key can call from any address that they like."""
+    key = keys.make(name="shop", actor="test")
+    made = backup()
+    keys.revoke(key_id=key.id, actor="test")
+    gone = keys.make(name="shop", actor="test")
+    keys.revoke(key_id=gone.id, actor="test")
+    made.restore()
+    assert FrontEndKey.objects.get().revoked_at is None
+
+    assert made.apply()["front_end_revoked"] == 1
+    assert FrontEndKey.objects.get().revoked_at is not None
+
+
+@pytest.mark.parametrize("before", ["active", "pending_deletion"])
+def test_users_suspended_since_are_suspended(make_user, backup, before):
+    user = make_user(status=before)
     made = backup()
     status.suspend(user_id=user.pk, reason="x", actor="test")
     made.restore()

@@ -20,6 +20,7 @@ from django.db.models.functions import Now
 
 from accounts import factors, mail
 from accounts.audit import Event
+from accounts.front_ends import keys
 from accounts.identity import deletion, erasure, status
 from accounts.kit.client import Client
 from accounts.mail import tokens
@@ -84,6 +85,13 @@ def _revoke(row: dict[str, Any]) -> bool:
     try:
         return issuing.revoke(key_id=row["key"], actor=ACTOR)
     except issuing.KeyRefused:  # created after the backup, so it does not exist here
+        return False
+
+
+def _revoke_front_end(row: dict[str, Any]) -> bool:
+    try:
+        return keys.revoke(key_id=row["key"], actor=ACTOR)
+    except keys.KeyRefused:  # created after the backup, so it does not exist here
         return False
 
 
@@ -156,6 +164,7 @@ _APPLY: dict[str, Callable[[dict[str, Any]], int]] = {
     "erased": _erase,
     "suspended": _suspend,
     "revoked": _revoke,
+    "front_end_revoked": _revoke_front_end,
     "new_password": _void_password,
     "ways_in": _remove_ways_in,
     "recovery_codes": _void_recovery_codes,

@@ -18,7 +18,7 @@ from django.utils import timezone
 from accounts import factors
 from accounts.audit import Event
 from accounts.kit import pages
-from accounts.models import AuditEvent, ServiceKey, User
+from accounts.models import AuditEvent, FrontEndKey, ServiceKey, User
 
 Status = User.Status
 REMEMBERED = timedelta(days=90)  # for changes: no older backup is restored into service
@@ -58,6 +58,8 @@ def _ended() -> Iterator[dict[str, Any]]:
             yield {"kind": kind, "user": user.pk}
     for key_id in ServiceKey.objects.exclude(revoked_at=None).values_list("pk", flat=True):
         yield {"kind": "revoked", "key": key_id}
+    for key_id in FrontEndKey.objects.exclude(revoked_at=None).values_list("pk", flat=True):
+        yield {"kind": "front_end_revoked", "key": key_id}
 
 
 def _changed() -> Iterator[dict[str, Any]]:
@@ -73,7 +75,7 @@ def _changed() -> Iterator[dict[str, Any]]:
     for user_id, at in _latest(CODES_CHANGED):
         yield {"kind": "recovery_codes", "user": user_id, "at": at}
     for user_id, at in _latest([Event.DELETION_CANCELLED]):
-        if User.objects.filter(pk=user_id, status=Status.ACTIVE).exists():
+        if User.objects.filter(pk=user_id, deletes_at=None).exclude(status=Status.DELETED).exists():
             yield {"kind": "kept", "user": user_id, "at": at}
 
 
