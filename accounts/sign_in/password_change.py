@@ -28,7 +28,8 @@ def change(session: Session, *, current_password: str | None, new_password: str,
         throttles.hit("change_password", str(user.pk))
     )  # counted after the proof, so that a thief cannot use up the owner's
     attempt = tries.of_holder(user, client)
-    _store(session, passwords.make_hash(new_password, attempt), client)
+    if not _store(session, passwords.make_hash(new_password, attempt), client):
+        _require_same(session, new_password, client)
 
 
 def _check(user: User, current_password: str | None, new_password: str) -> None:
@@ -48,15 +49,27 @@ def _prove(session: Session, current_password: str | None, client: Client) -> No
 
 
 @transaction.atomic
-def _store(session: Session, password: str, client: Client) -> None:
-    """Store the hash, unless it has changed since it was read.
+def _store(session: Session, password: str, client: Client) -> bool:
+    """Store the hash; return False if the stored one has changed since it was read.
 
     A concurrent sign-in with the old password has opened its session by now, or finds the password changed.
     """
     user = session.user
     if not User.objects.as_judged(user).update(password=password):
-        raise ServiceUnavailable  # changed by another request; a retry is checked again
+        return False
     sessions.end_others(session, reason=sessions.EndReason.PASSWORD)
     tokens.void_all(user_id=user.pk)
     event = audit.record(Event.PASSWORD_CHANGED, user_id=user.pk, session_id=session.pk, client=client)
     mail.notify(mail.PASSWORD_CHANGED, user=user, event=event)
+    return True
+
+
+def _require_same(session: Session, new_password: str, client: Client) -> None:
+    """Accept a repeat, such as a second click, of the request that has just stored this password.
+
+    Raise ServiceUnavailable if another password was stored, or the session has ended; a retry is checked again.
+    """
+    user = User.objects.get(pk=session.user_id)
+    is_same = passwords.verify(new_password, user.password, tries.of_holder(user, client)).right
+    if not is_same or user.token_version != session.user.token_version:
+        raise ServiceUnavailable

@@ -1,5 +1,6 @@
 """Passwords: asked for again, chosen by the mailed link, changed by who is signed in. And who is out afterwards."""
 
+from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
@@ -8,8 +9,8 @@ from django.test import override_settings
 
 from accounts.kit.client import Client
 from accounts.kit.problems import ServiceUnavailable
-from accounts.models import AuditEvent, MailToken, OutboxMessage, PendingRegistration, User
-from accounts.sign_in import password_reset
+from accounts.models import AuditEvent, MailToken, OutboxMessage, PendingRegistration, Session, User
+from accounts.sign_in import password_change, password_reset
 from accounts.tests.conftest import (
     OTHER_PASSWORD,
     PASSWORD,
@@ -387,6 +388,20 @@ class TestChangePassword:
         (message,) = deliver_mails()
         assert (message.subject, message.to) == ("Your password was changed", [EMAIL])
         sign_in(EMAIL, NEW_PASSWORD)
+
+    @pytest.mark.parametrize("meant", [NEW_PASSWORD, OTHER_PASSWORD])
+    def test_a_second_click_is_done_and_another_password_is_not(self, signed_in, meant):
+        """Both clicks were read before the first was carried out. A repeat would prove the password of before."""
+        first, second = (Session.objects.select_related("user").get() for _ in range(2))
+
+        def change(session, new):
+            password_change.change(session, current_password=PASSWORD, new_password=new, client=CLIENT)
+
+        change(first, NEW_PASSWORD)
+        with nullcontext() if meant == NEW_PASSWORD else pytest.raises(ServiceUnavailable):
+            change(second, meant)
+        assert User.objects.get().check_password(NEW_PASSWORD)
+        assert AuditEvent.objects.filter(type="password_changed").count() == 1
 
     def test_a_first_password_needs_a_recent_sign_in(self, signed_in, ada):
         User.objects.update(password="!")
