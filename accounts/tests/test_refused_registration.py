@@ -121,3 +121,10 @@ class TestRefuseRegistration:
         assert (answer.status_code, "is deleted" in answer.content.decode()) == (200, True)
         answer = public.post("/v1/auth/refuse-registration", f"token={token}", content_type=FORM)
         assert (answer.status_code, "didn't work" in answer.content.decode()) == (400, True)
+        assert "If you have used this one before, it has done its work." in answer.content.decode()
+        assert "Nothing was changed" not in answer.content.decode()
+
+    def test_a_form_that_is_not_about_a_link_does_not_speak_of_one(self, public):
+        answer = public.post("/v1/auth/password-reset-request", "email=nobody", content_type=FORM)
+        assert (answer.status_code, "Nothing was changed." in answer.content.decode()) == (400, True)
+        assert "Each link" not in answer.content.decode()

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_noop
 from django.utils.translation.trans_real import parse_accept_lang_header
 from rest_framework.request import Request
 
+from accounts.errors import TokenInvalid
 from accounts.kit import brand
 from accounts.mail.terms import terms
 from accounts.tiers import PublicEndpoint
@@ -68,7 +69,12 @@ def _refusal(request: Request, answer: HttpResponse) -> HttpResponse:
     with translation.override(language_of(request)):
         detail = words_for(problem["code"], problem["detail"])
     response = page(
-        request, "refused", status=answer.status_code, service=settings.SERVICE_NAME, detail=detail
+        request,
+        "refused",
+        status=answer.status_code,
+        service=settings.SERVICE_NAME,
+        detail=detail,
+        is_about_link=problem["code"] == TokenInvalid.default_code,
     )
     for name in ("Retry-After", "Allow"):
         if name in answer.headers:
