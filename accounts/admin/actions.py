@@ -185,8 +185,8 @@ ORDERS = {
         title="Remove all second factors of",
         permission="accounts.reset_factors",
         explanation="For a user who has lost them all and whom you have identified by other means. An email tells "
-        f"them at once, with a link to cancel; {DELAY} hours later every factor is removed, including those added since, "
-        "and every session ends.",
+        f"them at once, with a link to cancel; {DELAY} hours later every factor is removed, including "
+        "those added since, and every session ends.",
         button=f"Start the {DELAY}-hour wait",
         done=f"All second factors will be removed in {DELAY} hours unless the owner objects. An email has told them.",
         carry_out=remove_factors,

@@ -44,9 +44,31 @@ def test_never_changes_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert User.objects.values().get() == before
 
 
+def test_makes_no_second_one_when_the_first_has_changed_address(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each release runs the command; the old address may be someone else's by now."""
+    call_command("ensure_admin")
+    User.objects.update(email="new@example.com")
+    capsys.readouterr()
+    call_command("ensure_admin")
+    assert User.objects.get().email == "new@example.com"
+    printed = "".join(capsys.readouterr())
+    assert "another address" in printed
+    assert "new@example.com" not in printed
+
+
+@pytest.mark.parametrize("status", ["suspended", "pending_deletion"])
+def test_makes_one_when_the_others_are_not_active(make_user: Callable[..., User], status: str) -> None:
+    make_user("first@example.com", is_staff=True, is_superuser=True, status=status)
+    call_command("ensure_admin")
+    assert User.objects.get(email="boss@example.com").is_superuser
+    User.objects.update(status=status)
+    with pytest.raises(CommandError, match="not an active superuser"):
+        call_command("ensure_admin")
+
+
 def test_makes_nobody_a_superuser_who_is_not(make_user: Callable[..., User]) -> None:
     make_user("boss@example.com")
-    with pytest.raises(CommandError, match="not a superuser"):
+    with pytest.raises(CommandError, match="not an active superuser"):
         call_command("ensure_admin")
     assert not User.objects.filter(is_superuser=True).exists()
 

@@ -202,8 +202,7 @@ GROUPS = (
             ),
             "ADMIN_EMAIL": Variable(
                 otherwise="none",
-                about="The address of the superuser that `manage.py ensure_admin` creates if it does not "
-                "exist.",
+                about="The address of the superuser that `manage.py ensure_admin` creates if none is active.",
             ),
             "ADMIN_PASSWORD": Variable(otherwise="none", about="That superuser's first password."),
         },

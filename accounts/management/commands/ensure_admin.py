@@ -1,4 +1,4 @@
-"""Create the first superuser from ADMIN_EMAIL and ADMIN_PASSWORD; never change an existing one."""
+"""Create a superuser from ADMIN_EMAIL and ADMIN_PASSWORD if none is active; never change an existing one."""
 
 import os
 from typing import Any
@@ -19,8 +19,8 @@ ACTOR = "manage.py ensure_admin"
 class Command(OurCommand):
     area, brief = "Staff", "make the first superuser"
     help = (
-        "Creates the superuser named by ADMIN_EMAIL and ADMIN_PASSWORD, unless a user with this address "
-        "exists."
+        "Creates the superuser named by ADMIN_EMAIL and ADMIN_PASSWORD, unless there is an active superuser, "
+        "with this address or another."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -28,22 +28,33 @@ class Command(OurCommand):
         if not email or not password:
             raise CommandError("ADMIN_EMAIL and ADMIN_PASSWORD must be set in the environment.")
         existing = User.objects.by_email(email).first()
-        if existing is None:
-            try:
-                user = create_first_admin(email=email, password=password)
-            except ValidationError as error:
-                raise CommandError(f"ADMIN_EMAIL or ADMIN_PASSWORD: {' '.join(error.messages)}") from None
-            link = staff_enrolment.make_link(user, actor=ACTOR)
+        others = User.objects.active().filter(is_superuser=True)
+        if existing is None and others.exists():
             self.tell(
-                {"email": email, "created": True, "link": link},
-                f"Created the superuser {email}. Add its second factor through this one-time link: {link}",
+                {"email": email, "created": False},
+                "Another superuser is active; nothing was changed. manage.py createsuperuser creates further ones.",
             )
-        elif existing.is_superuser:
+        elif existing is None:
+            self._create(email, password)
+        elif existing.is_superuser and existing.is_active:
             self.tell(
                 {"email": email, "created": False}, f"{email} is already a superuser; nothing was changed."
             )
         else:
-            raise CommandError(f"{email} belongs to a user who is not a superuser; nothing was changed.")
+            raise CommandError(
+                f"{email} belongs to a user who is not an active superuser; nothing was changed."
+            )
+
+    def _create(self, email: str, password: str) -> None:
+        try:
+            user = create_first_admin(email=email, password=password)
+        except ValidationError as error:
+            raise CommandError(f"ADMIN_EMAIL or ADMIN_PASSWORD: {' '.join(error.messages)}") from None
+        link = staff_enrolment.make_link(user, actor=ACTOR)
+        self.tell(
+            {"email": email, "created": True, "link": link},
+            f"Created the superuser {email}. Add its second factor through this one-time link: {link}",
+        )
 
 
 @transaction.atomic
