@@ -155,7 +155,7 @@ class TestAdmin:
 
 
 class TestWhileADeletionIsPending:
-    """Closing the account is no way around a suspension, nor does a suspension keep what its user wants erased."""
+    """Closing the account does not avoid a suspension, and a suspension does not keep what its user wants erased."""
 
     @pytest.fixture
     def closed(self, public: Any, ada: User) -> User:
