@@ -16,7 +16,7 @@ from django.http.multipartparser import MultiPartParserError
 from msgspec import UnsetType
 from rest_framework import exceptions
 
-from accounts.kit import metrics
+from accounts.kit import metrics, throttles
 from accounts.kit.problems import InternalError, NotFound, Problem, RateLimited, ServiceUnavailable
 from accounts.kit.responses import ProblemResponse
 from config import faults
@@ -108,6 +108,8 @@ def respond(error: BaseException, request: Any) -> HttpResponse:
     elif isinstance(problem, ServiceUnavailable) and problem is not error:
         log.warning("outage", error=type(error).__name__, sqlstate=faults.sqlstate(error))
         faults.drop_stale_connection(error)
+        if faults.is_lost_database(error):
+            throttles.give_back_all()
     return answer(problem, request)
 
 

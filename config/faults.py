@@ -37,6 +37,11 @@ def is_outage(error: BaseException) -> bool:
     return _is_stale(error)
 
 
+def is_lost_database(error: BaseException) -> bool:
+    """Return whether PostgreSQL was gone or shutting down, and not only slow or busy, as a caller can make it."""
+    return _of_postgresql(error) is not None and (sqlstate(error) or "57P").startswith(("08", "57P"))
+
+
 def sqlstate(error: BaseException) -> str | None:
     """Return PostgreSQL's five-character SQLSTATE, from the error itself or from the one that Django has wrapped."""
     said = _of_postgresql(error)

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from django.db import connection
 
+from tests.fixtures import PASSWORD
 from tests.listeners import ListenerClient
 from tests.principals import example_body, passing_headers, path_of
 from tests.surface import Route, surface
@@ -78,6 +79,22 @@ def test_a_lost_database_is_a_503(
     else:
         assert (answer.status_code, answer.json()["code"]) == (503, "service_unavailable")
         assert answer.headers["Retry-After"]
+
+
+@pytest.mark.parametrize("path", ["login", "register"])
+def test_what_a_lost_database_refuses_uses_up_no_limit(
+    path: str, make_user: Any, database_gone: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise an outage of a minute is an hour for people who repeat, and for everyone in their network."""
+    make_user("ada@example.com", password=PASSWORD)
+    host, public = connection.settings_dict["HOST"], ListenerClient("public")
+    body = {"email": "ada@example.com", "password": PASSWORD}
+    database_gone()
+    for _ in range(40):
+        assert public.post(f"/v1/auth/{path}", body).status_code == 503
+    monkeypatch.setitem(connection.settings_dict, "HOST", host)
+    connection.close()
+    assert public.post(f"/v1/auth/{path}", body).status_code in {200, 202}
 
 
 def test_behind_a_silent_database_nobody_waits_for_more_than_one_time_out(

@@ -6,7 +6,9 @@ step across all processes: a script in Redis or, while Redis does not answer, a 
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -143,6 +145,22 @@ class Hit(NamedTuple):
         return hits[-1] + min(doubled, LONGEST_DELAY) - now
 
 
+# What the current request has counted and not given back; None outside a request.
+_counted: ContextVar[list[Hit] | None] = ContextVar("hits_counted", default=None)
+
+
+def begin() -> None:
+    """Start to remember what is counted, at the start of a request."""
+    _counted.set([])
+
+
+def give_back_all() -> None:
+    """Take back what the current request has counted in Redis, since PostgreSQL was lost before it was carried out."""
+    hits = [one for one in _counted.get() or () if one.rule not in settings.DURABLE_RATE_LIMITS]
+    if hits:
+        _give_back_in_redis(hits)
+
+
 def hit(rule: str, *subject: str) -> Hit:
     return Hit(rule, subject)
 
@@ -166,6 +184,9 @@ def take(*hits: Hit) -> int | None:
         limit_headers.note(hits[taken.refused].rule, Standing(0, wait))
         metrics.count(metrics.THROTTLED, hits[taken.refused].rule)
         raise RateLimited(retry_after=wait)
+    counted = _counted.get()
+    if counted is not None:
+        counted.extend(hits)
     # Reversed, so that the narrowest of several networks, which comes first, is the last noted and thus reported.
     for one, (left, reset) in zip(reversed(hits), reversed(taken.standings), strict=True):
         limit_headers.note(one.rule, Standing(left, _seconds(reset)))
@@ -189,9 +210,15 @@ def give_back(*hits: Hit) -> None:
         return
     for rule in {one.rule for one in hits}:
         limit_headers.note_return(rule)
-    if _in_redis(hits, lambda: [_redis().rpop(one.key) for one in hits]) is not None:
-        return
-    _give_back_in_postgresql(hits)
+    counted = _counted.get()
+    if counted is not None:
+        counted[:] = list((Counter(counted) - Counter(hits)).elements())
+    if not _give_back_in_redis(hits):
+        _give_back_in_postgresql(hits)
+
+
+def _give_back_in_redis(hits: Sequence[Hit]) -> bool:
+    return _in_redis(hits, lambda: [_redis().rpop(one.key) for one in hits]) is not None
 
 
 def _give_back_in_postgresql(hits: Sequence[Hit]) -> None:
