@@ -70,15 +70,15 @@ def _close(user: User, session_id: UUID | None, client: Client) -> None:
 
 
 def cancel(user: User, *, client: Client) -> bool:
-    """Keep the account if its deletion is pending and its password is still the one that `user` has.
+    """Keep the account if its deletion is pending and its password and status are still those that `user` has.
 
     Call it in a transaction. Return False if there was nothing to cancel.
     """
-    is_suspended = user.status == Status.SUSPENDED  # and stays so
-    waiting = User.objects.filter(
-        pk=user.pk, status=user.status, deletes_at__isnull=False, password=user.password
-    )
-    if not waiting.update(status=Status.SUSPENDED if is_suspended else Status.ACTIVE, deletes_at=None):
+    if user.status != Status.PENDING_DELETION and user.deletes_at is None:
+        return False
+    kept = Status.SUSPENDED if user.status == Status.SUSPENDED else Status.ACTIVE
+    waiting = User.objects.filter(pk=user.pk, status=user.status, password=user.password)
+    if not waiting.update(status=kept, deletes_at=None):
         return False
     hooks.unblock_spending(user.pk, reason=hooks.DELETION)
     audit.record(Event.DELETION_CANCELLED, user_id=user.pk, client=client)
