@@ -15,16 +15,30 @@ def move(store: Store, customer: Json, amount: int, type_: str, **values: Any) -
     """Record a change as a transaction, and return it; a negative amount is a credit."""
     if not amount:
         return None
-    customer["balance"] += amount
+    currency = values.pop("currency", None) or default_currency(customer)
+    balances = store.private[customer["id"]].setdefault("balances", {})
+    balances[currency] = of(store, customer, currency) + amount
+    if currency == default_currency(customer):
+        customer["balance"] = balances[currency]
     return store.add(
         "customer_balance_transaction",
         amount=amount,
-        currency=values.pop("currency", None) or customer["currency"] or "eur",
+        currency=currency,
         customer=customer["id"],
-        ending_balance=customer["balance"],
+        ending_balance=balances[currency],
         type=type_,
         **{"metadata": {}, **values},
     )
+
+
+def default_currency(customer: Json) -> str:
+    return customer["currency"] or "eur"
+
+
+def of(store: Store, customer: Json, currency: str) -> int:
+    """Return the balance in a currency: each has its own (https://docs.stripe.com/billing/customer/balance)."""
+    balances: dict[str, int] = store.private[customer["id"]].get("balances", {})
+    return balances.get(currency, 0)
 
 
 @route(

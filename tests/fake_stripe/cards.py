@@ -27,6 +27,7 @@ class Card:
     charging: str | None = None  # the decline code when it is charged
     challenge: Literal["never", "always", "until_set_up"] = "never"
     funding: str = "credit"
+    is_debit: bool = False  # of a bank account, which takes days
 
     @property
     def last4(self) -> str:
@@ -63,6 +64,9 @@ CARDS = {
     ),
 }
 TOKENS = {f"{prefix}_{name}": card for name, card in CARDS.items() for prefix in ("pm_card", "tok")}
+# The accounts that succeed and fail (https://docs.stripe.com/payments/sepa-debit/accept-a-payment?testing).
+TOKENS["pm_sepaDebit"] = Card("AT611904300234573201", is_debit=True)
+TOKENS["pm_sepaDebitFails"] = Card("AT861904300235473202", charging="insufficient_funds", is_debit=True)
 BY_NUMBER = {card.number: card for card in CARDS.values()}
 
 

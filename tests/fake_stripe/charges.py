@@ -68,6 +68,8 @@ def outcome(decline: str | None) -> Json:
 
 
 def details(method: Json) -> Json:
+    if method["type"] == "sepa_debit":
+        return {"sepa_debit": {**method["sepa_debit"], "mandate": None}, "type": "sepa_debit"}
     card = method["card"]
     shown = (
         "brand",

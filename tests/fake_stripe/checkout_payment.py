@@ -69,7 +69,8 @@ def save_card(store: Store, session: Json, method: Json) -> Json:
 
 def subscribe(store: Store, session: Json, method: Json) -> Json:
     """Set up the card first; the subscription starts only with one that works."""
-    if payment_methods.card_of(store, method).charging and session["amount_total"]:
+    card = payment_methods.card_of(store, method)
+    if card.charging and not card.is_debit and session["amount_total"]:
         return refused_first_payment(store, session, method)
     return save_card(store, session, method)
 
@@ -87,7 +88,7 @@ PAYERS = {"payment": pay, "setup": save_card, "subscription": subscribe}
 
 
 def outcome(store: Store, session: Json, intent: Json) -> Json:
-    if intent["status"] in {"succeeded", "requires_capture"}:
+    if intent["status"] in {"succeeded", "requires_capture", "processing"}:
         complete(store, session, intent)
         return {"status": "complete"}
     if intent["status"] == "requires_action":
@@ -107,16 +108,34 @@ def complete(store: Store, session: Json, intent: Json) -> None:
         status="complete",
         url=None,
         customer_details={**details, "email": email, "tax_exempt": "none", "tax_ids": []},
-        payment_status=payment_status(session, intent),
+        payment_status=payment_status(store, session, intent),
     )
     store.emit("checkout.session.completed", session)
 
 
-def payment_status(session: Json, intent: Json) -> str:
-    """Return the status; an authorized payment is unpaid until it is captured."""
+def payment_status(store: Store, session: Json, intent: Json) -> str:
+    """Return the status; an authorized payment is unpaid until it is captured, and a debit until it arrives."""
     if not session["amount_total"]:
         return "no_payment_required"
-    return "unpaid" if intent["status"] == "requires_capture" else "paid"
+    charged = (
+        invoices.intent_of(store, store.get("invoice", session["invoice"])) if session["invoice"] else intent
+    )
+    return "unpaid" if (charged or intent)["status"] in {"requires_capture", "processing"} else "paid"
+
+
+def after_debit(store: Store, intent: Json) -> None:
+    """Tell what became of a session's debit (https://docs.stripe.com/payments/checkout/fulfill-orders)."""
+    if "answered_at" not in store.private[intent["id"]] or intent["status"] == "processing":
+        return
+    for session in store.all("checkout.session", status="complete", payment_status="unpaid"):
+        invoice = session["invoice"] and store.private[session["invoice"]].get("intent")
+        if intent["id"] in {session["payment_intent"], invoice}:
+            arrived = intent["status"] == "succeeded"
+            session["payment_status"] = "paid" if arrived else "unpaid"
+            store.emit(f"checkout.session.async_payment_{'succeeded' if arrived else 'failed'}", session)
+
+
+payments.AFTERWARDS.append(after_debit)
 
 
 def begin_subscription(store: Store, session: Json, method: str) -> None:

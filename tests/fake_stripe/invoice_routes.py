@@ -4,7 +4,7 @@ from tests.fake_stripe import invoices, payment_methods, payments
 from tests.fake_stripe.listing import page, search
 from tests.fake_stripe.routing import PAGE, route
 from tests.fake_stripe.store import Store, merged
-from tests.fake_stripe.wire import Json, Refusal
+from tests.fake_stripe.wire import Json, Refusal, unsupported
 
 
 @route(
@@ -71,7 +71,9 @@ def pay(store: Store, params: Json, identifier: str) -> Json:
     if method is None and invoices.default_method(store, invoice) is None:
         raise no_method()
     invoices.attempt(store, invoice, payment_method=method)
-    if invoice["status"] in invoices.UNPAID:
+    intent = invoices.intent_of(store, invoice)
+    is_waiting = intent is not None and intent["status"] == "processing"
+    if invoice["status"] in invoices.UNPAID and not is_waiting:
         raise unpaid(store, invoice)
     return invoice
 
@@ -107,6 +109,21 @@ def requires_action(intent: Json) -> Refusal:
         code="invoice_payment_intent_requires_action",
         payment_intent=intent,
     )
+
+
+@route("POST", "/v1/invoices/{id}/attach_payment", "InvoiceAttachPaymentParams", "payment_intent")
+def attach_payment(store: Store, params: Json, identifier: str) -> Json:
+    """Count a payment intent towards an open invoice, which is paid once nothing remains
+    (https://docs.stripe.com/invoicing/partial-payments).
+    """
+    invoice = store.get("invoice", identifier)
+    if invoice["status"] != "open":
+        raise Refusal("You can only attach a payment to an open invoice.", param="invoice")
+    intent = store.get("payment_intent", params["payment_intent"], param="payment_intent")
+    if intent["status"] != "succeeded" or intent["amount"] > invoice["amount_remaining"]:
+        raise unsupported("attaching what is not paid yet, or more than remains", "payment_intent")
+    invoices.attach(store, invoice, intent)
+    return invoice
 
 
 @route("POST", "/v1/invoices/{id}/void", "InvoiceVoidInvoiceParams")

@@ -13,7 +13,7 @@ from tests.fake_stripe.wire import Json
 
 HOUR = 3600
 UNPAID = frozenset({"open", "uncollectible"})  # both can be paid, and voided
-# The last is "paid", "failed", "action_required" or "void".
+# The last is "paid", "processing", "failed", "action_required" or "void".
 AFTERWARDS: list[Callable[[Store, Json, str], None]] = []
 
 
@@ -38,7 +38,7 @@ def first_values(store: Store, subscription: Json, reason: str, lines: list[Json
     discounts.apply(store, lines, coupon, taxed=subscription["automatic_tax"]["enabled"])
     subtotal = sum(line["amount"] for line in lines)
     total = sum(map(discounts.total, lines))
-    starting_balance = customer["balance"]
+    starting_balance = balances.of(store, customer, subscription["currency"])
     due = max(0, total + starting_balance)
     sends = subscription["collection_method"] == "send_invoice"
     for line in lines:
@@ -124,7 +124,7 @@ def finalize(store: Store, invoice: Json) -> None:
     customer = store.tables["customer"][invoice["customer"]]
     number = customer["next_invoice_sequence"]
     customer["next_invoice_sequence"] += 1
-    starting_balance = customer["balance"]
+    starting_balance = balances.of(store, customer, invoice["currency"])
     due = max(0, invoice["total"] + starting_balance)
     applied = invoice["total"] - due
     balances.move(
@@ -138,7 +138,7 @@ def finalize(store: Store, invoice: Json) -> None:
         starting_balance=starting_balance,
         number=f"{customer['invoice_prefix']}-{number:04}",
         effective_at=store.now(),
-        ending_balance=customer["balance"],
+        ending_balance=balances.of(store, customer, invoice["currency"]),
         automatically_finalizes_at=None,
         hosted_invoice_url=page,
         invoice_pdf=f"{page}/pdf",
@@ -214,6 +214,8 @@ def after_payment(store: Store, intent: Json) -> None:
     invoice = store.get("invoice", identifier)
     if intent["status"] == "succeeded":
         mark_paid(store, invoice)
+    elif intent["status"] == "processing":
+        follow_up(store, invoice, "processing")
     else:
         result = "action_required" if intent["status"] == "requires_action" else "failed"
         count_failure(store, invoice, result)
@@ -232,6 +234,34 @@ def pay_outside(store: Store, invoice: Json) -> None:
             payment["status_transitions"]["canceled_at"] = store.now()
     invoice["amount_paid_off_stripe"] = invoice["amount_remaining"]
     mark_paid(store, invoice)
+
+
+def attach(store: Store, invoice: Json, intent: Json) -> None:
+    """Record a payment of a part. What remains is asked for by the invoice's own intent."""
+    payment = store.add(
+        "invoice_payment",
+        amount_paid=intent["amount"],
+        amount_requested=intent["amount"],
+        currency=invoice["currency"],
+        invoice=invoice["id"],
+        is_default=False,
+        payment={"payment_intent": intent["id"], "type": "payment_intent"},
+        status="paid",
+        status_transitions={"canceled_at": None, "paid_at": store.now()},
+    )
+    invoice["amount_paid"] += intent["amount"]
+    invoice["amount_remaining"] -= intent["amount"]
+    store.emit("invoice_payment.paid", payment)
+    own = intent_of(store, invoice)
+    if own is not None and invoice["amount_remaining"]:
+        own["amount"] = invoice["amount_remaining"]
+        for waiting in store.all("invoice_payment", invoice=invoice["id"], status="open"):
+            waiting["amount_requested"] = invoice["amount_remaining"]
+    elif own is not None:
+        payments.end(store, own, "automatic")
+        for waiting in store.all("invoice_payment", invoice=invoice["id"], status="open"):
+            waiting["status"] = "canceled"
+        mark_paid(store, invoice)
 
 
 def mark_paid(store: Store, invoice: Json) -> None:

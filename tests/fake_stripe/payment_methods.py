@@ -19,6 +19,8 @@ def resolve(store: Store, identifier: str, *, param: str) -> Json:
 
 
 def add(store: Store, card: Card, *, exp_month: int = 12, exp_year: int | None = None) -> Json:
+    if card.is_debit:
+        return add_debit(store, card)
     details = {
         "brand": card.brand,
         "checks": {"address_line1_check": None, "address_postal_code_check": None, "cvc_check": "pass"},
@@ -42,6 +44,27 @@ def add(store: Store, card: Card, *, exp_month: int = 12, exp_year: int | None =
         card=details,
         metadata={},
         type="card",
+    )
+    store.private[method["id"]] = {"card": card, "set_up": False}
+    return method
+
+
+def add_debit(store: Store, card: Card) -> Json:
+    details = {
+        "bank_code": card.number[4:9],
+        "branch_code": "",
+        "country": card.number[:2],
+        "fingerprint": card.fingerprint,
+        "generated_from": {"charge": None, "setup_attempt": None},
+        "last4": card.last4,
+    }
+    method = store.add(
+        "payment_method",
+        allow_redisplay="unspecified",
+        billing_details=billing_details(),
+        metadata={},
+        sepa_debit=details,
+        type="sepa_debit",
     )
     store.private[method["id"]] = {"card": card, "set_up": False}
     return method

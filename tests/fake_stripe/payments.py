@@ -15,6 +15,7 @@ from tests.fake_stripe.wire import Json, Refusal
 FIELDS = "amount currency customer payment_method description metadata setup_future_usage receipt_email"
 CONFIRMATION = "off_session return_url"
 SMALLEST = 50
+DEBIT_SECONDS = 5 * 86_400
 OPEN = {"requires_payment_method", "requires_confirmation", "requires_action"}
 
 # What else follows from an outcome: invoices and checkout sessions register here.
@@ -51,6 +52,8 @@ def attempt(store: Store, intent: Json, *, off_session: bool, authenticated: boo
             fail(store, intent, method, "authentication_required")
         else:
             challenge(store, intent)
+    elif card.is_debit and intent["status"] != "processing":
+        request_debit(store, intent)
     elif card.charging:
         made = charge(store, intent, method, card)
         intent["latest_charge"] = made["id"]
@@ -59,6 +62,17 @@ def attempt(store: Store, intent: Json, *, off_session: bool, authenticated: boo
         succeed(store, intent, method, charge(store, intent, method, card))
     for follow in AFTERWARDS:
         follow(store, intent)
+
+
+def request_debit(store: Store, intent: Json) -> None:
+    """Wait some days for the bank's answer (https://docs.stripe.com/payments/payment-methods#customer-actions)."""
+    intent.update(status="processing", next_action=None)
+    store.private[intent["id"]]["answered_at"] = store.now() + DEBIT_SECONDS
+    store.emit("payment_intent.processing", intent)
+
+
+def answer_debit(store: Store, intent: Json) -> None:
+    attempt(store, intent, off_session=True)
 
 
 def must_authenticate(store: Store, method: Json, *, off_session: bool) -> bool:

@@ -10,6 +10,7 @@ from tests.fake_stripe import (
     checkout,
     invoice_lines,
     invoices,
+    payments,
     subscription_changes,
     subscription_schedules,
 )
@@ -53,6 +54,12 @@ def steps(store: Store) -> Iterator[Step]:
     for subscription in store.all("subscription"):
         if subscription["status"] not in cancellation.DEAD:
             yield from steps_of_subscription(store, subscription)
+    yield from steps_of_payments(store)
+
+
+def steps_of_payments(store: Store) -> Iterator[Step]:
+    for intent in store.all("payment_intent", status="processing"):
+        yield store.private[intent["id"]]["answered_at"], payments.answer_debit, intent
     for invoice in store.all("invoice"):
         if invoice["status"] == "draft" and invoice["automatically_finalizes_at"]:
             yield invoice["automatically_finalizes_at"], finalize, invoice
@@ -147,4 +154,12 @@ def renew(store: Store, subscription: Json) -> None:
         automatically_finalizes_at=later,
     )
     if subscription["pause_collection"]:  # it stays active, and its customer's balance is not touched
-        invoices.void(store, invoice)
+        pause(store, invoice, subscription["pause_collection"]["behavior"])
+
+
+def pause(store: Store, invoice: Json, behavior: str) -> None:
+    """Keep an invoice of a paused subscription as a draft, until staff finalize it, or give it up."""
+    if behavior == "keep_as_draft":
+        invoice.update(automatically_finalizes_at=None, auto_advance=False)
+    else:
+        invoices.void(store, invoice, "void" if behavior == "void" else "uncollectible")

@@ -82,12 +82,16 @@ def changed_items(store: Store, subscription: Json, params: Json) -> list[Json]:
 
 def changed_item(store: Store, subscription: Json, given: Json) -> Json:
     for name in given:
-        if name not in {"id", "price", "quantity", "metadata"}:
+        if name not in {"id", "price", "quantity", "metadata", "deleted"}:
             raise unsupported(f"items[{name}]", f"items[{name}]")
-    found = [item for item in subscription["items"]["data"] if item["id"] == given.get("id")]
+    if "id" not in given:
+        return added_item(store, subscription, given)
+    found = [item for item in subscription["items"]["data"] if item["id"] == given["id"]]
     if not found:
-        raise unsupported("an update that adds items: name the item to change by its id", "items[0][id]")
+        raise Refusal(f"Invalid subscription item: '{given['id']}'", param="items[0][id]")
     item: Json = copy.deepcopy(found[0])
+    if given.get("deleted"):
+        return {**item, "quantity": 0, "deleted": True}
     if "price" in given:
         price = subscriptions.chosen_price(store, {"price": given["price"]})
         if price["currency"] != subscription["currency"]:
@@ -95,6 +99,14 @@ def changed_item(store: Store, subscription: Json, given: Json) -> Json:
         item.update(price=price, plan=plan_of(price))
     item["quantity"] = given.get("quantity", item["quantity"])
     return item
+
+
+def added_item(store: Store, subscription: Json, given: Json) -> Json:
+    """Return another item, for the rest of the period (https://docs.stripe.com/billing/subscriptions/quantities)."""
+    first = subscription["items"]["data"][0]
+    period = (first["current_period_start"], first["current_period_end"])
+    price = subscriptions.chosen_price(store, given)
+    return subscriptions.item_of(store, subscription["id"], price, given, period)
 
 
 def check_payable(store: Store, subscription: Json, params: Json) -> None:
@@ -118,14 +130,15 @@ def settlement(
         if resets:
             raise unsupported("billing_cycle_anchor=now in a trial", "billing_cycle_anchor")
         return [], None
-    before = {item["id"]: item for item in old}
+    before = {item["id"]: {**item, "quantity": 0} for item in new} | {item["id"]: item for item in old}
     if resets or not all(same_rhythm(before[item["id"]], item) for item in new):
         lines = new_rhythm(store, subscription, before, new, behavior)
         return lines, new[0]["current_period_start"]
     lines = []
     for item in new:
         if behavior != "none":
-            lines += invoice_lines.proration(store, before[item["id"]], item, at=store.now())
+            parts = invoice_lines.proration(store, before[item["id"]], item, at=store.now())
+            lines += [line for line in parts if line["amount"]]
     if behavior == "create_prorations":
         store.private[subscription["id"]].setdefault("waiting_lines", []).extend(lines)
         return [], None
@@ -154,7 +167,8 @@ def new_rhythm(
 
 def put_items(store: Store, subscription: Json, new: list[Json], plain: Json) -> None:
     replaced = {item["id"]: item for item in new}
-    data = [replaced.get(item["id"], item) for item in subscription["items"]["data"]]
+    data = [replaced.pop(item["id"], item) for item in subscription["items"]["data"]]
+    data = [item for item in [*data, *replaced.values()] if not item.pop("deleted", False)]
     items = {**subscription["items"], "data": data}
     store.change(subscription, UPDATED, items=items, **plain)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.fake_stripe import cancellation, subscription_changes, subscriptions
+from tests.fake_stripe import cancellation, discounts, subscription_changes, subscriptions
 from tests.fake_stripe.listing import page, search
 from tests.fake_stripe.routing import PAGE, route
 from tests.fake_stripe.store import Store, merged
@@ -77,19 +77,25 @@ def plain_changes(store: Store, subscription: Json, params: Json) -> Json:
     for name in ("payment_settings", "trial_settings", "cancellation_details"):
         if name in params:
             changes[name] = {**subscription[name], **params[name]}
+    if (
+        "discounts" in params
+    ):  # from the next invoice on: https://docs.stripe.com/billing/subscriptions/coupons
+        store.private[subscription["id"]]["coupon"] = discounts.chosen(store, params)
     changes.update(end_changes(store, subscription, params))
     return changes
 
 
 def paused(given: Any) -> Json | None:
-    """Return the pause (https://docs.stripe.com/billing/subscriptions/pause-payment): an empty one resumes. Only `void`
-    is implemented.
+    """Return the pause (https://docs.stripe.com/billing/subscriptions/pause-payment): an empty one resumes. None ends
+    by itself.
     """
     if not given:
         return None
-    if given.get("behavior") != "void" or given.get("resumes_at"):
-        raise unsupported("a pause that keeps its invoices, or ends by itself", "pause_collection")
-    return {"behavior": "void", "resumes_at": None}
+    if given.get("behavior") not in {"void", "keep_as_draft", "mark_uncollectible"} or given.get(
+        "resumes_at"
+    ):
+        raise unsupported("a pause that ends by itself", "pause_collection")
+    return {"behavior": given["behavior"], "resumes_at": None}
 
 
 def end_changes(store: Store, subscription: Json, params: Json) -> Json:

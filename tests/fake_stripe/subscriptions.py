@@ -194,6 +194,11 @@ def after_invoice(store: Store, invoice: Json, result: str) -> None:
         return
     if result == "paid":
         on_paid(store, subscription, invoice)
+    elif (
+        result == "processing"
+    ):  # a debit is trusted (https://docs.stripe.com/billing/subscriptions/sepa-debit)
+        if subscription["status"] == "incomplete":
+            store.change(subscription, "customer.subscription.updated", status="active")
     elif subscription["status"] in {"active", "trialing"} and not store.private[invoice["id"]].get(
         "pending_update"
     ):
