@@ -24,7 +24,7 @@ from accounts.models import AuditEvent
 from billing.errors import BillingFailed, BillingUnavailable
 from billing.models import Payment, RefundRequest
 from billing.settlement import lifecycle, settle
-from billing.stripe import ending, gateway, sdk
+from billing.stripe import ending, gateway, sdk, snapshots
 from billing.stripe.shapes import Object
 
 Decision = RefundRequest.Decision
@@ -156,9 +156,7 @@ def _give_back(asked: RefundRequest) -> None:
     if asked.kind == Kind.UNDO:
         ending.at_once(payment.subscription)
     if payment.payment_intent:
-        intent = payment.payment_intent
-        if not _is_among(asked, gateway.list_refunds(payment_intent=intent)):
-            gateway.create_refund(payment_intent=intent, amount=asked.amount, metadata=metadata, key=key)
+        _refund(asked, metadata, key)
         return
     if _is_among(
         asked, gateway.list_credit_notes(invoice=payment.pk) if payment.pk.startswith("in_") else []
@@ -168,6 +166,37 @@ def _give_back(asked: RefundRequest) -> None:
         raise DecisionRefused("There is nothing left to refund.")
     amount = payment.kept if asked.amount is None else asked.amount
     gateway.note_paid_back(invoice=payment.pk, amount=amount, metadata=metadata, key=key)
+
+
+def _refund(asked: RefundRequest, metadata: dict[str, str], key: str) -> None:
+    """Refund at Stripe, spread over the payments if an invoice was paid in several."""
+    for number, (intent, amount) in enumerate(_parts(asked).items()):
+        if not _is_among(asked, gateway.list_refunds(payment_intent=intent)):
+            own_key = f"{key}-{number}" if number else key
+            gateway.create_refund(payment_intent=intent, amount=amount, metadata=metadata, key=own_key)
+
+
+def _parts(asked: RefundRequest) -> dict[str, int | None]:
+    """Return how much of each payment intent to refund. None: all that is left, as far as Stripe allows it."""
+    intents = snapshots.intents_of(asked.payment_id) or [asked.payment.payment_intent]
+    if len(intents) == 1:
+        return {intents[0]: asked.amount}
+    left = {intent: snapshots.refundable(intent) + _made(asked, intent) for intent in intents}
+    if not any(left.values()) or (asked.amount or 0) > sum(left.values()):
+        raise DecisionRefused("Stripe has less than that left to refund.")
+    parts: dict[str, int | None] = {}
+    wanted = sum(left.values()) if asked.amount is None else asked.amount
+    for intent in intents:
+        if part := min(wanted, left[intent]):
+            parts[intent] = part
+            wanted -= part
+    return parts
+
+
+def _made(asked: RefundRequest, intent: str) -> int:
+    """Return what an earlier attempt, whose answer was lost, has refunded of an intent."""
+    made = gateway.list_refunds(payment_intent=intent)
+    return sum(int(refund["amount"]) for refund in made if _is_among(asked, [refund]))
 
 
 def _is_among(asked: RefundRequest, made: list[Object]) -> bool:

@@ -191,7 +191,7 @@ def applied_balance(invoice: Object) -> int:
 
 
 def applied_money(transactions: list[Object], invoice: str) -> int:
-    """Return how much money of a customer's balance, newest transaction first, paid an invoice.
+    """Return how much money of a customer's balance in one currency, newest transaction first, paid an invoice.
 
     What prorations put there is left out: it comes from invoices below zero, and is used up last.
     """

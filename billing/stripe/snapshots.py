@@ -177,9 +177,9 @@ def _from_balance(invoice: Object) -> int:
     applied = shapes.applied_balance(invoice)
     if applied <= 0 or int(invoice["total"]) <= 0:
         return applied if int(invoice["total"]) > 0 else 0
-    return shapes.applied_money(
-        gateway.list_balance_transactions(customer=shapes.customer_of(invoice)), invoice["id"]
-    )
+    moves = gateway.list_balance_transactions(customer=shapes.customer_of(invoice))
+    of_currency = [move for move in moves if move["currency"] == invoice["currency"]]
+    return shapes.applied_money(of_currency, invoice["id"])
 
 
 def _credit_notes(invoice: Object) -> tuple[dict[str, int], int]:
@@ -297,6 +297,18 @@ def _lost(intent: Object) -> tuple[int, int]:
         return 0, 0
     disputes = gateway.list_disputes(payment_intent=intent["id"]) if charge.get("disputed") else []
     return int(charge.get("amount_refunded") or 0), shapes.disputed_amount(disputes, charge)
+
+
+def intents_of(payment_id: str) -> list[str]:
+    """Return the payment intents that paid an invoice, usually one; none for what is not an invoice."""
+    is_invoice = payment_id.startswith("in_")
+    return shapes.invoice_payment_intents(gateway.retrieve_invoice(payment_id)) if is_invoice else []
+
+
+def refundable(payment_intent: str) -> int:
+    """Return what neither refunds nor disputes have taken of a payment intent."""
+    intent = gateway.retrieve_payment_intent(payment_intent)
+    return max(0, int(intent["amount_received"]) - sum(_lost(intent)))
 
 
 def _moment(timestamp: int | None) -> datetime:

@@ -1,23 +1,100 @@
 """Cover what staff do in Stripe's Dashboard: several payments, items, quantities, pauses, balances, plans, debits."""
 
+import uuid
 from typing import Any
 
 import pytest
 
 from accounts.models import ServiceEvent
-from billing.models import BillingAccount, Payment, PaymentLine
-from billing.stripe import gateway, sdk
+from billing.models import BillingAccount, Payment, PaymentLine, RefundRequest
+from billing.stripe import gateway, sdk, shapes
 from billing.stripe_sync import inbox
 from billing.tests.conftest import carry_out
 from billing.tests.test_lines import monthly
+from credits.tests.admin_pages import post
+from tests.fixtures import staff_session
 
 pytestmark = pytest.mark.django_db
 B = "/admin/billing"
 
 
+@pytest.fixture
+def site(make_user):
+    return staff_session(make_user("boss@staff.example", is_staff=True, is_superuser=True))
+
+
+def paid_in_part(buyer, invoice, amount):
+    given: Any = {"amount": amount, "currency": "eur", "customer": buyer.customer, "confirm": True,
+                  "payment_method": "pm_card_visa"}  # fmt: skip
+    intent = sdk.client().v1.payment_intents.create(given)
+    sdk.client().v1.invoices.attach_payment(invoice, {"payment_intent": intent.id})
+    return intent.id
+
+
 def changed(subscription, **params):
     given: Any = params
     return sdk.client().v1.subscriptions.update(subscription, given)
+
+
+class TestAnInvoiceThatWasPaidInSeveralPayments:
+    @pytest.fixture
+    def invoice(self, stripe, plans, buyer):
+        """29.00 EUR for 1,000 credits, paid as 10.00 and 19.00."""
+        made = monthly(buyer, price="price_sub_pro", collection_method="send_invoice", days_until_due=30)
+        invoice = shapes.id_of(made["latest_invoice"])
+        self.intents = [paid_in_part(buyer, invoice, amount) for amount in (1000, 1900)]
+        carry_out(stripe.events())
+        return invoice
+
+    def refund(self, site, invoice, amount):
+        fields = {"reason": "asked by mail", "order_id": str(uuid.uuid4()), "amount": amount}
+        return post(site, f"{B}/payment/{invoice}/order/refund/", fields)
+
+    def refunded(self):
+        rows = [sdk.client().v1.refunds.list({"payment_intent": intent}).data for intent in self.intents]
+        return [sum(row.amount for row in found) for found in rows]
+
+    def test_gives_its_credits_once_it_is_paid(self, buyer, invoice):
+        assert buyer.journal == [("subscription", 1000)]
+
+    def test_is_refunded_beyond_the_first_payment(self, site, buyer, invoice):
+        assert self.refund(site, invoice, "20.00").status_code == 302
+        assert self.refunded() == [1000, 1000]
+        assert (Payment.objects.get().kept, buyer.balance) == (900, 310)
+        assert buyer.verifies()
+
+    def test_is_refunded_whole(self, site, stripe, buyer, invoice):
+        assert self.refund(site, invoice, "").status_code == 302
+        assert (self.refunded(), buyer.balance) == ([1000, 1900], 0)
+        carry_out(stripe.events())
+        assert (buyer.balance, RefundRequest.objects.filter(done_at=None).exists()) == (0, False)
+
+    def test_is_not_refunded_where_it_is_disputed(self, site, stripe, buyer, invoice):
+        stripe.dispute(gateway.retrieve_payment_intent(self.intents[0])["latest_charge"]["id"])
+        carry_out(stripe.events("charge.dispute.created"))
+        assert self.refund(site, invoice, "").status_code == 302
+        assert (self.refunded(), buyer.balance) == ([0, 1900], 0)
+
+    def test_a_lost_answer_refunds_no_part_twice(self, site, stripe, buyer, invoice):
+        stripe.fault(path="/v1/refunds", method="POST", cut=True, times=1)
+        fields = {"reason": "asked by mail", "order_id": str(uuid.uuid4()), "amount": "20.00"}
+        for _ in range(2):
+            post(site, f"{B}/payment/{invoice}/order/refund/", fields)
+        assert (self.refunded(), buyer.balance) == ([1000, 1000], 310)
+
+
+def test_a_balance_in_another_currency_pays_nothing(stripe, plans, buyer):
+    """Give nothing again for what a proration left on the balance, whatever money there is in dollars."""
+    given: Any = {"amount": -5000, "currency": "usd"}
+    sdk.client().v1.customers.balance_transactions.create(buyer.customer, given)
+    made = monthly(buyer, price="price_sub_pro")
+    item = made["items"]["data"][0]["id"]
+    changed(made["id"], items=[{"id": item, "price": "price_sub_basic"}], proration_behavior="always_invoice")
+    stripe.renew(made["id"])
+    carry_out(stripe.events())
+    assert buyer.journal == [("subscription", 1000)]
+    assert [row.kept for row in Payment.objects.order_by("paid_at")] == [2900, 0, 0]
+    assert buyer.verifies()
 
 
 class TestPauses:
