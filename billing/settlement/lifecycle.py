@@ -89,7 +89,7 @@ def _is_just_paid(subscription: Object) -> bool:
         return False
     invoice = gateway.retrieve_invoice(invoice_id)
     prices = map(shapes.line_price, (invoice.get("lines") or {}).get("data") or [])
-    return invoice["status"] == "paid" and shapes.subscription_price(subscription) in prices
+    return invoice["status"] == "paid" and standing_plans.price_of(subscription) in prices
 
 
 def _owed(user_id: uuid.UUID, subscription: Object) -> int | None:

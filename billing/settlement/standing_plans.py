@@ -1,5 +1,6 @@
 """Tell a subscription's plan, which is the one last paid for whatever its price says, and what follows it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -29,18 +30,45 @@ class Plans:
         return {"plan": self.paid.code if self.paid else None, **following, **pending, **until}
 
 
+def main_item(items: Sequence[Object]) -> Object:
+    """Return the item that is the plan: the one that gives most credits, whatever is sold beside it; {} for none."""
+    if len(items) <= 1:
+        return items[0] if items else {}
+    plans = [plan_of(_price(item)) for item in items]
+    order = [-plan.credits if plan else 1 for plan in plans]
+    return items[order.index(min(order))]
+
+
+def _price(item: Object) -> str:
+    return shapes.id_of(item.get("price"))
+
+
+def price_of(subscription: Object) -> str:
+    return _price(main_item(shapes.subscription_items(subscription)))
+
+
+def pending_price(subscription: Object) -> str:
+    """Return the price of a change that waits for its payment; "" for none."""
+    return _price(main_item(shapes.pending_items(subscription)))
+
+
+def next_price(subscription: Object) -> str:
+    """Return the price that the schedule sets after this period; "" for none, or if it was not expanded."""
+    return _price(main_item(shapes.next_items(subscription)))
+
+
 def of(subscription: Object, *, is_paid: bool = False) -> Plans:
     """Return the plans of a subscription that was fetched with its schedule.
 
     `is_paid` means that its price is known to be paid for, even if no payment here says so yet.
     """
-    priced = plan_of(shapes.subscription_price(subscription))
+    priced = plan_of(price_of(subscription))
     paid = priced if is_paid else paid_plan(subscription["id"], priced=priced)
     if subscription["status"] in ENDED_SUBSCRIPTIONS:
         return Plans(paid=paid)
-    scheduled = plan_of(shapes.next_price(subscription))
+    scheduled = plan_of(next_price(subscription))
     following = None if shapes.ends(subscription) else scheduled or priced
-    pending = plan_of(shapes.pending_price(subscription))
+    pending = plan_of(pending_price(subscription))
     return Plans(
         paid=paid,
         following=None if following == paid else following,
@@ -51,7 +79,7 @@ def of(subscription: Object, *, is_paid: bool = False) -> Plans:
 
 def is_paid_here(subscription: Object) -> bool:
     """Return whether the plan of its price was the last one paid for, according to the payments here."""
-    priced = plan_of(shapes.subscription_price(subscription))
+    priced = plan_of(price_of(subscription))
     return paid_plan(subscription["id"], priced=priced) == priced
 
 

@@ -24,7 +24,7 @@ from billing.errors import (
 )
 from billing.models import BillingAccount, Plan
 from billing.models.catalogue import plan_named
-from billing.settlement import lifecycle, settle
+from billing.settlement import lifecycle, settle, standing_plans
 from billing.shop import requests, subscriptions
 from billing.shop.requests import Attempt, Instruction, Made, Outcome
 from billing.stripe import ending, gateway, sdk, shapes, snapshots
@@ -85,7 +85,7 @@ def preview(*, user_id: uuid.UUID, subscription_id: str, plan_code: str, when: W
         with _saying_why(found, plan):
             invoice = gateway.preview_change(
                 subscription=subscription_id,
-                item=shapes.subscription_items(found)[0]["id"],
+                item=standing_plans.main_item(shapes.subscription_items(found))["id"],
                 price=plan.stripe_price,
                 now=moment == When.NOW,
             )
@@ -96,7 +96,8 @@ def preview(*, user_id: uuid.UUID, subscription_id: str, plan_code: str, when: W
         "date": shapes.written(at),
         "amount_due": int(invoice["amount_due"]),
         "currency": invoice["currency"],
-        "credits": plan.credits * int(shapes.subscription_items(found)[0].get("quantity") or 0),
+        "credits": plan.credits
+        * int(standing_plans.main_item(shapes.subscription_items(found)).get("quantity") or 0),
     }
 
 
@@ -119,7 +120,7 @@ def _with_nothing_pending(attempt: Attempt, found: Object, plan: Plan) -> Object
     """
     if not found.get("pending_update"):
         return found
-    is_ours = attempt.is_repeat and shapes.pending_price(found) == plan.stripe_price
+    is_ours = attempt.is_repeat and standing_plans.pending_price(found) == plan.stripe_price
     if is_ours:
         return found
     until = shapes.pending_until(found)
@@ -159,7 +160,7 @@ def _hindrance(found: Object) -> str:
 
 def _is_upgrade(found: Object, plan: Plan) -> bool:
     """Return whether a plan costs more, in the same currency, for a period at least as long."""
-    price = shapes.subscription_items(found)[0].get("price") or {}
+    price = standing_plans.main_item(shapes.subscription_items(found)).get("price") or {}
     rhythm = price.get("recurring") or {}
     is_comparable = price.get("unit_amount") is not None and price.get("currency") == plan.currency
     length = DAYS.get(str(rhythm.get("interval")), 0.0) * int(rhythm.get("interval_count") or 1)
@@ -171,7 +172,7 @@ def _is_upgrade(found: Object, plan: Plan) -> bool:
 
 
 def _move(attempt: Attempt, found: Object, plan: Plan, when: When | None) -> Object:
-    if shapes.subscription_price(found) == plan.stripe_price:
+    if standing_plans.price_of(found) == plan.stripe_price:
         return _released(ending.take_back(found))
     if found.get("pending_update"):
         return _judged(found["id"], plan)
@@ -219,7 +220,7 @@ def _now(attempt: Attempt, found: Object, plan: Plan) -> Object:
     attempt.offer(plan)
     gateway.change_now(
         subscription=found["id"],
-        item=shapes.subscription_items(found)[0]["id"],
+        item=standing_plans.main_item(shapes.subscription_items(found))["id"],
         price=plan.stripe_price,
         key=attempt.key,
     )
@@ -232,23 +233,23 @@ def _judged(subscription_id: str, plan: Plan) -> Object:
     It is fetched, since a repeated call gets Stripe's first answer again. Raises PaymentFailed.
     """
     begun = gateway.retrieve_begun_subscription(subscription_id)
-    if shapes.subscription_price(begun) == plan.stripe_price:
+    if standing_plans.price_of(begun) == plan.stripe_price:
         return begun
-    if shapes.pending_price(begun) != plan.stripe_price:
+    if standing_plans.pending_price(begun) != plan.stripe_price:
         raise PaymentFailed
     declined = lifecycle.decline(begun)
     if declined is None:
         return begun
     ending.drop_pending(begun)
     after = gateway.retrieve_begun_subscription(subscription_id)
-    if shapes.subscription_price(after) == plan.stripe_price:
+    if standing_plans.price_of(after) == plan.stripe_price:
         return after  # paid in between
     raise PaymentFailed(decline_code=declined)
 
 
 def _with_period(attempt: Attempt, found: Object, plan: Plan) -> Object:
     """Have a schedule change the plan with the period: one call makes the schedule, another sets its phases."""
-    if shapes.next_price(found) != plan.stripe_price:
+    if standing_plans.next_price(found) != plan.stripe_price:
         schedule = _schedule(attempt, found)
         try:
             phases = _phases(schedule, plan)
@@ -260,7 +261,7 @@ def _with_period(attempt: Attempt, found: Object, plan: Plan) -> Object:
     if shapes.ends(fresh):
         ending.release(fresh)
         raise CancellationPending  # cancelled since this began
-    if shapes.next_price(fresh) != plan.stripe_price:
+    if standing_plans.next_price(fresh) != plan.stripe_price:
         raise BillingUnavailable  # someone has released it since then
     return fresh
 
@@ -285,7 +286,8 @@ def _phases(schedule: Object, plan: Plan) -> list[Object]:
     items = [_item(item) for item in running["items"]]
     kept = _kept(running)
     dates = {name: running[name] for name in ("start_date", "end_date", "trial_end") if running.get(name)}
-    following = [{**items[0], "price": plan.stripe_price}, *items[1:]]
+    main = standing_plans.main_item(items)
+    following = [{**item, "price": plan.stripe_price} if item is main else item for item in items]
     length = {"interval": plan.interval, "interval_count": plan.interval_count}
     return [
         {**kept, **dates, "items": items, "proration_behavior": "none"},

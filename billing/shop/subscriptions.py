@@ -162,10 +162,10 @@ def end_trial(instruction: Instruction, *, subscription_id: str) -> Outcome:
 
 def _take_what_is_planned(found: Object) -> None:
     """Move to the planned plan now, since the schedule would wait for the trial's original end."""
-    price = shapes.next_price(found)
+    price = standing_plans.next_price(found)
     ending.release(found)
     if price:
-        item = shapes.subscription_items(found)[0]["id"]
+        item = standing_plans.main_item(shapes.subscription_items(found))["id"]
         gateway.set_price(subscription=found["id"], item=item, price=price)
 
 

@@ -53,15 +53,9 @@ def ends(subscription: Object) -> bool:
     return bool(subscription.get("cancel_at_period_end") or subscription.get("cancel_at"))
 
 
-def subscription_price(subscription: Object) -> str:
-    items = subscription_items(subscription)
-    return id_of(items[0].get("price")) if items else ""
-
-
-def pending_price(subscription: Object) -> str:
-    """Return the price of a change that waits for its payment; "" for none."""
-    items = (subscription.get("pending_update") or {}).get("subscription_items") or []
-    return id_of(items[0].get("price")) if items else ""
+def pending_items(subscription: Object) -> list[Object]:
+    """Return the items of a change that waits for its payment."""
+    return list((subscription.get("pending_update") or {}).get("subscription_items") or [])
 
 
 def pending_until(subscription: Object) -> datetime | None:
@@ -91,11 +85,11 @@ def following_phases(schedule: Object) -> list[Object]:
     return [phase for phase in schedule["phases"] if phase["start_date"] >= end]
 
 
-def next_price(subscription: Object) -> str:
-    """Return the price that the schedule sets after this period; "" for none, or if it was not expanded."""
+def next_items(subscription: Object) -> list[Object]:
+    """Return the items that the schedule sets after this period; none if it was not expanded."""
     schedule = active_schedule(subscription)
     following = following_phases(schedule) if schedule else []
-    return id_of(following[0]["items"][0].get("price")) if following else ""
+    return list(following[0]["items"]) if following else []
 
 
 # ---------------------------------------------------------------- invoices

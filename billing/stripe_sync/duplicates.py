@@ -3,7 +3,7 @@
 from django.conf import settings
 
 from billing.models import BillingAccount, CustomerChange, Payment
-from billing.settlement import settle
+from billing.settlement import settle, standing_plans
 from billing.stripe import ending, gateway, shapes
 from billing.stripe.shapes import ENDED_SUBSCRIPTIONS, Object
 from credits.models import CreditTransaction, TransactionType
@@ -41,7 +41,7 @@ def _to_give_back(change: CustomerChange, found: Object) -> Payment | None:
 
 def _what_and_with(subscription: Object) -> tuple[str, str]:
     card = shapes.fingerprint(subscription.get("default_payment_method"))
-    return shapes.subscription_price(subscription), card
+    return standing_plans.price_of(subscription), card
 
 
 def _has_used(payment: Payment) -> bool:

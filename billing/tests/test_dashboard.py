@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from accounts.models import ServiceEvent
-from billing.models import BillingAccount, Payment, PaymentLine, RefundRequest
+from billing.models import BillingAccount, Payment, PaymentLine, Plan, RefundRequest
 from billing.stripe import gateway, sdk, shapes
 from billing.stripe_sync import inbox
 from billing.tests.conftest import carry_out
@@ -34,6 +34,11 @@ def paid_in_part(buyer, invoice, amount):
 def changed(subscription, **params):
     given: Any = params
     return sdk.client().v1.subscriptions.update(subscription, given)
+
+
+def another_price(**values):
+    given: Any = {"currency": "eur", "unit_amount": 300, "product_data": {"name": "Support"}, **values}
+    return sdk.client().v1.prices.create(given).id
 
 
 class TestAnInvoiceThatWasPaidInSeveralPayments:
@@ -95,6 +100,37 @@ def test_a_balance_in_another_currency_pays_nothing(stripe, plans, buyer):
     assert buyer.journal == [("subscription", 1000)]
     assert [row.kept for row in Payment.objects.order_by("paid_at")] == [2900, 0, 0]
     assert buyer.verifies()
+
+
+class TestSeveralItems:
+    @pytest.fixture
+    def subscriber(self, shop, stripe, plans, make_buyer):
+        """A subscription whose first item is not the plan."""
+        buyer = make_buyer()
+        support = another_price(recurring={"interval": "month"})
+        self.made = monthly(buyer, items=[{"price": support}, {"price": "price_sub_basic"}])
+        self.support, self.id = support, self.made["id"]
+        carry_out(stripe.events())
+        return buyer
+
+    def prices(self):
+        return {item["price"]["id"] for item in gateway.retrieve_subscription(self.id)["items"]["data"]}
+
+    def test_the_plan_is_shown_whatever_is_first(self, shop, subscriber):
+        assert BillingAccount.objects.get().plan == Plan.objects.get(code="basic")
+        assert shop.get("status", user_id=subscriber.id).json()["subscription"]["plan"] == "basic"
+
+    def test_a_change_replaces_the_plan_and_leaves_the_rest(self, stripe, shop, subscriber):
+        answer = shop.post(f"subscriptions/{self.id}/change", user_id=subscriber.id, plan="pro")
+        assert (answer.status_code, answer.json()["plan"]) == (200, "pro")
+        assert self.prices() == {self.support, "price_sub_pro"}
+
+    def test_a_planned_change_does_too(self, stripe, shop, subscriber):
+        body = {"user_id": subscriber.id, "plan": "pro", "when": "period_end"}
+        answer = shop.post(f"subscriptions/{self.id}/change", **body)
+        assert (answer.status_code, answer.json().get("next_plan")) == (200, "pro"), answer.content
+        stripe.renew(self.id)
+        assert self.prices() == {self.support, "price_sub_pro"}
 
 
 class TestPauses:

@@ -35,7 +35,7 @@ from accounts.models import ServiceEvent, User
 from billing import customers
 from billing.errors import StripeObjectMissing
 from billing.models import Payment, PaymentLine, Plan, StrangerPayment
-from billing.settlement import lifecycle, posting, settle, strangers
+from billing.settlement import lifecycle, posting, settle, standing_plans, strangers
 from billing.settlement.posting import posted_for
 from billing.shop import plan_changes
 from billing.shop.requests import Instruction
@@ -166,9 +166,9 @@ class Business(RuleBasedStateMachine):
         self.fake.break_card(self.card, None)
         found = gateway.retrieve_subscription(self.subscription)
         assert done or self.priced() == before
-        assert asks or not found["pending_update"] or shapes.pending_price(found) == self.asked_price
+        assert asks or not found["pending_update"] or standing_plans.pending_price(found) == self.asked_price
         if done and found["pending_update"]:
-            self.asked_price = shapes.pending_price(found)
+            self.asked_price = standing_plans.pending_price(found)
 
     @precondition(lambda self: self.subscription)
     @rule(plan=PLANS)
@@ -228,7 +228,7 @@ class Business(RuleBasedStateMachine):
         gateway.set_subscription_card(subscription=self.subscription, payment_method=card)
 
     def priced(self):
-        return shapes.subscription_price(gateway.retrieve_subscription(self.subscription))
+        return standing_plans.price_of(gateway.retrieve_subscription(self.subscription))
 
     def pending(self):
         return self.subscription and gateway.retrieve_subscription(self.subscription)["pending_update"]
