@@ -93,10 +93,15 @@ def _is_just_paid(subscription: Object) -> bool:
 
 
 def _owed(user_id: uuid.UUID, subscription: Object) -> int | None:
-    """Return what a subscription is overdue with, where its user has not been told yet."""
+    """Return what a subscription, or its change that waits for payment, costs, where its user is not told yet."""
     invoice = shapes.id_of(subscription.get("latest_invoice"))
-    known = BillingAccount.objects.filter(pk=user_id, stripe_status=subscription["status"])
-    if subscription["status"] not in OVERDUE or not invoice or known.exists():
+    known = BillingAccount.objects.filter(
+        pk=user_id,
+        stripe_status=subscription["status"],
+        pending_expires_at=shapes.pending_until(subscription),
+    )
+    is_owed = subscription["status"] in OVERDUE or bool(subscription.get("pending_update"))
+    if not is_owed or not invoice or known.exists():
         return None
     return int(gateway.retrieve_invoice(invoice)["amount_remaining"])
 

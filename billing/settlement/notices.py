@@ -179,8 +179,8 @@ def about(payment: Payment) -> Detail:
 def account_changed(account: BillingAccount, before: BillingAccount, *, owed: int | None = None) -> None:
     """Notify of what differs from `before`, the row as it was, if anything does.
 
-    Called under the row's lock, whenever Stripe was read. `owed` is the amount of a failed payment; None: the plan's
-    price.
+    Called under the row's lock, whenever Stripe was read. `owed` is the amount of a failed payment, or of one that a
+    change waits for; None: the plan's price.
     """
     detail = _subscription(account)
     if _has_begun(account) and (account.subscription != before.subscription or not _has_begun(before)):
@@ -189,7 +189,7 @@ def account_changed(account: BillingAccount, before: BillingAccount, *, owed: in
         events.emit("subscription.changed", user_id=account.pk, data=detail)
         if _is_told_of_the_plan(account, before):
             _tell(Event.SUBSCRIPTION_CHANGED, account.pk, detail)
-    _tell_of_what_waits(account, before)
+    _tell_of_what_waits(account, before, owed=owed)
     if _is_overdue(account) and not _is_overdue(before):
         failed = {**detail, "amount": detail["amount"] if owed is None else owed}
         events.emit("subscription.payment_failed", user_id=account.pk, data=failed)
@@ -226,7 +226,7 @@ def _is_told_of_the_plan(account: BillingAccount, before: BillingAccount) -> boo
     return planned or came
 
 
-def _tell_of_what_waits(account: BillingAccount, before: BillingAccount) -> None:
+def _tell_of_what_waits(account: BillingAccount, before: BillingAccount, *, owed: int | None) -> None:
     """Notify of a change that waits for its payment, and of one that did not come about, each once."""
     waits, waited = (
         (row.pending_plan_id, row.pending_expires_at) if row.pending_plan_id else None
@@ -240,6 +240,7 @@ def _tell_of_what_waits(account: BillingAccount, before: BillingAccount) -> None
         _tell(Event.CHANGE_EXPIRED, account.pk, detail)
     if waits is not None:
         detail = {**_subscription(account), **_waiting(account)}
+        detail["pending_amount"] = detail["pending_amount"] if owed is None else owed
         events.emit("subscription.change_pending", user_id=account.pk, data=detail)
         _tell(Event.CHANGE_PENDING, account.pk, detail)
 

@@ -11,6 +11,7 @@ from billing.stripe import gateway, sdk, shapes
 from billing.stripe_sync import inbox
 from billing.tests.conftest import carry_out
 from billing.tests.test_lines import monthly
+from billing.tests.test_plan_changes import Subscriber
 from credits.tests.admin_pages import post
 from tests.fixtures import staff_session
 
@@ -131,6 +132,25 @@ class TestSeveralItems:
         assert (answer.status_code, answer.json().get("next_plan")) == (200, "pro"), answer.content
         stripe.renew(self.id)
         assert self.prices() == {self.support, "price_sub_pro"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_change_that_waits_for_the_bank_names_what_the_quantity_costs(
+    shop, stripe, plans, make_user, mailoutbox
+):
+    ada = make_user()
+    subscriber = Subscriber(shop, stripe, ada, "basic")
+    item = subscriber.at_stripe["items"]["data"][0]["id"]
+    changed(subscriber.id, items=[{"id": item, "quantity": 3}], proration_behavior="none")
+    carry_out(stripe.events())
+    card = shop.store_card(stripe, ada.pk, "pm_card_authenticationRequired")
+    shop.post(f"payment-methods/{card}/default", user_id=ada.pk)
+    assert subscriber.changed("pro")["pending_plan"] == "pro"
+    carry_out(stripe.events())
+    (told,) = ServiceEvent.objects.filter(type="subscription.change_pending")
+    assert told.data["pending_amount"] == 3 * 2900
+    (mail,) = [mail for mail in mailoutbox if mail.subject == "Confirm your change of plan"]
+    assert "87.00 EUR" in mail.body
 
 
 class TestPauses:
