@@ -11,6 +11,7 @@ from uuid import UUID
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
@@ -193,6 +194,11 @@ class ReplayOrder(BillingOrder):
         return subject.dead_at is not None
 
 
+class AssignOrder(BillingOrder):
+    def is_offered_on(self, subject: StrangerPayment) -> bool:
+        return subject.assigned_at is None
+
+
 class OrderPages(orders.OrderPages):
     """Serves `<pk>/order/<verb>/` for each of `orders`, with a button for it on the row's own page."""
 
@@ -287,8 +293,12 @@ def _assign(given: Given) -> None:
     if user.pk == staff_id(given.request):
         raise OrderRefused(refunds.OF_ONES_OWN)
     detail = {"payment": payment.pk, "customer": payment.customer}
-    _record(Event.PAYMENT_ASSIGNED, given, user.pk, detail)
-    for payment_id in strangers.assign(payment, user.pk):
+    with transaction.atomic():
+        assigned = strangers.assign(payment, user.pk)
+        if not assigned:
+            raise OrderRefused("This payment has been assigned to another user. Nothing was changed.")
+        _record(Event.PAYMENT_ASSIGNED, given, user.pk, detail)
+    for payment_id in assigned:
         settle.settle(payment_id)
 
 
@@ -334,7 +344,7 @@ OF_PAYMENTS = {
     ),
 }
 OF_STRANGERS = {
-    "assign": BillingOrder(
+    "assign": AssignOrder(
         title="Assign to a user",
         permission="billing.assign_payment",
         model=StrangerPayment,

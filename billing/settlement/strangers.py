@@ -3,6 +3,8 @@
 import uuid
 
 import structlog
+from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.kit import nudge
@@ -52,14 +54,20 @@ def _remember(payment_id: str, snapshot: Snapshot) -> None:
     log.info("payment_of_a_stranger", payment=payment_id)
 
 
+@transaction.atomic
 def assign(payment: StrangerPayment, user_id: uuid.UUID) -> list[str]:
-    """Assign a payment, with all others of its customer, to a user. Return their ids, which are to be settled."""
-    theirs = StrangerPayment.objects.filter(assigned_at=None)
+    """Assign a payment, with all others of its customer, to a user. Return their ids, which are to be settled.
+
+    Return none, and change nothing, if it is another user's already.
+    """
+    theirs = StrangerPayment.objects.select_for_update().filter(Q(assigned_at=None) | Q(user=user_id))
+    if not theirs.filter(pk=payment.pk).exists():
+        return []
     if payment.customer:
         customers.assign(payment.customer, user_id)
         theirs = theirs.filter(customer=payment.customer)
     else:
         theirs = theirs.filter(pk=payment.pk)
     ids = list(theirs.values_list("pk", flat=True))
-    theirs.update(user_id=user_id, assigned_at=timezone.now())
+    theirs.filter(assigned_at=None).update(user_id=user_id, assigned_at=timezone.now())
     return ids

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from accounts.models import ServiceEvent
-from billing.models import BillingAccount, Payment, PaymentLine, Plan, RefundRequest
+from accounts.models import AuditEvent, ServiceEvent
+from billing.models import BillingAccount, Payment, PaymentLine, Plan, RefundRequest, StrangerPayment
 from billing.stripe import gateway, sdk, shapes
 from billing.stripe_sync import inbox
 from billing.tests.conftest import carry_out
 from billing.tests.test_lines import monthly
 from billing.tests.test_plan_changes import Subscriber
-from credits.tests.admin_pages import post
+from credits.tests.admin_pages import page, post
 from tests.fixtures import staff_session
 
 pytestmark = pytest.mark.django_db
@@ -181,6 +181,24 @@ def test_a_coupon_put_on_a_subscription_makes_the_next_period_free(stripe, plans
     carry_out(stripe.events())
     assert buyer.journal == [("subscription", 200)] * 3
     assert [row.kept for row in Payment.objects.order_by("paid_at")] == [900, 0, 900]
+
+
+def test_a_payment_is_assigned_once(site, stripe, plans, make_user):
+    """Two of staff may have its page open. The second one is told, and the first one's user keeps the credits."""
+    given: Any = {"amount": 700, "currency": "eur", "payment_method": "pm_card_visa", "confirm": True}
+    sdk.client().v1.payment_intents.create(given)
+    carry_out(stripe.events())
+    payment, ada, bob = StrangerPayment.objects.get(), make_user(), make_user()
+    path = f"{B}/strangerpayment/{payment.pk}/order/assign/"
+    assert path in page(site, f"{B}/strangerpayment/{payment.pk}/change/")
+    fields = {"reason": "asked by mail", "order_id": str(uuid.uuid4()), "person": str(ada.pk)}
+    assert post(site, path, fields).status_code == 302
+    again = {**fields, "order_id": str(uuid.uuid4()), "person": str(bob.pk)}
+    assert "assigned to another user" in post(site, path, again).content.decode()
+    payment.refresh_from_db()
+    assert payment.user == ada
+    assert not AuditEvent.objects.filter(type="payment_assigned", user=bob).exists()
+    assert path not in page(site, f"{B}/strangerpayment/{payment.pk}/change/")
 
 
 class TestDebitsThatTakeDays:
