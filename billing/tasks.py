@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from accounts.kit.tasks import shared_task
 from billing import refunds
 from billing.settlement import expiring_cards
+from billing.shop import plan_sync
 from billing.stripe_sync import changes, inbox, nightly, reconcile
 
 
@@ -37,6 +38,7 @@ def settle_customer(customer: str) -> int:
 @shared_task
 def reconcile_nightly() -> None:
     nightly.begin()
+    plan_sync.warn_of_differences()
 
 
 @shared_task

@@ -17,10 +17,12 @@ from accounts.admin.lists import OfUsersAdmin, OneOf, PageOfUser, PlotsAdmin, Re
 from accounts.admin.orders import EditedByOrder, OrderForm, actor
 from accounts.admin.sections import queued_state
 from accounts.audit import Event
+from accounts.kit.problems import Problem
 from accounts.models import User
 from billing import money
 from billing.admin import field_help, orders, overview, stripe_search, user_page
 from billing.admin.orders import OrderPages, RefundDecisions
+from billing.errors import StripeObjectMissing
 from billing.models import (
     BillingAccount,
     CustomerChange,
@@ -32,6 +34,8 @@ from billing.models import (
     Revenue,
     StrangerPayment,
 )
+from billing.shop import plan_sync
+from billing.stripe import sdk
 from billing.stripe_sync import inbox
 
 
@@ -46,6 +50,27 @@ class PlanForm(forms.ModelForm, OrderForm):  # type: ignore[type-arg]
             "credits_expire_days", "grace_hours", "grace_debit_hours", "grace_invoice_hours", "stripe_price", "active",
         )  # fmt: skip
         help_texts = field_help.PLAN
+
+    def clean(self) -> dict[str, Any] | None:
+        """Refuse a plan that would be shown at another price than Stripe charges."""
+        cleaned: dict[str, Any] | None = super().clean()
+        changed = {"stripe_price", *plan_sync.OF_THE_PRICE} & set(self.changed_data)
+        if changed and not self.errors and self.cleaned_data["credits"] and sdk.is_configured():
+            names = ("stripe_price", *plan_sync.OF_THE_PRICE)
+            self._compare(Plan(**{name: self.cleaned_data[name] for name in names}))
+        return cleaned
+
+    def _compare(self, plan: Plan) -> None:
+        try:
+            with sdk.within():
+                differing = plan_sync.differences(plan)
+        except StripeObjectMissing:
+            differing = {"stripe_price": "no price with this id"}
+        except Problem:
+            self.add_error("stripe_price", "Stripe cannot be asked about this price now. Try again later.")
+            return
+        for name, value in differing.items():
+            self.add_error(name, f"Stripe has {value or 'nothing'} here.")
 
 
 @admin.register(Plan)

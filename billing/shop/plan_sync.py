@@ -11,17 +11,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from django.db import transaction
 
 from accounts import audit
 from accounts.audit import Event
+from accounts.kit.leases import describe
+from accounts.kit.problems import Problem
 from billing.models import Plan
 from billing.models.catalogue import plan_of
-from billing.stripe import gateway
+from billing.stripe import gateway, sdk
 from billing.stripe.shapes import Object
 
 OF_THE_PRICE = frozenset({"kind", "amount", "currency", "interval", "interval_count"})
 NUMBERS = ("credits", "trial_days", "trial_credits", "credits_expire_days")
+
+log = structlog.get_logger("billing")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +59,8 @@ def _proposal(price: Object, *, overwrite: bool = False) -> Proposal:
     code = str(metadata.get("plan") or price.get("lookup_key") or "")
     if "credits" not in metadata:
         return Proposal(action="skip", price=price["id"], problem="no `credits` in its metadata")
-    if price.get("unit_amount") is None:
-        return Proposal(action="skip", price=price["id"], code=code, problem="no fixed amount")
+    if not is_fixed(price):
+        return Proposal(action="skip", price=price["id"], code=code, problem="no fixed amount for each one")
     if not code:
         return Proposal(
             action="skip", price=price["id"], problem="neither `plan` in its metadata nor a lookup key"
@@ -67,16 +72,52 @@ def _proposal(price: Object, *, overwrite: bool = False) -> Proposal:
     return _compared(price["id"], code, fields, overwrite=overwrite)
 
 
-def _fields(price: Object, product: Object, metadata: dict[str, str]) -> dict[str, Any]:
+def is_fixed(price: Object) -> bool:
+    """Return whether each one bought costs `unit_amount`: not by tiers, packages, usage, or what buyers choose."""
+    is_metered = (price.get("recurring") or {}).get("usage_type") == "metered"
+    return price.get("unit_amount") is not None and not price.get("transform_quantity") and not is_metered
+
+
+def differences(plan: Plan) -> dict[str, Any]:
+    """Return what Stripe's price has in place of the plan's own values. Raises what the gateway raises."""
+    price = gateway.retrieve_price(plan.stripe_price)
+    if not is_fixed(price):
+        return {"stripe_price": "a price without a fixed amount for each one"}
+    fields = _of_the_price(price)
+    return {name: value for name, value in fields.items() if getattr(plan, name) != value}
+
+
+def warn_of_differences() -> int:
+    """Log each plan on sale that is shown at another price than Stripe charges. Return how many there are."""
+    found = 0
+    for plan in Plan.objects.filter(active=True) if sdk.is_configured() else []:
+        try:
+            differing = differences(plan)
+        except Problem as problem:
+            log.warning("plan_not_compared", plan=plan.code, reason=describe(problem))
+            continue
+        if differing:
+            log.warning("plan_differs", plan=plan.code, at_stripe=differing)
+            found += 1
+    return found
+
+
+def _of_the_price(price: Object) -> dict[str, Any]:
     recurring = price.get("recurring") or {}
-    numbers = {name: int(metadata[name]) for name in NUMBERS if metadata.get(name)}
     return {
-        "name": str(product.get("name") or price.get("nickname") or price["id"])[:200],
         "kind": Plan.Kind.SUBSCRIPTION if recurring else Plan.Kind.PACK,
         "amount": int(price["unit_amount"]),
         "currency": price["currency"],
         "interval": recurring.get("interval", ""),
         "interval_count": int(recurring.get("interval_count") or 1),
+    }
+
+
+def _fields(price: Object, product: Object, metadata: dict[str, str]) -> dict[str, Any]:
+    numbers = {name: int(metadata[name]) for name in NUMBERS if metadata.get(name)}
+    return {
+        "name": str(product.get("name") or price.get("nickname") or price["id"])[:200],
+        **_of_the_price(price),
         **{name: numbers.get(name) for name in NUMBERS},
     }
 

@@ -393,6 +393,10 @@ def each_balance_transaction(*, created: Mapping[str, int]) -> Iterator[Object]:
     return ask_each(call, limit=PAGE, created=created, expand=["data.source"])
 
 
+def retrieve_price(price: str) -> Object:
+    return ask(client().v1.prices.retrieve, price)
+
+
 def list_prices() -> list[Object]:
     """List the active prices, with their products."""
     return ask_all(client().v1.prices.list, active=True, expand=["data.product"], most=1000)

@@ -7,6 +7,7 @@ import pytest
 
 from accounts.models import AuditEvent, ServiceEvent
 from billing.models import BillingAccount, Payment, PaymentLine, Plan, RefundRequest, StrangerPayment
+from billing.shop import plan_sync
 from billing.stripe import gateway, sdk, shapes
 from billing.stripe_sync import inbox
 from billing.tests.conftest import carry_out
@@ -199,6 +200,59 @@ def test_a_payment_is_assigned_once(site, stripe, plans, make_user):
     assert payment.user == ada
     assert not AuditEvent.objects.filter(type="payment_assigned", user=bob).exists()
     assert path not in page(site, f"{B}/strangerpayment/{payment.pk}/change/")
+
+
+class TestPlansBesideStripesPrices:
+    def edit(self, site, plan, **values):
+        names = ("code", "name", "kind", "credits", "amount", "currency", "interval", "interval_count",
+                 "trial_days", "trial_credits", "credits_expire_days", "grace_hours", "grace_debit_hours",
+                 "grace_invoice_hours", "stripe_price")  # fmt: skip
+        own = {name: "" if getattr(plan, name) is None else getattr(plan, name) for name in names}
+        fields = {**own, "active": "on", "reason": "asked by mail", **values}
+        answer = post(site, f"{B}/plan/{plan.pk}/change/", fields)
+        plan.refresh_from_db()
+        return answer
+
+    def test_a_shown_price_that_stripe_does_not_charge_is_refused(self, site, stripe, plans):
+        answer = self.edit(site, plans["small"], amount=100)
+        assert "Stripe has 500 here." in answer.content.decode()
+        assert plans["small"].amount == 500
+        assert (
+            "no price with this id"
+            in self.edit(site, plans["small"], stripe_price="price_x").content.decode()
+        )
+
+    def test_the_price_that_stripe_charges_is_saved(self, site, stripe, plans):
+        Plan.objects.filter(code="small").update(amount=1)
+        plans["small"].refresh_from_db()
+        assert self.edit(site, plans["small"], amount=500).status_code == 302
+        assert plans["small"].amount == 500
+
+    def test_credits_are_edited_while_stripe_is_away(self, site, stripe, plans):
+        stripe.fault(status=500)
+        assert self.edit(site, plans["small"], credits=111).status_code == 302
+        answer = self.edit(site, plans["small"], amount=100)
+        assert "Stripe cannot be asked" in answer.content.decode()
+        assert (plans["small"].credits, plans["small"].amount) == (111, 500)
+
+    def test_the_night_finds_a_plan_that_differs(self, stripe, plans):
+        assert plan_sync.warn_of_differences() == 0
+        Plan.objects.filter(code__in=["small", "basic"]).update(amount=1)
+        assert plan_sync.warn_of_differences() == 2
+
+    @pytest.mark.parametrize(
+        "odd",
+        [
+            {"unit_amount": None},
+            {"transform_quantity": {"divide_by": 10, "round": "up"}},
+            {"recurring": {"interval": "month", "usage_type": "metered"}},
+        ],
+    )
+    def test_a_price_that_is_not_fixed_is_not_proposed(self, odd):
+        price = {"id": "price_1", "unit_amount": 500, "currency": "eur", "recurring": None,
+                 "metadata": {"credits": "100", "plan": "odd"}, **odd}  # fmt: skip
+        proposal = plan_sync._proposal(price)
+        assert (proposal.action, proposal.problem) == ("skip", "no fixed amount for each one")
 
 
 class TestDebitsThatTakeDays:

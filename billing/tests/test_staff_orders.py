@@ -23,7 +23,7 @@ from accounts.models import AuditEvent, OutboxMessage, Session, User
 from accounts.service_keys import issuing
 from billing.models import InboxEvent, Plan
 from billing.settlement import lifecycle, settle
-from billing.stripe import gateway
+from billing.stripe import gateway, sdk
 from billing.tests.conftest import Buyer
 from credits import ledger
 from credits.ledger.calls import Call
@@ -229,7 +229,9 @@ def _plan(**fields: str) -> dict[str, str]:
 
 @prepare("billing.Plan add")
 def _add_plan(world: World) -> Prepared:
-    return "/admin/billing/plan/add/", _plan(code="tiny", stripe_price="price_pack_tiny")
+    price: Any = {"currency": "eur", "unit_amount": 500, "product_data": {"name": "Tiny"}}
+    made = sdk.client().v1.prices.create(price)
+    return "/admin/billing/plan/add/", _plan(code="tiny", stripe_price=made.id)
 
 
 @prepare("billing.Plan change")
