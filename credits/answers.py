@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from credits.ledger.balance import Balance
-from credits.models import CreditLot, CreditTransaction, TransactionType
+from credits.models import CreditLot, CreditTransaction
 
 
 class TransactionAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -91,7 +91,7 @@ def transaction_answer(row: CreditTransaction) -> TransactionAnswer:
         metadata=row.metadata,
         service=row.service,
         created_at=row.at,
-        refund_of=row.refund_of or UNSET if row.type == TransactionType.REFUND else UNSET,
+        refund_of=row.refund_of or UNSET,
         hold_id=row.hold or UNSET,
         feature=row.feature or UNSET,
         quantity=row.quantity or UNSET,

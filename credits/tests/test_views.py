@@ -335,6 +335,13 @@ class TestTransactions:
         assert found(reference="a") == [5]
         assert found(since=middle["created_at"], until=last["created_at"]) == [6]
 
+    def test_a_chargeback_names_the_grant_that_it_took_back(self, shop, verified_user):
+        given = add(shop, verified_user, 50).json()["id"]
+        call = Call(service="billing")
+        ledger.charge_back(user_id=verified_user.pk, granted_by=uuid.UUID(given), amount=20, call=call)
+        row, _ = shop.get(TRANSACTIONS, {"user_id": str(verified_user.pk)}).json()["results"]
+        assert (row["type"], row["amount"], row["refund_of"]) == ("chargeback", -20, given)
+
     def test_a_cursor_is_bound_to_an_instant_not_to_how_it_is_written(self, shop, verified_user):
         for amount in (5, 6):
             add(shop, verified_user, amount)
