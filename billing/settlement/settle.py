@@ -20,6 +20,7 @@ from billing.errors import BillingUnavailable
 from billing.models import CustomerChange, Payment, PaymentLine
 from billing.settlement import lifecycle, lines, notices, posting, strangers
 from billing.stripe import gateway, sdk, shapes, snapshots
+from billing.stripe.shapes import Object
 from billing.stripe.snapshots import Snapshot
 
 TRIES = 5
@@ -60,13 +61,17 @@ def payments_of_intent(payment_intent: str) -> list[str]:
 
 def settle_session(session_id: str) -> Payment | None:
     """Settle the payment that a checkout session led to. Return None if there is none, or none yet."""
-    session = gateway.retrieve_checkout_session(session_id)
+    return settle_found(gateway.retrieve_checkout_session(session_id))
+
+
+def settle_found(session: Object) -> Payment | None:
+    """Settle the payment of a session that was just retrieved."""
     if invoice := shapes.id_of(session.get("invoice")):
         return settle(invoice)
     if intent := shapes.id_of(session.get("payment_intent")):
         return settle_payment_intent(intent)
     free = session.get("payment_status") == "no_payment_required" and session.get("mode") == "payment"
-    return settle(session_id) if free and session.get("status") == "complete" else None
+    return settle(session["id"]) if free and session.get("status") == "complete" else None
 
 
 # ---------------------------------------------------------------- under the lock

@@ -108,7 +108,7 @@ def _require_owner(session: Object, customer: str) -> None:
 def _settle(session: Object, customer: str) -> None:
     if session.get("status") != "complete":
         return
-    settle.settle_session(session["id"])
+    settle.settle_found(session)
     if session.get("mode") == "subscription":
         lifecycle.follow_customer(customer)
 
