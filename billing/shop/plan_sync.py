@@ -60,7 +60,7 @@ def _proposal(price: Object, *, overwrite: bool = False) -> Proposal:
     if "credits" not in metadata:
         return Proposal(action="skip", price=price["id"], problem="no `credits` in its metadata")
     if not is_fixed(price):
-        return Proposal(action="skip", price=price["id"], code=code, problem="no fixed amount for each one")
+        return Proposal(action="skip", price=price["id"], code=code, problem="no fixed amount")
     if not code:
         return Proposal(
             action="skip", price=price["id"], problem="neither `plan` in its metadata nor a lookup key"

@@ -252,7 +252,7 @@ class TestPlansBesideStripesPrices:
         price = {"id": "price_1", "unit_amount": 500, "currency": "eur", "recurring": None,
                  "metadata": {"credits": "100", "plan": "odd"}, **odd}  # fmt: skip
         proposal = plan_sync._proposal(price)
-        assert (proposal.action, proposal.problem) == ("skip", "no fixed amount for each one")
+        assert (proposal.action, proposal.problem) == ("skip", "no fixed amount")
 
 
 class TestDebitsThatTakeDays:
