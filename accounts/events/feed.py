@@ -20,12 +20,14 @@ from accounts.models import ServiceEvent
 # One notification for all events of a tenth of a second; pointless once the scheduler has sent the same many times.
 sender = Nudge("accounts.tasks.send_events", gather=0.1, good_for=60)
 
+AT_ONCE = 10_000  # positions that one call assigns
 ONE_HAND = 7_305_411  # the advisory lock for assigning positions: any number that nothing else uses
 
 GIVE_POSITIONS = """
 WITH last AS (SELECT coalesce(max(position), 0) AS position FROM accounts_serviceevent),
 fresh AS (
     SELECT id, row_number() OVER (ORDER BY id) AS place FROM accounts_serviceevent WHERE position IS NULL
+    ORDER BY id LIMIT %s
 )
 UPDATE accounts_serviceevent AS event SET position = last.position + fresh.place
 FROM fresh, last WHERE event.id = fresh.id
@@ -72,19 +74,22 @@ def event_answer(event: ServiceEvent) -> EventAnswer:
 
 
 def in_order(types: list[str] | None = None) -> QuerySet[ServiceEvent]:
-    """Return all events committed before now, by position, oldest first."""
+    """Return the events committed before now, by position, oldest first; after a long time without readers, some."""
     give_positions()
     events = ServiceEvent.objects.filter(position__isnull=False).order_by("position")
     return events.filter(type__in=types) if types else events
 
 
 def give_positions() -> None:
-    """Assign positions to committed events. If there are none, this costs one index look-up."""
+    """Assign positions to committed events, to the oldest AT_ONCE of them: any number would not fit into the time-out.
+
+    If there are none, this costs one index look-up.
+    """
     if not has_unplaced():
         return
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ONE_HAND])
-        cursor.execute(GIVE_POSITIONS)
+        cursor.execute(GIVE_POSITIONS, [AT_ONCE])
 
 
 def has_unplaced() -> bool:

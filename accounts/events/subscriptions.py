@@ -60,7 +60,8 @@ def create(*, name: str, url: str, types: Collection[str], actor: str, reason: s
         )
     if EventSubscription.objects.filter(name=name).exists():
         raise SubscriptionRefused(f"A subscription {name!r} already exists.")
-    feed.give_positions()
+    while feed.has_unplaced():
+        feed.give_positions()
     last = ServiceEvent.objects.aggregate(last=Max("position"))["last"] or 0
     subscription = EventSubscription(name=name, url=_checked_url(url), types=_checked(types), position=last)
     secret = _new_secret(subscription)

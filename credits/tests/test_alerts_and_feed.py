@@ -10,7 +10,8 @@ import pytest
 from django.db import connection, transaction
 
 from accounts import events
-from accounts.models import ServiceEvent, User
+from accounts.events import feed, subscriptions
+from accounts.models import EventSubscription, ServiceEvent, User
 from credits import ledger
 from credits.errors import AccountFrozen, AccountSuspended, InsufficientCredits
 from credits.ledger import states
@@ -150,6 +151,29 @@ class TestEventsOfTheLedger:
 
 @pytest.mark.django_db
 class TestFeed:
+    def test_one_that_nobody_has_read_for_long_begins_in_steps(self, service_key, internal, monkeypatch):
+        """A million positions at once met the time-out of a statement, each time: the feed was 503 for ever."""
+        monkeypatch.setattr(feed, "AT_ONCE", 3)
+        for _ in range(7):
+            events.emit("a.b", user_id=uuid.uuid4(), data={})
+        reader = internal.with_key(service_key("reader", "events:read"))
+        seen: list[int] = []
+        query: dict[str, str] = {}
+        for count in (3, 3, 1, 0):
+            page = reader.get(EVENTS, query).json()
+            assert len(page["results"]) == count
+            seen += [event["id"] for event in page["results"]]
+            query = {"cursor": page["next"]}
+        assert seen == [1, 2, 3, 4, 5, 6, 7]
+
+    def test_a_subscription_begins_after_all_that_has_happened(self, monkeypatch, settings):
+        monkeypatch.setattr(feed, "AT_ONCE", 3)
+        settings.EVENT_WEBHOOK_HOSTS = {"shop.test:443": ()}
+        for _ in range(7):
+            events.emit("a.b", user_id=uuid.uuid4(), data={})
+        subscriptions.create(name="shop", url="https://shop.test/", types=[], actor="test")
+        assert EventSubscription.objects.get().position == 7
+
     @pytest.mark.parametrize("types", ["a.b, c.d", " c.d ,a.b,", "c.d,a.b,a.b"])
     def test_types_are_named_as_people_write_a_list(self, shop, verified_user, types):
         for number, type_ in enumerate(("a.b", "e.f", "c.d")):
