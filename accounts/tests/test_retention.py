@@ -274,6 +274,18 @@ def test_an_event_that_is_still_to_be_delivered_stays(make_user):
     assert retention.purge()["events"] == 1
 
 
+@pytest.mark.parametrize("is_awaited", [False, True])
+def test_events_that_nobody_has_read_are_purged_too(is_awaited):
+    """Without a reader they have no position; a subscription that is paused still gets them."""
+    ServiceEvent.objects.all().delete()
+    ServiceEvent.objects.bulk_create(ServiceEvent(type="a.b", user_id=uuid4()) for _ in range(3))
+    ServiceEvent.objects.update(created_at=ago("events", DAY))
+    if is_awaited:
+        EventSubscription.objects.create(name="shop", url="https://shop.test/", enabled=False, position=0)
+    retention.purge()
+    assert ServiceEvent.objects.count() == (3 if is_awaited else 0)
+
+
 def test_events_wait_for_a_subscription_that_is_paused(make_user):
     user_id = make_user().pk
     ServiceEvent.objects.all().delete()

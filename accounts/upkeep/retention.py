@@ -192,9 +192,12 @@ def _events(before: Any) -> Rows:
     """
     last = ServiceEvent.objects.aggregate(last=Max("position"))["last"]
     waiting = EventDelivery.objects.open().filter(event=OuterRef("pk"))
-    rows = ServiceEvent.objects.filter(~Exists(waiting), created_at__lt=before, position__lt=last or 0)
+    unplaced = Q(position=None)  # of which nobody has read, and no subscription is sent
+    rows = ServiceEvent.objects.filter(
+        unplaced | Q(position__lt=last or 0), ~Exists(waiting), created_at__lt=before
+    )
     for subscription in EventSubscription.objects.only("types", "position"):
-        to_come = Q(position__gt=subscription.position)
+        to_come = unplaced | Q(position__gt=subscription.position)
         rows = rows.exclude(to_come & Q(type__in=subscription.types) if subscription.types else to_come)
     return rows
 
