@@ -5,6 +5,7 @@ Both are pages of Stripe's. What is paid there is settled like everything else (
 
 import time
 import uuid
+from collections.abc import Collection
 from typing import Any
 
 from django.db.models import Q
@@ -82,35 +83,35 @@ def look_up(*, user_id: uuid.UUID, session_id: str) -> dict[str, Any]:
 
     Raises BillingObjectNotFound, and BillingUnavailable if neither Stripe nor the mirror can tell.
     """
-    customer = customers.customer_of(user_id)
-    if customer is None:
+    known = customers.all_of(user_id)
+    if not known:
         raise BillingObjectNotFound
     with sdk.within():
         try:
             session = gateway.retrieve_checkout_session(session_id)
-            _require_owner(session, customer)
-            _settle(session, customer)
+            _require_owner(session, known)
+            _settle(session)
         except StripeObjectMissing:
             raise BillingObjectNotFound from None
         except BillingUnavailable:
             session = mirror.checkout_session(session_id) or {}
             if not session:
                 raise
-            _require_owner(session, customer)
+            _require_owner(session, known)
     return answer(session, credited=_is_credited(session, user_id))
 
 
-def _require_owner(session: Object, customer: str) -> None:
-    if shapes.customer_of(session) != customer:
+def _require_owner(session: Object, known: Collection[str]) -> None:
+    if shapes.customer_of(session) not in known:
         raise BillingObjectNotFound
 
 
-def _settle(session: Object, customer: str) -> None:
+def _settle(session: Object) -> None:
     if session.get("status") != "complete":
         return
     settle.settle_found(session)
     if session.get("mode") == "subscription":
-        lifecycle.follow_customer(customer)
+        lifecycle.follow_customer(shapes.customer_of(session))
 
 
 def _is_credited(session: Object, user_id: uuid.UUID) -> bool:

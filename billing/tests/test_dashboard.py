@@ -304,3 +304,11 @@ class TestDebitsThatTakeDays:
         found = gateway.retrieve_invoice(line.payment_id)["lines"]["data"][0]
         assert line.expires_at is not None
         assert line.expires_at.timestamp() == found["period"]["end"] + 192 * 3600
+
+
+def test_a_checkout_of_a_customer_that_was_deleted_is_found(shop, stripe, plans, buyer):
+    session = buyer.buy(plans["small"])["id"]
+    sdk.client().v1.customers.delete(buyer.customer)
+    carry_out(stripe.events())
+    found = shop.get(f"checkout-sessions/{session}", user_id=buyer.id)
+    assert (found.status_code, found.json().get("credited")) == (200, True)
