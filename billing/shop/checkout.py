@@ -81,11 +81,13 @@ def _trial_days(plan: Plan, user_id: uuid.UUID) -> int | None:
 def look_up(*, user_id: uuid.UUID, session_id: str) -> dict[str, Any]:
     """Return the session as it is now, settled on the spot: for a user who has just paid and waits for the credits.
 
-    Raises BillingObjectNotFound, and BillingUnavailable if neither Stripe nor the mirror can tell.
+    If it cannot be settled now, `credited` is what is known, and its event settles it. Raises BillingObjectNotFound,
+    and BillingUnavailable if neither Stripe nor the mirror knows the session.
     """
     known = customers.all_of(user_id)
     if not known:
         raise BillingObjectNotFound
+    session: Object = {}
     with sdk.within():
         try:
             session = gateway.retrieve_checkout_session(session_id)
@@ -94,7 +96,7 @@ def look_up(*, user_id: uuid.UUID, session_id: str) -> dict[str, Any]:
         except StripeObjectMissing:
             raise BillingObjectNotFound from None
         except BillingUnavailable:
-            session = mirror.checkout_session(session_id) or {}
+            session = session or mirror.checkout_session(session_id) or {}
             if not session:
                 raise
             _require_owner(session, known)

@@ -162,3 +162,12 @@ def test_answers_are_sealed_in_the_database(shop, ada):
     stored = str(Request.objects.get().answer)
     assert stored.startswith("sealed1:")
     assert answer["client_secret"] not in stored
+
+
+def test_a_look_up_whose_payment_cannot_be_read_says_that_it_is_not_credited_yet(shop, stripe, ada):
+    session = shop.checkout(ada.pk).json()["id"]
+    stripe.pay_checkout(session)
+    stripe.fault(path="/v1/payment_intents.*", status=503, times=1)
+    for credited in (False, True):
+        seen = shop.get(f"checkout-sessions/{session}", user_id=ada.pk)
+        assert (seen.status_code, seen.json().get("credited")) == (200, credited)
