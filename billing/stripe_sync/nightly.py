@@ -6,7 +6,7 @@ killed, the next one continues there. So the night with the most payments is che
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -19,7 +19,7 @@ from accounts.kit.leases import describe
 from accounts.kit.problems import Problem
 from billing.models import Payment, PaymentDay, Progress, StrangerPayment
 from billing.settlement import settle
-from billing.stripe import gateway, sdk, shapes
+from billing.stripe import gateway, sdk, shapes, snapshots
 from billing.stripe_sync import reconcile
 
 HOUR = timedelta(hours=1)
@@ -130,9 +130,11 @@ def sums_of(day: date) -> Iterator[PaymentDay]:
     rows = gateway.each_balance_transaction(created=reconcile.range_of(start, start + timedelta(days=1)))
     charges = [charge for row in rows if (charge := row.get("source")) and _is_money(charge)]
     at_stripe: Counter[str] = Counter()
+    of_intents: Counter[str] = Counter()
     for charge in charges:
         at_stripe[charge["currency"]] += int(charge["amount_captured"])
-    here = _known({shapes.id_of(charge.get("payment_intent")) for charge in charges})
+        of_intents[shapes.id_of(charge.get("payment_intent"))] += int(charge["amount_captured"])
+    here = _known(of_intents)
     for currency in sorted(at_stripe):
         yield PaymentDay(day=day, currency=currency, at_stripe=at_stripe[currency], here=here[currency])
 
@@ -142,16 +144,23 @@ def _is_money(source: Any) -> bool:
     return is_charge and source["status"] == "succeeded" and bool(source["captured"])
 
 
-def _known(intents: Iterable[str]) -> Counter[str]:
-    """Add up what these intents paid according to the payments here, each once. Stripe is asked about unknown ones."""
-    direct = Payment.objects.filter(payment_intent__in=intents, settled_at__isnull=False)
-    known = {row.pk: (row.currency, row.paid or 0) for row in direct}
-    missing = set(intents) - {"", *(row.payment_intent for row in direct)}
-    others = [payment for intent in missing for payment in settle.payments_of_intent(intent)]
-    paid = Payment.objects.filter(pk__in=others, settled_at__isnull=False)
-    known |= {row.pk: (row.currency, row.paid or 0) for row in paid}
-    known |= {row.pk: (row.currency, row.amount) for row in StrangerPayment.objects.filter(pk__in=others)}
+def _known(charged: Counter[str]) -> Counter[str]:
+    """Add up what these intents paid according to the payments here, each once. Stripe is asked about unknown ones.
+
+    Of an invoice that was paid in several payments, perhaps on several days, only these count.
+    """
+    direct = Payment.objects.filter(payment_intent__in=charged, settled_at__isnull=False)
+    owners = [(row.payment_intent, row.pk) for row in direct]
+    missing = charged.keys() - {"", *(intent for intent, _ in owners)}
+    owners += [(intent, payment) for intent in missing for payment in settle.payments_of_intent(intent)]
+    parts: Counter[str] = Counter()
+    for intent, payment in owners:
+        parts[payment] += charged[intent]
+    paid = Payment.objects.filter(pk__in=parts, settled_at__isnull=False)
+    known = {row.pk: (row.currency, row.paid or 0) for row in paid}
+    known |= {row.pk: (row.currency, row.amount) for row in StrangerPayment.objects.filter(pk__in=parts)}
     sums: Counter[str] = Counter()
-    for currency, amount in known.values():
-        sums[currency] += amount
+    for payment, (currency, amount) in known.items():
+        is_part = parts[payment] < amount and len(snapshots.intents_of(payment)) > 1
+        sums[currency] += parts[payment] if is_part else amount
     return sums

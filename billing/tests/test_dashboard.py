@@ -1,6 +1,7 @@
 """Cover what staff do in Stripe's Dashboard: several payments, items, quantities, pauses, balances, plans, debits."""
 
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from accounts.models import AuditEvent, ServiceEvent
 from billing.models import BillingAccount, Payment, PaymentLine, Plan, RefundRequest, StrangerPayment
 from billing.shop import plan_sync
 from billing.stripe import gateway, sdk, shapes
-from billing.stripe_sync import inbox
+from billing.stripe_sync import inbox, nightly
 from billing.tests.conftest import carry_out
 from billing.tests.test_lines import monthly
 from billing.tests.test_plan_changes import Subscriber
@@ -88,6 +89,18 @@ class TestAnInvoiceThatWasPaidInSeveralPayments:
         for _ in range(2):
             post(site, f"{B}/payment/{invoice}/order/refund/", fields)
         assert (self.refunded(), buyer.balance) == ([1000, 1000], 310)
+
+
+def test_parts_paid_on_several_days_are_no_difference_of_a_day(stripe, plans, buyer):
+    made = monthly(buyer, price="price_sub_pro", collection_method="send_invoice", days_until_due=30)
+    invoice = shapes.id_of(made["latest_invoice"])
+    for amount in (1000, 1900):
+        paid_in_part(buyer, invoice, amount)
+        stripe.advance(days=2)
+    carry_out(stripe.events())
+    days = {datetime.fromtimestamp(one["created"], UTC).date() for one in stripe.objects("charge")}
+    sums = [(row.at_stripe, row.here) for day in sorted(days) for row in nightly.sums_of(day)]
+    assert sums == [(1000, 1000), (1900, 1900)]
 
 
 def test_a_balance_in_another_currency_pays_nothing(stripe, plans, buyer):
