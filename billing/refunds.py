@@ -11,6 +11,7 @@ have refunded, and the request stays: asking for it again continues it.
 """
 
 import uuid
+from contextlib import suppress
 
 from django.conf import settings
 from django.db import transaction
@@ -143,7 +144,7 @@ def _carry_out(asked: RefundRequest) -> None:
         )
         raise
     own.update(done_at=Now())
-    with sdk.within():
+    with suppress(BillingUnavailable), sdk.within():  # it is refunded, and its event settles it
         settle.settle(asked.payment_id)
         if asked.kind == Kind.UNDO:
             lifecycle.follow(asked.user_id)

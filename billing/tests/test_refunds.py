@@ -17,6 +17,7 @@ from billing.errors import BillingRejected, BillingUnavailable
 from billing.models import Payment, RefundRequest
 from billing.settlement import settle
 from billing.stripe import gateway
+from billing.tests.conftest import carry_out
 from credits.tests.admin_pages import page, post, signed_in
 
 Decision = RefundRequest.Decision
@@ -247,6 +248,16 @@ class TestPages:
         assert self.decide(judge, asked, "refuse").status_code == 302
         asked.refresh_from_db()
         assert (asked.decision, stripe.count("refund")) == (Decision.REFUSED, 0)
+
+
+def test_what_is_refunded_is_not_reported_as_unanswered(stripe, bought, buyer):
+    """The refund is made, but Stripe cannot be asked what is left of the payment."""
+    stripe.fault(path="/v1/payment_intents/.*", method="GET", status=503)
+    asked = ask(bought, someone("staff"), 1000)
+    asked.refresh_from_db()
+    assert (asked.done_at is not None, stripe.count("refund"), buyer.balance) == (True, 1, 500)
+    carry_out(stripe.events("charge.refunded"))
+    assert buyer.balance == 250
 
 
 @pytest.mark.django_db(transaction=True)
