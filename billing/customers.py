@@ -217,7 +217,7 @@ def assign(customer: str, user_id: uuid.UUID) -> None:
 
 def _tell_how_its_user_stands(user_id: uuid.UUID) -> None:
     """Catch up on what was missed while the customer was unknown: its user is suspended, or leaving."""
-    if User.objects.filter(pk=user_id, status=User.Status.PENDING_DELETION).exists():
+    if User.objects.filter(pk=user_id, deletes_at__isnull=False).exists():
         enqueue(CustomerChange.Kind.END_AT_PERIOD, user_id=user_id)
     elif not may_buy(user_id):
         enqueue(CustomerChange.Kind.STOP_BUYING, user_id=user_id)

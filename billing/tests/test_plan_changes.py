@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 from django.db import connection
+from django.db.models.functions import Now
 
 from accounts.models import ServiceEvent, User
 from billing import personal
@@ -442,7 +443,7 @@ class TestWhatEndsASubscriptionReleasesItFirst:
         assert planned.at_stripe["schedule"] is None
 
     def test_closing_the_account(self, planned):
-        User.objects.filter(pk=planned.user.pk).update(status="pending_deletion")
+        User.objects.filter(pk=planned.user.pk).update(status="pending_deletion", deletes_at=Now())
         personal.close(user_id=planned.user.pk)
         changes.carry_out()
         self.ends(planned)
