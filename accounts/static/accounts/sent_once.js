@@ -1,5 +1,5 @@
-// A button clicked twice sends its form once: of two answers the browser shows the second, and a secret that is shown
-// once would be in the first. The page says yes again when somebody comes back to it.
+// A double click sends a form once: the browser shows the second response, but a secret that is shown only once is in
+// the first. A page that is returned to may send its form again.
 let sent = new WeakSet();
 
 document.addEventListener("submit", (event) => {
