@@ -23,7 +23,7 @@ from rest_framework.views import APIView
 from accounts import permissions
 from accounts.authentication import ApiKeyAuthentication, JWTSessionAuthentication
 from accounts.front_ends import assertions
-from accounts.kit import limit_headers, shapes, throttles
+from accounts.kit import limit_headers, shapes
 from accounts.kit.problems import IdempotencyKeyInvalid, IdempotencyKeyRequired
 
 METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -174,7 +174,6 @@ class Endpoint(APIView):
             raise MethodNotAllowed(request.method or "")
         if assertions.HEADER in request.META and _is_public(request):
             attend_assertion(request, request.META[assertions.HEADER])
-        throttles.begin()
         if self.limits:
             limit_headers.begin()
         self.admit(request)

@@ -13,7 +13,7 @@ from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.functional import SimpleLazyObject
 
-from accounts.kit import metrics
+from accounts.kit import metrics, throttles
 from accounts.kit.responses import API_POLICY
 from config import peers
 from config.errors import BadRequestProblem, BodyTooLarge, BodyUnreadable, Forbidden, answer
@@ -56,6 +56,7 @@ class RequestFloor:
         current = given if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
         request.request_id = current  # type: ignore[attr-defined]
         token = request_id.set(current)
+        throttles.begin()
         try:
             response = self._refused(request) or self.get_response(request)
             self._add_headers(request, response, current)
