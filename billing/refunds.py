@@ -11,6 +11,7 @@ have refunded, and the request stays: asking for it again continues it.
 """
 
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 
 from django.conf import settings
@@ -171,33 +172,35 @@ def _give_back(asked: RefundRequest) -> None:
 
 def _refund(asked: RefundRequest, metadata: dict[str, str], key: str) -> None:
     """Refund at Stripe, spread over the payments if an invoice was paid in several."""
-    for number, (intent, amount) in enumerate(_parts(asked).items()):
-        if not _is_among(asked, gateway.list_refunds(payment_intent=intent)):
+    intents = snapshots.intents_of(asked.payment_id) or [asked.payment.payment_intent]
+    made = {intent: gateway.list_refunds(payment_intent=intent) for intent in intents}
+    for number, (intent, amount) in enumerate(_parts(asked, made).items()):
+        if not _is_among(asked, made[intent]):
             own_key = f"{key}-{number}" if number else key
             gateway.create_refund(payment_intent=intent, amount=amount, metadata=metadata, key=own_key)
 
 
-def _parts(asked: RefundRequest) -> dict[str, int | None]:
-    """Return how much of each payment intent to refund. None: all that is left, as far as Stripe allows it."""
-    intents = snapshots.intents_of(asked.payment_id) or [asked.payment.payment_intent]
-    if len(intents) == 1:
-        return {intents[0]: asked.amount}
-    left = {intent: snapshots.refundable(intent) + _made(asked, intent) for intent in intents}
+def _parts(asked: RefundRequest, made: Mapping[str, list[Object]]) -> dict[str, int | None]:
+    """Return how much of each payment intent to refund. None: all that is left, as far as Stripe allows it.
+
+    `made` holds the refunds of each. Those of an earlier attempt, whose answer was lost, still belong to this request.
+    """
+    if len(made) == 1:
+        return dict.fromkeys(made, asked.amount)
+    left = {
+        intent: snapshots.refundable(intent)
+        + sum(int(refund["amount"]) for refund in refunds if _is_among(asked, [refund]))
+        for intent, refunds in made.items()
+    }
     if not any(left.values()) or (asked.amount or 0) > sum(left.values()):
         raise DecisionRefused("Stripe has less than that left to refund.")
     parts: dict[str, int | None] = {}
     wanted = sum(left.values()) if asked.amount is None else asked.amount
-    for intent in intents:
+    for intent in made:
         if part := min(wanted, left[intent]):
             parts[intent] = part
             wanted -= part
     return parts
-
-
-def _made(asked: RefundRequest, intent: str) -> int:
-    """Return what an earlier attempt, whose answer was lost, has refunded of an intent."""
-    made = gateway.list_refunds(payment_intent=intent)
-    return sum(int(refund["amount"]) for refund in made if _is_among(asked, [refund]))
 
 
 def _is_among(asked: RefundRequest, made: list[Object]) -> bool:

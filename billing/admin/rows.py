@@ -54,9 +54,9 @@ class PlanForm(forms.ModelForm, OrderForm):  # type: ignore[type-arg]
     def clean(self) -> dict[str, Any] | None:
         """Refuse a plan that would be shown at another price than Stripe charges."""
         cleaned: dict[str, Any] | None = super().clean()
-        changed = {"stripe_price", *plan_sync.OF_THE_PRICE} & set(self.changed_data)
-        if changed and not self.errors and self.cleaned_data["credits"] and sdk.is_configured():
-            names = ("stripe_price", *plan_sync.OF_THE_PRICE)
+        names = {"stripe_price", *plan_sync.OF_THE_PRICE}
+        is_changed = not names.isdisjoint(self.changed_data)
+        if is_changed and not self.errors and self.cleaned_data["credits"] and sdk.is_configured():
             self._compare(Plan(**{name: self.cleaned_data[name] for name in names}))
         return cleaned
 

@@ -34,17 +34,24 @@ def main_item(items: Sequence[Object]) -> Object:
     """Return the item that is the plan: the one that gives most credits, whatever is sold beside it; {} for none."""
     if len(items) <= 1:
         return items[0] if items else {}
-    plans = [plan_of(_price(item)) for item in items]
-    order = [-plan.credits if plan else 1 for plan in plans]
-    return items[order.index(min(order))]
+    return max(items, key=_credits)
+
+
+def _credits(item: Object) -> int:
+    plan = plan_of(_price(item))
+    return plan.credits if plan else -1
 
 
 def _price(item: Object) -> str:
     return shapes.id_of(item.get("price"))
 
 
+def item_of(subscription: Object) -> Object:
+    return main_item(shapes.subscription_items(subscription))
+
+
 def price_of(subscription: Object) -> str:
-    return _price(main_item(shapes.subscription_items(subscription)))
+    return _price(item_of(subscription))
 
 
 def pending_price(subscription: Object) -> str:

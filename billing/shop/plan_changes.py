@@ -85,7 +85,7 @@ def preview(*, user_id: uuid.UUID, subscription_id: str, plan_code: str, when: W
         with _saying_why(found, plan):
             invoice = gateway.preview_change(
                 subscription=subscription_id,
-                item=standing_plans.main_item(shapes.subscription_items(found))["id"],
+                item=standing_plans.item_of(found)["id"],
                 price=plan.stripe_price,
                 now=moment == When.NOW,
             )
@@ -96,8 +96,7 @@ def preview(*, user_id: uuid.UUID, subscription_id: str, plan_code: str, when: W
         "date": shapes.written(at),
         "amount_due": int(invoice["amount_due"]),
         "currency": invoice["currency"],
-        "credits": plan.credits
-        * int(standing_plans.main_item(shapes.subscription_items(found)).get("quantity") or 0),
+        "credits": plan.credits * int(standing_plans.item_of(found).get("quantity") or 0),
     }
 
 
@@ -160,7 +159,7 @@ def _hindrance(found: Object) -> str:
 
 def _is_upgrade(found: Object, plan: Plan) -> bool:
     """Return whether a plan costs more, in the same currency, for a period at least as long."""
-    price = standing_plans.main_item(shapes.subscription_items(found)).get("price") or {}
+    price = standing_plans.item_of(found).get("price") or {}
     rhythm = price.get("recurring") or {}
     is_comparable = price.get("unit_amount") is not None and price.get("currency") == plan.currency
     length = DAYS.get(str(rhythm.get("interval")), 0.0) * int(rhythm.get("interval_count") or 1)
@@ -220,7 +219,7 @@ def _now(attempt: Attempt, found: Object, plan: Plan) -> Object:
     attempt.offer(plan)
     gateway.change_now(
         subscription=found["id"],
-        item=standing_plans.main_item(shapes.subscription_items(found))["id"],
+        item=standing_plans.item_of(found)["id"],
         price=plan.stripe_price,
         key=attempt.key,
     )

@@ -7,7 +7,7 @@ The fields of an existing plan that come from Stripe's price always follow it; t
 values at Stripe are only shown, unless `overwrite` is set. An archived price takes its plan off sale; it still renews.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,7 +83,10 @@ def differences(plan: Plan) -> dict[str, Any]:
     price = gateway.retrieve_price(plan.stripe_price)
     if not is_fixed(price):
         return {"stripe_price": "a price without a fixed amount for each one"}
-    fields = _of_the_price(price)
+    return _differing(plan, _of_the_price(price))
+
+
+def _differing(plan: Plan, fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if getattr(plan, name) != value}
 
 
@@ -129,7 +132,7 @@ def _compared(price: str, code: str, fields: dict[str, Any], *, overwrite: bool)
             action="keep", price=price, code=known.code, problem="a former price, which still renews"
         )
     if known is not None:
-        differing = {name: value for name, value in fields.items() if getattr(known, name) != value}
+        differing = _differing(known, fields)
         changes = (
             differing if overwrite else {name: differing[name] for name in differing if name in OF_THE_PRICE}
         )

@@ -165,7 +165,7 @@ def _take_what_is_planned(found: Object) -> None:
     price = standing_plans.next_price(found)
     ending.release(found)
     if price:
-        item = standing_plans.main_item(shapes.subscription_items(found))["id"]
+        item = standing_plans.item_of(found)["id"]
         gateway.set_price(subscription=found["id"], item=item, price=price)
 
 

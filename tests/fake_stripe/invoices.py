@@ -166,17 +166,26 @@ def ask_for_payment(store: Store, invoice: Json) -> Json:
     )
     store.private[intent["id"]]["invoice"] = invoice["id"]
     store.private[invoice["id"]]["intent"] = intent["id"]
-    store.add(
-        "invoice_payment",
+    _invoice_payment(
+        store,
+        invoice,
+        intent,
         amount_requested=invoice["amount_remaining"],
-        currency=invoice["currency"],
-        invoice=invoice["id"],
         is_default=True,
-        payment={"payment_intent": intent["id"], "type": "payment_intent"},
         status="open",
         status_transitions={"canceled_at": None, "paid_at": None},
     )
     return intent
+
+
+def _invoice_payment(store: Store, invoice: Json, intent: Json, **details: Any) -> Json:
+    return store.add(
+        "invoice_payment",
+        currency=invoice["currency"],
+        invoice=invoice["id"],
+        payment={"payment_intent": intent["id"], "type": "payment_intent"},
+        **details,
+    )
 
 
 def default_method(store: Store, invoice: Json) -> str | None:
@@ -238,14 +247,13 @@ def pay_outside(store: Store, invoice: Json) -> None:
 
 def attach(store: Store, invoice: Json, intent: Json) -> None:
     """Record a payment of a part. What remains is asked for by the invoice's own intent."""
-    payment = store.add(
-        "invoice_payment",
+    payment = _invoice_payment(
+        store,
+        invoice,
+        intent,
         amount_paid=intent["amount"],
         amount_requested=intent["amount"],
-        currency=invoice["currency"],
-        invoice=invoice["id"],
         is_default=False,
-        payment={"payment_intent": intent["id"], "type": "payment_intent"},
         status="paid",
         status_transitions={"canceled_at": None, "paid_at": store.now()},
     )
