@@ -95,7 +95,7 @@ _ANSWERS: dict[str, tuple[str, Callable[[User], MailToken | None]]] = {
 
 @transaction.atomic
 def _answer_change(message: OutboxMessage) -> None:
-    """Turn the request into the notice, once, and add the other mail; do nothing if the change is no longer alive.
+    """Turn the request into the notice, once, and add the other mail; do nothing if the change is void.
 
     Whether the new address is taken is determined here and revealed only to its mailbox: in every case the requester
     gets the same answer, and the old address the same notice.

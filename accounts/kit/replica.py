@@ -1,7 +1,7 @@
 """Read from a standby where slightly stale data will do, and from the primary otherwise.
 
 Only data that never changes, or that nobody acts on at once, is read here: journal pages behind an old cursor, exports,
-verification, plots. There is no automatic routing: each read that may use the replica says so.
+verification, plots. Nothing is routed automatically: each read that may use the replica says so.
 
 A standby cannot be asked how stale it is: cut off from its primary, it believes that it has everything. So each process
 asks the primary, at most once a second, for its write position, and before each read asks the standby for its replay

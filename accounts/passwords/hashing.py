@@ -117,7 +117,7 @@ def is_too_dear(encoded: str) -> bool:
 
 
 def _hasher_of(encoded: str | None, *, most: float) -> Any | None:
-    """Return the hasher; None if there is no usable password, or comparing costs more than `most` hashes of ours."""
+    """Return the hasher, or None if there is no usable password or comparing costs more than `most` hashes of ours."""
     if not encoded or not is_password_usable(encoded):
         return None
     try:
